@@ -1,0 +1,48 @@
+"""Adapters: each finds the sites of one kind of model, lets them be watched and forced, and takes no class names for granted.
+
+An adapter is a function: model → the sites it found. Marked sites need none; they speak for themselves while the model runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import torch
+
+from condsim.capture.execution import Execution
+from condsim.registry import Registry
+
+
+class LiveSite(Protocol):
+    """A site of a live model."""
+
+    name: str
+    mechanism: str
+    branches: int
+    captured: str  # the strategy that the model itself runs
+
+    def prepare(self, execution: Execution) -> None:
+        """Build once, outside of what is recorded or timed, the stacked weights that the strategy in force needs."""
+
+    def installed(self) -> AbstractContextManager[None]:
+        """While it lasts, the site obeys the execution in force. Nothing stays behind."""
+
+    def named_tensors(self) -> dict[str, torch.Tensor]:
+        """Tensors that a baseline reads and the model does not have."""
+
+    def strategies(self) -> tuple[str, ...]:
+        """Strategies and baselines that can run here."""
+
+
+ADAPTERS: Registry[Callable[[torch.nn.Module], list[LiveSite]]] = Registry("adapter")
+
+for _name in ("fused_experts",):
+    importlib.import_module(f"{__name__}.{_name}")
+
+
+def find_sites(model: torch.nn.Module) -> list[LiveSite]:
+    """Sites of all adapters, in module order."""
+    return [site for find in ADAPTERS.values() for site in find(model)]

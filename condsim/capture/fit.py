@@ -1,0 +1,266 @@
+"""Nested scopes of several runs → one program whose sizes are functions of batch, sequence, rows and hits.
+
+Nothing is fitted by least squares: a form either gives every size exactly, or it is not used and the operator is flagged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from condsim.capture.recorder import ExpertsCall, RecordedOp, RecordedTensor
+from condsim.capture.tree import Instance, RunLoop, RunScope
+from condsim.errors import CondsimError
+from condsim.program import VARIABLES, Dim, Free, Loop, Op, Program, Scope, Tensor
+
+Sample = dict[str, int]
+Location = tuple[tuple[tuple[int, int, int, int], ...], int]
+
+
+class Misfit(CondsimError):
+    """Runs of one regime that do not have the same operators."""
+
+
+@dataclass
+class Run:
+    """One probing run: its sizes (batch, seq, total), its scopes, and how experts were called in it."""
+
+    sizes: Sample
+    scope: RunScope
+    calls: dict[str, ExpertsCall]
+
+
+@dataclass
+class Fitter:
+    """Fits one program; collects flagged operators and where each recorded operator went."""
+
+    flagged: list[str] = field(default_factory=list)
+    where: dict[RecordedOp, Location] = field(default_factory=dict)
+    of_instance: dict[RecordedOp, Instance | None] = field(default_factory=dict)
+    memo: dict[tuple[object, ...], Dim | None] = field(default_factory=dict)
+
+    def program(self, strategy: str, regime: str, runs: Sequence[Run]) -> Program:
+        """Raises Misfit where the runs' streams differ in their operators."""
+        scopes = [r.scope for r in runs]
+        root = self._scope(scopes, [dict(r.sizes) for r in runs], [r.calls for r in runs], (), [None] * len(runs), "")
+        root = self._frees(root, scopes)
+        return Program(strategy, regime, root, tuple(dict.fromkeys(self.flagged)), tuple(dict(r.sizes) for r in runs))
+
+    def _scope(
+        self, scopes: list[RunScope], samples: list[Sample], calls: list[dict[str, ExpertsCall]],
+        path: tuple[tuple[int, int, int, int], ...], instances: Sequence[Instance | None], choice: str,
+    ) -> Scope:  # fmt: skip
+        length = len(scopes[0].nodes)
+        if any(len(s.nodes) != length for s in scopes):
+            raise Misfit(f"the operator streams of {len(scopes)} runs have {sorted({len(s.nodes) for s in scopes})} operators; {_difference(scopes)}")
+        nodes: list[Op | Loop] = []
+        for i in range(length):
+            column = [s.nodes[i] for s in scopes]
+            first = column[0]
+            if isinstance(first, RecordedOp):
+                nodes.append(self._op([c for c in column if isinstance(c, RecordedOp)], len(column), samples, calls, choice))
+                for c, instance in zip(column, instances, strict=True):
+                    assert isinstance(c, RecordedOp)
+                    self.where[c] = (path, i)
+                    self.of_instance[c] = instance
+            else:
+                nodes.append(self._loop([c for c in column if isinstance(c, RunLoop)], len(column), samples, calls, (path, i)))
+        return Scope(tuple(nodes))
+
+    def _loop(self, column: list[RunLoop], expected: int, samples: list[Sample], calls: list[dict[str, ExpertsCall]], at: Location) -> Loop:
+        if len(column) != expected:
+            raise Misfit(f"a guard of site {column[0].site!r} stands where another run has an operator")
+        site = column[0].site
+        picked = [
+            (inst, {**sample, "outer": inst.outer, "rows": inst.rows}, call)
+            for loop, sample, call in zip(column, samples, calls, strict=True)
+            for inst in loop.instances
+        ]
+        choices = tuple(sorted({inst.choice for inst, _, _ in picked}))
+        bodies: dict[tuple[int, int, int], Scope] = {}
+        try:
+            if len(choices) == 1:
+                raise Misfit("one choice")
+            self._bodies(picked, -1, at, bodies)
+        except Misfit:
+            bodies = {}
+            for c in choices:
+                self._bodies([p for p in picked if p[0].choice == c], c, at, bodies)
+        return Loop(site, choices, bodies)
+
+    def _bodies(
+        self, picked: list[tuple[Instance, Sample, dict[str, ExpertsCall]]], choice: int, at: Location, bodies: dict[tuple[int, int, int], Scope]
+    ) -> None:
+        """One body for every number of rows where the operators allow, else one for 1 row and one for more, and so for the outer rows."""
+        empty = [p for p in picked if p[0].rows == 0]
+        some = [p for p in picked if p[0].rows > 0]
+        if empty:
+            self._split(empty, choice, at, bodies, by_rows=False, rows=0)
+        if some:
+            self._split(some, choice, at, bodies, by_rows=True, rows=2)
+
+    def _split(
+        self, picked: list[tuple[Instance, Sample, dict[str, ExpertsCall]]], choice: int, at: Location,
+        bodies: dict[tuple[int, int, int], Scope], *, by_rows: bool, rows: int,
+    ) -> None:  # fmt: skip
+        parts: list[dict[tuple[int, int], list[tuple[Instance, Sample, dict[str, ExpertsCall]]]]] = [{(2, rows): picked}]
+        if by_rows:
+            parts.append({(2, r): [p for p in picked if min(p[0].rows, 2) == r] for r in (1, 2)})
+        else:
+            parts.append({(o, rows): [p for p in picked if min(p[0].outer, 2) == o] for o in (1, 2)})
+        if by_rows:
+            parts.append({(o, r): [p for p in picked if min(p[0].outer, 2) == o and min(p[0].rows, 2) == r] for o in (1, 2) for r in (1, 2)})
+        for number, part in enumerate(parts):
+            flagged = list(self.flagged)
+            try:
+                found = {}
+                for (o, r), chosen in part.items():
+                    if chosen:
+                        path = (*at[0], (at[1], choice, o, r))
+                        found[choice, o, r] = self._scope(
+                            [p[0].scope for p in chosen], [p[1] for p in chosen], [p[2] for p in chosen], path, [p[0] for p in chosen],
+                            "" if choice != -1 else "*",
+                        )  # fmt: skip
+                if len(self.flagged) > len(flagged) and number + 1 < len(parts):
+                    self.flagged = flagged
+                    continue
+                bodies.update(found)
+                return
+            except Misfit:
+                self.flagged = flagged
+                if number + 1 == len(parts):
+                    raise
+
+    def _op(self, column: list[RecordedOp], expected: int, samples: list[Sample], calls: list[dict[str, ExpertsCall]], choice: str) -> Op:
+        first = column[0]
+        if len(column) != expected or len({_kind(op, choice) for op in column}) != 1:
+            raise Misfit(f"operator {first.name!r} in {first.module or 'the model'} differs between runs: {sorted({op.name for op in column})}")
+        if first.site:
+            samples = [
+                {**s, "hits": sum(n > 0 for n in c[first.site].tokens_per_expert), "capacity": c[first.site].capacity}
+                for s, c in zip(samples, calls, strict=True)
+            ]
+        keys = tuple(sorted(samples[0]))
+        fitted_to = tuple(tuple(s[k] for k in keys) for s in samples)
+        bad = False
+
+        def size(values: tuple[int, ...]) -> Dim:
+            nonlocal bad
+            memo = (values, keys, fitted_to)
+            if memo not in self.memo:
+                self.memo[memo] = fit_dim(values, samples)
+            found = self.memo[memo]
+            if found is None:
+                bad = True
+                return Dim(values[-1])
+            return found
+
+        def tensors(kind: list[list[RecordedTensor]]) -> tuple[Tensor, ...]:
+            return tuple(
+                Tensor(tuple(size(d) for d in zip(*(t.shape for t in ts), strict=True)), ts[0].dtype, _family(ts[0].weight, choice))
+                for ts in zip(*kind, strict=True)
+            )
+
+        fitted = Op(
+            first.name, tensors([op.inputs for op in column]), tensors([op.outputs for op in column]), first.params, first.role, first.site,
+            first.module if not choice else _family(first.module, choice), max(op.entered for op in column), first.view, first.sync,
+            tuple((size(tuple(a[0] for a in al)), al[0][1]) for al in zip(*(op.allocs for op in column), strict=True)),
+        )  # fmt: skip
+        if bad:
+            self.flagged.append(f"{first.name} in {first.module or 'the model'}")
+        return fitted
+
+    def _frees(self, root: Scope, scopes: list[RunScope]) -> Scope:
+        """Put the deaths of storages that any run saw into the fitted scopes."""
+        frees: dict[tuple[tuple[int, int, int, int], ...], dict[Free, None]] = {}
+
+        def collect(scope: RunScope, path: tuple[tuple[int, int, int, int], ...] | None, inside: tuple[Instance, ...]) -> None:
+            for position, died in scope.frees:
+                where = self.where.get(died.op)
+                if where is None or path is None:
+                    continue
+                owner = self.of_instance[died.op]
+                previous = owner is not None and owner not in inside and len(where[0]) <= len(path)
+                frees.setdefault(path, {})[Free(position, where[0], where[1], died.alloc, previous)] = None
+            for node in scope.nodes:
+                if isinstance(node, RunLoop):
+                    for instance in node.instances:
+                        located = next((self.where.get(n) for n in instance.scope.nodes if isinstance(n, RecordedOp)), None)
+                        collect(instance.scope, located[0] if located else None, (*inside, instance))
+
+        for s in scopes:
+            collect(s, (), ())
+
+        def attach(scope: Scope, path: tuple[tuple[int, int, int, int], ...]) -> Scope:
+            nodes = tuple(
+                n if isinstance(n, Op) else Loop(n.site, n.choices, {k: attach(b, (*path, (i, *k))) for k, b in n.bodies.items()})
+                for i, n in enumerate(scope.nodes)
+            )
+            return Scope(nodes, tuple(sorted(frees.get(path, {}), key=lambda f: f.position)))
+
+        return attach(root, ())
+
+
+def _family(name: str, choice: str) -> str:
+    """A weight's name with the expert's number replaced, where one body serves all choices."""
+    if not choice:
+        return name
+    return ".".join("*" if part.isdigit() and i > 0 and _is_expert(name.split("."), i) else part for i, part in enumerate(name.split(".")))
+
+
+def _is_expert(parts: list[str], i: int) -> bool:
+    return not any(p.isdigit() for p in parts[i + 1 :])
+
+
+def _kind(op: RecordedOp, choice: str) -> tuple[object, ...]:
+    """What must be equal in all runs."""
+
+    def tensor(t: RecordedTensor) -> tuple[object, ...]:
+        return (len(t.shape), t.dtype, _family(t.weight, choice))
+
+    return (op.name, tuple(map(tensor, op.inputs)), tuple(map(tensor, op.outputs)), op.params, op.role, op.site, op.view, op.sync, len(op.allocs))
+
+
+def _difference(scopes: list[RunScope]) -> str:
+    """Where the streams part, for the message."""
+    names = [[n.name if isinstance(n, RecordedOp) else f"[{n.site}]" for n in s.nodes] for s in scopes]
+    for i, column in enumerate(zip(*names, strict=False)):
+        if len(set(column)) > 1:
+            return f"they part at operator {i}: {', '.join(sorted(set(column)))}"
+    return "one goes on where another ends"
+
+
+def fit_dim(values: tuple[int, ...], samples: Sequence[Sample]) -> Dim | None:
+    """The simplest form that gives every value exactly; None where there is none.
+
+    values: the size in each run; samples: the variables of each run. A form with an added constant needs three different values of its variable
+    (two where the constant is 1: one spare row).
+    """
+    if len(set(values)) == 1:
+        return Dim(values[0])
+    names = [n for n in ("rows", "outer", "hits", "capacity", "batch", "seq", "total") if n in samples[0]]
+    products = [c for size in (1, 2, 3) for c in combinations(names, size)]
+    with_constant = None
+    for product in products:
+        v = [_product(s, product) for s in samples]
+        low, high = v.index(min(v)), v.index(max(v))
+        if v[low] == v[high]:
+            continue
+        coef, rest = divmod(values[high] - values[low], v[high] - v[low])
+        plus = values[low] - coef * v[low]
+        if rest or any(coef * x + plus != y for x, y in zip(v, values, strict=True)):
+            continue
+        power = sum(1 << VARIABLES.index(n) for n in product)
+        if plus == 0:
+            return Dim(0, coef, power)
+        if with_constant is None and len(set(v)) >= (2 if plus == 1 else 3) and len(product) == 1:
+            with_constant = Dim(plus, coef, power)
+    return with_constant
+
+
+def _product(sample: Sample, names: tuple[str, ...]) -> int:
+    value = 1
+    for n in names:
+        value *= sample[n]
+    return value

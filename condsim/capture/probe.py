@@ -1,0 +1,160 @@
+"""A few small runs a regime → programs: the static half of capturing.
+
+Every strategy that can run is run, recorded, and fitted. Decisions are forced, so that each guard sees no rows, one and several.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from condsim.capture.execution import BASELINES, Execution, SiteInfo
+from condsim.capture.fit import Fitter, Misfit, Run
+from condsim.capture.inputs import Batch
+from condsim.capture.live import LiveModel
+from condsim.capture.tree import Periods, tree
+from condsim.errors import CondsimError
+from condsim.program import Program
+
+SEQUENCE_SIZES = {"1": ((1, 6), (1, 9), (1, 13), (1, 22)), "n": ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9))}
+BATCH_SIZES = {"1": (1,) * 6, "n": (2, 3, 5, 7, 4, 11, 6, 9, 13, 8)}
+SHARES = (0.5, 0.25, 0.75, 1.0, 0.0, 0.4, 0.6, 0.1, 0.9, 0.5)
+
+
+def key(assignment: Mapping[str, str], regime: str) -> str:
+    """The name of a program in a trace."""
+    return f"{assignment_name(assignment)}/{regime}"
+
+
+def assignment_name(assignment: Mapping[str, str]) -> str:
+    """"grouped" for one mechanism, "early_exit=compacted,moe=grouped" for more; a baseline's name for a baseline."""
+    names = set(assignment.values())
+    if len(assignment) == 1 or names <= set(BASELINES):
+        return next(iter(assignment.values()))
+    return ",".join(f"{m}={s}" for m, s in sorted(assignment.items()))
+
+
+def random_decisions(info: SiteInfo, rows: int, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
+    """Forced ids of all rows, and weights where the site has them. share: about how many rows leave branch 0 (or blocks that are active)."""
+    if info.mechanism == "sparse_activation":
+        return rng.random((rows, info.branches)) < 0.6 * share + 0.02 * (share > 0), None
+    if info.mechanism == "moe":
+        k = info.top_k or 1
+        skew = rng.permutation(np.linspace(0.2, 1.0, info.branches)) ** (4 * share)
+        scores = rng.gumbel(size=(rows, info.branches)) + np.log(skew)
+        ids = np.argsort(-scores, axis=1)[:, :k]
+        return ids, rng.dirichlet(np.ones(k), rows).astype(np.float32)
+    if info.branches == 2:
+        return (rng.random(rows) < share).astype(np.int64), None
+    return np.minimum((rng.random(rows) ** (0.2 + 2 * share) * info.branches).astype(np.int64), info.branches - 1), None
+
+
+def execution_for(
+    assignment: Mapping[str, str], infos: Mapping[str, SiteInfo], rows: Mapping[str, int], share: float, seed: int, costliest: Mapping[str, int]
+) -> Execution:
+    """An execution with random decisions: rows is how many rows each site sees when nothing was dropped before it."""
+    rng = np.random.default_rng(seed)
+    forced, weights, kept = {}, {}, {}
+    for name, info in infos.items():
+        forced[name], w = random_decisions(info, rows[name], share, rng)
+        if w is not None:
+            weights[name] = w
+        if info.mechanism == "sparse_activation":
+            kept[name] = (np.arange(info.branches) < max(1, round(share * info.branches))).astype(np.int64)
+        elif info.mechanism == "multi_branch":
+            kept[name] = np.bincount(forced[name], minlength=info.branches)
+        elif info.mechanism != "moe":
+            kept[name] = np.array([0, max(1, round(share * rows[name]))] + [0] * (info.branches - 2))
+    return Execution(dict(assignment), forced, weights, rows_kept=kept, costliest=costliest)
+
+
+def rows_per_site(infos: Mapping[str, SiteInfo], per_position: Mapping[str, bool], units: int, seq: int | None) -> dict[str, int]:
+    """Rows each site sees at a size: units, or units x positions."""
+    return {n: units * (seq or 1) if per_position[n] else units for n in infos}
+
+
+def probe(
+    live: LiveModel,
+    batch: Batch,
+    per_position: Mapping[str, bool],
+    *,
+    decode: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Program]:
+    """Programs of every assignment and regime. decode: also one token after a prefix, with the model's own cache.
+
+    Raises Misfit where the same regime has different operators at different sizes.
+    """
+    programs: dict[str, Program] = {}
+    costliest: dict[str, int] = {}
+    ways = sorted(live.assignments(), key=lambda a: set(a.values()) <= set(BASELINES))
+    for assignment in ways:
+        periods: Periods = {}
+        for regime in ("prefill-1", "prefill-n") + (("decode-1", "decode-n") if decode else ()):
+            progress(key(assignment, regime))
+            runs = []
+            for i, (units, seq) in enumerate(_sizes(batch, regime)):
+                decoding = regime.startswith("decode")
+                positions = 1 if decoding else seq
+                rows = rows_per_site(live.infos, per_position, units, positions)
+                execution = execution_for(assignment, live.infos, rows, SHARES[i % len(SHARES)], 7 * i + 1, costliest)
+                small = batch.resized(units, seq)
+                recorder = record_decode(live, small, execution) if decoding else live.record(small, execution)
+                sizes = {"batch": units}
+                if seq is not None:
+                    sizes |= {"seq": 1 if decoding else seq, "total": seq + 1 if decoding else seq}
+                runs.append((sizes, recorder))
+            for _, recorder in sorted(runs, key=lambda r: -_hits(r[1].calls)):
+                tree_of = tree(recorder, periods) if periods or recorder.calls else None
+                if tree_of is not None:
+                    break
+            fitted = [Run(sizes, tree(recorder, periods), recorder.calls) for sizes, recorder in runs]
+            try:
+                programs[key(assignment, regime)] = Fitter().program(assignment_name(assignment), regime, fitted)
+            except Misfit as e:
+                raise Misfit(f"{key(assignment, regime)}: {e}") from e
+        if assignment == live.captured and "multi_branch" in assignment:
+            costliest = _costliest(programs[key(assignment, "prefill-n")], live.infos)
+    return programs
+
+
+def _hits(calls: Mapping[str, Any]) -> int:
+    return min((sum(n > 0 for n in c.tokens_per_expert) for c in calls.values()), default=0)
+
+
+def _sizes(batch: Batch, regime: str) -> list[tuple[int, int | None]]:
+    kind = regime[-1]
+    if batch.seq is None:
+        return [(b, None) for b in BATCH_SIZES[kind]]
+    return list(SEQUENCE_SIZES[kind])
+
+
+def _costliest(program: Program, infos: Mapping[str, SiteInfo]) -> dict[str, int]:
+    from condsim.logical import branch_flops
+
+    return {n: int(np.argmax(branch_flops(program, n, i.branches))) for n, i in infos.items() if i.mechanism == "multi_branch"}
+
+
+def record_decode(live: LiveModel, prefix: Batch, execution: Execution) -> Any:
+    """Run `prefix` unrecorded, then record one more token a sequence with the model's cache."""
+    token, cache = start_decode(live, prefix, Execution())
+    return live.record(Batch((), {"input_ids": token}, prefix.units, 1), execution, **cache)
+
+
+def start_decode(live: LiveModel, prefix: Batch, execution: Execution) -> tuple[torch.Tensor, dict[str, Any]]:
+    """Run `prefix` and give the greedy next token [units, 1] and the arguments that continue from the model's cache.
+
+    Raises CondsimError where the model keeps no cache.
+    """
+    out = live.run(prefix, execution, use_cache=True)
+    name = "cache" if "cache" in inspect.signature(live.model.forward).parameters else "past_key_values"
+    cache = getattr(out, name, None)
+    if cache is None:
+        cache = getattr(out, "past_key_values", None)
+    if cache is None:
+        raise CondsimError(f"new_tokens: {type(live.model).__name__} returns no key-value cache; capture without new_tokens")
+    return out.logits[:, -1:].argmax(-1), {name: cache, "use_cache": True}

@@ -1,0 +1,216 @@
+"""What a model executes, as operators whose sizes are functions of rows.
+
+A `Program` is the operator stream of one forward pass under one strategy in one regime (batch 1 or more, prefill or decode). A `Scope` is a run of
+operators with the same guards; a `Loop` stands where a site's guarded scopes run. Sizes are `Dim`s, stored as integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+VARIABLES = ("batch", "seq", "total", "outer", "rows", "hits", "capacity")
+Bindings = Mapping[str, Any]  # variable → int or int array [n]
+
+
+@dataclass(frozen=True, slots=True)
+class Dim:
+    """coef * (product of the variables in `power`, a bit mask over VARIABLES) + plus; a constant has power 0 and coef 0."""
+
+    plus: int
+    coef: int = 0
+    power: int = 0
+
+    def __call__(self, bindings: Bindings) -> Any:
+        """The value: int, or int array where a variable is bound to an array. Raises KeyError for an unbound variable."""
+        if not self.power:
+            return self.plus
+        value: Any = self.coef
+        for bit, name in enumerate(VARIABLES):
+            if self.power >> bit & 1:
+                value = value * bindings[name]
+        return value + self.plus
+
+    def __str__(self) -> str:
+        if not self.power:
+            return str(self.plus)
+        names = "*".join(n for b, n in enumerate(VARIABLES) if self.power >> b & 1)
+        return (f"{self.coef}*" if self.coef != 1 else "") + names + (f"{self.plus:+d}" if self.plus else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """What an operator reads or writes. dtype: "float" follows the dtype of the simulation; any other is fixed.
+    weight: a parameter's name ("*" stands for the choice), or "". family: the parameter holds every choice along its first dimension."""
+
+    dims: tuple[Dim, ...]
+    dtype: str
+    weight: str = ""
+
+    def shape(self, bindings: Bindings) -> tuple[Any, ...]:
+        return tuple(d(bindings) for d in self.dims)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operator.
+
+    role: "" or "router:SITE". site: the moe site whose call it belongs to, or "". module: the module path it was called in.
+    entered: module calls that began since the operator before it (host time). view: no kernel, host time only. sync: the host waits.
+    allocs: storages that it creates, (elements, dtype).
+    """
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    params: tuple[int, ...] = ()
+    role: str = ""
+    site: str = ""
+    module: str = ""
+    entered: int = 0
+    view: bool = False
+    sync: bool = False
+    allocs: tuple[tuple[Dim, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """After node `position` of its scope (-1: at its start) the storage of allocation `alloc` of operator `op` in the scope `path` dies.
+
+    path: loops from the root, each (node index, choice key, outer regime, rows regime). previous: it is the one of an earlier iteration.
+    """
+
+    position: int
+    path: tuple[tuple[int, int, int, int], ...]
+    op: int
+    alloc: int
+    previous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Operators and loops in executed order, under the same guards."""
+
+    nodes: tuple[Op | Loop, ...] = ()
+    frees: tuple[Free, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Where the guarded scopes of a site run, one a choice, in ascending order.
+
+    bodies: (choice, outer regime, rows regime) → scope; choice -1 is shared by all; regimes are 0, 1 or 2 (= 2 and more).
+    choices: those that run here. family: the bodies differ by their weights only.
+    """
+
+    site: str
+    choices: tuple[int, ...]
+    bodies: Mapping[tuple[int, int, int], Scope]
+
+    def body(self, choice: int, outer: int, rows: int) -> tuple[tuple[int, int, int], Scope] | None:
+        """The scope for so many rows of so many: its key and itself; the nearest regime where that one was not probed; None for none."""
+        for o in (min(outer, 2), 2, 1):
+            for r in (min(rows, 2), *((2, 1) if rows else ())):
+                for c in (choice, -1):
+                    if (c, o, r) in self.bodies:
+                        return (c, o, r), self.bodies[c, o, r]
+        return None
+
+
+@dataclass(frozen=True)
+class Program:
+    """One regime under one strategy.
+
+    strategy: a strategy's or a baseline's name. regime: "prefill-1", "prefill-n", "decode-1", "decode-n" (1: batch 1; n: more).
+    flagged: operators whose sizes fit no form and keep the captured size. probed: bindings of the runs it was fitted to.
+    """
+
+    strategy: str
+    regime: str
+    root: Scope
+    flagged: tuple[str, ...] = ()
+    probed: tuple[Mapping[str, int], ...] = ()
+
+
+def loops(scope: Scope) -> list[Loop]:
+    """All loops below a scope, outermost first."""
+    found = []
+    for node in scope.nodes:
+        if isinstance(node, Loop):
+            found.append(node)
+            for body in node.bodies.values():
+                found += loops(body)
+    return found
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------------------------
+
+
+class _Table:
+    """Interns values, so that a size that stands a thousand times is written once."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+        self.index: dict[Any, int] = {}
+
+    def __call__(self, value: Any) -> int:
+        if value not in self.index:
+            self.index[value] = len(self.rows)
+            self.rows.append(value)
+        return self.index[value]
+
+
+def to_json(programs: Mapping[str, Program]) -> dict[str, Any]:
+    """Plain lists and numbers; tensors and names are written once and referred to by number."""
+    tensors, ops = _Table(), _Table()
+
+    def tensor(t: Tensor) -> int:
+        return tensors((tuple((d.plus, d.coef, d.power) for d in t.dims), t.dtype, t.weight))
+
+    def scope(s: Scope) -> Any:
+        nodes: list[Any] = []
+        for n in s.nodes:
+            if isinstance(n, Op):
+                allocs = tuple((d.plus, d.coef, d.power, t) for d, t in n.allocs)
+                nodes.append(ops((n.name, tuple(map(tensor, n.inputs)), tuple(map(tensor, n.outputs)), n.params, n.role, n.site, n.module, n.entered, n.view, n.sync, allocs)))  # fmt: skip
+            else:
+                nodes.append([n.site, n.choices, [[*key, scope(body)] for key, body in n.bodies.items()]])
+        return [nodes, [[f.position, f.path, f.op, f.alloc, int(f.previous)] for f in s.frees]]
+
+    body = {k: {"strategy": p.strategy, "regime": p.regime, "root": scope(p.root), "flagged": p.flagged, "probed": p.probed} for k, p in programs.items()}
+    return {"tensors": tensors.rows, "operators": ops.rows, "programs": body}
+
+
+def from_json(data: Mapping[str, Any]) -> dict[str, Program]:
+    """The inverse of `to_json`. Raises KeyError, IndexError, TypeError or ValueError where the data is not of that form."""
+    tensors = [Tensor(tuple(Dim(*d) for d in dims), dtype, weight) for dims, dtype, weight in data["tensors"]]
+    ops = [
+        Op(name, tuple(tensors[i] for i in ins), tuple(tensors[i] for i in outs), tuple(params), role, site, module, entered, view, sync,
+           tuple((Dim(*a[:3]), a[3]) for a in allocs))
+        for name, ins, outs, params, role, site, module, entered, view, sync, allocs in data["operators"]
+    ]  # fmt: skip
+
+    def scope(s: Any) -> Scope:
+        nodes: list[Op | Loop] = []
+        for n in s[0]:
+            if isinstance(n, int):
+                nodes.append(ops[n])
+            else:
+                nodes.append(Loop(n[0], tuple(n[1]), {(b[0], b[1], b[2]): scope(b[3]) for b in n[2]}))
+        frees = tuple(Free(f[0], tuple((p[0], p[1], p[2], p[3]) for p in f[1]), f[2], f[3], bool(f[4])) for f in s[1])
+        return Scope(tuple(nodes), frees)
+
+    return {
+        k: Program(p["strategy"], p["regime"], scope(p["root"]), tuple(p["flagged"]), tuple(p["probed"])) for k, p in data["programs"].items()
+    }
+
+
+def elements(dims: tuple[Any, ...]) -> Any:
+    """Elements of a shape; int, or int array where a dimension is an array."""
+    n: Any = 1
+    for d in dims:
+        n = n * d
+    return n if isinstance(n, np.ndarray) else int(n)

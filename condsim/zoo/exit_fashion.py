@@ -1,0 +1,113 @@
+"""exit-fashion: an early-exit CNN; an image leaves at the first head that is sure enough of its class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from rich.progress import Progress
+from torch import nn
+
+import condsim
+from condsim.zoo.base import ZOO, ZooModel
+from condsim.zoo.convolution import convolution
+from condsim.zoo.data import VALIDATION_IMAGES, fashion_training
+from condsim.zoo.training import minimise, shuffled
+
+TOLERANCE = 0.003
+"""Accuracy below that of the last exit which the choice of the threshold may cost, on images kept out of training."""
+
+
+class Head(nn.Sequential):
+    """Class logits [rows, 10] from feature maps."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
+
+
+@ZOO.register("exit-fashion")
+class ExitFashion(ZooModel):
+    """Images [batch, 1, 28, 28] → class logits [batch, 10]; 4 stages of about equal cost, each with a head.
+
+    threshold: softmax confidence at which an image leaves.
+    """
+
+    mechanism = "early_exit"
+    data = "images"
+    steps = 1290
+
+    def __init__(self, threshold: float = 0.9) -> None:
+        super().__init__(threshold=threshold)
+        self.threshold = threshold
+        self.stages = nn.ModuleList([
+            nn.Sequential(convolution(1, 24), convolution(24, 32, stride=2)),
+            nn.Sequential(convolution(32, 40), convolution(40, 40)),
+            nn.Sequential(convolution(40, 64, stride=2), convolution(64, 64), convolution(64, 64)),
+            nn.Sequential(convolution(64, 96), convolution(96, 96)),
+        ])  # fmt: skip
+        self.heads = nn.ModuleList(Head(channels) for channels in (32, 40, 64, 96))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self._from(0, images)
+
+    def _from(self, exit: int, x: torch.Tensor) -> torch.Tensor:
+        """Class logits of the rows that reach stage `exit`, whichever exit they take."""
+        x = self.stages[exit](x)
+        if exit == len(self.stages) - 1:
+            logits: torch.Tensor = self.heads[exit](x)
+            return logits
+        out: Any = None
+
+        def decide() -> tuple[torch.Tensor, None, torch.Tensor]:
+            nonlocal out
+            out = self.heads[exit](x)
+            confidence = out.softmax(-1).amax(-1)
+            return (confidence < self.threshold).long(), None, confidence
+
+        rows: Any
+        condsim.route(f"exit{exit}", "early_exit", decide, branches=2)
+        with condsim.branch(f"exit{exit}", 1) as rows:
+            if rows:
+                out = rows.put(out, self._from(exit + 1, rows.take(x)))
+        result: torch.Tensor = out
+        return result
+
+    def every_exit(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The class logits of all exits, for all images."""
+        logits = []
+        for stage, head in zip(self.stages, self.heads, strict=True):
+            x = stage(x)
+            logits.append(head(x))
+        return logits
+
+    @classmethod
+    def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
+        model = cls().train()
+        images, labels, digest = fashion_training()
+        rows = shuffled(len(images) - VALIDATION_IMAGES, 128)
+
+        def loss(step: int) -> torch.Tensor:
+            at = rows(step)
+            return torch.stack([F.cross_entropy(logits, labels[at]) for logits in model.every_exit(images[at])]).sum()
+
+        minimise(model.parameters(), loss, steps, 3e-3, progress, "exit-fashion")
+        model.eval()
+        threshold = model.choose_threshold(images[-VALIDATION_IMAGES:], labels[-VALIDATION_IMAGES:])
+        tuned = cls(threshold=threshold)
+        tuned.load_state_dict(model.state_dict())
+        return tuned.eval(), {"data_sha256": digest, "threshold": threshold}
+
+    @torch.inference_mode()
+    def choose_threshold(self, images: torch.Tensor, labels: torch.Tensor) -> float:
+        """The lowest threshold on a grid whose accuracy stays within TOLERANCE of the last exit's."""
+        batches = [torch.stack(self.every_exit(x)) for x in images.split(250)]
+        confidence, predicted = torch.cat(batches, 1).softmax(-1).max(-1)  # [exits, images]
+        right = predicted == labels
+        for percent in range(50, 100):
+            sure = confidence >= percent / 100
+            sure[-1] = True
+            taken = sure.int().argmax(0)
+            if right.gather(0, taken[None]).float().mean() >= right[-1].float().mean() - TOLERANCE:
+                return percent / 100
+        return 0.99

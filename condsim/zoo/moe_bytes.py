@@ -1,0 +1,136 @@
+"""moe-bytes: a causal language model over bytes whose FFNs are mixtures of 8 experts, of which each byte takes 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from rich.progress import Progress
+from torch import nn
+
+from condsim.zoo.attention import CausalAttention
+from condsim.zoo.base import ZOO, ZooModel
+from condsim.zoo.data import training_text, windows
+from condsim.zoo.training import bits, minimise
+
+BALANCE = 0.05
+"""Weight of the load-balancing loss (Switch Transformers, equation 4)."""
+
+
+class Gate(nn.Module):
+    """Top-k router: forward gives logits [rows, experts], weights [rows, k] that sum to 1, and indices int64 [rows, k]."""
+
+    def __init__(self, hidden: int, experts: int, top_k: int) -> None:
+        super().__init__()
+        self.top_k = top_k
+        self.weight = nn.Parameter(torch.randn(experts, hidden) * hidden**-0.5)
+
+    def forward(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        logits = F.linear(hidden_states, self.weight)
+        weights, indices = torch.topk(logits.softmax(-1), self.top_k, dim=-1)
+        return logits, weights / weights.sum(-1, keepdim=True), indices
+
+
+class Experts(nn.Module):
+    """Gated FFNs with the weights of all experts in one tensor a projection, called as transformers calls its experts."""
+
+    def __init__(self, hidden: int, width: int, experts: int) -> None:
+        super().__init__()
+        self.num_experts = experts
+        self.gate_up_proj = nn.Parameter(torch.randn(experts, 2 * width, hidden) * hidden**-0.5)
+        self.down_proj = nn.Parameter(torch.randn(experts, hidden, width) * width**-0.5)
+        self.act_fn = nn.SiLU()
+
+    def forward(self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor) -> torch.Tensor:
+        """hidden_states: [rows, hidden]; top_k_index: int64 [rows, k]; top_k_weights: [rows, k]. Returns [rows, hidden]."""
+        out = torch.zeros_like(hidden_states)
+        for expert in torch.unique(top_k_index).tolist():
+            rows, slots = torch.where(top_k_index == expert)
+            gate, up = F.linear(hidden_states[rows], self.gate_up_proj[expert]).chunk(2, dim=-1)
+            y = F.linear(self.act_fn(gate) * up, self.down_proj[expert])
+            out.index_add_(0, rows, y * top_k_weights[rows, slots, None])
+        return out
+
+
+class SparseFeedForward(nn.Module):
+    """A router and its experts over [batch, seq, hidden]."""
+
+    def __init__(self, hidden: int, width: int, experts: int, top_k: int) -> None:
+        super().__init__()
+        self.gate = Gate(hidden, experts, top_k)
+        self.experts = Experts(hidden, width, experts)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the output and the router's logits [rows, experts]."""
+        rows = x.flatten(0, -2)
+        logits, weights, indices = self.gate(rows)
+        return self.experts(rows, indices, weights).view_as(x), logits
+
+
+class Layer(nn.Module):
+    """Attention, then the mixture of experts, each with a residual."""
+
+    def __init__(self, hidden: int, heads: int, width: int, experts: int, top_k: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(hidden)
+        self.attention = CausalAttention(hidden, heads)
+        self.mlp_norm = nn.LayerNorm(hidden)
+        self.mlp = SparseFeedForward(hidden, width, experts, top_k)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = x + self.attention(self.attention_norm(x))
+        y, logits = self.mlp(self.mlp_norm(x))
+        return x + y, logits
+
+
+@ZOO.register("moe-bytes")
+class MoeBytes(ZooModel):
+    """Byte ids int64 [batch, seq ≤ 256] → next-byte logits [batch, seq, 256]."""
+
+    mechanism = "moe"
+    data = "text"
+    seq = 64
+    steps = 1100
+
+    def __init__(self, hidden: int = 96, heads: int = 4, width: int = 64, experts: int = 8, top_k: int = 2, layers: int = 4, max_seq: int = 256) -> None:
+        super().__init__(hidden=hidden, heads=heads, width=width, experts=experts, top_k=top_k, layers=layers, max_seq=max_seq)
+        self.embed = nn.Embedding(256, hidden)
+        self.position = nn.Parameter(torch.randn(max_seq, hidden) * 0.02)
+        self.layers = nn.ModuleList(Layer(hidden, heads, width, experts, top_k) for _ in range(layers))
+        self.norm = nn.LayerNorm(hidden)
+        self.head = nn.Linear(hidden, 256, bias=False)
+        nn.init.normal_(self.embed.weight, std=0.1)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.run(ids)[0]
+
+    def run(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Next-byte logits, and every router's logits [rows, experts]."""
+        x = self.embed(ids) + self.position[: ids.shape[1]]
+        routers = []
+        for layer in self.layers:
+            x, router = layer(x)
+            routers.append(router)
+        return self.head(self.norm(x)), routers
+
+    @classmethod
+    def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
+        model = cls().train()
+        text, digest = training_text()
+        seq, batch = 128, 16
+
+        def loss(_: int) -> torch.Tensor:
+            ids, targets = windows(text, torch.randint(len(text) - seq - 1, (batch,)), seq)
+            logits, routers = model.run(ids)
+            return bits(logits, targets).mean() + BALANCE * sum((imbalance(r, 2) for r in routers), torch.zeros(()))
+
+        minimise(model.parameters(), loss, steps, 3e-3, progress, "moe-bytes")
+        return model.eval(), {"data_sha256": digest}
+
+
+def imbalance(logits: torch.Tensor, top_k: int) -> torch.Tensor:
+    """experts x Σ (share of rows an expert takes) x (its mean probability): top_k when balanced, more when not."""
+    probabilities = logits.softmax(-1)
+    taken = torch.zeros_like(probabilities).scatter(-1, logits.topk(top_k, dim=-1).indices, 1.0)
+    return logits.shape[-1] * (taken.mean(0) * probabilities.mean(0)).sum()

@@ -1,0 +1,111 @@
+"""skip-fashion: a residual CNN in the manner of SkipNet; a gate before every block decides for each image whether it enters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from rich.progress import Progress
+from torch import nn
+
+import condsim
+from condsim.zoo.base import ZOO, ZooModel
+from condsim.zoo.convolution import convolution
+from condsim.zoo.data import VALIDATION_IMAGES, fashion_training
+from condsim.zoo.training import Spread, minimise, shuffled
+
+COST_WEIGHT = 0.1
+
+
+class Block(nn.Module):
+    """Two convolutions and the residual addition."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = convolution(channels, channels)
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(x + self.second(self.first(x)))
+
+
+class Gate(nn.Sequential):
+    """One logit an image: [rows, 1]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 8), nn.ReLU(), nn.Linear(8, 1))
+
+
+@ZOO.register("skip-fashion")
+class SkipFashion(ZooModel):
+    """Images [batch, 1, 28, 28] → class logits [batch, 10]; 4 blocks at 14 x 14, 4 at 7 x 7, each behind a gate."""
+
+    mechanism = "skip"
+    data = "images"
+    steps = 1072
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = convolution(1, 24, stride=2)
+        self.shrink = convolution(24, 48, stride=2)
+        channels = [24] * 4 + [48] * 4
+        self.blocks = nn.ModuleList(Block(c) for c in channels)
+        self.gates = nn.ModuleList(Gate(c) for c in channels)
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 10))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.stem(images)
+        for i, block in enumerate(self.blocks):
+            if i == 4:
+                x = self.shrink(x)
+            x = self._maybe(i, block, x)
+        logits: torch.Tensor = self.head(x)
+        return logits
+
+    def _maybe(self, i: int, block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        """x with block i applied to the images that enter it."""
+
+        def decide() -> tuple[torch.Tensor, None, torch.Tensor]:
+            score = self.gates[i](x).squeeze(-1)
+            return (score > 0).long(), None, score
+
+        rows: Any
+        condsim.route(f"skip{i}", "skip", decide, branches=2)
+        with condsim.branch(f"skip{i}", 1) as rows:
+            if rows:
+                x = rows.put(x, block(rows.take(x)))
+        return x
+
+    @classmethod
+    def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
+        model = cls().train()
+        images, labels, digest = fashion_training()
+        rows = shuffled(len(images) - VALIDATION_IMAGES, 128)
+        spreads = nn.ModuleList(Spread(1, centre=0.0, reach=0.8) for _ in model.blocks)
+
+        def loss(step: int) -> torch.Tensor:
+            """All blocks run; a straight-through Gumbel sigmoid decides what counts, without noise in the last quarter."""
+            at = rows(step)
+            x = model.stem(images[at])
+            entered = []
+            for i, block in enumerate(model.blocks):
+                if i == 4:
+                    x = model.shrink(x)
+                score = 2 * spreads[i](model.gates[i](x))
+                if step < 0.75 * steps:
+                    uniform = torch.rand_like(score).clamp(1e-6, 1 - 1e-6)
+                    score = score + uniform.log() - (-uniform).log1p()
+                soft = score.sigmoid()
+                gate = ((score > 0).float() + soft - soft.detach())[:, :, None, None]
+                x = gate * block(x) + (1 - gate) * x
+                entered.append(soft.mean())
+            return F.cross_entropy(model.head(x), labels[at]) + COST_WEIGHT * torch.stack(entered).mean()
+
+        minimise([*model.parameters(), *spreads.parameters()], loss, steps, 3e-3, progress, "skip-fashion")
+        for gate, spread in zip(model.gates, spreads, strict=True):
+            assert isinstance(gate, Gate)
+            assert isinstance(spread, Spread)
+            assert isinstance(gate[-1], nn.Linear)
+            spread.fold(gate[-1])
+        return model.eval(), {"data_sha256": digest}

@@ -1,0 +1,148 @@
+"""sparse-bytes: a causal language model over bytes with wide ReLU FFNs, of which a predictor picks the blocks of neurons that run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from rich.progress import Progress
+from torch import nn
+
+import condsim
+from condsim.zoo.attention import CausalAttention
+from condsim.zoo.base import ZOO, ZooModel
+from condsim.zoo.data import training_text, windows
+from condsim.zoo.training import Spread, bits, minimise
+
+LEAK_WEIGHT = 0.5
+"""Of the loss on activations in blocks that the predictor does not pick: it makes the predictor right, not only obeyed."""
+CHANGE_WEIGHT = 0.5
+"""Of the loss on how much a block's logit changes within a window: nearby bytes should want the same blocks."""
+WINDOW = 32
+"""Bytes in such a window."""
+PRUNED_BELOW = 0.01
+"""Blocks that fewer rows of the training text want are removed after training."""
+
+
+class Predictor(nn.Sequential):
+    """Low-rank: one logit a block and row [rows, blocks]."""
+
+    def __init__(self, hidden: int, rank: int, blocks: int) -> None:
+        super().__init__(nn.Linear(hidden, rank, bias=False), nn.Linear(rank, blocks))
+
+    def active(self, x: torch.Tensor) -> torch.Tensor:
+        """Blocks that each row wants, at least one: bool [rows, blocks]."""
+        logits = self(x)
+        return (logits > 0) | (logits == logits.amax(-1, keepdim=True))
+
+
+class Layer(nn.Module):
+    """Attention and a sparse FFN, each with a residual. blocks: of neurons, each `size` wide."""
+
+    def __init__(self, number: int, hidden: int, heads: int, blocks: int, size: int, rank: int) -> None:
+        super().__init__()
+        self.site, self.blocks, self.size = f"ffn{number}", blocks, size
+        self.attention_norm = nn.LayerNorm(hidden)
+        self.attention = CausalAttention(hidden, heads)
+        self.ffn_norm = nn.LayerNorm(hidden)
+        self.up = nn.Linear(hidden, blocks * size)
+        self.down = nn.Linear(blocks * size, hidden)
+        self.predictor = Predictor(hidden, rank, blocks)
+
+    def attend(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = x + self.attention(self.attention_norm(x))
+        return y
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.attend(x)
+        rows = self.ffn_norm(x).flatten(0, 1)
+        condsim.route(self.site, "sparse_activation", lambda: self.predictor.active(rows), branches=self.blocks)
+        chosen: Any
+        with condsim.branch(self.site) as chosen:
+            h = F.relu(F.linear(rows, chosen.weight(self.up.weight, 0), chosen.weight(self.up.bias, 0)))
+            y = F.linear(chosen.mask(h), chosen.weight(self.down.weight, 1), self.down.bias)
+        return x + y.view_as(x)
+
+
+@ZOO.register("sparse-bytes")
+class SparseBytes(ZooModel):
+    """Byte ids int64 [batch, seq ≤ 256] → next-byte logits [batch, seq, 256].
+
+    blocks: of neurons, one number a layer.
+    """
+
+    mechanism = "sparse_activation"
+    data = "text"
+    seq = 64
+    steps = 1000
+
+    def __init__(
+        self, blocks: tuple[int, ...] = (24, 24, 24, 24), size: int = 32, hidden: int = 96, heads: int = 4, rank: int = 16, max_seq: int = 256
+    ) -> None:
+        super().__init__(blocks=tuple(blocks), size=size, hidden=hidden, heads=heads, rank=rank, max_seq=max_seq)
+        self.embed = nn.Embedding(256, hidden)
+        self.position = nn.Parameter(torch.randn(max_seq, hidden) * 0.02)
+        self.layers = nn.ModuleList(Layer(i, hidden, heads, n, size, rank) for i, n in enumerate(blocks))
+        self.norm = nn.LayerNorm(hidden)
+        self.head = nn.Linear(hidden, 256, bias=False)
+        nn.init.normal_(self.embed.weight, std=0.1)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.embed(ids) + self.position[: ids.shape[1]]
+        for layer in self.layers:
+            x = layer(x)
+        logits: torch.Tensor = self.head(self.norm(x))
+        return logits
+
+    @classmethod
+    def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
+        model = cls().train()
+        text, digest = training_text()
+        seq, batch = 128, 16
+        spreads = nn.ModuleList(Spread(layer.blocks, centre=-1.1, reach=0.4) for layer in model._layers())
+        shares = [torch.zeros(layer.blocks) for layer in model._layers()]
+
+        def loss(step: int) -> torch.Tensor:
+            """Every block runs; the predicted mask is applied straight through."""
+            ids, targets = windows(text, torch.randint(len(text) - seq - 1, (batch,)), seq)
+            x = model.embed(ids) + model.position[:seq]
+            extra = torch.zeros(())
+            for layer, spread, share in zip(model._layers(), spreads, shares, strict=True):
+                x = layer.attend(x)
+                rows = layer.ffn_norm(x).flatten(0, 1)
+                logits = spread(layer.predictor(rows))
+                soft = (3 * logits).sigmoid()
+                hard = (logits > 0).float()
+                mask = (hard + soft - soft.detach()).unsqueeze(-1)
+                h = F.relu(layer.up(rows)).unflatten(-1, (layer.blocks, layer.size))
+                x = x + layer.down((h * mask).flatten(1)).view_as(x)
+                change = logits.view(-1, WINDOW, layer.blocks).var(1).mean()
+                leak = (h * (1 - hard).unsqueeze(-1)).mean()
+                extra = extra + CHANGE_WEIGHT * change + LEAK_WEIGHT * leak
+                share.lerp_(hard.mean(0).detach(), 0.02)
+            return bits(model.head(model.norm(x)), targets).mean() + extra / len(spreads)
+
+        minimise([*model.parameters(), *spreads.parameters()], loss, steps, 3e-3, progress, "sparse-bytes")
+        for layer, spread in zip(model._layers(), spreads, strict=True):
+            assert isinstance(spread, Spread)
+            assert isinstance(layer.predictor[1], nn.Linear)
+            spread.fold(layer.predictor[1])
+        return model.pruned([share >= PRUNED_BELOW for share in shares]).eval(), {"data_sha256": digest}
+
+    def _layers(self) -> list[Layer]:
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    def pruned(self, keep: list[torch.Tensor]) -> SparseBytes:
+        """A copy with the blocks that `keep` (bool [blocks], one a layer) says, at least one a layer."""
+        keep = [k if k.any() else torch.ones_like(k) for k in keep]
+        weights = self.state_dict()
+        for i, kept in enumerate(keep):
+            neurons = kept.repeat_interleave(self._layers()[i].size)
+            for key, index, dim in (("up.weight", neurons, 0), ("up.bias", neurons, 0), ("down.weight", neurons, 1),
+                                    ("predictor.1.weight", kept, 0), ("predictor.1.bias", kept, 0)):  # fmt: skip
+                name = f"layers.{i}.{key}"
+                weights[name] = weights[name].index_select(dim, index.nonzero().squeeze(-1))
+        copy = type(self)(**{**self.config, "blocks": tuple(int(k.sum()) for k in keep)})
+        copy.load_state_dict(weights)
+        return copy
