@@ -49,7 +49,7 @@ def load(name: str, batch: int = 32, batches: int = 64, seq: int | None = None, 
             right: np.ndarray = (output.argmax(-1) == labels[number * batch : (number + 1) * batch]).float().numpy()
             return right
 
-        return Example(name, kind.mechanism, model, list(images[: count * batch].split(batch)), correct, "accuracy", True)
+        return Example(name, kind.mechanism, model, list(torch.split(images[: count * batch], batch)), correct, "accuracy", True)
     seq = seq or kind.seq
     if seq > model.config["max_seq"]:
         raise CondsimError(f"seq must be at most {model.config['max_seq']}, got {seq}")
@@ -60,7 +60,7 @@ def load(name: str, batch: int = 32, batches: int = 64, seq: int | None = None, 
         value: np.ndarray = bits(output.float(), targets[number * batch : (number + 1) * batch]).numpy().astype(np.float32)
         return value
 
-    return Example(name, kind.mechanism, model, list(ids.split(batch)), bits_a_byte, "cross entropy (bits a byte)", False)
+    return Example(name, kind.mechanism, model, list(torch.split(ids, batch)), bits_a_byte, "cross entropy (bits a byte)", False)
 
 
 def train(name: str, steps: int | None = None, seed: int = 0, folder: Path = CHECKPOINTS) -> Path:

@@ -67,7 +67,8 @@ class BranchFashion(ZooModel):
             soft = gate.softmax(-1)
             picked = F.gumbel_softmax(gate, hard=True) if step < 0.75 * steps else F.one_hot(gate.argmax(-1), 3) + soft - soft.detach()
             out = sum((picked[:, b, None, None, None] * branch(x) for b, branch in enumerate(model.branches)), torch.zeros(()))
-            return F.cross_entropy(model.head(out), labels[at]) + COST_WEIGHT * (soft * cost).sum(-1).mean()
+            value: torch.Tensor = F.cross_entropy(model.head(out), labels[at]) + COST_WEIGHT * (soft * cost).sum(-1).mean()
+            return value
 
         minimise([*model.parameters(), *spread.parameters()], loss, steps, 3e-3, progress, "branch-fashion")
         last = model.gate[-1]

@@ -101,7 +101,7 @@ class ExitFashion(ZooModel):
     @torch.inference_mode()
     def choose_threshold(self, images: torch.Tensor, labels: torch.Tensor) -> float:
         """The lowest threshold on a grid whose accuracy stays within TOLERANCE of the last exit's."""
-        batches = [torch.stack(self.every_exit(x)) for x in images.split(250)]
+        batches = [torch.stack(self.every_exit(x)) for x in torch.split(images, 250)]
         confidence, predicted = torch.cat(batches, 1).softmax(-1).max(-1)  # [exits, images]
         right = predicted == labels
         for percent in range(50, 100):

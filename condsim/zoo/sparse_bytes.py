@@ -34,7 +34,8 @@ class Predictor(nn.Sequential):
     def active(self, x: torch.Tensor) -> torch.Tensor:
         """Blocks that each row wants, at least one: bool [rows, blocks]."""
         logits = self(x)
-        return (logits > 0) | (logits == logits.amax(-1, keepdim=True))
+        wanted: torch.Tensor = (logits > 0) | (logits == logits.amax(-1, keepdim=True))
+        return wanted
 
 
 class Layer(nn.Module):
@@ -103,7 +104,7 @@ class SparseBytes(ZooModel):
         spreads = nn.ModuleList(Spread(layer.blocks, centre=-1.1, reach=0.4) for layer in model._layers())
         shares = [torch.zeros(layer.blocks) for layer in model._layers()]
 
-        def loss(step: int) -> torch.Tensor:
+        def loss(_: int) -> torch.Tensor:
             """Every block runs; the predicted mask is applied straight through."""
             ids, targets = windows(text, torch.randint(len(text) - seq - 1, (batch,)), seq)
             x = model.embed(ids) + model.position[:seq]
@@ -115,7 +116,7 @@ class SparseBytes(ZooModel):
                 soft = (3 * logits).sigmoid()
                 hard = (logits > 0).float()
                 mask = (hard + soft - soft.detach()).unsqueeze(-1)
-                h = F.relu(layer.up(rows)).unflatten(-1, (layer.blocks, layer.size))
+                h = F.relu(layer.up(rows)).view(-1, layer.blocks, layer.size)
                 x = x + layer.down((h * mask).flatten(1)).view_as(x)
                 change = logits.view(-1, WINDOW, layer.blocks).var(1).mean()
                 leak = (h * (1 - hard).unsqueeze(-1)).mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +20,9 @@ def minimise(
     loss: step → the loss of that step's batch.
     """
     parameters = list(parameters)
-    optimiser = torch.optim.AdamW([{"params": [p for p in parameters if p.ndim > 1]}, {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0}],
-                                  lr=learning_rate, weight_decay=0.02)  # fmt: skip
+    matrices: dict[str, Any] = {"params": [p for p in parameters if p.ndim > 1]}
+    vectors: dict[str, Any] = {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}
+    optimiser = torch.optim.AdamW([matrices, vectors], lr=learning_rate, weight_decay=0.02)
     warm = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda s: min((s + 1) / warm, 0.5 * (1 + math.cos(math.pi * min(1.0, s / steps)))) if s >= warm else (s + 1) / warm

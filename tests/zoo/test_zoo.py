@@ -239,9 +239,7 @@ def test_image_models_can_be_trained_again(name: str, tmp_path: object, monkeypa
     assert load(name, folder=tmp_path).inputs  # type: ignore[arg-type]
 
 
-def test_missing_data_and_bad_names_are_one_clear_line(
-    tmp_path: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_data_and_bad_names_are_one_clear_line(tmp_path: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("CONDSIM_FASHION_MNIST", str(tmp_path))
     assert main(["train", "skip-fashion", "--steps", "1"]) == 2
     assert "dataset-fashion-mnist" in capsys.readouterr().err
