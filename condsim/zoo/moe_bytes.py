@@ -14,7 +14,7 @@ from condsim.zoo.base import ZOO, ZooModel
 from condsim.zoo.data import training_text, windows
 from condsim.zoo.training import bits, minimise
 
-BALANCE = 0.05
+BALANCE = 0.01
 """Weight of the load-balancing loss (Switch Transformers, equation 4)."""
 
 
@@ -71,10 +71,10 @@ class SparseFeedForward(nn.Module):
 class Layer(nn.Module):
     """Attention, then the mixture of experts, each with a residual."""
 
-    def __init__(self, hidden: int, heads: int, width: int, experts: int, top_k: int) -> None:
+    def __init__(self, hidden: int, heads: int, width: int, experts: int, top_k: int, max_seq: int) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(hidden)
-        self.attention = CausalAttention(hidden, heads)
+        self.attention = CausalAttention(hidden, heads, max_seq)
         self.mlp_norm = nn.LayerNorm(hidden)
         self.mlp = SparseFeedForward(hidden, width, experts, top_k)
 
@@ -98,8 +98,7 @@ class MoeBytes(ZooModel):
     ) -> None:
         super().__init__(hidden=hidden, heads=heads, width=width, experts=experts, top_k=top_k, layers=layers, max_seq=max_seq)
         self.embed = nn.Embedding(256, hidden)
-        self.position = nn.Parameter(torch.randn(max_seq, hidden) * 0.02)
-        self.layers = nn.ModuleList(Layer(hidden, heads, width, experts, top_k) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(hidden, heads, width, experts, top_k, max_seq) for _ in range(layers))
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Linear(hidden, 256, bias=False)
         nn.init.normal_(self.embed.weight, std=0.1)
@@ -109,7 +108,7 @@ class MoeBytes(ZooModel):
 
     def run(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Next-byte logits, and every router's logits [rows, experts]."""
-        x = self.embed(ids) + self.position[: ids.shape[1]]
+        x = self.embed(ids)
         routers = []
         for layer in self.layers:
             x, router = layer(x)

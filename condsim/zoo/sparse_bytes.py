@@ -17,7 +17,7 @@ from condsim.zoo.training import Spread, bits, minimise
 
 LEAK_WEIGHT = 0.5
 """Of the loss on activations in blocks that the predictor does not pick: it makes the predictor right, not only obeyed."""
-CHANGE_WEIGHT = 0.5
+CHANGE_WEIGHT = 0.2
 """Of the loss on how much a block's logit changes within a window: nearby bytes should want the same blocks."""
 WINDOW = 32
 """Bytes in such a window."""
@@ -41,11 +41,11 @@ class Predictor(nn.Sequential):
 class Layer(nn.Module):
     """Attention and a sparse FFN, each with a residual. blocks: of neurons, each `size` wide."""
 
-    def __init__(self, number: int, hidden: int, heads: int, blocks: int, size: int, rank: int) -> None:
+    def __init__(self, number: int, hidden: int, heads: int, blocks: int, size: int, rank: int, max_seq: int) -> None:
         super().__init__()
         self.site, self.blocks, self.size = f"ffn{number}", blocks, size
         self.attention_norm = nn.LayerNorm(hidden)
-        self.attention = CausalAttention(hidden, heads)
+        self.attention = CausalAttention(hidden, heads, max_seq)
         self.ffn_norm = nn.LayerNorm(hidden)
         self.up = nn.Linear(hidden, blocks * size)
         self.down = nn.Linear(blocks * size, hidden)
@@ -83,14 +83,13 @@ class SparseBytes(ZooModel):
     ) -> None:
         super().__init__(blocks=tuple(blocks), size=size, hidden=hidden, heads=heads, rank=rank, max_seq=max_seq)
         self.embed = nn.Embedding(256, hidden)
-        self.position = nn.Parameter(torch.randn(max_seq, hidden) * 0.02)
-        self.layers = nn.ModuleList(Layer(i, hidden, heads, n, size, rank) for i, n in enumerate(blocks))
+        self.layers = nn.ModuleList(Layer(i, hidden, heads, n, size, rank, max_seq) for i, n in enumerate(blocks))
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Linear(hidden, 256, bias=False)
         nn.init.normal_(self.embed.weight, std=0.1)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        x = self.embed(ids) + self.position[: ids.shape[1]]
+        x = self.embed(ids)
         for layer in self.layers:
             x = layer(x)
         logits: torch.Tensor = self.head(self.norm(x))
@@ -100,14 +99,14 @@ class SparseBytes(ZooModel):
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
         model = cls().train()
         text, digest = training_text()
-        seq, batch = 128, 16
+        seq, batch = 64, 32
         spreads = nn.ModuleList(Spread(layer.blocks, centre=-1.1, reach=0.4) for layer in model._layers())
         shares = [torch.zeros(layer.blocks) for layer in model._layers()]
 
         def loss(_: int) -> torch.Tensor:
             """Every block runs; the predicted mask is applied straight through."""
             ids, targets = windows(text, torch.randint(len(text) - seq - 1, (batch,)), seq)
-            x = model.embed(ids) + model.position[:seq]
+            x = model.embed(ids)
             extra = torch.zeros(())
             for layer, spread, share in zip(model._layers(), spreads, shares, strict=True):
                 x = layer.attend(x)
