@@ -26,18 +26,18 @@ class BranchFashion(ZooModel):
 
     mechanism = "multi_branch"
     data = "images"
-    steps = 1072
+    steps = 1000
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(convolution(1, 16), convolution(16, 32, stride=2))
         self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(128, 16), nn.ReLU(), nn.Linear(16, 3))
         self.branches = nn.ModuleList([
-            convolution(32, 96, stride=2),
-            nn.Sequential(convolution(32, 56, stride=2), convolution(56, 96)),
-            nn.Sequential(convolution(32, 64), convolution(64, 96, stride=2), convolution(96, 96), convolution(96, 96)),
+            convolution(32, 112, stride=2),
+            nn.Sequential(convolution(32, 56, stride=2), convolution(56, 112)),
+            nn.Sequential(convolution(32, 72), convolution(72, 112, stride=2), convolution(112, 112), convolution(112, 112)),
         ])  # fmt: skip
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, 10))
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(112, 10))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.stem(images)

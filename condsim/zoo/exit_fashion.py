@@ -35,18 +35,18 @@ class ExitFashion(ZooModel):
 
     mechanism = "early_exit"
     data = "images"
-    steps = 1290
+    steps = 1070
 
     def __init__(self, threshold: float = 0.9) -> None:
         super().__init__(threshold=threshold)
         self.threshold = threshold
         self.stages = nn.ModuleList([
-            nn.Sequential(convolution(1, 24), convolution(24, 32, stride=2)),
-            nn.Sequential(convolution(32, 40), convolution(40, 40)),
+            nn.Sequential(convolution(1, 24), convolution(24, 40, stride=2), convolution(40, 40)),
+            nn.Sequential(convolution(40, 40), convolution(40, 40)),
             nn.Sequential(convolution(40, 64, stride=2), convolution(64, 64), convolution(64, 64)),
             nn.Sequential(convolution(64, 96), convolution(96, 96)),
         ])  # fmt: skip
-        self.heads = nn.ModuleList(Head(channels) for channels in (32, 40, 64, 96))
+        self.heads = nn.ModuleList(Head(channels) for channels in (40, 40, 64, 96))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self._from(0, images)

@@ -16,6 +16,8 @@ from condsim.zoo.data import VALIDATION_IMAGES, fashion_training
 from condsim.zoo.training import Spread, minimise, shuffled
 
 COST_WEIGHT = 0.1
+SHRINK_BEFORE = 3
+"""The block from which on feature maps are 7 x 7."""
 
 
 class Block(nn.Module):
@@ -39,17 +41,17 @@ class Gate(nn.Sequential):
 
 @ZOO.register("skip-fashion")
 class SkipFashion(ZooModel):
-    """Images [batch, 1, 28, 28] → class logits [batch, 10]; 4 blocks at 14 x 14, 4 at 7 x 7, each behind a gate."""
+    """Images [batch, 1, 28, 28] → class logits [batch, 10]; 3 blocks at 14 x 14, 5 at 7 x 7, each behind a gate."""
 
     mechanism = "skip"
     data = "images"
-    steps = 1072
+    steps = 1000
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = convolution(1, 24, stride=2)
-        self.shrink = convolution(24, 48, stride=2)
-        channels = [24] * 4 + [48] * 4
+        self.stem = convolution(1, 32, stride=2)
+        self.shrink = convolution(32, 48, stride=2)
+        channels = [32] * SHRINK_BEFORE + [48] * (8 - SHRINK_BEFORE)
         self.blocks = nn.ModuleList(Block(c) for c in channels)
         self.gates = nn.ModuleList(Gate(c) for c in channels)
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 10))
@@ -57,7 +59,7 @@ class SkipFashion(ZooModel):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.stem(images)
         for i, block in enumerate(self.blocks):
-            if i == 4:
+            if i == SHRINK_BEFORE:
                 x = self.shrink(x)
             x = self._maybe(i, block, x)
         logits: torch.Tensor = self.head(x)
@@ -90,7 +92,7 @@ class SkipFashion(ZooModel):
             x = model.stem(images[at])
             entered = []
             for i, block in enumerate(model.blocks):
-                if i == 4:
+                if i == SHRINK_BEFORE:
                     x = model.shrink(x)
                 score = 2 * spreads[i](model.gates[i](x))
                 if step < 0.75 * steps:
