@@ -10,9 +10,10 @@ from rich.progress import Progress
 from torch import nn
 
 import condsim
+from condsim.capture.execution import Execution, executing
 from condsim.zoo.attention import CausalAttention
 from condsim.zoo.base import ZOO, ZooModel
-from condsim.zoo.data import training_text, windows
+from condsim.zoo.data import spread_starts, training_text, windows
 from condsim.zoo.training import Spread, bits, minimise
 
 LEAK_WEIGHT = 0.5
@@ -21,8 +22,8 @@ CHANGE_WEIGHT = 0.2
 """Of the loss on how much a block's logit changes within a window: nearby bytes should want the same blocks."""
 WINDOW = 32
 """Bytes in such a window."""
-PRUNED_BELOW = 0.01
-"""Blocks that fewer rows of the training text want are removed after training."""
+PRUNED_BELOW = 0.02
+"""Blocks that a smaller share of the training text's bytes want are removed after training."""
 
 
 class Predictor(nn.Sequential):
@@ -32,10 +33,9 @@ class Predictor(nn.Sequential):
         super().__init__(nn.Linear(hidden, rank, bias=False), nn.Linear(rank, blocks))
 
     def active(self, x: torch.Tensor) -> torch.Tensor:
-        """Blocks that each row wants, at least one: bool [rows, blocks]."""
-        logits = self(x)
-        wanted: torch.Tensor = (logits > 0) | (logits == logits.amax(-1, keepdim=True))
-        return wanted
+        """Blocks that each row wants: bool [rows, blocks]."""
+        logits: torch.Tensor = self(x)
+        return logits > 0
 
 
 class Layer(nn.Module):
@@ -101,14 +101,13 @@ class SparseBytes(ZooModel):
         text, digest = training_text()
         seq, batch = 64, 32
         spreads = nn.ModuleList(Spread(layer.blocks, centre=-1.1, reach=0.4) for layer in model._layers())
-        shares = [torch.zeros(layer.blocks) for layer in model._layers()]
 
         def loss(_: int) -> torch.Tensor:
             """Every block runs; the predicted mask is applied straight through."""
             ids, targets = windows(text, torch.randint(len(text) - seq - 1, (batch,)), seq)
             x = model.embed(ids)
             extra = torch.zeros(())
-            for layer, spread, share in zip(model._layers(), spreads, shares, strict=True):
+            for layer, spread in zip(model._layers(), spreads, strict=True):
                 x = layer.attend(x)
                 rows = layer.ffn_norm(x).flatten(0, 1)
                 logits = spread(layer.predictor(rows))
@@ -120,7 +119,6 @@ class SparseBytes(ZooModel):
                 change = logits.view(-1, WINDOW, layer.blocks).var(1).mean()
                 leak = (h * (1 - hard).unsqueeze(-1)).mean()
                 extra = extra + CHANGE_WEIGHT * change + LEAK_WEIGHT * leak
-                share.lerp_(hard.mean(0).detach(), 0.02)
             return bits(model.head(model.norm(x)), targets).mean() + extra / len(spreads)
 
         minimise([*model.parameters(), *spreads.parameters()], loss, steps, 3e-3, progress, "sparse-bytes")
@@ -128,10 +126,20 @@ class SparseBytes(ZooModel):
             assert isinstance(spread, Spread)
             assert isinstance(layer.predictor[1], nn.Linear)
             spread.fold(layer.predictor[1])
-        return model.pruned([share >= PRUNED_BELOW for share in shares]).eval(), {"data_sha256": digest}
+        wanted = model.eval().wanted(windows(text, spread_starts(text, 1024, seq), seq)[0])
+        return model.pruned([share >= PRUNED_BELOW for share in wanted]).eval(), {"data_sha256": digest}
 
     def _layers(self) -> list[Layer]:
         return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+    @torch.inference_mode()
+    def wanted(self, ids: torch.Tensor) -> list[torch.Tensor]:
+        """Share of the bytes that want each block: float [blocks], one a layer. ids: int64 [sequences, seq]."""
+        with executing(Execution(observed={})) as execution:
+            for batch in torch.split(ids, 32):
+                self(batch)
+        assert execution.observed is not None
+        return [torch.cat([d["ids"] for d in execution.observed[layer.site]]).float().mean(0) for layer in self._layers()]
 
     def pruned(self, keep: list[torch.Tensor]) -> SparseBytes:
         """A copy with the blocks that `keep` (bool [blocks], one a layer) says, at least one a layer."""
