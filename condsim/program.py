@@ -7,12 +7,13 @@ operators with the same guards; a `Loop` stands where a site's guarded scopes ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-VARIABLES = ("batch", "seq", "total", "outer", "rows", "hits", "capacity")
+VARIABLES = ("batch", "seq", "total", "outer", "rows", "rest", "hits", "capacity")  # rest: outer - rows
+FIRST = 3
 Bindings = Mapping[str, Any]  # variable → int or int array [n]
 
 
@@ -103,17 +104,18 @@ class Loop:
     """Where the guarded scopes of a site run, one a choice, in ascending order.
 
     bodies: (choice, outer regime, rows regime) → scope; choice -1 is shared by all; regimes are 0, 1 or 2 (= 2 and more).
-    choices: those that run here. family: the bodies differ by their weights only.
+    Rows regime FIRST serves the first choice of a pass that has rows, where that one differs (it may allocate what the others fill).
+    choices: those that run here.
     """
 
     site: str
     choices: tuple[int, ...]
     bodies: Mapping[tuple[int, int, int], Scope]
 
-    def body(self, choice: int, outer: int, rows: int) -> tuple[tuple[int, int, int], Scope] | None:
+    def body(self, choice: int, outer: int, rows: int, first: bool = False) -> tuple[tuple[int, int, int], Scope] | None:
         """The scope for so many rows of so many: its key and itself; the nearest regime where that one was not probed; None for none."""
         for o in (min(outer, 2), 2, 1):
-            for r in (min(rows, 2), *((2, 1) if rows else ())):
+            for r in (*((FIRST,) if first and rows else ()), min(rows, 2), *((2, 1, FIRST) if rows else ())):
                 for c in (choice, -1):
                     if (c, o, r) in self.bodies:
                         return (c, o, r), self.bodies[c, o, r]
@@ -126,6 +128,7 @@ class Program:
 
     strategy: a strategy's or a baseline's name. regime: "prefill-1", "prefill-n", "decode-1", "decode-n" (1: batch 1; n: more).
     flagged: operators whose sizes fit no form and keep the captured size. probed: bindings of the runs it was fitted to.
+    periods: moe site → (operators before, operators an iteration) of a loop over experts that carries no marks.
     """
 
     strategy: str
@@ -133,6 +136,7 @@ class Program:
     root: Scope
     flagged: tuple[str, ...] = ()
     probed: tuple[Mapping[str, int], ...] = ()
+    periods: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def loops(scope: Scope) -> list[Loop]:
@@ -180,7 +184,7 @@ def to_json(programs: Mapping[str, Program]) -> dict[str, Any]:
                 nodes.append([n.site, n.choices, [[*key, scope(body)] for key, body in n.bodies.items()]])
         return [nodes, [[f.position, f.path, f.op, f.alloc, int(f.previous)] for f in s.frees]]
 
-    body = {k: {"strategy": p.strategy, "regime": p.regime, "root": scope(p.root), "flagged": p.flagged, "probed": p.probed} for k, p in programs.items()}
+    body = {k: {"strategy": p.strategy, "regime": p.regime, "root": scope(p.root), "flagged": p.flagged, "probed": p.probed, "periods": p.periods} for k, p in programs.items()}
     return {"tensors": tensors.rows, "operators": ops.rows, "programs": body}
 
 
@@ -204,7 +208,7 @@ def from_json(data: Mapping[str, Any]) -> dict[str, Program]:
         return Scope(tuple(nodes), frees)
 
     return {
-        k: Program(p["strategy"], p["regime"], scope(p["root"]), tuple(p["flagged"]), tuple(p["probed"])) for k, p in data["programs"].items()
+        k: Program(p["strategy"], p["regime"], scope(p["root"]), tuple(p["flagged"]), tuple(p["probed"]), {s: tuple(v) for s, v in p["periods"].items()}) for k, p in data["programs"].items()
     }
 
 

@@ -55,7 +55,7 @@ class Execution:
     weights: site → combination weights that go with forced ids [rows, k].
     observed: None, or a dict that collects each site's decisions, a list per site.
     rows_kept: same-flops: site → rows (or blocks) that each branch keeps, ndarray [branches].
-    costliest: same-params: site → the branch every row takes.
+    costliest: same-params: site → the branch every row takes. room: padded: rows an expert has room for, None for the capacity factor's.
     """
 
     strategies: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +64,7 @@ class Execution:
     observed: dict[str, list[dict[str, Any]]] | None = None
     rows_kept: Mapping[str, np.ndarray] = field(default_factory=dict)
     costliest: Mapping[str, int] = field(default_factory=dict)
+    room: int | None = None
     recorder: Recorder | None = None
     sites: dict[str, SiteInfo] = field(default_factory=dict)
     decisions: dict[str, Any] = field(default_factory=dict)

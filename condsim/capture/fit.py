@@ -5,16 +5,17 @@ Nothing is fitted by least squares: a form either gives every size exactly, or i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
 from condsim.capture.recorder import ExpertsCall, RecordedOp, RecordedTensor
 from condsim.capture.tree import Instance, RunLoop, RunScope
 from condsim.errors import CondsimError
-from condsim.program import VARIABLES, Dim, Free, Loop, Op, Program, Scope, Tensor
+from condsim.program import FIRST, VARIABLES, Dim, Free, Loop, Op, Program, Scope, Tensor
 
 Sample = dict[str, int]
+Picked = tuple[Instance, Sample, dict[str, ExpertsCall]]
 Location = tuple[tuple[tuple[int, int, int, int], ...], int]
 
 
@@ -43,13 +44,13 @@ class Fitter:
     def program(self, strategy: str, regime: str, runs: Sequence[Run]) -> Program:
         """Raises Misfit where the runs' streams differ in their operators."""
         scopes = [r.scope for r in runs]
-        root = self._scope(scopes, [dict(r.sizes) for r in runs], [r.calls for r in runs], (), [None] * len(runs), "")
+        root = self._scope(scopes, [dict(r.sizes) for r in runs], [r.calls for r in runs], (), [None] * len(runs))
         root = self._frees(root, scopes)
         return Program(strategy, regime, root, tuple(dict.fromkeys(self.flagged)), tuple(dict(r.sizes) for r in runs))
 
     def _scope(
         self, scopes: list[RunScope], samples: list[Sample], calls: list[dict[str, ExpertsCall]],
-        path: tuple[tuple[int, int, int, int], ...], instances: Sequence[Instance | None], choice: str,
+        path: tuple[tuple[int, int, int, int], ...], instances: Sequence[Instance | None],
     ) -> Scope:  # fmt: skip
         length = len(scopes[0].nodes)
         if any(len(s.nodes) != length for s in scopes):
@@ -59,7 +60,7 @@ class Fitter:
             column = [s.nodes[i] for s in scopes]
             first = column[0]
             if isinstance(first, RecordedOp):
-                nodes.append(self._op([c for c in column if isinstance(c, RecordedOp)], len(column), samples, calls, choice))
+                nodes.append(self._op([c for c in column if isinstance(c, RecordedOp)], len(column), samples, calls, [i.choice if i else -1 for i in instances]))
                 for c, instance in zip(column, instances, strict=True):
                     assert isinstance(c, RecordedOp)
                     self.where[c] = (path, i)
@@ -73,11 +74,14 @@ class Fitter:
             raise Misfit(f"a guard of site {column[0].site!r} stands where another run has an operator")
         site = column[0].site
         picked = [
-            (inst, {**sample, "outer": inst.outer, "rows": inst.rows}, call)
+            (inst, {**sample, "outer": inst.outer, "rows": inst.rows, "rest": inst.outer - inst.rows}, call)
             for loop, sample, call in zip(column, samples, calls, strict=True)
             for inst in loop.instances
         ]
         choices = tuple(sorted({inst.choice for inst, _, _ in picked}))
+        called = calls[0].get(site)
+        if called is not None and called.unmarked_loop:  # which experts are hit is up to the data
+            choices = tuple(range(len(called.tokens_per_expert)))
         bodies: dict[tuple[int, int, int], Scope] = {}
         try:
             if len(choices) == 1:
@@ -89,52 +93,45 @@ class Fitter:
                 self._bodies([p for p in picked if p[0].choice == c], c, at, bodies)
         return Loop(site, choices, bodies)
 
-    def _bodies(
-        self, picked: list[tuple[Instance, Sample, dict[str, ExpertsCall]]], choice: int, at: Location, bodies: dict[tuple[int, int, int], Scope]
-    ) -> None:
-        """One body for every number of rows where the operators allow, else one for 1 row and one for more, and so for the outer rows."""
+    def _bodies(self, picked: list[Picked], choice: int, at: Location, bodies: dict[tuple[int, int, int], Scope]) -> None:
+        """One body for every number of rows where the operators allow, else several: for 1 row and more, for the first with rows, for 1 outer row."""
         empty = [p for p in picked if p[0].rows == 0]
         some = [p for p in picked if p[0].rows > 0]
         if empty:
-            self._split(empty, choice, at, bodies, by_rows=False, rows=0)
+            self._split(empty, choice, at, bodies, (lambda _: (2, 0), lambda i: (min(i.outer, 2), 0)))
         if some:
-            self._split(some, choice, at, bodies, by_rows=True, rows=2)
+            self._split(
+                some, choice, at, bodies,
+                (lambda _: (2, 2), lambda i: (2, FIRST if i.first else 2), lambda i: (2, min(i.rows, 2)), lambda i: (min(i.outer, 2), min(i.rows, 2))),
+            )  # fmt: skip
 
     def _split(
-        self, picked: list[tuple[Instance, Sample, dict[str, ExpertsCall]]], choice: int, at: Location,
-        bodies: dict[tuple[int, int, int], Scope], *, by_rows: bool, rows: int,
-    ) -> None:  # fmt: skip
-        parts: list[dict[tuple[int, int], list[tuple[Instance, Sample, dict[str, ExpertsCall]]]]] = [{(2, rows): picked}]
-        if by_rows:
-            parts.append({(2, r): [p for p in picked if min(p[0].rows, 2) == r] for r in (1, 2)})
-        else:
-            parts.append({(o, rows): [p for p in picked if min(p[0].outer, 2) == o] for o in (1, 2)})
-        if by_rows:
-            parts.append({(o, r): [p for p in picked if min(p[0].outer, 2) == o and min(p[0].rows, 2) == r] for o in (1, 2) for r in (1, 2)})
-        for number, part in enumerate(parts):
-            flagged = list(self.flagged)
+        self, picked: list[Picked], choice: int, at: Location, bodies: dict[tuple[int, int, int], Scope], ways: Sequence[Callable[[Instance], tuple[int, int]]]
+    ) -> None:
+        """Fit one body a regime, the coarsest way that fits exactly. A way: instance → (outer regime, rows regime)."""
+        for number, way in enumerate(ways):
+            last = number + 1 == len(ways)
+            flagged = len(self.flagged)
+            parts: dict[tuple[int, int], list[Picked]] = {}
+            for p in picked:
+                parts.setdefault(way(p[0]), []).append(p)
             try:
-                found = {}
-                for (o, r), chosen in part.items():
-                    if chosen:
-                        path = (*at[0], (at[1], choice, o, r))
-                        found[choice, o, r] = self._scope(
-                            [p[0].scope for p in chosen], [p[1] for p in chosen], [p[2] for p in chosen], path, [p[0] for p in chosen],
-                            "" if choice != -1 else "*",
-                        )  # fmt: skip
-                if len(self.flagged) > len(flagged) and number + 1 < len(parts):
-                    self.flagged = flagged
-                    continue
-                bodies.update(found)
-                return
+                found = {(choice, *regime): self._body(chosen, (*at[0], (at[1], choice, *regime))) for regime, chosen in parts.items()}
             except Misfit:
-                self.flagged = flagged
-                if number + 1 == len(parts):
+                if last:
                     raise
+            else:
+                if last or len(self.flagged) == flagged:
+                    bodies.update(found)
+                    return
+            del self.flagged[flagged:]
 
-    def _op(self, column: list[RecordedOp], expected: int, samples: list[Sample], calls: list[dict[str, ExpertsCall]], choice: str) -> Op:
+    def _body(self, chosen: list[Picked], path: tuple[tuple[int, int, int, int], ...]) -> Scope:
+        return self._scope([p[0].scope for p in chosen], [p[1] for p in chosen], [p[2] for p in chosen], path, [p[0] for p in chosen])
+
+    def _op(self, column: list[RecordedOp], expected: int, samples: list[Sample], calls: list[dict[str, ExpertsCall]], choices: list[int]) -> Op:
         first = column[0]
-        if len(column) != expected or len({_kind(op, choice) for op in column}) != 1:
+        if len(column) != expected or len({_kind(op) for op in column}) != 1 or not _same_weights(column, choices):
             raise Misfit(f"operator {first.name!r} in {first.module or 'the model'} differs between runs: {sorted({op.name for op in column})}")
         if first.site:
             samples = [
@@ -158,13 +155,13 @@ class Fitter:
 
         def tensors(kind: list[list[RecordedTensor]]) -> tuple[Tensor, ...]:
             return tuple(
-                Tensor(tuple(size(d) for d in zip(*(t.shape for t in ts), strict=True)), ts[0].dtype, _family(ts[0].weight, choice))
+                Tensor(tuple(size(d) for d in zip(*(t.shape for t in ts), strict=True)), ts[0].dtype, _family([t.weight for t in ts], choices) or "")
                 for ts in zip(*kind, strict=True)
             )
 
         fitted = Op(
-            first.name, tensors([op.inputs for op in column]), tensors([op.outputs for op in column]), first.params, first.role, first.site,
-            first.module if not choice else _family(first.module, choice), max(op.entered for op in column), first.view, first.sync,
+            first.name, tensors([op.inputs for op in column]), tensors([op.outputs for op in column]), first.params, min((op.role for op in column), key=len), first.site,
+            _family([op.module for op in column], choices) or first.module, max(op.entered for op in column), first.view, first.sync,
             tuple((size(tuple(a[0] for a in al)), al[0][1]) for al in zip(*(op.allocs for op in column), strict=True)),
         )  # fmt: skip
         if bad:
@@ -202,24 +199,30 @@ class Fitter:
         return attach(root, ())
 
 
-def _family(name: str, choice: str) -> str:
-    """A weight's name with the expert's number replaced, where one body serves all choices."""
-    if not choice:
-        return name
-    return ".".join("*" if part.isdigit() and i > 0 and _is_expert(name.split("."), i) else part for i, part in enumerate(name.split(".")))
+def _family(names: Sequence[str], choices: Sequence[int]) -> str | None:
+    """What the names have in common: the name, or the name with the last part that is the choice replaced by "*"; None for neither."""
+    if len(set(names)) == 1:
+        return names[0]
+    common = set()
+    for name, choice in zip(names, choices, strict=True):
+        parts = name.split(".")
+        at = max((i for i, part in enumerate(parts) if part == str(choice)), default=None)
+        common.add(None if at is None else ".".join([*parts[:at], "*", *parts[at + 1 :]]))
+    return common.pop() if len(common) == 1 else None
 
 
-def _is_expert(parts: list[str], i: int) -> bool:
-    return not any(p.isdigit() for p in parts[i + 1 :])
+def _same_weights(column: list[RecordedOp], choices: list[int]) -> bool:
+    kinds = zip(*([t.weight for t in (*op.inputs, *op.outputs)] for op in column), strict=True)
+    return all(_family(names, choices) is not None for names in kinds)
 
 
-def _kind(op: RecordedOp, choice: str) -> tuple[object, ...]:
+def _kind(op: RecordedOp) -> tuple[object, ...]:
     """What must be equal in all runs."""
 
     def tensor(t: RecordedTensor) -> tuple[object, ...]:
-        return (len(t.shape), t.dtype, _family(t.weight, choice))
+        return (len(t.shape), t.dtype)
 
-    return (op.name, tuple(map(tensor, op.inputs)), tuple(map(tensor, op.outputs)), op.params, op.role, op.site, op.view, op.sync, len(op.allocs))
+    return (op.name, tuple(map(tensor, op.inputs)), tuple(map(tensor, op.outputs)), op.params, op.site, op.view, op.sync, len(op.allocs))
 
 
 def _difference(scopes: list[RunScope]) -> str:
@@ -239,7 +242,7 @@ def fit_dim(values: tuple[int, ...], samples: Sequence[Sample]) -> Dim | None:
     """
     if len(set(values)) == 1:
         return Dim(values[0])
-    names = [n for n in ("rows", "outer", "hits", "capacity", "batch", "seq", "total") if n in samples[0]]
+    names = [n for n in ("rows", "outer", "rest", "hits", "capacity", "batch", "seq", "total") if n in samples[0]]
     products = [c for size in (1, 2, 3) for c in combinations(names, size)]
     with_constant = None
     for product in products:

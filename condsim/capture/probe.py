@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from condsim.errors import CondsimError
 from condsim.program import Program
 
 SEQUENCE_SIZES = {"1": ((1, 6), (1, 9), (1, 13), (1, 22)), "n": ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9))}
-BATCH_SIZES = {"1": (1,) * 6, "n": (2, 3, 5, 7, 4, 11, 6, 9, 13, 8)}
+BATCH_SIZES = {"1": (1,) * 10, "n": (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15, 6)}
 SHARES = (0.5, 0.25, 0.75, 1.0, 0.0, 0.4, 0.6, 0.1, 0.9, 0.5)
 
 
@@ -54,12 +55,13 @@ def random_decisions(info: SiteInfo, rows: int, share: float, rng: np.random.Gen
 
 
 def execution_for(
-    assignment: Mapping[str, str], infos: Mapping[str, SiteInfo], rows: Mapping[str, int], share: float, seed: int, costliest: Mapping[str, int]
+    assignment: Mapping[str, str], infos: Mapping[str, SiteInfo], rows: Mapping[str, int], run: int, costliest: Mapping[str, int]
 ) -> Execution:
-    """An execution with random decisions: rows is how many rows each site sees when nothing was dropped before it."""
-    rng = np.random.default_rng(seed)
+    """An execution with random decisions: rows is how many rows each site sees when nothing was dropped before it. run: a number that varies them."""
+    rng = np.random.default_rng(run)
     forced, weights, kept = {}, {}, {}
-    for name, info in infos.items():
+    for number, (name, info) in enumerate(infos.items()):
+        share = SHARES[(run + 3 * number) % len(SHARES)]
         forced[name], w = random_decisions(info, rows[name], share, rng)
         if w is not None:
             weights[name] = w
@@ -69,7 +71,7 @@ def execution_for(
             kept[name] = np.bincount(forced[name], minlength=info.branches)
         elif info.mechanism != "moe":
             kept[name] = np.array([0, max(1, round(share * rows[name]))] + [0] * (info.branches - 2))
-    return Execution(dict(assignment), forced, weights, rows_kept=kept, costliest=costliest)
+    return Execution(dict(assignment), forced, weights, rows_kept=kept, costliest=costliest, room=2 + run % 5)
 
 
 def rows_per_site(infos: Mapping[str, SiteInfo], per_position: Mapping[str, bool], units: int, seq: int | None) -> dict[str, int]:
@@ -101,7 +103,7 @@ def probe(
                 decoding = regime.startswith("decode")
                 positions = 1 if decoding else seq
                 rows = rows_per_site(live.infos, per_position, units, positions)
-                execution = execution_for(assignment, live.infos, rows, SHARES[i % len(SHARES)], 7 * i + 1, costliest)
+                execution = execution_for(assignment, live.infos, rows, i, costliest)
                 small = batch.resized(units, seq)
                 recorder = record_decode(live, small, execution) if decoding else live.record(small, execution)
                 sizes = {"batch": units}
@@ -114,7 +116,7 @@ def probe(
                     break
             fitted = [Run(sizes, tree(recorder, periods), recorder.calls) for sizes, recorder in runs]
             try:
-                programs[key(assignment, regime)] = Fitter().program(assignment_name(assignment), regime, fitted)
+                programs[key(assignment, regime)] = replace(Fitter().program(assignment_name(assignment), regime, fitted), periods=dict(periods))
             except Misfit as e:
                 raise Misfit(f"{key(assignment, regime)}: {e}") from e
         if assignment == live.captured and "multi_branch" in assignment:

@@ -99,9 +99,9 @@ class Wait(Masked):
 class Sliced(Rows):
     """The first rows by a slice: a dense branch of the mean logical work (`same-flops`)."""
 
-    def __init__(self, start: int, stop: int, concatenates: bool) -> None:
+    def __init__(self, start: int, stop: int, one_of_several: bool) -> None:
         super().__init__(stop > start)
-        self.start, self.stop, self.concatenates = start, stop, concatenates
+        self.start, self.stop, self.one_of_several = start, stop, one_of_several
 
     def take(self, x: torch.Tensor) -> torch.Tensor:
         stop = min(self.stop, x.shape[0])
@@ -109,9 +109,13 @@ class Sliced(Rows):
         return x[self.start : stop]
 
     def put(self, out: torch.Tensor | None, y: torch.Tensor) -> torch.Tensor:
+        if not self.one_of_several:
+            return y if out is None else torch.cat([y, out[self.stop :]])
         if out is None:
-            return y
-        return torch.cat([out, y] if self.concatenates else [y, out[self.stop :]])
+            assert self.outer is not None
+            out = y.new_empty((self.outer, *y.shape[1:]))
+        out[self.start : self.stop].copy_(y)
+        return out
 
 
 class Blocks:
@@ -142,13 +146,13 @@ class GatheredBlocks(Blocks):
         self.blocks = active.shape[1]
 
     def weight(self, w: torch.Tensor, dim: int) -> torch.Tensor:
-        size = w.shape[dim] // self.blocks
-        shape = (*w.shape[:dim], self.blocks, size, *w.shape[dim + 1 :])
+        self.size = w.shape[dim] // self.blocks
+        shape = (*w.shape[:dim], self.blocks, self.size, *w.shape[dim + 1 :])
         return w.view(shape).index_select(dim, self.index).flatten(dim, dim + 1)
 
     def mask(self, h: torch.Tensor) -> torch.Tensor:
         wanted = self.asked.index_select(1, self.index).unsqueeze(-1)
-        return (h.unflatten(-1, (self.index.shape[0], -1)) * wanted).flatten(-2)
+        return (h.view(*h.shape[:-1], self.index.shape[0], self.size) * wanted).flatten(-2)
 
 
 class MaskedBlocks(Blocks):
@@ -159,7 +163,7 @@ class MaskedBlocks(Blocks):
         self.outer, self.count = active.shape
 
     def mask(self, h: torch.Tensor) -> torch.Tensor:
-        return (h.unflatten(-1, (self.asked.shape[1], -1)) * self.asked.unsqueeze(-1)).flatten(-2)
+        return (h.view(*h.shape[:-1], self.asked.shape[1], -1) * self.asked.unsqueeze(-1)).flatten(-2)
 
 
 class SlicedBlocks(Blocks):
@@ -167,6 +171,7 @@ class SlicedBlocks(Blocks):
 
     def __init__(self, kept: int, blocks: int) -> None:
         self.kept, self.blocks = kept, blocks
+        self.count = kept
 
     def weight(self, w: torch.Tensor, dim: int) -> torch.Tensor:
         return w.narrow(dim, 0, w.shape[dim] // self.blocks * self.kept)

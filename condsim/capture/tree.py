@@ -23,6 +23,7 @@ class Instance:
     outer: int
     rows: int
     scope: RunScope
+    first: bool = False  # the first of its loop that has rows
 
 
 @dataclass(eq=False)
@@ -58,6 +59,9 @@ def tree(recorder: Recorder, periods: Periods) -> RunScope:
         elif isinstance(event, Leave):
             _, instance = stack.pop()
             instance.outer, instance.rows = event.outer, event.count
+            last = stack[-1][0].nodes[-1]
+            assert isinstance(last, RunLoop)
+            instance.first = event.count > 0 and not any(i.first for i in last.instances)
     return root
 
 

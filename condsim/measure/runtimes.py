@@ -36,7 +36,7 @@ def capacity(tokens: int, top_k: int, experts: int) -> int:
     return max(1, math.ceil(tokens * top_k / experts * CAPACITY_FACTOR))
 
 
-def grouped(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def grouped(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor, room: int = 0) -> torch.Tensor:
     """Sort the rows by expert, one grouped matmul a projection, put them back."""
     k = ids.shape[1]
     expert, order = torch.sort(ids.reshape(-1))
@@ -54,7 +54,7 @@ def grouped(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch
     return y[back].view(x.shape[0], k, -1).sum(1)
 
 
-def batched(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def batched(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor, room: int = 0) -> torch.Tensor:
     """Copy each row's expert weights and multiply row by row."""
     k = ids.shape[1]
     flat = ids.reshape(-1)
@@ -69,10 +69,9 @@ def batched(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch
     return y.view(x.shape[0], k, -1).sum(1)
 
 
-def padded(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Every expert gets `capacity` rows: short ones are padded, rows over it are dropped. Static shapes, no synchronisation."""
+def padded(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor, room: int) -> torch.Tensor:
+    """Every expert gets `room` rows: short ones are padded, rows over it are dropped. Static shapes, no synchronisation."""
     tokens, k = ids.shape
-    room = capacity(tokens, k, w.experts)
     flat = ids.reshape(-1)
     place = F.one_hot(flat, w.experts).cumsum(0).gather(1, flat.unsqueeze(1)).squeeze(1) - 1
     kept = place < room
@@ -91,7 +90,7 @@ def padded(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch.
     return back.view(tokens, k, -1).sum(1)
 
 
-STRATEGIES: dict[str, Callable[[ExpertWeights, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {
+STRATEGIES: dict[str, Callable[[ExpertWeights, torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Tensor]] = {
     "grouped": grouped,
     "batched": batched,
     "padded": padded,

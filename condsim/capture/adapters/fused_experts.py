@@ -86,12 +86,10 @@ class FusedExperts:
         named: dict[str, torch.Tensor] = {}
         for dense in self._dense.values():
             named |= dense.named(self.name)
-        w = self.weights()
+        if self._weights is not None:
+            named |= {f"{self.name}.transposed.up": self._weights.up, f"{self.name}.transposed.down": self._weights.down}
         own = {t.untyped_storage()._cdata for t in self.module.parameters()}
-        for label, t in (("up", w.up), ("down", w.down)):
-            if t.untyped_storage()._cdata not in own:
-                named[f"{self.name}.transposed.{label}"] = t
-        return named
+        return {name: t for name, t in named.items() if t.untyped_storage()._cdata not in own}
 
     def weights(self) -> ExpertWeights:
         """The experts' weights as [E, out, in]; a module that stores [E, in, out] is transposed once."""
@@ -162,7 +160,7 @@ class FusedExperts:
         run.recorder.decided(self.name, ids, weights)
         with run.quiet():
             tokens_per_expert = torch.bincount(ids.reshape(-1), minlength=self.branches)[: self.branches].tolist()
-        room = runtimes.capacity(*ids.shape, self.branches) if strategy == "padded" else 0
+        room = run.room or runtimes.capacity(ids.shape[0], ids.shape[1], self.branches)
         with run.recorder.experts(self.name, tokens_per_expert, x.shape[0], room, unmarked_loop=strategy == "looped"):
             return self._run(strategy, x, ids, weights)
 
@@ -177,7 +175,8 @@ class FusedExperts:
                 config._experts_implementation = before
         if strategy == "looped":
             return self.original(x, ids, weights)  # type: ignore[no-any-return]
-        return runtimes.STRATEGIES[strategy](self.weights(), x, ids, weights)
+        room = current().room or runtimes.capacity(ids.shape[0], ids.shape[1], self.branches)
+        return runtimes.STRATEGIES[strategy](self.weights(), x, ids, weights, room)
 
 
 class _Router:

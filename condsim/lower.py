@@ -1,0 +1,245 @@
+"""Program + decisions → the operators that run, with their sizes: the arrow from a trace to kernels.
+
+`walk` visits every operator once with the sizes of all steps (and all experts of a loop) in arrays, `sequence` gives one step in executed order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from condsim.program import Loop, Op, Program, Scope, elements
+from condsim.strategies import rows_that_run
+
+
+@dataclass(frozen=True)
+class SiteRule:
+    """What lowering needs to know of a site. per_position: rows are positions of sequences, not units."""
+
+    name: str
+    mechanism: str
+    branches: int
+    per_position: bool
+    top_k: int = 1
+
+
+@dataclass(frozen=True)
+class StepRows:
+    """Sizes and decisions of n steps, summed up.
+
+    units, seq, total: int [n] (seq 1 and total 1 where the model has no sequence). counts: site → rows that took each branch, int [n, branches];
+    for sparse_activation rows that asked for each block. kept: same-flops, site → rows (or blocks) each branch keeps, int [n, branches].
+    costliest: same-params, site → the branch all rows take.
+    """
+
+    units: np.ndarray
+    seq: np.ndarray
+    total: np.ndarray
+    counts: Mapping[str, np.ndarray]
+    kept: Mapping[str, np.ndarray] = field(default_factory=dict)
+    costliest: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    def step(self, i: int) -> StepRows:
+        """One of the steps."""
+        at = slice(i, i + 1)
+        return StepRows(
+            self.units[at], self.seq[at], self.total[at], {s: c[at] for s, c in self.counts.items()},
+            {s: c[at] for s, c in self.kept.items()}, self.costliest,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One operator with the sizes of everything that runs it.
+
+    bindings: variable → int array [m]. step: which step each of the m calls belongs to, int [m]. choice: the branch whose weights each reads, int [m]
+    (-1 outside of guards). guards: (site, choice or -1 for a family) from the outside in. key: (node path) unique to the operator in its program.
+    """
+
+    op: Op
+    bindings: Mapping[str, np.ndarray]
+    step: np.ndarray
+    choice: np.ndarray
+    guards: tuple[tuple[str, int], ...]
+    key: tuple[Any, ...]
+
+
+class Lowering:
+    """One program on given rows. strategies: mechanism → strategy (or a baseline's name for all)."""
+
+    def __init__(self, program: Program, sites: Mapping[str, SiteRule], strategies: Mapping[str, str], rows: StepRows) -> None:
+        self.program, self.sites, self.strategies, self.rows = program, sites, strategies, rows
+
+    def walk(self) -> Iterator[Visit]:
+        """Every operator with all its calls. Calls of a loop's body are merged over experts where one body serves them."""
+        n = len(self.rows)
+        env = {"batch": self.rows.units, "seq": self.rows.seq, "total": self.rows.total}
+        yield from self._scope(self.program.root, env, np.arange(n), np.full(n, -1), (), ())
+
+    def _scope(
+        self, scope: Scope, env: dict[str, np.ndarray], step: np.ndarray, choice: np.ndarray, guards: tuple[tuple[str, int], ...], key: tuple[Any, ...]
+    ) -> Iterator[Visit]:
+        for i, node in enumerate(scope.nodes):
+            if isinstance(node, Op):
+                yield Visit(node, self._with_site(node, env, step), step, choice, guards, (*key, i))
+            else:
+                for group in self._groups(node, env, step):
+                    yield from self._scope(group.body, group.env, group.step, group.choice, (*guards, (node.site, group.label)), (*key, i, *group.key))
+
+    def _with_site(self, op: Op, env: dict[str, np.ndarray], step: np.ndarray) -> dict[str, np.ndarray]:
+        if not op.site:
+            return env
+        rule = self.sites[op.site]
+        tokens = self._arriving(rule, env)
+        hits = (self.rows.counts[op.site] > 0).sum(1)[step]
+        return {**env, "hits": hits, "capacity": capacity(tokens, rule.top_k, rule.branches)}
+
+    def _arriving(self, rule: SiteRule, env: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Rows that reach a site from the scope that it stands in."""
+        inside = env.get("rows")
+        if inside is not None and "block" not in env:
+            return inside
+        return env["batch"] * env["seq"] if rule.per_position else env["batch"]
+
+    def _groups(self, loop: Loop, env: dict[str, np.ndarray], step: np.ndarray) -> Iterator[_Group]:
+        """Calls of a loop, grouped by the body that serves them."""
+        rule = self.sites[loop.site]
+        arriving = self._arriving(rule, env)
+        found: dict[tuple[int, int, int], list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]] = {}
+        bodies: dict[tuple[int, int, int], Scope] = {}
+        any_before = np.zeros(len(step), bool)
+        for c in loop.choices:
+            outer, rows = self._rows(rule, c, arriving, step)
+            first = (rows > 0) & ~any_before
+            any_before |= first
+            regimes = np.minimum(outer, 2) * 6 + np.minimum(rows, 2) * 2 + first
+            for regime in np.unique(regimes):
+                served = loop.body(c, int(regime) // 6, int(regime) // 2 % 3, bool(regime % 2))
+                if served is not None:
+                    bodies[served[0]] = served[1]
+                    found.setdefault(served[0], []).append((np.flatnonzero(regimes == regime), outer, rows, c))
+        for key, parts in found.items():
+            at = np.concatenate([p[0] for p in parts])
+            inner = {k: v[at] for k, v in env.items()}
+            inner["outer"] = np.concatenate([p[1][p[0]] for p in parts])
+            inner["rows"] = np.concatenate([p[2][p[0]] for p in parts])
+            inner["rest"] = inner["outer"] - inner["rows"]
+            if rule.mechanism == "sparse_activation":
+                inner["block"] = inner["rows"]
+            choice = np.concatenate([np.full(len(p[0]), p[3]) for p in parts])
+            yield _Group(key, bodies[key], inner, step[at], choice, parts[0][3] if key[0] != -1 or len(parts) == 1 else -1)
+
+    def _rows(self, rule: SiteRule, choice: int, arriving: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(outer, rows) of one guard in each call, under the strategy in force."""
+        strategy = self.strategies[rule.mechanism]
+        counts = self.rows.counts[rule.name][step]
+        kept = self.rows.kept[rule.name][step] if rule.name in self.rows.kept else None
+        return rows_that_run(strategy, rule.mechanism, choice, counts, arriving, kept, self.rows.costliest.get(rule.name))
+
+    def sequence(self) -> list[Call]:
+        """The operators of the first step in executed order, experts in ascending order."""
+        calls: list[Call] = []
+        self._play(self.program.root, {k: int(v[0]) for k, v in (("batch", self.rows.units), ("seq", self.rows.seq), ("total", self.rows.total))}, (), (), calls, {}, [0])
+        return calls
+
+    def _play(
+        self, scope: Scope, env: dict[str, int], guards: tuple[tuple[str, int], ...], path: tuple[tuple[int, int, int, int], ...],
+        calls: list[Call], slots: dict[Any, list[tuple[int, int, str]]], serial: list[int],
+    ) -> None:  # fmt: skip
+        serial[0] += 1
+        mine = serial[0]
+        at: dict[int, list[Any]] = {}
+        for f in scope.frees:
+            at.setdefault(f.position, []).append(f)
+
+        def die(position: int) -> None:
+            for f in at.get(position, ()):
+                queue = slots.get((f.path, f.op, f.alloc), [])
+                if queue and (not f.previous or queue[0][0] != mine):
+                    _, size, dtype = queue.pop(0)
+                    if calls:
+                        calls[-1].freed.append((size, dtype))
+
+        die(-1)
+        for i, node in enumerate(scope.nodes):
+            if isinstance(node, Op):
+                arrays = {k: np.array([v]) for k, v in env.items()}
+                bound = {k: int(v[0]) for k, v in self._with_site(node, arrays, np.array([0])).items()}
+                calls.append(Call(node, bound, guards, (path, i)))
+                for a, (size, dtype) in enumerate(node.allocs):
+                    count = int(size(bound))
+                    calls[-1].born.append((count, dtype))
+                    slots.setdefault((path, i, a), []).append((mine, count, dtype))
+            else:
+                rule = self.sites[node.site]
+                arriving = self._arriving(rule, {k: np.array([v]) for k, v in env.items()})
+                any_before = False
+                for c in node.choices:
+                    outer, rows = (int(v[0]) for v in self._rows(rule, c, arriving, np.array([0])))
+                    served = node.body(c, outer, rows, rows > 0 and not any_before)
+                    any_before = any_before or rows > 0
+                    if served is not None:
+                        inner = {**env, "outer": outer, "rows": rows, "rest": outer - rows}
+                        if rule.mechanism == "sparse_activation":
+                            inner["block"] = inner["rows"]
+                        self._play(served[1], inner, (*guards, (node.site, c)), (*path, (i, *served[0])), calls, slots, serial)
+            die(i)
+
+
+@dataclass(frozen=True)
+class _Group:
+    key: tuple[int, int, int]
+    body: Scope
+    env: dict[str, np.ndarray]
+    step: np.ndarray
+    choice: np.ndarray
+    label: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operator call of one step. born, freed: storages (elements, dtype) created by it and dead after it."""
+
+    op: Op
+    bindings: Mapping[str, int]
+    guards: tuple[tuple[str, int], ...]
+    place: Any
+    born: list[tuple[int, str]] = field(default_factory=list)
+    freed: list[tuple[int, str]] = field(default_factory=list)
+
+    def signature(self) -> tuple[Any, ...]:
+        """(operator, input shapes, output shapes, weights, guards, synchronises): what conformance compares."""
+        choice = str(self.guards[-1][1]) if self.guards else ""
+        return (
+            self.op.name, tuple(t.shape(self.bindings) for t in self.op.inputs), tuple(t.shape(self.bindings) for t in self.op.outputs),
+            tuple(t.weight.replace("*", choice) for t in self.op.inputs), self.guards, self.op.sync,
+        )  # fmt: skip
+
+
+ITEMSIZE = {"float": 4, "int64": 8, "int32": 4, "bool": 1, "uint8": 1, "float64": 8, "float16": 2, "bfloat16": 2, "int16": 2, "float32": 4}
+
+
+def peak_bytes(calls: list[Call], float_bytes: int = 4) -> int:
+    """The largest sum of bytes alive at once that a step allocates: weights and inputs not counted."""
+    size = {**ITEMSIZE, "float": float_bytes}
+    live = peak = 0
+    for call in calls:
+        live += sum(n * size[t] for n, t in call.born)
+        peak = max(peak, live)
+        live -= sum(n * size[t] for n, t in call.freed)
+    return peak
+
+
+def capacity(tokens: Any, top_k: int, experts: int, factor: float = 1.25) -> Any:
+    """Rows an expert has room for; int array. Source: Switch Transformer, section 2.2. The factor is that of `padded`."""
+    return np.maximum(1, np.ceil(tokens * top_k / experts * factor)).astype(np.int64)
+
+
+Visitor = Callable[[Visit], None]
+__all__ = ["Call", "Lowering", "SiteRule", "StepRows", "Visit", "capacity", "elements", "peak_bytes"]
