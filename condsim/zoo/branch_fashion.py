@@ -26,7 +26,7 @@ class BranchFashion(ZooModel):
 
     mechanism = "multi_branch"
     data = "images"
-    steps = 1000
+    steps = 800
 
     def __init__(self) -> None:
         super().__init__()

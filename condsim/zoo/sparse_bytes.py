@@ -76,7 +76,7 @@ class SparseBytes(ZooModel):
     mechanism = "sparse_activation"
     data = "text"
     seq = 64
-    steps = 1000
+    steps = 900
 
     def __init__(
         self, blocks: tuple[int, ...] = (24, 24, 24, 24), size: int = 32, hidden: int = 96, heads: int = 4, rank: int = 16, max_seq: int = 256
