@@ -1,0 +1,187 @@
+"""Cases and tables of the matmul families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from condsim.calibrate import shapes
+from condsim.calibrate.timing import Call, Pool
+from condsim.cost.tables import choose_scales
+from condsim.hardware import Curve, Grid, Scatter
+
+Cases = dict[Any, Callable[[], Call]]
+NOISE = 0.03
+
+
+def _linear(pool: Pool, m: int, n: int, k: int) -> Call:
+    return partial(F.linear, pool(m, k), pool(n, k))
+
+
+def _mm(pool: Pool, m: int, n: int, k: int) -> Call:
+    return partial(torch.mm, pool(m, k), pool(k, n))
+
+
+def _bias(pool: Pool, m: int, n: int) -> Call:
+    return partial(F.linear, pool(m, 64), pool(n, 64), pool(n))
+
+
+def bmm(pool: Pool, g: int, m: int, n: int, k: int) -> Call:
+    """[g, m, k] times [g, k, n]."""
+    return partial(torch.bmm, pool(g, m, k), pool(g, k, n))
+
+
+def attention(pool: Pool, h: int, m: int, n: int, d: int, mask: int) -> Call:
+    """h heads, m queries, n keys; causal where the numbers agree and there is no mask."""
+    q, k, v = pool(1, h, m, d), pool(1, h, n, d), pool(1, h, n, d)
+    if mask:
+        return partial(F.scaled_dot_product_attention, q, k, v, attn_mask=torch.ones(1, 1, m, n, dtype=torch.bool))
+    return partial(F.scaled_dot_product_attention, q, k, v, is_causal=m == n)
+
+
+def conv(pool: Pool, b: int, cin: int, cout: int, side: int, kernel: int, stride: int, groups: int = 1) -> Call:
+    """Same padding, with a bias."""
+    return partial(F.conv2d, pool(b, cin, side, side), pool(cout, cin // groups, kernel, kernel), pool(cout), stride, kernel // 2, 1, groups)
+
+
+def grouped(pool: Pool, rows: list[int], n: int, k: int) -> Call:
+    """Rows in ragged groups times weights [groups, n, k] transposed."""
+    offs = torch.tensor(rows).cumsum(0).to(torch.int32)
+    return partial(F.grouped_mm, pool(max(sum(rows), 1), k), pool(len(rows), n, k).transpose(-2, -1), offs=offs)
+
+
+GROUPED = [([r] * g, n, k) for g in (4, 16, 64) for r, n, k in ((0, 64, 64), (1, 64, 64), (8, 64, 64), (4, 256, 128), (32, 128, 256), (64, 64, 64))]
+
+
+def cases(pool: Pool, size: shapes.Size) -> Cases:
+    """All matmul cases, keyed by (family, *sizes)."""
+    found: Cases = {}
+    for m in size.rows:
+        for n in size.columns:
+            for k in size.depths:
+                if 2 * m * n * k <= size.flops:
+                    found["linear", m, n, k] = partial(_linear, pool, m, n, k)
+    for m in shapes.MM_ROWS:
+        for n in shapes.MM_COLUMNS:
+            for k in shapes.MM_DEPTHS:
+                if 2 * m * n * k <= size.flops:
+                    found["mm", m, n, k] = partial(_mm, pool, m, n, k)
+    for m, n in shapes.BIAS_SIZES:
+        if 128 * m * n <= size.flops:
+            found["bias", m, n] = partial(_bias, pool, m, n)
+            found["unbiased", m, n] = partial(_linear, pool, m, n, 64)
+    for name in ("bmm", "attention", "conv2d", "conv2d_depthwise"):
+        for at in points(name, size):
+            found[name, *at] = partial(maker(name), pool, *at)
+    for i, (rows, n, k) in enumerate(GROUPED):
+        found["grouped_mm", i] = partial(grouped, pool, rows, n, k)
+    flat, deep, weight = (8, 64), (2, 4, 64), (64, 64)
+    found["flat",] = lambda: partial(F.linear, pool(*flat), pool(*weight))
+    found["deep",] = lambda: partial(F.linear, pool(*deep), pool(*weight))
+    found["bmm_tiny",] = lambda: partial(torch.bmm, pool(4, 8, 8), pool(4, 8, 8))
+    found["matmul_tiny",] = lambda: partial(torch.matmul, pool(2, 2, 8, 8), pool(2, 2, 8, 8))
+    return found
+
+
+def points(family: str, size: shapes.Size) -> list[tuple[int, ...]]:
+    """Points of a scattered family."""
+    count = max(16, int(shapes.POINTS[family] * size.points))
+    draw: dict[str, Callable[[int], Any]] = {
+        "bmm": shapes.bmm_sizes, "attention": shapes.attention_sizes, "conv2d": shapes.conv_sizes, "conv2d_depthwise": shapes.depthwise_sizes,
+    }  # fmt: skip
+    return [p for p in draw[family](count) if flops(family, p) <= size.flops]
+
+
+def flops(family: str, p: tuple[int, ...]) -> float:
+    """FLOPs at a point of a scattered family."""
+    if family == "bmm":
+        return 2.0 * p[0] * p[1] * p[2] * p[3]
+    if family == "attention":
+        return 4.0 * p[0] * p[1] * p[2] * p[3]
+    if family == "conv2d":
+        return 2.0 * p[0] * (p[3] / p[5]) ** 2 * p[1] * p[2] * p[4] ** 2
+    return 2.0 * p[0] * (p[2] / p[4]) ** 2 * p[1] * p[3] ** 2
+
+
+def maker(family: str) -> Callable[..., Call]:
+    """Function (pool, *point) → call."""
+    if family == "conv2d_depthwise":
+        return lambda pool, b, c, side, kernel, stride: conv(pool, b, c, c, side, kernel, stride, c)
+    makers: dict[str, Callable[..., Call]] = {"bmm": bmm, "attention": attention, "conv2d": conv}
+    return makers[family]
+
+
+DIMS = {
+    "bmm": ["groups", "m", "n", "k"],
+    "attention": ["groups", "m", "n", "d", "mask"],
+    "conv2d": ["m", "area", "cin", "cout", "kernel", "stride"],
+    "conv2d_depthwise": ["m", "area", "cin", "kernel", "stride"],
+}
+
+
+def coordinates(family: str, p: tuple[int, ...]) -> list[float]:
+    """A point as the coordinates of the family's table (`DIMS`)."""
+    if family == "conv2d":
+        b, cin, cout, side, kernel, stride = p
+        area = (-(-side // stride)) ** 2
+        return [float(x) for x in (b * area, area, cin, cout, kernel, stride)]
+    if family == "conv2d_depthwise":
+        b, c, side, kernel, stride = p
+        area = (-(-side // stride)) ** 2
+        return [float(x) for x in (b * area, area, c, kernel, stride)]
+    return [float(x) for x in p]
+
+
+def grid(seconds: dict[Any, float], family: str, rows: Any, columns: Any, depths: Any, limit: float) -> Grid:
+    """The full grid; a cell that was too large to time gets the rate of the largest one with fewer rows (or columns)."""
+    table = np.full((len(rows), len(columns), len(depths)), np.nan)
+    for a, m in enumerate(rows):
+        for b, n in enumerate(columns):
+            for c, k in enumerate(depths):
+                if (family, m, n, k) in seconds:
+                    table[a, b, c] = seconds[family, m, n, k]
+                elif a:
+                    table[a, b, c] = table[a - 1, b, c] * m / rows[a - 1]
+                elif b:
+                    table[a, b, c] = table[a, b - 1, c] * n / columns[b - 1]
+                else:
+                    table[a, b, c] = table[a, b, c - 1] * k / depths[c - 1]
+    return Grid(m=list(rows), n=list(columns), k=list(depths), seconds=[float(x) for x in table.ravel()], reached=limit)
+
+
+def scatter(seconds: dict[Any, float], family: str, size: shapes.Size) -> Scatter:
+    """The table of a scattered family, its scales chosen by leaving one out."""
+    at = points(family, size)
+    where = np.array([coordinates(family, p) for p in at])
+    times = np.array([seconds[(family, *p)] for p in at])
+    scales, error = choose_scales(family, DIMS[family], where, times, NOISE)
+    return Scatter(dims=DIMS[family], points=where.tolist(), seconds=times.tolist(), scales=scales, noise=NOISE, uncertainty=max(error, 0.02))
+
+
+def bias_curve(seconds: dict[Any, float]) -> Curve:
+    """What a bias adds to a linear layer, by elements of its result."""
+    sizes = sorted((m * n, max(seconds["bias", m, n] - seconds["unbiased", m, n], 1e-8)) for f, *rest in seconds if f == "bias" for m, n in [rest])
+    values = np.maximum.accumulate([s for _, s in sizes])
+    return Curve(sizes=[float(e) for e, _ in sizes], seconds=[[float(v) for v in values]], uncertainty=0.3)
+
+
+def grouped_costs(seconds: dict[Any, float], linear: Grid) -> dict[str, float]:
+    """set-up, overhead a group and factor on a linear layer's time without dispatch, fitted to ragged grouped matmuls (relative least squares)."""
+    from scipy.optimize import nnls
+
+    from condsim.cost.tables import grid_seconds
+
+    dispatch = min(linear.seconds)
+    rows, values = [], []
+    for i, (groups, n, k) in enumerate(GROUPED):
+        busy = sum(max(float(grid_seconds(linear, r, n, k)[0]) - dispatch, 0.0) for r in groups if r)
+        rows.append([1.0, len(groups), busy])
+        values.append(seconds["grouped_mm", i])
+    a, t = np.array(rows), np.array(values)
+    found, _ = nnls(a / t[:, None], np.ones(len(t)))
+    return {"grouped_mm.setup": float(found[0]), "grouped_mm.group": float(found[1]), "grouped_mm.factor": float(found[2])}

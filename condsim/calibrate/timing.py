@@ -1,0 +1,111 @@
+"""Timing many cases so that a neighbour's noise hits all alike.
+
+Every round visits every case once: warm up, then a few samples of as many calls as take long enough for the clock. A round's value is its fastest sample, a
+case's the median over rounds. A case is a call without arguments.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+Call = Callable[[], Any]
+Progress = Callable[[str, float], None]
+SAMPLE_S = 8e-5
+_POOL_ELEMENTS = 24_000_000
+
+
+class Pool:
+    """Tensors cut from one buffer, so that thousands of cases need no memory of their own."""
+
+    def __init__(self) -> None:
+        self._buffer = torch.randn(_POOL_ELEMENTS, generator=torch.Generator().manual_seed(0))
+        self._next = 0
+
+    def __call__(self, *shape: int) -> torch.Tensor:
+        """A float tensor of this shape, at another place than the one before (64-byte aligned)."""
+        count = 1
+        for s in shape:
+            count *= s
+        if count > _POOL_ELEMENTS:
+            return torch.randn(shape)
+        if self._next + count > _POOL_ELEMENTS:
+            self._next = 0
+        cut = self._buffer[self._next : self._next + count].view(shape)
+        self._next += -(-count // 16) * 16
+        return cut
+
+
+def sample(call: Call) -> float:
+    """Seconds of one call: the fastest of up to three samples, after a warm-up."""
+    call()
+    clock = time.perf_counter
+    start = clock()
+    call()
+    once = clock() - start
+    repeats = max(1, min(200, int(SAMPLE_S / max(once, 1e-7))))
+    best = once if repeats == 1 else float("inf")
+    for _ in range(3 if once < 1e-3 else 2 if once < 4e-3 else 1):
+        start = clock()
+        for _ in range(repeats):
+            call()
+        best = min(best, (clock() - start) / repeats)
+    return best
+
+
+_EMPTY: Call = lambda: None  # noqa: E731
+
+
+def measure(cases: Mapping[Any, Callable[[], Call]], rounds: int, progress: Callable[[float], None] | None = None) -> dict[Any, float]:
+    """Seconds of each case.
+
+    cases: key → a function that makes the call (its tensors exist only while it is timed). Returns key → median over rounds.
+    The cost of the empty call itself is taken off.
+    """
+    found: dict[Any, list[float]] = {key: [] for key in cases}
+    empty = sorted(sample(_EMPTY) for _ in range(9))[4]
+    total, done = rounds * max(len(cases), 1), 0
+    with quiet():
+        for _ in range(rounds):
+            for key, make in cases.items():
+                found[key].append(sample(make()))
+                done += 1
+                if progress is not None and done % 64 == 0:
+                    progress(done / total)
+    return {key: max(float(np.median(v)) - empty, 2e-8) for key, v in found.items()}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No garbage collection inside."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many torch threads inside, and inference mode."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def yardsticks(pool: Pool) -> dict[str, Call]:
+    """A matmul that stays in the second-level cache, and a read of 64 MB: they say how loaded the machine is."""
+    a, b = pool(128, 128), pool(128, 128)
+    big = pool(16_000_000)
+    return {"matmul_l2": lambda: torch.mm(a, b), "read_64mb": lambda: torch.sum(big)}

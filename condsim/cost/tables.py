@@ -1,0 +1,210 @@
+"""Reading the measured tables of a profile at any size.
+
+Every function takes ints, floats or arrays that broadcast, and returns float64 of that shape together with whether the point lies outside of what was measured.
+Between two measured sizes time is linear in each size: exact for `a + b m + c n + d m n + ...`, which is what a kernel's loops, loads and set-up are.
+Outside, efficiency (work a second) is that of the nearest measured size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import nnls
+
+from condsim.hardware import Curve, Floats, Grid, Scatter
+
+ROW_TILE = 4  # rows that one pass of an fp32 kernel computes; remainders 1 ... 3 cost a pass of their own
+EXACT_ROWS = 16  # up to here every row count is measured
+_LONG = 1e30
+
+
+def _locate(axis: Floats, x: Any) -> tuple[Any, Any, Any]:
+    """Cell and place in it, clipped to the axis. Returns index int array, fraction, clipped x."""
+    x = np.minimum(np.maximum(x, axis[0]), axis[-1])
+    i = np.minimum(np.maximum(np.searchsorted(axis, x, side="right") - 1, 0), max(len(axis) - 2, 0))
+    if len(axis) == 1:
+        return i, np.zeros_like(x, dtype=float), x
+    low = axis[i]
+    return i, (x - low) / (axis[i + 1] - low), x
+
+
+def curve_seconds(curve: Curve, elements: Any, length: Any = 1) -> tuple[Any, Any]:
+    """Seconds of an operator on so many elements in rows of so many.
+
+    elements, length: int or int array [n]. Linear in elements between sizes and in log(length) between lengths; beyond the largest size the last slope goes on.
+    """
+    sizes, lengths, seconds = curve.arrays
+    if len(lengths) > 1 and np.ndim(length) == 0:
+        i, f, _ = _locate(np.log(lengths), np.log(max(float(length), 1.0)))
+        row = seconds[i] * (1 - f) + seconds[i + 1] * f
+        return _along(sizes, row, elements)
+    if len(lengths) > 1:
+        elements, length = np.broadcast_arrays(elements, length)
+        i, f, _ = _locate(np.log(lengths), np.log(np.maximum(length, 1.0)))
+        rows = [_along(sizes, row, elements) for row in seconds]
+        table = np.stack([r[0] for r in rows])
+        j = np.arange(elements.size)
+        t = (table.reshape(len(rows), -1)[i.ravel(), j] * (1 - f.ravel()) + table.reshape(len(rows), -1)[i.ravel() + 1, j] * f.ravel()).reshape(
+            elements.shape
+        )
+        return t, rows[0][1]
+    return _along(sizes, seconds[0], elements)
+
+
+def _along(sizes: Floats, row: Floats, elements: Any) -> tuple[Any, Any]:
+    t = np.interp(elements, sizes, row)
+    over = np.maximum(np.asarray(elements, dtype=float) - sizes[-1], 0.0)
+    if np.any(over):
+        t = t + over * (row[-1] / sizes[-1])
+    return t, over > 0
+
+
+def grid_seconds(grid: Grid, m: Any, n: Any, k: Any) -> tuple[Any, Any]:
+    """Seconds of one matmul from a full grid.
+
+    m: int or int array [p]; n, k: the same or scalars. Above EXACT_ROWS rows, time is linear between multiples of ROW_TILE, and a remainder costs what it costs
+    just below EXACT_ROWS.
+    """
+    am, an, ak, t = grid.arrays
+    m, n, k = np.asarray(m, dtype=float), np.asarray(n, dtype=float), np.asarray(k, dtype=float)
+    i, fn, cn = _locate(an, n)
+    j, fk, ck = _locate(ak, k)
+    if n.ndim == 0 and k.ndim == 0:
+        column = (t[:, i, j] * (1 - fn) + t[:, i + 1, j] * fn) * (1 - fk) + (t[:, i, j + 1] * (1 - fn) + t[:, i + 1, j + 1] * fn) * fk
+        value = _rows(am, m, lambda x: np.interp(x, am, column))
+    else:
+        m, n, k = np.broadcast_arrays(m, n, k)
+        i, fn, cn = _locate(an, n)
+        j, fk, ck = _locate(ak, k)
+
+        def at(x: Any) -> Any:
+            a, f, _ = _locate(am, x)
+            low = (t[a, i, j] * (1 - fn) + t[a, i + 1, j] * fn) * (1 - fk) + (t[a, i, j + 1] * (1 - fn) + t[a, i + 1, j + 1] * fn) * fk
+            b = a + 1
+            high = (t[b, i, j] * (1 - fn) + t[b, i + 1, j] * fn) * (1 - fk) + (t[b, i, j + 1] * (1 - fn) + t[b, i + 1, j + 1] * fn) * fk
+            return low * (1 - f) + high * f
+
+        value = _rows(am, m, at)
+    scale = np.maximum(m / am[-1], 1.0) * np.maximum(n / an[-1], 1.0) * np.maximum(k / ak[-1], 1.0)
+    outside = (scale > 1) | (2 * m * cn * ck > grid.reached * 1.001)
+    return value * scale, outside
+
+
+def _rows(axis: Floats, m: Any, at: Callable[[Any], Any]) -> Any:
+    """Seconds at m rows, with the cost of a remainder: at(whole tiles) + what the same remainder adds just below EXACT_ROWS."""
+    base = EXACT_ROWS - ROW_TILE
+    if not np.any(m > EXACT_ROWS) or not np.isin(np.arange(base, EXACT_ROWS + 1), axis).all():
+        return at(m)
+    rest = np.mod(m, ROW_TILE)
+    large = (m > EXACT_ROWS) & (rest > 0) & (m <= axis[-1])
+    if not np.any(large):
+        return at(m)
+    extra = np.maximum(at(np.where(large, base + rest, base)) - at(np.full_like(m, base)), 0.0)
+    whole = at(np.where(large, m - rest, m))
+    return np.where(large, np.minimum(whole + extra, np.maximum(at(np.where(large, m - rest + ROW_TILE, m)) * 1.1, whole)), whole)
+
+
+# --- tables with points anywhere -----------------------------------------------------------------------------------------------------------
+
+Columns = Mapping[str, Any]
+
+
+def _bmm(c: Columns) -> list[Any]:
+    g, m, n, k = c["groups"], c["m"], c["n"], c["k"]
+    traffic = g * (m * k + n * k + m * n)
+    return [1 + 0 * traffic, g, g * m * n * k, traffic, np.maximum(traffic * 4 - 2**25, 0), g * n * np.ceil(m / ROW_TILE), g * m * k]
+
+
+def _attention(c: Columns) -> list[Any]:
+    h, m, n, d = c["groups"], c["m"], c["n"], c["d"]
+    return [1 + 0 * h * m, h, h * m * n * d, h * m * n, h * m * d, h * n * d, c["mask"] * h * m * n, c["mask"]]
+
+
+def _conv2d(c: Columns) -> list[Any]:
+    m, cin, cout, area = c["m"], c["cin"], c["cout"], c["kernel"] ** 2
+    return [1 + 0 * m, m * cin * cout * area, m * c["stride"] ** 2 * cin, m * cout, cin * cout * area, m * cin * area, m]
+
+
+def _conv2d_depthwise(c: Columns) -> list[Any]:
+    m, cin, area = c["m"], c["cin"], c["kernel"] ** 2
+    return [1 + 0 * m, m * cin * area, m * c["stride"] ** 2 * cin, m * cin, cin * area]
+
+
+FEATURES: dict[str, Callable[[Columns], list[Any]]] = {
+    "bmm": _bmm,
+    "attention": _attention,
+    "conv2d": _conv2d,
+    "conv2d_depthwise": _conv2d_depthwise,
+}
+"""Family → what its time is made of (set-up, multiply-adds, elements read, written, ...), each a non-negative rate that is fitted."""
+
+
+def _correlation(a: Floats, b: Floats) -> Floats:
+    """Matérn 3/2 of the distances between rows of a [p, d] and b [q, d] → [p, q]."""
+    r = np.sqrt(np.maximum(((a[:, None, :] - b[None, :, :]) ** 2).sum(-1), 0.0)) * np.sqrt(3.0)
+    return np.asarray((1 + r) * np.exp(-r))
+
+
+SIGNAL = 0.2  # standard deviation of log(measured / rates), what the correlated correction may explain
+
+
+def rates(family: str, points: Floats, seconds: Floats, dims: list[str]) -> Floats:
+    """Non-negative rates [f] that minimise the relative error of features @ rates. points [p, d]; seconds [p]."""
+    columns = {name: points[:, i] for i, name in enumerate(dims)}
+    features = np.stack([np.broadcast_to(np.asarray(f, dtype=float), seconds.shape) for f in FEATURES[family](columns)], axis=1)
+    norm = np.maximum(np.abs(features / seconds[:, None]).max(0), 1e-30)
+    found, _ = nnls(features / seconds[:, None] / norm, np.ones(len(seconds)))
+    return np.asarray(found / norm)
+
+
+def scattered(family: str, table: Scatter) -> dict[str, Any]:
+    """The function a scatter stands for: rates, and a correction of their logarithm that is correlated over nearby sizes (a Gaussian process)."""
+    if "rates" not in table.fitted:
+        points, seconds = np.array(table.points), np.array(table.seconds)
+        fitted = rates(family, points, seconds, table.dims)
+        columns = {name: points[:, i] for i, name in enumerate(table.dims)}
+        base = sum(r * f for r, f in zip(fitted, FEATURES[family](columns), strict=True))
+        x = np.log1p(points) / np.array(table.scales)
+        covariance = _correlation(x, x) + (table.noise / SIGNAL) ** 2 * np.eye(len(x))
+        weights = cho_solve(cho_factor(covariance), np.log(seconds / base))
+        table.fitted.update(rates=fitted, x=x, weights=weights, low=points.min(0), high=points.max(0))
+    return table.fitted
+
+
+def scatter_seconds(family: str, table: Scatter, columns: Columns) -> tuple[Any, Any]:
+    """Seconds at so many ..., one column a dimension of the table (int or int array [n]; they broadcast)."""
+    fit = scattered(family, table)
+    given = np.broadcast_arrays(*(np.asarray(columns[d], dtype=float) for d in table.dims))
+    shape = given[0].shape
+    points = np.stack([g.ravel() for g in given], axis=1)
+    inside = np.clip(points, fit["low"], fit["high"])
+    base = sum(r * f for r, f in zip(fit["rates"], FEATURES[family](dict(zip(table.dims, points.T, strict=True))), strict=True))
+    correction = _correlation(np.log1p(inside) / np.array(table.scales), fit["x"]) @ fit["weights"]
+    outside = (points != inside).any(1)
+    return (base * np.exp(correction)).reshape(shape), outside.reshape(shape)
+
+
+def choose_scales(family: str, dims: list[str], points: Floats, seconds: Floats, noise: float) -> tuple[list[float], float]:
+    """Scales [d] with the smallest leave-one-out error, and that error (root mean square of log ratios). points [p, d]; seconds [p]."""
+    fitted = rates(family, points, seconds, dims)
+    base = sum(r * f for r, f in zip(fitted, FEATURES[family]({n: points[:, i] for i, n in enumerate(dims)}), strict=True))
+    y, logs = np.log(seconds / base), np.log1p(points)
+
+    def left_out(scales: list[float]) -> float:
+        x = logs / np.array(scales)
+        inverse = np.linalg.inv(_correlation(x, x) + (noise / SIGNAL) ** 2 * np.eye(len(x)))
+        return float(np.sqrt(np.mean(((inverse @ y) / np.diag(inverse)) ** 2)))
+
+    choices = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
+    best = [4.0] * len(dims)
+    error = left_out(best)
+    for _ in range(2):
+        for i in range(len(dims)):
+            for s in choices:
+                tried = [*best[:i], s, *best[i + 1 :]]
+                if (e := left_out(tried)) < error:
+                    best, error = tried, e
+    return best, error
