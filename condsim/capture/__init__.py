@@ -1,0 +1,146 @@
+"""Capture: probe what a model executes, observe what it decides, and give both as a trace."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from condsim.capture.inputs import as_batches
+from condsim.capture.live import LiveModel
+from condsim.capture.observe import Observation, Quality, dense_quality, observe, ordered, score_exits
+from condsim.capture.probe import key, probe
+from condsim.errors import CondsimError
+from condsim.hardware import fingerprint
+from condsim.logical import branch_flops
+from condsim.program import Program
+from condsim.store import file_name, in_memory
+from condsim.trace import Header, Provenance, Site, Trace
+
+Progress = Callable[[str, int, int], None]  # what, done, of how many
+
+
+def capture(
+    model: torch.nn.Module,
+    inputs: Any,
+    baseline: torch.nn.Module | None = None,
+    measure: bool | list[str] = True,
+    new_tokens: int = 0,
+    *,
+    name: str | None = None,
+    quality: Quality | None = None,
+    quality_name: str | None = None,
+    higher_is_better: bool = True,
+    spec: str | None = None,
+    command: str | None = None,
+    progress: Progress = lambda _what, _done, _of: None,
+) -> Trace:
+    """Capture a conditional model's routing and what it executes.
+
+    model: in evaluation mode; nothing of it is changed. inputs: a tensor, a tuple, a dict of forward() arguments, or a list of such batches.
+    baseline: a dense module, timed as a third kind. measure: time the captured strategy here (or a list of strategies).
+    new_tokens: greedy cached decode steps after each batch. quality: (output, batch number) → float [units].
+    Returns the trace. Raises CondsimError for empty inputs, weights that are not finite, or a model without routing.
+    """
+    batches = as_batches(inputs)
+    live = LiveModel.of(model)
+    training = model.training
+    model.eval()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            seen = observe(live, batches, new_tokens, quality, _counter(progress, "observe", len(batches)))
+            total = len(live.assignments()) * (4 if new_tokens else 2)
+            programs = probe(live, batches[0], seen.per_position, decode=new_tokens > 0, progress=_counter(progress, "probe", total))
+            score_exits(live, batches, seen, quality)
+            costliest = find_costliest(live, programs)
+            if quality is not None and not new_tokens:
+                dense_quality(live, batches, seen, quality, costliest)
+            trace = _trace(live, seen, programs, costliest, name or type(model).__name__, spec, command, quality_name, higher_is_better)
+            if measure:
+                from condsim.measure import measure_live
+
+                strategies = measure if isinstance(measure, list) else None
+                trace = measure_live(trace, live, batches, strategies=strategies, module=baseline, progress=progress)
+    finally:
+        model.train(training)
+    return trace
+
+
+def find_costliest(live: LiveModel, programs: dict[str, Program]) -> dict[str, int]:
+    """The branch of the most FLOPs at each multi-branch site."""
+    program = programs[key(live.captured, "prefill-n")]
+    return {n: int(np.argmax(branch_flops(program, n, i.branches))) for n, i in live.infos.items() if i.mechanism == "multi_branch"}
+
+
+def _counter(progress: Progress, what: str, of: int) -> Callable[..., None]:
+    done = 0
+
+    def step(*_: Any) -> None:
+        nonlocal done
+        done += 1
+        progress(what, done, of)
+
+    return step
+
+
+def _trace(
+    live: LiveModel, seen: Observation, programs: dict[str, Program], costliest: dict[str, int], name: str, spec: str | None, command: str | None,
+    quality_name: str | None, higher_is_better: bool,
+) -> Trace:  # fmt: skip
+    decisions = seen.joined()
+    model = live.model
+    per_row = logical_program(live, programs)
+    exits = [n for n in ordered(live.infos) if live.infos[n].mechanism == "early_exit" and not seen.per_position[n]]
+    chained = len(exits) > 0 and all(live.infos[n].parents == tuple((e, 1) for e in exits[:j]) for j, n in enumerate(exits))
+    sites = []
+    for n in ordered(live.infos):
+        info = live.infos[n]
+        depth = chained and n in exits
+        sites.append(
+            Site(
+                name=n, mechanism=info.mechanism, branches=info.branches, top_k=info.top_k, parents=info.parents,
+                encoding="depth" if depth else "bits" if info.mechanism == "sparse_activation" else "ids",
+                stored="exits" if depth else file_name(n), level=exits.index(n) if depth else 0,
+                per_position=seen.per_position[n], has_weights=decisions[n].weights is not None, has_scores=decisions[n].scores is not None,
+                branch_flops=tuple(float(f) for f in branch_flops(per_row, n, info.branches)),
+            )
+        )  # fmt: skip
+    parameters = list(model.parameters())
+    threshold = getattr(model, "threshold", None)
+    header = Header(
+        name=name, sites=tuple(sites), captured=live.captured, costliest=costliest,
+        thresholds={"threshold": float(threshold)} if isinstance(threshold, (int, float)) else {},
+        notes=_notes(live),
+        provenance=Provenance(
+            model=f"{type(model).__module__}.{type(model).__qualname__}", spec=spec, command=command, taken=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions={p: importlib.metadata.version(p) for p in ("condsim", "torch", "numpy")} | {"python": sys.version.split()[0]},
+            machine=dict(fingerprint(torch.get_num_threads())), dtype=str(parameters[0].dtype).removeprefix("torch.") if parameters else "float32",
+            parameters=sum(p.numel() for p in parameters), parameter_bytes=sum(p.numel() * p.element_size() for p in parameters),
+            quality_name=quality_name, higher_is_better=higher_is_better,
+        ),
+    )  # fmt: skip
+    return Trace(header, pd.DataFrame(seen.steps), programs, in_memory(decisions), seen.quality_table() if seen.quality else pd.DataFrame())
+
+
+def logical_program(live: LiveModel, programs: dict[str, Program]) -> Program:
+    """The program in which every guard stands alone: what one more row costs can be read off it."""
+    apart = {"moe": "looped", "sparse_activation": "gathered"}
+    return programs[key({m: apart.get(m, "compacted") for m in live.captured}, "prefill-n")]
+
+
+def _notes(live: LiveModel) -> tuple[str, ...]:
+    routerless = [s.name for s in live.sites if getattr(s, "router", True) is None]
+    if routerless:
+        return (f"the router of {routerless[0]} was not found as a module: baselines measured here still run it",)
+    return ()
+
+
+__all__ = ["CondsimError", "capture"]

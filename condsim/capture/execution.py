@@ -7,7 +7,7 @@ a decision is and how the rows behind a guard are to run. Without one, a model s
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 NATURAL = {"moe": "looped", "early_exit": "compacted", "multi_branch": "compacted", "skip": "compacted", "sparse_activation": "gathered"}
 BASELINES = ("same-params", "same-flops")
+
+
+Decide = Callable[["SiteInfo", np.ndarray], "tuple[np.ndarray, np.ndarray | None] | None"]
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Execution:
     strategies: mechanism or site name → strategy name; a baseline's name under "*" forces that baseline everywhere.
     forced: site → ids of every row of this pass (ndarray [rows, k] / [rows] / [rows, blocks]; -1 where the row never gets there).
     weights: site → combination weights that go with forced ids [rows, k].
+    decide: forces instead of `forced`, call by call: (site, own ids of the rows present) → (ids, weights or None), or None to leave the decision alone.
     observed: None, or a dict that collects each site's decisions, a list per site.
     rows_kept: same-flops: site → rows (or blocks) that each branch keeps, ndarray [branches].
     costliest: same-params: site → the branch every row takes. room: padded: rows an expert has room for, None for the capacity factor's.
@@ -61,6 +65,7 @@ class Execution:
     strategies: Mapping[str, str] = field(default_factory=dict)
     forced: Mapping[str, np.ndarray] | None = None
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    decide: Decide | None = None
     observed: dict[str, list[dict[str, Any]]] | None = None
     rows_kept: Mapping[str, np.ndarray] = field(default_factory=dict)
     costliest: Mapping[str, int] = field(default_factory=dict)
@@ -74,6 +79,12 @@ class Execution:
         """The strategy in force at a site: its own, its mechanism's, everybody's, or the natural one."""
         s = self.strategies
         return s.get(site) or s.get(mechanism) or s.get("*") or NATURAL[mechanism]
+
+    def forced_now(self, info: SiteInfo, own: torch.Tensor) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Forced (ids, weights) of the rows present at a site; None where its own decision stands."""
+        if self.decide is not None:
+            return self.decide(info, own.detach().cpu().numpy()) or (None, None)
+        return self.forced_ids(info.name), self.weights.get(info.name)
 
     def forced_ids(self, site: str) -> np.ndarray | None:
         """Forced decisions of the rows that are present now, in their order; None where nothing is forced."""

@@ -51,26 +51,26 @@ def route(
         if run.recorder is not None:
             run.recorder.role = ""
     assert isinstance(ids, torch.Tensor)
-    forced = run.forced_ids(site)
-    if forced is not None:
-        with run.quiet():
-            ids = torch.as_tensor(forced, device=ids.device).to(ids.dtype)
-            if weights is not None and site in run.weights:
-                weights = torch.as_tensor(run.weights[site], device=weights.device).to(weights.dtype)
-    run.decisions[site] = (mechanism, branches, ids, weights)
     if site not in run.sites:
         run.sites[site] = SiteInfo(
             site, mechanism, branches, top_k=ids.shape[1] if mechanism == "moe" and ids.ndim == 2 else None,
             parents=tuple((f.site, f.choice) for f in run.frames), has_weights=weights is not None, has_scores=scores is not None,
         )  # fmt: skip
+    forced, forced_weights = run.forced_now(run.sites[site], ids)
+    if forced is not None:
+        with run.quiet():
+            ids = torch.as_tensor(forced, device=ids.device).to(ids.dtype)
+            if weights is not None and forced_weights is not None:
+                weights = torch.as_tensor(forced_weights, device=weights.device).to(weights.dtype)
+    run.decisions[site] = (mechanism, branches, ids, weights)
     if run.observed is not None:
-        _observe(run, site, ids, weights, scores)
+        observe(run, site, ids, weights, scores)
     if run.recorder is not None:
         run.recorder.decided(site, ids, weights)
     return ids if weights is None else (ids, weights)
 
 
-def _observe(run: Execution, site: str, ids: torch.Tensor, weights: torch.Tensor | None, scores: torch.Tensor | None) -> None:
+def observe(run: Execution, site: str, ids: torch.Tensor, weights: torch.Tensor | None, scores: torch.Tensor | None) -> None:
     """Keep copies: a decision may live in a buffer that the model overwrites."""
     assert run.observed is not None
     kept = {"ids": ids.detach().to("cpu", copy=True)}

@@ -187,7 +187,9 @@ def select(
     assert choice is not None
     enters = choice != 0 or mechanism in ("multi_branch", "moe")
     if strategy == "same-params":
-        return Rows(enters and (mechanism != "multi_branch" or choice == run.costliest.get(site, choice)))
+        if mechanism == "multi_branch" and site not in run.costliest:
+            raise CondsimError(f"same-params at site {site!r} needs to know the costliest branch: pass trace= to condsim.force")
+        return Rows(enters and (mechanism != "multi_branch" or choice == run.costliest[site]))
     if strategy == "same-flops":
         ends = np.cumsum(run.rows_kept[site]) if mechanism == "multi_branch" else run.rows_kept[site]
         start = int(ends[choice - 1]) if mechanism == "multi_branch" and choice else 0

@@ -16,7 +16,7 @@ import torch
 
 from condsim.capture.adapters import ADAPTERS
 from condsim.capture.execution import BASELINES, Execution, SiteInfo, current
-from condsim.capture.mark import _observe
+from condsim.capture.mark import observe
 from condsim.measure import runtimes
 from condsim.measure.runtimes import DenseExperts, ExpertWeights
 
@@ -145,16 +145,17 @@ class FusedExperts:
         if self.router is None and candidate is not None and id(ids) in candidate[2]:
             self.router, self.router_outputs = candidate[:2]
         self.top_k = ids.shape[1]
-        if run.forced is not None and self.name in run.forced:
-            with run.quiet():
-                ids = torch.as_tensor(run.forced[self.name], device=ids.device).to(ids.dtype)
-                if self.name in run.weights:
-                    weights = torch.as_tensor(run.weights[self.name], device=x.device).to(weights.dtype)
         if self.name not in run.sites:
             parents = tuple((f.site, f.choice) for f in run.frames)
             run.sites[self.name] = SiteInfo(self.name, "moe", self.branches, ids.shape[1], parents, has_weights=True, selects=True)
+        forced, forced_weights = run.forced_now(run.sites[self.name], ids)
+        if forced is not None:
+            with run.quiet():
+                ids = torch.as_tensor(forced, device=ids.device).to(ids.dtype)
+                if forced_weights is not None:
+                    weights = torch.as_tensor(forced_weights, device=x.device).to(weights.dtype)
         if run.observed is not None:
-            _observe(run, self.name, ids, weights, None)
+            observe(run, self.name, ids, weights, None)
         if run.recorder is None:
             return self._run(strategy, x, ids, weights)
         run.recorder.decided(self.name, ids, weights)
