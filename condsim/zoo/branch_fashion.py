@@ -26,7 +26,7 @@ class BranchFashion(ZooModel):
 
     mechanism = "multi_branch"
     data = "images"
-    steps = 800
+    steps = 700
 
     def __init__(self) -> None:
         super().__init__()

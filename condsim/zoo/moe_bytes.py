@@ -91,7 +91,7 @@ class MoeBytes(ZooModel):
     mechanism = "moe"
     data = "text"
     seq = 64
-    steps = 1100
+    steps = 850
 
     def __init__(
         self, hidden: int = 96, heads: int = 4, width: int = 64, experts: int = 8, top_k: int = 2, layers: int = 4, max_seq: int = 256

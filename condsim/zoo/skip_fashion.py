@@ -45,7 +45,7 @@ class SkipFashion(ZooModel):
 
     mechanism = "skip"
     data = "images"
-    steps = 800
+    steps = 700
 
     def __init__(self) -> None:
         super().__init__()
