@@ -16,8 +16,8 @@ def op_flops(op: Op, bindings: Bindings) -> float:
 
 
 def scope_flops(scope: Scope, bindings: Bindings) -> float:
-    """FLOPs of the operators directly in a scope, not of what stands behind inner guards."""
-    return sum(op_flops(n, bindings) for n in scope.nodes if isinstance(n, Op))
+    """FLOPs of the operators directly in a scope: not of what stands behind inner guards, nor of their routers."""
+    return sum(op_flops(n, bindings) for n in scope.nodes if isinstance(n, Op) and not n.role)
 
 
 def branch_flops(program: Program, site: str, branches: int) -> np.ndarray:
@@ -29,12 +29,20 @@ def branch_flops(program: Program, site: str, branches: int) -> np.ndarray:
     sizes = dict(program.probed[-1])
     for loop in loops(program.root):
         if loop.site == site:
+            if loop.choices == (-1,):  # weight blocks: each costs the same, for every row
+                at_blocks = [_blocks_flops(loop, sizes, b) for b in (1, 2)]
+                per_row += at_blocks[1] - at_blocks[0]
+                continue
             for choice in loop.choices:
                 found = loop.body(choice, 2, 2)
                 if found is not None and 0 <= choice < branches:
-                    at = [scope_flops(found[1], {**sizes, "outer": 64, "rows": r, "hits": 1, "capacity": 1}) for r in (16, 32)]
+                    at = [scope_flops(found[1], {**sizes, "outer": 64, "rows": r, "rest": 64 - r, "hits": 1, "capacity": 1}) for r in (16, 32)]
                     per_row[choice] += (at[1] - at[0]) / 16
     return per_row
 
 
-__all__ = ["Loop", "branch_flops", "op_flops", "scope_flops"]
+def _blocks_flops(loop: Loop, sizes: Bindings, blocks: int) -> float:
+    """FLOPs of one row of a body that runs so many blocks."""
+    found = loop.body(-1, 2, 2)
+    rows = sizes["batch"] * sizes.get("seq", 1)
+    return 0.0 if found is None else scope_flops(found[1], {**sizes, "outer": rows, "rows": blocks, "rest": rows - blocks}) / rows

@@ -1,0 +1,75 @@
+"""Predicted beside measured: every measured case of every trace, predicted on the profile that it was measured under."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from condsim.hardware import HardwareProfile
+from condsim.simulate import simulate, the_profile
+from condsim.store import load
+from condsim.trace import Trace
+
+CASE = ["strategy", "baseline", "phase", "batch", "protocol", "runtime", "dtype", "threads", "fingerprint"]
+COLUMNS = (
+    "trace", "mechanism", "strategy", "runtime", "dtype", "phase", "batch", "baseline", "profile", "predicted_speedup", "measured_speedup", "error",
+    "predicted_latency_s", "measured_latency_s", "predicted_baseline_s", "measured_baseline_s", "same_machine",
+    "low", "high", "verdict", "measured_low", "measured_high", "processes", "pairs", "protocol", "flop_ratio", "roofline", "hot_sum", "noisy",
+)  # fmt: skip
+
+
+def compare(traces: Trace | str | Path | Iterable[Trace | str | Path], profile: HardwareProfile | str | None = None) -> pd.DataFrame:
+    """A row a measured case: contract columns first, then interval, spread of the measurement over processes, and what rivals would say.
+
+    profile: None = the one stored with each trace. error = predicted_speedup / measured_speedup - 1. A case that was measured on another machine than the
+    profile's says so in same_machine. Cases with the user's own module as baseline have no prediction and are left out.
+    """
+    listed = [traces] if isinstance(traces, (Trace, str, Path)) else list(traces)
+    rows: list[dict[str, Any]] = []
+    for item in listed:
+        trace = item if isinstance(item, Trace) else load(item)
+        if trace.measurements.empty:
+            continue
+        device = the_profile(trace, profile)
+        for key, group in trace.measurements.groupby(CASE, sort=False):
+            case = dict(zip(CASE, key, strict=True))
+            if case["baseline"] != "module":
+                rows.append(_row(trace, device, case, group))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _row(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
+    measured = _measured(group)
+    steps = sorted(int(s) for s in group["step"].unique())
+    p = simulate(
+        trace, device, case["strategy"], int(case["batch"]), case["baseline"], None, case["runtime"], None, case["phase"],
+        protocol=case["protocol"], steps=steps,
+    )  # fmt: skip
+    return {
+        "trace": trace.name, "mechanism": p.mechanism, "strategy": p.strategy, "runtime": p.runtime, "dtype": p.dtype, "phase": p.phase, "batch": p.batch,
+        "baseline": p.baseline, "profile": p.profile, "predicted_speedup": p.speedup, "error": p.speedup / measured["measured_speedup"] - 1,
+        "predicted_latency_s": p.latency_s, "predicted_baseline_s": p.baseline_s, "same_machine": _same(device, case["fingerprint"]),
+        "low": p.speedup_interval[0], "high": p.speedup_interval[1], "verdict": p.verdict, "protocol": case["protocol"], **p.rivals, **measured,
+    }  # fmt: skip
+
+
+def _measured(group: pd.DataFrame) -> dict[str, Any]:
+    """Medians over the pairs of each step and process, summed over steps; the spread is over processes."""
+    per_step = group.groupby(["process", "step"])[["conditional_s", "baseline_s"]].median()
+    totals = per_step.groupby("process").mean()
+    speedups = totals["baseline_s"] / totals["conditional_s"]
+    noisy = bool((group["yardstick_ratio"] > 1.15).any()) if "yardstick_ratio" in group else False
+    return {
+        "measured_speedup": float(totals["baseline_s"].sum() / totals["conditional_s"].sum()), "measured_latency_s": float(totals["conditional_s"].median()),
+        "measured_baseline_s": float(totals["baseline_s"].median()), "measured_low": float(speedups.min()), "measured_high": float(speedups.max()),
+        "processes": int(len(totals)), "pairs": int(len(group)), "noisy": noisy,
+    }  # fmt: skip
+
+
+def _same(device: HardwareProfile, fingerprint: str) -> bool:
+    """Whether a measurement was taken on the machine that the profile describes."""
+    return device.fingerprint is not None and json.loads(fingerprint) == dict(device.fingerprint)

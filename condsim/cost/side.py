@@ -1,0 +1,252 @@
+"""What one side of a comparison costs, step by step: the one place where the effects are composed.
+
+    seconds = Σ dispatch + Σ hot operators + Σ weights that were evicted
+
+Sizes repeat: each operator is priced once for every distinct size, and the prices are summed over the steps (and experts) that have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from condsim.cost.hot import Hot, hot_seconds
+from condsim.cost.residency import miss_seconds, miss_spread_seconds
+from condsim.hardware import HardwareProfile
+from condsim.lower import ITEMSIZE, Lowering, Visit
+from condsim.operators import MATMULS, Work, work
+from condsim.program import Op, elements
+
+COPIES_ROWS = ("index", "index_select", "embedding", "gather")
+PARTS = ("matmul", "traffic", "dispatch")
+
+
+@dataclass
+class WeightVisits:
+    """Visits of one operator to a weight. bytes: of one visit, [m]; step, choice: int [m]."""
+
+    name: str
+    bytes: np.ndarray
+    step: np.ndarray
+    choice: np.ndarray
+
+
+@dataclass
+class Side:
+    """Sums a step, float [n]: executed FLOPs without and of routers, seconds by part.
+
+    by_family: hot seconds by table, float [n]; by_basis: basis word → seconds, summed over steps; weights: visits, for residency.
+    """
+
+    steps: int
+    flops: np.ndarray
+    router_flops: np.ndarray
+    seconds: dict[str, np.ndarray]
+    by_family: dict[str, np.ndarray] = field(default_factory=dict)
+    by_basis: dict[str, float] = field(default_factory=dict)
+    weights: list[WeightVisits] = field(default_factory=list)
+    activation_bytes: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def footprint_bytes(self) -> np.ndarray:
+        """Bytes that a step touches: each weight once, and the largest operator's activations (their memory is used again), float [n]."""
+        if not hasattr(self, "_footprint"):
+            total = self.activation_bytes.copy()
+            seen: dict[str, np.ndarray] = {}
+            for v in self.weights:
+                key = v.step * 65536 + v.choice + 1
+                fresh = ~np.isin(key, seen[v.name]) if v.name in seen else np.ones(len(key), bool)
+                seen[v.name] = np.concatenate([seen[v.name], key]) if v.name in seen else key
+                total += np.bincount(v.step[fresh], v.bytes[fresh], self.steps)
+            self._footprint = total
+        return self._footprint
+
+    def miss(self, profile: HardwareProfile, other_bytes: np.ndarray | float | None) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds that evicted weights cost in each step, and one standard deviation of it, float [n] each.
+
+        other_bytes: None where the steps follow each other; else each step is repeated, and so many bytes of something else are touched in between.
+        """
+        touched = self.footprint_bytes()
+        cumulative = np.concatenate([[0.0], np.cumsum(touched)])
+        most = max((float(cumulative[-1])), 1.0)
+        seconds, spread = np.zeros(self.steps), np.zeros(self.steps)
+        for v in self.weights:
+            if other_bytes is not None:
+                distance = touched[v.step] + np.broadcast_to(other_bytes, (self.steps,))[v.step]
+            else:
+                distance = _since_last(v, cumulative, most)
+            seconds += np.bincount(v.step, miss_seconds(v.bytes, distance, profile), self.steps)
+            spread += np.bincount(v.step, miss_spread_seconds(v.bytes, distance, profile), self.steps)
+        return seconds, spread
+
+
+def _since_last(v: WeightVisits, cumulative: np.ndarray, most: float) -> np.ndarray:
+    """Bytes touched since each visit's weight was used before; the first use of each wraps round to its last (a trace that repeats)."""
+    order = np.lexsort((v.step, v.choice))
+    step, choice = v.step[order], v.choice[order]
+    begins = np.concatenate([[True], choice[1:] != choice[:-1]])
+    ends = np.concatenate([begins[1:], [True]])
+    previous = np.concatenate([[0], step[:-1]])
+    distance = cumulative[step] - cumulative[previous]
+    distance[begins] = cumulative[step[begins]] + most - cumulative[step[ends]]
+    out = np.empty_like(distance)
+    out[order] = np.maximum(distance, 1.0)
+    return out
+
+
+class Pricing:
+    """Prices operators on one profile, and remembers what it priced. dtype: "fp32", ...; None: the profile's."""
+
+    def __init__(self, profile: HardwareProfile, dtype: str | None = None) -> None:
+        self.profile, self.dtype = profile, dtype
+        self.float_bytes = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}.get(dtype or profile.dtype, 4)
+        self._known: dict[Any, tuple[Hot, Work, Any]] = {}
+
+    def operator(self, op: Op, bindings: Mapping[str, Any], sizes: Any, groups_rows: np.ndarray | None = None) -> tuple[Hot, Work, Any]:
+        """(time, work, bytes of activations) of an operator; numbers or arrays like the bindings. sizes: a hashable that stands for the bindings."""
+        key = (op.name, op.view, op.params, tuple(t.dims for t in op.inputs), tuple(t.dims for t in op.outputs), sizes)
+        if groups_rows is None and key in self._known:
+            return self._known[key]
+        ins, outs = [t.shape(bindings) for t in op.inputs], [t.shape(bindings) for t in op.outputs]
+        hot = hot_seconds(op.name, ins, outs, op.params, self.profile, groups_rows, view=op.view, dtype=self.dtype)
+        moved: Any = 0
+        for t, shape in (*zip(op.inputs, ins, strict=True), *zip(op.outputs, outs, strict=True)):
+            if not t.weight and not op.view:
+                moved = moved + elements(shape) * self.itemsize(t.dtype)
+        priced = (hot, work(op.name, ins, outs, op.params), moved)
+        if groups_rows is None:
+            self._known[key] = priced
+        return priced
+
+    def itemsize(self, dtype: str) -> int:
+        return self.float_bytes if dtype == "float" else ITEMSIZE.get(dtype, 4)
+
+    def host_seconds(self, op: Op, hot: Hot) -> float:
+        """Host time of one call: dispatch among other operators, and the module calls that began before it."""
+        host = self.profile.host
+        mixing = host.mixing.value if host.mixing is not None else 1.0
+        return hot.dispatch * mixing + op.entered * host.module_call.value
+
+
+def side(lowering: Lowering, pricing: Pricing) -> Side:
+    """Price everything that a lowering runs."""
+    n = len(lowering.rows)
+    out = Side(n, np.zeros(n), np.zeros(n), {p: np.zeros(n) for p in PARTS}, activation_bytes=np.zeros(n))
+    for visits in _by_scope(lowering.walk()):
+        _scope(visits, lowering, pricing, out)
+    return out
+
+
+def _by_scope(visits: Iterable[Visit]) -> Iterator[list[Visit]]:
+    """Consecutive operators that share their sizes."""
+    group: list[Visit] = []
+    for v in visits:
+        if group and (v.step is not group[0].step):
+            yield group
+            group = []
+        group.append(v)
+    if group:
+        yield group
+
+
+def _distinct(bindings: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """(bindings of each distinct size, which of them each call has)."""
+    key = np.zeros(len(next(iter(bindings.values()))), np.int64)
+    for values in bindings.values():
+        low, high = int(values.min()), int(values.max())
+        if low != high:
+            key = key * (high - low + 1) + (values - low)
+    if len(key) and (key == key[0]).all():
+        return {k: v[:1] for k, v in bindings.items()}, np.zeros(len(key), np.int64)
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    return {k: v[first] for k, v in bindings.items()}, inverse
+
+
+Sizes = tuple[dict[str, np.ndarray], np.ndarray, Any]  # distinct bindings, which of them each call has, a hashable that stands for them
+
+
+def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side) -> None:
+    """Price the operators of one scope and add them to the steps that run it."""
+    step = visits[0].step
+    if not len(step):
+        return
+    sizes_of: dict[str, Sizes] = {}
+    sums: dict[tuple[str, str], np.ndarray] = {}
+    inverses: dict[str, np.ndarray] = {}
+    for v in visits:
+        where = v.op.site
+        if where not in sizes_of:
+            distinct, inverse = _distinct(v.bindings)
+            sizes_of[where] = (distinct, inverse, tuple((k, d.tobytes()) for k, d in distinct.items()))
+        distinct, inverse, key = sizes_of[where]
+        _weights(v, distinct, inverse, lowering, pricing, out)
+        if v.op.name == "_grouped_mm" and where:  # every step has groups of its own
+            hot, job, moved = pricing.operator(v.op, v.bindings, None, lowering.rows.counts[where][step])
+            where, inverse = f"{where} in groups", np.arange(len(step))
+        else:
+            hot, job, moved = pricing.operator(v.op, distinct, key)
+        if where not in inverses:
+            inverses[where] = inverse
+        for what, values in _parts(v.op, hot, job, moved, pricing.host_seconds(v.op, hot)):
+            if (what, where) not in sums:
+                sums[what, where] = np.zeros(int(inverse.max()) + 1)
+            total = sums[what, where]
+            sums[what, where] = np.maximum(total, values) if what == "activations" else total + values
+    for (what, where), per_size in sums.items():
+        _add(out, what, step, per_size[inverses[where]])
+
+
+def _parts(op: Op, hot: Hot, job: Work, moved: Any, host: float) -> Iterator[tuple[str, Any]]:
+    """What one operator adds to which sum."""
+    yield "dispatch", host
+    if op.view:
+        yield f"basis {hot.basis}", host
+        return
+    body = np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
+    yield f"basis {hot.basis}", body + host
+    yield f"family {hot.family}", body
+    yield "activations", moved
+    if job.family in MATMULS:
+        yield "matmul", body
+        yield "router_flops" if op.role else "flops", job.flops
+    else:
+        yield "traffic", body
+
+
+def _add(out: Side, what: str, step: np.ndarray, calls: np.ndarray) -> None:
+    if what == "activations":
+        np.maximum.at(out.activation_bytes, step, calls)
+        return
+    total = np.bincount(step, calls, out.steps)
+    kind, _, label = what.partition(" ")
+    if kind == "family":
+        out.by_family[label] = out.by_family.get(label, 0.0) + total
+    elif kind == "basis":
+        out.by_basis[label] = out.by_basis.get(label, 0.0) + float(total.sum())
+    elif kind == "flops":
+        out.flops += total
+    elif kind == "router_flops":
+        out.router_flops += total
+    else:
+        out.seconds[kind] += total
+
+
+def _weights(v: Visit, distinct: Mapping[str, np.ndarray], inverse: np.ndarray, lowering: Lowering, pricing: Pricing, out: Side) -> None:
+    """Note which weights an operator reads, and how many bytes of them."""
+    if v.op.view:
+        return
+    for t in v.op.inputs:
+        if not t.weight:
+            continue
+        size = np.broadcast_to(np.asarray(elements(t.shape(distinct)) * pricing.itemsize(t.dtype), float), (int(inverse.max()) + 1,))
+        if v.op.name in COPIES_ROWS:
+            size = np.minimum(size, elements(v.op.outputs[0].shape(distinct)) * pricing.itemsize(t.dtype))
+        per_call = size[inverse]
+        if v.op.name == "_grouped_mm" and v.op.site:
+            counts = lowering.rows.counts[v.op.site][v.step]
+            at, expert = np.nonzero(counts)
+            out.weights.append(WeightVisits(t.weight, per_call[at] / counts.shape[1], v.step[at], expert))
+        else:
+            out.weights.append(WeightVisits(t.weight, per_call, v.step, v.choice))

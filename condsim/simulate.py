@@ -1,0 +1,308 @@
+"""Trace + profile → prediction: rebatch, lower, price, and compare with the baseline."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from condsim import engine as closed_form
+from condsim import events
+from condsim.cost.energy import energy_j
+from condsim.cost.side import Pricing, Side, side
+from condsim.errors import CondsimError, unknown
+from condsim.hardware import HardwareProfile, hardware, this_machine
+from condsim.lower import Lowering, StepRows, peak_bytes
+from condsim.program import Program
+from condsim.rebatch import Steps, rebatch, site_rules
+from condsim.strategies import BASELINES, STRATEGIES
+from condsim.summarise import Prediction, intervals
+from condsim.timeline import kernels, timeline
+from condsim.trace import Trace
+from condsim.waterfall import waterfall
+
+RUNTIMES = ("eager",)
+PROTOCOLS = ("stream", "repeat")
+SHORT_DTYPE = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
+ENGINES = ("closed", "events")
+PEAK_STEPS = 8
+CLOCKED_STEPS = 16  # host and device as two clocks need each step in executed order
+
+
+def simulate(
+    trace: Trace,
+    profile: HardwareProfile | str | None = None,
+    strategy: str | Mapping[str, str] | None = None,
+    batch: int | None = None,
+    baseline: str = "same-params",
+    dtype: str | None = None,
+    runtime: str | None = None,
+    threshold: float | None = None,
+    phase: str | None = None,
+    *,
+    protocol: str = "stream",
+    steps: list[int] | None = None,
+    engine: str = "closed",
+) -> Prediction:
+    """Predict one configuration.
+
+    profile: None = this machine's calibration, else the one stored with the trace. strategy: a name, or mechanism → name; None = the captured one.
+    batch: units a step; None = captured. baseline: "same-params" or "same-flops". threshold: decide early exits anew. phase: "prefill" or "decode".
+    protocol: "stream" = the trace's steps follow each other; "repeat" = each step is repeated in turn with its baseline, as a paired measurement does.
+    steps: only these steps (numbers of `rebatch`'s steps). engine: "closed" form, or "events" for SimPy, its reference (slow).
+    Raises CondsimError for anything unknown or impossible, naming the way out.
+    """
+    device = the_profile(trace, profile)
+    if baseline not in BASELINES:
+        raise unknown("baseline", baseline, BASELINES)
+    if protocol not in PROTOCOLS:
+        raise unknown("protocol", protocol, PROTOCOLS)
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
+    chosen_runtime = runtime or ("eager" if device.runtime not in RUNTIMES else device.runtime)
+    if chosen_runtime not in RUNTIMES:
+        raise unknown("runtime", chosen_runtime, RUNTIMES)
+    dtype = dtype or device.dtype
+    if dtype not in device.peak_flops:
+        raise CondsimError(f"profile {device.name!r} has no dtype {dtype!r}; it has {', '.join(device.peak_flops)}")
+    strategies = the_strategies(trace, strategy)
+    cut = rebatch(trace, batch, phase, threshold)
+    if steps is None and device.kind != "cpu" and len(cut.rows) > CLOCKED_STEPS:
+        steps = [int(i) for i in np.unique(np.linspace(0, len(cut.rows) - 1, CLOCKED_STEPS).astype(int))]
+    rows = cut.rows if steps is None else _some(cut.rows, steps)
+    pricing = _pricing(trace, device, dtype)
+    tag = (cut.batch, cut.phase, threshold, device.name, id(device), dtype, None if steps is None else tuple(steps))
+    conditional = _side(trace, cut, rows, strategies, pricing, (*tag, name_of(strategies)))
+    dense = _side(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, (*tag, baseline))
+    return _predict(trace, device, pricing, cut, rows, strategies, baseline, conditional, dense, protocol, chosen_runtime, engine)
+
+
+def the_profile(trace: Trace, profile: HardwareProfile | str | None) -> HardwareProfile:
+    """The profile to use: given, this machine's, or the one stored with the trace. Raises CondsimError where there is none."""
+    if isinstance(profile, HardwareProfile):
+        return profile
+    if profile is not None:
+        return hardware(profile)
+    found = trace.profile or this_machine()
+    if found is None:
+        raise CondsimError("no profile: this machine is not calibrated (condsim calibrate does it) and the trace carries none; or name a device")
+    return found
+
+
+def the_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) -> dict[str, str]:
+    """Mechanism → strategy. Raises CondsimError for an unknown strategy or one that does not fit."""
+    chosen = dict(trace.header.captured)
+    if isinstance(strategy, str) and "=" in strategy:
+        strategy = dict(part.split("=", 1) for part in strategy.split(","))
+    if isinstance(strategy, str):
+        fits = [m for m in trace.mechanisms if m in STRATEGIES[strategy].mechanisms]
+        if not fits or strategy in BASELINES:
+            able = sorted(n for n, s in STRATEGIES.items() if set(s.mechanisms) & set(trace.mechanisms) and n not in BASELINES)
+            raise CondsimError(f"strategy {strategy!r} is not for {', '.join(trace.mechanisms)}; these are: {', '.join(able)}")
+        chosen |= dict.fromkeys(fits, strategy)
+    elif strategy is not None:
+        for m, s in strategy.items():
+            if m not in chosen:
+                raise unknown("mechanism", m, chosen)
+            if m not in STRATEGIES[s].mechanisms:
+                raise CondsimError(f"strategy {s!r} is not for {m}")
+            chosen[m] = s
+    if f"{name_of(chosen)}/prefill-n" not in trace.programs and not any(k.startswith(f"{name_of(chosen)}/") for k in trace.programs):
+        known = sorted({k.split("/")[0] for k in trace.programs} - set(BASELINES))
+        raise CondsimError(f"trace {trace.name!r} has no program for strategy {name_of(chosen)!r}; it has {', '.join(known)}")
+    return chosen
+
+
+def name_of(strategies: Mapping[str, str]) -> str:
+    """"grouped" for one mechanism (or a baseline), "early_exit=compacted,moe=grouped" for more."""
+    names = set(strategies.values())
+    if len(strategies) == 1 or names <= set(BASELINES):
+        return next(iter(strategies.values()))
+    return ",".join(f"{m}={s}" for m, s in sorted(strategies.items()))
+
+
+def strategies_of(trace: Trace) -> list[str]:
+    """Names of all strategies that the trace has programs for."""
+    return list(dict.fromkeys(k.split("/")[0] for k in trace.programs if k.split("/")[0] not in BASELINES))
+
+
+def program_of(trace: Trace, strategies: Mapping[str, str], cut: Steps) -> Program:
+    """The program that runs. Raises CondsimError where it was not probed."""
+    key = f"{name_of(strategies)}/{cut.regime}"
+    if key not in trace.programs:
+        raise CondsimError(f"trace {trace.name!r} has no program {key!r}: this regime was not captured")
+    return trace.programs[key]
+
+
+def _some(rows: StepRows, steps: list[int]) -> StepRows:
+    at = np.array(steps)
+    return StepRows(
+        rows.units[at], rows.seq[at], rows.total[at], {s: c[at] for s, c in rows.counts.items()}, {s: c[at] for s, c in rows.kept.items()}, rows.costliest
+    )
+
+
+def _pricing(trace: Trace, device: HardwareProfile, dtype: str) -> Pricing:
+    key = ("pricing", id(device), dtype)
+    if key not in trace._cache:
+        trace._cache[key] = Pricing(device, dtype)
+    return trace._cache[key]  # type: ignore[no-any-return]
+
+
+def _side(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing, key: Any) -> Side:
+    if ("side", key) not in trace._cache:
+        trace._cache["side", key] = side(Lowering(program_of(trace, strategies, cut), site_rules(trace), strategies, rows), pricing)
+    return trace._cache["side", key]  # type: ignore[no-any-return]
+
+
+def _balanced(trace: Trace, rows: StepRows) -> StepRows:
+    """The same rows spread evenly over the experts that were touched."""
+    counts = dict(rows.counts)
+    for site in trace.sites:
+        if site.mechanism == "moe":
+            c = counts[site.name]
+            hit = c > 0
+            hits = np.maximum(hit.sum(1), 1)[:, None]
+            total = c.sum(1)[:, None]
+            order = np.cumsum(hit, axis=1) - 1
+            counts[site.name] = np.where(hit, total // hits + (order < total % hits), 0)
+    return dataclasses.replace(rows, counts=counts)
+
+
+def logical_flops(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], dense: Side, conditional: Side) -> np.ndarray:
+    """FLOPs that the decisions ask for, a step: everything outside of the sites, and each row's branch. float [n]."""
+    inside = np.zeros(len(rows))
+    whole = np.zeros(len(rows))
+    for site in trace.sites:
+        per_row = np.array(site.branch_flops)
+        arriving = rows.units * rows.seq if site.per_position else rows.units
+        counts = rows.counts[site.name]
+        inside += counts @ per_row
+        dense_branch = per_row[rows.costliest[site.name]] if site.mechanism == "multi_branch" else per_row.sum()
+        whole += arriving * dense_branch
+    return dense.flops - whole + inside
+
+
+def _predict(
+    trace: Trace, device: HardwareProfile, pricing: Pricing, cut: Steps, rows: StepRows, strategies: Mapping[str, str], baseline: str,
+    conditional: Side, dense: Side, protocol: str, runtime: str, engine: str,
+) -> Prediction:  # fmt: skip
+    peak = device.peak_flops[pricing.dtype or device.dtype].value
+    full = dense if baseline == "same-params" else _side(
+        trace, cut, rows, dict.fromkeys(strategies, "same-params"), pricing,
+        (cut.batch, cut.phase, "full", device.name, id(device), pricing.dtype, len(rows), hash(rows.counts[trace.sites[0].name].tobytes())),
+    )  # fmt: skip
+    logical = logical_flops(trace, cut, rows, strategies, full, conditional)
+    even = conditional
+    if name_of(strategies) != baseline and any(strategies.get("moe") == s for s in ("looped", "grouped")):
+        even = side(Lowering(program_of(trace, strategies, cut), site_rules(trace), strategies, _balanced(trace, rows)), pricing)
+    repeat = protocol == "repeat"
+    miss_c, spread_c = conditional.miss(device, dense.footprint_bytes() if repeat else None)
+    miss_b, spread_b = dense.miss(device, conditional.footprint_bytes() if repeat else None)
+    deltas_c = _deltas(conditional, even, float(logical.sum()), miss_c, peak)
+    deltas_b = _deltas(dense, dense, float(dense.flops.sum()), miss_b, peak)
+    step_c = _clock(trace, cut, rows, strategies, pricing, conditional, miss_c, engine)
+    step_b = _clock(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, dense, miss_b, engine)
+    deltas_c["launch"] += float(step_c.sum()) - sum(deltas_c.values())
+    deltas_b["launch"] += float(step_b.sum()) - sum(deltas_b.values())
+    n = len(rows)
+    rest_c, rest_b = _by_source(conditional, miss_c), _by_source(dense, miss_b)
+    uncertainty = {name: device.uncertainty(name) for name in {*rest_c, *rest_b}}
+    uncertainty["dispatch"] = device.host.dispatch.relative
+    uncertainty["miss"] = float(max(spread_c.sum() / max(miss_c.sum(), 1e-30), spread_b.sum() / max(miss_b.sum(), 1e-30))) if (miss_c.sum() + miss_b.sum()) else 0.0
+    speedup_interval, latency_interval = intervals(rest_c, rest_b, uncertainty)
+    program = program_of(trace, strategies, cut)
+    total = sum(conditional.by_basis.values())
+    speedup = float(step_b.sum() / step_c.sum())
+    return Prediction(
+        trace=trace.name, mechanism="+".join(trace.mechanisms), strategy=name_of(strategies), runtime=runtime, dtype=pricing.dtype or device.dtype,
+        phase=cut.phase, batch=cut.batch, baseline=baseline, profile=device.name, speedup=speedup,
+        latency_s=float(step_c.mean()), baseline_s=float(step_b.mean()),
+        energy_j=_energy(conditional, step_c, device, pricing), baseline_energy_j=_energy(dense, step_b, device, pricing),
+        flops_ratio=float(dense.flops.sum() / logical.sum()), executed_flops=float((conditional.flops + conditional.router_flops).mean()),
+        baseline_flops=float(dense.flops.mean()),
+        speedup_interval=_around(speedup_interval, speedup), latency_interval=(latency_interval[0] / n, latency_interval[1] / n),
+        estimated={b: s / total for b, s in conditional.by_basis.items()},
+        steps=pd.DataFrame({"step": np.arange(n), "conditional_s": step_c, "baseline_s": step_b}),
+        waterfall=waterfall(deltas_c, deltas_b), rivals=_rivals(conditional, dense, logical, device, peak),
+        notes=_notes(trace, cut, program, strategies), basis="calibrated" if device.calibrated else "estimated",
+        _peaks=lambda: (_peak(trace, cut, rows, strategies, pricing), _peak(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing)),
+        _timeline=lambda: timeline(trace, cut, rows, strategies, baseline, pricing, program_of),
+    )  # fmt: skip
+
+
+def _clock(
+    trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing, s: Side, miss: np.ndarray, engine: str
+) -> np.ndarray:
+    """Seconds of each step, float [n]: a sum where host and device are one (a CPU), else host and device clocks over the kernels in order."""
+    if pricing.profile.kind == "cpu" and engine == "closed":
+        return np.asarray(sum(s.seconds.values())) + miss
+    program, rules = program_of(trace, strategies, cut), site_rules(trace)
+    run = closed_form.run if engine == "closed" else events.run
+    finish = [run(kernels(Lowering(program, rules, strategies, rows.step(i)), pricing)[0])[2] for i in range(len(rows))]
+    return np.array([float(f) for f in finish]) + miss
+
+
+def _deltas(s: Side, even: Side, logical: float, miss: np.ndarray, peak: float) -> dict[str, float]:
+    """Seconds that each world adds, summed over the steps."""
+    executed, router = float(s.flops.sum()), float(s.router_flops.sum())
+    balanced, real = float(even.seconds["matmul"].sum()), float(s.seconds["matmul"].sum())
+    return {
+        "flops": logical / peak,
+        "executed": (executed - logical) / peak,
+        "router": router / peak,
+        "gather": float(s.seconds["traffic"].sum()),
+        "weight_traffic": float(miss.sum()),
+        "efficiency": balanced - (executed + router) / peak,
+        "imbalance": real - balanced,
+        "quantisation": 0.0,
+        "launch": float(s.seconds["dispatch"].sum()),
+        "communication": 0.0,
+    }
+
+
+def _by_source(s: Side, miss: np.ndarray) -> dict[str, float]:
+    found = {name: float(np.sum(t)) for name, t in s.by_family.items()}
+    return {**found, "dispatch": float(s.seconds["dispatch"].sum()), "miss": float(miss.sum())}
+
+
+def _around(interval: tuple[float, float], value: float) -> tuple[float, float]:
+    return min(interval[0], value), max(interval[1], value)
+
+
+def _rivals(c: Side, b: Side, logical: np.ndarray, device: HardwareProfile, peak: float) -> dict[str, float]:
+    """Speedups as others would estimate them: FLOP ratio, plain roofline (peak and bandwidth), and the sum of hot micro-benchmarks."""
+
+    def roofline(s: Side) -> float:
+        weights = s.footprint_bytes()
+        return float(np.maximum((s.flops + s.router_flops) / peak, weights / device.dram.bandwidth.value).sum())
+
+    def hot(s: Side) -> float:
+        return float(sum(s.seconds.values()).sum())  # type: ignore[union-attr]
+
+    return {"flop_ratio": float(b.flops.sum() / logical.sum()), "roofline": roofline(b) / roofline(c), "hot_sum": hot(b) / hot(c)}
+
+
+def _energy(s: Side, seconds: np.ndarray, device: HardwareProfile, pricing: Pricing) -> float:
+    return float(np.mean(energy_j(seconds, s.flops + s.router_flops, s.footprint_bytes(), device, pricing.dtype)))
+
+
+def _peak(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing) -> int:
+    """Weights plus the largest sum of live tensors over at most PEAK_STEPS evenly spread steps, bytes."""
+    lowering = program_of(trace, strategies, cut)
+    sample = np.unique(np.linspace(0, len(rows) - 1, PEAK_STEPS).astype(int))
+    live = max(peak_bytes(Lowering(lowering, site_rules(trace), strategies, rows.step(int(i))).sequence(), pricing.float_bytes) for i in sample)
+    return live + trace.header.provenance.parameters * pricing.float_bytes
+
+
+def _notes(trace: Trace, cut: Steps, program: Program, strategies: Mapping[str, str]) -> tuple[str, ...]:
+    notes = list(trace.header.notes)
+    if cut.dropped:
+        notes.append(f"{cut.dropped} units of partial last steps are left out")
+    if program.flagged:
+        notes.append(f"{len(program.flagged)} operators keep the size they were captured at: {program.flagged[0]}")
+    if any(STRATEGIES[s].drops for s in strategies.values()):
+        notes.append("rows over an expert's capacity are dropped: outputs differ from the model's")
+    return tuple(notes)

@@ -1,0 +1,112 @@
+"""Prediction: what a simulation says, with its interval, its basis and what it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+DRAWS = 200
+SHARED = 0.5  # share of a table's error variance that both sides have in common
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One configuration: one forward of one batch, the mean over the trace's steps.
+
+    speedup = Σ baseline / Σ conditional over the steps. speedup_interval: 90 %. verdict: faster, slower or too close to call.
+    estimated: basis word → share of the conditional time that rests on it. peak_bytes: weights + the largest sum of live tensors.
+    steps: a row a step (conditional_s, baseline_s). waterfall: a row a world. timeline: a row a kernel of one step, both sides.
+    """
+
+    trace: str
+    mechanism: str
+    strategy: str
+    runtime: str
+    dtype: str
+    phase: str
+    batch: int
+    baseline: str
+    profile: str
+    speedup: float
+    latency_s: float
+    baseline_s: float
+    energy_j: float
+    baseline_energy_j: float
+    flops_ratio: float
+    executed_flops: float
+    baseline_flops: float
+    speedup_interval: tuple[float, float]
+    latency_interval: tuple[float, float]
+    estimated: Mapping[str, float]
+    steps: pd.DataFrame
+    waterfall: pd.DataFrame
+    rivals: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+    basis: str = "calibrated"
+    _peaks: Callable[[], tuple[int, int]] = field(default=lambda: (0, 0), repr=False, compare=False)
+    _timeline: Callable[[], pd.DataFrame] = field(default=pd.DataFrame, repr=False, compare=False)
+
+    @property
+    def verdict(self) -> str:
+        low, high = self.speedup_interval
+        return "faster" if low > 1 else "slower" if high < 1 else "too close to call"
+
+    @cached_property
+    def peaks(self) -> tuple[int, int]:
+        """(conditional, baseline) peak bytes."""
+        return self._peaks()
+
+    @property
+    def peak_bytes(self) -> int:
+        return self.peaks[0]
+
+    @property
+    def baseline_peak_bytes(self) -> int:
+        return self.peaks[1]
+
+    @cached_property
+    def timeline(self) -> pd.DataFrame:
+        return self._timeline()
+
+    def percentile(self, q: float) -> float:
+        """Latency of a step at percentile q (0 ... 100), seconds."""
+        return float(np.percentile(self.steps["conditional_s"], q))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values in SI units, for JSON."""
+        plain = {k: getattr(self, k) for k in (
+            "trace", "mechanism", "strategy", "runtime", "dtype", "phase", "batch", "baseline", "profile", "basis", "speedup", "speedup_interval", "verdict",
+            "latency_s", "latency_interval", "baseline_s", "energy_j", "baseline_energy_j", "peak_bytes", "baseline_peak_bytes", "flops_ratio",
+            "executed_flops", "baseline_flops", "notes",
+        )}  # fmt: skip
+        plain |= {f"latency_p{q}_s": self.percentile(q) for q in (50, 95, 99)}
+        plain["estimated"] = dict(self.estimated)
+        plain["rivals"] = dict(self.rivals)
+        plain["waterfall"] = self.waterfall.to_dict(orient="records")
+        plain["steps"] = len(self.steps)
+        return plain
+
+
+def intervals(
+    conditional: Mapping[str, float], baseline: Mapping[str, float], uncertainty: Mapping[str, float], seed: int = 0
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """90 % intervals of (speedup, conditional latency) from DRAWS seeded draws.
+
+    conditional, baseline: seconds by what they rest on (a table, a host cost). uncertainty: relative standard deviation of each. Half of its variance is common
+    to both sides (the machine differs from the calibrated one), half is not (the shapes differ).
+    """
+    names = sorted(set(conditional) | set(baseline))
+    u = np.array([uncertainty[n] for n in names])
+    rng = np.random.default_rng(seed)
+    shared, own_c, own_b = rng.standard_normal((3, DRAWS, len(names)))
+    a, b = math.sqrt(SHARED), math.sqrt(1 - SHARED)
+    c = np.exp(u * (a * shared + b * own_c)) @ np.array([conditional.get(n, 0.0) for n in names])
+    d = np.exp(u * (a * shared + b * own_b)) @ np.array([baseline.get(n, 0.0) for n in names])
+    speedup, latency = np.percentile(d / c, (5, 95)), np.percentile(c, (5, 95))
+    return (float(speedup[0]), float(speedup[1])), (float(latency[0]), float(latency[1]))

@@ -1,0 +1,83 @@
+"""One step as kernels in time, both sides: a table, and a file that ui.perfetto.dev opens (Chrome trace event format)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from condsim import engine
+from condsim.cost.side import Pricing
+from condsim.lower import Call, Lowering, StepRows
+from condsim.operators import MATMULS
+from condsim.rebatch import Steps, site_rules
+from condsim.trace import Trace
+
+COLUMNS = ("side", "start_s", "duration_s", "operator", "part", "module", "guard", "basis")
+
+
+def timeline(
+    trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], baseline: str, pricing: Pricing, program_of: Callable[..., Any], step: int = 0
+) -> pd.DataFrame:
+    """A row a kernel: side, start and duration in seconds, operator, part (matmul, traffic or dispatch), module, guard. Weights are taken as resident."""
+    tables = [
+        _side(name, Lowering(program_of(trace, way, cut), site_rules(trace), way, rows.step(step)), pricing)
+        for name, way in (("conditional", dict(strategies)), ("baseline", dict.fromkeys(strategies, baseline)))
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _side(name: str, lowering: Lowering, pricing: Pricing) -> pd.DataFrame:
+    table, calls, priced = kernels(lowering, pricing)
+    issue, end, _ = engine.run(table)
+    busy = table.device_s > 0
+    start = np.where(busy, end - table.device_s, issue - table.host_s)
+    return pd.DataFrame({
+        "side": name, "start_s": start, "duration_s": np.where(busy, table.device_s, table.host_s), "operator": [c.op.name for c in calls],
+        "part": [p[2] for p in priced], "module": [c.op.module for c in calls],
+        "guard": [" / ".join(f"{s}={b}" for s, b in c.guards) for c in calls], "basis": [p[3] for p in priced],
+    })  # fmt: skip
+
+
+def kernels(lowering: Lowering, pricing: Pricing) -> tuple[engine.Kernels, list[Call], list[tuple[float, float, str, str]]]:
+    """The first step's kernels in order, and for each call its (host seconds, device seconds, part, basis). On a CPU the host does everything."""
+    calls = lowering.sequence()
+    priced = [_price(c, lowering, pricing) for c in calls]
+    host, device = np.array([p[0] for p in priced]), np.array([p[1] for p in priced])
+    cpu = pricing.profile.kind == "cpu"
+    if cpu:
+        host, device = host + device, np.zeros(len(device))
+    sync = np.array([cpu or c.op.sync for c in calls], bool)
+    return engine.Kernels(host, device, np.zeros(len(host), int), sync), calls, priced
+
+
+def _price(call: Call, lowering: Lowering, pricing: Pricing) -> tuple[float, float, str, str]:
+    """(host seconds, device seconds, part, basis)."""
+    op = call.op
+    groups = lowering.rows.counts[op.site][:1] if op.name == "_grouped_mm" and op.site else None
+    bindings = {k: np.array([v]) for k, v in call.bindings.items()} if groups is not None else call.bindings
+    hot, job, _ = pricing.operator(op, bindings, tuple(sorted(call.bindings.items())), groups)
+    device = 0.0 if op.view else max(float(np.sum(hot.seconds)) - hot.dispatch, 0.0)
+    return pricing.host_seconds(op, hot), device, "dispatch" if op.view else "matmul" if job.family in MATMULS else "traffic", hot.basis
+
+
+def write_chrome_trace(prediction: Any, path: str | Path) -> Path:
+    """Write a prediction's timeline; both sides are processes of one file. Raises OSError where the path cannot be written."""
+    path = Path(path)
+    events: list[dict[str, Any]] = []
+    for pid, (name, table) in enumerate(prediction.timeline.groupby("side", sort=False)):
+        label = f"{name}: {prediction.strategy if name == 'conditional' else prediction.baseline} on {prediction.profile}"
+        events.append({"ph": "M", "name": "process_name", "pid": pid, "args": {"name": label}})
+        for row in table.itertuples():
+            events.append({
+                "ph": "X", "name": row.operator, "cat": row.part, "pid": pid, "tid": 0, "ts": row.start_s * 1e6, "dur": row.duration_s * 1e6,
+                "args": {"module": row.module, "guard": row.guard, "basis": row.basis},
+            })  # fmt: skip
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
+    partial.replace(path)
+    return path
