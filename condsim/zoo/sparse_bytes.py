@@ -22,6 +22,8 @@ CHANGE_WEIGHT = 0.2
 """Of the loss on how much a block's logit changes within a window: nearby bytes should want the same blocks."""
 WINDOW = 32
 """Bytes in such a window."""
+FIRST_MARGIN = 0.3
+"""Added to the first layer's threshold after training: its blocks follow single bytes, so that the union over a sequence would be nearly all."""
 PRUNED_BELOW = 0.02
 """Blocks that a smaller share of the training text's bytes want are removed after training."""
 
@@ -126,6 +128,10 @@ class SparseBytes(ZooModel):
             assert isinstance(spread, Spread)
             assert isinstance(layer.predictor[1], nn.Linear)
             spread.fold(layer.predictor[1])
+        first = model._layers()[0].predictor[1]
+        assert isinstance(first, nn.Linear)
+        with torch.no_grad():
+            first.bias.sub_(FIRST_MARGIN)
         wanted = model.eval().wanted(windows(text, spread_starts(text, 1024, seq), seq)[0])
         return model.pruned([share >= PRUNED_BELOW for share in wanted]).eval(), {"data_sha256": digest}
 
