@@ -1,0 +1,85 @@
+"""The command line: one short function a command, which calls the library and prints what it returns.
+
+Data go to stdout, everything else to stderr. Exit codes: 0, 2 for bad input (one line says what), 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import cyclopts
+
+from condsim import __version__
+from condsim.errors import CondsimError
+
+EXAMPLES = """\
+condsim demo                                  measured and predicted, here, now
+condsim capture moe-bytes -o moe              what a model decides and executes
+condsim simulate moe --device nvidia-h100-sxm where the FLOP saving went
+condsim compare moe                           predicted beside measured
+"""
+COMMANDS = {
+    "demo": ("demo:demo", "Start here: five small models, measured and predicted."),
+    "capture": ("record:capture", "Record what a model decides and executes, and time it here."),
+    "measure": ("record:measure", "Time a captured model here, against its baselines."),
+    "simulate": ("predict:simulate", "Predict a trace on a device: where did the saving go?"),
+    "compare": ("predict:compare", "Put predictions beside measurements."),
+    "calibrate": ("machine:calibrate", "Measure the operators of this machine."),
+    "profiles": ("machine:profiles", "List devices, or the numbers of one and their sources."),
+}
+"""Command → where its function is (imported when it runs) and what the overview says of it."""
+
+app = cyclopts.App(
+    name="condsim",
+    help="Does conditional computation pay on this device, and where did the rest of the saving go?",
+    help_prologue=EXAMPLES,
+    version=__version__,
+    help_format="plaintext",
+    default_parameter=cyclopts.Parameter(negative=()),
+    suppress_keyboard_interrupt=False,
+)
+for _number, (_name, (_where, _help)) in enumerate(COMMANDS.items()):
+    app.command(f"condsim.cli.{_where}", name=_name, help=_help, help_prologue="", sort_key=_number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code; never raises for bad input."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (CondsimError, cyclopts.CycloptsError, OSError, ImportError) as error:
+        message = _message(error)
+        if message is None:
+            raise
+        print(f"error: {message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _message(error: Exception) -> str | None:
+    """One line for a person, None where the error is ours and not the user's."""
+    if isinstance(error, ImportError):
+        missing = (error.name or "").split(".")[0]
+        if missing not in ("torch", "transformers", "sklearn"):
+            return None
+        extra = "pip install 'condsim[capture]'" if missing == "torch" else f"pip install {missing}"
+        return f"this command needs {missing}, which is not installed: {extra}"
+    if isinstance(error, OSError):
+        if error.filename is None:
+            return None
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, cyclopts.CycloptsError) and error.msg is None:
+        return " ".join(str(error).split()) + " (condsim --help)"
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""demo: the whole way on this machine, in a few minutes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from condsim.cli.output import Step, out, own_profile, print_json, progress, say, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from condsim.hardware import HardwareProfile
+
+BATCHES = (32, 1)
+BUDGET_S = 240.0
+"""After so long no other case is begun."""
+CAPTURED = {32: 16, 1: 64}
+PROCESSES, PAIRS = 1, 30
+
+
+def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
+    """Calibrate this machine, capture and measure a small trained model of each mechanism, and put the predictions beside it. Up to five minutes.
+
+    Parameters
+    ----------
+    output
+        Folder for the traces.
+    json
+        Print JSON.
+    """
+    began = time.monotonic()
+    import condsim.zoo as zoo
+    from condsim.compare import compare
+
+    with progress() as step:
+        profile = own_profile(step)
+        say(f"profile: {profile.description}")
+        folders = record(list(zoo.ZOO), output, step)
+        skipped = time_all(folders, began, step)
+    table = compare(list(folders.values()), profile=profile)
+    from condsim.cli.predict import errors_of
+
+    summary = errors_of(table)
+    if json:
+        print_json({"command": "demo", "profile": profile.name, "rows": table, "summary": summary, "not_measured": skipped})
+        return
+    show(table, summary, folders, profile)
+    for case in skipped:
+        say(f"not measured, time was up: {case}")
+    say(f"{time.monotonic() - began:.0f} s; the traces are in {output}/")
+    name = next(iter(folders))
+    suggest(f"condsim simulate {output}/{name} --batch 8", f"condsim simulate {output}/{name} --device all", f"condsim compare {output}/*")
+
+
+def record(names: list[str], output: Path, step: Step) -> dict[str, Path]:
+    """Capture each model; the traces replace those of an earlier demo. Returns name → folder."""
+    import condsim.zoo as zoo
+    from condsim.capture import capture
+
+    folders = {}
+    for done, name in enumerate(names):
+        step("capture", done, len(names))
+        example = zoo.load(name, batch=32, batches=CAPTURED[32])
+        trace = capture(
+            example.model, example.inputs, measure=False, name=name, quality=example.quality, quality_name=example.quality_name,
+            higher_is_better=example.higher_is_better, spec=name, command="condsim demo",
+        )  # fmt: skip
+        folders[name] = trace.save(output / name)
+    step("capture", len(names), len(names))
+    return folders
+
+
+def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
+    """Measure every trace at each batch size while there is time, one batch size after the other. Returns what was left out."""
+    from condsim.measure import measure
+
+    cases = [(name, batch) for batch in BATCHES for name in folders]
+    skipped = []
+    for done, (name, batch) in enumerate(cases):
+        step("measure", done, len(cases))
+        if time.monotonic() - began > BUDGET_S:
+            skipped.append(f"{name} at batch {batch}")
+            continue
+        measure(folders[name], batches=[batch], processes=PROCESSES, pairs=PAIRS).save(folders[name])
+    step("measure", len(cases), len(cases))
+    return skipped
+
+
+def show(table: pd.DataFrame, summary: dict[str, Any], folders: dict[str, Path], profile: HardwareProfile) -> None:
+    """The table, and the waterfall of the case that lost most of its FLOP saving."""
+    from condsim.cli.predict import measured_beside
+    from condsim.show import comparison_table, error_line, waterfall_lines
+    from condsim.simulate import simulate
+    from condsim.store import load
+
+    console = out()
+    console.print(comparison_table(table))
+    console.print(error_line(summary))
+    main = table[table["baseline"] == "same-params"]
+    if main.empty:
+        return
+    worst = main.loc[(main["flop_ratio"] / main["measured_speedup"]).idxmax()]
+    trace = load(folders[worst["trace"]])
+    prediction = simulate(trace, profile, strategy=worst["strategy"], batch=int(worst["batch"]), phase=worst["phase"])
+    measured = measured_beside(trace, profile, prediction)
+    console.print()
+    console.print(f"{trace.name} · {prediction.strategy} · batch {prediction.batch} · against {prediction.baseline}", style="bold")
+    for line in waterfall_lines(prediction, (measured or {}).get("measured_speedup"), console.options.ascii_only):
+        console.print(line)

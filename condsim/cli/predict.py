@@ -1,0 +1,255 @@
+"""simulate and compare: from a trace to predictions, beside what was measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from condsim.cli.output import (
+    at_least_one,
+    one_of,
+    open_trace,
+    out,
+    own_profile,
+    plain,
+    print_json,
+    profile_for,
+    progress,
+    suggest,
+    writable,
+    write_text,
+)
+from condsim.errors import CondsimError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from condsim.hardware import HardwareProfile
+    from condsim.summarise import Prediction
+    from condsim.trace import Trace
+
+BASELINES = ("same-params", "same-flops")
+ALL = "all"
+
+
+def simulate(
+    trace: str,
+    /,
+    *,
+    device: str | None = None,
+    strategy: str | None = None,
+    batch: int | None = None,
+    baseline: str = BASELINES[0],
+    dtype: str | None = None,
+    runtime: str | None = None,
+    threshold: float | None = None,
+    phase: str | None = None,
+    timeline: Path | None = None,
+    plot: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Predict a trace on a device: speedup, latency, energy and memory, and where the rest of the FLOP saving went.
+
+    Parameters
+    ----------
+    trace
+        Folder of a trace, or the name of one that comes with condsim.
+    device
+        A profile (condsim profiles lists them), a YAML file, this-machine, or all. Default: where the trace was measured, else this machine.
+    strategy
+        How sites execute (looped, compacted, ...), or all.
+    batch
+        Units a step: images, sequences, or sequences at one decode position. Default: as captured.
+    baseline
+        What the speedup is over: same-params or same-flops.
+    dtype
+        Default: what the profile names.
+    runtime
+        How operators become kernels. Default: what the profile names.
+    threshold
+        Decide anew at early exits that kept their scores.
+    phase
+        prefill or decode, where a trace has both.
+    timeline
+        Write the kernels of a step for Perfetto or chrome://tracing.
+    plot
+        Draw the waterfall: .svg, .pdf or .png.
+    json
+        Print JSON.
+    """
+    at_least_one("batch", batch)
+    one_of("baseline", baseline, BASELINES)
+    writable(timeline)
+    writable(plot, (".svg", ".pdf", ".png"))
+    if ALL in (device, strategy) and (timeline is not None or plot is not None):
+        raise CondsimError("--timeline and --plot need one device and one strategy, not all")
+    began = time.perf_counter()
+    opened = open_trace(trace)
+    options: dict[str, Any] = {"batch": batch, "dtype": dtype, "runtime": runtime, "threshold": threshold, "phase": phase}
+    check(opened, strategy, batch, phase, threshold)
+    from condsim.simulate import simulate as run
+    from condsim.simulate import strategies_of
+
+    if ALL in (device, strategy):
+        _many(opened, trace, device, strategies_of(opened) if strategy == ALL else [strategy], baseline, options, json)
+        return
+    profile = profile_for(device, opened)
+    result = run(opened, profile=profile, strategy=strategy, baseline=baseline, **options)
+    both = {baseline: result.speedup}
+    for other in BASELINES:
+        if other != baseline:
+            both[other] = run(opened, profile=profile, strategy=strategy, baseline=other, **options).speedup
+    measured = measured_beside(opened, profile, result)
+    if timeline is not None:
+        from condsim.timeline import write_chrome_trace
+
+        write_chrome_trace(result, timeline)
+    if plot is not None:
+        from condsim.plots import save_waterfall
+
+        save_waterfall(result, plot, measured=(measured or {}).get("measured_speedup"), title=opened.name)
+    if json:
+        print_json({"command": "simulate", "trace": opened.name, **result.to_dict(), "speedups": both, "measured": measured})
+        return
+    from condsim.show import prediction_lines, waterfall_lines
+
+    console = out()
+    for line in prediction_lines(opened.name, result, both, measured, time.perf_counter() - began):
+        console.print(line)
+    console.print()
+    for line in waterfall_lines(result, (measured or {}).get("measured_speedup"), console.options.ascii_only):
+        console.print(line)
+    more = f"condsim simulate {trace} --device all" if device is None else f"condsim simulate {trace} --device {device} --strategy all"
+    suggest(more, f"condsim compare {trace}" if measured else f"condsim measure {trace}")
+
+
+def check(trace: Trace, strategy: str | None, batch: int | None, phase: str | None, threshold: float | None) -> None:
+    """Raises CondsimError for what cannot be simulated on any device, before anything is calibrated."""
+    from condsim.rebatch import rebatch
+    from condsim.simulate import the_strategies
+
+    if strategy != ALL:
+        the_strategies(trace, strategy)
+    rebatch(trace, batch, phase, threshold)
+
+
+def _many(trace: Trace, where: str, device: str | None, strategies: Sequence[str | None], baseline: str, options: dict[str, Any], json: bool) -> None:
+    """A row for each device and strategy; one that cannot be is a row with the reason."""
+    from condsim.simulate import simulate as run
+
+    devices = _all_devices(trace) if device == ALL else [profile_for(device, trace)]
+    rows: list[dict[str, Any]] = []
+    total = len(devices) * len(strategies)
+    with progress() as step:
+        for profile in devices:
+            for strategy in strategies:
+                try:
+                    row = run(trace, profile=profile, strategy=strategy, baseline=baseline, **options).to_dict()
+                except CondsimError as error:
+                    row = {"profile": profile.name, "strategy": strategy or "as captured", "baseline": baseline, "error": str(error)}
+                rows.append(row)
+                step("simulate", len(rows), total)
+    if all("error" in row for row in rows):
+        raise CondsimError(rows[0]["error"])
+    if json:
+        print_json({"command": "simulate", "trace": trace.name, "predictions": rows})
+        return
+    from condsim.show import predictions_table
+
+    out().print(predictions_table(trace.name, rows))
+    good = max((r for r in rows if "error" not in r), key=lambda r: r["speedup"])
+    suggest(f"condsim simulate {where} --device {good['profile']} --strategy {good['strategy']}")
+
+
+def compare(
+    *traces: str,
+    device: str | None = None,
+    json: bool = False,
+    csv: Path | None = None,
+) -> None:
+    """Predictions beside the measurements that the traces hold.
+
+    Parameters
+    ----------
+    traces
+        Folders of traces, or names of those that come with condsim.
+    device
+        Predict on this profile instead of the one that each trace was measured under.
+    json
+        Print JSON.
+    csv
+        Also write the table to this file.
+    """
+    if not traces:
+        raise CondsimError("compare needs at least one trace: condsim compare TRACE ...")
+    writable(csv)
+    opened = [open_trace(t) for t in traces]
+    without = [t.name for t in opened if t.measurements.empty]
+    if len(without) == len(opened):
+        raise CondsimError(f"{', '.join(without)}: nothing was measured yet; `condsim measure {traces[0]}` does")
+    from condsim.compare import compare as run
+
+    table = run(opened, profile=None if device is None else profile_for(device, None))
+    if csv is not None:
+        write_text(csv, table.to_csv(index=False))
+    summary = errors_of(table)
+    if json:
+        print_json({"command": "compare", "rows": table, "summary": summary, "not_measured": without})
+        return
+    from condsim.show import comparison_table, error_line
+
+    console = out()
+    console.print(comparison_table(table))
+    console.print(error_line(summary))
+    suggest(f"condsim simulate {traces[0]}", *([f"condsim measure {without[0]}"] if without else []))
+
+
+def errors_of(table: pd.DataFrame) -> dict[str, Any]:
+    """Over the rows that were measured on the machine of the profile: how many, median, 90th percentile and worst |error|."""
+    same = table[table["same_machine"].astype(bool)]
+    errors = same["error"].abs().dropna()
+    return {
+        "rows": len(table),
+        "rows_same_machine": len(same),
+        "median_abs_error": float(errors.median()) if len(errors) else None,
+        "p90_abs_error": float(errors.quantile(0.9)) if len(errors) else None,
+        "worst_abs_error": float(errors.max()) if len(errors) else None,
+    }
+
+
+def measured_beside(trace: Trace, profile: HardwareProfile, result: Prediction) -> dict[str, Any] | None:
+    """What was measured of the same case on the machine of the profile, None where nothing was."""
+    if trace.measurements.empty:
+        return None
+    same = trace.measurements
+    for column in ("strategy", "baseline", "phase", "batch", "runtime"):
+        same = same[same[column] == getattr(result, column)]
+    if same.empty:
+        return None
+    stream = same[same["protocol"] == "stream"]
+    same = same if stream.empty else stream
+    from dataclasses import replace
+
+    from condsim.compare import compare as run
+
+    table = run([replace(trace, measurements=same)], profile=profile)
+    table = table[table["same_machine"].astype(bool)]
+    if table.empty:
+        return None
+    row: dict[str, Any] = plain(table.iloc[0].to_dict())
+    return {k: row[k] for k in ("measured_speedup", "measured_latency_s", "measured_baseline_s", "error")} | {"basis": "measured"}
+
+
+def _all_devices(trace: Trace) -> list[HardwareProfile]:
+    """Every profile that comes with condsim, the one the trace was measured under, and this machine where it was calibrated."""
+    from condsim.hardware import hardware, profiles, this_machine
+
+    found = {p.name: p for p in ([trace.profile] if trace.profile is not None else [])}
+    own = this_machine() if found else own_profile()
+    if own is not None:
+        found.setdefault(own.name, own)
+    for name in profiles():
+        found.setdefault(name, hardware(name))
+    return list(found.values())

@@ -1,0 +1,154 @@
+"""capture and measure: from a live model to a trace with measurements."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from condsim.cli.output import at_least_one, open_trace, out, print_json, progress, suggest
+from condsim.errors import CondsimError, unknown
+
+if TYPE_CHECKING:
+    from condsim.trace import Trace
+
+
+def capture(
+    spec: str,
+    /,
+    *,
+    output: Annotated[Path, Parameter(alias="-o")],
+    batch_limit: int | None = None,
+    new_tokens: int = 0,
+    measure: Annotated[bool, Parameter(negative="--no-measure")] = True,
+    json: bool = False,
+) -> None:
+    """Run a model on its inputs and write what it decides, what it executes and (unless told not to) what it takes here.
+
+    Parameters
+    ----------
+    spec
+        A zoo name (branch-fashion, exit-fashion, moe-bytes, skip-fashion, sparse-bytes), or file.py:function that returns (model, inputs).
+    output
+        Folder of the trace.
+    batch_limit
+        Capture at most so many batches.
+    new_tokens
+        Greedy decode steps after each batch, with the model's own cache.
+    measure
+        Time the captured strategy and both baselines here, in fresh processes.
+    json
+        Print JSON.
+    """
+    at_least_one("batch-limit", batch_limit)
+    if new_tokens < 0:
+        raise CondsimError(f"new-tokens must be at least 0, got {new_tokens}")
+    free_for_a_trace(output)
+    from condsim.specs import load_spec
+
+    example = load_spec(spec)
+    inputs = example.inputs if batch_limit is None or not isinstance(example.inputs, list) else example.inputs[:batch_limit]
+    from condsim.capture import capture as run
+
+    with progress() as step:
+        trace = run(
+            example.model, inputs, measure=False, new_tokens=new_tokens, name=example.name, quality=example.quality,
+            quality_name=example.quality_name, higher_is_better=example.higher_is_better, spec=spec,
+            command=shlex.join(["condsim", *sys.argv[1:]]), progress=step,
+        )  # fmt: skip
+        trace.save(output)
+        if measure:
+            from condsim.measure import measure as time_it
+
+            trace = time_it(output, progress=step)
+            trace.save(output)
+    report(trace, output, "capture", json)
+
+
+def measure(
+    trace: str,
+    /,
+    *,
+    strategy: str | None = None,
+    batch: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None,
+    processes: int = 3,
+    pairs: int = 30,
+    json: bool = False,
+) -> None:
+    """Time a captured model on this machine, in pairs with its baselines and in fresh processes; the times are added to the trace.
+
+    Parameters
+    ----------
+    trace
+        Folder of a trace whose model a spec can rebuild.
+    strategy
+        One strategy, or all that run here (default: the captured one).
+    batch
+        Batch sizes (default: the captured one).
+    processes
+        Fresh processes a case.
+    pairs
+        Interleaved pairs of conditional and baseline a process.
+    json
+        Print JSON.
+    """
+    for what, value in (("processes", processes), ("pairs", pairs), *(("batch", b) for b in batch or ())):
+        at_least_one(what, value)
+    opened = open_trace(trace)
+    from condsim.measure import measure as time_it
+    from condsim.simulate import strategies_of
+
+    known = strategies_of(opened)
+    if strategy is not None and strategy != "all" and strategy not in known:
+        raise unknown("strategy", strategy, known, f"what {opened.name} was captured with")
+    chosen = known if strategy == "all" else None if strategy is None else [strategy]
+    with progress() as step:
+        timed = time_it(
+            Path(trace) if Path(trace).exists() else opened, strategies=chosen, batches=batch, processes=processes, pairs=pairs, progress=step
+        )
+    folder = Path(trace) if Path(trace).exists() else Path(opened.name)
+    timed.save(folder)
+    report(timed, folder, "measure", json)
+
+
+def free_for_a_trace(folder: Path) -> None:
+    """Raises CondsimError where a trace could not be saved, before anything is captured."""
+    if folder.is_file():
+        raise CondsimError(f"{folder} is a file; name a folder for the trace")
+    if folder.exists() and any(folder.iterdir()) and not (folder / "trace.json").exists():
+        raise CondsimError(f"{folder} exists and is not a trace; choose another folder, nothing was overwritten")
+
+
+def report(trace: Trace, folder: Path, command: str, json: bool) -> None:
+    """What is in the trace now."""
+    about = summary(trace)
+    if json:
+        print_json({"command": command, "trace": str(folder), **about})
+        return
+    from condsim.show import trace_table
+
+    out().print(trace_table(about, str(folder)))
+    suggest(f"condsim simulate {folder}", *([f"condsim compare {folder}"] if about["measurements"] else [f"condsim measure {folder}"]))
+
+
+def summary(trace: Trace) -> dict[str, Any]:
+    """What a trace holds, and its measurements case by case."""
+    sites = [{"name": s.name, "mechanism": s.mechanism, "branches": s.branches, "top_k": s.top_k} for s in trace.sites]
+    measured: list[dict[str, Any]] = []
+    if not trace.measurements.empty:
+        for key, rows in trace.measurements.groupby(["strategy", "baseline", "phase", "batch"], sort=False):
+            total, dense = float(rows["conditional_s"].sum()), float(rows["baseline_s"].sum())
+            measured.append(
+                dict(zip(("strategy", "baseline", "phase", "batch"), key, strict=True))
+                | {"speedup": dense / total, "latency_s": float(rows["conditional_s"].mean()), "pairs": len(rows), "basis": "measured"}
+            )
+    return {
+        "name": trace.name, "model": trace.header.provenance.model, "mechanisms": list(trace.mechanisms), "sites": sites, "steps": len(trace.steps),
+        "units": trace.units, "parameters": trace.header.provenance.parameters, "captured": dict(trace.header.captured),
+        "quality_name": trace.header.provenance.quality_name,
+        "quality": {c: float(trace.quality[c].mean()) for c in ("conditional", "dense") if c in trace.quality},
+        "measurements": measured, "notes": list(trace.header.notes),
+    }  # fmt: skip
