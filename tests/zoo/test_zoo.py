@@ -130,7 +130,7 @@ def test_strategies_of_the_sparse_model_agree(batch: int, seq: int) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "moe-bytes"])
 def test_the_dense_baseline_needs_no_decision(name: str) -> None:
     e = example(name)
-    with executing(Execution({"*": "same-params"}, observed={})) as execution, torch.inference_mode():
+    with executing(Execution({"*": "same-params"}, observed={}, costliest={"path": 2})) as execution, torch.inference_mode():
         output = e.model(e.inputs[0][:3])
         assert output.shape[0] == 3
         assert all(ids is None for _, _, ids, _ in execution.decisions.values())
