@@ -45,7 +45,7 @@ class SkipFashion(ZooModel):
 
     mechanism = "skip"
     data = "images"
-    steps = 700
+    steps = 500
 
     def __init__(self) -> None:
         super().__init__()
