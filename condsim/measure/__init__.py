@@ -1,0 +1,124 @@
+"""Measure: time a captured model on this machine, beside its baselines.
+
+`measure` does so in fresh processes, for a trace whose spec can rebuild the model; `measure_live` in the calling process. Neither this module nor
+`measure` needs torch; the processes do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from condsim.errors import CondsimError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from condsim.measure.protocol import measure_live as measure_live
+    from condsim.trace import Trace
+
+__all__ = ["measure", "measure_live"]
+Progress = Callable[[str, int, int], None]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "measure_live":
+        raise AttributeError(f"module 'condsim.measure' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return importlib.import_module("condsim.measure.protocol").measure_live
+
+
+def measure(
+    trace: Trace | str | Path,
+    strategies: str | Sequence[str] | None = None,
+    batches: Sequence[int] | None = None,
+    baselines: Sequence[str] | None = None,
+    phase: str | None = None,
+    protocol: str = "repeat",
+    processes: int = 3,
+    pairs: int = 30,
+    progress: Progress | None = None,
+    *,
+    steps: int = 6,
+    seed: int = 0,
+    decisions: str = "natural",
+) -> Trace:
+    """The trace with timings from fresh processes on this machine; each process measures every case, so that cases can be compared.
+
+    trace: a trace or its folder (which is not written to). strategies: names, None for the captured one. batches: units a step, None for the captured
+    one. baselines: None for same-params and same-flops. phase: None for all there are. processes: how many; one that turns out noisy is run once more,
+    and both are kept. pairs: at least so many a case and process. protocol, decisions: see `condsim.measure.protocol`.
+    Raises CondsimError for a trace without a spec, a model that does not decide as the trace says, and bad arguments.
+    """
+    from condsim.hardware import this_machine
+    from condsim.measure import yardsticks
+    from condsim.store import load
+    from condsim.trace import Trace
+
+    opened = trace if isinstance(trace, Trace) else load(trace)
+    if opened.header.provenance.spec is None:
+        raise CondsimError(
+            f"trace {opened.name!r} has no spec that rebuilds its model, so no fresh process can time it; condsim.capture(model, inputs, measure=True) "
+            "times a model in the process that has it"
+        )
+    for what, value in (("processes", processes), ("pairs", pairs), *(("batch", b) for b in batches or ())):
+        if value < 1:
+            raise CondsimError(f"{what} must be at least 1, got {value}")
+    job: dict[str, Any] = {
+        "sizes": list(batches) if batches else [None], "strategies": [strategies] if isinstance(strategies, str) else strategies and list(strategies),
+        "phase": phase, "protocol": protocol, "pairs": pairs, "steps": steps, "decisions": decisions, "where": "fresh process",
+    }  # fmt: skip
+    if baselines is not None:
+        job["baselines"] = list(baselines)
+    first = int(opened.measurements["process"].max()) + 1 if len(opened.measurements) else 0
+    with tempfile.TemporaryDirectory(prefix="condsim-measure-") as folder:
+        place = Path(folder)
+        job["trace"] = str(dataclasses.replace(opened, measurements=opened.measurements[:0], profile=None).save(place / "trace"))
+        runs = [_process(place, {**job, "seed": seed + i}, i, processes, progress) for i in range(processes)]
+        lowest = yardsticks.best(r for _, readings in runs for r in readings)
+        again = [i for i, (_, readings) in enumerate(runs) if yardsticks.ratio(readings, lowest) > yardsticks.NOISY]
+        for extra, i in enumerate(again):
+            runs.append(_process(place, {**job, "seed": seed + processes + i}, processes + extra, processes + len(again), progress))
+    import pandas as pd
+
+    lowest = yardsticks.best(r for _, readings in runs for r in readings)
+    tables = [t.assign(process=first + i, yardstick_ratio=yardsticks.ratio(readings, lowest)) for i, (t, readings) in enumerate(runs)]
+    return opened.with_measurements(pd.concat(tables, ignore_index=True), opened.profile or this_machine())
+
+
+def _process(place: Path, job: dict[str, Any], number: int, of: int, progress: Progress | None) -> tuple[pd.DataFrame, list[dict[str, float]]]:
+    """One fresh process: its rows, and what its yardsticks said before and after."""
+    import pandas as pd
+
+    told, result = place / f"job-{number}.json", place / f"result-{number}.parquet"
+    told.write_text(json.dumps(job))
+    command = [sys.executable, "-m", "condsim.measure.worker", str(told), str(result)]
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **one_thread}) as child,
+    ):
+        try:
+            assert child.stdout is not None
+            for line in child.stdout:
+                if progress is not None and line.startswith('["'):
+                    what, done, total = json.loads(line)
+                    progress(f"{what} (process {number + 1} of {of})", done, total)
+            code = child.wait()
+        except BaseException:
+            child.kill()
+            raise
+        errors.seek(0)
+        said = [line for line in errors.read().splitlines() if line.strip()]
+    if code == 2 and said:
+        raise CondsimError(said[-1])
+    if code:
+        raise CondsimError(f"the measuring process ended with code {code}: {said[-1] if said else 'it said nothing'}")
+    return pd.read_parquet(result), json.loads(result.with_suffix(".json").read_text())

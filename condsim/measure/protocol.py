@@ -1,0 +1,355 @@
+"""Time a live model beside its baselines: pairs, interleaved, order within a pair random, every repetition kept.
+
+Each case (phase, batch, strategy, baseline) warms both sides up and times them in turn: one torch thread, no garbage collection, under inference
+mode. The sites are installed once and only the model's call is inside the clock.
+
+- `repeat`: a few steps, spread evenly, each run several times. What a side finds in the caches is what its partner left.
+- `stream`: successive different steps, each timed once a pair, over and over. Before a timed call the same side runs the step before, so that it
+  finds in the caches (and among the primitives built for shapes seen so far) what a stream of its own would leave.
+
+Decisions are the model's own, so that nothing stands in the way of the model that is timed. But rounding depends on the batch, and a row on the edge
+may decide otherwise than when it was captured. So each step is run once outside of the clock and compared with the trace: where more than one
+decision in 1,000 differs, the next step takes its place, and where that does not help, it is an error that names the site. `decisions="trace"`
+forces the trace's decisions instead, so that exactly its rows run; that costs the conditional side a few microseconds a site, and the router still runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from condsim.calibrate.timing import quiet, threads
+from condsim.capture.execution import BASELINES, Execution, executing
+from condsim.capture.inputs import Batch
+from condsim.capture.live import LiveModel
+from condsim.capture.probe import assignment_name
+from condsim.errors import CondsimError, unknown
+from condsim.hardware import fingerprint, this_machine
+from condsim.measure import yardsticks
+from condsim.measure.steps import Replay, Step, differing
+from condsim.trace import MEASUREMENTS, Trace
+
+Progress = Callable[[str, int, int], None]
+Protocol = Literal["repeat", "stream"]
+PROTOCOLS = ("repeat", "stream")
+DECISIONS = ("natural", "trace")
+KINDS = (*BASELINES, "module")
+WARM_UP = 2
+TOLERATED = 0.001  # share of a step's decisions at a site that rounding may change
+SAME_MODEL = 0.2  # the same where decisions are forced: no more than this in all, or it is another model
+REPLACED = 8  # steps that may be replaced in a case
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to measure. sizes: units a step, None: as captured. strategies: names, None: as captured. where: "caller" or "fresh process"."""
+
+    sizes: Sequence[int | None] = (None,)
+    strategies: Sequence[str] | None = None
+    baselines: Sequence[str] = BASELINES
+    phase: str | None = None
+    protocol: str = "repeat"
+    pairs: int = 30
+    steps: int = 6
+    seed: int = 0
+    decisions: str = "natural"
+    where: str = "caller"
+
+    def __post_init__(self) -> None:
+        for what, value in (("pairs", self.pairs), ("steps", self.steps)):
+            if value < 1:
+                raise CondsimError(f"{what} must be at least 1, got {value}")
+        if self.protocol not in PROTOCOLS:
+            raise unknown("protocol", self.protocol, PROTOCOLS)
+        if self.decisions not in DECISIONS:
+            raise unknown("decisions", self.decisions, DECISIONS)
+        for baseline in self.baselines:
+            if baseline not in KINDS:
+                raise unknown("baseline", baseline, KINDS)
+
+
+@dataclass
+class Measured:
+    """Rows of the measurements table (but for process and yardstick_ratio), and what the yardsticks said before and after."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    readings: list[dict[str, float]] = field(default_factory=list)
+
+    def table(self, process: int, yardstick_ratio: float) -> pd.DataFrame:
+        return pd.DataFrame(self.rows).assign(process=process, yardstick_ratio=yardstick_ratio)[list(MEASUREMENTS)]
+
+
+def measure_live(
+    trace: Trace,
+    live: LiveModel,
+    batches: list[Batch],
+    *,
+    strategies: str | Sequence[str] | None = None,
+    module: torch.nn.Module | None = None,
+    progress: Progress = lambda _what, _done, _of: None,
+    batch: int | None = None,
+    phase: str | None = None,
+    baselines: Sequence[str] = BASELINES,
+    protocol: str = "repeat",
+    pairs: int = 30,
+    steps: int = 6,
+    seed: int = 0,
+    decisions: str = "natural",
+    where: str = "caller",
+) -> Trace:
+    """The trace with timings of the live model in this process.
+
+    strategies: names for the mechanisms that have them, the others run as captured; None: all as captured. module: a dense module, measured as one
+    more baseline on the same inputs. batches: the inputs that the trace was captured on. batch: units a step. phase: None for all there are. pairs: at
+    least so many a case, over `steps` steps (repeat) or as many as there are (stream). seed: of the order within pairs. decisions, protocol: see above.
+    Raises CondsimError for inputs or decisions that are not the trace's, an unknown name, and outputs that are NaN.
+    """
+    names = [strategies] if isinstance(strategies, str) else strategies
+    plan = Plan([batch], names, baselines, phase, protocol, pairs, steps, seed, decisions, where)
+    measured = measure_cases(trace, live, batches, plan, module, progress)
+    process = int(trace.measurements["process"].max()) + 1 if len(trace.measurements) else 0
+    table = measured.table(process, yardsticks.ratio(measured.readings, yardsticks.best(measured.readings)))
+    return trace.with_measurements(table, trace.profile or this_machine())
+
+
+def measure_cases(
+    trace: Trace,
+    live: LiveModel,
+    batches: list[Batch],
+    plan: Plan,
+    module: torch.nn.Module | None = None,
+    progress: Progress = lambda _what, _done, _of: None,
+) -> Measured:
+    """All cases of a plan, one after the other in this process, between two readings of the yardsticks."""
+    kinds = [*plan.baselines, *(["module"] if module is not None and "module" not in plan.baselines else [])]
+    if "module" in kinds and module is None:
+        raise CondsimError("baseline 'module' needs the dense module: pass module= (capture: baseline=)")
+    found = Measured()
+    rng = np.random.default_rng(plan.seed)
+    phases = list(dict.fromkeys(trace.steps["phase"])) if plan.phase is None else [plan.phase]
+    done = 0
+    with threads(1), _evaluating(live.model), _evaluating(module):
+        _know_sites(trace, live, batches[0])
+        ways = assignments(trace, live, plan.strategies)
+        total = len(phases) * len(plan.sizes) * len(ways) * len(kinds)
+        found.readings.append(yardsticks.read())
+        for phase in phases:
+            for size in plan.sizes:
+                replay = Replay(trace, live, batches, size, phase)
+                for way in ways:
+                    steps = _steps(replay, way, plan)
+                    for kind in kinds:
+                        progress("measure", done, total)
+                        found.rows += _case(replay, steps, way, kind, module, plan, rng)
+                        done += 1
+                    if plan.protocol == "stream":
+                        _check(replay, way, plan, steps)
+        found.readings.append(yardsticks.read())
+        progress("measure", done, total)
+    return found
+
+
+def assignments(trace: Trace, live: LiveModel, names: Sequence[str] | None) -> list[dict[str, str]]:
+    """Mechanism → strategy for each name. Raises CondsimError where nothing in this model can run it."""
+    captured = dict(trace.header.captured)
+    if names is None:
+        return [captured]
+    ways = [w for w in live.assignments() if not set(w.values()) <= set(BASELINES)]
+    known = {assignment_name(w): w for w in ways}
+    found = []
+    for name in names:
+        fits = {m for w in ways for m, s in w.items() if s == name}
+        if name not in known and not fits:
+            raise unknown("strategy", name, [*known, *{s for w in ways for s in w.values()}], f"what can run {trace.name} here")
+        found.append(known[name] if name in known else {m: name if m in fits else s for m, s in captured.items()})
+    return found
+
+
+def _know_sites(trace: Trace, live: LiveModel, batch: Batch) -> None:
+    """One natural pass: sites that are marked, routers and top-k are known once the model has run."""
+    live.run(batch, Execution(dict(trace.header.captured)))
+    there, expected = set(live.infos), {s.name for s in trace.sites}
+    if there != expected:
+        odd = sorted(there ^ expected)[0]
+        raise CondsimError(f"site {odd!r} is only in the {'model' if odd in there else 'trace'}: this is not the model that was captured")
+
+
+def _steps(replay: Replay, way: Mapping[str, str], plan: Plan) -> list[Step]:
+    """The steps to time, checked against the trace where that does not spoil what is timed."""
+    n = len(replay)
+    if plan.protocol == "stream":
+        return [replay.step(i) for i in range(min(n, plan.pairs))]
+    wanted = [int(i) for i in np.unique(np.linspace(0, n - 1, min(plan.steps, n)).round())]
+    if plan.decisions == "trace":
+        steps = [replay.step(i) for i in wanted]
+        _check(replay, way, plan, steps)
+        return steps
+    steps, spare = [], REPLACED
+    for i in wanted:
+        while True:
+            try:
+                _check(replay, way, plan, [replay.step(i)])
+            except CondsimError:
+                spare -= 1
+                i += 1
+                if spare < 0 or i >= n or i in wanted:
+                    raise
+            else:
+                break
+        steps.append(replay.step(i))
+    return steps
+
+
+def _check(replay: Replay, way: Mapping[str, str], plan: Plan, steps: Sequence[Step]) -> None:
+    """Raises CondsimError where a step's decisions are not the trace's, as captured or under the strategy to be timed."""
+    captured = replay.trace.header.captured
+    ways = [captured]
+    # What `padded` drops changes what later layers see, and nothing of what it runs: its shapes do not depend on decisions.
+    if dict(way) != dict(captured) and plan.decisions == "natural" and "padded" not in way.values():
+        ways.append(way)
+    for assignment in ways:
+        counts: dict[str, tuple[int, int]] = {}
+        for step in steps:
+            execution = Execution(dict(assignment), observed={})
+            with replay.live.prepared(execution):
+                step.batch.call(replay.live.model, **step.more())
+            for site, (odd, rows) in differing(step, execution.observed or {}).items():
+                before = counts.get(site, (0, 0))
+                counts[site] = (before[0] + odd, before[1] + rows)
+                if plan.decisions == "natural" and odd > TOLERATED * rows:
+                    raise CondsimError(
+                        f"site {site!r}: {odd} of {rows} decisions in step {step.index} (batch {step.batch.units}, {assignment_name(assignment)}) differ "
+                        "from the trace's. If few: rounding depends on the batch, decisions='trace' forces the trace's own. If most: these are not the "
+                        "model and inputs that were captured"
+                    )
+        for site, (odd, rows) in counts.items():
+            if odd > SAME_MODEL * rows:
+                raise CondsimError(f"site {site!r}: {odd} of {rows} decisions differ from the trace's: not the model and inputs that were captured")
+
+
+def _case(
+    replay: Replay, steps: Sequence[Step], way: Mapping[str, str], kind: str, module: torch.nn.Module | None, plan: Plan, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """One case: at least plan.pairs pairs."""
+    sides = (_Side(replay, way, plan), _Side(replay, dict.fromkeys(way, kind), plan, module if kind == "module" else None))
+    common = {
+        "strategy": assignment_name(way), "baseline": kind, "phase": replay.phase, "batch": replay.steps.batch, "protocol": plan.protocol,
+        "runtime": "eager", "dtype": replay.trace.header.provenance.dtype, "threads": 1, "fingerprint": json.dumps(fingerprint(1), sort_keys=True), "where": plan.where,
+        "torch": torch.__version__, "taken": datetime.now(UTC).isoformat(timespec="seconds"), "repetitions": 1,
+    }  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    with _installed(sides, steps), quiet():
+        for step, before in _order(steps, plan):
+            if before is None:
+                for side in sides:
+                    for _ in range(WARM_UP):
+                        side.run(step, check=True)
+                continue
+            seconds = [0.0, 0.0]
+            for s in rng.permutation(2):
+                if before is not step:
+                    sides[s].run(before)
+                seconds[s] = sides[s].run(step)
+            rows.append({**common, "pair": len(rows), "step": step.index, "conditional_s": seconds[0], "baseline_s": seconds[1]})
+    return rows
+
+
+def _order(steps: Sequence[Step], plan: Plan) -> Iterator[tuple[Step, Step | None]]:
+    """(step to time, step to run before it, untimed); None before a step that is to be warmed up. The step itself: nothing is run before it."""
+    if plan.protocol == "stream":
+        yield steps[-1], None
+        for pair in range(plan.pairs):
+            yield steps[pair % len(steps)], steps[(pair - 1) % len(steps)]
+        return
+    for step in steps:
+        yield step, None
+        for _ in range(-(-plan.pairs // len(steps))):
+            yield step, step
+
+
+class _Side:
+    """One side of a pair. way: mechanism → strategy, or a baseline for all; module: runs instead of the model."""
+
+    def __init__(self, replay: Replay, way: Mapping[str, str], plan: Plan, module: torch.nn.Module | None = None) -> None:
+        self.replay, self.way, self.module = replay, dict(way), module
+        self.forced = plan.decisions == "trace" and not set(way.values()) <= set(KINDS)
+        self.executions: dict[int, Execution] = {}
+
+    def execution(self, step: Step) -> Execution:
+        """What is in force in a step; made once, outside of the clock."""
+        if step.index not in self.executions:
+            header = self.replay.trace.header
+            if self.module is not None:
+                made = Execution()
+            elif self.way and set(self.way.values()) == {"same-params"}:
+                made = Execution({"*": "same-params"}, costliest=header.costliest)
+            elif self.way and set(self.way.values()) == {"same-flops"}:
+                made = Execution({"*": "same-flops"}, rows_kept=step.kept)
+            else:
+                made = Execution(self.way, forced={n: _forcible(ids) for n, ids in step.ids.items()} if self.forced else None)
+            made.sites.update(self.replay.live.infos)
+            self.executions[step.index] = made
+        return self.executions[step.index]
+
+    def run(self, step: Step, check: bool = False) -> float:
+        """Seconds of one call. check: refuse outputs that are NaN."""
+        model = self.replay.live.model if self.module is None else self.module
+        more = step.more()
+        clock = time.perf_counter
+        with executing(self.execution(step)):
+            start = clock()
+            out = step.batch.call(model, **more)
+            seconds = clock() - start
+        if check and _has_nan(out):
+            raise CondsimError(f"the output of step {step.index} is NaN ({assignment_name(self.way)}): no timing of such a model means anything")
+        return seconds
+
+
+@contextlib.contextmanager
+def _installed(sides: Sequence[_Side], steps: Sequence[Step]) -> Iterator[None]:
+    """The sites obey whichever execution is in force; weights that a side needs are stacked before."""
+    live = sides[0].replay.live
+    for side in sides:
+        if side.module is None:
+            for site in live.sites:
+                site.prepare(side.execution(steps[0]))
+    with live.prepared(sides[0].execution(steps[0])):
+        yield
+
+
+def _forcible(ids: np.ndarray) -> np.ndarray:
+    """Decisions in the type that models use; a row that never got to an experts layer takes expert 0 where a strategy runs it all the same."""
+    if ids.dtype == bool:
+        return ids
+    return np.where(ids < 0, 0, ids).astype(np.int64) if ids.ndim == 2 else ids.astype(np.int64)
+
+
+def _has_nan(out: Any) -> bool:
+    parts = out.values() if isinstance(out, Mapping) else out if isinstance(out, (tuple, list)) else [out]
+    return any(isinstance(t, torch.Tensor) and t.is_floating_point() and bool(t.isnan().any()) for t in parts)
+
+
+@contextlib.contextmanager
+def _evaluating(model: torch.nn.Module | None) -> Iterator[None]:
+    """In evaluation mode, and as before afterwards. The garbage collector, too, is left as it was."""
+    training = model is not None and model.training
+    collecting = gc.isenabled()
+    try:
+        if model is not None:
+            model.eval()
+        yield
+    finally:
+        if model is not None:
+            model.train(training)
+        if not collecting:
+            gc.disable()
