@@ -62,13 +62,12 @@ class Level(_Model):
 
 
 class Host(_Model):
-    """Seconds of the host for one of each. mixing: how much longer the dispatch of an operator takes among other operators than alone (a factor)."""
+    """Seconds of the host for one of each, timed alone. `Among` says what they cost more in a model."""
 
     dispatch: Quantity
     view: Quantity
     module_call: Quantity
     synchronise: Quantity
-    mixing: Quantity | None = None
 
 
 class Power(_Model):
@@ -178,6 +177,27 @@ class Residency(_Model):
         return self
 
 
+class Among(_Model):
+    """What an operator costs more after other operators than when it is repeated: its code and its branches must be found again.
+
+    extra_s: by operator (a view's name ends in ".view"; "module_call" too), seconds when all others ran in between. distinct: how many different operators ran
+    since its last call, itself included, rising; share: of extra_s, 0 to 1 or little more. other_s: of an operator that was not timed.
+    """
+
+    extra_s: dict[str, NotNegative]
+    other_s: NotNegative
+    distinct: list[Positive]
+    share: list[NotNegative]
+    uncertainty: NotNegative = 0.25
+
+    @model_validator(mode="after")
+    def _shape(self) -> Among:
+        _rising("distinct", self.distinct)
+        if len(self.share) != len(self.distinct):
+            raise ValueError(f"share must have {len(self.distinct)} numbers, one a distinct")
+        return self
+
+
 def _rising(name: str, values: list[float]) -> None:
     if any(b <= a for a, b in zip(values, values[1:], strict=False)):
         raise ValueError(f"{name} must rise")
@@ -207,6 +227,7 @@ class HardwareProfile(_Model):
     matmuls: dict[str, Grid | Scatter] = Field(default_factory=dict)
     extra_s: dict[str, NotNegative] = Field(default_factory=dict)
     residency: Residency | None = None
+    among: Among | None = None
 
     @model_validator(mode="after")
     def _dtypes(self) -> HardwareProfile:

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from condsim.calibrate import matmul, operators, shapes
+from condsim.calibrate.among import Empty as _Empty
+from condsim.calibrate.among import among
 from condsim.calibrate.residency import FOOTPRINTS_MB, residency
 from condsim.calibrate.timing import Pool, Progress, measure, sample, threads, yardsticks
+from condsim.cost.residency import miss_per_byte
 from condsim.hardware import Curve, Grid, HardwareProfile, Host, Level, Power, Quantity, Scatter, cache_folder, fingerprint
 
 __all__ = ["calibrate"]
@@ -42,24 +44,27 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress) -> Hardware
     pool = Pool()
     own = fingerprint(threads)
     run = partial(measure, rounds=size.rounds)
-    ops = run(operators.cases(pool, size), progress=partial(progress, "operators"))
-    mats = run(matmul.cases(pool, size), progress=partial(progress, "matmuls"))
-    host = _host(size.rounds)
     few = size.points < 0.5
     kept = residency(2 if few else size.rounds, (0.4, 4.0) if few else FOOTPRINTS_MB, int(own.get("l2", 2**19)), partial(progress, "residency"))
+    ops = run(operators.cases(pool, size), progress=partial(progress, "operators"))
+    mats = run(matmul.cases(pool, size), progress=partial(progress, "matmuls"))
+    others = among(pool, 1 if few else size.rounds, 12 if few else 120)
+    module_call = _module_call(size.rounds)
     yard = {name: min(sample(call) for _ in range(5)) for name, call in yardsticks(pool).items()}
 
     linear = matmul.grid(mats, "linear", size.rows, size.columns, size.depths, size.flops)
+    mm = matmul.grid(mats, "mm", size.mm_rows, size.mm_columns, size.mm_depths, size.flops)
     tables: dict[str, Grid | Scatter] = {
         "linear": linear,
-        "mm": matmul.grid(mats, "mm", shapes.MM_ROWS, shapes.MM_COLUMNS, shapes.MM_DEPTHS, size.flops),
+        "mm": mm,
         **{family: matmul.scatter(mats, family, size) for family in matmul.DIMS},
     }
     curves = {**operators.curves(ops, size), "linear.bias": matmul.bias_curve(mats)}
     extra = {
         "linear.deep": max(mats["deep",] - mats["flat",], 0.0),
         "matmul.extra": max(mats["matmul_tiny",] - mats["bmm_tiny",], 0.0),
-        **matmul.grouped_costs(mats, linear),
+        **matmul.grouped_costs(mats, linear, lambda b, d: float(miss_per_byte(kept, b, d)) * b),
+        **matmul.bmm_costs(mats, mm),
     }
     peak = max(2 * m * n * k / t for (f, *at), t in ((key, t) for key, t in mats.items() if key[0] == "linear" and len(key) == 4) for m, n, k in [at])
     return HardwareProfile(
@@ -73,12 +78,13 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress) -> Hardware
         peak_flops={"fp32": _measured(peak, "the fastest linear layer that was timed")},
         matmul_efficiency=_measured(1.0, "peak_flops is a measured matmul"),
         memory=_memory(own, curves, yard),
-        host=_host_costs(host, curves),
+        host=_host_costs(module_call, curves),
         power=_power(),
         operators=curves,
         matmuls=tables,
         extra_s=extra,
         residency=kept,
+        among=others,
     )
 
 
@@ -109,44 +115,21 @@ def _ram() -> int:
         return 8 * 2**30
 
 
-class _Empty(nn.Module):
-    def forward(self, x: Any) -> Any:
-        return x
-
-
-def _host(rounds: int) -> dict[str, float]:
-    """Seconds of a module call, and by how much operators of many kinds in turn take longer than each alone (a factor)."""
+def _module_call(rounds: int) -> float:
+    """Seconds that calling a module adds to its forward."""
     module, x = _Empty(), torch.ones(1)
-    direct, called = [], []
-    for _ in range(max(rounds, 3)):
-        direct.append(sample(partial(module.forward, x)))
-        called.append(sample(partial(module, x)))
-    a, b, w = torch.ones(4, 64), torch.ones(4, 64), torch.ones(64, 64)
-    index = torch.tensor([3, 1, 2, 0])
-    calls = [
-        partial(torch.add, a, b), partial(torch.softmax, a, -1), partial(nn.functional.linear, a, w), partial(a.index_select, 0, index),
-        partial(torch.mul, a, b), partial(torch.sum, a, -1), partial(nn.functional.silu, a), partial(a.transpose, 0, 1), partial(torch.cat, (a, b), -1),
-        partial(torch.topk, a, 2), partial(nn.functional.layer_norm, a, (64,)), partial(torch.where, a > 0, a, b), partial(a.unsqueeze, 0), partial(torch.sigmoid, a),
-        partial(torch.rsqrt, a), partial(a.mean, -1), partial(torch.neg, a), partial(a.view, 2, 128), partial(torch.sort, index), partial(torch.cos, a),
-    ]  # fmt: skip
-
-    def mixed() -> None:
-        for call in calls:
-            call()
-
-    factors = [sample(mixed) / sum(sample(call) for call in calls) for _ in range(max(rounds, 3))]
-    return {"module_call": max(float(np.median(called) - np.median(direct)), 1e-8), "mixing": max(float(np.median(factors)), 1.0)}
+    added = [sample(partial(module, x)) - sample(partial(module.forward, x)) for _ in range(max(rounds, 5))]
+    return max(float(np.median(added)), 1e-8)
 
 
-def _host_costs(host: dict[str, float], curves: dict[str, Curve]) -> Host:
+def _host_costs(module_call: float, curves: dict[str, Curve]) -> Host:
     dispatch = [c.seconds[0][0] for name, c in curves.items() if name in operators.ELEMENTWISE]
     views = [curves[f"{name}.view"].seconds[0][0] for name in operators.VIEWS]
     return Host(
         dispatch=_measured(float(np.median(dispatch)), "median over elementwise operators of 16 elements"),
         view=_measured(float(np.median(views)), "median over views"),
-        module_call=_measured(host["module_call"], "an empty module's call"),
+        module_call=_measured(module_call, "an empty module's call"),
         synchronise=_measured(curves["item"].seconds[0][0], "item() of a tensor on the CPU"),
-        mixing=_measured(host["mixing"], "20 operators in turn over the sum of each alone"),
     )
 
 

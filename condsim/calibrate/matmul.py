@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.optimize import nnls
 
 from condsim.calibrate import shapes
 from condsim.calibrate.timing import Call, Pool
-from condsim.cost.tables import choose_scales
+from condsim.cost.tables import choose_scales, grid_seconds
 from condsim.hardware import Curve, Grid, Scatter
 
 Cases = dict[Any, Callable[[], Call]]
@@ -55,6 +56,7 @@ def grouped(pool: Pool, rows: list[int], n: int, k: int) -> Call:
     return partial(F.grouped_mm, pool(max(sum(rows), 1), k), pool(len(rows), n, k).transpose(-2, -1), offs=offs)
 
 
+BMM = [(g, m, n, k) for g in (4, 32) for m, n, k in ((2, 16, 32), (16, 16, 16), (16, 128, 32), (64, 64, 64), (128, 32, 128), (8, 256, 256))]
 GROUPED = [([r] * g, n, k) for g in (4, 16, 64) for r, n, k in ((0, 64, 64), (1, 64, 64), (8, 64, 64), (4, 256, 128), (32, 128, 256), (64, 64, 64))]
 
 
@@ -66,20 +68,22 @@ def cases(pool: Pool, size: shapes.Size) -> Cases:
             for k in size.depths:
                 if 2 * m * n * k <= size.flops:
                     found["linear", m, n, k] = partial(_linear, pool, m, n, k)
-    for m in shapes.MM_ROWS:
-        for n in shapes.MM_COLUMNS:
-            for k in shapes.MM_DEPTHS:
+    for m in size.mm_rows:
+        for n in size.mm_columns:
+            for k in size.mm_depths:
                 if 2 * m * n * k <= size.flops:
                     found["mm", m, n, k] = partial(_mm, pool, m, n, k)
     for m, n in shapes.BIAS_SIZES:
         if 128 * m * n <= size.flops:
             found["bias", m, n] = partial(_bias, pool, m, n)
             found["unbiased", m, n] = partial(_linear, pool, m, n, 64)
-    for name in ("bmm", "attention", "conv2d", "conv2d_depthwise"):
+    for name in DIMS:
         for at in points(name, size):
             found[name, *at] = partial(maker(name), pool, *at)
     for i, (rows, n, k) in enumerate(GROUPED):
         found["grouped_mm", i] = partial(grouped, pool, rows, n, k)
+    for at in BMM:
+        found["bmm", *at] = partial(bmm, pool, *at)
     flat, deep, weight = (8, 64), (2, 4, 64), (64, 64)
     found["flat",] = lambda: partial(F.linear, pool(*flat), pool(*weight))
     found["deep",] = lambda: partial(F.linear, pool(*deep), pool(*weight))
@@ -92,15 +96,15 @@ def points(family: str, size: shapes.Size) -> list[tuple[int, ...]]:
     """Points of a scattered family."""
     count = max(16, int(shapes.POINTS[family] * size.points))
     draw: dict[str, Callable[[int], Any]] = {
-        "bmm": shapes.bmm_sizes, "attention": shapes.attention_sizes, "conv2d": shapes.conv_sizes, "conv2d_depthwise": shapes.depthwise_sizes,
+        "bmm_row": shapes.vector_sizes, "bmm_column": shapes.vector_sizes, "attention": shapes.attention_sizes, "conv2d": shapes.conv_sizes, "conv2d_depthwise": shapes.depthwise_sizes,
     }  # fmt: skip
     return [p for p in draw[family](count) if flops(family, p) <= size.flops]
 
 
 def flops(family: str, p: tuple[int, ...]) -> float:
     """FLOPs at a point of a scattered family."""
-    if family == "bmm":
-        return 2.0 * p[0] * p[1] * p[2] * p[3]
+    if family.startswith("bmm"):
+        return 2.0 * p[0] * p[1] * p[2]
     if family == "attention":
         return 4.0 * p[0] * p[1] * p[2] * p[3]
     if family == "conv2d":
@@ -112,12 +116,17 @@ def maker(family: str) -> Callable[..., Call]:
     """Function (pool, *point) → call."""
     if family == "conv2d_depthwise":
         return lambda pool, b, c, side, kernel, stride: conv(pool, b, c, c, side, kernel, stride, c)
-    makers: dict[str, Callable[..., Call]] = {"bmm": bmm, "attention": attention, "conv2d": conv}
+    if family == "bmm_row":
+        return lambda pool, g, n, k: bmm(pool, g, 1, n, k)
+    if family == "bmm_column":
+        return lambda pool, g, m, k: bmm(pool, g, m, 1, k)
+    makers: dict[str, Callable[..., Call]] = {"attention": attention, "conv2d": conv}
     return makers[family]
 
 
 DIMS = {
-    "bmm": ["groups", "m", "n", "k"],
+    "bmm_row": ["groups", "n", "k"],
+    "bmm_column": ["groups", "n", "k"],
     "attention": ["groups", "m", "n", "d", "mask"],
     "conv2d": ["m", "area", "cin", "cout", "kernel", "stride"],
     "conv2d_depthwise": ["m", "area", "cin", "kernel", "stride"],
@@ -170,18 +179,31 @@ def bias_curve(seconds: dict[Any, float]) -> Curve:
     return Curve(sizes=[float(e) for e, _ in sizes], seconds=[[float(v) for v in values]], uncertainty=0.3)
 
 
-def grouped_costs(seconds: dict[Any, float], linear: Grid) -> dict[str, float]:
-    """set-up, overhead a group and factor on a linear layer's time without dispatch, fitted to ragged grouped matmuls (relative least squares)."""
-    from scipy.optimize import nnls
+def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[float, float], float]) -> dict[str, float]:
+    """set-up, overhead a group and factor on a linear layer's time without dispatch, fitted to ragged grouped matmuls (relative least squares).
 
-    from condsim.cost.tables import grid_seconds
-
+    evicted(weight bytes, distance bytes): extra seconds of a weight, the distance being all weights of the groups.
+    """
     dispatch = min(linear.seconds)
     rows, values = [], []
     for i, (groups, n, k) in enumerate(GROUPED):
-        busy = sum(max(float(grid_seconds(linear, r, n, k)[0]) - dispatch, 0.0) for r in groups if r)
-        rows.append([1.0, len(groups), busy])
-        values.append(seconds["grouped_mm", i])
+        busy = [r for r in groups if r]
+        once = [max(float(grid_seconds(linear, r, n, k)[0]) - dispatch, 0.0) for r in busy]
+        rows.append([1.0, len(groups), sum(once)])
+        values.append(max(seconds["grouped_mm", i] - len(busy) * evicted(4.0 * n * k, 4.0 * n * k * len(busy)), 1e-6))
+    return dict(zip(("grouped_mm.setup", "grouped_mm.group", "grouped_mm.factor"), _fit(rows, values), strict=True))
+
+
+def bmm_costs(seconds: dict[Any, float], mm: Grid) -> dict[str, float]:
+    """As `grouped_costs`, of a batch of equal products that are not vectors."""
+    dispatch = min(mm.seconds)
+    rows = [[1.0, g, g * max(float(grid_seconds(mm, m, n, k)[0]) - dispatch, 0.0)] for g, m, n, k in BMM if ("bmm", g, m, n, k) in seconds]
+    values = [seconds["bmm", *at] for at in BMM if ("bmm", *at) in seconds]
+    return dict(zip(("bmm.setup", "bmm.group", "bmm.factor"), _fit(rows, values), strict=True))
+
+
+def _fit(rows: list[list[float]], values: list[float]) -> list[float]:
+    """Non-negative least squares of the relative error."""
     a, t = np.array(rows), np.array(values)
     found, _ = nnls(a / t[:, None], np.ones(len(t)))
-    return {"grouped_mm.setup": float(found[0]), "grouped_mm.group": float(found[1]), "grouped_mm.factor": float(found[2])}
+    return [float(x) for x in found]

@@ -21,10 +21,11 @@ def _visit(weights: list[torch.Tensor], x: torch.Tensor, visits: int) -> float:
     linear, n = F.linear, len(weights)
     for w in weights:
         linear(x, w)
-    start = time.perf_counter()
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+    start = clock()
     for i in range(visits):
         linear(x, weights[i % n])
-    return (time.perf_counter() - start) / visits
+    return (clock() - start) / visits
 
 
 def residency(
@@ -44,8 +45,8 @@ def residency(
             if progress is not None:
                 progress(len(found) / rounds)
         penalties[label] = found
-    curves = {label: np.maximum.accumulate(np.median(v, axis=0)) for label, v in penalties.items()}
-    spread = np.maximum(*(np.std(v, axis=0) for v in penalties.values()))
+    curves = {label: np.maximum.accumulate(np.quantile(v, 0.35, axis=0)) for label, v in penalties.items()}
+    spread = np.maximum(*((np.quantile(v, 0.75, axis=0) - np.quantile(v, 0.25, axis=0)) / 1.35 for v in penalties.values()))
     return Residency(
         distance=[mb * 1e6 for mb in footprints],
         small=curves["small"].tolist(),

@@ -15,17 +15,17 @@ import numpy as np
 ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 15, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)
 COLUMNS = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 DEPTHS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
-MM_ROWS = (1, 2, 3, 4, 8, 12, 16, 32, 64, 128, 256)
-MM_COLUMNS = (8, 64, 256, 1024)
-MM_DEPTHS = (16, 64, 256, 1024)
+MM_ROWS = (1, 2, 3, 4, 6, 8, 12, 13, 14, 15, 16, 24, 32, 64, 128, 256, 512)
+MM_COLUMNS = (1, 8, 16, 32, 64, 128, 256, 512, 1024)
+MM_DEPTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 MATMUL_FLOPS = 3e8  # no single matmul larger than this
 BIAS_SIZES = ((1, 8), (1, 128), (16, 128), (64, 256), (256, 512), (1024, 1024))
 
-ELEMENTS = (16, 1024, 8192, 65536, 524288, 4194304)
+ELEMENTS = (16, 1024, 8192, 65536, 524288, 2097152)
 FEW_ELEMENTS = (16, 1024, 8192, 65536, 524288)
-LENGTHS = (4, 32, 256, 1024)
+LENGTHS = (2, 4, 8, 16, 64, 256, 1024)
 
-POINTS = {"bmm": 170, "conv2d": 260, "conv2d_depthwise": 50, "attention": 130}
+POINTS = {"bmm_row": 70, "bmm_column": 70, "conv2d": 260, "conv2d_depthwise": 50, "attention": 130}
 SEED = 20250
 
 
@@ -36,6 +36,9 @@ class Size:
     rows: tuple[int, ...] = ROWS
     columns: tuple[int, ...] = COLUMNS
     depths: tuple[int, ...] = DEPTHS
+    mm_rows: tuple[int, ...] = MM_ROWS
+    mm_columns: tuple[int, ...] = MM_COLUMNS
+    mm_depths: tuple[int, ...] = MM_DEPTHS
     elements: tuple[int, ...] = ELEMENTS
     lengths: tuple[int, ...] = LENGTHS
     points: float = 1.0
@@ -45,7 +48,10 @@ class Size:
 
 NORMAL = Size()
 FULL = Size(points=2.0, rounds=9, flops=1e9)
-TINY = Size(rows=(1, 2, 4, 8, 16, 64), columns=(8, 64), depths=(8, 64), elements=(16, 4096), lengths=(4, 64), points=0.08, rounds=2, flops=1e7)
+TINY = Size(
+    rows=(1, 2, 4, 8, 16, 64), columns=(8, 64), depths=(8, 64), mm_rows=(1, 16), mm_columns=(8, 64), mm_depths=(8, 64),
+    elements=(16, 4096), lengths=(4, 64), points=0.08, rounds=2, flops=1e7,
+)  # fmt: skip
 
 
 def _power(rng: np.random.Generator, low: int, high: int) -> int:
@@ -55,18 +61,14 @@ def _power(rng: np.random.Generator, low: int, high: int) -> int:
 
 
 @cache
-def bmm_sizes(count: int) -> tuple[tuple[int, int, int, int], ...]:
-    """(groups, m, n, k); a third has one row and a sixth one column, as single rows times copied weights have."""
+def vector_sizes(count: int) -> tuple[tuple[int, int, int], ...]:
+    """(groups, n, k) of [groups] vectors of k times matrices k x n: single rows times copied weights, decode steps."""
     rng = np.random.default_rng(SEED)
-    found: list[tuple[int, int, int, int]] = []
+    found: list[tuple[int, int, int]] = []
     while len(found) < count:
-        g, m, n, k = _power(rng, 1, 512), _power(rng, 1, 512), _power(rng, 4, 1024), _power(rng, 8, 1024)
-        if len(found) % 6 in (0, 1):
-            m = 1
-        elif len(found) % 6 == 2:
-            m, n = max(m, 16), 1
-        if 2 * g * m * n * k <= MATMUL_FLOPS and g * (m * k + n * k + m * n) <= 8e6:
-            found.append((g, m, n, k))
+        g, n, k = _power(rng, 1, 512), _power(rng, 4, 1024), _power(rng, 8, 1024)
+        if g * n * k <= 1.2e7:
+            found.append((g, n, k))
     return tuple(found)
 
 
@@ -118,7 +120,8 @@ def visited(family: str) -> frozenset[tuple[int, ...]]:
     if family in ("linear", "grouped_mm"):
         return frozenset((m, n, k, 1) for m, n, k in itertools.product(ROWS, COLUMNS, DEPTHS) if 2 * m * n * k <= MATMUL_FLOPS)
     if family == "bmm":
-        return frozenset((m, n, k, g) for g, m, n, k in bmm_sizes(POINTS["bmm"]))
+        rows = frozenset((1, n, k, g) for g, n, k in vector_sizes(POINTS["bmm_row"]))
+        return rows | frozenset((m, 1, k, g) for g, m, k in vector_sizes(POINTS["bmm_column"]))
     if family == "attention":
         return frozenset((m, n, d, h) for h, m, n, d, _ in attention_sizes(POINTS["attention"]))
     if family == "conv2d":

@@ -7,6 +7,7 @@ case's the median over rounds. A case is a call without arguments.
 from __future__ import annotations
 
 import gc
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,9 @@ import torch
 
 Call = Callable[[], Any]
 Progress = Callable[[str, float], None]
-SAMPLE_S = 8e-5
+SAMPLE_S = 1.5e-4
+HEAVY_S = 3e-3  # above, fewer rounds do
+WARM_S = 4e-5  # an operator that is timed alone needs some calls until its branches are predicted
 _POOL_ELEMENTS = 24_000_000
 
 
@@ -43,15 +46,25 @@ class Pool:
 
 
 def sample(call: Call) -> float:
-    """Seconds of one call: the fastest of up to three samples, after a warm-up."""
+    """Seconds of one call: the fastest of up to three samples, after a warm-up.
+
+    With one torch thread it is the thread's CPU time, which leaves out when another process had the core.
+    """
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
     call()
-    clock = time.perf_counter
     start = clock()
     call()
-    once = clock() - start
-    repeats = max(1, min(200, int(SAMPLE_S / max(once, 1e-7))))
+    once = max(clock() - start, 1e-7)
+    if once < WARM_S:
+        for _ in range(25):
+            call()
+        start = clock()
+        for _ in range(10):
+            call()
+        once = max((clock() - start) / 10, 1e-7)
+    repeats = max(1, min(300, int(SAMPLE_S / once)))
     best = once if repeats == 1 else float("inf")
-    for _ in range(3 if once < 1e-3 else 2 if once < 4e-3 else 1):
+    for _ in range(3 if once < 1e-3 else 1):
         start = clock()
         for _ in range(repeats):
             call()
@@ -71,10 +84,13 @@ def measure(cases: Mapping[Any, Callable[[], Call]], rounds: int, progress: Call
     found: dict[Any, list[float]] = {key: [] for key in cases}
     empty = sorted(sample(_EMPTY) for _ in range(9))[4]
     total, done = rounds * max(len(cases), 1), 0
+    order = list(cases)
     with quiet():
-        for _ in range(rounds):
-            for key, make in cases.items():
-                found[key].append(sample(make()))
+        for seed in range(rounds):
+            random.Random(seed).shuffle(order)
+            for key in order:
+                if len(found[key]) < 3 or found[key][0] < HEAVY_S:
+                    found[key].append(sample(cases[key]()))
                 done += 1
                 if progress is not None and done % 64 == 0:
                     progress(done / total)
@@ -92,11 +108,23 @@ def quiet() -> Iterator[None]:
         gc.enable()
 
 
+def settle_allocator() -> None:
+    """Free a block of nearly 32 MiB once, so that glibc keeps freed memory of that size for the next operator.
+
+    Before, each large result is mapped anew and every page of it faults: a 5 MB result was seen to cost 9 ms instead of 0.4 ms, depending on what the process
+    had freed earlier. A process whose times are to be compared with a calibration must do the same.
+    """
+    block = torch.empty(8_000_000)
+    block.fill_(0)
+    del block
+
+
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many torch threads inside, and inference mode."""
+    """So many torch threads inside, inference mode, and the allocator settled."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
+    settle_allocator()
     try:
         with torch.inference_mode():
             yield

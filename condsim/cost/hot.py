@@ -49,6 +49,8 @@ def hot_seconds(
     job = work(name, inputs, outputs, params)
     if job.family == "linear" and "linear" in profile.matmuls:
         return _linear(name, job, inputs, profile)
+    if job.family == "bmm" and "mm" in profile.matmuls:
+        return _batched(name, job, profile)
     if job.family == "grouped_mm" and "linear" in profile.matmuls:
         return _grouped(job, groups_rows, profile)
     if job.family in MATMULS:
@@ -88,6 +90,26 @@ def _grouped(job: Work, groups_rows: Any, profile: HardwareProfile) -> Hot:
     busy = np.where(unique > 0, np.maximum(t - dispatch, 0.0) * factor, 0.0)
     seconds = setup + groups * each + busy[places.reshape(rows.shape)].sum(-1)
     return Hot(_plain(seconds), setup + groups * each, _basis(outside & (unique > 0)), "grouped_mm")
+
+
+def _batched(name: str, job: Work, profile: HardwareProfile) -> Hot:
+    """Vectors have tables of their own; else set-up + groups * (overhead + factor * time of one product without dispatch)."""
+    table = profile.matmuls["mm"]
+    assert isinstance(table, Grid)
+    extra = profile.extra_s.get(f"{name}.extra", 0.0)
+    m, n = np.asarray(job.m), np.asarray(job.n)
+    setup, each, factor = (profile.extra_s.get(f"bmm.{part}", d) for part, d in (("setup", 2e-6), ("group", 1e-7), ("factor", 1.0)))
+    dispatch = float(min(table.seconds))
+    t, outside = grid_seconds(table, m, n, job.k)
+    seconds = setup + job.groups * (each + factor * np.maximum(t - dispatch, 0.0))
+    for form, (family, wide) in {"row": ("bmm_row", n), "column": ("bmm_column", m)}.items():
+        is_vector = (m == 1) if form == "row" else ((n == 1) & (m > 1))
+        vectors = profile.matmuls.get(family)
+        if np.any(is_vector) and isinstance(vectors, Scatter):
+            v, beyond = scatter_seconds(family, vectors, {"groups": job.groups, "n": wide, "k": job.k})
+            seconds, outside = np.where(is_vector, v, seconds), np.where(is_vector, beyond, outside)
+    empty = np.asarray(job.flops) == 0
+    return Hot(_plain(np.where(empty, setup, seconds) + extra), setup + extra, _basis(outside & ~empty), "bmm")
 
 
 def _scatter(name: str, job: Work, inputs: list[Shape], outputs: list[Shape], params: tuple[int, ...], profile: HardwareProfile) -> Hot:

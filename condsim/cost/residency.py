@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from condsim.hardware import HardwareProfile
+from condsim.hardware import HardwareProfile, Residency
 
 
 def miss_seconds(weight_bytes: Any, distance_bytes: Any, profile: HardwareProfile) -> Any:
@@ -24,10 +24,14 @@ def miss_seconds(weight_bytes: Any, distance_bytes: Any, profile: HardwareProfil
     r = profile.residency
     if r is None:
         return 0.0 * (weight_bytes + np.minimum(distance_bytes, 0))
+    return weight_bytes * miss_per_byte(r, weight_bytes, distance_bytes)
+
+
+def miss_per_byte(r: Residency, weight_bytes: Any, distance_bytes: Any) -> Any:
+    """Extra seconds a byte; arguments as in `miss_seconds`. A weight that fits the private cache also loses what it had there."""
     small = np.interp(distance_bytes, r.distance, r.small)
     large = np.interp(distance_bytes, r.distance, r.large)
-    per_byte = np.where(np.asarray(weight_bytes) <= r.limit_bytes, small, large)
-    return weight_bytes * per_byte
+    return np.where(np.asarray(weight_bytes) <= r.limit_bytes, small, large)
 
 
 def miss_spread_seconds(weight_bytes: Any, distance_bytes: Any, profile: HardwareProfile) -> Any:

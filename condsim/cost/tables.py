@@ -34,16 +34,16 @@ def _locate(axis: Floats, x: Any) -> tuple[Any, Any, Any]:
 def curve_seconds(curve: Curve, elements: Any, length: Any = 1) -> tuple[Any, Any]:
     """Seconds of an operator on so many elements in rows of so many.
 
-    elements, length: int or int array [n]. Linear in elements between sizes and in log(length) between lengths; beyond the largest size the last slope goes on.
+    elements, length: int or int array [n]. Linear in elements between sizes and, at as many elements, in rows between lengths; beyond the largest size the last slope goes on.
     """
     sizes, lengths, seconds = curve.arrays
     if len(lengths) > 1 and np.ndim(length) == 0:
-        i, f, _ = _locate(np.log(lengths), np.log(max(float(length), 1.0)))
+        i, f, _ = _locate(-1 / lengths, -1 / max(float(length), 1.0))
         row = seconds[i] * (1 - f) + seconds[i + 1] * f
         return _along(sizes, row, elements)
     if len(lengths) > 1:
         elements, length = np.broadcast_arrays(elements, length)
-        i, f, _ = _locate(np.log(lengths), np.log(np.maximum(length, 1.0)))
+        i, f, _ = _locate(-1 / lengths, -1 / np.maximum(length, 1.0))
         rows = [_along(sizes, row, elements) for row in seconds]
         table = np.stack([r[0] for r in rows])
         j = np.arange(elements.size)
@@ -112,10 +112,10 @@ def _rows(axis: Floats, m: Any, at: Callable[[Any], Any]) -> Any:
 Columns = Mapping[str, Any]
 
 
-def _bmm(c: Columns) -> list[Any]:
-    g, m, n, k = c["groups"], c["m"], c["n"], c["k"]
-    traffic = g * (m * k + n * k + m * n)
-    return [1 + 0 * traffic, g, g * m * n * k, traffic, np.maximum(traffic * 4 - 2**25, 0), g * n * np.ceil(m / ROW_TILE), g * m * k]
+def _vectors(c: Columns) -> list[Any]:
+    g, n, k = c["groups"], c["n"], c["k"]
+    traffic = g * n * k
+    return [1 + 0 * traffic, g, traffic, np.maximum(traffic - 2**17, 0), np.maximum(traffic - 2**23, 0), g * n, g * k]
 
 
 def _attention(c: Columns) -> list[Any]:
@@ -134,7 +134,8 @@ def _conv2d_depthwise(c: Columns) -> list[Any]:
 
 
 FEATURES: dict[str, Callable[[Columns], list[Any]]] = {
-    "bmm": _bmm,
+    "bmm_row": _vectors,
+    "bmm_column": _vectors,
     "attention": _attention,
     "conv2d": _conv2d,
     "conv2d_depthwise": _conv2d_depthwise,

@@ -1,0 +1,87 @@
+"""A calibration with very few sizes, and the list of sizes that a normal one visits."""
+
+from pathlib import Path
+
+import pytest
+
+from condsim.calibrate import calibrate, matmul, operators, shapes
+from condsim.calibrate.timing import Pool, sample
+from condsim.cost.hot import hot_seconds
+from condsim.hardware import HardwareProfile, fingerprint, hardware
+
+
+@pytest.fixture(scope="module")
+def profile() -> HardwareProfile:
+    return calibrate(size=shapes.TINY, save=False)
+
+
+def test_a_calibration_can_be_saved_and_read(profile: HardwareProfile, tmp_path: Path) -> None:
+    back = hardware(profile.save(tmp_path / "own.yaml"))
+    assert back.fingerprint == fingerprint()
+    assert back.matmuls.keys() == profile.matmuls.keys()
+    assert back.operators["relu"].seconds[0] == pytest.approx(profile.operators["relu"].seconds[0], rel=1e-4)
+
+
+def test_it_is_saved_where_this_machine_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: HardwareProfile) -> None:
+    monkeypatch.setattr("condsim.hardware.user_cache_dir", lambda _name: str(tmp_path))
+    monkeypatch.setattr("condsim.calibrate._calibrated", lambda *_: profile)
+    calibrate()
+    assert hardware("this-machine").name == profile.name
+
+
+def test_every_time_is_positive_and_every_family_has_an_uncertainty(profile: HardwareProfile) -> None:
+    assert {"linear", "mm", "attention", "conv2d", "conv2d_depthwise", "bmm_row", "bmm_column"} <= profile.matmuls.keys()
+    assert profile.residency is not None
+    assert profile.among is not None
+    for table in profile.matmuls.values():
+        assert table.uncertainty > 0
+        assert min(table.seconds) > 0
+
+
+def test_a_larger_operator_takes_longer(profile: HardwareProfile) -> None:
+    """Only what no noise can turn: a thousand times the work."""
+    for name, small, large in (("linear", (1, 64), (4096, 64)), ("relu", (1, 16), (4096, 1024))):
+        weights = [(64, 64)] if name == "linear" else []
+        a = hot_seconds(name, [small, *weights], [small], (), profile)
+        b = hot_seconds(name, [large, *weights], [large], (), profile)
+        assert a.seconds < b.seconds
+        assert a.seconds >= a.dispatch * 0.99
+
+
+def test_progress_ends_and_threads_are_restored() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    seen: list[tuple[str, float]] = []
+    calibrate(size=shapes.TINY, save=False, progress=lambda what, share: seen.append((what, share)))
+    assert torch.get_num_threads() == before
+    assert {what for what, _ in seen} >= {"operators", "matmuls", "residency"}
+    assert all(0 <= share <= 1 for _, share in seen)
+
+
+def test_every_case_runs() -> None:
+    import torch
+
+    pool = Pool()
+    with torch.inference_mode():
+        for make in {**operators.cases(pool, shapes.TINY), **matmul.cases(pool, shapes.TINY)}.values():
+            make()()
+
+
+def test_a_sample_is_the_time_of_one_call() -> None:
+    calls: list[int] = []
+    assert sample(lambda: calls.append(1)) > 0
+    assert len(calls) > 10
+
+
+def test_visited_sizes_are_the_ones_that_are_timed() -> None:
+    timed = {key[1:] for key in matmul.cases(Pool(), shapes.NORMAL) if key[0] == "linear"}
+    assert {(m, n, k) for m, n, k, _ in shapes.visited("linear")} == timed
+    assert shapes.overlap([("linear", (16, 64, 64, 1)), ("linear", (17, 65, 64, 1))]) == 0.5
+    assert shapes.overlap([]) == 0.0
+    for family in ("bmm", "attention", "conv2d"):
+        assert len(shapes.visited(family)) > 50
+
+
+def test_shapes_are_drawn_alike_every_time() -> None:
+    assert shapes.conv_sizes(20) == shapes.conv_sizes.__wrapped__(20)
