@@ -1,0 +1,49 @@
+# Each target makes its own environment in .venv from pyproject.toml and constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint format accuracy app wheel clean
+
+demo: $(VENV)/.capture  ## five small models, measured and predicted on this machine
+	$(BIN)/condsim demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+accuracy: $(VENV)/.dev  ## predicted against measured; the figures in README.md
+	$(BIN)/python benchmarks/accuracy.py
+
+app: $(VENV)/.all
+	$(BIN)/streamlit run app.py
+
+wheel: $(VENV)/.dev
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) build dist demo-out .mypy_cache .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.capture: pyproject.toml constraints.txt setup.py | $(BIN)/python
+	$(INSTALL) --editable '.[capture]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt setup.py | $(BIN)/python
+	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+$(VENV)/.all: pyproject.toml constraints.txt setup.py | $(BIN)/python
+	$(INSTALL) --editable '.[all]'
+	touch $@
