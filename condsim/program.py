@@ -43,6 +43,17 @@ class Dim:
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """The product of several sizes: a storage of n * (n + 1) elements."""
+
+    dims: tuple[Dim, ...]
+
+    def __call__(self, bindings: Bindings) -> Any:
+        """The value: int, or int array where a variable is bound to an array."""
+        return elements(tuple(d(bindings) for d in self.dims))
+
+
+@dataclass(frozen=True, slots=True)
 class Tensor:
     """What an operator reads or writes. dtype: "float" follows the dtype of the simulation; any other is fixed.
     weight: a parameter's name ("*" stands for the choice), or "". family: the parameter holds every choice along its first dimension."""
@@ -74,7 +85,7 @@ class Op:
     entered: int = 0
     view: bool = False
     sync: bool = False
-    allocs: tuple[tuple[Dim, str], ...] = ()
+    allocs: tuple[tuple[Dim | Product, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +182,17 @@ def to_json(programs: Mapping[str, Program]) -> dict[str, Any]:
     """Plain lists and numbers; tensors and names are written once and referred to by number."""
     tensors, ops = _Table(), _Table()
 
+    def dims(of: tuple[Dim, ...]) -> tuple[tuple[int, int, int], ...]:
+        return tuple((d.plus, d.coef, d.power) for d in of)
+
     def tensor(t: Tensor) -> int:
-        return tensors((tuple((d.plus, d.coef, d.power) for d in t.dims), t.dtype, t.weight))
+        return tensors((dims(t.dims), t.dtype, t.weight))
 
     def scope(s: Scope) -> Any:
         nodes: list[Any] = []
         for n in s.nodes:
             if isinstance(n, Op):
-                allocs = tuple((d.plus, d.coef, d.power, t) for d, t in n.allocs)
+                allocs = tuple((d.plus, d.coef, d.power, t) if isinstance(d, Dim) else (dims(d.dims), t) for d, t in n.allocs)
                 nodes.append(ops((n.name, tuple(map(tensor, n.inputs)), tuple(map(tensor, n.outputs)), n.params, n.role, n.site, n.module, n.entered, n.view, n.sync, allocs)))  # fmt: skip
             else:
                 nodes.append([n.site, n.choices, [[*key, scope(body)] for key, body in n.bodies.items()]])
@@ -193,7 +207,7 @@ def from_json(data: Mapping[str, Any]) -> dict[str, Program]:
     tensors = [Tensor(tuple(Dim(*d) for d in dims), dtype, weight) for dims, dtype, weight in data["tensors"]]
     ops = [
         Op(name, tuple(tensors[i] for i in ins), tuple(tensors[i] for i in outs), tuple(params), role, site, module, entered, view, sync,
-           tuple((Dim(*a[:3]), a[3]) for a in allocs))
+           tuple((Dim(*a[:3]), a[3]) if len(a) == 4 else (Product(tuple(Dim(*d) for d in a[0])), a[1]) for a in allocs))
         for name, ins, outs, params, role, site, module, entered, view, sync, allocs in data["operators"]
     ]  # fmt: skip
 

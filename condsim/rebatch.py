@@ -100,11 +100,13 @@ def _rebatch(trace: Trace, batch: int, phase: str, threshold: float | None) -> S
     return Steps(rows, f"{phase}-{'1' if batch == 1 else 'n'}", phase, batch, dropped, np.array(starts))
 
 
-def rows_kept(per_row: np.ndarray, rows: int, mechanism: str) -> np.ndarray:
+def rows_kept(per_row: np.ndarray, rows: int, mechanism: str, top_k: int | None = None) -> np.ndarray:
     """same-flops: how many of `rows` rows each branch keeps, int [branches]; blocks kept (1 or 0 each) for sparse_activation.
 
-    per_row: share of rows that take each branch, of all that could have reached the site.
+    per_row: share of rows that take each branch, of all that could have reached the site. moe: all rows keep the first `top_k` experts.
     """
+    if mechanism == "moe":
+        return np.where(np.arange(len(per_row)) < (top_k or 1), rows, 0).astype(np.int64)
     if mechanism == "sparse_activation":
         return (np.arange(len(per_row)) < max(1, round(float(per_row.sum())))).astype(np.int64)
     if mechanism == "multi_branch":
@@ -124,7 +126,7 @@ def _kept(trace: Trace, rows: StepRows) -> dict[str, np.ndarray]:
     for site in trace.sites:
         share = branch_shares(trace, site.name)
         total = rows.units * rows.seq if site.per_position else rows.units
-        sizes = {int(t): rows_kept(share, int(t), site.mechanism) for t in np.unique(total)}
+        sizes = {int(t): rows_kept(share, int(t), site.mechanism, site.top_k) for t in np.unique(total)}
         kept[site.name] = np.stack([sizes[int(t)] for t in total])
     return kept
 

@@ -12,7 +12,7 @@ from itertools import combinations
 from condsim.capture.recorder import ExpertsCall, RecordedOp, RecordedTensor
 from condsim.capture.tree import Instance, RunLoop, RunScope
 from condsim.errors import CondsimError
-from condsim.program import FIRST, VARIABLES, Dim, Free, Loop, Op, Program, Scope, Tensor
+from condsim.program import FIRST, VARIABLES, Dim, Free, Loop, Op, Product, Program, Scope, Tensor, elements
 
 Sample = dict[str, int]
 Picked = tuple[Instance, Sample, dict[str, ExpertsCall]]
@@ -142,12 +142,15 @@ class Fitter:
         fitted_to = tuple(tuple(s[k] for k in keys) for s in samples)
         bad = False
 
-        def size(values: tuple[int, ...]) -> Dim:
-            nonlocal bad
+        def form(values: tuple[int, ...]) -> Dim | None:
             memo = (values, keys, fitted_to)
             if memo not in self.memo:
                 self.memo[memo] = fit_dim(values, samples)
-            found = self.memo[memo]
+            return self.memo[memo]
+
+        def size(values: tuple[int, ...]) -> Dim:
+            nonlocal bad
+            found = form(values)
             if found is None:
                 bad = True
                 return Dim(values[-1])
@@ -159,10 +162,20 @@ class Fitter:
                 for ts in zip(*kind, strict=True)
             )
 
+        outputs = tensors([op.outputs for op in column])
+
+        def storage(values: tuple[int, ...]) -> Dim | Product:
+            """A size; a product of an output's sizes where no single form fits (n * (n + 1))."""
+            if form(values) is None:
+                for o, t in enumerate(outputs):
+                    if all(elements(op.outputs[o].shape) == v for op, v in zip(column, values, strict=True)):
+                        return Product(t.dims)
+            return size(values)
+
         fitted = Op(
-            first.name, tensors([op.inputs for op in column]), tensors([op.outputs for op in column]), first.params, min((op.role for op in column), key=len), first.site,
+            first.name, tensors([op.inputs for op in column]), outputs, first.params, min((op.role for op in column), key=len), first.site,
             _family([op.module for op in column], choices) or first.module, max(op.entered for op in column), first.view, first.sync,
-            tuple((size(tuple(a[0] for a in al)), al[0][1]) for al in zip(*(op.allocs for op in column), strict=True)),
+            tuple((storage(tuple(a[0] for a in al)), al[0][1]) for al in zip(*(op.allocs for op in column), strict=True)),
         )  # fmt: skip
         if bad:
             self.flagged.append(f"{first.name} in {first.module or 'the model'}")

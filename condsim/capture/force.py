@@ -62,7 +62,7 @@ class _Kept(dict[str, np.ndarray]):
         units = int(trace.steps["units"].mode().iloc[0])
         seq = int(trace.steps["seq"].mode().iloc[0])
         super().__init__(
-            {s.name: rows_kept(branch_shares(trace, s.name), units * seq if s.per_position else units, s.mechanism) for s in trace.sites}
+            {s.name: rows_kept(branch_shares(trace, s.name), units * seq if s.per_position else units, s.mechanism, s.top_k) for s in trace.sites}
         )
 
 

@@ -99,7 +99,7 @@ def branch(site: str, choice: int | None = None) -> Iterator[Rows | Blocks]:
     if run.recorder is not None:
         run.recorder.enter(site, -1 if choice is None else choice)
     frame = Frame(site, -1 if choice is None else choice, *_inherited(run))
-    rows = select(run, site, mechanism, choice, ids, weights, frame)
+    rows = select(run, site, mechanism, branches, choice, ids, weights, frame)
     run.frames.append(frame)
     try:
         yield rows

@@ -48,7 +48,7 @@ def random_decisions(info: SiteInfo, rows: int, share: float, rng: np.random.Gen
         skew = rng.permutation(np.linspace(0.2, 1.0, info.branches)) ** (4 * share)
         scores = rng.gumbel(size=(rows, info.branches)) + np.log(skew)
         ids = np.argsort(-scores, axis=1)[:, :k]
-        return ids, rng.dirichlet(np.ones(k), rows).astype(np.float32)
+        return ids if info.top_k else ids[:, 0], rng.dirichlet(np.ones(k), rows).astype(np.float32)
     if info.branches == 2:
         return (rng.random(rows) < share).astype(np.int64), None
     return np.minimum((rng.random(rows) ** (0.2 + 2 * share) * info.branches).astype(np.int64), info.branches - 1), None
@@ -69,7 +69,9 @@ def execution_for(
             kept[name] = (np.arange(info.branches) < max(1, round(share * info.branches))).astype(np.int64)
         elif info.mechanism == "multi_branch":
             kept[name] = np.bincount(forced[name], minlength=info.branches)
-        elif info.mechanism != "moe":
+        elif info.mechanism == "moe":
+            kept[name] = np.where(np.arange(info.branches) < (info.top_k or 1), rows[name], 0)
+        else:
             kept[name] = np.array([0, max(1, round(share * rows[name]))] + [0] * (info.branches - 2))
     return Execution(dict(assignment), forced, weights, rows_kept=kept, costliest=costliest, room=2 + run % 5)
 

@@ -69,8 +69,20 @@ class Compacted(Rows):
 
     def add(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if self.weights is not None:
-            y = y * self.weights[self.index, self.slot, None]
+            weights = self.weights[self.index, self.slot] if hasattr(self, "slot") else self.weights.reshape(-1)[self.index]
+            y = y * weights.view(-1, *[1] * (y.ndim - 1))
         return out.index_add(0, self.index, y)
+
+
+class Averaged(Rows):
+    """All rows, and each of so many experts counts the same: both baselines of a mixture of experts."""
+
+    def __init__(self, experts: int) -> None:
+        super().__init__(experts > 0)
+        self.experts = experts
+
+    def add(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return out + y / self.experts
 
 
 class Masked(Rows):
@@ -178,14 +190,19 @@ class SlicedBlocks(Blocks):
 
 
 def select(
-    run: Execution, site: str, mechanism: str, choice: int | None, ids: torch.Tensor | None, weights: torch.Tensor | None, frame: Frame
+    run: Execution, site: str, mechanism: str, branches: int, choice: int | None, ids: torch.Tensor | None, weights: torch.Tensor | None, frame: Frame
 ) -> Any:
     """The selector for one guard under the strategy in force. Raises CondsimError where the strategy is not for this mechanism."""
     strategy = run.strategy(site, mechanism)
     if mechanism == "sparse_activation":
         return _select_blocks(run, site, strategy, ids)
     assert choice is not None
-    enters = choice != 0 or mechanism in ("multi_branch", "moe")
+    enters = choice != 0 or mechanism == "multi_branch"
+    if mechanism == "moe" and strategy == "same-params":
+        return Averaged(branches)
+    if mechanism == "moe" and strategy == "same-flops":
+        used = int((run.rows_kept[site] > 0).sum())
+        return Averaged(used if choice < used else 0)
     if strategy == "same-params":
         if mechanism == "multi_branch" and site not in run.costliest:
             raise CondsimError(f"same-params at site {site!r} needs to know the costliest branch: pass trace= to condsim.force")

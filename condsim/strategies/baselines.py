@@ -21,11 +21,14 @@ def same_params(mechanism: str, choice: int, counts: np.ndarray, arriving: np.nd
 
 @strategy("same-flops", *EVERY)
 def same_flops(mechanism: str, choice: int, counts: np.ndarray, arriving: np.ndarray, kept: np.ndarray | None, costliest: int | None) -> Rows:
-    """The first rows (or blocks) by a slice, as many as the mean over the trace; multi_branch: consecutive slices."""
+    """The first rows (or blocks) by a slice, as many as the mean over the trace; multi_branch: consecutive slices; moe: all rows, the first experts."""
     assert kept is not None, "same-flops needs the rows that each branch keeps"
     none = np.zeros_like(arriving)
     if mechanism == "sparse_activation":
         return none, kept.sum(1)
+    if mechanism == "moe":
+        used = kept[:, choice] > 0
+        return np.where(used, arriving, 0), np.where(used, arriving, 0)
     if choice == 0 and mechanism != "multi_branch":
         return none, none
     ends = np.cumsum(kept, axis=1) if mechanism == "multi_branch" else kept

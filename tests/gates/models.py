@@ -1,0 +1,177 @@
+"""The models that every gate runs: tiny ones of transformers with random weights, the zoo, and one marked by hand that nests three mechanisms."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import condsim
+from condsim import zoo
+from condsim.trace import Trace
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 64, "max_position_embeddings": 256}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model in evaluation mode, the batches it is captured with, and how many tokens it decodes after each."""
+
+    name: str
+    model: nn.Module
+    inputs: list[Any]
+    new_tokens: int = 0
+
+    @functools.cached_property
+    def trace(self) -> Trace:
+        """Captured once for all tests."""
+        return condsim.capture(self.model, self.inputs, measure=False, new_tokens=self.new_tokens)
+
+    def outputs(self) -> list[torch.Tensor]:
+        """Every batch through the bare model."""
+        return outputs(self.model, self.inputs)
+
+
+@torch.no_grad()
+def outputs(model: nn.Module, inputs: list[Any]) -> list[torch.Tensor]:
+    """Logits of every batch."""
+    return [logits(model(**i) if isinstance(i, dict) else model(i)) for i in inputs]
+
+
+def logits(output: Any) -> torch.Tensor:
+    """What a model's output is compared by."""
+    found = output if isinstance(output, torch.Tensor) else output.logits
+    assert isinstance(found, torch.Tensor)
+    return found.detach().clone()
+
+
+def tokens(batches: int, units: int, seq: int) -> list[dict[str, torch.Tensor]]:
+    """Random byte ids under a generator of their own."""
+    generator = torch.Generator().manual_seed(1)
+    return [{"input_ids": torch.randint(0, 64, (units, seq), generator=generator)} for _ in range(batches)]
+
+
+def mixtral() -> nn.Module:
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    return MixtralForCausalLM(MixtralConfig(**{**SMALL, "num_key_value_heads": 2}, intermediate_size=48, num_local_experts=8, num_experts_per_tok=2))
+
+
+def qwen2_moe() -> nn.Module:
+    from transformers import Qwen2MoeConfig, Qwen2MoeForCausalLM
+
+    return Qwen2MoeForCausalLM(
+        Qwen2MoeConfig(**SMALL, intermediate_size=48, moe_intermediate_size=24, shared_expert_intermediate_size=40, num_experts=8, num_experts_per_tok=3)
+    )
+
+
+def deepseek_v3() -> nn.Module:
+    from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
+
+    return DeepseekV3ForCausalLM(
+        DeepseekV3Config(
+            **SMALL, intermediate_size=48, moe_intermediate_size=24, n_routed_experts=8, num_experts_per_tok=2, n_group=2, topk_group=1, n_shared_experts=1,
+            first_k_dense_replace=1, q_lora_rank=16, kv_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=8,
+        )
+    )  # fmt: skip
+
+
+def gpt_oss() -> nn.Module:
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    model = GptOssForCausalLM(GptOssConfig(**SMALL, head_dim=8, intermediate_size=24, num_local_experts=8, num_experts_per_tok=2, sliding_window=128))
+    for name, p in model.named_parameters():
+        if "bias" in name:
+            nn.init.normal_(p, std=0.1)
+    return model
+
+
+class Marked(nn.Module):
+    """Rows float [batch, 16] → [batch, 5]: an exit, a block that may be skipped behind it, and four experts behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Linear(16, 24)
+        self.early = nn.Linear(24, 5)
+        self.jump = nn.Linear(24, 1)
+        self.block = nn.Sequential(nn.Linear(24, 40), nn.ReLU(), nn.Linear(40, 24))
+        self.gate = nn.Linear(24, 4)
+        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(24, 20), nn.GELU(), nn.Linear(20, 24)) for _ in range(4))
+        self.head = nn.Linear(24, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = F.relu(self.stem(x))
+        out: Any = None
+
+        def leave() -> tuple[torch.Tensor, None, torch.Tensor]:
+            nonlocal out
+            out = self.early(h)
+            sure = out.softmax(-1).amax(-1)
+            return (sure < 0.26).long(), None, sure
+
+        rows: Any
+        condsim.route("exit", "early_exit", leave, branches=2)
+        with condsim.branch("exit", 1) as rows:
+            if rows:
+                out = rows.put(out, self.rest(rows.take(h)))
+        assert isinstance(out, torch.Tensor)
+        return out
+
+    def rest(self, h: torch.Tensor) -> torch.Tensor:
+        """What stands behind the exit."""
+        rows: Any
+        condsim.route("jump", "skip", lambda: (self.jump(h).squeeze(-1) > 0).long(), branches=2)
+        with condsim.branch("jump", 1) as rows:
+            if rows:
+                h = rows.put(h, h_plus(self.block, rows.take(h)))
+
+        def choose() -> tuple[torch.Tensor, torch.Tensor]:
+            weights, ids = self.gate(h).softmax(-1).topk(2)
+            return ids, weights / weights.sum(-1, keepdim=True)
+
+        condsim.route("mix", "moe", choose, branches=4)
+        mixed = torch.zeros_like(h)
+        for e, expert in enumerate(self.experts):
+            with condsim.branch("mix", e) as rows:
+                if rows:
+                    mixed = rows.add(mixed, expert(rows.take(h)))
+        result: torch.Tensor = self.head(mixed)
+        return result
+
+
+def h_plus(block: nn.Module, h: torch.Tensor) -> torch.Tensor:
+    """A residual block."""
+    result: torch.Tensor = h + block(h)
+    return result
+
+
+def marked() -> nn.Module:
+    return Marked()
+
+
+LANGUAGE: dict[str, Callable[[], nn.Module]] = {"mixtral": mixtral, "qwen2-moe": qwen2_moe, "deepseek-v3": deepseek_v3, "gpt-oss": gpt_oss}
+NAMES = (*LANGUAGE, *sorted(zoo.ZOO), "marked")
+
+
+@functools.cache
+def case(name: str) -> Case:
+    """One of NAMES."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if name in LANGUAGE:
+            return Case(name, LANGUAGE[name]().eval(), tokens(3, 4, 10), new_tokens=2)
+        if name == "marked":
+            return Case(name, marked().eval(), list(torch.randn(5, 8, 16)))
+    example = zoo.load(name, batch=8, batches=5, seq=None if zoo.ZOO[name].data == "images" else 12)
+    return Case(name, example.model, example.inputs)
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    """Bit by bit."""
+    return len(a) == len(b) and all(np.array_equal(x.numpy(), y.numpy()) for x, y in zip(a, b, strict=True))
