@@ -53,8 +53,8 @@ def measure(
     """The trace with timings from fresh processes on this machine; each process measures every case, so that cases can be compared.
 
     trace: a trace or its folder (which is not written to). strategies: names, None for the captured one. batches: units a step, None for the captured
-    one. baselines: None for same-params and same-flops. phase: None for all there are. processes: how many; one that turns out noisy is run once more,
-    and both are kept. pairs: at least so many a case and process. protocol, decisions: see `condsim.measure.protocol`.
+    one. baselines: None for same-params and same-flops. phase: None for all there are. processes: how many; one that turns out noisy is run once
+    more, and both are kept. pairs: at least so many a case and process. protocol, decisions: see `condsim.measure.protocol`.
     Raises CondsimError for a trace without a spec, a model that does not decide as the trace says, and bad arguments.
     """
     from condsim.hardware import this_machine
@@ -65,8 +65,8 @@ def measure(
     opened = trace if isinstance(trace, Trace) else load(trace)
     if opened.header.provenance.spec is None:
         raise CondsimError(
-            f"trace {opened.name!r} has no spec that rebuilds its model, so no fresh process can time it; condsim.capture(model, inputs, measure=True) "
-            "times a model in the process that has it"
+            f"trace {opened.name!r} has no spec that rebuilds its model, so no fresh process can time it; only "
+            "condsim.capture(model, inputs, measure=True) can, in the process that has the model"
         )
     for what, value in (("processes", processes), ("pairs", pairs), *(("batch", b) for b in batches or ())):
         if value < 1:

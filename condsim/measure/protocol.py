@@ -1,7 +1,7 @@
 """Time a live model beside its baselines: pairs, interleaved, order within a pair random, every repetition kept.
 
 Each case (phase, batch, strategy, baseline) warms both sides up and times them in turn: one torch thread, no garbage collection, under inference
-mode. The sites are installed once and only the model's call is inside the clock.
+mode. The sites are installed once and only the model's call is inside the clock (`condsim.measure.clock` says which).
 
 - `repeat`: a few steps, spread evenly, each run several times. What a side finds in the caches is what its partner left.
 - `stream`: successive different steps, each timed once a pair, over and over. Before a timed call the same side runs the step before, so that it
@@ -9,8 +9,8 @@ mode. The sites are installed once and only the model's call is inside the clock
 
 Decisions are the model's own, so that nothing stands in the way of the model that is timed. But rounding depends on the batch, and a row on the edge
 may decide otherwise than when it was captured. So each step is run once outside of the clock and compared with the trace: where more than one
-decision in 1,000 differs, the next step takes its place, and where that does not help, it is an error that names the site. `decisions="trace"`
-forces the trace's decisions instead, so that exactly its rows run; that costs the conditional side a few microseconds a site, and the router still runs.
+decision in 1,000 differs, the next step takes its place, and where that does not help, it is an error that names the site. `decisions="trace"` forces
+the trace's decisions instead, so that exactly its rows run; that costs the conditional side a few microseconds a site, and the router still runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +35,7 @@ from condsim.capture.probe import assignment_name
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import fingerprint, this_machine
 from condsim.measure import yardsticks
+from condsim.measure.clock import CPU, WALL, Clock, clock_for, pauses
 from condsim.measure.steps import Replay, Step, differing
 from condsim.trace import MEASUREMENTS, Trace
 
@@ -110,8 +110,8 @@ def measure_live(
     """The trace with timings of the live model in this process.
 
     strategies: names for the mechanisms that have them, the others run as captured; None: all as captured. module: a dense module, measured as one
-    more baseline on the same inputs. batches: the inputs that the trace was captured on. batch: units a step. phase: None for all there are. pairs: at
-    least so many a case, over `steps` steps (repeat) or as many as there are (stream). seed: of the order within pairs. decisions, protocol: see above.
+    more baseline on the same inputs. batches: the inputs that the trace was captured on. batch: units a step. phase: None for all there are. pairs:
+    at least so many a case, over `steps` steps (repeat) or all there are (stream). seed: of the order within pairs. decisions, protocol: see above.
     Raises CondsimError for inputs or decisions that are not the trace's, an unknown name, and outputs that are NaN.
     """
     names = [strategies] if isinstance(strategies, str) else strategies
@@ -249,17 +249,17 @@ def _case(
     }  # fmt: skip
     rows: list[dict[str, Any]] = []
     with _installed(sides, steps), quiet():
+        clock = WALL if any([clock_for(side.warm_up(steps[-1])) is WALL for side in sides]) else CPU
         for step, before in _order(steps, plan):
             if before is None:
                 for side in sides:
-                    for _ in range(WARM_UP):
-                        side.run(step, check=True)
+                    side.warm_up(step)
                 continue
             seconds = [0.0, 0.0]
             for s in rng.permutation(2):
                 if before is not step:
-                    sides[s].run(before)
-                seconds[s] = sides[s].run(step)
+                    sides[s].run(before, clock)
+                seconds[s] = sides[s].run(step, clock)
             rows.append({**common, "pair": len(rows), "step": step.index, "conditional_s": seconds[0], "baseline_s": seconds[1]})
     return rows
 
@@ -267,7 +267,6 @@ def _case(
 def _order(steps: Sequence[Step], plan: Plan) -> Iterator[tuple[Step, Step | None]]:
     """(step to time, step to run before it, untimed); None before a step that is to be warmed up. The step itself: nothing is run before it."""
     if plan.protocol == "stream":
-        yield steps[-1], None
         for pair in range(plan.pairs):
             yield steps[pair % len(steps)], steps[(pair - 1) % len(steps)]
         return
@@ -283,6 +282,7 @@ class _Side:
     def __init__(self, replay: Replay, way: Mapping[str, str], plan: Plan, module: torch.nn.Module | None = None) -> None:
         self.replay, self.way, self.module = replay, dict(way), module
         self.forced = plan.decisions == "trace" and not set(way.values()) <= set(KINDS)
+        self.runs = replay.live.model if module is None else module
         self.executions: dict[int, Execution] = {}
 
     def execution(self, step: Step) -> Execution:
@@ -301,18 +301,23 @@ class _Side:
             self.executions[step.index] = made
         return self.executions[step.index]
 
-    def run(self, step: Step, check: bool = False) -> float:
-        """Seconds of one call. check: refuse outputs that are NaN."""
-        model = self.replay.live.model if self.module is None else self.module
-        more = step.more()
-        clock = time.perf_counter
+    def run(self, step: Step, clock: Clock) -> float:
+        """Seconds of one call."""
+        model, more = self.runs, step.more()
         with executing(self.execution(step)):
             start = clock()
             out = step.batch.call(model, **more)
             seconds = clock() - start
-        if check and _has_nan(out):
-            raise CondsimError(f"the output of step {step.index} is NaN ({assignment_name(self.way)}): no timing of such a model means anything")
+        del out
         return seconds
+
+    def warm_up(self, step: Step) -> list[int]:
+        """How often each of a few calls paused. Raises CondsimError for an output that is NaN."""
+        with executing(self.execution(step)):
+            out = step.batch.call(self.runs, **step.more())
+        if _has_nan(out):
+            raise CondsimError(f"the output of step {step.index} is NaN ({assignment_name(self.way)}): no timing of such a model means anything")
+        return [pauses(lambda: self.run(step, WALL)) for _ in range(WARM_UP)]
 
 
 @contextlib.contextmanager

@@ -5,9 +5,12 @@ They gate and never correct. A process in which one of them took more than 15 % 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from condsim.measure.clock import CPU
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,20 +20,28 @@ Reading = Mapping[str, float]
 
 
 def read() -> dict[str, float]:
-    """Seconds of a matmul that fits the second-level cache and of a read of 64 MB: the median of seven samples each."""
-    from statistics import median
-
-    from condsim.calibrate.timing import quiet, sample
+    """Seconds of a matmul that fits the second-level cache and of a read of 64 MB: the median of nine samples each."""
+    from condsim.calibrate.timing import quiet
 
     with quiet():
-        return {name: median(sample(call) for _ in range(7)) for name, call in _calls().items()}
+        return {name: median(_sample(call, repeats) for _ in range(9)) for name, (call, repeats) in _jobs().items()}
+
+
+def _sample(call: Callable[[], Any], repeats: int) -> float:
+    call()
+    start = CPU()
+    for _ in range(repeats):
+        call()
+    return (CPU() - start) / repeats
 
 
 @cache
-def _calls() -> dict[str, Any]:
-    from condsim.calibrate.timing import Pool, yardsticks
+def _jobs() -> dict[str, tuple[Callable[[], Any], int]]:
+    """Name → (job, how often it runs in a sample)."""
+    import torch
 
-    return yardsticks(Pool())
+    square, big = torch.full((128, 128), 0.5), torch.full((16_000_000,), 0.5)
+    return {"matmul_l2": (lambda: torch.mm(square, square), 20), "read_64mb": (lambda: torch.sum(big), 1)}
 
 
 def best(readings: Iterable[Reading]) -> dict[str, float]:
