@@ -20,7 +20,7 @@ def waterfall_figure(prediction: Prediction, measured: float | None = None, titl
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     rows = prediction.waterfall.to_dict("records")
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    figure = Figure(figsize=(10.5, 4.2), layout="constrained")
     axes = figure.subplots()
     before, names = 1.0, []
     for x, row in enumerate(rows):

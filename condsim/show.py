@@ -68,8 +68,8 @@ def prediction_lines(
     table = Table.grid(padding=(0, 2))
     table.add_row("speedup", Text(times(p.speedup), "bold"), f"90 % interval {number(low)} ... {number(high)}", Text(p.verdict, style), p.basis)
     if measured is not None:
-        value, error = measured["measured_speedup"], p.speedup / measured["measured_speedup"] - 1
-        table.add_row("", times(value), f"predicted is {percent(error)} off", "", "measured")
+        about = f"of the measured steps {times(measured['predicted_speedup'])} was predicted: {percent(measured['error'])}"
+        table.add_row("", times(measured["measured_speedup"]), about, "", "measured")
     for other, value in speedups.items():
         if other != p.baseline:
             table.add_row("", times(value), f"against {other}", "", p.basis)

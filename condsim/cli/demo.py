@@ -31,9 +31,12 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
         Print JSON.
     """
     began = time.monotonic()
+    import torch
+
     import condsim.zoo as zoo
     from condsim.compare import compare
 
+    torch.set_num_threads(1)
     with progress() as step:
         profile = own_profile(step)
         say(f"profile: {profile.description}")

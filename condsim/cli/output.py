@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +24,9 @@ Step = Callable[..., None]
 
 
 def out() -> Console:
-    """Where data go. Piped, lines are wide enough not to be cut."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140)
+    """Where data go. Never so narrow that a table would be cut."""
+    console = Console(highlight=False)
+    return Console(highlight=False, width=max(console.width, 150 if console.is_terminal else 240))
 
 
 def err() -> Console:

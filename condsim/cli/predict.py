@@ -220,7 +220,10 @@ def errors_of(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def measured_beside(trace: Trace, profile: HardwareProfile, result: Prediction) -> dict[str, Any] | None:
-    """What was measured of the same case on the machine of the profile, None where nothing was."""
+    """What was measured of the same case on the machine of the profile, None where nothing was.
+
+    Its own prediction is of exactly the measured steps.
+    """
     if trace.measurements.empty:
         return None
     same = trace.measurements
@@ -239,7 +242,8 @@ def measured_beside(trace: Trace, profile: HardwareProfile, result: Prediction) 
     if table.empty:
         return None
     row: dict[str, Any] = plain(table.iloc[0].to_dict())
-    return {k: row[k] for k in ("measured_speedup", "measured_latency_s", "measured_baseline_s", "error")} | {"basis": "measured"}
+    kept = ("protocol", "measured_speedup", "measured_latency_s", "measured_baseline_s", "predicted_speedup", "error")
+    return {k: row[k] for k in kept} | {"basis": "measured"}
 
 
 def _all_devices(trace: Trace) -> list[HardwareProfile]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from condsim.cli.output import at_least_one, open_trace, out, print_json, progress, suggest
+from condsim.cli.output import at_least_one, open_trace, out, own_profile, print_json, progress, suggest
 from condsim.errors import CondsimError, unknown
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def capture(
     batch_limit: int | None = None,
     new_tokens: int = 0,
     measure: Annotated[bool, Parameter(negative="--no-measure")] = True,
+    threads: int = 1,
     json: bool = False,
 ) -> None:
     """Run a model on its inputs and write what it decides, what it executes and (unless told not to) what it takes here.
@@ -40,15 +41,21 @@ def capture(
         Greedy decode steps after each batch, with the model's own cache.
     measure
         Time the captured strategy and both baselines here, in fresh processes.
+    threads
+        PyTorch threads while capturing (the operators that are recorded are small); measuring uses one.
     json
         Print JSON.
     """
     at_least_one("batch-limit", batch_limit)
+    at_least_one("threads", threads)
     if new_tokens < 0:
         raise CondsimError(f"new-tokens must be at least 0, got {new_tokens}")
     free_for_a_trace(output)
+    import torch
+
     from condsim.specs import load_spec
 
+    torch.set_num_threads(threads)
     example = load_spec(spec)
     inputs = example.inputs if batch_limit is None or not isinstance(example.inputs, list) else example.inputs[:batch_limit]
     from condsim.capture import capture as run
@@ -56,13 +63,14 @@ def capture(
     with progress() as step:
         trace = run(
             example.model, inputs, measure=False, new_tokens=new_tokens, name=example.name, quality=example.quality,
-            quality_name=example.quality_name, higher_is_better=example.higher_is_better, spec=spec,
+            quality_name=example.quality_name or None, higher_is_better=example.higher_is_better, spec=spec,
             command=shlex.join(["condsim", *sys.argv[1:]]), progress=step,
         )  # fmt: skip
         trace.save(output)
         if measure:
             from condsim.measure import measure as time_it
 
+            own_profile(step)
             trace = time_it(output, progress=step)
             trace.save(output)
     report(trace, output, "capture", json)
@@ -106,6 +114,7 @@ def measure(
         raise unknown("strategy", strategy, known, f"what {opened.name} was captured with")
     chosen = known if strategy == "all" else None if strategy is None else [strategy]
     with progress() as step:
+        own_profile(step)
         timed = time_it(
             Path(trace) if Path(trace).exists() else opened, strategies=chosen, batches=batch, processes=processes, pairs=pairs, progress=step
         )
