@@ -259,20 +259,20 @@ def profile_table(numbers: Sequence[Mapping[str, Any]], description: str) -> Tab
     return table
 
 
-def trace_table(about: Mapping[str, Any], folder: str) -> Table:
+def trace_lines(about: Mapping[str, Any], folder: str) -> list[Text | Table]:
     """What a trace holds, and what was measured."""
-    sites = {(s["mechanism"], s["branches"], s["top_k"]) for s in about["sites"]}
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(about["measurements"]))
-    table.title, table.title_justify = f"{escape(about['name'])} in {escape(folder)}", "left"
-    kinds = "; ".join(f"{m}, {b} branches" + (f", top {k}" if k else "") for m, b, k in sorted(sites, key=str))
-    quality = "".join(f", {about['quality_name']} {number(v)} ({k})" for k, v in about["quality"].items())
-    table.caption = escape(
-        f"{len(about['sites'])} sites ({kinds}); {about['steps']} steps, {about['units']} units; {about['parameters']:,} parameters{quality}"
+    kinds = dict.fromkeys(f"{s['mechanism']}, {s['branches']} branches" + (f", top {s['top_k']}" if s["top_k"] else "") for s in about["sites"])
+    lines: list[Text | Table] = [Text(f"{about['name']} in {folder}", "bold")]
+    lines.append(
+        Text(f"{len(about['sites'])} sites ({'; '.join(kinds)}), {about['steps']} steps, {about['units']} units, {about['parameters']:,} parameters")
     )
-    table.caption_justify = "left"
-    if not about["measurements"]:
-        return table
-    _columns(table, "strategy", "phase", ">batch", "against", ">speedup", ">latency", "basis")
-    for m in about["measurements"]:
-        table.add_row(m["strategy"], m["phase"], str(m["batch"]), m["baseline"], times(m["speedup"]), si(m["latency_s"], "s"), "measured")
-    return table
+    if about["quality"]:
+        lines.append(Text(f"{about['quality_name']}: " + ", ".join(f"{k} {number(v)}" for k, v in about["quality"].items())))
+    lines += [Text(f"note: {n}", "dim") for n in about["notes"]]
+    if about["measurements"]:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        _columns(table, "strategy", "phase", ">batch", "against", ">speedup", ">latency", "basis")
+        for m in about["measurements"]:
+            table.add_row(m["strategy"], m["phase"], str(m["batch"]), m["baseline"], times(m["speedup"]), si(m["latency_s"], "s"), "measured")
+        lines.append(table)
+    return lines

@@ -137,9 +137,9 @@ def report(trace: Trace, folder: Path, command: str, json: bool) -> None:
     if json:
         print_json({"command": command, "trace": str(folder), **about})
         return
-    from condsim.show import trace_table
+    from condsim.show import trace_lines
 
-    out().print(trace_table(about, str(folder)))
+    out().print(*trace_lines(about, str(folder)), sep="\n")
     suggest(f"condsim simulate {folder}", *([f"condsim compare {folder}"] if about["measurements"] else [f"condsim measure {folder}"]))
 
 
