@@ -15,6 +15,10 @@ from condsim.program import Loop, Op, Program, Scope, elements
 from condsim.strategies import rows_that_run
 
 
+Path = tuple[tuple[int, int, int, int], ...]  # loops from the root, each (node, choice key, outer regime, rows regime)
+Place = tuple[Path, int]
+
+
 @dataclass(frozen=True)
 class SiteRule:
     """What lowering needs to know of a site. per_position: rows are positions of sequences, not units."""
@@ -59,7 +63,7 @@ class Visit:
     """One operator with the sizes of everything that runs it.
 
     bindings: variable → int array [m]. step: which step each of the m calls belongs to, int [m]. choice: the branch whose weights each reads, int [m]
-    (-1 outside of guards). guards: (site, choice or -1 for a family) from the outside in. key: (node path) unique to the operator in its program.
+    (-1 outside of guards). guards: (site, choice or -1 for a family) from the outside in. place: where the operator stands in its program.
     """
 
     op: Op
@@ -67,7 +71,7 @@ class Visit:
     step: np.ndarray
     choice: np.ndarray
     guards: tuple[tuple[str, int], ...]
-    key: tuple[Any, ...]
+    place: Place
 
 
 class Lowering:
@@ -83,14 +87,14 @@ class Lowering:
         yield from self._scope(self.program.root, env, np.arange(n), np.full(n, -1), (), ())
 
     def _scope(
-        self, scope: Scope, env: dict[str, np.ndarray], step: np.ndarray, choice: np.ndarray, guards: tuple[tuple[str, int], ...], key: tuple[Any, ...]
+        self, scope: Scope, env: dict[str, np.ndarray], step: np.ndarray, choice: np.ndarray, guards: tuple[tuple[str, int], ...], path: Path
     ) -> Iterator[Visit]:
         for i, node in enumerate(scope.nodes):
             if isinstance(node, Op):
-                yield Visit(node, self._with_site(node, env, step), step, choice, guards, (*key, i))
+                yield Visit(node, self._with_site(node, env, step), step, choice, guards, (path, i))
             else:
                 for group in self._groups(node, env, step):
-                    yield from self._scope(group.body, group.env, group.step, group.choice, (*guards, (node.site, group.label)), (*key, i, *group.key))
+                    yield from self._scope(group.body, group.env, group.step, group.choice, (*guards, (node.site, group.label)), (*path, (i, *group.key)))
 
     def _with_site(self, op: Op, env: dict[str, np.ndarray], step: np.ndarray) -> dict[str, np.ndarray]:
         if not op.site:
@@ -149,7 +153,7 @@ class Lowering:
         return calls
 
     def _play(
-        self, scope: Scope, env: dict[str, int], guards: tuple[tuple[str, int], ...], path: tuple[tuple[int, int, int, int], ...],
+        self, scope: Scope, env: dict[str, int], guards: tuple[tuple[str, int], ...], path: Path,
         calls: list[Call], slots: dict[Any, list[tuple[int, int, str]]], serial: list[int],
     ) -> None:  # fmt: skip
         serial[0] += 1
@@ -209,7 +213,7 @@ class Call:
     op: Op
     bindings: Mapping[str, int]
     guards: tuple[tuple[str, int], ...]
-    place: Any
+    place: Place
     born: list[tuple[int, str]] = field(default_factory=list)
     freed: list[tuple[int, str]] = field(default_factory=list)
 

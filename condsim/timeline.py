@@ -46,7 +46,8 @@ def _side(name: str, lowering: Lowering, pricing: Pricing) -> pd.DataFrame:
 def kernels(lowering: Lowering, pricing: Pricing) -> tuple[engine.Kernels, list[Call], list[tuple[float, float, str, str]]]:
     """The first step's kernels in order, and for each call its (host seconds, device seconds, part, basis). On a CPU the host does everything."""
     calls = lowering.sequence()
-    priced = [_price(c, lowering, pricing) for c in calls]
+    distance = pricing.distances(lowering)
+    priced = [_price(c, lowering, pricing, distance(c.place)) for c in calls]
     host, device = np.array([p[0] for p in priced]), np.array([p[1] for p in priced])
     cpu = pricing.profile.kind == "cpu"
     if cpu:
@@ -55,14 +56,14 @@ def kernels(lowering: Lowering, pricing: Pricing) -> tuple[engine.Kernels, list[
     return engine.Kernels(host, device, np.zeros(len(host), int), sync), calls, priced
 
 
-def _price(call: Call, lowering: Lowering, pricing: Pricing) -> tuple[float, float, str, str]:
+def _price(call: Call, lowering: Lowering, pricing: Pricing, distance: tuple[int, int]) -> tuple[float, float, str, str]:
     """(host seconds, device seconds, part, basis)."""
     op = call.op
     groups = lowering.rows.counts[op.site][:1] if op.name == "_grouped_mm" and op.site else None
     bindings = {k: np.array([v]) for k, v in call.bindings.items()} if groups is not None else call.bindings
     hot, job, _ = pricing.operator(op, bindings, tuple(sorted(call.bindings.items())), groups)
     device = 0.0 if op.view else max(float(np.sum(hot.seconds)) - hot.dispatch, 0.0)
-    return pricing.host_seconds(op, hot), device, "dispatch" if op.view else "matmul" if job.family in MATMULS else "traffic", hot.basis
+    return pricing.host_seconds(op, hot, distance), device, "dispatch" if op.view else "matmul" if job.family in MATMULS else "traffic", hot.basis
 
 
 def write_chrome_trace(prediction: Any, path: str | Path) -> Path:

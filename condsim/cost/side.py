@@ -7,18 +7,19 @@ Sizes repeat: each operator is priced once for every distinct size, and the pric
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from condsim.cost.among import among_seconds, distances
 from condsim.cost.hot import Hot, hot_seconds
 from condsim.cost.residency import miss_seconds, miss_spread_seconds
 from condsim.hardware import HardwareProfile
-from condsim.lower import ITEMSIZE, Lowering, Visit
+from condsim.lower import ITEMSIZE, Lowering, Place, Visit
 from condsim.operators import MATMULS, Work, work
-from condsim.program import Op, elements
+from condsim.program import Op, Program, elements
 
 COPIES_ROWS = ("index", "index_select", "embedding", "gather")
 PARTS = ("matmul", "traffic", "dispatch")
@@ -103,6 +104,7 @@ class Pricing:
         self.profile, self.dtype = profile, dtype
         self.float_bytes = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}.get(dtype or profile.dtype, 4)
         self._known: dict[Any, tuple[Hot, Work, Any]] = {}
+        self._distances: dict[int, tuple[Program, dict[Place, tuple[int, int]], int]] = {}
 
     def operator(self, op: Op, bindings: Mapping[str, Any], sizes: Any, groups_rows: np.ndarray | None = None) -> tuple[Hot, Work, Any]:
         """(time, work, bytes of activations) of an operator; numbers or arrays like the bindings. sizes: a hashable that stands for the bindings."""
@@ -123,11 +125,35 @@ class Pricing:
     def itemsize(self, dtype: str) -> int:
         return self.float_bytes if dtype == "float" else ITEMSIZE.get(dtype, 4)
 
-    def host_seconds(self, op: Op, hot: Hot) -> float:
-        """Host time of one call: dispatch among other operators, and the module calls that began before it."""
-        host = self.profile.host
-        mixing = host.mixing.value if host.mixing is not None else 1.0
-        return hot.dispatch * mixing + op.entered * host.module_call.value
+    def host_seconds(self, op: Op, hot: Hot, distance: tuple[int, int]) -> float:
+        """Host time of one call: its dispatch, what it costs more among other operators, and the module calls that began before it.
+
+        distance: different operators since the last call of this one, and since the last module call.
+        """
+        seconds = hot.dispatch + float(among_seconds(op.name, distance[0], self.profile, view=op.view, inputs=len(op.inputs)))
+        if op.entered:
+            seconds += op.entered * (self.profile.host.module_call.value + float(among_seconds("module_call", distance[1], self.profile)))
+        return seconds
+
+    def distances(self, lowering: Lowering) -> Callable[[Place], tuple[int, int]]:
+        """Place of an operator → how many different operators (and module calls) run between its calls, from the order of the first step."""
+        key = id(lowering.program)
+        if key not in self._distances:
+            names: list[str] = []
+            places: list[tuple[Place, bool]] = []
+            for call in lowering.sequence():
+                if call.op.entered:
+                    names.append("module_call")
+                    places.append((call.place, True))
+                names.append(f"{call.op.name}.view" if call.op.view else call.op.name)
+                places.append((call.place, False))
+            found: dict[Place, tuple[int, int]] = {}
+            for (place, module), d in zip(places, distances(names), strict=True):
+                own, called = found.get(place, (d, d))
+                found[place] = (own, d) if module else (d, called)
+            self._distances[key] = (lowering.program, found, len(set(names)))
+        _, known, total = self._distances[key]
+        return lambda place: known.get(place, (total, total))
 
 
 def side(lowering: Lowering, pricing: Pricing) -> Side:
@@ -175,6 +201,7 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side)
     sizes_of: dict[str, Sizes] = {}
     sums: dict[tuple[str, str], np.ndarray] = {}
     inverses: dict[str, np.ndarray] = {}
+    distance = pricing.distances(lowering)
     for v in visits:
         where = v.op.site
         if where not in sizes_of:
@@ -189,7 +216,7 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side)
             hot, job, moved = pricing.operator(v.op, distinct, key)
         if where not in inverses:
             inverses[where] = inverse
-        for what, values in _parts(v.op, hot, job, moved, pricing.host_seconds(v.op, hot)):
+        for what, values in _parts(v.op, hot, job, moved, pricing.host_seconds(v.op, hot, distance(v.place))):
             if (what, where) not in sums:
                 sums[what, where] = np.zeros(int(inverse.max()) + 1)
             total = sums[what, where]
