@@ -33,7 +33,7 @@ def waterfall(conditional: Deltas, baseline: Deltas) -> pd.DataFrame:
     did not exist), conditional_s and baseline_s (what it adds).
     """
     rows = []
-    total_c, total_b = sum(conditional.values()), sum(baseline.values())
+    speedup_of_all = sum(baseline.values()) / sum(conditional.values())
     ideal_c, ideal_b = conditional["flops"], baseline["flops"]
     at_c = at_b = 0.0
     before = 1.0
@@ -49,9 +49,13 @@ def waterfall(conditional: Deltas, baseline: Deltas) -> pd.DataFrame:
             "factor": 1.0 if idle else speedup / before,
             "speedup": before if idle else speedup,
             "alone": speedup if first else 1.0 if idle else (ideal_b + b) / (ideal_c + c) / (ideal_b / ideal_c),
-            "without": total_b / total_c if idle else (total_b - b) / (total_c - c),
+            "without": _except(baseline, world) / _except(conditional, world) if not first else speedup_of_all / speedup,
             "conditional_s": c,
             "baseline_s": b,
         })  # fmt: skip
         before = rows[-1]["speedup"]
     return pd.DataFrame(rows)
+
+
+def _except(side: Deltas, world: str) -> float:
+    return sum(seconds for name, seconds in side.items() if name != world)
