@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def load_spec(spec: str) -> Example:
     """The model that a spec names, with its inputs.
 
-    Inputs are what the function gives: a tensor, a tuple, a dict of forward() arguments, or a list of such batches. An example made of (model, inputs)
-    has no quality (None) and no quality_name ("").
+    Inputs are what the function gives: a tensor, a tuple, a dict of forward() arguments, or a list of such. An example made of (model, inputs) has no
+    quality (None) and no quality_name ("").
     Raises CondsimError for an unknown name, a file or function that is not there, and a function that returns something else.
     """
     path, colon, function = spec.rpartition(":")

@@ -44,7 +44,7 @@ Protocol = Literal["repeat", "stream"]
 PROTOCOLS = ("repeat", "stream")
 DECISIONS = ("natural", "trace")
 KINDS = (*BASELINES, "module")
-WARM_UP = 2
+WATCHED = 3  # calls that show whether a side waits for something
 TOLERATED = 0.001  # share of a step's decisions at a site that rounding may change
 SAME_MODEL = 0.2  # the same where decisions are forced: no more than this in all, or it is another model
 REPLACED = 8  # steps that may be replaced in a case
@@ -148,10 +148,11 @@ def measure_cases(
                 replay = Replay(trace, live, batches, size, phase)
                 for way in ways:
                     steps = _steps(replay, way, plan)
-                    for kind in kinds:
-                        progress("measure", done, total)
-                        found.rows += _case(replay, steps, way, kind, module, plan, rng)
-                        done += 1
+                    with quiet():
+                        for kind in kinds:
+                            progress("measure", done, total)
+                            found.rows += _case(replay, steps, way, kind, module, plan, rng)
+                            done += 1
                     if plan.protocol == "stream":
                         _check(replay, way, plan, steps)
         found.readings.append(yardsticks.read())
@@ -228,9 +229,9 @@ def _check(replay: Replay, way: Mapping[str, str], plan: Plan, steps: Sequence[S
                 counts[site] = (before[0] + odd, before[1] + rows)
                 if plan.decisions == "natural" and odd > TOLERATED * rows:
                     raise CondsimError(
-                        f"site {site!r}: {odd} of {rows} decisions in step {step.index} (batch {step.batch.units}, {assignment_name(assignment)}) differ "
-                        "from the trace's. If few: rounding depends on the batch, decisions='trace' forces the trace's own. If most: these are not the "
-                        "model and inputs that were captured"
+                        f"site {site!r}: {odd} of {rows} decisions in step {step.index} (batch {step.batch.units}, {assignment_name(assignment)}) "
+                        "differ from the trace's. If few: rounding depends on the batch, decisions='trace' forces the trace's own. If most: these "
+                        "are not the model and inputs that were captured"
                     )
         for site, (odd, rows) in counts.items():
             if odd > SAME_MODEL * rows:
@@ -244,12 +245,14 @@ def _case(
     sides = (_Side(replay, way, plan), _Side(replay, dict.fromkeys(way, kind), plan, module if kind == "module" else None))
     common = {
         "strategy": assignment_name(way), "baseline": kind, "phase": replay.phase, "batch": replay.steps.batch, "protocol": plan.protocol,
-        "runtime": "eager", "dtype": replay.trace.header.provenance.dtype, "threads": 1, "fingerprint": json.dumps(fingerprint(1), sort_keys=True), "where": plan.where,
-        "torch": torch.__version__, "taken": datetime.now(UTC).isoformat(timespec="seconds"), "repetitions": 1,
+        "runtime": "eager", "dtype": replay.trace.header.provenance.dtype, "threads": 1, "repetitions": 1, "where": plan.where,
+        "fingerprint": json.dumps(fingerprint(1), sort_keys=True), "torch": torch.__version__,
+        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     rows: list[dict[str, Any]] = []
-    with _installed(sides, steps), quiet():
-        clock = WALL if any([clock_for(side.warm_up(steps[-1])) is WALL for side in sides]) else CPU
+    with _installed(sides, steps):
+        waits = [clock_for(side.warm_up(steps[-1], WATCHED)) is WALL for side in sides]
+        clock = WALL if any(waits) else CPU
         for step, before in _order(steps, plan):
             if before is None:
                 for side in sides:
@@ -311,13 +314,13 @@ class _Side:
         del out
         return seconds
 
-    def warm_up(self, step: Step) -> list[int]:
-        """How often each of a few calls paused. Raises CondsimError for an output that is NaN."""
+    def warm_up(self, step: Step, calls: int = 1) -> list[int]:
+        """How often each of so many calls, after a first, paused. Raises CondsimError for an output that is NaN."""
         with executing(self.execution(step)):
             out = step.batch.call(self.runs, **step.more())
         if _has_nan(out):
             raise CondsimError(f"the output of step {step.index} is NaN ({assignment_name(self.way)}): no timing of such a model means anything")
-        return [pauses(lambda: self.run(step, WALL)) for _ in range(WARM_UP)]
+        return [pauses(lambda: self.run(step, WALL)) for _ in range(calls)]
 
 
 @contextlib.contextmanager

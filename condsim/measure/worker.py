@@ -24,13 +24,6 @@ def main(arguments: list[str]) -> int:
 
 
 def _work(job: dict[str, object], result: Path) -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-    from condsim.capture.inputs import as_batches
-    from condsim.capture.live import LiveModel
-    from condsim.measure.protocol import Plan, measure_cases
     from condsim.specs import load_spec
     from condsim.store import load
 
@@ -39,8 +32,12 @@ def _work(job: dict[str, object], result: Path) -> None:
     if spec is None:
         raise CondsimError(f"trace {trace.name!r} names no spec")
     example = load_spec(spec)
+
+    from condsim.capture.inputs import as_batches
+    from condsim.capture.live import LiveModel
+    from condsim.measure.protocol import Plan, measure_cases
+
     plan = Plan(**job)  # type: ignore[arg-type]
-    example.model.eval()
     measured = measure_cases(trace, LiveModel.of(example.model), as_batches(example.inputs), plan, progress=_say)
     measured.table(0, 1.0).to_parquet(result, index=False)
     result.with_suffix(".json").write_text(json.dumps(measured.readings))

@@ -20,15 +20,15 @@ Reading = Mapping[str, float]
 
 
 def read() -> dict[str, float]:
-    """Seconds of a matmul that fits the second-level cache and of a read of 64 MB: the median of nine samples each."""
+    """Seconds of a matmul that fits the second-level cache and of a read of 64 MB: the median of seven samples each."""
     from condsim.calibrate.timing import quiet
 
     with quiet():
-        return {name: median(_sample(call, repeats) for _ in range(9)) for name, (call, repeats) in _jobs().items()}
+        samples = {name: [_sample(call, repeats) for _ in range(8)] for name, (call, repeats) in _jobs().items()}
+    return {name: median(seconds[1:]) for name, seconds in samples.items()}
 
 
 def _sample(call: Callable[[], Any], repeats: int) -> float:
-    call()
     start = CPU()
     for _ in range(repeats):
         call()
