@@ -13,6 +13,7 @@ import torch
 from condsim.calibrate import matmul, operators, shapes
 from condsim.calibrate.among import Empty as _Empty
 from condsim.calibrate.among import among
+from condsim.calibrate.matmul import Cases
 from condsim.calibrate.residency import FOOTPRINTS_MB, residency
 from condsim.calibrate.timing import Pool, Progress, measure, sample, threads, yardsticks
 from condsim.cost.residency import miss_per_byte
@@ -22,16 +23,22 @@ __all__ = ["calibrate"]
 
 
 def calibrate(
-    full: bool = False, threads: int = 1, progress: Progress | None = None, save: bool = True, size: shapes.Size | None = None
+    full: bool = False,
+    threads: int = 1,
+    progress: Progress | None = None,
+    save: bool = True,
+    size: shapes.Size | None = None,
+    cases: Cases | None = None,
+    timed: dict[Any, float] | None = None,
 ) -> HardwareProfile:
     """The profile of this machine: fp32, eager PyTorch, in about a minute (full: several).
 
     threads: of PyTorch. progress: called with (what is measured, share done). save: keep it in the user's cache, where `hardware("this-machine")` finds it.
-    size: a reduced or a larger set of sizes. The machine should be idle; times are medians over interleaved rounds.
+    size: a reduced or a larger set of sizes. cases: others to time in the same rounds; their seconds are put into `timed`, and into nothing else. The machine should be idle; times are medians over interleaved rounds.
     """
     size = size or (shapes.FULL if full else shapes.NORMAL)
     with _threads(threads):
-        profile = _calibrated(size, threads, progress or (lambda _what, _share: None))
+        profile = _calibrated(size, threads, progress or (lambda _what, _share: None), cases, timed)
     if save:
         profile.save(cache_folder() / f"{profile.name}.yaml")
     return profile
@@ -40,33 +47,36 @@ def calibrate(
 _threads = threads
 
 
-def _calibrated(size: shapes.Size, threads: int, progress: Progress) -> HardwareProfile:
+def _calibrated(
+    size: shapes.Size, threads: int, progress: Progress, cases: Cases | None = None, timed: dict[Any, float] | None = None
+) -> HardwareProfile:
     pool = Pool()
     own = fingerprint(threads)
     run = partial(measure, rounds=size.rounds)
     few = size.points < 0.5
     kept = residency(2 if few else size.rounds, (0.4, 4.0) if few else FOOTPRINTS_MB, int(own.get("l2", 2**19)), partial(progress, "residency"))
-    ops = run(operators.cases(pool, size), progress=partial(progress, "operators"))
-    mats = run(matmul.cases(pool, size), progress=partial(progress, "matmuls"))
+    everything = {**operators.cases(pool, size), **matmul.cases(pool, size), **{("case", *key): make for key, make in (cases or {}).items()}}
+    times = run(everything, progress=partial(progress, "operators"))
     others = among(pool, 1 if few else size.rounds, 12 if few else 120)
     module_call = _module_call(size.rounds)
+    if timed is not None:
+        timed.update({key[1:]: t for key, t in times.items() if key[0] == "case"})
     yard = {name: min(sample(call) for _ in range(5)) for name, call in yardsticks(pool).items()}
 
-    linear = matmul.grid(mats, "linear", size.rows, size.columns, size.depths, size.flops)
-    mm = matmul.grid(mats, "mm", size.mm_rows, size.mm_columns, size.mm_depths, size.flops)
+    linear = matmul.grid(times, "linear", size.rows, size.columns, size.depths, size.flops)
+    mm = matmul.grid(times, "mm", size.mm_rows, size.mm_columns, size.mm_depths, size.flops)
     tables: dict[str, Grid | Scatter] = {
         "linear": linear,
         "mm": mm,
-        **{family: matmul.scatter(mats, family, size) for family in matmul.DIMS},
+        **{family: matmul.scatter(times, family, size) for family in matmul.DIMS},
     }
-    curves = {**operators.curves(ops, size), "linear.bias": matmul.bias_curve(mats)}
+    curves = {**operators.curves(times, size), "linear.bias": matmul.bias_curve(times)}
     extra = {
-        "linear.deep": max(mats["deep",] - mats["flat",], 0.0),
-        "matmul.extra": max(mats["matmul_tiny",] - mats["bmm_tiny",], 0.0),
-        **matmul.grouped_costs(mats, linear, lambda b, d: float(miss_per_byte(kept, b, d)) * b),
-        **matmul.bmm_costs(mats, mm),
+        "linear.deep": max(times["deep",] - times["flat",], 0.0),
+        "matmul.extra": max(times["matmul_tiny",] - times["bmm_tiny",], 0.0),
+        **matmul.grouped_costs(times, linear, lambda b, d: float(miss_per_byte(kept, b, d)) * b),
     }
-    peak = max(2 * m * n * k / t for (f, *at), t in ((key, t) for key, t in mats.items() if key[0] == "linear" and len(key) == 4) for m, n, k in [at])
+    peak = max(2 * m * n * k / t for (f, *at), t in ((key, t) for key, t in times.items() if key[0] == "linear" and len(key) == 4) for m, n, k in [at])
     return HardwareProfile(
         name=_name(threads),
         kind="cpu",

@@ -56,8 +56,7 @@ def grouped(pool: Pool, rows: list[int], n: int, k: int) -> Call:
     return partial(F.grouped_mm, pool(max(sum(rows), 1), k), pool(len(rows), n, k).transpose(-2, -1), offs=offs)
 
 
-BMM = [(g, m, n, k) for g in (4, 32) for m, n, k in ((2, 16, 32), (16, 16, 16), (16, 128, 32), (64, 64, 64), (128, 32, 128), (8, 256, 256))]
-GROUPED = [([r] * g, n, k) for g in (4, 16, 64) for r, n, k in ((0, 64, 64), (1, 64, 64), (8, 64, 64), (4, 256, 128), (32, 128, 256), (64, 64, 64))]
+GROUPED = [([r] * g, n, k) for g in (4, 8, 16, 32) for r, n, k in ((0, 64, 64), (1, 32, 32), (1, 64, 64), (8, 64, 64), (3, 128, 48), (4, 256, 128), (32, 128, 256), (64, 64, 64))]
 
 
 def cases(pool: Pool, size: shapes.Size) -> Cases:
@@ -82,8 +81,6 @@ def cases(pool: Pool, size: shapes.Size) -> Cases:
             found[name, *at] = partial(maker(name), pool, *at)
     for i, (rows, n, k) in enumerate(GROUPED):
         found["grouped_mm", i] = partial(grouped, pool, rows, n, k)
-    for at in BMM:
-        found["bmm", *at] = partial(bmm, pool, *at)
     flat, deep, weight = (8, 64), (2, 4, 64), (64, 64)
     found["flat",] = lambda: partial(F.linear, pool(*flat), pool(*weight))
     found["deep",] = lambda: partial(F.linear, pool(*deep), pool(*weight))
@@ -96,7 +93,9 @@ def points(family: str, size: shapes.Size) -> list[tuple[int, ...]]:
     """Points of a scattered family."""
     count = max(16, int(shapes.POINTS[family] * size.points))
     draw: dict[str, Callable[[int], Any]] = {
-        "bmm_row": shapes.vector_sizes, "bmm_column": shapes.vector_sizes, "attention": shapes.attention_sizes, "conv2d": shapes.conv_sizes, "conv2d_depthwise": shapes.depthwise_sizes,
+        **{f: partial(shapes.bmm_sizes, f) for f in DIMS if f.startswith("bmm")},
+        "attention": shapes.attention_sizes, "conv2d": partial(shapes.conv_sizes, "conv2d"),
+        "conv2d_native": partial(shapes.conv_sizes, "conv2d_native"), "conv2d_depthwise": shapes.depthwise_sizes,
     }  # fmt: skip
     return [p for p in draw[family](count) if flops(family, p) <= size.flops]
 
@@ -104,10 +103,10 @@ def points(family: str, size: shapes.Size) -> list[tuple[int, ...]]:
 def flops(family: str, p: tuple[int, ...]) -> float:
     """FLOPs at a point of a scattered family."""
     if family.startswith("bmm"):
-        return 2.0 * p[0] * p[1] * p[2]
+        return 2.0 * p[0] * p[1] * p[2] * p[3]
     if family == "attention":
         return 4.0 * p[0] * p[1] * p[2] * p[3]
-    if family == "conv2d":
+    if family in ("conv2d", "conv2d_native"):
         return 2.0 * p[0] * (p[3] / p[5]) ** 2 * p[1] * p[2] * p[4] ** 2
     return 2.0 * p[0] * (p[2] / p[4]) ** 2 * p[1] * p[3] ** 2
 
@@ -116,26 +115,27 @@ def maker(family: str) -> Callable[..., Call]:
     """Function (pool, *point) → call."""
     if family == "conv2d_depthwise":
         return lambda pool, b, c, side, kernel, stride: conv(pool, b, c, c, side, kernel, stride, c)
-    if family == "bmm_row":
-        return lambda pool, g, n, k: bmm(pool, g, 1, n, k)
-    if family == "bmm_column":
-        return lambda pool, g, m, k: bmm(pool, g, m, 1, k)
-    makers: dict[str, Callable[..., Call]] = {"attention": attention, "conv2d": conv}
+    if family.startswith("bmm"):
+        return bmm
+    makers: dict[str, Callable[..., Call]] = {"attention": attention, "conv2d": conv, "conv2d_native": conv}
     return makers[family]
 
 
 DIMS = {
+    "bmm": ["groups", "m", "n", "k"],
+    "bmm_small": ["groups", "m", "n", "k"],
     "bmm_row": ["groups", "n", "k"],
-    "bmm_column": ["groups", "n", "k"],
+    "bmm_column": ["groups", "m", "k"],
     "attention": ["groups", "m", "n", "d", "mask"],
     "conv2d": ["m", "area", "cin", "cout", "kernel", "stride"],
+    "conv2d_native": ["m", "area", "cin", "cout", "kernel", "stride"],
     "conv2d_depthwise": ["m", "area", "cin", "kernel", "stride"],
 }
 
 
 def coordinates(family: str, p: tuple[int, ...]) -> list[float]:
     """A point as the coordinates of the family's table (`DIMS`)."""
-    if family == "conv2d":
+    if family in ("conv2d", "conv2d_native"):
         b, cin, cout, side, kernel, stride = p
         area = (-(-side // stride)) ** 2
         return [float(x) for x in (b * area, area, cin, cout, kernel, stride)]
@@ -143,6 +143,10 @@ def coordinates(family: str, p: tuple[int, ...]) -> list[float]:
         b, c, side, kernel, stride = p
         area = (-(-side // stride)) ** 2
         return [float(x) for x in (b * area, area, c, kernel, stride)]
+    if family == "bmm_row":
+        return [float(p[0]), float(p[2]), float(p[3])]
+    if family == "bmm_column":
+        return [float(p[0]), float(p[1]), float(p[3])]
     return [float(x) for x in p]
 
 
@@ -180,7 +184,7 @@ def bias_curve(seconds: dict[Any, float]) -> Curve:
 
 
 def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[float, float], float]) -> dict[str, float]:
-    """set-up, overhead a group and factor on a linear layer's time without dispatch, fitted to ragged grouped matmuls (relative least squares).
+    """set-up, overhead a group, overhead of one with rows, and factor on a linear layer's time without dispatch, fitted to ragged grouped matmuls (relative least squares).
 
     evicted(weight bytes, distance bytes): extra seconds of a weight, the distance being all weights of the groups.
     """
@@ -189,17 +193,9 @@ def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[fl
     for i, (groups, n, k) in enumerate(GROUPED):
         busy = [r for r in groups if r]
         once = [max(float(grid_seconds(linear, r, n, k)[0]) - dispatch, 0.0) for r in busy]
-        rows.append([1.0, len(groups), sum(once)])
+        rows.append([1.0, len(groups), len(busy), sum(once)])
         values.append(max(seconds["grouped_mm", i] - len(busy) * evicted(4.0 * n * k, 4.0 * n * k * len(busy)), 1e-6))
-    return dict(zip(("grouped_mm.setup", "grouped_mm.group", "grouped_mm.factor"), _fit(rows, values), strict=True))
-
-
-def bmm_costs(seconds: dict[Any, float], mm: Grid) -> dict[str, float]:
-    """As `grouped_costs`, of a batch of equal products that are not vectors."""
-    dispatch = min(mm.seconds)
-    rows = [[1.0, g, g * max(float(grid_seconds(mm, m, n, k)[0]) - dispatch, 0.0)] for g, m, n, k in BMM if ("bmm", g, m, n, k) in seconds]
-    values = [seconds["bmm", *at] for at in BMM if ("bmm", *at) in seconds]
-    return dict(zip(("bmm.setup", "bmm.group", "bmm.factor"), _fit(rows, values), strict=True))
+    return dict(zip(("grouped_mm.setup", "grouped_mm.group", "grouped_mm.busy", "grouped_mm.factor"), _fit(rows, values), strict=True))
 
 
 def _fit(rows: list[list[float]], values: list[float]) -> list[float]:

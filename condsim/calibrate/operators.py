@@ -69,7 +69,7 @@ def _rows(f: Callable[[torch.Tensor, torch.Tensor], Any]) -> Build:
     """x and indices of its rows, in a random order."""
 
     def build(pool: Pool, e: int, length: int) -> Call:
-        x = _x(pool, e, length)
+        x = pool(max(4 if length <= 64 else 1, e // length), length)
         return partial(f, x, torch.randperm(x.shape[0], generator=torch.Generator().manual_seed(1)))
 
     return build
@@ -79,7 +79,7 @@ def _put(f: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Any]) -> Build:
     """A target of the caller's own, indices of its rows in a random order, and as many rows."""
 
     def build(pool: Pool, e: int, length: int) -> Call:
-        x = _x(pool, e, length)
+        x = pool(max(4 if length <= 64 else 1, e // length), length)
         return partial(f, torch.zeros_like(x), torch.randperm(x.shape[0], generator=torch.Generator().manual_seed(1)), x)
 
     return build
@@ -120,12 +120,15 @@ def _rms(pool: Pool, e: int, length: int) -> Call:
     return partial(F.rms_norm, x, (x.shape[1],), pool(x.shape[1]))
 
 
+_16 = torch.ones(16)
+
+
 def _batch_norm(x: torch.Tensor) -> torch.Tensor:
-    return F.batch_norm(x, _ONE[: x.shape[1]], _ONE[: x.shape[1]], _ONE[: x.shape[1]], _ONE[: x.shape[1]])
+    return F.batch_norm(x, _16, _16, _16, _16)
 
 
 def _group_norm(x: torch.Tensor) -> torch.Tensor:
-    return F.group_norm(x, 4, _ONE[: x.shape[1]], _ONE[: x.shape[1]])
+    return F.group_norm(x, 4, _16, _16)
 
 
 _ONE = torch.ones(64)
@@ -232,6 +235,7 @@ ROWWISE: dict[str, Build] = {
 }  # fmt: skip
 """Time follows the elements and the length of a row (for an image: its side)."""
 
+ROW_BUILDS = [ROWWISE[n] for n in ("index", "index_select", "embedding", "index_add_", "index_add", "index_copy_", "index_copy", "index_put_")]
 OTHERS: dict[str, Build] = {"histc": _histc, "one_hot": _one_hot, "nonzero": _nonzero}
 CONSTANT: dict[str, Build] = {"item": _item, "is_nonzero": _is_nonzero}
 
@@ -256,7 +260,7 @@ def cases(pool: Pool, size: shapes.Size) -> dict[Any, Callable[[], Call]]:
         for length in size.lengths:
             for e in size.elements:
                 if e <= shapes.FEW_ELEMENTS[-1] or length == size.lengths[-2]:
-                    found[name, length, e] = partial(build, pool, e, min(e, length))
+                    found[name, length, e] = partial(build, pool, e, length if build in ROW_BUILDS else min(e, length))
     for name, build in CONSTANT.items():
         found[name, 1, 1] = partial(build, pool, 1, 1)
     for name, view in VIEWS.items():

@@ -39,13 +39,13 @@ def residency(
         weights = [torch.randn(n, k) for _ in range(max(counts))]
         x = torch.randn(1, k)
         found = []
-        for _ in range(rounds):
+        for _ in range(2 * rounds):
             hot = min(_visit(weights[:1], x, max(8, 2**21 // size)) for _ in range(3))
             found.append([max(_visit(weights[:c], x, max(c, 12, 2**22 // size)) - hot, 0.0) / size for c in counts])
             if progress is not None:
-                progress(len(found) / rounds)
+                progress(len(found) / (2 * rounds))
         penalties[label] = found
-    curves = {label: np.maximum.accumulate(np.quantile(v, 0.35, axis=0)) for label, v in penalties.items()}
+    curves = {label: np.maximum.accumulate(np.quantile(v, 0.25, axis=0)) for label, v in penalties.items()}
     spread = np.maximum(*((np.quantile(v, 0.75, axis=0) - np.quantile(v, 0.25, axis=0)) / 1.35 for v in penalties.values()))
     return Residency(
         distance=[mb * 1e6 for mb in footprints],

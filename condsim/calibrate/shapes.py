@@ -12,20 +12,22 @@ from functools import cache
 
 import numpy as np
 
+from condsim.cost.tables import bmm_family, conv_family
+
 ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 15, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)
-COLUMNS = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+COLUMNS = (1, 2, 3, 4, 6, 8, 9, 10, 12, 14, 15, 16, 32, 64, 128, 256, 512, 1024, 2048)
 DEPTHS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 MM_ROWS = (1, 2, 3, 4, 6, 8, 12, 13, 14, 15, 16, 24, 32, 64, 128, 256, 512)
-MM_COLUMNS = (1, 8, 16, 32, 64, 128, 256, 512, 1024)
+MM_COLUMNS = (1, 2, 4, 8, 12, 16, 32, 64, 128, 256, 512, 1024)
 MM_DEPTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 MATMUL_FLOPS = 3e8  # no single matmul larger than this
-BIAS_SIZES = ((1, 8), (1, 128), (16, 128), (64, 256), (256, 512), (1024, 1024))
+BIAS_SIZES = ((2, 8), (4, 16), (4, 128), (16, 128), (64, 256), (256, 512), (1024, 1024))
 
-ELEMENTS = (16, 1024, 8192, 65536, 524288, 2097152)
-FEW_ELEMENTS = (16, 1024, 8192, 65536, 524288)
+ELEMENTS = (16, 1024, 8192, 32768, 131072, 524288, 2097152)
+FEW_ELEMENTS = (16, 1024, 8192, 32768, 131072, 524288)
 LENGTHS = (2, 4, 8, 16, 64, 256, 1024)
 
-POINTS = {"bmm_row": 70, "bmm_column": 70, "conv2d": 260, "conv2d_depthwise": 50, "attention": 130}
+POINTS = {"bmm": 130, "bmm_small": 40, "bmm_row": 70, "bmm_column": 60, "conv2d": 260, "conv2d_native": 90, "conv2d_depthwise": 50, "attention": 190}
 SEED = 20250
 
 
@@ -61,14 +63,15 @@ def _power(rng: np.random.Generator, low: int, high: int) -> int:
 
 
 @cache
-def vector_sizes(count: int) -> tuple[tuple[int, int, int], ...]:
-    """(groups, n, k) of [groups] vectors of k times matrices k x n: single rows times copied weights, decode steps."""
+def bmm_sizes(family: str, count: int) -> tuple[tuple[int, int, int, int], ...]:
+    """(groups, m, n, k), two groups or more. bmm_row has m = 1 and bmm_column n = 1, as single rows times copied weights have."""
     rng = np.random.default_rng(SEED)
-    found: list[tuple[int, int, int]] = []
+    found: list[tuple[int, int, int, int]] = []
     while len(found) < count:
-        g, n, k = _power(rng, 1, 512), _power(rng, 4, 1024), _power(rng, 8, 1024)
-        if g * n * k <= 1.2e7:
-            found.append((g, n, k))
+        g, m, n, k = _power(rng, 2, 512), _power(rng, 1, 512), _power(rng, 1, 1024), _power(rng, 1, 1024)
+        m, n = (1, n) if family == "bmm_row" else (m, 1) if family == "bmm_column" else (m, n)
+        if bmm_family(g, m, n, k) == family and g * m * n * k <= MATMUL_FLOPS / 2 and g * (m * k + n * k + m * n) <= 1.2e7:
+            found.append((g, m, n, k))
     return tuple(found)
 
 
@@ -86,17 +89,21 @@ def attention_sizes(count: int) -> tuple[tuple[int, int, int, int, int], ...]:
 
 
 @cache
-def conv_sizes(count: int) -> tuple[tuple[int, int, int, int, int, int], ...]:
+def conv_sizes(family: str, count: int) -> tuple[tuple[int, int, int, int, int, int], ...]:
     """(batch, channels in, channels out, height = width of the input, kernel, stride)."""
     rng = np.random.default_rng(SEED + 2)
     found: list[tuple[int, int, int, int, int, int]] = []
     while len(found) < count:
         batch, cin, cout = _power(rng, 1, 128), _power(rng, 4, 256), _power(rng, 8, 256)
-        if len(found) % 8 == 0:
-            cin = (1, 3)[len(found) // 8 % 2]
+        cout = max(8, cout // 8 * 8)
+        cin = int(rng.choice([1, 3])) if rng.random() < 0.12 else max(8, cin // 8 * 8)
         side = int(rng.choice([4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32]))
         kernel, stride = (1, 3, 3, 3, 5)[int(rng.integers(5))], (1, 1, 2)[int(rng.integers(3))]
+        if family == "conv2d_native" and rng.random() < 0.7:
+            batch = 1
         out = -(-side // stride)
+        if conv_family(batch, cin * side * side, kernel, stride, 1) != family:
+            continue
         if 2 * batch * out * out * cin * cout * kernel**2 <= MATMUL_FLOPS and batch * side * side * max(cin, cout) <= 4e6:
             found.append((batch, cin, cout, side, kernel, stride))
     return tuple(found)
@@ -120,12 +127,11 @@ def visited(family: str) -> frozenset[tuple[int, ...]]:
     if family in ("linear", "grouped_mm"):
         return frozenset((m, n, k, 1) for m, n, k in itertools.product(ROWS, COLUMNS, DEPTHS) if 2 * m * n * k <= MATMUL_FLOPS)
     if family == "bmm":
-        rows = frozenset((1, n, k, g) for g, n, k in vector_sizes(POINTS["bmm_row"]))
-        return rows | frozenset((m, 1, k, g) for g, m, k in vector_sizes(POINTS["bmm_column"]))
+        return frozenset((m, n, k, g) for f in ("bmm", "bmm_small", "bmm_row", "bmm_column") for g, m, n, k in bmm_sizes(f, POINTS[f]))
     if family == "attention":
         return frozenset((m, n, d, h) for h, m, n, d, _ in attention_sizes(POINTS["attention"]))
     if family == "conv2d":
-        return frozenset((b * (-(-s // st)) ** 2, co, ci * ks * ks, 1) for b, ci, co, s, ks, st in conv_sizes(POINTS["conv2d"]))
+        return frozenset((b * (-(-s // st)) ** 2, co, ci * ks * ks, 1) for f in ("conv2d", "conv2d_native") for b, ci, co, s, ks, st in conv_sizes(f, POINTS[f]))
     return frozenset()
 
 

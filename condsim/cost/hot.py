@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.roofline import DTYPE_BYTES, roofline_seconds
-from condsim.cost.tables import curve_seconds, grid_seconds, scatter_seconds
+from condsim.cost.tables import bmm_family, conv_family, curve_seconds, grid_seconds, scatter_seconds
 from condsim.hardware import Curve, Grid, HardwareProfile, Scatter
 from condsim.operators import MATMULS, Shape, Work, work
 from condsim.program import elements
@@ -75,7 +75,10 @@ def _linear(name: str, job: Work, inputs: list[Shape], profile: HardwareProfile)
 
 
 def _grouped(job: Work, groups_rows: Any, profile: HardwareProfile) -> Hot:
-    """set-up + sum over groups of (a group's overhead + factor * time of its rows as a linear layer without dispatch)."""
+    """set-up + sum over groups of (overhead + where it has rows: overhead + factor * their time as a linear layer without dispatch).
+
+    The weights of the groups evict one another where they do not fit a cache together: that is `condsim.cost.residency`'s.
+    """
     table = profile.matmuls["linear"]
     assert isinstance(table, Grid)
     groups = int(np.max(job.groups))
@@ -83,33 +86,35 @@ def _grouped(job: Work, groups_rows: Any, profile: HardwareProfile) -> Hot:
         m = np.asarray(job.m)[..., None]
         groups_rows = m // groups + (np.arange(groups) < m % groups)
     rows = np.asarray(groups_rows)
-    setup, each, factor = (profile.extra_s.get(f"grouped_mm.{part}", d) for part, d in (("setup", 1e-5), ("group", 3e-6), ("factor", 1.0)))
+    defaults = {"setup": 1e-5, "group": 2e-6, "busy": 1e-6, "factor": 1.0}
+    setup, each, touched, factor = (profile.extra_s.get(f"grouped_mm.{part}", d) for part, d in defaults.items())
     dispatch = float(min(table.seconds))
     unique, places = np.unique(rows, return_inverse=True)
     t, outside = grid_seconds(table, np.maximum(unique, 1), job.n, job.k)
-    busy = np.where(unique > 0, np.maximum(t - dispatch, 0.0) * factor, 0.0)
+    busy = np.where(unique > 0, touched + np.maximum(t - dispatch, 0.0) * factor, 0.0)
     seconds = setup + groups * each + busy[places.reshape(rows.shape)].sum(-1)
     return Hot(_plain(seconds), setup + groups * each, _basis(outside & (unique > 0)), "grouped_mm")
 
 
 def _batched(name: str, job: Work, profile: HardwareProfile) -> Hot:
-    """Vectors have tables of their own; else set-up + groups * (overhead + factor * time of one product without dispatch)."""
-    table = profile.matmuls["mm"]
-    assert isinstance(table, Grid)
+    """One product is a plain matmul; more run one of four kernels, by their size (`bmm_family`), each with a table of its own."""
     extra = profile.extra_s.get(f"{name}.extra", 0.0)
-    m, n = np.asarray(job.m), np.asarray(job.n)
-    setup, each, factor = (profile.extra_s.get(f"bmm.{part}", d) for part, d in (("setup", 2e-6), ("group", 1e-7), ("factor", 1.0)))
-    dispatch = float(min(table.seconds))
-    t, outside = grid_seconds(table, m, n, job.k)
-    seconds = setup + job.groups * (each + factor * np.maximum(t - dispatch, 0.0))
-    for form, (family, wide) in {"row": ("bmm_row", n), "column": ("bmm_column", m)}.items():
-        is_vector = (m == 1) if form == "row" else ((n == 1) & (m > 1))
-        vectors = profile.matmuls.get(family)
-        if np.any(is_vector) and isinstance(vectors, Scatter):
-            v, beyond = scatter_seconds(family, vectors, {"groups": job.groups, "n": wide, "k": job.k})
-            seconds, outside = np.where(is_vector, v, seconds), np.where(is_vector, beyond, outside)
-    empty = np.asarray(job.flops) == 0
-    return Hot(_plain(np.where(empty, setup, seconds) + extra), setup + extra, _basis(outside & ~empty), "bmm")
+    g, m, n, k = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (job.groups, job.m, job.n, job.k)))
+    seconds, outside = np.zeros(g.shape), np.zeros(g.shape, dtype=bool)
+    mm = profile.matmuls["mm"]
+    dispatch = float(min(mm.seconds))
+    families = np.array([bmm_family(*map(int, row)) for row in zip(g.flat, m.flat, n.flat, k.flat, strict=True)]).reshape(g.shape)
+    for family in np.unique(families):
+        here = families == family
+        table = profile.matmuls.get(str(family))
+        if isinstance(table, Scatter):
+            columns = {"groups": g[here], "m": m[here], "n": n[here], "k": k[here]}
+            seconds[here], outside[here] = scatter_seconds(str(family), table, columns)
+        elif isinstance(mm, Grid):
+            t, outside[here] = grid_seconds(mm, m[here], n[here], k[here])
+            seconds[here] = dispatch + g[here] * (t - dispatch)
+    empty = g * m * n * k == 0
+    return Hot(_plain(np.where(empty, dispatch, seconds) + extra), dispatch + extra, _basis(outside & ~empty), "bmm")
 
 
 def _scatter(name: str, job: Work, inputs: list[Shape], outputs: list[Shape], params: tuple[int, ...], profile: HardwareProfile) -> Hot:
@@ -117,6 +122,12 @@ def _scatter(name: str, job: Work, inputs: list[Shape], outputs: list[Shape], pa
     if family == "conv2d" and np.all(np.asarray(job.groups) > 1) and np.all(np.asarray(columns["cin"]) == 1):
         family = "conv2d_depthwise"
         columns = {**columns, "cin": job.n}
+    elif family == "conv2d":
+        x = inputs[0]
+        chosen = conv_family(x[0], elements(x[1:]), float(columns["kernel"]), int(columns["stride"]), int(np.max(job.groups)), profile.threads)
+        if isinstance(chosen, np.ndarray) and len(set(chosen.flat)) > 1:
+            return _mixed(chosen, columns, profile)
+        family = chosen if isinstance(chosen, str) else str(chosen.flat[0])
     table = profile.matmuls.get(family)
     if not isinstance(table, Scatter):
         t, dispatch = roofline_seconds(job.flops, 4 * _moved(inputs, outputs), profile, profile.dtype)
@@ -126,6 +137,20 @@ def _scatter(name: str, job: Work, inputs: list[Shape], outputs: list[Shape], pa
     dispatch = float(min(table.seconds))
     t = np.where(empty, dispatch, t) + profile.extra_s.get(f"{name}.extra", 0.0)
     return Hot(_plain(t), dispatch, _basis(outside & ~empty), family)
+
+
+def _mixed(families: Any, columns: dict[str, Any], profile: HardwareProfile) -> Hot:
+    """A convolution that runs one kernel at some batch sizes and another at others."""
+    shape = families.shape
+    seconds, outside, dispatch = np.zeros(shape), np.zeros(shape, dtype=bool), 0.0
+    wide = {name: np.broadcast_to(np.asarray(c, dtype=float), shape) for name, c in columns.items()}
+    for family in set(families.flat):
+        table = profile.matmuls[family]
+        assert isinstance(table, Scatter)
+        here = families == family
+        seconds[here], outside[here] = scatter_seconds(family, table, {name: c[here] for name, c in wide.items()})
+        dispatch = max(dispatch, min(table.seconds))
+    return Hot(np.where(wide["m"] == 0, dispatch, seconds), dispatch, _basis(outside & (wide["m"] > 0)), "conv2d")
 
 
 def _columns(job: Work, inputs: list[Shape], outputs: list[Shape], params: tuple[int, ...]) -> dict[str, Any]:
@@ -226,6 +251,14 @@ def _first(inputs: list[Shape], outputs: list[Shape]) -> tuple[Any, Any]:
     return (elements(inputs[0]), _last(inputs[0])) if inputs else _result(inputs, outputs)
 
 
+def _taken(inputs: list[Shape], outputs: list[Shape]) -> tuple[Any, Any]:
+    """Length: elements that one index takes."""
+    if len(inputs) < 2 or not outputs:
+        return _result(inputs, outputs)
+    count = elements(outputs[0])
+    return count, count / np.maximum(elements(inputs[1]), 1)
+
+
 def _result(_inputs: list[Shape], outputs: list[Shape]) -> tuple[Any, Any]:
     return (elements(outputs[0]), _last(outputs[0])) if outputs else (1, 1)
 
@@ -243,7 +276,8 @@ def _summed(inputs: list[Shape], outputs: list[Shape]) -> tuple[Any, Any]:
 
 
 EXTENTS: dict[str, Callable[[list[Shape], list[Shape]], tuple[Any, Any]]] = {
-    **dict.fromkeys(("index", "index_select", "embedding", "gather", "cat", "stack", "repeat_interleave", "one_hot", "take_along_dim"), _result),
+    **dict.fromkeys(("index", "index_select", "embedding"), _taken),
+    **dict.fromkeys(("gather", "cat", "stack", "repeat_interleave", "one_hot", "take_along_dim"), _result),
     **dict.fromkeys(("index_add_", "index_copy_", "index_put_", "scatter_", "scatter_add_", "copy_", "index_put"), _source),
     **dict.fromkeys(("softmax", "log_softmax", "_softmax", "_log_softmax", "topk", "sort", "argsort", "cumsum", "nonzero", "histc", "layer_norm", "rms_norm",
                      "batch_norm", "group_norm", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"), _first),

@@ -61,7 +61,7 @@ class Side:
                 fresh = ~np.isin(key, seen[v.name]) if v.name in seen else np.ones(len(key), bool)
                 seen[v.name] = np.concatenate([seen[v.name], key]) if v.name in seen else key
                 total += np.bincount(v.step[fresh], v.bytes[fresh], self.steps)
-            self._footprint = total
+            self._footprint: np.ndarray = total
         return self._footprint
 
     def miss(self, profile: HardwareProfile, other_bytes: np.ndarray | float | None) -> tuple[np.ndarray, np.ndarray]:

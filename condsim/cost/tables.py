@@ -17,8 +17,8 @@ from scipy.optimize import nnls
 from condsim.hardware import Curve, Floats, Grid, Scatter
 
 ROW_TILE = 4  # rows that one pass of an fp32 kernel computes; remainders 1 ... 3 cost a pass of their own
-EXACT_ROWS = 16  # up to here every row count is measured
-_LONG = 1e30
+COLUMN_TILE = 8  # columns of one vector register; a remainder costs masked passes
+EXACT = 16  # up to here remainders of rows and columns are measured themselves
 
 
 def _locate(axis: Floats, x: Any) -> tuple[Any, Any, Any]:
@@ -65,46 +65,53 @@ def _along(sizes: Floats, row: Floats, elements: Any) -> tuple[Any, Any]:
 def grid_seconds(grid: Grid, m: Any, n: Any, k: Any) -> tuple[Any, Any]:
     """Seconds of one matmul from a full grid.
 
-    m: int or int array [p]; n, k: the same or scalars. Above EXACT_ROWS rows, time is linear between multiples of ROW_TILE, and a remainder costs what it costs
-    just below EXACT_ROWS.
+    m, n, k: int or int arrays that broadcast. Above EXACT sizes, time is linear between multiples of a tile, and a remainder costs what it costs just below.
     """
+    if np.ndim(n) == 0 and np.ndim(k) == 0:
+        return _at(grid, np.asarray(m, dtype=float), float(n), float(k))
+    m, n, k = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (m, n, k)))
+    seconds, outside = np.empty(m.shape), np.empty(m.shape, dtype=bool)
+    for pair in {(float(a), float(b)) for a, b in zip(n.ravel(), k.ravel(), strict=True)}:
+        here = (n == pair[0]) & (k == pair[1])
+        seconds[here], outside[here] = _at(grid, m[here], *pair)
+    return seconds, outside
+
+
+def _at(grid: Grid, m: Floats, n: float, k: float) -> tuple[Any, Any]:
+    """m: float array of any shape; one n and k."""
     am, an, ak, t = grid.arrays
-    m, n, k = np.asarray(m, dtype=float), np.asarray(n, dtype=float), np.asarray(k, dtype=float)
-    i, fn, cn = _locate(an, n)
-    j, fk, ck = _locate(ak, k)
-    if n.ndim == 0 and k.ndim == 0:
-        column = (t[:, i, j] * (1 - fn) + t[:, i + 1, j] * fn) * (1 - fk) + (t[:, i, j + 1] * (1 - fn) + t[:, i + 1, j + 1] * fn) * fk
-        value = _rows(am, m, lambda x: np.interp(x, am, column))
+    j, fk, _ = _locate(ak, k)
+    plane = t[:, :, j] * (1 - fk) + t[:, :, j + 1] * fk  # [m, n]
+
+    def column(x: float) -> Floats:
+        i, f, _ = _locate(an, x)
+        return np.asarray(plane[:, i] * (1 - f) + plane[:, i + 1] * f)
+
+    rest = n % COLUMN_TILE
+    if EXACT < n < an[-1] and rest and np.isin((COLUMN_TILE, 12, EXACT), an).all():
+        seconds = column(n - rest) + np.maximum(column(COLUMN_TILE + rest) - column(COLUMN_TILE), 0.0)
     else:
-        m, n, k = np.broadcast_arrays(m, n, k)
-        i, fn, cn = _locate(an, n)
-        j, fk, ck = _locate(ak, k)
-
-        def at(x: Any) -> Any:
-            a, f, _ = _locate(am, x)
-            low = (t[a, i, j] * (1 - fn) + t[a, i + 1, j] * fn) * (1 - fk) + (t[a, i, j + 1] * (1 - fn) + t[a, i + 1, j + 1] * fn) * fk
-            b = a + 1
-            high = (t[b, i, j] * (1 - fn) + t[b, i + 1, j] * fn) * (1 - fk) + (t[b, i, j + 1] * (1 - fn) + t[b, i + 1, j + 1] * fn) * fk
-            return low * (1 - f) + high * f
-
-        value = _rows(am, m, at)
-    scale = np.maximum(m / am[-1], 1.0) * np.maximum(n / an[-1], 1.0) * np.maximum(k / ak[-1], 1.0)
-    outside = (scale > 1) | (2 * m * cn * ck > grid.reached * 1.001)
+        seconds = column(n)
+    value = _rows(am, m, lambda x: np.interp(x, am, seconds))
+    beyond = max(n / an[-1], 1.0) * max(k / ak[-1], 1.0)
+    scale = np.maximum(m / am[-1], 1.0) * beyond
+    outside = (scale > 1) | (2 * m * min(n, an[-1]) * min(k, ak[-1]) > grid.reached * 1.001)
     return value * scale, outside
 
 
 def _rows(axis: Floats, m: Any, at: Callable[[Any], Any]) -> Any:
-    """Seconds at m rows, with the cost of a remainder: at(whole tiles) + what the same remainder adds just below EXACT_ROWS."""
-    base = EXACT_ROWS - ROW_TILE
-    if not np.any(m > EXACT_ROWS) or not np.isin(np.arange(base, EXACT_ROWS + 1), axis).all():
+    """Seconds at m rows, with the cost of a remainder: at(whole tiles) + what the same remainder adds just below EXACT."""
+    base = EXACT - ROW_TILE
+    if not np.any(m > EXACT) or not np.isin(np.arange(base, EXACT + 1), axis).all():
         return at(m)
     rest = np.mod(m, ROW_TILE)
-    large = (m > EXACT_ROWS) & (rest > 0) & (m <= axis[-1])
+    large = (m > EXACT) & (rest > 0) & (m < axis[-1])
     if not np.any(large):
         return at(m)
     extra = np.maximum(at(np.where(large, base + rest, base)) - at(np.full_like(m, base)), 0.0)
     whole = at(np.where(large, m - rest, m))
-    return np.where(large, np.minimum(whole + extra, np.maximum(at(np.where(large, m - rest + ROW_TILE, m)) * 1.1, whole)), whole)
+    next_tile = np.maximum(at(np.where(large, m - rest + ROW_TILE, m)) * 1.1, whole)
+    return np.where(large, np.minimum(whole + extra, next_tile), whole)
 
 
 # --- tables with points anywhere -----------------------------------------------------------------------------------------------------------
@@ -112,20 +119,57 @@ def _rows(axis: Floats, m: Any, at: Callable[[Any], Any]) -> Any:
 Columns = Mapping[str, Any]
 
 
-def _vectors(c: Columns) -> list[Any]:
+def bmm_family(groups: int, m: int, n: int, k: int) -> str:
+    """Which kernel a batch of two or more products runs.
+
+    Below 400 multiply-adds a product a plain loop, else the BLAS, whose vector forms differ. Source: PyTorch, aten/src/ATen/native/LinearAlgebra.cpp,
+    bmm_out_or_baddbmm_.
+    """
+    if groups < 2:
+        return "mm"
+    if m * n * k < 400:
+        return "bmm_small"
+    return "bmm_row" if m == 1 else "bmm_column" if n == 1 else "bmm"
+
+
+def conv_family(batch: Any, image: Any, kernel: float, stride: int, groups: int, threads: int = 1) -> Any:
+    """Which kernel a convolution runs: oneDNN ("conv2d") or im2col and BLAS ("conv2d_native"); a str, or str array [n].
+
+    batch, image: images, and elements of one, int or int array [n]. Source: PyTorch, aten/src/ATen/native/Convolution.cpp, ConvParams::use_mkldnn.
+    """
+    batch, image = np.asarray(batch), np.asarray(image)
+    first = (stride > 1) | (batch >= 16) | (kernel != 1) | (threads > 1)
+    second = (groups > 1) | (kernel > 3) | (batch > 1) | (batch * image > 20480)
+    found = np.where(first & second, "conv2d", "conv2d_native")
+    return found if found.ndim else str(found)
+
+
+def _bmm(c: Columns) -> list[Any]:
+    g, m, n, k = c["groups"], c["m"], c["n"], c["k"]
+    work, traffic = g * m * n * k, g * (m * k + n * k + m * n)
+    return [1 + 0 * work, g, work, g * m * k, g * n * k, g * m * n, g * np.ceil(m / ROW_TILE) * n, np.maximum(traffic - 2**17, 0)]
+
+
+def _row(c: Columns) -> list[Any]:
     g, n, k = c["groups"], c["n"], c["k"]
-    traffic = g * n * k
-    return [1 + 0 * traffic, g, traffic, np.maximum(traffic - 2**17, 0), np.maximum(traffic - 2**23, 0), g * n, g * k]
+    return [1 + 0 * g, g, g * n * k, np.maximum(g * n * k - 2**17, 0), np.maximum(g * n * k - 2**22, 0), g * n, g * k]
+
+
+def _column(c: Columns) -> list[Any]:
+    return _row({**c, "n": c["m"]})
 
 
 def _attention(c: Columns) -> list[Any]:
     h, m, n, d = c["groups"], c["m"], c["n"], c["d"]
-    return [1 + 0 * h * m, h, h * m * n * d, h * m * n, h * m * d, h * n * d, c["mask"] * h * m * n, c["mask"]]
+    keys = h * n * d
+    return [1 + 0 * h * m, h, h * np.ceil(m / 32), h * m * n * d, h * m * n, h * m * d, keys, np.maximum(2 * keys - 2**17, 0), c["mask"] * h * m * n, c["mask"]]
 
 
 def _conv2d(c: Columns) -> list[Any]:
-    m, cin, cout, area = c["m"], c["cin"], c["cout"], c["kernel"] ** 2
-    return [1 + 0 * m, m * cin * cout * area, m * c["stride"] ** 2 * cin, m * cout, cin * cout * area, m * cin * area, m]
+    m, cin, cout, area, stride = c["m"], c["cin"], c["cout"], c["kernel"] ** 2, c["stride"]
+    read, wide = m * stride**2 * cin, np.ceil(cout / 8) * 8
+    large = np.maximum(read + m * cout - 2**16, 0)
+    return [1 + 0 * m, m * cin * wide * area, read, m * cout, cin * cout * area, m * wide, large, m * cin * area]
 
 
 def _conv2d_depthwise(c: Columns) -> list[Any]:
@@ -134,10 +178,13 @@ def _conv2d_depthwise(c: Columns) -> list[Any]:
 
 
 FEATURES: dict[str, Callable[[Columns], list[Any]]] = {
-    "bmm_row": _vectors,
-    "bmm_column": _vectors,
+    "bmm": _bmm,
+    "bmm_small": _bmm,
+    "bmm_row": _row,
+    "bmm_column": _column,
     "attention": _attention,
     "conv2d": _conv2d,
+    "conv2d_native": _conv2d,
     "conv2d_depthwise": _conv2d_depthwise,
 }
 """Family → what its time is made of (set-up, multiply-adds, elements read, written, ...), each a non-negative rate that is fitted."""
@@ -158,7 +205,8 @@ def rates(family: str, points: Floats, seconds: Floats, dims: list[str]) -> Floa
     features = np.stack([np.broadcast_to(np.asarray(f, dtype=float), seconds.shape) for f in FEATURES[family](columns)], axis=1)
     norm = np.maximum(np.abs(features / seconds[:, None]).max(0), 1e-30)
     found, _ = nnls(features / seconds[:, None] / norm, np.ones(len(seconds)))
-    return np.asarray(found / norm)
+    found = found / norm
+    return np.asarray(found * np.exp(np.median(np.log(seconds / (features @ found)))))  # least squares of a ratio fits low
 
 
 def scattered(family: str, table: Scatter) -> dict[str, Any]:
