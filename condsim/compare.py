@@ -66,7 +66,7 @@ def _measured(group: pd.DataFrame) -> dict[str, Any]:
     return {
         "measured_speedup": float(totals["baseline_s"].sum() / totals["conditional_s"].sum()), "measured_latency_s": float(totals["conditional_s"].median()),
         "measured_baseline_s": float(totals["baseline_s"].median()), "measured_low": float(speedups.min()), "measured_high": float(speedups.max()),
-        "processes": int(len(totals)), "pairs": int(len(group)), "noisy": noisy,
+        "processes": len(totals), "pairs": len(group), "noisy": noisy,
     }  # fmt: skip
 
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from condsim.program import Loop, Op, Program, Scope, elements
-from condsim.strategies import rows_that_run
-
+from condsim.strategies import Guard, rows_that_run
 
 Path = tuple[tuple[int, int, int, int], ...]  # loops from the root, each (node, choice key, outer regime, rows regime)
 Place = tuple[Path, int]
@@ -144,7 +143,7 @@ class Lowering:
         strategy = self.strategies[rule.mechanism]
         counts = self.rows.counts[rule.name][step]
         kept = self.rows.kept[rule.name][step] if rule.name in self.rows.kept else None
-        return rows_that_run(strategy, rule.mechanism, choice, counts, arriving, kept, self.rows.costliest.get(rule.name))
+        return rows_that_run(strategy, Guard(rule.mechanism, choice, counts, arriving, kept, self.rows.costliest.get(rule.name)))
 
     def sequence(self) -> list[Call]:
         """The operators of the first step in executed order, experts in ascending order."""

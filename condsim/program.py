@@ -193,12 +193,16 @@ def to_json(programs: Mapping[str, Program]) -> dict[str, Any]:
         for n in s.nodes:
             if isinstance(n, Op):
                 allocs = tuple((d.plus, d.coef, d.power, t) if isinstance(d, Dim) else (dims(d.dims), t) for d, t in n.allocs)
-                nodes.append(ops((n.name, tuple(map(tensor, n.inputs)), tuple(map(tensor, n.outputs)), n.params, n.role, n.site, n.module, n.entered, n.view, n.sync, allocs)))  # fmt: skip
+                reads, writes = tuple(map(tensor, n.inputs)), tuple(map(tensor, n.outputs))
+                nodes.append(ops((n.name, reads, writes, n.params, n.role, n.site, n.module, n.entered, n.view, n.sync, allocs)))
             else:
                 nodes.append([n.site, n.choices, [[*key, scope(body)] for key, body in n.bodies.items()]])
         return [nodes, [[f.position, f.path, f.op, f.alloc, int(f.previous)] for f in s.frees]]
 
-    body = {k: {"strategy": p.strategy, "regime": p.regime, "root": scope(p.root), "flagged": p.flagged, "probed": p.probed, "periods": p.periods} for k, p in programs.items()}
+    body = {
+        k: {"strategy": p.strategy, "regime": p.regime, "root": scope(p.root), "flagged": p.flagged, "probed": p.probed, "periods": p.periods}
+        for k, p in programs.items()
+    }
     return {"tensors": tensors.rows, "operators": ops.rows, "programs": body}
 
 
@@ -222,7 +226,10 @@ def from_json(data: Mapping[str, Any]) -> dict[str, Program]:
         return Scope(tuple(nodes), frees)
 
     return {
-        k: Program(p["strategy"], p["regime"], scope(p["root"]), tuple(p["flagged"]), tuple(p["probed"]), {s: tuple(v) for s, v in p["periods"].items()}) for k, p in data["programs"].items()
+        k: Program(
+            p["strategy"], p["regime"], scope(p["root"]), tuple(p["flagged"]), tuple(p["probed"]), {s: tuple(v) for s, v in p["periods"].items()}
+        )
+        for k, p in data["programs"].items()
     }
 
 

@@ -77,14 +77,14 @@ def _rebatch(trace: Trace, batch: int, phase: str, threshold: float | None) -> S
     units: list[tuple[int, int]] = []
     dropped = 0
     index: list[np.ndarray] = []
-    for (seq, past), group in table.groupby(["seq", "past"], sort=False):
+    for size, group in table.groupby(["seq", "past"], sort=False):
         members = np.concatenate([np.arange(first[i], first[i] + captured[i]) for i in group.index])
         whole = len(members) // batch
         dropped += len(members) - whole * batch
         for s in range(whole):
             index.append(members[s * batch : (s + 1) * batch])
             starts.append(int(index[-1][0]))
-            units.append((int(seq), int(past)))
+            units.append(sizes_of(size))
     if not index:
         most = int(table.groupby(["seq", "past"])["units"].sum().max())
         raise CondsimError(f"batch {batch} is more than the {most} units of one size in trace {trace.name!r}; choose at most {most}")
@@ -98,6 +98,12 @@ def _rebatch(trace: Trace, batch: int, phase: str, threshold: float | None) -> S
     rows = StepRows(np.full(n, batch), seq, seq + np.array([u[1] for u in units]), counts, costliest=trace.header.costliest)
     rows = StepRows(rows.units, rows.seq, rows.total, counts, _kept(trace, rows), trace.header.costliest)
     return Steps(rows, f"{phase}-{'1' if batch == 1 else 'n'}", phase, batch, dropped, np.array(starts))
+
+
+def sizes_of(key: object) -> tuple[int, int]:
+    """(seq, past) of a group of steps."""
+    assert isinstance(key, tuple)
+    return int(key[0]), int(key[1])
 
 
 def rows_kept(per_row: np.ndarray, rows: int, mechanism: str, top_k: int | None = None) -> np.ndarray:

@@ -49,7 +49,7 @@ def simulate(
 ) -> Prediction:
     """Predict one configuration.
 
-    profile: None = this machine's calibration, else the one stored with the trace. strategy: a name, or mechanism → name; None = the captured one.
+    profile: None = the one stored with the trace, else this machine's. strategy: a name, or mechanism → name; None = the captured one.
     batch: units a step; None = captured. baseline: "same-params" or "same-flops". threshold: decide early exits anew. phase: "prefill" or "decode".
     protocol: "stream" = the trace's steps follow each other; "repeat" = each step is repeated in turn with its baseline, as a paired measurement does.
     steps: only these steps (numbers of `rebatch`'s steps). engine: "closed" form, or "events" for SimPy, its reference (slow).
@@ -139,9 +139,8 @@ def program_of(trace: Trace, strategies: Mapping[str, str], cut: Steps) -> Progr
 
 def _some(rows: StepRows, steps: list[int]) -> StepRows:
     at = np.array(steps)
-    return StepRows(
-        rows.units[at], rows.seq[at], rows.total[at], {s: c[at] for s, c in rows.counts.items()}, {s: c[at] for s, c in rows.kept.items()}, rows.costliest
-    )
+    counts, kept = ({s: c[at] for s, c in columns.items()} for columns in (rows.counts, rows.kept))
+    return StepRows(rows.units[at], rows.seq[at], rows.total[at], counts, kept, rows.costliest)
 
 
 def _pricing(trace: Trace, device: HardwareProfile, dtype: str) -> Pricing:
@@ -171,8 +170,8 @@ def _balanced(trace: Trace, rows: StepRows) -> StepRows:
     return dataclasses.replace(rows, counts=counts)
 
 
-def logical_flops(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], dense: Side, conditional: Side) -> np.ndarray:
-    """FLOPs that the decisions ask for, a step: everything outside of the sites, and each row's branch. float [n]."""
+def logical_flops(trace: Trace, rows: StepRows, dense: Side) -> np.ndarray:
+    """FLOPs that the decisions ask for, a step: everything outside of the sites, and each row's branch. dense: the same-params side. float [n]."""
     inside = np.zeros(len(rows))
     whole = np.zeros(len(rows))
     for site in trace.sites:
@@ -182,7 +181,8 @@ def logical_flops(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[
         inside += counts @ per_row
         dense_branch = per_row[rows.costliest[site.name]] if site.mechanism == "multi_branch" else per_row.sum()
         whole += arriving * dense_branch
-    return dense.flops - whole + inside
+    logical: np.ndarray = dense.flops - whole + inside
+    return logical
 
 
 def _predict(
@@ -194,7 +194,7 @@ def _predict(
         trace, cut, rows, dict.fromkeys(strategies, "same-params"), pricing,
         (cut.batch, cut.phase, "full", device.name, id(device), pricing.dtype, len(rows), hash(rows.counts[trace.sites[0].name].tobytes())),
     )  # fmt: skip
-    logical = logical_flops(trace, cut, rows, strategies, full, conditional)
+    logical = logical_flops(trace, rows, full)
     even = conditional
     if name_of(strategies) != baseline and any(strategies.get("moe") == s for s in ("looped", "grouped")):
         even = side(Lowering(program_of(trace, strategies, cut), site_rules(trace), strategies, _balanced(trace, rows)), pricing)
@@ -211,7 +211,7 @@ def _predict(
     rest_c, rest_b = _by_source(conditional, miss_c), _by_source(dense, miss_b)
     uncertainty = {name: device.uncertainty(name) for name in {*rest_c, *rest_b}}
     uncertainty["dispatch"] = device.host.dispatch.relative
-    uncertainty["miss"] = float(max(spread_c.sum() / max(miss_c.sum(), 1e-30), spread_b.sum() / max(miss_b.sum(), 1e-30))) if (miss_c.sum() + miss_b.sum()) else 0.0
+    uncertainty["miss"] = max(_relative(spread_c, miss_c), _relative(spread_b, miss_b))
     speedup_interval, latency_interval = intervals(rest_c, rest_b, uncertainty)
     program = program_of(trace, strategies, cut)
     total = sum(conditional.by_basis.values())
@@ -238,7 +238,8 @@ def _clock(
 ) -> np.ndarray:
     """Seconds of each step, float [n]: a sum where host and device are one (a CPU), else host and device clocks over the kernels in order."""
     if pricing.profile.kind == "cpu" and engine == "closed":
-        return np.asarray(sum(s.seconds.values())) + miss
+        total: np.ndarray = sum(s.seconds.values(), miss)
+        return total
     program, rules = program_of(trace, strategies, cut), site_rules(trace)
     run = closed_form.run if engine == "closed" else events.run
     finish = [run(kernels(Lowering(program, rules, strategies, rows.step(i)), pricing)[0])[2] for i in range(len(rows))]
@@ -261,6 +262,10 @@ def _deltas(s: Side, even: Side, logical: float, miss: np.ndarray, peak: float) 
         "launch": float(s.seconds["dispatch"].sum()),
         "communication": 0.0,
     }
+
+
+def _relative(spread: np.ndarray, value: np.ndarray) -> float:
+    return float(spread.sum() / value.sum()) if value.sum() > 0 else 0.0
 
 
 def _by_source(s: Side, miss: np.ndarray) -> dict[str, float]:

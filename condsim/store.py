@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.lib import ArrowException
 from pydantic import ValidationError
 
 from condsim.errors import CondsimError
@@ -153,7 +154,7 @@ def _metadata(path: Path) -> Any:
         return pq.read_metadata(path)
     except FileNotFoundError:
         raise CondsimError(f"{path} is missing; the trace is incomplete, capture it again") from None
-    except (pa.ArrowException, OSError) as e:
+    except (ArrowException, OSError) as e:
         raise CondsimError(f"{path} is damaged or truncated ({type(e).__name__}); capture the trace again") from e
 
 
@@ -161,7 +162,7 @@ def _table(path: Path) -> pd.DataFrame:
     _metadata(path)
     try:
         return pd.read_parquet(path)
-    except (pa.ArrowException, OSError) as e:
+    except (ArrowException, OSError) as e:
         raise CondsimError(f"{path} is damaged or truncated ({type(e).__name__}); capture the trace again") from e
 
 
@@ -174,7 +175,7 @@ def _reader(folder: Path, header: Header) -> Any:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
                 yield _decode(site, {c: table[c].to_numpy() for c in table.column_names})
-        except (pa.ArrowException, OSError) as e:
+        except (ArrowException, OSError) as e:
             raise CondsimError(f"{path} is damaged or truncated ({type(e).__name__}); capture the trace again") from e
 
     return read

@@ -14,6 +14,7 @@ from condsim import engine
 from condsim.cost.side import Pricing
 from condsim.lower import Call, Lowering, StepRows
 from condsim.operators import MATMULS
+from condsim.program import Program
 from condsim.rebatch import Steps, site_rules
 from condsim.trace import Trace
 
@@ -21,9 +22,12 @@ COLUMNS = ("side", "start_s", "duration_s", "operator", "part", "module", "guard
 
 
 def timeline(
-    trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], baseline: str, pricing: Pricing, program_of: Callable[..., Any], step: int = 0
-) -> pd.DataFrame:
-    """A row a kernel: side, start and duration in seconds, operator, part (matmul, traffic or dispatch), module, guard. Weights are taken as resident."""
+    trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], baseline: str, pricing: Pricing, program_of: Callable[..., Program], step: int = 0,
+) -> pd.DataFrame:  # fmt: skip
+    """A row a kernel: side, start and duration in seconds, operator, part (matmul, traffic or dispatch), module, guard.
+
+    Weights are taken as resident.
+    """
     tables = [
         _side(name, Lowering(program_of(trace, way, cut), site_rules(trace), way, rows.step(step)), pricing)
         for name, way in (("conditional", dict(strategies)), ("baseline", dict.fromkeys(strategies, baseline)))

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from condsim.hardware import fingerprint
 from condsim.logical import branch_flops
 from condsim.program import Program
 from condsim.store import file_name, in_memory
-from condsim.trace import Header, Provenance, Site, Trace
+from condsim.trace import Header, Mechanism, Provenance, Site, Trace
 
 Progress = Callable[[str, int, int], None]  # what, done, of how many
 
@@ -106,7 +106,7 @@ def _trace(
         depth = chained and n in exits
         sites.append(
             Site(
-                name=n, mechanism=info.mechanism, branches=info.branches, top_k=info.top_k, parents=info.parents,
+                name=n, mechanism=cast(Mechanism, info.mechanism), branches=info.branches, top_k=info.top_k, parents=info.parents,
                 encoding="depth" if depth else "bits" if info.mechanism == "sparse_activation" else "ids",
                 stored="exits" if depth else file_name(n), level=exits.index(n) if depth else 0,
                 per_position=seen.per_position[n], has_weights=decisions[n].weights is not None, has_scores=decisions[n].scores is not None,

@@ -55,12 +55,14 @@ def as_batches(inputs: Any) -> list[Batch]:
         if not inputs:
             raise CondsimError("inputs: got an empty list; pass at least one batch")
         return [b for i in inputs for b in as_batches(i)]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
     if isinstance(inputs, torch.Tensor):
-        args, kwargs = (inputs,), {}
+        args = (inputs,)
     elif isinstance(inputs, Mapping):
-        args, kwargs = (), dict(inputs)
+        kwargs = dict(inputs)
     elif isinstance(inputs, tuple):
-        args, kwargs = inputs, {}
+        args = inputs
     else:
         raise CondsimError(f"inputs: expected a tensor, a tuple, a dict of forward() arguments or a list of such, got {type(inputs).__name__}")
     tensors = [t for t in (*args, *kwargs.values()) if isinstance(t, torch.Tensor) and t.ndim]

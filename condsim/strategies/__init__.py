@@ -1,7 +1,6 @@
 """How a site executes its decisions: one file a strategy, each says how many rows run behind a guard.
 
-A strategy is a function (mechanism, choice, counts [n, branches], arriving [n], kept [n, branches] or None, costliest) → (outer [n], rows [n]) for the
-n calls of a guard. counts: rows that took each branch; arriving: rows that reached the site. It is chosen by name, per site or mechanism.
+A rule is a function Guard → (outer, rows), int [n] each, for the n calls of a guard. A strategy is chosen by name, per site or mechanism.
 """
 
 from __future__ import annotations
@@ -15,7 +14,30 @@ import numpy as np
 from condsim.registry import Registry
 
 Rows = tuple[np.ndarray, np.ndarray]
-Rule = Callable[[str, int, np.ndarray, np.ndarray, np.ndarray | None, int | None], Rows]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What a rule may know of n calls of one guard.
+
+    choice: the branch (-1: weight blocks). counts: rows that took each branch, int [n, branches]. arriving: rows that reached the site, int [n].
+    kept: same-flops, rows (or blocks) that each branch keeps, int [n, branches]. costliest: same-params, the branch all rows take.
+    """
+
+    mechanism: str
+    choice: int
+    counts: np.ndarray
+    arriving: np.ndarray
+    kept: np.ndarray | None = None
+    costliest: int | None = None
+
+    @property
+    def none(self) -> np.ndarray:
+        """Zero for each call."""
+        return np.zeros_like(self.arriving)
+
+
+Rule = Callable[[Guard], Rows]
 
 
 @dataclass(frozen=True)
@@ -33,11 +55,11 @@ BASELINES = ("same-params", "same-flops")
 BRANCHED = ("early_exit", "multi_branch", "skip")
 
 
-def strategy(name: str, *mechanisms: str, drops: bool = False) -> Callable[[Rule], Rule]:
+def strategy(name: str, *mechanisms: str) -> Callable[[Rule], Rule]:
     """Decorator: register a rule as a strategy."""
 
     def enter(rule: Rule) -> Rule:
-        STRATEGIES.register(name)(Strategy(name, mechanisms, rule, drops))
+        STRATEGIES.register(name)(Strategy(name, mechanisms, rule))
         return rule
 
     return enter
@@ -47,10 +69,8 @@ for _module in ("compacted", "wait", "masked", "gathered", "whole", "baselines")
     importlib.import_module(f"{__name__}.{_module}")
 
 
-def rows_that_run(
-    name: str, mechanism: str, choice: int, counts: np.ndarray, arriving: np.ndarray, kept: np.ndarray | None, costliest: int | None
-) -> Rows:
+def rows_that_run(name: str, guard: Guard) -> Rows:
     """(outer, rows) of a guard under the strategy `name`: int [n] each. Raises CondsimError for an unknown strategy."""
     rule = STRATEGIES[name].rule
     assert rule is not None, f"{name} has no guards"
-    return rule(mechanism, choice, counts, arriving, kept, costliest)
+    return rule(guard)

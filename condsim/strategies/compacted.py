@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from condsim.strategies import BRANCHED, Rows, strategy
+from condsim.strategies import BRANCHED, Guard, Rows, strategy
 
 
 @strategy("compacted", *BRANCHED)
 @strategy("looped", "moe")
-def compacted(mechanism: str, choice: int, counts: np.ndarray, arriving: np.ndarray, kept: np.ndarray | None, costliest: int | None) -> Rows:
+def compacted(guard: Guard) -> Rows:
     """As many rows as took the branch."""
-    return arriving, counts[:, choice]
+    return guard.arriving, guard.counts[:, guard.choice]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from condsim.strategies import Rows, strategy
+from condsim.strategies import Guard, Rows, strategy
 
 
 @strategy("gathered", "sparse_activation")
-def gathered(mechanism: str, choice: int, counts: np.ndarray, arriving: np.ndarray, kept: np.ndarray | None, costliest: int | None) -> Rows:
+def gathered(guard: Guard) -> Rows:
     """The union of the blocks that rows ask for."""
-    return arriving, (counts > 0).sum(1)
+    return guard.arriving, (guard.counts > 0).sum(1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from condsim.strategies import BRANCHED, Rows, strategy
+from condsim.strategies import BRANCHED, Guard, Rows, strategy
 
 
 @strategy("masked", *BRANCHED, "sparse_activation")
-def masked(mechanism: str, choice: int, counts: np.ndarray, arriving: np.ndarray, kept: np.ndarray | None, costliest: int | None) -> Rows:
+def masked(guard: Guard) -> Rows:
     """All rows (sparse_activation: all blocks)."""
-    return arriving, np.full_like(arriving, counts.shape[1]) if mechanism == "sparse_activation" else arriving
+    return guard.arriving, np.full_like(guard.arriving, guard.counts.shape[1]) if guard.mechanism == "sparse_activation" else guard.arriving

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from condsim.strategies import BRANCHED, Rows, strategy
+from condsim.strategies import BRANCHED, Guard, Rows, strategy
 
 
 @strategy("wait", *BRANCHED)
-def wait(mechanism: str, choice: int, counts: np.ndarray, arriving: np.ndarray, kept: np.ndarray | None, costliest: int | None) -> Rows:
+def wait(guard: Guard) -> Rows:
     """All rows where at least one took the branch, none where none did."""
-    return arriving, np.where(counts[:, choice] > 0, arriving, 0)
+    return guard.arriving, np.where(guard.counts[:, guard.choice] > 0, guard.arriving, 0)
