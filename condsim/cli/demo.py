@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 BATCHES = (32, 1)
 BUDGET_S = 240.0
 """After so long no other case is begun."""
-CAPTURED = {32: 16, 1: 64}
+CAPTURED = 16
+"""Batches of 32."""
 PROCESSES, PAIRS = 1, 30
 
 
@@ -59,15 +60,15 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
 
 def record(names: list[str], output: Path, step: Step) -> dict[str, Path]:
     """Capture each model; the traces replace those of an earlier demo. Returns name → folder."""
-    import condsim.zoo as zoo
     from condsim.capture import capture
+    from condsim.specs import load_spec
 
     folders = {}
     for done, name in enumerate(names):
         step("capture", done, len(names))
-        example = zoo.load(name, batch=32, batches=CAPTURED[32])
+        example = load_spec(name)
         trace = capture(
-            example.model, example.inputs, measure=False, name=name, quality=example.quality, quality_name=example.quality_name,
+            example.model, example.inputs[:CAPTURED], measure=False, name=name, quality=example.quality, quality_name=example.quality_name,
             higher_is_better=example.higher_is_better, spec=name, command="condsim demo",
         )  # fmt: skip
         folders[name] = trace.save(output / name)
@@ -104,7 +105,7 @@ def show(table: pd.DataFrame, summary: dict[str, Any], folders: dict[str, Path],
     main = table[table["baseline"] == "same-params"]
     if main.empty:
         return
-    worst = main.loc[(main["flop_ratio"] / main["measured_speedup"]).idxmax()]
+    worst = main.iloc[int((main["flop_ratio"] / main["measured_speedup"]).to_numpy().argmax())]
     trace = load(folders[worst["trace"]])
     prediction = simulate(trace, profile, strategy=worst["strategy"], batch=int(worst["batch"]), phase=worst["phase"])
     measured = measured_beside(trace, profile, prediction)
