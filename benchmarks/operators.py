@@ -3,7 +3,7 @@
     python benchmarks/operators.py [--profile NAME_OR_PATH | --fresh] [--seed 1] [--each 12] [--worst 3] [--json]
 
 Needs a calibration of this machine (`condsim calibrate`). Every operator is timed hot, as in a calibration, at sizes drawn at random in the ranges of real
-models; none was used to calibrate on purpose. Target: median error below 6 %, 90th percentile below 20 %.
+models; none was used to calibrate. Target: median error below 6 %, 90th percentile below 20 %.
 """
 
 from __future__ import annotations
@@ -64,7 +64,15 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
             side = max(7, side - 1)
             co = even(co // 2 + 4) if b == 1 else co
         o = -(-side // st)
-        add("conv2d", i, "conv2d", [(b, ci, side, side), (co, ci, ks, ks), (co,)], [(b, co, o, o)], partial(matmul.conv, pool, b, ci, co, side, ks, st), (st, 1))
+        add(
+            "conv2d",
+            i,
+            "conv2d",
+            [(b, ci, side, side), (co, ci, ks, ks), (co,)],
+            [(b, co, o, o)],
+            partial(matmul.conv, pool, b, ci, co, side, ks, st),
+            (st, 1),
+        )
 
         g, m, n, k = draw(rng, 1, 128), draw(rng, 1, 128), even(draw(rng, 8, 512)), even(draw(rng, 8, 256))
         if i % 3 == 0:
@@ -85,7 +93,16 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
         e, n, k = draw(rng, 4, 32), even(draw(rng, 32, 512)), even(draw(rng, 32, 512))
         tokens = draw(rng, 8, 512)
         rows = rng.multinomial(tokens, rng.dirichlet(np.ones(e)))
-        add("grouped_mm", i, "_grouped_mm", [(tokens, k), (e, k, n), (e,)], [(tokens, n)], partial(matmul.grouped, pool, rows.tolist(), n, k), (), rows)
+        add(
+            "grouped_mm",
+            i,
+            "_grouped_mm",
+            [(tokens, k), (e, k, n), (e,)],
+            [(tokens, n)],
+            partial(matmul.grouped, pool, rows.tolist(), n, k),
+            (),
+            rows,
+        )
 
         r, w = draw(rng, 1, 2048), even(draw(rng, 16, 1024))
         x = (r, w)
@@ -109,7 +126,14 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
         add("cat", i, "cat", [x, x], [(x[0], 2 * x[1])], partial(_cat, pool, x))
         b, c, side = draw(rng, 1, 64), even(draw(rng, 8, 64)), int(rng.integers(4, 15)) * 2
         x4 = (b, c, side, side)
-        add("image", i, "max_pool2d" if i % 2 else "batch_norm", [x4], [(b, c, side // 2, side // 2) if i % 2 else x4], partial(_image, i % 2, pool, x4))
+        add(
+            "image",
+            i,
+            "max_pool2d" if i % 2 else "batch_norm",
+            [x4],
+            [(b, c, side // 2, side // 2) if i % 2 else x4],
+            partial(_image, i % 2, pool, x4),
+        )
     return found
 
 
@@ -122,11 +146,11 @@ _ELEMENTWISE: list[tuple[str, Callable[..., Any]]] = [
 ]  # fmt: skip
 
 
-def _SUM(x: torch.Tensor) -> Any:  # noqa: N802
+def _SUM(x: torch.Tensor) -> Any:
     return x.sum(-1, keepdim=True)
 
 
-def _MEAN(x: torch.Tensor) -> Any:  # noqa: N802
+def _MEAN(x: torch.Tensor) -> Any:
     return x.mean(-1, keepdim=True)
 
 

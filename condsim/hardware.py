@@ -1,11 +1,12 @@
 """A device as data: one YAML file, read by one model, every number with where it comes from.
 
-A profile is a device together with the software that runs on it. One that was calibrated has tables of measured operator times; one from data sheets has peak
-rates only. Errors name the file, the field, the value and the rule.
+A profile is a device together with the software that runs on it. One that was calibrated has tables of measured operator times; one from data sheets
+has peak rates only. Errors name the file, the field, the value and the rule.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -105,8 +106,8 @@ class Curve(_Model):
 
 
 class Grid(_Model):
-    """Seconds of a matmul on a full grid of m x n x k; seconds: flat, k fastest. reached: the largest FLOPs that were measured (larger cells are filled
-    at constant efficiency)."""
+    """Seconds of a matmul on a full grid of m x n x k; seconds: flat, k fastest. reached: the largest FLOPs that were measured (larger cells are
+    filled at constant efficiency)."""
 
     m: list[Positive] = Field(min_length=2)
     n: list[Positive] = Field(min_length=2)
@@ -131,8 +132,8 @@ class Grid(_Model):
 
 
 class Scatter(_Model):
-    """Seconds at points that lie anywhere. dims: names of the coordinates; points [p][dims]; scales: how far, in natural logarithms of each coordinate, a
-    measured time tells about another; noise: relative, of one measurement. `condsim.cost.tables` makes a function of it."""
+    """Seconds at points that lie anywhere. dims: names of the coordinates; points [p][dims]; scales: how far, in natural logarithms of each
+    coordinate, a measured time tells about another; noise: relative, of one measurement. `condsim.cost.tables` makes a function of it."""
 
     dims: list[str]
     points: list[list[NotNegative]]
@@ -180,8 +181,8 @@ class Residency(_Model):
 class Among(_Model):
     """What an operator costs more after other operators than when it is repeated: its code and its branches must be found again.
 
-    extra_s: by operator (a view's name ends in ".view"; "module_call" too), seconds when all others ran in between. distinct: how many different operators ran
-    since its last call, itself included, rising; share: of extra_s, 0 to 1 or little more. other_s: of an operator that was not timed.
+    extra_s: by operator (a view's name ends in ".view"; "module_call" too), seconds when all others ran in between. distinct: how many different
+    operators ran since its last call, itself included, rising; share: of extra_s, 0 to 1 or little more. other_s: of an operator that was not timed.
     """
 
     extra_s: dict[str, NotNegative]
@@ -199,16 +200,17 @@ class Among(_Model):
 
 
 def _rising(name: str, values: list[float]) -> None:
-    if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+    if any(b <= a for a, b in itertools.pairwise(values)):
         raise ValueError(f"{name} must rise")
 
 
 class HardwareProfile(_Model):
     """A device with its software.
 
-    dtype: what a simulation uses unless it is told another ("fp32", "bf16", ...). runtime: how operators become kernels ("eager", ...). threads: host threads.
-    fingerprint: of the machine that was calibrated, else None. matmul_efficiency: the share of peak_flops that a large matmul reaches.
-    operators: curves by operator; matmuls: tables by matmul family; extra_s: constant seconds of a variant ("linear.bias"); all empty without a calibration.
+    dtype: what a simulation uses unless it is told another ("fp32", "bf16", ...). runtime: how operators become kernels ("eager", ...). threads: host
+    threads. fingerprint: of the machine that was calibrated, else None. matmul_efficiency: the share of peak_flops that a large matmul reaches.
+    operators: curves by operator; matmuls: tables by matmul family; extra_s: constant seconds of a variant ("linear.bias"); all empty without a
+    calibration.
     """
 
     name: str = Field(min_length=1)
@@ -253,7 +255,8 @@ class HardwareProfile(_Model):
     def replace(self, **dotted: Any) -> HardwareProfile:
         """What if: the profile with other values at dotted paths, `replace(**{"memory.dram.bandwidth": 1e11})`.
 
-        A number put in place of a quantity counts as estimated with no uncertainty. Raises CondsimError for a path that does not exist or a bad value.
+        A number put in place of a quantity counts as estimated with no uncertainty. Raises CondsimError for a path that does not exist or a bad
+        value.
         """
         data = self.model_dump()
         for path, value in dotted.items():
@@ -276,9 +279,7 @@ class HardwareProfile(_Model):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
-            partial.write_text(
-                yaml.dump(_compact(self.model_dump(exclude_none=True)), Dumper=_Dumper, sort_keys=False, width=160, allow_unicode=True)
-            )
+            partial.write_text(yaml.dump(_compact(self.model_dump(exclude_none=True)), Dumper=_Dumper, sort_keys=False, width=160, allow_unicode=True))
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)

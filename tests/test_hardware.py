@@ -109,7 +109,12 @@ def test_a_missing_field_is_named(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("name: [1, 2\nkind: cpu\n", "not valid YAML at line"), ("", "must be a mapping"), ("- 1\n", "must be a mapping"), ("name: x\n", "Field required")],
+    [
+        ("name: [1, 2\nkind: cpu\n", "not valid YAML at line"),
+        ("", "must be a mapping"),
+        ("- 1\n", "must be a mapping"),
+        ("name: x\n", "Field required"),
+    ],
 )
 def test_files_that_are_no_profile(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "broken.yaml"

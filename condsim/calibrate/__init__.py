@@ -33,8 +33,9 @@ def calibrate(
 ) -> HardwareProfile:
     """The profile of this machine: fp32, eager PyTorch, in about a minute (full: several).
 
-    threads: of PyTorch. progress: called with (what is measured, share done). save: keep it in the user's cache, where `hardware("this-machine")` finds it.
-    size: a reduced or a larger set of sizes. cases: others to time in the same rounds; their seconds are put into `timed`, and into nothing else. The machine should be idle; times are medians over interleaved rounds.
+    threads: of PyTorch. progress: called with (what is measured, share done). save: keep it in the user's cache, where `hardware("this-machine")`
+    finds it. size: a reduced or a larger set of sizes. cases: others to time in the same rounds; their seconds are put into `timed`, and into nothing
+    else. The machine should be idle; visits that a yardstick finds disturbed do not count.
     """
     size = size or (shapes.FULL if full else shapes.NORMAL)
     with _threads(threads):
@@ -47,9 +48,7 @@ def calibrate(
 _threads = threads
 
 
-def _calibrated(
-    size: shapes.Size, threads: int, progress: Progress, cases: Cases | None = None, timed: dict[Any, float] | None = None
-) -> HardwareProfile:
+def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Cases | None = None, timed: dict[Any, float] | None = None) -> HardwareProfile:
     pool = Pool()
     own = fingerprint(threads)
     run = partial(measure, rounds=size.rounds)
@@ -76,7 +75,7 @@ def _calibrated(
         "matmul.extra": max(times["matmul_tiny",] - times["bmm_tiny",], 0.0),
         **matmul.grouped_costs(times, linear, lambda b, d: float(miss_per_byte(kept, b, d)) * b),
     }
-    peak = max(2 * m * n * k / t for (f, *at), t in ((key, t) for key, t in times.items() if key[0] == "linear" and len(key) == 4) for m, n, k in [at])
+    peak = max(2 * key[1] * key[2] * key[3] / t for key, t in times.items() if key[0] == "linear" and len(key) == 4)
     return HardwareProfile(
         name=_name(threads),
         kind="cpu",
@@ -106,7 +105,7 @@ def _memory(own: dict[str, str | int], curves: dict[str, Curve], yard: dict[str,
     """Caches from the operating system, their bandwidth from a copy that fits them, memory from a read of 64 MB."""
     clone = curves["clone"]
     rates = [8 * e / t for e, t in zip(clone.sizes, clone.seconds[0], strict=True)]
-    found = {}
+    found: dict[str, Level] = {}
     for level in ("l1", "l2", "l3"):
         if level in own:
             capacity = float(own[level])

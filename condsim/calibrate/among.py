@@ -1,8 +1,9 @@
 """What an operator costs more among other operators than alone.
 
-Timed alone, an operator finds its code and its branches predicted; in a model it follows others and does not: two to four times the dispatch (measured on a
-server CPU with speculation mitigations). So all operators, tiny, are run in turn in a few fixed orders that repeat, as a model's forward repeats; each is timed
-where it stands. How much of it appears when only a few different operators follow each other is measured too: a plain stack of two kinds pays almost nothing.
+Timed alone, an operator finds its code and its branches predicted; in a model it follows others and does not: two to four times the dispatch
+(measured on a server CPU with speculation mitigations). So all operators, tiny, are run in turn in a few fixed orders that repeat, as a model's
+forward repeats; each is timed where it stands. How much of it appears when only a few different operators follow each other is measured too: a plain
+stack of two kinds pays almost nothing.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ DISTINCT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 def among(pool: Pool, rounds: int, draws: int = 120) -> Among:
     """Extra seconds of each operator among all, and the share of them among few. Must run under inference mode.
 
-    rounds: each times every operator alone, in a few orders of all, and in cycles of a few drawn at random (draws operators a size), so that noise hits all alike.
+    rounds: each times every operator alone, in a few orders of all, and in cycles of a few drawn at random (draws operators a size), so that noise
+    hits all alike.
     """
     every = calls(pool)
     names = list(every)

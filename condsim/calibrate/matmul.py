@@ -56,7 +56,11 @@ def grouped(pool: Pool, rows: list[int], n: int, k: int) -> Call:
     return partial(F.grouped_mm, pool(max(sum(rows), 1), k), pool(len(rows), n, k).transpose(-2, -1), offs=offs)
 
 
-GROUPED = [([r] * g, n, k) for g in (4, 8, 16, 32) for r, n, k in ((0, 64, 64), (1, 32, 32), (1, 64, 64), (8, 64, 64), (3, 128, 48), (4, 256, 128), (32, 128, 256), (64, 64, 64))]
+GROUPED = [
+    ([r] * g, n, k)
+    for g in (4, 8, 16, 32)
+    for r, n, k in ((0, 64, 64), (1, 32, 32), (1, 64, 64), (8, 64, 64), (3, 128, 48), (4, 256, 128), (32, 128, 256), (64, 64, 64))
+]
 
 
 def cases(pool: Pool, size: shapes.Size) -> Cases:
@@ -184,7 +188,8 @@ def bias_curve(seconds: dict[Any, float]) -> Curve:
 
 
 def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[float, float], float]) -> dict[str, float]:
-    """set-up, overhead a group, overhead of one with rows, and factor on a linear layer's time without dispatch, fitted to ragged grouped matmuls (relative least squares).
+    """set-up, overhead a group, overhead of one with rows, and factor on a linear layer's time without dispatch, fitted to ragged grouped matmuls
+    (relative least squares).
 
     evicted(weight bytes, distance bytes): extra seconds of a weight, the distance being all weights of the groups.
     """

@@ -28,9 +28,7 @@ def _visit(weights: list[torch.Tensor], x: torch.Tensor, visits: int) -> float:
     return (clock() - start) / visits
 
 
-def residency(
-    rounds: int, footprints: tuple[float, ...] = FOOTPRINTS_MB, l2_bytes: int = 2**19, progress: Callable[[float], None] | None = None
-) -> Residency:
+def residency(rounds: int, footprints: tuple[float, ...] = FOOTPRINTS_MB, l2_bytes: int = 2**19, progress: Callable[[float], None] | None = None) -> Residency:
     """The curves. Must run under inference mode. rounds: repeats, interleaved over footprints."""
     penalties: dict[str, list[list[float]]] = {}
     for label, (n, k) in (("small", SMALL), ("large", LARGE)):

@@ -131,7 +131,8 @@ def visited(family: str) -> frozenset[tuple[int, ...]]:
     if family == "attention":
         return frozenset((m, n, d, h) for h, m, n, d, _ in attention_sizes(POINTS["attention"]))
     if family == "conv2d":
-        return frozenset((b * (-(-s // st)) ** 2, co, ci * ks * ks, 1) for f in ("conv2d", "conv2d_native") for b, ci, co, s, ks, st in conv_sizes(f, POINTS[f]))
+        drawn = [size for f in ("conv2d", "conv2d_native") for size in conv_sizes(f, POINTS[f])]
+        return frozenset((b * (-(-s // st)) ** 2, co, ci * ks * ks, 1) for b, ci, co, s, ks, st in drawn)
     return frozenset()
 
 

@@ -1,7 +1,7 @@
 """Timing many cases so that a neighbour's noise hits all alike.
 
-Every round visits every case once, in another order: warm up, then a few samples of as many calls as take long enough for the clock; the fastest counts. A case
-is a call without arguments, its time the median over the visits that a yardstick found undisturbed.
+Every round visits every case once, in another order: warm up, then a few samples of as many calls as take long enough for the clock; the fastest
+counts. A case is a call without arguments, its time the median over the visits that a yardstick found undisturbed.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ _EMPTY: Call = lambda: None  # noqa: E731
 def measure(cases: Mapping[Any, Callable[[], Call]], rounds: int, progress: Callable[[float], None] | None = None) -> dict[Any, float]:
     """Seconds of each case.
 
-    cases: key → a function that makes the call (its tensors exist only while it is timed). Every visit is between two runs of a yardstick, a matmul in the
-    second-level cache; visits with a slow one do not count, and cases without enough good visits get up to as many rounds again. Returns key → median over the
-    good visits, or the fastest where none was good. The cost of the empty call itself is taken off. Yardsticks gate, they never correct.
+    cases: key → a function that makes the call (its tensors exist only while it is timed). Every visit is between two runs of a yardstick, a matmul in
+    the second-level cache; visits with a slow one do not count, and cases without enough good visits get up to as many rounds again. Returns key →
+    median over the good visits, or the fastest where none was good; the cost of the empty call is taken off. Yardsticks gate, they never correct.
     """
     found: dict[Any, list[tuple[float, float]]] = {key: [] for key in cases}
     a = torch.ones(96, 96)
@@ -96,7 +96,8 @@ def measure(cases: Mapping[Any, Callable[[], Call]], rounds: int, progress: Call
             random.Random(r).shuffle(order)
             for key in order:
                 good = [t for t, yard in found[key] if yard <= limit]
-                if (len(good) >= 3 and (good[0] > HEAVY_S or r >= rounds)) or (r >= rounds and len(found[key]) > rounds and found[key][0][0] > HEAVY_S):
+                heavy = bool(found[key]) and found[key][0][0] > HEAVY_S
+                if (len(good) >= 3 and (heavy or r >= rounds)) or (heavy and r >= rounds):
                     continue
                 call = cases[key]()
                 before = _yard(yardstick)
@@ -139,8 +140,8 @@ def quiet() -> Iterator[None]:
 def settle_allocator() -> None:
     """Free a block of nearly 32 MiB once, so that glibc keeps freed memory of that size for the next operator.
 
-    Before, each large result is mapped anew and every page of it faults: a 5 MB result was seen to cost 9 ms instead of 0.4 ms, depending on what the process
-    had freed earlier. A process whose times are to be compared with a calibration must do the same.
+    Before, each large result is mapped anew and every page of it faults: a 5 MB result was seen to cost 9 ms instead of 0.4 ms, depending on what the
+    process had freed earlier. A process whose times are to be compared with a calibration must do the same.
     """
     block = torch.empty(8_000_000)
     block.fill_(0)

@@ -2,8 +2,8 @@
 
     extra seconds = extra of the operator * share(different operators since its last call)
 
-An operator that is repeated finds its code cached and its branches predicted; in a model it does not. Measured by running all operators in turn, and few of them.
-On a CPU in eager PyTorch this is more than half of the time of small operators.
+An operator that is repeated finds its code cached and its branches predicted; in a model it does not. Measured by running all operators in turn, and
+few of them. On a CPU in eager PyTorch this is more than half of the time of small operators.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _RENAMED = {
 def among_seconds(name: str, distinct: Any, profile: HardwareProfile, *, view: bool = False, inputs: int = 0) -> Any:
     """Extra seconds of one call.
 
-    name: the operator as the recorder gives it, or "module_call". distinct: different operators since its last call, itself included (`distances`), int or int
-    array [n]. view: it makes no new storage. inputs: number of tensors it reads (a linear layer with a bias has 3). Returns float or float array [n]; 0 without
-    a calibration.
+    name: the operator as the recorder gives it, or "module_call". distinct: different operators since its last call, itself included (`distances`),
+    int or int array [n]. view: it makes no new storage. inputs: number of tensors it reads (a linear layer with a bias has 3). Returns float or float
+    array [n]; 0 without a calibration.
     """
     among = profile.among
     if among is None:
@@ -50,8 +50,8 @@ def _extra(among: Among, name: str, view: bool, inputs: int) -> float:
 def distances(names: Sequence[str], *, repeated: bool = True) -> list[int]:
     """Different operators since the last call of the same one, itself included, for each operator of a sequence in executed order.
 
-    names: operators (with ".view" where they are views). repeated: the sequence runs again and again, so that a first call follows the calls of the round before;
-    else a first call counts all different operators of the sequence.
+    names: operators (with ".view" where they are views). repeated: the sequence runs again and again, so that a first call follows the calls of the
+    round before; else a first call counts all different operators of the sequence.
     """
     total = len(set(names))
     recent: dict[str, None] = {}  # most recently used last

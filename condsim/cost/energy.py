@@ -16,8 +16,8 @@ from condsim.hardware import HardwareProfile
 def energy_j(seconds: Any, flops: Any, traffic_bytes: Any, profile: HardwareProfile, dtype: str | None = None, level: str | None = None) -> Any:
     """Joules.
 
-    seconds, flops, traffic_bytes: numbers or arrays [n]. dtype: of the arithmetic, default the profile's. level: of memory that the bytes come from, default the
-    largest. Raises CondsimError for a dtype or a level that the profile has no energy for.
+    seconds, flops, traffic_bytes: numbers or arrays [n]. dtype: of the arithmetic, default the profile's. level: of memory that the bytes come from,
+    default the largest. Raises CondsimError for a dtype or a level that the profile has no energy for.
     """
     power = profile.power
     dtype = profile.dtype if dtype is None else dtype

@@ -1,6 +1,7 @@
 """How long one operator takes when what it reads is where its last visit left it: weights resident, dispatch included.
 
-A calibrated profile answers from its tables, one that is not from peak rates (`condsim.cost.roofline`). What was evicted comes on top (`condsim.cost.residency`).
+A calibrated profile answers from its tables, one that is not from peak rates (`condsim.cost.roofline`). What was evicted comes on top
+(`condsim.cost.residency`).
 """
 
 from __future__ import annotations
@@ -184,9 +185,7 @@ def _view(name: str, profile: HardwareProfile) -> Hot:
     return Hot(seconds, seconds, "calibrated" if curve else "estimated", VIEW)
 
 
-def _from_peak(
-    name: str, inputs: list[Shape], outputs: list[Shape], params: tuple[int, ...], profile: HardwareProfile, view: bool, dtype: str | None
-) -> Hot:
+def _from_peak(name: str, inputs: list[Shape], outputs: list[Shape], params: tuple[int, ...], profile: HardwareProfile, view: bool, dtype: str | None) -> Hot:
     if view:
         return Hot(profile.host.view.value, profile.host.view.value, "estimated", VIEW)
     job = work(name, inputs, outputs, params)
@@ -196,14 +195,53 @@ def _from_peak(
 
 
 ALIASES = {
-    "greater": "gt", "less": "lt", "greater_equal": "ge", "less_equal": "le", "not_equal": "ne", "__and__": "bitwise_and", "__or__": "bitwise_or",
-    "logical_and": "bitwise_and", "logical_or": "bitwise_or", "logical_not": "bitwise_not", "_softmax": "softmax", "_log_softmax": "log_softmax",
-    "_to_copy": "to", "new_ones": "new_zeros", "new_full": "new_zeros", "divide": "div", "multiply": "mul", "subtract": "sub",
-    "_unsafe_index": "index", "amin": "amax", "min": "max", "argmin": "argmax", "all": "any", "ones_like": "zeros_like", "native_layer_norm": "layer_norm",
-    "constant_pad_nd": "pad", "scatter": "scatter_", "index_put": "index_put_", "concat": "cat", "stack": "cat", "_local_scalar_dense": "item",
-    "bool": "item", "argsort": "sort", "floor_divide": "div", "remainder": "div", "square": "mul", "reciprocal": "div", "floor": "neg", "ceil": "neg",
-    "hardtanh": "clamp", "clamp_min": "clamp", "clamp_max": "clamp", "minimum": "mul", "maximum": "mul", "empty": "empty_like", "zeros": "zeros",
-}  # fmt: skip
+    "greater": "gt",
+    "less": "lt",
+    "greater_equal": "ge",
+    "less_equal": "le",
+    "not_equal": "ne",
+    "__and__": "bitwise_and",
+    "__or__": "bitwise_or",
+    "logical_and": "bitwise_and",
+    "logical_or": "bitwise_or",
+    "logical_not": "bitwise_not",
+    "_softmax": "softmax",
+    "_log_softmax": "log_softmax",
+    "_to_copy": "to",
+    "new_ones": "new_zeros",
+    "new_full": "new_zeros",
+    "divide": "div",
+    "multiply": "mul",
+    "subtract": "sub",
+    "_unsafe_index": "index",
+    "amin": "amax",
+    "min": "max",
+    "argmin": "argmax",
+    "all": "any",
+    "ones_like": "zeros_like",
+    "native_layer_norm": "layer_norm",
+    "constant_pad_nd": "pad",
+    "scatter": "scatter_",
+    "index_put": "index_put_",
+    "concat": "cat",
+    "stack": "cat",
+    "_local_scalar_dense": "item",
+    "bool": "item",
+    "argsort": "sort",
+    "floor_divide": "div",
+    "remainder": "div",
+    "square": "mul",
+    "reciprocal": "div",
+    "floor": "neg",
+    "ceil": "neg",
+    "hardtanh": "clamp",
+    "clamp_min": "clamp",
+    "clamp_max": "clamp",
+    "minimum": "mul",
+    "maximum": "mul",
+    "empty": "empty_like",
+    "zeros": "zeros",
+}
 """Operators that run the same kernel shape as one that was measured."""
 
 _INSIDE = ("mean", "sum", "amax", "amin", "any", "all", "max", "min", "prod", "var", "std", "argmax", "argmin")
@@ -279,10 +317,30 @@ EXTENTS: dict[str, Callable[[list[Shape], list[Shape]], tuple[Any, Any]]] = {
     **dict.fromkeys(("index", "index_select", "embedding"), _taken),
     **dict.fromkeys(("gather", "cat", "stack", "repeat_interleave", "one_hot", "take_along_dim"), _result),
     **dict.fromkeys(("index_add_", "index_copy_", "index_put_", "scatter_", "scatter_add_", "copy_", "index_put"), _source),
-    **dict.fromkeys(("softmax", "log_softmax", "_softmax", "_log_softmax", "topk", "sort", "argsort", "cumsum", "nonzero", "histc", "layer_norm", "rms_norm",
-                     "batch_norm", "group_norm", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"), _first),
+    **dict.fromkeys(
+        (
+            "softmax",
+            "log_softmax",
+            "_softmax",
+            "_log_softmax",
+            "topk",
+            "sort",
+            "argsort",
+            "cumsum",
+            "nonzero",
+            "histc",
+            "layer_norm",
+            "rms_norm",
+            "batch_norm",
+            "group_norm",
+            "max_pool2d",
+            "avg_pool2d",
+            "adaptive_avg_pool2d",
+        ),
+        _first,
+    ),
     **dict.fromkeys(_INSIDE, _summed),
-}  # fmt: skip
+}
 """Operator → elements whose number its time follows, and the length of their rows; the largest tensor for any other."""
 
 

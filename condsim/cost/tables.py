@@ -1,8 +1,8 @@
 """Reading the measured tables of a profile at any size.
 
-Every function takes ints, floats or arrays that broadcast, and returns float64 of that shape together with whether the point lies outside of what was measured.
-Between two measured sizes time is linear in each size: exact for `a + b m + c n + d m n + ...`, which is what a kernel's loops, loads and set-up are.
-Outside, efficiency (work a second) is that of the nearest measured size.
+Every function takes ints, floats or arrays that broadcast, and returns float64 of that shape together with whether the point lies outside of what was
+measured. Between two measured sizes time is linear in each size: exact for `a + b m + c n + d m n + ...`, which is what a kernel's loops, loads and
+set-up are. Outside, efficiency (work a second) is that of the nearest measured size.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def _locate(axis: Floats, x: Any) -> tuple[Any, Any, Any]:
 def curve_seconds(curve: Curve, elements: Any, length: Any = 1) -> tuple[Any, Any]:
     """Seconds of an operator on so many elements in rows of so many.
 
-    elements, length: int or int array [n]. Linear in elements between sizes and, at as many elements, in rows between lengths; beyond the largest size the last slope goes on.
+    elements, length: int or int array [n]. Linear in elements between sizes and, at as many elements, in rows between lengths; beyond the largest
+    size the last slope goes on.
     """
     sizes, lengths, seconds = curve.arrays
     if len(lengths) > 1 and np.ndim(length) == 0:
@@ -47,9 +48,7 @@ def curve_seconds(curve: Curve, elements: Any, length: Any = 1) -> tuple[Any, An
         rows = [_along(sizes, row, elements) for row in seconds]
         table = np.stack([r[0] for r in rows])
         j = np.arange(elements.size)
-        t = (table.reshape(len(rows), -1)[i.ravel(), j] * (1 - f.ravel()) + table.reshape(len(rows), -1)[i.ravel() + 1, j] * f.ravel()).reshape(
-            elements.shape
-        )
+        t = (table.reshape(len(rows), -1)[i.ravel(), j] * (1 - f.ravel()) + table.reshape(len(rows), -1)[i.ravel() + 1, j] * f.ravel()).reshape(elements.shape)
         return t, rows[0][1]
     return _along(sizes, seconds[0], elements)
 
@@ -65,7 +64,8 @@ def _along(sizes: Floats, row: Floats, elements: Any) -> tuple[Any, Any]:
 def grid_seconds(grid: Grid, m: Any, n: Any, k: Any) -> tuple[Any, Any]:
     """Seconds of one matmul from a full grid.
 
-    m, n, k: int or int arrays that broadcast. Above EXACT sizes, time is linear between multiples of a tile, and a remainder costs what it costs just below.
+    m, n, k: int or int arrays that broadcast. Above EXACT sizes, time is linear between multiples of a tile, and a remainder costs what it costs just
+    below.
     """
     if np.ndim(n) == 0 and np.ndim(k) == 0:
         return _at(grid, np.asarray(m, dtype=float), float(n), float(k))
@@ -162,7 +162,18 @@ def _column(c: Columns) -> list[Any]:
 def _attention(c: Columns) -> list[Any]:
     h, m, n, d = c["groups"], c["m"], c["n"], c["d"]
     keys = h * n * d
-    return [1 + 0 * h * m, h, h * np.ceil(m / 32), h * m * n * d, h * m * n, h * m * d, keys, np.maximum(2 * keys - 2**17, 0), c["mask"] * h * m * n, c["mask"]]
+    return [
+        1 + 0 * h * m,
+        h,
+        h * np.ceil(m / 32),
+        h * m * n * d,
+        h * m * n,
+        h * m * d,
+        keys,
+        np.maximum(2 * keys - 2**17, 0),
+        c["mask"] * h * m * n,
+        c["mask"],
+    ]
 
 
 def _conv2d(c: Columns) -> list[Any]:
