@@ -428,11 +428,11 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _ProfileDumper(_Dumper):  # type: ignore[misc]
-    """Numbers in flow style with four digits."""
+    """Numbers as Python writes them, so that a profile reads back the same."""
 
 
 def _represent_float(dumper: Any, value: float) -> Any:
-    text = f"{value:.5g}"
+    text = repr(value)
     return dumper.represent_scalar("tag:yaml.org,2002:float", text if "e" not in text or "." in text else text.replace("e", ".0e"))
 
 

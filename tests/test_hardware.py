@@ -1,5 +1,6 @@
 """Profiles: what a file may say, and what is said when it breaks a rule."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ SHIPPED = sorted(p.stem for p in resource("hwprofiles").glob("*.yaml"))
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("condsim.hardware.user_cache_dir", lambda _name: str(tmp_path / "cache"))
+    monkeypatch.setattr(sys.modules[HardwareProfile.__module__], "user_cache_dir", lambda _name: str(tmp_path / "cache"))
 
 
 @pytest.fixture

@@ -55,7 +55,8 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
     few = size.points < 0.5
     kept = residency(2 if few else size.rounds, (0.4, 4.0) if few else FOOTPRINTS_MB, int(own.get("l2", 2**19)), partial(progress, "residency"))
     everything = {**operators.cases(pool, size), **matmul.cases(pool, size), **{("case", *key): make for key, make in (cases or {}).items()}}
-    times = run(everything, progress=partial(progress, "operators"))
+    times = run(everything, progress=partial(progress, "operators and matmuls"))
+    progress("among others", 0.0)
     others = among(pool, 1 if few else size.rounds, 12 if few else 120)
     module_call = _module_call(size.rounds)
     if timed is not None:
@@ -76,7 +77,7 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
         **matmul.grouped_costs(times, linear, lambda b, d: float(miss_per_byte(kept, b, d)) * b),
     }
     peak = max(2 * key[1] * key[2] * key[3] / t for key, t in times.items() if key[0] == "linear" and len(key) == 4)
-    return HardwareProfile(
+    profile = HardwareProfile(
         name=_name(threads),
         kind="cpu",
         description=f"{own['cpu']}, {threads} thread{'s' if threads > 1 else ''}, eager fp32, calibrated here",
@@ -95,6 +96,16 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
         residency=kept,
         among=others,
     )
+    return HardwareProfile.model_validate(_rounded(profile.model_dump()))
+
+
+def _rounded(value: Any) -> Any:
+    """Measured numbers to five digits, which is more than they are worth."""
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_rounded(v) for v in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def _measured(value: float, source: str) -> Quantity:
