@@ -46,7 +46,7 @@ class Frame:
     site: str
     choice: int
     present: np.ndarray | None = None  # original row numbers, where decisions are forced
-    mask: torch.Tensor | None = None  # rows still alive in an outer `wait`
+    masks: tuple[torch.Tensor, ...] = ()  # of all outer guards that run rows which did not take them
 
 
 @dataclass
@@ -93,6 +93,12 @@ class Execution:
         ids = self.forced[site]
         present = self.frames[-1].present if self.frames else None
         return ids if present is None else ids[present]
+
+    def replaced(self, own: torch.Tensor, forced: np.ndarray) -> torch.Tensor:
+        """Forced values in place of a tensor of the model's: same dtype, device and memory layout, so that what follows runs as it would."""
+        with self.quiet():
+            values = torch.as_tensor(np.ascontiguousarray(forced), device=own.device).to(own.dtype)
+            return torch.empty_like(own).copy_(values) if values.shape == own.shape else values
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:
         """No recording inside: bookkeeping that a real run would not do."""

@@ -16,7 +16,8 @@ from condsim.program import FIRST, VARIABLES, Dim, Free, Loop, Op, Product, Prog
 
 Sample = dict[str, int]
 Picked = tuple[Instance, Sample, dict[str, ExpertsCall]]
-Location = tuple[tuple[tuple[int, int, int, int], ...], int]
+Path = tuple[tuple[int, int, int, int], ...]
+Location = tuple[Path, int]
 
 
 class Misfit(CondsimError):
@@ -50,7 +51,7 @@ class Fitter:
 
     def _scope(
         self, scopes: list[RunScope], samples: list[Sample], calls: list[dict[str, ExpertsCall]],
-        path: tuple[tuple[int, int, int, int], ...], instances: Sequence[Instance | None],
+        path: Path, instances: Sequence[Instance | None],
     ) -> Scope:  # fmt: skip
         length = len(scopes[0].nodes)
         if any(len(s.nodes) != length for s in scopes):
@@ -126,7 +127,7 @@ class Fitter:
                     return
             del self.flagged[flagged:]
 
-    def _body(self, chosen: list[Picked], path: tuple[tuple[int, int, int, int], ...]) -> Scope:
+    def _body(self, chosen: list[Picked], path: Path) -> Scope:
         return self._scope([p[0].scope for p in chosen], [p[1] for p in chosen], [p[2] for p in chosen], path, [p[0] for p in chosen])
 
     def _op(self, column: list[RecordedOp], expected: int, samples: list[Sample], calls: list[dict[str, ExpertsCall]], choices: list[int]) -> Op:
@@ -182,27 +183,39 @@ class Fitter:
         return fitted
 
     def _frees(self, root: Scope, scopes: list[RunScope]) -> Scope:
-        """Put the deaths of storages that any run saw into the fitted scopes."""
-        frees: dict[tuple[tuple[int, int, int, int], ...], dict[Free, None]] = {}
+        """Put the deaths of storages that any run saw into the fitted scopes, and those that follow for combinations of guards that no run had."""
+        frees: dict[Path, dict[Free, None]] = {}
+        survived: set[tuple[Path, int, Location, int]] = set()
 
-        def collect(scope: RunScope, path: tuple[tuple[int, int, int, int], ...] | None, inside: tuple[Instance, ...]) -> None:
+        def collect(scope: RunScope, path: Path | None, inside: tuple[Instance, ...], alive: set[tuple[RecordedOp, int]]) -> None:
+            dying: dict[int, list[Died]] = {}
             for position, died in scope.frees:
-                where = self.where.get(died.op)
-                if where is None or path is None:
-                    continue
-                owner = self.of_instance[died.op]
-                previous = owner is not None and owner not in inside and len(where[0]) <= len(path)
-                frees.setdefault(path, {})[Free(position, where[0], where[1], died.alloc, previous)] = None
-            for node in scope.nodes:
-                if isinstance(node, RunLoop):
+                dying.setdefault(position, []).append(died)
+            for position in range(-1, len(scope.nodes)):
+                node = scope.nodes[position] if position >= 0 else None
+                if isinstance(node, RecordedOp):
+                    alive |= {(node, a) for a in range(len(node.allocs))}
+                elif node is not None:
                     for instance in node.instances:
                         located = next((self.where.get(n) for n in instance.scope.nodes if isinstance(n, RecordedOp)), None)
-                        collect(instance.scope, located[0] if located else None, (*inside, instance))
+                        collect(instance.scope, located[0] if located else None, (*inside, instance), alive)
+                for died in dying.get(position, ()):
+                    alive.discard((died.op, died.alloc))
+                    where = self.where.get(died.op)
+                    if where is None or path is None:
+                        continue
+                    owner = self.of_instance[died.op]
+                    previous = owner is not None and owner not in inside and len(where[0]) <= len(path)
+                    frees.setdefault(path, {})[Free(position, where[0], where[1], died.alloc, previous)] = None
+                if path is not None and dying.get(position):
+                    survived.update((path, position, where, alloc) for op, alloc in alive if (where := self.where.get(op)) is not None)
 
         for s in scopes:
-            collect(s, (), ())
+            collect(s, (), (), set())
+        for path, more in _implied(frees, survived).items():
+            frees[path] |= more
 
-        def attach(scope: Scope, path: tuple[tuple[int, int, int, int], ...]) -> Scope:
+        def attach(scope: Scope, path: Path) -> Scope:
             nodes = tuple(
                 n if isinstance(n, Op) else Loop(n.site, n.choices, {k: attach(b, (*path, (i, *k))) for k, b in n.bodies.items()})
                 for i, n in enumerate(scope.nodes)
@@ -212,16 +225,39 @@ class Fitter:
         return attach(root, ())
 
 
+def _implied(frees: dict[Path, dict[Free, None]], survived: set[tuple[Path, int, Location, int]]) -> dict[Path, dict[Free, None]]:
+    """Deaths that no run had because its guards never met so.
+
+    Two storages that died at the same point hold the same variable at different times: where one dies, the other would, unless a run saw it survive.
+    survived: (scope, position, operator, allocation) of what was alive after a point at which something died.
+    """
+    points: dict[tuple[Path, int], list[Free]] = {}
+    deaths: dict[tuple[Location, int], list[tuple[Path, int]]] = {}
+    for path, found in frees.items():
+        for f in found:
+            points.setdefault((path, f.position), []).append(f)
+            deaths.setdefault(((f.path, f.op), f.alloc), []).append((path, f.position))
+    implied: dict[Path, dict[Free, None]] = {}
+    for storage, at in deaths.items():
+        if len(at) == 1 and len(points[at[0]]) == 1:
+            continue
+        siblings = {((f.path, f.op), f.alloc) for point in at for f in points[point]} - {storage}
+        for path, position in {point for s in siblings for point in deaths[s]} - set(at):
+            if path and (path, position, *storage) not in survived:
+                implied.setdefault(path, {})[Free(position, *storage[0], storage[1])] = None
+    return implied
+
+
 def _family(names: Sequence[str], choices: Sequence[int]) -> str | None:
-    """What the names have in common: the name, or the name with the last part that is the choice replaced by "*"; None for neither."""
+    """What the names have in common: the name, or the name with the part that is the choice in every one replaced by "*"; None for neither."""
     if len(set(names)) == 1:
         return names[0]
-    common = set()
-    for name, choice in zip(names, choices, strict=True):
-        parts = name.split(".")
-        at = max((i for i, part in enumerate(parts) if part == str(choice)), default=None)
-        common.add(None if at is None else ".".join([*parts[:at], "*", *parts[at + 1 :]]))
-    return common.pop() if len(common) == 1 else None
+    split = [name.split(".") for name in names]
+    for at in reversed(range(len(split[0]))):
+        common = {(*parts[:at], "*", *parts[at + 1 :]) if parts[at : at + 1] == [str(c)] else None for parts, c in zip(split, choices, strict=True)}
+        if len(common) == 1 and (found := common.pop()) is not None:
+            return ".".join(found)
+    return None
 
 
 def _same_weights(column: list[RecordedOp], choices: list[int]) -> bool:

@@ -58,10 +58,9 @@ def route(
         )  # fmt: skip
     forced, forced_weights = run.forced_now(run.sites[site], ids)
     if forced is not None:
-        with run.quiet():
-            ids = torch.as_tensor(forced, device=ids.device).to(ids.dtype)
-            if weights is not None and forced_weights is not None:
-                weights = torch.as_tensor(forced_weights, device=weights.device).to(weights.dtype)
+        ids = run.replaced(ids, forced)
+        if weights is not None and forced_weights is not None:
+            weights = run.replaced(weights, forced_weights)
     run.decisions[site] = (mechanism, branches, ids, weights)
     if run.observed is not None:
         observe(run, site, ids, weights, scores)
@@ -109,5 +108,5 @@ def branch(site: str, choice: int | None = None) -> Iterator[Rows | Blocks]:
             run.recorder.leave(rows.outer, rows.count)
 
 
-def _inherited(run: Execution) -> tuple[Any, Any]:
-    return (run.frames[-1].present, run.frames[-1].mask) if run.frames else (None, None)
+def _inherited(run: Execution) -> tuple[Any, ...]:
+    return (run.frames[-1].present, run.frames[-1].masks) if run.frames else ()

@@ -21,9 +21,9 @@ from condsim.capture.tree import Periods, tree
 from condsim.errors import CondsimError
 from condsim.program import Program
 
-SEQUENCE_SIZES = {"1": ((1, 6), (1, 9), (1, 13), (1, 22)), "n": ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9))}
-BATCH_SIZES = {"1": (1,) * 10, "n": (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15, 6)}
-SHARES = (0.5, 0.25, 0.75, 1.0, 0.0, 0.4, 0.6, 0.1, 0.9, 0.5)
+SEQUENCE_SIZES = {"1": ((1, 6), (1, 9), (1, 13), (1, 22), (1, 11)), "n": ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9))}
+BATCH_SIZES = {"1": (1,) * 24, "n": (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15, 6)}
+SHARES = (0.5, 1.0, 0.0, 0.75, 0.25, 0.6, 0.9, 0.0, 0.4, 1.0)
 
 
 def key(assignment: Mapping[str, str], regime: str) -> str:
@@ -39,10 +39,14 @@ def assignment_name(assignment: Mapping[str, str]) -> str:
     return ",".join(f"{m}={s}" for m, s in sorted(assignment.items()))
 
 
-def random_decisions(info: SiteInfo, rows: int, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None]:
-    """Forced ids of all rows, and weights where the site has them. share: about how many rows leave branch 0 (or blocks that are active)."""
+def random_decisions(info: SiteInfo, rows: int, share: float, rng: np.random.Generator, turn: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
+    """Forced ids of all rows, and weights where the site has them. share: about how many rows leave branch 0 (or blocks that are active).
+
+    turn: which branch of several is to be the first that rows take.
+    """
     if info.mechanism == "sparse_activation":
-        return rng.random((rows, info.branches)) < 0.6 * share + 0.02 * (share > 0), None
+        wanted = rng.random(info.branches) < share  # by any row: with one draw a row and block the union would nearly always be all
+        return (rng.random((rows, info.branches)) < 0.7) & wanted, None
     if info.mechanism == "moe":
         k = info.top_k or 1
         skew = rng.permutation(np.linspace(0.2, 1.0, info.branches)) ** (4 * share)
@@ -51,7 +55,11 @@ def random_decisions(info: SiteInfo, rows: int, share: float, rng: np.random.Gen
         return ids if info.top_k else ids[:, 0], rng.dirichlet(np.ones(k), rows).astype(np.float32)
     if info.branches == 2:
         return (rng.random(rows) < share).astype(np.int64), None
-    return np.minimum((rng.random(rows) ** (0.2 + 2 * share) * info.branches).astype(np.int64), info.branches - 1), None
+    first = turn % info.branches
+    later = first + np.flatnonzero(rng.random(info.branches - first) < 0.2 + 0.8 * share)
+    ids = rng.choice(np.union1d(later, [first]), rows)
+    ids[rng.integers(rows)] = first
+    return ids, None
 
 
 def execution_for(
@@ -62,7 +70,7 @@ def execution_for(
     forced, weights, kept = {}, {}, {}
     for number, (name, info) in enumerate(infos.items()):
         share = SHARES[(run + 3 * number) % len(SHARES)]
-        forced[name], w = random_decisions(info, rows[name], share, rng)
+        forced[name], w = random_decisions(info, rows[name], share, rng, run + number)
         if w is not None:
             weights[name] = w
         if info.mechanism == "sparse_activation":

@@ -47,14 +47,20 @@ class Rows:
 
 
 class Compacted(Rows):
-    """Gather the rows, run them alone, scatter them back. The number of rows reaches the host: a synchronisation."""
+    """Gather the rows, run them alone, scatter them back. The number of rows reaches the host: a synchronisation.
 
-    def __init__(self, ids: torch.Tensor, choice: int, weights: torch.Tensor | None = None) -> None:
+    masks: of outer guards that run all rows; only rows that took those are gathered.
+    """
+
+    def __init__(self, ids: torch.Tensor, choice: int, weights: torch.Tensor | None = None, masks: tuple[torch.Tensor, ...] = ()) -> None:
         self.weights = weights
+        took = ids == choice
+        for mask in masks:
+            took = took & (mask if took.ndim == 1 else mask.unsqueeze(-1))
         if ids.ndim == 2:
-            self.index, self.slot = torch.where(ids == choice)
+            self.index, self.slot = torch.where(took)
         else:
-            self.index = (ids == choice).nonzero().squeeze(-1)
+            self.index = took.nonzero().squeeze(-1)
         self.outer, self.count = ids.shape[0], self.index.shape[0]
         super().__init__(self.count > 0)
 
@@ -195,7 +201,7 @@ def select(
     """The selector for one guard under the strategy in force. Raises CondsimError where the strategy is not for this mechanism."""
     strategy = run.strategy(site, mechanism)
     if mechanism == "sparse_activation":
-        return _select_blocks(run, site, strategy, ids)
+        return _select_blocks(run, site, strategy, ids, frame)
     assert choice is not None
     enters = choice != 0 or mechanism == "multi_branch"
     if mechanism == "moe" and strategy == "same-params":
@@ -217,25 +223,30 @@ def select(
         if forced is not None and forced.ndim == 1:
             present = np.arange(len(forced)) if frame.present is None else frame.present
             frame.present = present[forced == choice]
-        return Compacted(ids, choice, weights)
+        masks, frame.masks = frame.masks, ()
+        return Compacted(ids, choice, weights, masks)
     if strategy == "masked":
-        return Masked(ids == choice)
+        mask = ids == choice
+        frame.masks += (mask,)
+        return Masked(mask)
     if strategy == "wait":
         mask = ids == choice
-        if frame.mask is not None:
-            mask = mask & frame.mask
-        frame.mask = mask
+        for outer in frame.masks:
+            mask = mask & outer
+        frame.masks = (mask,)
         return Wait(mask)
     raise CondsimError(f"strategy {strategy!r} cannot run a marked {mechanism} site ({site!r})")
 
 
-def _select_blocks(run: Execution, site: str, strategy: str, active: torch.Tensor | None) -> Blocks:
+def _select_blocks(run: Execution, site: str, strategy: str, active: torch.Tensor | None, frame: Frame) -> Blocks:
     if strategy == "same-params":
         return Blocks()
     if strategy == "same-flops":
         return SlicedBlocks(int(run.rows_kept[site].sum()), len(run.rows_kept[site]))
     assert active is not None
     if strategy == "gathered":
+        for mask in frame.masks:
+            active = active & mask.unsqueeze(-1)
         return GatheredBlocks(active)
     if strategy == "masked":
         return MaskedBlocks(active)

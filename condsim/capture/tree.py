@@ -47,6 +47,7 @@ def tree(recorder: Recorder, periods: Periods) -> RunScope:
         if isinstance(event, RecordedOp):
             scope.nodes.append(event)
         elif isinstance(event, Died):
+            scope = _dies_in(scope, recorder)
             scope.frees.append((len(scope.nodes) - 1, event))
         elif isinstance(event, Enter):
             last = scope.nodes[-1] if scope.nodes else None
@@ -63,6 +64,16 @@ def tree(recorder: Recorder, periods: Periods) -> RunScope:
             assert isinstance(last, RunLoop)
             instance.first = event.count > 0 and not any(i.first for i in last.instances)
     return root
+
+
+def _dies_in(scope: RunScope, recorder: Recorder) -> RunScope:
+    """Where a death belongs: what dies as a lone guard's body ends (the value that it replaced) dies only if that body ran."""
+    last = scope.nodes[-1] if scope.nodes else None
+    if isinstance(last, RunLoop) and len(last.instances) == 1 and last.instances[0].scope.nodes:
+        call = recorder.calls.get(last.site)
+        if call is None or not call.unmarked_loop:
+            return _dies_in(last.instances[0].scope, recorder)
+    return scope
 
 
 def _with_marks(recorder: Recorder, periods: Periods) -> list[Event]:

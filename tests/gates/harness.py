@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from gates.models import case
 
-from condsim.capture.execution import BASELINES, Execution
+from condsim.capture.execution import Execution
 from condsim.capture.inputs import as_batches
 from condsim.capture.live import LiveModel
 from condsim.capture.observe import observe
@@ -76,12 +77,11 @@ class Pair:
         assert peak_bytes(self.calls) == self.recorder.peak_bytes, f"{self.what}: peak bytes"
 
 
-def pair(trace: Trace, name: str, assignment: dict[str, str], rows: StepRows, execution: Execution, recorder: Recorder, regime: str) -> Pair:
+def pair(trace: Trace, name: str, assignment: dict[str, str], rows: StepRows, recorder: Recorder, regime: str) -> Pair:
     """Lower `rows` (one step) and nest what was recorded."""
     program = trace.programs[key(assignment, regime)]
     calls = Lowering(program, site_rules(trace), assignment, rows).sequence()
     what = f"{name}, {key(assignment, regime)}, {int(rows.units[0])} units of {int(rows.seq[0])}"
-    assert execution.room is None
     return Pair(what, recorder, flat(tree(recorder, dict(program.periods))), calls)
 
 
@@ -110,7 +110,7 @@ def forced_pairs(name: str, strategy: str) -> list[Pair]:
     per_position = {s.name: s.per_position for s in trace.sites}
     found = []
     assignment = assignments(name)[strategy]
-    for regime, run in itertools.product(regimes(trace), (2, 4, 7)):
+    for regime, run in itertools.product(regimes(trace), (2, 4, 7) if batch.seq is None else (2, 4)):
         units, seq = UNSEEN[regime[-1]][batch.seq is None]
         decode = regime.startswith("decode")
         positions = 1 if decode else seq
@@ -119,7 +119,7 @@ def forced_pairs(name: str, strategy: str) -> list[Pair]:
         small = batch.resized(units, seq)
         recorder = record_decode(model, small, execution) if decode else model.record(small, execution)
         total = 1 if seq is None else seq + 1 if decode else seq
-        found.append(pair(trace, name, assignment, step_rows(trace, execution, units, positions or 1, total), execution, recorder, regime))
+        found.append(pair(trace, name, assignment, step_rows(trace, execution, units, positions or 1, total), recorder, regime))
     return found
 
 
@@ -134,7 +134,7 @@ def own_pairs(trace: Trace, name: str, strategy: str) -> list[Pair]:
     model, assignment = live(name), assignments(name)[strategy]
     batches = as_batches(case(name).inputs)
     found = []
-    for batch in (1, 3, batches[0].units, 2 * batches[0].units):
+    for batch in (1, 3, 2 * batches[0].units):
         steps = rebatch(trace, batch, phase="prefill")
         first = np.concatenate([[0], np.cumsum(trace.steps["units"])[:-1]])
         units_of = np.concatenate([np.arange(first[i], first[i] + trace.steps["units"][i]) for i in trace.steps.index[trace.steps["phase"] == "prefill"]])
@@ -155,18 +155,16 @@ def own_pairs(trace: Trace, name: str, strategy: str) -> list[Pair]:
             )
             joined = join(name, at)
             recorder = model.record(joined, execution)
-            found.append(pair(trace, name, assignment, one, execution, recorder, steps.regime))
+            found.append(pair(trace, name, assignment, one, recorder, steps.regime))
     return found
 
 
 def join(name: str, at: slice) -> Any:
     """Units `at` of the case's prefill inputs as one batch."""
-    import torch
-
     inputs = case(name).inputs
     if isinstance(inputs[0], dict):
         return as_batches({k: torch.cat([i[k] for i in inputs])[at] for k in inputs[0]})[0]
     return as_batches(torch.cat(inputs)[at])[0]
 
 
-__all__ = ["BASELINES", "Pair", "assignments", "forced_pairs", "live", "own_pairs", "regimes"]
+__all__ = ["Pair", "assignments", "forced_pairs", "live", "own_pairs", "regimes"]

@@ -105,7 +105,7 @@ class Marked(nn.Module):
         self.experts = nn.ModuleList(nn.Sequential(nn.Linear(24, 20), nn.GELU(), nn.Linear(20, 24)) for _ in range(4))
         self.head = nn.Linear(24, 5)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor) -> Any:
         h = F.relu(self.stem(x))
         out: Any = None
 
@@ -120,7 +120,6 @@ class Marked(nn.Module):
         with condsim.branch("exit", 1) as rows:
             if rows:
                 out = rows.put(out, self.rest(rows.take(h)))
-        assert isinstance(out, torch.Tensor)
         return out
 
     def rest(self, h: torch.Tensor) -> torch.Tensor:

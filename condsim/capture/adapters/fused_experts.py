@@ -150,10 +150,9 @@ class FusedExperts:
             run.sites[self.name] = SiteInfo(self.name, "moe", self.branches, ids.shape[1], parents, has_weights=True, selects=True)
         forced, forced_weights = run.forced_now(run.sites[self.name], ids)
         if forced is not None:
-            with run.quiet():
-                ids = torch.as_tensor(forced, device=ids.device).to(ids.dtype)
-                if forced_weights is not None:
-                    weights = torch.as_tensor(forced_weights, device=x.device).to(weights.dtype)
+            ids = run.replaced(ids, forced)
+            if forced_weights is not None:
+                weights = run.replaced(weights, forced_weights)
         if run.observed is not None:
             observe(run, self.name, ids, weights, None)
         if run.recorder is None:
