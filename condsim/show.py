@@ -106,9 +106,7 @@ def waterfall_lines(p: Prediction, measured: float | None = None, plain: bool = 
             colour = "red" if row["factor"] < 1 else "green"
             lines.append(_line(name, f"x{number(row['factor'])}", row["speedup"], axis.bar(before, row["speedup"], colour), row["meaning"]))
         before = row["speedup"]
-    lines.append(
-        _line("predicted", "", p.speedup, axis.bar(1.0, p.speedup, "bold"), f"{number(p.speedup_interval[0])} ... {number(p.speedup_interval[1])}")
-    )
+    lines.append(_line("predicted", "", p.speedup, axis.bar(1.0, p.speedup, "bold"), f"{number(p.speedup_interval[0])} ... {number(p.speedup_interval[1])}"))
     if measured:
         lines.append(_line("measured", f"x{number(measured / p.speedup)}", measured, axis.bar(1.0, measured, "bold magenta"), "measured / predicted"))
     factors = {r["world"]: r["factor"] for r in rows}
@@ -161,16 +159,16 @@ def _ticks() -> Iterable[float]:
     return (m * 10.0**e for e in range(-4, 5) for m in (1, 2, 5))
 
 
-def _columns(table: Table, *names: str) -> None:
-    """Add columns; those of numbers are marked with > and stand on the right. Prose may wrap, nothing else."""
-    for name in names:
+def _columns(table: Table, names: str) -> None:
+    """Add columns, their names with | between; those of numbers are marked with > and stand on the right. Prose may wrap, nothing else."""
+    for name in (n.strip() for n in names.split("|")):
         table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", no_wrap=name not in ("source", "description"))
 
 
 def predictions_table(trace: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """A row a device and strategy; the reason where one could not be predicted."""
     table = Table(title=f"{trace}, predicted", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    _columns(table, "device", "strategy", ">batch", ">speedup", ">90 % interval", ">latency", ">dense", ">energy", ">peak memory", "verdict", "basis")
+    _columns(table, "device | strategy | >batch | >speedup | >90 % interval | >latency | >dense | >energy | >peak memory | verdict | basis")
     for r in rows:
         if "error" in r:
             table.add_row(str(r["profile"]), str(r["strategy"]), Text(f"{r['error']}", "dim"))
@@ -187,28 +185,16 @@ def comparison_table(rows: pd.DataFrame) -> Table:
     """Predicted beside measured, a row a measured case."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     _columns(
-        table,
-        "trace",
-        "mechanism",
-        "strategy",
-        "phase",
-        ">batch",
-        "against",
-        ">predicted",
-        ">measured",
-        ">error",
-        ">latency predicted",
-        ">measured",
-        "",
+        table, "trace | mechanism | strategy | phase | >batch | against | >predicted | >90 % interval | >measured | >error | >latency predicted | >measured | "
     )
     for r in rows.to_dict("records"):
-        error = abs(r["error"]) if r["error"] == r["error"] else 1.0
+        error = abs(r["error"])
         style = "dim" if not r["same_machine"] else "green" if error <= 0.1 else "yellow" if error <= 0.25 else "red"
+        remark = "another machine" if not r["same_machine"] else "noisy machine" if r["noisy"] else ""
         table.add_row(
-            r["trace"], r["mechanism"], r["strategy"], r["phase"], str(r["batch"]), r["baseline"],
-            times(r["predicted_speedup"]), times(r["measured_speedup"]),
-            Text(percent(r["error"]), style), si(r["predicted_latency_s"], "s"), si(r["measured_latency_s"], "s"),
-            "" if r["same_machine"] else "another machine", 
+            r["trace"], r["mechanism"], r["strategy"], r["phase"], str(r["batch"]), r["baseline"], times(r["predicted_speedup"]),
+            f"{number(r['low'])} ... {number(r['high'])}", times(r["measured_speedup"]), Text(percent(r["error"]), style),
+            si(r["predicted_latency_s"], "s"), si(r["measured_latency_s"], "s"), Text(remark, "dim"),
         )  # fmt: skip
     return table
 
@@ -227,7 +213,7 @@ def error_line(summary: Mapping[str, Any]) -> str:
 def profile_list(known: Mapping[str, HardwareProfile]) -> Table:
     """Devices by class."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    _columns(table, "class", "name", "basis", "dtype", "description")
+    _columns(table, "class | name | basis | dtype | description")
     for name, p in sorted(known.items(), key=lambda item: (("cpu", "gpu", "tpu", "npu").index(item[1].kind), item[0])):
         table.add_row(p.kind, escape(name), "calibrated" if p.calibrated else "data sheet", p.dtype, escape(p.description))
     return table
@@ -248,7 +234,7 @@ def unit_of(what: str) -> str:
 def profile_table(numbers: Sequence[Mapping[str, Any]], description: str) -> Table:
     """One number a line: value, basis, uncertainty, source."""
     table = Table(title=escape(description), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    _columns(table, "number", ">value", "basis", ">± ", "source")
+    _columns(table, "number | >value | basis | >±  | source")
     from condsim.hardware import UNCERTAINTY
 
     for n in numbers:
@@ -263,15 +249,13 @@ def trace_lines(about: Mapping[str, Any], folder: str) -> list[Text | Table]:
     """What a trace holds, and what was measured."""
     kinds = dict.fromkeys(f"{s['mechanism']}, {s['branches']} branches" + (f", top {s['top_k']}" if s["top_k"] else "") for s in about["sites"])
     lines: list[Text | Table] = [Text(f"{about['name']} in {folder}", "bold")]
-    lines.append(
-        Text(f"{len(about['sites'])} sites ({'; '.join(kinds)}), {about['steps']} steps, {about['units']} units, {about['parameters']:,} parameters")
-    )
+    lines.append(Text(f"{len(about['sites'])} sites ({'; '.join(kinds)}), {about['steps']} steps, {about['units']} units, {about['parameters']:,} parameters"))
     if about["quality"]:
         lines.append(Text(f"{about['quality_name']}: " + ", ".join(f"{k} {number(v)}" for k, v in about["quality"].items())))
     lines += [Text(f"note: {n}", "dim") for n in about["notes"]]
     if about["measurements"]:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        _columns(table, "strategy", "phase", ">batch", "against", ">speedup", ">latency", "basis")
+        _columns(table, "strategy | phase | >batch | against | >speedup | >latency | basis")
         for m in about["measurements"]:
             table.add_row(m["strategy"], m["phase"], str(m["batch"]), m["baseline"], times(m["speedup"]), si(m["latency_s"], "s"), "measured")
         lines.append(table)
