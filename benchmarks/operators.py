@@ -187,9 +187,11 @@ def _image(pooling: int, pool: Pool, x: tuple[int, ...]) -> Call:
 
 def table(profile: HardwareProfile | None, seed: int, each: int, keep: str = "") -> list[dict[str, Any]]:
     """One row a case: family, sizes, predicted and measured seconds, relative error, basis."""
-    pool = Pool()
+    with torch.inference_mode():
+        pool = Pool()
     measured: dict[Any, float] = {}
-    drawn = cases(np.random.default_rng(seed), pool, each)
+    with torch.inference_mode():  # an index made outside would be a tensor of another kind, slower to dispatch
+        drawn = cases(np.random.default_rng(seed), pool, each)
     calls = {key: case[-1] for key, case in drawn.items()}
     if profile is None:
         profile = calibrate(save=False, cases=calls, timed=measured)

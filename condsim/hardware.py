@@ -28,6 +28,7 @@ from condsim.resources import resource
 Basis = Literal["measured", "calibrated", "sourced", "estimated"]
 UNCERTAINTY: dict[Basis, float] = {"measured": 0.05, "calibrated": 0.05, "sourced": 0.10, "estimated": 0.30}
 THIS_MACHINE = "this-machine"
+FORMAT = 2  # of the tables of a calibration; one of another format must be made again
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -225,6 +226,7 @@ class HardwareProfile(_Model):
     memory: dict[str, Level] = Field(min_length=1)
     host: Host
     power: Power
+    format: int = FORMAT
     operators: dict[str, Curve] = Field(default_factory=dict)
     matmuls: dict[str, Grid | Scatter] = Field(default_factory=dict)
     extra_s: dict[str, NotNegative] = Field(default_factory=dict)
@@ -235,6 +237,8 @@ class HardwareProfile(_Model):
     def _dtypes(self) -> HardwareProfile:
         if self.dtype not in self.peak_flops:
             raise ValueError(f"dtype must be one of peak_flops ({', '.join(self.peak_flops)}), got {self.dtype!r}")
+        if self.format != FORMAT or (self.matmuls and "format" not in self.model_fields_set):
+            raise ValueError("it was calibrated by another version of condsim; `condsim calibrate` makes it again")
         return self
 
     @property

@@ -17,7 +17,7 @@ from condsim.calibrate.matmul import Cases
 from condsim.calibrate.residency import FOOTPRINTS_MB, residency
 from condsim.calibrate.timing import Pool, Progress, measure, sample, threads, yardsticks
 from condsim.cost.residency import miss_per_byte
-from condsim.hardware import Curve, Grid, HardwareProfile, Host, Level, Power, Quantity, Scatter, cache_folder, fingerprint
+from condsim.hardware import FORMAT, Curve, Grid, HardwareProfile, Host, Level, Power, Quantity, Scatter, cache_folder, fingerprint
 
 __all__ = ["calibrate"]
 
@@ -90,6 +90,7 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
         memory=_memory(own, curves, yard),
         host=_host_costs(module_call, curves),
         power=_power(),
+        format=FORMAT,
         operators=curves,
         matmuls=tables,
         extra_s=extra,

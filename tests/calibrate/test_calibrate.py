@@ -10,7 +10,6 @@ from condsim.calibrate.timing import Pool, sample, threads
 from condsim.cost.hot import hot_seconds
 from condsim.hardware import HardwareProfile, fingerprint, hardware
 
-
 SEEN: list[tuple[str, float]] = []
 
 

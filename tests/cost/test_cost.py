@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from condsim.cost.among import among_seconds, distances
+from condsim.cost.among import among_seconds, call_sites, distances
 from condsim.cost.energy import energy_j
 from condsim.cost.hot import extent, hot_seconds
 from condsim.cost.residency import miss_seconds, miss_spread_seconds
 from condsim.cost.roofline import roofline_seconds
 from condsim.cost.tables import curve_seconds, grid_seconds, scatter_seconds
 from condsim.errors import CondsimError
-from condsim.hardware import Among, Curve, Grid, HardwareProfile, Residency, Scatter, hardware
+from condsim.hardware import FORMAT, Among, Curve, Grid, HardwareProfile, Residency, Scatter, hardware
 
 D, RATE = 2e-6, 5e10
 
@@ -33,7 +33,7 @@ def profile() -> HardwareProfile:
     sizes = [16.0, 1024, 65536]
     base = hardware("nvidia-h100-sxm")
     data = base.model_dump() | {
-        "name": "made-up", "kind": "cpu", "dtype": "fp32",
+        "name": "made-up", "format": FORMAT, "kind": "cpu", "dtype": "fp32",
         "matmuls": {"linear": grid, "mm": grid, "attention": attention},
         "operators": {
             "relu": Curve(sizes=sizes, seconds=[[1e-6, 1.2e-6, 2e-5]]),
@@ -183,6 +183,14 @@ def test_distances_count_different_operators_since_the_last_call() -> None:
 def test_distances_repeat_like_two_rounds(names: list[str]) -> None:
     assert distances(names + names)[len(names) :] == distances(names)
     assert max(distances(names)) <= len(set(names))
+
+
+def test_layers_of_a_stack_are_one_place() -> None:
+    names, modules = ["linear", "relu", "relu"] * 2, ["net.0"] * 3 + ["net.1"] * 3
+    sites = call_sites(names, modules, [1, 0, 0] * 2)
+    assert sites[:3] == sites[3:]
+    assert len(set(sites)) == 3
+    assert distances(sites) == [3] * 6
 
 
 def test_among_others(profile: HardwareProfile) -> None:
