@@ -13,9 +13,7 @@ HEAVY = ("torch", "matplotlib", "streamlit", "transformers")
 
 
 def python(code: str, *before: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *before, "-c", code], capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, "NO_COLOR": "1"}
-    )
+    return subprocess.run([sys.executable, *before, "-c", code], capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, "NO_COLOR": "1"})
 
 
 @pytest.mark.parametrize(
@@ -55,9 +53,7 @@ def test_works_without_torch(arguments: list[str]) -> None:
 
 
 def test_a_command_that_needs_torch_says_so(tmp_path: Path) -> None:
-    done = python(
-        "import sys\nsys.modules['torch'] = None\nimport condsim.cli\nsys.exit(condsim.cli.main(['capture', 'moe-bytes', '-o', 'x']))", cwd=tmp_path
-    )
+    done = python("import sys\nsys.modules['torch'] = None\nimport condsim.cli\nsys.exit(condsim.cli.main(['capture', 'moe-bytes', '-o', 'x']))", cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "condsim[capture]" in done.stderr

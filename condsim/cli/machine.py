@@ -67,8 +67,7 @@ def profiles(name: str | None = None, /, *, json: bool = False) -> None:
         known[THIS_MACHINE] = own
     if json:
         listed = [
-            {"name": n, "class": p.kind, "description": p.description, "calibrated": p.calibrated, "dtypes": list(p.peak_flops)}
-            for n, p in known.items()
+            {"name": n, "class": p.kind, "description": p.description, "calibrated": p.calibrated, "dtypes": list(p.peak_flops)} for n, p in known.items()
         ]
         print_json({"command": "profiles", "profiles": listed, "cache": str(cache_folder())})
         return

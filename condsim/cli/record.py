@@ -115,9 +115,7 @@ def measure(
     chosen = known if strategy == "all" else None if strategy is None else [strategy]
     with progress() as step:
         own_profile(step)
-        timed = time_it(
-            Path(trace) if Path(trace).exists() else opened, strategies=chosen, batches=batch, processes=processes, pairs=pairs, progress=step
-        )
+        timed = time_it(Path(trace) if Path(trace).exists() else opened, strategies=chosen, batches=batch, processes=processes, pairs=pairs, progress=step)
     folder = Path(trace) if Path(trace).exists() else Path(opened.name)
     timed.save(folder)
     report(timed, folder, "measure", json)
