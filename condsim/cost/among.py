@@ -53,8 +53,8 @@ def call_sites(names: Sequence[str], modules: Sequence[str], entered: Sequence[i
     """A label for the place in the code that each operator is called from, for `distances`: alike for the layers of a stack, which run the same code.
 
     names: operators (with ".view" where they are views); modules: the module path each is called in; entered: module calls that began before it.
-    Numbers in a path do not count; a second call of an operator in one module call is another place. What matters for the branches of a call is the code
-    since this place ran last, not since the operator did: by operators' names alone, times of small models came out a third too low.
+    Numbers in a path do not count; a second call of an operator in one module call is another place. What matters for the branches of a call is the code that
+    ran since this place did, not since the operator did: by operators' names alone, times of small models came out a third too low.
     """
     found, seen, last = [], dict[str, int](), None
     for name, module, begins in zip(names, modules, entered, strict=True):
