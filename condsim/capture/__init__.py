@@ -51,7 +51,7 @@ def capture(
     """
     batches = as_batches(inputs)
     live = LiveModel.of(model)
-    training = model.training
+    modes = [(m, m.training) for m in model.modules()]
     model.eval()
     try:
         with warnings.catch_warnings():
@@ -70,7 +70,8 @@ def capture(
                 strategies = measure if isinstance(measure, list) else None
                 trace = measure_live(trace, live, batches, strategies=strategies, module=baseline, progress=progress)
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
     return trace
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from condsim.capture.recorder import ExpertsCall, RecordedOp, RecordedTensor
+from condsim.capture.recorder import Died, ExpertsCall, RecordedOp, RecordedTensor
 from condsim.capture.tree import Instance, RunLoop, RunScope
 from condsim.errors import CondsimError
 from condsim.program import FIRST, VARIABLES, Dim, Free, Loop, Op, Product, Program, Scope, Tensor, elements
