@@ -60,7 +60,8 @@ class _Kept(dict[str, np.ndarray]):
 
     def __init__(self, trace: Trace) -> None:
         units = int(trace.steps["units"].mode().iloc[0])
-        seq = int(trace.steps["seq"].mode().iloc[0])
+        first = trace.steps[trace.steps["phase"] == trace.steps["phase"].iloc[0]]
+        seq = int(first["seq"].mode().iloc[0])
         super().__init__(
             {s.name: rows_kept(branch_shares(trace, s.name), units * seq if s.per_position else units, s.mechanism, s.top_k) for s in trace.sites}
         )
