@@ -68,8 +68,8 @@ def call_sites(names: Sequence[str], modules: Sequence[str], entered: Sequence[i
 def distances(names: Sequence[str], *, repeated: bool = True) -> list[int]:
     """Different operators since the last call of the same one, itself included, for each operator of a sequence in executed order.
 
-    names: `call_sites`, or operators (with ".view" where they are views). repeated: the sequence runs again and again, so that a first call follows the calls of the
-    round before; else a first call counts all different operators of the sequence.
+    names: `call_sites`, or operators (with ".view" where they are views). repeated: the sequence runs again and again, so that a first call follows the
+    calls of the round before; else a first call counts all different operators of the sequence.
     """
     total = len(set(names))
     recent: dict[str, None] = {}  # most recently used last
