@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from condsim.errors import unknown
 from condsim.program import Program
 
 SCHEMA_VERSION = 1
@@ -121,7 +122,11 @@ class Trace:
         return int(self.steps["units"].sum())
 
     def site(self, name: str) -> Site:
-        return next(s for s in self.sites if s.name == name)
+        """A site by name. Raises CondsimError for an unknown one."""
+        found = next((s for s in self.sites if s.name == name), None)
+        if found is None:
+            raise unknown("site", name, [s.name for s in self.sites])
+        return found
 
     def decisions(self, site: str) -> Decisions:
         """All decisions of a site at once."""

@@ -53,6 +53,7 @@ def observe(live: LiveModel, batches: list[Batch], new_tokens: int = 0, quality:
     Raises CondsimError where no site was seen.
     """
     seen = Observation()
+    live.run(batches[0], Execution(decide=_everywhere))
     for number, batch in enumerate(batches):
         run = Execution(observed={})
         if new_tokens:
@@ -69,6 +70,13 @@ def observe(live: LiveModel, batches: list[Batch], new_tokens: int = 0, quality:
             _keep(live, seen, step, batch.units, 1, (batch.seq or 0) + i, "decode")
         progress()
     return seen
+
+
+def _everywhere(info: SiteInfo, own: np.ndarray) -> tuple[np.ndarray, None] | None:
+    """Rows take every branch, so that sites show themselves that this data may never reach."""
+    if info.mechanism in ("moe", "sparse_activation"):
+        return None
+    return (np.arange(len(own)) if info.mechanism == "multi_branch" else np.ones(len(own), np.int64)) % info.branches, None
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -113,17 +121,19 @@ def _expand(info: SiteInfo, call: dict[str, Any] | None, rows: int, present: np.
         weights = call["weights"].numpy() if "weights" in call else None
         scores = call["scores"].numpy() if "scores" in call else None
         return Decisions(_small(info, ids), weights, scores)
-    ids = np.full((rows,) if call is None else (rows, *call["ids"].shape[1:]), -1, np.int16)
+    wide = info.branches if info.mechanism == "sparse_activation" else info.top_k
+    ids = np.full((rows,) if wide is None else (rows, wide), 0 if info.mechanism == "sparse_activation" else -1, np.int16)
     weights = scores = None
+    if info.has_weights:
+        weights = np.zeros((rows, info.top_k or 1), np.float32)
     if info.has_scores:
         scores = np.full(rows, np.nan, np.float32)
     if call is not None:
         ids[present] = call["ids"].numpy()
         if scores is not None:
             scores[present] = call["scores"].numpy()
-        if "weights" in call:
-            weights = np.zeros((rows, *call["weights"].shape[1:]), np.float32)
-            weights[present] = call["weights"].numpy()
+        if weights is not None:
+            weights[present] = call["weights"].numpy().reshape(-1, weights.shape[1])
     return Decisions(_small(info, ids), weights, scores)
 
 

@@ -21,9 +21,9 @@ from condsim.capture.tree import Periods, tree
 from condsim.errors import CondsimError
 from condsim.program import Program
 
-SEQUENCE_SIZES = {"1": ((1, 6), (1, 9), (1, 13), (1, 22), (1, 11)), "n": ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9))}
+SEQUENCE_SIZES = {"1": ((1, 6), (1, 9), (1, 13), (1, 22), (1, 11), (1, 8), (1, 15)), "n": ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9), (3, 8))}
 BATCH_SIZES = {"1": (1,) * 24, "n": (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15, 6)}
-SHARES = (0.5, 1.0, 0.0, 0.75, 0.25, 0.6, 0.9, 0.0, 0.4, 1.0)
+SHARES = (0.5, 1.0, 0.0, 0.75, 0.25, 0.0, 0.9, 0.6, 0.0, 0.4)
 
 
 def key(assignment: Mapping[str, str], regime: str) -> str:
@@ -128,7 +128,8 @@ def probe(
             try:
                 programs[key(assignment, regime)] = replace(Fitter().program(assignment_name(assignment), regime, fitted), periods=dict(periods))
             except Misfit as e:
-                raise Misfit(f"{key(assignment, regime)}: {e}") from e
+                hint = next((f"{s.hint} " for s in live.sites if hasattr(s, "hint") and s.name in live.infos), "")
+                raise Misfit(f"{hint}{key(assignment, regime)}: {e}") from e
         if assignment == live.captured and "multi_branch" in assignment:
             costliest = _costliest(programs[key(assignment, "prefill-n")], live.infos)
     return programs

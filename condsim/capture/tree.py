@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from condsim.capture.recorder import Died, Enter, Event, Leave, RecordedOp, Recorder, SiteCall
@@ -34,6 +35,7 @@ class RunLoop:
     instances: list[Instance] = field(default_factory=list)
 
 
+Signature = tuple[str, tuple[tuple[int, str], ...], bool]  # of an operator: name, (dimensions, weight) of its inputs, whether it is a view
 Periods = dict[str, tuple[int, int]]  # moe site → operators before its unmarked loop, operators an iteration
 
 
@@ -97,8 +99,8 @@ def _ends(event: Event, site: str) -> bool:
     return isinstance(event, SiteCall) and not event.begins and event.site == site
 
 
-def _signature(op: RecordedOp) -> tuple[object, ...]:
-    return (op.name, tuple((len(t.shape), t.weight) for t in op.inputs), op.view)
+def _signature(op: RecordedOp) -> Signature:
+    return (op.name, tuple((len(t.shape), re.sub(r"\.\d+", ".*", t.weight)) for t in op.inputs), op.view)
 
 
 def _unroll(recorder: Recorder, site: str, events: list[Event], periods: Periods) -> list[Event]:
@@ -109,9 +111,17 @@ def _unroll(recorder: Recorder, site: str, events: list[Event], periods: Periods
         period = _period([_signature(op) for op in ops], len(hit))
         if period is not None:
             periods[site] = period
+    elif site not in periods and len(call.tokens_per_expert) >= 3:  # a loop over all experts shows itself with few hits too
+        signatures = [_signature(op) for op in ops]
+        period = _period(signatures, len(call.tokens_per_expert))
+        if period is not None and any(w for _, inputs, _ in signatures[period[0] : sum(period)] for _, w in inputs):
+            periods[site] = period
     if site not in periods:
         return events
     before, length = periods[site]
+    everyone = list(enumerate(call.tokens_per_expert))
+    if _repeats([_signature(op) for op in ops], before, length, len(everyone)):
+        hit = everyone  # a loop over all experts, also those without rows
     out: list[Event] = []
     seen = 0
     for event in events:
@@ -130,14 +140,19 @@ def _unroll(recorder: Recorder, site: str, events: list[Event], periods: Periods
     return out
 
 
-def _period(signatures: list[tuple[object, ...]], times: int) -> tuple[int, int] | None:
+def _period(signatures: list[Signature], times: int) -> tuple[int, int] | None:
     """(before, length) such that signatures[before:] begins with `times` equal runs of `length`; the longest such length; None for none."""
     n = len(signatures)
     for length in range(n // times, 0, -1):
         for before in range(n - length * times + 1):
-            if all(signatures[i] == signatures[i + length] for i in range(before, before + length * (times - 1))):
+            if _repeats(signatures, before, length, times):
                 return before, length
     return None
+
+
+def _repeats(signatures: list[Signature], before: int, length: int, times: int) -> bool:
+    end = before + length * times
+    return end <= len(signatures) and all(signatures[i] == signatures[i + length] for i in range(before, end - length))
 
 
 def _mark_routers(recorder: Recorder) -> None:

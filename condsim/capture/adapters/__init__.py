@@ -23,6 +23,7 @@ class LiveSite(Protocol):
     mechanism: str
     branches: int
     captured: str  # the strategy that the model itself runs
+    top_k: int  # known once it has run
 
     def prepare(self, execution: Execution) -> None:
         """Build once, outside of what is recorded or timed, the stacked weights that the strategy in force needs."""
@@ -39,7 +40,7 @@ class LiveSite(Protocol):
 
 ADAPTERS: Registry[Callable[[torch.nn.Module], list[LiveSite]]] = Registry("adapter")
 
-for _name in ("fused_experts",):
+for _name in ("fused_experts", "expert_list"):
     importlib.import_module(f"{__name__}.{_name}")
 
 
