@@ -346,6 +346,19 @@ def test_capture_leaves_other_folders_alone(run: Run, spec: Path) -> None:
     assert [p.name for p in Path("mine").iterdir()] == ["thesis.txt"]
 
 
+def test_demo_leaves_other_files_alone(run: Run) -> None:
+    Path("mine").mkdir()
+    Path("mine/moe-bytes").mkdir()
+    Path("mine/moe-bytes/thesis.txt").write_text("important")
+    code, _, err = run("demo", "--output", "mine")
+    assert code == 2
+    assert "nothing was overwritten" in err
+    code, _, err = run("demo", "--output", "mine/moe-bytes/thesis.txt")
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert [str(p) for p in Path().rglob("*.*")] == ["mine/moe-bytes/thesis.txt"]
+
+
 def test_interrupt(run: Run, trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condsim.cli.output import Step, out, own_profile, print_json, progress, say, suggest
+from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +36,13 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
     import torch
 
     import condsim.zoo as zoo
+    from condsim.cli.record import free_for_a_trace
     from condsim.compare import compare
 
+    if output.is_file():
+        raise CondsimError(f"{output} is a file; name a folder for the traces")
+    for name in zoo.ZOO:
+        free_for_a_trace(output / name)
     torch.set_num_threads(1)
     with progress() as step:
         profile = own_profile(step)

@@ -106,6 +106,9 @@ def measure(
     for what, value in (("processes", processes), ("pairs", pairs), *(("batch", b) for b in batch or ())):
         at_least_one(what, value)
     opened = open_trace(trace)
+    folder = Path(trace) if Path(trace).exists() else Path(opened.name)
+    if folder.exists() and not Path(trace).exists():
+        raise CondsimError(f"{trace} comes with condsim and would be measured into {folder}, which exists; run this in another folder")
     from condsim.measure import measure as time_it
     from condsim.simulate import strategies_of
 
@@ -115,8 +118,7 @@ def measure(
     chosen = known if strategy == "all" else None if strategy is None else [strategy]
     with progress() as step:
         own_profile(step)
-        timed = time_it(Path(trace) if Path(trace).exists() else opened, strategies=chosen, batches=batch, processes=processes, pairs=pairs, progress=step)
-    folder = Path(trace) if Path(trace).exists() else Path(opened.name)
+        timed = time_it(opened, strategies=chosen, batches=batch, processes=processes, pairs=pairs, progress=step)
     timed.save(folder)
     report(timed, folder, "measure", json)
 
