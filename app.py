@@ -39,7 +39,7 @@ def opened(folder: str) -> Trace:
 def waterfall(rows: pd.DataFrame, predicted: float, measured: float | None) -> alt.Chart:
     """Bars on a log axis; totals start at 1x, the dense baseline."""
     names, starts, ends = list(rows["world"]), [1.0, *rows["speedup"].iloc[:-1]], list(rows["speedup"])
-    labels = [f"{ends[0]:.2f}x", *(f"x{f:.2f}" for f in rows["factor"].iloc[1:])]
+    labels = [f"{ends[0]:.2f}x", *("x1" if f == 1 else f"x{f:.2f}" for f in rows["factor"].iloc[1:])]
     for name, value in (("predicted", predicted), ("measured", measured)):
         if value is not None:
             names, starts, ends, labels = [*names, name], [*starts, 1.0], [*ends, value], [*labels, f"{value:.2f}x"]
