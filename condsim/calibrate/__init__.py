@@ -57,7 +57,7 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
     everything = {**operators.cases(pool, size), **matmul.cases(pool, size), **{("case", *key): make for key, make in (cases or {}).items()}}
     times = run(everything, progress=partial(progress, "operators and matmuls"))
     progress("among others", 0.0)
-    others = among(pool, 1 if few else size.rounds, 12 if few else 120)
+    others = among(pool, 1 if few else 2 * size.rounds, 12 if few else 120)
     module_call = _module_call(size.rounds)
     if timed is not None:
         timed.update({key[1:]: t for key, t in times.items() if key[0] == "case"})

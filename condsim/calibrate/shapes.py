@@ -44,7 +44,7 @@ class Size:
     elements: tuple[int, ...] = ELEMENTS
     lengths: tuple[int, ...] = LENGTHS
     points: float = 1.0
-    rounds: int = 5
+    rounds: int = 3
     flops: float = MATMUL_FLOPS
 
 

@@ -97,7 +97,7 @@ def measure(cases: Mapping[Any, Callable[[], Call]], rounds: int, progress: Call
             for key in order:
                 good = [t for t, yard in found[key] if yard <= limit]
                 heavy = bool(found[key]) and found[key][0][0] > HEAVY_S
-                if (len(good) >= 3 and (heavy or r >= rounds)) or (heavy and r >= rounds):
+                if (len(good) >= 2 and (heavy or r >= rounds)) or (heavy and r >= rounds):
                     continue
                 call = cases[key]()
                 before = _yard(yardstick)
