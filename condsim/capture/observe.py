@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from condsim.capture.adapters.expert_list import look_alikes
 from condsim.capture.execution import Execution, SiteInfo
 from condsim.capture.inputs import Batch
 from condsim.capture.live import LiveModel
@@ -88,8 +89,9 @@ def _finite(values: np.ndarray) -> np.ndarray:
 def _keep(live: LiveModel, seen: Observation, run: Execution, units: int, seq: int | None, past: int, phase: str) -> None:
     assert run.observed is not None
     if not live.infos:
+        found = look_alikes(live.model)
         raise CondsimError(
-            "no routing found in this model: looked for experts modules called with (hidden states, indices, weights), ModuleLists of experts behind a "
+            (f"found {', '.join(found[:3])}, but not how its experts are chosen. " if found else "") + "no routing found in this model: looked for experts modules called with (hidden states, indices, weights), ModuleLists of experts behind a "
             "linear gate, and condsim.route / condsim.branch in forward(). Mark the decision: ids = condsim.route('gate', 'skip', ids, branches=2), and what it "
             "guards: with condsim.branch('gate', 1): ..."
         )

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from condsim.capture.adapters import ADAPTERS
 from condsim.capture.execution import BASELINES, Execution, SiteInfo, current, executing
 from condsim.capture.mark import observe
+from condsim.errors import CondsimError
 
 CHOOSERS = {torch.topk, torch.Tensor.topk, torch.argmax, torch.Tensor.argmax, torch.max, torch.Tensor.max}
 MARK = "mark the decision: ids, weights = condsim.route('NAME', 'moe', ids, weights, branches=E), and each expert: with condsim.branch('NAME', e): ..."
@@ -33,6 +34,15 @@ def find(model: nn.Module) -> list[Any]:
             if isinstance(experts, (nn.ModuleList, nn.ModuleDict)) and _alike(experts) and _gate(block, len(experts)) is not None:
                 found.append(ExpertList(name, block, child))
                 break
+    return found
+
+
+def look_alikes(model: nn.Module) -> list[str]:
+    """What looks like experts and is none that an adapter knows, for an error message."""
+    found = []
+    for name, m in model.named_modules():
+        if "expert" in name.rpartition(".")[2].lower() and not any("expert" in p.lower() for p in name.split(".")[:-1]):
+            found.append(f"{name} ({type(m).__name__})")
     return found
 
 
@@ -69,6 +79,8 @@ class ExpertList:
         self.branches = len(self.experts)
         self.top_k = 1  # known once it has run
         self.seen = False
+        gate = _gate(block, self.branches)
+        self.beside = [n for n, m in block.named_children() if n != child and m is not gate and any(True for _ in m.parameters())]
         self.decided: torch.Tensor | None = None
         self.extra: tuple[Any, ...] | None = None
         self.stack = contextlib.ExitStack()
@@ -130,6 +142,10 @@ class ExpertList:
     def choose(self, ids: torch.Tensor) -> torch.Tensor:
         """The block's decision ids [..., k], or the forced one."""
         run = current()
+        if self.beside:
+            raise CondsimError(
+                f"block {self.name!r} has {self.branches} experts behind a gate, and {', '.join(self.beside)} whose place beside them cannot be seen; {MARK}"
+            )
         self.seen = True
         rows = ids.reshape(-1, ids.shape[-1])
         self.top_k = rows.shape[1]
