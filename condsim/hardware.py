@@ -101,6 +101,11 @@ class Curve(_Model):
         return self
 
     @cached_property
+    def dispatch_s(self) -> float:
+        """The shortest time in it: what remains at almost no work."""
+        return min(map(min, self.seconds))
+
+    @cached_property
     def arrays(self) -> tuple[Floats, Floats, Floats]:
         """sizes [s], lengths [l], seconds [l, s]."""
         return np.array(self.sizes), np.array(self.lengths), np.array(self.seconds)
@@ -131,6 +136,16 @@ class Grid(_Model):
         m, n, k = np.array(self.m), np.array(self.n), np.array(self.k)
         return m, n, k, np.array(self.seconds).reshape(len(m), len(n), len(k))
 
+    @cached_property
+    def dispatch_s(self) -> float:
+        """The shortest time in it: what remains at almost no work."""
+        return min(self.seconds)
+
+    @cached_property
+    def columns(self) -> dict[tuple[float, float], Floats]:
+        """Kept here by `condsim.cost.tables`: seconds by rows [m] at an n and a k, computed once."""
+        return {}
+
 
 class Scatter(_Model):
     """Seconds at points that lie anywhere. dims: names of the coordinates; points [p][dims]; scales: how far, in natural logarithms of each
@@ -150,6 +165,11 @@ class Scatter(_Model):
         if any(len(p) != len(self.dims) for p in self.points) or len(self.scales) != len(self.dims):
             raise ValueError(f"points and scales must have {len(self.dims)} numbers ({', '.join(self.dims)})")
         return self
+
+    @cached_property
+    def dispatch_s(self) -> float:
+        """The shortest time in it: what remains at almost no work."""
+        return min(self.seconds)
 
     @cached_property
     def fitted(self) -> dict[str, Any]:

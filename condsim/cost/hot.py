@@ -72,7 +72,7 @@ def _linear(name: str, job: Work, inputs: list[Shape], profile: HardwareProfile)
         extra = extra + (curve_seconds(bias, job.m * job.n)[0] if bias else 0.0)
     if len(inputs[0]) > 2:
         extra = extra + profile.extra_s.get("linear.deep", 0.0)
-    return Hot(t + extra, float(min(table.seconds)), _basis(outside), family)
+    return Hot(t + extra, table.dispatch_s, _basis(outside), family)
 
 
 def _grouped(job: Work, groups_rows: Any, profile: HardwareProfile) -> Hot:
@@ -89,7 +89,7 @@ def _grouped(job: Work, groups_rows: Any, profile: HardwareProfile) -> Hot:
     rows = np.asarray(groups_rows)
     defaults = {"setup": 1e-5, "group": 2e-6, "busy": 1e-6, "factor": 1.0}
     setup, each, touched, factor = (profile.extra_s.get(f"grouped_mm.{part}", d) for part, d in defaults.items())
-    dispatch = float(min(table.seconds))
+    dispatch = table.dispatch_s
     unique, places = np.unique(rows, return_inverse=True)
     t, outside = grid_seconds(table, np.maximum(unique, 1), job.n, job.k)
     busy = np.where(unique > 0, touched + np.maximum(t - dispatch, 0.0) * factor, 0.0)
@@ -103,7 +103,7 @@ def _batched(name: str, job: Work, profile: HardwareProfile) -> Hot:
     g, m, n, k = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (job.groups, job.m, job.n, job.k)))
     seconds, outside = np.zeros(g.shape), np.zeros(g.shape, dtype=bool)
     mm = profile.matmuls["mm"]
-    dispatch = float(min(mm.seconds))
+    dispatch = mm.dispatch_s
     families = np.array([bmm_family(*map(int, row)) for row in zip(g.flat, m.flat, n.flat, k.flat, strict=True)]).reshape(g.shape)
     for family in np.unique(families):
         here = families == family
@@ -135,7 +135,7 @@ def _scatter(name: str, job: Work, inputs: list[Shape], outputs: list[Shape], pa
         return Hot(t, dispatch, "estimated", family)
     t, outside = scatter_seconds(family, table, {**columns})
     empty = np.asarray(job.flops) == 0
-    dispatch = float(min(table.seconds))
+    dispatch = table.dispatch_s
     t = np.where(empty, dispatch, t) + profile.extra_s.get(f"{name}.extra", 0.0)
     return Hot(_plain(t), dispatch, _basis(outside & ~empty), family)
 
@@ -150,7 +150,7 @@ def _mixed(families: Any, columns: dict[str, Any], profile: HardwareProfile) -> 
         assert isinstance(table, Scatter)
         here = families == family
         seconds[here], outside[here] = scatter_seconds(family, table, {name: c[here] for name, c in wide.items()})
-        dispatch = max(dispatch, min(table.seconds))
+        dispatch = max(dispatch, table.dispatch_s)
     return Hot(np.where(wide["m"] == 0, dispatch, seconds), dispatch, _basis(outside & (wide["m"] > 0)), "conv2d")
 
 
@@ -170,18 +170,18 @@ def _curve(name: str, inputs: list[Shape], outputs: list[Shape], profile: Hardwa
         if key in profile.operators:
             curve = profile.operators[key]
             t, outside = curve_seconds(curve, count, length)
-            return Hot(t, float(curve.arrays[2].min()), _basis(outside), key)
+            return Hot(t, curve.dispatch_s, _basis(outside), key)
     fallback = profile.operators.get(ELEMENTWISE)
     if fallback is None:
         t, dispatch = roofline_seconds(0 * count, 4 * _moved(inputs, outputs), profile, profile.dtype)
         return Hot(t, dispatch, "estimated", name)
     t, _ = curve_seconds(fallback, count)
-    return Hot(t, float(fallback.arrays[2].min()), "estimated", ELEMENTWISE)
+    return Hot(t, fallback.dispatch_s, "estimated", ELEMENTWISE)
 
 
 def _view(name: str, profile: HardwareProfile) -> Hot:
     curve = profile.operators.get(f"{name}.view")
-    seconds = float(curve.arrays[2].min()) if curve else profile.host.view.value
+    seconds = curve.dispatch_s if curve else profile.host.view.value
     return Hot(seconds, seconds, "calibrated" if curve else "estimated", VIEW)
 
 

@@ -80,18 +80,9 @@ def grid_seconds(grid: Grid, m: Any, n: Any, k: Any) -> tuple[Any, Any]:
 def _at(grid: Grid, m: Floats, n: float, k: float) -> tuple[Any, Any]:
     """m: float array of any shape; one n and k."""
     am, an, ak, t = grid.arrays
-    j, fk, _ = _locate(ak, k)
-    plane = t[:, :, j] * (1 - fk) + t[:, :, j + 1] * fk  # [m, n]
-
-    def column(x: float) -> Floats:
-        i, f, _ = _locate(an, x)
-        return np.asarray(plane[:, i] * (1 - f) + plane[:, i + 1] * f)
-
-    rest = n % COLUMN_TILE
-    if EXACT < n < an[-1] and rest and np.isin((COLUMN_TILE, 12, EXACT), an).all():
-        seconds = column(n - rest) + np.maximum(column(COLUMN_TILE + rest) - column(COLUMN_TILE), 0.0)
-    else:
-        seconds = column(n)
+    if (n, k) not in grid.columns:
+        grid.columns[n, k] = _column(an, ak, t, n, k)
+    seconds = grid.columns[n, k]
     value = _rows(am, m, lambda x: np.interp(x, am, seconds))
     beyond = max(n / an[-1], 1.0) * max(k / ak[-1], 1.0)
     scale = np.maximum(m / am[-1], 1.0) * beyond
@@ -99,14 +90,27 @@ def _at(grid: Grid, m: Floats, n: float, k: float) -> tuple[Any, Any]:
     return value * scale, outside
 
 
+def _column(an: Floats, ak: Floats, t: Floats, n: float, k: float) -> Floats:
+    """Seconds by rows at one n and k, with the cost of a remainder of columns: whole tiles + what the same remainder adds to the first tile."""
+    j, fk, _ = _locate(ak, k)
+    plane = t[:, :, j] * (1 - fk) + t[:, :, j + 1] * fk  # [m, n]
+
+    def at(x: float) -> Floats:
+        i, f, _ = _locate(an, x)
+        return np.asarray(plane[:, i] * (1 - f) + plane[:, i + 1] * f)
+
+    rest = n % COLUMN_TILE
+    if EXACT < n < an[-1] and rest and {COLUMN_TILE, 12, EXACT} <= set(an):
+        return np.asarray(at(n - rest) + np.maximum(at(COLUMN_TILE + rest) - at(COLUMN_TILE), 0.0))
+    return at(n)
+
+
 def _rows(axis: Floats, m: Any, at: Callable[[Any], Any]) -> Any:
     """Seconds at m rows, with the cost of a remainder: at(whole tiles) + what the same remainder adds just below EXACT."""
     base = EXACT - ROW_TILE
-    if not np.any(m > EXACT) or not np.isin(np.arange(base, EXACT + 1), axis).all():
-        return at(m)
-    rest = np.mod(m, ROW_TILE)
+    rest = m % ROW_TILE
     large = (m > EXACT) & (rest > 0) & (m < axis[-1])
-    if not np.any(large):
+    if not large.any() or not set(range(base, EXACT + 1)) <= set(axis):
         return at(m)
     extra = np.maximum(at(np.where(large, base + rest, base)) - at(np.full_like(m, base)), 0.0)
     whole = at(np.where(large, m - rest, m))
@@ -155,7 +159,7 @@ def _row(c: Columns) -> list[Any]:
     return [1 + 0 * g, g, g * n * k, np.maximum(g * n * k - 2**17, 0), np.maximum(g * n * k - 2**22, 0), g * n, g * k]
 
 
-def _column(c: Columns) -> list[Any]:
+def _columns(c: Columns) -> list[Any]:
     return _row({**c, "n": c["m"]})
 
 
@@ -192,7 +196,7 @@ FEATURES: dict[str, Callable[[Columns], list[Any]]] = {
     "bmm": _bmm,
     "bmm_small": _bmm,
     "bmm_row": _row,
-    "bmm_column": _column,
+    "bmm_column": _columns,
     "attention": _attention,
     "conv2d": _conv2d,
     "conv2d_native": _conv2d,
@@ -203,7 +207,7 @@ FEATURES: dict[str, Callable[[Columns], list[Any]]] = {
 
 def _correlation(a: Floats, b: Floats) -> Floats:
     """Matérn 3/2 of the distances between rows of a [p, d] and b [q, d] → [p, q]."""
-    r = np.sqrt(np.maximum(((a[:, None, :] - b[None, :, :]) ** 2).sum(-1), 0.0)) * np.sqrt(3.0)
+    r = np.sqrt(np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T), 0.0) * 3.0)
     return np.asarray((1 + r) * np.exp(-r))
 
 
