@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.among import among_seconds, distances
+from condsim.cost.among import among_seconds, call_sites, distances
 from condsim.cost.hot import Hot, hot_seconds
 from condsim.cost.residency import miss_seconds, miss_spread_seconds
 from condsim.hardware import HardwareProfile
@@ -128,7 +128,7 @@ class Pricing:
     def host_seconds(self, op: Op, hot: Hot, distance: tuple[int, int]) -> float:
         """Host time of one call: its dispatch, what it costs more among other operators, and the module calls that began before it.
 
-        distance: different operators since the last call of this one, and since the last module call.
+        distance: different places of the code that ran since this one did, and since its module call.
         """
         seconds = hot.dispatch + float(among_seconds(op.name, distance[0], self.profile, view=op.view, inputs=len(op.inputs)))
         if op.entered:
@@ -136,22 +136,24 @@ class Pricing:
         return seconds
 
     def distances(self, lowering: Lowering) -> Callable[[Place], tuple[int, int]]:
-        """Place of an operator → how many different operators (and module calls) run between its calls, from the order of the first step."""
+        """Place of an operator → how many different places of the code run between its calls (and between those of its module), in the first step."""
         key = id(lowering.program)
         if key not in self._distances:
-            names: list[str] = []
+            calls = lowering.sequence()
+            names = [f"{c.op.name}.view" if c.op.view else c.op.name for c in calls]
+            labels: list[str] = []
             places: list[tuple[Place, bool]] = []
-            for call in lowering.sequence():
+            for call, label in zip(calls, call_sites(names, [c.op.module for c in calls], [c.op.entered for c in calls]), strict=True):
                 if call.op.entered:
-                    names.append("module_call")
+                    labels.append(f"{label} module_call")
                     places.append((call.place, True))
-                names.append(f"{call.op.name}.view" if call.op.view else call.op.name)
+                labels.append(label)
                 places.append((call.place, False))
             found: dict[Place, tuple[int, int]] = {}
-            for (place, module), d in zip(places, distances(names), strict=True):
+            for (place, module), d in zip(places, distances(labels), strict=True):
                 own, called = found.get(place, (d, d))
                 found[place] = (own, d) if module else (d, called)
-            self._distances[key] = (lowering.program, found, len(set(names)))
+            self._distances[key] = (lowering.program, found, len(set(labels)))
         _, known, total = self._distances[key]
         return lambda place: known.get(place, (total, total))
 
