@@ -23,7 +23,9 @@ PROCESSES, PAIRS = 1, 30
 
 
 def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
-    """Calibrate this machine, capture and measure a small trained model of each mechanism, and put the predictions beside it. Some four minutes where two cores are idle.
+    """Calibrate this machine, capture and measure a small trained model of each mechanism, and put the predictions beside it.
+
+    Some four minutes where two cores are idle.
 
     Parameters
     ----------
