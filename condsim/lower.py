@@ -148,7 +148,15 @@ class Lowering:
     def sequence(self) -> list[Call]:
         """The operators of the first step in executed order, experts in ascending order."""
         calls: list[Call] = []
-        self._play(self.program.root, {k: int(v[0]) for k, v in (("batch", self.rows.units), ("seq", self.rows.seq), ("total", self.rows.total))}, (), (), calls, {}, [0])
+        self._play(
+            self.program.root,
+            {k: int(v[0]) for k, v in (("batch", self.rows.units), ("seq", self.rows.seq), ("total", self.rows.total))},
+            (),
+            (),
+            calls,
+            {},
+            [0],
+        )
         return calls
 
     def _play(

@@ -226,9 +226,7 @@ def from_json(data: Mapping[str, Any]) -> dict[str, Program]:
         return Scope(tuple(nodes), frees)
 
     return {
-        k: Program(
-            p["strategy"], p["regime"], scope(p["root"]), tuple(p["flagged"]), tuple(p["probed"]), {s: tuple(v) for s, v in p["periods"].items()}
-        )
+        k: Program(p["strategy"], p["regime"], scope(p["root"]), tuple(p["flagged"]), tuple(p["probed"]), {s: tuple(v) for s, v in p["periods"].items()})
         for k, p in data["programs"].items()
     }
 

@@ -29,9 +29,7 @@ def counts(trace: Trace, units: int, seq: int, take: Any) -> dict[str, np.ndarra
         rows = units * seq if site.per_position else units
         for parent, choice in site.parents:
             rows = int(found[parent][0, choice])
-        if site.mechanism == "moe":
-            each = np.array([take(rows) for _ in range(site.branches)])
-        elif site.mechanism == "sparse_activation":
+        if site.mechanism == "moe" or site.mechanism == "sparse_activation":
             each = np.array([take(rows) for _ in range(site.branches)])
         elif site.mechanism == "multi_branch":
             heavy = take(rows)

@@ -30,9 +30,7 @@ def make_trace(name: str = "made") -> Trace:
     )  # fmt: skip
     depth = RNG.integers(0, 3, UNITS)
     decisions = {
-        "experts": Decisions(
-            np.argsort(RNG.random((UNITS * SEQ, 5)), axis=1)[:, :2].astype(np.int16), RNG.random((UNITS * SEQ, 2)).astype(np.float32)
-        ),
+        "experts": Decisions(np.argsort(RNG.random((UNITS * SEQ, 5)), axis=1)[:, :2].astype(np.int16), RNG.random((UNITS * SEQ, 2)).astype(np.float32)),
         "exit0": Decisions((depth > 0).astype(np.int16), scores=RNG.random(UNITS).astype(np.float32)),
         "exit1": Decisions(np.where(depth < 1, -1, depth > 1).astype(np.int16), scores=RNG.random(UNITS).astype(np.float32)),
         "blocks": Decisions(RNG.random((UNITS, 11)) < 0.4),

@@ -61,7 +61,9 @@ class Fitter:
             column = [s.nodes[i] for s in scopes]
             first = column[0]
             if isinstance(first, RecordedOp):
-                nodes.append(self._op([c for c in column if isinstance(c, RecordedOp)], len(column), samples, calls, [i.choice if i else -1 for i in instances]))
+                nodes.append(
+                    self._op([c for c in column if isinstance(c, RecordedOp)], len(column), samples, calls, [i.choice if i else -1 for i in instances])
+                )
                 for c, instance in zip(column, instances, strict=True):
                     assert isinstance(c, RecordedOp)
                     self.where[c] = (path, i)

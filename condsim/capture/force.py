@@ -62,9 +62,7 @@ class _Kept(dict[str, np.ndarray]):
         units = int(trace.steps["units"].mode().iloc[0])
         first = trace.steps[trace.steps["phase"] == trace.steps["phase"].iloc[0]]
         seq = int(first["seq"].mode().iloc[0])
-        super().__init__(
-            {s.name: rows_kept(branch_shares(trace, s.name), units * seq if s.per_position else units, s.mechanism, s.top_k) for s in trace.sites}
-        )
+        super().__init__({s.name: rows_kept(branch_shares(trace, s.name), units * seq if s.per_position else units, s.mechanism, s.top_k) for s in trace.sites})
 
 
 def _replay(trace: Trace) -> Decide:
@@ -92,7 +90,9 @@ def _replay(trace: Trace) -> Decide:
             raise CondsimError(f"replay: the trace's {len(bounds) - 1} steps are used up at site {info.name!r}")
         calls[info.name] = step
         if int(here.sum()) != len(own):
-            raise CondsimError(f"replay: site {info.name!r} sees {len(own)} rows in step {step - 1} where the trace has {int(here.sum())}; use the trace's inputs")
+            raise CondsimError(
+                f"replay: site {info.name!r} sees {len(own)} rows in step {step - 1} where the trace has {int(here.sum())}; use the trace's inputs"
+            )
         weights = decided[info.name].weights
         return all_ids[at][here], None if weights is None else weights[at][here]
 

@@ -56,6 +56,8 @@ def route(
             site, mechanism, branches, top_k=ids.shape[1] if mechanism == "moe" and ids.ndim == 2 else None,
             parents=tuple((f.site, f.choice) for f in run.frames), has_weights=weights is not None, has_scores=scores is not None,
         )  # fmt: skip
+    if run.recorder is not None:
+        run.recorder.decided(site, ids, weights)
     forced, forced_weights = run.forced_now(run.sites[site], ids)
     if forced is not None:
         ids = run.replaced(ids, forced)
@@ -64,8 +66,6 @@ def route(
     run.decisions[site] = (mechanism, branches, ids, weights)
     if run.observed is not None:
         observe(run, site, ids, weights, scores)
-    if run.recorder is not None:
-        run.recorder.decided(site, ids, weights)
     return ids if weights is None else (ids, weights)
 
 

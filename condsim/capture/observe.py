@@ -48,7 +48,9 @@ class Observation:
         return pd.DataFrame({k: np.concatenate(v) for k, v in self.quality.items()})
 
 
-def observe(live: LiveModel, batches: list[Batch], new_tokens: int = 0, quality: Quality | None = None, progress: Callable[[], None] = lambda: None) -> Observation:
+def observe(
+    live: LiveModel, batches: list[Batch], new_tokens: int = 0, quality: Quality | None = None, progress: Callable[[], None] = lambda: None
+) -> Observation:
     """One natural forward pass a batch, and `new_tokens` greedy cached steps after each where asked.
 
     Raises CondsimError where no site was seen.
@@ -90,10 +92,11 @@ def _keep(live: LiveModel, seen: Observation, run: Execution, units: int, seq: i
     assert run.observed is not None
     if not live.infos:
         found = look_alikes(live.model)
+        start = f"found {', '.join(found[:3])}, but not how its experts are chosen. " if found else ""
         raise CondsimError(
-            (f"found {', '.join(found[:3])}, but not how its experts are chosen. " if found else "") + "no routing found in this model: looked for experts modules called with (hidden states, indices, weights), ModuleLists of experts behind a "
-            "linear gate, and condsim.route / condsim.branch in forward(). Mark the decision: ids = condsim.route('gate', 'skip', ids, branches=2), and what it "
-            "guards: with condsim.branch('gate', 1): ..."
+            f"{start}no routing found in this model: looked for experts modules called with (hidden states, indices, weights), ModuleLists of experts behind a "
+            "linear gate, and condsim.route / condsim.branch in forward(). Mark the decision: ids = condsim.route('gate', 'skip', ids, branches=2), and "
+            "what it guards: with condsim.branch('gate', 1): ..."
         )
     seen.steps.append({"phase": phase, "units": units, "seq": seq or 1, "past": past})
     full: dict[str, np.ndarray] = {}

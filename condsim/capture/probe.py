@@ -32,7 +32,7 @@ def key(assignment: Mapping[str, str], regime: str) -> str:
 
 
 def assignment_name(assignment: Mapping[str, str]) -> str:
-    """"grouped" for one mechanism, "early_exit=compacted,moe=grouped" for more; a baseline's name for a baseline."""
+    """ "grouped" for one mechanism, "early_exit=compacted,moe=grouped" for more; a baseline's name for a baseline."""
     names = set(assignment.values())
     if len(assignment) == 1 or names <= set(BASELINES):
         return next(iter(assignment.values()))
@@ -62,9 +62,7 @@ def random_decisions(info: SiteInfo, rows: int, share: float, rng: np.random.Gen
     return ids, None
 
 
-def execution_for(
-    assignment: Mapping[str, str], infos: Mapping[str, SiteInfo], rows: Mapping[str, int], run: int, costliest: Mapping[str, int]
-) -> Execution:
+def execution_for(assignment: Mapping[str, str], infos: Mapping[str, SiteInfo], rows: Mapping[str, int], run: int, costliest: Mapping[str, int]) -> Execution:
     """An execution with random decisions: rows is how many rows each site sees when nothing was dropped before it. run: a number that varies them."""
     rng = np.random.default_rng(run)
     forced, weights, kept = {}, {}, {}

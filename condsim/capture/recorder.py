@@ -102,7 +102,7 @@ class Recorder(TorchDispatchMode):
     """
 
     def __init__(self, model: torch.nn.Module, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.events: list[Event] = []
         self.role = ""
         self.site = ""
@@ -138,11 +138,11 @@ class Recorder(TorchDispatchMode):
             nn_module.register_module_forward_pre_hook(self._module_begins),
             nn_module.register_module_forward_hook(self._module_ends, always_call=True),
         ]
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        super().__exit__(*exc)
+        super().__exit__(*exc)  # type: ignore[no-untyped-call]
         self._done = True
         for h in self._hooks:
             h.remove()

@@ -158,12 +158,12 @@ def _repeats(signatures: list[Signature], before: int, length: int, times: int) 
 def _mark_routers(recorder: Recorder) -> None:
     """Give the role "router:SITE" to operators whose results lead to a site's decision and nowhere else."""
     ops = [e for e in recorder.events if isinstance(e, RecordedOp)]
-    readers: dict[int, list[RecordedOp]] = {}
-    for op in ops:
+    readers: dict[int, list[tuple[int, RecordedOp]]] = {}
+    for i, op in enumerate(ops):
         for t in op.inputs:
-            readers.setdefault(t.storage, []).append(op)
+            readers.setdefault(t.storage, []).append((i, op))
     goal = {storage: site for site, storages in recorder.routes.items() for storage in storages}
-    for op in reversed(ops):
+    for i, op in reversed(list(enumerate(ops))):
         if op.role or op.site or not op.outputs:
             continue
         sites = set()
@@ -171,7 +171,7 @@ def _mark_routers(recorder: Recorder) -> None:
             if t.storage in goal:
                 sites.add(goal[t.storage])
                 continue
-            read_by = [r for r in readers.get(t.storage, []) if r is not op]
-            sites |= {r.role.removeprefix("router:") if r.role.startswith("router:") else "" for r in read_by} or {""}
+            later = [r for j, r in readers.get(t.storage, []) if j > i]  # a result that nobody reads says nothing
+            sites |= {r.role.removeprefix("router:") if r.role.startswith("router:") else "" for r in later}
         if len(sites) == 1 and (site := sites.pop()):
             op.role = f"router:{site}"

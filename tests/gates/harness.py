@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from gates.models import case
 
 from condsim.capture.execution import Execution
 from condsim.capture.inputs import as_batches
@@ -22,6 +21,7 @@ from condsim.capture.tree import RunLoop, RunScope, tree
 from condsim.lower import Call, Lowering, StepRows, peak_bytes
 from condsim.rebatch import rebatch, site_rules
 from condsim.trace import Trace
+from gates.models import case
 
 UNSEEN = {"1": ((1, 17), (1, None)), "n": ((7, 12), (16, None))}  # with and without a sequence; none is a size that programs are fitted to
 
@@ -150,9 +150,7 @@ def own_pairs(trace: Trace, name: str, strategy: str) -> list[Pair]:
                 if decided.weights is not None:
                     weights[site.name] = decided.weights[rows]
             one = steps.rows.step(step)
-            execution = Execution(
-                dict(assignment), forced, weights, rows_kept={s: k[0] for s, k in one.kept.items()}, costliest=dict(trace.header.costliest)
-            )
+            execution = Execution(dict(assignment), forced, weights, rows_kept={s: k[0] for s, k in one.kept.items()}, costliest=dict(trace.header.costliest))
             joined = join(name, at)
             recorder = model.record(joined, execution)
             found.append(pair(trace, name, assignment, one, recorder, steps.regime))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gates.harness import assignments, forced_pairs, own_pairs
-from gates.models import NAMES, case
 
 import condsim
 from condsim.trace import Trace
+from gates.harness import assignments, forced_pairs, own_pairs
+from gates.models import NAMES, case
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from gates.models import LANGUAGE, NAMES, Case, Marked, case, logits, outputs, same
 from torch import nn
 from torch.nn.modules import module as nn_module
 
@@ -18,6 +17,7 @@ from condsim.zoo.branch_fashion import BranchFashion
 from condsim.zoo.exit_fashion import ExitFashion
 from condsim.zoo.skip_fashion import SHRINK_BEFORE, SkipFashion
 from condsim.zoo.sparse_bytes import SparseBytes
+from gates.models import LANGUAGE, NAMES, Case, Marked, case, logits, outputs, same
 
 
 @torch.no_grad()
@@ -196,10 +196,9 @@ def test_same_params_is_the_dense_model(name: str) -> None:
 @torch.no_grad()
 def test_strategies_agree(name: str) -> None:
     """Grouped, batched, padded (with room for all) and looped are one function."""
-    from gates.harness import live
-
     from condsim.capture.execution import Execution
     from condsim.capture.inputs import as_batches
+    from gates.harness import live
 
     batch = as_batches(case(name).inputs)[0]
     found = [logits(live(name).run(batch, Execution({"moe": s}, room=batch.units * (batch.seq or 1)))) for s in ("looped", "grouped", "batched", "padded")]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from gates.harness import UNSEEN, assignments, forced_pairs
-from gates.models import NAMES, case
 
 from condsim.capture.probe import BATCH_SIZES, SEQUENCE_SIZES
+from gates.harness import UNSEEN, assignments, forced_pairs
+from gates.models import NAMES, case
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -152,6 +152,8 @@ class ExpertList:
         if self.name not in run.sites:
             parents = tuple((f.site, f.choice) for f in run.frames)
             run.sites[self.name] = SiteInfo(self.name, "moe", self.branches, rows.shape[1], parents)
+        if run.recorder is not None:
+            run.recorder.decided(self.name, ids)
         forced, _ = run.forced_now(run.sites[self.name], rows)
         if forced is not None:
             ids = run.replaced(rows, forced).view(ids.shape)
@@ -160,7 +162,6 @@ class ExpertList:
         if run.observed is not None:
             observe(run, self.name, rows, None, None)
         if run.recorder is not None:
-            run.recorder.decided(self.name, ids)
             with run.quiet():
                 tokens_per_expert = torch.bincount(rows.reshape(-1), minlength=self.branches).tolist()
             self.stack.enter_context(run.recorder.experts(self.name, tokens_per_expert, rows.shape[0], unmarked_loop=True))
@@ -181,10 +182,10 @@ class _Watch(TorchFunctionMode):
             return out
         scores = args[0]
         if isinstance(out, tuple):
-            values, ids = out
+            _, ids = out
             single = ids.ndim == scores.ndim and ids.shape[-1] != self.site.branches
             new = self.site.choose(ids if single else ids.unsqueeze(-1))
-            if new is ids or current().forced is None and current().decide is None:
+            if new is ids or (current().forced is None and current().decide is None):
                 return out
             with current().quiet():
                 picked = scores.gather(-1, new)

@@ -94,7 +94,7 @@ class FusedExperts:
     def weights(self) -> ExpertWeights:
         """The experts' weights as [E, out, in]; a module that stores [E, in, out] is transposed once."""
         if self._weights is None:
-            up, down = _up(self.module).detach(), self.module.down_proj.detach()  # type: ignore[union-attr, operator]
+            up, down = _up(self.module).detach(), self.module.down_proj.detach()  # type: ignore[operator]
             if _is_transposed(self.module):
                 up, down = up.transpose(1, 2).contiguous(), down.transpose(1, 2).contiguous()
             self._weights = ExpertWeights(up, down, _bias(self.module, True), _bias(self.module, False), _activation(self.module))
@@ -148,6 +148,8 @@ class FusedExperts:
         if self.name not in run.sites:
             parents = tuple((f.site, f.choice) for f in run.frames)
             run.sites[self.name] = SiteInfo(self.name, "moe", self.branches, ids.shape[1], parents, has_weights=True, selects=True)
+        if run.recorder is not None:
+            run.recorder.decided(self.name, ids, weights)  # the model's own: what is forced has no router
         forced, forced_weights = run.forced_now(run.sites[self.name], ids)
         if forced is not None:
             ids = run.replaced(ids, forced)
@@ -157,7 +159,6 @@ class FusedExperts:
             observe(run, self.name, ids, weights, None)
         if run.recorder is None:
             return self._run(strategy, x, ids, weights)
-        run.recorder.decided(self.name, ids, weights)
         with run.quiet():
             tokens_per_expert = torch.bincount(ids.reshape(-1), minlength=self.branches)[: self.branches].tolist()
         room = run.room or runtimes.capacity(ids.shape[0], ids.shape[1], self.branches)
