@@ -118,13 +118,15 @@ def rows_kept(per_row: np.ndarray, rows: int, mechanism: str, top_k: int | None 
     if mechanism == "multi_branch":
         ends = np.rint(np.cumsum(per_row) / max(per_row.sum(), 1e-30) * rows).astype(np.int64)
         return np.diff(ends, prepend=0)
-    return np.rint(per_row * rows).astype(np.int64)
+    kept: np.ndarray = np.rint(per_row * rows).astype(np.int64)
+    return kept
 
 
 def branch_shares(trace: Trace, site: str) -> np.ndarray:
     """Share of all rows of the trace that take each branch of a site, float [branches]."""
     info = trace.site(site)
-    return trace.unit_counts(site).sum(0) / max(1, int(trace.rows_per_unit(info).sum()))
+    shares: np.ndarray = trace.unit_counts(site).sum(0) / max(1, int(trace.rows_per_unit(info).sum()))
+    return shares
 
 
 def _kept(trace: Trace, rows: StepRows) -> dict[str, np.ndarray]:

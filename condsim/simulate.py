@@ -243,7 +243,8 @@ def _clock(
     program, rules = program_of(trace, strategies, cut), site_rules(trace)
     run = closed_form.run if engine == "closed" else events.run
     finish = [run(kernels(Lowering(program, rules, strategies, rows.step(i)), pricing)[0])[2] for i in range(len(rows))]
-    return np.array([float(f) for f in finish]) + miss
+    clocked: np.ndarray = np.array([float(f) for f in finish]) + miss
+    return clocked
 
 
 def _deltas(s: Side, even: Side, logical: float, miss: np.ndarray, peak: float) -> dict[str, float]:

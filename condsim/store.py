@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
+import pyarrow.lib as pa
 import pyarrow.parquet as pq
 from pyarrow.lib import ArrowException
 from pydantic import ValidationError
@@ -72,7 +72,7 @@ def _write_decisions(trace: Trace, sites: list[Site], path: Path) -> None:
     writer: pq.ParquetWriter | None = None
     try:
         for blocks in zip(*(trace.reader(s.name) for s in sites), strict=True):
-            table = pa.table(_columns(sites, blocks))
+            table = pa.Table.from_pydict(_columns(sites, blocks))
             if writer is None:
                 writer = pq.ParquetWriter(path, table.schema, compression="zstd")
             writer.write_table(table, row_group_size=ROW_GROUP)

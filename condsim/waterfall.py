@@ -53,7 +53,7 @@ def waterfall(conditional: Deltas, baseline: Deltas) -> pd.DataFrame:
             "conditional_s": c,
             "baseline_s": b,
         })  # fmt: skip
-        before = rows[-1]["speedup"]
+        before = before if idle else speedup
     return pd.DataFrame(rows)
 
 

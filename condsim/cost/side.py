@@ -92,7 +92,7 @@ def _since_last(v: WeightVisits, cumulative: np.ndarray, most: float) -> np.ndar
     previous = np.concatenate([[0], step[:-1]])
     distance = cumulative[step] - cumulative[previous]
     distance[begins] = cumulative[step[begins]] + most - cumulative[step[ends]]
-    out = np.empty_like(distance)
+    out: np.ndarray = np.empty_like(distance)
     out[order] = np.maximum(distance, 1.0)
     return out
 
