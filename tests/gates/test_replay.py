@@ -55,7 +55,7 @@ def test_replay_gives_the_same_bits(name: str) -> None:
     assert same(own, forced)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["mixtral", "exit-fashion", "sparse-bytes", "branch-fashion"])  # a kind each; every model is captured again here
 def test_capturing_changes_nothing(name: str) -> None:
     of = case(name)
     before, state = of.outputs(), belongings(of.model)
@@ -91,11 +91,11 @@ def test_nothing_stays_after_an_exception(name: str) -> None:
 
 
 def test_modules_keep_their_modes() -> None:
-    model = copy.deepcopy(case("marked").model)
+    model = copy.deepcopy(case("sparse-bytes").model)
     model.train()
-    model.get_submodule("block").eval()
+    model.get_submodule("head").eval()
     state = belongings(model)
-    condsim.capture(model, case("marked").inputs[:1], measure=False)
+    condsim.capture(model, case("sparse-bytes").inputs[:1], measure=False)
     assert belongings(model) == state
 
 
