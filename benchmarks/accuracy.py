@@ -71,7 +71,10 @@ def verdicts(table: pd.DataFrame) -> dict[str, float]:
 def markdown(table: pd.DataFrame) -> str:
     """The README's table."""
     stats = statistics(table)
-    lines = ["| mechanism | cases | speedup, median / p90 | latency, median / p90 | FLOP ratio | roofline | hot micro-benchmarks |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| mechanism | cases | speedup, median / p90 | latency, median / p90 | FLOP ratio | roofline | hot micro-benchmarks |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, r in stats.iterrows():
         cells = [f"{r[f'{c} median']:.0f} / {r[f'{c} p90']:.0f} %" for c in ("speedup", "latency", "flop_ratio (rival)", "roofline (rival)", "hot_sum (rival)")]
         lines.append(f"| {name} | {int(r['cases'])} | {' | '.join(cells)} |")
@@ -124,7 +127,8 @@ def main() -> None:
     print(f"\nrepeatability of the measurements over processes: median {100 * np.median(spread):.1f} %, p90 {100 * spread.quantile(0.9):.1f} %")
     steady = table[spread < 0.03]
     if len(steady):
-        print(f"the {len(steady)} cases that repeat within 3 %: median {100 * steady['error'].abs().median():.1f} %, p90 {100 * steady['error'].abs().quantile(0.9):.1f} %")
+        off = 100 * steady["error"].abs()
+        print(f"the {len(steady)} cases that repeat within 3 %: median {off.median():.1f} %, p90 {off.quantile(0.9):.1f} %")
     print("\n".join(f"{k}: {v:.4g}" for k, v in verdicts(table).items()))
     worst = table.reindex(table["error"].abs().sort_values(ascending=False).index).head(5)
     print("\nworst five\n" + worst[["trace", "strategy", "batch", "baseline", "predicted_speedup", "measured_speedup", "error"]].to_string())

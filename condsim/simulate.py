@@ -117,7 +117,7 @@ def the_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) -> di
 
 
 def name_of(strategies: Mapping[str, str]) -> str:
-    """"grouped" for one mechanism (or a baseline), "early_exit=compacted,moe=grouped" for more."""
+    """ "grouped" for one mechanism (or a baseline), "early_exit=compacted,moe=grouped" for more."""
     names = set(strategies.values())
     if len(strategies) == 1 or names <= set(BASELINES):
         return next(iter(strategies.values()))
@@ -233,9 +233,7 @@ def _predict(
     )  # fmt: skip
 
 
-def _clock(
-    trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing, s: Side, miss: np.ndarray, engine: str
-) -> np.ndarray:
+def _clock(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing, s: Side, miss: np.ndarray, engine: str) -> np.ndarray:
     """Seconds of each step, float [n]: a sum where host and device are one (a CPU), else host and device clocks over the kernels in order."""
     if pricing.profile.kind == "cpu" and engine == "closed":
         total: np.ndarray = sum(s.seconds.values(), miss)

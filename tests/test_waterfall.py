@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from condsim.waterfall import WORLDS, waterfall
 
 seconds = st.floats(1e-6, 1.0)
-sides = st.fixed_dictionaries({"flops": seconds}, optional={w: seconds for w in WORLDS[1:]})
+sides = st.fixed_dictionaries({"flops": seconds}, optional=dict.fromkeys(WORLDS[1:], seconds))
 
 
 @given(sides, sides)

@@ -48,9 +48,7 @@ class Replay:
         self.sources = sources(self.trace)
         have = sum(b.units for b in self.batches)
         if have <= self.sources.max():
-            raise CondsimError(
-                f"the inputs have {have} units where trace {self.trace.name!r} has {self.sources.max() + 1}; pass what it was captured on"
-            )
+            raise CondsimError(f"the inputs have {have} units where trace {self.trace.name!r} has {self.sources.max() + 1}; pass what it was captured on")
         self.decided = {s.name: _decided(self.trace, s.name) for s in self.trace.sites}
 
     def __len__(self) -> int:

@@ -29,8 +29,7 @@ def fashion_folder() -> Path:
     folder = Path(os.environ.get("CONDSIM_FASHION_MNIST", FASHION))
     if not (folder / "train-images-idx3-ubyte.gz").exists():
         raise CondsimError(
-            f"no Fashion-MNIST in {folder}: install the Debian package dataset-fashion-mnist, or set CONDSIM_FASHION_MNIST to a folder with its "
-            "four .gz files"
+            f"no Fashion-MNIST in {folder}: install the Debian package dataset-fashion-mnist, or set CONDSIM_FASHION_MNIST to a folder with its four .gz files"
         )
     return folder
 

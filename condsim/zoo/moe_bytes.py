@@ -93,9 +93,7 @@ class MoeBytes(ZooModel):
     seq = 64
     steps = 850
 
-    def __init__(
-        self, hidden: int = 96, heads: int = 4, width: int = 64, experts: int = 8, top_k: int = 2, layers: int = 4, max_seq: int = 256
-    ) -> None:
+    def __init__(self, hidden: int = 96, heads: int = 4, width: int = 64, experts: int = 8, top_k: int = 2, layers: int = 4, max_seq: int = 256) -> None:
         super().__init__(hidden=hidden, heads=heads, width=width, experts=experts, top_k=top_k, layers=layers, max_seq=max_seq)
         self.embed = nn.Embedding(256, hidden)
         self.layers = nn.ModuleList(Layer(hidden, heads, width, experts, top_k, max_seq) for _ in range(layers))

@@ -12,9 +12,7 @@ from rich.progress import Progress
 from torch import nn
 
 
-def minimise(
-    parameters: Iterable[nn.Parameter], loss: Callable[[int], torch.Tensor], steps: int, learning_rate: float, progress: Progress, name: str
-) -> None:
+def minimise(parameters: Iterable[nn.Parameter], loss: Callable[[int], torch.Tensor], steps: int, learning_rate: float, progress: Progress, name: str) -> None:
     """AdamW, a linear warm-up over a twentieth of the steps, then a cosine to zero; gradients clipped at norm 1.
 
     loss: step → the loss of that step's batch.

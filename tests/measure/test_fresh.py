@@ -23,9 +23,7 @@ from .conftest import TINY, Captured
 def test_round_trip(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yardsticks, "NOISY", float("inf"))
     told: list[tuple[str, int, int]] = []
-    trace = measure(
-        leaving.trace, strategies=["compacted", "wait"], batches=[8, 12], processes=1, pairs=2, steps=1, progress=lambda *p: told.append(p)
-    )
+    trace = measure(leaving.trace, strategies=["compacted", "wait"], batches=[8, 12], processes=1, pairs=2, steps=1, progress=lambda *p: told.append(p))
     table = trace.measurements
     assert tuple(table.columns) == MEASUREMENTS
     assert set(table["where"]) == {"fresh process"}
