@@ -27,8 +27,8 @@ def compare(traces: Trace | str | Path | Iterable[Trace | str | Path], profile: 
     """A row a measured case: contract columns first, then interval, spread of the measurement over processes, and what rivals would say.
 
     profile: None = the one stored with each trace. error = predicted_speedup / measured_speedup - 1. A case that was measured on another machine than the
-    profile's says so in same_machine.
-    Fresh processes count before the caller's own; a noisy process counts only where there is no other. Cases with the user's own module as baseline have no prediction and are left out.
+    profile's says so in same_machine. Fresh processes count before the caller's own; a noisy process counts only where there is no other. Cases with the
+    user's own module as baseline have no prediction and are left out.
     """
     listed = [traces] if isinstance(traces, (Trace, str, Path)) else list(traces)
     rows: list[dict[str, Any]] = []
