@@ -73,11 +73,14 @@ class Side:
         cumulative = np.concatenate([[0.0], np.cumsum(touched)])
         most = max((float(cumulative[-1])), 1.0)
         seconds, spread = np.zeros(self.steps), np.zeros(self.steps)
+        distances: dict[tuple[int, int], np.ndarray] = {}  # weights of one scope are visited together
         for v in self.weights:
-            if other_bytes is not None:
-                distance = touched[v.step] + np.broadcast_to(other_bytes, (self.steps,))[v.step]
-            else:
-                distance = _since_last(v, cumulative, most)
+            visits = id(v.step), id(v.choice)
+            if visits not in distances and other_bytes is not None:
+                distances[visits] = (touched + other_bytes)[v.step]
+            elif visits not in distances:
+                distances[visits] = _since_last(v, cumulative, most)
+            distance = distances[visits]
             seconds += np.bincount(v.step, miss_seconds(v.bytes, distance, profile), self.steps)
             spread += np.bincount(v.step, miss_spread_seconds(v.bytes, distance, profile), self.steps)
         return seconds, spread
