@@ -29,9 +29,11 @@ def miss_seconds(weight_bytes: Any, distance_bytes: Any, profile: HardwareProfil
 
 def miss_per_byte(r: Residency, weight_bytes: Any, distance_bytes: Any) -> Any:
     """Extra seconds a byte; arguments as in `miss_seconds`. A weight that fits the private cache also loses what it had there."""
-    small = np.interp(distance_bytes, r.distance, r.small)
+    fits = np.asarray(weight_bytes) <= r.limit_bytes
+    if fits.all():
+        return np.interp(distance_bytes, r.distance, r.small)
     large = np.interp(distance_bytes, r.distance, r.large)
-    return np.where(np.asarray(weight_bytes) <= r.limit_bytes, small, large)
+    return np.where(fits, np.interp(distance_bytes, r.distance, r.small), large) if fits.any() else large
 
 
 def miss_spread_seconds(weight_bytes: Any, distance_bytes: Any, profile: HardwareProfile) -> Any:
