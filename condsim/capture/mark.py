@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from condsim.capture.execution import BASELINES, Execution, Frame, SiteInfo, current
-from condsim.capture.rows import Blocks, Rows, select
+from condsim.capture.rows import select
 from condsim.errors import CondsimError
 
 MECHANISMS = ("moe", "early_exit", "multi_branch", "skip", "sparse_activation")
@@ -81,7 +81,7 @@ def observe(run: Execution, site: str, ids: torch.Tensor, weights: torch.Tensor 
 
 
 @contextlib.contextmanager
-def branch(site: str, choice: int | None = None) -> Iterator[Rows | Blocks]:
+def branch(site: str, choice: int | None = None) -> Iterator[Any]:
     """Mark what a decision guards: the body runs for the rows that took `choice` at `site`.
 
     Yields a selector: false where no row takes the branch, with `take` (the rows of a tensor) and `put` (write them back). A body that uses it
