@@ -208,11 +208,11 @@ def _predict(
     deltas_c["launch"] += float(step_c.sum()) - sum(deltas_c.values())
     deltas_b["launch"] += float(step_b.sum()) - sum(deltas_b.values())
     n = len(rows)
-    rest_c, rest_b = _by_source(conditional, miss_c), _by_source(dense, miss_b)
+    rest_c, rest_b = _by_source(conditional), _by_source(dense)
     uncertainty = {name: device.uncertainty(name) for name in {*rest_c, *rest_b}}
     uncertainty["dispatch"] = device.host.dispatch.relative
-    uncertainty["miss"] = max(_relative(spread_c, miss_c), _relative(spread_b, miss_b))
-    speedup_interval, latency_interval = intervals(rest_c, rest_b, uncertainty)
+    evicted = tuple((float(miss.sum()), float(spread.sum())) for miss, spread in ((miss_c, spread_c), (miss_b, spread_b)))
+    speedup_interval, latency_interval = intervals(rest_c, rest_b, uncertainty, (evicted[0], evicted[1]))
     program = program_of(trace, strategies, cut)
     total = sum(conditional.by_basis.values())
     speedup = float(step_b.sum() / step_c.sum())
@@ -263,13 +263,9 @@ def _deltas(s: Side, even: Side, logical: float, miss: np.ndarray, peak: float) 
     }
 
 
-def _relative(spread: np.ndarray, value: np.ndarray) -> float:
-    return float(spread.sum() / value.sum()) if value.sum() > 0 else 0.0
-
-
-def _by_source(s: Side, miss: np.ndarray) -> dict[str, float]:
+def _by_source(s: Side) -> dict[str, float]:
     found = {name: float(np.sum(t)) for name, t in s.by_family.items()}
-    return {**found, "dispatch": float(s.seconds["dispatch"].sum()), "miss": float(miss.sum())}
+    return {**found, "dispatch": float(s.seconds["dispatch"].sum())}
 
 
 def _around(interval: tuple[float, float], value: float) -> tuple[float, float]:
