@@ -123,12 +123,15 @@ def main() -> None:
     print("\n|error| by mechanism, percent\n" + statistics(table).to_string())
     for column in ("strategy", "batch", "baseline"):
         print(f"\n|error| of the speedup by {column}, percent\n" + by(table, column).to_string())
-    spread = (table["measured_high"] / table["measured_low"] - 1).abs()
-    print(f"\nrepeatability of the measurements over processes: median {100 * np.median(spread):.1f} %, p90 {100 * spread.quantile(0.9):.1f} %")
-    steady = table[spread < 0.03]
+    repeated = table[table["processes"] > 1]
+    spread = repeated["measured_high"] / repeated["measured_low"] - 1
+    steady = repeated[spread < 0.03]
+    print(f"\n{len(repeated)} of {len(table)} cases were measured in more than one process, {int(table['noisy'].sum())} only on a noisy machine")
+    if len(repeated):
+        print(f"repeatability over processes: median {100 * np.median(spread):.1f} %, p90 {100 * spread.quantile(0.9):.1f} %")
     if len(steady):
         off = 100 * steady["error"].abs()
-        print(f"the {len(steady)} cases that repeat within 3 %: median {off.median():.1f} %, p90 {off.quantile(0.9):.1f} %")
+        print(f"the {len(steady)} of them that repeat within 3 %: |error| median {off.median():.1f} %, p90 {off.quantile(0.9):.1f} %")
     print("\n".join(f"{k}: {v:.4g}" for k, v in verdicts(table).items()))
     worst = table.reindex(table["error"].abs().sort_values(ascending=False).index).head(5)
     print("\nworst five\n" + worst[["trace", "strategy", "batch", "baseline", "predicted_speedup", "measured_speedup", "error"]].to_string())

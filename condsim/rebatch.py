@@ -15,7 +15,7 @@ from condsim.trace import Trace
 @dataclass(frozen=True)
 class Steps:
     """Steps of one size. rows: sizes and decisions of each. regime: which programs they run. dropped: units of partial last steps.
-    first_unit: first unit-step of each step in the trace, int [n]; units of a step are consecutive."""
+    first_unit: first unit-step of each step in the trace, int [n]; the others follow it among the units of the same size."""
 
     rows: StepRows
     regime: str
