@@ -48,7 +48,7 @@ def waterfall(rows: pd.DataFrame, predicted: float, measured: float | None) -> a
     table = pd.DataFrame({"effect": names, "from": starts, "to": ends, "label": labels, "kind": kind})
     table["top"] = table[["from", "to"]].max(axis=1)
     scale = alt.Scale(type="log", nice=False, padding=12)
-    base = alt.Chart(table).encode(x=alt.X("effect", sort=None, title=None, axis=alt.Axis(labelAngle=-35)))
+    base = alt.Chart(table).encode(x=alt.X("effect", sort=None, title=None, axis=alt.Axis(labelAngle=-35, labelOverlap=False)))
     colour = alt.Color("kind", scale=alt.Scale(domain=["total", "gain", "loss"], range=["#4c72b0", "#55a868", "#c44e52"]), legend=None)
     bars = base.mark_bar().encode(
         y=alt.Y("from", scale=scale, title="speedup over the dense baseline"), y2="to", color=colour, tooltip=["effect", "label", "to"]
@@ -82,10 +82,10 @@ def page() -> None:
     measured = float(same["measured_speedup"].iloc[0]) if len(same) else None
 
     columns = st.columns(4)
-    columns[0].metric("speedup", times(p.speedup), f"{p.verdict}, {p.speedup_interval[0]:.2f} ... {p.speedup_interval[1]:.2f}", "off")
-    columns[1].metric("latency", si(p.latency_s, "s"), f"dense {si(p.baseline_s, 's')}", "off")
-    columns[2].metric("energy (estimated)", si(p.energy_j, "J"), f"dense {si(p.baseline_energy_j, 'J')}", "off")
-    columns[3].metric("peak memory", si(p.peak_bytes, "B"), f"dense {si(p.baseline_peak_bytes, 'B')}", "off")
+    columns[0].metric("speedup", times(p.speedup), f"{p.verdict}, {p.speedup_interval[0]:.2f} ... {p.speedup_interval[1]:.2f}", "off", delta_arrow="off")
+    columns[1].metric("latency", si(p.latency_s, "s"), f"dense {si(p.baseline_s, 's')}", "off", delta_arrow="off")
+    columns[2].metric("energy (estimated)", si(p.energy_j, "J"), f"dense {si(p.baseline_energy_j, 'J')}", "off", delta_arrow="off")
+    columns[3].metric("peak memory", si(p.peak_bytes, "B"), f"dense {si(p.baseline_peak_bytes, 'B')}", "off", delta_arrow="off")
     st.caption(f"{p.basis}; rests on " + ", ".join(f"{basis} {share:.0%}" for basis, share in p.estimated.items()))
     st.subheader("Where the FLOP saving went")
     st.altair_chart(waterfall(p.waterfall, p.speedup, measured), width="stretch")

@@ -18,7 +18,7 @@ from condsim.hardware import HardwareProfile, hardware, this_machine
 from condsim.lower import Lowering, StepRows, peak_bytes
 from condsim.program import Program
 from condsim.rebatch import Steps, rebatch, site_rules
-from condsim.strategies import BASELINES, STRATEGIES
+from condsim.strategies import BASELINES, STRATEGIES, name_of
 from condsim.summarise import Prediction, intervals
 from condsim.timeline import kernels, timeline
 from condsim.trace import Trace
@@ -114,14 +114,6 @@ def the_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) -> di
         known = sorted({k.split("/")[0] for k in trace.programs} - set(BASELINES))
         raise CondsimError(f"trace {trace.name!r} has no program for strategy {name_of(chosen)!r}; it has {', '.join(known)}")
     return chosen
-
-
-def name_of(strategies: Mapping[str, str]) -> str:
-    """ "grouped" for one mechanism (or a baseline), "early_exit=compacted,moe=grouped" for more."""
-    names = set(strategies.values())
-    if len(strategies) == 1 or names <= set(BASELINES):
-        return next(iter(strategies.values()))
-    return ",".join(f"{m}={s}" for m, s in sorted(strategies.items()))
 
 
 def strategies_of(trace: Trace) -> list[str]:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from condsim.strategies import BASELINES as BASELINES
+
 if TYPE_CHECKING:
     from condsim.capture.recorder import Recorder
 
 NATURAL = {"moe": "looped", "early_exit": "compacted", "multi_branch": "compacted", "skip": "compacted", "sparse_activation": "gathered"}
-BASELINES = ("same-params", "same-flops")
 
 
 Decide = Callable[["SiteInfo", np.ndarray], "tuple[np.ndarray, np.ndarray | None] | None"]

@@ -20,6 +20,7 @@ from condsim.capture.live import LiveModel
 from condsim.capture.tree import Periods, tree
 from condsim.errors import CondsimError
 from condsim.program import Program
+from condsim.strategies import name_of
 
 SEQUENCE_SIZES = {"1": ((1, 6), (1, 9), (1, 13), (1, 22), (1, 11), (1, 8), (1, 15)), "n": ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9), (3, 8))}
 BATCH_SIZES = {"1": (1,) * 24, "n": (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15, 6)}
@@ -28,15 +29,7 @@ SHARES = (0.5, 1.0, 0.0, 0.75, 0.25, 0.0, 0.9, 0.6, 0.0, 0.4)
 
 def key(assignment: Mapping[str, str], regime: str) -> str:
     """The name of a program in a trace."""
-    return f"{assignment_name(assignment)}/{regime}"
-
-
-def assignment_name(assignment: Mapping[str, str]) -> str:
-    """ "grouped" for one mechanism, "early_exit=compacted,moe=grouped" for more; a baseline's name for a baseline."""
-    names = set(assignment.values())
-    if len(assignment) == 1 or names <= set(BASELINES):
-        return next(iter(assignment.values()))
-    return ",".join(f"{m}={s}" for m, s in sorted(assignment.items()))
+    return f"{name_of(assignment)}/{regime}"
 
 
 def random_decisions(info: SiteInfo, rows: int, share: float, rng: np.random.Generator, turn: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
@@ -124,7 +117,7 @@ def probe(
                     break
             fitted = [Run(sizes, tree(recorder, periods), recorder.calls) for sizes, recorder in runs]
             try:
-                programs[key(assignment, regime)] = replace(Fitter().program(assignment_name(assignment), regime, fitted), periods=dict(periods))
+                programs[key(assignment, regime)] = replace(Fitter().program(name_of(assignment), regime, fitted), periods=dict(periods))
             except Misfit as e:
                 hint = next((f"{s.hint} " for s in live.sites if hasattr(s, "hint") and s.name in live.infos), "")
                 raise Misfit(f"{hint}{key(assignment, regime)}: {e}") from e

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from condsim.summarise import Prediction
     from condsim.trace import Trace
 
-BASELINES = ("same-params", "same-flops")
+from condsim.strategies import BASELINES
 ALL = "all"
 
 

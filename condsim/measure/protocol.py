@@ -31,12 +31,12 @@ from condsim.calibrate.timing import quiet, threads
 from condsim.capture.execution import BASELINES, Execution, executing
 from condsim.capture.inputs import Batch
 from condsim.capture.live import LiveModel
-from condsim.capture.probe import assignment_name
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import fingerprint, this_machine
 from condsim.measure import yardsticks
 from condsim.measure.clock import CPU, WALL, Clock, clock_for, pauses
 from condsim.measure.steps import Replay, Step, differing
+from condsim.strategies import name_of
 from condsim.trace import MEASUREMENTS, Trace
 
 Progress = Callable[[str, int, int], None]
@@ -166,7 +166,7 @@ def assignments(trace: Trace, live: LiveModel, names: Sequence[str] | None) -> l
     if names is None:
         return [captured]
     ways = [w for w in live.assignments() if not set(w.values()) <= set(BASELINES)]
-    known = {assignment_name(w): w for w in ways}
+    known = {name_of(w): w for w in ways}
     found = []
     for name in names:
         fits = {m for w in ways for m, s in w.items() if s == name}
@@ -229,7 +229,7 @@ def _check(replay: Replay, way: Mapping[str, str], plan: Plan, steps: Sequence[S
                 counts[site] = (before[0] + odd, before[1] + rows)
                 if plan.decisions == "natural" and odd > TOLERATED * rows:
                     raise CondsimError(
-                        f"site {site!r}: {odd} of {rows} decisions in step {step.index} (batch {step.batch.units}, {assignment_name(assignment)}) "
+                        f"site {site!r}: {odd} of {rows} decisions in step {step.index} (batch {step.batch.units}, {name_of(assignment)}) "
                         "differ from the trace's. If few: rounding depends on the batch, decisions='trace' forces the trace's own. If most: these "
                         "are not the model and inputs that were captured"
                     )
@@ -244,7 +244,7 @@ def _case(
     """One case: at least plan.pairs pairs."""
     sides = (_Side(replay, way, plan), _Side(replay, dict.fromkeys(way, kind), plan, module if kind == "module" else None))
     common = {
-        "strategy": assignment_name(way), "baseline": kind, "phase": replay.phase, "batch": replay.steps.batch, "protocol": plan.protocol,
+        "strategy": name_of(way), "baseline": kind, "phase": replay.phase, "batch": replay.steps.batch, "protocol": plan.protocol,
         "runtime": "eager", "dtype": replay.trace.header.provenance.dtype, "threads": 1, "repetitions": 1, "where": plan.where,
         "fingerprint": json.dumps(fingerprint(1), sort_keys=True), "torch": torch.__version__,
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -319,7 +319,7 @@ class _Side:
         with executing(self.execution(step)):
             out = step.batch.call(self.runs, **step.more())
         if _has_nan(out):
-            raise CondsimError(f"the output of step {step.index} is NaN ({assignment_name(self.way)}): no timing of such a model means anything")
+            raise CondsimError(f"the output of step {step.index} is NaN ({name_of(self.way)}): no timing of such a model means anything")
         return [pauses(lambda: self.run(step, WALL)) for _ in range(calls)]
 
 

@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-
-CAPACITY_FACTOR = 1.25
 
 
 @dataclass(frozen=True)
@@ -29,11 +26,6 @@ class ExpertWeights:
     @property
     def experts(self) -> int:
         return self.up.shape[0]
-
-
-def capacity(tokens: int, top_k: int, experts: int) -> int:
-    """Rows an expert has room for: the mean load times the capacity factor, at least 1. Source: Switch Transformer, section 2.2."""
-    return max(1, math.ceil(tokens * top_k / experts * CAPACITY_FACTOR))
 
 
 def grouped(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor, room: int = 0) -> torch.Tensor:

@@ -6,7 +6,7 @@ A rule is a function Guard → (outer, rows), int [n] each, for the n calls of a
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,3 +74,11 @@ def rows_that_run(name: str, guard: Guard) -> Rows:
     rule = STRATEGIES[name].rule
     assert rule is not None, f"{name} has no guards"
     return rule(guard)
+
+
+def name_of(strategies: Mapping[str, str]) -> str:
+    """ "grouped" for one mechanism (or a baseline), "early_exit=compacted,moe=grouped" for more."""
+    names = set(strategies.values())
+    if len(strategies) == 1 or names <= set(BASELINES):
+        return next(iter(strategies.values()))
+    return ",".join(f"{m}={s}" for m, s in sorted(strategies.items()))

@@ -15,11 +15,12 @@ from condsim.capture.execution import Execution
 from condsim.capture.inputs import as_batches
 from condsim.capture.live import LiveModel
 from condsim.capture.observe import observe
-from condsim.capture.probe import assignment_name, execution_for, key, record_decode, rows_per_site
+from condsim.capture.probe import execution_for, key, record_decode, rows_per_site
 from condsim.capture.recorder import Recorder
 from condsim.capture.tree import RunLoop, RunScope, tree
 from condsim.lower import Call, Lowering, StepRows, peak_bytes
 from condsim.rebatch import rebatch, site_rules
+from condsim.strategies import name_of
 from condsim.trace import Trace
 from gates.models import case
 
@@ -126,7 +127,7 @@ def forced_pairs(name: str, strategy: str) -> list[Pair]:
 @functools.cache
 def assignments(name: str) -> dict[str, dict[str, str]]:
     """Every way to run the case, by name: the strategies and both baselines."""
-    return {assignment_name(a): a for a in live(name).assignments()}
+    return {name_of(a): a for a in live(name).assignments()}
 
 
 def own_pairs(trace: Trace, name: str, strategy: str) -> list[Pair]:

@@ -17,6 +17,7 @@ import torch
 from condsim.capture.adapters import ADAPTERS
 from condsim.capture.execution import BASELINES, Execution, SiteInfo, current
 from condsim.capture.mark import observe
+from condsim.lower import capacity
 from condsim.measure import runtimes
 from condsim.measure.runtimes import DenseExperts, ExpertWeights
 
@@ -161,7 +162,7 @@ class FusedExperts:
             return self._run(strategy, x, ids, weights)
         with run.quiet():
             tokens_per_expert = torch.bincount(ids.reshape(-1), minlength=self.branches)[: self.branches].tolist()
-        room = run.room or runtimes.capacity(ids.shape[0], ids.shape[1], self.branches)
+        room = run.room or int(capacity(ids.shape[0], ids.shape[1], self.branches))
         with run.recorder.experts(self.name, tokens_per_expert, x.shape[0], room, unmarked_loop=strategy == "looped"):
             return self._run(strategy, x, ids, weights)
 
@@ -176,7 +177,7 @@ class FusedExperts:
                 config._experts_implementation = before
         if strategy == "looped":
             return self.original(x, ids, weights)  # type: ignore[no-any-return]
-        room = current().room or runtimes.capacity(ids.shape[0], ids.shape[1], self.branches)
+        room = current().room or int(capacity(ids.shape[0], ids.shape[1], self.branches))
         return runtimes.STRATEGIES[strategy](self.weights(), x, ids, weights, room)
 
 
