@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from condsim.errors import CondsimError
-from condsim.hardware import HardwareProfile, fingerprint, hardware, load_profile, profiles
+from condsim.hardware import HardwareProfile, cache_folder, fingerprint, hardware, load_profile, profiles
 from condsim.resources import resource
 
 SHIPPED = sorted(p.stem for p in resource("hwprofiles").glob("*.yaml"))
@@ -15,7 +15,7 @@ SHIPPED = sorted(p.stem for p in resource("hwprofiles").glob("*.yaml"))
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[HardwareProfile.__module__], "user_cache_dir", lambda _name: str(tmp_path / "cache"))
+    monkeypatch.setattr(sys.modules[cache_folder.__module__], "user_cache_dir", lambda _name: str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -155,8 +155,6 @@ def test_this_machine_without_a_calibration_says_how_to_make_one() -> None:
 
 
 def test_this_machine_is_the_newest_with_the_same_fingerprint() -> None:
-    from condsim.hardware import cache_folder
-
     other = hardware("google-tpu-v4")
     other.save(cache_folder() / "other.yaml")
     (cache_folder() / "half.yaml").write_text("name: ")

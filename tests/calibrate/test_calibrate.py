@@ -8,7 +8,7 @@ import pytest
 from condsim.calibrate import calibrate, matmul, operators, shapes
 from condsim.calibrate.timing import Pool, sample, threads
 from condsim.cost.hot import hot_seconds
-from condsim.hardware import HardwareProfile, fingerprint, hardware
+from condsim.hardware import HardwareProfile, cache_folder, fingerprint, hardware
 
 SEEN: list[tuple[str, float]] = []
 
@@ -26,7 +26,7 @@ def test_a_calibration_can_be_saved_and_read(profile: HardwareProfile, tmp_path:
 
 
 def test_it_is_saved_where_this_machine_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: HardwareProfile) -> None:
-    monkeypatch.setattr(sys.modules[HardwareProfile.__module__], "user_cache_dir", lambda _name: str(tmp_path))
+    monkeypatch.setattr(sys.modules[cache_folder.__module__], "user_cache_dir", lambda _name: str(tmp_path))
     monkeypatch.setattr(sys.modules[calibrate.__module__], "_calibrated", lambda *_: profile)
     calibrate()
     assert hardware("this-machine").name == profile.name

@@ -1,0 +1,12 @@
+"""A device as data: one YAML file, read by one model, every number with where it comes from."""
+
+from condsim.hardware.find import THIS_MACHINE, cache_folder, hardware, load_profile, profiles, this_machine
+from condsim.hardware.machine import fingerprint
+from condsim.hardware.profile import FORMAT, HardwareProfile, Host, Level, Power
+from condsim.hardware.quantity import UNCERTAINTY, Basis, Floats, NotNegative, Positive, Quantity
+from condsim.hardware.tables import Among, Curve, Grid, Residency, Scatter
+
+__all__ = [
+    "FORMAT", "THIS_MACHINE", "UNCERTAINTY", "Among", "Basis", "Curve", "Floats", "Grid", "HardwareProfile", "Host", "Level", "NotNegative", "Positive",
+    "Power", "Quantity", "Residency", "Scatter", "cache_folder", "fingerprint", "hardware", "load_profile", "profiles", "this_machine",
+]  # fmt: skip

@@ -1,0 +1,150 @@
+"""Tables of a calibrated profile: measured operator times, and what weights and code that were evicted cost."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from condsim.hardware.quantity import UNCERTAINTY, Floats, Model, NotNegative, Positive, rising
+
+
+class Curve(Model):
+    """Seconds of an operator by elements (sizes, rising) and, where it matters, by the length of a row (lengths, rising): seconds[length][size].
+
+    Times are linear in the elements between two sizes.
+    """
+
+    sizes: list[NotNegative] = Field(min_length=1)
+    lengths: list[Positive] = Field(default_factory=lambda: [1.0], min_length=1)
+    seconds: list[list[Positive]]
+    uncertainty: NotNegative = UNCERTAINTY["calibrated"]
+
+    @model_validator(mode="after")
+    def _shape(self) -> Curve:
+        rising("sizes", self.sizes)
+        rising("lengths", self.lengths)
+        if len(self.seconds) != len(self.lengths) or any(len(row) != len(self.sizes) for row in self.seconds):
+            raise ValueError(f"seconds must be {len(self.lengths)} rows of {len(self.sizes)}")
+        return self
+
+    @cached_property
+    def dispatch_s(self) -> float:
+        """The shortest time in it: what remains at almost no work."""
+        return min(map(min, self.seconds))
+
+    @cached_property
+    def arrays(self) -> tuple[Floats, Floats, Floats]:
+        """sizes [s], lengths [l], seconds [l, s]."""
+        return np.array(self.sizes), np.array(self.lengths), np.array(self.seconds)
+
+
+class Grid(Model):
+    """Seconds of a matmul on a full grid of m x n x k; seconds: flat, k fastest. reached: the largest FLOPs that were measured (larger cells are
+    filled at constant efficiency)."""
+
+    m: list[Positive] = Field(min_length=2)
+    n: list[Positive] = Field(min_length=2)
+    k: list[Positive] = Field(min_length=2)
+    seconds: list[Positive]
+    reached: Positive
+    uncertainty: NotNegative = UNCERTAINTY["calibrated"]
+
+    @model_validator(mode="after")
+    def _shape(self) -> Grid:
+        for name in ("m", "n", "k"):
+            rising(name, getattr(self, name))
+        if len(self.seconds) != len(self.m) * len(self.n) * len(self.k):
+            raise ValueError(f"seconds must have {len(self.m) * len(self.n) * len(self.k)} numbers, one a cell, got {len(self.seconds)}")
+        return self
+
+    @cached_property
+    def arrays(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """m, n, k and seconds [m, n, k]."""
+        m, n, k = np.array(self.m), np.array(self.n), np.array(self.k)
+        return m, n, k, np.array(self.seconds).reshape(len(m), len(n), len(k))
+
+    @cached_property
+    def dispatch_s(self) -> float:
+        """The shortest time in it: what remains at almost no work."""
+        return min(self.seconds)
+
+    @cached_property
+    def columns(self) -> dict[tuple[float, float], Floats]:
+        """Kept here by `condsim.cost.tables`: seconds by rows [m] at an n and a k, computed once."""
+        return {}
+
+
+class Scatter(Model):
+    """Seconds at points that lie anywhere. dims: names of the coordinates; points [p][dims]; scales: how far, in natural logarithms of each
+    coordinate, a measured time tells about another; noise: relative, of one measurement. `condsim.cost.tables` makes a function of it."""
+
+    dims: list[str]
+    points: list[list[NotNegative]]
+    seconds: list[Positive]
+    scales: list[Positive]
+    noise: Positive
+    uncertainty: NotNegative = UNCERTAINTY["calibrated"]
+
+    @model_validator(mode="after")
+    def _shape(self) -> Scatter:
+        if len(self.points) != len(self.seconds) or not self.points:
+            raise ValueError(f"there must be a point for each of the {len(self.seconds)} seconds, got {len(self.points)}")
+        if any(len(p) != len(self.dims) for p in self.points) or len(self.scales) != len(self.dims):
+            raise ValueError(f"points and scales must have {len(self.dims)} numbers ({', '.join(self.dims)})")
+        return self
+
+    @cached_property
+    def dispatch_s(self) -> float:
+        """The shortest time in it: what remains at almost no work."""
+        return min(self.seconds)
+
+    @cached_property
+    def fitted(self) -> dict[str, Any]:
+        """Kept here by `condsim.cost.tables`: what it computes once from the points."""
+        return {}
+
+
+class Residency(Model):
+    """Extra seconds per byte of a weight that was evicted, by the bytes touched since its last use.
+
+    distance: bytes, rising; small: extra seconds per byte of a weight that fits the private cache; large: of one that does not;
+    spread: standard deviation of either. limit_bytes: up to which a weight is small.
+    """
+
+    distance: list[Positive]
+    small: list[NotNegative]
+    large: list[NotNegative]
+    spread: list[NotNegative]
+    limit_bytes: Positive
+
+    @model_validator(mode="after")
+    def _shape(self) -> Residency:
+        rising("distance", self.distance)
+        for name in ("small", "large", "spread"):
+            if len(getattr(self, name)) != len(self.distance):
+                raise ValueError(f"{name} must have {len(self.distance)} numbers, one a distance")
+        return self
+
+
+class Among(Model):
+    """What an operator costs more after other operators than when it is repeated: its code and its branches must be found again.
+
+    extra_s: by operator (a view's name ends in ".view"; "module_call" too), seconds when all others ran in between. distinct: how many different
+    operators ran since its last call, itself included, rising; share: of extra_s, 0 to 1 or little more. other_s: of an operator that was not timed.
+    """
+
+    extra_s: dict[str, NotNegative]
+    other_s: NotNegative
+    distinct: list[Positive]
+    share: list[NotNegative]
+    uncertainty: NotNegative = 0.25
+
+    @model_validator(mode="after")
+    def _shape(self) -> Among:
+        rising("distinct", self.distinct)
+        if len(self.share) != len(self.distinct):
+            raise ValueError(f"share must have {len(self.distinct)} numbers, one a distinct")
+        return self
