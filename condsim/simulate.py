@@ -18,13 +18,13 @@ from condsim.hardware import HardwareProfile, hardware, this_machine
 from condsim.lower import Lowering, StepRows, peak_bytes
 from condsim.program import Program
 from condsim.rebatch import Steps, rebatch, site_rules
+from condsim.runtimes import RUNTIMES, Runtime, the_runtime
 from condsim.strategies import BASELINES, STRATEGIES, name_of
 from condsim.summarise import Prediction, intervals
 from condsim.timeline import kernels, timeline
 from condsim.trace import Trace
 from condsim.waterfall import waterfall
 
-RUNTIMES = ("eager",)
 PROTOCOLS = ("stream", "repeat")
 SHORT_DTYPE = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
 ENGINES = ("closed", "events")
@@ -62,9 +62,7 @@ def simulate(
         raise unknown("protocol", protocol, PROTOCOLS)
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
-    chosen_runtime = runtime or ("eager" if device.runtime not in RUNTIMES else device.runtime)
-    if chosen_runtime not in RUNTIMES:
-        raise unknown("runtime", chosen_runtime, RUNTIMES)
+    how = the_runtime(runtime, device.runtime if device.runtime in RUNTIMES else "eager", device.kind)
     dtype = dtype or device.dtype
     if dtype not in device.peak_flops:
         raise CondsimError(f"profile {device.name!r} has no dtype {dtype!r}; it has {', '.join(device.peak_flops)}")
@@ -73,11 +71,11 @@ def simulate(
     if steps is None and device.kind != "cpu" and len(cut.rows) > CLOCKED_STEPS:
         steps = [int(i) for i in np.unique(np.linspace(0, len(cut.rows) - 1, CLOCKED_STEPS).astype(int))]
     rows = cut.rows if steps is None else _some(cut.rows, steps)
-    pricing = _pricing(trace, device, dtype)
-    tag = (cut.batch, cut.phase, threshold, device.name, id(device), dtype, None if steps is None else tuple(steps))
+    pricing = _pricing(trace, device, dtype, how)
+    tag = (cut.batch, cut.phase, threshold, device.name, id(device), dtype, how.name, None if steps is None else tuple(steps))
     conditional = _side(trace, cut, rows, strategies, pricing, (*tag, name_of(strategies)))
     dense = _side(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, (*tag, baseline))
-    return _predict(trace, device, pricing, cut, rows, strategies, baseline, conditional, dense, protocol, chosen_runtime, engine)
+    return _predict(trace, device, pricing, cut, rows, strategies, baseline, conditional, dense, protocol, engine)
 
 
 def the_profile(trace: Trace, profile: HardwareProfile | str | None) -> HardwareProfile:
@@ -135,16 +133,20 @@ def _some(rows: StepRows, steps: list[int]) -> StepRows:
     return StepRows(rows.units[at], rows.seq[at], rows.total[at], counts, kept, rows.costliest)
 
 
-def _pricing(trace: Trace, device: HardwareProfile, dtype: str) -> Pricing:
-    key = ("pricing", id(device), dtype)
+def _pricing(trace: Trace, device: HardwareProfile, dtype: str, runtime: Runtime) -> Pricing:
+    key = ("pricing", id(device), dtype, runtime.name)
     if key not in trace._cache:
-        trace._cache[key] = Pricing(device, dtype)
+        trace._cache[key] = Pricing(device, dtype, runtime)
     return trace._cache[key]  # type: ignore[no-any-return]
+
+
+def _lowering(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing) -> Lowering:
+    return Lowering(pricing.joined(program_of(trace, strategies, cut)), site_rules(trace), strategies, rows)
 
 
 def _side(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing, key: Any) -> Side:
     if ("side", key) not in trace._cache:
-        trace._cache["side", key] = side(Lowering(program_of(trace, strategies, cut), site_rules(trace), strategies, rows), pricing)
+        trace._cache["side", key] = side(_lowering(trace, cut, rows, strategies, pricing), pricing)
     return trace._cache["side", key]  # type: ignore[no-any-return]
 
 
@@ -179,17 +181,18 @@ def logical_flops(trace: Trace, rows: StepRows, dense: Side) -> np.ndarray:
 
 def _predict(
     trace: Trace, device: HardwareProfile, pricing: Pricing, cut: Steps, rows: StepRows, strategies: Mapping[str, str], baseline: str,
-    conditional: Side, dense: Side, protocol: str, runtime: str, engine: str,
+    conditional: Side, dense: Side, protocol: str, engine: str,
 ) -> Prediction:  # fmt: skip
     peak = device.peak_flops[pricing.dtype or device.dtype].value
     full = dense if baseline == "same-params" else _side(
         trace, cut, rows, dict.fromkeys(strategies, "same-params"), pricing,
-        (cut.batch, cut.phase, "full", device.name, id(device), pricing.dtype, len(rows), hash(rows.counts[trace.sites[0].name].tobytes())),
+        (cut.batch, cut.phase, "full", device.name, id(device), pricing.dtype, pricing.runtime.name, len(rows),
+         hash(rows.counts[trace.sites[0].name].tobytes())),
     )  # fmt: skip
     logical = logical_flops(trace, rows, full)
     even = conditional
     if name_of(strategies) != baseline and any(strategies.get("moe") == s for s in ("looped", "grouped")):
-        even = side(Lowering(program_of(trace, strategies, cut), site_rules(trace), strategies, _balanced(trace, rows)), pricing)
+        even = side(_lowering(trace, cut, _balanced(trace, rows), strategies, pricing), pricing)
     repeat = protocol == "repeat"
     miss_c, spread_c = conditional.miss(device, dense.footprint_bytes() if repeat else None)
     miss_b, spread_b = dense.miss(device, conditional.footprint_bytes() if repeat else None)
@@ -209,7 +212,7 @@ def _predict(
     total = sum(conditional.by_basis.values())
     speedup = float(step_b.sum() / step_c.sum())
     return Prediction(
-        trace=trace.name, mechanism="+".join(trace.mechanisms), strategy=name_of(strategies), runtime=runtime, dtype=pricing.dtype or device.dtype,
+        trace=trace.name, mechanism="+".join(trace.mechanisms), strategy=name_of(strategies), runtime=pricing.runtime.name, dtype=pricing.dtype or device.dtype,
         phase=cut.phase, batch=cut.batch, baseline=baseline, profile=device.name, speedup=speedup,
         latency_s=float(step_c.mean()), baseline_s=float(step_b.mean()),
         energy_j=_energy(conditional, step_c, device, pricing), baseline_energy_j=_energy(dense, step_b, device, pricing),
@@ -221,7 +224,7 @@ def _predict(
         waterfall=waterfall(deltas_c, deltas_b), rivals=_rivals(conditional, dense, logical, device, peak),
         notes=_notes(trace, cut, program, strategies), basis="calibrated" if device.calibrated else "estimated",
         _peaks=lambda: (_peak(trace, cut, rows, strategies, pricing), _peak(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing)),
-        _timeline=lambda: timeline(trace, cut, rows, strategies, baseline, pricing, program_of),
+        _timeline=lambda: timeline(lambda way: _lowering(trace, cut, rows.step(0), way, pricing), strategies, baseline, pricing),
     )  # fmt: skip
 
 
@@ -230,9 +233,8 @@ def _clock(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, st
     if pricing.profile.kind == "cpu" and engine == "closed":
         total: np.ndarray = sum(s.seconds.values(), miss)
         return total
-    program, rules = program_of(trace, strategies, cut), site_rules(trace)
     run = closed_form.run if engine == "closed" else events.run
-    finish = [run(kernels(Lowering(program, rules, strategies, rows.step(i)), pricing)[0])[2] for i in range(len(rows))]
+    finish = [run(kernels(_lowering(trace, cut, rows.step(i), strategies, pricing), pricing)[0])[2] for i in range(len(rows))]
     clocked: np.ndarray = np.array([float(f) for f in finish]) + miss
     return clocked
 
@@ -283,9 +285,8 @@ def _energy(s: Side, seconds: np.ndarray, device: HardwareProfile, pricing: Pric
 
 def _peak(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing) -> int:
     """Weights plus the largest sum of live tensors over at most PEAK_STEPS evenly spread steps, bytes."""
-    lowering = program_of(trace, strategies, cut)
     sample = np.unique(np.linspace(0, len(rows) - 1, PEAK_STEPS).astype(int))
-    live = max(peak_bytes(Lowering(lowering, site_rules(trace), strategies, rows.step(int(i))).sequence(), pricing.float_bytes) for i in sample)
+    live = max(peak_bytes(_lowering(trace, cut, rows.step(int(i)), strategies, pricing).sequence(), pricing.float_bytes) for i in sample)
     return live + trace.header.provenance.parameters * pricing.float_bytes
 
 

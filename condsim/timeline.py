@@ -12,26 +12,18 @@ import pandas as pd
 
 from condsim import engine
 from condsim.cost.side import Pricing
-from condsim.lower import Call, Lowering, StepRows
+from condsim.lower import Call, Lowering
 from condsim.operators import MATMULS
-from condsim.program import Program
-from condsim.rebatch import Steps, site_rules
-from condsim.trace import Trace
 
 COLUMNS = ("side", "start_s", "duration_s", "operator", "part", "module", "guard", "basis")
 
 
-def timeline(
-    trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], baseline: str, pricing: Pricing, program_of: Callable[..., Program], step: int = 0,
-) -> pd.DataFrame:  # fmt: skip
+def timeline(lowering: Callable[[Mapping[str, str]], Lowering], strategies: Mapping[str, str], baseline: str, pricing: Pricing) -> pd.DataFrame:
     """A row a kernel: side, start and duration in seconds, operator, part (matmul, traffic or dispatch), module, guard.
 
-    Weights are taken as resident.
+    lowering: of one step, under the strategies given. Weights are taken as resident.
     """
-    tables = [
-        _side(name, Lowering(program_of(trace, way, cut), site_rules(trace), way, rows.step(step)), pricing)
-        for name, way in (("conditional", dict(strategies)), ("baseline", dict.fromkeys(strategies, baseline)))
-    ]
+    tables = [_side(name, lowering(way), pricing) for name, way in (("conditional", strategies), ("baseline", dict.fromkeys(strategies, baseline)))]
     return pd.concat(tables, ignore_index=True)
 
 

@@ -20,6 +20,7 @@ from condsim.hardware import HardwareProfile
 from condsim.lower import ITEMSIZE, Lowering, Place, Visit
 from condsim.operators import MATMULS, Work, work
 from condsim.program import Op, Program, elements
+from condsim.runtimes import EAGER, Runtime
 
 COPIES_ROWS = ("index", "index_select", "embedding", "gather")
 PARTS = ("matmul", "traffic", "dispatch")
@@ -101,13 +102,22 @@ def _since_last(v: WeightVisits, cumulative: np.ndarray, most: float) -> np.ndar
 
 
 class Pricing:
-    """Prices operators on one profile, and remembers what it priced. dtype: "fp32", ...; None: the profile's."""
+    """Prices operators on one profile, and remembers what it priced. dtype: "fp32", ...; None: the profile's. runtime: what joins operators."""
 
-    def __init__(self, profile: HardwareProfile, dtype: str | None = None) -> None:
-        self.profile, self.dtype = profile, dtype
+    def __init__(self, profile: HardwareProfile, dtype: str | None = None, runtime: Runtime = EAGER) -> None:
+        self.profile, self.dtype, self.runtime = profile, dtype, runtime
         self.float_bytes = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}.get(dtype or profile.dtype, 4)
         self._known: dict[Any, tuple[Hot, Work, Any]] = {}
         self._distances: dict[int, tuple[Program, dict[Place, tuple[int, int]], int]] = {}
+        self._joined: dict[int, tuple[Program, Program]] = {}
+
+    def joined(self, program: Program) -> Program:
+        """The program with its operators joined as the runtime does."""
+        if self.runtime.joins is None:
+            return program
+        if id(program) not in self._joined:
+            self._joined[id(program)] = program, self.runtime.joins(program)
+        return self._joined[id(program)][1]
 
     def operator(self, op: Op, bindings: Mapping[str, Any], sizes: Any, groups_rows: np.ndarray | None = None) -> tuple[Hot, Work, Any]:
         """(time, work, bytes of activations) of an operator; numbers or arrays like the bindings. sizes: a hashable that stands for the bindings."""
