@@ -25,7 +25,7 @@ accuracy: $(VENV)/.dev  ## predicted against measured; the figures in README.md
 	$(BIN)/python benchmarks/accuracy.py
 
 app: $(VENV)/.all
-	$(BIN)/streamlit run app.py
+	$(BIN)/condsim app
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: hwprofiles/ and traces/ stand at the top level of the repository and inside the wheel (condsim/resources.py)."""
+"""What pyproject.toml cannot say: data and app.py stand at the top level of the repository and inside the wheel (condsim/resources.py)."""
 
 import shutil
 from pathlib import Path
@@ -8,17 +8,17 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithData(build_py):
-    """Copies the top-level data folders into the package; an editable install reads them where they are."""
+    """Copies the top-level data and app.py into the package; an editable install reads them where they are."""
 
     def run(self) -> None:
         super().run()
         if self.editable_mode:
             return
-        for kind in ("hwprofiles", "traces"):
-            target = Path(self.build_lib) / "condsim" / "_data" / kind
-            shutil.rmtree(target, ignore_errors=True)
-            if Path(kind).is_dir():
-                shutil.copytree(kind, target)
+        data = Path(self.build_lib) / "condsim" / "_data"
+        shutil.rmtree(data, ignore_errors=True)
+        for kind in ("hwprofiles", "traces", ".streamlit"):
+            shutil.copytree(kind, data / kind)
+        shutil.copy("app.py", data)
 
 
 setup(cmdclass={"build_py": BuildWithData})

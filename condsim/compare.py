@@ -44,6 +44,19 @@ def compare(traces: Trace | str | Path | Iterable[Trace | str | Path], profile: 
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def errors_of(table: pd.DataFrame) -> dict[str, Any]:
+    """Over the rows of `compare` that were measured on the machine of the profile: how many, median, 90th percentile and worst |error|."""
+    same = table[table["same_machine"].astype(bool)]
+    errors = same["error"].abs().dropna()
+    return {
+        "rows": len(table),
+        "rows_same_machine": len(same),
+        "median_abs_error": float(errors.median()) if len(errors) else None,
+        "p90_abs_error": float(errors.quantile(0.9)) if len(errors) else None,
+        "worst_abs_error": float(errors.max()) if len(errors) else None,
+    }
+
+
 def _row(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
     fresh = group[group["where"] == "fresh process"]
     group = quiet_rows(fresh if len(fresh) else group)

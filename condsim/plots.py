@@ -1,14 +1,18 @@
-"""Figures for files: Matplotlib, the same numbers as in the terminal."""
+"""Figures for files: Matplotlib, the same numbers as in the terminal and in the browser."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from condsim.waterfall import bars
 
 if TYPE_CHECKING:
     from condsim.summarise import Prediction
 
-TOTAL, GAIN, LOSS, MEASURED = "#4c72b0", "#55a868", "#c44e52", "#8172b3"
+COLOURS = {"total": "#4c72b0", "gain": "#55a868", "loss": "#c44e52", "none": "#8c8c8c", "measured": "#8172b3"}
+"""Of a waterfall's bars; they read on white and on black."""
 
 
 def waterfall_figure(prediction: Prediction, measured: float | None = None, title: str = "") -> Any:
@@ -19,38 +23,26 @@ def waterfall_figure(prediction: Prediction, measured: float | None = None, titl
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    rows = prediction.waterfall.to_dict("records")
+    p = prediction
+    rows = bars(p.waterfall, p.speedup, p.speedup_interval, measured)
     figure = Figure(figsize=(10.5, 4.2), layout="constrained")
     axes = figure.subplots()
-    before, names = 1.0, []
-    for x, row in enumerate(rows):
-        after = row["speedup"]
-        first = row["world"] == "flops"
-        _bar(axes, x, 1.0 if first else before, after, TOTAL if first else LOSS if after < before else GAIN)
-        label = f"{after:.2f}x" if first else f"x{row['factor']:.2f}" if row["factor"] != 1.0 else "x1"
-        _label(axes, x, max(after, before if not first else 1.0), label)
-        names.append(str(row["world"]).replace("_", "\n"))
-        before = after
-    at = len(rows)
-    low, high = prediction.speedup_interval
-    _bar(axes, at, 1.0, prediction.speedup, TOTAL)
-    axes.plot([at, at], [low, high], color="black", linewidth=1.2)
-    _label(axes, at, max(prediction.speedup, high, 1.0), f"{prediction.speedup:.2f}x")
-    names.append("predicted")
-    if measured:
-        _bar(axes, at + 1, 1.0, measured, MEASURED)
-        _label(axes, at + 1, max(measured, 1.0), f"{measured:.2f}x")
-        names.append("measured")
+    for x, row in enumerate(rows.to_dict("records")):
+        axes.bar(x, abs(row["end"] - row["start"]), bottom=min(row["start"], row["end"]), width=0.72, color=COLOURS[row["kind"]])
+        top = max(row["start"], row["end"])
+        if row["effect"] == "predicted":
+            axes.plot([x, x], [row["low"], row["high"]], color="black", linewidth=1.2)
+            top = max(top, row["high"])
+        axes.annotate(row["label"], (x, top), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8)
     axes.axhline(1.0, color="black", linewidth=0.8, linestyle="--")
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}x"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    values = [1.0, low, high, prediction.speedup, *(r["speedup"] for r in rows), *([measured] if measured else [])]
+    values = [1.0, *p.speedup_interval, *rows["start"], *rows["end"]]
     axes.set_ylim(min(values) / 1.12, max(values) * 1.22)
-    axes.set_xticks(range(len(names)), names, fontsize=8)
-    axes.set_ylabel(f"speedup over {prediction.baseline}")
-    p = prediction
+    axes.set_xticks(range(len(rows)), [e.replace("_", "\n") for e in rows["effect"]], fontsize=8)
+    axes.set_ylabel(f"speedup over {p.baseline}")
     axes.set_title(f"{title or p.trace} · {p.profile} · {p.strategy} · batch {p.batch} · {p.dtype}", fontsize=10, loc="left")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -59,22 +51,21 @@ def waterfall_figure(prediction: Prediction, measured: float | None = None, titl
 
 def save_waterfall(prediction: Prediction, path: Path, measured: float | None = None, title: str = "") -> Path:
     """Write the waterfall to a file (.svg, .pdf or .png), whole or not at all; the same prediction gives the same bytes."""
-    import matplotlib
-
     part = path.with_name(f".{path.stem}.part{path.suffix}")
-    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower(), {})
     try:
-        with matplotlib.rc_context({"svg.hashsalt": "condsim"}):
-            waterfall_figure(prediction, measured, title).savefig(part, dpi=150, metadata=metadata)
+        part.write_bytes(rendered(waterfall_figure(prediction, measured, title), path.suffix.lower().removeprefix(".")))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
     return path
 
 
-def _bar(axes: Any, x: int, start: float, end: float, colour: str) -> None:
-    axes.bar(x, abs(end - start), bottom=min(start, end), width=0.72, color=colour)
+def rendered(figure: Any, kind: str) -> bytes:
+    """A figure as the bytes of a file. kind: svg, pdf or png. The same figure gives the same bytes."""
+    import matplotlib
 
-
-def _label(axes: Any, x: int, y: float, text: str) -> None:
-    axes.annotate(text, (x, y), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8)
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+    file = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "condsim"}):
+        figure.savefig(file, format=kind, dpi=150, metadata=metadata)
+    return file.getvalue()

@@ -56,6 +56,17 @@ def shares(basis: Mapping[str, float]) -> str:
     return ", ".join(f"{b} {s:.0%}" for s, b in found)
 
 
+def sentence(p: Prediction) -> str:
+    """The verdict in one sentence."""
+    low, high = (number(v) for v in p.speedup_interval)
+    over = f"the {p.baseline} dense model on {p.profile} at batch {p.batch}"
+    if p.verdict == "faster":
+        return f"It pays: {times(p.speedup)} as fast as {over} (90 % interval {low} ... {high})."
+    if p.verdict == "slower":
+        return f"It does not pay: {times(p.speedup)} as fast as {over} (90 % interval {low} ... {high})."
+    return f"Too close to call: {times(p.speedup)} as fast as {over}, but the 90 % interval {low} ... {high} holds 1x."
+
+
 def prediction_lines(
     trace: str, p: Prediction, speedups: Mapping[str, float], measured: Mapping[str, Any] | None, seconds: float | None = None
 ) -> list[Text | Table]:
@@ -76,8 +87,8 @@ def prediction_lines(
     table.add_row("latency", si(p.latency_s, "s"), f"dense {si(p.baseline_s, 's')}", f"p99 {si(p.percentile(99), 's')}", p.basis)
     if measured is not None:
         table.add_row("", si(measured["measured_latency_s"], "s"), f"dense {si(measured['measured_baseline_s'], 's')}", "", "measured")
-    table.add_row("energy", si(p.energy_j, "J"), f"dense {si(p.baseline_energy_j, 'J')}", "", "estimated")
-    table.add_row("peak memory", si(p.peak_bytes, "B"), f"dense {si(p.baseline_peak_bytes, 'B')}", "", "from the recorded storages")
+    table.add_row("energy", si(p.energy_j, "J"), f"dense {si(p.baseline_energy_j, 'J')}", "", p.bases["energy_j"])
+    table.add_row("peak memory", si(p.peak_bytes, "B"), f"dense {si(p.baseline_peak_bytes, 'B')}", "", p.bases["peak_bytes"])
     table.add_row("rests on", shares(p.estimated))
     lines: list[Text | Table] = [title, table]
     return lines + [Text(f"note: {n}", "dim") for n in p.notes]

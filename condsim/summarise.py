@@ -74,9 +74,14 @@ class Prediction:
     def timeline(self) -> pd.DataFrame:
         return self._timeline()
 
-    def percentile(self, q: float) -> float:
-        """Latency of a step at percentile q (0 ... 100), seconds."""
-        return float(np.percentile(self.steps["conditional_s"], q))
+    @property
+    def bases(self) -> dict[str, str]:
+        """What each number rests on, one of measured, calibrated, sourced, estimated, extrapolated. `estimated` says how much of the time is another word."""
+        return {"speedup": self.basis, "latency_s": self.basis, "energy_j": "estimated", "peak_bytes": self.basis}
+
+    def percentile(self, q: float, side: str = "conditional_s") -> float:
+        """Latency of a step at percentile q (0 ... 100), seconds. side: conditional_s or baseline_s."""
+        return float(np.percentile(self.steps[side], q))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values in SI units, for JSON."""
@@ -86,6 +91,7 @@ class Prediction:
             "executed_flops", "baseline_flops", "notes",
         )}  # fmt: skip
         plain |= {f"latency_p{q}_s": self.percentile(q) for q in (50, 95, 99)}
+        plain["bases"] = self.bases
         plain["estimated"] = dict(self.estimated)
         plain["rivals"] = dict(self.rivals)
         plain["waterfall"] = self.waterfall.to_dict(orient="records")

@@ -57,5 +57,32 @@ def waterfall(conditional: Deltas, baseline: Deltas) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def bars(chain: pd.DataFrame, predicted: float, interval: tuple[float, float], measured: float | None = None) -> pd.DataFrame:
+    """The waterfall as it is drawn: a row a bar, from `start` to `end` (speedups; totals start at 1x, the dense baseline).
+
+    chain: of `waterfall`. interval: of the prediction. measured: a last bar, None for none. kind: total, gain, loss, none (does not apply) or measured.
+    """
+    before, rows = 1.0, []
+    for row in chain.to_dict("records"):
+        after, factor = row["speedup"], row["factor"]
+        first = row["world"] == WORLDS[0]
+        kind = "total" if first else "none" if factor == 1.0 else "loss" if factor < 1 else "gain"
+        label = f"{after:.2f}x" if first else "x1" if factor == 1.0 else f"x{factor:.2f}"
+        rows.append({"effect": row["world"], "start": 1.0 if first else before, "end": after, "label": label, "kind": kind, "meaning": row["meaning"]})
+        before = after
+    low, high = interval
+    rows.append({"effect": "predicted", "start": 1.0, "end": predicted, "label": f"{predicted:.2f}x", "kind": "total", "meaning": "90 % interval",
+                 "low": low, "high": high})  # fmt: skip
+    if measured is not None:
+        rows.append({"effect": "measured", "start": 1.0, "end": measured, "label": f"{measured:.2f}x", "kind": "measured", "meaning": "on this device"})
+    return pd.DataFrame(rows)
+
+
+def losses(chain: pd.DataFrame, most: int = 3) -> pd.DataFrame:
+    """The effects that cost most: rows of a waterfall whose factor is below 1, the smallest factor first."""
+    lost = chain[(chain["world"] != WORLDS[0]) & (chain["factor"] < 1)]
+    return lost.sort_values("factor").head(most)
+
+
 def _except(side: Deltas, world: str) -> float:
     return sum(seconds for name, seconds in side.items() if name != world)

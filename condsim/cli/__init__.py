@@ -19,6 +19,7 @@ condsim demo                                  measured and predicted, here, now
 condsim capture moe-bytes -o moe              what a model decides and executes
 condsim simulate moe --device nvidia-h100-sxm where the FLOP saving went
 condsim compare moe                           predicted beside measured
+condsim app moe                               all of it in the browser
 """
 COMMANDS = {
     "demo": ("demo:demo", "Start here: five small models, measured and predicted."),
@@ -26,6 +27,7 @@ COMMANDS = {
     "measure": ("record:measure", "Time a captured model here, against its baselines."),
     "simulate": ("predict:simulate", "Predict a trace on a device: where did the saving go?"),
     "compare": ("predict:compare", "Put predictions beside measurements."),
+    "app": ("browser:app", "Explore traces in the browser."),
     "calibrate": ("machine:calibrate", "Measure the operators of this machine."),
     "profiles": ("machine:profiles", "List devices, or the numbers of one and their sources."),
 }

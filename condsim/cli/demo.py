@@ -52,7 +52,7 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
         folders = record(list(zoo.ZOO), output, step)
         skipped = time_all(folders, began, step)
     table = compare(list(folders.values()), profile=profile)
-    from condsim.cli.predict import errors_of
+    from condsim.compare import errors_of
 
     summary = errors_of(table)
     if json:
@@ -102,7 +102,7 @@ def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
 
 def show(table: pd.DataFrame, summary: dict[str, Any], folders: dict[str, Path], profile: HardwareProfile) -> None:
     """The table, and the waterfall of the case that lost most of its FLOP saving."""
-    from condsim.cli.predict import measured_beside
+    from condsim.answer import measured_beside
     from condsim.show import comparison_table, error_line, waterfall_lines
     from condsim.simulate import simulate
     from condsim.store import load

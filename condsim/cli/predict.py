@@ -13,7 +13,6 @@ from condsim.cli.output import (
     open_trace,
     out,
     own_profile,
-    plain,
     print_json,
     profile_for,
     progress,
@@ -24,10 +23,7 @@ from condsim.cli.output import (
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from condsim.hardware import HardwareProfile
-    from condsim.summarise import Prediction
     from condsim.trace import Trace
 
 BASELINES = ("same-params", "same-flops")  # as in condsim.strategies, which would bring NumPy into --help
@@ -89,19 +85,16 @@ def simulate(
     opened = open_trace(trace)
     options: dict[str, Any] = {"batch": batch, "dtype": dtype, "runtime": runtime, "threshold": threshold, "phase": phase}
     check(opened, strategy, batch, phase, threshold)
-    from condsim.simulate import simulate as run
     from condsim.simulate import strategies_of
 
     if ALL in (device, strategy):
         _many(opened, trace, device, strategies_of(opened) if strategy == ALL else [strategy], baseline, options, json)
         return
     profile = profile_for(device, opened)
-    result = run(opened, profile=profile, strategy=strategy, baseline=baseline, **options)
-    both = {baseline: result.speedup}
-    for other in BASELINES:
-        if other != baseline:
-            both[other] = run(opened, profile=profile, strategy=strategy, baseline=other, **options).speedup
-    measured = measured_beside(opened, profile, result)
+    from condsim.answer import answer
+
+    found = answer(opened, profile, strategy, baseline, **options)
+    result, measured = found.prediction, found.measured
     if timeline is not None:
         from condsim.timeline import write_chrome_trace
 
@@ -109,17 +102,17 @@ def simulate(
     if plot is not None:
         from condsim.plots import save_waterfall
 
-        save_waterfall(result, plot, measured=(measured or {}).get("measured_speedup"), title=opened.name)
+        save_waterfall(result, plot, measured=found.measured_speedup, title=opened.name)
     if json:
-        print_json({"command": "simulate", "trace": opened.name, **result.to_dict(), "speedups": both, "measured": measured})
+        print_json({"command": "simulate", "trace": opened.name, **found.to_dict()})
         return
     from condsim.show import prediction_lines, waterfall_lines
 
     console = out()
-    for line in prediction_lines(opened.name, result, both, measured, time.perf_counter() - began):
+    for line in prediction_lines(opened.name, result, found.speedups, measured, time.perf_counter() - began):
         console.print(line)
     console.print()
-    for line in waterfall_lines(result, (measured or {}).get("measured_speedup"), console.options.ascii_only):
+    for line in waterfall_lines(result, found.measured_speedup, console.options.ascii_only):
         console.print(line)
     more = f"condsim simulate {trace} --device all" if device is None else f"condsim simulate {trace} --device {device} --strategy all"
     suggest(more, f"condsim compare {trace}" if measured else f"condsim measure {trace}")
@@ -190,6 +183,7 @@ def compare(
     if len(without) == len(opened):
         raise CondsimError(f"{', '.join(without)}: nothing was measured yet; `condsim measure {traces[0]}` does")
     from condsim.compare import compare as run
+    from condsim.compare import errors_of
 
     table = run(opened, profile=None if device is None else profile_for(device, None))
     if csv is not None:
@@ -204,46 +198,6 @@ def compare(
     console.print(comparison_table(table))
     console.print(error_line(summary))
     suggest(f"condsim simulate {traces[0]}", *([f"condsim measure {without[0]}"] if without else []))
-
-
-def errors_of(table: pd.DataFrame) -> dict[str, Any]:
-    """Over the rows that were measured on the machine of the profile: how many, median, 90th percentile and worst |error|."""
-    same = table[table["same_machine"].astype(bool)]
-    errors = same["error"].abs().dropna()
-    return {
-        "rows": len(table),
-        "rows_same_machine": len(same),
-        "median_abs_error": float(errors.median()) if len(errors) else None,
-        "p90_abs_error": float(errors.quantile(0.9)) if len(errors) else None,
-        "worst_abs_error": float(errors.max()) if len(errors) else None,
-    }
-
-
-def measured_beside(trace: Trace, profile: HardwareProfile, result: Prediction) -> dict[str, Any] | None:
-    """What was measured of the same case on the machine of the profile, None where nothing was.
-
-    Its own prediction is of exactly the measured steps.
-    """
-    if trace.measurements.empty:
-        return None
-    same = trace.measurements
-    for column in ("strategy", "baseline", "phase", "batch", "runtime"):
-        same = same[same[column] == getattr(result, column)]
-    if same.empty:
-        return None
-    stream = same[same["protocol"] == "stream"]
-    same = same if stream.empty else stream
-    from dataclasses import replace
-
-    from condsim.compare import compare as run
-
-    table = run([replace(trace, measurements=same)], profile=profile)
-    table = table[table["same_machine"].astype(bool)]
-    if table.empty:
-        return None
-    row: dict[str, Any] = plain(table.iloc[0].to_dict())
-    kept = ("protocol", "measured_speedup", "measured_latency_s", "measured_baseline_s", "predicted_speedup", "error")
-    return {k: row[k] for k in kept} | {"basis": "measured"}
 
 
 def _all_devices(trace: Trace) -> list[HardwareProfile]:
