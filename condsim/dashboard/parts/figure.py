@@ -18,7 +18,8 @@ MIME = {"svg": "image/svg+xml", "pdf": "application/pdf"}
 
 
 def figure(
-    name: str, chart: alt.Chart | alt.LayerChart | alt.FacetChart, table: pd.DataFrame, draw: Callable[[], Any], scenario: Scenario, alt_text: str, command: str, python: str,
+    name: str, chart: alt.Chart | alt.LayerChart | alt.FacetChart, table: pd.DataFrame, draw: Callable[[], Any], scenario: Scenario, alt_text: str,
+    command: str, python: str,
 ) -> None:  # fmt: skip
     """Show a chart and what belongs to it.
 

@@ -12,7 +12,8 @@ from condsim.dashboard.parts.scenario import Scenario
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import THIS_MACHINE, HardwareProfile
 from condsim.rebatch import captured_batch
-from condsim.simulate import RUNTIMES, strategies_of
+from condsim.runtimes import RUNTIMES
+from condsim.simulate import strategies_of
 from condsim.strategies import BASELINES, name_of
 from condsim.trace import Trace
 
