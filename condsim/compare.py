@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,30 @@ def errors_of(table: pd.DataFrame) -> dict[str, Any]:
         "p90_abs_error": float(errors.quantile(0.9)) if len(errors) else None,
         "worst_abs_error": float(errors.max()) if len(errors) else None,
     }
+
+
+def errors_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """`errors_of` for each value of a column, with the bias (the median signed error), over the rows measured on the machine of their profile."""
+    rows = []
+    for value, group in table[table["same_machine"].astype(bool)].groupby(column, sort=True):
+        found = errors_of(group)
+        names = ("median_abs_error", "p90_abs_error", "worst_abs_error")
+        rows.append({column: value, "cases": found["rows"], "bias": float(group["error"].median()), **{n: found[n] for n in names}})
+    return pd.DataFrame(rows, columns=[column, "cases", "bias", "median_abs_error", "p90_abs_error", "worst_abs_error"])
+
+
+def cause_of(row: Mapping[Any, Any]) -> str:
+    """What a row of `compare` says about its own error: which side is off by how much, and whether the measurement is to be trusted."""
+    sides = [(name, row[f"predicted_{column}"] / row[f"measured_{column}"] - 1) for name, column in (("conditional", "latency_s"), ("dense", "baseline_s"))]
+    said = [f"{name} side {abs(off):.0%} too {'slow' if off > 0 else 'fast'}" for name, off in sorted(sides, key=lambda s: -abs(s[1])) if abs(off) >= 0.01]
+    spread = row["measured_high"] / row["measured_low"] - 1
+    if row["noisy"]:
+        said.append("measured on a noisy machine")
+    if spread > 0.05:
+        said.append(f"processes differ by {spread:.0%}")
+    if row["low"] <= row["measured_speedup"] <= row["high"]:
+        said.append("inside the 90 % interval")
+    return "; ".join(said)
 
 
 def _row(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:

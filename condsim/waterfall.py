@@ -5,7 +5,7 @@ Factor i is the speedup in world i over the speedup in the world before, so that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -76,6 +76,12 @@ def bars(chain: pd.DataFrame, predicted: float, interval: tuple[float, float], m
     if measured is not None:
         rows.append({"effect": "measured", "start": 1.0, "end": measured, "label": f"{measured:.2f}x", "kind": "measured", "meaning": "on this device"})
     return pd.DataFrame(rows)
+
+
+def switched_off(chain: pd.DataFrame, off: Collection[str]) -> pd.DataFrame:
+    """The chain of a world in which some effects do not exist, on either side. chain: of `waterfall`. off: names of worlds, "flops" not among them."""
+    sides = ({r["world"]: 0.0 if r["world"] in off else r[f"{side}_s"] for r in chain.to_dict("records")} for side in ("conditional", "baseline"))
+    return waterfall(*sides)
 
 
 def losses(chain: pd.DataFrame, most: int = 3) -> pd.DataFrame:

@@ -130,20 +130,15 @@ def check(trace: Trace, strategy: str | None, batch: int | None, phase: str | No
 
 def _many(trace: Trace, where: str, device: str | None, strategies: Sequence[str | None], baseline: str, options: dict[str, Any], json: bool) -> None:
     """A row for each device and strategy; one that cannot be is a row with the reason."""
-    from condsim.simulate import simulate as run
+    from condsim.ranking import every
 
     devices = _all_devices(trace) if device == ALL else [profile_for(device, trace)]
     rows: list[dict[str, Any]] = []
     total = len(devices) * len(strategies)
     with progress() as step:
-        for profile in devices:
-            for strategy in strategies:
-                try:
-                    row = run(trace, profile=profile, strategy=strategy, baseline=baseline, **options).to_dict()
-                except CondsimError as error:
-                    row = {"profile": profile.name, "strategy": strategy or "as captured", "baseline": baseline, "error": str(error)}
-                rows.append(row)
-                step("simulate", len(rows), total)
+        for row in every(trace, devices, strategies, baseline, **options):
+            rows.append(row)
+            step("simulate", len(rows), total)
     if all("error" in row for row in rows):
         raise CondsimError(rows[0]["error"])
     if json:

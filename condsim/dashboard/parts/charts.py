@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from condsim.plots import COLOURS
 
-SPEEDUP = "speedup (log axis)"
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart
+UNSURE = "too close to call"
+POINT = ["x:Q", "speedup:Q", "low:Q", "high:Q", "verdict:N"]
+SLICES = 2000
+"""How many slices of a timeline a browser is given."""
 
 
 def _colours(kinds: list[str]) -> alt.Color:
     return alt.Color("kind:N", scale=alt.Scale(domain=kinds, range=[COLOURS[k] for k in kinds]), legend=None)
 
 
-def waterfall(bars: pd.DataFrame, baseline: str, height: int = 380) -> alt.LayerChart | alt.FacetChart:
+def waterfall(bars: pd.DataFrame, baseline: str, height: int = 380) -> Chart:
     """Bars of `condsim.waterfall.bars` on a log axis; dashed: the dense baseline."""
     table = bars.assign(top=bars[["start", "end", "high"]].max(axis=1))
     values = [1.0, *bars[["start", "end", "low", "high"]].stack()]
@@ -37,3 +44,130 @@ def ticks(low: float, high: float) -> list[float]:
         if len(found) <= 8:
             break
     return found
+
+
+def _log(title: str, low: float, high: float, field: str, channel: type = alt.X) -> Any:
+    """A log axis of speedups."""
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    return channel(f"{field}:Q", scale=scale, title=title, axis=alt.Axis(values=ticks(low, high), labelExpr="datum.label + 'x'", grid=True))
+
+
+def accuracy(table: pd.DataFrame, by: str, height: int = 420, band: float = 0.1) -> Chart:
+    """Predicted against measured speedup, both axes log, with the identity and a band. table: of `condsim.compare`."""
+    ends = min(table["measured_speedup"].min(), table["low"].min()) / 1.1, max(table["measured_speedup"].max(), table["high"].max()) * 1.1
+    x, y = _log("measured speedup", *ends, "measured_speedup"), _log("predicted speedup", *ends, "predicted_speedup", alt.Y)
+    frame = pd.DataFrame({"measured_speedup": ends, "predicted_speedup": ends, "low": [e * (1 - band) for e in ends], "high": [e * (1 + band) for e in ends]})
+    scale = alt.Scale(type="log", domain=list(ends), nice=False)
+    within = alt.Chart(frame).mark_area(opacity=0.12, color="gray", clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q")
+    identity = alt.Chart(frame).mark_line(color="gray", strokeWidth=1, clip=True).encode(x=x, y=y)
+    tooltip: list[Any] = [f"{c}:N" for c in ("trace", "strategy", "batch", "baseline", "phase", "profile")]
+    tooltip += [alt.Tooltip(f"{c}:Q", format=".3g") for c in ("predicted_speedup", "measured_speedup", "low", "high")]
+    tooltip += [alt.Tooltip("error:Q", format="+.1%")]
+    colour = alt.Color(f"{by}:N", title=by)
+    base = alt.Chart(table.drop(columns=["roofline", "hot_sum", "flop_ratio"], errors="ignore"))
+    interval = base.mark_rule(opacity=0.35, clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=colour)
+    hollow = alt.condition("datum.same_machine", alt.value(1.0), alt.value(0.0))
+    points = base.mark_point(filled=True, size=45, clip=True).encode(x=x, y=y, color=colour, fillOpacity=hollow, stroke=colour, tooltip=tooltip)
+    return alt.layer(within, identity, interval, points).properties(height=height)
+
+
+def residuals(table: pd.DataFrame, by: str, height: int = 260) -> Chart:
+    """Error of the predicted speedup against batch."""
+    base = alt.Chart(table)
+    x = alt.X("batch:Q", scale=alt.Scale(type="log", base=2), title="batch")
+    points = base.mark_point(filled=True, size=45).encode(
+        x=x, y=alt.Y("error:Q", axis=alt.Axis(format="+.0%"), title="predicted / measured - 1"), color=alt.Color(f"{by}:N", title=by),
+        tooltip=["trace:N", "strategy:N", "batch:Q", "baseline:N", alt.Tooltip("error:Q", format="+.1%")],
+    )  # fmt: skip
+    zero = alt.Chart(pd.DataFrame({"y": [0.0]})).mark_rule(color="gray", strokeDash=[4, 4]).encode(y="y:Q")
+    return alt.layer(zero, points).properties(height=height)
+
+
+def load(table: pd.DataFrame, value: str, width: int = 900) -> Chart:
+    """Load of each branch at each site: whole cells, so that no seams show. value: relative (diverging at 1) or share."""
+    sites = list(dict.fromkeys(table["site"]))
+    cell = max(4, min(40, width // max(int(table["branch"].max()) + 1, 1)))
+    tall = max(5, min(24, 420 // max(len(sites), 1)))
+    scale = alt.Scale(scheme="blueorange", domain=[0, 2], domainMid=1, clamp=True) if value == "relative" else alt.Scale(scheme="viridis", domain=[0, 1])
+    few = len(sites) <= 30
+    chart: Chart = alt.Chart(table).mark_rect().encode(
+        x=alt.X("branch:O", title="branch", scale=alt.Scale(padding=0), axis=alt.Axis(labelOverlap=True, labelAngle=0)),
+        y=alt.Y("site:N", sort=sites, title=None, scale=alt.Scale(padding=0), axis=alt.Axis(labelLimit=180, labelOverlap=not few)),
+        color=alt.Color(f"{value}:Q", scale=scale, title="load / mean" if value == "relative" else "share of rows"),
+        tooltip=["site:N", "branch:O", "rows:Q", alt.Tooltip("share:Q", format=".1%"), alt.Tooltip("relative:Q", format=".2f")],
+    ).properties(width=alt.Step(cell), height=alt.Step(tall))  # fmt: skip
+    return chart
+
+
+def lines(table: pd.DataFrame, x: str, y: str, by: str, labels: tuple[str, str], log2: bool = False, zero: bool = False, height: int = 260) -> Chart:
+    """One line a value of `by`; y is a share."""
+    chart: Chart = alt.Chart(table).mark_line(point=alt.OverlayMarkDef(size=25), strokeWidth=1.5).encode(
+        x=alt.X(f"{x}:Q", title=labels[0], scale=alt.Scale(type="log", base=2) if log2 else alt.Scale()),
+        y=alt.Y(f"{y}:Q", title=labels[1], axis=alt.Axis(format=".0%"), scale=alt.Scale(zero=zero, nice=True)),
+        color=alt.Color(f"{by}:N", sort=None, title=by, legend=alt.Legend(symbolLimit=20)),
+        tooltip=[f"{by}:N", f"{x}:Q", alt.Tooltip(f"{y}:Q", format=".3f")],
+    ).properties(height=height)  # fmt: skip
+    return chart
+
+
+def timeline(table: pd.DataFrame, height: int = 300) -> Chart:
+    """Slices on lanes; zoom by scrolling, move by dragging. table: start_ms, end_ms, lane, part, operator, module, guard, basis."""
+    zoom = alt.selection_interval(bind="scales", encodings=["x"])
+    chart: Chart = alt.Chart(table).mark_bar(strokeWidth=0).encode(
+        x=alt.X("start_ms:Q", title="ms"), x2="end_ms:Q", y=alt.Y("lane:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
+        color=alt.Color("part:N", title=None, legend=alt.Legend(orient="top")),
+        tooltip=["operator:N", "module:N", "guard:N", "part:N", alt.Tooltip("duration_us:Q", format=".2f"), "basis:N"],
+    ).add_params(zoom).properties(height=height)  # fmt: skip
+    return chart
+
+
+def pareto(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], height: int = 380) -> Chart:
+    """Every row as a point; the ones that no other beats are joined. table: with a bool column front, kind and name."""
+    log, plain = alt.Scale(type="log"), alt.Axis(format="~s", grid=False, tickCount=6)
+    axes = {"x": alt.X(f"{x}:Q", scale=log, title=labels[0], axis=plain), "y": alt.Y(f"{y}:Q", scale=log, title=labels[1], axis=plain)}
+    tooltip = [
+        "name:N",
+        alt.Tooltip(f"{x}:Q", format=".3g"),
+        alt.Tooltip(f"{y}:Q", format=".3g"),
+        alt.Tooltip("speedup:Q", format=".3f"),
+        "verdict:N",
+        "basis:N",
+    ]
+    base = alt.Chart(table)
+    points = base.mark_point(filled=True, size=70).encode(
+        **axes, color=alt.Color("kind:N", title="device"), opacity=alt.condition("datum.front", alt.value(1), alt.value(0.45)), tooltip=tooltip
+    )
+    best = base.transform_filter("datum.front")
+    return alt.layer(best.mark_line(color="gray", strokeWidth=1).encode(**axes), points, best.mark_text(align="left", dx=7, dy=-7, color="gray").encode(
+        **axes, text="name:N")).properties(height=height)  # fmt: skip
+
+
+def breakeven(points: pd.DataFrame, labels: tuple[str, str | None], height: int = 380) -> Chart:
+    """A line with its interval, or a map of the speedup. points: rows of `condsim.breakeven.grid` that have a speedup."""
+    low, high = min(1.0, points["low"].min()) / 1.05, max(1.0, points["high"].max()) * 1.05
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    if labels[1] is None:
+        x = alt.X("x:Q", title=labels[0], scale=alt.Scale(type="log") if (points["x"] > 0).all() else alt.Scale())
+        base = alt.Chart(points)
+        one = alt.Chart(pd.DataFrame({"y": [1.0]})).mark_rule(color="gray", strokeDash=[4, 4]).encode(y=alt.Y("y:Q", scale=scale))
+        band = base.mark_area(opacity=0.2).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q")
+        line = base.mark_line(point=True).encode(
+            x=x, y=_log("speedup", low, high, "speedup", alt.Y), tooltip=["x:Q", "speedup:Q", "low:Q", "high:Q", "verdict:N"]
+        )
+        return alt.layer(band, one, line).properties(height=height)
+    table = points.assign(
+        log2=np.log2(points["speedup"]), label=[f"{s:.2f}" + ("?" if v == UNSURE else "") for s, v in zip(points["speedup"], points["verdict"], strict=True)]
+    )
+    limit = max(float(table["log2"].abs().max()), 0.1)
+    base = alt.Chart(table).encode(
+        x=alt.X("x:O", title=labels[0], scale=alt.Scale(padding=0), axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("y:O", title=labels[1], sort="descending", scale=alt.Scale(padding=0)),
+    )
+    unsure = f"datum.verdict == '{UNSURE}'"
+    cells = base.mark_rect(strokeDash=[3, 3], strokeWidth=2).encode(
+        color=alt.Color("log2:Q", scale=alt.Scale(scheme="redblue", domain=[-limit, limit], domainMid=0), title="log2 speedup"),
+        stroke=alt.condition(unsure, alt.value("black"), alt.value(None)), tooltip=["y:O", *POINT],
+    )  # fmt: skip
+    strong = f"abs(datum.log2) > {0.5 * limit}"
+    text = base.mark_text().encode(text="label:N", color=alt.condition(strong, alt.value("white"), alt.value("black")))
+    return alt.layer(cells, text).properties(height=height)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import altair as alt
@@ -19,13 +19,13 @@ MIME = {"svg": "image/svg+xml", "pdf": "application/pdf"}
 
 def figure(
     name: str, chart: alt.Chart | alt.LayerChart | alt.FacetChart, table: pd.DataFrame, draw: Callable[[], Any], scenario: Scenario, alt_text: str,
-    command: str, python: str,
+    command: str, python: str, width: Literal["stretch", "content"] = "stretch",
 ) -> None:  # fmt: skip
     """Show a chart and what belongs to it.
 
     table: its data. draw: makes its Matplotlib figure, called when a picture is asked for. command, python: what gives the same numbers.
     """
-    st.altair_chart(chart, width="stretch", alt=alt_text, key=f"chart-{name}")
+    st.altair_chart(chart, width=width, alt=alt_text, key=f"chart-{name}")
     take_away(name, table, scenario, command, python, draw)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import streamlit as st
@@ -66,6 +67,41 @@ def _of(trace: Trace, name: str) -> Scenario:
     return Scenario(
         name, library.where(name), device, None if strategy == captured else strategy, None if batch == usual else batch, baseline or BASELINES[0],
         dtype, runtime, threshold, phase if len(phases) > 1 else None,
+    )  # fmt: skip
+
+
+def second_scenario(first: Scenario) -> Scenario | None:
+    """A second scenario to lay beside the first, None where none is asked for. It differs in what is chosen; the rest is as in the first."""
+    if not st.toggle("A second scenario beside it", key="second", bind="query-params"):
+        return None
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        names = list(library.traces())
+        name = st.selectbox("Its trace", names, names.index(first.name), key="trace2", bind="query-params")
+        trace = library.opened(name)
+        known = [*([] if trace.profile is None else [AS_MEASURED]), *library.devices()]
+        usual = AS_MEASURED if first.device is None else first.device
+        _of_the_link("device2", known)
+        device = st.selectbox(
+            "Its device", known, known.index(usual) if usual in known else 0, key="device2", bind="query-params", format_func=lambda d: _labelled(d, trace)
+        )
+        ways = strategies_of(trace)
+        captured = name_of(trace.header.captured)
+        way = first.strategy if name == first.name and first.strategy in ways else captured
+        _of_the_link("strategy2", ways)
+        strategy = st.selectbox("Its strategy", ways, ways.index(way) if way in ways else 0, key="strategy2", bind="query-params")
+        phase = first.phase if first.phase in list(trace.steps["phase"]) else None
+        phases = list(dict.fromkeys(trace.steps["phase"]))
+        phase = phase or (phases[0] if len(phases) > 1 else None)
+        usual_batch, most = captured_batch(trace, phase or phases[0]), int(trace.steps.loc[trace.steps["phase"] == (phase or phases[0]), "units"].sum())
+        _within("batch2", 1, most)
+        start = first.batch if first.batch is not None and first.batch <= most else usual_batch
+        batch = int(st.number_input("Its batch", 1, most, start, key="batch2", bind="query-params"))
+    chosen = None if device == AS_MEASURED else device
+    same = chosen == first.device
+    return replace(
+        first, name=name, where=library.where(name), device=chosen, strategy=None if strategy == captured else strategy,
+        batch=None if batch == usual_batch else batch, phase=phase, dtype=first.dtype if same else None, runtime=first.runtime if same else None,
+        threshold=first.threshold if name == first.name else None,
     )  # fmt: skip
 
 

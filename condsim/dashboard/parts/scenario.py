@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from condsim.strategies import BASELINES
 from condsim.trace import Trace
 
 OPTIONS = ("batch", "dtype", "runtime", "threshold", "phase")
+NAMES = ("device", "strategy", "baseline", *OPTIONS)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Scenario:
 
     def flags(self, *names: str) -> list[str]:
         """Command line options that differ from their defaults. names: which of them a command takes."""
-        given = [(n, getattr(self, n)) for n in names or ("device", "strategy", "baseline", *OPTIONS)]
+        given = [(n, getattr(self, n)) for n in names or NAMES]
         return [part for n, v in given if v is not None and (n, v) != ("baseline", BASELINES[0]) for part in (f"--{n}", str(v))]
 
     def command(self, *more: str, verb: str = "simulate", flags: tuple[str, ...] = ()) -> str:
@@ -52,16 +53,19 @@ class Scenario:
 
     def python(self, last: str = "print(p.speedup, p.speedup_interval, p.verdict)") -> str:
         """What to run in Python for the same numbers."""
-        folder = Path(self.where)
-        shipped = not folder.exists()
-        load = f'resource("traces") / {self.where!r}' if shipped else repr(str(folder))
-        given = [repr(self.device)] if self.device is not None else []
         arguments = {"strategy": self.strategy, "baseline": None if self.baseline == BASELINES[0] else self.baseline, **self.options()}
-        given += [f"{k}={v!r}" for k, v in arguments.items() if v is not None]
-        lines = ["import condsim", *(["from condsim.resources import resource"] if shipped else []), "", f"trace = condsim.load({load})"]
-        return "\n".join([*lines, f"p = condsim.simulate({', '.join(['trace', *given])})", last])
+        given = [*([repr(self.device)] if self.device is not None else []), *(f"{k}={v!r}" for k, v in arguments.items() if v is not None)]
+        return python([self.where], f"p = condsim.simulate({', '.join(['trace', *given])})", last)
 
     def query(self) -> str:
         """The same scenario as the query of a link."""
         given = {k: v for k, v in asdict(self).items() if k not in ("name", "where", "baseline") and v is not None}
         return urlencode({"trace": self.name, **given, "baseline": self.baseline})
+
+
+def python(where: Sequence[str], *lines: str) -> str:
+    """Lines of Python over `trace`, or over `traces` where there are several. where: names of traces that come with condsim, or folders."""
+    shipped = [w for w in where if not Path(w).exists()]
+    loads = [f'condsim.load(resource("traces") / {w!r})' if w in shipped else f"condsim.load({w!r})" for w in where]
+    opened = f"trace = {loads[0]}" if len(loads) == 1 else "traces = [\n    " + ",\n    ".join(loads) + ",\n]"
+    return "\n".join(["import condsim", *(["from condsim.resources import resource"] if shipped else []), "", opened, *lines])

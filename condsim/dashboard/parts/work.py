@@ -1,0 +1,50 @@
+"""Long work: done step by step, with progress and a Stop. What is done stays; work that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from condsim.show import si
+
+T = TypeVar("T")
+
+
+def through(key: str, request: object, total: int, begin: Callable[[], Iterator[T]], auto: bool = True) -> list[T]:
+    """Results of an iterator, all of them or those that came before Stop.
+
+    request: what is asked; another request begins anew. begin: makes the iterator. auto: begin at once, else at the press of a button.
+    """
+    state: dict[str, Any] = st.session_state.get(f"work-{key}", {})
+    if state.get("request") != request:
+        state = {"request": request, "done": [], "steps": None, "waits": not auto}
+        st.session_state[f"work-{key}"] = state
+    done: list[T] = state["done"]
+    if len(done) >= total:
+        return done
+    place = st.empty()
+    with place.container(horizontal=True, vertical_alignment="center"):
+        if state["waits"]:
+            label, icon = ("Go on", ":material/play_arrow:") if done else ("Run", ":material/play_arrow:")
+            st.button(label, key=f"run-{key}", on_click=_wait, args=(state, False), type="primary", icon=icon)
+            st.caption(f"{len(done)} of {total} are done." if done else f"{total} simulations.")
+            return done
+        bar = st.progress(len(done) / total, f"{len(done)} of {total}")
+        st.button("Stop", key=f"stop-{key}", on_click=_wait, args=(state, True), icon=":material/stop:")
+    if state["steps"] is None:
+        state["steps"] = begin()
+    began, before = time.monotonic(), len(done)
+    for result in state["steps"]:
+        done.append(result)
+        left = (time.monotonic() - began) / (len(done) - before) * (total - len(done))
+        bar.progress(min(len(done) / total, 1.0), f"{len(done)} of {total}, about {si(left, 's', 2)} left")
+    place.empty()
+    return done
+
+
+def _wait(state: dict[str, Any], waits: bool) -> None:
+    """Callback of Run and Stop."""
+    state["waits"] = waits
