@@ -74,7 +74,8 @@ if found.empty:
 elif other is None:
     st.markdown("#### " + "; ".join(f"it {r['what']} at {along} {number(r['x'])}" for r in found.to_dict("records")) + ".")
 else:
-    st.markdown(f"#### It crosses 1x between {along} {number(found['x'].min())} and {number(found['x'].max())}.")
+    low, high = number(found["x"].min()), number(found["x"].max())
+    st.markdown(f"#### It crosses 1x at {along} {low}." if low == high else f"#### It crosses 1x between {along} {low} and {high}.")
 unsure = int((points["verdict"] == charts.UNSURE).sum())
 hypothetical = " Routing is drawn anew for this axis: the model's own decisions are not these." if {x, y} & {SKEW, SHARE} else ""
 scaled = " A profile number that is varied counts as estimated." if {x, y} - {BATCH, SKEW, SHARE, NOTHING} else ""

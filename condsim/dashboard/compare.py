@@ -90,7 +90,7 @@ if table.empty:
     st.stop()
 table["front"] = front(*(table[a].to_numpy() for a in AXES))
 best = table.iloc[0]
-st.markdown(f"#### By {rank}: {best['name']}, {best['verdict']} than dense, {best['basis']}")
+st.markdown(f"#### By {rank}: {best['name']}; over {best['baseline']}: {best['verdict']} ({best['basis']})")
 mixed = [f"{c}: {', '.join(map(str, table[c].unique()))}" for c in ("trace", "dtype", "batch", "phase", "baseline") if table[c].nunique() > 1]
 if mixed:
     st.caption(

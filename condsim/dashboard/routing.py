@@ -35,6 +35,8 @@ for value, part in (("relative", found[routed]), ("share", found[~routed])):
         st.markdown(f"**{heading}**")
         chart = charts.load(part, value)
         name = f"load-{value}"
+        if set(part["mechanism"]) & {"early_exit", "skip"}:
+            st.caption("Branch 0: the row leaves, or jumps over the layer. Branch 1: it goes on, or enters.")
         figure(name, chart, part, partial(load_figure, part, value), scenario, heading, command, reproduced("load(trace)"), width="content")
 left, right = st.columns(2, gap="medium")
 batches = routing.powers(trace.units)
