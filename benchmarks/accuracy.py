@@ -92,8 +92,8 @@ def write_readme(text: str, path: Path = Path("README.md")) -> None:
 
 def fresh(folders: list[Path], processes: int, pairs: int) -> list[condsim.trace.Trace]:  # type: ignore[name-defined]
     """Calibrate and measure again."""
+    from condsim.assign import strategies_of
     from condsim.measure import measure
-    from condsim.simulate import strategies_of
 
     profile = condsim.calibrate()
     found = []

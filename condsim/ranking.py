@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from condsim.assign import able_on
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.simulate import simulate
@@ -18,20 +19,32 @@ ALIKE = ("trace", "baseline", "dtype", "phase", "batch")
 """What two rows must have in common for the quotient of their numbers to mean something."""
 
 
-def every(
-    trace: Trace, profiles: Iterable[HardwareProfile], strategies: Iterable[str | None], baseline: str = BASELINES[0], **options: Any,
-) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """A row for each device and strategy, as `Prediction.to_dict`; one that cannot be is a row with profile, strategy, baseline and the reason in "error".
-
-    strategies: None = as captured. options: of `condsim.simulate`.
-    """
-    ways = list(strategies)
+def cases(
+    trace: Trace, profiles: Iterable[HardwareProfile], strategies: Iterable[str | None] | None = None, runtime: str | None = None
+) -> Iterator[tuple[HardwareProfile, str | None, str]]:
+    """(device, strategy, why it cannot be) of each row of `every`. strategies: None = all that a device has; a None among them: as captured."""
+    ways = None if strategies is None else list(strategies)
     for profile in profiles:
-        for strategy in ways:
-            try:
-                yield simulate(trace, profile=profile, strategy=strategy, baseline=baseline, **options).to_dict()
-            except CondsimError as error:
-                yield {"profile": profile.name, "strategy": strategy or "as captured", "baseline": baseline, "error": str(error)}
+        try:
+            yield from ((profile, way, "") for way in (able_on(trace, profile, runtime) if ways is None else ways))
+        except CondsimError as error:
+            yield profile, "all", str(error)
+
+
+def every(
+    trace: Trace, profiles: Iterable[HardwareProfile], strategies: Iterable[str | None] | None = None, baseline: str = BASELINES[0], **options: Any,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """A row for each device and strategy, as `Prediction.to_dict` with the device's class; one that cannot be is a row with class, profile, strategy, baseline
+    and the reason in "error".
+
+    strategies: None = all that a device has; a None among them: as captured. options: of `condsim.simulate`.
+    """
+    for profile, strategy, why in cases(trace, profiles, strategies, options.get("runtime")):
+        name = {"class": profile.kind, "profile": profile.name, "strategy": strategy or "as captured", "baseline": baseline}
+        try:
+            yield name | ({"error": why} if why else simulate(trace, profile=profile, strategy=strategy, baseline=baseline, **options).to_dict())
+        except CondsimError as error:
+            yield name | {"error": str(error)}
 
 
 def front(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -30,6 +30,8 @@ class Runtime:
 RUNTIMES: Registry[Runtime] = Registry("runtime")
 
 EAGER = RUNTIMES.register("eager")(Runtime("eager"))
+XLA = RUNTIMES.register("xla")(Runtime("xla", kinds=("tpu",), static=True))
+NPU = RUNTIMES.register("npu")(Runtime("npu", kinds=("npu",), static=True))
 
 
 def the_runtime(name: str | None, preferred: str, kind: str) -> Runtime:

@@ -177,17 +177,21 @@ def _columns(table: Table, names: str) -> None:
 
 
 def predictions_table(trace: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """A row a device and strategy; the reason where one could not be predicted."""
+    """A row a device and strategy; the reason where one could not be predicted. graphs: how many a device of prepared graphs compiles."""
     table = Table(title=f"{trace}, predicted", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    _columns(table, "device | strategy | >batch | >speedup | >90 % interval | >latency | >dense | >energy | >peak memory | verdict | basis")
+    _columns(
+        table,
+        "class | device | strategy | >batch | >speedup | >90 % interval | >latency | >dense | >energy | >dense | >peak memory | main loss | >graphs | verdict | basis",
+    )
     for r in rows:
         if "error" in r:
-            table.add_row(str(r["profile"]), str(r["strategy"]), Text(f"{r['error']}", "dim"))
+            table.add_row(r["class"], str(r["profile"]), str(r["strategy"]), Text(f"{r['error']}", "dim"))
             continue
         low, high = r["speedup_interval"]
         table.add_row(
-            r["profile"], r["strategy"], str(r["batch"]), times(r["speedup"]), f"{number(low)} ... {number(high)}", si(r["latency_s"], "s"),
-            si(r["baseline_s"], "s"), si(r["energy_j"], "J"), si(r["peak_bytes"], "B"), r["verdict"], r["basis"],
+            r["class"], r["profile"], r["strategy"], str(r["batch"]), times(r["speedup"]), f"{number(low)} ... {number(high)}", si(r["latency_s"], "s"),
+            si(r["baseline_s"], "s"), si(r["energy_j"], "J"), si(r["baseline_energy_j"], "J"), si(r["peak_bytes"], "B"), r["main_loss"] or "none",
+            str(r["graphs"] or ""), r["verdict"], r["basis"],
         )  # fmt: skip
     return table
 
@@ -230,7 +234,10 @@ def profile_list(known: Mapping[str, HardwareProfile]) -> Table:
     return table
 
 
-UNITS = {"bytes": "B", "bandwidth": "B/s", "j_per_flop": "J/FLOP", "j_per_byte": "J/B", "peak_flops": "FLOP/s", "host": "s", "extra_s": "s"}
+UNITS = {
+    "bytes": "B", "weight_cache_bytes": "B", "bandwidth": "B/s", "j_per_flop": "J/FLOP", "j_per_byte": "J/B", "peak_flops": "FLOP/s", "flops": "FLOP/s",
+    "host": "s", "graphs": "s", "dispatch": "s", "extra_s": "s",
+}  # fmt: skip
 
 
 def unit_of(what: str) -> str:

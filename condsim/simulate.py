@@ -11,8 +11,10 @@ import pandas as pd
 
 from condsim import engine as closed_form
 from condsim import events
+from condsim.assign import fitting, program_of, refusal, strategies_of, the_strategies
 from condsim.cost.energy import energy_j
-from condsim.cost.side import Pricing, Side, side
+from condsim.cost.price import price
+from condsim.cost.side import Pricing, Side
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile, hardware, this_machine
 from condsim.lower import Lowering, StepRows, peak_bytes
@@ -67,15 +69,30 @@ def simulate(
     if dtype not in device.peak_flops:
         raise CondsimError(f"profile {device.name!r} has no dtype {dtype!r}; it has {', '.join(device.peak_flops)}")
     strategies = the_strategies(trace, strategy)
+    if not fitting(strategies, device.kind, how.static):
+        if strategy is not None:
+            raise refusal(strategies, trace, device.name, device.kind, how.static)
+        return _cheapest(trace, device, how, batch, baseline, dtype, threshold, phase, protocol=protocol, steps=steps, engine=engine)
     cut = rebatch(trace, batch, phase, threshold)
-    if steps is None and device.kind != "cpu" and len(cut.rows) > CLOCKED_STEPS:
+    pricing = _pricing(trace, device, dtype, how)
+    if steps is None and not (device.kind == "cpu" or pricing.prepared) and len(cut.rows) > CLOCKED_STEPS:
         steps = [int(i) for i in np.unique(np.linspace(0, len(cut.rows) - 1, CLOCKED_STEPS).astype(int))]
     rows = cut.rows if steps is None else _some(cut.rows, steps)
-    pricing = _pricing(trace, device, dtype, how)
     tag = (cut.batch, cut.phase, threshold, device.name, id(device), dtype, how.name, None if steps is None else tuple(steps))
     conditional = _side(trace, cut, rows, strategies, pricing, (*tag, name_of(strategies)))
     dense = _side(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, (*tag, baseline))
     return _predict(trace, device, pricing, cut, rows, strategies, baseline, conditional, dense, protocol, engine)
+
+
+def _cheapest(
+    trace: Trace, device: HardwareProfile, how: Runtime, batch: int | None, baseline: str, dtype: str, threshold: float | None, phase: str | None, **rest: Any
+) -> Prediction:
+    """The fastest of what the device can run, where it cannot run what was captured."""
+    able = strategies_of(trace, device.kind, how.static)
+    if not able:
+        raise refusal(the_strategies(trace, None), trace, device.name, device.kind, how.static)
+    tried = [simulate(trace, device, s, batch, baseline, dtype, how.name, threshold, phase, **rest) for s in able]
+    return min(tried, key=lambda p: p.latency_s)
 
 
 def the_profile(trace: Trace, profile: HardwareProfile | str | None) -> HardwareProfile:
@@ -90,43 +107,6 @@ def the_profile(trace: Trace, profile: HardwareProfile | str | None) -> Hardware
     return found
 
 
-def the_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) -> dict[str, str]:
-    """Mechanism → strategy. Raises CondsimError for an unknown strategy or one that does not fit."""
-    chosen = dict(trace.header.captured)
-    if isinstance(strategy, str) and "=" in strategy:
-        strategy = dict(part.split("=", 1) for part in strategy.split(","))
-    if isinstance(strategy, str):
-        fits = [m for m in trace.mechanisms if m in STRATEGIES[strategy].mechanisms]
-        if not fits or strategy in BASELINES:
-            able = sorted(n for n, s in STRATEGIES.items() if set(s.mechanisms) & set(trace.mechanisms) and n not in BASELINES)
-            raise CondsimError(f"strategy {strategy!r} is not for {', '.join(trace.mechanisms)}; these are: {', '.join(able)}")
-        chosen |= dict.fromkeys(fits, strategy)
-    elif strategy is not None:
-        for m, s in strategy.items():
-            if m not in chosen:
-                raise unknown("mechanism", m, chosen)
-            if m not in STRATEGIES[s].mechanisms:
-                raise CondsimError(f"strategy {s!r} is not for {m}")
-            chosen[m] = s
-    if f"{name_of(chosen)}/prefill-n" not in trace.programs and not any(k.startswith(f"{name_of(chosen)}/") for k in trace.programs):
-        known = sorted({k.split("/")[0] for k in trace.programs} - set(BASELINES))
-        raise CondsimError(f"trace {trace.name!r} has no program for strategy {name_of(chosen)!r}; it has {', '.join(known)}")
-    return chosen
-
-
-def strategies_of(trace: Trace) -> list[str]:
-    """Names of all strategies that the trace has programs for."""
-    return list(dict.fromkeys(k.split("/")[0] for k in trace.programs if k.split("/")[0] not in BASELINES))
-
-
-def program_of(trace: Trace, strategies: Mapping[str, str], cut: Steps) -> Program:
-    """The program that runs. Raises CondsimError where it was not probed."""
-    key = f"{name_of(strategies)}/{cut.regime}"
-    if key not in trace.programs:
-        raise CondsimError(f"trace {trace.name!r} has no program {key!r}: this regime was not captured")
-    return trace.programs[key]
-
-
 def _some(rows: StepRows, steps: list[int]) -> StepRows:
     at = np.array(steps)
     counts, kept = ({s: c[at] for s, c in columns.items()} for columns in (rows.counts, rows.kept))
@@ -136,7 +116,7 @@ def _some(rows: StepRows, steps: list[int]) -> StepRows:
 def _pricing(trace: Trace, device: HardwareProfile, dtype: str, runtime: Runtime) -> Pricing:
     key = ("pricing", id(device), dtype, runtime.name)
     if key not in trace._cache:
-        trace._cache[key] = Pricing(device, dtype, runtime)
+        trace._cache[key] = Pricing(device, dtype, runtime, trace.header.provenance.parameters)
     return trace._cache[key]  # type: ignore[no-any-return]
 
 
@@ -146,7 +126,7 @@ def _lowering(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str,
 
 def _side(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing, key: Any) -> Side:
     if ("side", key) not in trace._cache:
-        trace._cache["side", key] = side(_lowering(trace, cut, rows, strategies, pricing), pricing)
+        trace._cache["side", key] = price(_lowering(trace, cut, rows, strategies, pricing), pricing)
     return trace._cache["side", key]  # type: ignore[no-any-return]
 
 
@@ -192,7 +172,7 @@ def _predict(
     logical = logical_flops(trace, rows, full)
     even = conditional
     if name_of(strategies) != baseline and any(strategies.get("moe") == s for s in ("looped", "grouped")):
-        even = side(_lowering(trace, cut, _balanced(trace, rows), strategies, pricing), pricing)
+        even = price(_lowering(trace, cut, _balanced(trace, rows), strategies, pricing), pricing)
     repeat = protocol == "repeat"
     miss_c, spread_c = conditional.miss(device, dense.footprint_bytes() if repeat else None)
     miss_b, spread_b = dense.miss(device, conditional.footprint_bytes() if repeat else None)
@@ -205,7 +185,7 @@ def _predict(
     n = len(rows)
     rest_c, rest_b = _by_source(conditional), _by_source(dense)
     uncertainty = {name: device.uncertainty(name) for name in {*rest_c, *rest_b}}
-    uncertainty["dispatch"] = device.host.dispatch.relative
+    uncertainty |= {"dispatch": device.host.dispatch.relative, **dense.uncertainty, **conditional.uncertainty}
     evicted = tuple((float(miss.sum()), float(spread.sum())) for miss, spread in ((miss_c, spread_c), (miss_b, spread_b)))
     speedup_interval, latency_interval = intervals(rest_c, rest_b, uncertainty, (evicted[0], evicted[1]))
     program = program_of(trace, strategies, cut)
@@ -222,7 +202,8 @@ def _predict(
         estimated={b: s / total for b, s in conditional.by_basis.items()},
         steps=pd.DataFrame({"step": np.arange(n), "conditional_s": step_c, "baseline_s": step_b}),
         waterfall=waterfall(deltas_c, deltas_b), rivals=_rivals(conditional, dense, logical, device, peak),
-        notes=_notes(trace, cut, program, strategies), basis="calibrated" if device.calibrated else "estimated",
+        notes=_notes(trace, cut, program, strategies), graphs=conditional.prepared,
+        prepare_s=conditional.prepared * device.graphs.prepare.value if device.graphs else 0.0, basis="calibrated" if device.calibrated else "estimated",
         _peaks=lambda: (_peak(trace, cut, rows, strategies, pricing), _peak(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing)),
         _timeline=lambda: timeline(lambda way: _lowering(trace, cut, rows.step(0), way, pricing), strategies, baseline, pricing),
     )  # fmt: skip
@@ -230,7 +211,7 @@ def _predict(
 
 def _clock(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing, s: Side, miss: np.ndarray, engine: str) -> np.ndarray:
     """Seconds of each step, float [n]: a sum where host and device are one (a CPU), else host and device clocks over the kernels in order."""
-    if pricing.profile.kind == "cpu" and engine == "closed":
+    if (pricing.profile.kind == "cpu" or pricing.prepared) and engine == "closed":
         total: np.ndarray = sum(s.seconds.values(), miss)
         return total
     run = closed_form.run if engine == "closed" else events.run
@@ -243,15 +224,16 @@ def _deltas(s: Side, even: Side, logical: float, miss: np.ndarray, peak: float) 
     """Seconds that each world adds, summed over the steps."""
     executed, router = float(s.flops.sum()), float(s.router_flops.sum())
     balanced, real = float(even.seconds["matmul"].sum()), float(s.seconds["matmul"].sum())
+    padding, real_padding = (float(np.sum(x.seconds.get("quantisation", 0.0))) for x in (even, s))
     return {
         "flops": logical / peak,
         "executed": (executed - logical) / peak,
         "router": router / peak,
         "gather": float(s.seconds["traffic"].sum()),
-        "weight_traffic": float(miss.sum()),
+        "weight_traffic": float(miss.sum()) + float(np.sum(s.seconds.get("weights", 0.0))),
         "efficiency": balanced - (executed + router) / peak,
-        "imbalance": real - balanced,
-        "quantisation": 0.0,
+        "imbalance": real - balanced + real_padding - padding,
+        "quantisation": padding,
         "launch": float(s.seconds["dispatch"].sum()),
         "communication": 0.0,
     }
@@ -280,7 +262,8 @@ def _rivals(c: Side, b: Side, logical: np.ndarray, device: HardwareProfile, peak
 
 
 def _energy(s: Side, seconds: np.ndarray, device: HardwareProfile, pricing: Pricing) -> float:
-    return float(np.mean(energy_j(seconds, s.flops + s.router_flops, s.footprint_bytes(), device, pricing.dtype)))
+    flops = s.flops + s.router_flops - s.companion_flops
+    return float(np.mean(energy_j(seconds, flops, s.traffic_bytes or s.footprint_bytes(), device, pricing.dtype) + s.companion_j))
 
 
 def _peak(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing) -> int:

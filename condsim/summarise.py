@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from condsim.waterfall import losses
+
 DRAWS = 200
 SHARED = 0.5  # share of a table's error variance that both sides have in common
 
@@ -21,7 +23,8 @@ class Prediction:
 
     speedup = Σ baseline / Σ conditional over the steps. speedup_interval: 90 %. verdict: faster, slower or too close to call.
     estimated: basis word → share of the conditional time that rests on it. peak_bytes: weights + the largest sum of live tensors.
-    steps: a row a step (conditional_s, baseline_s). waterfall: a row a world. timeline: a row a kernel of one step, both sides.
+    steps: a row a step (conditional_s, baseline_s). waterfall: a row a world. timeline: a row a kernel of one step, both sides. graphs: how many a
+    device of prepared graphs compiles for all steps, and prepare_s how long that takes, once, which is in no other number.
     """
 
     trace: str
@@ -48,6 +51,8 @@ class Prediction:
     waterfall: pd.DataFrame
     rivals: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    graphs: int = 0
+    prepare_s: float = 0.0
     basis: str = "calibrated"
     _peaks: Callable[[], tuple[int, int]] = field(default=lambda: (0, 0), repr=False, compare=False)
     _timeline: Callable[[], pd.DataFrame] = field(default=pd.DataFrame, repr=False, compare=False)
@@ -56,6 +61,12 @@ class Prediction:
     def verdict(self) -> str:
         low, high = self.speedup_interval
         return "faster" if low > 1 else "slower" if high < 1 else "too close to call"
+
+    @property
+    def main_loss(self) -> str:
+        """The world of the waterfall that took most of the FLOP saving; "" where none took any."""
+        worst = losses(self.waterfall, 1)
+        return str(worst["world"].iloc[0]) if len(worst) else ""
 
     @cached_property
     def peaks(self) -> tuple[int, int]:
@@ -88,7 +99,7 @@ class Prediction:
         plain = {k: getattr(self, k) for k in (
             "trace", "mechanism", "strategy", "runtime", "dtype", "phase", "batch", "baseline", "profile", "basis", "speedup", "speedup_interval", "verdict",
             "latency_s", "latency_interval", "baseline_s", "energy_j", "baseline_energy_j", "peak_bytes", "baseline_peak_bytes", "flops_ratio",
-            "executed_flops", "baseline_flops", "notes",
+            "executed_flops", "baseline_flops", "main_loss", "graphs", "prepare_s", "notes",
         )}  # fmt: skip
         plain |= {f"latency_p{q}_s": self.percentile(q) for q in (50, 95, 99)}
         plain["bases"] = self.bases

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from condsim import engine
+from condsim.cost.prepared import prepared_kernels
 from condsim.cost.side import Pricing
 from condsim.lower import Call, Lowering
 from condsim.operators import MATMULS
@@ -41,6 +42,8 @@ def _side(name: str, lowering: Lowering, pricing: Pricing) -> pd.DataFrame:
 
 def kernels(lowering: Lowering, pricing: Pricing) -> tuple[engine.Kernels, list[Call], list[tuple[float, float, str, str]]]:
     """The first step's kernels in order, and for each call its (host seconds, device seconds, part, basis). On a CPU the host does everything."""
+    if pricing.prepared:
+        return prepared_kernels(lowering, pricing)
     calls = lowering.sequence()
     distance = pricing.distances(lowering)
     priced = [_price(c, lowering, pricing, distance(c.place)) for c in calls]

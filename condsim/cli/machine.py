@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from condsim.cli.output import at_least_one, out, plain, print_json, progress, suggest
+from condsim.cli.output import at_least_one, out, plain, print_json, progress, say, suggest
+from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
     from condsim.hardware import HardwareProfile
@@ -61,7 +62,12 @@ def profiles(name: str | None = None, /, *, json: bool = False) -> None:
         out().print(profile_table(numbers(profile), profile.description))
         suggest(f"condsim simulate TRACE --device {name}")
         return
-    known = {n: load_profile(p) for n, p in shipped().items()}
+    known: dict[str, HardwareProfile] = {}
+    for n, p in shipped().items():
+        try:
+            known[n] = load_profile(p)
+        except CondsimError as error:
+            say(f"left out: {error}")
     own = this_machine()
     if own is not None:
         known[THIS_MACHINE] = own
@@ -89,7 +95,7 @@ def numbers(profile: HardwareProfile) -> list[dict[str, Any]]:
                 walk(f"{path}.{key}" if path else str(key), inner)
 
     data = profile.model_dump()
-    for key in ("peak_flops", "matmul_efficiency", "memory", "host", "power"):
+    for key in ("peak_flops", "matmul_efficiency", "memory", "host", "matrix", "graphs", "companion", "weight_cache_bytes", "power"):
         walk(key, data[key])
     found += [
         {"what": f"{kind}.{n}", "value": None, "basis": "calibrated", "source": f"a table of {count(t)} times", "uncertainty": t.uncertainty}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from condsim.cli.output import (
     print_json,
     profile_for,
     progress,
+    say,
     suggest,
     writable,
     write_text,
@@ -85,10 +85,8 @@ def simulate(
     opened = open_trace(trace)
     options: dict[str, Any] = {"batch": batch, "dtype": dtype, "runtime": runtime, "threshold": threshold, "phase": phase}
     check(opened, strategy, batch, phase, threshold)
-    from condsim.simulate import strategies_of
-
     if ALL in (device, strategy):
-        _many(opened, trace, device, strategies_of(opened) if strategy == ALL else [strategy], baseline, options, json)
+        _many(opened, trace, device, strategy, baseline, options, json)
         return
     profile = profile_for(device, opened)
     from condsim.answer import answer
@@ -120,25 +118,27 @@ def simulate(
 
 def check(trace: Trace, strategy: str | None, batch: int | None, phase: str | None, threshold: float | None) -> None:
     """Raises CondsimError for what cannot be simulated on any device, before anything is calibrated."""
+    from condsim.assign import the_strategies
     from condsim.rebatch import rebatch
-    from condsim.simulate import the_strategies
 
     if strategy != ALL:
         the_strategies(trace, strategy)
     rebatch(trace, batch, phase, threshold)
 
 
-def _many(trace: Trace, where: str, device: str | None, strategies: Sequence[str | None], baseline: str, options: dict[str, Any], json: bool) -> None:
-    """A row for each device and strategy; one that cannot be is a row with the reason."""
-    from condsim.ranking import every
+def _many(trace: Trace, where: str, device: str | None, strategy: str | None, baseline: str, options: dict[str, Any], json: bool) -> None:
+    """A row for each device and strategy that it has, the fastest over its baseline first; then those that cannot be, with the reason."""
+    from condsim.ranking import cases, every
 
     devices = _all_devices(trace) if device == ALL else [profile_for(device, trace)]
+    ways = None if strategy == ALL else [strategy]
+    total = len(list(cases(trace, devices, ways, options["runtime"])))
     rows: list[dict[str, Any]] = []
-    total = len(devices) * len(strategies)
     with progress() as step:
-        for row in every(trace, devices, strategies, baseline, **options):
+        for row in every(trace, devices, ways, baseline, **options):
             rows.append(row)
             step("simulate", len(rows), total)
+    rows.sort(key=lambda r: -r.get("speedup", 0.0))
     if all("error" in row for row in rows):
         raise CondsimError(rows[0]["error"])
     if json:
@@ -204,5 +204,8 @@ def _all_devices(trace: Trace) -> list[HardwareProfile]:
     if own is not None:
         found.setdefault(own.name, own)
     for name in profiles():
-        found.setdefault(name, hardware(name))
+        try:
+            found.setdefault(name, hardware(name))
+        except CondsimError as error:
+            say(f"left out: {error}")
     return list(found.values())

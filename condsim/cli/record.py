@@ -109,8 +109,8 @@ def measure(
     folder = Path(trace) if Path(trace).exists() else Path(opened.name)
     if folder.exists() and not Path(trace).exists():
         raise CondsimError(f"{trace} comes with condsim and would be measured into {folder}, which exists; run this in another folder")
+    from condsim.assign import strategies_of
     from condsim.measure import measure as time_it
-    from condsim.simulate import strategies_of
 
     known = strategies_of(opened)
     if strategy is not None and strategy != "all" and strategy not in known:

@@ -23,10 +23,15 @@ def roofline_seconds(flops: Any, traffic_bytes: Any, profile: HardwareProfile, d
 
     flops, traffic_bytes: numbers or arrays [n]; traffic over the largest memory. Raises CondsimError for a dtype that the device lacks.
     """
-    dtype = profile.dtype if dtype is None else dtype
-    if dtype not in profile.peak_flops:
-        raise CondsimError(f"{profile.name} has no {dtype}; it has {', '.join(profile.peak_flops)}")
-    compute = flops / (profile.peak_flops[dtype].value * profile.matmul_efficiency.value)
+    compute = flops / peak_rate(profile, dtype)
     memory = traffic_bytes / profile.dram.bandwidth.value
     dispatch = profile.host.dispatch.value
     return dispatch + np.maximum(compute, memory), dispatch
+
+
+def peak_rate(profile: HardwareProfile, dtype: str | None = None) -> float:
+    """FLOPs a second that a large matmul reaches. Raises CondsimError for a dtype that the device lacks."""
+    dtype = profile.dtype if dtype is None else dtype
+    if dtype not in profile.peak_flops:
+        raise CondsimError(f"{profile.name} has no {dtype}; it has {', '.join(profile.peak_flops)}")
+    return profile.peak_flops[dtype].value * profile.matmul_efficiency.value

@@ -41,6 +41,8 @@ class Side:
     """Sums a step, float [n]: executed FLOPs without and of routers, seconds by part.
 
     by_family: hot seconds by table, float [n]; by_basis: basis word → seconds, summed over steps; weights: visits, for residency.
+    On a device that runs prepared graphs also: traffic_bytes by memory level, float [n]; companion_j, companion_flops: of the CPU beside it, float [n];
+    uncertainty: relative, of what by_family names; prepared: graphs that were compiled for all steps.
     """
 
     steps: int
@@ -51,6 +53,11 @@ class Side:
     by_basis: dict[str, float] = field(default_factory=dict)
     weights: list[WeightVisits] = field(default_factory=list)
     activation_bytes: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    traffic_bytes: dict[str, np.ndarray] = field(default_factory=dict)
+    companion_j: np.ndarray | float = 0.0
+    companion_flops: np.ndarray | float = 0.0
+    uncertainty: dict[str, float] = field(default_factory=dict)
+    prepared: int = 0
 
     def footprint_bytes(self) -> np.ndarray:
         """Bytes that a step touches: each weight once, and the largest operator's activations (their memory is used again), float [n]."""
@@ -102,14 +109,21 @@ def _since_last(v: WeightVisits, cumulative: np.ndarray, most: float) -> np.ndar
 
 
 class Pricing:
-    """Prices operators on one profile, and remembers what it priced. dtype: "fp32", ...; None: the profile's. runtime: what joins operators."""
+    """Prices operators on one profile, and remembers what it priced. dtype: "fp32", ...; None: the profile's. runtime: what joins operators.
+    parameters: of the whole model."""
 
-    def __init__(self, profile: HardwareProfile, dtype: str | None = None, runtime: Runtime = EAGER) -> None:
+    def __init__(self, profile: HardwareProfile, dtype: str | None = None, runtime: Runtime = EAGER, parameters: int = 0) -> None:
         self.profile, self.dtype, self.runtime = profile, dtype, runtime
         self.float_bytes = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}.get(dtype or profile.dtype, 4)
+        self.weights_bytes = parameters * self.float_bytes
         self._known: dict[Any, tuple[Hot, Work, Any]] = {}
         self._distances: dict[int, tuple[Program, dict[Place, tuple[int, int]], int]] = {}
         self._joined: dict[int, tuple[Program, Program]] = {}
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the device runs prepared graphs (`condsim.cost.prepared`)."""
+        return self.runtime.static and self.profile.graphs is not None
 
     def joined(self, program: Program) -> Program:
         """The program with its operators joined as the runtime does."""
@@ -175,12 +189,12 @@ def side(lowering: Lowering, pricing: Pricing) -> Side:
     """Price everything that a lowering runs."""
     n = len(lowering.rows)
     out = Side(n, np.zeros(n), np.zeros(n), {p: np.zeros(n) for p in PARTS}, activation_bytes=np.zeros(n))
-    for visits in _by_scope(lowering.walk()):
+    for visits in by_scope(lowering.walk()):
         _scope(visits, lowering, pricing, out)
     return out
 
 
-def _by_scope(visits: Iterable[Visit]) -> Iterator[list[Visit]]:
+def by_scope(visits: Iterable[Visit]) -> Iterator[list[Visit]]:
     """Consecutive operators that share their sizes."""
     group: list[Visit] = []
     for v in visits:
@@ -192,7 +206,7 @@ def _by_scope(visits: Iterable[Visit]) -> Iterator[list[Visit]]:
         yield group
 
 
-def _distinct(bindings: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def distinct_sizes(bindings: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """(bindings of each distinct size, which of them each call has)."""
     key = np.zeros(len(next(iter(bindings.values()))), np.int64)
     for values in bindings.values():
@@ -220,7 +234,7 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side)
     for v in visits:
         where = v.op.site
         if where not in sizes_of:
-            distinct, inverse = _distinct(v.bindings)
+            distinct, inverse = distinct_sizes(v.bindings)
             sizes_of[where] = (distinct, inverse, tuple((k, d.tobytes()) for k, d in distinct.items()))
         distinct, inverse, key = sizes_of[where]
         _weights(v, distinct, inverse, lowering, pricing, out)

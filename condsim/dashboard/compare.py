@@ -18,8 +18,8 @@ from condsim.dashboard.parts.shell import the_scenario
 from condsim.dashboard.parts.work import through
 from condsim.errors import CondsimError
 from condsim.plots import pareto_figure
+from condsim.assign import strategies_of
 from condsim.ranking import beside, every, front
-from condsim.simulate import strategies_of
 
 RANKS = {"latency a unit": "latency_per_unit_s", "energy a unit": "energy_per_unit_j", "speedup": "speedup", "peak memory": "peak_bytes"}
 AXES = ("latency_per_unit_s", "energy_per_unit_j")

@@ -4,9 +4,11 @@ from condsim.hardware.find import THIS_MACHINE, cache_folder, hardware, load_pro
 from condsim.hardware.machine import fingerprint
 from condsim.hardware.profile import FORMAT, HardwareProfile, Host, Level, Power
 from condsim.hardware.quantity import UNCERTAINTY, Basis, Floats, NotNegative, Positive, Quantity
+from condsim.hardware.static import Companion, Graphs, Matrix
 from condsim.hardware.tables import Among, Curve, Grid, Residency, Scatter
 
 __all__ = [
-    "FORMAT", "THIS_MACHINE", "UNCERTAINTY", "Among", "Basis", "Curve", "Floats", "Grid", "HardwareProfile", "Host", "Level", "NotNegative", "Positive",
-    "Power", "Quantity", "Residency", "Scatter", "cache_folder", "fingerprint", "hardware", "load_profile", "profiles", "this_machine",
+    "FORMAT", "THIS_MACHINE", "UNCERTAINTY", "Among", "Basis", "Companion", "Curve", "Floats", "Graphs", "Grid", "HardwareProfile", "Host", "Level", "Matrix",
+    "NotNegative", "Positive", "Power", "Quantity", "Residency", "Scatter", "cache_folder", "fingerprint", "hardware", "load_profile", "profiles",
+    "this_machine",
 ]  # fmt: skip

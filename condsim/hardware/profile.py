@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from condsim.errors import unknown
 from condsim.hardware.quantity import UNCERTAINTY, Model, NotNegative, Quantity
+from condsim.hardware.static import Companion, Graphs, Matrix
 from condsim.hardware.tables import Among, Curve, Grid, Residency, Scatter
 from condsim.hardware.text import validated, write
 
@@ -52,6 +53,8 @@ class HardwareProfile(Model):
     threads. fingerprint: of the machine that was calibrated, else None. matmul_efficiency: the share of peak_flops that a large matmul reaches.
     operators: curves by operator; matmuls: tables by matmul family; extra_s: constant seconds of a variant ("linear.bias"); all empty without a
     calibration.
+    matrix, graphs, companion: of a device that runs prepared graphs (tpu, npu). weight_cache_bytes: of on-chip memory that keeps weights from one run to
+    the next; None: weights are read from the largest memory in every run.
     """
 
     name: str = Field(min_length=1)
@@ -66,6 +69,10 @@ class HardwareProfile(Model):
     memory: dict[str, Level] = Field(min_length=1)
     host: Host
     power: Power
+    matrix: Matrix | None = None
+    graphs: Graphs | None = None
+    companion: Companion | None = None
+    weight_cache_bytes: Quantity | None = None
     format: int = FORMAT
     operators: dict[str, Curve] = Field(default_factory=dict)
     matmuls: dict[str, Grid | Scatter] = Field(default_factory=dict)
@@ -79,6 +86,8 @@ class HardwareProfile(Model):
             raise ValueError(f"dtype must be one of peak_flops ({', '.join(self.peak_flops)}), got {self.dtype!r}")
         if self.format != FORMAT or (self.matmuls and "format" not in self.model_fields_set):
             raise ValueError("it was calibrated by another version of condsim; `condsim calibrate` makes it again")
+        if self.kind in ("tpu", "npu") and self.graphs is None:
+            raise ValueError(f"a {self.kind} runs prepared graphs: it needs `graphs` (launch, switch, prepare)")
         return self
 
     @property

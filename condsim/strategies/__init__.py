@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,31 +43,42 @@ Rule = Callable[[Guard], Rows]
 
 @dataclass(frozen=True)
 class Strategy:
-    """mechanisms: what it is for. drops: it may drop rows over capacity. rule: rows behind a guard, None where it has no guards."""
+    """How a site executes.
+
+    mechanisms: what it is for. rule: rows behind a guard, None where it has no guards. drops: it may drop rows over capacity. kinds: classes of devices
+    that have it. shapes: of how many sizes its operators may be: "one", "few" (buckets) or "any" (they follow the decisions). steered: who follows a
+    decision: nobody (""), the "host", or the "companion" CPU, which runs all that comes after. runs: mechanism → the strategy whose program it runs on
+    its own rows; empty where it is its own.
+    """
 
     name: str
     mechanisms: tuple[str, ...]
     rule: Rule | None = None
     drops: bool = False
+    kinds: tuple[str, ...] = ("cpu", "gpu", "tpu")
+    shapes: Literal["one", "few", "any"] = "one"
+    steered: Literal["", "host", "companion"] = ""
+    runs: Mapping[str, str] = field(default_factory=dict)
+
+    def fits(self, kind: str, static: bool) -> bool:
+        """Whether a class of device has it. static: its runtime fixes all sizes before a run (else buckets are for nothing)."""
+        return kind in self.kinds and self.shapes != ("any" if static else "few")
 
 
 STRATEGIES: Registry[Strategy] = Registry("strategy")
 BASELINES = ("same-params", "same-flops")
 BRANCHED = ("early_exit", "multi_branch", "skip")
+ANY_ROWS = {**dict.fromkeys(BRANCHED, "compacted"), "moe": "looped", "sparse_activation": "gathered"}  # what runs as many rows as took a branch
 
 
-def strategy(name: str, *mechanisms: str) -> Callable[[Rule], Rule]:
-    """Decorator: register a rule as a strategy."""
+def strategy(name: str, *mechanisms: str, **fields: Any) -> Callable[[Rule], Rule]:
+    """Decorator: register a rule as a strategy. fields: of `Strategy`."""
 
     def enter(rule: Rule) -> Rule:
-        STRATEGIES.register(name)(Strategy(name, mechanisms, rule))
+        STRATEGIES.register(name)(Strategy(name, mechanisms, rule, **fields))
         return rule
 
     return enter
-
-
-for _module in ("compacted", "wait", "masked", "gathered", "whole", "baselines"):
-    importlib.import_module(f"{__name__}.{_module}")
 
 
 def rows_that_run(name: str, guard: Guard) -> Rows:
@@ -76,9 +88,18 @@ def rows_that_run(name: str, guard: Guard) -> Rows:
     return rule(guard)
 
 
+def program_name(strategies: Mapping[str, str]) -> str:
+    """The name of the program that runs under them."""
+    return name_of({m: STRATEGIES[s].runs.get(m, s) for m, s in strategies.items()})
+
+
 def name_of(strategies: Mapping[str, str]) -> str:
     """ "grouped" for one mechanism (or a baseline), "early_exit=compacted,moe=grouped" for more."""
     names = set(strategies.values())
     if len(strategies) == 1 or names <= set(BASELINES):
         return next(iter(strategies.values()))
     return ",".join(f"{m}={s}" for m, s in sorted(strategies.items()))
+
+
+for _module in ("compacted", "wait", "masked", "gathered", "whole", "baselines", "bucketed", "select", "switched", "cpu_tail"):
+    importlib.import_module(f"{__name__}.{_module}")

@@ -7,9 +7,10 @@ import numpy as np
 from condsim.strategies import Guard, Rows, strategy
 
 EVERY = ("moe", "early_exit", "multi_branch", "skip", "sparse_activation")
+KINDS = ("cpu", "gpu", "tpu", "npu")
 
 
-@strategy("same-params", *EVERY)
+@strategy("same-params", *EVERY, kinds=KINDS)
 def same_params(guard: Guard) -> Rows:
     """Every row enters, or takes the costliest branch; nothing is selected."""
     none = guard.none
@@ -19,7 +20,7 @@ def same_params(guard: Guard) -> Rows:
     return (guard.arriving, guard.arriving) if runs else (none, none)
 
 
-@strategy("same-flops", *EVERY)
+@strategy("same-flops", *EVERY, kinds=KINDS)
 def same_flops(guard: Guard) -> Rows:
     """The first rows (or blocks) by a slice, as many as the mean over the trace; multi_branch: consecutive slices; moe: all rows, the first experts."""
     assert guard.kept is not None, "same-flops needs the rows that each branch keeps"

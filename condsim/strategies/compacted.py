@@ -5,8 +5,8 @@ from __future__ import annotations
 from condsim.strategies import BRANCHED, Guard, Rows, strategy
 
 
-@strategy("compacted", *BRANCHED)
-@strategy("looped", "moe")
+@strategy("compacted", *BRANCHED, shapes="any", steered="host")
+@strategy("looped", "moe", shapes="any", steered="host")
 def compacted(guard: Guard) -> Rows:
     """As many rows as took the branch."""
     return guard.arriving, guard.counts[:, guard.choice]

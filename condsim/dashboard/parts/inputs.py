@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 
 import streamlit as st
 
+from condsim.assign import able_on
 from condsim.dashboard.parts import library, upload
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import THIS_MACHINE, HardwareProfile
 from condsim.rebatch import captured_batch
 from condsim.runtimes import RUNTIMES
-from condsim.simulate import strategies_of
 from condsim.strategies import BASELINES, name_of
 from condsim.trace import Trace
 
@@ -52,7 +52,7 @@ def _of(trace: Trace, name: str) -> Scenario:
     device = None if chosen == AS_MEASURED else chosen
     profile = trace.profile if device is None else library.device(device)
     captured = name_of(trace.header.captured)
-    ways = strategies_of(trace)
+    ways = able_on(trace, profile)
     _of_the_link("strategy", ways)
     strategy = st.selectbox("Strategy", ways, ways.index(captured) if captured in ways else 0, key="strategy", bind="query-params")
     phases = list(dict.fromkeys(trace.steps["phase"]))
