@@ -179,10 +179,8 @@ def _columns(table: Table, names: str) -> None:
 def predictions_table(trace: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """A row a device and strategy; the reason where one could not be predicted. graphs: how many a device of prepared graphs compiles."""
     table = Table(title=f"{trace}, predicted", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    _columns(
-        table,
-        "class | device | strategy | >batch | >speedup | >90 % interval | >latency | >dense | >energy | >dense | >peak memory | main loss | >graphs | verdict | basis",
-    )
+    names = "class | device | strategy | >batch | >speedup | >90 % interval | >latency | >dense | >energy | >dense | >peak memory | main loss | >graphs"
+    _columns(table, f"{names} | verdict | basis")
     for r in rows:
         if "error" in r:
             table.add_row(r["class"], str(r["profile"]), str(r["strategy"]), Text(f"{r['error']}", "dim"))
