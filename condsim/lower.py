@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from condsim.strategies import Guard, rows_that_run
 
 Path = tuple[tuple[int, int, int, int], ...]  # loops from the root, each (node, choice key, outer regime, rows regime)
 Place = tuple[Path, int]
+CAPACITY_FACTOR = 1.25
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class StepRows:
 
     units, seq, total: int [n] (seq 1 and total 1 where the model has no sequence). counts: site → rows that took each branch, int [n, branches];
     for sparse_activation rows that asked for each block. kept: same-flops, site → rows (or blocks) each branch keeps, int [n, branches].
-    costliest: same-params, site → the branch all rows take.
+    costliest: same-params, site → the branch all rows take. capacity_factor: padded, what an expert has room for over its even share.
     """
 
     units: np.ndarray
@@ -44,17 +45,19 @@ class StepRows:
     counts: Mapping[str, np.ndarray]
     kept: Mapping[str, np.ndarray] = field(default_factory=dict)
     costliest: Mapping[str, int] = field(default_factory=dict)
+    capacity_factor: float = CAPACITY_FACTOR
 
     def __len__(self) -> int:
         return len(self.units)
 
     def step(self, i: int) -> StepRows:
         """One of the steps."""
-        at = slice(i, i + 1)
-        return StepRows(
-            self.units[at], self.seq[at], self.total[at], {s: c[at] for s, c in self.counts.items()},
-            {s: c[at] for s, c in self.kept.items()}, self.costliest,
-        )  # fmt: skip
+        return self.some(slice(i, i + 1))
+
+    def some(self, at: Any) -> StepRows:
+        """Those of the steps that an index or a slice selects."""
+        counts, kept = ({s: c[at] for s, c in columns.items()} for columns in (self.counts, self.kept))
+        return replace(self, units=self.units[at], seq=self.seq[at], total=self.total[at], counts=counts, kept=kept)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Lowering:
         rule = self.sites[op.site]
         tokens = self._arriving(rule, env)
         hits = (self.rows.counts[op.site] > 0).sum(1)[step]
-        return {**env, "hits": hits, "capacity": capacity(tokens, rule.top_k, rule.branches)}
+        return {**env, "hits": hits, "capacity": capacity(tokens, rule.top_k, rule.branches, self.rows.capacity_factor)}
 
     def _arriving(self, rule: SiteRule, env: Mapping[str, np.ndarray]) -> np.ndarray:
         """Rows that reach a site from the scope that it stands in."""
@@ -247,7 +250,7 @@ def peak_bytes(calls: list[Call], float_bytes: int = 4) -> int:
     return peak
 
 
-def capacity(tokens: Any, top_k: int, experts: int, factor: float = 1.25) -> Any:
+def capacity(tokens: Any, top_k: int, experts: int, factor: float = CAPACITY_FACTOR) -> Any:
     """Rows an expert has room for; int array. Source: Switch Transformer, section 2.2. The factor is that of `padded`."""
     return np.maximum(1, np.ceil(tokens * top_k / experts * factor)).astype(np.int64)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from condsim.errors import CondsimError
+from condsim.join import join
 from condsim.program import Program
 from condsim.registry import Registry
 
@@ -30,8 +31,8 @@ class Runtime:
 RUNTIMES: Registry[Runtime] = Registry("runtime")
 
 EAGER = RUNTIMES.register("eager")(Runtime("eager"))
-XLA = RUNTIMES.register("xla")(Runtime("xla", kinds=("tpu",), static=True))
-NPU = RUNTIMES.register("npu")(Runtime("npu", kinds=("npu",), static=True))
+XLA = RUNTIMES.register("xla")(Runtime("xla", kinds=("tpu",), joins=join, static=True))
+NPU = RUNTIMES.register("npu")(Runtime("npu", kinds=("npu",), joins=join, static=True))
 
 
 def the_runtime(name: str | None, preferred: str, kind: str) -> Runtime:

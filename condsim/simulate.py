@@ -17,7 +17,7 @@ from condsim.cost.price import price
 from condsim.cost.side import Pricing, Side
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile, hardware, this_machine
-from condsim.lower import Lowering, StepRows, peak_bytes
+from condsim.lower import CAPACITY_FACTOR, Lowering, StepRows, capacity, peak_bytes
 from condsim.program import Program
 from condsim.rebatch import Steps, rebatch, site_rules
 from condsim.runtimes import RUNTIMES, Runtime, the_runtime
@@ -48,6 +48,7 @@ def simulate(
     protocol: str = "stream",
     steps: list[int] | None = None,
     engine: str = "closed",
+    capacity_factor: float = CAPACITY_FACTOR,
 ) -> Prediction:
     """Predict one configuration.
 
@@ -55,6 +56,7 @@ def simulate(
     batch: units a step; None = captured. baseline: "same-params" or "same-flops". threshold: decide early exits anew. phase: "prefill" or "decode".
     protocol: "stream" = the trace's steps follow each other; "repeat" = each step is repeated in turn with its baseline, as a paired measurement does.
     steps: only these steps (numbers of `rebatch`'s steps). engine: "closed" form, or "events" for SimPy, its reference (slow).
+    capacity_factor: of `padded`, the rows that an expert has room for over its even share.
     Raises CondsimError for anything unknown or impossible, naming the way out.
     """
     device = the_profile(trace, profile)
@@ -64,6 +66,8 @@ def simulate(
         raise unknown("protocol", protocol, PROTOCOLS)
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
+    if not capacity_factor > 0:
+        raise CondsimError(f"capacity_factor must be above 0, got {capacity_factor}")
     how = the_runtime(runtime, device.runtime if device.runtime in RUNTIMES else "eager", device.kind)
     dtype = dtype or device.dtype
     if dtype not in device.peak_flops:
@@ -72,13 +76,15 @@ def simulate(
     if not fitting(strategies, device.kind, how.static):
         if strategy is not None:
             raise refusal(strategies, trace, device.name, device.kind, how.static)
-        return _cheapest(trace, device, how, batch, baseline, dtype, threshold, phase, protocol=protocol, steps=steps, engine=engine)
+        return _cheapest(
+            trace, device, how, batch, baseline, dtype, threshold, phase, protocol=protocol, steps=steps, engine=engine, capacity_factor=capacity_factor
+        )
     cut = rebatch(trace, batch, phase, threshold)
     pricing = _pricing(trace, device, dtype, how)
     if steps is None and not (device.kind == "cpu" or pricing.prepared) and len(cut.rows) > CLOCKED_STEPS:
         steps = [int(i) for i in np.unique(np.linspace(0, len(cut.rows) - 1, CLOCKED_STEPS).astype(int))]
-    rows = cut.rows if steps is None else _some(cut.rows, steps)
-    tag = (cut.batch, cut.phase, threshold, device.name, id(device), dtype, how.name, None if steps is None else tuple(steps))
+    rows = dataclasses.replace(cut.rows if steps is None else cut.rows.some(np.array(steps)), capacity_factor=capacity_factor)
+    tag = (cut.batch, cut.phase, threshold, device.name, id(device), dtype, how.name, capacity_factor, None if steps is None else tuple(steps))
     conditional = _side(trace, cut, rows, strategies, pricing, (*tag, name_of(strategies)))
     dense = _side(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, (*tag, baseline))
     return _predict(trace, device, pricing, cut, rows, strategies, baseline, conditional, dense, protocol, engine)
@@ -105,12 +111,6 @@ def the_profile(trace: Trace, profile: HardwareProfile | str | None) -> Hardware
     if found is None:
         raise CondsimError("no profile: this machine is not calibrated (condsim calibrate does it) and the trace carries none; or name a device")
     return found
-
-
-def _some(rows: StepRows, steps: list[int]) -> StepRows:
-    at = np.array(steps)
-    counts, kept = ({s: c[at] for s, c in columns.items()} for columns in (rows.counts, rows.kept))
-    return StepRows(rows.units[at], rows.seq[at], rows.total[at], counts, kept, rows.costliest)
 
 
 def _pricing(trace: Trace, device: HardwareProfile, dtype: str, runtime: Runtime) -> Pricing:
@@ -202,7 +202,7 @@ def _predict(
         estimated={b: s / total for b, s in conditional.by_basis.items()},
         steps=pd.DataFrame({"step": np.arange(n), "conditional_s": step_c, "baseline_s": step_b}),
         waterfall=waterfall(deltas_c, deltas_b), rivals=_rivals(conditional, dense, logical, device, peak),
-        notes=_notes(trace, cut, program, strategies), graphs=conditional.prepared,
+        notes=_notes(trace, cut, rows, program, strategies), graphs=conditional.prepared,
         prepare_s=conditional.prepared * device.graphs.prepare.value if device.graphs else 0.0, basis="calibrated" if device.calibrated else "estimated",
         _peaks=lambda: (_peak(trace, cut, rows, strategies, pricing), _peak(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing)),
         _timeline=lambda: timeline(lambda way: _lowering(trace, cut, rows.step(0), way, pricing), strategies, baseline, pricing),
@@ -273,12 +273,26 @@ def _peak(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str
     return live + trace.header.provenance.parameters * pricing.float_bytes
 
 
-def _notes(trace: Trace, cut: Steps, program: Program, strategies: Mapping[str, str]) -> tuple[str, ...]:
+def _notes(trace: Trace, cut: Steps, rows: StepRows, program: Program, strategies: Mapping[str, str]) -> tuple[str, ...]:
     notes = list(trace.header.notes)
     if cut.dropped:
         notes.append(f"{cut.dropped} units of partial last steps are left out")
     if program.flagged:
         notes.append(f"{len(program.flagged)} operators keep the size they were captured at: {program.flagged[0]}")
     if any(STRATEGIES[s].drops for s in strategies.values()):
-        notes.append("rows over an expert's capacity are dropped: outputs differ from the model's")
+        share, factor = _dropped(trace, rows), f"{rows.capacity_factor:g}"
+        notes.append(f"capacity factor {factor}: {share:.1%} of the assignments are over an expert's capacity and dropped, so outputs differ from the model's")
     return tuple(notes)
+
+
+def _dropped(trace: Trace, rows: StepRows) -> float:
+    """Share of the assignments of rows to experts that are over an expert's capacity."""
+    over = total = 0
+    for site in trace.sites:
+        if site.mechanism == "moe":
+            counts = rows.counts[site.name]
+            arriving = rows.units * rows.seq if site.per_position else rows.units
+            room = capacity(arriving, site.top_k or 1, site.branches, rows.capacity_factor)
+            over += int(np.maximum(counts - room[:, None], 0).sum())
+            total += int(counts.sum())
+    return over / max(total, 1)

@@ -41,6 +41,7 @@ def simulate(
     dtype: str | None = None,
     runtime: str | None = None,
     threshold: float | None = None,
+    capacity_factor: float | None = None,
     phase: str | None = None,
     timeline: Path | None = None,
     plot: Path | None = None,
@@ -66,6 +67,8 @@ def simulate(
         How operators become kernels. Default: what the profile names.
     threshold
         Decide anew at early exits that kept their scores.
+    capacity_factor
+        Rows that an expert has room for over its even share, where the strategy is padded. Default: 1.25.
     phase
         prefill or decode, where a trace has both.
     timeline
@@ -84,6 +87,8 @@ def simulate(
     began = time.perf_counter()
     opened = open_trace(trace)
     options: dict[str, Any] = {"batch": batch, "dtype": dtype, "runtime": runtime, "threshold": threshold, "phase": phase}
+    if capacity_factor is not None:
+        options["capacity_factor"] = capacity_factor
     check(opened, strategy, batch, phase, threshold)
     if ALL in (device, strategy):
         _many(opened, trace, device, strategy, baseline, options, json)

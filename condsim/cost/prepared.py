@@ -20,6 +20,7 @@ from condsim.cost.roofline import peak_rate
 from condsim.cost.side import COPIES_ROWS, Pricing, Side, WeightVisits, by_scope, distinct_sizes
 from condsim.cost.systolic import padded_flops
 from condsim.engine import Kernels
+from condsim.hardware import HardwareProfile
 from condsim.lower import Call, Lowering, Visit
 from condsim.operators import MATMULS, work
 from condsim.program import Op, elements
@@ -42,6 +43,9 @@ class Kernel:
     @property
     def seconds(self) -> Any:
         return sum(self.parts.values())
+
+
+NO_KERNEL = Kernel({}, 0.0, 0.0, 0.0, 0.0)
 
 
 def prepared_side(lowering: Lowering, pricing: Pricing) -> Side:
@@ -67,7 +71,7 @@ def prepared_side(lowering: Lowering, pricing: Pricing) -> Side:
             if where not in known:
                 known[where] = _sizes(v, lowering)
             sizes, inverse, rows = known[where]
-            kernel = _kernel(v.op, sizes, pricing, lowering, rows, on_cpu)
+            kernel = _kernel(v.op, sizes, pricing, rows, on_cpu) if not _decides(v.op, v.guards, strategy_of, profile) else NO_KERNEL
 
             def add(values: Any, to: np.ndarray, step: np.ndarray = step, inverse: np.ndarray = inverse) -> None:
                 to += np.bincount(step, np.broadcast_to(values, int(inverse.max()) + 1)[inverse], n)
@@ -120,10 +124,17 @@ def _in_groups(op: Op) -> bool:
     return op.name == "_grouped_mm" and bool(op.site)
 
 
-def _kernel(op: Op, sizes: Mapping[str, Any], pricing: Pricing, lowering: Lowering, rows: np.ndarray | None, on_cpu: bool) -> Kernel:
+def _decides(op: Op, guards: tuple[tuple[str, int], ...], strategy_of: Mapping[str, str], profile: HardwareProfile) -> bool:
+    """Whether the host does it when it decides: it stands behind a guard that the host steers, and touches decisions only, no activations."""
+    if not guards or steering(strategy_of[guards[-1][0]], profile) != "host":
+        return False
+    return not any(t.dtype == "float" for t in (*op.inputs, *op.outputs))
+
+
+def _kernel(op: Op, sizes: Mapping[str, Any], pricing: Pricing, rows: np.ndarray | None, on_cpu: bool) -> Kernel:
     profile = pricing.profile
     if op.view:
-        return Kernel({}, 0.0, 0.0, 0.0, 0.0)
+        return NO_KERNEL
     ins, outs = [t.shape(sizes) for t in op.inputs], [t.shape(sizes) for t in op.outputs]
     job = work(op.name, ins, outs, op.params)
     weights, activations = 0.0 * np.asarray(job.m), 0.0 * np.asarray(job.m)
@@ -179,7 +190,7 @@ def _note_weights(v: Visit, sizes: Mapping[str, Any], inverse: np.ndarray, prici
 def prepared_kernels(lowering: Lowering, pricing: Pricing) -> tuple[Kernels, list[Call], list[tuple[float, float, str, str]]]:
     """The first step's kernels in order, and for each call its (host seconds, device seconds, part, basis).
 
-    The host starts a graph, waits where it must decide, and starts the next; conditionals on the device are device time.
+    The host starts a graph, waits for its end, decides, and starts the next; conditionals on the device are device time.
     """
     profile = pricing.profile
     graphs = profile.graphs
@@ -198,12 +209,14 @@ def prepared_kernels(lowering: Lowering, pricing: Pricing) -> tuple[Kernels, lis
                 device[i] += graphs.branch.value if graphs.branch is not None else 0.0
             elif kind == "start":
                 host[i] += graphs.switch.value + graphs.launch.value
+                sync[max(i - 1, 0)] = True
             elif kind == "read":
                 host[i] += profile.host.synchronise.value
                 sync[max(i - 1, 0)] = True
             on_cpu = on_cpu or kind == "companion"
         rows = lowering.rows.counts[call.op.site][:1] if _in_groups(call.op) else None
-        kernel = _kernel(call.op, {k: np.array([b]) for k, b in call.bindings.items()}, pricing, lowering, rows, on_cpu)
+        decides = _decides(call.op, call.guards, strategy_of, profile)
+        kernel = NO_KERNEL if decides else _kernel(call.op, {k: np.array([b]) for k, b in call.bindings.items()}, pricing, rows, on_cpu)
         seconds = float(np.sum(kernel.seconds))
         if on_cpu:
             host[i] += seconds

@@ -121,7 +121,7 @@ class HardwareProfile(Model):
                 place = place[part]
             if not isinstance(place, dict) or last not in place:
                 raise unknown("profile field", path, _paths(data))
-            if isinstance(place[last], dict) and "basis" in place[last] and not isinstance(value, (dict, Quantity)):
+            if isinstance(place[last], dict) and "basis" in place[last] and value is not None and not isinstance(value, (dict, Quantity)):
                 value = {"value": value, "basis": "estimated", "source": "what if", "uncertainty": 0.0}
             place[last] = value.model_dump() if isinstance(value, BaseModel) else value
         return validated(type(self), data, f"profile {self.name}")
