@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from condsim.assign import strategies_of
 from condsim.dashboard.parts import charts, library
 from condsim.dashboard.parts.figure import figure
 from condsim.dashboard.parts.inputs import AS_MEASURED
@@ -18,7 +19,6 @@ from condsim.dashboard.parts.shell import the_scenario
 from condsim.dashboard.parts.work import through
 from condsim.errors import CondsimError
 from condsim.plots import pareto_figure
-from condsim.assign import strategies_of
 from condsim.ranking import beside, every, front
 
 RANKS = {"latency a unit": "latency_per_unit_s", "energy a unit": "energy_per_unit_j", "speedup": "speedup", "peak memory": "peak_bytes"}

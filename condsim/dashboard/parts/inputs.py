@@ -84,7 +84,7 @@ def second_scenario(first: Scenario) -> Scenario | None:
         device = st.selectbox(
             "Its device", known, known.index(usual) if usual in known else 0, key="device2", bind="query-params", format_func=lambda d: _labelled(d, trace)
         )
-        ways = strategies_of(trace)
+        ways = able_on(trace, trace.profile if device == AS_MEASURED and trace.profile is not None else library.device(device))
         captured = name_of(trace.header.captured)
         way = first.strategy if name == first.name and first.strategy in ways else captured
         _of_the_link("strategy2", ways)
