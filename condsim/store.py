@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from condsim.program import from_json, to_json
 from condsim.trace import MEASUREMENTS, SCHEMA_VERSION, Decisions, Header, Site, Trace
 
 ROW_GROUP = 65536
+STEPS = ("phase", "units", "seq", "past")
+CASE = ("strategy", "baseline", "phase", "batch", "conditional_s", "baseline_s", "fingerprint")
 
 
 def save(trace: Trace, folder: Path) -> Path:
@@ -117,12 +119,12 @@ def load(folder: str | Path) -> Trace:
         programs = from_json(json.loads(gzip.decompress(programs_file.read_bytes())))
     except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as e:
         raise CondsimError(f"{programs_file} is damaged or truncated ({type(e).__name__}); capture the trace again") from e
-    steps = _table(folder / "steps.parquet")
+    steps = _with_columns(folder / "steps.parquet", STEPS)
     profile_file = folder / "profile.yaml"
     trace = Trace(
         header, steps, programs, _reader(folder, header),
         _table(folder / "quality.parquet") if (folder / "quality.parquet").exists() else pd.DataFrame(),
-        _table(folder / "measurements.parquet") if (folder / "measurements.parquet").exists() else pd.DataFrame(columns=list(MEASUREMENTS)),
+        _with_columns(folder / "measurements.parquet", CASE) if (folder / "measurements.parquet").exists() else pd.DataFrame(columns=list(MEASUREMENTS)),
         load_profile(profile_file) if profile_file.exists() else None,
     )  # fmt: skip
     for site in header.sites:
@@ -166,6 +168,14 @@ def _table(path: Path) -> pd.DataFrame:
         raise CondsimError(f"{path} is damaged or truncated ({type(e).__name__}); capture the trace again") from e
 
 
+def _with_columns(path: Path, names: Iterable[str]) -> pd.DataFrame:
+    table = _table(path)
+    missing = [n for n in names if n not in table]
+    if missing:
+        raise CondsimError(f"{path} has no column {', '.join(missing)}; the trace is damaged, capture it again")
+    return table
+
+
 def _reader(folder: Path, header: Header) -> Any:
     def read(name: str) -> Iterator[Decisions]:
         site = next(s for s in header.sites if s.name == name)
@@ -175,7 +185,7 @@ def _reader(folder: Path, header: Header) -> Any:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
                 yield _decode(site, {c: table[c].to_numpy() for c in table.column_names})
-        except (ArrowException, OSError) as e:
+        except (ArrowException, OSError, KeyError, ValueError) as e:
             raise CondsimError(f"{path} is damaged or truncated ({type(e).__name__}); capture the trace again") from e
 
     return read

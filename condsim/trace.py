@@ -35,7 +35,7 @@ class Site(BaseModel):
     branches: int = Field(ge=1)
     top_k: int | None = None
     encoding: Literal["ids", "depth", "bits"] = "ids"
-    stored: str = ""
+    stored: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
     level: int = 0
     scope: Literal["row", "sequence", "batch"] = "row"
     per_position: bool = False

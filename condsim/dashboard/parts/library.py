@@ -16,7 +16,7 @@ import condsim
 from condsim.answer import Answer, answer
 from condsim.dashboard import GIVEN
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.hardware import THIS_MACHINE, HardwareProfile, hardware, profiles, this_machine
+from condsim.hardware import THIS_MACHINE, HardwareProfile, cache_folder, hardware, profiles, this_machine
 from condsim.resources import resource
 from condsim.trace import Trace
 
@@ -77,8 +77,8 @@ def _opened(folder: str, stamp: tuple[int, int]) -> Trace:
 
 def devices() -> list[str]:
     """Names of devices, this machine first where it was calibrated."""
-    own = this_machine()
-    return [*([THIS_MACHINE] if own is not None else []), *(n for n in profiles() if own is None or n != own.name)]
+    own = _own(_calibrations())
+    return [*([THIS_MACHINE] if own is not None else []), *(n for n in profiles() if n != own)]
 
 
 def device(name: str) -> HardwareProfile:
@@ -88,9 +88,20 @@ def device(name: str) -> HardwareProfile:
 
 def _modified(name: str | None) -> int:
     """When a device's file changed, ns; 0 where it has none."""
-    own = this_machine() if name == THIS_MACHINE else None
-    path = profiles().get((own.name if own is not None else name) or "")
+    path = profiles().get((_own(_calibrations()) if name == THIS_MACHINE else name) or "")
     return path.stat().st_mtime_ns if path is not None else 0
+
+
+def _calibrations() -> tuple[tuple[str, int], ...]:
+    """What is in the folder of calibrations."""
+    return tuple((p.name, p.stat().st_mtime_ns) for p in sorted(cache_folder().glob("*.yaml")))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _own(calibrations: tuple[tuple[str, int], ...]) -> str | None:
+    """Name of this machine's calibration: reading them all takes a while."""
+    found = this_machine() if calibrations else None
+    return None if found is None else found.name
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

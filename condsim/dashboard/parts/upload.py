@@ -19,6 +19,7 @@ from typing import IO
 import pyarrow.parquet as pq
 
 from condsim.errors import CondsimError
+from condsim.show import si
 from condsim.store import file_name, load
 from condsim.trace import Trace
 
@@ -104,7 +105,7 @@ def _write(files: Iterable[tuple[str, IO[bytes]]], called: str, work: Path) -> N
             while chunk := content.read(min(CHUNK, left + 1)):
                 left -= len(chunk)
                 if left < 0:
-                    raise CondsimError(f"{called} is larger than {LIMIT_BYTES >> 30} GiB unpacked; run `condsim app FOLDER` on the trace instead")
+                    raise CondsimError(f"{called} is larger than {si(LIMIT_BYTES, 'B')} unpacked; run `condsim app FOLDER` on the trace instead")
                 out.write(chunk)
 
 
@@ -128,7 +129,7 @@ def _check(folder: Path, called: str) -> Trace:
     """Read all of a trace, within limits. Raises CondsimError, naming the file."""
     packed = folder / "programs.json.gz"
     if packed.is_file() and _unpacked_bytes(packed) > LIMIT_PROGRAMS_BYTES:
-        raise CondsimError(f"{called}: programs.json.gz is larger than {LIMIT_PROGRAMS_BYTES >> 20} MiB unpacked; that is not a trace")
+        raise CondsimError(f"{called}: programs.json.gz is larger than {si(LIMIT_PROGRAMS_BYTES, 'B')} unpacked; that is not a trace")
     for path in folder.rglob("*.parquet"):
         try:
             rows = pq.read_metadata(path).num_rows
@@ -136,9 +137,14 @@ def _check(folder: Path, called: str) -> Trace:
             raise CondsimError(f"{path} is damaged or truncated ({type(e).__name__}); capture the trace again") from None
         if rows > LIMIT_ROWS:
             raise CondsimError(f"{path} claims {rows:,} rows, more than {LIMIT_ROWS:,}; run `condsim app FOLDER` on the trace instead")
-    trace = load(folder)
-    for site in trace.sites:
-        trace.unit_counts(site.name)
+    try:
+        trace = load(folder)
+        for site in trace.sites:
+            trace.unit_counts(site.name)
+    except CondsimError:
+        raise
+    except Exception as e:
+        raise CondsimError(f"{called} cannot be read as a trace ({type(e).__name__}: {e}); capture it again") from e
     return trace
 
 

@@ -1,0 +1,67 @@
+"""Uploads: what is in order is kept, what is not is refused in one line, and nothing is left behind."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import condsim
+from condsim.dashboard.parts import upload
+from condsim.resources import resource
+from tests.dashboard.bad_uploads import bad_uploads, files_of, packed
+
+GOOD = resource("traces") / "exit-fashion"
+BAD = bad_uploads(GOOD)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits that a bomb of 24 MiB breaks."""
+    monkeypatch.setattr(upload, "LIMIT_BYTES", 16 << 20)
+    monkeypatch.setattr(upload, "LIMIT_PROGRAMS_BYTES", 12 << 20)
+    monkeypatch.setattr(upload, "LIMIT_FILES", 50)
+
+
+def test_a_zip_and_its_folder_are_the_same_trace(tmp_path: Path) -> None:
+    files = files_of(GOOD)
+    name = upload.keep_zip(packed(files), "mine.zip", tmp_path)
+    assert name == upload.keep_zip(packed({f"some/where/{n}": d for n, d in files.items()}), "other.zip", tmp_path)
+    listed = [*((f"exit/{n}", io.BytesIO(d)) for n, d in files.items()), ("exit/.DS_Store", io.BytesIO(b"x"))]
+    assert name == upload.keep_files(listed, "exit", tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert condsim.simulate(condsim.load(tmp_path / name)).speedup == condsim.simulate(condsim.load(GOOD)).speedup
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_not_a_trace_is_refused_in_one_line(case: str, tmp_path: Path) -> None:
+    data, said = BAD[case]
+    with pytest.raises(condsim.CondsimError) as caught:
+        upload.keep_zip(data, "mine.zip", tmp_path)
+    assert said in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+    assert not (tmp_path.parent / "evil.json").exists()
+
+
+@pytest.mark.usefixtures("small")
+def test_the_page_says_so_and_keeps_the_old_trace() -> None:
+    app = AppTest.from_file(resource("app.py"), default_timeout=60)
+    app.query_params["trace"] = "moe-bytes"
+    app.run()
+    before = [m.value for m in app.metric]
+    for case, (data, said) in BAD.items():
+        app.file_uploader(key="zip").set_value((f"{case}.zip", data, "application/zip")).run()
+        assert not app.exception, case
+        assert any(said in e.value for e in app.error), case
+        assert [m.value for m in app.metric] == before, case
+    app.file_uploader(key="zip").set_value(("good.zip", packed(files_of(GOOD)), "application/zip")).run()
+    assert not app.error
+    assert app.selectbox(key="trace").value.startswith("exit-fashion-")
+    app.run()
+    assert not app.error
+    assert app.metric
