@@ -27,6 +27,7 @@ COMMANDS = {
     "measure": ("record:measure", "Time a captured model here, against its baselines."),
     "simulate": ("predict:simulate", "Predict a trace on a device: where did the saving go?"),
     "compare": ("predict:compare", "Put predictions beside measurements."),
+    "report": ("story:report", "Write the whole story as one HTML file."),
     "app": ("browser:app", "Explore traces in the browser."),
     "calibrate": ("machine:calibrate", "Measure the operators of this machine."),
     "profiles": ("machine:profiles", "List devices, or the numbers of one and their sources."),

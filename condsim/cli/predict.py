@@ -135,7 +135,7 @@ def _many(trace: Trace, where: str, device: str | None, strategy: str | None, ba
     """A row for each device and strategy that it has, the fastest over its baseline first; then those that cannot be, with the reason."""
     from condsim.ranking import cases, every
 
-    devices = _all_devices(trace) if device == ALL else [profile_for(device, trace)]
+    devices = all_devices(trace) if device == ALL else [profile_for(device, trace)]
     ways = None if strategy == ALL else [strategy]
     total = len(list(cases(trace, devices, ways, options["runtime"])))
     rows: list[dict[str, Any]] = []
@@ -200,7 +200,7 @@ def compare(
     suggest(f"condsim simulate {traces[0]}", *([f"condsim measure {without[0]}"] if without else []))
 
 
-def _all_devices(trace: Trace) -> list[HardwareProfile]:
+def all_devices(trace: Trace) -> list[HardwareProfile]:
     """Every profile that comes with condsim, the one the trace was measured under, and this machine where it was calibrated."""
     from condsim.hardware import hardware, profiles, this_machine
 
