@@ -9,7 +9,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from condsim.errors import CondsimError, unknown
 
@@ -21,7 +21,7 @@ def load_spec(spec: str) -> Example:
     """The model that a spec names, with its inputs.
 
     Inputs are what the function gives: a tensor, a tuple, a dict of forward() arguments, or a list of such. An example made of (model, inputs) has no
-    quality (None) and no quality_name ("").
+    quality.
     Raises CondsimError for an unknown name, a file or function that is not there, and a function that returns something else.
     """
     path, colon, function = spec.rpartition(":")
@@ -70,4 +70,4 @@ def _example(made: Any, spec: str, function: str) -> Example:
     if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], torch.nn.Module)):
         got = f"a tuple of {', '.join(type(m).__name__ for m in made)}" if isinstance(made, tuple) else type(made).__name__
         raise CondsimError(f"spec {spec!r}: {function}() must return (torch.nn.Module, inputs) or an Example, got {got}")
-    return Example(function, "", made[0], made[1], cast(Any, None), "", True)
+    return Example(function, "", made[0], made[1])

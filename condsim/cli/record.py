@@ -63,7 +63,7 @@ def capture(
     with progress() as step:
         trace = run(
             example.model, inputs, measure=False, new_tokens=new_tokens, name=example.name, quality=example.quality,
-            quality_name=example.quality_name or None, higher_is_better=example.higher_is_better, spec=spec,
+            quality_name=example.quality_name, higher_is_better=example.higher_is_better, spec=spec,
             command=shlex.join(["condsim", *sys.argv[1:]]), progress=step,
         )  # fmt: skip
         trace.save(output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from condsim.registry import Registry
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 
-class ZooModel(nn.Module):
+class ZooModel(nn.Module, ABC):
     """A model that knows how it was configured and how it is trained.
 
     Subclasses set the class attributes, take their configuration as keyword arguments and pass it on to this constructor.
@@ -33,9 +34,9 @@ class ZooModel(nn.Module):
         self.config = config
 
     @classmethod
+    @abstractmethod
     def fit(cls, steps: int, progress: Any) -> tuple[ZooModel, dict[str, Any]]:
         """Train from scratch; the caller has seeded torch. Returns the model and what the checkpoint should say about it."""
-        raise NotImplementedError
 
 
 ZOO: Registry[type[ZooModel]] = Registry("zoo model")

@@ -14,17 +14,17 @@ Quality = Callable[[torch.Tensor, int], np.ndarray]
 
 @dataclass(frozen=True)
 class Example:
-    """What `condsim.zoo.load` returns.
+    """What `condsim.zoo.load` returns, and what a spec of one's own may return.
 
-    name: the zoo's name. mechanism: the routing mechanism. model: in eval mode, fp32.
-    inputs: batches; images float [batch, 1, 28, 28] or bytes int64 [batch, seq].
-    quality: (output, batch number) → float32 [batch], in the unit that quality_name says; higher_is_better says which way.
+    name: the zoo's name, or that of the function. mechanism: of the routing; empty where the model says it itself.
+    model: of the zoo, in eval mode and fp32. inputs: batches; the zoo's are images float [batch, 1, 28, 28] or bytes int64 [batch, seq].
+    quality: (output, batch number) → float32 [batch], in the unit that quality_name says; higher_is_better says which way. None: it cannot be told.
     """
 
     name: str
     mechanism: str
     model: nn.Module
     inputs: list[torch.Tensor]
-    quality: Quality
-    quality_name: str
-    higher_is_better: bool
+    quality: Quality | None = None
+    quality_name: str | None = None
+    higher_is_better: bool = True
