@@ -14,7 +14,7 @@ from condsim.zoo.base import ZOO, ZooModel
 from condsim.zoo.data import training_text, windows
 from condsim.zoo.training import bits, minimise
 
-BALANCE = 0.01
+BALANCE = 0.001
 """Weight of the load-balancing loss (Switch Transformers, equation 4)."""
 
 
@@ -91,7 +91,7 @@ class MoeBytes(ZooModel):
     mechanism = "moe"
     data = "text"
     seq = 64
-    steps = 850
+    steps = 1100
 
     def __init__(self, hidden: int = 96, heads: int = 4, width: int = 64, experts: int = 8, top_k: int = 2, layers: int = 4, max_seq: int = 256) -> None:
         super().__init__(hidden=hidden, heads=heads, width=width, experts=experts, top_k=top_k, layers=layers, max_seq=max_seq)
