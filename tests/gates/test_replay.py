@@ -16,7 +16,7 @@ import condsim
 from condsim.zoo.branch_fashion import BranchFashion
 from condsim.zoo.exit_fashion import ExitFashion
 from condsim.zoo.skip_fashion import SHRINK_BEFORE, SkipFashion
-from condsim.zoo.sparse_bytes import SparseBytes
+from condsim.zoo.sparse_bytes import Layer, SparseBytes
 from gates.models import LANGUAGE, NAMES, Case, Marked, case, logits, outputs, same
 
 
@@ -158,7 +158,8 @@ def dense_skip(model: SkipFashion) -> Callable[[Any], Any]:
 def dense_sparse(model: SparseBytes) -> Callable[[Any], Any]:
     def run(ids: torch.Tensor) -> Any:
         x = model.embed(ids)
-        for layer in model._layers():
+        for layer in model.layers:
+            assert isinstance(layer, Layer)
             x = layer.attend(x)
             x = x + layer.down(F.relu(layer.up(layer.ffn_norm(x))))
         return model.head(model.norm(x))
