@@ -17,7 +17,9 @@ from condsim.zoo.training import Spread, minimise, shuffled
 
 COST = (0.05, 0.25, 1.0)
 """Cost of a branch as a share of the heavy one's, rounded."""
-COST_WEIGHT = 0.1
+COST_WEIGHT = 0.2
+DENSE_WEIGHT = 0.5
+"""Of the loss when every image takes the heavy branch: so that this dense network is trained as well as the one with branches, and is a fair rival."""
 
 
 @ZOO.register("branch-fashion")
@@ -26,7 +28,7 @@ class BranchFashion(ZooModel):
 
     mechanism = "multi_branch"
     data = "images"
-    steps = 700
+    steps = 1800
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,9 +55,9 @@ class BranchFashion(ZooModel):
 
     @classmethod
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
-        model = cls().train()
+        model = cls().train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # trains in two thirds of the time
         images, labels, digest = fashion_training()
-        rows = shuffled(len(images) - VALIDATION_IMAGES, 128)
+        rows = shuffled(len(images) - VALIDATION_IMAGES, 64)
         spread = Spread(3, centre=0.0, reach=0.5)
         cost = torch.tensor(COST)
 
@@ -66,8 +68,10 @@ class BranchFashion(ZooModel):
             gate = 2 * spread(model.gate(x))
             soft = gate.softmax(-1)
             picked = F.gumbel_softmax(gate, hard=True) if step < 0.75 * steps else F.one_hot(gate.argmax(-1), 3) + soft - soft.detach()
-            out = sum((picked[:, b, None, None, None] * branch(x) for b, branch in enumerate(model.branches)), torch.zeros(()))
-            value: torch.Tensor = F.cross_entropy(model.head(out), labels[at]) + COST_WEIGHT * (soft * cost).sum(-1).mean()
+            outputs = [branch(x) for branch in model.branches]
+            out = sum((picked[:, b, None, None, None] * output for b, output in enumerate(outputs)), torch.zeros(()))
+            conditional, dense = (F.cross_entropy(model.head(o), labels[at]) for o in (out, outputs[-1]))
+            value: torch.Tensor = conditional + DENSE_WEIGHT * dense + COST_WEIGHT * (soft * cost).sum(-1).mean()
             return value
 
         minimise([*model.parameters(), *spread.parameters()], loss, steps, 3e-3, progress, "branch-fashion")

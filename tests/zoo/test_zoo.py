@@ -18,6 +18,8 @@ from condsim.zoo.moe_bytes import Experts, Gate
 
 NAMES = ("branch-fashion", "exit-fashion", "moe-bytes", "skip-fashion", "sparse-bytes")
 IMAGES = ("branch-fashion", "exit-fashion", "skip-fashion")
+QUALITY = {"branch-fashion": 0.911, "exit-fashion": 0.897, "moe-bytes": 1.69, "skip-fashion": 0.923, "sparse-bytes": 2.13}
+"""Of the shipped traces: accuracy over 2,048 images, bits a byte over 512 and 2,048 sequences of 64."""
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +94,7 @@ def test_every_model_runs_and_judges_its_output(name: str) -> None:
         output = under(e.model, inputs, {})
         assert output.shape[0] == len(inputs)
         assert torch.equal(output, under(e.model, inputs, {})), "two runs of one input differ"
+    assert e.quality is not None
     quality = e.quality(output, 0)
     assert quality.shape == (len(first),)
     assert quality.dtype == np.float32
@@ -101,11 +104,10 @@ def test_every_model_runs_and_judges_its_output(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_quality_of_the_shipped_weights(name: str) -> None:
     e = example(name)
+    assert e.quality is not None
     quality = np.concatenate([e.quality(under(e.model, batch, {}), number) for number, batch in enumerate(e.inputs[:16])]).mean()
-    if e.higher_is_better:
-        assert quality >= 0.86  # over all 2,048 images: exit 0.897, branch 0.888, skip 0.866 (500 steps are too few for it)
-    else:
-        assert quality < 3.0
+    expected = QUALITY[name]
+    assert quality >= expected - 0.02 if e.higher_is_better else quality <= expected + 0.1, (quality, expected)
 
 
 @pytest.mark.parametrize("batch", [1, 7])
@@ -153,16 +155,14 @@ def test_no_branch_takes_everything_or_nothing(name: str) -> None:
         assert share.min() >= low, (site, share)
 
 
-def test_one_short_sequence_leaves_weight_blocks_untouched() -> None:
-    """What a gathered FFN saves at batch 1: the union of the blocks that the bytes of one sequence want."""
-    union_of_32 = []
-    for site, kept in decisions("sparse-bytes", 512).items():
+def test_one_sequence_leaves_weight_blocks_untouched() -> None:
+    """What a gathered FFN saves at batch 1: the union of the blocks that the bytes of one sequence want, in every sparse layer."""
+    found = decisions("sparse-bytes", 512)
+    assert list(found) == ["ffn1", "ffn2", "ffn3"]
+    for site, kept in found.items():
         rows = np.stack(kept).reshape(-1, example("sparse-bytes").inputs[0].shape[1], kept[0].shape[1])
         assert rows.mean() < 0.35, site
-        assert rows[:, :16].any(1).mean() < 0.70, site
-        assert rows[:, -16:].any(1).mean() < 0.70, site
-        union_of_32.append(rows[:, :32].any(1).mean())
-    assert np.mean(union_of_32) < 0.60
+        assert rows.any(1).mean() < 0.70, site
 
 
 def test_experts_are_called_as_transformers_calls_them() -> None:
