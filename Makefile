@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint format accuracy app wheel clean
+.PHONY: demo test lint format accuracy accuracy-gpu app wheel clean
 
 demo: $(VENV)/.capture  ## five small models, measured and predicted on this machine
 	$(BIN)/condsim demo
@@ -23,6 +23,9 @@ format: $(VENV)/.dev
 
 accuracy: $(VENV)/.dev  ## predicted against measured; the figures in README.md
 	$(BIN)/python benchmarks/accuracy.py
+
+accuracy-gpu: $(VENV)/.dev  ## predicted against layers that others measured on GPUs
+	$(BIN)/python -m benchmarks.gpu_tables --worth
 
 app: $(VENV)/.all
 	$(BIN)/condsim app

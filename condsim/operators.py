@@ -81,6 +81,13 @@ def grouped_mm(inputs: list[Shape], _outputs: list[Shape], _params: tuple[int, .
     return Work("grouped_mm", m, n, k, g, 2 * m * n * k)
 
 
+@OPERATORS.register("fused_moe_mm")
+def fused_moe_mm(inputs: list[Shape], outputs: list[Shape], _params: tuple[int, ...]) -> Work:
+    """Rows taken from x [t, k] (or [t * top_k, k]) by expert, times w [groups, n, k] transposed, into [t * top_k, n]."""
+    m, (g, n, k) = outputs[0][0], inputs[1]
+    return Work("grouped_mm", m, n, k, g, 2 * m * n * k)
+
+
 @OPERATORS.register("conv2d")
 def conv2d(inputs: list[Shape], outputs: list[Shape], params: tuple[int, ...]) -> Work:
     """As an implicit matmul: m output positions, n output channels a group, k inputs a position."""
@@ -107,6 +114,7 @@ def einsum(inputs: list[Shape], outputs: list[Shape], _params: tuple[int, ...]) 
     return Work("bmm", 1, n, k, 1, 2 * n * k)
 
 
+GROUPED = ("_grouped_mm", "fused_moe_mm")  # one operator for all experts of a site
 MATMULS = ("linear", "bmm", "grouped_mm", "conv2d", "attention")
 
 

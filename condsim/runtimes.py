@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from condsim.errors import CondsimError
 from condsim.join import join
@@ -20,12 +21,14 @@ KINDS = ("cpu", "gpu", "tpu", "npu")
 @dataclass(frozen=True)
 class Runtime:
     """kinds: classes of devices that have it. joins: program → the program with joined operators; None where each operator is a kernel.
-    static: all sizes are fixed before a run, so that neither sizes nor the host may follow the data."""
+    static: all sizes are fixed before a run, so that neither sizes nor the host may follow the data. host: what costs it time: every "operator" (views and
+    module calls too), every "kernel", or nothing (a recorded "graph" is launched at once)."""
 
     name: str
     kinds: tuple[str, ...] = KINDS
     joins: Callable[[Program], Program] | None = None
     static: bool = False
+    host: Literal["operator", "kernel", "graph"] = "operator"
 
 
 RUNTIMES: Registry[Runtime] = Registry("runtime")
@@ -33,6 +36,7 @@ RUNTIMES: Registry[Runtime] = Registry("runtime")
 EAGER = RUNTIMES.register("eager")(Runtime("eager"))
 XLA = RUNTIMES.register("xla")(Runtime("xla", kinds=("tpu",), joins=join, static=True))
 NPU = RUNTIMES.register("npu")(Runtime("npu", kinds=("npu",), joins=join, static=True))
+CUDA_GRAPHS = RUNTIMES.register("cuda_graphs")(Runtime("cuda_graphs", ("gpu",), static=True, host="graph"))
 
 
 def the_runtime(name: str | None, preferred: str, kind: str) -> Runtime:

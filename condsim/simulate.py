@@ -18,12 +18,12 @@ from condsim.cost.side import Pricing, Side
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile, hardware, this_machine
 from condsim.lower import CAPACITY_FACTOR, Lowering, StepRows, capacity, peak_bytes
-from condsim.program import Program
+from condsim.program import Program, loops
 from condsim.rebatch import Steps, rebatch, site_rules
 from condsim.runtimes import RUNTIMES, Runtime, the_runtime
 from condsim.strategies import BASELINES, STRATEGIES, name_of
 from condsim.summarise import Prediction, intervals
-from condsim.timeline import kernels, timeline
+from condsim.timeline import kernels, stacked, timeline
 from condsim.trace import Trace
 from condsim.waterfall import waterfall
 
@@ -31,6 +31,7 @@ PROTOCOLS = ("stream", "repeat")
 SHORT_DTYPE = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
 ENGINES = ("closed", "events")
 PEAK_STEPS = 8
+MATMUL_WORLDS = ("weight_traffic", "efficiency", "quantisation")
 CLOCKED_STEPS = 16  # host and device as two clocks need each step in executed order
 
 
@@ -171,7 +172,7 @@ def _predict(
     )  # fmt: skip
     logical = logical_flops(trace, rows, full)
     even = conditional
-    if name_of(strategies) != baseline and any(strategies.get("moe") == s for s in ("looped", "grouped")):
+    if name_of(strategies) != baseline and any(strategies.get("moe") == s for s in ("looped", "grouped", "fused")):
         even = price(_lowering(trace, cut, _balanced(trace, rows), strategies, pricing), pricing)
     repeat = protocol == "repeat"
     miss_c, spread_c = conditional.miss(device, dense.footprint_bytes() if repeat else None)
@@ -214,6 +215,9 @@ def _clock(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, st
     if (pricing.profile.kind == "cpu" or pricing.prepared) and engine == "closed":
         total: np.ndarray = sum(s.seconds.values(), miss)
         return total
+    if engine == "closed" and not loops(program_of(trace, strategies, cut).root):
+        stepped: np.ndarray = closed_form.run(stacked(_lowering(trace, cut, rows, strategies, pricing), pricing))[2] + miss
+        return stepped
     run = closed_form.run if engine == "closed" else events.run
     finish = [run(kernels(_lowering(trace, cut, rows.step(i), strategies, pricing), pricing)[0])[2] for i in range(len(rows))]
     clocked: np.ndarray = np.array([float(f) for f in finish]) + miss
@@ -225,6 +229,12 @@ def _deltas(s: Side, even: Side, logical: float, miss: np.ndarray, peak: float) 
     executed, router = float(s.flops.sum()), float(s.router_flops.sum())
     balanced, real = float(even.seconds["matmul"].sum()), float(s.seconds["matmul"].sum())
     padding, real_padding = (float(np.sum(x.seconds.get("quantisation", 0.0))) for x in (even, s))
+    if s.worlds:  # the device model says what each effect adds
+        adds = {w: float(np.sum((even if w in MATMUL_WORLDS else s).worlds.get(w, 0.0))) for w in (*MATMUL_WORLDS, "gather", "launch")}
+        return {
+            "flops": logical / peak, "executed": (executed - logical) / peak, "router": router / peak, **adds, "imbalance": real - balanced,
+            "launch": adds["launch"] + float(s.seconds["dispatch"].sum()), "communication": 0.0,
+        }  # fmt: skip
     return {
         "flops": logical / peak,
         "executed": (executed - logical) / peak,

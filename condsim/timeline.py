@@ -14,7 +14,7 @@ from condsim import engine
 from condsim.cost.prepared import prepared_kernels
 from condsim.cost.side import Pricing
 from condsim.lower import Call, Lowering
-from condsim.operators import MATMULS
+from condsim.operators import GROUPED, MATMULS
 
 COLUMNS = ("side", "start_s", "duration_s", "operator", "part", "module", "guard", "basis")
 
@@ -46,7 +46,8 @@ def kernels(lowering: Lowering, pricing: Pricing) -> tuple[engine.Kernels, list[
         return prepared_kernels(lowering, pricing)
     calls = lowering.sequence()
     distance = pricing.distances(lowering)
-    priced = [_price(c, lowering, pricing, distance(c.place)) for c in calls]
+    resident = pricing.resident(lowering)
+    priced = [_price(c, lowering, pricing, distance(c.place), resident) for c in calls]
     host, device = np.array([p[0] for p in priced]), np.array([p[1] for p in priced])
     cpu = pricing.profile.kind == "cpu"
     if cpu:
@@ -55,12 +56,28 @@ def kernels(lowering: Lowering, pricing: Pricing) -> tuple[engine.Kernels, list[
     return engine.Kernels(host, device, np.zeros(len(host), int), sync), calls, priced
 
 
-def _price(call: Call, lowering: Lowering, pricing: Pricing, distance: tuple[int, int]) -> tuple[float, float, str, str]:
+def stacked(lowering: Lowering, pricing: Pricing) -> engine.Kernels:
+    """The kernels of all steps at once, device seconds [steps, kernels], of a program in which every step runs the same operators (no guards)."""
+    distance = pricing.distances(lowering)
+    resident = pricing.resident(lowering)
+    host, device, sync = [], [], []
+    for v in lowering.walk():
+        groups = lowering.rows.counts[v.op.site] if v.op.name in GROUPED and v.op.site else None
+        share = resident if any(t.weight for t in v.op.inputs) else None
+        hot, _, _ = pricing.operator(v.op, v.bindings, tuple((k, b.tobytes()) for k, b in v.bindings.items()), groups, share)
+        host.append(pricing.host_seconds(v.op, hot, distance(v.place)))
+        device.append(np.broadcast_to(0.0 if v.op.view else np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0), len(lowering.rows)))
+        sync.append(v.op.sync)
+    return engine.Kernels(np.array(host), np.stack(device, axis=-1), np.zeros(len(host), int), np.array(sync, bool))
+
+
+def _price(call: Call, lowering: Lowering, pricing: Pricing, distance: tuple[int, int], resident: np.ndarray | None) -> tuple[float, float, str, str]:
     """(host seconds, device seconds, part, basis)."""
     op = call.op
-    groups = lowering.rows.counts[op.site][:1] if op.name == "_grouped_mm" and op.site else None
-    bindings = {k: np.array([v]) for k, v in call.bindings.items()} if groups is not None else call.bindings
-    hot, job, _ = pricing.operator(op, bindings, tuple(sorted(call.bindings.items())), groups)
+    groups = lowering.rows.counts[op.site][:1] if op.name in GROUPED and op.site else None
+    share = resident if any(t.weight for t in op.inputs) else None
+    bindings = {k: np.array([v]) for k, v in call.bindings.items()} if groups is not None or share is not None else call.bindings
+    hot, job, _ = pricing.operator(op, bindings, tuple(sorted(call.bindings.items())), groups, share)
     device = 0.0 if op.view else max(float(np.sum(hot.seconds)) - hot.dispatch, 0.0)
     return pricing.host_seconds(op, hot, distance), device, "dispatch" if op.view else "matmul" if job.family in MATMULS else "traffic", hot.basis
 

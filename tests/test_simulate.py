@@ -43,7 +43,7 @@ def trace() -> Trace:
 @pytest.fixture(scope="module")
 def cpu() -> HardwareProfile:
     """Peak rates on one clock."""
-    return hardware("nvidia-h100-sxm").replace(kind="cpu", name="one-clock")
+    return hardware("nvidia-h100-sxm").replace(kind="cpu", gpu=None, name="one-clock")
 
 
 @pytest.mark.parametrize("strategy", ["compacted", "wait", "masked"])

@@ -6,8 +6,8 @@ A calibrated profile answers from its tables, one that is not from peak rates (`
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,14 @@ VIEW = "view"
 @dataclass(frozen=True, slots=True)
 class Hot:
     """seconds: float or float array [n], the dispatch of the operator included. dispatch: what would remain at zero size, seconds.
-    basis: "calibrated", "estimated" (no table of this operator) or "extrapolated" (outside of what was measured). family: the table it came from."""
+    basis: "calibrated", "estimated" (no table of this operator) or "extrapolated" (outside of what was measured). family: the table it came from.
+    worlds: seconds on the device by world of the waterfall, beyond flops / peak; empty where all of them are efficiency or traffic."""
 
     seconds: Any
     dispatch: float
     basis: str
     family: str
+    worlds: Mapping[str, Any] = field(default_factory=dict)
 
 
 def hot_seconds(

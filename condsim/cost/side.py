@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.among import among_seconds, call_sites, distances
+from condsim.cost.gpu.operator import gpu_operator, resident_shares
 from condsim.cost.hot import Hot, hot_seconds
 from condsim.cost.residency import miss_seconds, miss_spread_seconds
 from condsim.hardware import HardwareProfile
 from condsim.lower import ITEMSIZE, Lowering, Place, Visit
-from condsim.operators import MATMULS, Work, work
+from condsim.operators import GROUPED, MATMULS, Work, work
 from condsim.program import Op, Program, elements
 from condsim.runtimes import EAGER, Runtime
 
@@ -40,7 +41,8 @@ class WeightVisits:
 class Side:
     """Sums a step, float [n]: executed FLOPs without and of routers, seconds by part.
 
-    by_family: hot seconds by table, float [n]; by_basis: basis word → seconds, summed over steps; weights: visits, for residency.
+    by_family: hot seconds by table, float [n]; by_basis: basis word → seconds, summed over steps; weights: visits, for residency;
+    worlds: seconds on the device beyond flops / peak by world, float [n], where the device model says them.
     On a device that runs prepared graphs also: traffic_bytes by memory level, float [n]; companion_j, companion_flops: of the CPU beside it, float [n];
     uncertainty: relative, of what by_family names; prepared: graphs that were compiled for all steps.
     """
@@ -52,6 +54,7 @@ class Side:
     by_family: dict[str, np.ndarray] = field(default_factory=dict)
     by_basis: dict[str, float] = field(default_factory=dict)
     weights: list[WeightVisits] = field(default_factory=list)
+    worlds: dict[str, np.ndarray] = field(default_factory=dict)
     activation_bytes: np.ndarray = field(default_factory=lambda: np.zeros(0))
     traffic_bytes: dict[str, np.ndarray] = field(default_factory=dict)
     companion_j: np.ndarray | float = 0.0
@@ -133,21 +136,35 @@ class Pricing:
             self._joined[id(program)] = program, self.runtime.joins(program)
         return self._joined[id(program)][1]
 
-    def operator(self, op: Op, bindings: Mapping[str, Any], sizes: Any, groups_rows: np.ndarray | None = None) -> tuple[Hot, Work, Any]:
-        """(time, work, bytes of activations) of an operator; numbers or arrays like the bindings. sizes: a hashable that stands for the bindings."""
+    def operator(
+        self, op: Op, bindings: Mapping[str, Any], sizes: Any, groups_rows: np.ndarray | None = None, resident: np.ndarray | None = None
+    ) -> tuple[Hot, Work, Any]:
+        """(time, work, bytes of activations) of an operator; numbers or arrays like the bindings. sizes: a hashable that stands for the bindings.
+
+        groups_rows: rows of each group of a grouped matmul, int [n, groups]. resident: share of its weights that a cache still has, float [n].
+        """
         key = (op.name, op.view, op.params, tuple(t.dims for t in op.inputs), tuple(t.dims for t in op.outputs), sizes)
-        if groups_rows is None and key in self._known:
+        once = groups_rows is not None or resident is not None
+        if not once and key in self._known:
             return self._known[key]
         ins, outs = [t.shape(bindings) for t in op.inputs], [t.shape(bindings) for t in op.outputs]
-        hot = hot_seconds(op.name, ins, outs, op.params, self.profile, groups_rows, view=op.view, dtype=self.dtype)
+        job = work(op.name, ins, outs, op.params)
+        if self.profile.gpu is not None:
+            hot, job = gpu_operator(op, job, ins, outs, self.profile, self.dtype or self.profile.dtype, self.float_bytes, groups_rows, resident)
+        else:
+            hot = hot_seconds(op.name, ins, outs, op.params, self.profile, groups_rows, view=op.view, dtype=self.dtype)
         moved: Any = 0
         for t, shape in (*zip(op.inputs, ins, strict=True), *zip(op.outputs, outs, strict=True)):
             if not t.weight and not op.view:
                 moved = moved + elements(shape) * self.itemsize(t.dtype)
-        priced = (hot, work(op.name, ins, outs, op.params), moved)
-        if groups_rows is None:
+        priced = (hot, job, moved)
+        if not once:
             self._known[key] = priced
         return priced
+
+    def resident(self, lowering: Lowering) -> np.ndarray | None:
+        """Share of each step's weights that a cache still has from the step before, float [n]; None where the operators' times already say it."""
+        return None if self.profile.gpu is None else resident_shares(lowering, self.profile, self.itemsize)
 
     def itemsize(self, dtype: str) -> int:
         return self.float_bytes if dtype == "float" else ITEMSIZE.get(dtype, 4)
@@ -157,6 +174,10 @@ class Pricing:
 
         distance: different places of the code that ran since this one did, and since its module call.
         """
+        if self.runtime.host == "graph":
+            return 0.0
+        if self.runtime.host == "kernel":
+            return 0.0 if op.view else hot.dispatch
         seconds = hot.dispatch + float(among_seconds(op.name, distance[0], self.profile, view=op.view, inputs=len(op.inputs)))
         if op.entered:
             seconds += op.entered * (self.profile.host.module_call.value + float(among_seconds("module_call", distance[1], self.profile)))
@@ -189,8 +210,9 @@ def side(lowering: Lowering, pricing: Pricing) -> Side:
     """Price everything that a lowering runs."""
     n = len(lowering.rows)
     out = Side(n, np.zeros(n), np.zeros(n), {p: np.zeros(n) for p in PARTS}, activation_bytes=np.zeros(n))
+    resident = pricing.resident(lowering)
     for visits in by_scope(lowering.walk()):
-        _scope(visits, lowering, pricing, out)
+        _scope(visits, lowering, pricing, out, resident)
     return out
 
 
@@ -222,7 +244,7 @@ def distinct_sizes(bindings: Mapping[str, np.ndarray]) -> tuple[dict[str, np.nda
 Sizes = tuple[dict[str, np.ndarray], np.ndarray, Any]  # distinct bindings, which of them each call has, a hashable that stands for them
 
 
-def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side) -> None:
+def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side, resident: np.ndarray | None) -> None:
     """Price the operators of one scope and add them to the steps that run it."""
     step = visits[0].step
     if not len(step):
@@ -238,9 +260,11 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side)
             sizes_of[where] = (distinct, inverse, tuple((k, d.tobytes()) for k, d in distinct.items()))
         distinct, inverse, key = sizes_of[where]
         _weights(v, distinct, inverse, lowering, pricing, out)
-        if v.op.name == "_grouped_mm" and where:  # every step has groups of its own
-            hot, job, moved = pricing.operator(v.op, v.bindings, None, lowering.rows.counts[where][step])
-            where, inverse = f"{where} in groups", np.arange(len(step))
+        share = None if resident is None or not any(t.weight for t in v.op.inputs) else resident[step]
+        grouped = lowering.rows.counts[where][step] if v.op.name in GROUPED and where else None
+        if grouped is not None or share is not None:  # every step has groups, or a share, of its own
+            hot, job, moved = pricing.operator(v.op, v.bindings, None, grouped, share)
+            where, inverse = f"{where} by step", np.arange(len(step))
         else:
             hot, job, moved = pricing.operator(v.op, distinct, key)
         if where not in inverses:
@@ -261,6 +285,8 @@ def _parts(op: Op, hot: Hot, job: Work, moved: Any, host: float) -> Iterator[tup
         yield f"basis {hot.basis}", host
         return
     body = np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
+    for world, seconds in hot.worlds.items():
+        yield f"world {world}", seconds
     yield f"basis {hot.basis}", body + host
     yield f"family {hot.family}", body
     yield "activations", moved
@@ -279,6 +305,8 @@ def _add(out: Side, what: str, step: np.ndarray, calls: np.ndarray) -> None:
     kind, _, label = what.partition(" ")
     if kind == "family":
         out.by_family[label] = out.by_family.get(label, 0.0) + total
+    elif kind == "world":
+        out.worlds[label] = out.worlds.get(label, 0.0) + total
     elif kind == "basis":
         out.by_basis[label] = out.by_basis.get(label, 0.0) + float(total.sum())
     elif kind == "flops":
@@ -300,9 +328,9 @@ def _weights(v: Visit, distinct: Mapping[str, np.ndarray], inverse: np.ndarray, 
         if v.op.name in COPIES_ROWS:
             size = np.minimum(size, elements(v.op.outputs[0].shape(distinct)) * pricing.itemsize(t.dtype))
         per_call = size[inverse]
-        if v.op.name == "_grouped_mm" and v.op.site:
-            counts = lowering.rows.counts[v.op.site][v.step]
-            at, expert = np.nonzero(counts)
-            out.weights.append(WeightVisits(t.weight, per_call[at] / counts.shape[1], v.step[at], expert))
+        if v.op.name in GROUPED and v.op.site:
+            here = int(np.max(t.shape(distinct)[0]))  # the weights of the first of all experts
+            at, expert = np.nonzero(lowering.rows.counts[v.op.site][v.step][:, :here])
+            out.weights.append(WeightVisits(t.weight, per_call[at] / here, v.step[at], expert))
         else:
             out.weights.append(WeightVisits(t.weight, per_call, v.step, v.choice))

@@ -1,6 +1,7 @@
 """A device as data: one YAML file, read by one model, every number with where it comes from."""
 
 from condsim.hardware.find import THIS_MACHINE, cache_folder, hardware, load_profile, profiles, this_machine
+from condsim.hardware.gpu import Gpu, Tile
 from condsim.hardware.machine import fingerprint
 from condsim.hardware.profile import FORMAT, HardwareProfile, Host, Level, Power
 from condsim.hardware.quantity import UNCERTAINTY, Basis, Floats, NotNegative, Positive, Quantity
@@ -8,7 +9,7 @@ from condsim.hardware.static import Companion, Graphs, Matrix
 from condsim.hardware.tables import Among, Curve, Grid, Residency, Scatter
 
 __all__ = [
-    "FORMAT", "THIS_MACHINE", "UNCERTAINTY", "Among", "Basis", "Companion", "Curve", "Floats", "Graphs", "Grid", "HardwareProfile", "Host", "Level", "Matrix",
-    "NotNegative", "Positive", "Power", "Quantity", "Residency", "Scatter", "cache_folder", "fingerprint", "hardware", "load_profile", "profiles",
-    "this_machine",
+    "FORMAT", "THIS_MACHINE", "UNCERTAINTY", "Among", "Basis", "Companion", "Curve", "Floats", "Gpu", "Graphs", "Grid", "HardwareProfile", "Host", "Level",
+    "Matrix", "NotNegative", "Positive", "Power", "Quantity", "Residency", "Scatter", "Tile", "cache_folder", "fingerprint", "hardware", "load_profile",
+    "profiles", "this_machine",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from condsim.errors import unknown
+from condsim.hardware.gpu import Gpu
 from condsim.hardware.quantity import UNCERTAINTY, Model, NotNegative, Quantity
 from condsim.hardware.static import Companion, Graphs, Matrix
 from condsim.hardware.tables import Among, Curve, Grid, Residency, Scatter
@@ -22,7 +23,8 @@ FORMAT = 2  # of the tables of a calibration; one of another format must be made
 
 
 class Level(Model):
-    """A level of memory. bytes: capacity; bandwidth: bytes a second that one device reads from it."""
+    """A level of memory. bytes: capacity; bandwidth: bytes a second that one device reads from it (of a GPU: the data sheet's,
+    of which it reaches `gpu.dram_fraction`)."""
 
     bytes: Quantity
     bandwidth: Quantity
@@ -52,7 +54,7 @@ class HardwareProfile(Model):
     dtype: what a simulation uses unless it is told another ("fp32", "bf16", ...). runtime: how operators become kernels ("eager", ...). threads: host
     threads. fingerprint: of the machine that was calibrated, else None. matmul_efficiency: the share of peak_flops that a large matmul reaches.
     operators: curves by operator; matmuls: tables by matmul family; extra_s: constant seconds of a variant ("linear.bias"); all empty without a
-    calibration.
+    calibration. gpu: the block of its class. links: bytes a second one way, to another device and to the host.
     matrix, graphs, companion: of a device that runs prepared graphs (tpu, npu). weight_cache_bytes: of on-chip memory that keeps weights from one run to
     the next; None: weights are read from the largest memory in every run.
     """
@@ -79,11 +81,15 @@ class HardwareProfile(Model):
     extra_s: dict[str, NotNegative] = Field(default_factory=dict)
     residency: Residency | None = None
     among: Among | None = None
+    gpu: Gpu | None = None
+    links: dict[str, Quantity] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _dtypes(self) -> HardwareProfile:
         if self.dtype not in self.peak_flops:
             raise ValueError(f"dtype must be one of peak_flops ({', '.join(self.peak_flops)}), got {self.dtype!r}")
+        if self.gpu is not None and self.kind != "gpu":
+            raise ValueError(f"the block gpu belongs to a profile of kind gpu, this one is of kind {self.kind}")
         if self.format != FORMAT or (self.matmuls and "format" not in self.model_fields_set):
             raise ValueError("it was calibrated by another version of condsim; `condsim calibrate` makes it again")
         if self.kind in ("tpu", "npu") and self.graphs is None:

@@ -101,5 +101,5 @@ def name_of(strategies: Mapping[str, str]) -> str:
     return ",".join(f"{m}={s}" for m, s in sorted(strategies.items()))
 
 
-for _module in ("compacted", "wait", "masked", "gathered", "whole", "baselines", "bucketed", "select", "switched", "cpu_tail"):
+for _module in ("compacted", "wait", "masked", "gathered", "whole", "fused", "baselines", "bucketed", "select", "switched", "cpu_tail"):
     importlib.import_module(f"{__name__}.{_module}")

@@ -41,6 +41,7 @@ def profile() -> HardwareProfile:
             "elementwise": Curve(sizes=sizes, seconds=[[1e-6, 1.5e-6, 3e-5]], uncertainty=0.5),
             "view.view": Curve(sizes=[1], seconds=[[1.1e-6]]),
         },
+        "gpu": None,
         "extra_s": {"grouped_mm.setup": 5e-6, "grouped_mm.group": 1e-6, "grouped_mm.busy": 0.0, "grouped_mm.factor": 1.0},
         "residency": Residency(distance=[1e6, 1e7, 1e8], small=[0, 1e-11, 7e-11], large=[0, 0, 4e-11], spread=[1e-12, 1e-11, 4e-12], limit_bytes=5e5),
         "among": Among(extra_s={"relu": 4e-6, "view.view": 3e-6, "linear": 6e-6, "linear.bias": 7e-6, "nonzero": 5e-6}, other_s=4e-6, distinct=[1, 4, 16],
@@ -221,7 +222,7 @@ def test_a_device_from_a_data_sheet_is_estimated() -> None:
     hot = hot_seconds("linear", [(np.array([1, 4096]), 4096), (4096, 4096)], [(np.array([1, 4096]), 4096)], (), hardware("nvidia-h100-sxm"))
     assert hot.basis == "estimated"
     memory, compute = hot.seconds - hot.dispatch
-    assert memory == pytest.approx(2 * (4096 * 4096 + 2 * 4096) / 3.08e12)
+    assert memory == pytest.approx(2 * (4096 * 4096 + 2 * 4096) / 3.35e12)
     assert compute == pytest.approx(2 * 4096**3 / (9.89e14 * 0.803))
 
 

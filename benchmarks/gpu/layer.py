@@ -1,0 +1,86 @@
+"""A measured layer as a trace: one mixture-of-experts layer on one rank, a step a draw of its routing.
+
+The program is written down here from the layer's sizes, as the engine's own source runs it (`condsim.strategies.fused`): the model has no module to record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from condsim.program import Dim, Op, Program, Scope, Tensor
+from condsim.strategies.fused import fused_experts, top_k_softmax
+from condsim.trace import Decisions, Header, Provenance, Site, Trace
+
+SITE = "experts"
+ROWS = Dim(0, 1, 0b11)  # batch * seq
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Sizes of a layer on one rank. inner: columns of an expert here; experts: of the layer; here: those on this rank, the first of them."""
+
+    hidden: int
+    inner: int
+    experts: int
+    top_k: int
+    here: int
+    gated: bool
+
+    @property
+    def expert_flops(self) -> float:
+        """Of one row in one expert."""
+        return 2.0 * self.hidden * self.inner * (3 if self.gated else 2)
+
+    @property
+    def wide(self) -> int:
+        """Columns of the first projection."""
+        return self.inner * (2 if self.gated else 1)
+
+    @property
+    def expert_parameters(self) -> int:
+        return self.hidden * (self.wide + self.inner)
+
+
+def trace(layer: Layer, draws: Sequence[tuple[int, np.ndarray]]) -> Trace:
+    """A step for each (tokens, rows of each expert [experts]), which must come in rising order of tokens."""
+    flops = tuple(layer.expert_flops if e < layer.here else 0.0 for e in range(layer.experts))
+    site = Site(name=SITE, mechanism="moe", branches=layer.experts, top_k=layer.top_k, stored=SITE, per_position=True, branch_flops=flops)
+    header = Header(
+        name=f"moe-{layer.hidden}-{layer.inner}-{layer.experts}-{layer.top_k}-{layer.here}", sites=(site,), captured={"moe": "fused"},
+        provenance=Provenance(model="mixture-of-experts layer", taken="", versions={}, dtype="bfloat16", parameters=layer.here * layer.expert_parameters),
+    )  # fmt: skip
+    steps = pd.DataFrame({"phase": "prefill", "units": 1, "seq": [tokens for tokens, _ in draws], "past": 0})
+
+    def reader(_site: str) -> Iterator[Decisions]:
+        for tokens, rows in draws:
+            yield Decisions(np.repeat(np.arange(layer.experts, dtype=np.int16), rows).reshape(layer.top_k, tokens).T)
+
+    programs = {f"{p.strategy}/{p.regime}": p for p in (_fused(layer), _dense(layer, "same-params", layer.here), _dense(layer, "same-flops", layer.top_k))}
+    return Trace(header, steps, programs, reader)
+
+
+def _fused(layer: Layer) -> Program:
+    first = Tensor((Dim(layer.here), Dim(layer.wide), Dim(layer.hidden)), "float", "w13")
+    second = Tensor((Dim(layer.here), Dim(layer.hidden), Dim(layer.inner)), "float", "w2")
+    ops = (
+        top_k_softmax(ROWS, layer.experts, layer.top_k, SITE, ""),
+        *fused_experts(ROWS, layer.top_k, first, second, layer.gated, SITE, ""),
+    )
+    return Program("fused", "prefill-1", Scope(ops))
+
+
+def _dense(layer: Layer, baseline: str, experts: int) -> Program:
+    """So many experts side by side as one matmul a projection."""
+    wide, inner = Dim(layer.wide * experts), Dim(layer.inner * experts)
+    hidden = Dim(layer.hidden)
+    x, up, act = (Tensor((ROWS, d), "float") for d in (hidden, wide, inner))
+    ops = (
+        Op("linear", (x, Tensor((wide, hidden), "float", "w13")), (up,)),
+        Op("silu_and_mul" if layer.gated else "silu", (up,), (act,)),
+        Op("linear", (act, Tensor((hidden, inner), "float", "w2")), (x,)),
+    )
+    return Program(baseline, "prefill-1", Scope(ops))

@@ -1,0 +1,243 @@
+"""Predicted over measured seconds of mixture-of-experts layers on GPUs: millions of measured rows of others, predicted through `condsim.simulate`.
+
+    python -m benchmarks.gpu_tables [--only NAME ...] [--all] [--worth] [--json]
+    python -m benchmarks.gpu_tables --fit NAME
+
+Without options: a stratified sample of at least 3,000 rows of each table (`benchmarks/gpu/sample.parquet`), each predicted with no fitted constant, and
+with those of `benchmarks/gpu/constants.py`. --all: every row; the wheel is fetched. --worth: also the error without each effect. Errors are
+|predicted / measured - 1| in %, median / 90th percentile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import condsim
+from benchmarks.gpu import wheel
+from benchmarks.gpu.constants import FITTED, fit
+from benchmarks.gpu.predict import Case, cases, predicted, roofline
+from benchmarks.gpu.rows import KEY, half, kept, sample
+from condsim.errors import CondsimError, unknown
+from condsim.hardware import HardwareProfile
+
+SAMPLE = Path(__file__).with_name("gpu") / "sample.parquet"
+ROWS = 3000
+FIT_ROWS = 700
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the wheel and the profile of its device. fitted: which constants are tried on it; kernel: only rows of this kernel."""
+
+    system: str
+    engine: str
+    version: str
+    dtype: str
+    profile: str
+    fitted: str | None = "vllm-0.24.0"
+    kernel: str = ""
+    one_rank: bool = False  # the measurement's rows of more ranks are in doubt
+
+    @property
+    def name(self) -> str:
+        return f"{self.system}/{self.engine}/{self.version}/{self.dtype}"
+
+
+TABLES = (
+    Table("h100_sxm", "vllm", "0.24.0", "bfloat16", "nvidia-h100-sxm"),
+    Table("h200_sxm", "vllm", "0.24.0", "bfloat16", "nvidia-h200-sxm"),
+    Table("h200_sxm", "vllm", "0.19.0", "bfloat16", "nvidia-h200-sxm"),
+    Table("l40s", "vllm", "0.24.0", "bfloat16", "nvidia-l40s"),
+    Table("b200_sxm", "vllm", "0.22.0", "bfloat16", "nvidia-b200"),
+    Table("a100_sxm", "sglang", "0.5.10", "bfloat16", "nvidia-a100-sxm-80gb", one_rank=True),
+    Table("h100_sxm", "sglang", "0.5.14", "bfloat16", "nvidia-h100-sxm", one_rank=True),
+)  # fmt: skip
+DTYPES = {"bfloat16": ("bf16", 2)}
+OFF = {
+    "drawn routing": {}, "fixed cost of a kernel": {"gpu.kernel_s": 1e-12}, "tiles": {"gpu.grouped_tiles": [{"m": 1, "n": 1}]},
+    "choice of tile": {"gpu.grouped_tiles": [{"m": 64, "n": 128}]}, "cost of a tile": {"gpu.tile_s": 1e-15}, "sorting rows": {"gpu.row_s": 1e-18},
+    "soft maximum: the longer one": {"gpu.overlap": 100.0}, "soft maximum: the sum": {"gpu.overlap": 1.0}, "L2": {"memory.l2.bytes": 1.0},
+}  # fmt: skip
+
+
+def read(of: Table, everything: bool) -> tuple[pd.DataFrame, dict[str, int]]:
+    """(rows, rule → rows left out): from the wheel, or the committed sample (whose rules were applied when it was taken)."""
+    if not everything and SAMPLE.is_file():
+        stored = pd.read_parquet(SAMPLE)
+        if of.name in set(stored["table"]):
+            return stored[stored["table"] == of.name].drop(columns="table").reset_index(drop=True), {}
+    rows = wheel.table(of.system, of.engine, of.version)
+    rows = rows[(rows["moe_dtype"] == of.dtype) & rows["kernel_source"].str.contains(of.kernel)]
+    if of.one_rank:
+        rows = rows[(rows["moe_tp_size"] == 1) & (rows["moe_ep_size"] == 1)]
+    found, out = kept(rows)
+    return found, out
+
+
+def take_sample() -> None:
+    """Write the committed sample: what `rows.sample` picks of each table, and the licence of its source beside it."""
+    parts = []
+    for of in TABLES:
+        found, _ = read(of, True)
+        picked = sample(found, ROWS)
+        parts.append(
+            picked.assign(table=of.name, **{c: picked[c].astype("int32") for c in KEY if c != "distribution"}, latency=picked["latency"].astype("float32"))
+        )
+    pd.concat(parts, ignore_index=True).to_parquet(SAMPLE, compression="zstd")
+
+
+def constants(of: Table, profile: HardwareProfile, rows: pd.DataFrame) -> list[tuple[HardwareProfile, np.ndarray]]:
+    """(profile with constants, rows it is scored on): each half of the shapes with those fitted on the other."""
+    if of.fitted is None or of.fitted not in FITTED:
+        return []
+    halves = half(rows)
+    return [(profile.replace(**FITTED[of.fitted][i]), halves != i) for i in (0, 1)]
+
+
+def error(predicted_s: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
+    return predicted_s / (rows["latency"].to_numpy(float) * 1e-3) - 1
+
+
+def quantiles(errors: np.ndarray, where: np.ndarray | None = None) -> tuple[float, float]:
+    """Median and 90th percentile of |error|, %; NaN where there is no row."""
+    chosen = np.abs(errors if where is None else errors[where])
+    return (float(np.median(chosen)) * 100, float(np.quantile(chosen, 0.9)) * 100) if len(chosen) else (float("nan"), float("nan"))
+
+
+def groups(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Name → which rows, bool."""
+    tokens, tp, ep = (rows[c].to_numpy() for c in ("num_tokens", "moe_tp_size", "moe_ep_size"))
+    found = {
+        "all": np.ones(len(rows), bool), "tokens <= 64": tokens <= 64, "65 to 1,024": (tokens > 64) & (tokens <= 1024), "> 1,024": tokens > 1024,
+        "one rank": (tp == 1) & (ep == 1), "TP > 1": tp > 1, "EP > 1": ep > 1,
+    }  # fmt: skip
+    return found | {d: (rows["distribution"] == d).to_numpy() for d in sorted(set(rows["distribution"]))}
+
+
+def skew(predicted_s: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
+    """Skewed over balanced, predicted against measured: share of right signs where they differ by over 5 %, and |ln| error, median / 90th percentile."""
+    keys = rows[[c for c in KEY if c != "distribution"]].apply(tuple, axis=1)
+    balanced = (rows["distribution"] == "balanced").to_numpy()
+    at = {k: i for i, k in enumerate(keys) if balanced[i]}
+    pairs = [(i, at[k]) for i, k in enumerate(keys) if not balanced[i] and k in at]
+    if not pairs:
+        return {}
+    i, j = np.array(pairs).T
+    measured = rows["latency"].to_numpy(float)
+    said, was = np.log(predicted_s[i] / predicted_s[j]), np.log(measured[i] / measured[j])
+    clear = np.abs(was) > np.log(1.05)
+    off = np.abs(said - was)
+    return {
+        "pairs": len(pairs), "clear": int(clear.sum()), "sign": float((np.sign(said) == np.sign(was))[clear].mean()),
+        "ln": (float(np.median(off)), float(np.quantile(off, 0.9))), "no_effect": (float(np.median(np.abs(was))), float(np.quantile(np.abs(was), 0.9))),
+    }  # fmt: skip
+
+
+def order(predicted_s: np.ndarray, rows: pd.DataFrame, pairs: int = 100_000) -> float:
+    """Share of pairs of rows over 10 % apart whose order is right, over drawn pairs."""
+    rng = np.random.default_rng(0)
+    i, j = rng.integers(len(rows), size=(2, pairs))
+    was = np.log(rows["latency"].to_numpy(float)[i] / rows["latency"].to_numpy(float)[j])
+    clear = np.abs(was) > np.log(1.1)
+    return float((np.sign(np.log(predicted_s[i] / predicted_s[j])) == np.sign(was))[clear].mean())
+
+
+def report(of: Table, everything: bool, worth: bool) -> dict[str, Any]:
+    """All figures of one table."""
+    rows, out = read(of, everything)
+    profile = condsim.hardware(of.profile)
+    dtype, itemsize = DTYPES[of.dtype]
+    made = cases(rows)
+    plain = predicted(made, rows, profile, dtype)
+    said = {"no fitted constant": plain}
+    tried = constants(of, profile, rows)
+    if tried:
+        fitted = np.zeros(len(rows))
+        for with_constants, scored in tried:
+            fitted[scored] = predicted(made, rows, with_constants, dtype)[scored]
+        said[f"constants of {of.fitted}"] = fitted
+    said["roofline, all weights"] = roofline(rows, profile, dtype, itemsize, False)
+    said["roofline, touched weights"] = roofline(rows, profile, dtype, itemsize, True)
+    result: dict[str, Any] = {"table": of.name, "profile": of.profile, "rows": len(rows), "left out": out, "groups": {}, "skew": {}, "order": {}}
+    for way, seconds in said.items():
+        errors = error(seconds, rows)
+        result["groups"][way] = {name: quantiles(errors, where) for name, where in groups(rows).items() if where.any()}
+        result["skew"][way] = skew(seconds, rows)
+        result["order"][way] = order(seconds, rows)
+    if worth and tried:
+        result["worth"] = {"nothing": quantiles(error(fitted, rows)), **{name: _without(name, of, made, rows, profile, dtype) for name in OFF}}
+    return result
+
+
+def _without(effect: str, of: Table, made: list[Case], rows: pd.DataFrame, profile: HardwareProfile, dtype: str) -> tuple[float, float]:
+    """Error with one effect off, the constants as they are."""
+    chosen = cases(rows, even=True) if effect == "drawn routing" else made
+    seconds = np.zeros(len(rows))
+    for with_constants, scored in constants(of, profile, rows):
+        seconds[scored] = predicted(chosen, rows, with_constants.replace(**OFF[effect]), dtype)[scored]
+    return quantiles(error(seconds, rows))
+
+
+def show(result: dict[str, Any]) -> None:
+    print(f"\n{result['table']} on {result['profile']}: {result['rows']} rows")
+    for rule, number in result["left out"].items():
+        print(f"  left out {number:6d}  {rule}")
+    names = list(next(iter(result["groups"].values())))
+    print(f"  {'':28s}" + "".join(f"{n:>15s}" for n in names))
+    for way, found in result["groups"].items():
+        print(f"  {way:28s}" + "".join(f"{found[n][0]:8.1f}/{found[n][1]:6.1f}" for n in names))
+    for way, found in result["skew"].items():
+        if found and "roofline" not in way:
+            print(f"  skewed over balanced, {way}: sign right in {found['sign']:.0%} of {found['clear']}, ln error {found['ln'][0]:.3f}/{found['ln'][1]:.3f}"
+                  f" (no effect: {found['no_effect'][0]:.3f}/{found['no_effect'][1]:.3f}); order of two rows right in {result['order'][way]:.1%}")  # fmt: skip
+    for name, (median, p90) in result.get("worth", {}).items():
+        print(f"  without {name:32s}{median:6.1f}/{p90:5.1f}")
+
+
+def the_tables(names: list[str] | None) -> list[Table]:
+    """Tables by (a part of) their name. Raises CondsimError for one that is not there."""
+    chosen = [t for t in TABLES if not names or any(n in t.name for n in names)]
+    if not chosen:
+        raise unknown("table", ", ".join(names or []), [t.name for t in TABLES])
+    return chosen
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="tables whose name has one of these in it")
+    parser.add_argument("--all", action="store_true", help="every row, not the sample")
+    parser.add_argument("--worth", action="store_true", help="also the error without each effect")
+    parser.add_argument("--fit", metavar="NAME", help="fit the constants of a table on each half of its shapes, and print them")
+    parser.add_argument("--sample", action="store_true", help="take the committed sample anew from the wheel")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    try:
+        if options.sample:
+            take_sample()
+        elif options.fit:
+            of = the_tables([options.fit])[0]
+            rows, _ = read(of, False)
+            for i in (0, 1):
+                part = sample(rows[half(rows) == i], FIT_ROWS)
+                print(f"half {i}: {fit(cases(part), part, condsim.hardware(of.profile), DTYPES[of.dtype][0])}", flush=True)
+        else:
+            results = []
+            for of in the_tables(options.only):
+                results.append(report(of, options.all, options.worth))
+                if not options.json:
+                    show(results[-1])
+            if options.json:
+                print(json.dumps(results))
+    except CondsimError as e:
+        raise SystemExit(f"{parser.prog}: {e}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""What makes a GPU a GPU: the block `gpu` of a profile."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from condsim.hardware.quantity import Model, NotNegative, Quantity
+
+
+class Tile(Model):
+    """A block of the result that one thread block computes: m rows, n columns (elements).
+
+    rows: the largest input (in rows, before top-k) that the library's rule uses it for; None: no limit.
+    """
+
+    m: int = Field(ge=1)
+    n: int = Field(ge=1)
+    rows: NotNegative | None = None
+
+
+class Gpu(Model):
+    """A GPU and the kernels that run on it.
+
+    sms: streaming multiprocessors. clock_hz: under load. dram_fraction: the share of the data sheet's memory bandwidth that a long stream reaches.
+    operand_bytes_per_clock: what an SM takes in from L2 for the operands of its tiles. overlap: exponent p of (a^p + b^p)^(1/p), which joins
+    arithmetic and traffic of one kernel: 1 = one after the other, large = the longer one alone.
+    kernel_s: fixed seconds of a kernel on the device: its start, the fill and the drain of its pipelines. tile_s: those of a tile on its SM.
+    row_s: seconds a row costs the one thread block that sorts routed rows by expert.
+    tiles: what the library chooses the fastest of. grouped_tiles: of the fused mixture-of-experts kernel, chosen by rows, rising.
+    sector_bytes: the smallest piece of memory that is moved.
+    """
+
+    sms: Quantity
+    clock_hz: Quantity
+    dram_fraction: Quantity
+    operand_bytes_per_clock: Quantity
+    overlap: Quantity
+    kernel_s: Quantity
+    tile_s: Quantity
+    row_s: Quantity
+    sector_bytes: Quantity
+    tiles: list[Tile] = Field(min_length=1)
+    grouped_tiles: list[Tile] = Field(min_length=1)
