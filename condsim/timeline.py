@@ -63,21 +63,19 @@ def stacked(lowering: Lowering, pricing: Pricing) -> engine.Kernels:
     host, device, sync = [], [], []
     for v in lowering.walk():
         groups = lowering.rows.counts[v.op.site] if v.op.name in GROUPED and v.op.site else None
-        share = resident if any(t.weight for t in v.op.inputs) else None
-        hot, _, _ = pricing.operator(v.op, v.bindings, tuple((k, b.tobytes()) for k, b in v.bindings.items()), groups, share)
+        hot, _, _ = pricing.operator(v.op, v.bindings, tuple((k, b.tobytes()) for k, b in v.bindings.items()), groups, resident)
         host.append(pricing.host_seconds(v.op, hot, distance(v.place)))
         device.append(np.broadcast_to(0.0 if v.op.view else np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0), len(lowering.rows)))
         sync.append(v.op.sync)
     return engine.Kernels(np.array(host), np.stack(device, axis=-1), np.zeros(len(host), int), np.array(sync, bool))
 
 
-def _price(call: Call, lowering: Lowering, pricing: Pricing, distance: tuple[int, int], resident: np.ndarray | None) -> tuple[float, float, str, str]:
+def _price(call: Call, lowering: Lowering, pricing: Pricing, distance: tuple[int, int], resident: np.ndarray | float) -> tuple[float, float, str, str]:
     """(host seconds, device seconds, part, basis)."""
     op = call.op
     groups = lowering.rows.counts[op.site][:1] if op.name in GROUPED and op.site else None
-    share = resident if any(t.weight for t in op.inputs) else None
-    bindings = {k: np.array([v]) for k, v in call.bindings.items()} if groups is not None or share is not None else call.bindings
-    hot, job, _ = pricing.operator(op, bindings, tuple(sorted(call.bindings.items())), groups, share)
+    bindings = {k: np.array([v]) for k, v in call.bindings.items()} if groups is not None else call.bindings
+    hot, job, _ = pricing.operator(op, bindings, tuple(sorted(call.bindings.items())), groups, resident)
     device = 0.0 if op.view else max(float(np.sum(hot.seconds)) - hot.dispatch, 0.0)
     return pricing.host_seconds(op, hot, distance), device, "dispatch" if op.view else "matmul" if job.family in MATMULS else "traffic", hot.basis
 

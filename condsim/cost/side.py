@@ -137,14 +137,14 @@ class Pricing:
         return self._joined[id(program)][1]
 
     def operator(
-        self, op: Op, bindings: Mapping[str, Any], sizes: Any, groups_rows: np.ndarray | None = None, resident: np.ndarray | None = None
+        self, op: Op, bindings: Mapping[str, Any], sizes: Any, groups_rows: np.ndarray | None = None, resident: np.ndarray | float = 0.0
     ) -> tuple[Hot, Work, Any]:
         """(time, work, bytes of activations) of an operator; numbers or arrays like the bindings. sizes: a hashable that stands for the bindings.
 
-        groups_rows: rows of each group of a grouped matmul, int [n, groups]. resident: share of its weights that a cache still has, float [n].
+        groups_rows: rows of each group of a grouped matmul, int [n, groups]. resident: share of its weights that a cache still has, float or float [n].
         """
-        key = (op.name, op.view, op.params, tuple(t.dims for t in op.inputs), tuple(t.dims for t in op.outputs), sizes)
-        once = groups_rows is not None or resident is not None
+        once = groups_rows is not None or isinstance(resident, np.ndarray)
+        key = (op.name, op.view, op.params, tuple(t.dims for t in op.inputs), tuple(t.dims for t in op.outputs), sizes, None if once else resident)
         if not once and key in self._known:
             return self._known[key]
         ins, outs = [t.shape(bindings) for t in op.inputs], [t.shape(bindings) for t in op.outputs]
@@ -162,9 +162,9 @@ class Pricing:
             self._known[key] = priced
         return priced
 
-    def resident(self, lowering: Lowering) -> np.ndarray | None:
-        """Share of each step's weights that a cache still has from the step before, float [n]; None where the operators' times already say it."""
-        return None if self.profile.gpu is None else resident_shares(lowering, self.profile, self.itemsize)
+    def resident(self, lowering: Lowering) -> np.ndarray | float:
+        """Share of each step's weights that a cache still has from the step before, float [n], or one for all; 0 where the operators' times say it."""
+        return 0.0 if self.profile.gpu is None else resident_shares(lowering, self.profile, self.itemsize)
 
     def itemsize(self, dtype: str) -> int:
         return self.float_bytes if dtype == "float" else ITEMSIZE.get(dtype, 4)
@@ -244,7 +244,7 @@ def distinct_sizes(bindings: Mapping[str, np.ndarray]) -> tuple[dict[str, np.nda
 Sizes = tuple[dict[str, np.ndarray], np.ndarray, Any]  # distinct bindings, which of them each call has, a hashable that stands for them
 
 
-def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side, resident: np.ndarray | None) -> None:
+def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side, resident: np.ndarray | float) -> None:
     """Price the operators of one scope and add them to the steps that run it."""
     step = visits[0].step
     if not len(step):
@@ -260,13 +260,13 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side,
             sizes_of[where] = (distinct, inverse, tuple((k, d.tobytes()) for k, d in distinct.items()))
         distinct, inverse, key = sizes_of[where]
         _weights(v, distinct, inverse, lowering, pricing, out)
-        share = None if resident is None or not any(t.weight for t in v.op.inputs) else resident[step]
+        share = resident[step] if isinstance(resident, np.ndarray) and any(t.weight for t in v.op.inputs) else resident
         grouped = lowering.rows.counts[where][step] if v.op.name in GROUPED and where else None
-        if grouped is not None or share is not None:  # every step has groups, or a share, of its own
+        if grouped is not None or isinstance(share, np.ndarray):  # every step has groups, or a share, of its own
             hot, job, moved = pricing.operator(v.op, v.bindings, None, grouped, share)
             where, inverse = f"{where} by step", np.arange(len(step))
         else:
-            hot, job, moved = pricing.operator(v.op, distinct, key)
+            hot, job, moved = pricing.operator(v.op, distinct, key, resident=share)
         if where not in inverses:
             inverses[where] = inverse
         for what, values in _parts(v.op, hot, job, moved, pricing.host_seconds(v.op, hot, distance(v.place))):

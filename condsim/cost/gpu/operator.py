@@ -19,18 +19,19 @@ from condsim.program import Op, elements
 
 def gpu_operator(
     op: Op, job: Work, inputs: list[Shape], outputs: list[Shape], profile: HardwareProfile, dtype: str, itemsize: int,
-    groups_rows: np.ndarray | None, resident: np.ndarray | None,
+    groups_rows: np.ndarray | None, resident: np.ndarray | float,
 ) -> tuple[Hot, Work]:  # fmt: skip
     """(time, work) of one operator; arguments as in `kernel`. Its work counts the rows of the experts that are on this device."""
     if op.view:
         return Hot(profile.host.view.value, profile.host.view.value, "estimated", "view"), job
-    found = kernel(op.name, job, inputs, outputs, op.params, profile, dtype, itemsize, groups_rows, 0.0 if resident is None else resident)
+    found = kernel(op.name, job, inputs, outputs, op.params, profile, dtype, itemsize, groups_rows, resident)
     dispatch = profile.host.dispatch.value
     return Hot(dispatch + found.seconds, dispatch, "estimated", job.family, found.worlds), dataclasses.replace(job, flops=found.flops)
 
 
-def resident_shares(lowering: Lowering, profile: HardwareProfile, itemsize: Callable[[str], int]) -> np.ndarray | None:
-    """Share of each step's weights that L2 still has where steps of the same sizes follow each other, float [n]; None where it has none of them."""
+def resident_shares(lowering: Lowering, profile: HardwareProfile, itemsize: Callable[[str], int]) -> np.ndarray | float:
+    """Share of each step's weights that L2 still has where steps of the same sizes follow each other, float [n]; one number where
+    it is the same for all."""
     touched = np.zeros(len(lowering.rows))
     for v in lowering.walk():
         for t in () if v.op.view else v.op.inputs:
@@ -42,4 +43,4 @@ def resident_shares(lowering: Lowering, profile: HardwareProfile, itemsize: Call
                 size = size / here * (lowering.rows.counts[v.op.site][v.step][:, :here] > 0).sum(1)
             touched += np.bincount(v.step, np.broadcast_to(np.asarray(size, dtype=float), v.step.shape), len(touched))
     share: np.ndarray = resident_share(touched, profile)
-    return share if share.any() else None
+    return share if len(share) and share.min() < share.max() else float(share[0]) if len(share) else 0.0
