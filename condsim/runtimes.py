@@ -36,6 +36,7 @@ RUNTIMES: Registry[Runtime] = Registry("runtime")
 EAGER = RUNTIMES.register("eager")(Runtime("eager"))
 XLA = RUNTIMES.register("xla")(Runtime("xla", kinds=("tpu",), joins=join, static=True))
 NPU = RUNTIMES.register("npu")(Runtime("npu", kinds=("npu",), joins=join, static=True))
+COMPILED = RUNTIMES.register("compiled")(Runtime("compiled", ("gpu",), joins=join, host="kernel"))
 CUDA_GRAPHS = RUNTIMES.register("cuda_graphs")(Runtime("cuda_graphs", ("gpu",), static=True, host="graph"))
 
 
