@@ -56,15 +56,21 @@ TABLES = (
     Table("h200_sxm", "vllm", "0.19.0", "bfloat16", "nvidia-h200-sxm"),
     Table("l40s", "vllm", "0.24.0", "bfloat16", "nvidia-l40s"),
     Table("b200_sxm", "vllm", "0.22.0", "bfloat16", "nvidia-b200"),
-    Table("a100_sxm", "sglang", "0.5.10", "bfloat16", "nvidia-a100-sxm-80gb", one_rank=True),
-    Table("h100_sxm", "sglang", "0.5.14", "bfloat16", "nvidia-h100-sxm", one_rank=True),
+    Table("a100_sxm", "sglang", "0.5.10", "bfloat16", "nvidia-a100-sxm-80gb", kernel="triton", one_rank=True),
+    Table("h100_sxm", "sglang", "0.5.14", "bfloat16", "nvidia-h100-sxm", kernel="triton", one_rank=True),
 )  # fmt: skip
 DTYPES = {"bfloat16": ("bf16", 2)}
-OFF = {
-    "drawn routing": {}, "fixed cost of a kernel": {"gpu.kernel_s": 1e-12}, "tiles": {"gpu.grouped_tiles": [{"m": 1, "n": 1}]},
-    "choice of tile": {"gpu.grouped_tiles": [{"m": 64, "n": 128}]}, "cost of a tile": {"gpu.tile_s": 1e-15}, "sorting rows": {"gpu.row_s": 1e-18},
-    "soft maximum: the longer one": {"gpu.overlap": 100.0}, "soft maximum: the sum": {"gpu.overlap": 1.0}, "L2": {"memory.l2.bytes": 1.0},
-}  # fmt: skip
+OFF: dict[str, dict[str, Any]] = {
+    "drawn routing": {},
+    "fixed cost of a kernel": {"gpu.kernel_s": 1e-12},
+    "tiles": {"gpu.grouped_tiles": [{"m": 1, "n": 1}], "gpu.operand_bytes_per_clock": 1e30, "gpu.tile_s": 1e-30},
+    "choice of tile": {"gpu.grouped_tiles": [{"m": 64, "n": 128}]},
+    "cost of a tile": {"gpu.tile_s": 1e-15},
+    "sorting rows": {"gpu.row_s": 1e-18},
+    "soft maximum: the longer one": {"gpu.overlap": 100.0},
+    "soft maximum: the sum": {"gpu.overlap": 1.0},
+    "L2": {"memory.l2.bytes": 1.0},
+}
 
 
 def read(of: Table, everything: bool) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -155,13 +161,13 @@ def report(of: Table, everything: bool, worth: bool) -> dict[str, Any]:
     profile = condsim.hardware(of.profile)
     dtype, itemsize = DTYPES[of.dtype]
     made = cases(rows)
-    plain = predicted(made, rows, profile, dtype)
+    plain = predicted(made, rows, profile, dtype, of.engine)
     said = {"no fitted constant": plain}
     tried = constants(of, profile, rows)
     if tried:
         fitted = np.zeros(len(rows))
         for with_constants, scored in tried:
-            fitted[scored] = predicted(made, rows, with_constants, dtype)[scored]
+            fitted[scored] = predicted(made, rows, with_constants, dtype, of.engine)[scored]
         said[f"constants of {of.fitted}"] = fitted
     said["roofline, all weights"] = roofline(rows, profile, dtype, itemsize, False)
     said["roofline, touched weights"] = roofline(rows, profile, dtype, itemsize, True)
@@ -181,7 +187,7 @@ def _without(effect: str, of: Table, made: list[Case], rows: pd.DataFrame, profi
     chosen = cases(rows, even=True) if effect == "drawn routing" else made
     seconds = np.zeros(len(rows))
     for with_constants, scored in constants(of, profile, rows):
-        seconds[scored] = predicted(chosen, rows, with_constants.replace(**OFF[effect]), dtype)[scored]
+        seconds[scored] = predicted(chosen, rows, with_constants.replace(**OFF[effect]), dtype, of.engine)[scored]
     return quantiles(error(seconds, rows))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,10 @@ from condsim.hardware import HardwareProfile
 from condsim.trace import Trace
 
 DRAWS = 5  # of a skewed row, as in the measurement
+TILES: dict[str, Callable[[int], list[dict[str, int]]]] = {
+    "sglang": lambda experts: [{"m": 16, "n": 32, "rows": experts}, {"m": 64, "n": 64}],
+}
+"""Engine → its default rule, by the experts of the layer; vLLM's is that of the profiles. Source: github.com/sgl-project/sglang, get_default_config."""
 Case = tuple[Trace, np.ndarray, np.ndarray]
 """A trace, and for each of its steps the row of the table and the tokens."""
 
@@ -37,13 +42,14 @@ def cases(rows: pd.DataFrame, even: bool = False) -> list[Case]:
     return found
 
 
-def predicted(of: list[Case], rows: pd.DataFrame, profile: HardwareProfile, dtype: str) -> np.ndarray:
-    """Seconds of each row, float [rows]: the mean over its draws. rows: those that the cases were made of."""
+def predicted(of: list[Case], rows: pd.DataFrame, profile: HardwareProfile, dtype: str, engine: str = "vllm") -> np.ndarray:
+    """Seconds of each row, float [rows]: the mean over its draws. rows: those that the cases were made of. engine: whose rule for tiles is used."""
     total, number = np.zeros(len(rows)), np.zeros(len(rows))
     place = {index: i for i, index in enumerate(rows.index)}
     for case, index, _ in of:
         fresh = dataclasses.replace(case, _cache=dict(case._cache))  # what is priced on one profile does not pile up
-        steps = condsim.simulate(fresh, profile, dtype=dtype, runtime="cuda_graphs", steps=list(range(len(index)))).steps["conditional_s"].to_numpy()
+        device = profile if engine == "vllm" else profile.replace(**{"gpu.grouped_tiles": TILES[engine](case.sites[0].branches)})
+        steps = condsim.simulate(fresh, device, dtype=dtype, runtime="cuda_graphs", steps=list(range(len(index)))).steps["conditional_s"].to_numpy()
         case._cache.update({k: v for k, v in fresh._cache.items() if isinstance(k, str) or k[0] == "rebatch"})
         at = np.array([place[i] for i in index])
         np.add.at(total, at, steps)
