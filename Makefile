@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint format accuracy accuracy-gpu app wheel clean
+.PHONY: demo test lint format accuracy accuracy-gpu published app wheel clean
 
 demo: $(VENV)/.capture  ## five small models, measured and predicted on this machine
 	$(BIN)/condsim demo
@@ -26,6 +26,9 @@ accuracy: $(VENV)/.dev  ## predicted against measured; the figures in README.md
 
 accuracy-gpu: $(VENV)/.dev  ## predicted against layers that others measured on GPUs
 	$(BIN)/python -m benchmarks.gpu_tables --worth
+
+published: $(VENV)/.dev  ## predicted against what others published of other devices
+	$(BIN)/python benchmarks/published.py
 
 app: $(VENV)/.all
 	$(BIN)/condsim app
