@@ -194,6 +194,19 @@ def predictions_table(trace: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def elsewhere_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What a trace gains on a device of each class, with the fastest strategy that it has there; a row a trace and device."""
+    table = Table(title="on a device of each class, with its fastest strategy", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    _columns(table, "trace | class | device | strategy | >speedup | >90 % interval | >latency | >energy | main loss | verdict | basis")
+    for r in rows:
+        low, high = r["speedup_interval"]
+        table.add_row(
+            r["trace"], r["class"], r["profile"], r["strategy"], times(r["speedup"]), f"{number(low)} ... {number(high)}", si(r["latency_s"], "s"),
+            si(r["energy_j"], "J"), r["main_loss"] or "none", r["verdict"], r["basis"],
+        )  # fmt: skip
+    return table
+
+
 def comparison_table(rows: pd.DataFrame) -> Table:
     """Predicted beside measured, a row a measured case."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

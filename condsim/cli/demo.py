@@ -20,6 +20,8 @@ BUDGET_S = 240.0
 CAPTURED = 16
 """Batches of 32."""
 PROCESSES, PAIRS = 1, 30
+ELSEWHERE = ("nvidia-h100-sxm", "google-tpu-v5e", "apple-neural-engine-m4")
+"""A profile of each class that is not this machine's."""
 
 
 def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
@@ -55,10 +57,15 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
     from condsim.compare import errors_of
 
     summary = errors_of(table)
+    others = elsewhere(folders, profile)
     if json:
-        print_json({"command": "demo", "profile": profile.name, "rows": table, "summary": summary, "not_measured": skipped})
+        print_json({"command": "demo", "profile": profile.name, "rows": table, "summary": summary, "not_measured": skipped, "elsewhere": others})
         return
     show(table, summary, folders, profile)
+    from condsim.show import elsewhere_table
+
+    out().print()
+    out().print(elsewhere_table(others))
     for case in skipped:
         say(f"not measured, time was up: {case}")
     say(f"{time.monotonic() - began:.0f} s; the traces are in {output}/")
@@ -98,6 +105,20 @@ def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
         measure(folders[name], batches=[batch], processes=PROCESSES, pairs=PAIRS).save(folders[name])
     step("measure", len(cases), len(cases))
     return skipped
+
+
+def elsewhere(folders: dict[str, Path], profile: HardwareProfile) -> list[dict[str, Any]]:
+    """Each trace with the fastest strategy that a device of each class has, at the first batch size: rows of `condsim.ranking.every`."""
+    from condsim.hardware import hardware
+    from condsim.ranking import every
+    from condsim.store import load
+
+    devices = [profile, *(hardware(name) for name in ELSEWHERE)]
+    found = []
+    for folder in folders.values():
+        rows = [row for row in every(load(folder), devices, batch=BATCHES[0]) if "error" not in row]
+        found += [min((r for r in rows if r["profile"] == d.name), key=lambda r: r["latency_s"]) for d in devices]
+    return found
 
 
 def show(table: pd.DataFrame, summary: dict[str, Any], folders: dict[str, Path], profile: HardwareProfile) -> None:
