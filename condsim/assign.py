@@ -39,7 +39,7 @@ def the_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) -> di
 
 def has_program(trace: Trace, strategies: Mapping[str, str]) -> bool:
     """Whether the trace has a program for them, in any regime."""
-    return any(k.startswith(f"{program_name(strategies)}/") for k in trace.programs)
+    return any(k.startswith((f"{name_of(strategies)}/", f"{program_name(strategies)}/")) for k in trace.programs)
 
 
 def strategies_of(trace: Trace, kind: str | None = None, static: bool = False) -> list[str]:
@@ -77,7 +77,14 @@ def refusal(strategies: Mapping[str, str], trace: Trace, device: str, kind: str,
 
 def program_of(trace: Trace, strategies: Mapping[str, str], cut: Steps) -> Program:
     """The program that runs. Raises CondsimError where it was not probed."""
-    key = f"{program_name(strategies)}/{cut.regime}"
+    own, key = (f"{name}/{cut.regime}" for name in (name_of(strategies), program_name(strategies)))
+    if own in trace.programs:
+        return trace.programs[own]
     if key not in trace.programs:
         raise CondsimError(f"trace {trace.name!r} has no program {key!r}: this regime was not captured")
-    return trace.programs[key]
+    program, cached = trace.programs[key], ("program", own)
+    if cached not in trace._cache:
+        for rewrite in (r for s in strategies.values() if (r := STRATEGIES[s].rewrites) is not None):
+            program = rewrite(program)
+        trace._cache[cached] = program
+    return trace._cache[cached]  # type: ignore[no-any-return]

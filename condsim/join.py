@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from condsim.program import Dim, Loop, Op, Program, Scope, Tensor
+from condsim.program import JOINED, Dim, Loop, Op, Program, Scope, Tensor
 
 ELEMENTWISE = frozenset([
     "abs", "add", "batch_norm", "bitwise_and", "bitwise_not", "bitwise_or", "__and__", "__or__", "clamp", "clamp_max", "clamp_min", "clone", "copy", "cos",
@@ -130,6 +130,6 @@ def _rewrite(nodes: list[Op | Loop], members: list[int]) -> None:
     for k, (i, op) in enumerate(zip(members, ops, strict=True)):
         allocs = op.allocs if k == kept else tuple((NOTHING, dtype) for _, dtype in op.allocs)
         if k:
-            nodes[i] = replace(op, name=f"{op.name}.joined", inputs=(), outputs=(), params=(), view=True, allocs=allocs)
+            nodes[i] = replace(op, name=f"{op.name}{JOINED}", inputs=(), outputs=(), params=(), view=True, allocs=allocs)
         else:
             nodes[i] = replace(op, inputs=tuple(inputs), outputs=ops[-1].outputs, allocs=allocs)

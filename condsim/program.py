@@ -14,6 +14,7 @@ import numpy as np
 
 VARIABLES = ("batch", "seq", "total", "outer", "rows", "rest", "hits", "capacity")  # rest: outer - rows
 FIRST = 3
+JOINED = ".joined"  # ends the name of an operator that is part of another one: it stands as a view that costs nothing
 Bindings = Mapping[str, Any]  # variable → int or int array [n]
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from condsim.program import Program
 from condsim.registry import Registry
 
 Rows = tuple[np.ndarray, np.ndarray]
@@ -48,7 +49,7 @@ class Strategy:
     mechanisms: what it is for. rule: rows behind a guard, None where it has no guards. drops: it may drop rows over capacity. kinds: classes of devices
     that have it. shapes: of how many sizes its operators may be: "one", "few" (buckets) or "any" (they follow the decisions). steered: who follows a
     decision: nobody (""), the "host", or the "companion" CPU, which runs all that comes after. runs: mechanism → the strategy whose program it runs on
-    its own rows; empty where it is its own.
+    its own rows; empty where it is its own. rewrites: that program → its own, where a trace has only the former.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Strategy:
     shapes: Literal["one", "few", "any"] = "one"
     steered: Literal["", "host", "companion"] = ""
     runs: Mapping[str, str] = field(default_factory=dict)
+    rewrites: Callable[[Program], Program] | None = None
 
     def fits(self, kind: str, static: bool) -> bool:
         """Whether a class of device has it. static: its runtime fixes all sizes before a run (else buckets are for nothing)."""

@@ -14,7 +14,7 @@ from condsim.cost.hot import Hot
 from condsim.hardware import HardwareProfile
 from condsim.lower import Lowering
 from condsim.operators import GROUPED, Shape, Work
-from condsim.program import Op, elements
+from condsim.program import JOINED, Op, elements
 
 
 def gpu_operator(
@@ -23,7 +23,8 @@ def gpu_operator(
 ) -> tuple[Hot, Work]:  # fmt: skip
     """(time, work) of one operator; arguments as in `kernel`. Its work counts the rows of the experts that are on this device."""
     if op.view:
-        return Hot(profile.host.view.value, profile.host.view.value, "estimated", "view"), job
+        seconds = 0.0 if op.name.endswith(JOINED) else profile.host.view.value
+        return Hot(seconds, seconds, "estimated", "view"), job
     found = kernel(op.name, job, inputs, outputs, op.params, profile, dtype, itemsize, groups_rows, resident)
     dispatch = profile.host.dispatch.value
     return Hot(dispatch + found.seconds, dispatch, "estimated", job.family, found.worlds), dataclasses.replace(job, flops=found.flops)
