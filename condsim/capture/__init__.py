@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -58,7 +59,8 @@ def capture(
             warnings.simplefilter("ignore", FutureWarning)
             seen = observe(live, batches, new_tokens, quality, _counter(progress, "observe", len(batches)))
             total = len(live.assignments()) * (4 if new_tokens else 2)
-            programs = probe(live, batches[0], seen.per_position, decode=new_tokens > 0, progress=_counter(progress, "probe", total))
+            with _one_thread():
+                programs = probe(live, batches[0], seen.per_position, decode=new_tokens > 0, progress=_counter(progress, "probe", total))
             score_exits(live, batches, seen, quality)
             costliest = find_costliest(live, programs)
             if quality is not None and not new_tokens:
@@ -73,6 +75,17 @@ def capture(
         for module, training in modes:
             module.training = training
     return trace
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Shapes do not depend on threads, and on sizes as small as those of probing more threads only wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def find_costliest(live: LiveModel, programs: dict[str, Program]) -> dict[str, int]:

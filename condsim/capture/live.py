@@ -85,6 +85,8 @@ class LiveModel:
         """Every way to run this model: mechanism → strategy, all combinations; then the baselines."""
         adapted = {s.mechanism: s.strategies() for s in self.sites}
         mechanisms = list(self.captured)
-        choices = [[s for s in adapted.get(m, MARKED[m]) if s not in BASELINES] for m in mechanisms]
+        gathering = {i.mechanism for i in self.infos.values() if not i.selects}  # they gather their rows themselves, so that nothing else can run them
+        own = {m: (NATURAL[m],) if m in gathering else MARKED[m] for m in mechanisms}
+        choices = [[s for s in adapted.get(m, own[m]) if s not in BASELINES] for m in mechanisms]
         ways = [dict(zip(mechanisms, c, strict=True)) for c in itertools.product(*choices)]
         return ways + [dict.fromkeys(mechanisms, b) for b in BASELINES]

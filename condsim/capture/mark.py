@@ -104,6 +104,8 @@ def branch(site: str, choice: int | None = None) -> Iterator[Any]:
         yield rows
     finally:
         run.frames.pop()
+        if rows.used and site in run.sites:
+            run.sites[site].selects = True
         if run.recorder is not None:
             run.recorder.leave(rows.outer, rows.count)
 

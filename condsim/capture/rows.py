@@ -20,6 +20,7 @@ class Rows:
 
     outer: int | None = None
     count: int | None = None
+    used = False  # a body that never takes gathers its rows itself
 
     def __init__(self, runs: bool = True) -> None:
         self.runs = runs
@@ -29,7 +30,12 @@ class Rows:
 
     def take(self, x: torch.Tensor) -> torch.Tensor:
         """The rows of x [rows, ...] that run."""
-        self._saw(x)
+        self.used = True
+        return self._taken(x)
+
+    def _taken(self, x: torch.Tensor) -> torch.Tensor:
+        if self.outer is None:
+            self.outer = self.count = x.shape[0]
         return x
 
     def put(self, out: torch.Tensor | None, y: torch.Tensor) -> torch.Tensor:
@@ -39,11 +45,6 @@ class Rows:
     def add(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """`out` [rows, ...] plus y, each row times its combination weight (moe)."""
         return out + y
-
-    def _saw(self, x: torch.Tensor) -> None:
-        if self.outer is None:
-            self.outer = x.shape[0]
-            self.count = x.shape[0]
 
 
 class Compacted(Rows):
@@ -64,7 +65,7 @@ class Compacted(Rows):
         self.outer, self.count = ids.shape[0], self.index.shape[0]
         super().__init__(self.count > 0)
 
-    def take(self, x: torch.Tensor) -> torch.Tensor:
+    def _taken(self, x: torch.Tensor) -> torch.Tensor:
         return x.index_select(0, self.index)
 
     def put(self, out: torch.Tensor | None, y: torch.Tensor) -> torch.Tensor:
@@ -121,7 +122,7 @@ class Sliced(Rows):
         super().__init__(stop > start)
         self.start, self.stop, self.one_of_several = start, stop, one_of_several
 
-    def take(self, x: torch.Tensor) -> torch.Tensor:
+    def _taken(self, x: torch.Tensor) -> torch.Tensor:
         stop = min(self.stop, x.shape[0])
         self.outer, self.count = x.shape[0], stop - self.start
         return x[self.start : stop]
@@ -141,6 +142,7 @@ class Blocks:
 
     outer: int | None = None
     count: int | None = None
+    used = True
 
     def __bool__(self) -> bool:
         return True

@@ -55,7 +55,7 @@ class FusedExperts:
         names = list(inspect.signature(module.forward).parameters)
         self.index_name = next(n for n in names if n in INDEX_NAMES)
         self.weight_name = next(n for n in names if n in WEIGHT_NAMES)
-        self.signature = inspect.signature(module.forward)
+        self.names = names
         self.router: torch.nn.Module | None = None
         self.router_outputs = 0
         self.top_k = 1  # known once it has run
@@ -134,10 +134,11 @@ class FusedExperts:
             self._candidate = (module, len(outs), [id(t) for t in outs])
 
     def _forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        bound = self.signature.bind(*args, **kwargs).arguments
-        x, ids, weights = next(iter(bound.values())), bound.get(self.index_name), bound.get(self.weight_name)
+        given = dict(zip(self.names, args, strict=False)) | kwargs
+        x, ids, weights = given.get(self.names[0]), given.get(self.index_name), given.get(self.weight_name)
         run = current()
         strategy = self._strategy(run)
+        assert x is not None
         if strategy in BASELINES:
             return self.dense(self._dense_experts(run))(x)
         assert ids is not None
