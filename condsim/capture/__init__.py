@@ -152,7 +152,7 @@ def logical_program(live: LiveModel, programs: dict[str, Program]) -> Program:
 
 def _notes(live: LiveModel) -> tuple[str, ...]:
     routerless = [s.name for s in live.sites if getattr(s, "router", True) is None]
-    notes = [s.note for s in live.sites if hasattr(s, "note") and s.name in live.infos]
+    notes = [s.note for s in live.sites if hasattr(s, "note") and set(getattr(s, "sites", (s.name,))) & set(live.infos)]
     if routerless:
         notes.append(f"the router of {routerless[0]} was not found as a module: baselines measured here still run it")
     return tuple(notes)

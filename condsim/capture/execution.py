@@ -20,6 +20,14 @@ from condsim.strategies import BASELINES as BASELINES
 if TYPE_CHECKING:
     from condsim.capture.recorder import Recorder
 
+MARKED = {
+    "moe": ("looped",),
+    "early_exit": ("compacted", "wait", "masked"),
+    "multi_branch": ("compacted", "wait", "masked"),
+    "skip": ("compacted", "wait", "masked"),
+    "sparse_activation": ("gathered", "masked"),
+}
+"""Strategies that a site can run whose guarded code takes its rows from the selector."""
 NATURAL = {"moe": "looped", "early_exit": "compacted", "multi_branch": "compacted", "skip": "compacted", "sparse_activation": "gathered"}
 
 
@@ -75,11 +83,12 @@ class Execution:
     sites: dict[str, SiteInfo] = field(default_factory=dict)
     decisions: dict[str, Any] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
+    natural: dict[str, str] = field(default_factory=dict)  # site → the strategy that the model itself runs, where it is not the mechanism's usual one
 
     def strategy(self, site: str, mechanism: str) -> str:
         """The strategy in force at a site: its own, its mechanism's, everybody's, or the natural one."""
         s = self.strategies
-        return s.get(site) or s.get(mechanism) or s.get("*") or NATURAL[mechanism]
+        return s.get(site) or s.get(mechanism) or s.get("*") or self.natural.get(site) or NATURAL[mechanism]
 
     def forced_now(self, info: SiteInfo, own: torch.Tensor) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Forced (ids, weights) of the rows present at a site; None where its own decision stands."""

@@ -33,7 +33,7 @@ def force(model: torch.nn.Module, what: str | Trace, *, trace: Trace | None = No
         run = Execution({"*": what}, costliest=_costliest(trace))
     elif what == "same-flops":
         run = Execution({"*": what}, rows_kept=_Kept(_needs(trace, what)))
-        for site in live.sites:
+        for site in (s for s in live.sites if s.name in {n.name for n in _needs(trace, what).sites}):
             site.top_k = _needs(trace, what).site(site.name).top_k or 1
     elif what in ("balanced", "random", "perturbed"):
         run = Execution(decide=_drawn(what, np.random.default_rng(seed), share))

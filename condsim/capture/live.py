@@ -11,18 +11,10 @@ from typing import Any
 import torch
 
 from condsim.capture.adapters import LiveSite, find_sites
-from condsim.capture.execution import BASELINES, NATURAL, Execution, SiteInfo, executing
+from condsim.capture.execution import BASELINES, MARKED, NATURAL, Execution, SiteInfo, executing
 from condsim.capture.inputs import Batch
 from condsim.capture.recorder import Recorder
 from condsim.errors import CondsimError
-
-MARKED = {
-    "moe": ("looped", *BASELINES),
-    "early_exit": ("compacted", "wait", "masked", *BASELINES),
-    "multi_branch": ("compacted", "wait", "masked", *BASELINES),
-    "skip": ("compacted", "wait", "masked", *BASELINES),
-    "sparse_activation": ("gathered", "masked", *BASELINES),
-}
 
 
 @dataclass
@@ -78,15 +70,19 @@ class LiveModel:
     @property
     def captured(self) -> dict[str, str]:
         """Mechanism → the strategy that the model itself runs."""
-        own = {s.mechanism: s.captured for s in self.sites}
-        return {m: own.get(m, NATURAL[m]) for m in dict.fromkeys(i.mechanism for i in self.infos.values())}
+        return {m: self._offered(m)[0] for m in dict.fromkeys(i.mechanism for i in self.infos.values())}
+
+    def _offered(self, mechanism: str) -> tuple[str, ...]:
+        """Strategies that all sites of a mechanism can run, the model's own first."""
+        offers = [offered[mechanism] for s in self.sites if mechanism in (offered := s.offers())]
+        adapted = {name for s in self.sites for name in getattr(s, "sites", (s.name,))}
+        marked = [i for i in self.infos.values() if i.mechanism == mechanism and i.name not in adapted]
+        if marked:  # a body that gathers its rows itself can run in no other way
+            offers.append(MARKED[mechanism] if all(i.selects for i in marked) else (NATURAL[mechanism],))
+        return tuple(s for s in offers[0] if all(s in other for other in offers))
 
     def assignments(self) -> list[dict[str, str]]:
         """Every way to run this model: mechanism → strategy, all combinations; then the baselines."""
-        adapted = {s.mechanism: s.strategies() for s in self.sites}
         mechanisms = list(self.captured)
-        gathering = {i.mechanism for i in self.infos.values() if not i.selects}  # they gather their rows themselves, so that nothing else can run them
-        own = {m: (NATURAL[m],) if m in gathering else MARKED[m] for m in mechanisms}
-        choices = [[s for s in adapted.get(m, own[m]) if s not in BASELINES] for m in mechanisms]
-        ways = [dict(zip(mechanisms, c, strict=True)) for c in itertools.product(*choices)]
+        ways = [dict(zip(mechanisms, c, strict=True)) for c in itertools.product(*map(self._offered, mechanisms))]
         return ways + [dict.fromkeys(mechanisms, b) for b in BASELINES]

@@ -119,7 +119,7 @@ def probe(
             try:
                 programs[key(assignment, regime)] = replace(Fitter().program(name_of(assignment), regime, fitted), periods=dict(periods))
             except Misfit as e:
-                hint = next((f"{s.hint} " for s in live.sites if hasattr(s, "hint") and s.name in live.infos), "")
+                hint = next((f"{hint} " for s in live.sites if (hint := getattr(s, "hint", "")) and s.name in live.infos), "")
                 raise Misfit(f"{hint}{key(assignment, regime)}: {e}") from e
         if assignment == live.captured and "multi_branch" in assignment:
             costliest = _costliest(programs[key(assignment, "prefill-n")], live.infos)

@@ -46,6 +46,13 @@ class Rows:
         """`out` [rows, ...] plus y, each row times its combination weight (moe)."""
         return out + y
 
+    def add_(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """The same, into `out`."""
+        return out.add_(y)
+
+    def close(self) -> None:
+        """Let go of the row numbers; nothing is taken or put after it."""
+
 
 class Compacted(Rows):
     """Gather the rows, run them alone, scatter them back. The number of rows reaches the host: a synchronisation.
@@ -75,10 +82,20 @@ class Compacted(Rows):
         return out.index_copy(0, self.index, y)
 
     def add(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        if self.weights is not None:
-            weights = self.weights[self.index, self.slot] if hasattr(self, "slot") else self.weights.reshape(-1)[self.index]
-            y = y * weights.view(-1, *[1] * (y.ndim - 1))
-        return out.index_add(0, self.index, y)
+        return out.index_add(0, self.index, self._weighted(y))
+
+    def add_(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return out.index_add_(0, self.index, self._weighted(y))
+
+    def close(self) -> None:
+        self.__dict__.pop("index", None)
+        self.__dict__.pop("slot", None)
+
+    def _weighted(self, y: torch.Tensor) -> torch.Tensor:
+        if self.weights is None:
+            return y
+        weights = self.weights[self.index, self.slot] if hasattr(self, "slot") else self.weights.reshape(-1)[self.index]
+        return y * weights.view(-1, *[1] * (y.ndim - 1))
 
 
 class Averaged(Rows):
@@ -90,6 +107,9 @@ class Averaged(Rows):
 
     def add(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return out + y / self.experts
+
+    def add_(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return out.add_(y / self.experts)
 
 
 class Masked(Rows):

@@ -76,11 +76,13 @@ def test_lowering_conforms(net: tuple[Net, list[torch.Tensor]]) -> None:
     trace = condsim.capture(model, inputs, measure=False)
     live = LiveModel.of(model)
     observe(live, as_batches(inputs[:1]))
-    for strategy in ("looped", "same-params", "same-flops"):
+    for strategy in ("looped", "grouped", "batched", "padded", "same-params", "same-flops"):
         for batch, x in ((1, inputs[0][:1]), (3, inputs[0][:3]), (12, torch.cat(inputs[:2]))):
             steps = rebatch(trace, batch)
-            ids = trace.decisions("moe").ids[:batch].astype(np.int64)
-            recorder = live.record(as_batches(x)[0], Execution({"moe": strategy}, {"moe": ids}))
+            decided = trace.decisions("moe")
+            assert decided.weights is not None
+            forced = Execution({"moe": strategy}, {"moe": decided.ids[:batch].astype(np.int64)}, {"moe": decided.weights[:batch]})
+            recorder = live.record(as_batches(x)[0], forced)
             program = trace.programs[f"{strategy}/{steps.regime}"]
             calls = Lowering(program, site_rules(trace), {"moe": strategy}, steps.rows.step(0)).sequence()
             recorded, lowered = Counter(flat(tree(recorder, dict(program.periods)))), Counter(c.signature() for c in calls)

@@ -1,4 +1,4 @@
-"""The models that every gate runs: tiny ones of transformers with random weights, the zoo, and one marked by hand that nests three mechanisms."""
+"""The models that every gate runs: tiny ones of transformers with random weights, the zoo, strangers, and one marked by hand that nests three mechanisms."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import nn
 import condsim
 from condsim import zoo
 from condsim.trace import Trace
+from gates import strangers
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 64, "max_position_embeddings": 256}
 
@@ -92,6 +93,14 @@ def gpt_oss() -> nn.Module:
     return model
 
 
+def uneven(model: nn.Module) -> nn.Module:
+    """Gates with larger weights, so that rows differ in what they decide."""
+    for name, p in model.named_parameters():
+        if p.ndim > 1 and any(part in name for part in ("gate", "router")):
+            p.data *= 6
+    return model
+
+
 class Marked(nn.Module):
     """Rows float [batch, 16] → [batch, 5]: an exit, a block that may be skipped behind it, and four experts behind it."""
 
@@ -155,7 +164,13 @@ def marked() -> nn.Module:
 
 
 LANGUAGE: dict[str, Callable[[], nn.Module]] = {"mixtral": mixtral, "qwen2-moe": qwen2_moe, "deepseek-v3": deepseek_v3, "gpt-oss": gpt_oss}
-NAMES = (*LANGUAGE, *sorted(zoo.ZOO), "marked")
+STRANGERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "stranger-exits": (strangers.EarlyExits, (1, 12, 12)),
+    "stranger-skips": (strangers.Skips, (12,)),
+    "stranger-branches": (strangers.HardBranches, (1, 8, 8)),
+}
+"""How to make a model, and the shape of a unit of its input."""
+NAMES = (*LANGUAGE, *sorted(zoo.ZOO), *STRANGERS, "marked")
 
 
 @functools.cache
@@ -167,6 +182,9 @@ def case(name: str) -> Case:
             return Case(name, LANGUAGE[name]().eval(), tokens(3, 4, 10), new_tokens=2)
         if name == "marked":
             return Case(name, marked().eval(), list(torch.randn(5, 8, 16)))
+        if name in STRANGERS:
+            make, shape = STRANGERS[name]
+            return Case(name, uneven(make().eval()), list(torch.randn(5, 8, *shape)))
     example = zoo.load(name, batch=8, batches=5, seq=None if zoo.ZOO[name].data == "images" else 12)
     return Case(name, example.model, example.inputs)
 

@@ -17,7 +17,8 @@ from condsim.zoo.branch_fashion import BranchFashion
 from condsim.zoo.exit_fashion import ExitFashion
 from condsim.zoo.skip_fashion import SHRINK_BEFORE, SkipFashion
 from condsim.zoo.sparse_bytes import Layer, SparseBytes
-from gates.models import LANGUAGE, NAMES, Case, Marked, case, logits, outputs, same
+from gates.models import LANGUAGE, NAMES, STRANGERS, Case, Marked, case, logits, outputs, same
+from gates.strangers import EarlyExits, HardBranches, Skips
 
 
 @torch.no_grad()
@@ -55,7 +56,7 @@ def test_replay_gives_the_same_bits(name: str) -> None:
     assert same(own, forced)
 
 
-@pytest.mark.parametrize("name", ["mixtral", "exit-fashion", "sparse-bytes", "branch-fashion"])  # a kind each; every model is captured again here
+@pytest.mark.parametrize("name", ["mixtral", "exit-fashion", "sparse-bytes", "branch-fashion", *STRANGERS])  # a kind each; every model is captured again here
 def test_capturing_changes_nothing(name: str) -> None:
     of = case(name)
     before, state = of.outputs(), belongings(of.model)
@@ -176,8 +177,27 @@ def dense_marked(model: Marked) -> Callable[[Any], Any]:
     return run
 
 
+def dense_exits(model: EarlyExits) -> Callable[[Any], Any]:
+    return lambda x: model.heads[2](model.stages[2](model.stages[1](model.stages[0](x))))
+
+
+def dense_skips(model: Skips) -> Callable[[Any], Any]:
+    def run(x: torch.Tensor) -> Any:
+        x = torch.relu(model.stem(x))
+        for block in model.blocks:
+            x = x + block.body(block.norm(x))
+        return model.classifier(x)
+
+    return run
+
+
+def dense_branches(model: HardBranches) -> Callable[[Any], Any]:
+    return lambda x: model.classifier(model.paths["heavy"](model.stem(x)).mean(dim=(2, 3)))
+
+
 DENSE: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
     "exit-fashion": dense_exit, "branch-fashion": dense_branch, "skip-fashion": dense_skip, "sparse-bytes": dense_sparse, "marked": dense_marked,
+    "stranger-exits": dense_exits, "stranger-skips": dense_skips, "stranger-branches": dense_branches,
 }  # fmt: skip
 
 

@@ -20,9 +20,6 @@ class LiveSite(Protocol):
     """A site of a live model."""
 
     name: str
-    mechanism: str
-    branches: int
-    captured: str  # the strategy that the model itself runs
     top_k: int  # known once it has run
 
     def prepare(self, execution: Execution) -> None:
@@ -34,13 +31,13 @@ class LiveSite(Protocol):
     def named_tensors(self) -> dict[str, torch.Tensor]:
         """Tensors that a baseline reads and the model does not have."""
 
-    def strategies(self) -> tuple[str, ...]:
-        """Strategies and baselines that can run here."""
+    def offers(self) -> dict[str, tuple[str, ...]]:
+        """Mechanism → the strategies that can run here, the model's own first. Known once it has run."""
 
 
 ADAPTERS: Registry[Callable[[torch.nn.Module], list[LiveSite]]] = Registry("adapter")
 
-for _name in ("fused_experts", "expert_list"):
+for _name in ("fused_experts", "expert_list", "own_forward"):
     importlib.import_module(f"{__name__}.{_name}")
 
 

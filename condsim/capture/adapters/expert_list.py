@@ -15,6 +15,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from condsim.capture.adapters import ADAPTERS
+from condsim.capture.adapters.own_forward import OwnForward
+from condsim.capture.adapters.structure import expert_list, gate_of
 from condsim.capture.execution import BASELINES, Execution, SiteInfo, current, executing
 from condsim.capture.mark import observe
 from condsim.errors import CondsimError
@@ -26,15 +28,7 @@ MARK = "mark the decision: ids, weights = condsim.route('NAME', 'moe', ids, weig
 @ADAPTERS.register("expert_list")
 def find(model: nn.Module) -> list[Any]:
     """Blocks with a list of alike experts and a linear gate of that many outputs."""
-    found = []
-    for name, block in model.named_modules():
-        if _marks_itself(block):
-            continue
-        for child, experts in block.named_children():
-            if isinstance(experts, (nn.ModuleList, nn.ModuleDict)) and _alike(experts) and _gate(block, len(experts)) is not None:
-                found.append(ExpertList(name, block, child))
-                break
-    return found
+    return [ExpertList(name, block, child) for name, block in model.named_modules() if (child := expert_list(block)) is not None]
 
 
 def look_alikes(model: nn.Module) -> list[str]:
@@ -46,30 +40,9 @@ def look_alikes(model: nn.Module) -> list[str]:
     return found
 
 
-def _marks_itself(block: nn.Module) -> bool:
-    functions = (getattr(f, "__code__", None) for c in type(block).__mro__ if c is not nn.Module for f in vars(c).values())
-    return any("route" in code.co_names for code in functions if code is not None)
-
-
-def _alike(experts: nn.Module) -> bool:
-    members = list(experts.children())
-    shapes = {tuple(tuple(p.shape) for p in m.parameters()) for m in members}
-    return len(members) > 1 and len({type(m) for m in members}) == 1 and len(shapes) == 1 and shapes != {()}
-
-
-def _gate(block: nn.Module, experts: int) -> nn.Module | None:
-    """The sibling that ends in a linear layer with as many outputs as there are experts."""
-    for child in block.children():
-        linears = [m for m in child.modules() if isinstance(m, nn.Linear)]
-        if not isinstance(child, (nn.ModuleList, nn.ModuleDict)) and linears and linears[-1].out_features == experts:
-            return child
-    return None
-
-
 class ExpertList:
     """One such block of a live model. It runs as it is written."""
 
-    mechanism = "moe"
     captured = "looped"
 
     def __init__(self, name: str, block: nn.Module, child: str) -> None:
@@ -79,22 +52,33 @@ class ExpertList:
         self.branches = len(self.experts)
         self.top_k = 1  # known once it has run
         self.seen = False
-        gate = _gate(block, self.branches)
+        gate = gate_of(block, self.branches)
         self.beside = [n for n, m in block.named_children() if n != child and m is not gate and any(True for _ in m.parameters())]
         self.decided: torch.Tensor | None = None
         self.extra: tuple[Any, ...] | None = None
         self.stack = contextlib.ExitStack()
+        self.reader = OwnForward(name, block)
         self.hint = f"block {self.name!r} calls a list of {self.branches} experts in a loop that cannot be told apart into experts; {MARK}"
-        self.note = f"baselines run the experts of {self.name} one after the other: its list of modules was not stacked into one matmul a projection"
+        self.slow = f"baselines run the experts of {self.name} one after the other: its list of modules was not stacked into one matmul a projection"
 
-    def strategies(self) -> tuple[str, ...]:
-        return ("looped", *BASELINES)
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of its sites."""
+        return self.reader.sites or (self.name,)
+
+    @property
+    def note(self) -> str:
+        """What a reader of the trace should know."""
+        return self.reader.note or self.slow
+
+    def offers(self) -> dict[str, tuple[str, ...]]:
+        return self.reader.offers() or {"moe": (self.captured,)}
 
     def prepare(self, execution: Execution) -> None:
-        """Nothing: both baselines run the experts themselves."""
+        self.reader.prepare(execution)
 
     def named_tensors(self) -> dict[str, torch.Tensor]:
-        return {}
+        return self.reader.named_tensors()
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -114,6 +98,8 @@ class ExpertList:
 
     def _forward(self, own: Any, *args: Any, **kwargs: Any) -> Any:
         run = current()
+        if self.reader.reads(own, args, kwargs, ("moe",)):
+            return self.reader.run(*args, **kwargs)
         strategy = self._strategy(run)
         if strategy in BASELINES:
             if not self.seen:

@@ -45,8 +45,6 @@ def _is_fused(module: torch.nn.Module) -> bool:
 class FusedExperts:
     """One experts module of a live model."""
 
-    mechanism = "moe"
-
     def __init__(self, model: torch.nn.Module, name: str, module: torch.nn.Module) -> None:
         self.name = name
         self.module = module
@@ -67,8 +65,8 @@ class FusedExperts:
         implementation = getattr(config, "_experts_implementation", None)
         self.captured = {v: k for k, v in LIBRARY_NAMES.items()}.get(str(implementation), "looped") if self.library else "looped"
 
-    def strategies(self) -> tuple[str, ...]:
-        return ("looped", "grouped", "batched", "padded", *BASELINES)
+    def offers(self) -> dict[str, tuple[str, ...]]:
+        return {"moe": tuple(dict.fromkeys((self.captured, "looped", "grouped", "batched", "padded")))}
 
     def prepare(self, execution: Execution) -> None:
         strategy = self._strategy(execution)

@@ -1,0 +1,187 @@
+"""Early exits, branches and skipped layers that nobody marked: read from what the forward itself does.
+
+The rule is the structure: a module with a gate beside what the gate guards, or with a list of heads. Its forward is taped while rows are sent everywhere
+(`condsim.capture.tape`), read (`reading`) and lifted (`lifted`). A lifted forward stands in for the own one only where it gives the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves, tree_map
+
+from condsim.capture.adapters import ADAPTERS
+from condsim.capture.adapters.structure import could_decide, expert_list
+from condsim.capture.execution import MARKED, Execution, current, executing
+from condsim.capture.experts import Experts
+from condsim.capture.lifted import Lifted, tensor_of
+from condsim.capture.tape import CONTAINERS, Ref, Tape
+from condsim.capture.values import Unlike
+from condsim.errors import CondsimError
+
+HARMLESS = (torch.Tensor, str, int, float, bool, torch.dtype, torch.device)
+
+
+@ADAPTERS.register("own_forward")
+def find(model: nn.Module) -> list[Any]:
+    """Modules that could decide: see `could_decide`."""
+    return [OwnForward(name, m) for name, m in model.named_modules() if could_decide(m) and expert_list(m) is None]
+
+
+class OwnForward:
+    """One such module. It is read when it is first called; what cannot be read runs as it is written (reason says why)."""
+
+    top_k = 1
+
+    def __init__(self, name: str, block: nn.Module) -> None:
+        self.name, self.block = name, block
+        self.lifted: Lifted | None = None
+        self.reason: str | None = None
+        self.guards = False  # it decides something, whether or not that can be read
+        self.note = ""
+        self.hint = ""
+        self._offers: dict[str, tuple[str, ...]] = {}
+
+    def offers(self) -> dict[str, tuple[str, ...]]:
+        return self._offers
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the sites in it."""
+        return () if self.lifted is None else tuple(s.name for s in self.lifted.sites.values())
+
+    def experts(self) -> list[Experts]:
+        """Those of its mixtures that can be stacked."""
+        return [] if self.lifted is None else [s.experts for s in self.lifted.sites.values() if s.experts is not None]
+
+    def prepare(self, execution: Execution) -> None:
+        for experts in self.experts():
+            experts.top_k = self.top_k
+            experts.prepare(execution)
+
+    def named_tensors(self) -> dict[str, torch.Tensor]:
+        return {name: t for experts in self.experts() for name, t in experts.named().items()}
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        before = self.block.__dict__.get("forward")
+        own = self.block.forward
+        try:
+            self.block.forward = lambda *args, **kwargs: self._forward(own, *args, **kwargs)
+            yield
+        finally:
+            if before is None:
+                self.block.__dict__.pop("forward", None)
+            else:
+                self.block.forward = before
+
+    def _forward(self, own: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.run(*args, **kwargs) if self.reads(own, args, kwargs) else own(*args, **kwargs)
+
+    def reads(self, own: Any, args: tuple[Any, ...], kwargs: dict[str, Any], mechanisms: tuple[str, ...] = tuple(MARKED)) -> bool:
+        """Whether the forward can be lifted; finds out with the first call's arguments. mechanisms: what its sites may be."""
+        if self.lifted is None and self.reason is None:
+            with current().quiet(), executing(Execution()):
+                self._learn(own, args, kwargs)
+            if self.lifted is not None and not set(self._offers) <= set(mechanisms):
+                self.lifted, self._offers, self.note, self.reason = None, {}, "", f"its decision is not {' or '.join(mechanisms)}"
+        return self.lifted is not None
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """The lifted forward."""
+        run = current()
+        assert self.lifted is not None
+        for site in self.lifted.sites.values():
+            run.natural[site.name] = site.captured
+        return self.lifted(*args, **kwargs)
+
+    def _learn(self, own: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Tape, read, lift, and compare with the own forward."""
+        found: list[Lifted] = []
+        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor) and t.ndim]
+        if not tensors or not all(leaf is None or isinstance(leaf, HARMLESS) for leaf in tree_leaves((args, kwargs))):
+            self.reason = "it is called with something that is no tensor"
+            return
+        longest = max((len(c) for c in self.block.children() if isinstance(c, CONTAINERS)), default=0)
+        sizes = (12 + 2 * longest, 17 + 2 * longest)
+        for lone in (False, True):
+            try:
+                tapes = [Tape(self.block, lone, longest).run(own, *resized(args, kwargs, tensors[0].shape[0], n)) for n in sizes]
+                self.guards |= any(n.branches for n in tapes[0].nodes)
+                lifted = Lifted(self.block, self.name, sizes[0], *tapes)
+                self._verify(lifted, own, args, kwargs)
+                found.append(lifted)
+            except Unlike as e:
+                self.reason = str(e)
+            except CondsimError:
+                raise
+            except Exception as e:  # whatever a stranger's forward does with batches that it does not expect
+                self.reason = f"it fails when rows are sent everywhere ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''})"
+        if found:
+            self._keep(max(found, key=lambda f: (len(f.sites), len(f.place))))
+        assert self.lifted is not None or self.reason is not None
+
+    def _verify(self, lifted: Lifted, own: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """The own forward's bits, on this batch and on the tape's, where every branch has rows. Strategies that give another result are dropped."""
+        inputs = [t.out for t in lifted.tape.nodes if t.fn is None]
+        taped = [tensor_of(lifted.tape, ref) for ref in tree_leaves(lifted.tape.output) if isinstance(ref, Ref)]
+        sites = {s.name: s for s in lifted.sites.values()}
+        forced = lifted.forced()
+
+        def run(strategies: dict[str, str]) -> list[torch.Tensor]:
+            with executing(Execution(strategies, forced=forced, room=len(inputs[0]) * 64)):
+                return [t for t in tree_leaves(lifted(*inputs)) if isinstance(t, torch.Tensor)]
+
+        captured = {s.name: s.captured for s in sites.values()}
+        if not same(run(captured), taped):
+            raise Unlike("what was read from it does not give its own output bit by bit")
+        with executing(Execution()):
+            natural = [t for t in tree_leaves(own(*args, **kwargs)) if isinstance(t, torch.Tensor)]
+        with executing(Execution(captured)):
+            again = [t for t in tree_leaves(lifted(*args, **kwargs)) if isinstance(t, torch.Tensor)]
+        if not same(natural, again):
+            raise Unlike("what was read from it does not give its own output bit by bit")
+        lifted.offers = {}
+        for mechanism in dict.fromkeys(s.mechanism for s in sites.values()):
+            own_way = {s.captured for s in sites.values() if s.mechanism == mechanism}
+            if len(own_way) > 1:
+                raise Unlike(f"it runs its {mechanism} sites in different ways ({', '.join(sorted(own_way))})")
+            stacks = mechanism == "moe" and all(s.experts is not None and s.experts.stacks for s in sites.values() if s.mechanism == "moe")
+            others = [s for s in (("grouped", "batched", "padded") if stacks else MARKED[mechanism]) if s not in own_way]
+            agreeing = [s for s in others if close(run(captured | {n: s for n, site in sites.items() if site.mechanism == mechanism}), taped)]
+            if mechanism != "moe" and "compacted" not in (*own_way, *agreeing):
+                raise Unlike(f"its {mechanism} branches give another result when they see their rows alone")
+            lifted.offers[mechanism] = (*own_way, *agreeing)
+
+    def _keep(self, lifted: Lifted) -> None:
+        self.lifted, self.reason, self._offers = lifted, None, lifted.offers
+        self.top_k = max((s.decision.slots for s in lifted.sites.values()), default=0) or 1
+        for experts in self.experts():
+            experts.top_k = self.top_k
+        names = ", ".join(s.name for s in lifted.sites.values())
+        self.note = f"{names}: read from the forward of {self.name or 'the model'}, whose gathers and scatters run as index_select, index_copy and where"
+
+
+def resized(args: tuple[Any, ...], kwargs: dict[str, Any], rows: int, to: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with another number of rows: rows are repeated, their order turned so that not every other one is the same."""
+
+    def fit(t: Any) -> Any:
+        if not isinstance(t, torch.Tensor) or t.ndim == 0 or t.shape[0] != rows:
+            return t
+        return t[torch.arange(to, device=t.device) % rows].clone()
+
+    return tree_map(fit, (args, kwargs))  # type: ignore[no-any-return]
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    """Bit by bit."""
+    return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def close(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    """But for the order of sums."""
+    return len(a) == len(b) and all(x.shape == y.shape and torch.allclose(x, y, rtol=1e-4, atol=1e-5) for x, y in zip(a, b, strict=True))
