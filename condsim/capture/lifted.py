@@ -22,6 +22,7 @@ from condsim.capture.tape import INPLACE_OPERATORS, Node, Ref, Tape
 from condsim.capture.values import Context, Decision, Leak, Mixture, Plain, Select, Sum, Taken, Unknown, Unlike, Value, context_of
 
 LIKE = {"zeros_like", "empty_like", "ones_like", "full_like", "new_zeros", "new_empty", "new_ones", "new_full"}
+RANDOM = {"rand", "randn", "rand_like", "randn_like", "randint", "bernoulli", "multinomial", "uniform", "normal", "exponential", "gumbel_softmax"}
 Key = tuple[Any, Context]
 Env = dict[Any, Any]
 
@@ -230,7 +231,7 @@ class Lifted:
         if isinstance(select, Mixture) or decision.slots:
             if known is not None or not isinstance(select, Mixture) or len(select.options) != decision.branches:
                 raise Unlike("it does not add up the results of all experts in one place")
-            self.sites[number] = LiftedSite(self.paths[id(self.host)] or self._name(number), "moe", decision, None, captured="looped")
+            self.sites[number] = LiftedSite(self._list_name(select), "moe", decision, None, captured="looped")
             return self.sites[number]
         if known is not None:
             if known.works != works:
@@ -256,6 +257,11 @@ class Lifted:
         name = self.paths[id(self.tape.nodes[modules[0]].module)] if modules else self.paths[id(self.host)] or "decision"
         taken = {s.name for s in self.sites.values()}
         return name if name not in taken else next(f"{name}#{i}" for i in range(2, 1000) if f"{name}#{i}" not in taken)
+
+    def _list_name(self, mixture: Select) -> str:
+        """The host's path; that of the list of experts where the host is the whole model."""
+        expert = self._expert(mixture.options[0])
+        return self.paths[id(self.host)] or (self.paths[id(expert.module)].rpartition(".")[0] if expert is not None else "") or self._name(mixture.decision)
 
     def _scores(self, number: int, site: LiftedSite) -> Any:
         """What was compared, where a row enters if it is below (early exit) or above (skip) a constant."""
@@ -553,6 +559,8 @@ def functional(node: Node) -> tuple[Any, dict[str, Any]]:
     """The call's function, or the one that gives a new tensor where it changes its first argument; and arguments that say so."""
     if node.module is not None:
         return node.module, {}
+    if node.name in RANDOM:
+        raise Unlike("it draws random numbers")
     raw = getattr(node.fn, "__name__", "")
     if raw.startswith("__i") and node.name in INPLACE_OPERATORS:
         return getattr(torch, INPLACE_OPERATORS[node.name]), {}

@@ -93,9 +93,12 @@ def _keep(live: LiveModel, seen: Observation, run: Execution, units: int, seq: i
     if not live.infos:
         found = look_alikes(live.model)
         start = f"found {', '.join(found[:3])}, but not how its experts are chosen. " if found else ""
+        unread = [f"{s.name or 'its forward'}: {reason}" for s in live.sites if getattr(s, "guards", False) and (reason := getattr(s, "reason", None))]
+        read = f" (read and given up: {'; '.join(unread[:3])})" if unread else ""
         raise CondsimError(
             f"{start}no routing found in this model: looked for experts modules called with (hidden states, indices, weights), ModuleLists of experts behind a "
-            "linear gate, and condsim.route / condsim.branch in forward(). Mark the decision: ids = condsim.route('gate', 'skip', ids, branches=2), and "
+            "linear gate, forwards in which a gate, a threshold or an argmax decides which rows leave, take a branch or skip a layer"
+            f"{read}, and condsim.route / condsim.branch in forward(). Mark the decision: ids = condsim.route('gate', 'skip', ids, branches=2), and "
             "what it guards: with condsim.branch('gate', 1): ..."
         )
     seen.steps.append({"phase": phase, "units": units, "seq": seq or 1, "past": past})

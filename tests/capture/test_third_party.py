@@ -11,6 +11,7 @@ from torch import nn
 
 import condsim
 from condsim.errors import CondsimError
+from condsim.trace import Trace
 
 
 def package(name: str) -> Any:
@@ -30,10 +31,45 @@ def refused(model: nn.Module, inputs: Any) -> str:
     return str(error.value)
 
 
-def test_latent_moe_does_more_than_its_experts() -> None:
+def captured(model: nn.Module, inputs: list[torch.Tensor]) -> Trace:
+    """The trace; its replay gives the model's own bits, and the model is as it was."""
+    model.eval()
+    trace = condsim.capture(model, inputs, measure=False)
+    with torch.no_grad():
+        own = [first(model(x)) for x in inputs]
+        with condsim.force(model, trace):
+            assert all(torch.equal(first(model(x)), y) for x, y in zip(inputs, own, strict=True))
+        assert torch.equal(first(model(inputs[0])), own[0])
+    assert condsim.simulate(trace, "nvidia-h100-sxm").speedup > 0
+    return trace
+
+
+def first(output: Any) -> torch.Tensor:
+    return output[0] if isinstance(output, tuple) else output
+
+
+def test_latent_moe_is_captured() -> None:
+    found = package("latent_moe")
+    torch.manual_seed(0)
+    model = found.LatentMoE(found.LatentMoEConfig(d=32, m=16, n_experts=3, top_k=1, alpha=2, impl="loop"))
+    trace = captured(model, [torch.randn(2, 5, 32) for _ in range(2)])
+    assert [(s.name, s.mechanism, s.branches, s.top_k) for s in trace.sites] == [("experts", "moe", 6, 2)]
+    assert {"looped", "grouped", "batched", "padded"} <= {k.partition("/")[0] for k in trace.programs}
+
+
+def test_latent_moe_sorts_its_rows() -> None:
     found = package("latent_moe")
     model = found.LatentMoE(found.LatentMoEConfig(d=32, m=16, n_experts=4, top_k=1, alpha=2))
     assert "8 experts behind a gate, and w_down, w_up" in refused(model, torch.randn(2, 5, 32))
+
+
+def test_pytorch_mixtures_is_captured() -> None:
+    package("pytorch_mixtures")
+    sizes = {"hidden_dim": 16, "intermediate_dim": 32, "num_experts": 4, "topk": 2, "dtype": torch.float32}
+    config = importlib.import_module("pytorch_mixtures.configs").MoEConfig(**sizes, expert_fn="ff", expert_act="silu", router_fn="topk", capacity_factor=None)
+    torch.manual_seed(0)
+    trace = captured(importlib.import_module("pytorch_mixtures.topk_moe").TopkMoE(config), [torch.randn(2, 6, 16) for _ in range(2)])
+    assert [(s.name, s.mechanism, s.branches, s.top_k) for s in trace.sites] == [("experts", "moe", 4, 2)]
 
 
 def test_mixture_of_experts_sends_dispatch_masks() -> None:

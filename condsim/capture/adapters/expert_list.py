@@ -100,6 +100,8 @@ class ExpertList:
         run = current()
         if self.reader.reads(own, args, kwargs, ("moe",)):
             return self.reader.run(*args, **kwargs)
+        if self.reader.after is not None and not any(id(e) in self.reader.after for e in self.experts):
+            return own(*args, **kwargs)  # what it decides is not which of these run
         strategy = self._strategy(run)
         if strategy in BASELINES:
             if not self.seen:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from condsim.capture.adapters import ADAPTERS
 from condsim.capture.adapters.structure import could_decide, expert_list
@@ -42,6 +42,9 @@ class OwnForward:
         self.lifted: Lifted | None = None
         self.reason: str | None = None
         self.guards = False  # it decides something, whether or not that can be read
+        self.after: set[int] | None = None  # submodules that it calls after a decision, by identity; None where it could not be taped
+        self.learning = False
+        self.constants: Any = None  # arguments that are no tensors
         self.note = ""
         self.hint = ""
         self._offers: dict[str, tuple[str, ...]] = {}
@@ -84,9 +87,16 @@ class OwnForward:
 
     def reads(self, own: Any, args: tuple[Any, ...], kwargs: dict[str, Any], mechanisms: tuple[str, ...] = tuple(MARKED)) -> bool:
         """Whether the forward can be lifted; finds out with the first call's arguments. mechanisms: what its sites may be."""
+        if self.learning:  # it calls itself
+            return False
         if self.lifted is None and self.reason is None:
-            with current().quiet(), executing(Execution()):
-                self._learn(own, args, kwargs)
+            self.learning = True
+            try:
+                with current().quiet(), executing(Execution()):
+                    self._learn(own, args, kwargs)
+            finally:
+                self.learning = False
+            self.constants = constants(args, kwargs)
             if self.lifted is not None and not set(self._offers) <= set(mechanisms):
                 self.lifted, self._offers, self.note, self.reason = None, {}, "", f"its decision is not {' or '.join(mechanisms)}"
         return self.lifted is not None
@@ -95,6 +105,11 @@ class OwnForward:
         """The lifted forward."""
         run = current()
         assert self.lifted is not None
+        if constants(args, kwargs) != self.constants:
+            raise CondsimError(
+                f"{self.name or 'the model'} was read when it was called with {self.constants[1]} and is called with {constants(args, kwargs)[1]}; mark its "
+                "decision with condsim.route and what it guards with condsim.branch"
+            )
         for site in self.lifted.sites.values():
             run.natural[site.name] = site.captured
         return self.lifted(*args, **kwargs)
@@ -110,9 +125,11 @@ class OwnForward:
         sizes = (12 + 2 * longest, 17 + 2 * longest)
         for lone in (False, True):
             try:
-                tapes = [Tape(self.block, lone, longest).run(own, *resized(args, kwargs, tensors[0].shape[0], n)) for n in sizes]
-                self.guards |= any(n.branches for n in tapes[0].nodes)
-                lifted = Lifted(self.block, self.name, sizes[0], *tapes)
+                tape = Tape(self.block, lone, longest).run(own, *resized(args, kwargs, tensors[0], sizes[0]))
+                decides = next((n.number for n in tape.nodes if n.branches), len(tape.nodes))
+                self.guards |= decides < len(tape.nodes)
+                self.after = (self.after or set()) | {id(n.module) for n in tape.nodes[decides:] if n.module is not None}
+                lifted = Lifted(self.block, self.name, sizes[0], tape, self._second(own, args, kwargs, tensors[0], lone, longest, sizes[1]))
                 self._verify(lifted, own, args, kwargs)
                 found.append(lifted)
             except Unlike as e:
@@ -124,6 +141,13 @@ class OwnForward:
         if found:
             self._keep(max(found, key=lambda f: (len(f.sites), len(f.place))))
         assert self.lifted is not None or self.reason is not None
+
+    def _second(self, own: Any, args: tuple[Any, ...], kwargs: dict[str, Any], first: torch.Tensor, lone: bool, ways: int, rows: int) -> Tape:
+        """A tape at another size, of the sequence too where there is one: it tells sizes from constants."""
+        if first.ndim == 3 or (first.ndim == 2 and not first.is_floating_point()):
+            with contextlib.suppress(Exception):
+                return Tape(self.block, lone, ways).run(own, *resized(args, kwargs, first, rows, int(first.shape[1]) + 3))
+        return Tape(self.block, lone, ways).run(own, *resized(args, kwargs, first, rows))
 
     def _verify(self, lifted: Lifted, own: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """The own forward's bits, on this batch and on the tape's, where every branch has rows. Strategies that give another result are dropped."""
@@ -166,15 +190,24 @@ class OwnForward:
         self.note = f"{names}: read from the forward of {self.name or 'the model'}, whose gathers and scatters run as index_select, index_copy and where"
 
 
-def resized(args: tuple[Any, ...], kwargs: dict[str, Any], rows: int, to: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments with another number of rows: rows are repeated, their order turned so that not every other one is the same."""
+def resized(args: tuple[Any, ...], kwargs: dict[str, Any], first: torch.Tensor, rows: int, seq: int | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with another number of rows (and positions): what there is is repeated. first: the tensor whose sizes count as rows and positions."""
 
     def fit(t: Any) -> Any:
-        if not isinstance(t, torch.Tensor) or t.ndim == 0 or t.shape[0] != rows:
+        if not isinstance(t, torch.Tensor) or t.ndim == 0 or t.shape[0] != first.shape[0]:
             return t
-        return t[torch.arange(to, device=t.device) % rows].clone()
+        t = t[torch.arange(rows, device=t.device) % t.shape[0]]
+        if seq is not None and t.ndim > 1 and t.shape[1] == first.shape[1]:
+            t = t[:, torch.arange(seq, device=t.device) % t.shape[1]]
+        return t.clone()
 
     return tree_map(fit, (args, kwargs))  # type: ignore[no-any-return]
+
+
+def constants(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
+    """How the arguments are put together, and those that are no tensors."""
+    leaves, spec = tree_flatten((args, kwargs))
+    return spec, [leaf for leaf in leaves if not isinstance(leaf, torch.Tensor)]
 
 
 def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
