@@ -223,8 +223,9 @@ class Reading:
         keys = key if isinstance(key, tuple) else (key,)
         first, rest = keys[0], keys[1:]
         whole = all(k is None or k is Ellipsis or k == slice(None) for k in rest)
-        if isinstance(value, OneHot) and isinstance(keys[-1], int) and all(k == slice(None) or k is Ellipsis for k in keys[:-1]):
-            return Mask(ref, value.decision, keys[-1])
+        columns = [k for k in keys if isinstance(k, int)]
+        if isinstance(value, OneHot) and len(columns) == 1 and all(k is None or k is Ellipsis or k == slice(None) or k is columns[0] for k in keys):
+            return Mask(ref, value.decision, columns[0])
         if isinstance(value, (Mask, All, Decided)) and not is_value(first) and whole and (first is None or first is Ellipsis or first == slice(None)):
             return replace(value, ref=ref)
         if isinstance(value, Index) and first == slice(None) and rest == (0,):

@@ -167,7 +167,7 @@ LANGUAGE: dict[str, Callable[[], nn.Module]] = {"mixtral": mixtral, "qwen2-moe":
 STRANGERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "stranger-exits": (strangers.EarlyExits, (1, 12, 12)),
     "stranger-skips": (strangers.Skips, (12,)),
-    "stranger-branches": (strangers.HardBranches, (1, 8, 8)),
+    "stranger-branches": (strangers.HardBranches, (12,)),
 }
 """How to make a model, and the shape of a unit of its input."""
 NAMES = (*LANGUAGE, *sorted(zoo.ZOO), *STRANGERS, "marked")

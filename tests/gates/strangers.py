@@ -71,19 +71,19 @@ class Skips(nn.Module):
 
 
 class HardBranches(nn.Module):
-    """Images [batch, 1, 8, 8] → logits [batch, 5]. Every branch runs for every image, and a one-hot choice picks."""
+    """Rows [batch, 12] → logits [batch, 5]. Every branch runs for every row, and a one-hot choice picks."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = convolution(1, 6)
-        self.router = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, 3))
-        self.paths = nn.ModuleDict({"light": convolution(6, 8, 2), "middle": nn.Sequential(convolution(6, 8, 2), convolution(8, 8)),
-                                    "heavy": nn.Sequential(convolution(6, 12), convolution(12, 8, 2), convolution(8, 8))})  # fmt: skip
+        self.stem = nn.Linear(12, 8)
+        self.router = nn.Linear(8, 3)
+        self.paths = nn.ModuleDict({"light": nn.Linear(8, 8), "middle": nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 8)),
+                                    "heavy": nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8))})  # fmt: skip
         self.classifier = nn.Linear(8, 5)
 
     def forward(self, x: torch.Tensor) -> Any:
-        h = self.stem(x)
+        h = torch.tanh(self.stem(x))
         chosen = F.one_hot(self.router(h).argmax(dim=-1), num_classes=3).to(h.dtype)
-        mixed = sum(chosen[:, i, None, None, None] * path(h) for i, path in enumerate(self.paths.values()))
+        mixed = sum(chosen[:, i, None] * path(h) for i, path in enumerate(self.paths.values()))
         assert isinstance(mixed, torch.Tensor)
-        return self.classifier(mixed.mean(dim=(2, 3)))
+        return self.classifier(mixed)

@@ -192,7 +192,7 @@ def dense_skips(model: Skips) -> Callable[[Any], Any]:
 
 
 def dense_branches(model: HardBranches) -> Callable[[Any], Any]:
-    return lambda x: model.classifier(model.paths["heavy"](model.stem(x)).mean(dim=(2, 3)))
+    return lambda x: model.classifier(model.paths["heavy"](torch.tanh(model.stem(x))))
 
 
 DENSE: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
