@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from condsim.hardware import HardwareProfile
-from condsim.measure.yardsticks import NOISY, quiet_rows
+from condsim.measure.yardsticks import noisy, quiet_rows
 from condsim.simulate import simulate, the_profile
 from condsim.store import load
 from condsim.trace import Trace
@@ -83,9 +83,11 @@ def cause_of(row: Mapping[Any, Any]) -> str:
 
 def _row(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
     fresh = group[group["where"] == "fresh process"]
-    group = quiet_rows(fresh if len(fresh) else group)
-    measured = _measured(group)
-    steps = sorted(int(s) for s in group["step"].unique())
+    same = _same(device, case["fingerprint"])
+    group = fresh if len(fresh) else group
+    counting = quiet_rows(group, device.yardstick_s if same else None)
+    measured = _measured(counting)
+    steps = sorted(int(s) for s in counting["step"].unique())
     p = simulate(
         trace, device, case["strategy"], int(case["batch"]), case["baseline"], None, case["runtime"], None, case["phase"],
         protocol=case["protocol"], steps=steps,
@@ -93,21 +95,22 @@ def _row(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.
     return {
         "trace": trace.name, "mechanism": p.mechanism, "strategy": p.strategy, "runtime": p.runtime, "dtype": p.dtype, "phase": p.phase, "batch": p.batch,
         "baseline": p.baseline, "profile": p.profile, "predicted_speedup": p.speedup, "error": p.speedup / measured["measured_speedup"] - 1,
-        "predicted_latency_s": p.latency_s, "predicted_baseline_s": p.baseline_s, "same_machine": _same(device, case["fingerprint"]),
+        "predicted_latency_s": p.latency_s, "predicted_baseline_s": p.baseline_s, "same_machine": same,
         "low": p.speedup_interval[0], "high": p.speedup_interval[1], "verdict": p.verdict, "protocol": case["protocol"], **p.rivals, **measured,
+        "noisy": noisy(counting, device.yardstick_s if same else None),
     }  # fmt: skip
 
 
 def _measured(group: pd.DataFrame) -> dict[str, Any]:
-    """Speedup: Σ baseline / Σ conditional over the pairs of each process, the median over them. Latency: the mean over steps of the median a step."""
-    totals = group.groupby("process")[["conditional_s", "baseline_s"]].sum()
+    """Of each process: the median of each step, and their sums' ratio; the median over processes. Latency: the mean over steps of the median a step."""
+    sides = ["conditional_s", "baseline_s"]
+    totals = group.groupby(["process", "step"])[sides].median().groupby("process").sum()
     speedups = totals["baseline_s"] / totals["conditional_s"]
-    latency = group.groupby("step")[["conditional_s", "baseline_s"]].median().mean()
-    noisy = bool((group["yardstick_ratio"] > NOISY).any()) if "yardstick_ratio" in group else False
+    latency = group.groupby("step")[sides].median().mean()
     return {
         "measured_speedup": float(speedups.median()), "measured_latency_s": float(latency["conditional_s"]),
         "measured_baseline_s": float(latency["baseline_s"]), "measured_low": float(speedups.min()), "measured_high": float(speedups.max()),
-        "processes": len(totals), "pairs": len(group), "noisy": noisy,
+        "processes": len(totals), "pairs": len(group),
     }  # fmt: skip
 
 

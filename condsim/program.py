@@ -72,8 +72,8 @@ class Op:
     """One operator.
 
     role: "" or "router:SITE". site: the moe site whose call it belongs to, or "". module: the module path it was called in.
-    entered: module calls that began since the operator before it (host time). view: no kernel, host time only. sync: the host waits.
-    allocs: storages that it creates, (elements, dtype).
+    entered: module calls that began since the operator before it, instructions: bytecode instructions that Python ran since (host time). view: no kernel,
+    host time only. sync: the host waits. allocs: storages that it creates, (elements, dtype).
     """
 
     name: str
@@ -84,6 +84,7 @@ class Op:
     site: str = ""
     module: str = ""
     entered: int = 0
+    instructions: int = 0
     view: bool = False
     sync: bool = False
     allocs: tuple[tuple[Dim | Product, str], ...] = ()
@@ -195,7 +196,7 @@ def to_json(programs: Mapping[str, Program]) -> dict[str, Any]:
             if isinstance(n, Op):
                 allocs = tuple((d.plus, d.coef, d.power, t) if isinstance(d, Dim) else (dims(d.dims), t) for d, t in n.allocs)
                 reads, writes = tuple(map(tensor, n.inputs)), tuple(map(tensor, n.outputs))
-                nodes.append(ops((n.name, reads, writes, n.params, n.role, n.site, n.module, n.entered, n.view, n.sync, allocs)))
+                nodes.append(ops((n.name, reads, writes, n.params, n.role, n.site, n.module, n.entered, n.instructions, n.view, n.sync, allocs)))
             else:
                 nodes.append([n.site, n.choices, [[*key, scope(body)] for key, body in n.bodies.items()]])
         return [nodes, [[f.position, f.path, f.op, f.alloc, int(f.previous)] for f in s.frees]]
@@ -211,9 +212,9 @@ def from_json(data: Mapping[str, Any]) -> dict[str, Program]:
     """The inverse of `to_json`. Raises KeyError, IndexError, TypeError or ValueError where the data is not of that form."""
     tensors = [Tensor(tuple(Dim(*d) for d in dims), dtype, weight) for dims, dtype, weight in data["tensors"]]
     ops = [
-        Op(name, tuple(tensors[i] for i in ins), tuple(tensors[i] for i in outs), tuple(params), role, site, module, entered, view, sync,
+        Op(name, tuple(tensors[i] for i in ins), tuple(tensors[i] for i in outs), tuple(params), role, site, module, entered, instructions, view, sync,
            tuple((Dim(*a[:3]), a[3]) if len(a) == 4 else (Product(tuple(Dim(*d) for d in a[0])), a[1]) for a in allocs))
-        for name, ins, outs, params, role, site, module, entered, view, sync, allocs in data["operators"]
+        for name, ins, outs, params, role, site, module, entered, instructions, view, sync, allocs in data["operators"]
     ]  # fmt: skip
 
     def scope(s: Any) -> Scope:

@@ -171,18 +171,11 @@ def _predict(
          hash(rows.counts[trace.sites[0].name].tobytes())),
     )  # fmt: skip
     logical = logical_flops(trace, rows, full)
-    even = conditional
-    if name_of(strategies) != baseline and any(strategies.get("moe") == s for s in ("looped", "grouped", "fused")):
-        even = price(_lowering(trace, cut, _balanced(trace, rows), strategies, pricing), pricing)
     repeat = protocol == "repeat"
     miss_c, spread_c = conditional.miss(device, dense.footprint_bytes() if repeat else None)
     miss_b, spread_b = dense.miss(device, conditional.footprint_bytes() if repeat else None)
-    deltas_c = _deltas(conditional, even, float(logical.sum()), miss_c, peak)
-    deltas_b = _deltas(dense, dense, float(dense.flops.sum()), miss_b, peak)
     step_c = _clock(trace, cut, rows, strategies, pricing, conditional, miss_c, engine)
     step_b = _clock(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, dense, miss_b, engine)
-    deltas_c["launch"] += float(step_c.sum()) - sum(deltas_c.values())
-    deltas_b["launch"] += float(step_b.sum()) - sum(deltas_b.values())
     n = len(rows)
     rest_c, rest_b = _by_source(conditional), _by_source(dense)
     uncertainty = {name: device.uncertainty(name) for name in {*rest_c, *rest_b}}
@@ -192,6 +185,17 @@ def _predict(
     program = program_of(trace, strategies, cut)
     total = sum(conditional.by_basis.values())
     speedup = float(step_b.sum() / step_c.sum())
+
+    def worlds() -> pd.DataFrame:
+        even = conditional
+        if name_of(strategies) != baseline and any(strategies.get("moe") == s for s in ("looped", "grouped", "fused")):
+            even = price(_lowering(trace, cut, _balanced(trace, rows), strategies, pricing), pricing)
+        deltas_c = _deltas(conditional, even, float(logical.sum()), miss_c, peak)
+        deltas_b = _deltas(dense, dense, float(dense.flops.sum()), miss_b, peak)
+        for deltas, seconds in ((deltas_c, step_c), (deltas_b, step_b)):
+            deltas["launch"] += float(seconds.sum()) - sum(deltas.values())
+        return waterfall(deltas_c, deltas_b)
+
     return Prediction(
         trace=trace.name, mechanism="+".join(trace.mechanisms), strategy=name_of(strategies), runtime=pricing.runtime.name, dtype=pricing.dtype or device.dtype,
         phase=cut.phase, batch=cut.batch, baseline=baseline, profile=device.name, speedup=speedup,
@@ -202,10 +206,11 @@ def _predict(
         speedup_interval=_around(speedup_interval, speedup), latency_interval=(latency_interval[0] / n, latency_interval[1] / n),
         estimated={b: s / total for b, s in conditional.by_basis.items()},
         steps=pd.DataFrame({"step": np.arange(n), "conditional_s": step_c, "baseline_s": step_b}),
-        waterfall=waterfall(deltas_c, deltas_b), rivals=_rivals(conditional, dense, logical, device, peak),
+        rivals=_rivals(conditional, dense, logical, device, peak),
         notes=_notes(trace, cut, rows, program, strategies), graphs=conditional.prepared,
         prepare_s=conditional.prepared * device.graphs.prepare.value if device.graphs else 0.0, basis="calibrated" if device.calibrated else "estimated",
         _peaks=lambda: (_peak(trace, cut, rows, strategies, pricing), _peak(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing)),
+        _waterfall=worlds,
         _timeline=lambda: timeline(lambda way: _lowering(trace, cut, rows.step(0), way, pricing), strategies, baseline, pricing),
     )  # fmt: skip
 

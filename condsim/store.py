@@ -124,7 +124,7 @@ def load(folder: str | Path) -> Trace:
     trace = Trace(
         header, steps, programs, _reader(folder, header),
         _table(folder / "quality.parquet") if (folder / "quality.parquet").exists() else pd.DataFrame(),
-        _with_columns(folder / "measurements.parquet", CASE) if (folder / "measurements.parquet").exists() else pd.DataFrame(columns=list(MEASUREMENTS)),
+        _measurements(folder / "measurements.parquet"),
         load_profile(profile_file) if profile_file.exists() else None,
     )  # fmt: skip
     for site in header.sites:
@@ -158,6 +158,11 @@ def _metadata(path: Path) -> Any:
         raise CondsimError(f"{path} is missing; the trace is incomplete, capture it again") from None
     except (ArrowException, OSError) as e:
         raise CondsimError(f"{path} is damaged or truncated ({type(e).__name__}); capture the trace again") from e
+
+
+def _measurements(path: Path) -> pd.DataFrame:
+    """All columns, those that an older version did not write empty."""
+    return (_with_columns(path, CASE) if path.exists() else pd.DataFrame()).reindex(columns=list(MEASUREMENTS))
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -48,13 +48,13 @@ class Prediction:
     latency_interval: tuple[float, float]
     estimated: Mapping[str, float]
     steps: pd.DataFrame
-    waterfall: pd.DataFrame
     rivals: Mapping[str, float]
     notes: tuple[str, ...] = ()
     graphs: int = 0
     prepare_s: float = 0.0
     basis: str = "calibrated"
     _peaks: Callable[[], tuple[int, int]] = field(default=lambda: (0, 0), repr=False, compare=False)
+    _waterfall: Callable[[], pd.DataFrame] = field(default=pd.DataFrame, repr=False, compare=False)
     _timeline: Callable[[], pd.DataFrame] = field(default=pd.DataFrame, repr=False, compare=False)
 
     @property
@@ -80,6 +80,10 @@ class Prediction:
     @property
     def baseline_peak_bytes(self) -> int:
         return self.peaks[1]
+
+    @cached_property
+    def waterfall(self) -> pd.DataFrame:
+        return self._waterfall()
 
     @cached_property
     def timeline(self) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from condsim import engine
+from condsim.cost.cold import cold_seconds
 from condsim.cost.prepared import prepared_kernels
 from condsim.cost.side import Pricing
 from condsim.lower import Call, Lowering
@@ -45,9 +47,9 @@ def kernels(lowering: Lowering, pricing: Pricing) -> tuple[engine.Kernels, list[
     if pricing.prepared:
         return prepared_kernels(lowering, pricing)
     calls = lowering.sequence()
-    distance = pricing.distances(lowering)
+    cold = _after_other_data(calls, pricing)
     resident = pricing.resident(lowering)
-    priced = [_price(c, lowering, pricing, distance(c.place), resident) for c in calls]
+    priced = [_price(c, lowering, pricing, extra, resident) for c, extra in zip(calls, cold, strict=True)]
     host, device = np.array([p[0] for p in priced]), np.array([p[1] for p in priced])
     cpu = pricing.profile.kind == "cpu"
     if cpu:
@@ -58,26 +60,39 @@ def kernels(lowering: Lowering, pricing: Pricing) -> tuple[engine.Kernels, list[
 
 def stacked(lowering: Lowering, pricing: Pricing) -> engine.Kernels:
     """The kernels of all steps at once, device seconds [steps, kernels], of a program in which every step runs the same operators (no guards)."""
-    distance = pricing.distances(lowering)
     resident = pricing.resident(lowering)
     host, device, sync = [], [], []
     for v in lowering.walk():
         groups = lowering.rows.counts[v.op.site] if v.op.name in GROUPED and v.op.site else None
         hot, _, _ = pricing.operator(v.op, v.bindings, tuple((k, b.tobytes()) for k, b in v.bindings.items()), groups, resident)
-        host.append(pricing.host_seconds(v.op, hot, distance(v.place)))
+        host.append(pricing.host_seconds(lowering, v.place, v.op, hot))
         device.append(np.broadcast_to(0.0 if v.op.view else np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0), len(lowering.rows)))
         sync.append(v.op.sync)
     return engine.Kernels(np.array(host), np.stack(device, axis=-1), np.zeros(len(host), int), np.array(sync, bool))
 
 
-def _price(call: Call, lowering: Lowering, pricing: Pricing, distance: tuple[int, int], resident: np.ndarray | float) -> tuple[float, float, str, str]:
+def _after_other_data(calls: list[Call], pricing: Pricing) -> list[float]:
+    """What each call costs more because its code was evicted (`condsim.cost.cold`)."""
+    codes = [pricing.code(c.op) for c in calls]
+    touched = sum(pricing.touched(c) for c in calls)
+    often = Counter(codes)
+    extra = {code: float(cold_seconds(code, often[code], len(calls), touched, pricing.profile)) for code in often}
+    return [extra[code] for code in codes]
+
+
+def _price(call: Call, lowering: Lowering, pricing: Pricing, cold_s: float, resident: np.ndarray | float) -> tuple[float, float, str, str]:
     """(host seconds, device seconds, part, basis)."""
     op = call.op
     groups = lowering.rows.counts[op.site][:1] if op.name in GROUPED and op.site else None
     bindings = {k: np.array([v]) for k, v in call.bindings.items()} if groups is not None else call.bindings
     hot, job, _ = pricing.operator(op, bindings, tuple(sorted(call.bindings.items())), groups, resident)
     device = 0.0 if op.view else max(float(np.sum(hot.seconds)) - hot.dispatch, 0.0)
-    return pricing.host_seconds(op, hot, distance), device, "dispatch" if op.view else "matmul" if job.family in MATMULS else "traffic", hot.basis
+    return (
+        pricing.host_seconds(lowering, call.place, op, hot) + cold_s,
+        device,
+        "dispatch" if op.view else "matmul" if job.family in MATMULS else "traffic",
+        hot.basis,
+    )
 
 
 def write_chrome_trace(prediction: Any, path: str | Path) -> Path:

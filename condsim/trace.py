@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 Mechanism = Literal["moe", "early_exit", "multi_branch", "skip", "sparse_activation"]
 PHASES = ("prefill", "decode")
 MEASUREMENTS = ("strategy", "baseline", "phase", "batch", "protocol", "runtime", "dtype", "threads", "process", "pair", "step", "repetitions",
-                "conditional_s", "baseline_s", "fingerprint", "where", "torch", "taken", "yardstick_ratio")  # fmt: skip
+                "conditional_s", "baseline_s", "clock", "yardstick_s", "fingerprint", "where", "torch", "taken", "yardstick_ratio")  # fmt: skip
 
 
 class Site(BaseModel):

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from condsim.calibrate import matmul, operators, shapes
-from condsim.calibrate.among import Empty as _Empty
 from condsim.calibrate.among import among
+from condsim.calibrate.cold import DISTANCES_MB, cold
+from condsim.calibrate.instructions import instruction_s
 from condsim.calibrate.matmul import Cases
 from condsim.calibrate.residency import FOOTPRINTS_MB, residency
-from condsim.calibrate.timing import Pool, Progress, measure, sample, threads, yardsticks
+from condsim.calibrate.timing import Pool, Progress, Yardstick, measure, sample, threads, yardsticks
 from condsim.cost.residency import miss_per_byte
 from condsim.hardware import FORMAT, Curve, Grid, HardwareProfile, Host, Level, Power, Quantity, Scatter, cache_folder, fingerprint
 
@@ -51,14 +52,17 @@ _threads = threads
 def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Cases | None = None, timed: dict[Any, float] | None = None) -> HardwareProfile:
     pool = Pool()
     own = fingerprint(threads)
-    run = partial(measure, rounds=size.rounds)
+    yardstick = Yardstick()
+    run = partial(measure, rounds=size.rounds, yardstick=yardstick)
     few = size.points < 0.5
-    kept = residency(2 if few else size.rounds, (0.4, 4.0) if few else FOOTPRINTS_MB, int(own.get("l2", 2**19)), partial(progress, "residency"))
+    kept = residency(2 if few else size.rounds, (0.4, 4.0) if few else FOOTPRINTS_MB, int(own.get("l2", 2**19)), partial(progress, "residency"), yardstick)
     everything = {**operators.cases(pool, size), **matmul.cases(pool, size), **{("case", *key): make for key, make in (cases or {}).items()}}
     times = run(everything, progress=partial(progress, "operators and matmuls"))
     progress("among others", 0.0)
-    others = among(pool, 1 if few else 2 * size.rounds, 12 if few else 120)
-    module_call = _module_call(size.rounds)
+    others = among(pool, 1 if few else 2 * size.rounds, 12 if few else 120, yardstick)
+    progress("after other data", 0.0)
+    evicted = cold(pool, 1 if few else 2 * size.rounds, (1.0, 8.0) if few else DISTANCES_MB, yardstick)
+    instruction = instruction_s(pool, yardstick)
     if timed is not None:
         timed.update({key[1:]: t for key, t in times.items() if key[0] == "case"})
     yard = {name: min(sample(call) for _ in range(5)) for name, call in yardsticks(pool).items()}
@@ -85,10 +89,11 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
         runtime="eager",
         threads=threads,
         fingerprint=own,
+        yardstick_s=yardstick.fast_s,
         peak_flops={"fp32": _measured(peak, "the fastest linear layer that was timed")},
         matmul_efficiency=_measured(1.0, "peak_flops is a measured matmul"),
         memory=_memory(own, curves, yard),
-        host=_host_costs(module_call, curves),
+        host=_host_costs(instruction, curves),
         power=_power(),
         format=FORMAT,
         operators=curves,
@@ -96,6 +101,7 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
         extra_s=extra,
         residency=kept,
         among=others,
+        cold=evicted,
     )
     return HardwareProfile.model_validate(_rounded(profile.model_dump()))
 
@@ -136,21 +142,19 @@ def _ram() -> int:
         return 8 * 2**30
 
 
-def _module_call(rounds: int) -> float:
-    """Seconds that calling a module adds to its forward."""
-    module, x = _Empty(), torch.ones(1)
-    added = [sample(partial(module, x)) - sample(partial(module.forward, x)) for _ in range(max(rounds, 5))]
-    return max(float(np.median(added)), 1e-8)
+INSTRUCTIONS_A_CALL = 60
+"""Of a module's call, before its forward (CPython 3.11, no hooks)."""
 
 
-def _host_costs(module_call: float, curves: dict[str, Curve]) -> Host:
+def _host_costs(instruction: float, curves: dict[str, Curve]) -> Host:
     dispatch = [c.seconds[0][0] for name, c in curves.items() if name in operators.ELEMENTWISE]
     views = [curves[f"{name}.view"].seconds[0][0] for name in operators.VIEWS]
     return Host(
         dispatch=_measured(float(np.median(dispatch)), "median over elementwise operators of 16 elements"),
         view=_measured(float(np.median(views)), "median over views"),
-        module_call=_measured(module_call, "an empty module's call"),
+        module_call=_measured(INSTRUCTIONS_A_CALL * instruction, f"{INSTRUCTIONS_A_CALL} instructions"),
         synchronise=_measured(curves["item"].seconds[0][0], "item() of a tensor on the CPU"),
+        instruction=_measured(instruction, "layers with and without their modules"),
     )
 
 

@@ -10,36 +10,26 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from condsim.calibrate import operators
-from condsim.calibrate.timing import Call, Pool, sample
-from condsim.hardware import Among
+from condsim.calibrate.timing import Call, Pool, Yardstick, sample
+from condsim.hardware import UNDISTURBED, Among
 
 ELEMENTS, LENGTH = 256, 16
 
 
-class Empty(nn.Module):
-    """A module that does nothing."""
-
-    def forward(self, x: Any) -> Any:
-        return x
-
-
 def calls(pool: Pool) -> dict[str, Call]:
-    """Every operator at a tiny size, and a module that does nothing."""
+    """Every operator at a tiny size."""
     built = {**operators.ELEMENTWISE, **operators.ROWWISE, **operators.OTHERS, **operators.CONSTANT}
     found: dict[str, Call] = {name: build(pool, ELEMENTS, LENGTH) for name, build in built.items()}
     found |= {f"{name}.view": view for name, view in operators.VIEWS.items()}
     x, w, q = pool(4, 64), pool(64, 64), pool(1, 2, 8, 8)
-    module = Empty()
     return found | {
         "linear": partial(F.linear, x, w),
         "linear.bias": partial(F.linear, x, w, pool(64)),
@@ -50,20 +40,19 @@ def calls(pool: Pool) -> dict[str, Call]:
         "conv2d": partial(F.conv2d, pool(1, 8, 4, 4), pool(8, 8, 3, 3), pool(8)),
         "conv2d_depthwise": partial(F.conv2d, pool(1, 8, 4, 4), pool(8, 1, 3, 3), pool(8), 1, 1, 1, 8),
         "grouped_mm": partial(F.grouped_mm, x, pool(2, 64, 64), offs=torch.tensor([2, 4], dtype=torch.int32)),
-        "module_call": partial(module, x),
-        "module_forward": partial(module.forward, x),
     }
 
 
 DISTINCT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
-def among(pool: Pool, rounds: int, draws: int = 120) -> Among:
+def among(pool: Pool, rounds: int, draws: int = 120, yardstick: Yardstick | None = None) -> Among:
     """Extra seconds of each operator among all, and the share of them among few. Must run under inference mode.
 
     rounds: each times every operator alone, in a few orders of all, and in cycles of a few drawn at random (draws operators a size), so that noise
     hits all alike.
     """
+    yardstick = yardstick or Yardstick()
     every = calls(pool)
     names = list(every)
     extra: dict[str, list[float]] = {name: [] for name in names}
@@ -73,7 +62,7 @@ def among(pool: Pool, rounds: int, draws: int = 120) -> Among:
         seen: dict[str, list[float]] = {name: [] for name in names}
         for seed in range(3):
             order = random.Random(10 * r + seed).sample(names, len(names))
-            for name, t in _cycle({n: every[n] for n in order}).items():
+            for name, t in cycle({n: every[n] for n in order}, yardstick).items():
                 seen[name].append(t)
         full = {name: max(float(np.median(seen[name])) - alone[name], 0.0) for name in names}
         for name in names:
@@ -82,11 +71,10 @@ def among(pool: Pool, rounds: int, draws: int = 120) -> Among:
             some = asked = 0.0
             for draw in range(max(2, draws // count)):
                 order = random.Random(1000 * r + draw).sample(_LIGHT, count)
-                for name, t in _cycle({n: every[n] for n in order}, 24).items():
+                for name, t in cycle({n: every[n] for n in order}, yardstick, 24).items():
                     some, asked = some + t - alone[name], asked + full[name]
             found.append(max(some / max(asked, 1e-9), 0.0))
     values = {name: float(np.median(v)) for name, v in extra.items()}
-    values["module_call"] = max(values["module_call"] - values.pop("module_forward"), 0.0)
     share = np.maximum.accumulate([np.median(v) for v in shares.values()])
     return Among(
         extra_s=values,
@@ -96,24 +84,44 @@ def among(pool: Pool, rounds: int, draws: int = 120) -> Among:
     )
 
 
-_HEAVY = ("gelu", "rms_norm", "batch_norm", "group_norm", "conv2d_depthwise", "module_forward")
+_HEAVY = ("gelu", "rms_norm", "batch_norm", "group_norm", "conv2d_depthwise")
 _LIGHT = [
     *(n for n in {**operators.ELEMENTWISE, **operators.ROWWISE, **operators.OTHERS, **operators.CONSTANT} if n not in _HEAVY),
-    *(f"{n}.view" for n in operators.VIEWS), "linear", "linear.bias", "bmm", "attention", "module_call",
+    *(f"{n}.view" for n in operators.VIEWS), "linear", "linear.bias", "bmm", "attention",
 ]  # fmt: skip
 
 
-def _cycle(order: Mapping[str, Call], cycles: int = 32) -> dict[str, float]:
-    """Median seconds of each call where it stands in a cycle, the clock's own taken off."""
-    clock = time.perf_counter
-    got: dict[str, list[float]] = {name: [] for name in order}
-    nothing = []
+def cycle(order: Mapping[str, Call], yardstick: Yardstick, cycles: int = 32) -> dict[str, float]:
+    """Median seconds of each call where it stands in a cycle, over the cycles that nothing disturbed where there are any."""
+    times, readings = visits(order, yardstick, cycles)
+    settled = slice(cycles // 4, None)
+    return dict(zip(order, middle(times[settled], readings[settled], yardstick), strict=True))
+
+
+def visits(order: Mapping[str, Call], yardstick: Yardstick, cycles: int, before: Sequence[Call] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds of each call where it stands in a cycle, the clock's own taken off, float [cycles, calls], and the slowest reading around each, [cycles].
+
+    before: run before each call, untimed.
+    """
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+    rounds, readings = [], [yardstick()]
     for _ in range(cycles):
-        for name, call in order.items():
+        times = []
+        for call in order.values():
+            for other in before:
+                other()
             start = clock()
             call()
-            got[name].append(clock() - start)
+            times.append(clock() - start)
         start = clock()
-        nothing.append(clock() - start)
-    own = float(np.median(nothing))
-    return {name: float(np.median(times[cycles // 4 :])) - own for name, times in got.items()}
+        rounds.append([*times, clock() - start])
+        readings.append(yardstick())
+    found = np.array(rounds)
+    return found[:, :-1] - np.median(found[:, -1]), np.maximum(readings[:-1], readings[1:])
+
+
+def middle(times: np.ndarray, readings: np.ndarray, yardstick: Yardstick) -> np.ndarray:
+    """Medians over the cycles that nothing disturbed, over all where there are none. times: [cycles, calls]; readings: [cycles]; float [calls]."""
+    good = readings <= UNDISTURBED * yardstick.fast_s
+    kept: np.ndarray = np.median(times[good] if good.any() else times, axis=0)
+    return kept

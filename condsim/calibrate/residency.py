@@ -9,7 +9,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from condsim.hardware import Residency
+from condsim.calibrate.timing import Yardstick, typical
+from condsim.hardware import UNDISTURBED, Residency
 
 SMALL = (192, 256)  # n, k: 192 KiB, fits a private cache of 512 KiB
 LARGE = (1024, 1024)  # 4 MiB: it never does
@@ -28,27 +29,40 @@ def _visit(weights: list[torch.Tensor], x: torch.Tensor, visits: int) -> float:
     return (clock() - start) / visits
 
 
-def residency(rounds: int, footprints: tuple[float, ...] = FOOTPRINTS_MB, l2_bytes: int = 2**19, progress: Callable[[float], None] | None = None) -> Residency:
+def residency(
+    rounds: int, footprints: tuple[float, ...] = FOOTPRINTS_MB, l2_bytes: int = 2**19, progress: Callable[[float], None] | None = None,
+    yardstick: Yardstick | None = None,
+) -> Residency:  # fmt: skip
     """The curves. Must run under inference mode. rounds: repeats, interleaved over footprints."""
-    penalties: dict[str, list[list[float]]] = {}
+    yardstick = yardstick or Yardstick()
+    curves, spreads = {}, []
     for label, (n, k) in (("small", SMALL), ("large", LARGE)):
         size = 4 * n * k
         counts = [max(1, round(mb * 1e6 / size)) for mb in footprints]
         weights = [torch.randn(n, k) for _ in range(max(counts))]
         x = torch.randn(1, k)
-        found = []
-        for _ in range(2 * rounds):
-            hot = min(_visit(weights[:1], x, max(8, 2**21 // size)) for _ in range(3))
-            found.append([max(_visit(weights[:c], x, max(c, 12, 2**22 // size)) - hot, 0.0) / size for c in counts])
+        seen: dict[int, list[tuple[float, float]]] = {c: [] for c in (1, *counts)}
+        for r in range(2 * rounds):
+            for c in seen:
+                before = yardstick()
+                t = _visit(weights[:c], x, max(c, 12, 2**22 // size))
+                seen[c].append((t, max(before, yardstick())))
             if progress is not None:
-                progress(len(found) / (2 * rounds))
-        penalties[label] = found
-    curves = {label: np.maximum.accumulate(np.quantile(v, 0.25, axis=0)) for label, v in penalties.items()}
-    spread = np.maximum(*((np.quantile(v, 0.75, axis=0) - np.quantile(v, 0.25, axis=0)) / 1.35 for v in penalties.values()))
+                progress((r + 1) / (2 * rounds))
+        hot = typical(seen[1], yardstick)
+        curves[label] = np.maximum.accumulate([max(typical(seen[c], yardstick) - hot, 0.0) / size for c in counts])
+        spreads.append([_spread(seen[c], yardstick) / size for c in counts])
     return Residency(
         distance=[mb * 1e6 for mb in footprints],
         small=curves["small"].tolist(),
         large=curves["large"].tolist(),
-        spread=spread.tolist(),
+        spread=np.max(spreads, axis=0).tolist(),
         limit_bytes=float(l2_bytes),
     )
+
+
+def _spread(visits: list[tuple[float, float]], yardstick: Yardstick) -> float:
+    """Standard deviation by the quartiles of what was timed between fast readings."""
+    limit = UNDISTURBED * yardstick.fast_s
+    good = [t for t, reading in visits if reading <= limit] or [t for t, _ in visits]
+    return float(np.quantile(good, 0.75) - np.quantile(good, 0.25)) / 1.35

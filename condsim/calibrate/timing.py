@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from condsim.hardware import UNDISTURBED
+
 Call = Callable[[], Any]
 Progress = Callable[[str, float], None]
 SAMPLE_S = 1.5e-4
-GATE = 1.12  # a visit counts if its yardsticks took no longer than this times the fast ones
 HEAVY_S = 3e-3  # above, fewer rounds do
 WARM_S = 4e-5  # an operator that is timed alone needs some calls until its branches are predicted
 _POOL_ELEMENTS = 24_000_000
@@ -77,22 +78,59 @@ def sample(call: Call) -> float:
 _EMPTY: Call = lambda: None  # noqa: E731
 
 
-def measure(cases: Mapping[Any, Callable[[], Call]], rounds: int, progress: Callable[[float], None] | None = None) -> dict[Any, float]:
+class Yardstick:
+    """How fast the core is right now: a matmul of 64 x 64, whose matrices fit the second-level cache.
+
+    Virtual processors share cores. While a neighbour's is busy, everything takes up to 1.5 times as long, for milliseconds or minutes, and no clock shows it.
+    So timings count only between two fast readings. Readings gate, they never correct.
+    """
+
+    RUNS, SAMPLES = 4, 3
+
+    def __init__(self, readings: int = 50) -> None:
+        square = torch.ones(64, 64)
+        self._call: Call = partial(torch.mm, square, square)
+        self._seconds: list[float] = []
+        for _ in range(readings):
+            self()
+
+    def __call__(self) -> float:
+        """Seconds of one matmul: the fastest of a few samples, after some that find its code and matrices again."""
+        clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+        for _ in range(self.RUNS):
+            self._call()
+        best = float("inf")
+        for _ in range(self.SAMPLES):
+            start = clock()
+            for _ in range(self.RUNS):
+                self._call()
+            best = min(best, (clock() - start) / self.RUNS)
+        self._seconds.append(best)
+        return best
+
+    @property
+    def fast_s(self) -> float:
+        """Seconds when nothing disturbs: the 5 % quantile of the readings so far."""
+        return float(np.quantile(self._seconds, 0.05))
+
+
+def measure(
+    cases: Mapping[Any, Callable[[], Call]], rounds: int, progress: Callable[[float], None] | None = None, yardstick: Yardstick | None = None
+) -> dict[Any, float]:
     """Seconds of each case.
 
-    cases: key → a function that makes the call (its tensors exist only while it is timed). Every visit is between two runs of a yardstick, a matmul in
-    the second-level cache; visits with a slow one do not count, and cases without enough good visits get up to as many rounds again. Returns key →
-    median over the good visits, or the fastest where none was good; the cost of the empty call is taken off. Yardsticks gate, they never correct.
+    cases: key → a function that makes the call (its tensors exist only while it is timed). Every visit is between two readings of the yardstick; visits
+    with a slow one do not count, and cases without enough good visits get up to as many rounds again. Returns key → median over the good visits, or
+    the fastest where none was good; the cost of the empty call is taken off.
     """
+    yardstick = yardstick or Yardstick()
     found: dict[Any, list[tuple[float, float]]] = {key: [] for key in cases}
-    a = torch.ones(96, 96)
-    yardstick = partial(torch.mm, a, a)
     empty = sorted(sample(_EMPTY) for _ in range(9))[4]
-    order, yards = list(cases), [_yard(yardstick) for _ in range(50)]
+    order = list(cases)
     total, done = rounds * max(len(cases), 1), 0
     with quiet():
         for r in range(2 * rounds):
-            limit = GATE * float(np.quantile(yards, 0.05))
+            limit = UNDISTURBED * yardstick.fast_s
             random.Random(r).shuffle(order)
             for key in order:
                 good = [t for t, yard in found[key] if yard <= limit]
@@ -100,29 +138,19 @@ def measure(cases: Mapping[Any, Callable[[], Call]], rounds: int, progress: Call
                 if (len(good) >= 2 and (heavy or r >= rounds)) or (heavy and r >= rounds):
                     continue
                 call = cases[key]()
-                before = _yard(yardstick)
+                before = yardstick()
                 t = sample(call)
-                after = _yard(yardstick)
-                yards += [before, after]
-                found[key].append((t, max(before, after)))
+                found[key].append((t, max(before, yardstick())))
                 done += 1
                 if progress is not None and done % 64 == 0:
                     progress(min(done / total, 1.0))
-    limit = GATE * float(np.quantile(yards, 0.05))
-    return {key: max(_typical(visits, limit) - empty, 2e-8) for key, visits in found.items()}
+    return {key: max(typical(visits, yardstick) - empty, 2e-8) for key, visits in found.items()}
 
 
-def _yard(call: Call) -> float:
-    """Seconds of one yardstick, the second of two runs: the first finds its cache again."""
-    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-    call()
-    start = clock()
-    call()
-    return clock() - start
-
-
-def _typical(visits: list[tuple[float, float]], limit: float) -> float:
-    good = [t for t, yard in visits if yard <= limit]
+def typical(visits: list[tuple[float, float]], yardstick: Yardstick) -> float:
+    """The median of what was timed between fast readings, the least of all where there is none. visits: (seconds, slowest reading)."""
+    limit = UNDISTURBED * yardstick.fast_s
+    good = [t for t, reading in visits if reading <= limit]
     return float(np.median(good)) if good else min(t for t, _ in visits)
 
 

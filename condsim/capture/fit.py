@@ -177,7 +177,8 @@ class Fitter:
 
         fitted = Op(
             first.name, tensors([op.inputs for op in column]), outputs, first.params, min((op.role for op in column), key=len), first.site,
-            _family([op.module for op in column], choices) or first.module, max(op.entered for op in column), first.view, first.sync,
+            _family([op.module for op in column], choices) or first.module, max(op.entered for op in column),
+            min(op.instructions for op in column), first.view, first.sync,
             tuple((storage(tuple(a[0] for a in al)), al[0][1]) for al in zip(*(op.allocs for op in column), strict=True)),
         )  # fmt: skip
         if bad:

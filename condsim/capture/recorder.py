@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.nn.modules import module as nn_module
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from condsim.capture.interpreter import Interpreter
 
 SYNCHRONISING = {"item", "_local_scalar_dense", "is_nonzero", "nonzero", "equal", "unique", "_unique2", "masked_select", "tolist"}
 PIECES = {"unbind", "split", "chunk", "split_with_sizes", "tensor_split"}
@@ -43,6 +44,7 @@ class RecordedOp:
     site: str
     module: str
     entered: int
+    instructions: int
     view: bool
     sync: bool
     allocs: list[tuple[int, str]] = field(default_factory=list)  # elements, dtype
@@ -117,7 +119,7 @@ class Recorder(TorchDispatchMode):
         self._count = 0
         self._modules: list[str] = [""]
         self._entered = 0
-        self._hooks: list[Any] = []
+        self._python = Interpreter(self._module_begins, self._module_ends)
         self._done = False
         self._names = {id(m): n for n, m in model.named_modules()}
         self._weights: dict[int, str] = {}
@@ -134,24 +136,22 @@ class Recorder(TorchDispatchMode):
         self._done = True
 
     def __enter__(self) -> Recorder:
-        self._hooks = [
-            nn_module.register_module_forward_pre_hook(self._module_begins),
-            nn_module.register_module_forward_hook(self._module_ends, always_call=True),
-        ]
         super().__enter__()  # type: ignore[no-untyped-call]
+        with self.paused():
+            torch.zeros(0)  # the first operator of a process under such a mode imports much of PyTorch
+        self._python.__enter__()
         return self
 
     def __exit__(self, *exc: Any) -> None:
+        self._python.__exit__(*exc)
         super().__exit__(*exc)  # type: ignore[no-untyped-call]
         self._done = True
-        for h in self._hooks:
-            h.remove()
 
-    def _module_begins(self, module: torch.nn.Module, _args: Any) -> None:
+    def _module_begins(self, module: torch.nn.Module) -> None:
         self._modules.append(self._names.get(id(module), self._modules[-1]))
         self._entered += 1
 
-    def _module_ends(self, _module: torch.nn.Module, _args: Any, _out: Any) -> None:
+    def _module_ends(self) -> None:
         if len(self._modules) > 1:
             self._modules.pop()
 
@@ -160,7 +160,8 @@ class Recorder(TorchDispatchMode):
         """Nothing inside is recorded."""
         before, self._paused = self._paused, True
         try:
-            yield
+            with self._python.quiet():
+                yield
         finally:
             self._paused = before
 
@@ -222,7 +223,7 @@ class Recorder(TorchDispatchMode):
         name = func._schema.name.split("::")[1]
         op = RecordedOp(
             name, [self._tensor(t, i) for t, i in zip(read, read_ids, strict=True)], [], _params(name, args), self.role, self.site,
-            self._modules[-1], self._entered, False, name in SYNCHRONISING or (name == "where" and len(read) == 1), [],
+            self._modules[-1], self._entered, self._python.taken(), False, name in SYNCHRONISING or (name == "where" and len(read) == 1), [],
         )  # fmt: skip
         self._entered = 0
         for t in written:

@@ -9,12 +9,12 @@ few of them. On a CPU in eager PyTorch this is more than half of the time of sma
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
 
-from condsim.hardware import Among, HardwareProfile
+from condsim.hardware import HardwareProfile
 
 _NUMBER = re.compile(r"\d+")
 _RENAMED = {
@@ -26,27 +26,26 @@ _RENAMED = {
 def among_seconds(name: str, distinct: Any, profile: HardwareProfile, *, view: bool = False, inputs: int = 0) -> Any:
     """Extra seconds of one call.
 
-    name: the operator as the recorder gives it, or "module_call". distinct: different operators since its last call, itself included (`distances`),
-    int or int array [n]. view: it makes no new storage. inputs: number of tensors it reads (a linear layer with a bias has 3). Returns float or float
+    name: the operator as the recorder gives it, distinct: different operators since its last call, itself included
+    (`distances`), int or int array [n]. view: it makes no new storage. inputs: number of tensors it reads (a linear layer with a
+    bias has 3). Returns float or float
     array [n]; 0 without a calibration.
     """
     among = profile.among
     if among is None:
         return 0.0 * np.asarray(distinct) if np.ndim(distinct) else 0.0
     share = np.interp(distinct, among.distinct, among.share)
-    return _extra(among, name, view, inputs) * share
+    return among.extra_s.get(key_of(among.extra_s, name, view, inputs), among.other_s) * share
 
 
-def _extra(among: Among, name: str, view: bool, inputs: int) -> float:
+def key_of(table: Container[str], name: str, view: bool, inputs: int) -> str:
+    """Under which name a table of operators' code knows an operator; its own where it does not."""
     if name == "where" and inputs == 1:
         name = "nonzero"
     if name == "linear" and inputs > 2:
         name = "linear.bias"
     names = [f"{name}.view"] if view else [name, name.rstrip("_"), f"{name}_", _RENAMED.get(name, name)]
-    for key in names:
-        if key in among.extra_s:
-            return among.extra_s[key]
-    return among.other_s
+    return next((key for key in names if key in table), name)
 
 
 def call_sites(names: Sequence[str], modules: Sequence[str], entered: Sequence[int]) -> list[str]:

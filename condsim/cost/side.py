@@ -7,20 +7,21 @@ Sizes repeat: each operator is priced once for every distinct size, and the pric
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from condsim.cost.among import among_seconds, call_sites, distances
+from condsim.cost.cold import code_of, cold_seconds
 from condsim.cost.gpu.operator import gpu_operator, resident_shares
 from condsim.cost.hot import Hot, hot_seconds
 from condsim.cost.residency import miss_seconds, miss_spread_seconds
 from condsim.hardware import HardwareProfile
-from condsim.lower import ITEMSIZE, Lowering, Place, Visit
+from condsim.lower import ITEMSIZE, Call, Lowering, Place, Visit
 from condsim.operators import GROUPED, MATMULS, Work, work
-from condsim.program import Op, Program, elements
+from condsim.program import Op, Program, Tensor, elements
 from condsim.runtimes import EAGER, Runtime
 
 COPIES_ROWS = ("index", "index_select", "embedding", "gather")
@@ -41,7 +42,8 @@ class WeightVisits:
 class Side:
     """Sums a step, float [n]: executed FLOPs without and of routers, seconds by part.
 
-    by_family: hot seconds by table, float [n]; by_basis: basis word → seconds, summed over steps; weights: visits, for residency;
+    by_family: hot seconds by table, float [n]; by_basis: basis word → seconds, summed over steps; weights: visits, for residency; calls: of each code
+    (`condsim.cost.cold`), float [n]; moved_bytes: activations read and written, float [n];
     worlds: seconds on the device beyond flops / peak by world, float [n], where the device model says them.
     On a device that runs prepared graphs also: traffic_bytes by memory level, float [n]; companion_j, companion_flops: of the CPU beside it, float [n];
     uncertainty: relative, of what by_family names; prepared: graphs that were compiled for all steps.
@@ -61,6 +63,15 @@ class Side:
     companion_flops: np.ndarray | float = 0.0
     uncertainty: dict[str, float] = field(default_factory=dict)
     prepared: int = 0
+    moved_bytes: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    calls: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def touched_bytes(self) -> np.ndarray:
+        """Bytes that a step touches one operator after the other: weights, and activations once (one writes what the next reads), float [n]."""
+        total: np.ndarray = self.moved_bytes / 2
+        for v in self.weights:
+            total += np.bincount(v.step, v.bytes, self.steps)
+        return total
 
     def footprint_bytes(self) -> np.ndarray:
         """Bytes that a step touches: each weight once, and the largest operator's activations (their memory is used again), float [n]."""
@@ -120,7 +131,9 @@ class Pricing:
         self.float_bytes = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}.get(dtype or profile.dtype, 4)
         self.weights_bytes = parameters * self.float_bytes
         self._known: dict[Any, tuple[Hot, Work, Any]] = {}
-        self._distances: dict[int, tuple[Program, dict[Place, tuple[int, int]], int]] = {}
+        self._numbers: dict[Any, int] = {}
+        self._kinds: dict[int, tuple[Op, tuple[int, str]]] = {}
+        self._places: dict[int, tuple[Program, tuple[dict[Place, float], dict[Place, int], int]]] = {}
         self._joined: dict[int, tuple[Program, Program]] = {}
 
     @property
@@ -144,7 +157,7 @@ class Pricing:
         groups_rows: rows of each group of a grouped matmul, int [n, groups]. resident: share of its weights that a cache still has, float or float [n].
         """
         once = groups_rows is not None or isinstance(resident, np.ndarray)
-        key = (op.name, op.view, op.params, tuple(t.dims for t in op.inputs), tuple(t.dims for t in op.outputs), sizes, None if once else resident)
+        key = (self._kind(op)[0], sizes, None if once else resident)
         if not once and key in self._known:
             return self._known[key]
         ins, outs = [t.shape(bindings) for t in op.inputs], [t.shape(bindings) for t in op.outputs]
@@ -153,10 +166,7 @@ class Pricing:
             hot, job = gpu_operator(op, job, ins, outs, self.profile, self.dtype or self.profile.dtype, self.float_bytes, groups_rows, resident)
         else:
             hot = hot_seconds(op.name, ins, outs, op.params, self.profile, groups_rows, view=op.view, dtype=self.dtype)
-        moved: Any = 0
-        for t, shape in (*zip(op.inputs, ins, strict=True), *zip(op.outputs, outs, strict=True)):
-            if not t.weight and not op.view:
-                moved = moved + elements(shape) * self.itemsize(t.dtype)
+        moved = sum((elements(shape) * self.itemsize(t.dtype) for t, shape in self._activations(op, ins, outs)), 0)
         priced = (hot, job, moved)
         if not once:
             self._known[key] = priced
@@ -166,54 +176,88 @@ class Pricing:
         """Share of each step's weights that a cache still has from the step before, float [n], or one for all; 0 where the operators' times say it."""
         return 0.0 if self.profile.gpu is None else resident_shares(lowering, self.profile, self.itemsize)
 
+    def _kind(self, op: Op) -> tuple[int, str]:
+        """(a number that operators of the same sizes have in common, whose code it runs)."""
+        if id(op) not in self._kinds:
+            shape = (op.name, op.view, op.params, tuple(t.dims for t in op.inputs), tuple(t.dims for t in op.outputs))
+            number = self._numbers.setdefault(shape, len(self._numbers))
+            self._kinds[id(op)] = op, (number, code_of(op.name, op.view, len(op.inputs), self.profile))
+        return self._kinds[id(op)][1]
+
+    def code(self, op: Op) -> str:
+        """Whose code it runs (`condsim.cost.cold`)."""
+        return self._kind(op)[1]
+
+    @staticmethod
+    def _activations(op: Op, ins: list[Any], outs: list[Any]) -> Iterator[tuple[Tensor, Any]]:
+        pairs = () if op.view else (*zip(op.inputs, ins, strict=True), *zip(op.outputs, outs, strict=True))
+        return ((t, shape) for t, shape in pairs if not t.weight)
+
     def itemsize(self, dtype: str) -> int:
         return self.float_bytes if dtype == "float" else ITEMSIZE.get(dtype, 4)
 
-    def host_seconds(self, op: Op, hot: Hot, distance: tuple[int, int]) -> float:
-        """Host time of one call: its dispatch, what it costs more among other operators, and the module calls that began before it.
+    def touched(self, call: Call) -> float:
+        """Bytes that one call touches, as `Side.touched_bytes` counts them."""
+        op = call.op
+        ins, outs = ([t.shape(call.bindings) for t in tensors] for tensors in (op.inputs, op.outputs))
+        moved = sum(float(elements(shape)) * self.itemsize(t.dtype) for t, shape in self._activations(op, ins, outs))
+        return moved / 2 + sum(float(self.weight_bytes(op, t, shape, outs)) for t, shape in zip(op.inputs, ins, strict=True))
 
-        distance: different places of the code that ran since this one did, and since its module call.
-        """
+    def weight_bytes(self, op: Op, t: Tensor, shape: Any, outs: list[Any]) -> Any:
+        """Bytes of a weight that one call reads; of a table that it looks rows up in, those rows."""
+        if op.view or not t.weight:
+            return 0.0
+        size = elements(shape) * self.itemsize(t.dtype)
+        return np.minimum(size, elements(outs[0]) * self.itemsize(t.dtype)) if op.name in COPIES_ROWS else size
+
+    def host_seconds(self, lowering: Lowering, place: Place, op: Op, hot: Hot) -> float:
+        """Host time of one call: its dispatch, what it costs more among other operators, and what Python did before it. What it costs more after other
+        data comes on top (`condsim.cost.cold`)."""
         if self.runtime.host == "graph":
             return 0.0
         if self.runtime.host == "kernel":
             return 0.0 if op.view else hot.dispatch
-        seconds = hot.dispatch + float(among_seconds(op.name, distance[0], self.profile, view=op.view, inputs=len(op.inputs)))
-        if op.entered:
-            seconds += op.entered * (self.profile.host.module_call.value + float(among_seconds("module_call", distance[1], self.profile)))
-        return seconds
+        known, distinct, most = self._distinct(lowering)
+        if place not in known:
+            p = self.profile
+            seconds = hot.dispatch + float(among_seconds(op.name, distinct.get(place, most), p, view=op.view, inputs=len(op.inputs)))
+            if p.host.instruction is None:
+                known[place] = seconds + op.entered * p.host.module_call.value
+            else:
+                known[place] = seconds + op.instructions * p.host.instruction.value
+        return known[place]
 
-    def distances(self, lowering: Lowering) -> Callable[[Place], tuple[int, int]]:
-        """Place of an operator → how many different places of the code run between its calls (and between those of its module), in the first step."""
-        key = id(lowering.program)
-        if key not in self._distances:
+    def _distinct(self, lowering: Lowering) -> tuple[dict[Place, float], dict[Place, int], int]:
+        """(host seconds by place, as far as asked for; place → different places of the code between its calls, in the first step; all of them)."""
+        program = lowering.program
+        if id(program) not in self._places:
             calls = lowering.sequence()
             names = [f"{c.op.name}.view" if c.op.view else c.op.name for c in calls]
-            labels: list[str] = []
-            places: list[tuple[Place, bool]] = []
-            for call, label in zip(calls, call_sites(names, [c.op.module for c in calls], [c.op.entered for c in calls]), strict=True):
-                if call.op.entered:
-                    labels.append(f"{label} module_call")
-                    places.append((call.place, True))
-                labels.append(label)
-                places.append((call.place, False))
-            found: dict[Place, tuple[int, int]] = {}
-            for (place, module), d in zip(places, distances(labels), strict=True):
-                own, called = found.get(place, (d, d))
-                found[place] = (own, d) if module else (d, called)
-            self._distances[key] = (lowering.program, found, len(set(labels)))
-        _, known, total = self._distances[key]
-        return lambda place: known.get(place, (total, total))
+            labels = call_sites(names, [c.op.module for c in calls], [c.op.entered for c in calls])
+            found = {c.place: d for c, d in zip(calls, distances(labels), strict=True)}
+            self._places[id(program)] = program, ({}, found, len(set(labels)))
+        return self._places[id(program)][1]
 
 
 def side(lowering: Lowering, pricing: Pricing) -> Side:
     """Price everything that a lowering runs."""
     n = len(lowering.rows)
-    out = Side(n, np.zeros(n), np.zeros(n), {p: np.zeros(n) for p in PARTS}, activation_bytes=np.zeros(n))
+    out = Side(n, np.zeros(n), np.zeros(n), {p: np.zeros(n) for p in PARTS}, activation_bytes=np.zeros(n), moved_bytes=np.zeros(n))
     resident = pricing.resident(lowering)
     for visits in by_scope(lowering.walk()):
         _scope(visits, lowering, pricing, out, resident)
+    _after_other_data(out, pricing.profile)
     return out
+
+
+def _after_other_data(out: Side, profile: HardwareProfile) -> None:
+    """What operators cost more because their code was evicted by a step's data."""
+    if profile.cold is None:
+        return
+    touched, every = out.touched_bytes(), np.sum(list(out.calls.values()), axis=0)
+    extra = sum((calls * cold_seconds(code, calls, every, touched, profile) for code, calls in out.calls.items()), np.zeros(out.steps))
+    out.seconds["dispatch"] += extra
+    out.by_basis["calibrated"] = out.by_basis.get("calibrated", 0.0) + float(extra.sum())
 
 
 def by_scope(visits: Iterable[Visit]) -> Iterator[list[Visit]]:
@@ -252,7 +296,6 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side,
     sizes_of: dict[str, Sizes] = {}
     sums: dict[tuple[str, str], np.ndarray] = {}
     inverses: dict[str, np.ndarray] = {}
-    distance = pricing.distances(lowering)
     for v in visits:
         where = v.op.site
         if where not in sizes_of:
@@ -269,7 +312,7 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side,
             hot, job, moved = pricing.operator(v.op, distinct, key, resident=share)
         if where not in inverses:
             inverses[where] = inverse
-        for what, values in _parts(v.op, hot, job, moved, pricing.host_seconds(v.op, hot, distance(v.place))):
+        for what, values in _parts(v.op, hot, job, moved, pricing.host_seconds(lowering, v.place, v.op, hot), pricing.code(v.op)):
             if (what, where) not in sums:
                 sums[what, where] = np.zeros(int(inverse.max()) + 1)
             total = sums[what, where]
@@ -278,9 +321,10 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side,
         _add(out, what, step, per_size[inverses[where]])
 
 
-def _parts(op: Op, hot: Hot, job: Work, moved: Any, host: float) -> Iterator[tuple[str, Any]]:
+def _parts(op: Op, hot: Hot, job: Work, moved: Any, host: float, code: str) -> Iterator[tuple[str, Any]]:
     """What one operator adds to which sum."""
     yield "dispatch", host
+    yield f"calls {code}", 1.0
     if op.view:
         yield f"basis {hot.basis}", host
         return
@@ -290,6 +334,7 @@ def _parts(op: Op, hot: Hot, job: Work, moved: Any, host: float) -> Iterator[tup
     yield f"basis {hot.basis}", body + host
     yield f"family {hot.family}", body
     yield "activations", moved
+    yield "moved", moved
     if job.family in MATMULS:
         yield "matmul", body
         yield "router_flops" if op.role else "flops", job.flops
@@ -303,7 +348,11 @@ def _add(out: Side, what: str, step: np.ndarray, calls: np.ndarray) -> None:
         return
     total = np.bincount(step, calls, out.steps)
     kind, _, label = what.partition(" ")
-    if kind == "family":
+    if kind == "calls":
+        out.calls[label] = out.calls.get(label, 0.0) + total
+    elif kind == "moved":
+        out.moved_bytes += total
+    elif kind == "family":
         out.by_family[label] = out.by_family.get(label, 0.0) + total
     elif kind == "world":
         out.worlds[label] = out.worlds.get(label, 0.0) + total
@@ -324,10 +373,8 @@ def _weights(v: Visit, distinct: Mapping[str, np.ndarray], inverse: np.ndarray, 
     for t in v.op.inputs:
         if not t.weight:
             continue
-        size = np.broadcast_to(np.asarray(elements(t.shape(distinct)) * pricing.itemsize(t.dtype), float), (int(inverse.max()) + 1,))
-        if v.op.name in COPIES_ROWS:
-            size = np.minimum(size, elements(v.op.outputs[0].shape(distinct)) * pricing.itemsize(t.dtype))
-        per_call = size[inverse]
+        size = pricing.weight_bytes(v.op, t, t.shape(distinct), [o.shape(distinct) for o in v.op.outputs])
+        per_call = np.broadcast_to(np.asarray(size, float), (int(inverse.max()) + 1,))[inverse]
         if v.op.name in GROUPED and v.op.site:
             here = int(np.max(t.shape(distinct)[0]))  # the weights of the first of all experts
             at, expert = np.nonzero(lowering.rows.counts[v.op.site][v.step][:, :here])

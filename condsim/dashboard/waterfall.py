@@ -35,7 +35,7 @@ def shown(found: Answer, scenario: Scenario, name: str, off: list[str], height: 
     interval = (end, end) if off else p.speedup_interval
     drawn = bars(chain, end, interval, None if off else found.measured_speedup)
     python = scenario.python(f"from condsim.waterfall import switched_off\nprint(switched_off(p.waterfall, {off}))" if off else "print(p.waterfall)")
-    pictured = replace(p, waterfall=chain, speedup=end, speedup_interval=interval)
+    pictured = replace(p, _waterfall=lambda: chain, speedup=end, speedup_interval=interval)
     figure(
         name, charts.waterfall(drawn, p.baseline, height), drawn, lambda: waterfall_figure(pictured, None if off else found.measured_speedup), scenario,
         sentence(p), scenario.command("--plot", f"{scenario.name}.svg"), python,

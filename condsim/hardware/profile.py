@@ -14,12 +14,12 @@ from pydantic import BaseModel, Field, model_validator
 
 from condsim.errors import unknown
 from condsim.hardware.gpu import Gpu
-from condsim.hardware.quantity import UNCERTAINTY, Model, NotNegative, Quantity
+from condsim.hardware.quantity import UNCERTAINTY, Model, NotNegative, Positive, Quantity
 from condsim.hardware.static import Companion, Graphs, Matrix
-from condsim.hardware.tables import Among, Curve, Grid, Residency, Scatter
+from condsim.hardware.tables import Among, Cold, Curve, Grid, Residency, Scatter
 from condsim.hardware.text import validated, write
 
-FORMAT = 2  # of the tables of a calibration; one of another format must be made again
+FORMAT = 3  # of the tables of a calibration; one of another format must be made again
 
 
 class Level(Model):
@@ -31,12 +31,16 @@ class Level(Model):
 
 
 class Host(Model):
-    """Seconds of the host for one of each, timed alone. `Among` says what they cost more in a model."""
+    """Seconds of the host for one of each, timed alone. `Among` and `Cold` say what they cost more in a model.
+
+    instruction: of Python's bytecode between operators; None: not known, and every module call counts as module_call.
+    """
 
     dispatch: Quantity
     view: Quantity
     module_call: Quantity
     synchronise: Quantity
+    instruction: Quantity | None = None
 
 
 class Power(Model):
@@ -52,7 +56,8 @@ class HardwareProfile(Model):
     """A device with its software.
 
     dtype: what a simulation uses unless it is told another ("fp32", "bf16", ...). runtime: how operators become kernels ("eager", ...). threads: host
-    threads. fingerprint: of the machine that was calibrated, else None. matmul_efficiency: the share of peak_flops that a large matmul reaches.
+    threads. fingerprint: of the machine that was calibrated, else None.
+    yardstick_s: of the calibration's yardstick when nothing disturbed it. matmul_efficiency: the share of peak_flops that a large matmul reaches.
     operators: curves by operator; matmuls: tables by matmul family; extra_s: constant seconds of a variant ("linear.bias"); all empty without a
     calibration. gpu: the block of its class. links: bytes a second one way, to another device and to the host.
     matrix, graphs, companion: of a device that runs prepared graphs (tpu, npu). weight_cache_bytes: of on-chip memory that keeps weights from one run to
@@ -66,6 +71,7 @@ class HardwareProfile(Model):
     runtime: str
     threads: int = Field(default=1, ge=1)
     fingerprint: dict[str, str | int] | None = None
+    yardstick_s: Positive | None = None
     peak_flops: dict[str, Quantity] = Field(min_length=1)
     matmul_efficiency: Quantity
     memory: dict[str, Level] = Field(min_length=1)
@@ -81,6 +87,7 @@ class HardwareProfile(Model):
     extra_s: dict[str, NotNegative] = Field(default_factory=dict)
     residency: Residency | None = None
     among: Among | None = None
+    cold: Cold | None = None
     gpu: Gpu | None = None
     links: dict[str, Quantity] = Field(default_factory=dict)
 

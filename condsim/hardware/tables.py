@@ -129,10 +129,33 @@ class Residency(Model):
         return self
 
 
+class Cold(Model):
+    """What an operator costs more because data was touched since: its code, and what PyTorch shares between operators, were evicted.
+
+    distance: bytes, rising. shared_s: of any operator, by the bytes that the operator before it touched. own_s: by operator (a view's name ends in ".view"),
+    seconds at the largest distance; other_s: of an operator that was not timed; share: of own_s, by the bytes touched since the operator's last call.
+    """
+
+    distance: list[Positive]
+    shared_s: list[NotNegative]
+    share: list[NotNegative]
+    own_s: dict[str, NotNegative]
+    other_s: NotNegative
+    uncertainty: NotNegative = 0.3
+
+    @model_validator(mode="after")
+    def _shape(self) -> Cold:
+        rising("distance", self.distance)
+        for name in ("shared_s", "share"):
+            if len(getattr(self, name)) != len(self.distance):
+                raise ValueError(f"{name} must have {len(self.distance)} numbers, one a distance")
+        return self
+
+
 class Among(Model):
     """What an operator costs more after other operators than when it is repeated: its code and its branches must be found again.
 
-    extra_s: by operator (a view's name ends in ".view"; "module_call" too), seconds when all others ran in between. distinct: how many different
+    extra_s: by operator (a view's name ends in ".view"), seconds when all others ran in between. distinct: how many different
     operators ran since its last call, itself included, rising; share: of extra_s, 0 to 1 or little more. other_s: of an operator that was not timed.
     """
 

@@ -75,6 +75,8 @@ def measure(
         "sizes": list(batches) if batches else [None], "strategies": [strategies] if isinstance(strategies, str) else strategies and list(strategies),
         "phase": phase, "protocol": protocol, "pairs": pairs, "steps": steps, "decisions": decisions, "where": "fresh process",
     }  # fmt: skip
+    own = this_machine()
+    job["yardstick_s"] = own.yardstick_s if own else None
     if baselines is not None:
         job["baselines"] = list(baselines)
     first = int(opened.measurements["process"].max()) + 1 if len(opened.measurements) else 0
@@ -90,7 +92,7 @@ def measure(
 
     lowest = yardsticks.best(r for _, readings in runs for r in readings)
     tables = [t.assign(process=first + i, yardstick_ratio=yardsticks.ratio(readings, lowest)) for i, (t, readings) in enumerate(runs)]
-    return opened.with_measurements(pd.concat(tables, ignore_index=True), opened.profile or this_machine())
+    return opened.with_measurements(pd.concat(tables, ignore_index=True), opened.profile or own)
 
 
 def _process(place: Path, job: dict[str, Any], number: int, of: int, progress: Progress | None) -> tuple[pd.DataFrame, list[dict[str, float]]]:

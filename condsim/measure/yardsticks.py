@@ -1,47 +1,42 @@
-"""How loaded the machine was: two fixed jobs, timed before and after whatever is measured.
+"""How loaded the memory was: a fixed job, timed before and after whatever a process measures; and which measurements count.
 
-They gate and never correct. A process in which one of them took more than 15 % longer than in the best process is marked, and measured again once.
+Yardsticks gate and never correct. A process in which the read took more than 15 % longer than in the best process is marked, and measured again once. How
+disturbed the core was is read beside every pair (`condsim.calibrate.timing.Yardstick`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from condsim.hardware import UNDISTURBED
 from condsim.measure.clock import CPU
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NOISY = 1.15
+CASE = ["strategy", "baseline", "phase", "batch", "protocol", "fingerprint", "where"]
 Reading = Mapping[str, float]
 
 
 def read() -> dict[str, float]:
-    """Seconds of a matmul that fits the second-level cache and of a read of 64 MB: the median of seven samples each."""
-    from condsim.calibrate.timing import quiet
-
-    with quiet():
-        samples = {name: [_sample(call, repeats) for _ in range(8)] for name, (call, repeats) in _jobs().items()}
-    return {name: median(seconds[1:]) for name, seconds in samples.items()}
-
-
-def _sample(call: Callable[[], Any], repeats: int) -> float:
-    start = CPU()
-    for _ in range(repeats):
-        call()
-    return (CPU() - start) / repeats
-
-
-@cache
-def _jobs() -> dict[str, tuple[Callable[[], Any], int]]:
-    """Name → (job, how often it runs in a sample)."""
+    """Seconds of a read of 64 MB: the median of seven samples."""
     import torch
 
-    square, big = torch.full((128, 128), 0.5), torch.full((16_000_000,), 0.5)
-    return {"matmul_l2": (lambda: torch.mm(square, square), 20), "read_64mb": (lambda: torch.sum(big), 1)}
+    from condsim.calibrate.timing import quiet
+
+    big = torch.full((16_000_000,), 0.5)
+    with quiet():
+        samples = [_sample(lambda: torch.sum(big)) for _ in range(8)]
+    return {"read_64mb": median(samples[1:])}
+
+
+def _sample(call: Callable[[], Any]) -> float:
+    start = CPU()
+    call()
+    return CPU() - start
 
 
 def best(readings: Iterable[Reading]) -> dict[str, float]:
@@ -58,11 +53,25 @@ def ratio(readings: Iterable[Reading], lowest: Reading) -> float:
     return max(seconds / lowest[name] for reading in readings for name, seconds in reading.items())
 
 
-def quiet_rows(measurements: pd.DataFrame) -> pd.DataFrame:
-    """Rows of processes that were not noisy; all rows of a case that has none."""
-    if measurements.empty or "yardstick_ratio" not in measurements:
+def quiet_rows(measurements: pd.DataFrame, fast_s: float | None = None) -> pd.DataFrame:
+    """What counts: processes that were not noisy, and in them pairs that nothing disturbed; of a case that has none of either, all.
+
+    fast_s: the yardstick when nothing disturbs (the profile's); None: the 5 % quantile of the readings.
+    """
+    if measurements.empty:
         return measurements
-    case = ["strategy", "baseline", "phase", "batch", "protocol", "fingerprint", "where"]
-    good = measurements["yardstick_ratio"] <= NOISY
-    any_good = good.groupby([measurements[c] for c in case]).transform("any")
+    fast = min(float(measurements["yardstick_s"].quantile(0.05)), fast_s or float("inf"))
+    return _where_any(_where_any(measurements, "yardstick_ratio", NOISY), "yardstick_s", UNDISTURBED * fast)
+
+
+def _where_any(measurements: pd.DataFrame, column: str, limit: float) -> pd.DataFrame:
+    """Rows up to the limit; all rows of a case that has none."""
+    good = measurements[column] <= limit
+    any_good = good.groupby([measurements[c] for c in CASE]).transform("any")
     return measurements[good | ~any_good]
+
+
+def noisy(counting: pd.DataFrame, fast_s: float | None = None) -> bool:
+    """Whether what counts in a case was disturbed all the same: there was nothing else. Arguments as in `quiet_rows`."""
+    fast = min(float(counting["yardstick_s"].min()), fast_s or float("inf"))
+    return bool((counting["yardstick_ratio"] > NOISY).any() or (counting["yardstick_s"] > UNDISTURBED * fast).any())
