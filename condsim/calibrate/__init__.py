@@ -59,7 +59,7 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
     everything = {**operators.cases(pool, size), **matmul.cases(pool, size), **{("case", *key): make for key, make in (cases or {}).items()}}
     times = run(everything, progress=partial(progress, "operators and matmuls"))
     progress("among others", 0.0)
-    others = among(pool, 1 if few else 2 * size.rounds, 12 if few else 120, yardstick)
+    others = among(pool, 1 if few else size.rounds + 1, 12 if few else 120, yardstick)
     progress("after other data", 0.0)
     evicted = cold(pool, 1 if few else 2 * size.rounds, (1.0, 8.0) if few else DISTANCES_MB, yardstick)
     instruction = instruction_s(pool, yardstick)

@@ -120,7 +120,7 @@ def measure(
     """Seconds of each case.
 
     cases: key → a function that makes the call (its tensors exist only while it is timed). Every visit is between two readings of the yardstick; visits
-    with a slow one do not count, and cases without enough good visits get up to as many rounds again. Returns key → median over the good visits, or
+    with a slow one do not count, and cases without a good one get up to as many rounds again. Returns key → median over the good visits, or
     the fastest where none was good; the cost of the empty call is taken off.
     """
     yardstick = yardstick or Yardstick()
@@ -135,7 +135,7 @@ def measure(
             for key in order:
                 good = [t for t, yard in found[key] if yard <= limit]
                 heavy = bool(found[key]) and found[key][0][0] > HEAVY_S
-                if (len(good) >= 2 and (heavy or r >= rounds)) or (heavy and r >= rounds):
+                if (heavy and len(good) >= 2) or (r >= rounds and (heavy or good)):
                     continue
                 call = cases[key]()
                 before = yardstick()

@@ -18,12 +18,12 @@ from torch import nn
 
 _CALL: CodeType = nn.Module._call_impl.__code__
 _TORCH = torch.__path__[0]
-_PART_OF_OPERATORS = tuple(f"{_TORCH}/{file}" for file in ("nn/functional.py", "functional.py", "_jit_internal.py", "_tensor.py"))
-_PART_OF_RECORDING = (
+_NOT_BETWEEN = (
+    *(f"{_TORCH}/{file}" for file in ("nn/functional.py", "functional.py", "_jit_internal.py", "_tensor.py")),  # part of an operator's own time
     __file__, __file__.replace("interpreter.py", "recorder.py"), weakref.__file__, f"{_TORCH}/_compile.py", f"{_TORCH}/_dynamo/", f"{_TORCH}/_library/",
     f"{_TORCH}/utils/_python_dispatch.py", f"{_TORCH}/utils/_pytree.py",
 )  # fmt: skip
-"""And all that these call."""
+"""Files whose functions, and all that these call, do not count."""
 
 
 class Interpreter:
@@ -34,7 +34,7 @@ class Interpreter:
 
     def __init__(self, begins: Callable[[nn.Module], None] = lambda _m: None, ends: Callable[[], None] = lambda: None) -> None:
         self.instructions = 0
-        self._recording = 0
+        self._outside = 0
         self._begins, self._ends = begins, ends
         self._before: Any = None
 
@@ -55,29 +55,27 @@ class Interpreter:
         code = frame.f_code
         if code is _CALL:
             self._begins(frame.f_locals["self"])
-        elif code.co_filename in _PART_OF_OPERATORS:
+        elif code.co_filename.startswith(_NOT_BETWEEN):
+            self._outside += 1
+        elif self._outside:
             return None
-        elif code.co_filename.startswith(_PART_OF_RECORDING):
-            self._recording += 1
-        elif self._recording:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = not self._recording, False
+        frame.f_trace_opcodes, frame.f_trace_lines = not self._outside, False
         return self._inside
 
     def _inside(self, frame: FrameType, event: str, _arg: Any) -> Any:
         if event == "opcode":
-            self.instructions += not self._recording
+            self.instructions += not self._outside
         elif event == "return" and frame.f_code is _CALL:
             self._ends()
-        elif event == "return" and frame.f_code.co_filename.startswith(_PART_OF_RECORDING):
-            self._recording -= 1
+        elif event == "return" and frame.f_code.co_filename.startswith(_NOT_BETWEEN):
+            self._outside -= 1
         return self._inside
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
         """Nothing inside counts."""
-        self._recording += 1
+        self._outside += 1
         try:
             yield
         finally:
-            self._recording -= 1
+            self._outside -= 1

@@ -102,12 +102,12 @@ def _router(nodes: list[Op | Loop], site: str) -> None:
 
 
 def _as(op: Op, name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], params: tuple[int, ...]) -> Op:
-    return replace(op, name=name, inputs=inputs, outputs=outputs, params=params, entered=0, sync=False)
+    return replace(op, name=name, inputs=inputs, outputs=outputs, params=params, entered=0, instructions=0, sync=False)
 
 
 def _gone(op: Op) -> Op:
     nothing = tuple((Dim(0), dtype) for _, dtype in op.allocs)
-    return replace(op, name=f"{op.name}{JOINED}", inputs=(), outputs=(), params=(), entered=0, view=True, sync=False, allocs=nothing)
+    return replace(op, name=f"{op.name}{JOINED}", inputs=(), outputs=(), params=(), entered=0, instructions=0, view=True, sync=False, allocs=nothing)
 
 
 def _turned(weights: Tensor) -> Tensor:

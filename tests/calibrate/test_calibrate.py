@@ -36,6 +36,11 @@ def test_every_time_is_positive_and_every_family_has_an_uncertainty(profile: Har
     assert {"linear", "mm", "attention", "conv2d", "conv2d_depthwise", "bmm_row", "bmm_column"} <= profile.matmuls.keys()
     assert profile.residency is not None
     assert profile.among is not None
+    assert profile.cold is not None
+    assert set(profile.cold.own_s) == set(profile.among.extra_s)
+    assert profile.host.instruction is not None
+    assert 1e-9 <= profile.host.instruction.value < 1e-5
+    assert profile.yardstick_s is not None
     for table in profile.matmuls.values():
         assert table.uncertainty > 0
         assert min(table.seconds) > 0
@@ -59,7 +64,7 @@ def test_progress_is_shared_and_threads_are_restored(profile: HardwareProfile) -
         raise RuntimeError("stop")
     assert torch.get_num_threads() == before
     assert profile.calibrated
-    assert {what for what, _ in SEEN} >= {"operators and matmuls", "residency", "among others"}
+    assert {what for what, _ in SEEN} >= {"operators and matmuls", "residency", "among others", "after other data"}
     assert all(0 <= share <= 1 for _, share in SEEN)
 
 

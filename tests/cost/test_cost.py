@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condsim.cost.among import among_seconds, call_sites, distances
+from condsim.cost.cold import code_of, cold_seconds
 from condsim.cost.energy import energy_j
 from condsim.cost.hot import extent, hot_seconds
 from condsim.cost.residency import miss_seconds, miss_spread_seconds
 from condsim.cost.roofline import roofline_seconds
 from condsim.cost.tables import curve_seconds, grid_seconds, scatter_seconds
 from condsim.errors import CondsimError
-from condsim.hardware import FORMAT, Among, Curve, Grid, HardwareProfile, Residency, Scatter, hardware
+from condsim.hardware import FORMAT, Among, Cold, Curve, Grid, HardwareProfile, Residency, Scatter, hardware
 
 D, RATE = 2e-6, 5e10
 
@@ -46,6 +47,7 @@ def profile() -> HardwareProfile:
         "residency": Residency(distance=[1e6, 1e7, 1e8], small=[0, 1e-11, 7e-11], large=[0, 0, 4e-11], spread=[1e-12, 1e-11, 4e-12], limit_bytes=5e5),
         "among": Among(extra_s={"relu": 4e-6, "view.view": 3e-6, "linear": 6e-6, "linear.bias": 7e-6, "nonzero": 5e-6}, other_s=4e-6, distinct=[1, 4, 16],
                        share=[0.0, 0.25, 1.0]),
+        "cold": Cold(distance=[1e6, 1e7], shared_s=[1e-6, 5e-6], share=[0.2, 1.0], own_s={"relu": 1e-5, "view.view": 2e-6}, other_s=8e-6),
     }  # fmt: skip
     return HardwareProfile.model_validate(data)
 
@@ -200,6 +202,22 @@ def test_among_others(profile: HardwareProfile) -> None:
     assert among_seconds("linear", 16, profile, inputs=3) == 7e-6
     assert among_seconds("where", 16, profile, inputs=1) == 5e-6
     assert among_seconds("frobnicate", 16, profile) == 4e-6
+
+
+def test_after_other_data(profile: HardwareProfile) -> None:
+    code = code_of("relu", False, 1, profile)
+    one = cold_seconds(code, 1, 10, np.array([0.0, 1e6, 1e7, 1e9]), profile)
+    np.testing.assert_allclose(one, [0, 0.2e-5 + 0.1e-6, 1e-5 + 1e-6, 1e-5 + 5e-6])
+    assert cold_seconds(code_of("frobnicate", False, 1, profile), 1, 1, 1e9, profile) == pytest.approx(8e-6 + 5e-6)
+    assert cold_seconds(code_of("view", True, 1, profile), 1, 1, 1e9, profile) == pytest.approx(2e-6 + 5e-6)
+    assert cold_seconds(code, 1, 1, 1e9, hardware("nvidia-h100-sxm")) == 0
+
+
+@given(touched=st.floats(0, 1e9), more=st.floats(0, 1e9), calls=st.integers(1, 50))
+def test_more_data_never_makes_an_operator_faster(profile: HardwareProfile, touched: float, more: float, calls: int) -> None:
+    a, b = (cold_seconds("relu", calls, 50, t, profile) for t in (touched, touched + more))
+    assert b >= a
+    assert cold_seconds("relu", calls + 1, 51, touched, profile) <= a
 
 
 @settings(deadline=None)

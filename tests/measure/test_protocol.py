@@ -19,13 +19,14 @@ from condsim.trace import MEASUREMENTS
 
 from .conftest import Captured
 
-READING = {"matmul_l2": 1.0, "read_64mb": 1.0}
+READING = {"read_64mb": 1.0}
 
 
 @pytest.fixture(autouse=True)
 def no_yardsticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol.yardsticks, "read", lambda: READING)
     monkeypatch.setattr(protocol, "this_machine", lambda: None)
+    monkeypatch.setattr(protocol._Gate, "open", lambda _self, _reading: True)
 
 
 def measured(c: Captured, **options: Any) -> pd.DataFrame:
@@ -42,6 +43,29 @@ def test_every_repetition_is_kept(leaving: Captured) -> None:
     assert bool((table[["conditional_s", "baseline_s"]] > 0).all(axis=None))
     assert bool((table["yardstick_ratio"] >= 1).all())
     assert not bool(table.isna().any(axis=None))
+
+
+def test_a_disturbed_pair_is_run_again_and_kept(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = iter([1.0, 1.0, 9.0, 1.0, 9.0, 9.0, 9.0])  # the second of three pairs ends disturbed and is repeated, the third never counts
+    monkeypatch.setattr(protocol._Gate, "wait", lambda _self, _patience: (1.0, 0.0))
+    monkeypatch.setattr(protocol._Gate, "open", lambda _self, reading: reading < 2)
+    monkeypatch.setattr(protocol, "Yardstick", lambda: lambda: next(readings))
+    next(readings)
+    table = measured(leaving, pairs=3, steps=1, baselines=("same-params",))
+    assert list(table["yardstick_s"]) == [1.0, 9.0, 1.0, 9.0, 9.0, 9.0]
+    assert list(table["pair"]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_gate_waits_until_nothing_disturbs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    gate = protocol._Gate(fast_s=1.0)
+    readings = iter([1.5, 1.3, 1.1])
+    gate.read = type("Scripted", (), {"__call__": lambda _self: next(readings), "fast_s": 1.0})()
+    monkeypatch.setattr(protocol, "POLL_S", 0.0)
+    reading, _ = gate.wait(patience_s=60.0)
+    assert reading == 1.1
+    assert not gate.open(1.13)
+    assert gate.open(1.12)
 
 
 def test_measuring_again_adds_another_process(leaving: Captured) -> None:
