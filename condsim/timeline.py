@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pandas as pd
 from condsim import engine
 from condsim.cost.cold import cold_seconds
 from condsim.cost.prepared import prepared_kernels
-from condsim.cost.side import Pricing
+from condsim.cost.side import Pricing, side
 from condsim.lower import Call, Lowering
 from condsim.operators import GROUPED, MATMULS
 
@@ -47,9 +46,9 @@ def kernels(lowering: Lowering, pricing: Pricing) -> tuple[engine.Kernels, list[
     if pricing.prepared:
         return prepared_kernels(lowering, pricing)
     calls = lowering.sequence()
-    cold = _after_other_data(calls, pricing)
+    cold = _after_other_data(lowering, pricing)
     resident = pricing.resident(lowering)
-    priced = [_price(c, lowering, pricing, extra, resident) for c, extra in zip(calls, cold, strict=True)]
+    priced = [_price(c, lowering, pricing, cold.get(pricing.code(c.op), 0.0), resident) for c in calls]
     host, device = np.array([p[0] for p in priced]), np.array([p[1] for p in priced])
     cpu = pricing.profile.kind == "cpu"
     if cpu:
@@ -71,13 +70,13 @@ def stacked(lowering: Lowering, pricing: Pricing) -> engine.Kernels:
     return engine.Kernels(np.array(host), np.stack(device, axis=-1), np.zeros(len(host), int), np.array(sync, bool))
 
 
-def _after_other_data(calls: list[Call], pricing: Pricing) -> list[float]:
-    """What each call costs more because its code was evicted (`condsim.cost.cold`)."""
-    codes = [pricing.code(c.op) for c in calls]
-    touched = sum(pricing.touched(c) for c in calls)
-    often = Counter(codes)
-    extra = {code: float(cold_seconds(code, often[code], len(calls), touched, pricing.profile)) for code in often}
-    return [extra[code] for code in codes]
+def _after_other_data(lowering: Lowering, pricing: Pricing) -> dict[str, float]:
+    """What each call of a code costs more because it was evicted (`condsim.cost.cold`), in the first step."""
+    if pricing.profile.cold is None:
+        return {}
+    step = side(Lowering(lowering.program, lowering.sites, lowering.strategies, lowering.rows.step(0)), pricing)
+    every, touched, different = sum(step.calls.values()), step.touched_bytes(), step.footprint_bytes()
+    return {code: float(cold_seconds(code, calls, every, touched, different, pricing.profile)[0]) for code, calls in step.calls.items()}
 
 
 def _price(call: Call, lowering: Lowering, pricing: Pricing, cold_s: float, resident: np.ndarray | float) -> tuple[float, float, str, str]:

@@ -1,9 +1,9 @@
 """What an operator costs more because data was touched since: its code was evicted from the caches.
 
-    extra seconds = shared(bytes that the operator before it touched) + own of the operator * share(bytes touched since its last call)
+    extra seconds = shared(bytes that the operator before it touched) + own of the operator * share(different bytes touched since its last call)
 
 A tiny operator of 6 µs was seen to take 60 µs after 16 MB of other data. Measured by reading a buffer between calls of all operators in turn. The calls of an
-operator are taken to be spread evenly over a step.
+operator are taken to be spread evenly over a step. Memory that is freed is used again, so that no more bytes can be different than a step has in all.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ def code_of(name: str, view: bool, inputs: int, profile: HardwareProfile) -> str
     return "" if profile.cold is None else key_of(profile.cold.own_s, name, view, inputs)
 
 
-def cold_seconds(code: str, calls: Any, all_calls: Any, touched_bytes: Any, profile: HardwareProfile) -> Any:
+def cold_seconds(code: str, calls: Any, all_calls: Any, touched_bytes: Any, different_bytes: Any, profile: HardwareProfile) -> Any:
     """Extra seconds of each call.
 
-    code: of `code_of`. calls: how often it runs in a step, all_calls: all operators together, touched_bytes: by a step; numbers or arrays [n]. Returns float
-    or float array [n]; 0 without a calibration.
+    code: of `code_of`. calls: how often it runs in a step, all_calls: all operators together, touched_bytes: by a step, one
+    operator after the other, different_bytes: of these; numbers or arrays [n]. Returns float or float array [n]; 0 without a calibration.
     """
     cold = profile.cold
     if cold is None:
         return 0.0 * touched_bytes
     distance, touched = [0.0, *cold.distance], np.asarray(touched_bytes)
-    own = cold.own_s.get(code, cold.other_s) * np.interp(touched / np.maximum(calls, 1), distance, [0.0, *cold.share])
-    return own + np.interp(touched / np.maximum(all_calls, 1), distance, [0.0, *cold.shared_s])
+    since, before = (np.minimum(touched / np.maximum(n, 1), different_bytes) for n in (calls, all_calls))
+    return cold.own_s.get(code, cold.other_s) * np.interp(since, distance, [0.0, *cold.share]) + np.interp(before, distance, [0.0, *cold.shared_s])

@@ -19,7 +19,7 @@ from condsim.cost.gpu.operator import gpu_operator, resident_shares
 from condsim.cost.hot import Hot, hot_seconds
 from condsim.cost.residency import miss_seconds, miss_spread_seconds
 from condsim.hardware import HardwareProfile
-from condsim.lower import ITEMSIZE, Call, Lowering, Place, Visit
+from condsim.lower import ITEMSIZE, Lowering, Place, Visit
 from condsim.operators import GROUPED, MATMULS, Work, work
 from condsim.program import Op, Program, Tensor, elements
 from condsim.runtimes import EAGER, Runtime
@@ -196,13 +196,6 @@ class Pricing:
     def itemsize(self, dtype: str) -> int:
         return self.float_bytes if dtype == "float" else ITEMSIZE.get(dtype, 4)
 
-    def touched(self, call: Call) -> float:
-        """Bytes that one call touches, as `Side.touched_bytes` counts them."""
-        op = call.op
-        ins, outs = ([t.shape(call.bindings) for t in tensors] for tensors in (op.inputs, op.outputs))
-        moved = sum(float(elements(shape)) * self.itemsize(t.dtype) for t, shape in self._activations(op, ins, outs))
-        return moved / 2 + sum(float(self.weight_bytes(op, t, shape, outs)) for t, shape in zip(op.inputs, ins, strict=True))
-
     def weight_bytes(self, op: Op, t: Tensor, shape: Any, outs: list[Any]) -> Any:
         """Bytes of a weight that one call reads; of a table that it looks rows up in, those rows."""
         if op.view or not t.weight:
@@ -255,7 +248,8 @@ def _after_other_data(out: Side, profile: HardwareProfile) -> None:
     if profile.cold is None:
         return
     touched, every = out.touched_bytes(), np.sum(list(out.calls.values()), axis=0)
-    extra = sum((calls * cold_seconds(code, calls, every, touched, profile) for code, calls in out.calls.items()), np.zeros(out.steps))
+    different = out.footprint_bytes()
+    extra = sum((calls * cold_seconds(code, calls, every, touched, different, profile) for code, calls in out.calls.items()), np.zeros(out.steps))
     out.seconds["dispatch"] += extra
     out.by_basis["calibrated"] = out.by_basis.get("calibrated", 0.0) + float(extra.sum())
 

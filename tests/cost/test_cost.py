@@ -206,18 +206,19 @@ def test_among_others(profile: HardwareProfile) -> None:
 
 def test_after_other_data(profile: HardwareProfile) -> None:
     code = code_of("relu", False, 1, profile)
-    one = cold_seconds(code, 1, 10, np.array([0.0, 1e6, 1e7, 1e9]), profile)
+    one = cold_seconds(code, 1, 10, np.array([0.0, 1e6, 1e7, 1e9]), 1e9, profile)
     np.testing.assert_allclose(one, [0, 0.2e-5 + 0.1e-6, 1e-5 + 1e-6, 1e-5 + 5e-6])
-    assert cold_seconds(code_of("frobnicate", False, 1, profile), 1, 1, 1e9, profile) == pytest.approx(8e-6 + 5e-6)
-    assert cold_seconds(code_of("view", True, 1, profile), 1, 1, 1e9, profile) == pytest.approx(2e-6 + 5e-6)
-    assert cold_seconds(code, 1, 1, 1e9, hardware("nvidia-h100-sxm")) == 0
+    assert cold_seconds(code_of("frobnicate", False, 1, profile), 1, 1, 1e9, 1e9, profile) == pytest.approx(8e-6 + 5e-6)
+    assert cold_seconds(code_of("view", True, 1, profile), 1, 1, 1e9, 1e9, profile) == pytest.approx(2e-6 + 5e-6)
+    assert cold_seconds(code, 1, 1, 1e9, 1e6, profile) == pytest.approx(0.2e-5 + 1e-6)  # the same memory over and over
+    assert cold_seconds(code, 1, 1, 1e9, 1e9, hardware("nvidia-h100-sxm")) == 0
 
 
 @given(touched=st.floats(0, 1e9), more=st.floats(0, 1e9), calls=st.integers(1, 50))
 def test_more_data_never_makes_an_operator_faster(profile: HardwareProfile, touched: float, more: float, calls: int) -> None:
-    a, b = (cold_seconds("relu", calls, 50, t, profile) for t in (touched, touched + more))
+    a, b = (cold_seconds("relu", calls, 50, t, 1e9, profile) for t in (touched, touched + more))
     assert b >= a
-    assert cold_seconds("relu", calls + 1, 51, touched, profile) <= a
+    assert cold_seconds("relu", calls + 1, 51, touched, 1e9, profile) <= a
 
 
 @settings(deadline=None)
