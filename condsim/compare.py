@@ -102,15 +102,20 @@ def _row(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.
 
 
 def _measured(group: pd.DataFrame) -> dict[str, Any]:
-    """Of each process: the median of each step, and their sums' ratio; the median over processes. Latency: the mean over steps of the median a step."""
+    """Each step counts with the medians of its pairs over all processes: latency is their mean, speedup the ratio of their sums.
+
+    measured_low, measured_high: the same speedup of each process alone, of those that have pairs of every step.
+    """
     sides = ["conditional_s", "baseline_s"]
-    totals = group.groupby(["process", "step"])[sides].median().groupby("process").sum()
-    speedups = totals["baseline_s"] / totals["conditional_s"]
-    latency = group.groupby("step")[sides].median().mean()
+    steps = group.groupby("step")[sides].median()
+    speedup = float(steps["baseline_s"].sum() / steps["conditional_s"].sum())
+    alone = group.groupby(["process", "step"])[sides].median().groupby("process")[sides].agg(["sum", "count"])
+    whole = alone[alone["baseline_s", "count"] == len(steps)]
+    of_processes = whole["baseline_s", "sum"] / whole["conditional_s", "sum"] if len(whole) else pd.Series([speedup])
     return {
-        "measured_speedup": float(speedups.median()), "measured_latency_s": float(latency["conditional_s"]),
-        "measured_baseline_s": float(latency["baseline_s"]), "measured_low": float(speedups.min()), "measured_high": float(speedups.max()),
-        "processes": len(totals), "pairs": len(group),
+        "measured_speedup": speedup, "measured_latency_s": float(steps["conditional_s"].mean()), "measured_baseline_s": float(steps["baseline_s"].mean()),
+        "measured_low": min(float(of_processes.min()), speedup), "measured_high": max(float(of_processes.max()), speedup),
+        "processes": max(len(whole), 1), "pairs": len(group),
     }  # fmt: skip
 
 
