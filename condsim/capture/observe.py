@@ -97,7 +97,8 @@ def _keep(live: LiveModel, seen: Observation, run: Execution, units: int, seq: i
         read = f" (read and given up: {'; '.join(unread[:3])})" if unread else ""
         raise CondsimError(
             f"{start}no routing found in this model: looked for experts modules called with (hidden states, indices, weights), ModuleLists of experts behind a "
-            "linear gate, forwards in which a gate, a threshold or an argmax decides which rows leave, take a branch or skip a layer"
+            "linear gate, forwards in which a gate, a threshold or an argmax decides which rows leave, take a branch or skip a layer, feed-forwards beside a "
+            "predictor of their blocks"
             f"{read}, and condsim.route / condsim.branch in forward(). Mark the decision: ids = condsim.route('gate', 'skip', ids, branches=2), and "
             "what it guards: with condsim.branch('gate', 1): ..."
         )

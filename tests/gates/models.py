@@ -168,6 +168,7 @@ STRANGERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "stranger-exits": (strangers.EarlyExits, (1, 12, 12)),
     "stranger-skips": (strangers.Skips, (12,)),
     "stranger-branches": (strangers.HardBranches, (12,)),
+    "stranger-sparse": (strangers.Sparse, (3, 12)),
 }
 """How to make a model, and the shape of a unit of its input."""
 NAMES = (*LANGUAGE, *sorted(zoo.ZOO), *STRANGERS, "marked")

@@ -87,3 +87,36 @@ class HardBranches(nn.Module):
         mixed = sum(chosen[:, i, None] * path(h) for i, path in enumerate(self.paths.values()))
         assert isinstance(mixed, torch.Tensor)
         return self.classifier(mixed)
+
+
+class PredictedFfn(nn.Module):
+    """A feed-forward of 8 blocks of 6 neurons: those that a low-rank predictor wants for any row are cut out of the weights."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.predictor = nn.Sequential(nn.Linear(width, 4, bias=False), nn.Linear(4, 8))
+        self.fc1, self.fc2 = nn.Linear(width, 48), nn.Linear(48, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.flatten(0, -2)
+        wanted = torch.sigmoid(self.predictor(rows)) > 0.5
+        cut = wanted.any(0).nonzero().flatten()
+        neurons = (cut[:, None] * 6 + torch.arange(6, device=x.device)).flatten()
+        h = F.relu(F.linear(rows, self.fc1.weight[neurons], self.fc1.bias[neurons]))
+        h = h * wanted[:, cut].repeat_interleave(6, dim=1)
+        return F.linear(h, self.fc2.weight[:, neurons], self.fc2.bias).view(x.shape)
+
+
+class Sparse(nn.Module):
+    """Sequences [batch, seq, 12] → [batch, 5]; two layers whose neurons are predicted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(PredictedFfn(12) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(12) for _ in range(2))
+        self.classifier = nn.Linear(12, 5)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = x + layer(norm(x))
+        return self.classifier(x.mean(1))

@@ -18,7 +18,7 @@ from condsim.zoo.exit_fashion import ExitFashion
 from condsim.zoo.skip_fashion import SHRINK_BEFORE, SkipFashion
 from condsim.zoo.sparse_bytes import Layer, SparseBytes
 from gates.models import LANGUAGE, NAMES, STRANGERS, Case, Marked, case, logits, outputs, same
-from gates.strangers import EarlyExits, HardBranches, Skips
+from gates.strangers import EarlyExits, HardBranches, Skips, Sparse
 
 
 @torch.no_grad()
@@ -195,9 +195,18 @@ def dense_branches(model: HardBranches) -> Callable[[Any], Any]:
     return lambda x: model.classifier(model.paths["heavy"](torch.tanh(model.stem(x))))
 
 
+def dense_predicted(model: Sparse) -> Callable[[Any], Any]:
+    def run(x: torch.Tensor) -> Any:
+        for layer, norm in zip(model.layers, model.norms, strict=True):
+            x = x + layer.fc2(F.relu(layer.fc1(norm(x))))
+        return model.classifier(x.mean(1))
+
+    return run
+
+
 DENSE: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
     "exit-fashion": dense_exit, "branch-fashion": dense_branch, "skip-fashion": dense_skip, "sparse-bytes": dense_sparse, "marked": dense_marked,
-    "stranger-exits": dense_exits, "stranger-skips": dense_skips, "stranger-branches": dense_branches,
+    "stranger-exits": dense_exits, "stranger-skips": dense_skips, "stranger-branches": dense_branches, "stranger-sparse": dense_predicted,
 }  # fmt: skip
 
 

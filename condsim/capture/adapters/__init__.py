@@ -37,7 +37,7 @@ class LiveSite(Protocol):
 
 ADAPTERS: Registry[Callable[[torch.nn.Module], list[LiveSite]]] = Registry("adapter")
 
-for _name in ("fused_experts", "expert_list", "own_forward"):
+for _name in ("fused_experts", "expert_list", "own_forward", "predicted_blocks"):
     importlib.import_module(f"{__name__}.{_name}")
 
 

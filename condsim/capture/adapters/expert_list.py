@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from condsim.capture.adapters import ADAPTERS
 from condsim.capture.adapters.own_forward import OwnForward
-from condsim.capture.adapters.structure import expert_list, gate_of
+from condsim.capture.adapters.structure import expert_list, gate_of, instead
 from condsim.capture.execution import BASELINES, Execution, SiteInfo, current, executing
 from condsim.capture.mark import observe
 from condsim.errors import CondsimError
@@ -82,16 +82,8 @@ class ExpertList:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        before = self.block.__dict__.get("forward")
-        own = self.block.forward
-        try:
-            self.block.forward = lambda *args, **kwargs: self._forward(own, *args, **kwargs)
+        with instead(self.block, self._forward):
             yield
-        finally:
-            if before is None:
-                self.block.__dict__.pop("forward", None)
-            else:
-                self.block.forward = before
 
     def _strategy(self, run: Execution) -> str:
         return run.strategies.get(self.name) or run.strategies.get("moe") or run.strategies.get("*") or self.captured

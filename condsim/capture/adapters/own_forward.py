@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from condsim.capture.adapters import ADAPTERS
-from condsim.capture.adapters.structure import could_decide, expert_list
+from condsim.capture.adapters.structure import could_decide, expert_list, instead
 from condsim.capture.execution import MARKED, Execution, current, executing
 from condsim.capture.experts import Experts
 from condsim.capture.lifted import Lifted, tensor_of
@@ -71,16 +71,8 @@ class OwnForward:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        before = self.block.__dict__.get("forward")
-        own = self.block.forward
-        try:
-            self.block.forward = lambda *args, **kwargs: self._forward(own, *args, **kwargs)
+        with instead(self.block, self._forward):
             yield
-        finally:
-            if before is None:
-                self.block.__dict__.pop("forward", None)
-            else:
-                self.block.forward = before
 
     def _forward(self, own: Any, *args: Any, **kwargs: Any) -> Any:
         return self.run(*args, **kwargs) if self.reads(own, args, kwargs) else own(*args, **kwargs)
