@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,17 @@ def large_trace(folder: Path) -> None:
     steps = pd.DataFrame({"phase": "prefill", "units": [1] * units, "seq": SEQ, "past": 0})
     programs = {name: dataclasses.replace(p, root=deepened(p.root)) for name, p in small.programs.items()}
     Trace(small.header.model_copy(update={"sites": tuple(sites)}), steps, programs, in_memory(decisions)).save(folder)
+
+
+def opens(folder: Path) -> bool:
+    """Whether it is a whole trace of today's format (one that an older condsim left there is not)."""
+    import condsim
+
+    try:
+        condsim.load(folder)
+    except condsim.CondsimError:
+        return False
+    return True
 
 
 def at_layer(name: str, layer: int) -> str:
@@ -136,8 +148,9 @@ def main() -> None:
         return
     results: dict[str, Any] = {"large": [], "warm_configuration_s": {}, "observing": {}}
     cache = Path(tempfile.gettempdir()) / "condsim-million-tokens"
-    if not (cache / "trace.json").exists():
+    if not opens(cache):
         print("building the large trace (once)", file=sys.stderr)
+        shutil.rmtree(cache, ignore_errors=True)
         large_trace(cache)
     for strategy, limit in LIMITS.items():
         out = subprocess.run([sys.executable, __file__, "--replay", str(cache), strategy], check=True, capture_output=True, text=True)

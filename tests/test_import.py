@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from condsim.cli import COMMANDS
+
 HEAVY = ("torch", "matplotlib", "streamlit", "transformers")
+ANY_WORK = (*HEAVY, "numpy", "scipy", "pandas", "pyarrow", "pydantic", "simpy", "yaml", "altair", "sklearn")
 
 
 def python(code: str, *before: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -30,6 +33,16 @@ def python(code: str, *before: str, cwd: Path | None = None) -> subprocess.Compl
 )
 def test_no_torch(statement: str) -> None:
     done = python(f"import sys\n{statement}\nheavy = [m for m in {HEAVY} if m in sys.modules]\nassert not heavy, heavy")
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_and_completion_bring_nothing_that_works() -> None:
+    """What keeps them under 300 ms: they need the command line's own library and nothing else."""
+    asked = [["--version"], ["--help"], *([name, "--help"] for name in COMMANDS), ["completion", "bash"]]
+    done = python(
+        f"import sys, condsim.cli\nfor asked in {asked}:\n    assert condsim.cli.main(asked) == 0\n"
+        f"    heavy = [m for m in {ANY_WORK} if m in sys.modules]\n    assert not heavy, (asked, heavy)"
+    )
     assert done.returncode == 0, done.stderr
 
 

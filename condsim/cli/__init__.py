@@ -31,6 +31,7 @@ COMMANDS = {
     "app": ("browser:app", "Explore traces in the browser."),
     "calibrate": ("machine:calibrate", "Measure the operators of this machine."),
     "profiles": ("machine:profiles", "List devices, or the numbers of one and their sources."),
+    "completion": ("shell:completion", "Print a completion script for bash, zsh or fish."),
 }
 """Command → where its function is (imported when it runs) and what the overview says of it."""
 

@@ -1,0 +1,19 @@
+"""completion: for the shell that condsim is typed into."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print a completion script. It holds all names, so that completing a word starts no Python.
+
+    Parameters
+    ----------
+    shell
+        bash (~/.local/share/bash-completion/completions/condsim), zsh (_condsim, in a folder of $fpath) or fish (~/.config/fish/completions/condsim.fish).
+    """
+    from condsim.cli import app
+
+    script = app.generate_completion(prog_name="condsim", shell=shell)
+    print(script.replace("complete -F ", "complete -o default -F "), end="")  # where there is no name to complete, a folder
