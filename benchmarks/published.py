@@ -21,6 +21,8 @@ MISS = 0.25
 CAUSES = {
     "a100-e64-b1": "published 1 and 4 tokens differ by 256 MB of weights at 3.1 TB/s, faster than the memory: 1 token has a floor of some 180 us, the host's "
     "by its size; a graph without host time was predicted",
+    "bert-24-compiled-bs4": "the cost of a sparse call was seen in eager mode; compiled, most of it (a tensor class in Python) does not show",
+    "bert-24-compiled-bs256": "probably the library's default 2:4 kernel, not tuned for this GPU: slower than dense with nothing else between them",
     "llamacpp-qwen3coder30b": "96 threads meet at each of 2,400 operators: the rate is a third of the predicted one, and that does not shrink with the experts",
 }
 """Row → why its prediction is off by more than `MISS`."""

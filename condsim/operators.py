@@ -42,6 +42,17 @@ def linear(inputs: list[Shape], _outputs: list[Shape], _params: tuple[int, ...])
     return Work("linear", m, w[0], w[1], 1, 2 * m * w[0] * w[1])
 
 
+@OPERATORS.register("two_four_linear")
+def two_four_linear(inputs: list[Shape], _outputs: list[Shape], _params: tuple[int, ...]) -> Work:
+    """x [..., k] times w [n, k] transposed, where of each four of k in a row only two of one operand are not zero: half the depth is multiplied.
+
+    params: (which input is sparse,): 0 = x, 1 = w.
+    """
+    x, w = inputs[0], inputs[1]
+    m = elements(x[:-1])
+    return Work("linear", m, w[0], w[1] / 2, 1, m * w[0] * w[1])
+
+
 @OPERATORS.register("mm")
 def mm(inputs: list[Shape], _outputs: list[Shape], _params: tuple[int, ...]) -> Work:
     """[m, k] times [k, n]."""

@@ -294,6 +294,7 @@ def _notes(trace: Trace, cut: Steps, rows: StepRows, program: Program, strategie
         notes.append(f"{cut.dropped} units of partial last steps are left out")
     if program.flagged:
         notes.append(f"{len(program.flagged)} operators keep the size they were captured at: {program.flagged[0]}")
+    notes += [f"{s}: {STRATEGIES[s].changes}" for s in strategies.values() if STRATEGIES[s].changes]
     if any(STRATEGIES[s].drops for s in strategies.values()):
         share, factor = _dropped(trace, rows), f"{rows.capacity_factor:g}"
         notes.append(f"capacity factor {factor}: {share:.1%} of the assignments are over an expert's capacity and dropped, so outputs differ from the model's")

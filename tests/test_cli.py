@@ -167,7 +167,7 @@ def test_simulate_all(run: Run, trace: Path) -> None:
     code, out, _ = run("simulate", trace, "--device", GPU, "--strategy", "all", "--json")
     rows = parsed(out)["predictions"]
     assert code == 0
-    assert {r["strategy"] for r in rows} == {"compacted", "masked", "wait"}
+    assert {r["strategy"] for r in rows} == {"compacted", "masked", "predicated", "wait"}
     code, out, _ = run("simulate", trace, "--device", GPU, "--strategy", "all")
     assert code == 0
     assert "masked" in out

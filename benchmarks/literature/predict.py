@@ -13,6 +13,8 @@ import numpy as np
 import condsim
 from benchmarks.gpu.layer import Layer, trace
 from benchmarks.literature.decoder import DENSE, QWEN3_30B_A3B, QWEN3_CODER_480B, Decoder, decode
+from benchmarks.literature.two_four import Layer as Layer24
+from benchmarks.literature.two_four import bert
 from benchmarks.literature.vit import Vit, dense, merging, pruning
 from condsim import engine
 from condsim.cost.side import Pricing
@@ -144,6 +146,24 @@ def against_dense(row: Any) -> Guess:
     return Guess(1 / moe, other / moe)
 
 
+# --- 2:4 sparse weights ----------------------------------------------------------------------------------------------------------------
+
+
+def sparse_layer(row: Any) -> Guess:
+    m, k, n = (int(d) for d in re.findall(r"=(\d+)", row.shape))
+    took, base = (seconds(Layer24(m, k, n).program(sparse), hardware("nvidia-rtx-3060"), 1, "fp16") for sparse in (True, False))
+    return Guess(took * 1e3, base / took)
+
+
+def sparse_bert(row: Any) -> Guess:
+    """On the GPU that the tutorial's page is built on, whose printed times the row holds (pytorch/tutorials pull 2833: g5.4xlarge, an A10G)."""
+    compiled = "compiled" in row.software
+    took, base = (
+        seconds(bert(sparse, compiled), hardware("nvidia-a10g"), int(row.batch), "fp16", "compiled" if compiled else "eager") for sparse in (True, False)
+    )
+    return Guess(took * 1e3, base / took)
+
+
 def missing(why: str) -> Callable[[Any], Guess]:
     return lambda _row: Guess(missing=why)
 
@@ -157,8 +177,8 @@ RULES: dict[str, Callable[[Any], Guess]] = {
     "llamacpp-qwen3coder480b": half_the_experts(QWEN3_CODER_480B),
     "llamacpp-qwen3coder30b": half_the_experts(QWEN3_30B_A3B),
     "i7-8700": against_dense,
-    "rtx3060-24": missing("no kernel with 2:4 sparse weights is modelled"),
-    "bert-24": missing("no kernel with 2:4 sparse weights is modelled"),
+    "rtx3060-24": sparse_layer,
+    "bert-24": sparse_bert,
     "fastbert": missing("the source says neither device nor where its samples leave"),
     "2x3090": missing("two devices, and a hybrid model whose layers are not published there"),
 }

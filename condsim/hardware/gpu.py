@@ -18,6 +18,21 @@ class Tile(Model):
     rows: NotNegative | None = None
 
 
+class TwoFour(Model):
+    """Products with a matrix of which two of each four elements in a row are zero.
+
+    times: the rate of the whole product over that of a dense one (2: zeros are skipped, 1: they are only not stored). call_s: seconds of the host that one
+    call costs beyond a dense one's. rows, depth, columns: what the sparse matrix's two sizes and the dense one's columns are padded to (elements of 2
+    bytes; twice as many of one byte).
+    """
+
+    times: Quantity
+    call_s: Quantity
+    rows: int = Field(ge=1)
+    depth: int = Field(ge=4)
+    columns: int = Field(ge=1)
+
+
 class Gpu(Model):
     """A GPU and the kernels that run on it.
 
@@ -28,6 +43,7 @@ class Gpu(Model):
     row_s: seconds a row costs the one thread block that sorts routed rows by expert.
     tiles: what the library chooses the fastest of. grouped_tiles: of the fused mixture-of-experts kernel, chosen by rows, rising.
     sector_bytes: the smallest piece of memory that is moved.
+    two_four: of a device whose tensor cores multiply 2:4 sparse matrices, else None.
     """
 
     sms: Quantity
@@ -41,3 +57,4 @@ class Gpu(Model):
     sector_bytes: Quantity
     tiles: list[Tile] = Field(min_length=1)
     grouped_tiles: list[Tile] = Field(min_length=1)
+    two_four: TwoFour | None = None

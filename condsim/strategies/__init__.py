@@ -49,7 +49,7 @@ class Strategy:
     mechanisms: what it is for. rule: rows behind a guard, None where it has no guards. drops: it may drop rows over capacity. kinds: classes of devices
     that have it. shapes: of how many sizes its operators may be: "one", "few" (buckets) or "any" (they follow the decisions). steered: who follows a
     decision: nobody (""), the "host", or the "companion" CPU, which runs all that comes after. runs: mechanism → the strategy whose program it runs on
-    its own rows; empty where it is its own. rewrites: that program → its own, where a trace has only the former.
+    its own rows; empty where it is its own. rewrites: that program → its own, where a trace has only the former. changes: what it does to the outputs.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Strategy:
     steered: Literal["", "host", "companion"] = ""
     runs: Mapping[str, str] = field(default_factory=dict)
     rewrites: Callable[[Program], Program] | None = None
+    changes: str = ""
 
     def fits(self, kind: str, static: bool) -> bool:
         """Whether a class of device has it. static: its runtime fixes all sizes before a run (else buckets are for nothing)."""
@@ -103,5 +104,9 @@ def name_of(strategies: Mapping[str, str]) -> str:
     return ",".join(f"{m}={s}" for m, s in sorted(strategies.items()))
 
 
-for _module in ("compacted", "wait", "masked", "gathered", "whole", "fused", "baselines", "bucketed", "select", "switched", "cpu_tail"):
+ONE_A_FILE = (
+    "compacted", "wait", "masked", "gathered", "whole", "fused", "baselines", "bucketed", "select", "switched", "cpu_tail", "two_four", "predicated",
+)  # fmt: skip
+
+for _module in ONE_A_FILE:
     importlib.import_module(f"{__name__}.{_module}")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.gpu import tiles, traffic
+from condsim.cost.gpu import tiles, traffic, two_four
 from condsim.cost.gpu.overlap import soft_maximum
 from condsim.hardware import HardwareProfile
 from condsim.hardware.gpu import Gpu
@@ -23,6 +23,7 @@ from condsim.operators import MATMULS, Shape, Work
 from condsim.program import elements
 
 GATHERS = ("index", "index_select", "embedding", "gather", "index_add_", "index_copy_", "index_put_", "index_put", "scatter_", "scatter_add_")
+BY_COLUMN = ("transposed",)
 ONE_BLOCK = ("moe_align_block_size",)
 
 
@@ -52,6 +53,8 @@ def kernel(
     reached = peak * profile.matmul_efficiency.value
     if job.family == "grouped_mm":
         shape = _grouped(job, inputs, params, profile, gpu, itemsize, reached, groups_rows, resident)
+    elif name == two_four.NAME:
+        shape = _two_four(job, inputs, outputs, params, profile, gpu, itemsize, reached, resident)
     else:
         shape = _plain(job, inputs, outputs, profile, gpu, itemsize, reached, resident)
     ideal = shape.flops / peak
@@ -83,6 +86,29 @@ def _plain(job: Work, inputs: list[Shape], outputs: list[Shape], profile: Hardwa
         blocks = job.groups * np.ceil(m / tile_m)
         arithmetic = tiles.tiled_seconds(blocks, job.n, job.k, tile_m, tile_n, gpu, reached, itemsize)
         return soft_maximum(arithmetic, weights_s + activations_s, gpu.overlap.value) + tiles.fixed_seconds(blocks, job.n, tile_n, gpu)
+
+    return _Matmul(job.flops, weights_s, activations_s, tiles.fastest(gpu.tiles, tiled))
+
+
+def _two_four(
+    job: Work, inputs: list[Shape], outputs: list[Shape], params: tuple[int, ...], profile: HardwareProfile, gpu: Gpu, itemsize: int, reached: float,
+    resident: Any,
+) -> _Matmul:  # fmt: skip
+    """One size, one operand 2:4 sparse (params: which)."""
+    can, sparse = two_four.needs(profile), params[0]
+    m, n, depth = two_four.padded(job.m, job.n, inputs[1][1], itemsize, sparse, can)
+    kept = two_four.sparse_bytes(m if sparse == 0 else n, depth, itemsize)
+    weights = kept if sparse == 1 else n * depth * itemsize
+    weights_s = traffic.weight_seconds(weights, resident, profile, gpu)
+    activations = (kept if sparse == 0 else elements(inputs[0]) * itemsize) + sum(map(elements, outputs)) * itemsize
+    activations_s = traffic.stream_seconds(activations, profile, gpu)
+    share = two_four.sparse_bytes(1, 1, itemsize) / itemsize
+
+    def tiled(tile_m: Any, tile_n: Any) -> Any:
+        blocks = np.ceil(m / tile_m)
+        rows, columns = (tile_m * share, tile_n) if sparse == 0 else (tile_m, tile_n * share)
+        arithmetic = tiles.tiled_seconds(blocks, n, depth, tile_m, tile_n, gpu, reached * can.times.value, itemsize, rows + columns)
+        return soft_maximum(arithmetic, weights_s + activations_s, gpu.overlap.value) + tiles.fixed_seconds(blocks, n, tile_n, gpu)
 
     return _Matmul(job.flops, weights_s, activations_s, tiles.fastest(gpu.tiles, tiled))
 
@@ -122,6 +148,8 @@ def _moves(name: str, inputs: list[Shape], outputs: list[Shape], profile: Hardwa
         length = named[-1] if len(named) > 1 else 1
         rows = elements(named[:-1]) if len(named) > 1 else elements(named)
         moved = 2 * traffic.sector_bytes(rows, length * itemsize, gpu) + 8 * rows
+    elif name in BY_COLUMN:
+        moved = traffic.sector_bytes(elements(inputs[0]), itemsize, gpu) + elements(outputs[0]) * itemsize
     else:
         moved = sum((elements(s) for s in [*inputs, *outputs]), 0) * itemsize
     if name in ONE_BLOCK:

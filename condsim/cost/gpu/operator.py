@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from condsim.cost.gpu import two_four
 from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.traffic import resident_share
 from condsim.cost.hot import Hot
@@ -27,6 +28,8 @@ def gpu_operator(
         return Hot(seconds, seconds, "estimated", "view"), job
     found = kernel(op.name, job, inputs, outputs, op.params, profile, dtype, itemsize, groups_rows, resident)
     dispatch = profile.host.dispatch.value
+    if op.name == two_four.NAME:
+        dispatch += two_four.needs(profile).call_s.value
     return Hot(dispatch + found.seconds, dispatch, "estimated", job.family, found.worlds), dataclasses.replace(job, flops=found.flops)
 
 

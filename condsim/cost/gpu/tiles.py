@@ -39,17 +39,18 @@ def fastest(tiles: list[Tile], seconds: Callable[[Any, Any], Any]) -> Any:
     return functools.reduce(np.minimum, (seconds(np.asarray(tile.m), np.asarray(tile.n)) for tile in tiles))
 
 
-def tiled_seconds(blocks: Any, columns: Any, depth: Any, m: Any, n: Any, gpu: Gpu, flops_a_second: float, itemsize: int) -> Any:
+def tiled_seconds(blocks: Any, columns: Any, depth: Any, m: Any, n: Any, gpu: Gpu, flops_a_second: float, itemsize: int, operands: Any = None) -> Any:
     """Seconds of the arithmetic of a matmul in tiles of m x n.
 
-    blocks: row blocks, number or array; columns, depth: N and K of the product (elements); flops_a_second: what all SMs reach together.
+    blocks: row blocks, number or array; columns, depth: N and K of the product (elements); flops_a_second: what all SMs reach together. operands: elements
+    that a tile takes in at each depth, None: m + n.
     Not true for kernels that split K or stream over tiles without waves.
     """
     tiles = blocks * np.ceil(columns / n)
     deep = np.ceil(depth / DEPTH) * DEPTH
     arithmetic = 2.0 * m * n * deep / (flops_a_second / gpu.sms.value)
-    operands = (m + n) * deep * itemsize / (gpu.operand_bytes_per_clock.value * gpu.clock_hz.value)
-    return np.ceil(tiles / gpu.sms.value) * np.maximum(arithmetic, operands)
+    taken_in = (m + n if operands is None else operands) * deep * itemsize / (gpu.operand_bytes_per_clock.value * gpu.clock_hz.value)
+    return np.ceil(tiles / gpu.sms.value) * np.maximum(arithmetic, taken_in)
 
 
 def fixed_seconds(blocks: Any, columns: Any, n: Any, gpu: Gpu) -> Any:
