@@ -21,6 +21,7 @@ from condsim.lower import CAPACITY_FACTOR, Lowering, StepRows, capacity, peak_by
 from condsim.program import Program, loops
 from condsim.rebatch import Steps, rebatch, site_rules
 from condsim.runtimes import RUNTIMES, Runtime, the_runtime
+from condsim.segments import segments
 from condsim.strategies import BASELINES, STRATEGIES, name_of
 from condsim.summarise import Prediction, intervals
 from condsim.timeline import kernels, stacked, timeline
@@ -211,6 +212,12 @@ def _predict(
         prepare_s=conditional.prepared * device.graphs.prepare.value if device.graphs else 0.0, basis="calibrated" if device.calibrated else "estimated",
         _peaks=lambda: (_peak(trace, cut, rows, strategies, pricing), _peak(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing)),
         _waterfall=worlds,
+        _segments=lambda: segments(
+            trace, {
+                "conditional": _lowering(trace, cut, rows, strategies, pricing),
+                "baseline": _lowering(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing),
+            }, pricing, repeat=repeat,
+        ),
         _timeline=lambda: timeline(lambda way: _lowering(trace, cut, rows.step(0), way, pricing), strategies, baseline, pricing),
     )  # fmt: skip
 

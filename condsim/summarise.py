@@ -56,6 +56,7 @@ class Prediction:
     _peaks: Callable[[], tuple[int, int]] = field(default=lambda: (0, 0), repr=False, compare=False)
     _waterfall: Callable[[], pd.DataFrame] = field(default=pd.DataFrame, repr=False, compare=False)
     _timeline: Callable[[], pd.DataFrame] = field(default=pd.DataFrame, repr=False, compare=False)
+    _segments: Callable[[], pd.DataFrame] = field(default=pd.DataFrame, repr=False, compare=False)
 
     @property
     def verdict(self) -> str:
@@ -88,6 +89,11 @@ class Prediction:
     @cached_property
     def timeline(self) -> pd.DataFrame:
         return self._timeline()
+
+    @cached_property
+    def segments(self) -> pd.DataFrame:
+        """Seconds by side, segment and operator (`condsim.segments`); they sum up to the latency. Raises CondsimError on what is not a CPU."""
+        return self._segments()
 
     @property
     def bases(self) -> dict[str, str]:

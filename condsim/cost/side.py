@@ -7,7 +7,7 @@ Sizes repeat: each operator is priced once for every distinct size, and the pric
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,16 +26,33 @@ from condsim.runtimes import EAGER, Runtime
 
 COPIES_ROWS = ("index", "index_select", "embedding", "gather")
 PARTS = ("matmul", "traffic", "dispatch")
+Label = tuple[str, ...]
 
 
 @dataclass
 class WeightVisits:
-    """Visits of one operator to a weight. bytes: of one visit, [m]; step, choice: int [m]."""
+    """Visits of one operator to a weight. bytes: of one visit, [m]; step, choice: int [m]. label: what `Labels` says of the operator."""
 
     name: str
     bytes: np.ndarray
     step: np.ndarray
     choice: np.ndarray
+    label: Label = ()
+
+
+@dataclass
+class Labels:
+    """The same seconds by what each operator is labelled with. of: operator → label. seconds: without evicted weights, float [n]; calls: of each code
+    (`condsim.cost.cold`), float [n]."""
+
+    of: Callable[[Visit], Label]
+    seconds: dict[Label, np.ndarray] = field(default_factory=dict)
+    calls: dict[tuple[Label, str], np.ndarray] = field(default_factory=dict)
+
+    def add(self, label: Label, code: str, seconds: np.ndarray, calls: np.ndarray) -> None:
+        """One operator's seconds and calls in each step, float [n] each."""
+        self.seconds[label] = self.seconds.get(label, 0.0) + seconds
+        self.calls[label, code] = self.calls.get((label, code), 0.0) + calls
 
 
 @dataclass
@@ -46,7 +63,7 @@ class Side:
     (`condsim.cost.cold`), float [n]; moved_bytes: activations read and written, float [n];
     worlds: seconds on the device beyond flops / peak by world, float [n], where the device model says them.
     On a device that runs prepared graphs also: traffic_bytes by memory level, float [n]; companion_j, companion_flops: of the CPU beside it, float [n];
-    uncertainty: relative, of what by_family names; prepared: graphs that were compiled for all steps.
+    uncertainty: relative, of what by_family names; prepared: graphs that were compiled for all steps. labels: None unless they were asked for.
     """
 
     steps: int
@@ -65,6 +82,7 @@ class Side:
     prepared: int = 0
     moved_bytes: np.ndarray = field(default_factory=lambda: np.zeros(0))
     calls: dict[str, np.ndarray] = field(default_factory=dict)
+    labels: Labels | None = None
 
     def touched_bytes(self) -> np.ndarray:
         """Bytes that a step touches one operator after the other: weights, and activations once (one writes what the next reads), float [n]."""
@@ -91,10 +109,25 @@ class Side:
 
         other_bytes: None where the steps follow each other; else each step is repeated, and so many bytes of something else are touched in between.
         """
+        seconds, spread = np.zeros(self.steps), np.zeros(self.steps)
+        for v, distance in self._distances(other_bytes):
+            seconds += np.bincount(v.step, miss_seconds(v.bytes, distance, profile), self.steps)
+            spread += np.bincount(v.step, miss_spread_seconds(v.bytes, distance, profile), self.steps)
+        return seconds, spread
+
+    def by_label(self, profile: HardwareProfile, other_bytes: np.ndarray | float | None) -> dict[Label, np.ndarray]:
+        """Seconds in each step by label, those of evicted weights included, float [n]: together they are all that a CPU takes. Arguments as in `miss`."""
+        assert self.labels is not None
+        found = dict(self.labels.seconds)
+        for v, distance in self._distances(other_bytes):
+            found[v.label] = found.get(v.label, 0.0) + np.bincount(v.step, miss_seconds(v.bytes, distance, profile), self.steps)
+        return found
+
+    def _distances(self, other_bytes: np.ndarray | float | None) -> Iterator[tuple[WeightVisits, np.ndarray]]:
+        """Bytes touched since the last use of the weight, float [m], for all visits; arguments as in `miss`."""
         touched = self.footprint_bytes()
         cumulative = np.concatenate([[0.0], np.cumsum(touched)])
         most = max((float(cumulative[-1])), 1.0)
-        seconds, spread = np.zeros(self.steps), np.zeros(self.steps)
         distances: dict[tuple[int, int], np.ndarray] = {}  # weights of one scope are visited together
         for v in self.weights:
             visits = id(v.step), id(v.choice)
@@ -102,10 +135,7 @@ class Side:
                 distances[visits] = (touched + other_bytes)[v.step]
             elif visits not in distances:
                 distances[visits] = _since_last(v, cumulative, most)
-            distance = distances[visits]
-            seconds += np.bincount(v.step, miss_seconds(v.bytes, distance, profile), self.steps)
-            spread += np.bincount(v.step, miss_spread_seconds(v.bytes, distance, profile), self.steps)
-        return seconds, spread
+            yield v, distances[visits]
 
 
 def _since_last(v: WeightVisits, cumulative: np.ndarray, most: float) -> np.ndarray:
@@ -232,10 +262,11 @@ class Pricing:
         return self._places[id(program)][1]
 
 
-def side(lowering: Lowering, pricing: Pricing) -> Side:
-    """Price everything that a lowering runs."""
+def side(lowering: Lowering, pricing: Pricing, label: Callable[[Visit], Label] | None = None) -> Side:
+    """Price everything that a lowering runs. label: also give the seconds by what it says of each operator."""
     n = len(lowering.rows)
     out = Side(n, np.zeros(n), np.zeros(n), {p: np.zeros(n) for p in PARTS}, activation_bytes=np.zeros(n), moved_bytes=np.zeros(n))
+    out.labels = None if label is None else Labels(label)
     resident = pricing.resident(lowering)
     for visits in by_scope(lowering.walk()):
         _scope(visits, lowering, pricing, out, resident)
@@ -249,9 +280,13 @@ def _after_other_data(out: Side, profile: HardwareProfile) -> None:
         return
     touched, every = out.touched_bytes(), np.sum(list(out.calls.values()), axis=0)
     different = out.footprint_bytes()
-    extra = sum((calls * cold_seconds(code, calls, every, touched, different, profile) for code, calls in out.calls.items()), np.zeros(out.steps))
+    each = {code: cold_seconds(code, calls, every, touched, different, profile) for code, calls in out.calls.items()}
+    extra = sum((calls * each[code] for code, calls in out.calls.items()), np.zeros(out.steps))
     out.seconds["dispatch"] += extra
     out.by_basis["calibrated"] = out.by_basis.get("calibrated", 0.0) + float(extra.sum())
+    if out.labels:
+        for (label, code), calls in out.labels.calls.items():
+            out.labels.seconds[label] = out.labels.seconds[label] + calls * each[code]
 
 
 def by_scope(visits: Iterable[Visit]) -> Iterator[list[Visit]]:
@@ -306,13 +341,22 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side,
             hot, job, moved = pricing.operator(v.op, distinct, key, resident=share)
         if where not in inverses:
             inverses[where] = inverse
-        for what, values in _parts(v.op, hot, job, moved, pricing.host_seconds(lowering, v.place, v.op, hot), pricing.code(v.op)):
+        host, code = pricing.host_seconds(lowering, v.place, v.op, hot), pricing.code(v.op)
+        if out.labels:
+            per_call = np.broadcast_to(_body(v.op, hot) + host, (int(inverse.max()) + 1,))[inverse]
+            out.labels.add(out.labels.of(v), code, np.bincount(step, per_call, out.steps), np.bincount(step, minlength=out.steps))
+        for what, values in _parts(v.op, hot, job, moved, host, code):
             if (what, where) not in sums:
                 sums[what, where] = np.zeros(int(inverse.max()) + 1)
             total = sums[what, where]
             sums[what, where] = np.maximum(total, values) if what == "activations" else total + values
     for (what, where), per_size in sums.items():
         _add(out, what, step, per_size[inverses[where]])
+
+
+def _body(op: Op, hot: Hot) -> Any:
+    """What an operator takes beyond its dispatch; a view takes no more."""
+    return 0.0 if op.view else np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
 
 
 def _parts(op: Op, hot: Hot, job: Work, moved: Any, host: float, code: str) -> Iterator[tuple[str, Any]]:
@@ -322,7 +366,7 @@ def _parts(op: Op, hot: Hot, job: Work, moved: Any, host: float, code: str) -> I
     if op.view:
         yield f"basis {hot.basis}", host
         return
-    body = np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
+    body = _body(op, hot)
     for world, seconds in hot.worlds.items():
         yield f"world {world}", seconds
     yield f"basis {hot.basis}", body + host
@@ -369,9 +413,10 @@ def _weights(v: Visit, distinct: Mapping[str, np.ndarray], inverse: np.ndarray, 
             continue
         size = pricing.weight_bytes(v.op, t, t.shape(distinct), [o.shape(distinct) for o in v.op.outputs])
         per_call = np.broadcast_to(np.asarray(size, float), (int(inverse.max()) + 1,))[inverse]
+        label = out.labels.of(v) if out.labels else ()
         if v.op.name in GROUPED and v.op.site:
             here = int(np.max(t.shape(distinct)[0]))  # the weights of the first of all experts
             at, expert = np.nonzero(lowering.rows.counts[v.op.site][v.step][:, :here])
-            out.weights.append(WeightVisits(t.weight, per_call[at] / here, v.step[at], expert))
+            out.weights.append(WeightVisits(t.weight, per_call[at] / here, v.step[at], expert, label))
         else:
-            out.weights.append(WeightVisits(t.weight, per_call, v.step, v.choice))
+            out.weights.append(WeightVisits(t.weight, per_call, v.step, v.choice, label))
