@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from condsim.errors import unknown
 from condsim.hardware import HardwareProfile
 from condsim.measure.yardsticks import noisy, quiet_rows
 from condsim.simulate import simulate, the_profile
@@ -21,19 +22,29 @@ COLUMNS = (
     "predicted_latency_s", "measured_latency_s", "predicted_baseline_s", "measured_baseline_s", "same_machine",
     "low", "high", "verdict", "measured_low", "measured_high", "processes", "pairs", "protocol", "flop_ratio", "roofline", "hot_sum", "noisy",
 )  # fmt: skip
+PART_COLUMNS = (
+    "trace", "strategy", "batch", "phase", "baseline", "side", "calls", "predicted_s", "measured_s", "error", "share", "whole_s", "profile", "same_machine",
+    "noisy",
+)  # fmt: skip
+BY = ("case", "segment", "operator")
 
 
-def compare(traces: Trace | str | Path | Iterable[Trace | str | Path], profile: HardwareProfile | str | None = None) -> pd.DataFrame:
+def compare(traces: Trace | str | Path | Iterable[Trace | str | Path], profile: HardwareProfile | str | None = None, by: str = "case") -> pd.DataFrame:
     """A row a measured case: contract columns first, then interval, spread of the measurement over processes, and what rivals would say.
 
     profile: None = the one stored with each trace. error = predicted_speedup / measured_speedup - 1. A case that was measured on another machine than the
     profile's says so in same_machine. Fresh processes count before the caller's own; a noisy process counts only where there is no other. Cases with the
     user's own module as baseline have no prediction and are left out.
+    by: "segment" or "operator": a row each of both sides of a case, where that was measured (`compare_parts`).
     """
+    if by not in BY:
+        raise unknown("by", by, BY)
     listed = [traces] if isinstance(traces, (Trace, str, Path)) else list(traces)
+    opened = [item if isinstance(item, Trace) else load(item) for item in listed]
+    if by != "case":
+        return compare_parts(opened, profile, by)
     rows: list[dict[str, Any]] = []
-    for item in listed:
-        trace = item if isinstance(item, Trace) else load(item)
+    for trace in opened:
         if trace.measurements.empty:
             continue
         device = the_profile(trace, profile)
@@ -42,6 +53,55 @@ def compare(traces: Trace | str | Path | Iterable[Trace | str | Path], profile: 
             if case["baseline"] != "module":
                 rows.append(_row(trace, device, case, group))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def compare_parts(traces: Iterable[Trace], profile: HardwareProfile | str | None, by: str) -> pd.DataFrame:
+    """A row a segment (or an operator: `by`) of a side of a case, so that two wrong numbers cannot cancel.
+
+    predicted_s, measured_s: of one step, the mean over the measured steps; error: predicted / measured - 1; share: of what was measured of the side;
+    calls: a step. What was predicted of a side sums up to its predicted latency. whole_s: what the side took where no profiler watched.
+    """
+    rows: list[pd.DataFrame] = []
+    for trace in traces:
+        if trace.segments.empty:
+            continue
+        device = the_profile(trace, profile)
+        for key, group in trace.segments.groupby(CASE, sort=False):
+            rows.append(_parts(trace, device, dict(zip(CASE, key, strict=True)), group, by))
+    columns = [*PART_COLUMNS[:6], by, *PART_COLUMNS[6:]]
+    return pd.concat(rows, ignore_index=True)[columns] if rows else pd.DataFrame(columns=columns)
+
+
+def _parts(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.DataFrame, by: str) -> pd.DataFrame:
+    steps = sorted(int(s) for s in group["step"].unique())
+    p = simulate(
+        trace, device, case["strategy"], int(case["batch"]), case["baseline"], None, case["runtime"], None, case["phase"],
+        protocol=case["protocol"], steps=steps,
+    )  # fmt: skip
+    runs = len(group[["process", "step"]].drop_duplicates())
+    measured = group.groupby(["side", by], sort=False)[["calls", "seconds"]].sum() / runs
+    predicted = p.segments.groupby(["side", by], sort=False)["seconds"].sum()
+    table = measured.rename(columns={"seconds": "measured_s"}).join(predicted.rename("predicted_s"), how="outer", sort=False).fillna(0.0).reset_index()
+    sides = group.drop_duplicates(["process", "step", "side"]).groupby("side")
+    about: dict[str, Any] = {
+        "trace": trace.name, "strategy": p.strategy, "batch": p.batch, "phase": p.phase, "baseline": p.baseline, "profile": p.profile,
+        "same_machine": _same(device, case["fingerprint"]),
+    }  # fmt: skip
+    return table.assign(
+        **about,
+        error=table["predicted_s"] / table["measured_s"] - 1,
+        share=table["measured_s"] / table.groupby("side")["measured_s"].transform("sum"),
+        whole_s=table["side"].map(sides["whole_s"].mean()),
+        noisy=table["side"].map(~sides["quiet"].all()),
+    )
+
+
+def cancelled(table: pd.DataFrame) -> dict[str, Any]:
+    """How much of the errors of parts (rows of `compare_parts`) cancels: medians over the sides of the |error| of their sum, and of the sum of |errors|."""
+    sides = table.assign(off=table["predicted_s"] - table["measured_s"]).groupby(["trace", "strategy", "batch", "phase", "baseline", "side"])
+    total = sides["measured_s"].sum()
+    net, gross = sides["off"].sum().abs() / total, sides["off"].agg(lambda off: off.abs().sum()) / total
+    return {"sides": len(total), "median_abs_error": float(net.median()), "median_sum_of_abs_errors": float(gross.median())}
 
 
 def errors_of(table: pd.DataFrame) -> dict[str, Any]:

@@ -225,6 +225,35 @@ def comparison_table(rows: pd.DataFrame) -> Table:
     return table
 
 
+def parts_table(rows: pd.DataFrame, by: str) -> Table:
+    """Predicted beside measured, a row a segment or operator, and a sum a side."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    _columns(table, f"trace | strategy | >batch | side | {by} | >calls | >predicted | >measured | >error | >share | >of the side | ")
+    for (trace, strategy, batch, baseline, side), group in rows.groupby(["trace", "strategy", "batch", "baseline", "side"], sort=False):
+        place = (str(trace), str(strategy), str(batch), str(side) if side == "conditional" else str(baseline))
+        total = float(group["measured_s"].sum())
+        remark = "another machine" if not group["same_machine"].all() else "noisy machine" if group["noisy"].any() else ""
+        for r in group.to_dict("records"):
+            off = (r["predicted_s"] - r["measured_s"]) / total
+            style = "green" if abs(off) <= 0.02 else "yellow" if abs(off) <= 0.05 else "red"
+            table.add_row(
+                *place, r[by], number(r["calls"]), si(r["predicted_s"], "s"), si(r["measured_s"], "s"), percent(r["error"]), percent(r["share"], False),
+                Text(percent(off), style),
+            )  # fmt: skip
+        predicted, whole = float(group["predicted_s"].sum()), float(group["whole_s"].iloc[0])
+        table.add_row(
+            *place, "sum", number(float(group["calls"].sum())), si(predicted, "s"), si(total, "s"), percent(predicted / total - 1), "100.0%",
+            Text(f"{si(whole, 's')} without the profiler"), Text(remark, "dim"), style="bold", end_section=True,
+        )  # fmt: skip
+    return table
+
+
+def cancelled_line(summary: Mapping[str, Any], by: str) -> str:
+    """The statistics under it."""
+    whole, parts = (percent(summary[k], False) for k in ("median_abs_error", "median_sum_of_abs_errors"))
+    return f"medians over {summary['sides']} sides: |error| of the sum {whole}; sum of the |errors| of each {by} {parts} of what was measured"
+
+
 def error_line(summary: Mapping[str, Any]) -> str:
     """The statistics under a comparison."""
     if not summary["rows_same_machine"]:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from condsim.errors import CondsimError
 from condsim.hardware import load_profile
 from condsim.program import from_json, to_json
-from condsim.trace import MEASUREMENTS, SCHEMA_VERSION, Decisions, Header, Site, Trace
+from condsim.trace import MEASUREMENTS, SCHEMA_VERSION, SEGMENTS, Decisions, Header, Site, Trace
 
 ROW_GROUP = 65536
 STEPS = ("phase", "units", "seq", "past")
@@ -62,6 +62,8 @@ def _write(trace: Trace, folder: Path) -> None:
         trace.quality.to_parquet(folder / "quality.parquet", index=False)
     if not trace.measurements.empty:
         trace.measurements.to_parquet(folder / "measurements.parquet", index=False)
+    if not trace.segments.empty:
+        trace.segments.to_parquet(folder / "segments.parquet", index=False)
     if trace.profile is not None:
         trace.profile.save(folder / "profile.yaml")
     (folder / "decisions").mkdir()
@@ -125,6 +127,7 @@ def load(folder: str | Path) -> Trace:
         header, steps, programs, _reader(folder, header),
         _table(folder / "quality.parquet") if (folder / "quality.parquet").exists() else pd.DataFrame(),
         _measurements(folder / "measurements.parquet"),
+        (_with_columns(path, SEGMENTS) if (path := folder / "segments.parquet").exists() else pd.DataFrame(columns=list(SEGMENTS))),
         load_profile(profile_file) if profile_file.exists() else None,
     )  # fmt: skip
     for site in header.sites:

@@ -19,6 +19,8 @@ Mechanism = Literal["moe", "early_exit", "multi_branch", "skip", "sparse_activat
 PHASES = ("prefill", "decode")
 MEASUREMENTS = ("strategy", "baseline", "phase", "batch", "protocol", "runtime", "dtype", "threads", "process", "pair", "step", "repetitions",
                 "conditional_s", "baseline_s", "clock", "yardstick_s", "fingerprint", "where", "torch", "taken", "yardstick_ratio")  # fmt: skip
+SEGMENTS = ("strategy", "baseline", "phase", "batch", "protocol", "runtime", "dtype", "threads", "process", "step", "side", "segment", "operator", "calls",
+            "seconds", "profiler_s", "whole_s", "repetitions", "quiet", "fingerprint", "where", "torch", "taken")  # fmt: skip
 
 
 class Site(BaseModel):
@@ -91,7 +93,8 @@ class Trace:
     """A captured model: its sites, steps, decisions and programs. Nothing in it is changed after it is made.
 
     steps: a row a captured step: phase, units, seq, past. reader: site name → iterator over its decisions in row order, a block at a time.
-    quality: a row a unit: conditional, dense, and exit_J where exits were scored. measurements: a row a timed pair.
+    quality: a row a unit: conditional, dense, and exit_J where exits were scored. measurements: a row a timed pair. segments: measured seconds, a row a
+    process, step, side, segment and operator (`condsim.measure.segments`).
     """
 
     header: Header
@@ -100,6 +103,7 @@ class Trace:
     reader: Callable[[str], Iterator[Decisions]]
     quality: pd.DataFrame = field(default_factory=pd.DataFrame)
     measurements: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MEASUREMENTS)))
+    segments: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEGMENTS)))
     profile: Any = None
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -175,3 +179,11 @@ class Trace:
         """The same trace with more measurements; those of the same case on the same machine are kept beside them."""
         joined = more if self.measurements.empty else pd.concat([self.measurements, more], ignore_index=True)
         return replace(self, measurements=joined, profile=profile or self.profile)
+
+    def with_segments(self, more: pd.DataFrame, profile: Any = None) -> Trace:
+        """The same trace with times by segment; those of the same case on the same machine are replaced."""
+        case = ["strategy", "baseline", "phase", "batch", "protocol", "fingerprint"]
+        if not self.segments.empty:
+            old = self.segments[~pd.MultiIndex.from_frame(self.segments[case]).isin(pd.MultiIndex.from_frame(more[case]))]
+            more = pd.concat([old, more], ignore_index=True) if len(old) else more
+        return replace(self, segments=more, profile=profile or self.profile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from condsim.capture.recorder import Died, Enter, Event, Leave, RecordedOp, Recorder, SiteCall
@@ -66,6 +67,16 @@ def tree(recorder: Recorder, periods: Periods) -> RunScope:
             assert isinstance(last, RunLoop)
             instance.first = event.count > 0 and not any(i.first for i in last.instances)
     return root
+
+
+def guarded(scope: RunScope, guards: tuple[tuple[str, int], ...] = ()) -> Iterator[tuple[RecordedOp, tuple[tuple[str, int], ...]]]:
+    """Operators in executed order, each with its guards (site, choice) from the outside in."""
+    for node in scope.nodes:
+        if isinstance(node, RunLoop):
+            for i in node.instances:
+                yield from guarded(i.scope, (*guards, (node.site, i.choice)))
+        else:
+            yield node, guards
 
 
 def _dies_in(scope: RunScope, recorder: Recorder) -> RunScope:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from condsim.trace import Trace
 
 BASELINES = ("same-params", "same-flops")  # as in condsim.strategies, which would bring NumPy into --help
+PARTS = ("segment", "operator")
 ALL = "all"
 
 
@@ -159,6 +160,7 @@ def _many(trace: Trace, where: str, device: str | None, strategy: str | None, ba
 def compare(
     *traces: str,
     device: str | None = None,
+    by: str | None = None,
     json: bool = False,
     csv: Path | None = None,
 ) -> None:
@@ -170,6 +172,8 @@ def compare(
         Folders of traces, or names of those that come with condsim.
     device
         Predict on this profile instead of the one that each trace was measured under.
+    by
+        segment or operator: where the time of a step goes, predicted beside measured (condsim measure TRACE --by segment measures it).
     json
         Print JSON.
     csv
@@ -177,11 +181,16 @@ def compare(
     """
     if not traces:
         raise CondsimError("compare needs at least one trace: condsim compare TRACE ...")
+    one_of("by", by, PARTS)
     writable(csv)
     opened = [open_trace(t) for t in traces]
-    without = [t.name for t in opened if t.measurements.empty]
+    without = [t.name for t in opened if (t.measurements if by is None else t.segments).empty]
+    measures = f"condsim measure {traces[0]}" + ("" if by is None else " --by segment")
     if len(without) == len(opened):
-        raise CondsimError(f"{', '.join(without)}: nothing was measured yet; `condsim measure {traces[0]}` does")
+        raise CondsimError(f"{', '.join(without)}: nothing was measured {'yet' if by is None else 'by segment yet'}; `{measures}` does")
+    if by is not None:
+        _compare_parts(opened, device, by, without, json, csv)
+        return
     from condsim.compare import compare as run
     from condsim.compare import errors_of
 
@@ -198,6 +207,24 @@ def compare(
     console.print(comparison_table(table))
     console.print(error_line(summary))
     suggest(f"condsim simulate {traces[0]}", *([f"condsim measure {without[0]}"] if without else []))
+
+
+def _compare_parts(opened: list[Trace], device: str | None, by: str, without: list[str], json: bool, csv: Path | None) -> None:
+    from condsim.compare import cancelled
+    from condsim.compare import compare as run
+
+    table = run(opened, None if device is None else profile_for(device, None), by)
+    if csv is not None:
+        write_text(csv, table.to_csv(index=False))
+    if json:
+        print_json({"command": "compare", "by": by, "rows": table, "summary": cancelled(table), "not_measured": without})
+        return
+    from condsim.show import cancelled_line, parts_table
+
+    console = out()
+    console.print(parts_table(table, by))
+    console.print(cancelled_line(cancelled(table), by))
+    suggest(*(f"condsim measure {t} --by segment" for t in without[:1] or [opened[0].name]))
 
 
 def all_devices(trace: Trace) -> list[HardwareProfile]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from condsim.cli.output import at_least_one, open_trace, out, own_profile, print_json, progress, suggest
+from condsim.cli.output import at_least_one, one_of, open_trace, out, own_profile, print_json, progress, suggest
 from condsim.errors import CondsimError, unknown
 
 if TYPE_CHECKING:
@@ -82,8 +82,9 @@ def measure(
     *,
     strategy: str | None = None,
     batch: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None,
-    processes: int = 3,
-    pairs: int = 30,
+    processes: int | None = None,
+    pairs: int | None = None,
+    by: str | None = None,
     json: bool = False,
 ) -> None:
     """Time a captured model on this machine, in pairs with its baselines and in fresh processes; the times are added to the trace.
@@ -97,30 +98,35 @@ def measure(
     batch
         Batch sizes (default: the captured one).
     processes
-        Fresh processes a case.
+        Fresh processes a case. Default: 3; by segment 1.
     pairs
-        Interleaved pairs of conditional and baseline a process.
+        Interleaved pairs of conditional and baseline a process. Default: 30; by segment 36.
+    by
+        segment: time every operator with PyTorch's profiler instead, for condsim compare --by segment.
     json
         Print JSON.
     """
     for what, value in (("processes", processes), ("pairs", pairs), *(("batch", b) for b in batch or ())):
         at_least_one(what, value)
+    one_of("by", by, ("segment",))
     opened = open_trace(trace)
     folder = Path(trace) if Path(trace).exists() else Path(opened.name)
     if folder.exists() and not Path(trace).exists():
         raise CondsimError(f"{trace} comes with condsim and would be measured into {folder}, which exists; run this in another folder")
     from condsim.assign import strategies_of
-    from condsim.measure import measure as time_it
+    from condsim.measure import measure as whole
+    from condsim.measure import measure_segments
 
+    time_it, usual = (whole, (3, 30)) if by is None else (measure_segments, (1, 36))
     known = strategies_of(opened)
     if strategy is not None and strategy != "all" and strategy not in known:
         raise unknown("strategy", strategy, known, f"what {opened.name} was captured with")
     chosen = known if strategy == "all" else None if strategy is None else [strategy]
     with progress() as step:
         own_profile(step)
-        timed = time_it(opened, strategies=chosen, batches=batch, processes=processes, pairs=pairs, progress=step)
+        timed = time_it(opened, strategies=chosen, batches=batch, processes=processes or usual[0], pairs=pairs or usual[1], progress=step)
     timed.save(folder)
-    report(timed, folder, "measure", json)
+    report(timed, folder, "measure", json, by)
 
 
 def free_for_a_trace(folder: Path) -> None:
@@ -131,8 +137,8 @@ def free_for_a_trace(folder: Path) -> None:
         raise CondsimError(f"{folder} exists and is not a trace; choose another folder, nothing was overwritten")
 
 
-def report(trace: Trace, folder: Path, command: str, json: bool) -> None:
-    """What is in the trace now."""
+def report(trace: Trace, folder: Path, command: str, json: bool, by: str | None = None) -> None:
+    """What is in the trace now. by: what was measured last."""
     about = summary(trace)
     if json:
         print_json({"command": command, "trace": str(folder), **about})
@@ -140,7 +146,8 @@ def report(trace: Trace, folder: Path, command: str, json: bool) -> None:
     from condsim.show import trace_lines
 
     out().print(*trace_lines(about, str(folder)), sep="\n")
-    suggest(f"condsim simulate {folder}", *([f"condsim compare {folder}"] if about["measurements"] else [f"condsim measure {folder}"]))
+    compare = f"condsim compare {folder}" + (f" --by {by}" if by else "")
+    suggest(f"condsim simulate {folder}", *([compare] if by or about["measurements"] else [f"condsim measure {folder}"]))
 
 
 def summary(trace: Trace) -> dict[str, Any]:
@@ -159,5 +166,6 @@ def summary(trace: Trace) -> dict[str, Any]:
         "units": trace.units, "parameters": trace.header.provenance.parameters, "captured": dict(trace.header.captured),
         "quality_name": trace.header.provenance.quality_name,
         "quality": {c: float(trace.quality[c].mean()) for c in ("conditional", "dense") if c in trace.quality},
-        "measurements": measured, "notes": list(trace.header.notes),
+        "measurements": measured, "by_segment": sorted({f"{s}, batch {b}" for s, b in zip(trace.segments["strategy"], trace.segments["batch"], strict=True)}),
+        "notes": list(trace.header.notes),
     }  # fmt: skip

@@ -1,11 +1,12 @@
 """Measure: time a captured model on this machine, beside its baselines.
 
-`measure` does so in fresh processes, for a trace whose spec can rebuild the model; `measure_live` in the calling process. Neither this module nor
-`measure` needs torch; the processes do.
+`measure` does so in fresh processes, for a trace whose spec can rebuild the model; `measure_live` in the calling process; `measure_segments` in a fresh
+process, operator by operator. Neither this module nor `measure` needs torch; the processes do.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -13,7 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,11 @@ from condsim.errors import CondsimError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from condsim.hardware import HardwareProfile
     from condsim.measure.protocol import measure_live as measure_live
     from condsim.trace import Trace
 
-__all__ = ["measure", "measure_live"]
+__all__ = ["measure", "measure_live", "measure_segments"]
 Progress = Callable[[str, int, int], None]
 
 
@@ -57,8 +59,55 @@ def measure(
     more, and both are kept. pairs: at least so many a case and process. protocol, decisions: see `condsim.measure.protocol`.
     Raises CondsimError for a trace without a spec, a model that does not decide as the trace says, and bad arguments.
     """
-    from condsim.hardware import this_machine
+    import pandas as pd
+
     from condsim.measure import yardsticks
+
+    opened, own, job = _job(trace, strategies, batches, baselines, phase, processes, pairs, steps)
+    job |= {"protocol": protocol, "decisions": decisions}
+    first = int(opened.measurements["process"].max()) + 1 if len(opened.measurements) else 0
+    with _place(opened) as place:
+        runs = [_process(place, {**job, "seed": seed + i}, i, processes, progress) for i in range(processes)]
+        lowest = yardsticks.best(r for _, readings in runs for r in readings)
+        again = [i for i, (_, readings) in enumerate(runs) if yardsticks.ratio(readings, lowest) > yardsticks.NOISY]
+        for extra, i in enumerate(again):
+            runs.append(_process(place, {**job, "seed": seed + processes + i}, processes + extra, processes + len(again), progress))
+    lowest = yardsticks.best(r for _, readings in runs for r in readings)
+    tables = [t.assign(process=first + i, yardstick_ratio=yardsticks.ratio(readings, lowest)) for i, (t, readings) in enumerate(runs)]
+    return opened.with_measurements(pd.concat(tables, ignore_index=True), opened.profile or own)
+
+
+def measure_segments(
+    trace: Trace | str | Path,
+    strategies: str | Sequence[str] | None = None,
+    batches: Sequence[int] | None = None,
+    baselines: Sequence[str] | None = ("same-params",),
+    phase: str | None = None,
+    processes: int = 1,
+    pairs: int = 36,
+    progress: Progress | None = None,
+    *,
+    steps: int = 3,
+    seed: int = 0,
+) -> Trace:
+    """The trace with times by segment and operator (`condsim.measure.segments`) from fresh processes on this machine; arguments as in `measure`.
+
+    Those of the same case on the same machine are replaced. pairs: with the profiler, and as many without. Raises CondsimError as `measure` does.
+    """
+    import pandas as pd
+
+    opened, own, job = _job(trace, strategies, batches, baselines, phase, processes, pairs, steps)
+    with _place(opened) as place:
+        tables = [_process(place, {**job, "by": "segment", "seed": seed + i}, i, processes, progress)[0].assign(process=i) for i in range(processes)]
+    return opened.with_segments(pd.concat(tables, ignore_index=True), opened.profile or own)
+
+
+def _job(
+    trace: Trace | str | Path, strategies: str | Sequence[str] | None, batches: Sequence[int] | None, baselines: Sequence[str] | None, phase: str | None,
+    processes: int, pairs: int, steps: int,
+) -> tuple[Trace, HardwareProfile | None, dict[str, Any]]:  # fmt: skip
+    """(the trace, the profile of this machine, what a process is told). Raises CondsimError for what could not be done."""
+    from condsim.hardware import this_machine
     from condsim.store import load
     from condsim.trace import Trace
 
@@ -71,28 +120,20 @@ def measure(
     for what, value in (("processes", processes), ("pairs", pairs), *(("batch", b) for b in batches or ())):
         if value < 1:
             raise CondsimError(f"{what} must be at least 1, got {value}")
+    own = this_machine()
     job: dict[str, Any] = {
         "sizes": list(batches) if batches else [None], "strategies": [strategies] if isinstance(strategies, str) else strategies and list(strategies),
-        "phase": phase, "protocol": protocol, "pairs": pairs, "steps": steps, "decisions": decisions, "where": "fresh process",
+        "phase": phase, "pairs": pairs, "steps": steps, "where": "fresh process", "yardstick_s": own.yardstick_s if own else None,
     }  # fmt: skip
-    own = this_machine()
-    job["yardstick_s"] = own.yardstick_s if own else None
-    if baselines is not None:
-        job["baselines"] = list(baselines)
-    first = int(opened.measurements["process"].max()) + 1 if len(opened.measurements) else 0
-    with tempfile.TemporaryDirectory(prefix="condsim-measure-") as folder:
-        place = Path(folder)
-        job["trace"] = str(dataclasses.replace(opened, measurements=opened.measurements[:0], profile=None).save(place / "trace"))
-        runs = [_process(place, {**job, "seed": seed + i}, i, processes, progress) for i in range(processes)]
-        lowest = yardsticks.best(r for _, readings in runs for r in readings)
-        again = [i for i, (_, readings) in enumerate(runs) if yardsticks.ratio(readings, lowest) > yardsticks.NOISY]
-        for extra, i in enumerate(again):
-            runs.append(_process(place, {**job, "seed": seed + processes + i}, processes + extra, processes + len(again), progress))
-    import pandas as pd
+    return opened, own, job | ({} if baselines is None else {"baselines": list(baselines)})
 
-    lowest = yardsticks.best(r for _, readings in runs for r in readings)
-    tables = [t.assign(process=first + i, yardstick_ratio=yardsticks.ratio(readings, lowest)) for i, (t, readings) in enumerate(runs)]
-    return opened.with_measurements(pd.concat(tables, ignore_index=True), opened.profile or own)
+
+@contextlib.contextmanager
+def _place(trace: Trace) -> Iterator[Path]:
+    """A folder for what goes to processes and comes back, with the trace in it."""
+    with tempfile.TemporaryDirectory(prefix="condsim-measure-") as folder:
+        dataclasses.replace(trace, measurements=trace.measurements[:0], segments=trace.segments[:0], profile=None).save(Path(folder) / "trace")
+        yield Path(folder)
 
 
 def _process(place: Path, job: dict[str, Any], number: int, of: int, progress: Progress | None) -> tuple[pd.DataFrame, list[dict[str, float]]]:
@@ -100,7 +141,7 @@ def _process(place: Path, job: dict[str, Any], number: int, of: int, progress: P
     import pandas as pd
 
     told, result = place / f"job-{number}.json", place / f"result-{number}.parquet"
-    told.write_text(json.dumps(job))
+    told.write_text(json.dumps({**job, "trace": str(place / "trace")}))
     command = [sys.executable, "-m", "condsim.measure.worker", str(told), str(result)]
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with (

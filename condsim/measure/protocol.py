@@ -148,17 +148,17 @@ def measure_cases(
     rng = np.random.default_rng(plan.seed)
     phases = list(dict.fromkeys(trace.steps["phase"])) if plan.phase is None else [plan.phase]
     done = 0
-    with threads(1), _evaluating(live.model), _evaluating(module):
-        _know_sites(trace, live, batches[0])
+    with threads(1), evaluating(live.model), evaluating(module):
+        know_sites(trace, live, batches[0])
         ways = assignments(trace, live, plan.strategies)
         total = len(phases) * len(plan.sizes) * len(ways) * len(kinds)
         found.readings.append(yardsticks.read())
-        gate = _Gate(plan.yardstick_s)
+        gate = Gate(plan.yardstick_s)
         for phase in phases:
             for size in plan.sizes:
                 replay = Replay(trace, live, batches, size, phase)
                 for way in ways:
-                    steps = _steps(replay, way, plan)
+                    steps = checked_steps(replay, way, plan)
                     with quiet():
                         for kind in kinds:
                             progress("measure", done, total)
@@ -187,7 +187,7 @@ def assignments(trace: Trace, live: LiveModel, names: Sequence[str] | None) -> l
     return found
 
 
-def _know_sites(trace: Trace, live: LiveModel, batch: Batch) -> None:
+def know_sites(trace: Trace, live: LiveModel, batch: Batch) -> None:
     """One natural pass: sites that are marked, routers and top-k are known once the model has run."""
     live.run(batch, Execution(dict(trace.header.captured)))
     there, expected = set(live.infos), {s.name for s in trace.sites}
@@ -196,7 +196,7 @@ def _know_sites(trace: Trace, live: LiveModel, batch: Batch) -> None:
         raise CondsimError(f"site {odd!r} is only in the {'model' if odd in there else 'trace'}: this is not the model that was captured")
 
 
-def _steps(replay: Replay, way: Mapping[str, str], plan: Plan) -> list[Step]:
+def checked_steps(replay: Replay, way: Mapping[str, str], plan: Plan) -> list[Step]:
     """The steps to time, checked against the trace where that does not spoil what is timed."""
     n = len(replay)
     if plan.protocol == "stream":
@@ -249,7 +249,7 @@ def _check(replay: Replay, way: Mapping[str, str], plan: Plan, steps: Sequence[S
                 raise CondsimError(f"site {site!r}: {odd} of {rows} decisions differ from the trace's: not the model and inputs that were captured")
 
 
-class _Gate:
+class Gate:
     """Says whether a pair counts. fast_s: the yardstick when nothing disturbs; None: as this process sees it."""
 
     def __init__(self, fast_s: float | None = None) -> None:
@@ -278,18 +278,13 @@ def _case(
     module: torch.nn.Module | None,
     plan: Plan,
     rng: np.random.Generator,
-    gate: _Gate,
+    gate: Gate,
 ) -> list[dict[str, Any]]:
     """One case: at least plan.pairs pairs."""
-    sides = (_Side(replay, way, plan), _Side(replay, dict.fromkeys(way, kind), plan, module if kind == "module" else None))
-    common = {
-        "strategy": name_of(way), "baseline": kind, "phase": replay.phase, "batch": replay.steps.batch, "protocol": plan.protocol,
-        "runtime": "eager", "dtype": replay.trace.header.provenance.dtype, "threads": 1, "repetitions": 1, "where": plan.where,
-        "fingerprint": json.dumps(fingerprint(1), sort_keys=True), "torch": torch.__version__,
-        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+    sides = (Side(replay, way, plan), Side(replay, dict.fromkeys(way, kind), plan, module if kind == "module" else None))
+    common = {**about(replay, way, kind, plan), "repetitions": 1}
     rows: list[dict[str, Any]] = []
-    with _installed(sides, steps):
+    with installed(sides, steps):
         waits = [clock_for(side.warm_up(steps[-1], WATCHED)) is WALL for side in sides]
         clock = WALL if any(waits) else CPU
         common["clock"] = "wall" if clock is WALL else "cpu"
@@ -319,6 +314,16 @@ def _case(
     return rows
 
 
+def about(replay: Replay, way: Mapping[str, str], kind: str, plan: Plan) -> dict[str, Any]:
+    """What the rows of a case have in common."""
+    return {
+        "strategy": name_of(way), "baseline": kind, "phase": replay.phase, "batch": replay.steps.batch, "protocol": plan.protocol,
+        "runtime": "eager", "dtype": replay.trace.header.provenance.dtype, "threads": 1, "where": plan.where,
+        "fingerprint": json.dumps(fingerprint(1), sort_keys=True), "torch": torch.__version__,
+        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+
+
 def _order(steps: Sequence[Step], plan: Plan) -> Iterator[tuple[Step, Step | None]]:
     """(step to time, step to run before it, untimed); None before a step that is to be warmed up. The step itself: nothing is run before it."""
     if plan.protocol == "stream":
@@ -331,7 +336,7 @@ def _order(steps: Sequence[Step], plan: Plan) -> Iterator[tuple[Step, Step | Non
             yield step, step
 
 
-class _Side:
+class Side:
     """One side of a pair. way: mechanism → strategy, or a baseline for all; module: runs instead of the model."""
 
     def __init__(self, replay: Replay, way: Mapping[str, str], plan: Plan, module: torch.nn.Module | None = None) -> None:
@@ -376,7 +381,7 @@ class _Side:
 
 
 @contextlib.contextmanager
-def _installed(sides: Sequence[_Side], steps: Sequence[Step]) -> Iterator[None]:
+def installed(sides: Sequence[Side], steps: Sequence[Step]) -> Iterator[None]:
     """The sites obey whichever execution is in force; weights that a side needs are stacked before."""
     live = sides[0].replay.live
     for side in sides:
@@ -400,7 +405,7 @@ def _has_nan(out: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _evaluating(model: torch.nn.Module | None) -> Iterator[None]:
+def evaluating(model: torch.nn.Module | None) -> Iterator[None]:
     """In evaluation mode, and as before afterwards. The garbage collector, too, is left as it was."""
     training = model is not None and model.training
     collecting = gc.isenabled()

@@ -1,6 +1,7 @@
 """`python -m condsim.measure.worker JOB RESULT`: rebuild a model from its spec and time it, in a process of its own.
 
-JOB: a JSON file (trace: folder; and the fields of `protocol.Plan`). RESULT: a Parquet file; beside it, ending in .json, what the yardsticks said.
+JOB: a JSON file (trace: folder; by: None or "segment"; and the fields of `protocol.Plan`). RESULT: a Parquet file; beside it, ending in .json, what the
+yardsticks said.
 Progress goes to standard output, a JSON list [what, done, of] a line. Exit code 2 and one line on standard error for what a user can put right.
 """
 
@@ -27,7 +28,7 @@ def _work(job: dict[str, object], result: Path) -> None:
     from condsim.specs import load_spec
     from condsim.store import load
 
-    trace = load(str(job.pop("trace")))
+    trace, by = load(str(job.pop("trace"))), job.pop("by", None)
     spec = trace.header.provenance.spec
     if spec is None:
         raise CondsimError(f"trace {trace.name!r} names no spec")
@@ -37,10 +38,16 @@ def _work(job: dict[str, object], result: Path) -> None:
     from condsim.capture.live import LiveModel
     from condsim.measure.protocol import Plan, measure_cases
 
-    plan = Plan(**job)  # type: ignore[arg-type]
-    measured = measure_cases(trace, LiveModel.of(example.model), as_batches(example.inputs), plan, progress=_say)
-    measured.table(0, 1.0).to_parquet(result, index=False)
-    result.with_suffix(".json").write_text(json.dumps(measured.readings))
+    plan, live, batches = Plan(**job), LiveModel.of(example.model), as_batches(example.inputs)  # type: ignore[arg-type]
+    if by == "segment":
+        from condsim.measure.segments import time_segments
+
+        table, readings = time_segments(trace, live, batches, plan, _say), list[dict[str, float]]()
+    else:
+        measured = measure_cases(trace, live, batches, plan, progress=_say)
+        table, readings = measured.table(0, 1.0), measured.readings
+    table.to_parquet(result, index=False)
+    result.with_suffix(".json").write_text(json.dumps(readings))
 
 
 def _say(what: str, done: int, of: int) -> None:

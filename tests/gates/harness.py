@@ -17,7 +17,7 @@ from condsim.capture.live import LiveModel
 from condsim.capture.observe import observe
 from condsim.capture.probe import execution_for, key, record_decode, rows_per_site
 from condsim.capture.recorder import Recorder
-from condsim.capture.tree import RunLoop, RunScope, tree
+from condsim.capture.tree import RunScope, guarded, tree
 from condsim.lower import Call, Lowering, StepRows, peak_bytes
 from condsim.rebatch import rebatch, site_rules
 from condsim.strategies import name_of
@@ -40,16 +40,12 @@ def regimes(trace: Trace) -> list[str]:
     return sorted({k.rpartition("/")[2] for k in trace.programs})
 
 
-def flat(scope: RunScope, guards: tuple[tuple[str, int], ...] = ()) -> list[tuple[Any, ...]]:
+def flat(scope: RunScope) -> list[tuple[Any, ...]]:
     """A recording in executed order, in the form of `Call.signature`."""
-    out: list[tuple[Any, ...]] = []
-    for n in scope.nodes:
-        if isinstance(n, RunLoop):
-            for i in n.instances:
-                out += flat(i.scope, (*guards, (n.site, i.choice)))
-        else:
-            out.append((n.name, tuple(t.shape for t in n.inputs), tuple(t.shape for t in n.outputs), tuple(t.weight for t in n.inputs), guards, n.sync))
-    return out
+    return [
+        (n.name, tuple(t.shape for t in n.inputs), tuple(t.shape for t in n.outputs), tuple(t.weight for t in n.inputs), guards, n.sync)
+        for n, guards in guarded(scope)
+    ]
 
 
 @dataclass(frozen=True)

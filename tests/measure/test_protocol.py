@@ -26,7 +26,7 @@ READING = {"read_64mb": 1.0}
 def no_yardsticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol.yardsticks, "read", lambda: READING)
     monkeypatch.setattr(protocol, "this_machine", lambda: None)
-    monkeypatch.setattr(protocol._Gate, "open", lambda _self, _reading: True)
+    monkeypatch.setattr(protocol.Gate, "open", lambda _self, _reading: True)
 
 
 def measured(c: Captured, **options: Any) -> pd.DataFrame:
@@ -47,8 +47,8 @@ def test_every_repetition_is_kept(leaving: Captured) -> None:
 
 def test_a_disturbed_pair_is_run_again_and_kept(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([1.0, 1.0, 9.0, 1.0, 9.0, 9.0, 9.0])  # the second of three pairs ends disturbed and is repeated, the third never counts
-    monkeypatch.setattr(protocol._Gate, "wait", lambda _self, _patience: (1.0, 0.0))
-    monkeypatch.setattr(protocol._Gate, "open", lambda _self, reading: reading < 2)
+    monkeypatch.setattr(protocol.Gate, "wait", lambda _self, _patience: (1.0, 0.0))
+    monkeypatch.setattr(protocol.Gate, "open", lambda _self, reading: reading < 2)
     monkeypatch.setattr(protocol, "Yardstick", lambda: lambda: next(readings))
     next(readings)
     table = measured(leaving, pairs=3, steps=1, baselines=("same-params",))
@@ -58,7 +58,7 @@ def test_a_disturbed_pair_is_run_again_and_kept(leaving: Captured, monkeypatch: 
 
 def test_a_gate_waits_until_nothing_disturbs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    gate = protocol._Gate(fast_s=1.0)
+    gate = protocol.Gate(fast_s=1.0)
     readings = iter([1.5, 1.3, 1.1])
     gate.read = type("Scripted", (), {"__call__": lambda _self: next(readings), "fast_s": 1.0})()
     monkeypatch.setattr(protocol, "POLL_S", 0.0)
@@ -85,7 +85,7 @@ def order_of_sides(c: Captured, monkeypatch: pytest.MonkeyPatch, **options: Any)
         return 1.0
 
     with monkeypatch.context() as patch:
-        patch.setattr(protocol._Side, "run", watched)
+        patch.setattr(protocol.Side, "run", watched)
         patch.setattr(protocol, "clock_for", lambda _: protocol.CPU)
         measured(c, **options)
     return seen
@@ -130,7 +130,7 @@ def test_same_flops_keeps_the_rows_that_are_predicted(leaving: Captured) -> None
     kept = rebatch(leaving.trace, 12).rows.kept["exit0"]
     for i in range(len(replay)):
         assert list(replay.step(i).kept["exit0"]) == list(kept[i])
-    side = protocol._Side(replay, {"early_exit": "same-flops"}, protocol.Plan())
+    side = protocol.Side(replay, {"early_exit": "same-flops"}, protocol.Plan())
     assert side.execution(replay.step(1)).rows_kept["exit0"][1] == kept[1][1]
 
 
@@ -160,7 +160,7 @@ def test_decisions_of_the_trace_can_be_forced(leaving: Captured) -> None:
         assert set(table["strategy"]) == {strategy}
     replay = steps.Replay(leaving.trace, leaving.live, leaving.batches, 12, "prefill")
     step = replay.step(1)
-    side = protocol._Side(replay, {"early_exit": "compacted"}, protocol.Plan(decisions="trace"))
+    side = protocol.Side(replay, {"early_exit": "compacted"}, protocol.Plan(decisions="trace"))
     execution = side.execution(step)
     execution.observed = {}
     with leaving.live.prepared(execution):
