@@ -81,7 +81,8 @@ def _parts(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: p
     runs = len(group[["process", "step"]].drop_duplicates())
     measured = group.groupby(["side", by], sort=False)[["calls", "seconds"]].sum() / runs
     predicted = p.segments.groupby(["side", by], sort=False)["seconds"].sum()
-    table = measured.rename(columns={"seconds": "measured_s"}).join(predicted.rename("predicted_s"), how="outer", sort=False).fillna(0.0).reset_index()
+    rows = measured.index.append(predicted.index.difference(measured.index, sort=False))  # in executed order
+    table = pd.DataFrame({"calls": measured["calls"], "measured_s": measured["seconds"], "predicted_s": predicted}, rows).fillna(0.0).reset_index()
     sides = group.drop_duplicates(["process", "step", "side"]).groupby("side")
     about: dict[str, Any] = {
         "trace": trace.name, "strategy": p.strategy, "batch": p.batch, "phase": p.phase, "baseline": p.baseline, "profile": p.profile,

@@ -1,8 +1,8 @@
 """Seconds of every operator of a call, by PyTorch's profiler, with what the profiler itself costs taken off.
 
-An operator's time is from the end of the one before it to its own end: what Python does in between is part of it, and the times of a call sum up to the whole
-call. The profiler writes down the beginning and the end of each operator and of those that it calls inside. What that costs is measured on micro-benchmarks
-(`cost`), not on the model that is timed: sequences of small operators run with the profiler and without.
+An operator's time is from the end of the one before it to its own end: what Python does in between is part of it, and the times of a call sum up to the
+call, but for what Python does after the last one. The profiler writes down the beginning and the end of each operator and of those that it calls inside. What
+that costs is measured on micro-benchmarks (`cost`), not on the model that is timed: sequences of small operators run with the profiler and without.
 """
 
 from __future__ import annotations
@@ -51,15 +51,12 @@ def mark() -> float:
     """A clock (of the CPU) that leaves marks: read it before and after what is to be timed, while `profiled` runs."""
     now = CPU()
     torch.digamma(_ONE)
-    torch.digamma(_ONE)
+    torch.digamma(_ONE)  # the first one finds its code evicted, and ends late
     return now
 
 
 def profiled(run: Callable[[], object]) -> list[Profiled]:
-    """What ran between the marks of a function, a call a pair of marks.
-
-    What comes after the last operator of a call counts with it: the time to the closing mark, less that between the two operators of the opening one.
-    """
+    """What ran between the marks of a function, a call a pair of marks. What Python does after the last operator of a call is in no operator's time."""
     with profile(use_kineto=True) as p:
         run()
     assert p.kineto_results is not None
@@ -69,11 +66,7 @@ def profiled(run: Callable[[], object]) -> list[Profiled]:
     found = []
     for first, last in zip(at[1::4], at[2::4], strict=True):
         names, ends, events = zip(*outer[first : last + 1], strict=True)
-        seconds = np.diff(ends) / 1e9
-        tail = max(seconds[-1] - (ends[0] - outer[first - 1][1]) / 1e9, 0.0)
-        if len(seconds) > 1:
-            seconds[-2] += tail
-        found.append(Profiled(names[1:-1], seconds[:-1], np.array(events[1:-1])))
+        found.append(Profiled(names[1:-1], np.diff(ends[:-1]) / 1e9, np.array(events[1:-1])))
     return found
 
 
