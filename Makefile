@@ -10,7 +10,7 @@ demo: $(VENV)/.capture  ## five small models, measured and predicted on this mac
 	$(BIN)/condsim demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -21,8 +21,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-accuracy: $(VENV)/.dev  ## predicted against measured; the figures in README.md
-	$(BIN)/python benchmarks/accuracy.py
+accuracy: $(VENV)/.dev  ## calibrate and measure 248 cases of 36 models here, about an hour; goes on where it was stopped
+	$(BIN)/python -m benchmarks.accuracy
 
 accuracy-gpu: $(VENV)/.dev  ## predicted against layers that others measured on GPUs
 	$(BIN)/python -m benchmarks.gpu_tables --worth

@@ -69,7 +69,7 @@ def cases(pool: Pool, size: shapes.Size) -> Cases:
     for m in size.rows:
         for n in size.columns:
             for k in size.depths:
-                if 2 * m * n * k <= size.flops:
+                if shapes.timed(m, n, k, size.flops):
                     found["linear", m, n, k] = partial(_linear, pool, m, n, k)
     for m in size.mm_rows:
         for n in size.mm_columns:
@@ -155,17 +155,17 @@ def coordinates(family: str, p: tuple[int, ...]) -> list[float]:
 
 
 def grid(seconds: dict[Any, float], family: str, rows: Any, columns: Any, depths: Any, limit: float) -> Grid:
-    """The full grid; a cell that was too large to time gets the rate of the largest one with fewer rows (or columns)."""
+    """The full grid; a cell that was too large to time gets the rate of the largest one with fewer columns, and at least the time of fewer rows."""
     table = np.full((len(rows), len(columns), len(depths)), np.nan)
     for a, m in enumerate(rows):
         for b, n in enumerate(columns):
             for c, k in enumerate(depths):
                 if (family, m, n, k) in seconds:
                     table[a, b, c] = seconds[family, m, n, k]
+                elif b:
+                    table[a, b, c] = max(table[a, b - 1, c] * n / columns[b - 1], table[a - 1, b, c] if a else 0.0)
                 elif a:
                     table[a, b, c] = table[a - 1, b, c] * m / rows[a - 1]
-                elif b:
-                    table[a, b, c] = table[a, b - 1, c] * n / columns[b - 1]
                 else:
                     table[a, b, c] = table[a, b, c - 1] * k / depths[c - 1]
     return Grid(m=list(rows), n=list(columns), k=list(depths), seconds=[float(x) for x in table.ravel()], reached=limit)

@@ -253,6 +253,7 @@ ELEMENTWISE: dict[str, Build] = {
     "full": _made(lambda e: torch.full((e,), 1.0)),
     "arange": _made(torch.arange),
     "empty_like": _unary(torch.empty_like),
+    "roll": _unary(lambda x: x.roll(x.shape[-1] // 2, -1)),
     "fill_": _into(lambda a, _b: a.fill_(1.0)),
 }
 """Time follows the elements, whatever the length of a row."""

@@ -15,12 +15,13 @@ import numpy as np
 from condsim.cost.tables import bmm_family, conv_family
 
 ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 15, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)
-COLUMNS = (1, 2, 3, 4, 6, 8, 9, 10, 12, 14, 15, 16, 32, 64, 128, 256, 512, 1024, 2048)
-DEPTHS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+COLUMNS = (1, 2, 3, 4, 6, 8, 9, 10, 12, 14, 15, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 16384)
+DEPTHS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 8192)
 MM_ROWS = (1, 2, 3, 4, 6, 8, 12, 13, 14, 15, 16, 24, 32, 64, 128, 256, 512)
 MM_COLUMNS = (1, 2, 4, 8, 12, 16, 32, 64, 128, 256, 512, 1024)
 MM_DEPTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 MATMUL_FLOPS = 3e8  # no single matmul larger than this
+WEIGHT_ELEMENTS = 2**23  # no weight of a linear layer larger than this
 BIAS_SIZES = ((2, 8), (4, 16), (4, 128), (16, 128), (64, 256), (256, 512), (1024, 1024))
 
 ELEMENTS = (16, 1024, 8192, 32768, 131072, 524288, 2097152)
@@ -60,6 +61,11 @@ def _power(rng: np.random.Generator, low: int, high: int) -> int:
     """Log-uniform between low and high; a multiple of 8 above 16."""
     x = float(np.exp(rng.uniform(np.log(low), np.log(high + 1))))
     return max(low, round(x / 8) * 8) if x > 16 else max(low, int(x))
+
+
+def timed(m: int, n: int, k: int, flops: float) -> bool:
+    """Whether a linear layer of the grid is small enough to be timed."""
+    return 2 * m * n * k <= flops and n * k <= WEIGHT_ELEMENTS
 
 
 @cache
@@ -125,7 +131,7 @@ def depthwise_sizes(count: int) -> tuple[tuple[int, int, int, int, int], ...]:
 def visited(family: str) -> frozenset[tuple[int, ...]]:
     """Matmul sizes (m, n, k, groups) that a normal calibration times, in the form of `condsim.operators.Work`."""
     if family in ("linear", "grouped_mm"):
-        return frozenset((m, n, k, 1) for m, n, k in itertools.product(ROWS, COLUMNS, DEPTHS) if 2 * m * n * k <= MATMUL_FLOPS)
+        return frozenset((m, n, k, 1) for m, n, k in itertools.product(ROWS, COLUMNS, DEPTHS) if timed(m, n, k, MATMUL_FLOPS))
     if family == "bmm":
         return frozenset((m, n, k, g) for f in ("bmm", "bmm_small", "bmm_row", "bmm_column") for g, m, n, k in bmm_sizes(f, POINTS[f]))
     if family == "attention":

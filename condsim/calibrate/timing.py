@@ -22,7 +22,8 @@ from condsim.hardware import UNDISTURBED
 Call = Callable[[], Any]
 Progress = Callable[[str, float], None]
 SAMPLE_S = 1.5e-4
-HEAVY_S = 3e-3  # above, fewer rounds do
+HEAVY_S = 1e-3  # above, fewer rounds do
+AGAIN_S = 15.0  # a measurement's time for visits again
 WARM_S = 4e-5  # an operator that is timed alone needs some calls until its branches are predicted
 _POOL_ELEMENTS = 24_000_000
 
@@ -120,16 +121,19 @@ def measure(
     """Seconds of each case.
 
     cases: key → a function that makes the call (its tensors exist only while it is timed). Every visit is between two readings of the yardstick; visits
-    with a slow one do not count, and cases without a good one get up to as many rounds again. Returns key → median over the good visits, or
-    the fastest where none was good; the cost of the empty call is taken off.
+    with a slow one do not count, and cases without a good one get up to as many rounds again, for AGAIN_S seconds in all. Returns key → median over the
+    good visits, or the fastest where none was good; the cost of the empty call is taken off.
     """
     yardstick = yardstick or Yardstick()
     found: dict[Any, list[tuple[float, float]]] = {key: [] for key in cases}
     empty = sorted(sample(_EMPTY) for _ in range(9))[4]
     order = list(cases)
     total, done = rounds * max(len(cases), 1), 0
+    until = float("inf")
     with quiet():
         for r in range(2 * rounds):
+            if r == rounds:
+                until = time.monotonic() + AGAIN_S
             limit = UNDISTURBED * yardstick.fast_s
             random.Random(r).shuffle(order)
             for key in order:
@@ -137,6 +141,8 @@ def measure(
                 heavy = bool(found[key]) and found[key][0][0] > HEAVY_S
                 if (heavy and len(good) >= 2) or (r >= rounds and (heavy or good)):
                     continue
+                if time.monotonic() > until:
+                    break
                 call = cases[key]()
                 before = yardstick()
                 t = sample(call)

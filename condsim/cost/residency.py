@@ -28,7 +28,15 @@ def miss_seconds(weight_bytes: Any, distance_bytes: Any, profile: HardwareProfil
 
 
 def miss_per_byte(r: Residency, weight_bytes: Any, distance_bytes: Any) -> Any:
-    """Extra seconds a byte; arguments as in `miss_seconds`. A weight that fits the private cache also loses what it had there."""
+    """Extra seconds a byte; arguments as in `miss_seconds`. A weight that fits the private cache also loses what it had there.
+
+    A weight that is repeated alone was evicted by itself where it is as large as that: its hot time has that in it already.
+    """
+    own = np.where(np.asarray(weight_bytes) > r.limit_bytes, np.interp(weight_bytes, r.distance, r.large), 0.0)
+    return np.maximum(_per_byte(r, weight_bytes, distance_bytes) - own, 0.0)
+
+
+def _per_byte(r: Residency, weight_bytes: Any, distance_bytes: Any) -> Any:
     fits = np.asarray(weight_bytes) <= r.limit_bytes
     if fits.all():
         return np.interp(distance_bytes, r.distance, r.small)

@@ -52,15 +52,16 @@ WATCHED = 3  # calls that show whether a side waits for something
 TOLERATED = 0.001  # share of a step's decisions at a site that rounding may change
 SAME_MODEL = 0.2  # the same where decisions are forced: no more than this in all, or it is another model
 REPLACED = 8  # steps that may be replaced in a case
-ATTEMPTS = 3  # at a pair that counts
+ATTEMPTS = 2  # at a pair that counts
 PATIENCE_S = 4.0  # for a machine that is disturbed, a case
-POLL_S = 0.05
+WAITED_S = 0.02
 
 
 @dataclass(frozen=True)
 class Plan:
     """How to measure. sizes: units a step, None: as captured. strategies: names, None: as captured. where: "caller" or "fresh process".
-    yardstick_s: the yardstick when nothing disturbs it, as the calibration of this machine saw it; None: as this process does."""
+    yardstick_s: the yardstick when nothing disturbs it, as the calibration of this machine saw it; None: as this process does.
+    patience_s: how long a case waits, in all, for a machine that is disturbed; None: PATIENCE_S."""
 
     sizes: Sequence[int | None] = (None,)
     strategies: Sequence[str] | None = None
@@ -73,6 +74,7 @@ class Plan:
     decisions: str = "natural"
     where: str = "caller"
     yardstick_s: float | None = None
+    patience_s: float | None = None
 
     def __post_init__(self) -> None:
         for what, value in (("pairs", self.pairs), ("steps", self.steps)):
@@ -261,11 +263,13 @@ class Gate:
         return reading <= UNDISTURBED * min(self.read.fast_s, self.fast_s or self.read.fast_s)
 
     def wait(self, patience_s: float) -> tuple[float, float]:
-        """(the reading after waiting until nothing disturbs, seconds that it took), at most so long."""
+        """(the reading after waiting until nothing disturbs, seconds that it took), at most so long.
+
+        It waits busily: a processor that slept takes some 10 ms to be as fast as before, and a virtual one that works is likelier to be moved to a free core.
+        """
         began = time.monotonic()
         reading = self.read()
         while not self.open(reading) and time.monotonic() - began < patience_s:
-            time.sleep(POLL_S)
             reading = self.read()
         return reading, time.monotonic() - began
 
@@ -288,7 +292,7 @@ def _case(
         waits = [clock_for(side.warm_up(steps[-1], WATCHED)) is WALL for side in sides]
         clock = WALL if any(waits) else CPU
         common["clock"] = "wall" if clock is WALL else "cpu"
-        patience = PATIENCE_S
+        patience = PATIENCE_S if plan.patience_s is None else plan.patience_s
         for step, before in _order(steps, plan):
             if before is None:
                 for side in sides:
@@ -296,7 +300,7 @@ def _case(
                 continue
             for _ in range(ATTEMPTS):
                 reading, waited = gate.wait(patience)
-                if waited > POLL_S:  # the caches are no longer as a pair leaves them
+                if waited > WAITED_S:  # the caches are no longer as a pair leaves them
                     patience -= waited
                     for side in sides:
                         side.run(before, clock)

@@ -46,14 +46,14 @@ def test_every_repetition_is_kept(leaving: Captured) -> None:
 
 
 def test_a_disturbed_pair_is_run_again_and_kept(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    readings = iter([1.0, 1.0, 9.0, 1.0, 9.0, 9.0, 9.0])  # the second of three pairs ends disturbed and is repeated, the third never counts
+    readings = iter([1.0, 1.0, 9.0, 1.0, 9.0, 9.0])  # the second of three pairs ends disturbed and is repeated, the third never counts
     monkeypatch.setattr(protocol.Gate, "wait", lambda _self, _patience: (1.0, 0.0))
     monkeypatch.setattr(protocol.Gate, "open", lambda _self, reading: reading < 2)
     monkeypatch.setattr(protocol, "Yardstick", lambda: lambda: next(readings))
     next(readings)
     table = measured(leaving, pairs=3, steps=1, baselines=("same-params",))
-    assert list(table["yardstick_s"]) == [1.0, 9.0, 1.0, 9.0, 9.0, 9.0]
-    assert list(table["pair"]) == [0, 1, 2, 3, 4, 5]
+    assert list(table["yardstick_s"]) == [1.0, 9.0, 1.0, 9.0, 9.0]
+    assert list(table["pair"]) == [0, 1, 2, 3, 4]
 
 
 def test_a_gate_waits_until_nothing_disturbs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_a_gate_waits_until_nothing_disturbs(monkeypatch: pytest.MonkeyPatch) ->
     gate = protocol.Gate(fast_s=1.0)
     readings = iter([1.5, 1.3, 1.1])
     gate.read = type("Scripted", (), {"__call__": lambda _self: next(readings), "fast_s": 1.0})()
-    monkeypatch.setattr(protocol, "POLL_S", 0.0)
+    monkeypatch.setattr(protocol, "WAITED_S", 0.0)
     reading, _ = gate.wait(patience_s=60.0)
     assert reading == 1.1
     assert not gate.open(1.13)
@@ -87,6 +87,8 @@ def order_of_sides(c: Captured, monkeypatch: pytest.MonkeyPatch, **options: Any)
     with monkeypatch.context() as patch:
         patch.setattr(protocol.Side, "run", watched)
         patch.setattr(protocol, "clock_for", lambda _: protocol.CPU)
+        patch.setattr(protocol.Gate, "wait", lambda _self, _patience: (1.0, 0.0))
+        patch.setattr(protocol.Gate, "open", lambda _self, _reading: True)
         measured(c, **options)
     return seen
 

@@ -1,0 +1,42 @@
+"""Traces of the suite's models: the same on every run, so they are captured once and kept in the user's cache."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+import condsim
+from benchmarks.suite import models
+from condsim.errors import CondsimError
+from condsim.specs import load_spec
+from condsim.trace import Trace
+
+NEW_TOKENS = 3
+"""Greedy cached decode steps after each batch, of transformers' decoders."""
+
+
+def place(model: str) -> Path:
+    """Where a model's trace is kept."""
+    return Path(user_cache_dir("condsim")) / "suite" / model
+
+
+def captured(model: str) -> Trace:
+    """The trace of a model; captured now if there is none, or none of today's format."""
+    try:
+        return condsim.load(place(model))
+    except CondsimError:
+        pass
+    print(f"capturing {model}", file=sys.stderr, flush=True)
+    spec = f"{Path(models.__file__).resolve()}:{model}"
+    example = load_spec(spec)
+    new_tokens = NEW_TOKENS if models.decodes(model) else 0
+    trace = condsim.capture(example.model, example.inputs, measure=False, new_tokens=new_tokens, name=model, spec=spec)
+    trace.save(place(model))
+    return trace
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        captured(name)

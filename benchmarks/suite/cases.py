@@ -1,0 +1,42 @@
+"""The frozen list: which model, phase, batch, strategy and protocol; each is measured against both baselines."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+LIST = Path(__file__).with_name("cases.csv")
+HALVES = ("development", "check")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the list. batch: images or sequences a step; in the decode phase, sequences at one position."""
+
+    model: str
+    phase: str
+    batch: int
+    strategy: str
+    protocol: str
+
+
+def read(path: Path = LIST) -> list[Case]:
+    """The list in its order."""
+    with path.open() as lines:
+        return [Case(r["model"], r["phase"], int(r["batch"]), r["strategy"], r["protocol"]) for r in csv.DictReader(lines)]
+
+
+def by_model(cases: list[Case]) -> dict[str, list[Case]]:
+    """Model → its cases."""
+    found: dict[str, list[Case]] = {}
+    for case in cases:
+        found.setdefault(case.model, []).append(case)
+    return found
+
+
+def half(model: str, phase: str, batch: int, strategy: str, baseline: str) -> str:
+    """Development or check, by a hash of the case's name, so that nobody chose."""
+    name = f"{model}/{phase}/{batch}/{strategy}/{baseline}"
+    return HALVES[hashlib.sha256(name.encode()).digest()[0] % 2]

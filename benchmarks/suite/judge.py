@@ -1,0 +1,159 @@
+"""How far off predictions are: statistics of a table of `condsim.compare`, and what each effect and each limit say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+import condsim
+from benchmarks.suite.cases import half
+from condsim.assign import program_of, the_strategies
+from condsim.calibrate.shapes import overlap
+from condsim.compare import cause_of
+from condsim.hardware import HardwareProfile
+from condsim.lower import Lowering
+from condsim.operators import MATMULS, work
+from condsim.rebatch import rebatch, site_rules
+from condsim.trace import Trace
+
+LIMITS = {"speedup": (5.0, 12.0), "latency": (8.0, 20.0)}
+"""|error| in percent: median and 90th percentile, the mean over mechanisms of each."""
+WORST_MECHANISM = 1.5
+"""No mechanism's 90th percentile may exceed so many times the limit."""
+CLEAR, FAR = 0.05, 0.15
+"""Distances of a measured speedup from 1 beyond which no verdict may be wrong, and few may be missing."""
+STEADY = 0.03
+RIVALS = ("flop_ratio", "roofline", "hot_sum")
+
+
+def errors(table: pd.DataFrame) -> pd.DataFrame:
+    """|error| in percent of each case: of the speedup, of both latencies, and of the speedup as rivals have it."""
+    return pd.DataFrame({
+        "speedup": table["error"].abs(),
+        "latency": (table["predicted_latency_s"] / table["measured_latency_s"] - 1).abs(),
+        "dense latency": (table["predicted_baseline_s"] / table["measured_baseline_s"] - 1).abs(),
+        **{r: (table[r] / table["measured_speedup"] - 1).abs() for r in RIVALS},
+    }) * 100  # fmt: skip
+
+
+def statistics(table: pd.DataFrame, columns: Iterable[str] = ("speedup", "latency", "dense latency", *RIVALS)) -> pd.DataFrame:
+    """Median and 90th percentile of |error|, percent, by mechanism; in the last row the mean over mechanisms. Columns: cases, "speedup median", …"""
+    found = errors(table)[list(columns)]
+    rows = {name: _medians(group) for name, group in found.groupby(table["mechanism"])}
+    out = pd.DataFrame(rows).T
+    out.loc["mean over mechanisms"] = out.mean()
+    out.insert(0, "cases", [*table["mechanism"].value_counts().reindex(rows), len(table)])
+    return out
+
+
+def _medians(group: pd.DataFrame) -> dict[str, float]:
+    return {f"{c} {q}": float(group[c].quantile(p)) for c in group for q, p in (("median", 0.5), ("p90", 0.9))}
+
+
+def by(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Median and 90th percentile of |error| of the speedup and of the latency, percent, and the bias of both, by the values of a column."""
+    found = errors(table)[["speedup", "latency"]].groupby(table[column])
+    signed = pd.DataFrame({"speedup": table["error"], "latency": table["predicted_latency_s"] / table["measured_latency_s"] - 1}) * 100
+    bias = signed.groupby(table[column]).median().add_suffix(" bias")
+    halves = {q: found.quantile(p).add_suffix(f" {q}") for q, p in (("median", 0.5), ("p90", 0.9))}
+    return pd.concat([found.size().rename("cases"), halves["median"], halves["p90"], bias], axis=1)
+
+
+def halves(table: pd.DataFrame) -> pd.Series:
+    """Development or check, for each row."""
+    names = table[["trace", "phase", "batch", "strategy", "baseline"]].itertuples(index=False)
+    return pd.Series([half(*row) for row in names], table.index)
+
+
+def verdicts(table: pd.DataFrame) -> dict[str, float]:
+    """How often intervals hold the measurement, and verdicts that are wrong or missing. A measurement whose own spread has 1 inside counts for neither."""
+    inside = (table["low"] <= table["measured_speedup"]) & (table["measured_speedup"] <= table["high"])
+    counts = ~((table["measured_low"] <= 1) & (table["measured_high"] >= 1))
+    definite = (table["verdict"] != "too close to call") & counts
+    wrong = definite & ((table["verdict"] == "faster") != (table["measured_speedup"] > 1))
+    away = (table["measured_speedup"] - 1).abs()
+    return {
+        "inside the 90 % interval, %": 100 * float(inside.mean()),
+        "definite verdicts": int(definite.sum()),
+        "wrong definite verdicts": int(wrong.sum()),
+        "wrong where the measurement is over 5 % from 1": int((wrong & (away > CLEAR)).sum()),
+        "over 15 % from 1": int((away > FAR).sum()),
+        "of these too close to call": int(((table["verdict"] == "too close to call") & (away > FAR)).sum()),
+    }
+
+
+def repeats(table: pd.DataFrame) -> pd.Series:
+    """Spread of the measured speedup over processes, relative; NaN for a case of one process."""
+    return (table["measured_high"] / table["measured_low"] - 1).where(table["processes"] > 1)
+
+
+def limits(table: pd.DataFrame) -> pd.DataFrame:
+    """Each limit: what it asks, what was found, whether it holds."""
+    stats, said = statistics(table, LIMITS), verdicts(table)
+    rows: list[tuple[str, str, float, bool]] = []
+    for what, (median, p90) in LIMITS.items():
+        for quantile, limit in (("median", median), ("p90", p90)):
+            value = float(stats.loc["mean over mechanisms", f"{what} {quantile}"])
+            rows.append((f"{what} {quantile}, mean over mechanisms, %", f"≤ {limit:g}", value, value <= limit))
+        worst = float(stats[f"{what} p90"].iloc[:-1].max())
+        rows.append((f"{what} p90, worst mechanism, %", f"≤ {WORST_MECHANISM * p90:g}", worst, worst <= WORST_MECHANISM * p90))
+    inside = said["inside the 90 % interval, %"]
+    rows.append(("inside the 90 % interval, %", "80 … 97", inside, 80 <= inside <= 97))
+    rows.append(("wrong verdicts over 5 % from 1", "0", (n := said["wrong where the measurement is over 5 % from 1"]), n == 0))
+    wrong = 100 * said["wrong definite verdicts"] / max(said["definite verdicts"], 1)
+    rows.append(("wrong definite verdicts, %", "≤ 2", wrong, wrong <= 2))
+    close = 100 * said["of these too close to call"] / max(said["over 15 % from 1"], 1)
+    rows.append(("too close to call though over 15 % from 1, %", "≤ 10", close, close <= 10))
+    return pd.DataFrame(rows, columns=["what", "limit", "found", "holds"])
+
+
+def effects(profile: HardwareProfile) -> dict[str, HardwareProfile]:
+    """The profile without each effect of a CPU's cost model."""
+    bare = {k: v.model_copy(update={"value": 0.0}) for k, v in (("module_call", profile.host.module_call), ("instruction", profile.host.instruction)) if v}
+    return {
+        "residency of weights": profile.model_copy(update={"residency": None}),
+        "calls among other operators": profile.model_copy(update={"among": None}),
+        "code evicted by data": profile.model_copy(update={"cold": None}),
+        "Python between operators": profile.model_copy(update={"host": profile.host.model_copy(update=bare)}),
+    }
+
+
+def worth(traces: list[Trace], table: pd.DataFrame) -> pd.DataFrame:
+    """|error| with everything, and without each effect in turn."""
+    rows = {"everything": statistics(table, LIMITS).iloc[-1]}
+    names = list(effects(traces[0].profile)) if traces else []
+    for name in names:
+        without = condsim.compare([t.with_measurements(t.measurements.iloc[:0], effects(t.profile)[name]) for t in traces])
+        rows[f"without {name}"] = statistics(without, LIMITS).iloc[-1]
+    return pd.DataFrame(rows).T
+
+
+def visited(traces: list[Trace], table: pd.DataFrame) -> pd.Series:
+    """Share of each case's matmul kernels (of one step, both sides) whose very size the calibration timed."""
+    known = {t.name: t for t in traces}
+    found = []
+    for row in table.itertuples():
+        trace = known[row.trace]
+        ways = (the_strategies(trace, row.strategy), dict.fromkeys(trace.mechanisms, row.baseline))
+        found.append(overlap([size for way in ways for size in matmul_sizes(trace, way, row.batch, row.phase)]))
+    return pd.Series(found, table.index)
+
+
+def matmul_sizes(trace: Trace, strategies: Mapping[str, str], batch: int, phase: str) -> list[tuple[str, tuple[int, ...]]]:
+    """(family, (m, n, k, groups)) of each matmul kernel of the first step."""
+    cut = rebatch(trace, batch, phase)
+    found = []
+    for call in Lowering(program_of(trace, strategies, cut), site_rules(trace), strategies, cut.rows.step(0)).sequence():
+        op = call.op
+        job = work(op.name, [t.shape(call.bindings) for t in op.inputs], [t.shape(call.bindings) for t in op.outputs], op.params)
+        if job.family in MATMULS:
+            found.append((job.family, (int(job.m), int(job.n), int(job.k), int(job.groups))))
+    return found
+
+
+def worst(table: pd.DataFrame, count: int = 5) -> pd.DataFrame:
+    """The cases with the largest errors, and what they say about themselves."""
+    chosen = table.loc[table["error"].abs().sort_values(ascending=False).index[:count]]
+    columns = ["trace", "phase", "strategy", "batch", "protocol", "baseline", "predicted_speedup", "measured_speedup", "error"]
+    return chosen[columns].assign(cause=[cause_of(r) for r in chosen.to_dict("records")])

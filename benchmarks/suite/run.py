@@ -1,0 +1,53 @@
+"""`python -m benchmarks.suite.run RUN`: calibrate this machine, capture what was never captured, measure all cases in fresh processes.
+
+RUN is a folder; what is in it already is not done again, so that a run that was cut short goes on. In the end it holds profile.yaml and
+measurements.parquet, which is all that a judgement needs beside the captured traces. The machine should be quiet: about 40 minutes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+import condsim
+from benchmarks.suite.captured import captured
+from benchmarks.suite.cases import by_model, read
+from condsim.trace import MEASUREMENTS, Trace
+
+PROCESSES = 3
+
+
+def run(folder: Path, processes: int = PROCESSES) -> None:
+    """Fill the folder."""
+    if (folder / "measurements.parquet").exists():
+        return
+    parts = folder / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    if not (folder / "profile.yaml").exists():
+        print("calibrating", file=sys.stderr, flush=True)
+        condsim.calibrate().save(folder / "profile.yaml")
+    models = list(by_model(read()))
+    for model in models:
+        captured(model)
+    for process in range(processes):
+        subprocess.run([sys.executable, "-m", "benchmarks.suite.worker", str(folder), str(process)], check=True)
+    found = pd.concat([pd.read_parquet(parts / f"{p}-{m}.parquet") for p in range(processes) for m in models], ignore_index=True)
+    found["yardstick_ratio"] = found["read_64mb"] / found["read_64mb"].min()
+    found[["model", *MEASUREMENTS]].to_parquet(folder / "measurements.parquet", index=False, compression="zstd")
+    for part in parts.glob("*.parquet"):
+        part.unlink()
+    parts.rmdir()
+
+
+def traces(folder: Path) -> list[Trace]:
+    """The suite's traces with what a run measured and the profile that it was measured under."""
+    found = pd.read_parquet(folder / "measurements.parquet")
+    profile = condsim.hardware(str(folder / "profile.yaml"))
+    return [captured(m).with_measurements(group.drop(columns="model").reset_index(drop=True), profile) for m, group in found.groupby("model", sort=False)]
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))

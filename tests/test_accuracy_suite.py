@@ -1,0 +1,83 @@
+"""The accuracy suite: what its frozen list covers, how its models are named, and how a table is judged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import condsim
+from benchmarks import accuracy
+from benchmarks.suite import judge, models
+from benchmarks.suite.cases import HALVES, by_model, half, read
+from condsim.errors import CondsimError
+from condsim.specs import load_spec
+
+FAMILY = {
+    "mixtral": "moe", "qwen2moe": "moe", "deepseekv3": "moe", "gptoss": "moe", "moe": "moe", "exit": "early_exit", "exitformer": "early_exit", "skip": "skip",
+    "skipformer": "skip", "branch": "multi_branch", "branchformer": "multi_branch", "branchnet": "multi_branch", "sparse": "sparse_activation",
+    "sparseformer": "sparse_activation",
+}  # fmt: skip
+
+
+def test_the_list_covers_what_it_should() -> None:
+    cases = read()
+    assert len(set(cases)) == len(cases)
+    assert 2 * len(cases) >= 200  # against both baselines
+    counts = pd.Series([FAMILY[c.model.split("-")[0]] for c in cases]).value_counts()
+    assert set(counts.index) == {"moe", "early_exit", "skip", "multi_branch", "sparse_activation"}
+    assert 2 * counts.min() >= 20
+    assert {c.strategy for c in cases} == {"looped", "grouped", "batched", "padded", "compacted", "wait", "masked", "gathered"}
+    assert {c.phase for c in cases} == {"prefill", "decode"}
+    assert {c.protocol for c in cases} == {"repeat", "stream"}
+    assert {1, 256} <= {c.batch for c in cases}
+
+
+def test_halves_are_told_by_the_name_alone() -> None:
+    first = [half(c.model, c.phase, c.batch, c.strategy, b) for c in read() for b in ("same-params", "same-flops")]
+    assert set(first) == set(HALVES)
+    assert 0.4 < np.mean([h == "check" for h in first]) < 0.6
+    assert half("moe-bytes", "prefill", 1, "grouped", "same-params") == half("moe-bytes", "prefill", 1, "grouped", "same-params")
+
+
+@pytest.mark.parametrize("name", ["mixtral-d128-i256-e8-k2-l4", "exitformer-d128-l6-q50", "exit-fashion-t0.5", "moe-bytes-k1"])
+def test_a_name_builds_the_same_model_anywhere(name: str) -> None:
+    assert name in by_model(read())
+    example, again = load_spec(f"{models.__file__}:{name}"), models.build(name)
+    for a, b in zip(example.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("name", "said"), [("nothing-d8", "no model 'nothing-d8'"), ("mixtral-large", "cannot read the name")])
+def test_a_name_that_says_nothing_is_an_error(name: str, said: str) -> None:
+    with pytest.raises(CondsimError, match=said):
+        models.build(name)
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return condsim.compare("traces/exit-fashion")
+
+
+def test_statistics_are_means_over_mechanisms(table: pd.DataFrame) -> None:
+    other = table.assign(mechanism="moe", error=3 * table["error"])
+    both = judge.statistics(pd.concat([table, other, other], ignore_index=True))
+    assert both.loc["mean over mechanisms", "speedup median"] == pytest.approx(2 * both.loc["early_exit", "speedup median"])
+    assert both["cases"].to_dict() == {"early_exit": len(table), "moe": 2 * len(table), "mean over mechanisms": 3 * len(table)}
+
+
+def test_a_measurement_that_may_be_1_counts_for_no_verdict(table: pd.DataFrame) -> None:
+    one = table.iloc[:1].assign(verdict="faster", measured_speedup=0.9, measured_low=0.8, measured_high=0.95)
+    assert judge.verdicts(one)["wrong where the measurement is over 5 % from 1"] == 1
+    assert judge.verdicts(one.assign(measured_high=1.01))["definite verdicts"] == 0
+
+
+def test_every_part_of_the_report_is_printed(table: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = condsim.load("traces/exit-fashion")
+    result = accuracy.tell(table, [trace], effects=True)
+    said = capsys.readouterr().out
+    for part in ("by mechanism", "the development half", "the check half", "by strategy", "the worst", "limits", "without each effect", "whose very size"):
+        assert part in said
+    assert isinstance(result["worth"], dict)
+    assert set(result["worth"]) == {"everything", *(f"without {e}" for e in judge.effects(trace.profile))}
