@@ -18,6 +18,7 @@ from condsim.cost.side import Pricing, Side
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile, hardware, this_machine
 from condsim.lower import CAPACITY_FACTOR, Lowering, StepRows, capacity, peak_bytes
+from condsim.offload import play
 from condsim.program import Program, loops
 from condsim.rebatch import Steps, rebatch, site_rules
 from condsim.runtimes import RUNTIMES, Runtime, the_runtime
@@ -51,6 +52,7 @@ def simulate(
     steps: list[int] | None = None,
     engine: str = "closed",
     capacity_factor: float = CAPACITY_FACTOR,
+    expert_cache: float | None = None,
 ) -> Prediction:
     """Predict one configuration.
 
@@ -58,7 +60,8 @@ def simulate(
     batch: units a step; None = captured. baseline: "same-params" or "same-flops". threshold: decide early exits anew. phase: "prefill" or "decode".
     protocol: "stream" = the trace's steps follow each other; "repeat" = each step is repeated in turn with its baseline, as a paired measurement does.
     steps: only these steps (numbers of `rebatch`'s steps). engine: "closed" form, or "events" for SimPy, its reference (slow).
-    capacity_factor: of `padded`, the rows that an expert has room for over its even share.
+    capacity_factor: of `padded`, the rows that an expert has room for over its even share. expert_cache: of `offloaded`, the share of the experts' weights
+    that the device keeps (0 to 1); None: what its memory has room for.
     Raises CondsimError for anything unknown or impossible, naming the way out.
     """
     device = the_profile(trace, profile)
@@ -70,6 +73,8 @@ def simulate(
         raise unknown("engine", engine, ENGINES)
     if not capacity_factor > 0:
         raise CondsimError(f"capacity_factor must be above 0, got {capacity_factor}")
+    if expert_cache is not None and not 0 <= expert_cache <= 1:
+        raise CondsimError(f"expert_cache is a share of the experts, from 0 to 1, got {expert_cache}")
     how = the_runtime(runtime, device.runtime if device.runtime in RUNTIMES else "eager", device.kind)
     dtype = dtype or device.dtype
     if dtype not in device.peak_flops:
@@ -79,17 +84,35 @@ def simulate(
         if strategy is not None:
             raise refusal(strategies, trace, device.name, device.kind, how.static)
         return _cheapest(
-            trace, device, how, batch, baseline, dtype, threshold, phase, protocol=protocol, steps=steps, engine=engine, capacity_factor=capacity_factor
+            trace,
+            device,
+            how,
+            batch,
+            baseline,
+            dtype,
+            threshold,
+            phase,
+            protocol=protocol,
+            steps=steps,
+            engine=engine,
+            capacity_factor=capacity_factor,
+            expert_cache=expert_cache,
         )
     cut = rebatch(trace, batch, phase, threshold)
     pricing = _pricing(trace, device, dtype, how)
+    if steps is None and _waits_for_weights(strategies):
+        steps = list(range(min(len(cut.rows), CLOCKED_STEPS)))  # in a row: what a cache has depends on the step before
     if steps is None and not (device.kind == "cpu" or pricing.prepared) and len(cut.rows) > CLOCKED_STEPS:
         steps = [int(i) for i in np.unique(np.linspace(0, len(cut.rows) - 1, CLOCKED_STEPS).astype(int))]
     rows = dataclasses.replace(cut.rows if steps is None else cut.rows.some(np.array(steps)), capacity_factor=capacity_factor)
     tag = (cut.batch, cut.phase, threshold, device.name, id(device), dtype, how.name, capacity_factor, None if steps is None else tuple(steps))
     conditional = _side(trace, cut, rows, strategies, pricing, (*tag, name_of(strategies)))
     dense = _side(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, (*tag, baseline))
-    return _predict(trace, device, pricing, cut, rows, strategies, baseline, conditional, dense, protocol, engine)
+    return _predict(trace, device, pricing, cut, rows, strategies, baseline, conditional, dense, protocol, engine, expert_cache)
+
+
+def _waits_for_weights(strategies: Mapping[str, str]) -> bool:
+    return any(STRATEGIES[s].waits_for_weights for s in strategies.values())
 
 
 def _cheapest(
@@ -163,7 +186,7 @@ def logical_flops(trace: Trace, rows: StepRows, dense: Side) -> np.ndarray:
 
 def _predict(
     trace: Trace, device: HardwareProfile, pricing: Pricing, cut: Steps, rows: StepRows, strategies: Mapping[str, str], baseline: str,
-    conditional: Side, dense: Side, protocol: str, engine: str,
+    conditional: Side, dense: Side, protocol: str, engine: str, expert_cache: float | None,
 ) -> Prediction:  # fmt: skip
     peak = device.peak_flops[pricing.dtype or device.dtype].value
     full = dense if baseline == "same-params" else _side(
@@ -178,9 +201,16 @@ def _predict(
     step_c = _clock(trace, cut, rows, strategies, pricing, conditional, miss_c, engine)
     step_b = _clock(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, dense, miss_b, engine)
     n = len(rows)
+    played = None
+    if _waits_for_weights(strategies):
+        played = play(lambda i: _lowering(trace, cut, rows.step(i), strategies, pricing), n, pricing, expert_cache)
+        step_c = played.seconds
+    away = 0 if played is None else int(played.experts_bytes - played.room_bytes)
     rest_c, rest_b = _by_source(conditional), _by_source(dense)
     uncertainty = {name: device.uncertainty(name) for name in {*rest_c, *rest_b}}
     uncertainty |= {"dispatch": device.host.dispatch.relative, **dense.uncertainty, **conditional.uncertainty}
+    if played is not None:
+        rest_c, uncertainty = {**rest_c, "host link": float(played.waited.sum())}, {**uncertainty, "host link": device.links["host"].relative}
     evicted = tuple((float(miss.sum()), float(spread.sum())) for miss, spread in ((miss_c, spread_c), (miss_b, spread_b)))
     speedup_interval, latency_interval = intervals(rest_c, rest_b, uncertainty, (evicted[0], evicted[1]))
     program = program_of(trace, strategies, cut)
@@ -193,6 +223,7 @@ def _predict(
             even = price(_lowering(trace, cut, _balanced(trace, rows), strategies, pricing), pricing)
         deltas_c = _deltas(conditional, even, float(logical.sum()), miss_c, peak)
         deltas_b = _deltas(dense, dense, float(dense.flops.sum()), miss_b, peak)
+        deltas_c["communication"] += 0.0 if played is None else float(played.waited.sum())
         for deltas, seconds in ((deltas_c, step_c), (deltas_b, step_b)):
             deltas["launch"] += float(seconds.sum()) - sum(deltas.values())
         return waterfall(deltas_c, deltas_b)
@@ -210,7 +241,7 @@ def _predict(
         rivals=_rivals(conditional, dense, logical, device, peak),
         notes=_notes(trace, cut, rows, program, strategies), graphs=conditional.prepared,
         prepare_s=conditional.prepared * device.graphs.prepare.value if device.graphs else 0.0, basis="calibrated" if device.calibrated else "estimated",
-        _peaks=lambda: (_peak(trace, cut, rows, strategies, pricing), _peak(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing)),
+        _peaks=lambda: (_peak(trace, cut, rows, strategies, pricing) - away, _peak(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing)),
         _waterfall=worlds,
         _segments=lambda: segments(
             trace, {

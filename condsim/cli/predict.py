@@ -43,6 +43,7 @@ def simulate(
     runtime: str | None = None,
     threshold: float | None = None,
     capacity_factor: float | None = None,
+    expert_cache: float | None = None,
     phase: str | None = None,
     timeline: Path | None = None,
     plot: Path | None = None,
@@ -70,6 +71,8 @@ def simulate(
         Decide anew at early exits that kept their scores.
     capacity_factor
         Rows that an expert has room for over its even share, where the strategy is padded. Default: 1.25.
+    expert_cache
+        Share of the experts' weights that the device keeps, where the strategy is offloaded. Default: what its memory has room for.
     phase
         prefill or decode, where a trace has both.
     timeline
@@ -90,6 +93,8 @@ def simulate(
     options: dict[str, Any] = {"batch": batch, "dtype": dtype, "runtime": runtime, "threshold": threshold, "phase": phase}
     if capacity_factor is not None:
         options["capacity_factor"] = capacity_factor
+    if expert_cache is not None:
+        options["expert_cache"] = expert_cache
     check(opened, strategy, batch, phase, threshold)
     if ALL in (device, strategy):
         _many(opened, trace, device, strategy, baseline, options, json)

@@ -50,6 +50,7 @@ class Strategy:
     that have it. shapes: of how many sizes its operators may be: "one", "few" (buckets) or "any" (they follow the decisions). steered: who follows a
     decision: nobody (""), the "host", or the "companion" CPU, which runs all that comes after. runs: mechanism → the strategy whose program it runs on
     its own rows; empty where it is its own. rewrites: that program → its own, where a trace has only the former. changes: what it does to the outputs.
+    waits_for_weights: they are in the host's memory (`condsim.cost.offload`).
     """
 
     name: str
@@ -62,6 +63,7 @@ class Strategy:
     runs: Mapping[str, str] = field(default_factory=dict)
     rewrites: Callable[[Program], Program] | None = None
     changes: str = ""
+    waits_for_weights: bool = False
 
     def fits(self, kind: str, static: bool) -> bool:
         """Whether a class of device has it. static: its runtime fixes all sizes before a run (else buckets are for nothing)."""
@@ -106,6 +108,7 @@ def name_of(strategies: Mapping[str, str]) -> str:
 
 ONE_A_FILE = (
     "compacted", "wait", "masked", "gathered", "whole", "fused", "baselines", "bucketed", "select", "switched", "cpu_tail", "two_four", "predicated",
+    "offloaded",
 )  # fmt: skip
 
 for _module in ONE_A_FILE:
