@@ -9,77 +9,77 @@ from typing import Any
 
 import pytest
 
+from benchmarks.browser import CHART, SIZE, profile, settled
 from condsim.resources import resource
 from tests.dashboard.bad_uploads import files_of, packed
 
-PAGES = ("", "waterfall", "accuracy", "routing", "timeline", "compare", "breakeven")
+PAGES = {"Waterfall": "waterfall", "Accuracy": "accuracy", "Routing": "routing", "Timeline": "timeline", "Compare": "compare", "Break-even": "breakeven"}
 TRACES = sorted(p.parent.name for p in resource("traces").glob("*/trace.json"))
-SIZE = {"width": 1400, "height": 900}
 PROBED = re.compile(r"/\w+/_stcore/(health|host-config)$")
 """Streamlit's front end asks below a page's path first, and gets 404 there."""
 Open = Callable[..., Any]
 
 
 @pytest.fixture
-def visit(chromium: Any, address: str) -> Iterator[Open]:
-    """Open a link in a fresh profile. At the end: nothing was loaded from elsewhere, nothing was reported in the console."""
-    contexts: list[Any] = []
+def visit(chromium: Any, used_profile: Any, address: str) -> Iterator[Open]:
+    """Open a link, in a fresh profile if wanted. At the end: nothing was loaded from elsewhere, nothing was reported in the console."""
+    fresh_ones: list[Any] = []
+    pages: list[Any] = []
     wrong: list[str] = []
 
-    def open_it(path: str, **options: Any) -> Any:
-        contexts.append(chromium.new_context(viewport=SIZE, **options))
-        page = contexts[-1].new_page()
+    def open_it(path: str, fresh: bool = False, **options: Any) -> Any:
+        if fresh:
+            fresh_ones.append(profile(chromium, **options))
+        page = (fresh_ones[-1] if fresh else used_profile).new_page()
+        pages.append(page)
         page.on("request", lambda r: r.url.startswith((address, "data:", "blob:")) or wrong.append(f"asked for {r.url}"))
         page.on("response", lambda r: r.status < 400 or PROBED.search(r.url) or wrong.append(f"{r.status} {r.url}"))
         page.on("pageerror", lambda e: wrong.append(str(e)))
         page.on("console", lambda m: m.type == "error" and "status of 404" not in m.text and wrong.append(m.text))
         page.goto(path if path.startswith("http") else f"{address}/{path}")
-        done(page)
+        settled(page)
         return page
 
     yield open_it
-    for context in contexts:
-        context.close()
+    for opened in (*pages, *fresh_ones):
+        opened.close()
     assert not wrong
 
 
-def done(page: Any) -> None:
-    """Wait until the script has run and its elements are there."""
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
-    page.wait_for_selector('[data-testid="stMainBlockContainer"] [data-testid]', timeout=60_000)
-
-
 def metrics(page: Any) -> list[str]:
-    page.wait_for_selector('[data-testid="stMetricValue"]', timeout=60_000)
+    page.wait_for_selector('[data-testid="stMetricValue"]')
     return [str(t) for t in page.locator('[data-testid="stMetric"]').all_inner_texts()]
+
+
+def drawn(page: Any) -> None:
+    """Charts are there, and drawn; nothing went wrong."""
+    page.locator(CHART).first.wait_for()
+    settled(page)
+    for chart in page.locator(CHART).all():
+        chart.locator("canvas, svg.marks").first.wait_for()
+        assert chart.bounding_box()["height"] > 50
+    assert not page.locator('[data-testid="stException"], [data-testid="stAlertContentError"]').count()
 
 
 def test_every_page_draws_its_charts(visit: Open) -> None:
     page = visit("?trace=exit-fashion")
-    for name in PAGES:
-        if name:
-            page.get_by_role("link", name={"breakeven": "Break-even"}.get(name, name.capitalize()), exact=True).click()
-            page.wait_for_url(f"**/{name}?trace=exit-fashion*")
-        if name == "breakeven":
+    drawn(page)
+    for name, path in PAGES.items():
+        page.get_by_role("link", name=name, exact=True).click()
+        page.wait_for_url(f"**/{path}?trace=exit-fashion*")
+        if path == "breakeven":
             page.get_by_label("Its values").first.fill("1, 2")
             page.keyboard.press("Enter")
             page.get_by_role("button", name="Run").click()
-        chart = page.locator('[data-testid="stVegaLiteChart"]')
-        chart.first.wait_for(timeout=60_000)
-        done(page)
-        for drawn in chart.all():
-            drawn.locator("canvas, svg.marks").first.wait_for(timeout=30_000)
-            assert drawn.bounding_box()["height"] > 50
-        assert not page.locator('[data-testid="stException"], [data-testid="stAlertContentError"]').count(), name
+        drawn(page)
 
 
-@pytest.mark.parametrize("trace", TRACES)
-def test_the_verdict_fits_without_scrolling(visit: Open, trace: str) -> None:
-    page = visit(f"?trace={trace}")
-    metrics(page)
-    page.locator('[data-testid="stVegaLiteChart"] canvas').first.wait_for()
-    done(page)
-    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight") <= SIZE["height"]
+def test_the_verdict_fits_without_scrolling(visit: Open) -> None:
+    for trace in TRACES:
+        page = visit(f"?trace={trace}")
+        metrics(page)
+        drawn(page)
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight") <= SIZE["height"], trace
 
 
 def test_a_shared_link_gives_the_same_numbers_in_a_fresh_profile(visit: Open) -> None:
@@ -89,11 +89,10 @@ def test_a_shared_link_gives_the_same_numbers_in_a_fresh_profile(visit: Open) ->
     page.keyboard.press("Enter")
     page.wait_for_url("**batch=5*")
     page.wait_for_function("before => document.querySelector('[data-testid=stMetric]').innerText != before", arg=before[0])
-    done(page)
+    settled(page)
     seen = metrics(page)
     assert seen != before
-    assert metrics(visit(page.url)) == seen
-    assert metrics(visit(page.url, color_scheme="dark")) == seen
+    assert metrics(visit(page.url, fresh=True, color_scheme="dark")) == seen
 
 
 def test_the_keyboard_reaches_a_page(visit: Open) -> None:
@@ -104,6 +103,7 @@ def test_the_keyboard_reaches_a_page(visit: Open) -> None:
             break
     page.keyboard.press("Enter")
     page.wait_for_url("**/waterfall?trace=exit-fashion")
+    drawn(page)
 
 
 def test_a_bad_upload_leaves_the_old_trace_and_a_good_one_is_shown(visit: Open, tmp_path: Path) -> None:
@@ -116,20 +116,21 @@ def test_a_bad_upload_leaves_the_old_trace_and_a_good_one_is_shown(visit: Open, 
     page.get_by_role("button", name="Open a trace").click()
     page.locator('[data-testid="stFileUploader"] input').first.set_input_files(bad)
     page.get_by_text("leads out of the folder").wait_for()
-    done(page)
+    settled(page)
     assert metrics(page) == before
     page.locator('[data-testid="stFileUploader"] input').first.set_input_files(good)
     page.wait_for_url("**trace=exit-fashion-*")
-    done(page)
-    assert metrics(page) != before
-    assert metrics(visit(page.url)) == metrics(page)
+    settled(page)
+    page.wait_for_function("before => document.querySelector('[data-testid=stMetric]').innerText != before", arg=before[0])
+    settled(page)
+    assert metrics(visit(page.url, fresh=True)) == metrics(page)
 
 
 def test_long_work_stops_and_goes_on(visit: Open) -> None:
     page = visit("breakeven?trace=moe-bytes&device=nvidia-h100-sxm")
-    page.get_by_role("button", name="Run").click()
-    page.get_by_role("button", name="Stop").click()
-    page.get_by_role("button", name="Go on").wait_for(timeout=60_000)
-    done(page)
-    page.get_by_role("button", name="Go on").click()
-    page.get_by_role("button", name="Stop").wait_for()
+    main = page.get_by_test_id("stMainBlockContainer")  # Streamlit has a Stop of its own in the header
+    main.get_by_role("button", name="Run").click()
+    main.get_by_role("button", name="Stop").click()
+    main.get_by_role("button", name="Go on").click()
+    main.get_by_role("button", name="Stop").click()
+    main.get_by_role("button", name="Go on").wait_for()

@@ -1,0 +1,94 @@
+"""The real server and a real browser, for tests, benchmarks and screenshots. Needs playwright and a Chromium of the system."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+START = "import sys; from condsim.cli import main; sys.exit(main())"
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+SIZE = {"width": 1400, "height": 900}
+PATIENCE_MS = 120_000
+"""How long anything may take on a busy machine before it counts as broken."""
+RAN = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+CHART = '[data-testid="stVegaLiteChart"]'
+
+
+class Missing(Exception):
+    """What the browser needs is not installed; the message says how to get it."""
+
+
+@contextmanager
+def served(folder: Path, *arguments: str) -> Iterator[str]:
+    """`condsim app` on a free port, in `folder`. Gives its address once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", START, "app", *arguments, "--headless", "--port", str(port)]
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")})
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, folder / "server.log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + PATIENCE_MS / 1e3
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                if answer.read() == b"ok":
+                    return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"condsim app did not start: {log.read_text()}")
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A headless Chromium of the system. Raises Missing where it, or playwright, is not installed."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise Missing("needs playwright: pip install -c constraints.txt playwright") from None
+    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if path is None:
+        raise Missing("needs Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def profile(browser: Any, **options: Any) -> Any:
+    """A fresh profile: nothing is remembered. options: of a browser context, color_scheme among them."""
+    context = browser.new_context(viewport=SIZE, **options)
+    context.set_default_timeout(PATIENCE_MS)
+    return context
+
+
+def settled(page: Any) -> None:
+    """Wait until the script has run and everything that it asked for is drawn."""
+    page.wait_for_selector(RAN)
+    page.wait_for_selector('[data-testid="stMainBlockContainer"] [data-testid]')
+    page.wait_for_function(
+        "([chart]) => !document.querySelector('[data-testid=stSkeleton]') && [...document.querySelectorAll(chart)].every(e => e.querySelector('canvas, svg'))",
+        arg=[CHART],
+    )
