@@ -1,12 +1,14 @@
 """Program + decisions → the operators that run, with their sizes: the arrow from a trace to kernels.
 
-`walk` visits every operator once with the sizes of all steps (and all experts of a loop) in arrays, `sequence` gives one step in executed order.
+`walk` visits every operator once with the sizes of all steps (and all experts of a loop) in arrays, `sequence` gives one step in executed order, and
+`stretches` the same in pieces that can be priced once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -93,12 +95,13 @@ class Lowering:
     ) -> Iterator[Visit]:
         for i, node in enumerate(scope.nodes):
             if isinstance(node, Op):
-                yield Visit(node, self._with_site(node, env, step), step, choice, guards, (path, i))
+                yield Visit(node, self.sizes(node, env, step), step, choice, guards, (path, i))
             else:
                 for group in self._groups(node, env, step):
                     yield from self._scope(group.body, group.env, group.step, group.choice, (*guards, (node.site, group.label)), (*path, (i, *group.key)))
 
-    def _with_site(self, op: Op, env: dict[str, np.ndarray], step: np.ndarray) -> dict[str, np.ndarray]:
+    def sizes(self, op: Op, env: dict[str, np.ndarray], step: np.ndarray) -> dict[str, np.ndarray]:
+        """Sizes of an operator in m calls: variable → int [m]. env: those of its scope. step: which step each call belongs to, int [m]."""
         if not op.site:
             return env
         rule = self.sites[op.site]
@@ -183,27 +186,56 @@ class Lowering:
         die(-1)
         for i, node in enumerate(scope.nodes):
             if isinstance(node, Op):
-                arrays = {k: np.array([v]) for k, v in env.items()}
-                bound = {k: int(v[0]) for k, v in self._with_site(node, arrays, np.array([0])).items()}
+                bound = {k: int(v[0]) for k, v in self.sizes(node, {k: np.array([v]) for k, v in env.items()}, np.array([0])).items()}
                 calls.append(Call(node, bound, guards, (path, i)))
                 for a, (size, dtype) in enumerate(node.allocs):
                     count = int(size(bound))
                     calls[-1].born.append((count, dtype))
                     slots.setdefault((path, i, a), []).append((mine, count, dtype))
             else:
-                rule = self.sites[node.site]
-                arriving = self._arriving(rule, {k: np.array([v]) for k, v in env.items()})
-                any_before = False
-                for c in node.choices:
-                    outer, rows = (int(v[0]) for v in self._rows(rule, c, arriving, np.array([0])))
-                    served = node.body(c, outer, rows, rows > 0 and not any_before)
-                    any_before = any_before or rows > 0
-                    if served is not None:
-                        inner = {**env, "outer": outer, "rows": rows, "rest": outer - rows}
-                        if rule.mechanism == "sparse_activation":
-                            inner["block"] = inner["rows"]
-                        self._play(served[1], inner, (*guards, (node.site, c)), (*path, (i, *served[0])), calls, slots, serial)
+                for choice, key, body, inner in self._bodies(node, env, 0):
+                    self._play(body, inner, (*guards, (node.site, choice)), (*path, (i, *key)), calls, slots, serial)
             die(i)
+
+    def _bodies(self, loop: Loop, env: Mapping[str, int], step: int) -> Iterator[tuple[int, tuple[int, int, int], Scope, dict[str, int]]]:
+        """What a loop runs in one step: (choice, key of its body, body, its sizes)."""
+        rule, at = self.sites[loop.site], np.array([step])
+        arriving = self._arriving(rule, {k: np.array([v]) for k, v in env.items()})
+        any_before = False
+        for choice in loop.choices:
+            outer, rows = (int(v[0]) for v in self._rows(rule, choice, arriving, at))
+            served = loop.body(choice, outer, rows, rows > 0 and not any_before)
+            any_before = any_before or rows > 0
+            if served is not None:
+                inner = {**env, "outer": outer, "rows": rows, "rest": outer - rows}
+                if rule.mechanism == "sparse_activation":
+                    inner["block"] = inner["rows"]
+                yield choice, *served, inner
+
+    def stretches(self, step: int) -> Iterator[Stretch]:
+        """One step in executed order, experts in ascending order: the same operators as in `sequence`, as many at once as have their sizes in common."""
+        env = {k: int(v[step]) for k, v in (("batch", self.rows.units), ("seq", self.rows.seq), ("total", self.rows.total))}
+        yield from self._stretches(self.program.root, env, (), step)
+
+    def _stretches(self, scope: Scope, env: dict[str, int], path: Path, step: int) -> Iterator[Stretch]:
+        for _, group in groupby(enumerate(scope.nodes), key=lambda place: isinstance(place[1], Op)):
+            nodes = dict(group)
+            if ops := tuple(node for node in nodes.values() if isinstance(node, Op)):
+                yield Stretch(ops, min(nodes), env, path)
+                continue
+            for i, loop in ((i, node) for i, node in nodes.items() if isinstance(node, Loop)):
+                for _, key, body, inner in self._bodies(loop, env, step):
+                    yield from self._stretches(body, inner, (*path, (i, *key)), step)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Operators that follow each other in one scope, and their sizes in one step. first: where they begin there. path: loops from the root."""
+
+    ops: tuple[Op, ...]
+    first: int
+    sizes: Mapping[str, int]
+    path: Path
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ import pandas as pd
 from condsim import engine
 from condsim.cost.cold import cold_seconds
 from condsim.cost.prepared import prepared_kernels
-from condsim.cost.side import Pricing, side
-from condsim.lower import Call, Lowering
+from condsim.cost.side import Pricing, distinct_sizes, side
+from condsim.lower import Call, Lowering, Place, Stretch
 from condsim.operators import GROUPED, MATMULS
 
 COLUMNS = ("side", "start_s", "duration_s", "operator", "part", "module", "guard", "basis")
@@ -68,6 +68,41 @@ def stacked(lowering: Lowering, pricing: Pricing) -> engine.Kernels:
         device.append(np.broadcast_to(0.0 if v.op.view else np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0), len(lowering.rows)))
         sync.append(v.op.sync)
     return engine.Kernels(np.array(host), np.stack(device, axis=-1), np.zeros(len(host), int), np.array(sync, bool))
+
+
+def of_each_step(lowering: Lowering, pricing: Pricing) -> Iterator[engine.Kernels]:
+    """The kernels of each step in executed order, on a device with a clock of its own. What the steps run at one place is priced at once."""
+    resident = pricing.resident(lowering)
+    steps = [list(lowering.stretches(i)) for i in range(len(lowering.rows))]
+    places: dict[Place, list[tuple[int, Stretch]]] = {}
+    for i, pieces in enumerate(steps):
+        for piece in pieces:
+            places.setdefault((piece.path, piece.first), []).append((i, piece))
+    priced = {place: iter(np.stack(_at_one_place(visits, lowering, pricing, resident), axis=1)) for place, visits in places.items()}
+    for pieces in steps:
+        host, device = np.concatenate([next(priced[piece.path, piece.first]) for piece in pieces], axis=1)
+        yield engine.Kernels(host, device, np.zeros(len(host), int), np.array([op.sync for piece in pieces for op in piece.ops], bool))
+
+
+def _at_one_place(visits: list[tuple[int, Stretch]], lowering: Lowering, pricing: Pricing, resident: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """(host seconds, device seconds), float [visits, operators], of the same operators in m steps or experts."""
+    piece, step = visits[0][1], np.array([i for i, _ in visits])
+    env = {k: np.array([p.sizes[k] for _, p in visits]) for k in piece.sizes}
+    host, device = np.zeros((2, len(visits), len(piece.ops)))
+    known: dict[str, tuple[Mapping[str, np.ndarray], np.ndarray, Any]] = {}
+    for i, op in enumerate(piece.ops):
+        if op.site not in known:
+            distinct, each = distinct_sizes(lowering.sizes(op, env, step))
+            known[op.site] = distinct, each, tuple((k, v.tobytes()) for k, v in distinct.items())
+        sizes, each, key = known[op.site]
+        groups = lowering.rows.counts[op.site][step] if op.name in GROUPED and op.site else None
+        share = resident[step] if isinstance(resident, np.ndarray) and any(t.weight for t in op.inputs) else resident
+        if groups is not None or isinstance(share, np.ndarray):  # every step has groups, or a share, of its own
+            sizes, each, key = lowering.sizes(op, env, step), np.arange(len(step)), None
+        hot, _, _ = pricing.operator(op, sizes, key, groups, share)
+        host[:, i] = pricing.host_seconds(lowering, (piece.path, piece.first + i), op, hot)
+        device[:, i] = 0.0 if op.view else np.broadcast_to(np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0), int(each.max()) + 1)[each]
+    return host, device
 
 
 def _after_other_data(lowering: Lowering, pricing: Pricing) -> dict[str, float]:

@@ -91,3 +91,10 @@ def test_some_cases_speed_up_and_some_slow_down() -> None:
     ]
     assert max(speedups) > 1.2
     assert min(speedups) < 0.8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_priced_at_once_are_the_steps_one_by_one(name: str) -> None:
+    """A device with a clock of its own: all steps in closed form, kernels priced where they stand, against each step's kernels in SimPy."""
+    at_once, alone = (condsim.simulate(trace(name), "nvidia-h100-sxm", steps=[0, 2, 3], engine=e) for e in ("closed", "events"))
+    np.testing.assert_allclose(at_once.steps, alone.steps, rtol=1e-9)

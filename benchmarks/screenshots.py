@@ -1,0 +1,90 @@
+"""Pictures of the dashboard, from the real server in a real browser: `python -m benchmarks.screenshots [--every FOLDER]`.
+
+By default those in README.md and docs, written to docs/images; with --every, each page in light and dark and at its full height, to look at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from benchmarks.browser import CHART, SIZE, chromium, profile, served, settled
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+IN_DOCS = {"verdict": "?trace=moe-bytes", "compare": "compare?trace=moe-bytes"}
+"""File in docs/images → link."""
+LINKS = {
+    "welcome": "",
+    "verdict": "?trace=moe-bytes",
+    "verdict-gpu": "?trace=exit-fashion&device=nvidia-h100-sxm",
+    "waterfall": "waterfall?trace=moe-bytes",
+    "waterfall-two": "waterfall?trace=moe-bytes&second=true&device2=nvidia-h100-sxm",
+    "waterfall-off": "waterfall?trace=exit-fashion&off=gather",
+    "accuracy": "accuracy?trace=exit-fashion",
+    "accuracy-all": "accuracy?trace=exit-fashion&cases=all+traces",
+    "routing": "routing?trace=moe-bytes",
+    "routing-exit": "routing?trace=exit-fashion",
+    "routing-sparse": "routing?trace=sparse-bytes",
+    "timeline": "timeline?trace=exit-fashion",
+    "compare": "compare?trace=moe-bytes",
+    "breakeven": "breakeven?trace=exit-fashion&xs=1,4,16,64&ys=0.05,0.2,0.5,0.8",
+    "breakeven-line": "breakeven?trace=skip-fashion&y=nothing",
+}
+"""What --every shows: name → link."""
+COLOURS = 128
+"""A screenshot has few; as a palette its file is a third as large."""
+
+
+def shot(page: Any, whole: bool) -> Image.Image:
+    """A picture of a page. whole: as tall as it takes to see all of it."""
+    if whole:
+        height = page.evaluate("Math.max(...[...document.querySelectorAll('[data-testid=stMain], [data-testid=stSidebarContent]')].map(e => e.scrollHeight))")
+        page.set_viewport_size({**SIZE, "height": max(int(height), SIZE["height"])})
+        page.wait_for_timeout(1500)  # charts follow the size after a moment
+    return Image.open(io.BytesIO(page.screenshot(animations="disabled")))
+
+
+def show(page: Any, address: str, link: str) -> None:
+    """Open a link and wait until all of it is there."""
+    page.goto(f"{address}/{link}")
+    settled(page)
+    if "breakeven" in link:
+        page.get_by_test_id("stMainBlockContainer").get_by_role("button", name="Run").click()
+    if link:
+        page.locator(CHART).first.wait_for()
+    settled(page)
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(1000)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--every", type=Path, metavar="FOLDER", help="each page, light and dark, at its full height")
+    parser.add_argument("--only", nargs="*", default=list(LINKS), help="names of LINKS, with --every")
+    parser.add_argument("--scheme", nargs="*", default=["light", "dark"], choices=["light", "dark"])
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as address, chromium() as browser:
+        if asked.every is None:
+            page = profile(browser, color_scheme="light").new_page()
+            for name, link in IN_DOCS.items():
+                show(page, address, link)
+                shot(page, whole=False).quantize(COLOURS).save(IMAGES / f"{name}.png", optimize=True)
+            return
+        asked.every.mkdir(parents=True, exist_ok=True)
+        for scheme in asked.scheme:
+            context = profile(browser, color_scheme=scheme)
+            for name in asked.only:
+                page = context.new_page()
+                show(page, address, LINKS[name])
+                shot(page, whole=True).quantize(COLOURS).save(asked.every / f"{name}-{scheme}.png")
+                page.close()
+                print(name, scheme, flush=True)
+
+
+if __name__ == "__main__":
+    main()
