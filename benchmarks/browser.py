@@ -27,17 +27,22 @@ class Missing(Exception):
     """What the browser needs is not installed; the message says how to get it."""
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextmanager
 def served(folder: Path, *arguments: str) -> Iterator[str]:
     """`condsim app` on a free port, in `folder`. Gives its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-c", START, "app", *arguments, "--headless", "--port", str(port)]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")})
     try:
-        _wait_for(f"http://127.0.0.1:{port}/_stcore/health", process, folder / "server.log")
+        until_it_answers(port, process, folder / "server.log")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -47,16 +52,17 @@ def served(folder: Path, *arguments: str) -> Iterator[str]:
             process.kill()
 
 
-def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for a Streamlit server. Raises RuntimeError, with its log, where it does not come."""
     end = time.monotonic() + PATIENCE_MS / 1e3
     while process.poll() is None and time.monotonic() < end:
         try:
-            with urllib.request.urlopen(address, timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
                 if answer.read() == b"ok":
                     return
         except OSError:
             time.sleep(0.1)
-    raise RuntimeError(f"condsim app did not start: {log.read_text()}")
+    raise RuntimeError(f"the server did not start: {log.read_text()}")
 
 
 @contextmanager

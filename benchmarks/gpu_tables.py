@@ -111,6 +111,20 @@ def error(predicted_s: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     return predicted_s / (rows["latency"].to_numpy(float) * 1e-3) - 1
 
 
+def beside(of: Table, most: int) -> pd.DataFrame:
+    """Predicted beside measured with no fitted constant: a row a layer, about `most` of them, evenly from the committed sample."""
+    rows, _ = read(of, False)
+    rows = rows.iloc[:: max(len(rows) // most, 1)].reset_index(drop=True)
+    dtype, _ = DTYPES[of.dtype]
+    seconds = predicted(cases(rows), rows, condsim.hardware(of.profile), dtype, of.engine)
+    shape = rows[["hidden_size", "inter_size", "num_experts", "topk"]].astype(str).agg(" x ".join, axis=1)
+    return pd.DataFrame({
+        "table": of.name, "profile": of.profile, "engine": f"{of.engine} {of.version}", "shape": shape, "tp": rows["moe_tp_size"], "ep": rows["moe_ep_size"],
+        "routing": rows["distribution"], "batch": rows["num_tokens"], "predicted_s": seconds, "measured_s": rows["latency"] * 1e-3,
+        "error": error(seconds, rows),
+    })  # fmt: skip
+
+
 def quantiles(errors: np.ndarray, where: np.ndarray | None = None) -> tuple[float, float]:
     """Median and 90th percentile of |error|, %; NaN where there is no row."""
     chosen = np.abs(errors if where is None else errors[where])

@@ -36,8 +36,8 @@ LINKS = {
     "breakeven-line": "breakeven?trace=skip-fashion&y=nothing",
 }
 """What --every shows: name → link."""
-COLOURS = 128
-"""A screenshot has few; as a palette its file is a third as large."""
+COLOURS = 256
+"""A screenshot has few; as a palette its file is half as large."""
 
 
 def shot(page: Any, whole: bool) -> Image.Image:
@@ -81,7 +81,7 @@ def main() -> None:
             for name in asked.only:
                 page = context.new_page()
                 show(page, address, LINKS[name])
-                shot(page, whole=True).quantize(COLOURS).save(asked.every / f"{name}-{scheme}.png")
+                shot(page, whole=True).save(asked.every / f"{name}-{scheme}.png")
                 page.close()
                 print(name, scheme, flush=True)
 

@@ -70,14 +70,28 @@ def accuracy_figure(table: pd.DataFrame, by: str = "mechanism", band: float = 0.
     return figure
 
 
-def residual_figure(table: pd.DataFrame, by: str = "mechanism") -> Any:
-    """Error of the predicted speedup against batch. table: of `condsim.compare`."""
+def layers_figure(table: pd.DataFrame, by: str, band: float = 0.1) -> Any:
+    """Predicted against measured seconds on log axes. table: predicted_s, measured_s and the column `by`."""
+    figure, axes = _empty(5.6, 5.2)
+    for name, group in table.groupby(by):
+        axes.scatter(group["measured_s"], group["predicted_s"], 10, label=name)
+    values = table[["predicted_s", "measured_s"]].to_numpy()
+    ends = [values.min() / 1.1, values.max() * 1.1]
+    axes.plot(ends, ends, color="black", linewidth=0.8)
+    axes.fill_between(ends, [e * (1 - band) for e in ends], [e * (1 + band) for e in ends], color="black", alpha=0.07)
+    axes.set(xscale="log", yscale="log", xlabel="measured, s", ylabel="predicted, s", xlim=ends, ylim=ends)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def residual_figure(table: pd.DataFrame, by: str = "mechanism", x: str = "batch") -> Any:
+    """Error of a prediction against batch. table: columns batch, error and `by`. x: what the axis is called."""
     figure, axes = _empty(6.4, 3.6)
     for name, group in table.groupby(by):
         axes.scatter(group["batch"], group["error"] * 100, 18, label=name)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xscale("log", base=2)
-    axes.set(xlabel="batch", ylabel="predicted / measured - 1 (%)")
+    axes.set(xlabel=x, ylabel="predicted / measured - 1 (%)")
     axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -95,11 +109,13 @@ def load_figure(table: pd.DataFrame, value: str = "relative") -> Any:
     return figure
 
 
-def lines_figure(table: pd.DataFrame, x: str, y: str, by: str, labels: tuple[str, str], log2: bool = False) -> Any:
-    """One line a value of `by`."""
+def lines_figure(table: pd.DataFrame, x: str, y: str, by: str, labels: tuple[str, str], log2: bool = False, level: pd.DataFrame | None = None) -> Any:
+    """One line a value of `by`. level: dashed lines to compare with, a row a value of `by`."""
     figure, axes = _empty(6.4, 3.6)
-    for name, group in table.groupby(by, sort=False):
-        axes.plot(group[x], group[y], marker="o", markersize=3, linewidth=1, label=name)
+    for i, (name, group) in enumerate(table.groupby(by, sort=False)):
+        axes.plot(group[x], group[y], marker="o", markersize=3, linewidth=1, label=name, color=f"C{i}")
+        for value in () if level is None else level.loc[level[by] == name, y]:
+            axes.axhline(value, linewidth=0.8, linestyle="--", color=f"C{i}")
     if log2:
         axes.set_xscale("log", base=2)
     axes.set(xlabel=labels[0], ylabel=labels[1])

@@ -73,31 +73,30 @@ def _rebatch(trace: Trace, batch: int, phase: str, threshold: float | None) -> S
         raise CondsimError(f"site {scoped[0]!r} decides over the whole batch: only the captured batch ({captured[0]}) can be simulated, got {batch}")
     first = np.concatenate([[0], np.cumsum(captured)[:-1]])
     table = trace.steps[trace.steps["phase"] == phase]
-    starts: list[int] = []
-    units: list[tuple[int, int]] = []
+    sizes: list[np.ndarray] = []
     dropped = 0
     index: list[np.ndarray] = []
     for size, group in table.groupby(["seq", "past"], sort=False):
-        members = np.concatenate([np.arange(first[i], first[i] + captured[i]) for i in group.index])
+        begin, held = first[group.index], captured[group.index]
+        members = np.repeat(begin - (np.cumsum(held) - held), held) + np.arange(held.sum())
         whole = len(members) // batch
         dropped += len(members) - whole * batch
-        for s in range(whole):
-            index.append(members[s * batch : (s + 1) * batch])
-            starts.append(int(index[-1][0]))
-            units.append(sizes_of(size))
+        if whole:
+            index.append(members[: whole * batch])
+            sizes.append(np.tile(sizes_of(size), (whole, 1)))
     if not index:
         most = int(table.groupby(["seq", "past"])["units"].sum().max())
         raise CondsimError(f"batch {batch} is more than the {most} units of one size in trace {trace.name!r}; choose at most {most}")
     at = np.concatenate(index)
-    n = len(index)
+    n = len(at) // batch
     counts = {}
     for site in trace.sites:
         per_unit = trace.unit_counts(site.name) if threshold is None else _thresholded(trace, site.name, threshold)
         counts[site.name] = per_unit[at].reshape(n, batch, -1).sum(1).astype(np.int64)
-    seq = np.array([u[0] for u in units])
-    rows = StepRows(np.full(n, batch), seq, seq + np.array([u[1] for u in units]), counts, costliest=trace.header.costliest)
+    seq, past = np.concatenate(sizes).T
+    rows = StepRows(np.full(n, batch), seq, seq + past, counts, costliest=trace.header.costliest)
     rows = StepRows(rows.units, rows.seq, rows.total, counts, _kept(trace, rows), trace.header.costliest)
-    return Steps(rows, f"{phase}-{'1' if batch == 1 else 'n'}", phase, batch, dropped, np.array(starts))
+    return Steps(rows, f"{phase}-{'1' if batch == 1 else 'n'}", phase, batch, dropped, at[::batch])
 
 
 def sizes_of(key: object) -> tuple[int, int]:

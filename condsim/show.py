@@ -50,6 +50,11 @@ def percent(value: float | None, sign: bool = True) -> str:
     return "n/a" if value is None or not math.isfinite(value) else f"{value:+.1%}" if sign else f"{value:.1%}"
 
 
+def spoken(name: str) -> str:
+    """An identifier of effects, mechanisms or parts in words: weight_traffic as "weight traffic", moe as "mixture of experts"."""
+    return "mixture of experts" if name == "moe" else name.replace("_", " ")
+
+
 def shares(basis: Mapping[str, float]) -> str:
     """What a prediction rests on: "calibrated 97 %, extrapolated 3 %"."""
     found = sorted(((s, b) for b, s in basis.items() if s >= 0.005), reverse=True)

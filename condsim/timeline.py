@@ -17,12 +17,13 @@ from condsim.cost.side import Pricing, distinct_sizes, side
 from condsim.lower import Call, Lowering, Place, Stretch
 from condsim.operators import GROUPED, MATMULS
 
-COLUMNS = ("side", "start_s", "duration_s", "operator", "part", "module", "guard", "basis")
+COLUMNS = ("side", "lane", "start_s", "duration_s", "operator", "part", "module", "guard", "basis")
 
 
 def timeline(lowering: Callable[[Mapping[str, str]], Lowering], strategies: Mapping[str, str], baseline: str, pricing: Pricing) -> pd.DataFrame:
-    """A row a kernel: side, start and duration in seconds, operator, part (matmul, traffic or dispatch), module, guard.
+    """A row a slice: side, lane (host or device), start and duration in seconds, operator, part (matmul, traffic or dispatch), module, guard, basis.
 
+    A CPU has one lane, the host's; elsewhere a kernel has a slice on the host, its dispatch, and one on the device.
     lowering: of one step, under the strategies given. Weights are taken as resident.
     """
     tables = [_side(name, lowering(way), pricing) for name, way in (("conditional", strategies), ("baseline", dict.fromkeys(strategies, baseline)))]
@@ -33,12 +34,15 @@ def _side(name: str, lowering: Lowering, pricing: Pricing) -> pd.DataFrame:
     table, calls, priced = kernels(lowering, pricing)
     issue, end, _ = engine.run(table)
     busy = table.device_s > 0
-    start = np.where(busy, end - table.device_s, issue - table.host_s)
-    return pd.DataFrame({
-        "side": name, "start_s": start, "duration_s": np.where(busy, table.device_s, table.host_s), "operator": [c.op.name for c in calls],
-        "part": [p[2] for p in priced], "module": [c.op.module for c in calls],
+    on_host = (table.host_s > 0) | ~busy
+    found = pd.DataFrame({
+        "operator": [c.op.name for c in calls], "part": [p[2] for p in priced], "module": [c.op.module for c in calls],
         "guard": [" / ".join(f"{s}={b}" for s, b in c.guards) for c in calls], "basis": [p[3] for p in priced],
     })  # fmt: skip
+    host = found.assign(lane="host", start_s=issue - table.host_s, duration_s=table.host_s)[on_host]
+    host["part"] = host["part"].mask(busy[on_host], "dispatch")
+    device = found.assign(lane="device", start_s=end - table.device_s, duration_s=table.device_s)[busy]
+    return pd.concat([host, device], ignore_index=True).assign(side=name).reindex(columns=list(COLUMNS)).sort_values("start_s", kind="stable")
 
 
 def kernels(lowering: Lowering, pricing: Pricing) -> tuple[engine.Kernels, list[Call], list[tuple[float, float, str, str]]]:
@@ -136,10 +140,12 @@ def write_chrome_trace(prediction: Any, path: str | Path) -> Path:
     for pid, (name, table) in enumerate(prediction.timeline.groupby("side", sort=False)):
         label = f"{name}: {prediction.strategy if name == 'conditional' else prediction.baseline} on {prediction.profile}"
         events.append({"ph": "M", "name": "process_name", "pid": pid, "args": {"name": label}})
+        lanes = list(dict.fromkeys(table["lane"]))
+        events += [{"ph": "M", "name": "thread_name", "pid": pid, "tid": i, "args": {"name": lane}} for i, lane in enumerate(lanes)]
         for row in table.itertuples():
             events.append({
-                "ph": "X", "name": row.operator, "cat": row.part, "pid": pid, "tid": 0, "ts": row.start_s * 1e6, "dur": row.duration_s * 1e6,
-                "args": {"module": row.module, "guard": row.guard, "basis": row.basis},
+                "ph": "X", "name": row.operator, "cat": row.part, "pid": pid, "tid": lanes.index(row.lane),
+                "ts": row.start_s * 1e6, "dur": row.duration_s * 1e6, "args": {"module": row.module, "guard": row.guard, "basis": row.basis},
             })  # fmt: skip
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))

@@ -159,7 +159,9 @@ class Trace:
             for block in self.reader(site):
                 unit = np.searchsorted(ends, np.arange(start, start + len(block.ids)), side="right")
                 if info.mechanism == "sparse_activation":
-                    np.add.at(counts, unit, block.ids)
+                    begins = np.flatnonzero(np.diff(unit, prepend=-1))
+                    if len(begins):
+                        counts[unit[begins]] += np.add.reduceat(block.ids, begins, axis=0, dtype=np.int32)
                 else:
                     ids = block.ids.reshape(len(block.ids), -1)
                     valid = (ids >= 0) & (ids < info.branches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -10,18 +11,21 @@ import streamlit as st
 from condsim.compare import cause_of, compare, errors_by, errors_of
 from condsim.dashboard.parts import charts, library
 from condsim.dashboard.parts.figure import figure, take_away
+from condsim.dashboard.parts.layers import gpu_layers
 from condsim.dashboard.parts.scenario import Scenario, python
 from condsim.dashboard.parts.shell import the_scenario
 from condsim.plots import accuracy_figure, residual_figure
 from condsim.show import error_line
 
 BY = ("mechanism", "profile", "strategy", "batch", "baseline", "phase")
-PERCENT = st.column_config.NumberColumn(format="percent")
-SPEEDUP = st.column_config.NumberColumn(format="%.3fx")
-COLUMNS = dict.fromkeys(("bias", "median_abs_error", "p90_abs_error", "worst_abs_error", "error"), PERCENT) | {
-    "predicted_speedup": SPEEDUP,
-    "measured_speedup": SPEEDUP,
-}
+CASES, LAYERS = ("this trace", "all traces"), "GPU layers of others"
+NUMBER = st.column_config.NumberColumn
+COLUMNS: dict[str, Any] = {
+    "bias": NUMBER(format="percent", help="Median of predicted / measured - 1, with its sign."),
+    "median_abs_error": NUMBER("median |error|", format="percent"), "p90_abs_error": NUMBER("90th percentile", format="percent"),
+    "worst_abs_error": NUMBER("worst", format="percent"), "error": NUMBER(format="percent", help="predicted / measured - 1"),
+    "predicted_speedup": NUMBER("predicted", format="%.2fx"), "measured_speedup": NUMBER("measured", format="%.2fx"),
+}  # fmt: skip
 WORST = 5
 
 
@@ -32,10 +36,14 @@ def compared(name: str) -> pd.DataFrame:
 
 scenario = the_scenario()
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    chosen = st.segmented_control("Cases", ("this trace", "all traces"), default="this trace", required=True, key="cases", bind="query-params")
-    by = st.selectbox("Group by", BY, key="by", bind="query-params", width=200)
-    own_only = st.checkbox("Only what was measured on the machine of its profile", key="own", bind="query-params")
-names = [n for n in library.traces() if chosen == "all traces" or n == scenario.name]
+    chosen = st.segmented_control("Cases", (*CASES, LAYERS), default=CASES[0], required=True, key="cases", bind="query-params")
+    if chosen != LAYERS:
+        by = st.selectbox("Group by", BY, key="by", bind="query-params", width=200)
+        own_only = st.checkbox("Only what was measured on the machine of its profile", key="own", bind="query-params")
+if chosen == LAYERS:
+    gpu_layers(scenario, COLUMNS)
+    st.stop()
+names = [n for n in library.traces() if chosen == CASES[1] or n == scenario.name]
 bar = st.progress(0.0, "predicting what was measured")
 tables = []
 for done, name in enumerate(names):
@@ -52,7 +60,8 @@ where = [library.where(n) for n, t in zip(names, tables, strict=True) if len(t)]
 command = shlex.join(["condsim", "compare", *where])
 code = python(where, f"table = condsim.compare({'[trace]' if len(where) == 1 else 'traces'})", "print(table)")
 
-st.markdown(f"#### {error_line(errors_of(table))}")
+line = error_line(errors_of(table))
+st.markdown(f"#### {line[:1].upper()}{line[1:]}")
 left, right = st.columns([5, 6], gap="medium")
 with left:
     figure("accuracy", charts.accuracy(table, by), table, lambda: accuracy_figure(table, by), scenario, "Predicted against measured speedup", command, code)
@@ -64,6 +73,7 @@ with right:
     figure("residuals", charts.residuals(table, by), table, lambda: residual_figure(table, by), scenario, "Errors against batch", command, code)
 st.markdown("**The worst cases, and what they say themselves**")
 worst = table.loc[table["error"].abs().sort_values(ascending=False).index[:WORST]]
+alike = [c for c in ("trace", "phase") if table[c].nunique() == 1]
 columns = ["trace", "strategy", "phase", "batch", "baseline", "predicted_speedup", "measured_speedup", "error"]
-shown = worst[columns].assign(cause=[cause_of(r) for r in worst.to_dict("records")])
+shown = worst[columns].drop(columns=alike).assign(cause=[cause_of(r) for r in worst.to_dict("records")])
 st.dataframe(shown, hide_index=True, column_config=COLUMNS, key="worst", alt="The cases with the largest errors")

@@ -68,18 +68,19 @@ if points.empty:
     st.stop()
 found = crossings(points)
 along = named(x)
+unsure = int((points["verdict"] == charts.UNSURE).sum())
 if found.empty:
-    side = "pays" if (points["speedup"] > 1).all() else "does not pay"
+    side = ("pays" if (points["speedup"] > 1).all() else "does not pay") + (", or is too close to call," if unsure else "")
     st.markdown(f"#### It {side} everywhere on this {'line' if other is None else 'map'} ({len(points)} of {total} points).")
 elif other is None:
     st.markdown("#### " + "; ".join(f"it {r['what']} at {along} {number(r['x'])}" for r in found.to_dict("records")) + ".")
 else:
     low, high = number(found["x"].min()), number(found["x"].max())
     st.markdown(f"#### It crosses 1x at {along} {low}." if low == high else f"#### It crosses 1x between {along} {low} and {high}.")
-unsure = int((points["verdict"] == charts.UNSURE).sum())
+basis = f" Predicted on {profile.name}, {'calibrated' if profile.calibrated else 'estimated'}."
 hypothetical = " Routing is drawn anew for this axis: the model's own decisions are not these." if {x, y} & {SKEW, SHARE} else ""
 scaled = " A profile number that is varied counts as estimated." if {x, y} - {BATCH, SKEW, SHARE, NOTHING} else ""
-st.caption(f"{unsure} of {len(points)} points are too close to call (?, dashed): their 90 % interval holds 1x.{hypothetical}{scaled}")
+st.caption(f"{unsure} of {len(points)} points are too close to call (?, dashed): their 90 % interval holds 1x.{basis}{hypothetical}{scaled}")
 labels = (along, None if other is None else named(other))
 call = ", ".join(["trace", "None" if scenario.device is None else repr(scenario.device), repr(x), repr(xs), *([repr(y), repr(ys)] if other else [])])
 given = "".join(f", {k}={v!r}" for k, v in options.items() if v is not None)
@@ -92,6 +93,7 @@ figure(
     "breakeven", charts.breakeven(points, labels), points, lambda: breakeven_figure(points, labels), scenario, "Speedup over the chosen axes", command,
     scenario.python(code),
 )  # fmt: skip
-st.dataframe(found, hide_index=True, key="crossings", alt="Where the speedup crosses 1x", column_config={"x": along, "y": labels[1]})
+if not found.empty:
+    st.dataframe(found, hide_index=True, key="crossings", alt="Where the speedup crosses 1x", column_config={"x": along, "y": labels[1]})
 for problem in dict.fromkeys(p["error"] for p in done if "error" in p):
     st.caption(problem)

@@ -20,17 +20,24 @@ from condsim.dashboard.parts.work import through
 from condsim.errors import CondsimError
 from condsim.plots import pareto_figure
 from condsim.ranking import beside, every, front
+from condsim.show import number, times
 
 RANKS = {"latency a unit": "latency_per_unit_s", "energy a unit": "energy_per_unit_j", "speedup": "speedup", "peak memory": "peak_bytes"}
 AXES = ("latency_per_unit_s", "energy_per_unit_j")
 LABELS = ("latency a unit, s", "energy a unit, J (estimated)")
-COLUMNS = {
-    "speedup": st.column_config.NumberColumn(format="%.3fx"), "low": st.column_config.NumberColumn(format="%.3f"),
-    "high": st.column_config.NumberColumn(format="%.3f"), "latency_s": st.column_config.NumberColumn(format="%.3e"),
-    "latency_per_unit_s": st.column_config.NumberColumn(format="%.3e"), "energy_per_unit_j": st.column_config.NumberColumn(format="%.3e"),
-    "peak_bytes": st.column_config.NumberColumn(format="bytes"), "times_faster": st.column_config.NumberColumn(format="%.3fx"),
-    "times_energy": st.column_config.NumberColumn(format="x%.3f"),
+NUMBER = st.column_config.NumberColumn
+COLUMNS: dict[str, Any] = {
+    "speedup": NUMBER(format="%.2fx", help="Over its own dense baseline, on the same device."), "interval": "90 % interval", "basis": "rests on",
+    "latency_us": NUMBER("latency a unit, µs", format="%.4g"), "energy_mj": NUMBER("energy a unit, mJ", format="%.3g"),
+    "peak_mb": NUMBER("peak memory, MB", format="%.3g"), "against": "against the reference",
 }  # fmt: skip
+
+
+def against(row: Any) -> str:
+    """A row beside the reference: how many times, or why there is no such number."""
+    if row["not_comparable"]:
+        return f"not comparable: {row['not_comparable']}"
+    return f"{times(row['times_faster'])} as fast, {times(row['times_energy'])} the energy"
 
 
 def rows(scenarios: list[Scenario]) -> Iterator[dict[str, Any]]:
@@ -96,9 +103,14 @@ if mixed:
     st.caption(
         f"These rows are not all alike ({'; '.join(mixed)}): a quotient is shown only where they are. Quality differs between models and is not weighed here."
     )
-shown = ["name", "verdict", "speedup", "low", "high", "basis", "latency_per_unit_s", "energy_per_unit_j", "peak_bytes", "times_faster", "times_energy"]
-shown += ["not_comparable", "dtype", "batch", "kind"]
-st.dataframe(table, hide_index=True, column_order=shown, column_config=COLUMNS, key="ranking", alt=f"Devices and strategies, best {rank} first")
+shown = pd.DataFrame({
+    "name": table["name"], "verdict": table["verdict"], "speedup": table["speedup"],
+    "interval": [f"{number(low)} ... {number(high)}" for low, high in zip(table["low"], table["high"], strict=True)], "basis": table["basis"],
+    "latency_us": table["latency_per_unit_s"] * 1e6, "energy_mj": table["energy_per_unit_j"] * 1e3, "peak_mb": table["peak_bytes"] / 1e6,
+    "against": [against(r) for r in table.to_dict("records")], "dtype": table["dtype"], "batch": table["batch"],
+})  # fmt: skip
+st.dataframe(shown, hide_index=True, column_config=COLUMNS, key="ranking", alt=f"Devices and strategies, best {rank} first")
+st.caption("Energy is estimated everywhere. A unit: an image, a sequence, or a sequence at one position.")
 flags = scenario.flags("batch", "baseline", "phase", "threshold")
 command = shlex.join(["condsim", "simulate", scenario.where, "--device", "all", "--strategy", "all" if len(strategies) > 1 else here, *flags])
 if here == "as captured" and len(strategies) == 1:

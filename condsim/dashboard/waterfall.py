@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -14,58 +15,88 @@ from condsim.dashboard.parts.inputs import second_scenario
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.shell import the_scenario
 from condsim.plots import waterfall_figure
-from condsim.show import sentence
+from condsim.show import sentence, shares, spoken, times
+from condsim.summarise import Prediction
 from condsim.waterfall import WORLDS, bars, switched_off
 
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
+    "world": "effect",
     "factor": st.column_config.NumberColumn(format="x%.3f", help="Speedup with this effect over the speedup before it."),
     "alone": st.column_config.NumberColumn(format="x%.3f", help="Its factor if it were the only effect."),
     "without": st.column_config.NumberColumn(format="%.3fx", help="The speedup if this effect did not exist."),
     "speedup": st.column_config.NumberColumn(format="%.3fx"),
-    "conditional_s": st.column_config.NumberColumn("conditional, s", format="%.3e"),
-    "baseline_s": st.column_config.NumberColumn("dense, s", format="%.3e"),
+    "conditional_ms": st.column_config.NumberColumn("conditional, ms a step", format="%.4g", help="What it adds to a step of the conditional model."),
+    "baseline_ms": st.column_config.NumberColumn("dense, ms a step", format="%.4g", help="What it adds to a step of the dense model."),
 }
 
 
-def shown(found: Answer, scenario: Scenario, name: str, off: list[str], height: int) -> pd.DataFrame:
-    """Draw one scenario's waterfall. Returns its chain."""
-    p = found.prediction
-    chain = switched_off(p.waterfall, off) if off else p.waterfall
-    end = float(chain["speedup"].iloc[-1]) if off else p.speedup
-    interval = (end, end) if off else p.speedup_interval
-    drawn = bars(chain, end, interval, None if off else found.measured_speedup)
-    python = scenario.python(f"from condsim.waterfall import switched_off\nprint(switched_off(p.waterfall, {off}))" if off else "print(p.waterfall)")
-    pictured = replace(p, _waterfall=lambda: chain, speedup=end, speedup_interval=interval)
-    figure(
-        name, charts.waterfall(drawn, p.baseline, height), drawn, lambda: waterfall_figure(pictured, None if off else found.measured_speedup), scenario,
-        sentence(p), scenario.command("--plot", f"{scenario.name}.svg"), python,
-    )  # fmt: skip
-    return chain
+@dataclass(frozen=True)
+class World:
+    """One scenario's waterfall as it is drawn, with the effects that are switched off. measured: None where the world does not exist."""
+
+    scenario: Scenario
+    prediction: Prediction
+    measured: float | None
+    chain: pd.DataFrame
+    bars: pd.DataFrame
+
+    @classmethod
+    def of(cls, scenario: Scenario, found: Answer, off: list[str]) -> World:
+        p, measured = found.prediction, found.measured_speedup
+        if off:
+            chain, measured = switched_off(p.waterfall, off), None
+            end = float(chain["speedup"].iloc[-1])
+            p = replace(p, _waterfall=lambda: chain, speedup=end, speedup_interval=(end, end))
+        return cls(scenario, p, measured, p.waterfall, bars(p.waterfall, p.speedup, p.speedup_interval, measured))
+
+    def show(self, name: str, off: list[str], height: int, beside: World | None = None) -> None:
+        """Draw it. beside: what is to have the same axis."""
+        python = self.scenario.python(f"from condsim.waterfall import switched_off\nprint(switched_off(p.waterfall, {off}))" if off else "print(p.waterfall)")
+        chart = charts.waterfall(self.bars, self.prediction.baseline, height, None if beside is None else beside.bars)
+        figure(
+            name, chart, self.bars, lambda: waterfall_figure(self.prediction, self.measured), self.scenario, sentence(self.prediction),
+            self.scenario.command("--plot", f"{self.scenario.name}.svg"), python,
+        )  # fmt: skip
 
 
 scenario = the_scenario()
 found = library.answered(scenario)
 st.markdown(f"#### {sentence(found.prediction)}")
-off = st.pills("Switch effects off", WORLDS[1:], selection_mode="multi", key="off", bind="query-params", help="As if this did not exist, on either side.")
+about = "As if this did not exist, on either side."
+off = st.pills("Switch effects off", WORLDS[1:], selection_mode="multi", format_func=spoken, key="off", bind="query-params", help=about)
 second = second_scenario(scenario)
+here = World.of(scenario, found, off)
+chain = here.chain
 if second is None:
-    chain = shown(found, scenario, "waterfall", off, 400)
-    st.dataframe(chain, hide_index=True, column_config=COLUMNS, key="chain", alt="Each effect: factor, speedup after it, alone, without it, seconds it adds")
+    here.show("waterfall", off, 400)
+    steps = len(found.prediction.steps)
+    table = chain.assign(world=chain["world"].map(spoken), **{f"{side}_ms": chain[f"{side}_s"] / steps * 1e3 for side in ("conditional", "baseline")})
+    st.dataframe(
+        table.drop(columns=["conditional_s", "baseline_s"]), hide_index=True, column_config=COLUMNS, key="chain",
+        alt="Each effect: factor, speedup after it, alone, without it, milliseconds it adds to a step",
+    )  # fmt: skip
 else:
-    other = library.answered(second)
-    left, right = st.columns(2)
-    with left:
-        st.caption(f"{scenario.name}, {found.prediction.profile}, {found.prediction.strategy}, batch {found.prediction.batch}")
-        chain = shown(found, scenario, "waterfall", off, 340)
-    with right:
-        st.caption(f"{second.name}, {other.prediction.profile}, {other.prediction.strategy}, batch {other.prediction.batch}")
-        beside = shown(other, second, "waterfall-second", off, 340)
-    both = chain[["world", "meaning", "factor"]].assign(second=beside["factor"], ratio=beside["factor"] / chain["factor"])
+    there = World.of(second, library.answered(second), off)
+    for column, world, other, name in zip(st.columns(2), (here, there), (there, here), ("waterfall", "waterfall-second"), strict=True):
+        with column:
+            p = world.prediction
+            st.caption(f"{world.scenario.name}, {p.profile}, {p.strategy}, batch {p.batch}")
+            world.show(name, off, 340, other)
+    second_factor = there.chain["factor"]
+    both = chain[["meaning", "factor"]].assign(world=chain["world"].map(spoken), second=second_factor, ratio=second_factor / chain["factor"])
     st.markdown("**What differs**: the second scenario's factor over the first's; their product is the quotient of the two speedups.")
-    names = {"factor": COLUMNS["factor"], "second": COLUMNS["factor"], "ratio": st.column_config.NumberColumn(format="x%.3f")}
-    st.dataframe(both, hide_index=True, column_config=names, key="both", alt="Each effect's factor in both scenarios and their quotient")
+    form = st.column_config.NumberColumn
+    names: dict[str, Any] = {
+        "world": "effect",
+        "factor": form("first", format="x%.3f"),
+        "second": form(format="x%.3f"),
+        "ratio": form("second / first", format="x%.3f"),
+    }
+    about, order = "Each effect's factor in both scenarios and their quotient", ["world", "meaning", "factor", "second", "ratio"]
+    st.dataframe(both, hide_index=True, column_order=order, column_config=names, key="both", alt=about)
 if off:
-    st.info(f"Without {', '.join(off)}: no interval and no measurement belong to a world that does not exist.")
-if found.measured_speedup is not None and not off and found.measured is not None:
-    own = found.measured["predicted_speedup"]
-    st.caption(f"The measured bar is {found.measured['pairs']} pairs on this device; its own steps were predicted as {own:.2f}x.")
+    st.info(f"Without {', '.join(map(spoken, off))}: no interval and no measurement belong to a world that does not exist.")
+st.caption(f"Predicted, {found.prediction.basis}: rests on {shares(found.prediction.estimated)}. Switching off, alone and without are simulated as well.")
+if found.measured is not None and not off:
+    own = times(found.measured["predicted_speedup"])
+    st.caption(f"The measured bar is {found.measured['pairs']} pairs on this device; for exactly these steps {own} is predicted.")

@@ -12,6 +12,7 @@ import condsim
 from condsim.dashboard.parts import upload
 from condsim.resources import resource
 from tests.dashboard.bad_uploads import bad_uploads, files_of, packed
+from tests.dashboard.test_pages import APP, PAGES, TRACES
 
 GOOD = resource("traces") / "exit-fashion"
 BAD = bad_uploads(GOOD)
@@ -49,19 +50,35 @@ def test_what_is_not_a_trace_is_refused_in_one_line(case: str, tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("small")
-def test_the_page_says_so_and_keeps_the_old_trace() -> None:
-    app = AppTest.from_file(resource("app.py"), default_timeout=60)
+@pytest.mark.parametrize("trace", TRACES)
+def test_every_page_says_so_and_keeps_the_old_trace(trace: str) -> None:
+    """Every page meets every bad upload, over the traces: each trace meets every fifth of them on each page."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["trace"] = trace
+    app.run()
+    for page in PAGES:
+        app.switch_page(f"condsim/dashboard/{page}").run()
+        before = shown(app)
+        for case in list(BAD)[TRACES.index(trace) :: len(TRACES)]:
+            data, said = BAD[case]
+            app.file_uploader(key="zip").set_value((f"{case}.zip", data, "application/zip")).run()
+            assert not app.exception, (page, case)
+            assert any(said in e.value for e in app.error), (page, case)
+            assert shown(app) == before, (page, case)
+
+
+def test_a_good_upload_is_shown() -> None:
+    app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["trace"] = "moe-bytes"
     app.run()
-    before = [m.value for m in app.metric]
-    for case, (data, said) in BAD.items():
-        app.file_uploader(key="zip").set_value((f"{case}.zip", data, "application/zip")).run()
-        assert not app.exception, case
-        assert any(said in e.value for e in app.error), case
-        assert [m.value for m in app.metric] == before, case
     app.file_uploader(key="zip").set_value(("good.zip", packed(files_of(GOOD)), "application/zip")).run()
     assert not app.error
     assert app.selectbox(key="trace").value.startswith("exit-fashion-")
     app.run()
     assert not app.error
     assert app.metric
+
+
+def shown(app: AppTest) -> list[str]:
+    """What a page says."""
+    return [e.value for e in (*app.main.markdown, *app.main.metric, *app.main.caption, *app.main.info)]

@@ -12,7 +12,7 @@ from condsim.assign import able_on
 from condsim.dashboard.parts import library, upload
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.errors import CondsimError, unknown
-from condsim.hardware import THIS_MACHINE, HardwareProfile
+from condsim.hardware import HardwareProfile
 from condsim.rebatch import captured_batch
 from condsim.runtimes import RUNTIMES
 from condsim.strategies import BASELINES, name_of
@@ -47,7 +47,7 @@ def scenario() -> Scenario | None:
 def _of(trace: Trace, name: str) -> Scenario:
     own = [] if trace.profile is None else [AS_MEASURED]
     known = [*own, *library.devices()]
-    _of_the_link("device", known)
+    _of_the_link("device", [_labelled(d, trace) for d in known])
     chosen = st.selectbox("Device", known, key="device", bind="query-params", format_func=lambda d: _labelled(d, trace))
     device = None if chosen == AS_MEASURED else chosen
     profile = trace.profile if device is None else library.device(device)
@@ -80,7 +80,7 @@ def second_scenario(first: Scenario) -> Scenario | None:
         trace = library.opened(name)
         known = [*([] if trace.profile is None else [AS_MEASURED]), *library.devices()]
         usual = AS_MEASURED if first.device is None else first.device
-        _of_the_link("device2", known)
+        _of_the_link("device2", [_labelled(d, trace) for d in known])
         device = st.selectbox(
             "Its device", known, known.index(usual) if usual in known else 0, key="device2", bind="query-params", format_func=lambda d: _labelled(d, trace)
         )
@@ -123,9 +123,7 @@ def _more(trace: Trace, profile: HardwareProfile) -> tuple[str | None, str | Non
 
 
 def _labelled(device: str, trace: Trace) -> str:
-    if device == AS_MEASURED:
-        return f"{trace.profile.name} (measured on)"
-    return "this machine" if device == THIS_MACHINE else device
+    return f"{trace.profile.name} (measured on)" if device == AS_MEASURED else device
 
 
 def _another_trace() -> None:
@@ -135,7 +133,7 @@ def _another_trace() -> None:
 
 
 def _of_the_link(key: str, known: list[str] | tuple[str, ...]) -> None:
-    """Say where a link names what is not here, instead of quietly showing something else."""
+    """Say where a link names what is not here, instead of quietly showing something else. known: as the browser shows them, since it writes the link."""
     asked = st.query_params.get(key)
     if asked is not None and key not in st.session_state and asked not in known:
         st.warning(f"The link names {unknown(key, asked, known)}. Showing the default instead.")

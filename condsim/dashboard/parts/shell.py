@@ -11,6 +11,7 @@ import streamlit as st
 from condsim.dashboard.parts import inputs, library
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.errors import CondsimError
+from condsim.show import spoken
 
 ICON = Path(__file__).parents[1] / "icon.svg"
 
@@ -53,7 +54,7 @@ def welcome() -> None:
             except CondsimError as error:
                 st.caption(f"{name}: {error}")
                 continue
-            about = ", ".join(m.replace("_", " ") for m in trace.mechanisms)
+            about = ", ".join(map(spoken, trace.mechanisms)) + f", {trace.units:,} units" + ("" if trace.measurements.empty else ", measured")
             st.button(f"**{name}** · {about}", key=f"open-{name}", on_click=inputs.choose, args=(name,), width="stretch")
     with right:
         st.subheader("Or capture your own model", anchor=False)

@@ -13,10 +13,11 @@ from condsim.show import si
 T = TypeVar("T")
 
 
-def through(key: str, request: object, total: int, begin: Callable[[], Iterator[T]], auto: bool = True) -> list[T]:
+def through(key: str, request: object, total: int, begin: Callable[[], Iterator[T]], auto: bool = True, noun: str = "simulations") -> list[T]:
     """Results of an iterator, all of them or those that came before Stop.
 
     request: what is asked; another request begins anew. begin: makes the iterator. auto: begin at once, else at the press of a button.
+    noun: what is done, for a person.
     """
     state: dict[str, Any] = st.session_state.get(f"work-{key}", {})
     if state.get("request") != request:
@@ -30,7 +31,7 @@ def through(key: str, request: object, total: int, begin: Callable[[], Iterator[
         if state["waits"]:
             label, icon = ("Go on", ":material/play_arrow:") if done else ("Run", ":material/play_arrow:")
             st.button(label, key=f"run-{key}", on_click=_wait, args=(state, False), type="primary", icon=icon)
-            st.caption(f"{len(done)} of {total} are done." if done else f"{total} simulations.")
+            st.caption(f"{len(done)} of {total} are done." if done else f"{total} {noun}.")
             return done
         bar = st.progress(len(done) / total, f"{len(done)} of {total}")
         st.button("Stop", key=f"stop-{key}", on_click=_wait, args=(state, True), icon=":material/stop:")
