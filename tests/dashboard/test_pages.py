@@ -7,11 +7,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from benchmarks import gpu_tables
 from condsim.cli import main
 from condsim.dashboard import GIVEN
+from condsim.dashboard.parts import layers
 from condsim.resources import resource
 
 APP = resource("app.py")
@@ -22,7 +25,7 @@ GPU = "nvidia-h100-sxm"
 
 def opened(**query: object) -> AppTest:
     """The app as a link shows it."""
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=300)
     for name, value in query.items():
         app.query_params[name] = str(value)
     return app.run()
@@ -55,7 +58,10 @@ def test_every_page_shows_every_shipped_trace(trace: str) -> None:
             assert not app.get("vega_lite_chart"), "it runs only when it is told to"
             app.button(key="run-breakeven").click().run()
             answers(app)
-        assert app.get("vega_lite_chart"), page
+        charts = app.get("vega_lite_chart")
+        assert charts, page
+        for chart in charts:
+            alt.Chart.from_dict(json.loads(chart.proto.spec))  # raises for what the schema does not know
         assert app.code[0].value.startswith(("condsim", "for batch in")), page
 
 
@@ -79,6 +85,21 @@ def test_app_command_line_and_json_agree_to_the_last_digit(trace: str, flags: di
     text = capsys.readouterr().out
     for metric in app.metric:
         assert metric.value in text
+
+
+def test_layers_that_others_measured_are_predicted_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_tables, "TABLES", gpu_tables.TABLES[-1:])
+    monkeypatch.setattr(layers, "ROWS", 12)
+    app = opened(trace="moe-bytes")
+    app.switch_page("condsim/dashboard/accuracy.py").run()
+    app.segmented_control(key="cases").set_value("GPU layers of others").run()
+    answers(app)
+    assert not app.get("vega_lite_chart"), "it runs only when it is told to"
+    app.button(key="run-layers").click().run()
+    answers(app)
+    assert len(app.get("vega_lite_chart")) == 2
+    table = gpu_tables.beside(gpu_tables.TABLES[-1], 12)
+    assert any(f"Seconds of {len(table)} layers: median |error| {table['error'].abs().median():.1%}" in m.value for m in app.markdown)
 
 
 def test_a_link_is_the_scenario() -> None:

@@ -53,7 +53,7 @@ def test_what_is_not_a_trace_is_refused_in_one_line(case: str, tmp_path: Path) -
 @pytest.mark.parametrize("trace", TRACES)
 def test_every_page_says_so_and_keeps_the_old_trace(trace: str) -> None:
     """Every page meets every bad upload, over the traces: each trace meets every fifth of them on each page."""
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=300)
     app.query_params["trace"] = trace
     app.run()
     for page in PAGES:
@@ -68,7 +68,7 @@ def test_every_page_says_so_and_keeps_the_old_trace(trace: str) -> None:
 
 
 def test_a_good_upload_is_shown() -> None:
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=300)
     app.query_params["trace"] = "moe-bytes"
     app.run()
     app.file_uploader(key="zip").set_value(("good.zip", packed(files_of(GOOD)), "application/zip")).run()

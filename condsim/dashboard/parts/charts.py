@@ -12,7 +12,7 @@ from condsim.plots import COLOURS
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
 UNSURE = "too close to call"
-POINT = [*(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("speedup", "low", "high")), "verdict:N"]
+POINT = [*(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("speedup", "low", "high")), alt.Tooltip("verdict:N")]
 SPOKEN = "replace(datum.label, '_', ' ')"
 """A name as a label."""
 SLICES = 2000
@@ -31,12 +31,19 @@ def waterfall(bars: pd.DataFrame, baseline: str, height: int = 380, beside: pd.D
     scale = alt.Scale(type="log", domain=[min(values) / 1.12, max(values) * 1.25], nice=False)
     x = alt.X("effect:N", sort=None, title=None, axis=alt.Axis(labelAngle=-30, labelOverlap=False, labelLimit=120, labelExpr=SPOKEN))
     y = alt.Y("start:Q", scale=scale, title=f"speedup over {baseline}", axis=alt.Axis(values=ticks(min(values), max(values)), labelExpr="datum.label + 'x'"))
-    tooltip = [alt.Tooltip("effect:N"), alt.Tooltip("label:N", title="factor"), alt.Tooltip("end:Q", title="speedup after", format=".4g"), "meaning:N"]
+    tooltip = [
+        alt.Tooltip("effect:N"),
+        alt.Tooltip("label:N", title="factor"),
+        alt.Tooltip("end:Q", title="speedup after", format=".4g"),
+        alt.Tooltip("meaning:N"),
+    ]
     base = alt.Chart(table)
-    drawn = base.mark_bar(minBandSize=2).encode(x=x, y=y, y2="end:Q", color=_colours(list(COLOURS)), tooltip=tooltip)
-    text = base.mark_text(dy=-8, color="gray").encode(x=x, y=alt.Y("top:Q", scale=scale), text="label:N")
+    drawn = base.mark_bar(minBandSize=2).encode(x=x, y=y, y2=alt.Y2("end:Q"), color=_colours(list(COLOURS)), tooltip=tooltip)
+    text = base.mark_text(dy=-8, color="gray").encode(x=x, y=alt.Y("top:Q", scale=scale), text=alt.Text("label:N"))
     dense = alt.Chart(pd.DataFrame({"y": [1.0]})).mark_rule(strokeDash=[4, 4], color="gray").encode(y=alt.Y("y:Q", scale=scale))
-    interval = base.transform_filter("isValid(datum.low)").mark_rule(color="gray", strokeWidth=2).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q")
+    interval = (
+        base.transform_filter("isValid(datum.low)").mark_rule(color="gray", strokeWidth=2).encode(x=x, y=alt.Y("low:Q", scale=scale), y2=alt.Y2("high:Q"))
+    )
     return alt.layer(drawn, interval, text, dense).properties(height=height)
 
 
@@ -61,14 +68,14 @@ def accuracy(table: pd.DataFrame, by: str, height: int = 420, band: float = 0.1)
     x, y = _log("measured speedup", *ends, "measured_speedup"), _log("predicted speedup", *ends, "predicted_speedup", alt.Y)
     frame = pd.DataFrame({"measured_speedup": ends, "predicted_speedup": ends, "low": [e * (1 - band) for e in ends], "high": [e * (1 + band) for e in ends]})
     scale = alt.Scale(type="log", domain=list(ends), nice=False)
-    within = alt.Chart(frame).mark_area(opacity=0.12, color="gray", clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q")
+    within = alt.Chart(frame).mark_area(opacity=0.12, color="gray", clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2=alt.Y2("high:Q"))
     identity = alt.Chart(frame).mark_line(color="gray", strokeWidth=1, clip=True).encode(x=x, y=y)
-    tooltip: list[Any] = [f"{c}:N" for c in ("trace", "strategy", "batch", "baseline", "phase", "profile")]
+    tooltip: list[Any] = [alt.Tooltip(f"{c}:N") for c in ("trace", "strategy", "batch", "baseline", "phase", "profile")]
     tooltip += [alt.Tooltip(f"{c}:Q", format=".3g") for c in ("predicted_speedup", "measured_speedup", "low", "high")]
     tooltip += [alt.Tooltip("error:Q", format="+.1%")]
     colour = alt.Color(f"{by}:N", title=None, legend=alt.Legend(orient="top", columns=3, symbolOpacity=1, labelLimit=200))
     base = alt.Chart(table.drop(columns=["roofline", "hot_sum", "flop_ratio"], errors="ignore"))
-    interval = base.mark_rule(opacity=0.35, clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=colour)
+    interval = base.mark_rule(opacity=0.35, clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2=alt.Y2("high:Q"), color=colour)
     hollow = alt.condition("datum.same_machine", alt.value(1.0), alt.value(0.0))
     points = base.mark_point(filled=True, size=45, clip=True).encode(x=x, y=y, color=colour, fillOpacity=hollow, stroke=colour, tooltip=tooltip)
     return alt.layer(within, identity, interval, points).properties(height=height)
@@ -83,9 +90,9 @@ def seconds(table: pd.DataFrame, by: str, height: int = 420, band: float = 0.1) 
     frame = pd.DataFrame({"measured_s": ends, "predicted_s": ends, "low": [e * (1 - band) for e in ends], "high": [e * (1 + band) for e in ends]})
     x = alt.X("measured_s:Q", scale=scale, title="measured, s", axis=axis)
     y = alt.Y("predicted_s:Q", scale=scale, title="predicted, s", axis=axis)
-    within = alt.Chart(frame).mark_area(opacity=0.12, color="gray", clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q")
+    within = alt.Chart(frame).mark_area(opacity=0.12, color="gray", clip=True).encode(x=x, y=alt.Y("low:Q", scale=scale), y2=alt.Y2("high:Q"))
     identity = alt.Chart(frame).mark_line(color="gray", strokeWidth=1, clip=True).encode(x=x, y=y)
-    tooltip: list[Any] = [f"{c}:N" for c in ("profile", "engine", "shape", "tp", "ep", "routing")] + [alt.Tooltip("batch:Q", title="tokens")]
+    tooltip: list[Any] = [alt.Tooltip(f"{c}:N") for c in ("profile", "engine", "shape", "tp", "ep", "routing")] + [alt.Tooltip("batch:Q", title="tokens")]
     tooltip += [alt.Tooltip("predicted_s:Q", format=".3s"), alt.Tooltip("measured_s:Q", format=".3s"), alt.Tooltip("error:Q", format="+.1%")]
     colour = alt.Color(f"{by}:N", title=None, legend=alt.Legend(orient="top", columns=2, symbolOpacity=1, labelLimit=200))
     points = alt.Chart(table).mark_point(filled=True, size=30, clip=True).encode(x=x, y=y, color=colour, tooltip=tooltip)
@@ -97,10 +104,10 @@ def residuals(table: pd.DataFrame, by: str, height: int = 260, x: str = "batch")
     base = alt.Chart(table)
     across = alt.X("batch:Q", scale=alt.Scale(type="log", base=2), title=x)
     up = alt.Y("error:Q", axis=alt.Axis(format="+.0%"), title="predicted / measured - 1")
-    tooltip: list[Any] = [f"{c}:N" for c in dict.fromkeys((by, "trace", "strategy", "baseline", "shape")) if c in table]
+    tooltip: list[Any] = [alt.Tooltip(f"{c}:N") for c in dict.fromkeys((by, "trace", "strategy", "baseline", "shape")) if c in table]
     tooltip += [alt.Tooltip("batch:Q", title=x), alt.Tooltip("error:Q", format="+.1%")]
     points = base.mark_point(filled=True, size=45).encode(x=across, y=up, color=alt.Color(f"{by}:N", legend=None), tooltip=tooltip)
-    zero = alt.Chart(pd.DataFrame({"y": [0.0]})).mark_rule(color="gray", strokeDash=[4, 4]).encode(y="y:Q")
+    zero = alt.Chart(pd.DataFrame({"y": [0.0]})).mark_rule(color="gray", strokeDash=[4, 4]).encode(y=alt.Y("y:Q"))
     return alt.layer(zero, points).properties(height=height)
 
 
@@ -115,7 +122,7 @@ def load(table: pd.DataFrame, value: str, width: int = 900) -> Chart:
     base = alt.Chart(table).encode(
         x=alt.X("branch:O", sort=branches, title="branch", scale=alt.Scale(padding=0), axis=alt.Axis(labelOverlap=True, labelAngle=0)),
         y=alt.Y("site:N", sort=sites, title=None, scale=alt.Scale(padding=0), axis=alt.Axis(labelLimit=180, labelOverlap=len(sites) > 30)),
-        tooltip=["site:N", "branch:O", alt.Tooltip("rows:Q", format=","), alt.Tooltip("share:Q", format=".1%"),
+        tooltip=[alt.Tooltip("site:N"), alt.Tooltip("branch:O"), alt.Tooltip("rows:Q", format=","), alt.Tooltip("share:Q", format=".1%"),
                  alt.Tooltip("relative:Q", title="load / mean", format=".2f")],
     )  # fmt: skip
     cells = base.mark_rect().encode(color=alt.Color(f"{value}:Q", scale=scale, title="load / mean" if relative else "share of rows"))
@@ -139,14 +146,14 @@ def lines(
         x=alt.X(f"{x}:Q", title=labels[0], scale=alt.Scale(type="log", base=2) if log2 else alt.Scale()),
         y=alt.Y(f"{y}:Q", title=labels[1], axis=alt.Axis(format=".0%"), scale=alt.Scale(zero=zero, nice=True)),
         color=alt.Color(f"{by}:N", sort=None, title=by, legend=alt.Legend(symbolLimit=20)),
-        tooltip=[f"{by}:N", f"{x}:Q", alt.Tooltip(f"{y}:Q", format=".1%")],
+        tooltip=[alt.Tooltip(f"{by}:N"), alt.Tooltip(f"{x}:Q"), alt.Tooltip(f"{y}:Q", format=".1%")],
     ).properties(height=height)  # fmt: skip
     if level is None:
         return drawn
     dashed = (
         alt.Chart(level)
         .mark_rule(strokeDash=[4, 4], strokeWidth=1.5)
-        .encode(y=f"{y}:Q", color=f"{by}:N", tooltip=[f"{by}:N", alt.Tooltip(f"{y}:Q", format=".1%")])
+        .encode(y=alt.Y(f"{y}:Q"), color=alt.Color(f"{by}:N"), tooltip=[alt.Tooltip(f"{by}:N"), alt.Tooltip(f"{y}:Q", format=".1%")])
     )
     return alt.layer(dashed, drawn)
 
@@ -155,9 +162,10 @@ def timeline(table: pd.DataFrame, height: int = 300) -> Chart:
     """Slices on lanes; zoom by scrolling, move by dragging. table: start_ms, end_ms, lane, part, operator, module, guard, basis."""
     zoom = alt.selection_interval(bind="scales", encodings=["x"])
     chart: Chart = alt.Chart(table).mark_bar(strokeWidth=0).encode(
-        x=alt.X("start_ms:Q", title="ms"), x2="end_ms:Q", y=alt.Y("lane:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
+        x=alt.X("start_ms:Q", title="ms"), x2=alt.X2("end_ms:Q"), y=alt.Y("lane:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
         color=alt.Color("part:N", title=None, legend=alt.Legend(orient="top")),
-        tooltip=["operator:N", "module:N", "guard:N", "part:N", alt.Tooltip("duration_us:Q", format=".2f"), "basis:N"],
+        tooltip=[*(alt.Tooltip(f"{c}:N") for c in ("operator", "module", "guard", "part", "basis")),
+                 alt.Tooltip("duration_us:Q", title="µs", format=".2f")],
     ).add_params(zoom).properties(height=height)  # fmt: skip
     return chart
 
@@ -167,12 +175,12 @@ def pareto(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], height:
     log, plain = alt.Scale(type="log"), alt.Axis(format="~s", grid=False, tickCount=6)
     axes = {"x": alt.X(f"{x}:Q", scale=log, title=labels[0], axis=plain), "y": alt.Y(f"{y}:Q", scale=log, title=labels[1], axis=plain)}
     tooltip = [
-        "name:N",
+        alt.Tooltip("name:N"),
         alt.Tooltip(f"{x}:Q", format=".3g"),
         alt.Tooltip(f"{y}:Q", format=".3g"),
         alt.Tooltip("speedup:Q", format=".3f"),
-        "verdict:N",
-        "basis:N",
+        alt.Tooltip("verdict:N"),
+        alt.Tooltip("basis:N"),
     ]
     base = alt.Chart(table)
     points = base.mark_point(filled=True, size=70).encode(
@@ -180,7 +188,7 @@ def pareto(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str], height:
     )
     best = base.transform_filter("datum.front")
     return alt.layer(best.mark_line(color="gray", strokeWidth=1).encode(**axes), points, best.mark_text(align="left", dx=7, dy=-7, color="gray").encode(
-        **axes, text="name:N")).properties(height=height)  # fmt: skip
+        **axes, text=alt.Text("name:N"))).properties(height=height)  # fmt: skip
 
 
 def breakeven(points: pd.DataFrame, labels: tuple[str, str | None], height: int = 380) -> Chart:
@@ -191,7 +199,7 @@ def breakeven(points: pd.DataFrame, labels: tuple[str, str | None], height: int 
         x = alt.X("x:Q", title=labels[0], scale=alt.Scale(type="log") if (points["x"] > 0).all() else alt.Scale())
         base = alt.Chart(points)
         one = alt.Chart(pd.DataFrame({"y": [1.0]})).mark_rule(color="gray", strokeDash=[4, 4]).encode(y=alt.Y("y:Q", scale=scale))
-        band = base.mark_area(opacity=0.2).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q")
+        band = base.mark_area(opacity=0.2).encode(x=x, y=alt.Y("low:Q", scale=scale), y2=alt.Y2("high:Q"))
         line = base.mark_line(point=True).encode(x=x, y=_log("speedup", low, high, "speedup", alt.Y), tooltip=[alt.Tooltip("x:Q", title=labels[0]), *POINT])
         return alt.layer(band, one, line).properties(height=height)
     table = points.assign(
@@ -210,5 +218,5 @@ def breakeven(points: pd.DataFrame, labels: tuple[str, str | None], height: int 
         stroke=alt.condition(unsure, alt.value("black"), alt.value(None)), tooltip=tooltip,
     )  # fmt: skip
     strong = f"abs(datum.log2) > {0.5 * limit}"
-    text = base.mark_text().encode(text="label:N", color=alt.condition(strong, alt.value("white"), alt.value("black")))
+    text = base.mark_text().encode(text=alt.Text("label:N"), color=alt.condition(strong, alt.value("white"), alt.value("black")))
     return alt.layer(cells, text).properties(height=height)

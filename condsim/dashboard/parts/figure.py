@@ -14,6 +14,7 @@ from condsim.dashboard.parts.inputs import BOUND
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.plots import rendered
 
+alt.data_transformers.disable_max_rows()
 MIME = {"svg": "image/svg+xml", "pdf": "application/pdf"}
 
 
@@ -25,8 +26,15 @@ def figure(
 
     table: its data. draw: makes its Matplotlib figure, called when a picture is asked for. command, python: what gives the same numbers.
     """
-    st.altair_chart(chart, width=width, alt=alt_text, key=f"chart-{name}")
+    st.vega_lite_chart(None, spec(chart), width=width, alt=alt_text, key=f"chart-{name}")
     take_away(name, table, scenario, command, python, draw)
+
+
+def spec(chart: Any) -> dict[str, Any]:
+    """A chart as Vega-Lite. It is not validated here, which took longer than all else on a page: a test validates every chart."""
+    found: dict[str, Any] = chart.to_dict(validate=False)
+    found.pop("config", None)  # Altair's own theme
+    return found
 
 
 def take_away(name: str, table: pd.DataFrame, scenario: Scenario, command: str, python: str, draw: Callable[[], Any] | None = None) -> None:
