@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint format accuracy accuracy-gpu published app wheel clean
+.PHONY: demo test lint format accuracy accuracy-gpu published app docs wheel clean
 
 demo: $(VENV)/.capture  ## five small models, measured and predicted on this machine
 	$(BIN)/condsim demo
@@ -33,11 +33,15 @@ published: $(VENV)/.dev  ## predicted against what others published of other dev
 app: $(VENV)/.all
 	$(BIN)/condsim app
 
-wheel: $(VENV)/.dev
+docs: $(VENV)/.dev  ## the docs site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+wheel: $(VENV)/.dev  ## in dist/
+	rm -rf build
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) build dist demo-out .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site demo-out .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
