@@ -130,7 +130,9 @@ def test_long_work_stops_and_goes_on(visit: Open) -> None:
     page = visit("breakeven?trace=moe-bytes&device=nvidia-h100-sxm")
     main = page.get_by_test_id("stMainBlockContainer")  # Streamlit has a Stop of its own in the header
     main.get_by_role("button", name="Run").click()
+    main.get_by_text(re.compile("^[1-9].* of 70, about")).wait_for()
     main.get_by_role("button", name="Stop").click()
     main.get_by_role("button", name="Go on").click()
+    main.get_by_text(re.compile("^[1-9].* of 70, about")).wait_for()
     main.get_by_role("button", name="Stop").click()
     main.get_by_role("button", name="Go on").wait_for()
