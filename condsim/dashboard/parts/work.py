@@ -11,6 +11,8 @@ import streamlit as st
 from condsim.show import si
 
 T = TypeVar("T")
+BAR = 420
+"""Pixels of the progress bar: fixed, so that Stop stays where it is while its words change."""
 
 
 def through(key: str, request: object, total: int, begin: Callable[[], Iterator[T]], auto: bool = True, noun: str = "simulations") -> list[T]:
@@ -33,7 +35,7 @@ def through(key: str, request: object, total: int, begin: Callable[[], Iterator[
             st.button(label, key=f"run-{key}", on_click=_wait, args=(state, False), type="primary", icon=icon)
             st.caption(f"{len(done)} of {total} are done." if done else f"{total} {noun}.")
             return done
-        bar = st.progress(len(done) / total, f"{len(done)} of {total}")
+        bar = st.progress(len(done) / total, f"{len(done)} of {total}", width=BAR)
         st.button("Stop", key=f"stop-{key}", on_click=_wait, args=(state, True), icon=":material/stop:")
     if state["steps"] is None:
         state["steps"] = begin()
@@ -41,7 +43,7 @@ def through(key: str, request: object, total: int, begin: Callable[[], Iterator[
     for result in state["steps"]:
         done.append(result)
         left = (time.monotonic() - began) / (len(done) - before) * (total - len(done))
-        bar.progress(min(len(done) / total, 1.0), f"{len(done)} of {total}, about {si(left, 's', 2)} left")
+        bar.progress(min(len(done) / total, 1.0), f"{len(done)} of {total}, about {si(left, 's', 2)} left", width=BAR)
     place.empty()
     return done
 
