@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -17,9 +18,23 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workers share nothing, so that what captures a model once should be in one: the gates' tests go by model, the others by file."""
-    for item in items:
-        called = getattr(item, "callspec", None)
-        name = called.params.get("name") if called is not None and "gates" in item.path.parts else None
-        item.add_marker(pytest.mark.xdist_group(str(name or item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Workers share nothing, so what is made once (a captured model, an installed wheel) should be in one. xdist's own groups have no effect under pytest 9.2:
+    they are written into the names of tests, which it does not let be changed any more."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    return ByGroup(config, log)
+
+
+def group(nodeid: str) -> str:
+    """Tests of one group run in one worker: the gates' go by model, those of the installed wheel together, the others by file."""
+    file, _, test = nodeid.partition("::")
+    _, parametrised, name = test.partition("[")
+    if "gates/" in file and parametrised:
+        return name
+    return "installed" if "installed/" in file else file

@@ -12,7 +12,6 @@ from markdown_it import MarkdownIt
 from installed.environment import Environment
 from installed.pages import DOCS, Block, blocks, script
 
-pytestmark = pytest.mark.xdist_group("installed")  # one worker installs for all
 MINUTES = "condsim measure"
 SERVES = "condsim app"
 OTHERS = ("capture", "add-a-device", "add-a-strategy", "add-an-adapter")

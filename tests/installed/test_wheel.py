@@ -6,11 +6,8 @@ import json
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from installed.environment import Environment
 
-pytestmark = pytest.mark.xdist_group("installed")  # one worker installs for all
 ROOT = Path(__file__).parents[2]
 WHERE = "import condsim, condsim.resources as r; print(condsim.__file__, r.resource('app.py'), r.resource('traces'), sep='\\n')"
 
