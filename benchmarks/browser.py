@@ -77,7 +77,7 @@ def chromium() -> Iterator[Any]:
     if path is None:
         raise Missing("needs Chromium: apt-get install chromium-headless-shell, or chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--font-render-hinting=none"])
         try:
             yield browser
         finally:

@@ -31,6 +31,7 @@ LINKS = {
     "routing-exit": "routing?trace=exit-fashion",
     "routing-sparse": "routing?trace=sparse-bytes",
     "timeline": "timeline?trace=exit-fashion",
+    "timeline-gpu": "timeline?trace=moe-bytes&device=nvidia-h100-sxm",
     "compare": "compare?trace=moe-bytes",
     "breakeven": "breakeven?trace=exit-fashion&xs=1,4,16,64&ys=0.05,0.2,0.5,0.8",
     "breakeven-line": "breakeven?trace=skip-fashion&y=nothing",

@@ -14,8 +14,7 @@ from condsim.dashboard.parts.shell import the_scenario
 from condsim.plots import lines_figure, load_figure
 from condsim.show import spoken
 
-WAYS = {"early_exit": ("0: leaves", "1: goes on"), "skip": ("0: jumps over", "1: enters")}
-"""What the branches of a site are, where their numbers do not say it."""
+WAYS = {"early_exit": ("0: leaves", "1: goes on"), "skip": ("0: jumps over", "1: enters")}  # branches whose numbers do not say what they are
 
 scenario = the_scenario()
 trace = library.opened(scenario.name)
