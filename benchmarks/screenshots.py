@@ -16,7 +16,7 @@ from PIL import Image
 from benchmarks.browser import CHART, SIZE, chromium, profile, served, settled
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-IN_DOCS = {"verdict": "?trace=moe-bytes", "compare": "compare?trace=moe-bytes"}
+IN_DOCS = {"verdict": "?trace=moe-bytes", "accuracy": "accuracy?trace=moe-bytes&cases=all+traces"}
 """File in docs/images → link."""
 LINKS = {
     "welcome": "",
@@ -37,8 +37,6 @@ LINKS = {
     "breakeven-line": "breakeven?trace=skip-fashion&y=nothing",
 }
 """What --every shows: name → link."""
-COLOURS = 256
-"""A screenshot has few; as a palette its file is half as large."""
 
 
 def shot(page: Any, whole: bool) -> Image.Image:
@@ -74,7 +72,7 @@ def main() -> None:
             page = profile(browser, color_scheme="light").new_page()
             for name, link in IN_DOCS.items():
                 show(page, address, link)
-                shot(page, whole=False).quantize(COLOURS).save(IMAGES / f"{name}.png", optimize=True)
+                shot(page, whole=False).convert("RGB").save(IMAGES / f"{name}.png", optimize=True)
             return
         asked.every.mkdir(parents=True, exist_ok=True)
         for scheme in asked.scheme:
