@@ -77,6 +77,16 @@ def test_looped_experts_in_eager_lose_most_to_launches(trace: Trace) -> None:
     assert condsim.simulate(trace, free, "looped", 8).waterfall.set_index("world").loc["launch", "factor"] == pytest.approx(1.0, abs=0.02)
 
 
+def test_one_sequence_is_weight_traffic_where_memory_is_slow(trace: Trace) -> None:
+    """At batch 1 the experts that are touched are read, and nothing else takes as long; with an endless memory it is gone. L2 is smaller than the layers."""
+    small = condsim.hardware(GPU).replace(**{"memory.l2.bytes": 6e5, "gpu.kernel_s": 1e-12, "gpu.tile_s": 1e-12})
+    for bandwidth, weights in ((3e10, True), (1e30, False)):
+        p = condsim.simulate(trace, small.replace(**{"memory.hbm.bandwidth": bandwidth}), "fused", 1, runtime="cuda_graphs", steps=[0, 1])
+        seconds = p.waterfall.set_index("world")["conditional_s"]
+        assert (seconds.idxmax() == "weight_traffic") == weights
+    assert seconds["weight_traffic"] == pytest.approx(0.0, abs=1e-12)
+
+
 def test_a_program_without_grouped_products_is_refused() -> None:
     with pytest.raises(CondsimError, match="'moe' does not run as grouped products"):
         rewritten(Program("grouped", "prefill-n", Scope((Op("linear", (), (), site="moe"),))))

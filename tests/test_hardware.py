@@ -201,3 +201,14 @@ def test_profiles_are_frozen() -> None:
     profile: HardwareProfile = hardware("nvidia-h100-sxm")
     with pytest.raises(ValueError, match="frozen"):
         profile.name = "x"
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_number_is_printed_with_its_source(name: str) -> None:
+    """One a line by `condsim profiles NAME`: sourced with where it is from, estimated with why."""
+    from condsim.cli.machine import numbers
+
+    text = (resource("hwprofiles") / f"{name}.yaml").read_text()
+    listed = numbers(hardware(name))
+    assert len([n for n in listed if n["value"] is not None]) == text.count("basis: ")
+    assert all(n["source"] for n in listed)

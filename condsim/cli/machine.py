@@ -95,7 +95,7 @@ def numbers(profile: HardwareProfile) -> list[dict[str, Any]]:
                 walk(f"{path}.{key}" if path else str(key), inner)
 
     data = profile.model_dump()
-    for key in ("peak_flops", "matmul_efficiency", "memory", "host", "matrix", "graphs", "companion", "weight_cache_bytes", "power"):
+    for key in ("peak_flops", "matmul_efficiency", "memory", "host", "matrix", "graphs", "companion", "weight_cache_bytes", "gpu", "links", "power"):
         walk(key, data[key])
     found += [
         {"what": f"{kind}.{n}", "value": None, "basis": "calibrated", "source": f"a table of {count(t)} times", "uncertainty": t.uncertainty}
