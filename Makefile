@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint format accuracy accuracy-gpu published app docs wheel clean
+.PHONY: demo test lint format accuracy accuracy-gpu published app onnx docs wheel clean
 
 demo: $(VENV)/.capture  ## five small models, measured and predicted on this machine
 	$(BIN)/condsim demo
@@ -29,6 +29,9 @@ accuracy-gpu: $(VENV)/.dev  ## predicted against layers that others measured on 
 
 published: $(VENV)/.dev  ## predicted against what others published of other devices
 	$(BIN)/python benchmarks/published.py
+
+onnx: $(VENV)/.dev  ## strategy switched beside real partitions of onnxruntime
+	$(BIN)/python -m benchmarks.onnx_partitions
 
 app: $(VENV)/.all
 	$(BIN)/condsim app

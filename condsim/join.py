@@ -12,6 +12,7 @@ fusion of elementwise operators and reductions, and elementwise epilogues of dot
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 from condsim.program import JOINED, Dim, Loop, Op, Program, Scope, Tensor
@@ -30,27 +31,45 @@ INWARD = frozenset([
 PRODUCTS = ("addmm", "bmm", "conv2d", "linear", "matmul", "mm")
 NOTHING = Dim(0)
 
+EPILOGUES = frozenset(["batch_norm", "add", "relu", "sigmoid", "tanh", "hardswish", "leaky_relu"])
+
 Sizes = tuple[tuple[Dim, ...], str]
 Deaths = dict[tuple[int, int], int]  # (node, allocation) → the node after which its storage dies
 
 
-def join(program: Program) -> Program:
+Rule = Callable[[Op, Op], bool]
+
+
+def follows(head: Op, op: Op) -> bool:
+    """Whether an operator may join the kernel that begins with `head`: what compilers that write their own kernels do."""
+    return kind(op) == "elementwise" or (kind(op) == "inward" and kind(head) != "product")
+
+
+def completes(head: Op, op: Op) -> bool:
+    """Whether it is an epilogue that a library's product comes with: all that an interpreter of graphs joins.
+
+    Source: microsoft/onnxruntime, docs on graph optimizations: Conv with batch normalisation, addition and activation, Gemm with activation.
+    """
+    return kind(head) == "product" and _plain(op) in EPILOGUES
+
+
+def join(program: Program, rule: Rule = follows) -> Program:
     """The program with its operators joined. A kernel stands where its first operator stood; the others stay as views that cost nothing, so that places
-    in the program keep their numbers."""
-    return replace(program, root=_scope(program.root, ()))
+    in the program keep their numbers. rule: (first operator of a kernel, operator) → whether it may join."""
+    return replace(program, root=_scope(program.root, (), rule))
 
 
-def _scope(scope: Scope, path: tuple[tuple[int, int, int, int], ...]) -> Scope:
+def _scope(scope: Scope, path: tuple[tuple[int, int, int, int], ...], rule: Rule) -> Scope:
     deaths = {(f.op, f.alloc): f.position for f in scope.frees if f.path == path and not f.previous}
     nodes = list(scope.nodes)
     i = 0
     while i < len(nodes):
         node = nodes[i]
         if isinstance(node, Loop):
-            bodies = {key: _scope(body, (*path, (i, *key))) for key, body in node.bodies.items()}
+            bodies = {key: _scope(body, (*path, (i, *key)), rule) for key, body in node.bodies.items()}
             nodes[i] = Loop(node.site, node.choices, bodies)
         elif begins(node):
-            members = _members(nodes, i, deaths)
+            members = _members(nodes, i, deaths, rule)
             if len(members) > 1:
                 _rewrite(nodes, members)
             i = members[-1]
@@ -60,7 +79,7 @@ def _scope(scope: Scope, path: tuple[tuple[int, int, int, int], ...]) -> Scope:
 
 def kind(op: Op) -> str:
     """ "product", "elementwise", "inward" (normalisations and reductions), "" for what stays alone."""
-    plain = op.name.rstrip("_") if not op.name.startswith("_") else op.name
+    plain = _plain(op)
     if op.name in PRODUCTS:
         return "product"
     if plain == "where" and len(op.inputs) == 1:
@@ -68,12 +87,16 @@ def kind(op: Op) -> str:
     return "elementwise" if plain in ELEMENTWISE else "inward" if plain in INWARD else ""
 
 
+def _plain(op: Op) -> str:
+    return op.name.rstrip("_") if not op.name.startswith("_") else op.name
+
+
 def begins(op: Op) -> bool:
     """Whether a kernel may begin with it."""
     return not op.view and not op.sync and bool(kind(op)) and len(op.outputs) == 1
 
 
-def _members(nodes: list[Op | Loop], first: int, deaths: Deaths) -> list[int]:
+def _members(nodes: list[Op | Loop], first: int, deaths: Deaths, rule: Rule) -> list[int]:
     """Places of the operators of the kernel that begins at a node."""
     head = nodes[first]
     assert isinstance(head, Op)
@@ -84,8 +107,7 @@ def _members(nodes: list[Op | Loop], first: int, deaths: Deaths) -> list[int]:
         op, holder = nodes[following], nodes[owner]
         assert isinstance(op, Op)
         assert isinstance(holder, Op)
-        fits = kind(op) == "elementwise" or (kind(op) == "inward" and not product)
-        if not fits or op.sync or len(op.outputs) != 1 or (op.role, op.site) != (head.role, head.site):
+        if not rule(head, op) or op.sync or len(op.outputs) != 1 or (op.role, op.site) != (head.role, head.site):
             break
         if product and op.outputs[0].dims != head.outputs[0].dims:
             break

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from condsim.errors import CondsimError
-from condsim.join import join
+from condsim.join import completes, join
 from condsim.program import Program
 from condsim.registry import Registry
 
@@ -36,6 +37,7 @@ RUNTIMES: Registry[Runtime] = Registry("runtime")
 EAGER = RUNTIMES.register("eager")(Runtime("eager"))
 XLA = RUNTIMES.register("xla")(Runtime("xla", kinds=("tpu",), joins=join, static=True))
 NPU = RUNTIMES.register("npu")(Runtime("npu", kinds=("npu",), joins=join, static=True))
+ONNXRUNTIME = RUNTIMES.register("onnxruntime")(Runtime("onnxruntime", kinds=("npu",), joins=partial(join, rule=completes), static=True))
 COMPILED = RUNTIMES.register("compiled")(Runtime("compiled", ("gpu",), joins=join, host="kernel"))
 CUDA_GRAPHS = RUNTIMES.register("cuda_graphs")(Runtime("cuda_graphs", ("gpu",), static=True, host="graph"))
 

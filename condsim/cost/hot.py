@@ -125,7 +125,7 @@ def _scatter(name: str, job: Work, inputs: list[Shape], outputs: list[Shape], pa
     if family == "conv2d" and np.all(np.asarray(job.groups) > 1) and np.all(np.asarray(columns["cin"]) == 1):
         family = "conv2d_depthwise"
         columns = {**columns, "cin": job.n}
-    elif family == "conv2d":
+    elif family == "conv2d" and "conv2d_native" in profile.matmuls:  # else its runtime has one kernel for all of them
         x = inputs[0]
         chosen = conv_family(x[0], elements(x[1:]), float(columns["kernel"]), int(columns["stride"]), int(np.max(job.groups)), profile.threads)
         if isinstance(chosen, np.ndarray) and len(set(chosen.flat)) > 1:

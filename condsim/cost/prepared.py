@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from condsim.cost.hot import hot_seconds
 from condsim.cost.onchip import tiled_elements, traffic_seconds, weight_share
 from condsim.cost.partition import cuts, launches, loop_of, steering
 from condsim.cost.roofline import peak_rate
@@ -21,10 +22,11 @@ from condsim.cost.side import COPIES_ROWS, Pricing, Side, WeightVisits, by_scope
 from condsim.cost.systolic import padded_flops
 from condsim.engine import Kernels
 from condsim.hardware import HardwareProfile
-from condsim.lower import Call, Lowering, Visit
-from condsim.operators import MATMULS, work
-from condsim.program import Op, elements
+from condsim.lower import Call, Lowering, Path, Visit
+from condsim.operators import MATMULS, Shape, Work, work
+from condsim.program import JOINED, Op, elements
 
+Guards = tuple[tuple[str, int], ...]
 PARTS = ("matmul", "traffic", "dispatch", "weights", "quantisation")
 
 
@@ -60,6 +62,7 @@ def prepared_side(lowering: Lowering, pricing: Pricing) -> Side:
     strategy_of = {name: lowering.strategies[rule.mechanism] for name, rule in lowering.sites.items()}
     cpu_s, cpu_flops = np.zeros(n), np.zeros(n)
     on_cpu = False
+    begun: set[Path] = set()
     for group in by_scope(visits):
         step = group[0].step
         if not len(step):
@@ -78,6 +81,8 @@ def prepared_side(lowering: Lowering, pricing: Pricing) -> Side:
 
             for part, seconds in kernel.parts.items():
                 add(seconds, out.seconds[part])
+            if _begins(v.op, v.place[0], v.guards, begun, strategy_of, profile):
+                add(boundary_seconds(v.op, sizes, pricing), out.seconds["dispatch"])
             add(kernel.cpu, cpu_s)
             add(kernel.flops if on_cpu else 0.0, cpu_flops)
             add(kernel.flops, out.router_flops if v.op.role else out.flops)
@@ -98,7 +103,7 @@ def _finish(out: Side, pricing: Pricing, started_s: np.ndarray, cpu_s: np.ndarra
     out.seconds["dispatch"] = out.seconds["dispatch"] + started_s
     rates = {"matrix unit": ("matmul", "quantisation"), "memory": ("weights", "traffic")}
     out.by_family = {name: sum((out.seconds[p] for p in parts), np.zeros(out.steps)) for name, parts in rates.items()}
-    out.by_basis = {"estimated": float(sum(s.sum() for s in out.seconds.values()))}
+    out.by_basis = {"calibrated" if profile.calibrated else "estimated": float(sum(s.sum() for s in out.seconds.values()))}
     graphs = profile.graphs
     assert graphs is not None
     launch_s = float(started_s.sum())
@@ -124,19 +129,39 @@ def _in_groups(op: Op) -> bool:
     return op.name == "_grouped_mm" and bool(op.site)
 
 
-def _decides(op: Op, guards: tuple[tuple[str, int], ...], strategy_of: Mapping[str, str], profile: HardwareProfile) -> bool:
+def _decides(op: Op, guards: Guards, strategy_of: Mapping[str, str], profile: HardwareProfile) -> bool:
     """Whether the host does it when it decides: it stands behind a guard that the host steers, and touches decisions only, no activations."""
     if not guards or steering(strategy_of[guards[-1][0]], profile) != "host":
         return False
     return not any(t.dtype == "float" for t in (*op.inputs, *op.outputs))
 
 
+def _begins(op: Op, path: Path, guards: Guards, begun: set[Path], strategy_of: Mapping[str, str], profile: HardwareProfile) -> bool:
+    """Whether it is the first kernel of a graph that the host starts for a branch. begun: those that were seen, to which this one is added."""
+    if op.view or not guards or path in begun or steering(strategy_of[guards[-1][0]], profile) != "host" or _decides(op, guards, strategy_of, profile):
+        return False
+    begun.add(path)
+    return True
+
+
+def boundary_seconds(op: Op, sizes: Mapping[str, Any], pricing: Pricing) -> Any:
+    """What it takes to change the layout of the activations that a graph's first kernel reads: bytes / rate; number or array."""
+    graphs = pricing.profile.graphs
+    if graphs is None or graphs.boundary is None:
+        return 0.0
+    crossing = sum((elements(t.shape(sizes)) * pricing.itemsize(t.dtype) for t in op.inputs if not t.weight and t.dtype == "float"), 0)
+    return crossing / graphs.boundary.value
+
+
 def _kernel(op: Op, sizes: Mapping[str, Any], pricing: Pricing, rows: np.ndarray | None, on_cpu: bool) -> Kernel:
     profile = pricing.profile
     if op.view:
-        return NO_KERNEL
+        interpreted = profile.calibrated and not on_cpu and not op.name.endswith(JOINED)  # an interpreter of graphs runs a view as any operator
+        return Kernel({"dispatch": profile.host.view.value + profile.host.dispatch.value}, 0.0, 0.0, 0.0, 0.0) if interpreted else NO_KERNEL
     ins, outs = [t.shape(sizes) for t in op.inputs], [t.shape(sizes) for t in op.outputs]
     job = work(op.name, ins, outs, op.params)
+    if profile.calibrated and not on_cpu:
+        return _timed(op, job, ins, outs, pricing)
     weights, activations = 0.0 * np.asarray(job.m), 0.0 * np.asarray(job.m)
     tiled = profile.kind == "tpu" and profile.matrix is not None and not on_cpu
     for t, shape in (*zip(op.inputs, ins, strict=True), *zip(op.outputs, outs, strict=True)):
@@ -170,6 +195,19 @@ def _kernel(op: Op, sizes: Mapping[str, Any], pricing: Pricing, rows: np.ndarray
     return Kernel(parts, flops, weights, weights + np.where(fits, 0.0, activations), np.where(fits, activations, 0.0))
 
 
+def _timed(op: Op, job: Work, ins: list[Shape], outs: list[Shape], pricing: Pricing) -> Kernel:
+    """An operator from the tables of a calibration, which know neither padding nor memory apart."""
+    hot = hot_seconds(op.name, ins, outs, op.params, pricing.profile, dtype=pricing.dtype)
+    product = job.family in MATMULS
+    body = np.maximum(hot.seconds - hot.dispatch, 0.0)
+    weights, moved = (
+        sum((elements(s) * pricing.itemsize(t.dtype) for t, s in zip((*op.inputs, *op.outputs), (*ins, *outs), strict=True) if bool(t.weight) == weight), 0)
+        for weight in (True, False)
+    )
+    parts = {"matmul" if product else "traffic": body, "dispatch": hot.dispatch + pricing.profile.host.dispatch.value}
+    return Kernel(parts, job.flops if product else 0.0, weights, weights + moved, 0.0)
+
+
 def _on_companion(flops: Any, moved: Any, pricing: Pricing) -> Kernel:
     """A roofline with a dispatch. Source: Williams, Waterman, Patterson, 2009."""
     cpu = pricing.profile.companion
@@ -200,6 +238,7 @@ def prepared_kernels(lowering: Lowering, pricing: Pricing) -> tuple[Kernels, lis
     host, device, parts = np.zeros(len(calls)), np.zeros(len(calls)), []
     sync = np.zeros(len(calls), bool)
     begun: dict[Any, int] = {}
+    crossed: set[Path] = set()
     on_cpu = False
     if len(calls):
         host[0] += graphs.launch.value
@@ -222,6 +261,8 @@ def prepared_kernels(lowering: Lowering, pricing: Pricing) -> tuple[Kernels, lis
             host[i] += seconds
         else:
             device[i] += seconds
+        if _begins(call.op, call.place[0], call.guards, crossed, strategy_of, profile):
+            device[i] += float(np.sum(boundary_seconds(call.op, call.bindings, pricing)))
         heaviest = max(kernel.parts, key=lambda p: float(np.sum(kernel.parts[p])), default="dispatch")
         parts.append("traffic" if heaviest == "weights" else "matmul" if heaviest == "quantisation" else heaviest)
     priced = [(float(h), float(d), p, "estimated") for h, d, p in zip(host, device, parts, strict=True)]

@@ -19,13 +19,15 @@ class Graphs(Model):
     """Seconds of what prepared graphs of fixed shapes cost.
 
     launch: from the call until the device begins one, and back. switch: to run another graph than the last. branch: a conditional on the device itself,
-    None where it has none. prepare: to compile one, once.
+    None where it has none. prepare: to compile one, once. boundary: bytes a second at which what crosses from one graph to the next changes its layout;
+    None: it keeps it.
     """
 
     launch: Quantity
     switch: Quantity
     branch: Quantity | None = None
     prepare: Quantity
+    boundary: Quantity | None = None
 
 
 class Companion(Model):

@@ -1,0 +1,68 @@
+"""Partitions timed beside the plain network, step by step, in captured order."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+import torch
+
+from benchmarks.partitions.calibrate import undisturbed
+from benchmarks.partitions.graphs import Run, exits, skips
+from condsim.calibrate.timing import quiet, threads
+from condsim.measure.clock import CPU
+from condsim.zoo import load
+from condsim.zoo.skip_fashion import SkipFashion
+
+MODELS: dict[str, tuple[float, ...]] = {"exit-fashion": (0.5, 0.73, 0.9), "skip-fashion": (-1.0, 0.0, 1.0)}
+"""Model → thresholds: confidence at which an image leaves, score above which it enters a block."""
+STEPS = {1: 48, 2: 32, 4: 24, 16: 10}
+"""Batch → steps that are timed."""
+WARM, PAIRS = 2, 30
+BUILD: dict[str, Callable[..., tuple[Run, Run]]] = {"exit-fashion": exits, "skip-fashion": skips}
+
+
+@dataclass(frozen=True)
+class Case:
+    model: str
+    threshold: float
+    batch: int
+
+
+def cases() -> Iterator[Case]:
+    for model, thresholds in MODELS.items():
+        for threshold in thresholds:
+            for batch in STEPS:
+                yield Case(model, threshold, batch)
+
+
+def with_threshold(model: SkipFashion, threshold: float) -> SkipFashion:
+    """A copy whose gates open above 0 where those of the model open above the threshold."""
+    moved = copy.deepcopy(model)
+    with torch.no_grad():
+        for gate in moved.gates:
+            gate[-1].bias -= threshold
+    return moved
+
+
+def measure(case: Case) -> pd.DataFrame:
+    """A row a step: seconds of both when no neighbour slows the core down (the 10 % quantile of `PAIRS` timings, in pairs of random order)."""
+    example = load(case.model, batch=case.batch, batches=STEPS[case.batch])
+    with threads(1):
+        switched, plain = BUILD[case.model](example.model, case.batch, case.threshold)
+        images = [x.numpy() for x in example.inputs]
+        seen: dict[tuple[int, str], list[float]] = {}
+        order = random.Random(0)
+        with quiet():
+            for r in range(WARM + PAIRS):
+                for step, x in enumerate(images):
+                    for name, run in order.sample([("switched_s", switched), ("plain_s", plain)], 2):
+                        start = CPU()
+                        run(x)
+                        if r >= WARM:
+                            seen.setdefault((step, name), []).append(CPU() - start)
+    fast = {key: float(f"{undisturbed(times):.5g}") for key, times in seen.items()}
+    return pd.DataFrame([{**asdict(case), "step": i, **{name: fast[i, name] for name in ("switched_s", "plain_s")}} for i in range(len(images))])
