@@ -53,7 +53,7 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
     pool = Pool()
     own = fingerprint(threads)
     yardstick = Yardstick()
-    run = partial(measure, rounds=size.rounds, yardstick=yardstick)
+    run = partial(measure, rounds=size.visits, yardstick=yardstick)
     few = size.points < 0.5
     kept = residency(2 if few else size.rounds, (0.4, 4.0) if few else FOOTPRINTS_MB, int(own.get("l2", 2**19)), partial(progress, "residency"), yardstick)
     everything = {**operators.cases(pool, size), **matmul.cases(pool, size), **{("case", *key): make for key, make in (cases or {}).items()}}

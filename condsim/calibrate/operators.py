@@ -342,7 +342,7 @@ def cases(pool: Pool, size: shapes.Size) -> dict[Any, Callable[[], Call]]:
     for name, build in ROWWISE.items():
         for length in size.lengths:
             for e in size.elements:
-                if e <= shapes.FEW_ELEMENTS[-1] or length == size.lengths[-2]:
+                if e <= shapes.FEW_ELEMENTS[-1] or length in size.lengths[-2:]:
                     found[name, length, e] = partial(build, pool, e, length if build in ROW_BUILDS else min(e, length))
     for name, build in CONSTANT.items():
         found[name, 1, 1] = partial(build, pool, 1, 1)
@@ -362,7 +362,7 @@ def curves(seconds: dict[Any, float], size: shapes.Size) -> dict[str, Curve]:
         for length in size.lengths:
             row = [seconds.get((name, length, e), np.nan) for e in size.elements]
             for i, t in enumerate(row):
-                if np.isnan(t):  # the largest is timed at one length: the others grow alike
+                if np.isnan(t):  # the largest is timed at two lengths: the others grow like the first of them
                     other = size.lengths[-2]
                     row[i] = row[i - 1] * seconds[name, other, size.elements[i]] / seconds[name, other, size.elements[i - 1]]
             table.append(row)

@@ -34,7 +34,7 @@ SEED = 20250
 
 @dataclass(frozen=True)
 class Size:
-    """What a calibration may leave out: a reduced one is for tests."""
+    """What a calibration may leave out: a reduced one is for tests. visits: of each operator and matmul; rounds: of everything else."""
 
     rows: tuple[int, ...] = ROWS
     columns: tuple[int, ...] = COLUMNS
@@ -46,11 +46,12 @@ class Size:
     lengths: tuple[int, ...] = LENGTHS
     points: float = 1.0
     rounds: int = 3
+    visits: int = 2
     flops: float = MATMUL_FLOPS
 
 
 NORMAL = Size()
-FULL = Size(points=2.0, rounds=9, flops=1e9)
+FULL = Size(points=2.0, rounds=9, visits=9, flops=1e9)
 TINY = Size(
     rows=(1, 2, 4, 8, 16, 64), columns=(8, 64), depths=(8, 64), mm_rows=(1, 16), mm_columns=(8, 64), mm_depths=(8, 64),
     elements=(16, 4096), lengths=(4, 64), points=0.08, rounds=2, flops=1e7,

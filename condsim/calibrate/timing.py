@@ -23,7 +23,7 @@ Call = Callable[[], Any]
 Progress = Callable[[str, float], None]
 SAMPLE_S = 1.5e-4
 HEAVY_S = 1e-3  # above, fewer rounds do
-AGAIN_S = 15.0  # a measurement's time for visits again
+AGAIN_S = 12.0  # a measurement's time for visits again
 WARM_S = 4e-5  # an operator that is timed alone needs some calls until its branches are predicted
 _POOL_ELEMENTS = 24_000_000
 
