@@ -25,6 +25,9 @@ def through(key: str, request: object, total: int, begin: Callable[[], Iterator[
     if state.get("request") != request:
         state = {"request": request, "done": [], "steps": None, "waits": not auto}
         st.session_state[f"work-{key}"] = state
+    pressed = st.session_state.pop(f"pressed-{key}", None)
+    if pressed is not None:  # counts for what is asked now: a value that was typed last comes with the press
+        state["waits"] = pressed == "Stop"
     done: list[T] = state["done"]
     if len(done) >= total:
         return done
@@ -32,11 +35,11 @@ def through(key: str, request: object, total: int, begin: Callable[[], Iterator[
     with place.container(horizontal=True, vertical_alignment="center"):
         if state["waits"]:
             label, icon = ("Go on", ":material/play_arrow:") if done else ("Run", ":material/play_arrow:")
-            st.button(label, key=f"run-{key}", on_click=_wait, args=(state, False), type="primary", icon=icon)
+            st.button(label, key=f"run-{key}", on_click=_pressed, args=(key, label), type="primary", icon=icon)
             st.caption(f"{len(done)} of {total} are done." if done else f"{total} {noun}.")
             return done
         bar = st.progress(len(done) / total, f"{len(done)} of {total}", width=BAR)
-        st.button("Stop", key=f"stop-{key}", on_click=_wait, args=(state, True), icon=":material/stop:")
+        st.button("Stop", key=f"stop-{key}", on_click=_pressed, args=(key, "Stop"), icon=":material/stop:")
     if state["steps"] is None:
         state["steps"] = begin()
     began, before = time.monotonic(), len(done)
@@ -48,6 +51,6 @@ def through(key: str, request: object, total: int, begin: Callable[[], Iterator[
     return done
 
 
-def _wait(state: dict[str, Any], waits: bool) -> None:
-    """Callback of Run and Stop."""
-    state["waits"] = waits
+def _pressed(key: str, label: str) -> None:
+    """Callback of Run, Go on and Stop."""
+    st.session_state[f"pressed-{key}"] = label
