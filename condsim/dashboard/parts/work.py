@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ def through(key: str, request: object, total: int, begin: Callable[[], Iterator[
     """
     state: dict[str, Any] = st.session_state.get(f"work-{key}", {})
     if state.get("request") != request:
-        state = {"request": request, "done": [], "steps": None, "waits": not auto}
+        state = {"request": request, "done": [], "steps": None, "waits": not auto, "alone": threading.Lock()}
         st.session_state[f"work-{key}"] = state
     pressed = st.session_state.pop(f"pressed-{key}", None)
     if pressed is not None:  # counts for what is asked now: a value that was typed last comes with the press
@@ -40,13 +41,14 @@ def through(key: str, request: object, total: int, begin: Callable[[], Iterator[
             return done
         bar = st.progress(len(done) / total, f"{len(done)} of {total}", width=BAR)
         st.button("Stop", key=f"stop-{key}", on_click=_pressed, args=(key, "Stop"), icon=":material/stop:")
-    if state["steps"] is None:
-        state["steps"] = begin()
-    began, before = time.monotonic(), len(done)
-    for result in state["steps"]:
-        done.append(result)
-        left = (time.monotonic() - began) / (len(done) - before) * (total - len(done))
-        bar.progress(min(len(done) / total, 1.0), f"{len(done)} of {total}, about {si(left, 's', 2)} left", width=BAR)
+    with state["alone"]:  # a page that is asked anew begins while the run before it is still at its last step
+        if state["steps"] is None:
+            state["steps"] = begin()
+        began, before = time.monotonic(), len(done)
+        for result in state["steps"]:
+            done.append(result)
+            left = (time.monotonic() - began) / (len(done) - before) * (total - len(done))
+            bar.progress(min(len(done) / total, 1.0), f"{len(done)} of {total}, about {si(left, 's', 2)} left", width=BAR)
     place.empty()
     return done
 
