@@ -7,6 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
+"""The same examples on every run, and no limit of time: tests run on whatever the machine has left."""
 
 
 @pytest.fixture(autouse=True)

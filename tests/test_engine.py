@@ -22,21 +22,21 @@ def tables(draw: st.DrawFn) -> Kernels:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables())
 def test_closed_form_equals_events(table: Kernels) -> None:
     for closed, simulated in zip(engine.run(table), events.run(table), strict=True):
         np.testing.assert_allclose(closed, simulated, rtol=0, atol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(tables(), st.floats(1.0, 3.0))
 def test_slower_kernels_never_end_sooner(table: Kernels, factor: float) -> None:
     slower = Kernels(table.host_s, table.device_s * factor, table.stream, table.sync)
     assert engine.run(slower)[2] >= engine.run(table)[2] - 1e-12
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(tables())
 def test_everything_synchronising_is_a_sum(table: Kernels) -> None:
     one_clock = Kernels(table.host_s, table.device_s, table.stream, np.ones(len(table.host_s), bool))

@@ -66,7 +66,7 @@ def test_all_guards_true_gives_the_baselines_flops(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_conditional_is_never_more(name: str, data: st.DataObject) -> None:
     trace = case(name).trace

@@ -38,7 +38,6 @@ random_tables = st.lists(
 
 
 @given(random_tables, st.sampled_from([0.0, 1.0, 2.5, 8.0]), st.dictionaries(st.integers(0, 39), st.lists(st.integers(0, 7), max_size=3), max_size=6))
-@settings(deadline=None)
 def test_it_always_ends_and_never_before_a_device_that_has_all(rows: Rows, room: float, ahead: dict[int, list[int]]) -> None:
     kernels = table([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows])
     needs = [r[3] for r in rows]
@@ -48,7 +47,7 @@ def test_it_always_ends_and_never_before_a_device_that_has_all(rows: Rows, room:
 
 
 @given(random_tables, st.sampled_from([0.0, 1.0, 3.0]))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_faster_link_is_never_slower_where_each_kernel_is_waited_for(rows: Rows, room: float) -> None:
     kernels = table([r[0] for r in rows], [r[1] for r in rows], [True] * len(rows))
     ends = [events.run(kernels, away([r[3] for r in rows], room, b))[2] for b in (0.3, 1.0, 4.0, ENDLESS)]

@@ -33,7 +33,7 @@ def routed(units: int, seq: int, experts: int, k: int, batch: int, seed: int, or
 sizes = {"units": st.integers(1, 20), "seq": st.integers(1, 5), "experts": st.integers(2, 9), "batch": st.integers(1, 20), "seed": st.integers(0, 99)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**sizes, k=st.integers(1, 2))
 def test_rows_are_kept(units: int, seq: int, experts: int, batch: int, seed: int, k: int) -> None:
     trace = routed(units, seq, experts, k, 4, seed)
@@ -44,7 +44,7 @@ def test_rows_are_kept(units: int, seq: int, experts: int, batch: int, seed: int
     assert steps.dropped < batch
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps=st.integers(1, 5), batch=st.integers(1, 6), seed=st.integers(0, 99))
 def test_the_captured_batch_is_the_identity(steps: int, batch: int, seed: int) -> None:
     trace = routed(steps * batch, 3, 6, 2, batch, seed)
@@ -55,7 +55,7 @@ def test_the_captured_batch_is_the_identity(steps: int, batch: int, seed: int) -
     np.testing.assert_array_equal(rebatch(trace).rows.counts["e"], own)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batch=st.integers(1, 6), seed=st.integers(0, 99))
 def test_the_order_of_a_steps_rows_does_not_matter(batch: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -56,7 +56,7 @@ def linear(m: object, n: int, k: int, profile: HardwareProfile) -> object:
     return hot_seconds("linear", [(m, k), (n, k)], [(m, n)], (), profile)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(m=st.integers(1, 64), n=st.integers(8, 256), k=st.integers(8, 256))
 def test_a_multilinear_time_is_read_exactly_at_whole_tiles(profile: HardwareProfile, m: int, n: int, k: int) -> None:
     m = m if m <= 16 else m // 4 * 4
@@ -67,7 +67,7 @@ def test_a_multilinear_time_is_read_exactly_at_whole_tiles(profile: HardwareProf
     assert not outside
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(m=st.integers(1, 4000), n=st.integers(1, 600), k=st.integers(1, 600), more=st.integers(1, 64))
 def test_four_more_rows_are_never_faster(profile: HardwareProfile, m: int, n: int, k: int, more: int) -> None:
     """A remainder of a tile may cost more than the next whole tile (it does on real kernels), but not more than 10 %; whole tiles are monotone."""
@@ -77,7 +77,7 @@ def test_four_more_rows_are_never_faster(profile: HardwareProfile, m: int, n: in
     assert b.seconds >= a.seconds  # type: ignore[attr-defined]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(m=st.lists(st.integers(1, 300), min_size=1, max_size=12), n=st.integers(8, 300), k=st.integers(8, 300))
 def test_arrays_give_what_scalars_give(profile: HardwareProfile, m: list[int], n: int, k: int) -> None:
     together = linear(np.array(m), n, k, profile).seconds  # type: ignore[attr-defined]
@@ -144,7 +144,7 @@ def test_a_scatter_gives_back_what_it_was_made_of(profile: HardwareProfile) -> N
     assert scatter_seconds("attention", table, columns | {"groups": 1e5})[1].all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(e=st.integers(1, 10**7), more=st.integers(1, 10**6), length=st.integers(1, 4096))
 def test_curves_rise(profile: HardwareProfile, e: int, more: int, length: int) -> None:
     for name in ("relu", "softmax"):
@@ -161,7 +161,6 @@ def test_extents() -> None:
     assert extent("where", [(40,)], [(3,), (3,)]) == (40, 40)
 
 
-@settings(deadline=None)
 @given(weight=st.integers(1, 10**8), distance=st.floats(1, 1e9), more=st.floats(0, 1e9))
 def test_a_longer_absence_never_costs_less(profile: HardwareProfile, weight: int, distance: float, more: float) -> None:
     near, far = miss_seconds(weight, distance, profile), miss_seconds(weight, distance + more, profile)
@@ -181,7 +180,6 @@ def test_distances_count_different_operators_since_the_last_call() -> None:
     assert distances([]) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=40))
 def test_distances_repeat_like_two_rounds(names: list[str]) -> None:
     assert distances(names + names)[len(names) :] == distances(names)
@@ -221,7 +219,6 @@ def test_more_data_never_makes_an_operator_faster(profile: HardwareProfile, touc
     assert cold_seconds("relu", calls + 1, 51, touched, 1e9, profile) <= a
 
 
-@settings(deadline=None)
 @given(flops=st.floats(0, 1e15), traffic=st.floats(0, 1e12), factor=st.floats(1, 10))
 def test_roofline_is_monotone_in_work_and_bandwidth(flops: float, traffic: float, factor: float) -> None:
     device = hardware("nvidia-h100-sxm")
