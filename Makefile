@@ -26,6 +26,7 @@ accuracy: $(VENV)/.dev  ## calibrate and measure 248 cases of 36 models here, ab
 
 accuracy-gpu: $(VENV)/.dev  ## predicted against layers that others measured on GPUs
 	$(BIN)/python -m benchmarks.gpu_tables --worth
+	$(BIN)/python -m benchmarks.gemm_tables
 
 published: $(VENV)/.dev  ## predicted against what others published of other devices
 	$(BIN)/python benchmarks/published.py

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,10 @@ def _without(effect: str, of: Table, made: list[Case], rows: pd.DataFrame, profi
     return quantiles(error(seconds, rows))
 
 
+def _seconds(made: list[Case], rows: pd.DataFrame, dtype: str, profile: HardwareProfile) -> np.ndarray:
+    return predicted(made, rows, profile, dtype)
+
+
 def show(result: dict[str, Any]) -> None:
     print(f"\n{result['table']} on {result['profile']}: {result['rows']} rows")
     for rule, number in result["left out"].items():
@@ -246,7 +251,9 @@ def main() -> None:
             rows, _ = read(of, False)
             for i in (0, 1):
                 part = sample(rows[half(rows) == i], FIT_ROWS)
-                print(f"half {i}: {fit(cases(part), part, condsim.hardware(of.profile), DTYPES[of.dtype][0])}", flush=True)
+                made, dtype = cases(part), DTYPES[of.dtype][0]
+                found = fit(partial(_seconds, made, part, dtype), part["latency"].to_numpy() * 1e-3, condsim.hardware(of.profile))
+                print(f"half {i}: {found}", flush=True)
         else:
             results = []
             for of in the_tables(options.only):

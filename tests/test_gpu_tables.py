@@ -16,8 +16,8 @@ from condsim.rebatch import rebatch, site_rules
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks import gpu_tables
-from benchmarks.gpu import layer, predict, routing, rows
+from benchmarks import gemm_tables, gpu_tables
+from benchmarks.gpu import gemm, layer, predict, routing, rows
 
 
 @given(st.integers(1, 300), st.sampled_from([(8, 2), (64, 6), (128, 8), (512, 10), (16, 1)]))
@@ -88,6 +88,15 @@ def test_the_bars_hold_on_an_excerpt(number: int) -> None:
     median, p90 = gpu_tables.quantiles(gpu_tables.error(fitted, part))
     assert median < (8 if number == 0 else 11)
     assert p90 < 22
+
+
+@pytest.mark.parametrize(("name", "median", "p90"), [("h100_sxm/vllm/0.24.0", 12, 35), ("h200_sxm/vllm/0.24.0", 12, 35)])
+def test_dense_products_on_shapes_that_were_not_fitted(name: str, median: float, p90: float) -> None:
+    part = gemm.sample(gemm_tables.read(name, False), 640)
+    found = gpu_tables.quantiles(gpu_tables.error(gemm_tables.fitted(part, condsim.hardware(gemm_tables.TABLES[name])), part))
+    assert found[0] < median
+    assert found[1] < p90
+    assert found < gpu_tables.quantiles(gpu_tables.error(gemm.roofline(part, condsim.hardware(gemm_tables.TABLES[name])), part))
 
 
 def test_skew_is_faster_for_few_tokens_and_slower_for_many_each_for_its_own_reason() -> None:

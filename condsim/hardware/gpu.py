@@ -8,13 +8,15 @@ from condsim.hardware.quantity import Model, NotNegative, Quantity
 
 
 class Tile(Model):
-    """A block of the result that one thread block computes: m rows, n columns (elements).
+    """A block of the result that is computed together: m rows, n columns (elements).
 
+    sms: how many SMs compute it, a part each, and take in its operands once for all of them (thread block clusters with multicast; pairs of SMs).
     rows: the largest input (in rows, before top-k) that the library's rule uses it for; None: no limit.
     """
 
     m: int = Field(ge=1)
     n: int = Field(ge=1)
+    sms: int = Field(default=1, ge=1)
     rows: NotNegative | None = None
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from condsim.cost.gpu import tiles, traffic
+from condsim.cost.gpu import split, tiles, traffic
 from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.overlap import soft_maximum
 from condsim.hardware import HardwareProfile, Tile, hardware
@@ -57,6 +57,40 @@ def test_waves_are_whole_rounds_over_the_sms() -> None:
     one, full, over = (float(tiles.tiled_seconds(b, 128, 1024, 128, 128, gpu, 8e14, 2)) for b in (1, sms, sms + 1))
     assert one == full
     assert over == 2 * full
+
+
+def test_a_tile_of_several_sms_takes_in_its_operands_once() -> None:
+    gpu = GPU.gpu
+    assert gpu is not None
+    sms = int(gpu.sms.value)
+    fast = 1e30  # arithmetic for nothing: what is taken in remains
+    alone = float(tiles.tiled_seconds(sms, 128, 1024, 128, 128, gpu, fast, 2))
+    pair = float(tiles.tiled_seconds(sms // 2, 128, 1024, 256, 128, gpu, fast, 2, sms=2))
+    assert pair == pytest.approx(alone * (256 + 128) / (2 * 256))
+    slow = 1.0  # arithmetic alone: the same on one or two
+    assert float(tiles.tiled_seconds(sms // 2, 128, 1024, 256, 128, gpu, slow, 2, sms=2)) == float(tiles.tiled_seconds(sms, 128, 1024, 128, 128, gpu, slow, 2))
+
+
+def dense(m: int, n: int, k: int, parts: tuple[int, ...] = split.PARTS) -> float:
+    """Seconds of a product that may be cut into so many parts."""
+    job = work("linear", [(m, k), (n, k)], [(m, n)], ())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split, "PARTS", parts)
+        return float(kernel("linear", job, [(m, k), (n, k)], [(m, n)], (), GPU, "bf16", 2).seconds)
+
+
+@given(st.integers(1, 5000), st.sampled_from([512, 4096, 16384]), st.sampled_from([512, 8192, 65536]))
+def test_split_k_is_never_slower(m: int, n: int, k: int) -> None:
+    assert dense(m, n, k) <= dense(m, n, k, (1,))
+
+
+def test_split_k_is_for_few_deep_tiles() -> None:
+    assert dense(16, 512, 65536) < 0.4 * dense(16, 512, 65536, (1,))
+    assert dense(20_000, 8192, 8192) == dense(20_000, 8192, 8192, (1,))
+    assert GPU.gpu is not None
+    assert float(split.reduction_seconds(1, 1e6, GPU, GPU.gpu)) == 0.0
+    two, four = (float(split.reduction_seconds(parts, 1e6, GPU, GPU.gpu)) for parts in (2, 4))
+    assert GPU.gpu.kernel_s.value < two < four
 
 
 def test_weights_that_fit_l2_stay_there() -> None:

@@ -9,13 +9,14 @@ A matmul's seconds are split over the waterfall by legal counterfactuals: an ide
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from condsim.cost.gpu import tiles, traffic, two_four
+from condsim.cost.gpu import split, tiles, traffic, two_four
 from condsim.cost.gpu.overlap import soft_maximum
 from condsim.hardware import HardwareProfile
 from condsim.hardware.gpu import Gpu
@@ -82,10 +83,14 @@ def _plain(job: Work, inputs: list[Shape], outputs: list[Shape], profile: Hardwa
     activations_s = traffic.stream_seconds((elements(inputs[0]) + sum(map(elements, outputs))) * itemsize, profile, gpu)
     m = np.asarray(job.m, dtype=float)
 
-    def tiled(tile_m: Any, tile_n: Any) -> Any:
-        blocks = job.groups * np.ceil(m / tile_m)
-        arithmetic = tiles.tiled_seconds(blocks, job.n, job.k, tile_m, tile_n, gpu, reached, itemsize)
-        return soft_maximum(arithmetic, weights_s + activations_s, gpu.overlap.value) + tiles.fixed_seconds(blocks, job.n, tile_n, gpu)
+    def tiled(tile_m: Any, tile_n: Any, sms: int) -> Any:
+        return functools.reduce(np.minimum, (in_parts(parts, tile_m, tile_n, sms) for parts in split.PARTS))
+
+    def in_parts(parts: int, tile_m: Any, tile_n: Any, sms: int) -> Any:
+        blocks = job.groups * np.ceil(m / tile_m) * parts
+        arithmetic = tiles.tiled_seconds(blocks, job.n, job.k / parts, tile_m, tile_n, gpu, reached, itemsize, sms=sms)
+        whole = soft_maximum(arithmetic, weights_s + activations_s, gpu.overlap.value) + tiles.fixed_seconds(blocks, job.n, tile_n, gpu, sms)
+        return whole + split.reduction_seconds(parts, job.groups * m * job.n, profile, gpu)
 
     return _Matmul(job.flops, weights_s, activations_s, tiles.fastest(gpu.tiles, tiled))
 
@@ -104,11 +109,11 @@ def _two_four(
     activations_s = traffic.stream_seconds(activations, profile, gpu)
     share = two_four.sparse_bytes(1, 1, itemsize) / itemsize
 
-    def tiled(tile_m: Any, tile_n: Any) -> Any:
+    def tiled(tile_m: Any, tile_n: Any, sms: int) -> Any:
         blocks = np.ceil(m / tile_m)
         rows, columns = (tile_m * share, tile_n) if sparse == 0 else (tile_m, tile_n * share)
-        arithmetic = tiles.tiled_seconds(blocks, n, depth, tile_m, tile_n, gpu, reached * can.times.value, itemsize, rows + columns)
-        return soft_maximum(arithmetic, weights_s + activations_s, gpu.overlap.value) + tiles.fixed_seconds(blocks, n, tile_n, gpu)
+        arithmetic = tiles.tiled_seconds(blocks, n, depth, tile_m, tile_n, gpu, reached * can.times.value, itemsize, rows + columns, sms)
+        return soft_maximum(arithmetic, weights_s + activations_s, gpu.overlap.value) + tiles.fixed_seconds(blocks, n, tile_n, gpu, sms)
 
     return _Matmul(job.flops, weights_s, activations_s, tiles.fastest(gpu.tiles, tiled))
 
@@ -127,11 +132,11 @@ def _grouped(
     weights_s = traffic.weight_seconds((near > 0).sum(-1) * job.n * job.k * itemsize, resident, profile, gpu)
     activations_s = traffic.stream_seconds((elements(inputs[0]) + (rows + far.sum(-1)) * job.n) * itemsize, profile, gpu)
 
-    def tiled(tile_m: Any, tile_n: Any) -> Any:
+    def tiled(tile_m: Any, tile_n: Any, sms: int = 1) -> Any:
         blocks = tiles.row_blocks(near, tile_m)
-        arithmetic = tiles.tiled_seconds(blocks, job.n, job.k, tile_m, tile_n, gpu, reached, itemsize)
+        arithmetic = tiles.tiled_seconds(blocks, job.n, job.k, tile_m, tile_n, gpu, reached, itemsize, sms=sms)
         zeros = tiles.row_blocks(far, tile_m) if far.shape[-1] else 0.0
-        return soft_maximum(arithmetic, weights_s + activations_s, gpu.overlap.value) + tiles.fixed_seconds(blocks + zeros, job.n, tile_n, gpu)
+        return soft_maximum(arithmetic, weights_s + activations_s, gpu.overlap.value) + tiles.fixed_seconds(blocks + zeros, job.n, tile_n, gpu, sms)
 
     if params:
         seconds = tiled(*tiles.by_rule(gpu.grouped_tiles, np.broadcast_to(inputs[0][0] // params[0], rows.shape)))

@@ -2,6 +2,7 @@
 
     row blocks = Σ groups ceil(rows / m)      tiles = row blocks * ceil(columns / n)      waves = ceil(tiles / SMs)
     seconds of a wave = max(2 m n K / (peak / SMs), (m + n) K bytes / what an SM takes in from L2)
+    a tile of several SMs: as many parts in a wave, the seconds of each divided by their number
 
 Source: NVIDIA, Matrix Multiplication Background User's Guide, "Tile Quantization" and "Wave Quantization"; the second term is the intensity of a tile.
 """
@@ -34,13 +35,15 @@ def by_rule(tiles: list[Tile], rows: Any) -> tuple[Any, Any]:
     return m, n
 
 
-def fastest(tiles: list[Tile], seconds: Callable[[Any, Any], Any]) -> Any:
-    """What a library that tries them all would choose: the least of seconds(m, n), number or array."""
-    return functools.reduce(np.minimum, (seconds(np.asarray(tile.m), np.asarray(tile.n)) for tile in tiles))
+def fastest(tiles: list[Tile], seconds: Callable[[Any, Any, int], Any]) -> Any:
+    """What a library that tries them all would choose: the least of seconds(m, n, SMs of a tile), number or array."""
+    return functools.reduce(np.minimum, (seconds(np.asarray(tile.m), np.asarray(tile.n), tile.sms) for tile in tiles))
 
 
-def tiled_seconds(blocks: Any, columns: Any, depth: Any, m: Any, n: Any, gpu: Gpu, flops_a_second: float, itemsize: int, operands: Any = None) -> Any:
-    """Seconds of the arithmetic of a matmul in tiles of m x n.
+def tiled_seconds(
+    blocks: Any, columns: Any, depth: Any, m: Any, n: Any, gpu: Gpu, flops_a_second: float, itemsize: int, operands: Any = None, sms: int = 1
+) -> Any:
+    """Seconds of the arithmetic of a matmul in tiles of m x n, each on so many SMs.
 
     blocks: row blocks, number or array; columns, depth: N and K of the product (elements); flops_a_second: what all SMs reach together. operands: elements
     that a tile takes in at each depth, None: m + n.
@@ -50,9 +53,9 @@ def tiled_seconds(blocks: Any, columns: Any, depth: Any, m: Any, n: Any, gpu: Gp
     deep = np.ceil(depth / DEPTH) * DEPTH
     arithmetic = 2.0 * m * n * deep / (flops_a_second / gpu.sms.value)
     taken_in = (m + n if operands is None else operands) * deep * itemsize / (gpu.operand_bytes_per_clock.value * gpu.clock_hz.value)
-    return np.ceil(tiles / gpu.sms.value) * np.maximum(arithmetic, taken_in)
+    return np.ceil(tiles * sms / gpu.sms.value) * np.maximum(arithmetic, taken_in) / sms
 
 
-def fixed_seconds(blocks: Any, columns: Any, n: Any, gpu: Gpu) -> Any:
+def fixed_seconds(blocks: Any, columns: Any, n: Any, gpu: Gpu, sms: int = 1) -> Any:
     """Seconds that tiles cost beyond their arithmetic: each fills its pipeline and writes its result. blocks: row blocks, those that only write zeros too."""
-    return blocks * np.ceil(columns / n) / gpu.sms.value * gpu.tile_s.value
+    return blocks * np.ceil(columns / n) * sms / gpu.sms.value * gpu.tile_s.value
