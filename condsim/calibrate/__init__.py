@@ -15,8 +15,10 @@ from condsim.calibrate.among import among
 from condsim.calibrate.cold import DISTANCES_MB, cold
 from condsim.calibrate.instructions import instruction_s
 from condsim.calibrate.matmul import Cases
+from condsim.calibrate.pages import FILLED, fresh_page_seconds
 from condsim.calibrate.residency import FOOTPRINTS_MB, residency
 from condsim.calibrate.timing import Pool, Progress, Yardstick, measure, sample, threads, yardsticks
+from condsim.cost.pages import NEW
 from condsim.cost.residency import miss_per_byte
 from condsim.hardware import FORMAT, Curve, Grid, HardwareProfile, Host, Level, Power, Quantity, Scatter, cache_folder, fingerprint
 
@@ -76,9 +78,10 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
     }
     curves = {**operators.curves(times, size), "linear.bias": matmul.bias_curve(times)}
     extra = {
+        NEW: fresh_page_seconds(elements=2**24 if few else FILLED),
         "linear.deep": max(times["deep",] - times["flat",], 0.0),
         "matmul.extra": max(times["matmul_tiny",] - times["bmm_tiny",], 0.0),
-        **matmul.grouped_costs(times, linear, lambda b, d: float(miss_per_byte(kept, b, d)) * b),
+        **matmul.grouped_costs(times, linear, lambda b, d, m: float(miss_per_byte(kept, b, d, m)) * b),
     }
     peak = max(2 * key[1] * key[2] * key[3] / t for key, t in times.items() if key[0] == "linear" and len(key) == 4)
     profile = HardwareProfile(

@@ -57,9 +57,8 @@ def grouped(pool: Pool, rows: list[int], n: int, k: int) -> Call:
 
 
 GROUPED = [
-    ([r] * g, n, k)
-    for g in (4, 8, 16, 32)
-    for r, n, k in ((0, 64, 64), (1, 32, 32), (1, 64, 64), (8, 64, 64), (3, 128, 48), (4, 256, 128), (32, 128, 256), (64, 64, 64))
+    *(([r] * g, n, k) for g in (4, 16, 32) for r, n, k in ((0, 64, 64), (1, 32, 32), (1, 64, 64), (8, 64, 64), (3, 128, 48))),
+    *(([r] * g, n, k) for g in (4, 8) for r, n, k in ((1, 512, 256), (4, 256, 128), (32, 128, 256), (64, 64, 64), (32, 256, 512), (64, 512, 256))),
 ]
 
 
@@ -187,11 +186,11 @@ def bias_curve(seconds: dict[Any, float]) -> Curve:
     return Curve(sizes=[float(e) for e, _ in sizes], seconds=[[float(v) for v in values]], uncertainty=0.3)
 
 
-def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[float, float], float]) -> dict[str, float]:
+def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[float, float, float], float]) -> dict[str, float]:
     """set-up, overhead a group, overhead of one with rows, and factor on a linear layer's time without dispatch, fitted to ragged grouped matmuls
     (relative least squares).
 
-    evicted(weight bytes, distance bytes): extra seconds of a weight, the distance being all weights of the groups.
+    evicted(weight bytes, distance bytes, rows): extra seconds of a weight, the distance being all weights of the groups.
     """
     dispatch = min(linear.seconds)
     rows, values = [], []
@@ -199,7 +198,7 @@ def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[fl
         busy = [r for r in groups if r]
         once = [max(float(grid_seconds(linear, r, n, k)[0]) - dispatch, 0.0) for r in busy]
         rows.append([1.0, len(groups), len(busy), sum(once)])
-        values.append(max(seconds["grouped_mm", i] - len(busy) * evicted(4.0 * n * k, 4.0 * n * k * len(busy)), 1e-6))
+        values.append(max(seconds["grouped_mm", i] - sum(evicted(4.0 * n * k, 4.0 * n * k * len(busy), r) for r in busy), 1e-6))
     return dict(zip(("grouped_mm.setup", "grouped_mm.group", "grouped_mm.busy", "grouped_mm.factor"), _fit(rows, values), strict=True))
 
 

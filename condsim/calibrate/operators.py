@@ -14,12 +14,13 @@ import torch
 import torch.nn.functional as F
 
 from condsim.calibrate import shapes
-from condsim.calibrate.timing import Call, Pool
+from condsim.calibrate.timing import Call, Pool, Rotation
 from condsim.hardware import Curve
 
 Build = Callable[[Pool, int, int], Call]
 
 _DEFAULT_LENGTH = 64
+SOURCE_ELEMENTS = 2**16
 
 
 def _x(pool: Pool, e: int, length: int) -> torch.Tensor:
@@ -66,11 +67,12 @@ def _into(f: Callable[[torch.Tensor, torch.Tensor], Any]) -> Build:
 
 
 def _rows(f: Callable[[torch.Tensor, torch.Tensor], Any]) -> Build:
-    """x and indices of its rows, in a random order."""
+    """x and indices of its rows in a random order, again and again where x would be large: what it costs to read what was evicted is `residency`'s."""
 
     def build(pool: Pool, e: int, length: int) -> Call:
-        x = pool(max(4 if length <= 64 else 1, e // length), length)
-        return partial(f, x, torch.randperm(x.shape[0], generator=torch.Generator().manual_seed(1)))
+        rows = max(4 if length <= 64 else 1, e // length)
+        x = pool(min(rows, max(SOURCE_ELEMENTS // length, 1)), length)
+        return partial(f, x, torch.randperm(rows, generator=torch.Generator().manual_seed(1)) % x.shape[0])
 
     return build
 
@@ -329,6 +331,17 @@ VIEWS: dict[str, Call] = {
 """Operators that make no new storage, as models call them."""
 
 
+TINY_ELEMENTS = 1024
+MOST_SETS = 8
+ROTATED_BYTES = 2**20  # of all sets of a case: more than a private cache holds, less than a shared one
+
+
+def rotated(build: Build, pool: Pool, e: int, length: int) -> Call:
+    """The call on as many sets of tensors in turn as ROTATED_BYTES take (two inputs and a result each), on one set where those are tiny."""
+    sets = min(-(-ROTATED_BYTES // (12 * e)), MOST_SETS) if e > TINY_ELEMENTS else 1
+    return Rotation([build(pool, e, length) for _ in range(sets)]) if sets > 1 else build(pool, e, length)
+
+
 def _same(call: Call) -> Call:
     return call
 
@@ -338,12 +351,12 @@ def cases(pool: Pool, size: shapes.Size) -> dict[Any, Callable[[], Call]]:
     found: dict[Any, Callable[[], Call]] = {}
     for name, build in {**ELEMENTWISE, **OTHERS}.items():
         for e in size.elements:
-            found[name, _DEFAULT_LENGTH, e] = partial(build, pool, e, min(e, _DEFAULT_LENGTH))
+            found[name, _DEFAULT_LENGTH, e] = partial(rotated, build, pool, e, min(e, _DEFAULT_LENGTH))
     for name, build in ROWWISE.items():
         for length in size.lengths:
             for e in size.elements:
                 if e <= shapes.FEW_ELEMENTS[-1] or length in size.lengths[-2:]:
-                    found[name, length, e] = partial(build, pool, e, length if build in ROW_BUILDS else min(e, length))
+                    found[name, length, e] = partial(rotated, build, pool, e, length if build in ROW_BUILDS else min(e, length))
     for name, build in CONSTANT.items():
         found[name, 1, 1] = partial(build, pool, 1, 1)
     for name, view in VIEWS.items():

@@ -1,4 +1,4 @@
-"""What an evicted weight costs: linear layers with one row, visited in turn, their weights together from 1 to 96 MB."""
+"""What an evicted weight costs: linear layers with one row and with several, visited in turn, their weights together from 0.4 to 96 MB."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from condsim.calibrate.timing import Yardstick, typical
 from condsim.hardware import UNDISTURBED, Residency
 
-SMALL = (192, 256)  # n, k: 192 KiB, fits a private cache of 512 KiB
-LARGE = (1024, 1024)  # 4 MiB: it never does
+WEIGHTS = ((192, 256), (512, 512), (1024, 1024))  # n, k: 192 KiB, which fits a private cache of 512 KiB, 1 and 4 MiB
+ROWS = (1, 16)
 FOOTPRINTS_MB = (0.4, 1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96)
 
 
@@ -35,27 +35,30 @@ def residency(
 ) -> Residency:  # fmt: skip
     """The curves. Must run under inference mode. rounds: repeats, interleaved over footprints."""
     yardstick = yardstick or Yardstick()
-    curves, spreads = {}, []
-    for label, (n, k) in (("small", SMALL), ("large", LARGE)):
+    curves: dict[int, list[list[float]]] = {m: [] for m in ROWS}
+    spreads = []
+    cases = [(m, n, k) for n, k in WEIGHTS for m in ROWS]
+    for done, (m, n, k) in enumerate(cases):
         size = 4 * n * k
         counts = [max(1, round(mb * 1e6 / size)) for mb in footprints]
         weights = [torch.randn(n, k) for _ in range(max(counts))]
-        x = torch.randn(1, k)
+        x = torch.randn(m, k)
         seen: dict[int, list[tuple[float, float]]] = {c: [] for c in (1, *counts)}
-        for r in range(2 * rounds):
+        for _ in range(2 * rounds if m == 1 else rounds):
             for c in seen:
                 before = yardstick()
                 t = _visit(weights[:c], x, max(c, 12, 2**22 // size))
                 seen[c].append((t, max(before, yardstick())))
-            if progress is not None:
-                progress((r + 1) / (2 * rounds))
+        if progress is not None:
+            progress((done + 1) / len(cases))
         hot = typical(seen[1], yardstick)
-        curves[label] = np.maximum.accumulate([max(typical(seen[c], yardstick) - hot, 0.0) / size for c in counts])
+        curves[m].append(np.maximum.accumulate([max(typical(seen[c], yardstick) - hot, 0.0) / size for c in counts]).tolist())
         spreads.append([_spread(seen[c], yardstick) / size for c in counts])
     return Residency(
         distance=[mb * 1e6 for mb in footprints],
-        small=curves["small"].tolist(),
-        large=curves["large"].tolist(),
+        bytes=[4.0 * n * k for n, k in WEIGHTS],
+        one_row=curves[1],
+        more_rows=curves[16],
         spread=np.max(spreads, axis=0).tolist(),
         limit_bytes=float(l2_bytes),
     )

@@ -7,11 +7,12 @@ A calibrated profile answers from its tables, one that is not from peak rates (`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from condsim.cost.pages import fresh_seconds
 from condsim.cost.roofline import DTYPE_BYTES, roofline_seconds
 from condsim.cost.tables import bmm_family, conv_family, curve_seconds, grid_seconds, scatter_seconds
 from condsim.hardware import Curve, Grid, HardwareProfile, Scatter
@@ -49,6 +50,12 @@ def hot_seconds(
         return _from_peak(name, inputs, outputs, params, profile, view, dtype)
     if view:
         return _view(name, profile)
+    hot = _from_tables(name, inputs, outputs, params, profile, groups_rows)
+    fresh = fresh_seconds(name, outputs, profile)
+    return replace(hot, seconds=_plain(hot.seconds + fresh)) if np.any(fresh) else hot
+
+
+def _from_tables(name: str, inputs: list[Shape], outputs: list[Shape], params: tuple[int, ...], profile: HardwareProfile, groups_rows: Any) -> Hot:
     job = work(name, inputs, outputs, params)
     if job.family == "linear" and "linear" in profile.matmuls:
         return _linear(name, job, inputs, profile)

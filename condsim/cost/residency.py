@@ -2,7 +2,8 @@
 
     extra seconds = weight bytes * penalty(bytes touched since the last use)
 
-The penalty is additive: it comes on top of the time with the weight resident, whatever the number of rows. It was measured by cyclic visits.
+The penalty is additive: it comes on top of the time with the weight resident. It was measured by cyclic visits, for a few sizes of weights and for one row
+and more: a matrix-vector kernel streams a weight, a matrix kernel takes it in tiles and waits longer for each byte.
 """
 
 from __future__ import annotations
@@ -14,34 +15,37 @@ import numpy as np
 from condsim.hardware import HardwareProfile, Residency
 
 
-def miss_seconds(weight_bytes: Any, distance_bytes: Any, profile: HardwareProfile) -> Any:
+def miss_seconds(weight_bytes: Any, distance_bytes: Any, profile: HardwareProfile, rows: Any = 1) -> Any:
     """Extra seconds of a visit to a weight.
 
-    weight_bytes: int or array [n]; distance_bytes: int or array [n], bytes touched since its last use, its own included (inf: never used before).
-    Returns float or float array [n], 0 where the profile has no residency curve (its operator times are then those from the largest memory).
-    Not true for a weight that another core keeps in a shared cache.
+    weight_bytes: int or array [n]; distance_bytes: int or array [n], bytes touched since its last use, its own included (inf: never used before); rows: of
+    the product, int or array [n]. Returns float or float array [n], 0 where the profile has no residency curve (its operator times are then those from the
+    largest memory). Not true for a weight that another core keeps in a shared cache.
     """
     r = profile.residency
     if r is None:
         return 0.0 * (weight_bytes + np.minimum(distance_bytes, 0))
-    return weight_bytes * miss_per_byte(r, weight_bytes, distance_bytes)
+    return weight_bytes * miss_per_byte(r, weight_bytes, distance_bytes, rows)
 
 
-def miss_per_byte(r: Residency, weight_bytes: Any, distance_bytes: Any) -> Any:
+def miss_per_byte(r: Residency, weight_bytes: Any, distance_bytes: Any, rows: Any = 1) -> Any:
     """Extra seconds a byte; arguments as in `miss_seconds`. A weight that fits the private cache also loses what it had there.
 
     A weight that is repeated alone was evicted by itself where it is as large as that: its hot time has that in it already.
     """
-    own = np.where(np.asarray(weight_bytes) > r.limit_bytes, np.interp(weight_bytes, r.distance, r.large), 0.0)
-    return np.maximum(_per_byte(r, weight_bytes, distance_bytes) - own, 0.0)
+    own = np.where(np.asarray(weight_bytes) > r.limit_bytes, _per_byte(r, weight_bytes, weight_bytes, rows), 0.0)
+    return np.maximum(_per_byte(r, weight_bytes, distance_bytes, rows) - own, 0.0)
 
 
-def _per_byte(r: Residency, weight_bytes: Any, distance_bytes: Any) -> Any:
-    fits = np.asarray(weight_bytes) <= r.limit_bytes
-    if fits.all():
-        return np.interp(distance_bytes, r.distance, r.small)
-    large = np.interp(distance_bytes, r.distance, r.large)
-    return np.where(fits, np.interp(distance_bytes, r.distance, r.small), large) if fits.any() else large
+def _per_byte(r: Residency, weight_bytes: Any, distance_bytes: Any, rows: Any) -> Any:
+    """Between the weights that were timed by the logarithm of their size."""
+    place = np.interp(np.log(np.maximum(weight_bytes, 1.0)), np.log(r.bytes), np.arange(len(r.bytes)))
+    found: Any = 0.0
+    for curves, chosen in ((r.one_row, np.asarray(rows) <= 1), (r.more_rows, np.asarray(rows) > 1)):
+        if chosen.any():
+            sizes = (np.maximum(1.0 - np.abs(place - i), 0.0) * np.interp(distance_bytes, r.distance, curve) for i, curve in enumerate(curves))
+            found = found + np.where(chosen, sum(sizes), 0.0)
+    return found
 
 
 def miss_spread_seconds(weight_bytes: Any, distance_bytes: Any, profile: HardwareProfile) -> Any:

@@ -31,12 +31,14 @@ Label = tuple[str, ...]
 
 @dataclass
 class WeightVisits:
-    """Visits of one operator to a weight. bytes: of one visit, [m]; step, choice: int [m]. label: what `Labels` says of the operator."""
+    """Visits of one operator to a weight. bytes: of one visit, [m]; step, choice: int [m]; rows: of its product, [m]. label: what `Labels` says of the
+    operator."""
 
     name: str
     bytes: np.ndarray
     step: np.ndarray
     choice: np.ndarray
+    rows: np.ndarray
     label: Label = ()
 
 
@@ -111,7 +113,7 @@ class Side:
         """
         seconds, spread = np.zeros(self.steps), np.zeros(self.steps)
         for v, distance in self._distances(other_bytes):
-            seconds += np.bincount(v.step, miss_seconds(v.bytes, distance, profile), self.steps)
+            seconds += np.bincount(v.step, miss_seconds(v.bytes, distance, profile, v.rows), self.steps)
             spread += np.bincount(v.step, miss_spread_seconds(v.bytes, distance, profile), self.steps)
         return seconds, spread
 
@@ -120,7 +122,7 @@ class Side:
         assert self.labels is not None
         found = dict(self.labels.seconds)
         for v, distance in self._distances(other_bytes):
-            found[v.label] = found.get(v.label, 0.0) + np.bincount(v.step, miss_seconds(v.bytes, distance, profile), self.steps)
+            found[v.label] = found.get(v.label, 0.0) + np.bincount(v.step, miss_seconds(v.bytes, distance, profile, v.rows), self.steps)
         return found
 
     def _distances(self, other_bytes: np.ndarray | float | None) -> Iterator[tuple[WeightVisits, np.ndarray]]:
@@ -405,18 +407,24 @@ def _add(out: Side, what: str, step: np.ndarray, calls: np.ndarray) -> None:
 
 
 def _weights(v: Visit, distinct: Mapping[str, np.ndarray], inverse: np.ndarray, lowering: Lowering, pricing: Pricing, out: Side) -> None:
-    """Note which weights an operator reads, and how many bytes of them."""
-    if v.op.view:
+    """Note which weights an operator reads, how many bytes of them, and for how many rows."""
+    if v.op.view or not any(t.weight for t in v.op.inputs):
         return
-    for t in v.op.inputs:
+    ins, outs = ([t.shape(distinct) for t in of] for of in (v.op.inputs, v.op.outputs))
+    m = work(v.op.name, ins, outs, v.op.params).m
+    label = out.labels.of(v) if out.labels else ()
+
+    def per_call(value: Any) -> np.ndarray:
+        return np.broadcast_to(np.asarray(value, float), (int(inverse.max()) + 1,))[inverse]
+
+    for t, shape in zip(v.op.inputs, ins, strict=True):
         if not t.weight:
             continue
-        size = pricing.weight_bytes(v.op, t, t.shape(distinct), [o.shape(distinct) for o in v.op.outputs])
-        per_call = np.broadcast_to(np.asarray(size, float), (int(inverse.max()) + 1,))[inverse]
-        label = out.labels.of(v) if out.labels else ()
+        size = per_call(pricing.weight_bytes(v.op, t, shape, outs))
         if v.op.name in GROUPED and v.op.site:
-            here = int(np.max(t.shape(distinct)[0]))  # the weights of the first of all experts
-            at, expert = np.nonzero(lowering.rows.counts[v.op.site][v.step][:, :here])
-            out.weights.append(WeightVisits(t.weight, per_call[at] / here, v.step[at], expert, label))
+            here = int(np.max(shape[0]))  # the weights of the first of all experts
+            counts = lowering.rows.counts[v.op.site][v.step][:, :here]
+            at, expert = np.nonzero(counts)
+            out.weights.append(WeightVisits(t.weight, size[at] / here, v.step[at], expert, counts[at, expert], label))
         else:
-            out.weights.append(WeightVisits(t.weight, per_call, v.step, v.choice, label))
+            out.weights.append(WeightVisits(t.weight, size, v.step, v.choice, per_call(m), label))

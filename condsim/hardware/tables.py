@@ -110,21 +110,36 @@ class Scatter(Model):
 class Residency(Model):
     """Extra seconds per byte of a weight that was evicted, by the bytes touched since its last use.
 
-    distance: bytes, rising; small: extra seconds per byte of a weight that fits the private cache; large: of one that does not;
-    spread: standard deviation of either. limit_bytes: up to which a weight is small.
+    distance: bytes, rising. bytes: of the weights that were timed, rising. one_row, more_rows: a curve a weight, of a product with one row (a kernel that
+    streams the weight) and with more (one that takes it in tiles); spread: standard deviation. limit_bytes: of the private cache.
     """
 
     distance: list[Positive]
-    small: list[NotNegative]
-    large: list[NotNegative]
+    bytes: list[Positive]
+    one_row: list[list[NotNegative]]
+    more_rows: list[list[NotNegative]]
     spread: list[NotNegative]
     limit_bytes: Positive
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_two_curves(cls, given: Any) -> Any:
+        """What was calibrated before has two curves, `small` (weights up to limit_bytes) and `large`, for any number of rows."""
+        if not isinstance(given, dict) or "small" not in given:
+            return given
+        kept = {k: v for k, v in given.items() if k not in ("small", "large")}
+        curves, limit = [given["small"], given.get("large", [])], given.get("limit_bytes", 1.0)
+        return {**kept, "bytes": [limit, limit * 1.001], "one_row": curves, "more_rows": curves}
 
     @model_validator(mode="after")
     def _shape(self) -> Residency:
         rising("distance", self.distance)
-        for name in ("small", "large", "spread"):
-            if len(getattr(self, name)) != len(self.distance):
+        rising("bytes", self.bytes)
+        for name in ("one_row", "more_rows"):
+            if len(getattr(self, name)) != len(self.bytes):
+                raise ValueError(f"{name} must have {len(self.bytes)} curves, one a weight")
+        for name, curve in (("spread", self.spread), *(("one_row", c) for c in self.one_row), *(("more_rows", c) for c in self.more_rows)):
+            if len(curve) != len(self.distance):
                 raise ValueError(f"{name} must have {len(self.distance)} numbers, one a distance")
         return self
 
