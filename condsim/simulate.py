@@ -196,8 +196,8 @@ def _predict(
     )  # fmt: skip
     logical = logical_flops(trace, rows, full)
     repeat = protocol == "repeat"
-    miss_c, spread_c = conditional.miss(device, dense.footprint_bytes() if repeat else None)
-    miss_b, spread_b = dense.miss(device, conditional.footprint_bytes() if repeat else None)
+    miss_c, spread_c = conditional.miss(device, dense.evicting_bytes(device) if repeat else None)
+    miss_b, spread_b = dense.miss(device, conditional.evicting_bytes(device) if repeat else None)
     step_c = _clock(trace, cut, rows, strategies, pricing, conditional, miss_c, engine)
     step_b = _clock(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, dense, miss_b, engine)
     n = len(rows)

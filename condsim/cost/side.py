@@ -106,13 +106,18 @@ class Side:
             self._footprint: np.ndarray = total
         return self._footprint
 
+    def evicting_bytes(self, profile: HardwareProfile) -> np.ndarray:
+        """Bytes that are touched while a step runs, float [n]: its own, and those of whoever else uses the caches in that time."""
+        others = 0.0 if profile.residency is None else profile.residency.others
+        return self.footprint_bytes() + others * np.sum(list(self.seconds.values()), axis=0)
+
     def miss(self, profile: HardwareProfile, other_bytes: np.ndarray | float | None) -> tuple[np.ndarray, np.ndarray]:
         """Seconds that evicted weights cost in each step, and one standard deviation of it, float [n] each.
 
         other_bytes: None where the steps follow each other; else each step is repeated, and so many bytes of something else are touched in between.
         """
         seconds, spread = np.zeros(self.steps), np.zeros(self.steps)
-        for v, distance in self._distances(other_bytes):
+        for v, distance in self._distances(profile, other_bytes):
             seconds += np.bincount(v.step, miss_seconds(v.bytes, distance, profile, v.rows), self.steps)
             spread += np.bincount(v.step, miss_spread_seconds(v.bytes, distance, profile), self.steps)
         return seconds, spread
@@ -121,13 +126,13 @@ class Side:
         """Seconds in each step by label, those of evicted weights included, float [n]: together they are all that a CPU takes. Arguments as in `miss`."""
         assert self.labels is not None
         found = dict(self.labels.seconds)
-        for v, distance in self._distances(other_bytes):
+        for v, distance in self._distances(profile, other_bytes):
             found[v.label] = found.get(v.label, 0.0) + np.bincount(v.step, miss_seconds(v.bytes, distance, profile, v.rows), self.steps)
         return found
 
-    def _distances(self, other_bytes: np.ndarray | float | None) -> Iterator[tuple[WeightVisits, np.ndarray]]:
+    def _distances(self, profile: HardwareProfile, other_bytes: np.ndarray | float | None) -> Iterator[tuple[WeightVisits, np.ndarray]]:
         """Bytes touched since the last use of the weight, float [m], for all visits; arguments as in `miss`."""
-        touched = self.footprint_bytes()
+        touched = self.evicting_bytes(profile)
         cumulative = np.concatenate([[0.0], np.cumsum(touched)])
         most = max((float(cumulative[-1])), 1.0)
         distances: dict[tuple[int, int], np.ndarray] = {}  # weights of one scope are visited together

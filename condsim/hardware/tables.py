@@ -111,7 +111,8 @@ class Residency(Model):
     """Extra seconds per byte of a weight that was evicted, by the bytes touched since its last use.
 
     distance: bytes, rising. bytes: of the weights that were timed, rising. one_row, more_rows: a curve a weight, of a product with one row (a kernel that
-    streams the weight) and with more (one that takes it in tiles); spread: standard deviation. limit_bytes: of the private cache.
+    streams the weight) and with more (one that takes it in tiles); spread: standard deviation. limit_bytes: of the private cache. others: bytes a second that
+    whoever shares the caches touches, which evicts what this process does not use in the meantime.
     """
 
     distance: list[Positive]
@@ -120,6 +121,7 @@ class Residency(Model):
     more_rows: list[list[NotNegative]]
     spread: list[NotNegative]
     limit_bytes: Positive
+    others: NotNegative = 0.0
 
     @model_validator(mode="before")
     @classmethod
