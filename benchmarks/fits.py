@@ -78,7 +78,8 @@ def residency(profile: HardwareProfile) -> Points:
                 seen[c].append((t, max(before, yardstick())))
         hot = typical(seen[1], yardstick)
         for c in counts:
-            predicted = float(miss_per_byte(profile.residency, size, c * size))
+            others = profile.residency.others * c * typical(seen[c], yardstick)
+            predicted = float(miss_per_byte(profile.residency, size, c * size + others, rows))
             found.append({
                 "group": f"{size / 2**20:.1f} MiB, {rows} row{'s' if rows > 1 else ''}", "x": c * size, "predicted": predicted,
                 "measured": (typical(seen[c], yardstick) - hot) / size,

@@ -206,7 +206,7 @@ def table(profile: HardwareProfile | None, seed: int, each: int, keep: str = "")
         evicted = 0.0
         if groups is not None:  # its weights evict one another
             weight = 4.0 * ins[1][1] * ins[1][2]
-            evicted = float((groups > 0).sum() * miss_seconds(weight, weight * (groups > 0).sum(), profile))
+            evicted = float(miss_seconds(weight, weight * (groups > 0).sum(), profile, groups[groups > 0]).sum())
         rows.append({"family": family, "operator": name, "inputs": ins, "params": params, "predicted_s": float(hot.seconds) + evicted, "measured_s": t,
                      "error": (float(hot.seconds) + evicted) / t - 1, "basis": hot.basis})  # fmt: skip
     return rows

@@ -66,7 +66,7 @@ def segments(trace: Trace, sides: dict[str, Lowering], pricing: Pricing, *, repe
     rows = []
     for name, s in priced.items():
         assert s.labels is not None
-        others = [o.footprint_bytes() for n, o in priced.items() if n != name]
+        others = [o.evicting_bytes(profile) for n, o in priced.items() if n != name]
         calls: dict[tuple[str, ...], float] = {}
         for (label, _), count in s.labels.calls.items():
             calls[label] = calls.get(label, 0.0) + float(np.mean(count))

@@ -15,8 +15,8 @@ from condsim.hardware import UNDISTURBED, Residency
 WEIGHTS = ((192, 256), (512, 512), (1024, 1024))  # n, k: 192 KiB, which fits a private cache of 512 KiB, 1 and 4 MiB
 ROWS = (1, 16)
 BEYOND_MB = (128.0, 192.0, 256.0, 384.0)
-PAUSES_S = (1e-3, 3e-3, 1e-2)
-RATES = (0.0, *(float(r) for r in np.geomspace(1e8, 3e10, 40)))
+PAUSES_S = (1e-3, 2e-3, 4e-3, 8e-3)
+RATES = (0.0, *(float(r) for r in np.geomspace(1e8, 2e10, 40)))
 """Bytes a second that others may evict."""
 FOOTPRINTS_MB = (0.4, 1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96)
 
@@ -56,7 +56,7 @@ def residency(
     """The curves. Must run under inference mode. rounds: repeats, interleaved over footprints."""
     yardstick = yardstick or Yardstick()
     found: dict[tuple[int, float], tuple[np.ndarray, np.ndarray]] = {}  # (rows, bytes of a weight) → seconds of a round, extra seconds a byte
-    paused: list[tuple[int, float, float, float]] = []  # rows, bytes, seconds between visits, extra seconds a byte
+    paused: list[tuple[float, float]] = []  # seconds between visits, extra seconds a byte
     spreads = []
     cases = [(m, n, k) for n, k in WEIGHTS for m in ROWS]
     for done, (m, n, k) in enumerate(cases):
@@ -71,9 +71,9 @@ def residency(
                 before = yardstick()
                 t = _visit(weights[:c], x, max(c, 12, int(2**22 / size)))
                 seen[c].append((t, max(before, yardstick())))
-            for s in pauses if n * k == WEIGHTS[1][0] * WEIGHTS[1][1] else ():
+            for s in pauses if (m, n, k) == (1, *WEIGHTS[1]) else ():
                 before = yardstick()
-                pauses[s].append((_visit_after(s, weights[0], x, 5 if s else 20), max(before, yardstick())))
+                pauses[s].append((_visit_after(s, weights[0], x, 15), max(before, yardstick())))
         if progress is not None:
             progress((done + 1) / len(cases))
         hot = typical(seen[1], yardstick)
@@ -82,9 +82,10 @@ def residency(
         spreads.append([_spread(seen[c], yardstick) / size for c in counts])
         if pauses[0.0]:
             at_once = typical(pauses[0.0], yardstick)
-            paused += [(m, size, s + at_once, max(typical(pauses[s], yardstick) - at_once, 0.0) / size) for s in PAUSES_S]
+            paused += [(s + at_once, max(typical(pauses[s], yardstick) - at_once, 0.0) / size) for s in PAUSES_S]
     distance = np.array([*footprints, *BEYOND_MB]) * 1e6
-    others = min(RATES, key=lambda rate: _misfit(rate, distance, found, paused))
+    middle = 4.0 * WEIGHTS[1][0] * WEIGHTS[1][1]
+    others = min(RATES, key=lambda rate: _misfit(rate, distance, middle, *found[1, middle], paused))
     curves = {m: [_shifted(others, distance, *found[m, 4.0 * n * k]).tolist() for n, k in WEIGHTS] for m in ROWS}
     return Residency(
         distance=distance.tolist(),
@@ -106,11 +107,10 @@ def _shifted(rate: float, distance: np.ndarray, round_s: np.ndarray, extra: np.n
     return shifted
 
 
-def _misfit(
-    rate: float, distance: np.ndarray, found: dict[tuple[int, float], tuple[np.ndarray, np.ndarray]], paused: list[tuple[int, float, float, float]]
-) -> float:
-    """How far a rate is from what pauses cost: squares of seconds a byte."""
-    return sum((float(np.interp(size + rate * s, distance, _shifted(rate, distance, *found[m, size]))) - extra) ** 2 for m, size, s, extra in paused)
+def _misfit(rate: float, distance: np.ndarray, size: float, round_s: np.ndarray, extra: np.ndarray, paused: list[tuple[float, float]]) -> float:
+    """How far a rate is from what pauses cost a weight of so many bytes: squares of seconds a byte. Arguments as in `_shifted`."""
+    curve = _shifted(rate, distance, round_s, extra)
+    return sum((float(np.interp(size + rate * s, distance, curve)) - seconds) ** 2 for s, seconds in paused)
 
 
 def _spread(visits: list[tuple[float, float]], yardstick: Yardstick) -> float:

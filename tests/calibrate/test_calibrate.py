@@ -3,11 +3,13 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from condsim.calibrate import calibrate, matmul, operators, shapes
-from condsim.calibrate.timing import Pool, sample, threads
+from condsim.calibrate.timing import Pool, Rotation, sample, threads
 from condsim.cost.hot import hot_seconds
+from condsim.cost.pages import NEW
 from condsim.hardware import HardwareProfile, cache_folder, fingerprint, hardware
 
 SEEN: list[tuple[str, float]] = []
@@ -35,6 +37,9 @@ def test_it_is_saved_where_this_machine_finds_it(tmp_path: Path, monkeypatch: py
 def test_every_time_is_positive_and_every_family_has_an_uncertainty(profile: HardwareProfile) -> None:
     assert {"linear", "mm", "attention", "conv2d", "conv2d_depthwise", "bmm_row", "bmm_column"} <= profile.matmuls.keys()
     assert profile.residency is not None
+    assert profile.extra_s[NEW] >= 0
+    assert profile.residency.others >= 0
+    assert len(profile.residency.one_row) == len(profile.residency.more_rows) == len(profile.residency.bytes)
     assert profile.among is not None
     assert profile.cold is not None
     assert set(profile.cold.own_s) == set(profile.among.extra_s)
@@ -66,6 +71,25 @@ def test_progress_is_shared_and_threads_are_restored(profile: HardwareProfile) -
     assert profile.calibrated
     assert {what for what, _ in SEEN} >= {"operators and matmuls", "residency", "among others", "after other data"}
     assert all(0 <= share <= 1 for _, share in SEEN)
+
+
+def test_a_rotation_comes_round_and_keeps_what_was_made() -> None:
+    calls: list[int] = []
+    turn = Rotation([lambda i=i: calls.append(i) or [i] for i in range(3)])  # type: ignore[misc]
+    assert calls == [0, 1, 2]
+    turn()
+    assert calls == [0, 1, 2, 0]
+    assert list(turn._kept) == [[1], [2], [0]]
+
+
+def test_what_others_evict_moves_a_curve_to_more_bytes() -> None:
+    of = sys.modules["condsim.calibrate.residency"]
+    distance, extra = np.array([1e6, 4e6, 8e6, 2e7]), np.array([0.0, 1e-11, 5e-11])
+    assert of._shifted(0.0, distance, np.zeros(3), extra).tolist() == [0.0, 1e-11, 5e-11, 5e-11]
+    rounds = np.array([0.0, 4e-3, 1.2e-2])  # at 1 GB/s: seen at 1, 8 and 20 MB
+    assert of._shifted(1e9, distance, rounds, extra).tolist() == pytest.approx([0.0, 1e-11 * 3 / 7, 1e-11, 5e-11])
+    paused = [(7e-3, 1e-11)]  # as much as 8 MB
+    assert of._misfit(1e9, distance, 1e6, rounds, extra, paused) < of._misfit(0.0, distance, 1e6, rounds, extra, paused)
 
 
 def test_every_case_runs() -> None:

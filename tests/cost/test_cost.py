@@ -9,7 +9,8 @@ from condsim.cost.among import among_seconds, call_sites, distances
 from condsim.cost.cold import code_of, cold_seconds
 from condsim.cost.energy import energy_j
 from condsim.cost.hot import extent, hot_seconds
-from condsim.cost.residency import miss_seconds, miss_spread_seconds
+from condsim.cost.pages import NEW, fresh_seconds
+from condsim.cost.residency import miss_per_byte, miss_seconds, miss_spread_seconds
 from condsim.cost.roofline import roofline_seconds
 from condsim.cost.tables import curve_seconds, grid_seconds, scatter_seconds
 from condsim.errors import CondsimError
@@ -44,7 +45,10 @@ def profile() -> HardwareProfile:
         },
         "gpu": None,
         "extra_s": {"grouped_mm.setup": 5e-6, "grouped_mm.group": 1e-6, "grouped_mm.busy": 0.0, "grouped_mm.factor": 1.0},
-        "residency": Residency(distance=[1e6, 1e7, 1e8], small=[0, 1e-11, 7e-11], large=[0, 0, 4e-11], spread=[1e-12, 1e-11, 4e-12], limit_bytes=5e5),
+        "residency": Residency(
+            distance=[1e6, 1e7, 1e8], bytes=[2e5, 4e6], one_row=[[0, 1e-11, 7e-11], [0, 0, 4e-11]], more_rows=[[0, 2e-11, 2e-10], [0, 1e-11, 1e-10]],
+            spread=[1e-12, 1e-11, 4e-12], limit_bytes=5e5, others=1e9,
+        ),
         "among": Among(extra_s={"relu": 4e-6, "view.view": 3e-6, "linear": 6e-6, "linear.bias": 7e-6, "nonzero": 5e-6}, other_s=4e-6, distinct=[1, 4, 16],
                        share=[0.0, 0.25, 1.0]),
         "cold": Cold(distance=[1e6, 1e7], shared_s=[1e-6, 5e-6], share=[0.2, 1.0], own_s={"relu": 1e-5, "view.view": 2e-6}, other_s=8e-6),
@@ -161,12 +165,37 @@ def test_extents() -> None:
     assert extent("where", [(40,)], [(3,), (3,)]) == (40, 40)
 
 
-@given(weight=st.integers(1, 10**8), distance=st.floats(1, 1e9), more=st.floats(0, 1e9))
-def test_a_longer_absence_never_costs_less(profile: HardwareProfile, weight: int, distance: float, more: float) -> None:
-    near, far = miss_seconds(weight, distance, profile), miss_seconds(weight, distance + more, profile)
+@given(weight=st.integers(1, 10**8), distance=st.floats(1, 1e9), more=st.floats(0, 1e9), rows=st.sampled_from([1, 2, 300]))
+def test_a_longer_absence_never_costs_less(profile: HardwareProfile, weight: int, distance: float, more: float, rows: int) -> None:
+    near, far = miss_seconds(weight, distance, profile, rows), miss_seconds(weight, distance + more, profile, rows)
     assert 0 <= near <= far
     assert miss_spread_seconds(weight, distance, profile) > 0
-    assert miss_seconds(weight, np.inf, profile) == miss_seconds(weight, 1e12, profile)
+    assert miss_seconds(weight, np.inf, profile, rows) == miss_seconds(weight, 1e12, profile, rows)
+
+
+def test_what_an_evicted_weight_costs_goes_by_its_size_and_rows(profile: HardwareProfile) -> None:
+    found = miss_seconds(np.array([2e5, 4e6, 2e5, 4e6]), 1e8, profile, np.array([1, 1, 16, 2]))
+    np.testing.assert_allclose(found, [2e5 * 7e-11, 4e6 * 4e-11, 2e5 * 2e-10, 4e6 * 1e-10])
+    between = float(np.sqrt(2e5 * 4e6))  # halfway by the logarithm
+    assert miss_seconds(between, 1e8, profile) == pytest.approx(between * 5.5e-11)
+
+
+def test_two_curves_of_an_older_calibration_are_read() -> None:
+    old = {"distance": [1e6, 1e8], "small": [0.0, 7e-11], "large": [0.0, 4e-11], "spread": [0.0, 0.0], "limit_bytes": 5e5}
+    read = Residency.model_validate(old)
+    assert miss_per_byte(read, 1e5, 1e8) == pytest.approx(7e-11)
+    assert miss_per_byte(read, 1e6, 1e8, 16) == pytest.approx(4e-11)
+    assert read.others == 0
+
+
+def test_new_memory_is_paid_for_by_results_that_the_library_gives_back(profile: HardwareProfile) -> None:
+    kept, given_back = [(2**23 - 1,)], [(2**23,)]
+    known = profile.model_copy(update={"extra_s": {**profile.extra_s, NEW: 5e-10}})
+    for shape, extra in ((kept, 0.0), (given_back, 2**25 * 5e-10)):
+        for name, paid in (("add", extra), ("add_", 0.0)):
+            more = hot_seconds(name, [*shape, *shape], shape, (), known).seconds - hot_seconds(name, [*shape, *shape], shape, (), profile).seconds
+            assert more == pytest.approx(paid, abs=1e-12)
+    assert fresh_seconds("add", [(np.array([8, 2**24]),)], known).tolist() == [0.0, 2**26 * 5e-10]
 
 
 def test_without_a_curve_nothing_is_evicted() -> None:
