@@ -21,8 +21,9 @@ import pandas as pd
 
 import condsim
 from benchmarks.gpu import gemm, wheel
-from benchmarks.gpu.constants import GEMM, GEMM_NAMES, fit
+from benchmarks.gpu.constants import GEMM, GEMM_NAMES
 from benchmarks.gpu_tables import error, quantiles
+from condsim.calibrate.fit import fit
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile
 

@@ -22,9 +22,10 @@ import pandas as pd
 
 import condsim
 from benchmarks.gpu import wheel
-from benchmarks.gpu.constants import FITTED, fit
+from benchmarks.gpu.constants import FITTED, NAMES
 from benchmarks.gpu.predict import Case, cases, predicted, roofline
 from benchmarks.gpu.rows import KEY, half, kept, sample
+from condsim.calibrate.fit import fit
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile
 
@@ -252,7 +253,7 @@ def main() -> None:
             for i in (0, 1):
                 part = sample(rows[half(rows) == i], FIT_ROWS)
                 made, dtype = cases(part), DTYPES[of.dtype][0]
-                found = fit(partial(_seconds, made, part, dtype), part["latency"].to_numpy() * 1e-3, condsim.hardware(of.profile))
+                found = fit(partial(_seconds, made, part, dtype), part["latency"].to_numpy() * 1e-3, condsim.hardware(of.profile), NAMES)
                 print(f"half {i}: {found}", flush=True)
         else:
             results = []

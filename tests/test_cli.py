@@ -320,6 +320,10 @@ def test_bad_models(run: Run, spec: Path, function: str, words: list[str]) -> No
         (["profiles", "nvidia-h100"], ["nvidia-h100-sxm"]),
         (["profiles", "this-machine"], ["condsim calibrate"]),
         (["calibrate", "--threads", "0"], ["threads must be at least 1, got 0"]),
+        (["calibrate", "--like", "nvidia-l40s"], ["--device cuda"]),
+        (["calibrate", "--device", "warp"], ["no device 'warp'"]),
+        (["measure", "exit-fashion", "--device", "warp"], ["no device 'warp'"]),
+        (["measure", "exit-fashion", "--device", "cuda", "--by", "segment"], ["leave out --device cuda"]),
         (["simulat"], ["simulate"]),
     ],
 )

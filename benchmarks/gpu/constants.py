@@ -5,18 +5,10 @@ They are fitted by `benchmarks/gpu_tables.py --fit` on half of the shapes of one
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from scipy.optimize import least_squares
-
-from condsim.hardware import HardwareProfile
+from collections.abc import Mapping
 
 NAMES = ("gpu.kernel_s", "gpu.dram_fraction", "gpu.operand_bytes_per_clock", "gpu.overlap", "gpu.tile_s", "gpu.row_s")
 GEMM_NAMES = ("gpu.kernel_s", "gpu.dram_fraction", "gpu.operand_bytes_per_clock", "gpu.overlap", "gpu.tile_s", "matmul_efficiency")
-MOST = {"gpu.dram_fraction": 1.0, "gpu.operand_bytes_per_clock": 64.0, "matmul_efficiency": 1.0}  # what physics allows
 Constants = Mapping[str, float]
 
 FITTED: dict[str, tuple[Constants, Constants]] = {
@@ -44,26 +36,3 @@ GEMM: tuple[Constants, Constants] = (
     },
 )  # fmt: skip
 """Constants of dense products, from each half of the (n, k) of the H100's table, bf16, cuBLAS."""
-
-
-def fit(seconds: Callable[[HardwareProfile], np.ndarray], measured_s: np.ndarray, profile: HardwareProfile, names: Sequence[str] = NAMES) -> dict[str, float]:
-    """The constants that fit best: least squares of ln(predicted / measured) with soft-L1 loss, from the profile's own values.
-
-    seconds: profile → predicted seconds of each row, float [rows]; measured_s: float [rows].
-    """
-    measured = np.log(measured_s)
-
-    def constants(z: np.ndarray) -> dict[str, float]:
-        return {n: min(float(np.exp(x)), MOST.get(n, np.inf)) for n, x in zip(names, z, strict=True)}
-
-    def off(z: np.ndarray) -> np.ndarray:
-        return np.log(seconds(profile.replace(**constants(z)))) - measured
-
-    start = np.log([_value(profile, n) for n in names])
-    found = least_squares(off, start, loss="soft_l1", f_scale=0.1, diff_step=0.03, max_nfev=12)
-    return {n: float(f"{v:.4g}") for n, v in constants(found.x).items()}
-
-
-def _value(profile: HardwareProfile, dotted: str) -> float:
-    quantity: Any = functools.reduce(getattr, dotted.split("."), profile)
-    return float(quantity.value)

@@ -29,13 +29,21 @@ class Batch:
         def fit(t: Any) -> Any:
             if not isinstance(t, torch.Tensor) or t.ndim == 0 or t.shape[0] != self.units:
                 return t
-            t = t[torch.arange(units) % self.units]
+            t = t[torch.arange(units, device=t.device) % self.units]
             if seq is not None and self.seq is not None and t.ndim > 1 and t.shape[1] == self.seq:
-                t = t[:, torch.arange(seq) % self.seq]
+                t = t[:, torch.arange(seq, device=t.device) % self.seq]
             return t.contiguous()
 
         new_seq = seq if self.seq is not None and seq is not None else self.seq
         return Batch(tuple(map(fit, self.args)), {k: fit(v) for k, v in self.kwargs.items()}, units, new_seq)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+
+        def moved(t: Any) -> Any:
+            return t.to(device) if isinstance(t, torch.Tensor) else t
+
+        return Batch(tuple(map(moved, self.args)), {k: moved(v) for k, v in self.kwargs.items()}, self.units, self.seq)
 
     def rows(self, start: int, stop: int) -> Batch:
         """Units start ... stop - 1."""

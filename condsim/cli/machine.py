@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from condsim.hardware import HardwareProfile
 
 
-def calibrate(*, full: bool = False, threads: int = 1, json: bool = False) -> None:
+def calibrate(*, full: bool = False, threads: int = 1, device: str = "cpu", like: str | None = None, json: bool = False) -> None:
     """Measure the operators of this machine and keep the profile (micro-benchmarks only, about a minute).
 
     Parameters
@@ -20,15 +20,22 @@ def calibrate(*, full: bool = False, threads: int = 1, json: bool = False) -> No
         Visit more sizes: several minutes.
     threads
         PyTorch threads.
+    device
+        cuda: measure the constants of the GPU's profile instead. Tested on CPUs only so far.
+    like
+        With --device: the shipped profile of its kind (default: the one that the GPU's name says).
     json
         Print JSON.
     """
     at_least_one("threads", threads)
+    if device == "cpu" and like is not None:
+        raise CondsimError("--like goes with --device cuda: the CPU's profile is made anew")
     from condsim.calibrate import calibrate as run
+    from condsim.calibrate.accelerator import calibrate_accelerator
     from condsim.hardware import cache_folder
 
     with progress() as step:
-        profile = run(full=full, threads=threads, progress=step)
+        profile = run(full=full, threads=threads, progress=step) if device == "cpu" else calibrate_accelerator(device, like, step)
     if json:
         print_json({"command": "calibrate", "profile": described(profile), "file": str(cache_folder() / f"{profile.name}.yaml")})
         return

@@ -219,10 +219,15 @@ def _on_companion(flops: Any, moved: Any, pricing: Pricing) -> Kernel:
 
 def _note_weights(v: Visit, sizes: Mapping[str, Any], inverse: np.ndarray, pricing: Pricing, out: Side) -> None:
     """Which weights are read, for the bytes that a step touches."""
-    for t in v.op.inputs:
-        if t.weight and not v.op.view:
-            size = np.broadcast_to(np.asarray(elements(t.shape(sizes)) * pricing.itemsize(t.dtype), float), int(inverse.max()) + 1)
-            out.weights.append(WeightVisits(t.weight, size[inverse], v.step, v.choice))
+    if v.op.view or not any(t.weight for t in v.op.inputs):
+        return
+    ins, outs = ([t.shape(sizes) for t in of] for of in (v.op.inputs, v.op.outputs))
+    many = int(inverse.max()) + 1
+    rows = np.broadcast_to(np.asarray(work(v.op.name, ins, outs, v.op.params).m, float), many)[inverse]
+    for t, shape in zip(v.op.inputs, ins, strict=True):
+        if t.weight:
+            size = np.broadcast_to(np.asarray(elements(shape) * pricing.itemsize(t.dtype), float), many)
+            out.weights.append(WeightVisits(t.weight, size[inverse], v.step, v.choice, rows))
 
 
 def prepared_kernels(lowering: Lowering, pricing: Pricing) -> tuple[Kernels, list[Call], list[tuple[float, float, str, str]]]:

@@ -109,7 +109,8 @@ class Side:
     def evicting_bytes(self, profile: HardwareProfile) -> np.ndarray:
         """Bytes that are touched while a step runs, float [n]: its own, and those of whoever else uses the caches in that time."""
         others = 0.0 if profile.residency is None else profile.residency.others
-        return self.footprint_bytes() + others * np.sum(list(self.seconds.values()), axis=0)
+        found: np.ndarray = self.footprint_bytes() + others * np.sum(list(self.seconds.values()), axis=0)
+        return found
 
     def miss(self, profile: HardwareProfile, other_bytes: np.ndarray | float | None) -> tuple[np.ndarray, np.ndarray]:
         """Seconds that evicted weights cost in each step, and one standard deviation of it, float [n] each.
@@ -420,7 +421,8 @@ def _weights(v: Visit, distinct: Mapping[str, np.ndarray], inverse: np.ndarray, 
     label = out.labels.of(v) if out.labels else ()
 
     def per_call(value: Any) -> np.ndarray:
-        return np.broadcast_to(np.asarray(value, float), (int(inverse.max()) + 1,))[inverse]
+        each: np.ndarray = np.broadcast_to(np.asarray(value, float), (int(inverse.max()) + 1,))[inverse]
+        return each
 
     for t, shape in zip(v.op.inputs, ins, strict=True):
         if not t.weight:

@@ -36,9 +36,11 @@ from condsim.capture.execution import BASELINES, Execution, executing
 from condsim.capture.inputs import Batch
 from condsim.capture.live import LiveModel
 from condsim.errors import CondsimError, unknown
-from condsim.hardware import UNDISTURBED, fingerprint, this_machine
+from condsim.hardware import UNDISTURBED, this_machine
 from condsim.measure import yardsticks
 from condsim.measure.clock import CPU, WALL, Clock, clock_for, pauses
+from condsim.measure.device import CPU as CPU_DEVICE
+from condsim.measure.device import identity, placed, the_device, waiting_clock
 from condsim.measure.steps import Replay, Step, differing
 from condsim.strategies import name_of
 from condsim.trace import MEASUREMENTS, Trace
@@ -61,7 +63,7 @@ WAITED_S = 0.02
 class Plan:
     """How to measure. sizes: units a step, None: as captured. strategies: names, None: as captured. where: "caller" or "fresh process".
     yardstick_s: the yardstick when nothing disturbs it, as the calibration of this machine saw it; None: as this process does.
-    patience_s: how long a case waits, in all, for a machine that is disturbed; None: PATIENCE_S."""
+    patience_s: how long a case waits, in all, for a machine that is disturbed; None: PATIENCE_S. device: of torch, where model and inputs are moved to."""
 
     sizes: Sequence[int | None] = (None,)
     strategies: Sequence[str] | None = None
@@ -75,6 +77,7 @@ class Plan:
     where: str = "caller"
     yardstick_s: float | None = None
     patience_s: float | None = None
+    device: str = CPU_DEVICE
 
     def __post_init__(self) -> None:
         for what, value in (("pairs", self.pairs), ("steps", self.steps)):
@@ -150,7 +153,9 @@ def measure_cases(
     rng = np.random.default_rng(plan.seed)
     phases = list(dict.fromkeys(trace.steps["phase"])) if plan.phase is None else [plan.phase]
     done = 0
-    with threads(1), evaluating(live.model), evaluating(module):
+    device = the_device(plan.device)
+    batches = [b.to(device) for b in batches]
+    with threads(1), evaluating(live.model), evaluating(module), placed(live.model, device), placed(module, device):
         know_sites(trace, live, batches[0])
         ways = assignments(trace, live, plan.strategies)
         total = len(phases) * len(plan.sizes) * len(ways) * len(kinds)
@@ -290,8 +295,8 @@ def _case(
     rows: list[dict[str, Any]] = []
     with installed(sides, steps):
         waits = [clock_for(side.warm_up(steps[-1], WATCHED)) is WALL for side in sides]
-        clock = WALL if any(waits) else CPU
-        common["clock"] = "wall" if clock is WALL else "cpu"
+        clock = waiting_clock(the_device(plan.device)) if plan.device != CPU_DEVICE else WALL if any(waits) else CPU
+        common["clock"] = "cpu" if clock is CPU else "wall"
         patience = PATIENCE_S if plan.patience_s is None else plan.patience_s
         for step, before in _order(steps, plan):
             if before is None:
@@ -323,7 +328,7 @@ def about(replay: Replay, way: Mapping[str, str], kind: str, plan: Plan) -> dict
     return {
         "strategy": name_of(way), "baseline": kind, "phase": replay.phase, "batch": replay.steps.batch, "protocol": plan.protocol,
         "runtime": "eager", "dtype": replay.trace.header.provenance.dtype, "threads": 1, "where": plan.where,
-        "fingerprint": json.dumps(fingerprint(1), sort_keys=True), "torch": torch.__version__,
+        "fingerprint": json.dumps(identity(the_device(plan.device)), sort_keys=True), "torch": torch.__version__,
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
 
