@@ -1,7 +1,8 @@
 """How far off condsim is on this machine.
 
 `python -m benchmarks.accuracy [RUN]` calibrates this machine and measures the frozen list of `benchmarks/suite` in fresh processes, about 40 minutes on a quiet
-machine; it goes on where it was stopped. RUN: a folder, default benchmarks/runs/DATE. A finished run is only judged: predicted anew from its own profile.
+machine; it goes on where it was stopped. RUN: a folder, default benchmarks/runs/DATE. A finished run is only judged: predicted anew from its own profile. The
+cases are written into it for the dashboard's Accuracy page.
 `python -m benchmarks.accuracy --traces TRACE ...` judges the measurements stored with traces instead.
 
 No timing of a model goes into a profile.
@@ -51,6 +52,7 @@ def tell(table: pd.DataFrame, found: list[Trace], effects: bool) -> dict[str, ob
             show(name, judge.statistics(part, judge.LIMITS))
     said = judge.verdicts(table)
     print("\n" + "\n".join(f"{k}: {v:.4g}" for k, v in said.items()))
+    print(f"\nintervals: {judge.conformal(table)}")
     show("the worst", judge.worst(table))
     held = judge.limits(table)
     show("limits", held)
@@ -111,6 +113,8 @@ def main() -> None:
         found = [t.with_measurements(t.measurements.iloc[:0], profile) for t in found]
     table = condsim.compare(found)
     result = tell(table, found, not options.no_effects)
+    if not (options.traces or options.profile):
+        table.to_parquet(options.run / "cases.parquet", index=False, compression="zstd")
     if options.json:
         options.json.write_text(json.dumps(result, indent=1, default=str))
     if options.write_readme:

@@ -24,7 +24,7 @@ from condsim.rebatch import Steps, rebatch, site_rules
 from condsim.runtimes import RUNTIMES, Runtime, the_runtime
 from condsim.segments import segments
 from condsim.strategies import BASELINES, STRATEGIES, name_of
-from condsim.summarise import Prediction, intervals
+from condsim.summarise import CONFORMAL, Prediction, intervals
 from condsim.timeline import kernels, of_each_step, stacked, timeline
 from condsim.trace import Trace
 from condsim.waterfall import waterfall
@@ -212,7 +212,7 @@ def _predict(
     if played is not None:
         rest_c, uncertainty = {**rest_c, "host link": float(played.waited.sum())}, {**uncertainty, "host link": device.links["host"].relative}
     evicted = tuple((float(miss.sum()), float(spread.sum())) for miss, spread in ((miss_c, spread_c), (miss_b, spread_b)))
-    speedup_interval, latency_interval = intervals(rest_c, rest_b, uncertainty, (evicted[0], evicted[1]))
+    speedup_interval, latency_interval = intervals(rest_c, rest_b, uncertainty, (evicted[0], evicted[1]), CONFORMAL if device.calibrated else 1.0)
     program = program_of(trace, strategies, cut)
     total = sum(conditional.by_basis.values())
     speedup = float(step_b.sum() / step_c.sum())

@@ -15,6 +15,9 @@ from condsim.waterfall import losses
 
 DRAWS = 200
 SHARED = 0.5  # share of a table's error variance that both sides have in common
+CONFORMAL = 1.0
+"""How many times as wide as their tables' uncertainties say intervals on a calibrated profile are: the split-conformal factor of the development half of
+`make accuracy`, which prints it, and how many cases of the check half are then inside."""
 
 
 @dataclass(frozen=True)
@@ -125,21 +128,23 @@ def intervals(
     baseline: Mapping[str, float],
     uncertainty: Mapping[str, float],
     miss: tuple[tuple[float, float], tuple[float, float]] = ((0.0, 0.0), (0.0, 0.0)),
+    factor: float = 1.0,
     seed: int = 0,
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """90 % intervals of (speedup, conditional latency) from DRAWS seeded draws.
 
     conditional, baseline: seconds by what they rest on (a table, a host cost). uncertainty: relative standard deviation of each. Half of its variance is common
     to both sides (the machine differs from the calibrated one), half is not (the shapes differ). miss: (seconds, standard deviation) of evicted weights, of the
-    conditional side and of the baseline; what is near 0 may well be more, so it is drawn as a sum and not as a factor, and is never negative.
+    conditional side and of the baseline; what is near 0 may well be more, so it is drawn as a sum and not as a factor, and is never negative. factor: how many
+    times as wide (`CONFORMAL`).
     """
     names = sorted(set(conditional) | set(baseline))
-    u = np.array([uncertainty[n] for n in names])
+    u = factor * np.array([uncertainty[n] for n in names])
     rng = np.random.default_rng(seed)
     shared, own_c, own_b = rng.standard_normal((3, DRAWS, len(names) + 1))
     a, b = math.sqrt(SHARED), math.sqrt(1 - SHARED)
     c, d = (
-        np.exp(u * z[:, :-1]) @ np.array([side.get(n, 0.0) for n in names]) + np.maximum(seconds + deviation * z[:, -1], 0.0)
+        np.exp(u * z[:, :-1]) @ np.array([side.get(n, 0.0) for n in names]) + np.maximum(seconds + factor * deviation * z[:, -1], 0.0)
         for side, z, (seconds, deviation) in ((conditional, a * shared + b * own_c, miss[0]), (baseline, a * shared + b * own_b, miss[1]))
     )
     speedup, latency = np.percentile(d / c, (5, 95)), np.percentile(c, (5, 95))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 
 import condsim
@@ -16,6 +17,7 @@ from condsim.hardware import HardwareProfile
 from condsim.lower import Lowering
 from condsim.operators import MATMULS, work
 from condsim.rebatch import rebatch, site_rules
+from condsim.summarise import CONFORMAL
 from condsim.trace import Trace
 
 LIMITS = {"speedup": (5.0, 12.0), "latency": (8.0, 20.0)}
@@ -107,6 +109,19 @@ def limits(table: pd.DataFrame) -> pd.DataFrame:
     close = 100 * said["of these too close to call"] / max(said["over 15 % from 1"], 1)
     rows.append(("too close to call though over 15 % from 1, %", "≤ 10", close, close <= 10))
     return pd.DataFrame(rows, columns=["what", "limit", "found", "holds"])
+
+
+def conformal(table: pd.DataFrame) -> str:
+    """The factor that intervals are widened by (split-conformal: Vovk, Gammerman, Shafer, 2005) as the development half has it, and what it does to the other.
+
+    The score of a case: how many half-widths of its interval, as it would be without a factor, the measured speedup lies from the predicted one (logarithms).
+    """
+    off = np.log(table["measured_speedup"] / table["predicted_speedup"])
+    width = np.where(off > 0, np.log(table["high"] / table["predicted_speedup"]), np.log(table["predicted_speedup"] / table["low"]))
+    scores, ours = off.abs() / np.maximum(width / CONFORMAL, 1e-6), halves(table) == "development"
+    factor = float(np.quantile(scores[ours], min(0.9 * (1 + 1 / max(int(ours.sum()), 1)), 1.0)))
+    inside = 100 * (scores[~ours] <= factor).mean()
+    return f"the development half asks for a factor of {factor:.2f} ({CONFORMAL:.2f} is in force); with it {inside:.0f} % of the check half are inside"
 
 
 def effects(profile: HardwareProfile) -> dict[str, HardwareProfile]:

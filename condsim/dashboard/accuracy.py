@@ -15,10 +15,13 @@ from condsim.dashboard.parts.layers import gpu_layers
 from condsim.dashboard.parts.scenario import Scenario, python
 from condsim.dashboard.parts.shell import the_scenario
 from condsim.plots import accuracy_figure, residual_figure
+from condsim.resources import resource
 from condsim.show import error_line
 
 BY = ("mechanism", "profile", "strategy", "batch", "baseline", "phase")
-CASES, LAYERS = ("this trace", "all traces"), "GPU layers of others"
+CASES, SUITE, LAYERS = ("this trace", "all traces"), "36 models of make accuracy", "GPU layers of others"
+RUNS = sorted(resource("benchmarks").glob("runs/*/cases.parquet"), reverse=True)
+"""What `make accuracy` wrote, the newest first; in the repository, not in the wheel."""
 NUMBER = st.column_config.NumberColumn
 COLUMNS: dict[str, Any] = {
     "bias": NUMBER(format="percent", help="Median of predicted / measured - 1, with its sign."),
@@ -34,31 +37,51 @@ def compared(name: str) -> pd.DataFrame:
     return library.kept("compare", Scenario(name, library.where(name)), lambda trace, profile: compare([trace], profile))
 
 
+def of_traces(names: list[str]) -> tuple[pd.DataFrame, str, str]:
+    """(table of `compare` over the traces that were measured, command, Python). Ends the page where nothing was."""
+    bar = st.progress(0.0, "predicting what was measured")
+    tables = []
+    for done, name in enumerate(names):
+        bar.progress(done / len(names), f"predicting what was measured of {name}")
+        tables.append(compared(name))
+    bar.empty()
+    measured = [t for t in tables if len(t)]
+    if not measured:
+        st.info(f"Nothing was measured yet. `condsim measure {scenario.where}` times this model here, against both baselines.")
+        st.stop()
+    where = [library.where(n) for n, t in zip(names, tables, strict=True) if len(t)]
+    call = f"table = condsim.compare({'[trace]' if len(where) == 1 else 'traces'})"
+    return pd.concat(measured, ignore_index=True), shlex.join(["condsim", "compare", *where]), python(where, call, "print(table)")
+
+
+def of_a_run() -> tuple[pd.DataFrame, str, str]:
+    """(table of a run of `make accuracy`, command, Python)."""
+    run = st.selectbox("Run", RUNS, format_func=lambda r: r.parent.name, width=200)
+    st.caption(
+        f"Measured and predicted by `make accuracy` in three fresh processes of the run {run.parent.name}; docs/accuracy.md names the causes of its errors."
+    )
+    path = f"benchmarks/runs/{run.parent.name}"
+    return (
+        pd.read_parquet(run),
+        f"python -m benchmarks.accuracy {path}",
+        f"import pandas as pd\n\ntable = pd.read_parquet('{path}/cases.parquet')\nprint(table)",
+    )
+
+
 scenario = the_scenario()
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    chosen = st.segmented_control("Cases", (*CASES, LAYERS), default=CASES[0], required=True, key="cases", bind="query-params")
+    chosen = st.segmented_control("Cases", (*CASES, *([SUITE] if RUNS else []), LAYERS), default=CASES[0], required=True, key="cases", bind="query-params")
     if chosen != LAYERS:
         by = st.selectbox("Group by", BY, key="by", bind="query-params", width=200)
         own_only = st.checkbox("Only what was measured on the machine of its profile", key="own", bind="query-params")
 if chosen == LAYERS:
     gpu_layers(scenario, COLUMNS)
     st.stop()
-names = [n for n in library.traces() if chosen == CASES[1] or n == scenario.name]
-bar = st.progress(0.0, "predicting what was measured")
-tables = []
-for done, name in enumerate(names):
-    bar.progress(done / len(names), f"predicting what was measured of {name}")
-    tables.append(compared(name))
-bar.empty()
-measured = [t for t in tables if len(t)]
-if not measured:
-    st.info(f"Nothing was measured yet. `condsim measure {scenario.where}` times this model here, against both baselines.")
-    st.stop()
-table = pd.concat(measured, ignore_index=True)
+if chosen == SUITE:
+    table, command, code = of_a_run()
+else:
+    table, command, code = of_traces([n for n in library.traces() if chosen == CASES[1] or n == scenario.name])
 table = table[table["same_machine"].astype(bool)] if own_only else table
-where = [library.where(n) for n, t in zip(names, tables, strict=True) if len(t)]
-command = shlex.join(["condsim", "compare", *where])
-code = python(where, f"table = condsim.compare({'[trace]' if len(where) == 1 else 'traces'})", "print(table)")
 
 line = error_line(errors_of(table))
 st.markdown(f"#### {line[:1].upper()}{line[1:]}")
