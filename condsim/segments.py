@@ -66,11 +66,12 @@ def segments(trace: Trace, sides: dict[str, Lowering], pricing: Pricing, *, repe
     rows = []
     for name, s in priced.items():
         assert s.labels is not None
-        others = [o.evicting_bytes(profile) for n, o in priced.items() if n != name]
+        others = [o for n, o in priced.items() if n != name]
+        between = (sum(o.evicting_bytes(profile) for o in others), sum(o.footprint_bytes() for o in others)) if repeat else (None, None)
         calls: dict[tuple[str, ...], float] = {}
         for (label, _), count in s.labels.calls.items():
             calls[label] = calls.get(label, 0.0) + float(np.mean(count))
-        for label, seconds in s.by_label(profile, sum(others) if repeat else None).items():
+        for label, seconds in s.by_label(profile, *between).items():
             rows.append((name, *label, calls[label], float(np.mean(seconds))))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

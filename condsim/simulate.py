@@ -198,15 +198,18 @@ def _predict(
     repeat = protocol == "repeat"
     miss_c, spread_c = conditional.miss(device, dense.evicting_bytes(device) if repeat else None)
     miss_b, spread_b = dense.miss(device, conditional.evicting_bytes(device) if repeat else None)
-    step_c = _clock(trace, cut, rows, strategies, pricing, conditional, miss_c, engine)
-    step_b = _clock(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, dense, miss_b, engine)
     n = len(rows)
+    first_c, first_b = (
+        sum(s.returning(device, other.footprint_bytes() if repeat else None).values(), np.zeros(n)) for s, other in ((conditional, dense), (dense, conditional))
+    )
+    step_c = _clock(trace, cut, rows, strategies, pricing, conditional, miss_c + first_c, engine)
+    step_b = _clock(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, dense, miss_b + first_b, engine)
     played = None
     if _waits_for_weights(strategies):
         played = play(lambda i: _lowering(trace, cut, rows.step(i), strategies, pricing), n, pricing, expert_cache)
         step_c = played.seconds
     away = 0 if played is None else int(played.experts_bytes - played.room_bytes)
-    rest_c, rest_b = _by_source(conditional), _by_source(dense)
+    rest_c, rest_b = _by_source(conditional, first_c), _by_source(dense, first_b)
     uncertainty = {name: device.uncertainty(name) for name in {*rest_c, *rest_b}}
     uncertainty |= {"dispatch": device.host.dispatch.relative, **dense.uncertainty, **conditional.uncertainty}
     if played is not None:
@@ -254,7 +257,8 @@ def _predict(
 
 
 def _clock(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str], pricing: Pricing, s: Side, miss: np.ndarray, engine: str) -> np.ndarray:
-    """Seconds of each step, float [n]: a sum where host and device are one (a CPU), else host and device clocks over the kernels in order."""
+    """Seconds of each step, float [n]: a sum where host and device are one (a CPU), else host and device clocks over the kernels in order.
+    miss: what was evicted, of weights and code."""
     if (pricing.profile.kind == "cpu" or pricing.prepared) and engine == "closed":
         total: np.ndarray = sum(s.seconds.values(), miss)
         return total
@@ -300,9 +304,9 @@ def _deltas(s: Side, even: Side, logical: float, miss: np.ndarray, peak: float) 
     }
 
 
-def _by_source(s: Side) -> dict[str, float]:
+def _by_source(s: Side, first: np.ndarray) -> dict[str, float]:
     found = {name: float(np.sum(t)) for name, t in s.by_family.items()}
-    return {**found, "dispatch": float(s.seconds["dispatch"].sum())}
+    return {**found, "dispatch": float(s.seconds["dispatch"].sum() + first.sum())}
 
 
 def _around(interval: tuple[float, float], value: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.among import among_seconds, call_sites, distances
-from condsim.cost.cold import code_of, cold_seconds
+from condsim.cost.cold import code_of, cold_seconds, own_seconds
 from condsim.cost.gpu.operator import gpu_operator, resident_shares
 from condsim.cost.hot import Hot, hot_seconds
 from condsim.cost.residency import miss_seconds, miss_spread_seconds
@@ -123,10 +123,28 @@ class Side:
             spread += np.bincount(v.step, miss_spread_seconds(v.bytes, distance, profile), self.steps)
         return seconds, spread
 
-    def by_label(self, profile: HardwareProfile, other_bytes: np.ndarray | float | None) -> dict[Label, np.ndarray]:
-        """Seconds in each step by label, those of evicted weights included, float [n]: together they are all that a CPU takes. Arguments as in `miss`."""
+    def returning(self, profile: HardwareProfile, other_bytes: np.ndarray | float | None) -> dict[str, np.ndarray]:
+        """Seconds that the first call of each code in a step costs more where so many bytes of something else were touched before it, code → float [n].
+        other_bytes: None where the steps follow each other."""
+        if profile.cold is None or other_bytes is None:
+            return {}
+        touched, different = self.touched_bytes(), self.footprint_bytes()
+        found = {}
+        for code, calls in self.calls.items():
+            since = np.minimum(touched / np.maximum(calls, 1.0), different)
+            usual, first = (own_seconds(code, bytes_, profile) for bytes_ in (since, since + other_bytes))
+            found[code] = np.minimum(calls, 1.0) * (first - usual)
+        return found
+
+    def by_label(self, profile: HardwareProfile, other_bytes: np.ndarray | float | None, foreign: np.ndarray | float | None) -> dict[Label, np.ndarray]:
+        """Seconds in each step by label, float [n]: together they are all that a CPU takes, evicted weights and code included. other_bytes: as in `miss`;
+        foreign: as in `returning`."""
         assert self.labels is not None
         found = dict(self.labels.seconds)
+        first = self.returning(profile, foreign)
+        for (label, code), calls in self.labels.calls.items():
+            if code in first:
+                found[label] = found[label] + first[code] * calls / np.maximum(self.calls[code], 1.0)
         for v, distance in self._distances(profile, other_bytes):
             found[v.label] = found.get(v.label, 0.0) + np.bincount(v.step, miss_seconds(v.bytes, distance, profile, v.rows), self.steps)
         return found

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condsim.cost.among import among_seconds, call_sites, distances
-from condsim.cost.cold import code_of, cold_seconds
+from condsim.cost.cold import code_of, cold_seconds, own_seconds
 from condsim.cost.energy import energy_j
 from condsim.cost.hot import extent, hot_seconds
 from condsim.cost.pages import NEW, fresh_seconds
 from condsim.cost.residency import miss_per_byte, miss_seconds, miss_spread_seconds
 from condsim.cost.roofline import roofline_seconds
+from condsim.cost.side import Side
 from condsim.cost.tables import curve_seconds, grid_seconds, scatter_seconds
 from condsim.errors import CondsimError
 from condsim.hardware import FORMAT, Among, Cold, Curve, Grid, HardwareProfile, Residency, Scatter, hardware
@@ -240,6 +241,18 @@ def test_after_other_data(profile: HardwareProfile) -> None:
     assert cold_seconds(code_of("view", True, 1, profile), 1, 1, 1e9, 1e9, profile) == pytest.approx(2e-6 + 5e-6)
     assert cold_seconds(code, 1, 1, 1e9, 1e6, profile) == pytest.approx(0.2e-5 + 1e-6)  # the same memory over and over
     assert cold_seconds(code, 1, 1, 1e9, 1e9, hardware("nvidia-h100-sxm")) == 0
+
+
+def test_the_first_call_after_something_else_finds_its_code_evicted(profile: HardwareProfile) -> None:
+    none, bytes_ = np.zeros(2), np.array([4e6, 4e6])
+    of = Side(2, none, none, {"dispatch": none}, activation_bytes=bytes_, moved_bytes=2 * bytes_, calls={"relu": np.array([4.0, 0.0])})
+    assert of.returning(profile, None) == {}
+    assert of.returning(profile, 0.0)["relu"].tolist() == [0.0, 0.0]
+    found = of.returning(profile, 1e9)["relu"]
+    assert found[0] == pytest.approx(float(own_seconds("relu", 1e9, profile) - own_seconds("relu", 1e6, profile)))
+    assert found[1] == 0  # it is not called
+    assert 0 < of.returning(profile, 2e6)["relu"][0] < found[0]
+    assert of.returning(hardware("nvidia-h100-sxm"), 1e9) == {}
 
 
 @given(touched=st.floats(0, 1e9), more=st.floats(0, 1e9), calls=st.integers(1, 50))
