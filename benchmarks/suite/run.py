@@ -1,4 +1,4 @@
-"""`python -m benchmarks.suite.run RUN`: calibrate this machine, capture what was never captured, measure all cases in fresh processes.
+"""`python -m benchmarks.suite.run RUN [PROCESSES]`: calibrate this machine, capture what was never captured, measure all cases in fresh processes.
 
 RUN is a folder; what is in it already is not done again, so that a run that was cut short goes on. In the end it holds profile.yaml and
 measurements.parquet, which is all that a judgement needs beside the captured traces. The machine should be quiet: about 40 minutes.
@@ -50,4 +50,4 @@ def traces(folder: Path) -> list[Trace]:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]))
+    run(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else PROCESSES)

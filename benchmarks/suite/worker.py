@@ -1,16 +1,20 @@
-"""`python -m benchmarks.suite.worker RUN PROCESS`: in one process, measure every case that RUN has no part of yet, a model at a time, in random order."""
+"""`python -m benchmarks.suite.worker RUN PROCESS`: measure every case that RUN has no part of yet, models in random order, each in a process of its own."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import transformers  # noqa: F401 (once, not in each fork)
 
 from benchmarks.suite.captured import captured
-from benchmarks.suite.cases import by_model, read
+from benchmarks.suite.cases import Case, by_model, read
 from condsim.capture.inputs import as_batches
 from condsim.capture.live import LiveModel
 from condsim.errors import CondsimError
@@ -33,27 +37,49 @@ def main(run: Path, process: int) -> None:
         if part.exists():
             continue
         print(f"process {process}: {model} ({number + 1} of {len(listed)})", file=sys.stderr, flush=True)
-        trace = captured(model)
-        assert trace.header.provenance.spec is not None
-        example = load_spec(trace.header.provenance.spec)
-        live, batches = LiveModel.of(example.model), as_batches(example.inputs)
-        found = Measured()
-        for case in cases:
-            plan = Plan(
-                [case.batch], [case.strategy], phase=case.phase, protocol=case.protocol, pairs=PAIRS, steps=STEPS, seed=process, where="fresh process",
-                yardstick_s=fast_s, patience_s=PATIENCE_S,
-            )  # fmt: skip
-            try:
-                measured = measure_cases(trace, live, batches, plan)
-            except CondsimError as e:
-                print(f"{case}: forced, since {e}", file=sys.stderr)
-                measured = measure_cases(trace, live, batches, dataclasses.replace(plan, decisions="trace"))
-            found.rows += measured.rows
-            found.readings += measured.readings
-        table: pd.DataFrame = found.table(process, 1.0).assign(model=model, read_64mb=max(r["read_64mb"] for r in found.readings))
-        half_written = part.with_suffix(".tmp")
-        table.to_parquet(half_written, index=False)
-        half_written.rename(part)
+        alone(lambda model=model, cases=cases, part=part: measure_model(model, cases, process, fast_s, part))  # type: ignore[misc]
+
+
+def alone(work: Callable[[], None]) -> None:
+    """Do it in a fork: a fresh process but for the imports. What was allocated before decides whether large results need new memory (`docs/new-memory.md`).
+    Raises RuntimeError where the work did."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    if os.waitpid(child, 0)[1]:
+        raise RuntimeError("measuring a model failed, see above")
+
+
+def measure_model(model: str, cases: list[Case], process: int, fast_s: float | None, part: Path) -> None:
+    """Time the cases of a model and write them."""
+    trace = captured(model)
+    assert trace.header.provenance.spec is not None
+    example = load_spec(trace.header.provenance.spec)
+    live, batches = LiveModel.of(example.model), as_batches(example.inputs)
+    found = Measured()
+    for case in cases:
+        plan = Plan(
+            [case.batch], [case.strategy], phase=case.phase, protocol=case.protocol, pairs=PAIRS, steps=STEPS, seed=process, where="fresh process",
+            yardstick_s=fast_s, patience_s=PATIENCE_S,
+        )  # fmt: skip
+        try:
+            measured = measure_cases(trace, live, batches, plan)
+        except CondsimError as e:
+            print(f"{case}: forced, since {e}", file=sys.stderr)
+            measured = measure_cases(trace, live, batches, dataclasses.replace(plan, decisions="trace"))
+        found.rows += measured.rows
+        found.readings += measured.readings
+    table: pd.DataFrame = found.table(process, 1.0).assign(model=model, read_64mb=max(r["read_64mb"] for r in found.readings))
+    half_written = part.with_suffix(".tmp")
+    table.to_parquet(half_written, index=False)
+    half_written.rename(part)
 
 
 if __name__ == "__main__":
