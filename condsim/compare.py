@@ -12,7 +12,7 @@ import pandas as pd
 from condsim.errors import unknown
 from condsim.hardware import HardwareProfile
 from condsim.measure.yardsticks import noisy, quiet_rows
-from condsim.simulate import simulate, the_profile
+from condsim.simulate import SHORT_DTYPE, simulate, the_profile
 from condsim.store import load
 from condsim.trace import Trace
 
@@ -75,7 +75,7 @@ def compare_parts(traces: Iterable[Trace], profile: HardwareProfile | str | None
 def _parts(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.DataFrame, by: str) -> pd.DataFrame:
     steps = sorted(int(s) for s in group["step"].unique())
     p = simulate(
-        trace, device, case["strategy"], int(case["batch"]), case["baseline"], None, case["runtime"], None, case["phase"],
+        trace, device, case["strategy"], int(case["batch"]), case["baseline"], dtype_of(case, device), case["runtime"], None, case["phase"],
         protocol=case["protocol"], steps=steps,
     )  # fmt: skip
     runs = len(group[["process", "step"]].drop_duplicates())
@@ -142,6 +142,12 @@ def cause_of(row: Mapping[Any, Any]) -> str:
     return "; ".join(said)
 
 
+def dtype_of(case: Mapping[str, Any], device: HardwareProfile) -> str | None:
+    """What a case ran in, by the device's name for it; None, the device's own, where it was measured in something that the profile does not have."""
+    known = SHORT_DTYPE.get(case["dtype"])
+    return known if known in device.peak_flops else None
+
+
 def _row(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
     fresh = group[group["where"] == "fresh process"]
     same = _same(device, case["fingerprint"])
@@ -150,7 +156,7 @@ def _row(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.
     measured = _measured(counting)
     steps = sorted(int(s) for s in counting["step"].unique())
     p = simulate(
-        trace, device, case["strategy"], int(case["batch"]), case["baseline"], None, case["runtime"], None, case["phase"],
+        trace, device, case["strategy"], int(case["batch"]), case["baseline"], dtype_of(case, device), case["runtime"], None, case["phase"],
         protocol=case["protocol"], steps=steps,
     )  # fmt: skip
     return {
