@@ -143,9 +143,9 @@ def cause_of(row: Mapping[Any, Any]) -> str:
 
 
 def dtype_of(case: Mapping[str, Any], device: HardwareProfile) -> str | None:
-    """What a case ran in, by the device's name for it; None, the device's own, where it was measured in something that the profile does not have."""
+    """What a case ran in, by a GPU's name for it; None, the profile's own, for what it does not have and for other classes of devices."""
     known = SHORT_DTYPE.get(case["dtype"])
-    return known if known in device.peak_flops else None
+    return known if device.gpu is not None and known in device.peak_flops else None
 
 
 def _row(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:

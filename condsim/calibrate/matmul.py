@@ -189,8 +189,8 @@ def bias_curve(seconds: dict[Any, float]) -> Curve:
 def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[float, float, float], float]) -> dict[str, float]:
     """Set-up, overhead a group and overhead of one with rows: what ragged grouped matmuls take beyond the linear layers of their groups, least squares.
 
-    Large ones take 1.0 to 1.1 times their layers: a factor fitted to that would come out of the noise. evicted(weight bytes, distance bytes, rows): extra seconds of a
-    weight, the distance being all weights of the groups.
+    Large ones take 1.0 to 1.1 times their layers: a factor fitted to that would come out of the noise.
+    evicted(weight bytes, distance bytes, rows): extra seconds of a weight, the distance being all weights of the groups.
     """
     dispatch = min(linear.seconds)
     rows, values, beyond = [], [], []

@@ -1,9 +1,10 @@
 """What a large result costs more because its memory is new: the operating system hands out zeroed pages at their first use.
 
-    extra seconds = bytes * seconds a byte, of results of 32 MiB and more
+    extra seconds = bytes * seconds a byte, of results of 64 MiB and more
 
-The C library keeps smaller blocks that were freed for the next operator, and gives larger ones back. Source: mallopt(3), M_MMAP_THRESHOLD: its dynamic value
-stays below DEFAULT_MMAP_THRESHOLD_MAX, 32 MiB on 64-bit systems. Not true where so much memory lies free at the end of the heap that such a block fits.
+The C library keeps what was freed at the end of its heap for the next operator, up to M_TRIM_THRESHOLD, and gives the rest back. Source: mallopt(3): the
+dynamic threshold for blocks of their own is at most 32 MiB on 64-bit systems, that for the heap's end twice as much. Between the two it depends on what lies
+free.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from condsim.program import elements
 
 NEW = "fresh_page"
 """Of a profile's extra_s: seconds a byte."""
-KEPT_BYTES = 2**25
+KEPT_BYTES = 2**26
 
 
 def fresh_seconds(name: str, outputs: list[Shape], profile: HardwareProfile, itemsize: int = 4) -> Any:

@@ -191,9 +191,9 @@ def test_two_curves_of_an_older_calibration_are_read() -> None:
 
 
 def test_new_memory_is_paid_for_by_results_that_the_library_gives_back(profile: HardwareProfile) -> None:
-    kept, given_back = [(2**23 - 1,)], [(2**23,)]
+    kept, given_back = [(2**24 - 1,)], [(2**24,)]
     known = profile.model_copy(update={"extra_s": {**profile.extra_s, NEW: 5e-10}})
-    for shape, extra in ((kept, 0.0), (given_back, 2**25 * 5e-10)):
+    for shape, extra in ((kept, 0.0), (given_back, 2**26 * 5e-10)):
         for name, paid in (("add", extra), ("add_", 0.0)):
             more = hot_seconds(name, [*shape, *shape], shape, (), known).seconds - hot_seconds(name, [*shape, *shape], shape, (), profile).seconds
             assert more == pytest.approx(paid, abs=1e-12)

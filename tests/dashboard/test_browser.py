@@ -126,27 +126,27 @@ def test_a_bad_upload_leaves_the_old_trace_and_a_good_one_is_shown(visit: Open, 
     assert metrics(visit(page.url, fresh=True)) == metrics(page)
 
 
-def start(main: Any, name: str) -> None:
-    """Press a button that begins work, until it has begun: a press while the page is drawn anew meets a button that is gone."""
+def press(main: Any, name: str, then: Any) -> None:
+    """Press a button until what it does is seen: a press while the page is drawn anew meets a button that is gone."""
     from playwright.sync_api import TimeoutError as Late
 
-    begun = main.get_by_text(re.compile("^[1-9].* of 1600, about"))
-    for _ in range(4):
-        if main.get_by_role("button", name=name).count():
-            main.get_by_role("button", name=name).click()
+    for _ in range(8):
         with contextlib.suppress(Late):
-            begun.wait_for(timeout=30_000)
+            main.get_by_role("button", name=name).click(timeout=10_000)
+        with contextlib.suppress(Late):
+            then.wait_for(timeout=10_000)
             return
-    begun.wait_for()
+    then.wait_for()
 
 
+@pytest.mark.slow
 def test_long_work_stops_and_goes_on(visit: Open) -> None:
     batches, shares = (",".join(f"{v:g}" for v in values) for values in (range(1, 41), [n / 50 for n in range(1, 41)]))
     # so many points that no machine is through them before Stop is pressed
     page = visit(f"breakeven?trace=moe-bytes&device=nvidia-h100-sxm&xs={batches}&ys={shares}")
     main = page.get_by_test_id("stMainBlockContainer")  # Streamlit has a Stop of its own in the header
-    start(main, "Run")
-    main.get_by_role("button", name="Stop").click()
-    start(main, "Go on")
-    main.get_by_role("button", name="Stop").click()
-    main.get_by_role("button", name="Go on").wait_for()
+    begun, stopped = main.get_by_text(re.compile("^[1-9].* of 1600, about")), main.get_by_role("button", name="Go on")
+    press(main, "Run", begun)
+    press(main, "Stop", stopped)
+    press(main, "Go on", begun)
+    press(main, "Stop", stopped)
