@@ -57,9 +57,7 @@ def of_traces(names: list[str]) -> tuple[pd.DataFrame, str, str]:
 def of_a_run() -> tuple[pd.DataFrame, str, str]:
     """(table of a run of `make accuracy`, command, Python)."""
     run = st.selectbox("Run", RUNS, format_func=lambda r: r.parent.name, width=200)
-    st.caption(
-        f"Measured and predicted by `make accuracy` in three fresh processes of the run {run.parent.name}; docs/accuracy.md names the causes of its errors."
-    )
+    st.caption(f"Measured and predicted by `make accuracy` in fresh processes (run {run.parent.name}); docs/accuracy.md names the causes of its errors.")
     path = f"benchmarks/runs/{run.parent.name}"
     return (
         pd.read_parquet(run),

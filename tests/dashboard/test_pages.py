@@ -65,6 +65,17 @@ def test_every_page_shows_every_shipped_trace(trace: str) -> None:
         assert app.code[0].value.startswith(("condsim", "for batch in")), page
 
 
+def test_the_accuracy_page_shows_a_run_of_the_frozen_list() -> None:
+    app = opened(trace="exit-fashion", cases="36 models of make accuracy")
+    app.switch_page("condsim/dashboard/accuracy.py")
+    app.query_params["cases"] = "36 models of make accuracy"
+    app.run()
+    answers(app)
+    assert "over 248 rows" in app.markdown[0].value
+    assert "make accuracy" in app.caption[0].value
+    assert len(app.get("vega_lite_chart")) == 2
+
+
 @pytest.mark.parametrize(("trace", "flags"), [*((t, {}) for t in TRACES), ("moe-bytes", {"device": GPU, "baseline": "same-flops", "batch": 2})])
 def test_app_command_line_and_json_agree_to_the_last_digit(trace: str, flags: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     app = opened(trace=trace, **flags)
