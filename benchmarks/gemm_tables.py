@@ -10,7 +10,6 @@ median / 90th percentile.
 
 from __future__ import annotations
 
-import argparse
 import json
 from functools import partial
 from pathlib import Path
@@ -22,9 +21,10 @@ import pandas as pd
 import condsim
 from benchmarks.gpu import gemm, wheel
 from benchmarks.gpu.constants import GEMM, GEMM_NAMES
-from benchmarks.gpu_tables import error, quantiles
+from benchmarks.gpu.report import error, named, quantiles, show_groups
+from benchmarks.gpu.report import options as common_options
 from condsim.calibrate.fit import fit
-from condsim.errors import CondsimError, unknown
+from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 
 SAMPLE = Path(__file__).with_name("gpu") / "gemm_sample.parquet"
@@ -80,41 +80,25 @@ def report(name: str, everything: bool = False) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any]) -> None:
-    names = list(next(iter(result["groups"].values())))
     print(f"\ndense bf16 products, {result['table']} on {result['profile']}: {result['rows']} rows")
-    print(f"  {'':28s}" + "".join(f"{n:>15s}" for n in names))
-    for way, found in result["groups"].items():
-        print(f"  {way:28s}" + "".join(f"{found[n][0]:8.1f}/{found[n][1]:6.1f}" for n in names))
-
-
-def the_tables(names: list[str] | None) -> list[str]:
-    """Tables by (a part of) their name. Raises CondsimError for one that is not there."""
-    chosen = [t for t in TABLES if not names or any(n in t for n in names)]
-    if not chosen:
-        raise unknown("table", ", ".join(names or []), list(TABLES))
-    return chosen
+    show_groups(result["groups"])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="tables whose name has one of these in it")
-    parser.add_argument("--all", action="store_true", help="every row, not the sample")
-    parser.add_argument("--fit", metavar="NAME", help="fit the constants of a table on each half of its (n, k), and print them")
-    parser.add_argument("--sample", action="store_true", help="take the committed sample anew from the wheel")
-    parser.add_argument("--json", action="store_true")
+    parser = common_options(__doc__)
     options = parser.parse_args()
     try:
         if options.sample:
             take_sample()
         elif options.fit:
-            name = the_tables([options.fit])[0]
+            name = named(TABLES, [options.fit])[0]
             rows = read(name, False)
             for i in (0, 1):
                 part = gemm.sample(rows[gemm.half(rows) == i], FIT_ROWS)
                 found = fit(partial(gemm.predicted, part), part["latency"].to_numpy() * 1e-3, condsim.hardware(TABLES[name]), GEMM_NAMES)
                 print(f"half {i}: {found}", flush=True)
         else:
-            results = [report(name, options.all) for name in the_tables(options.only)]
+            results = [report(name, options.all) for name in named(TABLES, options.only)]
             if options.json:
                 print(json.dumps(results))
             else:

@@ -10,7 +10,6 @@ with those of `benchmarks/gpu/constants.py`. --all: every row; the wheel is fetc
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import dataclass
 from functools import partial
@@ -24,9 +23,11 @@ import condsim
 from benchmarks.gpu import wheel
 from benchmarks.gpu.constants import FITTED, NAMES
 from benchmarks.gpu.predict import Case, cases, predicted, roofline
+from benchmarks.gpu.report import error, named, quantiles, show_groups
+from benchmarks.gpu.report import options as common_options
 from benchmarks.gpu.rows import KEY, half, kept, sample
 from condsim.calibrate.fit import fit
-from condsim.errors import CondsimError, unknown
+from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 
 SAMPLE = Path(__file__).with_name("gpu") / "sample.parquet"
@@ -109,10 +110,6 @@ def constants(of: Table, profile: HardwareProfile, rows: pd.DataFrame) -> list[t
     return [(profile.replace(**FITTED[of.fitted][i]), halves != i) for i in (0, 1)]
 
 
-def error(predicted_s: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    return predicted_s / (rows["latency"].to_numpy(float) * 1e-3) - 1
-
-
 def beside(of: Table, most: int) -> pd.DataFrame:
     """Predicted beside measured with no fitted constant: a row a layer, about `most` of them, evenly from the committed sample."""
     rows, _ = read(of, False)
@@ -125,12 +122,6 @@ def beside(of: Table, most: int) -> pd.DataFrame:
         "routing": rows["distribution"], "batch": rows["num_tokens"], "predicted_s": seconds, "measured_s": rows["latency"] * 1e-3,
         "error": error(seconds, rows),
     })  # fmt: skip
-
-
-def quantiles(errors: np.ndarray, where: np.ndarray | None = None) -> tuple[float, float]:
-    """Median and 90th percentile of |error|, %; NaN where there is no row."""
-    chosen = np.abs(errors if where is None else errors[where])
-    return (float(np.median(chosen)) * 100, float(np.quantile(chosen, 0.9)) * 100) if len(chosen) else (float("nan"), float("nan"))
 
 
 def groups(rows: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -215,10 +206,7 @@ def show(result: dict[str, Any]) -> None:
     print(f"\n{result['table']} on {result['profile']}: {result['rows']} rows")
     for rule, number in result["left out"].items():
         print(f"  left out {number:6d}  {rule}")
-    names = list(next(iter(result["groups"].values())))
-    print(f"  {'':28s}" + "".join(f"{n:>15s}" for n in names))
-    for way, found in result["groups"].items():
-        print(f"  {way:28s}" + "".join(f"{found[n][0]:8.1f}/{found[n][1]:6.1f}" for n in names))
+    show_groups(result["groups"])
     for way, found in result["skew"].items():
         if found and "roofline" not in way:
             print(f"  skewed over balanced, {way}: sign right in {found['sign']:.0%} of {found['clear']}, ln error {found['ln'][0]:.3f}/{found['ln'][1]:.3f}"
@@ -227,28 +215,15 @@ def show(result: dict[str, Any]) -> None:
         print(f"  without {name:32s}{median:6.1f}/{p90:5.1f}")
 
 
-def the_tables(names: list[str] | None) -> list[Table]:
-    """Tables by (a part of) their name. Raises CondsimError for one that is not there."""
-    chosen = [t for t in TABLES if not names or any(n in t.name for n in names)]
-    if not chosen:
-        raise unknown("table", ", ".join(names or []), [t.name for t in TABLES])
-    return chosen
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="tables whose name has one of these in it")
-    parser.add_argument("--all", action="store_true", help="every row, not the sample")
+    parser = common_options(__doc__)
     parser.add_argument("--worth", action="store_true", help="also the error without each effect")
-    parser.add_argument("--fit", metavar="NAME", help="fit the constants of a table on each half of its shapes, and print them")
-    parser.add_argument("--sample", action="store_true", help="take the committed sample anew from the wheel")
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     try:
         if options.sample:
             take_sample()
         elif options.fit:
-            of = the_tables([options.fit])[0]
+            of = named(TABLES, [options.fit])[0]
             rows, _ = read(of, False)
             for i in (0, 1):
                 part = sample(rows[half(rows) == i], FIT_ROWS)
@@ -257,7 +232,7 @@ def main() -> None:
                 print(f"half {i}: {found}", flush=True)
         else:
             results = []
-            for of in the_tables(options.only):
+            for of in named(TABLES, options.only):
                 results.append(report(of, options.all, options.worth))
                 if not options.json:
                     show(results[-1])

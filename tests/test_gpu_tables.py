@@ -17,7 +17,7 @@ from condsim.rebatch import rebatch, site_rules
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import gemm_tables, gpu_tables
-from benchmarks.gpu import gemm, layer, predict, routing, rows
+from benchmarks.gpu import gemm, layer, predict, report, routing, rows
 
 
 @given(st.integers(1, 300), st.sampled_from([(8, 2), (64, 6), (128, 8), (512, 10), (16, 1)]))
@@ -79,13 +79,13 @@ def test_the_bars_hold_on_an_excerpt(number: int) -> None:
     profile = condsim.hardware(of.profile)
     made = predict.cases(part)
     one = (part["moe_tp_size"] * part["moe_ep_size"] == 1).to_numpy()
-    median, p90 = gpu_tables.quantiles(gpu_tables.error(predict.predicted(made, part, profile, "bf16"), part), one)
+    median, p90 = report.quantiles(report.error(predict.predicted(made, part, profile, "bf16"), part), one)
     assert median < 12
     assert p90 < 40
     fitted = np.zeros(len(part))
     for with_constants, scored in gpu_tables.constants(of, profile, part):
         fitted[scored] = predict.predicted(made, part, with_constants, "bf16")[scored]
-    median, p90 = gpu_tables.quantiles(gpu_tables.error(fitted, part))
+    median, p90 = report.quantiles(report.error(fitted, part))
     assert median < (8 if number == 0 else 11)
     assert p90 < 22
 
@@ -93,10 +93,10 @@ def test_the_bars_hold_on_an_excerpt(number: int) -> None:
 @pytest.mark.parametrize(("name", "median", "p90"), [("h100_sxm/vllm/0.24.0", 12, 35), ("h200_sxm/vllm/0.24.0", 12, 35)])
 def test_dense_products_on_shapes_that_were_not_fitted(name: str, median: float, p90: float) -> None:
     part = gemm.sample(gemm_tables.read(name, False), 640)
-    found = gpu_tables.quantiles(gpu_tables.error(gemm_tables.fitted(part, condsim.hardware(gemm_tables.TABLES[name])), part))
+    found = report.quantiles(report.error(gemm_tables.fitted(part, condsim.hardware(gemm_tables.TABLES[name])), part))
     assert found[0] < median
     assert found[1] < p90
-    assert found < gpu_tables.quantiles(gpu_tables.error(gemm.roofline(part, condsim.hardware(gemm_tables.TABLES[name])), part))
+    assert found < report.quantiles(report.error(gemm.roofline(part, condsim.hardware(gemm_tables.TABLES[name])), part))
 
 
 def test_skew_is_faster_for_few_tokens_and_slower_for_many_each_for_its_own_reason() -> None:
@@ -120,6 +120,11 @@ def test_skew_is_faster_for_few_tokens_and_slower_for_many_each_for_its_own_reas
         assert (skewed_factor[cause] > even_factor[cause]) == (skewed_s < even_s)
 
 
+def test_a_table_is_found_by_a_part_of_its_name() -> None:
+    assert report.named(gemm_tables.TABLES, ["h200", "l40s"]) == ["h200_sxm/vllm/0.24.0", "l40s/vllm/0.24.0"]
+    assert report.named(gpu_tables.TABLES, None) == list(gpu_tables.TABLES)
+
+
 def test_an_unknown_table_is_named() -> None:
     with pytest.raises(condsim.CondsimError, match="unknown table 'h300'"):
-        gpu_tables.the_tables(["h300"])
+        report.named(gpu_tables.TABLES, ["h300"])
