@@ -9,7 +9,7 @@ import numpy as np
 
 from condsim import engine, events
 from condsim.cost.offload import Offloaded
-from condsim.cost.side import Pricing
+from condsim.cost.pricing import Pricing
 from condsim.engine import Kernels
 from condsim.errors import CondsimError
 from condsim.lower import Call, Lowering

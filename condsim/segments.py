@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from condsim.cost.side import Pricing, side
+from condsim.cost.pricing import Pricing
+from condsim.cost.side import side
 from condsim.errors import CondsimError
 from condsim.lower import Lowering, Visit
 from condsim.program import Program, loops

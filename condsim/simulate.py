@@ -14,7 +14,8 @@ from condsim import events
 from condsim.assign import fitting, program_of, refusal, strategies_of, the_strategies
 from condsim.cost.energy import energy_j
 from condsim.cost.price import price
-from condsim.cost.side import Pricing, Side
+from condsim.cost.pricing import Pricing
+from condsim.cost.side import Side
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile, hardware, this_machine
 from condsim.lower import CAPACITY_FACTOR, Lowering, StepRows, capacity, peak_bytes

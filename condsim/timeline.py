@@ -13,7 +13,8 @@ import pandas as pd
 from condsim import engine
 from condsim.cost.cold import cold_seconds
 from condsim.cost.prepared import prepared_kernels
-from condsim.cost.side import Pricing, distinct_sizes, side
+from condsim.cost.pricing import Pricing
+from condsim.cost.side import distinct_sizes, side
 from condsim.lower import Call, Lowering, Place, Stretch
 from condsim.operators import GROUPED, MATMULS
 

@@ -7,7 +7,8 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from condsim.cost.side import Pricing, side
+from condsim.cost.pricing import Pricing
+from condsim.cost.side import side
 from condsim.hardware import HardwareProfile
 from condsim.lower import Lowering, StepRows
 from condsim.program import Dim, Op, Program, Scope, Tensor

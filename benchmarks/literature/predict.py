@@ -17,7 +17,7 @@ from benchmarks.literature.two_four import Layer as Layer24
 from benchmarks.literature.two_four import bert
 from benchmarks.literature.vit import Vit, dense, merging, pruning
 from condsim import engine
-from condsim.cost.side import Pricing
+from condsim.cost.pricing import Pricing
 from condsim.hardware import HardwareProfile, hardware
 from condsim.logical import op_flops
 from condsim.lower import Lowering, StepRows

@@ -17,8 +17,9 @@ import numpy as np
 from condsim.cost.hot import hot_seconds
 from condsim.cost.onchip import tiled_elements, traffic_seconds, weight_share
 from condsim.cost.partition import cuts, launches, loop_of, steering
+from condsim.cost.pricing import COPIES_ROWS, Pricing
 from condsim.cost.roofline import peak_rate
-from condsim.cost.side import COPIES_ROWS, Pricing, Side, WeightVisits, by_scope, distinct_sizes
+from condsim.cost.side import Side, WeightVisits, by_scope, distinct_sizes
 from condsim.cost.systolic import padded_flops
 from condsim.engine import Kernels
 from condsim.hardware import HardwareProfile

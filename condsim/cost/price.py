@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from condsim.cost.prepared import prepared_side
-from condsim.cost.side import Pricing, Side, side
+from condsim.cost.pricing import Pricing
+from condsim.cost.side import Side, side
 from condsim.lower import Lowering
 
 
