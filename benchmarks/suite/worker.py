@@ -8,6 +8,7 @@ import random
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -37,7 +38,7 @@ def main(run: Path, process: int) -> None:
         if part.exists():
             continue
         print(f"process {process}: {model} ({number + 1} of {len(listed)})", file=sys.stderr, flush=True)
-        alone(lambda model=model, cases=cases, part=part: measure_model(model, cases, process, fast_s, part))  # type: ignore[misc]
+        alone(partial(measure_model, model, cases, process, fast_s, part))
 
 
 def alone(work: Callable[[], None]) -> None:
