@@ -33,19 +33,32 @@ def miss_per_byte(r: Residency, weight_bytes: Any, distance_bytes: Any, rows: An
 
     A weight that is repeated alone was evicted by itself where it is as large as that: its hot time has that in it already.
     """
-    own = np.where(np.asarray(weight_bytes) > r.limit_bytes, _per_byte(r, weight_bytes, weight_bytes, rows), 0.0)
-    return np.maximum(_per_byte(r, weight_bytes, distance_bytes, rows) - own, 0.0)
+    w = np.asarray(weight_bytes, float)
+    gone = _per_byte(r, w, distance_bytes, rows)
+    if not (w > r.limit_bytes).any():
+        return gone
+    return np.maximum(gone - np.where(w > r.limit_bytes, _per_byte(r, w, w, rows), 0.0), 0.0)
 
 
-def _per_byte(r: Residency, weight_bytes: Any, distance_bytes: Any, rows: Any) -> Any:
+def _per_byte(r: Residency, weight_bytes: np.ndarray, distance_bytes: Any, rows: Any) -> Any:
     """Between the weights that were timed by the logarithm of their size."""
-    place = np.interp(np.log(np.maximum(weight_bytes, 1.0)), np.log(r.bytes), np.arange(len(r.bytes)))
+    place = np.interp(np.log(np.maximum(_one(weight_bytes), 1.0)), np.log(r.bytes), np.arange(len(r.bytes)))
+    more = _one(np.asarray(rows) > 1)
+    if np.ndim(place) == 0 and np.ndim(more) == 0:  # a weight of one size in one kind of product: its own curve
+        i = min(int(place), len(r.bytes) - 2) if len(r.bytes) > 1 else 0
+        curves = np.array((r.more_rows if more else r.one_row)[i : i + 2])
+        return np.interp(distance_bytes, r.distance, curves[0] + (place - i) * (curves[-1] - curves[0]))
     found: Any = 0.0
-    for curves, chosen in ((r.one_row, np.asarray(rows) <= 1), (r.more_rows, np.asarray(rows) > 1)):
+    for table, chosen in ((r.one_row, ~np.asarray(more)), (r.more_rows, np.asarray(more))):
         if chosen.any():
-            sizes = (np.maximum(1.0 - np.abs(place - i), 0.0) * np.interp(distance_bytes, r.distance, curve) for i, curve in enumerate(curves))
+            sizes = (np.maximum(1.0 - np.abs(place - i), 0.0) * np.interp(distance_bytes, r.distance, curve) for i, curve in enumerate(table))
             found = found + np.where(chosen, sum(sizes), 0.0)
     return found
+
+
+def _one(values: np.ndarray) -> Any:
+    """The number that all of an array are, else the array."""
+    return values.flat[0] if values.size and values.min() == values.max() else values
 
 
 def miss_spread_seconds(weight_bytes: Any, distance_bytes: Any, profile: HardwareProfile) -> Any:
