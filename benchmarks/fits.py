@@ -24,9 +24,9 @@ from torch import nn
 
 from benchmarks.operators import table
 from condsim.calibrate.among import _LIGHT, calls, cycle
-from condsim.calibrate.cold import cold
+from condsim.calibrate.cold import AfterOtherData
 from condsim.calibrate.instructions import _instructions
-from condsim.calibrate.residency import _visit
+from condsim.calibrate.residency import visit_in_turn
 from condsim.calibrate.timing import Pool, Yardstick, measure, sample, threads, typical
 from condsim.cost.residency import miss_per_byte
 from condsim.hardware import HardwareProfile, hardware
@@ -65,7 +65,7 @@ def _ratio(row: dict[str, Any]) -> dict[str, Any]:
 def residency(profile: HardwareProfile) -> Points:
     """Linear layers of other sizes than the calibration's, with 1 and 32 rows, visited in turn. x: bytes between two visits; seconds a byte of the weight."""
     assert profile.residency is not None
-    yardstick, found = Yardstick(), list[dict[str, Any]]()
+    yardstick, found = Yardstick(patience_s=20.0), list[dict[str, Any]]()
     for n, k, rows in ((160, 320, 1), (768, 1280, 1), (768, 1280, 32)):
         size = 4 * n * k
         counts = sorted({max(2, round(mb * 1e6 / size)) for mb in (3, 5, 7, 10, 14, 18, 22, 26, 30, 36, 44, 56, 80)})
@@ -73,8 +73,8 @@ def residency(profile: HardwareProfile) -> Points:
         seen: dict[int, list[tuple[float, float]]] = {c: [] for c in (1, *counts)}
         for _ in range(5):
             for c in seen:
-                before = yardstick()
-                t = _visit(weights[:c], x, max(c, 12))
+                before = yardstick.begin()
+                t = visit_in_turn(weights[:c], x)
                 seen[c].append((t, max(before, yardstick())))
         hot = typical(seen[1], yardstick)
         for c in counts:
@@ -111,7 +111,10 @@ def cold_code(profile: HardwareProfile) -> Points:
     known = profile.cold
     assert known is not None
     megabytes = (1.0, 4.0, 8.0, 12.0)
-    fresh = cold(Pool(), 6, megabytes)
+    timings = AfterOtherData(Pool(), megabytes)
+    for _ in range(3):
+        timings.round()
+    fresh = timings.table()
     order = sorted(known.own_s, key=lambda n: known.own_s[n])
     groups = {f"{q} quarter by cost": order[i * len(order) // 4 : (i + 1) * len(order) // 4] for i, q in enumerate(("first", "second", "third", "last"))}
     found = []

@@ -20,7 +20,7 @@ from torch import nn
 
 from benchmarks.partitions.session import Prepared
 from condsim.calibrate import matmul, shapes
-from condsim.calibrate.residency import residency
+from condsim.calibrate.residency import EvictedWeights
 from condsim.calibrate.timing import Yardstick, quiet, threads
 from condsim.cost.tables import choose_scales
 from condsim.hardware import (
@@ -205,8 +205,10 @@ def timed(progress: Callable[[float], None] = lambda _share: None) -> tuple[dict
             step()
             progress((i + 1) / len(work))
         yardstick = Yardstick()
-        kept = residency(2, yardstick=yardstick)
-    return found, kept, yardstick.fast_s
+        weights = EvictedWeights(yardstick=yardstick)
+        for _ in range(3):
+            weights.round()
+    return found, weights.curves(), yardstick.fast_s
 
 
 def calibrate() -> HardwareProfile:

@@ -23,7 +23,7 @@ from condsim.hardware import load_profile
 from condsim.measure.protocol import Measured, Plan, measure_cases
 from condsim.specs import load_spec
 
-PAIRS = 12
+PAIRS = 6
 STEPS = 6
 PATIENCE_S = 1.5
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from condsim.calibrate import matmul, operators, shapes
-from condsim.calibrate.among import among
-from condsim.calibrate.cold import DISTANCES_MB, cold
+from condsim.calibrate.among import AmongOthers
+from condsim.calibrate.cold import DISTANCES_MB, AfterOtherData
 from condsim.calibrate.instructions import instruction_s
 from condsim.calibrate.matmul import Cases
 from condsim.calibrate.pages import FILLED, fresh_page_seconds
-from condsim.calibrate.residency import FOOTPRINTS_MB, residency
-from condsim.calibrate.timing import Pool, Progress, Yardstick, measure, sample, threads, yardsticks
+from condsim.calibrate.residency import FOOTPRINTS_MB, EvictedWeights
+from condsim.calibrate.timing import Pool, Progress, Yardstick, between_neighbours, measure, sample, threads, yardsticks
 from condsim.cost.pages import NEW
 from condsim.cost.residency import miss_per_byte
 from condsim.hardware import FORMAT, Curve, Grid, HardwareProfile, Host, Level, Power, Quantity, Scatter, cache_folder, fingerprint
@@ -49,22 +49,32 @@ def calibrate(
 
 
 _threads = threads
+READINGS = 4000  # to begin with: half a second
 
 
 def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Cases | None = None, timed: dict[Any, float] | None = None) -> HardwareProfile:
     pool = Pool()
     own = fingerprint(threads)
-    yardstick = Yardstick()
-    run = partial(measure, rounds=size.visits, yardstick=yardstick)
+    yardstick = Yardstick(READINGS)
     few = size.points < 0.5
-    kept = residency(2 if few else size.rounds, (0.4, 4.0) if few else FOOTPRINTS_MB, int(own.get("l2", 2**19)), partial(progress, "residency"), yardstick)
+
+    weights = EvictedWeights((0.4, 4.0) if few else FOOTPRINTS_MB, yardstick)
+    among, cold = AmongOthers(pool, 12 if few else 100, yardstick), AfterOtherData(pool, (1.0, 8.0) if few else DISTANCES_MB, yardstick)
     everything = {**operators.cases(pool, size), **matmul.cases(pool, size), **{("case", *key): make for key, make in (cases or {}).items()}}
-    times = run(everything, progress=partial(progress, "operators and matmuls"))
-    progress("among others", 0.0)
-    others = among(pool, 1 if few else size.rounds + 1, 12 if few else 120, yardstick)
-    progress("after other data", 0.0)
-    evicted = cold(pool, 1 if few else 2 * size.rounds, (1.0, 8.0) if few else DISTANCES_MB, yardstick)
+    times: dict[Any, float] = {}
+    doubtful: set[Any] = set()
+    for i in range(size.rounds):  # neighbours change by the minute
+        yardstick.patience_s += 0.9 * size.patience_s / size.rounds
+        for what, one in (("evicted weights", weights), ("among others", among), ("after other data", cold)):
+            progress(what, i / size.rounds)
+            one.round()
+        part = dict(list(everything.items())[i :: size.rounds])
+        times |= measure(part, size.visits, partial(_part, progress, i, size.rounds), yardstick, doubtful)
+    progress("Python", 0.0)
+    yardstick.patience_s += 0.1 * size.patience_s
     instruction = instruction_s(pool, yardstick)
+    kept = weights.curves(int(own.get("l2", 2**19)))
+    times = between_neighbours(times, doubtful)
     if timed is not None:
         timed.update({key[1:]: t for key, t in times.items() if key[0] == "case"})
     yard = {name: min(sample(call) for _ in range(5)) for name, call in yardsticks(pool).items()}
@@ -74,7 +84,7 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
     tables: dict[str, Grid | Scatter] = {
         "linear": linear,
         "mm": mm,
-        **{family: matmul.scatter(times, family, size) for family in matmul.DIMS},
+        **{family: matmul.scatter(times, family, size, doubtful) for family in matmul.DIMS},
     }
     curves = {**operators.curves(times, size), "linear.bias": matmul.bias_curve(times)}
     extra = {
@@ -103,10 +113,14 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
         matmuls=tables,
         extra_s=extra,
         residency=kept,
-        among=others,
-        cold=evicted,
+        among=among.table(),
+        cold=cold.table(),
     )
     return HardwareProfile.model_validate(_rounded(profile.model_dump()))
+
+
+def _part(progress: Progress, part: int, parts: int, share: float) -> None:
+    progress("operators and matmuls", (part + share) / parts)
 
 
 def _rounded(value: Any) -> Any:

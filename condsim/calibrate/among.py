@@ -9,8 +9,7 @@ stack of two kinds pays almost nothing.
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -18,8 +17,8 @@ import torch
 import torch.nn.functional as F
 
 from condsim.calibrate import operators
-from condsim.calibrate.timing import Call, Pool, Yardstick, sample
-from condsim.hardware import UNDISTURBED, Among
+from condsim.calibrate.timing import Call, Pool, Yardstick, itself, measure, the_clock
+from condsim.hardware import Among
 
 ELEMENTS, LENGTH = 256, 16
 
@@ -43,45 +42,46 @@ def calls(pool: Pool) -> dict[str, Call]:
     }
 
 
-DISTINCT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+DISTINCT = (1, 2, 4, 8, 16, 32, 64)
 
 
-def among(pool: Pool, rounds: int, draws: int = 120, yardstick: Yardstick | None = None) -> Among:
-    """Extra seconds of each operator among all, and the share of them among few. Must run under inference mode.
+class AmongOthers:
+    """Rounds of timings, to be run at several times, and the table that they give. Must be used under inference mode.
 
-    rounds: each times every operator alone, in a few orders of all, and in cycles of a few drawn at random (draws operators a size), so that noise
-    hits all alike.
+    draws: operators drawn a round for each number of different ones.
     """
-    yardstick = yardstick or Yardstick()
-    every = calls(pool)
-    names = list(every)
-    extra: dict[str, list[float]] = {name: [] for name in names}
-    shares: dict[int, list[float]] = {count: [] for count in DISTINCT if count < len(names)}
-    for r in range(rounds):
-        alone = {name: min(sample(call) for _ in range(2)) for name, call in every.items()}
-        seen: dict[str, list[float]] = {name: [] for name in names}
-        for seed in range(3):
-            order = random.Random(10 * r + seed).sample(names, len(names))
-            for name, t in cycle({n: every[n] for n in order}, yardstick).items():
-                seen[name].append(t)
-        full = {name: max(float(np.median(seen[name])) - alone[name], 0.0) for name in names}
-        for name in names:
-            extra[name].append(full[name])
-        for count, found in shares.items():
+
+    def __init__(self, pool: Pool, draws: int = 100, yardstick: Yardstick | None = None) -> None:
+        self._every, self._draws, self._yardstick = calls(pool), draws, yardstick or Yardstick()
+        self._extra: list[dict[str, float]] = []
+        self._shares: dict[int, list[float]] = {count: [] for count in DISTINCT if count < len(self._every)}
+
+    def round(self) -> None:
+        """Every operator alone, in a few orders of all, and in cycles of a few drawn at random, so that noise hits all alike."""
+        every, yardstick, r = self._every, self._yardstick, len(self._extra)
+        alone = measure({name: partial(itself, call) for name, call in every.items()}, 2, yardstick=yardstick)
+        orders = [random.Random(10 * r + seed).sample(list(every), len(every)) for seed in range(3)]
+        seen = [cycle({n: every[n] for n in order}, yardstick) for order in orders]
+        full = {name: max(float(np.median([times[name] for times in seen])) - alone[name], 0.0) for name in every}
+        self._extra.append(full)
+        for count, found in self._shares.items():
             some = asked = 0.0
-            for draw in range(max(2, draws // count)):
+            for draw in range(max(2, self._draws // count)):
                 order = random.Random(1000 * r + draw).sample(_LIGHT, count)
-                for name, t in cycle({n: every[n] for n in order}, yardstick, 24).items():
+                for name, t in cycle({n: every[n] for n in order}, yardstick, 16).items():
                     some, asked = some + t - alone[name], asked + full[name]
             found.append(max(some / max(asked, 1e-9), 0.0))
-    values = {name: float(np.median(v)) for name, v in extra.items()}
-    share = np.maximum.accumulate([np.median(v) for v in shares.values()])
-    return Among(
-        extra_s=values,
-        other_s=float(np.median(list(values.values()))),
-        distinct=[*map(float, shares), float(len(names))],
-        share=[*(min(float(x), 1.0) for x in share), 1.0],
-    )
+
+    def table(self) -> Among:
+        """Extra seconds of each operator among all, and the share of them among few."""
+        extra = {name: float(np.median([full[name] for full in self._extra])) for name in self._every}
+        share = np.maximum.accumulate([np.median(v) for v in self._shares.values()])
+        return Among(
+            extra_s=extra,
+            other_s=float(np.median(list(extra.values()))),
+            distinct=[*map(float, self._shares), float(len(extra))],
+            share=[*(min(float(x), 1.0) for x in share), 1.0],
+        )
 
 
 _HEAVY = ("gelu", "rms_norm", "batch_norm", "group_norm", "conv2d_depthwise")
@@ -98,30 +98,26 @@ def cycle(order: Mapping[str, Call], yardstick: Yardstick, cycles: int = 32) -> 
     return dict(zip(order, middle(times[settled], readings[settled], yardstick), strict=True))
 
 
-def visits(order: Mapping[str, Call], yardstick: Yardstick, cycles: int, before: Sequence[Call] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds of each call where it stands in a cycle, the clock's own taken off, float [cycles, calls], and the slowest reading around each, [cycles].
-
-    before: run before each call, untimed.
-    """
-    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-    rounds, readings = [], [yardstick()]
+def visits(order: Mapping[str, Call], yardstick: Yardstick, cycles: int) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds of each call where it stands in a cycle, the clock's own taken off, float [cycles, calls], and the slowest reading around each, [cycles]."""
+    clock = the_clock()
+    rounds, readings = [], []
     for _ in range(cycles):
+        reading = yardstick.begin()
         times = []
         for call in order.values():
-            for other in before:
-                other()
             start = clock()
             call()
             times.append(clock() - start)
         start = clock()
         rounds.append([*times, clock() - start])
-        readings.append(yardstick())
+        readings.append(max(reading, yardstick()))
     found = np.array(rounds)
-    return found[:, :-1] - np.median(found[:, -1]), np.maximum(readings[:-1], readings[1:])
+    return found[:, :-1] - np.median(found[:, -1]), np.array(readings)
 
 
 def middle(times: np.ndarray, readings: np.ndarray, yardstick: Yardstick) -> np.ndarray:
     """Medians over the cycles that nothing disturbed, over all where there are none. times: [cycles, calls]; readings: [cycles]; float [calls]."""
-    good = readings <= UNDISTURBED * yardstick.fast_s
+    good = readings <= yardstick.limit_s
     kept: np.ndarray = np.median(times[good] if good.any() else times, axis=0)
     return kept

@@ -6,45 +6,61 @@ code costs, the rest is shared.
 
 from __future__ import annotations
 
+import itertools
 import random
 from functools import partial
 
 import numpy as np
 import torch
 
-from condsim.calibrate.among import calls, middle, visits
-from condsim.calibrate.timing import Call, Pool, Yardstick
+from condsim.calibrate.among import calls
+from condsim.calibrate.timing import Call, Pool, Visits, Yardstick, the_clock, typical
 from condsim.hardware import Cold
 
 DISTANCES_MB = (2.0, 6.0, 16.0)
+CYCLES = 3
 WARM = ("mul", "relu", "softmax", "linear")  # run in between, so their own code cannot be told
 
 
-def cold(pool: Pool, rounds: int, distances_mb: tuple[float, ...] = DISTANCES_MB, yardstick: Yardstick | None = None) -> Cold:
-    """The table. Must run under inference mode."""
-    yardstick = yardstick or Yardstick()
-    every = calls(pool)
-    names = list(every)
-    between: tuple[list[Call], list[Call]] = ([], [every[n] for n in WARM])
-    reads = [partial(torch.sum, pool(max(16, int(megabytes * 250_000)))) for megabytes in (0.0, *distances_mb)]
-    extra = np.zeros((2, len(distances_mb), len(names)))
-    seen: list[tuple[np.ndarray, np.ndarray]] = []
-    for r in range(rounds):
-        order = random.Random(r).sample(names, len(names))
-        for warm in between:
-            cycles = [visits({n: every[n] for n in order}, yardstick, 3, [read, *warm]) for read in reads]
-            times = np.array([t[1:].mean(0) for t, _ in cycles])[:, [order.index(n) for n in names]]
-            seen.append((times[1:] - times[0], np.array([readings[1:].max() for _, readings in cycles])))
-    for w in range(2):
-        more, readings = (np.array(column) for column in zip(*seen[w::2], strict=True))  # [rounds, distances, operators], [rounds, 1 + distances]
-        for d in range(len(distances_mb)):
-            extra[w, d] = middle(more[:, d], np.maximum(readings[:, 0], readings[:, 1 + d]), yardstick)
-    told = np.array([n not in (*WARM, "linear.bias") for n in names])
-    shared = np.maximum.accumulate(np.maximum(np.median((extra[0] - extra[1])[:, told], axis=1), 0.0))
-    own = np.where(told, extra[1], extra[0] - shared[:, None])
-    most = np.maximum(own[-1], 0.0)
-    share = np.maximum.accumulate(np.clip(own[:, told].sum(1) / max(own[-1, told].sum(), 1e-9), 0.0, 1.0))
-    return Cold(
-        distance=[mb * 1e6 for mb in distances_mb], shared_s=shared.tolist(), share=share.tolist(),
-        own_s=dict(zip(names, most.tolist(), strict=True)), other_s=float(np.median(most)),
-    )  # fmt: skip
+class AfterOtherData:
+    """Rounds of timings, to be run at several times, and the table that they give. Must be used under inference mode."""
+
+    def __init__(self, pool: Pool, distances_mb: tuple[float, ...] = DISTANCES_MB, yardstick: Yardstick | None = None) -> None:
+        self._every, self._distances_mb, self._yardstick = calls(pool), distances_mb, yardstick or Yardstick()
+        self._reads = [partial(torch.sum, pool(max(16, int(megabytes * 250_000)))) for megabytes in (0.0, *distances_mb)]
+        self._between: tuple[list[Call], list[Call]] = ([], [self._every[n] for n in WARM])
+        self._rounds = 0
+        self._visits: dict[tuple[int, int, str], Visits] = {key: [] for key in itertools.product(range(2), range(len(self._reads)), self._every)}
+
+    def round(self) -> None:
+        """Every operator after each read, straight and with others between."""
+        yardstick, clock = self._yardstick, the_clock()
+        order = random.Random(self._rounds).sample(list(self._every), len(self._every))
+        self._rounds += 1
+        for (w, warm), (d, read) in itertools.product(enumerate(self._between), enumerate(self._reads)):
+            for cycle, name in itertools.product(range(CYCLES), order):
+                before = yardstick.begin()
+                read()
+                for other in warm:
+                    other()
+                start = clock()
+                self._every[name]()
+                t = clock() - start
+                if cycle:  # at first what ran since its last call is not all of this kind
+                    self._visits[w, d, name].append((t, max(before, yardstick())))
+
+    def table(self) -> Cold:
+        """What each operator's own code costs, what is shared, and how much of it after how many bytes."""
+        names = list(self._every)
+        reads = range(len(self._reads))
+        seconds = np.array([[[typical(self._visits[w, d, n], self._yardstick) for n in names] for d in reads] for w in range(2)])
+        extra = seconds[:, 1:] - seconds[:, :1]
+        told = np.array([n not in (*WARM, "linear.bias") for n in names])
+        shared = np.maximum.accumulate(np.maximum(np.median((extra[0] - extra[1])[:, told], axis=1), 0.0))
+        own = np.where(told, extra[1], extra[0] - shared[:, None])
+        most = np.maximum(own[-1], 0.0)
+        share = np.maximum.accumulate(np.clip(own[:, told].sum(1) / max(own[-1, told].sum(), 1e-9), 0.0, 1.0))
+        return Cold(
+            distance=[mb * 1e6 for mb in self._distances_mb], shared_s=shared.tolist(), share=share.tolist(),
+            own_s=dict(zip(names, most.tolist(), strict=True)), other_s=float(np.median(most)),
+        )  # fmt: skip

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from condsim.calibrate.timing import Pool, Yardstick, measure
+from condsim.calibrate.timing import Pool, Yardstick, itself, measure
 from condsim.capture.interpreter import Interpreter
 
 
@@ -51,12 +51,8 @@ def instruction_s(pool: Pool, yardstick: Yardstick, rounds: int = 9) -> float:
     layers, image, rows = Layers(), pool(1, 4, 4, 4), pool(4, 16)
     ways = {"layers": partial(layers, image, rows), "bare": partial(layers.bare, image, rows)}
     counts = {name: _instructions(call) for name, call in ways.items()}
-    times = measure({name: partial(_itself, call) for name, call in ways.items()}, rounds, yardstick=yardstick)
+    times = measure({name: partial(itself, call) for name, call in ways.items()}, rounds, yardstick=yardstick)
     return max((times["layers"] - times["bare"]) / (counts["layers"] - counts["bare"]), 1e-9)
-
-
-def _itself(call: Any) -> Any:
-    return call
 
 
 def _instructions(call: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 from typing import Any
 
@@ -170,9 +170,12 @@ def grid(seconds: dict[Any, float], family: str, rows: Any, columns: Any, depths
     return Grid(m=list(rows), n=list(columns), k=list(depths), seconds=[float(x) for x in table.ravel()], reached=limit)
 
 
-def scatter(seconds: dict[Any, float], family: str, size: shapes.Size) -> Scatter:
-    """The table of a scattered family, its scales chosen by leaving one out."""
+def scatter(seconds: dict[Any, float], family: str, size: shapes.Size, doubtful: Container[Any] = ()) -> Scatter:
+    """The table of a scattered family, its scales chosen by leaving one out. doubtful: points to do without, if enough others are there."""
     at = points(family, size)
+    sure = [p for p in at if (family, *p) not in doubtful]
+    if len(sure) >= max(12, len(at) // 2):
+        at = sure
     where = np.array([coordinates(family, p) for p in at])
     times = np.array([seconds[(family, *p)] for p in at])
     scales, error = choose_scales(family, DIMS[family], where, times, NOISE)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
-
 import torch
+
+from condsim.calibrate.timing import the_clock
 
 FILLED = 2**25  # elements, 128 MiB: more than the C library ever keeps
 
 
 def fresh_page_seconds(repeats: int = 3, elements: int = FILLED) -> float:
     """Extra seconds a byte of memory at its first use. Must run under inference mode."""
-    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+    clock = the_clock()
 
     def filled(make: bool) -> float:
         start = clock()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from condsim.calibrate.timing import Yardstick, typical
-from condsim.hardware import UNDISTURBED, Residency
+from condsim.calibrate.timing import Call, Visits, Yardstick, the_clock, typical
+from condsim.hardware import Residency
 
 WEIGHTS = ((192, 256), (512, 512), (1024, 1024))  # n, k: 192 KiB, which fits a private cache of 512 KiB, 1 and 4 MiB
 ROWS = (1, 16)
+PAUSED = (1, *WEIGHTS[1])  # rows, n, k
 BEYOND_MB = (128.0, 192.0, 256.0, 384.0)
 PAUSES_S = (1e-3, 2e-3, 4e-3, 8e-3)
 RATES = (0.0, *(float(r) for r in np.geomspace(1e8, 2e10, 40)))
@@ -21,16 +23,73 @@ RATES = (0.0, *(float(r) for r in np.geomspace(1e8, 2e10, 40)))
 FOOTPRINTS_MB = (0.4, 1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96)
 
 
-def _visit(weights: list[torch.Tensor], x: torch.Tensor, visits: int) -> float:
-    """Seconds a visit, weights in turn, after one round to begin with."""
-    linear, n = F.linear, len(weights)
+class EvictedWeights:
+    """Rounds of visits, to be run at several times (what others do to the caches changes by the minute), and the curves that they give.
+
+    footprints: of all weights that are visited in turn, MB. Must be used under inference mode.
+    """
+
+    def __init__(self, footprints: tuple[float, ...] = FOOTPRINTS_MB, yardstick: Yardstick | None = None) -> None:
+        self._footprints, self._yardstick = footprints, yardstick or Yardstick()
+        self._buffer = torch.randn(int(max(footprints) * 250_000) + WEIGHTS[-1][0] * WEIGHTS[-1][1])
+        self._seen: dict[tuple[int, int, int], list[Visits]] = {(m, n, k): [[] for _ in (0, *footprints)] for m, (n, k) in itertools.product(ROWS, WEIGHTS)}
+        self._paused: list[Visits] = [[] for _ in (0, *PAUSES_S)]
+
+    def round(self) -> None:
+        """Every case once, and the pauses."""
+        for (m, n, k), seen in self._seen.items():
+            weights, x = self._buffer[: len(self._buffer) // (n * k) * n * k].view(-1, n, k).unbind(), torch.randn(m, k)
+            for count, visits in zip((1, *self._counts(n, k)), seen, strict=True):
+                visits.append(self._between_readings(lambda: visit_in_turn(weights[:count], x)))  # noqa: B023 (called at once)
+            if (m, n, k) == PAUSED:
+                for pause, visits in zip((0.0, *PAUSES_S), self._paused, strict=True):
+                    visits.append(self._between_readings(lambda: _visit_after(pause, weights[0], x, 15)))  # noqa: B023
+
+    def _between_readings(self, visit: Call) -> tuple[float, float]:
+        before = self._yardstick.begin()
+        return visit(), max(before, self._yardstick())
+
+    def _counts(self, n: int, k: int) -> list[int]:
+        return [max(1, round(mb * 250_000 / (n * k))) for mb in self._footprints]
+
+    def curves(self, l2_bytes: int = 2**19) -> Residency:
+        """What the rounds so far say. l2_bytes: of the private cache."""
+        times: dict[tuple[int, int, int], tuple[np.ndarray, np.ndarray]] = {}  # → seconds of a round, extra seconds a byte
+        spreads = []
+        for (m, n, k), seen in self._seen.items():
+            hot, *each = (typical(visits, self._yardstick) for visits in seen)
+            times[m, n, k] = np.array(each) * self._counts(n, k), np.maximum.accumulate(np.maximum(np.array(each) - hot, 0.0)) / (4.0 * n * k)
+            spreads.append([_spread(visits, self._yardstick) / (4.0 * n * k) for visits in seen[1:]])
+        distance, size = np.array([*self._footprints, *BEYOND_MB]) * 1e6, 4.0 * PAUSED[1] * PAUSED[2]
+        at_once, *later = (typical(visits, self._yardstick) for visits in self._paused)
+        paused = [(s + at_once, max(t - at_once, 0.0) / size) for s, t in zip(PAUSES_S, later, strict=True)]
+        others = min(RATES, key=lambda rate: _misfit(rate, distance, size, *times[PAUSED], paused))
+        curves = {m: [_shifted(others, distance, *times[m, n, k]).tolist() for n, k in WEIGHTS] for m in ROWS}
+        return Residency(
+            distance=distance.tolist(),
+            bytes=[4.0 * n * k for n, k in WEIGHTS],
+            one_row=curves[1],
+            more_rows=curves[16],
+            spread=[*(widest := np.max(spreads, axis=0).tolist()), *[widest[-1]] * len(BEYOND_MB)],
+            limit_bytes=float(l2_bytes),
+            others=others,
+        )
+
+
+def visit_in_turn(weights: Sequence[torch.Tensor], x: torch.Tensor) -> float:
+    """Seconds a visit, weights in turn, after one round to begin with: the median over stretches of about a megabyte, so that one disturbed does not count."""
+    size, clock = 4 * weights[0].numel(), the_clock()
+    stretch = max(1, 2**20 // size)
     for w in weights:
-        linear(x, w)
-    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-    start = clock()
-    for i in range(visits):
-        linear(x, weights[i % n])
-    return (clock() - start) / visits
+        F.linear(x, w)
+    found, turn = [], itertools.cycle(weights)
+    for _ in range(max(len(weights), 12, 2**22 // size) // stretch):
+        now = list(itertools.islice(turn, stretch))
+        start = clock()
+        for w in now:
+            F.linear(x, w)
+        found.append((clock() - start) / stretch)
+    return float(np.median(found))
 
 
 def _visit_after(pause_s: float, weight: torch.Tensor, x: torch.Tensor, visits: int) -> float:
@@ -49,55 +108,6 @@ def _visit_after(pause_s: float, weight: torch.Tensor, x: torch.Tensor, visits: 
     return float(np.median(found))
 
 
-def residency(
-    rounds: int, footprints: tuple[float, ...] = FOOTPRINTS_MB, l2_bytes: int = 2**19, progress: Callable[[float], None] | None = None,
-    yardstick: Yardstick | None = None,
-) -> Residency:  # fmt: skip
-    """The curves. Must run under inference mode. rounds: repeats, interleaved over footprints."""
-    yardstick = yardstick or Yardstick()
-    found: dict[tuple[int, float], tuple[np.ndarray, np.ndarray]] = {}  # (rows, bytes of a weight) → seconds of a round, extra seconds a byte
-    paused: list[tuple[float, float]] = []  # seconds between visits, extra seconds a byte
-    spreads = []
-    cases = [(m, n, k) for n, k in WEIGHTS for m in ROWS]
-    for done, (m, n, k) in enumerate(cases):
-        size = 4.0 * n * k
-        counts = [max(1, round(mb * 1e6 / size)) for mb in footprints]
-        weights = [torch.randn(n, k) for _ in range(max(counts))]
-        x = torch.randn(m, k)
-        seen: dict[int, list[tuple[float, float]]] = {c: [] for c in (1, *counts)}
-        pauses: dict[float, list[tuple[float, float]]] = {s: [] for s in (0.0, *PAUSES_S)}
-        for _ in range(2 * rounds if m == 1 else rounds):
-            for c in seen:
-                before = yardstick()
-                t = _visit(weights[:c], x, max(c, 12, int(2**22 / size)))
-                seen[c].append((t, max(before, yardstick())))
-            for s in pauses if (m, n, k) == (1, *WEIGHTS[1]) else ():
-                before = yardstick()
-                pauses[s].append((_visit_after(s, weights[0], x, 15), max(before, yardstick())))
-        if progress is not None:
-            progress((done + 1) / len(cases))
-        hot = typical(seen[1], yardstick)
-        each = np.array([typical(seen[c], yardstick) for c in counts])
-        found[m, size] = each * counts, np.maximum.accumulate(np.maximum(each - hot, 0.0) / size)
-        spreads.append([_spread(seen[c], yardstick) / size for c in counts])
-        if pauses[0.0]:
-            at_once = typical(pauses[0.0], yardstick)
-            paused += [(s + at_once, max(typical(pauses[s], yardstick) - at_once, 0.0) / size) for s in PAUSES_S]
-    distance = np.array([*footprints, *BEYOND_MB]) * 1e6
-    middle = 4.0 * WEIGHTS[1][0] * WEIGHTS[1][1]
-    others = min(RATES, key=lambda rate: _misfit(rate, distance, middle, *found[1, middle], paused))
-    curves = {m: [_shifted(others, distance, *found[m, 4.0 * n * k]).tolist() for n, k in WEIGHTS] for m in ROWS}
-    return Residency(
-        distance=distance.tolist(),
-        bytes=[4.0 * n * k for n, k in WEIGHTS],
-        one_row=curves[1],
-        more_rows=curves[16],
-        spread=[*(widest := np.max(spreads, axis=0).tolist()), *[widest[-1]] * len(BEYOND_MB)],
-        limit_bytes=float(l2_bytes),
-        others=others,
-    )
-
-
 def _shifted(rate: float, distance: np.ndarray, round_s: np.ndarray, extra: np.ndarray) -> np.ndarray:
     """A curve over all that was touched between two visits of a weight, by this thread and by others in the time of a round. float [distances].
 
@@ -113,8 +123,7 @@ def _misfit(rate: float, distance: np.ndarray, size: float, round_s: np.ndarray,
     return sum((float(np.interp(size + rate * s, distance, curve)) - seconds) ** 2 for s, seconds in paused)
 
 
-def _spread(visits: list[tuple[float, float]], yardstick: Yardstick) -> float:
+def _spread(visits: Visits, yardstick: Yardstick) -> float:
     """Standard deviation by the quartiles of what was timed between fast readings."""
-    limit = UNDISTURBED * yardstick.fast_s
-    good = [t for t, reading in visits if reading <= limit] or [t for t, _ in visits]
+    good = [t for t, reading in visits if reading <= yardstick.limit_s] or [t for t, _ in visits]
     return float(np.quantile(good, 0.75) - np.quantile(good, 0.25)) / 1.35

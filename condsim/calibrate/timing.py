@@ -6,8 +6,10 @@ counts. A case is a call without arguments, its time the median over the visits 
 
 from __future__ import annotations
 
+import functools
 import gc
 import itertools
+import os
 import random
 import time
 from collections import deque
@@ -23,9 +25,12 @@ from condsim.hardware import UNDISTURBED
 
 Call = Callable[[], Any]
 Progress = Callable[[str, float], None]
-SAMPLE_S = 1.5e-4
-HEAVY_S = 1e-3  # above, fewer rounds do
-AGAIN_S = 12.0  # a measurement's time for visits again
+Visits = list[tuple[float, float]]
+"""Of a case: (seconds, slowest reading of the yardstick around)."""
+SAMPLE_S, SAMPLES = 5e-5, 6  # short and several, so that one falls between disturbances: a core was seen to change many times a second
+HEAVY_S = 1e-3  # above, two do, and no visit again
+AGAIN = 3  # visits of a case that none counts of
+STAY_S = 2e-3  # on a processor that is disturbed
 WARM_S = 4e-5  # an operator that is timed alone needs some calls until its branches are predicted
 _POOL_ELEMENTS = 24_000_000
 
@@ -51,31 +56,40 @@ class Pool:
         return cut
 
 
-def sample(call: Call) -> float:
-    """Seconds of one call: the fastest of up to three samples, after a warm-up.
+Clock = Callable[[], float]
 
-    With one torch thread it is the thread's CPU time, which leaves out when another process had the core.
-    """
-    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+
+def the_clock() -> Clock:
+    """Of a calibration: with one torch thread the thread's CPU time, which leaves out when another process had the core."""
+    return time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+
+
+def sample(call: Call) -> float:
+    """Seconds of one call: the fastest of a few samples, after a warm-up."""
+    clock = the_clock()
     call()
-    start = clock()
-    call()
-    once = max(clock() - start, 1e-7)
+    once = _timed(call, 1, clock)
     if once < WARM_S:
         for _ in range(25):
             call()
-        start = clock()
-        for _ in range(10):
-            call()
-        once = max((clock() - start) / 10, 1e-7)
-    repeats = max(1, min(300, int(SAMPLE_S / once)))
+        once = _timed(call, 4, clock)
+    repeats = max(1, min(100, int(SAMPLE_S / once)))
     best = once if repeats == 1 else float("inf")
-    for _ in range(3 if once < 1e-3 else 1):
-        start = clock()
-        for _ in range(repeats):
-            call()
-        best = min(best, (clock() - start) / repeats)
-    return best
+    return min(best, *(_timed(call, repeats, clock) for _ in range(SAMPLES if once < HEAVY_S else 2)))
+
+
+def _timed(call: Call, repeats: int, clock: Clock) -> float:
+    """Seconds of one of so many calls in a row, the clock's own taken off."""
+    start = clock()
+    for _ in range(repeats):
+        call()
+    return max((clock() - start - _own_s(clock)) / repeats, 1e-9)
+
+
+@functools.cache
+def _own_s(clock: Clock) -> float:
+    """Seconds between two readings of a clock."""
+    return min(-clock() + clock() for _ in range(1000))
 
 
 class Rotation:
@@ -91,89 +105,152 @@ class Rotation:
         self._kept.append(next(self._calls)())
 
 
+def itself(call: Call) -> Call:
+    """For `measure`, a case whose tensors exist already."""
+    return call
+
+
 _EMPTY: Call = lambda: None  # noqa: E731
+
+
+def _processors() -> list[int]:
+    """Where this thread may run and be moved to: nowhere if several torch threads work, or the system cannot."""
+    one = torch.get_num_threads() == 1 and hasattr(os, "sched_getaffinity")
+    return sorted(os.sched_getaffinity(0)) if one else []
 
 
 class Yardstick:
     """How fast the core is right now: a matmul of 64 x 64, whose matrices fit the second-level cache.
 
-    Virtual processors share cores. While a neighbour's is busy, everything takes up to 1.5 times as long, for milliseconds or minutes, and no clock shows it.
-    So timings count only between two fast readings. Readings gate, they never correct.
+    Virtual processors share cores. While a neighbour's is busy, everything takes up to 1.8 times as long, for a fraction of a millisecond or for minutes, and
+    no clock shows it. So timings begin after a fast reading, as long as patience_s lasts, and count only between two. Readings gate, they never correct.
     """
 
     RUNS, SAMPLES = 4, 3
 
-    def __init__(self, readings: int = 50) -> None:
+    def __init__(self, readings: int = 50, patience_s: float = 0.0) -> None:
         square = torch.ones(64, 64)
         self._call: Call = partial(torch.mm, square, square)
         self._seconds: list[float] = []
+        self._fast, self._of = float("inf"), 0
+        self.patience_s = patience_s
+        self._processors = deque(_processors())
         for _ in range(readings):
             self()
 
     def __call__(self) -> float:
         """Seconds of one matmul: the fastest of a few samples, after some that find its code and matrices again."""
-        clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+        self._seconds.append(self._read())
+        return self._seconds[-1]
+
+    def _read(self) -> float:
+        clock = the_clock()
         for _ in range(self.RUNS):
             self._call()
-        best = float("inf")
-        for _ in range(self.SAMPLES):
-            start = clock()
-            for _ in range(self.RUNS):
-                self._call()
-            best = min(best, (clock() - start) / self.RUNS)
-        self._seconds.append(best)
-        return best
+        return min(_timed(self._call, self.RUNS, clock) for _ in range(self.SAMPLES))
 
     @property
     def fast_s(self) -> float:
-        """Seconds when nothing disturbs: the 5 % quantile of the readings so far."""
-        return float(np.quantile(self._seconds, 0.05))
+        """Seconds when nothing disturbs: the 5 % quantile of the readings so far, taken anew when there are a tenth more."""
+        if len(self._seconds) > 1.1 * self._of:
+            self._fast, self._of = float(np.quantile(self._seconds, 0.05)), len(self._seconds)
+        return self._fast
+
+    @property
+    def limit_s(self) -> float:
+        """The slowest reading that says that nothing disturbs."""
+        return UNDISTURBED * self.fast_s
+
+    def begin(self) -> float:
+        """A reading to begin with: after waiting for a fast one, if there is patience left."""
+        reading = self()
+        if reading > self.limit_s:
+            reading, waited = self.wait(self.limit_s, self.patience_s)
+            self.patience_s -= waited
+        return reading
+
+    def wait(self, limit_s: float, patience_s: float) -> tuple[float, float]:
+        """(the reading after waiting for one within a limit, seconds that it took), at most so long. What it reads meanwhile does not count for `fast_s`.
+
+        It waits busily: a processor that slept takes some 10 ms to be as fast as before. And it moves from one to the next, since each has neighbours of its
+        own, to stay where it finds quiet; `threads` lets the thread go again.
+        """
+        began = moved = now = time.monotonic()
+        reading = self._read()
+        while reading > limit_s and now - began < patience_s:
+            if now - moved > STAY_S and self._processors:
+                self._processors.rotate()
+                os.sched_setaffinity(0, {self._processors[0]})
+                moved = now
+            reading, now = self._read(), time.monotonic()
+        return reading, now - began
 
 
 def measure(
-    cases: Mapping[Any, Callable[[], Call]], rounds: int, progress: Callable[[float], None] | None = None, yardstick: Yardstick | None = None
+    cases: Mapping[Any, Callable[[], Call]],
+    rounds: int,
+    progress: Callable[[float], None] | None = None,
+    yardstick: Yardstick | None = None,
+    doubtful: set[Any] | None = None,
 ) -> dict[Any, float]:
     """Seconds of each case.
 
     cases: key → a function that makes the call (its tensors exist only while it is timed). Every visit is between two readings of the yardstick; visits
-    with a slow one do not count, and cases without a good one get up to as many rounds again, for AGAIN_S seconds in all. Returns key → `typical` of
-    the visits; the cost of the empty call is taken off.
+    with a slow one do not count, and cases without a good one get up to AGAIN more, as long as the yardstick's patience lasts; who has none then
+    is put into doubtful. Returns key → `typical` of the visits; the cost of the empty call is taken off.
     """
     yardstick = yardstick or Yardstick()
-    found: dict[Any, list[tuple[float, float]]] = {key: [] for key in cases}
+    found: dict[Any, Visits] = {key: [] for key in cases}
     empty, turning = (sorted(sample(e) for _ in range(9))[4] for e in (_EMPTY, Rotation([_EMPTY] * 8)))
     order = list(cases)
     total, done = rounds * max(len(cases), 1), 0
-    until = float("inf")
     with quiet():
-        for r in range(2 * rounds):
-            if r == rounds:
-                until = time.monotonic() + AGAIN_S
-            limit = UNDISTURBED * yardstick.fast_s
+        for r in range(rounds + AGAIN):
+            limit = yardstick.limit_s
             random.Random(r).shuffle(order)
             for key in order:
-                good = [t for t, yard in found[key] if yard <= limit]
-                heavy = bool(found[key]) and found[key][0][0] > HEAVY_S
-                if (heavy and len(good) >= 2) or (r >= rounds and (heavy or good)):
-                    continue
-                if time.monotonic() > until:
-                    break
+                if r >= rounds:
+                    if found[key][0][0] > HEAVY_S or any(yard <= limit for _, yard in found[key]):
+                        continue
+                    if yardstick.patience_s <= 0:
+                        break
                 call = cases[key]()
-                before = yardstick()
+                before, began = yardstick.begin(), time.monotonic()
                 t = sample(call) - (turning if isinstance(call, Rotation) else empty)
                 found[key].append((t, max(before, yardstick())))
                 done += 1
+                if r >= rounds:
+                    yardstick.patience_s -= time.monotonic() - began
                 if progress is not None and done % 64 == 0:
                     progress(min(done / total, 1.0))
+    if doubtful is not None:
+        doubtful |= {key for key, visits in found.items() if all(yard > yardstick.limit_s for _, yard in visits)}
     return {key: max(typical(visits, yardstick), 2e-8) for key, visits in found.items()}
 
 
-def typical(visits: list[tuple[float, float]], yardstick: Yardstick) -> float:
+def typical(visits: Visits, yardstick: Yardstick) -> float:
     """The median of what was timed between fast readings (of two the faster one: nothing makes an operator faster than it is), the least of all where there
-    is none. visits: (seconds, slowest reading)."""
-    limit = UNDISTURBED * yardstick.fast_s
+    is none."""
+    limit = yardstick.limit_s
     good = [t for t, reading in visits if reading <= limit]
     return float(np.quantile(good, 0.5, method="lower")) if good else min(t for t, _ in visits)
+
+
+def between_neighbours(times: Mapping[Any, float], doubtful: set[Any]) -> dict[Any, float]:
+    """The times, doubtful ones no longer than those of the same case at the next smaller and larger last size say (logarithms; a disturbance only adds).
+
+    Of matmuls that is the depth: leaving out every other one is 3 % off in the median.
+    """
+    lines: dict[Any, list[Any]] = {}
+    for key in sorted(times.keys() - doubtful, key=str):
+        lines.setdefault(key[:-1], []).append(key)
+    found = dict(times)
+    for key in doubtful:
+        known = {k[-1]: times[k] for k in lines.get(key[:-1], ()) if len(key) > 2}
+        if known and min(known) < key[-1] < max(known):
+            sizes = sorted(known)
+            found[key] = min(times[key], float(np.exp(np.interp(np.log(key[-1]), np.log(sizes), np.log([known[s] for s in sizes])))))
+    return found
 
 
 @contextmanager
@@ -200,15 +277,18 @@ def settle_allocator() -> None:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many torch threads inside, inference mode, and the allocator settled."""
+    """So many torch threads inside, inference mode, and the allocator settled; afterwards the thread may run where it might before."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
+    allowed = _processors()
     settle_allocator()
     try:
         with torch.inference_mode():
             yield
     finally:
         torch.set_num_threads(before)
+        if allowed:
+            os.sched_setaffinity(0, allowed)
 
 
 def yardsticks(pool: Pool) -> dict[str, Call]:

@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -56,7 +55,7 @@ SAME_MODEL = 0.2  # the same where decisions are forced: no more than this in al
 REPLACED = 8  # steps that may be replaced in a case
 ATTEMPTS = 2  # at a pair that counts
 PATIENCE_S = 4.0  # for a machine that is disturbed, a case
-WAITED_S = 0.02
+WAITED_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -263,20 +262,19 @@ class Gate:
         self.read = Yardstick()
         self.fast_s = fast_s
 
+    @property
+    def limit_s(self) -> float:
+        """The slowest reading that says that nothing disturbs."""
+        return UNDISTURBED * min(self.read.fast_s, self.fast_s or self.read.fast_s)
+
     def open(self, reading: float) -> bool:
         """Whether nothing disturbs."""
-        return reading <= UNDISTURBED * min(self.read.fast_s, self.fast_s or self.read.fast_s)
+        return reading <= self.limit_s
 
     def wait(self, patience_s: float) -> tuple[float, float]:
-        """(the reading after waiting until nothing disturbs, seconds that it took), at most so long.
-
-        It waits busily: a processor that slept takes some 10 ms to be as fast as before, and a virtual one that works is likelier to be moved to a free core.
-        """
-        began = time.monotonic()
+        """(the reading after waiting until nothing disturbs, seconds that it took), at most so long."""
         reading = self.read()
-        while not self.open(reading) and time.monotonic() - began < patience_s:
-            reading = self.read()
-        return reading, time.monotonic() - began
+        return (reading, 0.0) if self.open(reading) else self.read.wait(self.limit_s, patience_s)
 
 
 def _case(

@@ -1,5 +1,6 @@
 """A calibration with very few sizes, and the list of sizes that a normal one visits."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from condsim.calibrate import calibrate, matmul, operators, shapes
-from condsim.calibrate.timing import Pool, Rotation, sample, threads
+from condsim.calibrate.timing import Pool, Rotation, Yardstick, between_neighbours, sample, threads
 from condsim.cost.hot import hot_seconds
 from condsim.cost.pages import NEW
 from condsim.hardware import HardwareProfile, cache_folder, fingerprint, hardware
@@ -69,7 +70,7 @@ def test_progress_is_shared_and_threads_are_restored(profile: HardwareProfile) -
         raise RuntimeError("stop")
     assert torch.get_num_threads() == before
     assert profile.calibrated
-    assert {what for what, _ in SEEN} >= {"operators and matmuls", "residency", "among others", "after other data"}
+    assert {what for what, _ in SEEN} >= {"operators and matmuls", "evicted weights", "among others", "after other data"}
     assert all(0 <= share <= 1 for _, share in SEEN)
 
 
@@ -107,10 +108,40 @@ def test_a_sample_is_the_time_of_one_call() -> None:
     assert len(calls) > 10
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not say where a thread may run")
+def test_waiting_moves_between_processors_and_lets_the_thread_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed, seen = os.sched_getaffinity(0), []
+    with threads(1):
+        yardstick = Yardstick()
+        monkeypatch.setattr(yardstick, "_read", lambda: seen.append(os.sched_getaffinity(0)) or 1.0)
+        assert yardstick.wait(limit_s=0.5, patience_s=0.02 * len(allowed))[0] == 1.0
+        assert {frozenset(s) for s in seen} >= {frozenset({cpu}) for cpu in allowed}
+    assert os.sched_getaffinity(0) == allowed
+
+
+def test_patience_is_used_up_by_waiting() -> None:
+    yardstick = Yardstick(patience_s=0.01)
+    yardstick._fast, yardstick._of = 1e-12, 10**6  # nothing is ever as fast
+    yardstick.begin()
+    assert yardstick.patience_s < 0.001
+    before = len(yardstick._seconds)
+    yardstick.begin()
+    assert len(yardstick._seconds) == before + 1
+
+
+def test_a_doubtful_time_is_no_longer_than_its_neighbours_say() -> None:
+    times = {("linear", 4, 8, k): float(k) for k in (8, 32, 128)} | {("item", 1, 1): 5.0, ("linear", 4, 16, 32): 7.0}
+    times["linear", 4, 8, 32] = 57.0
+    found = between_neighbours(times, {("linear", 4, 8, 32), ("item", 1, 1), ("linear", 4, 16, 32)})
+    assert found["linear", 4, 8, 32] == pytest.approx(32.0)
+    assert (found["item", 1, 1], found["linear", 4, 16, 32]) == (5.0, 7.0)  # nothing beside them
+    assert between_neighbours(times | {("linear", 4, 8, 32): 20.0}, {("linear", 4, 8, 32)})["linear", 4, 8, 32] == 20.0
+
+
 def test_visited_sizes_are_the_ones_that_are_timed() -> None:
     timed = {key[1:] for key in matmul.cases(Pool(), shapes.NORMAL) if key[0] == "linear"}
     assert {(m, n, k) for m, n, k, _ in shapes.visited("linear")} == timed
-    assert shapes.overlap([("linear", (16, 64, 64, 1)), ("linear", (17, 65, 64, 1))]) == 0.5
+    assert shapes.overlap([("linear", (16, 64, 32, 1)), ("linear", (17, 65, 32, 1))]) == 0.5
     assert shapes.overlap([]) == 0.0
     for family in ("bmm", "attention", "conv2d"):
         assert len(shapes.visited(family)) > 50

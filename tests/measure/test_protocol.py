@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from condsim.calibrate.timing import Yardstick
 from condsim.capture.execution import Execution
 from condsim.errors import CondsimError
 from condsim.measure import measure_live, protocol, steps
@@ -59,8 +60,9 @@ def test_a_disturbed_pair_is_run_again_and_kept(leaving: Captured, monkeypatch: 
 def test_a_gate_waits_until_nothing_disturbs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     gate = protocol.Gate(fast_s=1.0)
-    readings = iter([1.5, 1.3, 1.1])
-    gate.read = type("Scripted", (), {"__call__": lambda _self: next(readings), "fast_s": 1.0})()
+    readings = iter([1.0, 1.5, 1.3, 1.1])
+    monkeypatch.setattr(Yardstick, "_read", lambda _self: next(readings))
+    gate.read = Yardstick(readings=1)
     monkeypatch.setattr(protocol, "WAITED_S", 0.0)
     reading, _ = gate.wait(patience_s=60.0)
     assert reading == 1.1
