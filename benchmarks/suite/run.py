@@ -1,13 +1,16 @@
 """`python -m benchmarks.suite.run RUN [PROCESSES]`: calibrate this machine, capture what was never captured, measure all cases in fresh processes.
 
-RUN is a folder; what is in it already is not done again, so that a run that was cut short goes on. In the end it holds profile.yaml and
-measurements.parquet, which is all that a judgement needs beside the captured traces. The machine should be quiet: about 40 minutes.
+A round of the calibration comes before, between and after the processes: what neighbours do to the caches changes by the minute, and both should see the same.
+RUN is a folder; what was measured into it is not measured again, so that a run that was cut short goes on. In the end it holds profile.yaml and
+measurements.parquet, which is all that a judgement needs beside the captured traces. The machine should be quiet: about 35 minutes.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +18,7 @@ import pandas as pd
 import condsim
 from benchmarks.suite.captured import captured
 from benchmarks.suite.cases import by_model, read
+from condsim.calibrate.shapes import NORMAL
 from condsim.trace import MEASUREMENTS, Trace
 
 PROCESSES = 3
@@ -26,20 +30,33 @@ def run(folder: Path, processes: int = PROCESSES) -> None:
         return
     parts = folder / "parts"
     parts.mkdir(parents=True, exist_ok=True)
-    if not (folder / "profile.yaml").exists():
-        print("calibrating", file=sys.stderr, flush=True)
-        condsim.calibrate().save(folder / "profile.yaml")
     models = list(by_model(read()))
     for model in models:
         captured(model)
-    for process in range(processes):
-        subprocess.run([sys.executable, "-m", "benchmarks.suite.worker", str(folder), str(process)], check=True)
+    size = replace(NORMAL, rounds=processes + 1)
+    condsim.calibrate(size=size, between=partial(measure, folder), progress=Told(), save=False).save(folder / "profile.yaml")
     found = pd.concat([pd.read_parquet(parts / f"{p}-{m}.parquet") for p in range(processes) for m in models], ignore_index=True)
     found["yardstick_ratio"] = found["read_64mb"] / found["read_64mb"].min()
     found[["model", *MEASUREMENTS]].to_parquet(folder / "measurements.parquet", index=False, compression="zstd")
     for part in parts.glob("*.parquet"):
         part.unlink()
     parts.rmdir()
+
+
+def measure(folder: Path, process: int, fast_s: float) -> None:
+    """One process. fast_s: the yardstick when nothing disturbs it."""
+    subprocess.run([sys.executable, "-m", "benchmarks.suite.worker", str(folder), str(process), str(fast_s)], check=True)
+
+
+class Told:
+    """Progress of the calibration, a line a stage."""
+
+    last = ""
+
+    def __call__(self, what: str, _share: float) -> None:
+        if what != self.last:
+            print(f"calibrating: {what}", file=sys.stderr, flush=True)
+            self.last = what
 
 
 def traces(folder: Path) -> list[Trace]:

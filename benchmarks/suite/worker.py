@@ -1,4 +1,4 @@
-"""`python -m benchmarks.suite.worker RUN PROCESS`: measure every case that RUN has no part of yet, models in random order, each in a process of its own."""
+"""`python -m benchmarks.suite.worker RUN PROCESS FAST_S`: measure every case that RUN has no part of yet, models in random order, each in a fork."""
 
 from __future__ import annotations
 
@@ -19,20 +19,18 @@ from benchmarks.suite.cases import Case, by_model, read
 from condsim.capture.inputs import as_batches
 from condsim.capture.live import LiveModel
 from condsim.errors import CondsimError
-from condsim.hardware import load_profile
 from condsim.measure.protocol import Measured, Plan, measure_cases
 from condsim.specs import load_spec
 
-PAIRS = 6
-STEPS = 6
+PAIRS = 4
+STEPS = 4
 PATIENCE_S = 1.5
 
 
-def main(run: Path, process: int) -> None:
-    """Write RUN/parts/PROCESS-MODEL.parquet for each model that has none."""
+def main(run: Path, process: int, fast_s: float) -> None:
+    """Write RUN/parts/PROCESS-MODEL.parquet for each model that has none. fast_s: the yardstick when nothing disturbs it."""
     listed = list(by_model(read()).items())
     random.Random(process).shuffle(listed)
-    fast_s = load_profile(run / "profile.yaml").yardstick_s
     for number, (model, cases) in enumerate(listed):
         part = run / "parts" / f"{process}-{model}.parquet"
         if part.exists():
@@ -58,7 +56,7 @@ def alone(work: Callable[[], None]) -> None:
         raise RuntimeError("measuring a model failed, see above")
 
 
-def measure_model(model: str, cases: list[Case], process: int, fast_s: float | None, part: Path) -> None:
+def measure_model(model: str, cases: list[Case], process: int, fast_s: float, part: Path) -> None:
     """Time the cases of a model and write them."""
     trace = captured(model)
     assert trace.header.provenance.spec is not None
@@ -84,4 +82,4 @@ def measure_model(model: str, cases: list[Case], process: int, fast_s: float | N
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

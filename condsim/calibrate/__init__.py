@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -33,26 +34,36 @@ def calibrate(
     size: shapes.Size | None = None,
     cases: Cases | None = None,
     timed: dict[Any, float] | None = None,
+    between: Between | None = None,
 ) -> HardwareProfile:
     """The profile of this machine: fp32, eager PyTorch, in about a minute (full: several).
 
     threads: of PyTorch. progress: called with (what is measured, share done). save: keep it in the user's cache, where `hardware("this-machine")`
     finds it. size: a reduced or a larger set of sizes. cases: others to time in the same rounds; their seconds are put into `timed`, and into nothing
-    else. The machine should be idle; visits that a yardstick finds disturbed do not count.
+    else. between: called after each round but the last with (its number, seconds of the yardstick when nothing disturbs it): for what is to be measured while
+    neighbours do what this calibration sees of them. The machine should be idle; visits that a yardstick finds disturbed do not count.
     """
     size = size or (shapes.FULL if full else shapes.NORMAL)
     with _threads(threads):
-        profile = _calibrated(size, threads, progress or (lambda _what, _share: None), cases, timed)
+        profile = _calibrated(size, threads, progress or (lambda _what, _share: None), cases, timed, between)
     if save:
         profile.save(cache_folder() / f"{profile.name}.yaml")
     return profile
 
 
 _threads = threads
+Between = Callable[[int, float], None]
 READINGS = 4000  # to begin with: half a second
 
 
-def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Cases | None = None, timed: dict[Any, float] | None = None) -> HardwareProfile:
+def _calibrated(
+    size: shapes.Size,
+    threads: int,
+    progress: Progress,
+    cases: Cases | None = None,
+    timed: dict[Any, float] | None = None,
+    between: Between | None = None,
+) -> HardwareProfile:
     pool = Pool()
     own = fingerprint(threads)
     yardstick = Yardstick(READINGS)
@@ -70,6 +81,9 @@ def _calibrated(size: shapes.Size, threads: int, progress: Progress, cases: Case
             one.round()
         part = dict(list(everything.items())[i :: size.rounds])
         times |= measure(part, size.visits, partial(_part, progress, i, size.rounds), yardstick, doubtful)
+        if between is not None and i + 1 < size.rounds:
+            yardstick.let_go()
+            between(i, yardstick.fast_s)
     progress("Python", 0.0)
     yardstick.patience_s += 0.1 * size.patience_s
     instruction = instruction_s(pool, yardstick)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from condsim.calibrate.timing import Call, Visits, Yardstick, the_clock, typical
 from condsim.hardware import Residency
 
-WEIGHTS = ((192, 256), (512, 512), (1024, 1024))  # n, k: 192 KiB, which fits a private cache of 512 KiB, 1 and 4 MiB
+WEIGHTS = ((192, 256), (512, 512), (1024, 1024), (2048, 2048))  # n, k: 192 KiB, which fits a private cache of 512 KiB, 1, 4 and 16 MiB
 ROWS = (1, 16)
 PAUSED = (1, *WEIGHTS[1])  # rows, n, k
 BEYOND_MB = (128.0, 192.0, 256.0, 384.0)

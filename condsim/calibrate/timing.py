@@ -173,7 +173,7 @@ class Yardstick:
         """(the reading after waiting for one within a limit, seconds that it took), at most so long. What it reads meanwhile does not count for `fast_s`.
 
         It waits busily: a processor that slept takes some 10 ms to be as fast as before. And it moves from one to the next, since each has neighbours of its
-        own, to stay where it finds quiet; `threads` lets the thread go again.
+        own, to stay where it finds quiet; `let_go` and the end of `threads` let the thread run anywhere again.
         """
         began = moved = now = time.monotonic()
         reading = self._read()
@@ -184,6 +184,11 @@ class Yardstick:
                 moved = now
             reading, now = self._read(), time.monotonic()
         return reading, now - began
+
+    def let_go(self) -> None:
+        """This thread may run where it might before any wait."""
+        if self._processors:
+            os.sched_setaffinity(0, self._processors)
 
 
 def measure(

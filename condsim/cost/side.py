@@ -29,7 +29,7 @@ Label = tuple[str, ...]
 @dataclass
 class WeightVisits:
     """Visits of one operator to a weight. bytes: of one visit, [m]; step, choice: int [m]; rows: of its product, [m]. label: what `Labels` says of the
-    operator."""
+    operator. pieces: matrices that it is made of, which a batched product takes one after the other, [m] or the same for all."""
 
     name: str
     bytes: np.ndarray
@@ -37,6 +37,12 @@ class WeightVisits:
     choice: np.ndarray
     rows: np.ndarray
     label: Label = ()
+    pieces: Any = 1
+
+    def miss_seconds(self, distance_bytes: np.ndarray, profile: HardwareProfile) -> np.ndarray:
+        """Seconds that evicted weights cost each visit, float [m]."""
+        seconds: np.ndarray = self.pieces * miss_seconds(self.bytes / self.pieces, distance_bytes, profile, self.rows)
+        return seconds
 
 
 @dataclass
@@ -116,7 +122,7 @@ class Side:
         """
         seconds, spread = np.zeros(self.steps), np.zeros(self.steps)
         for v, distance in self._distances(profile, other_bytes):
-            seconds += np.bincount(v.step, miss_seconds(v.bytes, distance, profile, v.rows), self.steps)
+            seconds += np.bincount(v.step, v.miss_seconds(distance, profile), self.steps)
             spread += np.bincount(v.step, miss_spread_seconds(v.bytes, distance, profile), self.steps)
         return seconds, spread
 
@@ -143,7 +149,7 @@ class Side:
             if code in first:
                 found[label] = found[label] + first[code] * calls / np.maximum(self.calls[code], 1.0)
         for v, distance in self._distances(profile, other_bytes):
-            found[v.label] = found.get(v.label, 0.0) + np.bincount(v.step, miss_seconds(v.bytes, distance, profile, v.rows), self.steps)
+            found[v.label] = found.get(v.label, 0.0) + np.bincount(v.step, v.miss_seconds(distance, profile), self.steps)
         return found
 
     def _distances(self, profile: HardwareProfile, other_bytes: np.ndarray | float | None) -> Iterator[tuple[WeightVisits, np.ndarray]]:
@@ -322,12 +328,14 @@ def _weights(v: Visit, distinct: Mapping[str, np.ndarray], inverse: np.ndarray, 
     if v.op.view or not any(t.weight for t in v.op.inputs):
         return
     ins, outs = ([t.shape(distinct) for t in of] for of in (v.op.inputs, v.op.outputs))
-    m = work(v.op.name, ins, outs, v.op.params).m
+    job = work(v.op.name, ins, outs, v.op.params)
     label = out.labels.of(v) if out.labels else ()
 
     def per_call(value: Any) -> np.ndarray:
         each: np.ndarray = np.broadcast_to(np.asarray(value, float), (int(inverse.max()) + 1,))[inverse]
         return each
+
+    pieces = np.maximum(per_call(job.groups), 1.0) if job.family == "bmm" else 1
 
     for t, shape in zip(v.op.inputs, ins, strict=True):
         if not t.weight:
@@ -339,4 +347,4 @@ def _weights(v: Visit, distinct: Mapping[str, np.ndarray], inverse: np.ndarray, 
             at, expert = np.nonzero(counts)
             out.weights.append(WeightVisits(t.weight, size[at] / here, v.step[at], expert, counts[at, expert], label))
         else:
-            out.weights.append(WeightVisits(t.weight, size, v.step, v.choice, per_call(m), label))
+            out.weights.append(WeightVisits(t.weight, size, v.step, v.choice, per_call(job.m), label, pieces))

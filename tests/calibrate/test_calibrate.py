@@ -14,11 +14,12 @@ from condsim.cost.pages import NEW
 from condsim.hardware import HardwareProfile, cache_folder, fingerprint, hardware
 
 SEEN: list[tuple[str, float]] = []
+BETWEEN: list[tuple[int, float]] = []
 
 
 @pytest.fixture(scope="module")
 def profile() -> HardwareProfile:
-    return calibrate(size=shapes.TINY, save=False, progress=lambda what, share: SEEN.append((what, share)))
+    return calibrate(size=shapes.TINY, save=False, progress=lambda what, share: SEEN.append((what, share)), between=lambda *at: BETWEEN.append(at))
 
 
 def test_a_calibration_can_be_saved_and_read(profile: HardwareProfile, tmp_path: Path) -> None:
@@ -72,6 +73,7 @@ def test_progress_is_shared_and_threads_are_restored(profile: HardwareProfile) -
     assert profile.calibrated
     assert {what for what, _ in SEEN} >= {"operators and matmuls", "evicted weights", "among others", "after other data"}
     assert all(0 <= share <= 1 for _, share in SEEN)
+    assert [(r, fast_s > 0) for r, fast_s in BETWEEN] == [(r, True) for r in range(shapes.TINY.rounds - 1)]
 
 
 def test_a_rotation_comes_round_and_keeps_what_was_made() -> None:
@@ -116,6 +118,9 @@ def test_waiting_moves_between_processors_and_lets_the_thread_go(monkeypatch: py
         monkeypatch.setattr(yardstick, "_read", lambda: seen.append(os.sched_getaffinity(0)) or 1.0)
         assert yardstick.wait(limit_s=0.5, patience_s=0.02 * len(allowed))[0] == 1.0
         assert {frozenset(s) for s in seen} >= {frozenset({cpu}) for cpu in allowed}
+        yardstick.let_go()
+        assert os.sched_getaffinity(0) == allowed
+        yardstick.wait(limit_s=0.5, patience_s=0.01)
     assert os.sched_getaffinity(0) == allowed
 
 
