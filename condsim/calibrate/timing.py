@@ -1,7 +1,7 @@
 """Timing many cases so that a neighbour's noise hits all alike.
 
-Every round visits every case once, in another order: warm up, then a few samples of as many calls as take long enough for the clock; the fastest
-counts. A case is a call without arguments, its time the median over the visits that a yardstick found undisturbed.
+Every round visits every case once, in another order: warm up, then a few samples of as many calls as take long enough for the clock; their
+median counts. A case is a call without arguments, its time the median over the visits that a yardstick found undisturbed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import gc
 import itertools
 import os
 import random
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ Call = Callable[[], Any]
 Progress = Callable[[str, float], None]
 Visits = list[tuple[float, float]]
 """Of a case: (seconds, slowest reading of the yardstick around)."""
-SAMPLE_S, SAMPLES = 5e-5, 6  # short and several, so that one falls between disturbances: a core was seen to change many times a second
+SAMPLE_S, SAMPLES = 5e-5, 6  # short and several, so that most fall between disturbances: a core was seen to change many times a second
 HEAVY_S = 1e-3  # above, two do, and no visit again
 AGAIN = 3  # visits of a case that none counts of
 STAY_S = 2e-3  # on a processor that is disturbed
@@ -65,7 +66,7 @@ def the_clock() -> Clock:
 
 
 def sample(call: Call) -> float:
-    """Seconds of one call: the fastest of a few samples, after a warm-up."""
+    """Seconds of one call: the median of a few samples, after a warm-up."""
     clock = the_clock()
     call()
     once = _timed(call, 1, clock)
@@ -74,8 +75,8 @@ def sample(call: Call) -> float:
             call()
         once = _timed(call, 4, clock)
     repeats = max(1, min(100, int(SAMPLE_S / once)))
-    best = once if repeats == 1 else float("inf")
-    return min(best, *(_timed(call, repeats, clock) for _ in range(SAMPLES if once < HEAVY_S else 2)))
+    found = [_timed(call, repeats, clock) for _ in range(SAMPLES if once < HEAVY_S else 2)]
+    return statistics.median_low(found + [once] * (repeats == 1))
 
 
 def _timed(call: Call, repeats: int, clock: Clock) -> float:
