@@ -1,6 +1,6 @@
 """How far off condsim is on this machine.
 
-`python -m benchmarks.accuracy [RUN]` calibrates this machine and measures the frozen list of `benchmarks/suite` in fresh processes, about 40 minutes on a quiet
+`python -m benchmarks.accuracy [RUN]` calibrates this machine and measures the frozen list of `benchmarks/suite` in fresh processes, about 35 minutes on a quiet
 machine; it goes on where it was stopped. RUN: a folder, default benchmarks/runs/DATE. A finished run is only judged: predicted anew from its own profile. The
 cases are written into it for the dashboard's Accuracy page.
 `python -m benchmarks.accuracy --traces TRACE ...` judges the measurements stored with traces instead.
