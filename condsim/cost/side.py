@@ -332,8 +332,8 @@ def _weights(v: Visit, distinct: Mapping[str, np.ndarray], inverse: np.ndarray, 
     label = out.labels.of(v) if out.labels else ()
 
     def per_call(value: Any) -> np.ndarray:
-        each: np.ndarray = np.broadcast_to(np.asarray(value, float), (int(inverse.max()) + 1,))[inverse]
-        return each
+        sizes = np.asarray(value, float)
+        return np.full(len(inverse), sizes.item()) if sizes.size == 1 else sizes[inverse]
 
     pieces = np.maximum(per_call(job.groups), 1.0) if job.family == "bmm" else 1
 
