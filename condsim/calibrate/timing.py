@@ -32,6 +32,7 @@ SAMPLE_S, SAMPLES = 5e-5, 6  # short and several, so that most fall between dist
 HEAVY_S = 1e-3  # above, two do, and no visit again
 AGAIN = 3  # visits of a case that none counts of
 STAY_S = 2e-3  # on a processor that is disturbed
+REVIVED_S = 4e-3  # of arithmetic, until it is as fast as ever
 WARM_S = 4e-5  # an operator that is timed alone needs some calls until its branches are predicted
 _POOL_ELEMENTS = 24_000_000
 
@@ -185,6 +186,13 @@ class Yardstick:
                 moved = now
             reading, now = self._read(), time.monotonic()
         return reading, now - began
+
+    def after(self) -> float:
+        """A reading after something long: arithmetic is slow for two to three milliseconds after a stretch with little of it, which is no disturbance."""
+        until = time.perf_counter() + REVIVED_S
+        while time.perf_counter() < until:
+            self._call()
+        return self()
 
     def let_go(self) -> None:
         """This thread may run where it might before any wait."""

@@ -312,7 +312,7 @@ def _case(
                     if before is not step:
                         sides[s].run(before, clock)
                     seconds[s] = sides[s].run(step, clock)
-                reading = max(reading, gate.read())
+                reading = max(reading, gate.read.after())
                 rows.append({
                     **common, "pair": len(rows), "step": step.index, "conditional_s": seconds[0], "baseline_s": seconds[1], "yardstick_s": reading,
                 })  # fmt: skip

@@ -50,7 +50,7 @@ def test_a_disturbed_pair_is_run_again_and_kept(leaving: Captured, monkeypatch: 
     readings = iter([1.0, 1.0, 9.0, 1.0, 9.0, 9.0])  # the second of three pairs ends disturbed and is repeated, the third never counts
     monkeypatch.setattr(protocol.Gate, "wait", lambda _self, _patience: (1.0, 0.0))
     monkeypatch.setattr(protocol.Gate, "open", lambda _self, reading: reading < 2)
-    monkeypatch.setattr(protocol, "Yardstick", lambda: lambda: next(readings))
+    monkeypatch.setattr(Yardstick, "after", lambda _self: next(readings))
     next(readings)
     table = measured(leaving, pairs=3, steps=1, baselines=("same-params",))
     assert list(table["yardstick_s"]) == [1.0, 9.0, 1.0, 9.0, 9.0]
