@@ -27,7 +27,8 @@ from condsim.calibrate.among import _LIGHT, calls, cycle
 from condsim.calibrate.cold import AfterOtherData
 from condsim.calibrate.instructions import _instructions
 from condsim.calibrate.residency import visit_in_turn
-from condsim.calibrate.timing import Pool, Yardstick, measure, sample, threads, typical
+from condsim.calibrate.timing import Pool, measure, sample, threads, typical
+from condsim.calibrate.yardstick import Yardstick
 from condsim.cost.residency import miss_per_byte
 from condsim.hardware import HardwareProfile, hardware
 from condsim.plots import rendered

@@ -19,7 +19,8 @@ import torch
 import torch.nn.functional as F
 
 from condsim.calibrate import calibrate, matmul
-from condsim.calibrate.timing import Call, Pool, measure, threads
+from condsim.calibrate.timing import Pool, measure, threads
+from condsim.calibrate.yardstick import Call
 from condsim.cost.hot import hot_seconds
 from condsim.cost.residency import miss_seconds
 from condsim.hardware import HardwareProfile, hardware

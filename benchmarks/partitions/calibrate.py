@@ -21,7 +21,8 @@ from torch import nn
 from benchmarks.partitions.session import Prepared
 from condsim.calibrate import matmul, shapes
 from condsim.calibrate.residency import EvictedWeights
-from condsim.calibrate.timing import Yardstick, quiet, threads
+from condsim.calibrate.timing import quiet, threads
+from condsim.calibrate.yardstick import Yardstick
 from condsim.cost.tables import choose_scales
 from condsim.hardware import (
     FORMAT,

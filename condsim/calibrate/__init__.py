@@ -18,7 +18,8 @@ from condsim.calibrate.instructions import instruction_s
 from condsim.calibrate.matmul import Cases
 from condsim.calibrate.pages import FILLED, fresh_page_seconds
 from condsim.calibrate.residency import FOOTPRINTS_MB, EvictedWeights
-from condsim.calibrate.timing import Pool, Progress, Yardstick, between_neighbours, measure, sample, threads, yardsticks
+from condsim.calibrate.timing import Pool, Progress, between_neighbours, measure, sample, threads, yardsticks
+from condsim.calibrate.yardstick import Yardstick
 from condsim.cost.pages import NEW
 from condsim.cost.residency import miss_per_byte
 from condsim.hardware import FORMAT, Curve, Grid, HardwareProfile, Host, Level, Power, Quantity, Scatter, cache_folder, fingerprint

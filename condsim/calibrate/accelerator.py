@@ -19,7 +19,8 @@ import torch.nn.functional as F
 
 from condsim.calibrate.fit import fit
 from condsim.calibrate.instructions import instruction_s
-from condsim.calibrate.timing import Call, Pool, Progress, Yardstick, threads
+from condsim.calibrate.timing import Pool, Progress, threads
+from condsim.calibrate.yardstick import Call, Yardstick
 from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.traffic import resident_share
 from condsim.errors import CondsimError

@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 
 from condsim.calibrate import operators
-from condsim.calibrate.timing import Call, Pool, Yardstick, itself, measure, the_clock
+from condsim.calibrate.timing import Pool, itself, measure
+from condsim.calibrate.yardstick import Call, Yardstick, the_clock
 from condsim.hardware import Among
 
 ELEMENTS, LENGTH = 256, 16

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from condsim.calibrate.among import calls
-from condsim.calibrate.timing import Call, Pool, Visits, Yardstick, the_clock, typical
+from condsim.calibrate.timing import Pool, Visits, typical
+from condsim.calibrate.yardstick import Call, Yardstick, the_clock
 from condsim.hardware import Cold
 
 DISTANCES_MB = (2.0, 6.0, 16.0)

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from condsim.calibrate.timing import Pool, Yardstick, itself, measure
+from condsim.calibrate.timing import Pool, itself, measure
+from condsim.calibrate.yardstick import Yardstick
 from condsim.capture.interpreter import Interpreter
 
 

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from scipy.optimize import nnls
 
 from condsim.calibrate import shapes
-from condsim.calibrate.timing import Call, Pool
+from condsim.calibrate.timing import Pool
+from condsim.calibrate.yardstick import Call
 from condsim.cost.tables import choose_scales, grid_seconds
 from condsim.hardware import Curve, Grid, Scatter
 

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from condsim.calibrate import shapes
-from condsim.calibrate.timing import Call, Pool, Rotation
+from condsim.calibrate.timing import Pool, Rotation
+from condsim.calibrate.yardstick import Call
 from condsim.hardware import Curve
 
 Build = Callable[[Pool, int, int], Call]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from condsim.calibrate.timing import the_clock
+from condsim.calibrate.yardstick import the_clock
 
 FILLED = 2**25  # elements, 128 MiB: more than the C library ever keeps
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from condsim.calibrate.timing import Call, Visits, Yardstick, the_clock, typical
+from condsim.calibrate.timing import Visits, typical
+from condsim.calibrate.yardstick import Call, Yardstick, the_clock
 from condsim.hardware import Residency
 
 WEIGHTS = ((192, 256), (512, 512), (1024, 1024), (2048, 2048))  # n, k: 192 KiB, which fits a private cache of 512 KiB, 1, 4 and 16 MiB

@@ -6,7 +6,6 @@ median counts. A case is a call without arguments, its time the median over the 
 
 from __future__ import annotations
 
-import functools
 import gc
 import itertools
 import os
@@ -16,23 +15,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from condsim.hardware import UNDISTURBED
+from condsim.calibrate.yardstick import Call, Yardstick, processors, the_clock, timed
 
-Call = Callable[[], Any]
 Progress = Callable[[str, float], None]
 Visits = list[tuple[float, float]]
 """Of a case: (seconds, slowest reading of the yardstick around)."""
 SAMPLE_S, SAMPLES = 5e-5, 6  # short and several, so that most fall between disturbances: a core was seen to change many times a second
 HEAVY_S = 1e-3  # above, two do, and no visit again
 AGAIN = 3  # visits of a case that none counts of
-STAY_S = 2e-3  # on a processor that is disturbed
-REVIVED_S = 4e-3  # of arithmetic, until it is as fast as ever
 WARM_S = 4e-5  # an operator that is timed alone needs some calls until its branches are predicted
 _POOL_ELEMENTS = 24_000_000
 
@@ -58,40 +53,18 @@ class Pool:
         return cut
 
 
-Clock = Callable[[], float]
-
-
-def the_clock() -> Clock:
-    """Of a calibration: with one torch thread the thread's CPU time, which leaves out when another process had the core."""
-    return time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-
-
 def sample(call: Call) -> float:
     """Seconds of one call: the median of a few samples, after a warm-up."""
     clock = the_clock()
     call()
-    once = _timed(call, 1, clock)
+    once = timed(call, 1, clock)
     if once < WARM_S:
         for _ in range(25):
             call()
-        once = _timed(call, 4, clock)
+        once = timed(call, 4, clock)
     repeats = max(1, min(100, int(SAMPLE_S / once)))
-    found = [_timed(call, repeats, clock) for _ in range(SAMPLES if once < HEAVY_S else 2)]
+    found = [timed(call, repeats, clock) for _ in range(SAMPLES if once < HEAVY_S else 2)]
     return statistics.median_low(found + [once] * (repeats == 1))
-
-
-def _timed(call: Call, repeats: int, clock: Clock) -> float:
-    """Seconds of one of so many calls in a row, the clock's own taken off."""
-    start = clock()
-    for _ in range(repeats):
-        call()
-    return max((clock() - start - _own_s(clock)) / repeats, 1e-9)
-
-
-@functools.cache
-def _own_s(clock: Clock) -> float:
-    """Seconds between two readings of a clock."""
-    return min(-clock() + clock() for _ in range(1000))
 
 
 class Rotation:
@@ -113,91 +86,6 @@ def itself(call: Call) -> Call:
 
 
 _EMPTY: Call = lambda: None  # noqa: E731
-
-
-def _processors() -> list[int]:
-    """Where this thread may run and be moved to: nowhere if several torch threads work, or the system cannot."""
-    one = torch.get_num_threads() == 1 and hasattr(os, "sched_getaffinity")
-    return sorted(os.sched_getaffinity(0)) if one else []
-
-
-class Yardstick:
-    """How fast the core is right now: a matmul of 64 x 64, whose matrices fit the second-level cache.
-
-    Virtual processors share cores. While a neighbour's is busy, everything takes up to 1.8 times as long, for a fraction of a millisecond or for minutes, and
-    no clock shows it. So timings begin after a fast reading, as long as patience_s lasts, and count only between two. Readings gate, they never correct.
-    """
-
-    RUNS, SAMPLES = 4, 3
-
-    def __init__(self, readings: int = 50, patience_s: float = 0.0) -> None:
-        square = torch.ones(64, 64)
-        self._call: Call = partial(torch.mm, square, square)
-        self._seconds: list[float] = []
-        self._fast, self._of = float("inf"), 0
-        self.patience_s = patience_s
-        self._processors = deque(_processors())
-        for _ in range(readings):
-            self()
-
-    def __call__(self) -> float:
-        """Seconds of one matmul: the fastest of a few samples, after some that find its code and matrices again."""
-        self._seconds.append(self._read())
-        return self._seconds[-1]
-
-    def _read(self) -> float:
-        clock = the_clock()
-        for _ in range(self.RUNS):
-            self._call()
-        return min(_timed(self._call, self.RUNS, clock) for _ in range(self.SAMPLES))
-
-    @property
-    def fast_s(self) -> float:
-        """Seconds when nothing disturbs: the 5 % quantile of the readings so far, taken anew when there are a tenth more."""
-        if len(self._seconds) > 1.1 * self._of:
-            self._fast, self._of = float(np.quantile(self._seconds, 0.05)), len(self._seconds)
-        return self._fast
-
-    @property
-    def limit_s(self) -> float:
-        """The slowest reading that says that nothing disturbs."""
-        return UNDISTURBED * self.fast_s
-
-    def begin(self) -> float:
-        """A reading to begin with: after waiting for a fast one, if there is patience left."""
-        reading = self()
-        if reading > self.limit_s:
-            reading, waited = self.wait(self.limit_s, self.patience_s)
-            self.patience_s -= waited
-        return reading
-
-    def wait(self, limit_s: float, patience_s: float) -> tuple[float, float]:
-        """(the reading after waiting for one within a limit, seconds that it took), at most so long. What it reads meanwhile does not count for `fast_s`.
-
-        It waits busily: a processor that slept takes some 10 ms to be as fast as before. And it moves from one to the next, since each has neighbours of its
-        own, to stay where it finds quiet; `let_go` and the end of `threads` let the thread run anywhere again.
-        """
-        began = moved = now = time.monotonic()
-        reading = self._read()
-        while reading > limit_s and now - began < patience_s:
-            if now - moved > STAY_S and self._processors:
-                self._processors.rotate()
-                os.sched_setaffinity(0, {self._processors[0]})
-                moved = now
-            reading, now = self._read(), time.monotonic()
-        return reading, now - began
-
-    def after(self) -> float:
-        """A reading after something long: arithmetic is slow for two to three milliseconds after a stretch with little of it, which is no disturbance."""
-        until = time.perf_counter() + REVIVED_S
-        while time.perf_counter() < until:
-            self._call()
-        return self()
-
-    def let_go(self) -> None:
-        """This thread may run where it might before any wait."""
-        if self._processors:
-            os.sched_setaffinity(0, self._processors)
 
 
 def measure(
@@ -294,7 +182,7 @@ def threads(count: int) -> Iterator[None]:
     """So many torch threads inside, inference mode, and the allocator settled; afterwards the thread may run where it might before."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
-    allowed = _processors()
+    allowed = processors()
     settle_allocator()
     try:
         with torch.inference_mode():

@@ -17,7 +17,8 @@ import torch
 from torch.autograd.profiler import profile
 
 from condsim.calibrate.among import calls
-from condsim.calibrate.timing import Call, Pool, Yardstick, typical
+from condsim.calibrate.timing import Pool, typical
+from condsim.calibrate.yardstick import Call, Yardstick
 from condsim.measure.clock import CPU
 
 MARKER = "digamma"  # stands around a timed call; a model that uses it cannot be told apart

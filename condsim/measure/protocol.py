@@ -30,7 +30,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from condsim.calibrate.timing import Yardstick, quiet, threads
+from condsim.calibrate.timing import quiet, threads
+from condsim.calibrate.yardstick import Yardstick
 from condsim.capture.execution import BASELINES, Execution, executing
 from condsim.capture.inputs import Batch
 from condsim.capture.live import LiveModel

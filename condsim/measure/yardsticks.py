@@ -1,7 +1,7 @@
 """How loaded the memory was: a fixed job, timed before and after whatever a process measures; and which measurements count.
 
 Yardsticks gate and never correct. A process in which the read took more than 15 % longer than in the best process is marked, and measured again once. How
-disturbed the core was is read beside every pair (`condsim.calibrate.timing.Yardstick`).
+disturbed the core was is read beside every pair (`condsim.calibrate.yardstick.Yardstick`).
 """
 
 from __future__ import annotations

@@ -3,12 +3,15 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from condsim.calibrate import calibrate, matmul, operators, shapes
-from condsim.calibrate.timing import Pool, Rotation, Yardstick, between_neighbours, sample, threads
+from condsim.calibrate.timing import Pool, Rotation, between_neighbours, sample, threads
+from condsim.calibrate.yardstick import Yardstick
 from condsim.cost.hot import hot_seconds
 from condsim.cost.pages import NEW
 from condsim.hardware import HardwareProfile, cache_folder, fingerprint, hardware
@@ -64,8 +67,6 @@ def test_a_larger_operator_takes_longer(profile: HardwareProfile) -> None:
 
 
 def test_progress_is_shared_and_threads_are_restored(profile: HardwareProfile) -> None:
-    import torch
-
     before = torch.get_num_threads()
     with pytest.raises(RuntimeError, match="stop"), threads(before + 1):
         raise RuntimeError("stop")
@@ -96,12 +97,19 @@ def test_what_others_evict_moves_a_curve_to_more_bytes() -> None:
 
 
 def test_every_case_runs() -> None:
-    import torch
-
     pool = Pool()
     with torch.inference_mode():
         for make in {**operators.cases(pool, shapes.TINY), **matmul.cases(pool, shapes.TINY)}.values():
             make()()
+
+
+@pytest.mark.parametrize("name", ["where", "masked_fill"])
+def test_conditions_are_alike_for_whole_rows(name: str) -> None:
+    call: Any = operators.ELEMENTWISE[name](Pool(), 64 * 64, 64)
+    (condition,) = [x for x in call.args if isinstance(x, torch.Tensor) and x.dtype == torch.bool]
+    assert condition.shape == (64, 1)
+    assert 0 < int(condition.sum()) < 64
+    assert call().shape == (64, 64)
 
 
 def test_a_sample_is_the_time_of_one_call() -> None:

@@ -12,7 +12,7 @@ from condsim.cost.hot import extent, hot_seconds
 from condsim.cost.pages import NEW, fresh_seconds
 from condsim.cost.residency import miss_per_byte, miss_seconds, miss_spread_seconds
 from condsim.cost.roofline import roofline_seconds
-from condsim.cost.side import Side
+from condsim.cost.side import Side, WeightVisits
 from condsim.cost.tables import curve_seconds, grid_seconds, scatter_seconds
 from condsim.errors import CondsimError
 from condsim.hardware import FORMAT, Among, Cold, Curve, Grid, HardwareProfile, Residency, Scatter, hardware
@@ -180,6 +180,14 @@ def test_what_an_evicted_weight_costs_goes_by_its_size_and_rows(profile: Hardwar
     np.testing.assert_allclose(found, [2e5 * 7e-11, 4e6 * 4e-11, 2e5 * 2e-10, 4e6 * (1e-10 - own)])
     between = float(np.sqrt(2e5 * 4e6))  # halfway by the logarithm
     assert miss_seconds(between, 1e8, profile) == pytest.approx(between * 5.5e-11)
+
+
+def test_a_batched_products_weights_are_looked_up_one_by_one(profile: HardwareProfile) -> None:
+    at = {"step": np.zeros(1, int), "choice": np.zeros(1, int), "rows": np.ones(1)}
+    whole, sixteen = (WeightVisits("w", np.array([3.2e6]), **at, pieces=pieces) for pieces in (1, 16))
+    far = np.array([1e8])
+    np.testing.assert_allclose(sixteen.miss_seconds(far, profile), 16 * miss_seconds(2e5, 1e8, profile))
+    assert sixteen.miss_seconds(far, profile) > whole.miss_seconds(far, profile)
 
 
 def test_two_curves_of_an_older_calibration_are_read() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from condsim.calibrate.timing import Yardstick
+from condsim.calibrate.yardstick import Yardstick
 from condsim.capture.execution import Execution
 from condsim.errors import CondsimError
 from condsim.measure import measure_live, protocol, steps

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 
 import condsim
-from condsim.calibrate.timing import Pool, Yardstick, threads
+from condsim.calibrate.timing import Pool, threads
+from condsim.calibrate.yardstick import Yardstick
 from condsim.cli import main
 from condsim.errors import CondsimError
 from condsim.measure import measure_segments, profiled, segments
