@@ -22,13 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.operators import table
+from benchmarks.operators import patient, table
 from condsim.calibrate.among import _LIGHT, calls, cycle
 from condsim.calibrate.cold import AfterOtherData
 from condsim.calibrate.instructions import _instructions
 from condsim.calibrate.residency import visit_in_turn
-from condsim.calibrate.timing import Pool, measure, sample, threads, typical
-from condsim.calibrate.yardstick import Yardstick
+from condsim.calibrate.timing import Pool, itself, measure, threads, typical
 from condsim.cost.residency import miss_per_byte
 from condsim.hardware import HardwareProfile, hardware
 from condsim.plots import rendered
@@ -66,7 +65,7 @@ def _ratio(row: dict[str, Any]) -> dict[str, Any]:
 def residency(profile: HardwareProfile) -> Points:
     """Linear layers of other sizes than the calibration's, with 1 and 32 rows, visited in turn. x: bytes between two visits; seconds a byte of the weight."""
     assert profile.residency is not None
-    yardstick, found = Yardstick(patience_s=20.0), list[dict[str, Any]]()
+    yardstick, found = patient(), list[dict[str, Any]]()
     for n, k, rows in ((160, 320, 1), (768, 1280, 1), (768, 1280, 32)):
         size = 4 * n * k
         counts = sorted({max(2, round(mb * 1e6 / size)) for mb in (3, 5, 7, 10, 14, 18, 22, 26, 30, 36, 44, 56, 80)})
@@ -92,12 +91,12 @@ def among(profile: HardwareProfile) -> Points:
     """A few operators in turn, drawn anew. x: how many different; seconds that a call takes longer than alone."""
     table_ = profile.among
     assert table_ is not None
-    yardstick, found, rng = Yardstick(), list[dict[str, Any]](), random.Random(77)
+    yardstick, found, rng = patient(), list[dict[str, Any]](), random.Random(77)
     every = calls(Pool())
     for distinct in (2, 3, 5, 7, 10, 14, 20, 28, 40, 56):
         for _ in range(3):
             names = rng.sample(_LIGHT, distinct)
-            alone = {n: min(sample(every[n]) for _ in range(3)) for n in names}
+            alone = measure({n: partial(itself, every[n]) for n in names}, 2, yardstick=yardstick)
             times = cycle({n: every[n] for n in names}, yardstick)
             share = float(np.interp(distinct, table_.distinct, table_.share))
             found.append({
@@ -112,7 +111,7 @@ def cold_code(profile: HardwareProfile) -> Points:
     known = profile.cold
     assert known is not None
     megabytes = (1.0, 4.0, 8.0, 12.0)
-    timings = AfterOtherData(Pool(), megabytes)
+    timings = AfterOtherData(Pool(), megabytes, patient())
     for _ in range(3):
         timings.round()
     fresh = timings.table()
@@ -159,7 +158,7 @@ def instructions(profile: HardwareProfile) -> Points:
             ways[layers, depth, "modules"] = partial(block, h)
             ways[layers, depth, "bare"] = partial(_bare, pairs, h)
     counts = {key: _instructions(call) for key, call in ways.items()}
-    times = measure({key: partial(lambda c: c, call) for key, call in ways.items()}, 9)
+    times = measure({key: partial(itself, call) for key, call in ways.items()}, 9, yardstick=patient())
     for layers, depth in sorted({key[:2] for key in ways}):
         more = counts[layers, depth, "modules"] - counts[layers, depth, "bare"]
         found.append({

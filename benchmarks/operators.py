@@ -18,9 +18,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from condsim.calibrate import calibrate, matmul
+from condsim.calibrate import READINGS, calibrate, matmul
 from condsim.calibrate.timing import Pool, measure, threads
-from condsim.calibrate.yardstick import Call
+from condsim.calibrate.yardstick import Call, Yardstick
 from condsim.cost.hot import hot_seconds
 from condsim.cost.residency import miss_seconds
 from condsim.hardware import HardwareProfile, hardware
@@ -186,6 +186,11 @@ def _image(pooling: int, pool: Pool, x: tuple[int, ...]) -> Call:
     return partial(F.batch_norm, pool(*x), one, one, one, one)
 
 
+def patient() -> Yardstick:
+    """A yardstick that waits for an undisturbed machine, as a calibration's does."""
+    return Yardstick(READINGS, patience_s=30.0)
+
+
 def table(profile: HardwareProfile | None, seed: int, each: int, keep: str = "") -> list[dict[str, Any]]:
     """One row a case: family, sizes, predicted and measured seconds, relative error, basis."""
     with torch.inference_mode():
@@ -199,7 +204,7 @@ def table(profile: HardwareProfile | None, seed: int, each: int, keep: str = "")
         profile.save(keep) if keep else None
     else:
         with threads(profile.threads):
-            measured.update(measure(calls, rounds=5))
+            measured.update(measure(calls, rounds=5, yardstick=patient()))
     rows = []
     for (family, i), (name, ins, outs, params, groups, _) in drawn.items():
         hot = hot_seconds(name, list(ins), list(outs), params, profile, groups)
