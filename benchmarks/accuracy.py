@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 import condsim
-from benchmarks.suite import judge
+from benchmarks.suite import judge, segments
 from benchmarks.suite.run import run, traces
 from condsim.hardware import load_profile
 from condsim.store import load
@@ -113,6 +113,10 @@ def main() -> None:
         found = [t.with_measurements(t.measurements.iloc[:0], profile) for t in found]
     table = condsim.compare(found)
     result = tell(table, found, not options.no_effects)
+    if not (options.traces or options.profile) and (options.run / segments.FILE).exists():
+        sums, operators = segments.summary(options.run)
+        show("one case a model, operator by operator: two errors that cancel in the sum do not in the sum of |errors|", sums)
+        show("operators that the error of a side comes from, percent of its time", operators.head(20))
     if not (options.traces or options.profile):
         table.to_parquet(options.run / "cases.parquet", index=False, compression="zstd")
     if options.json:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.suite.run RUN [PROCESSES]`: calibrate this machine, capture what was never captured, measure all cases in fresh processes.
+"""`python -m benchmarks.suite.run RUN [PROCESSES [THREADS]]`: calibrate this machine, capture what was never captured, measure all cases in fresh processes.
 
 A round of the calibration comes before, between and after the processes: what neighbours do to the caches changes by the minute, and both should see the same.
 RUN is a folder; what was measured into it is not measured again, so that a run that was cut short goes on. In the end it holds profile.yaml and
@@ -24,8 +24,8 @@ from condsim.trace import MEASUREMENTS, Trace
 PROCESSES = 3
 
 
-def run(folder: Path, processes: int = PROCESSES) -> None:
-    """Fill the folder."""
+def run(folder: Path, processes: int = PROCESSES, threads: int = 1) -> None:
+    """Fill the folder. threads: of torch, in the calibration and in what is measured."""
     if (folder / "measurements.parquet").exists():
         return
     parts = folder / "parts"
@@ -34,7 +34,8 @@ def run(folder: Path, processes: int = PROCESSES) -> None:
     for model in models:
         captured(model)
     size = replace(NORMAL, rounds=processes + 1)
-    condsim.calibrate(size=size, between=partial(measure, folder), progress=Told(), save=False).save(folder / "profile.yaml")
+    between = partial(measure, folder, threads)
+    condsim.calibrate(size=size, threads=threads, between=between, progress=Told(), save=False).save(folder / "profile.yaml")
     found = pd.concat([pd.read_parquet(parts / f"{p}-{m}.parquet") for p in range(processes) for m in models], ignore_index=True)
     found["yardstick_ratio"] = found["read_64mb"] / found["read_64mb"].min()
     found[["model", *MEASUREMENTS]].to_parquet(folder / "measurements.parquet", index=False, compression="zstd")
@@ -43,9 +44,9 @@ def run(folder: Path, processes: int = PROCESSES) -> None:
     parts.rmdir()
 
 
-def measure(folder: Path, process: int, fast_s: float) -> None:
+def measure(folder: Path, threads: int, process: int, fast_s: float) -> None:
     """One process. fast_s: the yardstick when nothing disturbs it."""
-    subprocess.run([sys.executable, "-m", "benchmarks.suite.worker", str(folder), str(process), str(fast_s)], check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.suite.worker", str(folder), str(threads), str(process), str(fast_s)], check=True)
 
 
 class Told:
@@ -67,4 +68,4 @@ def traces(folder: Path) -> list[Trace]:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else PROCESSES)
+    run(Path(sys.argv[1]), *map(int, sys.argv[2:4]))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.suite.worker RUN PROCESS FAST_S`: measure every case that RUN has no part of yet, models in random order, each in a fork."""
+"""`python -m benchmarks.suite.worker RUN THREADS PROCESS FAST_S`: measure every case that RUN has no part of yet, models in random order, each in a fork."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ STEPS = 4
 PATIENCE_S = 1.5
 
 
-def main(run: Path, process: int, fast_s: float) -> None:
-    """Write RUN/parts/PROCESS-MODEL.parquet for each model that has none. fast_s: the yardstick when nothing disturbs it."""
+def main(run: Path, threads: int, process: int, fast_s: float) -> None:
+    """Write RUN/parts/PROCESS-MODEL.parquet for each model that has none. threads: of torch. fast_s: the yardstick when nothing disturbs it."""
     listed = list(by_model(read()).items())
     random.Random(process).shuffle(listed)
     for number, (model, cases) in enumerate(listed):
@@ -36,7 +36,7 @@ def main(run: Path, process: int, fast_s: float) -> None:
         if part.exists():
             continue
         print(f"process {process}: {model} ({number + 1} of {len(listed)})", file=sys.stderr, flush=True)
-        alone(partial(measure_model, model, cases, process, fast_s, part))
+        alone(partial(measure_model, model, cases, threads, process, fast_s, part))
 
 
 def alone(work: Callable[[], None]) -> None:
@@ -56,7 +56,7 @@ def alone(work: Callable[[], None]) -> None:
         raise RuntimeError("measuring a model failed, see above")
 
 
-def measure_model(model: str, cases: list[Case], process: int, fast_s: float, part: Path) -> None:
+def measure_model(model: str, cases: list[Case], threads: int, process: int, fast_s: float, part: Path) -> None:
     """Time the cases of a model and write them."""
     trace = captured(model)
     assert trace.header.provenance.spec is not None
@@ -66,7 +66,7 @@ def measure_model(model: str, cases: list[Case], process: int, fast_s: float, pa
     for case in cases:
         plan = Plan(
             [case.batch], [case.strategy], phase=case.phase, protocol=case.protocol, pairs=PAIRS, steps=STEPS, seed=process, where="fresh process",
-            yardstick_s=fast_s, patience_s=PATIENCE_S,
+            yardstick_s=fast_s, patience_s=PATIENCE_S, threads=threads,
         )  # fmt: skip
         try:
             measured = measure_cases(trace, live, batches, plan)
@@ -82,4 +82,4 @@ def measure_model(model: str, cases: list[Case], process: int, fast_s: float, pa
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))

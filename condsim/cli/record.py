@@ -86,6 +86,7 @@ def measure(
     processes: int | None = None,
     pairs: int | None = None,
     by: str | None = None,
+    threads: int = 1,
     device: str = "cpu",
     json: bool = False,
 ) -> None:
@@ -105,16 +106,20 @@ def measure(
         Interleaved pairs of conditional and baseline a process. Default: 30; by segment 36.
     by
         segment: time every operator with PyTorch's profiler instead, for condsim compare --by segment.
+    threads
+        PyTorch threads; several are compared with `condsim compare --device` on a profile of `condsim calibrate --threads`.
     device
         cuda: on the GPU. Tested on CPUs only so far.
     json
         Print JSON.
     """
-    for what, value in (("processes", processes), ("pairs", pairs), *(("batch", b) for b in batch or ())):
+    for what, value in (("processes", processes), ("pairs", pairs), ("threads", threads), *(("batch", b) for b in batch or ())):
         at_least_one(what, value)
     one_of("by", by, ("segment",))
     if by is not None and device != "cpu":
         raise CondsimError(f"--by segment times operators on a CPU; leave out --device {device}")
+    if by is not None and threads > 1:
+        raise CondsimError(f"--by segment times operators of one thread; leave out --threads {threads}")
     opened = open_trace(trace)
     folder = Path(trace) if Path(trace).exists() else Path(opened.name)
     if folder.exists() and not Path(trace).exists():
@@ -123,14 +128,14 @@ def measure(
     from condsim.measure import measure as whole
     from condsim.measure import measure_segments
 
-    time_it, usual = (partial(whole, device=device), (3, 30)) if by is None else (measure_segments, (1, 36))
+    time_it, usual = (partial(whole, device=device, threads=threads), (3, 30)) if by is None else (measure_segments, (1, 36))
     known = strategies_of(opened)
     if strategy is not None and strategy != "all" and strategy not in known:
         raise unknown("strategy", strategy, known, f"what {opened.name} was captured with")
     chosen = known if strategy == "all" else None if strategy is None else [strategy]
     with progress() as step:
         if device == "cpu":
-            own_profile(step)
+            own_profile(step, threads)
         timed = time_it(opened, strategies=chosen, batches=batch, processes=processes or usual[0], pairs=pairs or usual[1], progress=step)
     timed.save(folder)
     report(timed, folder, "measure", json, by)

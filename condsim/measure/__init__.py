@@ -52,20 +52,21 @@ def measure(
     seed: int = 0,
     decisions: str = "natural",
     device: str = "cpu",
+    threads: int = 1,
 ) -> Trace:
     """The trace with timings from fresh processes on this machine; each process measures every case, so that cases can be compared.
 
     trace: a trace or its folder (which is not written to). strategies: names, None for the captured one. batches: units a step, None for the captured
     one. baselines: None for same-params and same-flops. phase: None for all there are. processes: how many; one that turns out noisy is run once
     more, and both are kept. pairs: at least so many a case and process. protocol, decisions: see `condsim.measure.protocol`. device: of torch, "cuda" for
-    a GPU (tested on CPUs only so far).
+    a GPU (tested on CPUs only so far). threads: of torch.
     Raises CondsimError for a trace without a spec, a model that does not decide as the trace says, and bad arguments.
     """
     import pandas as pd
 
     from condsim.measure import yardsticks
 
-    opened, own, job = _job(trace, strategies, batches, baselines, phase, processes, pairs, steps)
+    opened, own, job = _job(trace, strategies, batches, baselines, phase, processes, pairs, steps, threads)
     job |= {"protocol": protocol, "decisions": decisions, "device": device}
     first = int(opened.measurements["process"].max()) + 1 if len(opened.measurements) else 0
     with _place(opened) as place:
@@ -106,7 +107,7 @@ def measure_segments(
 
 def _job(
     trace: Trace | str | Path, strategies: str | Sequence[str] | None, batches: Sequence[int] | None, baselines: Sequence[str] | None, phase: str | None,
-    processes: int, pairs: int, steps: int,
+    processes: int, pairs: int, steps: int, threads: int = 1,
 ) -> tuple[Trace, HardwareProfile | None, dict[str, Any]]:  # fmt: skip
     """(the trace, the profile of this machine, what a process is told). Raises CondsimError for what could not be done."""
     from condsim.hardware import this_machine
@@ -119,13 +120,13 @@ def _job(
             f"trace {opened.name!r} has no spec that rebuilds its model, so no fresh process can time it; only "
             "condsim.capture(model, inputs, measure=True) can, in the process that has the model"
         )
-    for what, value in (("processes", processes), ("pairs", pairs), *(("batch", b) for b in batches or ())):
+    for what, value in (("processes", processes), ("pairs", pairs), ("threads", threads), *(("batch", b) for b in batches or ())):
         if value < 1:
             raise CondsimError(f"{what} must be at least 1, got {value}")
-    own = this_machine()
+    own = this_machine(threads)
     job: dict[str, Any] = {
         "sizes": list(batches) if batches else [None], "strategies": [strategies] if isinstance(strategies, str) else strategies and list(strategies),
-        "phase": phase, "pairs": pairs, "steps": steps, "where": "fresh process", "yardstick_s": own.yardstick_s if own else None,
+        "phase": phase, "pairs": pairs, "steps": steps, "where": "fresh process", "yardstick_s": own.yardstick_s if own else None, "threads": threads,
     }  # fmt: skip
     return opened, own, job | ({} if baselines is None else {"baselines": list(baselines)})
 
@@ -145,10 +146,10 @@ def _process(place: Path, job: dict[str, Any], number: int, of: int, progress: P
     told, result = place / f"job-{number}.json", place / f"result-{number}.parquet"
     told.write_text(json.dumps({**job, "trace": str(place / "trace")}))
     command = [sys.executable, "-m", "condsim.measure.worker", str(told), str(result)]
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    few = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(job["threads"]))
     with (
         tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **one_thread}) as child,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **few}) as child,
     ):
         try:
             assert child.stdout is not None

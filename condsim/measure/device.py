@@ -26,10 +26,10 @@ def the_device(name: str) -> torch.device:
     return device
 
 
-def identity(device: torch.device) -> dict[str, str | int]:
-    """What makes an accelerator the one that a profile was calibrated on; of a CPU its fingerprint with one thread."""
+def identity(device: torch.device, threads: int = 1) -> dict[str, str | int]:
+    """What makes an accelerator the one that a profile was calibrated on; of a CPU its fingerprint with so many threads."""
     if device.type == CPU:
-        return fingerprint(1)
+        return fingerprint(threads)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {"gpu": name, "torch": str(torch.__version__), "cuda": str(torch.version.cuda)}
 

@@ -1,7 +1,7 @@
 """Time a live model beside its baselines: pairs, interleaved, order within a pair random, every repetition kept.
 
-Each case (phase, batch, strategy, baseline) warms both sides up and times them in turn: one torch thread, no garbage collection, under inference
-mode. The sites are installed once and only the model's call is inside the clock (`condsim.measure.clock` says which).
+Each case (phase, batch, strategy, baseline) warms both sides up and times them in turn: one torch thread unless the plan has more, no garbage
+collection, under inference mode. The sites are installed once and only the model's call is inside the clock (`condsim.measure.clock` says which).
 
 - `repeat`: a few steps, spread evenly, each run several times. What a side finds in the caches is what its partner left.
 - `stream`: successive different steps, each timed once a pair, over and over. Before a timed call the same side runs the step before, so that it
@@ -63,7 +63,8 @@ WAITED_S = 0.002
 class Plan:
     """How to measure. sizes: units a step, None: as captured. strategies: names, None: as captured. where: "caller" or "fresh process".
     yardstick_s: the yardstick when nothing disturbs it, as the calibration of this machine saw it; None: as this process does.
-    patience_s: how long a case waits, in all, for a machine that is disturbed; None: PATIENCE_S. device: of torch, where model and inputs are moved to."""
+    patience_s: how long a case waits, in all, for a machine that is disturbed; None: PATIENCE_S. device: of torch, where model and inputs are moved to.
+    threads: of torch; several are timed by the wall clock."""
 
     sizes: Sequence[int | None] = (None,)
     strategies: Sequence[str] | None = None
@@ -78,9 +79,10 @@ class Plan:
     yardstick_s: float | None = None
     patience_s: float | None = None
     device: str = CPU_DEVICE
+    threads: int = 1
 
     def __post_init__(self) -> None:
-        for what, value in (("pairs", self.pairs), ("steps", self.steps)):
+        for what, value in (("pairs", self.pairs), ("steps", self.steps), ("threads", self.threads)):
             if value < 1:
                 raise CondsimError(f"{what} must be at least 1, got {value}")
         if self.protocol not in PROTOCOLS:
@@ -120,17 +122,20 @@ def measure_live(
     seed: int = 0,
     decisions: str = "natural",
     where: str = "caller",
+    threads: int = 1,
 ) -> Trace:
     """The trace with timings of the live model in this process.
 
     strategies: names for the mechanisms that have them, the others run as captured; None: all as captured. module: a dense module, measured as one
     more baseline on the same inputs. batches: the inputs that the trace was captured on. batch: units a step. phase: None for all there are. pairs:
-    at least so many a case, over `steps` steps (repeat) or all there are (stream). seed: of the order within pairs. decisions, protocol: see above.
+    at least so many a case, over `steps` steps (repeat) or all there are (stream). seed: of the order within pairs. threads: of torch.
+    decisions, protocol: see above.
     Raises CondsimError for inputs or decisions that are not the trace's, an unknown name, and outputs that are NaN.
     """
     names = [strategies] if isinstance(strategies, str) else strategies
-    own = this_machine()
-    plan = Plan([batch], names, baselines, phase, protocol, pairs, steps, seed, decisions, where, own.yardstick_s if own else None)
+    own = this_machine(threads)
+    fast_s = own.yardstick_s if own else None
+    plan = Plan([batch], names, baselines, phase, protocol, pairs, steps, seed, decisions, where, fast_s, threads=threads)
     measured = measure_cases(trace, live, batches, plan, module, progress)
     process = int(trace.measurements["process"].max()) + 1 if len(trace.measurements) else 0
     table = measured.table(process, yardsticks.ratio(measured.readings, yardsticks.best(measured.readings)))
@@ -155,7 +160,7 @@ def measure_cases(
     done = 0
     device = the_device(plan.device)
     batches = [b.to(device) for b in batches]
-    with threads(1), evaluating(live.model), evaluating(module), placed(live.model, device), placed(module, device):
+    with threads(plan.threads), evaluating(live.model), evaluating(module), placed(live.model, device), placed(module, device):
         know_sites(trace, live, batches[0])
         ways = assignments(trace, live, plan.strategies)
         total = len(phases) * len(plan.sizes) * len(ways) * len(kinds)
@@ -294,7 +299,7 @@ def _case(
     rows: list[dict[str, Any]] = []
     with installed(sides, steps):
         waits = [clock_for(side.warm_up(steps[-1], WATCHED)) is WALL for side in sides]
-        clock = waiting_clock(the_device(plan.device)) if plan.device != CPU_DEVICE else WALL if any(waits) else CPU
+        clock = waiting_clock(the_device(plan.device)) if plan.device != CPU_DEVICE else WALL if any(waits) or plan.threads > 1 else CPU
         common["clock"] = "cpu" if clock is CPU else "wall"
         patience = PATIENCE_S if plan.patience_s is None else plan.patience_s
         for step, before in _order(steps, plan):
@@ -326,8 +331,8 @@ def about(replay: Replay, way: Mapping[str, str], kind: str, plan: Plan) -> dict
     """What the rows of a case have in common."""
     return {
         "strategy": name_of(way), "baseline": kind, "phase": replay.phase, "batch": replay.steps.batch, "protocol": plan.protocol,
-        "runtime": "eager", "dtype": replay.trace.header.provenance.dtype, "threads": 1, "where": plan.where,
-        "fingerprint": json.dumps(identity(the_device(plan.device)), sort_keys=True), "torch": torch.__version__,
+        "runtime": "eager", "dtype": replay.trace.header.provenance.dtype, "threads": plan.threads, "where": plan.where,
+        "fingerprint": json.dumps(identity(the_device(plan.device), plan.threads), sort_keys=True), "torch": torch.__version__,
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ READING = {"read_64mb": 1.0}
 @pytest.fixture(autouse=True)
 def no_yardsticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol.yardsticks, "read", lambda: READING)
-    monkeypatch.setattr(protocol, "this_machine", lambda: None)
+    monkeypatch.setattr(protocol, "this_machine", lambda _threads: None)
     monkeypatch.setattr(protocol.Gate, "open", lambda _self, _reading: True)
 
 
@@ -44,6 +45,16 @@ def test_every_repetition_is_kept(leaving: Captured) -> None:
     assert bool((table[["conditional_s", "baseline_s"]] > 0).all(axis=None))
     assert bool((table["yardstick_ratio"] >= 1).all())
     assert not bool(table.isna().any(axis=None))
+
+
+def test_several_threads_are_timed_by_the_wall_clock(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set()
+    monkeypatch.setattr(protocol, "clock_for", lambda _pauses: seen.add(torch.get_num_threads()) or protocol.CPU)
+    table = measured(leaving, pairs=1, steps=1, threads=2)
+    assert seen == {2}
+    assert set(table["clock"]) == {"wall"}
+    assert set(table["threads"]) == {2}
+    assert {json.loads(f)["threads"] for f in table["fingerprint"]} == {2}
 
 
 def test_a_disturbed_pair_is_run_again_and_kept(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +238,7 @@ def test_nothing_stays_behind(leaving: Captured, fails: bool, monkeypatch: pytes
     ("options", "message"),
     [
         ({"pairs": 0}, "pairs must be at least 1, got 0"),
+        ({"threads": 0}, "threads must be at least 1, got 0"),
         ({"protocol": "strem"}, "unknown protocol 'strem'; did you mean 'stream'"),
         ({"baselines": ("same-flop",)}, "unknown baseline 'same-flop'"),
         ({"strategies": "waits"}, "unknown strategy 'waits'; did you mean 'wait'"),
