@@ -104,9 +104,12 @@ def _at_one_place(visits: list[tuple[int, Stretch]], lowering: Lowering, pricing
         share = resident[step] if isinstance(resident, np.ndarray) and any(t.weight for t in op.inputs) else resident
         if groups is not None or isinstance(share, np.ndarray):  # every step has groups, or a share, of its own
             sizes, each, key = lowering.sizes(op, env, step), np.arange(len(step)), None
-        hot, _, _ = pricing.operator(op, sizes, key, groups, share)
-        host[:, i] = pricing.host_seconds(lowering, (piece.path, piece.first + i), op, hot)
-        device[:, i] = 0.0 if op.view else np.broadcast_to(np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0), int(each.max()) + 1)[each]
+        hot, _, moved = pricing.operator(op, sizes, key, groups, share)
+        place = (piece.path, piece.first + i)
+        host[:, i] = pricing.host_seconds(lowering, place, op, hot)
+        if not op.view:
+            body = np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0) + pricing.far_per_byte(lowering, place) * moved
+            device[:, i] = np.broadcast_to(body, int(each.max()) + 1)[each]
     return host, device
 
 
@@ -124,8 +127,8 @@ def _price(call: Call, lowering: Lowering, pricing: Pricing, cold_s: float, resi
     op = call.op
     groups = lowering.rows.counts[op.site][:1] if op.name in GROUPED and op.site else None
     bindings = {k: np.array([v]) for k, v in call.bindings.items()} if groups is not None else call.bindings
-    hot, job, _ = pricing.operator(op, bindings, tuple(sorted(call.bindings.items())), groups, resident)
-    device = 0.0 if op.view else max(float(np.sum(hot.seconds)) - hot.dispatch, 0.0)
+    hot, job, moved = pricing.operator(op, bindings, tuple(sorted(call.bindings.items())), groups, resident)
+    device = 0.0 if op.view else max(float(np.sum(hot.seconds)) - hot.dispatch, 0.0) + pricing.far_per_byte(lowering, call.place) * float(np.sum(moved))
     return (
         pricing.host_seconds(lowering, call.place, op, hot) + cold_s,
         device,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from condsim.calibrate import matmul, operators, shapes
+from condsim.calibrate.activations import DistantActivations
 from condsim.calibrate.among import AmongOthers
 from condsim.calibrate.cold import DISTANCES_MB, AfterOtherData
 from condsim.calibrate.instructions import instruction_s
@@ -70,14 +71,15 @@ def _calibrated(
     yardstick = Yardstick(READINGS)
     few = size.points < 0.5
 
-    weights = EvictedWeights((0.4, 4.0) if few else FOOTPRINTS_MB, yardstick)
+    footprints = (0.4, 4.0) if few else FOOTPRINTS_MB
+    weights, activations = EvictedWeights(footprints, yardstick), DistantActivations(footprints, yardstick)
     among, cold = AmongOthers(pool, 12 if few else 100, yardstick), AfterOtherData(pool, (1.0, 8.0) if few else DISTANCES_MB, yardstick)
     everything = {**operators.cases(pool, size), **matmul.cases(pool, size), **{("case", *key): make for key, make in (cases or {}).items()}}
     times: dict[Any, float] = {}
     doubtful: set[Any] = set()
     for i in range(size.rounds):  # neighbours change by the minute
         yardstick.patience_s += 0.9 * size.patience_s / size.rounds
-        for what, one in (("evicted weights", weights), ("among others", among), ("after other data", cold)):
+        for what, one in (("evicted weights", weights), ("distant activations", activations), ("among others", among), ("after other data", cold)):
             progress(what, i / size.rounds)
             one.round()
         part = dict(list(everything.items())[i :: size.rounds])
@@ -128,6 +130,7 @@ def _calibrated(
         matmuls=tables,
         extra_s=extra,
         residency=kept,
+        activations=activations.table(),
         among=among.table(),
         cold=cold.table(),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -41,10 +42,10 @@ class EvictedWeights:
         for (m, n, k), seen in self._seen.items():
             weights, x = self._buffer[: len(self._buffer) // (n * k) * n * k].view(-1, n, k).unbind(), torch.randn(m, k)
             for count, visits in zip((1, *self._counts(n, k)), seen, strict=True):
-                visits.append(self._between_readings(lambda: visit_in_turn(weights[:count], x)))  # noqa: B023 (called at once)
+                visits.append(self._between_readings(lambda: visit_in_turn([partial(F.linear, x, w) for w in weights[:count]], 4 * n * k)))  # noqa: B023
             if (m, n, k) == PAUSED:
                 for pause, visits in zip((0.0, *PAUSES_S), self._paused, strict=True):
-                    visits.append(self._between_readings(lambda: _visit_after(pause, weights[0], x, 15)))  # noqa: B023
+                    visits.append(self._between_readings(lambda: _visit_after(pause, weights[0], x, 15)))  # noqa: B023 (called at once)
 
     def _between_readings(self, visit: Call) -> tuple[float, float]:
         before = self._yardstick.begin()
@@ -58,8 +59,8 @@ class EvictedWeights:
         times: dict[tuple[int, int, int], tuple[np.ndarray, np.ndarray]] = {}  # → seconds of a round, extra seconds a byte
         spreads = []
         for (m, n, k), seen in self._seen.items():
-            hot, *each = (typical(visits, self._yardstick) for visits in seen)
-            times[m, n, k] = np.array(each) * self._counts(n, k), np.maximum.accumulate(np.maximum(np.array(each) - hot, 0.0)) / (4.0 * n * k)
+            each = [typical(visits, self._yardstick) for visits in seen]
+            times[m, n, k] = np.array(each[1:]) * self._counts(n, k), extra_per_byte(each, 4.0 * n * k)
             spreads.append([_spread(visits, self._yardstick) / (4.0 * n * k) for visits in seen[1:]])
         distance, size = np.array([*self._footprints, *BEYOND_MB]) * 1e6, 4.0 * PAUSED[1] * PAUSED[2]
         at_once, *later = (typical(visits, self._yardstick) for visits in self._paused)
@@ -77,18 +78,25 @@ class EvictedWeights:
         )
 
 
-def visit_in_turn(weights: Sequence[torch.Tensor], x: torch.Tensor) -> float:
-    """Seconds a visit, weights in turn, after one round to begin with: the median over stretches of about a megabyte, so that one disturbed does not count."""
-    size, clock = 4 * weights[0].numel(), the_clock()
-    stretch = max(1, 2**20 // size)
-    for w in weights:
-        F.linear(x, w)
-    found, turn = [], itertools.cycle(weights)
-    for _ in range(max(len(weights), 12, 2**22 // size) // stretch):
+def extra_per_byte(seconds: Sequence[float], size: float) -> np.ndarray:
+    """What visits of so many bytes cost more a byte than the first of them, which was repeated alone; never less at a larger footprint. float [visits - 1]."""
+    hot, *each = seconds
+    extra: np.ndarray = np.maximum.accumulate(np.maximum(np.array(each) - hot, 0.0)) / size
+    return extra
+
+
+def visit_in_turn(calls: Sequence[Call], size: int) -> float:
+    """Seconds a call, in turn, after one round to begin with: the median over stretches of about a megabyte, so that one disturbed does not count. size: bytes
+    that one call visits."""
+    clock, stretch = the_clock(), max(1, 2**20 // size)
+    for call in calls:
+        call()
+    found, turn = [], itertools.cycle(calls)
+    for _ in range(max(len(calls), 12, 2**22 // size) // stretch):
         now = list(itertools.islice(turn, stretch))
         start = clock()
-        for w in now:
-            F.linear(x, w)
+        for call in now:
+            call()
         found.append((clock() - start) / stretch)
     return float(np.median(found))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from condsim.cost.activations import curves_of, far_per_byte
 from condsim.cost.among import among_seconds, call_sites, distances
 from condsim.cost.cold import code_of
 from condsim.cost.gpu.operator import gpu_operator, resident_shares
@@ -31,6 +32,7 @@ class Pricing:
         self._known: dict[Any, tuple[Hot, Work, Any]] = {}
         self._numbers: dict[Any, int] = {}
         self._kinds: dict[int, tuple[Op, tuple[int, str]]] = {}
+        self._far: dict[int, tuple[Program, dict[Place, float]]] = {}
         self._places: dict[int, tuple[Program, tuple[dict[Place, float], dict[Place, int], int]]] = {}
         self._joined: dict[int, tuple[Program, Program]] = {}
 
@@ -100,6 +102,18 @@ class Pricing:
             return 0.0
         size = elements(shape) * self.itemsize(t.dtype)
         return np.minimum(size, elements(outs[0]) * self.itemsize(t.dtype)) if op.name in COPIES_ROWS else size
+
+    def far_per_byte(self, lowering: Lowering, place: Place) -> float:
+        """Seconds a byte of activations that lie further away than in a micro-benchmark (`condsim.cost.activations`)."""
+        program = lowering.program
+        if id(program) not in self._far:
+            curves = curves_of(self.profile) if self.runtime.host == "operator" else None
+            found = {} if curves is None else far_per_byte(lowering.sequence(), self._bytes, self.itemsize, curves)
+            self._far[id(program)] = program, found
+        return self._far[id(program)][1].get(place, 0.0)
+
+    def _bytes(self, op: Op, t: Tensor, shape: Any, outs: Any) -> float:
+        return float(self.weight_bytes(op, t, shape, outs) if t.weight else elements(shape) * self.itemsize(t.dtype))
 
     def host_seconds(self, lowering: Lowering, place: Place, op: Op, hot: Hot) -> float:
         """Host time of one call: its dispatch, what it costs more among other operators, and what Python did before it. What it costs more after other

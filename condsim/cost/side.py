@@ -260,11 +260,12 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side,
             hot, job, moved = pricing.operator(v.op, distinct, key, resident=share)
         if where not in inverses:
             inverses[where] = inverse
+        far = pricing.far_per_byte(lowering, v.place) * moved
         host, code = pricing.host_seconds(lowering, v.place, v.op, hot), pricing.code(v.op)
         if out.labels:
-            per_call = np.broadcast_to(_body(v.op, hot) + host, (int(inverse.max()) + 1,))[inverse]
+            per_call = np.broadcast_to(_body(v.op, hot) + far + host, (int(inverse.max()) + 1,))[inverse]
             out.labels.add(out.labels.of(v), code, np.bincount(step, per_call, out.steps), np.bincount(step, minlength=out.steps))
-        for what, values in _parts(v.op, hot, job, moved, host, code):
+        for what, values in _parts(v.op, hot, job, moved, far, host, code):
             if (what, where) not in sums:
                 sums[what, where] = np.zeros(int(inverse.max()) + 1)
             total = sums[what, where]
@@ -278,7 +279,7 @@ def _body(op: Op, hot: Hot) -> Any:
     return 0.0 if op.view else np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
 
 
-def _parts(op: Op, hot: Hot, job: Work, moved: Any, host: float, code: str) -> Iterator[tuple[str, Any]]:
+def _parts(op: Op, hot: Hot, job: Work, moved: Any, far: Any, host: float, code: str) -> Iterator[tuple[str, Any]]:
     """What one operator adds to which sum."""
     yield "dispatch", host
     yield f"calls {code}", 1.0
@@ -288,8 +289,9 @@ def _parts(op: Op, hot: Hot, job: Work, moved: Any, host: float, code: str) -> I
     body = _body(op, hot)
     for world, seconds in hot.worlds.items():
         yield f"world {world}", seconds
-    yield f"basis {hot.basis}", body + host
-    yield f"family {hot.family}", body
+    yield f"basis {hot.basis}", body + far + host
+    yield f"family {hot.family}", body + far
+    yield "traffic", far
     yield "activations", moved
     yield "moved", moved
     if job.family in MATMULS:

@@ -6,10 +6,10 @@ from condsim.hardware.machine import UNDISTURBED, fingerprint
 from condsim.hardware.profile import FORMAT, HardwareProfile, Host, Level, Power
 from condsim.hardware.quantity import UNCERTAINTY, Basis, Floats, NotNegative, Positive, Quantity
 from condsim.hardware.static import Companion, Graphs, Matrix
-from condsim.hardware.tables import Among, Cold, Curve, Grid, Residency, Scatter
+from condsim.hardware.tables import Activations, Among, Cold, Curve, Grid, Residency, Scatter
 
 __all__ = [
-    "FORMAT", "THIS_MACHINE", "UNCERTAINTY", "UNDISTURBED", "Among", "Basis", "Cold", "Companion", "Curve", "Floats", "Gpu", "Graphs", "Grid",
+    "FORMAT", "THIS_MACHINE", "UNCERTAINTY", "UNDISTURBED", "Activations", "Among", "Basis", "Cold", "Companion", "Curve", "Floats", "Gpu", "Graphs", "Grid",
     "HardwareProfile", "Host", "Level", "Matrix", "NotNegative", "Positive", "Power", "Quantity", "Residency", "Scatter", "Tile", "cache_folder",
     "fingerprint", "hardware", "load_profile", "profiles", "this_machine",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from condsim.errors import unknown
 from condsim.hardware.gpu import Gpu
 from condsim.hardware.quantity import UNCERTAINTY, Model, NotNegative, Positive, Quantity
 from condsim.hardware.static import Companion, Graphs, Matrix
-from condsim.hardware.tables import Among, Cold, Curve, Grid, Residency, Scatter
+from condsim.hardware.tables import Activations, Among, Cold, Curve, Grid, Residency, Scatter
 from condsim.hardware.text import validated, write
 
 FORMAT = 3  # of the tables of a calibration; one of another format must be made again
@@ -86,6 +86,7 @@ class HardwareProfile(Model):
     matmuls: dict[str, Grid | Scatter] = Field(default_factory=dict)
     extra_s: dict[str, NotNegative] = Field(default_factory=dict)
     residency: Residency | None = None
+    activations: Activations | None = None
     among: Among | None = None
     cold: Cold | None = None
     gpu: Gpu | None = None

@@ -1,4 +1,4 @@
-"""Tables of a calibrated profile: measured operator times, and what weights and code that were evicted cost."""
+"""Tables of a calibrated profile: measured operator times, and what weights, activations and code that were evicted cost."""
 
 from __future__ import annotations
 
@@ -142,6 +142,25 @@ class Residency(Model):
                 raise ValueError(f"{name} must have {len(self.bytes)} curves, one a weight")
         for name, curve in (("spread", self.spread), *(("one_row", c) for c in self.one_row), *(("more_rows", c) for c in self.more_rows)):
             if len(curve) != len(self.distance):
+                raise ValueError(f"{name} must have {len(self.distance)} numbers, one a distance")
+        return self
+
+
+class Activations(Model):
+    """Extra seconds per byte of an activation by the bytes touched since its memory was: read, and written.
+
+    distance: bytes, rising. read, written: a number a distance.
+    """
+
+    distance: list[Positive]
+    read: list[NotNegative]
+    written: list[NotNegative]
+
+    @model_validator(mode="after")
+    def _shape(self) -> Activations:
+        rising("distance", self.distance)
+        for name in ("read", "written"):
+            if len(getattr(self, name)) != len(self.distance):
                 raise ValueError(f"{name} must have {len(self.distance)} numbers, one a distance")
         return self
 
