@@ -6,6 +6,7 @@ median counts. A case is a call without arguments, its time the median over the 
 
 from __future__ import annotations
 
+import functools
 import gc
 import itertools
 import os
@@ -166,11 +167,13 @@ def quiet() -> Iterator[None]:
         gc.enable()
 
 
+@functools.cache
 def settle_allocator() -> None:
-    """Free a block of nearly 32 MiB once, so that glibc keeps freed memory of that size for the next operator.
+    """Free a block of nearly 32 MiB, once in a process, so that glibc keeps freed memory of that size for the next operator.
 
     Before, each large result is mapped anew and every page of it faults: a 5 MB result was seen to cost 9 ms instead of 0.4 ms, depending on what the
     process had freed earlier. A process whose times are to be compared with a calibration must do the same.
+    A second such block would come from the heap, which would then have room for results that are mapped anew otherwise (`condsim.cost.pages`).
     """
     block = torch.empty(8_000_000)
     block.fill_(0)

@@ -120,9 +120,11 @@ def _batched(name: str, job: Work, profile: HardwareProfile) -> Hot:
         if isinstance(table, Scatter):
             columns = {"groups": g[here], "m": m[here], "n": n[here], "k": k[here]}
             seconds[here], outside[here] = scatter_seconds(str(family), table, columns)
-        elif isinstance(mm, Grid):
-            t, outside[here] = grid_seconds(mm, m[here], n[here], k[here])
+            here = here & outside & (family == "bmm")  # larger than what was timed: one product after the other
+        if here.any() and isinstance(mm, Grid):
+            t, beyond = grid_seconds(mm, m[here], n[here], k[here])
             seconds[here] = dispatch + g[here] * (t - dispatch)
+            outside[here] = outside[here] | beyond
     empty = g * m * n * k == 0
     return Hot(_plain(np.where(empty, dispatch, seconds) + extra), dispatch + extra, _basis(outside & ~empty), "bmm")
 

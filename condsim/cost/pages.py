@@ -1,10 +1,10 @@
 """What a large result costs more because its memory is new: the operating system hands out zeroed pages at their first use.
 
-    extra seconds = bytes * seconds a byte, of results of 64 MiB and more
+    extra seconds = bytes * seconds a byte, of results of 32 MiB and more
 
-The C library keeps what was freed at the end of its heap for the next operator, up to M_TRIM_THRESHOLD, and gives the rest back. Source: mallopt(3): the
-dynamic threshold for blocks of their own is at most 32 MiB on 64-bit systems, that for the heap's end twice as much. Between the two it depends on what lies
-free.
+The C library gives a block of its own to each request of M_MMAP_THRESHOLD bytes and more, and gives it back to the system when it is freed. Source:
+mallopt(3): that threshold grows with what is freed, to at most 32 MiB on 64-bit systems. Where the process has had more than that in use at once, in smaller
+pieces, up to 64 MiB of it may lie free at the end of its heap and serve a large request; a step's own pieces are not looked at for that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from condsim.program import elements
 
 NEW = "fresh_page"
 """Of a profile's extra_s: seconds a byte."""
-KEPT_BYTES = 2**26
+KEPT_BYTES = 2**25
 
 
 def fresh_seconds(name: str, outputs: list[Shape], profile: HardwareProfile, itemsize: int = 4) -> Any:

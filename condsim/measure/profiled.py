@@ -22,6 +22,7 @@ from condsim.calibrate.yardstick import Call, Yardstick
 from condsim.measure.clock import CPU
 
 MARKER = "digamma"  # stands around a timed call; a model that uses it cannot be told apart
+MADE = ("empty", "to")  # before lift_fresh, in torch.tensor
 _ONE = torch.ones(1)
 
 
@@ -82,6 +83,17 @@ def _outermost(events: Sequence[Any]) -> list[tuple[str, int, int]]:
             found.append((name.rpartition("::")[2], -end, 1))
         else:
             found[-1] = (*found[-1][:2], found[-1][2] + 1)
+    return _with_made_tensors(found)
+
+
+def _with_made_tensors(events: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """What `torch.tensor` runs before its one operator that Python sees is part of that one."""
+    found: list[tuple[str, int, int]] = []
+    for name, end, inside in events:
+        if name == "lift_fresh" and tuple(n for n, *_ in found[-2:]) == MADE:
+            inside += sum(n for *_, n in found[-2:])
+            del found[-2:]
+        found.append((name, end, inside))
     return found
 
 
