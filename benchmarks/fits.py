@@ -9,6 +9,7 @@ those of other effects in it are kept, and every effect in it is drawn to FOLDER
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from condsim.calibrate.cold import AfterOtherData
 from condsim.calibrate.instructions import _instructions
 from condsim.calibrate.residency import visit_in_turn
 from condsim.calibrate.timing import Pool, itself, measure, threads, typical
+from condsim.cost.activations import curves_of
 from condsim.cost.residency import miss_per_byte
 from condsim.hardware import HardwareProfile, hardware
 from condsim.plots import rendered
@@ -85,6 +87,41 @@ def residency(profile: HardwareProfile) -> Points:
                 "measured": (typical(seen[c], yardstick) - hot) / size,
             })  # fmt: skip
     return found
+
+
+def activations(profile: HardwareProfile) -> Points:
+    """Operators of other sizes than the calibration's blocks, on sets of tensors in turn. x: bytes between two visits; extra seconds a byte that is touched."""
+    curves = curves_of(profile)
+    assert curves is not None
+    yardstick, found = patient(), list[dict[str, Any]]()
+    for elements, (name, (call, read, written)) in itertools.product((16384, 131072), VISITED.items()):
+        size = 4.0 * elements * (read + written)
+        counts = sorted({max(2, round(mb * 1e6 / size)) for mb in (2, 3, 5, 7, 10, 14, 18, 22, 26, 30, 36, 44, 56, 80)})
+        sets = [partial(call, *torch.ones(3, elements).unbind()) for _ in range(counts[-1])]
+        seen: dict[int, list[tuple[float, float]]] = {c: [] for c in (1, *counts)}
+        for _ in range(5):
+            for c in seen:
+                before = yardstick.begin()
+                t = visit_in_turn(sets[:c], int(size))
+                seen[c].append((t, max(before, yardstick())))
+        hot = typical(seen[1], yardstick)
+        for c in counts:
+            extra = sum(
+                share * (np.interp(c * size, curves.distance, curve) - np.interp(size, curves.distance, curve))
+                for share, curve in ((read, curves.read), (written, curves.written))
+            )
+            found.append({
+                "group": f"{name}, {size / 2**20:.1f} MiB", "x": c * size, "predicted": float(extra) / (read + written),
+                "measured": (typical(seen[c], yardstick) - hot) / size,
+            })  # fmt: skip
+    return found
+
+
+VISITED: dict[str, tuple[Callable[..., object], int, int]] = {
+    "relu": (lambda x, _y, out: torch.clamp_min(x, 0.0, out=out), 1, 1),
+    "add": (lambda x, y, out: torch.add(x, y, out=out), 2, 1),
+}
+"""Name → call of (two operands, result), how many it reads, how many it writes."""
 
 
 def among(profile: HardwareProfile) -> Points:
@@ -178,12 +215,13 @@ EFFECTS: dict[str, tuple[Callable[[HardwareProfile], Points], str, str, float]] 
     "hot-operators": (hot_operators, "measured (s)", "predicted / measured", 1.0),
     "gather": (gather, "measured (s)", "predicted / measured", 1.0),
     "residency": (residency, "bytes between two visits (MB)", "extra (ps a byte)", 1e12),
+    "activations": (activations, "bytes between two visits (MB)", "extra (ps a byte)", 1e12),
     "among": (among, "different operators in turn", "extra a call (µs)", 1e6),
     "cold-code": (cold_code, "bytes read before each call (MB)", "extra a call (µs)", 1e6),
     "instructions": (instructions, "instructions", "extra (µs)", 1e6),
 }
 """Effect → its measurement, axes, and what seconds are multiplied by."""
-MEGABYTES = ("residency", "cold-code")
+MEGABYTES = ("residency", "activations", "cold-code")
 
 
 def draw(effect: str, points: Points, about: str) -> bytes:

@@ -12,8 +12,9 @@ from benchmarks.suite.cases import half
 from condsim.assign import program_of, the_strategies
 from condsim.calibrate.shapes import overlap
 from condsim.compare import cause_of
+from condsim.cost.activations import curves_of
 from condsim.cost.pages import NEW
-from condsim.hardware import HardwareProfile
+from condsim.hardware import Activations, HardwareProfile
 from condsim.lower import Lowering
 from condsim.operators import MATMULS, work
 from condsim.rebatch import rebatch, site_rules
@@ -128,9 +129,11 @@ def effects(profile: HardwareProfile) -> dict[str, HardwareProfile]:
     """The profile without each effect of a CPU's cost model."""
     bare = {k: v.model_copy(update={"value": 0.0}) for k, v in (("module_call", profile.host.module_call), ("instruction", profile.host.instruction)) if v}
     alone = profile.residency.model_copy(update={"others": 0.0}) if profile.residency else None
+    near = Activations(distance=[1.0], read=[0.0], written=[0.0])
     kept = {k: v for k, v in profile.extra_s.items() if k != NEW}
     return {
-        "residency of weights": profile.model_copy(update={"residency": None}),
+        "residency of weights": profile.model_copy(update={"residency": None, "activations": curves_of(profile)}),
+        "distant activations": profile.model_copy(update={"activations": near}),
         "others in the caches": profile.model_copy(update={"residency": alone}),
         "new memory": profile.model_copy(update={"extra_s": kept}),
         "calls among other operators": profile.model_copy(update={"among": None}),

@@ -63,6 +63,8 @@ def _from_tables(name: str, inputs: list[Shape], outputs: list[Shape], params: t
         return _batched(name, job, profile)
     if job.family == "grouped_mm" and "linear" in profile.matmuls:
         return _grouped(job, groups_rows, profile)
+    if job.family == "attention" and inputs[2][-1] != inputs[0][-1]:
+        return _in_parts(job, inputs, outputs, profile)
     if job.family in MATMULS:
         return _scatter(name, job, inputs, outputs, params, profile)
     return _curve(name, inputs, outputs, profile)
@@ -127,6 +129,23 @@ def _batched(name: str, job: Work, profile: HardwareProfile) -> Hot:
             outside[here] = outside[here] | beyond
     empty = g * m * n * k == 0
     return Hot(_plain(np.where(empty, dispatch, seconds) + extra), dispatch + extra, _basis(outside & ~empty), "bmm")
+
+
+def _in_parts(job: Work, inputs: list[Shape], outputs: list[Shape], profile: HardwareProfile) -> Hot:
+    """Attention whose values are not as wide as its keys runs no kernel of its own: scaled queries and keys, a product, the mask, a softmax, a product.
+
+    Source: PyTorch, aten/src/ATen/native/transformers/attention.cpp, _scaled_dot_product_attention_math, and sdp_utils_cpp.cpp, check_head_dim_size_cpp.
+    """
+    q, k, v = inputs[:3]
+    scores: Shape = (*q[:-1], k[-2])
+    steps: list[tuple[str, list[Shape], Shape]] = [
+        ("mul", [q], q), ("mul", [k], k), ("bmm", [(job.groups, *q[-2:]), (job.groups, k[-1], k[-2])], (job.groups, *scores[-2:])),
+        *([("add", [scores, scores], scores)] if len(inputs) > 3 else []), ("softmax", [scores], scores),
+        ("bmm", [(job.groups, *scores[-2:]), (job.groups, *v[-2:])], (job.groups, *outputs[0][-2:])),
+    ]  # fmt: skip
+    parts = [_from_tables(name, ins, [out], (), profile, None) for name, ins, out in steps]
+    worst = next((basis for basis in ("estimated", "extrapolated") if any(p.basis == basis for p in parts)), "calibrated")
+    return Hot(_plain(sum(np.asarray(p.seconds) for p in parts)), sum(p.dispatch for p in parts), worst, job.family)
 
 
 def _scatter(name: str, job: Work, inputs: list[Shape], outputs: list[Shape], params: tuple[int, ...], profile: HardwareProfile) -> Hot:

@@ -42,6 +42,8 @@ def test_it_is_saved_where_this_machine_finds_it(tmp_path: Path, monkeypatch: py
 def test_every_time_is_positive_and_every_family_has_an_uncertainty(profile: HardwareProfile) -> None:
     assert {"linear", "mm", "attention", "conv2d", "conv2d_depthwise", "bmm_row", "bmm_column"} <= profile.matmuls.keys()
     assert profile.residency is not None
+    assert profile.activations is not None
+    assert len(profile.activations.distance) == len(profile.activations.read)
     assert profile.extra_s[NEW] >= 0
     assert profile.residency.others >= 0
     assert len(profile.residency.one_row) == len(profile.residency.more_rows) == len(profile.residency.bytes)

@@ -51,6 +51,18 @@ def test_a_call_is_split_into_what_python_called() -> None:
     assert second.seconds.argmax() == 0  # 8 MFLOP against 16,384 elements and none
 
 
+def test_a_tensor_that_is_made_is_one_operator() -> None:
+    def run() -> None:
+        mark()
+        torch.tensor(3.0).neg()
+        torch.empty(2).to(torch.float64)
+        mark()
+
+    with torch.inference_mode():
+        (call,) = profiled.profiled(run)
+    assert [n for n in call.names if n != "detach_"] == ["lift_fresh", "neg", "empty", "to"]
+
+
 def test_the_profilers_cost_is_fitted_from_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiled, "_extra", lambda sequence, _yardstick: 2e-6 * len(sequence) + 1e-6 * sum(map(events_of, sequence)))
     events: dict[object, int] = {}
