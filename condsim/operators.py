@@ -125,6 +125,20 @@ def einsum(inputs: list[Shape], outputs: list[Shape], _params: tuple[int, ...]) 
     return Work("bmm", 1, n, k, 1, 2 * n * k)
 
 
+ELEMENTWISE = frozenset((
+    "add", "sub", "rsub", "mul", "div", "floor_divide", "remainder", "pow", "maximum", "minimum", "eq", "ne", "gt", "lt", "ge", "le",
+    "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "logical_and", "logical_or", "logical_not", "__and__", "__or__",
+    "relu", "silu", "gelu", "sigmoid", "tanh", "softplus", "leaky_relu", "elu", "hardtanh", "clamp", "clamp_min", "clamp_max",
+    "exp", "log", "rsqrt", "sqrt", "neg", "abs", "cos", "sin", "square", "reciprocal", "floor", "ceil",
+))  # fmt: skip
+"""Operators that go over their operands element by element, so that it matters how these lie in memory; in place, too."""
+
+
+def elementwise(name: str) -> bool:
+    """Whether an operator is one of `ELEMENTWISE`."""
+    return (name if name.startswith("_") else name.rstrip("_")) in ELEMENTWISE
+
+
 GROUPED = ("_grouped_mm", "fused_moe_mm")  # one operator for all experts of a site
 MATMULS = ("linear", "bmm", "grouped_mm", "conv2d", "attention")
 

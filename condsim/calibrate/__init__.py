@@ -106,6 +106,7 @@ def _calibrated(
     curves = {**operators.curves(times, size), "linear.bias": matmul.bias_curve(times)}
     extra = {
         NEW: fresh_page_seconds(elements=2**24 if few else FILLED),
+        **operators.strided_costs(times),
         "linear.deep": max(times["deep",] - times["flat",], 0.0),
         "matmul.extra": max(times["matmul_tiny",] - times["bmm_tiny",], 0.0),
         **matmul.grouped_costs(times, linear, lambda b, d, m: float(miss_per_byte(kept, b, d, m)) * b),

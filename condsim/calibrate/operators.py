@@ -337,6 +337,23 @@ VIEWS: dict[str, Call] = {
 """Operators that make no new storage, as models call them."""
 
 
+_RUNS, _LENGTH = 512, 16
+STRIDED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "whole": lambda x: x[:, :_LENGTH].contiguous(), "runs": lambda x: x[:, :_LENGTH], "elements": lambda x: x[:, ::2],
+}  # fmt: skip
+"""Ways of 512 x 16 elements to lie in 512 x 32."""
+
+
+def _products(pool: Pool, way: Callable[[torch.Tensor], torch.Tensor]) -> Call:
+    return partial(torch.mul, way(pool(_RUNS, 2 * _LENGTH)), way(pool(_RUNS, 2 * _LENGTH)))
+
+
+def strided_costs(seconds: dict[Any, float]) -> dict[str, float]:
+    """Seconds of each innermost loop beside the first, and of each element of a loop that skips some."""
+    runs, elements = (max(seconds["strided", way] - seconds["strided", "whole"], 0.0) for way in ("runs", "elements"))
+    return {"strided.run": runs / _RUNS, "strided.element": elements / (_RUNS * _LENGTH)}
+
+
 TINY_ELEMENTS = 1024
 MOST_SETS = 8
 ROTATED_BYTES = 2**20  # of all sets of a case: more than a private cache holds, less than a shared one
@@ -363,6 +380,8 @@ def cases(pool: Pool, size: shapes.Size) -> dict[Any, Callable[[], Call]]:
             for e in size.elements:
                 if e <= shapes.FEW_ELEMENTS[-1] or length in size.lengths[-2:]:
                     found[name, length, e] = partial(rotated, build, pool, e, length if build in ROW_BUILDS else min(e, length))
+    for name, way in STRIDED.items():
+        found["strided", name] = partial(_products, pool, way)
     for name, build in CONSTANT.items():
         found[name, 1, 1] = partial(build, pool, 1, 1)
     for name, view in VIEWS.items():

@@ -12,6 +12,7 @@ from itertools import combinations
 from condsim.capture.recorder import Died, ExpertsCall, RecordedOp, RecordedTensor
 from condsim.capture.tree import Instance, RunLoop, RunScope
 from condsim.errors import CondsimError
+from condsim.operators import elementwise
 from condsim.program import FIRST, VARIABLES, Dim, Free, Loop, Op, Product, Program, Scope, Tensor, elements
 
 Sample = dict[str, int]
@@ -176,7 +177,7 @@ class Fitter:
             return size(values)
 
         fitted = Op(
-            first.name, tensors([op.inputs for op in column]), outputs, first.params, min((op.role for op in column), key=len), first.site,
+            first.name, tensors([op.inputs for op in column]), outputs, max(op.params for op in column), min((op.role for op in column), key=len), first.site,
             _family([op.module for op in column], choices) or first.module, max(op.entered for op in column),
             min(op.instructions for op in column), first.view, first.sync,
             tuple((storage(tuple(a[0] for a in al)), al[0][1]) for al in zip(*(op.allocs for op in column), strict=True)),
@@ -274,7 +275,8 @@ def _kind(op: RecordedOp) -> tuple[object, ...]:
     def tensor(t: RecordedTensor) -> tuple[object, ...]:
         return (len(t.shape), t.dtype)
 
-    return (op.name, tuple(map(tensor, op.inputs)), tuple(map(tensor, op.outputs)), op.params, op.site, op.view, op.sync, len(op.allocs))
+    params = () if elementwise(op.name) else op.params  # how operands lie may depend on their sizes
+    return (op.name, tuple(map(tensor, op.inputs)), tuple(map(tensor, op.outputs)), params, op.site, op.view, op.sync, len(op.allocs))
 
 
 def _difference(scopes: list[RunScope]) -> str:

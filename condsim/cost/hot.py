@@ -16,7 +16,7 @@ from condsim.cost.pages import fresh_seconds
 from condsim.cost.roofline import DTYPE_BYTES, roofline_seconds
 from condsim.cost.tables import bmm_family, conv_family, curve_seconds, grid_seconds, scatter_seconds
 from condsim.hardware import Curve, Grid, HardwareProfile, Scatter
-from condsim.operators import MATMULS, Shape, Work, work
+from condsim.operators import MATMULS, Shape, Work, elementwise, work
 from condsim.program import elements
 
 ELEMENTWISE = "elementwise"  # the curve of an operator that has none: the median of all that compute element by element
@@ -42,7 +42,7 @@ def hot_seconds(
 ) -> Hot:  # fmt: skip
     """Time of one operator.
 
-    name: as the recorder gives it. inputs, outputs: shapes, entries int or int array [n]. params: stride and groups of a convolution.
+    name: as the recorder gives it. inputs, outputs: shapes, entries int or int array [n]. params: as in `condsim.program.Op`.
     groups_rows: rows of each group of a grouped matmul, int array [groups] or [n, groups]; None: as even as can be. view: it makes no new storage.
     dtype: None = the profile's; a calibrated profile knows only its own. Raises CondsimError for a dtype that the device lacks.
     """
@@ -67,7 +67,9 @@ def _from_tables(name: str, inputs: list[Shape], outputs: list[Shape], params: t
         return _in_parts(job, inputs, outputs, profile)
     if job.family in MATMULS:
         return _scatter(name, job, inputs, outputs, params, profile)
-    return _curve(name, inputs, outputs, profile)
+    hot = _curve(name, inputs, outputs, profile)
+    strided = _strided_seconds(name, inputs, outputs, params, profile)
+    return replace(hot, seconds=_plain(hot.seconds + strided)) if np.any(strided) else hot
 
 
 def _linear(name: str, job: Work, inputs: list[Shape], profile: HardwareProfile) -> Hot:
@@ -207,6 +209,16 @@ def _curve(name: str, inputs: list[Shape], outputs: list[Shape], profile: Hardwa
         return Hot(t, dispatch, "estimated", name)
     t, _ = curve_seconds(fallback, count)
     return Hot(t, fallback.dispatch_s, "estimated", ELEMENTWISE)
+
+
+def _strided_seconds(name: str, inputs: list[Shape], outputs: list[Shape], params: tuple[int, ...], profile: HardwareProfile) -> Any:
+    """What an elementwise operator takes longer because its operands do not lie in one piece: each innermost loop, and each element of one that skips."""
+    if not params or not elementwise(name):
+        return 0.0
+    length, together = params
+    count = extent(name, inputs, outputs)[0]
+    run_s, element_s = (profile.extra_s.get(f"strided.{part}", 0.0) for part in ("run", "element"))
+    return count / length * run_s + (0.0 if together else count * element_s)
 
 
 def _view(name: str, profile: HardwareProfile) -> Hot:

@@ -220,6 +220,19 @@ def test_batched_products_beyond_what_was_timed_run_one_after_the_other(profile:
     assert hot_seconds("bmm", [(4, 8, 64), (4, 64, 8)], [(4, 8, 8)], (), known).seconds < 1e-5  # inside: its own table
 
 
+def test_strided_operands_cost_by_their_innermost_loops(profile: HardwareProfile) -> None:
+    known = profile.model_copy(update={"extra_s": {**profile.extra_s, "strided.run": 1e-8, "strided.element": 1e-9}})
+    x = (4, 64, 64)
+
+    def extra(name: str, params: tuple[int, ...]) -> float:
+        return float(hot_seconds(name, [x], [x], params, known).seconds - hot_seconds(name, [x], [x], (), known).seconds)
+
+    assert extra("relu", (64, 1)) == extra("relu_", (64, 1)) == pytest.approx(256 * 1e-8)
+    assert extra("relu", (16384, 0)) == pytest.approx(1e-8 + 16384 * 1e-9)
+    assert extra("softmax", (1, 1)) == 0
+    assert hot_seconds("relu", [x], [x], (64, 1), profile) == hot_seconds("relu", [x], [x], (), profile)  # never calibrated
+
+
 def test_new_memory_is_paid_for_by_results_that_the_library_gives_back(profile: HardwareProfile) -> None:
     kept, given_back = [(2**23 - 1,)], [(2**23,)]
     known = profile.model_copy(update={"extra_s": {**profile.extra_s, NEW: 5e-10}})
