@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,8 @@ class Pricing:
         self._known: dict[Any, tuple[Hot, Work, Any]] = {}
         self._numbers: dict[Any, int] = {}
         self._kinds: dict[int, tuple[Op, tuple[int, str]]] = {}
-        self._far: dict[int, tuple[Program, dict[Place, float]]] = {}
-        self._places: dict[int, tuple[Program, tuple[dict[Place, float], dict[Place, int], int]]] = {}
+        self._curves = curves_of(profile) if runtime.host == "operator" else None
+        self._steps: dict[int, Played] = {}
         self._joined: dict[int, tuple[Program, Program]] = {}
 
     @property
@@ -105,12 +106,9 @@ class Pricing:
 
     def far_per_byte(self, lowering: Lowering, place: Place) -> float:
         """Seconds a byte of activations that lie further away than in a micro-benchmark (`condsim.cost.activations`)."""
-        program = lowering.program
-        if id(program) not in self._far:
-            curves = curves_of(self.profile) if self.runtime.host == "operator" else None
-            found = {} if curves is None else far_per_byte(lowering.sequence(), self._bytes, self.itemsize, curves)
-            self._far[id(program)] = program, found
-        return self._far[id(program)][1].get(place, 0.0)
+        if self._curves is None:
+            return 0.0
+        return self._played(lowering).far.get(place, 0.0)
 
     def _bytes(self, op: Op, t: Tensor, shape: Any, outs: Any) -> float:
         return float(self.weight_bytes(op, t, shape, outs) if t.weight else elements(shape) * self.itemsize(t.dtype))
@@ -122,23 +120,37 @@ class Pricing:
             return 0.0
         if self.runtime.host == "kernel":
             return 0.0 if op.view else hot.dispatch
-        known, distinct, most = self._distinct(lowering)
+        played = self._played(lowering)
+        known = played.host
         if place not in known:
             p = self.profile
-            seconds = hot.dispatch + float(among_seconds(op.name, distinct.get(place, most), p, view=op.view, inputs=len(op.inputs)))
+            seconds = hot.dispatch + float(among_seconds(op.name, played.distinct.get(place, played.most), p, view=op.view, inputs=len(op.inputs)))
             if p.host.instruction is None:
                 known[place] = seconds + op.entered * p.host.module_call.value
             else:
                 known[place] = seconds + op.instructions * p.host.instruction.value
         return known[place]
 
-    def _distinct(self, lowering: Lowering) -> tuple[dict[Place, float], dict[Place, int], int]:
-        """(host seconds by place, as far as asked for; place → different places of the code between its calls, in the first step; all of them)."""
+    def _played(self, lowering: Lowering) -> Played:
+        """What the first step of a program says, remembered."""
         program = lowering.program
-        if id(program) not in self._places:
+        if id(program) not in self._steps:
             calls = lowering.sequence()
             names = [f"{c.op.name}.view" if c.op.view else c.op.name for c in calls]
             labels = call_sites(names, [c.op.module for c in calls], [c.op.entered for c in calls])
-            found = {c.place: d for c, d in zip(calls, distances(labels), strict=True)}
-            self._places[id(program)] = program, ({}, found, len(set(labels)))
-        return self._places[id(program)][1]
+            distinct = {c.place: d for c, d in zip(calls, distances(labels), strict=True)}
+            far = {} if self._curves is None else far_per_byte(calls, self._bytes, self.itemsize, self._curves)
+            self._steps[id(program)] = Played(program, distinct, len(set(labels)), far)
+        return self._steps[id(program)]
+
+
+@dataclass(frozen=True)
+class Played:
+    """One step of a program in executed order. distinct: different places of the code between two calls of each place, most: all of them. far: seconds a byte
+    of activations by place. host: seconds by place, as far as asked for."""
+
+    program: Program
+    distinct: Mapping[Place, int]
+    most: int
+    far: Mapping[Place, float]
+    host: dict[Place, float] = field(default_factory=dict)
