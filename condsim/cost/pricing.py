@@ -34,7 +34,7 @@ class Pricing:
         self._numbers: dict[Any, int] = {}
         self._kinds: dict[int, tuple[Op, tuple[int, str]]] = {}
         self._curves = curves_of(profile) if runtime.host == "operator" else None
-        self._steps: dict[int, Played] = {}
+        self._steps: dict[Any, Played] = {}
         self._joined: dict[int, tuple[Program, Program]] = {}
 
     @property
@@ -132,16 +132,17 @@ class Pricing:
         return known[place]
 
     def _played(self, lowering: Lowering) -> Played:
-        """What the first step of a program says, remembered."""
-        program = lowering.program
-        if id(program) not in self._steps:
+        """What the first step of a lowering says, remembered."""
+        program, first = lowering.program, lowering.rows
+        key = (id(program), first.units[0], first.seq[0], first.total[0], *(c[0].tobytes() for c in first.counts.values()))
+        if key not in self._steps:
             calls = lowering.sequence()
             names = [f"{c.op.name}.view" if c.op.view else c.op.name for c in calls]
             labels = call_sites(names, [c.op.module for c in calls], [c.op.entered for c in calls])
             distinct = {c.place: d for c, d in zip(calls, distances(labels), strict=True)}
             far = {} if self._curves is None else far_per_byte(calls, self._bytes, self.itemsize, self._curves)
-            self._steps[id(program)] = Played(program, distinct, len(set(labels)), far)
-        return self._steps[id(program)]
+            self._steps[key] = Played(program, distinct, len(set(labels)), far)
+        return self._steps[key]
 
 
 @dataclass(frozen=True)
