@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -83,6 +84,12 @@ class Lowering:
 
     def __init__(self, program: Program, sites: Mapping[str, SiteRule], strategies: Mapping[str, str], rows: StepRows) -> None:
         self.program, self.sites, self.strategies, self.rows = program, sites, strategies, rows
+
+    @cached_property
+    def first_step(self) -> tuple[Any, ...]:
+        """A hashable that stands for what `sequence` gives, as long as the program lives."""
+        r = self.rows
+        return (id(self.program), int(r.units[0]), int(r.seq[0]), int(r.total[0]), *(c[0].tobytes() for c in (*r.counts.values(), *r.kept.values())))
 
     def walk(self) -> Iterator[Visit]:
         """Every operator with all its calls. Calls of a loop's body are merged over experts where one body serves them."""

@@ -133,8 +133,7 @@ class Pricing:
 
     def _played(self, lowering: Lowering) -> Played:
         """What the first step of a lowering says, remembered."""
-        program, first = lowering.program, lowering.rows
-        key = (id(program), first.units[0], first.seq[0], first.total[0], *(c[0].tobytes() for c in first.counts.values()))
+        program, key = lowering.program, lowering.first_step
         if key not in self._steps:
             calls = lowering.sequence()
             names = [f"{c.op.name}.view" if c.op.view else c.op.name for c in calls]
