@@ -91,6 +91,12 @@ class Lowering:
         r = self.rows
         return (id(self.program), int(r.units[0]), int(r.seq[0]), int(r.total[0]), *(c[0].tobytes() for c in (*r.counts.values(), *r.kept.values())))
 
+    def step(self, i: int) -> Lowering:
+        """One of its steps, which costs what it does as one of all."""
+        found = Lowering(self.program, self.sites, self.strategies, self.rows.step(i))
+        found.first_step = self.first_step
+        return found
+
     def walk(self) -> Iterator[Visit]:
         """Every operator with all its calls. Calls of a loop's body are merged over experts where one body serves them."""
         n = len(self.rows)

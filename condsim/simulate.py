@@ -273,7 +273,7 @@ def _clock(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, st
 def _finish(lowering: Lowering, pricing: Pricing, engine: str) -> np.ndarray:
     """When host and device are done with each step, seconds, float [n]."""
     if engine == "events":
-        steps = (Lowering(lowering.program, lowering.sites, lowering.strategies, lowering.rows.step(i)) for i in range(len(lowering.rows)))
+        steps = (lowering.step(i) for i in range(len(lowering.rows)))
         return np.array([float(events.run(kernels(step, pricing)[0])[2]) for step in steps])
     if not loops(lowering.program.root):
         return closed_form.run(stacked(lowering, pricing))[2]

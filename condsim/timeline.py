@@ -117,7 +117,7 @@ def _after_other_data(lowering: Lowering, pricing: Pricing) -> dict[str, float]:
     """What each call of a code costs more because it was evicted (`condsim.cost.cold`), in the first step."""
     if pricing.profile.cold is None:
         return {}
-    step = side(Lowering(lowering.program, lowering.sites, lowering.strategies, lowering.rows.step(0)), pricing)
+    step = side(lowering.step(0), pricing)
     every, touched, different = sum(step.calls.values()), step.touched_bytes(), step.footprint_bytes()
     return {code: float(cold_seconds(code, calls, every, touched, different, pricing.profile)[0]) for code, calls in step.calls.items()}
 
