@@ -71,7 +71,7 @@ class Tensor:
 class Op:
     """One operator.
 
-    params: what shapes do not say: stride and groups of a convolution, which input of a 2:4 product is sparse, the innermost loop of an elementwise operator
+    params: what shapes do not say: stride and groups of a convolution, which input of a 2:4 product is sparse, the innermost loops of an elementwise operator
     (`condsim.capture.strides`). role: "" or "router:SITE". site: the moe site whose call it belongs to, or "". module: the module path it was called in.
     entered: module calls that began since the operator before it, instructions: bytecode instructions that Python ran since (host time). view: no kernel,
     host time only. sync: the host waits. allocs: storages that it creates, (elements, dtype).

@@ -337,21 +337,23 @@ VIEWS: dict[str, Call] = {
 """Operators that make no new storage, as models call them."""
 
 
-_RUNS, _LENGTH = 512, 16
-STRIDED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "whole": lambda x: x[:, :_LENGTH].contiguous(), "runs": lambda x: x[:, :_LENGTH], "elements": lambda x: x[:, ::2],
-}  # fmt: skip
-"""Ways of 512 x 16 elements to lie in 512 x 32."""
+_HEADS, _POSITIONS, _WIDTH = 8, 64, 16
+STRIDED: dict[str, Callable[[Pool], torch.Tensor]] = {
+    "whole": lambda pool: pool(_HEADS, _POSITIONS, _WIDTH),
+    "loops": lambda pool: pool(_POSITIONS, _HEADS, _WIDTH).transpose(0, 1),
+    "elements": lambda pool: pool(_HEADS, _POSITIONS, 2 * _WIDTH)[..., ::2],
+}
+"""How the first operand of a product lies; the second is whole."""
 
 
-def _products(pool: Pool, way: Callable[[torch.Tensor], torch.Tensor]) -> Call:
-    return partial(torch.mul, way(pool(_RUNS, 2 * _LENGTH)), way(pool(_RUNS, 2 * _LENGTH)))
+def _product(pool: Pool, first: Callable[[Pool], torch.Tensor]) -> Call:
+    return partial(torch.mul, first(pool), pool(_HEADS, _POSITIONS, _WIDTH))
 
 
 def strided_costs(seconds: dict[Any, float]) -> dict[str, float]:
-    """Seconds of each innermost loop beside the first, and of each element of a loop that skips some."""
-    runs, elements = (max(seconds["strided", way] - seconds["strided", "whole"], 0.0) for way in ("runs", "elements"))
-    return {"strided.run": runs / _RUNS, "strided.element": elements / (_RUNS * _LENGTH)}
+    """Seconds of each time through the two innermost loops, and of each element where they skip some (`condsim.capture.strides`)."""
+    loops, elements = (max(seconds["strided", way] - seconds["strided", "whole"], 0.0) for way in ("loops", "elements"))
+    return {"strided.loops": loops / _POSITIONS, "strided.element": elements / (_HEADS * _POSITIONS * _WIDTH)}
 
 
 TINY_ELEMENTS = 1024
@@ -381,7 +383,7 @@ def cases(pool: Pool, size: shapes.Size) -> dict[Any, Callable[[], Call]]:
                 if e <= shapes.FEW_ELEMENTS[-1] or length in size.lengths[-2:]:
                     found[name, length, e] = partial(rotated, build, pool, e, length if build in ROW_BUILDS else min(e, length))
     for name, way in STRIDED.items():
-        found["strided", name] = partial(_products, pool, way)
+        found["strided", name] = partial(_product, pool, way)
     for name, build in CONSTANT.items():
         found[name, 1, 1] = partial(build, pool, 1, 1)
     for name, view in VIEWS.items():

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from condsim.capture.interpreter import Interpreter
-from condsim.capture.strides import inner_loop
+from condsim.capture.strides import inner_loops
 from condsim.operators import elementwise
 
 SYNCHRONISING = {"item", "_local_scalar_dense", "is_nonzero", "nonzero", "equal", "unique", "_unique2", "masked_select", "tolist"}
@@ -223,7 +223,7 @@ class Recorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         written = [t for t in tree_leaves(result) if isinstance(t, torch.Tensor)]
         name = func._schema.name.split("::")[1]
-        params = inner_loop([*written, *read]) if elementwise(name) else _params(name, args)
+        params = inner_loops([*written, *read]) if elementwise(name) else _params(name, args)
         op = RecordedOp(
             name, [self._tensor(t, i) for t, i in zip(read, read_ids, strict=True)], [], params, self.role, self.site,
             self._modules[-1], self._entered, self._python.taken(), False, name in SYNCHRONISING or (name == "where" and len(read) == 1), [],

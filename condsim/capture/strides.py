@@ -9,11 +9,12 @@ from collections.abc import Sequence
 import torch
 
 
-def inner_loop(operands: Sequence[torch.Tensor]) -> tuple[int, ...]:
-    """(elements that the innermost loop takes, 1 if in every operand they are next to each other or all the same, else 0); () where one such loop takes all.
+def inner_loops(operands: Sequence[torch.Tensor]) -> tuple[int, ...]:
+    """(elements that the two innermost loops take together, 1 if those of the innermost are next to each other, or all the same, in every operand, else 0);
+    () where that is all there is to do, and next to each other.
 
-    operands: results first; they broadcast. Dimensions are put in order of their strides and merged where all operands allow it. Source: PyTorch,
-    aten/src/ATen/TensorIterator.cpp, reorder_dimensions and coalesce_dimensions.
+    operands: results first; they broadcast. Dimensions are put in order of their strides and merged where all operands allow it; what is left beyond two is
+    counted through by a slower loop. Source: PyTorch, aten/src/ATen/TensorIterator.cpp, reorder_dimensions, coalesce_dimensions and serial_for_each.
     """
     shape = torch.broadcast_shapes(*(t.shape for t in operands))
     if not math.prod(shape):
@@ -29,9 +30,8 @@ def inner_loop(operands: Sequence[torch.Tensor]) -> tuple[int, ...]:
             merged.append((size, strides))
     if not merged:
         return ()
-    size, strides = merged[0]
-    together = all(s <= 1 for s in strides)
-    return () if len(merged) == 1 and together else (size, int(together))
+    together = all(s <= 1 for s in merged[0][1])
+    return () if len(merged) <= 2 and together else (math.prod(size for size, _ in merged[:2]), int(together))
 
 
 def _strides(t: torch.Tensor, dims: int) -> list[int]:

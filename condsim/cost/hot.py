@@ -212,13 +212,14 @@ def _curve(name: str, inputs: list[Shape], outputs: list[Shape], profile: Hardwa
 
 
 def _strided_seconds(name: str, inputs: list[Shape], outputs: list[Shape], params: tuple[int, ...], profile: HardwareProfile) -> Any:
-    """What an elementwise operator takes longer because its operands do not lie in one piece: each innermost loop, and each element of one that skips."""
+    """What an elementwise operator takes longer because its operands do not lie in one piece: each time through its two innermost loops, and each element where
+    they skip some."""
     if not params or not elementwise(name):
         return 0.0
-    length, together = params
+    inside, together = params
     count = extent(name, inputs, outputs)[0]
-    run_s, element_s = (profile.extra_s.get(f"strided.{part}", 0.0) for part in ("run", "element"))
-    return count / length * run_s + (0.0 if together else count * element_s)
+    loops_s, element_s = (profile.extra_s.get(f"strided.{part}", 0.0) for part in ("loops", "element"))
+    return count / inside * loops_s + (0.0 if together else count * element_s)
 
 
 def _view(name: str, profile: HardwareProfile) -> Hot:

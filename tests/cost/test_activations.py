@@ -76,7 +76,7 @@ def test_results_on_memory_of_long_ago_cost_more_than_those_on_the_last() -> Non
         ]  # fmt: skip
 
     near, distant = far(step(8)), far(step(40 * MB))
-    assert near == {}
+    assert 0 not in near
     assert 0 < distant[0] <= 8e-11
 
 

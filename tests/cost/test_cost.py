@@ -221,7 +221,7 @@ def test_batched_products_beyond_what_was_timed_run_one_after_the_other(profile:
 
 
 def test_strided_operands_cost_by_their_innermost_loops(profile: HardwareProfile) -> None:
-    known = profile.model_copy(update={"extra_s": {**profile.extra_s, "strided.run": 1e-8, "strided.element": 1e-9}})
+    known = profile.model_copy(update={"extra_s": {**profile.extra_s, "strided.loops": 1e-8, "strided.element": 1e-9}})
     x = (4, 64, 64)
 
     def extra(name: str, params: tuple[int, ...]) -> float:
