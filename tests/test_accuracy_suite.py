@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ import torch
 
 import condsim
 from benchmarks import accuracy
-from benchmarks.suite import judge, models
+from benchmarks.suite import judge, models, segments
 from benchmarks.suite.cases import HALVES, by_model, half, read
 from condsim.errors import CondsimError
 from condsim.specs import load_spec
@@ -81,3 +83,26 @@ def test_every_part_of_the_report_is_printed(table: pd.DataFrame, capsys: pytest
         assert part in said
     assert isinstance(result["worth"], dict)
     assert set(result["worth"]) == {"everything", *(f"without {e}" for e in judge.effects(trace.profile))}
+
+
+def test_one_case_of_each_model_is_timed_by_segment() -> None:
+    chosen = segments.chosen()
+    assert [c.model for c in chosen] == list(by_model(read()))
+    assert {c.protocol for c in chosen} == {"repeat"}
+
+
+def test_operators_of_short_sides_count_as_much_as_those_of_long_ones() -> None:
+    rows = [
+        ("a", "baseline", "linear", 9.0, 6.0),
+        ("a", "baseline", "add", 1.0, 2.0),
+        ("b", "baseline", "linear", 0.05, 0.05),
+        ("b", "baseline", "add", 0.05, 0.1),
+    ]
+    found = segments.operators(pd.DataFrame(rows, columns=["trace", "side", "operator", "measured_s", "predicted_s"]))
+    assert found["share"].to_dict() == pytest.approx({"add": 30.0, "linear": 70.0})
+    assert found["error"].to_dict() == pytest.approx({"add": 100.0, "linear": -100 * 0.15 / 0.7})
+    assert list(found.index) == ["add", "linear"]  # by what they are worth: + 30 and - 15 % of a side
+
+
+def test_a_run_without_times_by_segment_has_none(tmp_path: Path) -> None:
+    assert segments.traces(tmp_path) == []
