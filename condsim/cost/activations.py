@@ -8,7 +8,7 @@ last use may be long ago. The C library's allocator does so, too (malloc(3), "be
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,11 +38,11 @@ def far_per_byte(calls: list[Call], bytes_of: Bytes, itemsize: Callable[[str], i
     dtype.
     """
     memory, now = Memory(), 0.0
+    of_calls = [() if call.op.view else _operands(call, bytes_of, itemsize) for call in calls]
     rows: list[tuple[int, float, bool, float, float]] = []  # (call, bytes, written, distance, distance in the micro-benchmark)
     for last_time in (False, True):  # a step that repeats finds the memory that the one before it left
-        for number, call in enumerate(calls):
-            if not call.op.view:
-                operands = _operands(call, bytes_of, itemsize)
+        for number, (call, operands) in enumerate(zip(calls, of_calls, strict=True)):
+            if operands:
                 own = sum(o.bytes for o in operands)
                 found = [(number, o.bytes, o.born, now + own / 2 - o.touch(memory, now + own / 2)) for o in operands if not o.weight]
                 if last_time:
@@ -96,7 +96,8 @@ class Memory:
         if free is None:
             return float("-inf")
         free.bytes -= size
-        self.free = [b for b in self.free if b.bytes]
+        if not free.bytes:
+            self.free = [b for b in self.free if b.bytes]
         return free.touched
 
     def touch(self, size: float, now: float) -> float:
@@ -139,7 +140,7 @@ class _Operand:
         return memory.take(self.bytes, now) if self.born else memory.touch(self.bytes, now)
 
 
-def _operands(call: Call, bytes_of: Bytes, itemsize: Callable[[str], int]) -> list[_Operand]:
+def _operands(call: Call, bytes_of: Bytes, itemsize: Callable[[str], int]) -> Sequence[_Operand]:
     """What a call reads, and what it writes: new storages, the rest in place."""
     op = call.op
     outs = [t.shape(call.bindings) for t in op.outputs]
