@@ -29,6 +29,7 @@ from condsim.calibrate.cold import AfterOtherData
 from condsim.calibrate.instructions import _instructions
 from condsim.calibrate.residency import visit_in_turn
 from condsim.calibrate.timing import Pool, itself, measure, threads, typical
+from condsim.calibrate.yardstick import Call, Yardstick
 from condsim.cost.activations import curves_of
 from condsim.cost.residency import miss_per_byte
 from condsim.hardware import HardwareProfile, hardware
@@ -70,23 +71,33 @@ def residency(profile: HardwareProfile) -> Points:
     yardstick, found = patient(), list[dict[str, Any]]()
     for n, k, rows in ((160, 320, 1), (768, 1280, 1), (768, 1280, 32)):
         size = 4 * n * k
-        counts = sorted({max(2, round(mb * 1e6 / size)) for mb in (3, 5, 7, 10, 14, 18, 22, 26, 30, 36, 44, 56, 80)})
-        weights, x = [torch.randn(n, k) for _ in range(counts[-1])], torch.randn(rows, k)
-        seen: dict[int, list[tuple[float, float]]] = {c: [] for c in (1, *counts)}
-        for _ in range(5):
-            for c in seen:
-                before = yardstick.begin()
-                t = visit_in_turn([partial(F.linear, x, w) for w in weights[:c]], size)
-                seen[c].append((t, max(before, yardstick())))
-        hot = typical(seen[1], yardstick)
-        for c in counts:
-            others = profile.residency.others * c * typical(seen[c], yardstick)
+        x = torch.randn(rows, k)
+        hot, each = _in_turn(lambda: partial(F.linear, x, torch.randn(n, k)), size, yardstick)  # noqa: B023 (called at once)
+        for c, seconds in each.items():
+            others = profile.residency.others * c * seconds
             predicted = float(miss_per_byte(profile.residency, size, c * size + others, rows))
             found.append({
                 "group": f"{size / 2**20:.1f} MiB, {rows} row{'s' if rows > 1 else ''}", "x": c * size, "predicted": predicted,
-                "measured": (typical(seen[c], yardstick) - hot) / size,
+                "measured": (seconds - hot) / size,
             })  # fmt: skip
     return found
+
+
+FOOTPRINTS_MB = (2, 3, 5, 7, 10, 14, 18, 22, 26, 30, 36, 44, 56, 80)
+
+
+def _in_turn(make: Callable[[], Call], size: float, yardstick: Yardstick) -> tuple[float, dict[int, float]]:
+    """(seconds of a call alone, number of calls in turn → seconds of each). make: a call on memory of its own, size bytes of it."""
+    counts = sorted({max(2, round(mb * 1e6 / size)) for mb in FOOTPRINTS_MB})
+    every = [make() for _ in range(counts[-1])]
+    seen: dict[int, list[tuple[float, float]]] = {c: [] for c in (1, *counts)}
+    for _ in range(5):
+        for c in seen:
+            before = yardstick.begin()
+            t = visit_in_turn(every[:c], int(size))
+            seen[c].append((t, max(before, yardstick())))
+    hot, *each = (typical(visits, yardstick) for visits in seen.values())
+    return hot, dict(zip(counts, each, strict=True))
 
 
 def activations(profile: HardwareProfile) -> Points:
@@ -96,23 +107,15 @@ def activations(profile: HardwareProfile) -> Points:
     yardstick, found = patient(), list[dict[str, Any]]()
     for elements, (name, (call, read, written)) in itertools.product((16384, 131072), VISITED.items()):
         size = 4.0 * elements * (read + written)
-        counts = sorted({max(2, round(mb * 1e6 / size)) for mb in (2, 3, 5, 7, 10, 14, 18, 22, 26, 30, 36, 44, 56, 80)})
-        sets = [partial(call, *torch.ones(3, elements).unbind()) for _ in range(counts[-1])]
-        seen: dict[int, list[tuple[float, float]]] = {c: [] for c in (1, *counts)}
-        for _ in range(5):
-            for c in seen:
-                before = yardstick.begin()
-                t = visit_in_turn(sets[:c], int(size))
-                seen[c].append((t, max(before, yardstick())))
-        hot = typical(seen[1], yardstick)
-        for c in counts:
+        hot, each = _in_turn(lambda: partial(call, *torch.ones(3, elements).unbind()), size, yardstick)  # noqa: B023 (called at once)
+        for c, seconds in each.items():
             extra = sum(
                 share * (np.interp(c * size, curves.distance, curve) - np.interp(size, curves.distance, curve))
                 for share, curve in ((read, curves.read), (written, curves.written))
             )
             found.append({
                 "group": f"{name}, {size / 2**20:.1f} MiB", "x": c * size, "predicted": float(extra) / (read + written),
-                "measured": (typical(seen[c], yardstick) - hot) / size,
+                "measured": (seconds - hot) / size,
             })  # fmt: skip
     return found
 

@@ -98,3 +98,10 @@ def test_steps_priced_at_once_are_the_steps_one_by_one(name: str) -> None:
     """A device with a clock of its own: all steps in closed form, kernels priced where they stand, against each step's kernels in SimPy."""
     at_once, alone = (condsim.simulate(trace(name), "nvidia-h100-sxm", steps=[0, 2, 3], engine=e) for e in ("closed", "events"))
     np.testing.assert_allclose(at_once.steps, alone.steps, rtol=1e-9)
+
+
+def test_a_prediction_does_not_depend_on_what_was_predicted_before() -> None:
+    """A step is played back once for its sizes and decisions, not once for its program."""
+    alone, after = (condsim.load(resource("traces") / "moe-bytes") for _ in range(2))
+    condsim.simulate(after, batch=16)
+    assert condsim.simulate(after, batch=2).latency_s == condsim.simulate(alone, batch=2).latency_s

@@ -110,9 +110,10 @@ def numbers(profile: HardwareProfile) -> list[dict[str, Any]]:
         for n, t in tables.items()
     ]
     found += [{"what": f"extra_s.{n}", "value": v, "basis": "calibrated", "source": "", "uncertainty": None} for n, v in profile.extra_s.items()]
-    if profile.residency is not None:
-        source = f"a curve of {len(profile.residency.distance)} distances"
-        found.append({"what": "residency", "value": None, "basis": "calibrated", "source": source, "uncertainty": None})
+    for name, table in (("residency", profile.residency), ("activations", profile.activations)):
+        if table is not None:
+            source = f"a curve of {len(table.distance)} distances"
+            found.append({"what": name, "value": None, "basis": "calibrated", "source": source, "uncertainty": None})
     return found
 
 

@@ -107,6 +107,13 @@ class Scatter(Model):
         return {}
 
 
+def one_a_distance(distance: list[float], **curves: list[float]) -> None:
+    """Raises ValueError for a curve that has more or fewer numbers than there are distances."""
+    for name, curve in curves.items():
+        if len(curve) != len(distance):
+            raise ValueError(f"{name} must have {len(distance)} numbers, one a distance")
+
+
 class Residency(Model):
     """Extra seconds per byte of a weight that was evicted, by the bytes touched since its last use.
 
@@ -140,9 +147,9 @@ class Residency(Model):
         for name in ("one_row", "more_rows"):
             if len(getattr(self, name)) != len(self.bytes):
                 raise ValueError(f"{name} must have {len(self.bytes)} curves, one a weight")
-        for name, curve in (("spread", self.spread), *(("one_row", c) for c in self.one_row), *(("more_rows", c) for c in self.more_rows)):
-            if len(curve) != len(self.distance):
-                raise ValueError(f"{name} must have {len(self.distance)} numbers, one a distance")
+        one_a_distance(self.distance, spread=self.spread)
+        for one_row, more_rows in zip(self.one_row, self.more_rows, strict=True):
+            one_a_distance(self.distance, one_row=one_row, more_rows=more_rows)
         return self
 
 
@@ -159,9 +166,7 @@ class Activations(Model):
     @model_validator(mode="after")
     def _shape(self) -> Activations:
         rising("distance", self.distance)
-        for name in ("read", "written"):
-            if len(getattr(self, name)) != len(self.distance):
-                raise ValueError(f"{name} must have {len(self.distance)} numbers, one a distance")
+        one_a_distance(self.distance, read=self.read, written=self.written)
         return self
 
 
@@ -182,9 +187,7 @@ class Cold(Model):
     @model_validator(mode="after")
     def _shape(self) -> Cold:
         rising("distance", self.distance)
-        for name in ("shared_s", "share"):
-            if len(getattr(self, name)) != len(self.distance):
-                raise ValueError(f"{name} must have {len(self.distance)} numbers, one a distance")
+        one_a_distance(self.distance, shared_s=self.shared_s, share=self.share)
         return self
 
 
