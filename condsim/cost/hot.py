@@ -134,15 +134,18 @@ def _batched(name: str, job: Work, profile: HardwareProfile) -> Hot:
 
 
 def _in_parts(job: Work, inputs: list[Shape], outputs: list[Shape], profile: HardwareProfile) -> Hot:
-    """Attention whose values are not as wide as its keys runs no kernel of its own: scaled queries and keys, a product, the mask, a softmax, a product.
+    """Attention whose values are not as wide as its keys runs no kernel of its own: scaled queries and keys, a product, the mask, a softmax that
+    looks for rows without any key (what is minus infinity, all of a row, zero there), a product.
 
-    Source: PyTorch, aten/src/ATen/native/transformers/attention.cpp, _scaled_dot_product_attention_math, and sdp_utils_cpp.cpp, check_head_dim_size_cpp.
+    Source: PyTorch, aten/src/ATen/native/transformers/attention.cpp, _scaled_dot_product_attention_math and _safe_softmax, and
+    sdp_utils_cpp.cpp, check_head_dim_size_cpp.
     """
     q, k, v = inputs[:3]
     scores: Shape = (*q[:-1], k[-2])
     steps: list[tuple[str, list[Shape], Shape]] = [
         ("mul", [q], q), ("mul", [k], k), ("bmm", [(job.groups, *q[-2:]), (job.groups, k[-1], k[-2])], (job.groups, *scores[-2:])),
         *([("add", [scores, scores], scores)] if len(inputs) > 3 else []), ("softmax", [scores], scores),
+        ("eq", [scores], scores), ("all", [scores], (*scores[:-1], 1)), ("where", [scores, scores], scores),
         ("bmm", [(job.groups, *scores[-2:]), (job.groups, *v[-2:])], (job.groups, *outputs[0][-2:])),
     ]  # fmt: skip
     parts = [_from_tables(name, ins, [out], (), profile, None) for name, ins, out in steps]
