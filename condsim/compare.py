@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from condsim.errors import unknown
+from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile
 from condsim.measure.yardsticks import noisy, quiet_rows
-from condsim.simulate import SHORT_DTYPE, simulate, the_profile
+from condsim.simulate import simulate, the_profile
 from condsim.store import load
-from condsim.trace import Trace
+from condsim.trace import DTYPES, Trace
 
 CASE = ["strategy", "baseline", "phase", "batch", "protocol", "runtime", "dtype", "threads", "fingerprint"]
 COLUMNS = (
@@ -143,8 +143,13 @@ def cause_of(row: Mapping[Any, Any]) -> str:
 
 
 def dtype_of(case: Mapping[str, Any], device: HardwareProfile) -> str | None:
-    """What a case ran in, by a GPU's name for it; None, the profile's own, for what it does not have and for other classes of devices."""
-    known = SHORT_DTYPE.get(case["dtype"])
+    """What a case ran in, by a GPU's name for it; None, the profile's own, for what it does not have and for other classes of devices.
+    Raises CondsimError where it ran on the machine that the profile was calibrated on, but in another dtype."""
+    known = DTYPES.get(case["dtype"])
+    if _same(device, case["fingerprint"]) and known != device.dtype and device.gpu is None:
+        raise CondsimError(
+            f"measured in {known}, but profile {device.name!r} was calibrated in {device.dtype}; `condsim calibrate --dtype {known}` makes another"
+        )
     return known if device.gpu is not None and known in device.peak_flops else None
 
 

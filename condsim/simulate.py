@@ -31,7 +31,6 @@ from condsim.trace import Trace
 from condsim.waterfall import waterfall
 
 PROTOCOLS = ("stream", "repeat")
-SHORT_DTYPE = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
 ENGINES = ("closed", "events")
 PEAK_STEPS = 8
 MATMUL_WORLDS = ("weight_traffic", "efficiency", "quantisation")
@@ -57,8 +56,9 @@ def simulate(
 ) -> Prediction:
     """Predict one configuration.
 
-    profile: None = the one stored with the trace, else this machine's. strategy: a name, or mechanism → name; None = the captured one.
-    batch: units a step; None = captured. baseline: "same-params" or "same-flops". threshold: decide early exits anew. phase: "prefill" or "decode".
+    profile: None = the one stored with the trace, else this machine's, in the dtype that the trace was captured in where there is one.
+    strategy: a name, or mechanism → name; None = the captured one. batch: units a step; None = captured. baseline: "same-params" or "same-flops".
+    threshold: decide early exits anew. phase: "prefill" or "decode".
     protocol: "stream" = the trace's steps follow each other; "repeat" = each step is repeated in turn with its baseline, as a paired measurement does.
     steps: only these steps (numbers of `rebatch`'s steps). engine: "closed" form, or "events" for SimPy, its reference (slow).
     capacity_factor: of `padded`, the rows that an expert has room for over its even share. expert_cache: of `offloaded`, the share of the experts' weights
@@ -133,7 +133,7 @@ def the_profile(trace: Trace, profile: HardwareProfile | str | None) -> Hardware
         return profile
     if profile is not None:
         return hardware(profile)
-    found = trace.profile or this_machine()
+    found = trace.profile or this_machine(dtype=trace.dtype) or this_machine()
     if found is None:
         raise CondsimError("no profile: this machine is not calibrated (condsim calibrate does it) and the trace carries none; or name a device")
     return found
@@ -243,7 +243,7 @@ def _predict(
         estimated={b: s / total for b, s in conditional.by_basis.items()},
         steps=pd.DataFrame({"step": np.arange(n), "conditional_s": step_c, "baseline_s": step_b}),
         rivals=_rivals(conditional, dense, logical, device, peak),
-        notes=_notes(trace, cut, rows, program, strategies), graphs=conditional.prepared,
+        notes=_notes(trace, cut, rows, program, strategies, pricing), graphs=conditional.prepared,
         prepare_s=conditional.prepared * device.graphs.prepare.value if device.graphs else 0.0, basis="calibrated" if device.calibrated else "estimated",
         _peaks=lambda: (_peak(trace, cut, rows, strategies, pricing) - away, _peak(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing)),
         _waterfall=worlds,
@@ -339,8 +339,10 @@ def _peak(trace: Trace, cut: Steps, rows: StepRows, strategies: Mapping[str, str
     return live + trace.header.provenance.parameters * pricing.float_bytes
 
 
-def _notes(trace: Trace, cut: Steps, rows: StepRows, program: Program, strategies: Mapping[str, str]) -> tuple[str, ...]:
+def _notes(trace: Trace, cut: Steps, rows: StepRows, program: Program, strategies: Mapping[str, str], pricing: Pricing) -> tuple[str, ...]:
     notes = list(trace.header.notes)
+    if pricing.profile.calibrated and trace.dtype != pricing.dtype:
+        notes.append(f"captured in {trace.dtype}, predicted in {pricing.dtype}: casts between the two are as captured")
     if cut.dropped:
         notes.append(f"{cut.dropped} units of partial last steps are left out")
     if program.flagged:

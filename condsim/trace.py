@@ -47,6 +47,10 @@ class Site(BaseModel):
     branch_flops: tuple[float, ...] = ()
 
 
+DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
+"""torch's names → those of profiles."""
+
+
 class Provenance(BaseModel):
     """How a trace came to be."""
 
@@ -114,6 +118,11 @@ class Trace:
     @property
     def sites(self) -> tuple[Site, ...]:
         return self.header.sites
+
+    @property
+    def dtype(self) -> str:
+        """Of the model as profiles call it: "fp32", "bf16", ..."""
+        return DTYPES.get(self.header.provenance.dtype, self.header.provenance.dtype)
 
     @property
     def mechanisms(self) -> tuple[str, ...]:

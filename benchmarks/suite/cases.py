@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 LIST = Path(__file__).with_name("cases.csv")
@@ -34,6 +35,18 @@ def by_model(cases: list[Case]) -> dict[str, list[Case]]:
     for case in cases:
         found.setdefault(case.model, []).append(case)
     return found
+
+
+def listed(dtype: str) -> list[Case]:
+    """The whole list in fp32; in bf16 the cases of the first model of each family."""
+    from benchmarks.suite.models import BF16
+
+    cases, firsts = read(), dict[str, str]()
+    if dtype == "fp32":
+        return cases
+    for case in cases:
+        firsts.setdefault(re.split(r"-[a-z]+[0-9]", case.model)[0], case.model)
+    return [replace(case, model=f"{case.model}{BF16}") for case in cases if case.model in firsts.values()]
 
 
 def half(model: str, phase: str, batch: int, strategy: str, baseline: str) -> str:

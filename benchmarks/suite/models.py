@@ -26,10 +26,16 @@ SEQ = 32
 """Tokens a sequence, but for the zoo's models."""
 UNITS = 128
 """Sequences in the inputs, in batches of 8."""
+BF16 = "-bf16"
+"""How the name of a model ends that is in bf16."""
 
 
 def build(name: str) -> Example:
-    """The model that a name says, with its inputs. Raises CondsimError for a name that says nothing."""
+    """The model that a name says, with its inputs; in bf16 where it ends so. Raises CondsimError for a name that says nothing."""
+    if name.endswith(BF16):
+        whole = build(name.removesuffix(BF16))
+        inputs = [x.bfloat16() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in whole.inputs]
+        return dataclasses.replace(whole, name=name, model=whole.model.bfloat16(), inputs=inputs)
     zoo_name = next((z for z in zoo.ZOO if name == z or name.startswith(f"{z}-")), None)
     family, sizes = _parse(name, zoo_name)
     with torch.random.fork_rng(devices=[]):

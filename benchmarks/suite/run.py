@@ -1,4 +1,4 @@
-"""`python -m benchmarks.suite.run RUN [PROCESSES [THREADS]]`: calibrate this machine, capture what was never captured, measure all cases in fresh processes.
+"""`python -m benchmarks.suite.run RUN [PROCESSES [THREADS [DTYPE]]]`: calibrate this machine, capture what never was, measure all cases in fresh processes.
 
 A round of the calibration comes before, between and after the processes: what neighbours do to the caches changes by the minute, and both should see the same.
 RUN is a folder; what was measured into it is not measured again, so that a run that was cut short goes on. In the end it holds profile.yaml and
@@ -17,25 +17,25 @@ import pandas as pd
 
 import condsim
 from benchmarks.suite.captured import captured
-from benchmarks.suite.cases import by_model, read
+from benchmarks.suite.cases import by_model, listed
 from condsim.calibrate.shapes import NORMAL
 from condsim.trace import MEASUREMENTS, Trace
 
 PROCESSES = 3
 
 
-def run(folder: Path, processes: int = PROCESSES, threads: int = 1) -> None:
-    """Fill the folder. threads: of torch, in the calibration and in what is measured."""
+def run(folder: Path, processes: int = PROCESSES, threads: int = 1, dtype: str = "fp32") -> None:
+    """Fill the folder. threads: of torch, in the calibration and in what is measured. dtype: bf16 for one model a family in it."""
     if (folder / "measurements.parquet").exists():
         return
     parts = folder / "parts"
     parts.mkdir(parents=True, exist_ok=True)
-    models = list(by_model(read()))
+    models = list(by_model(listed(dtype)))
     for model in models:
         captured(model)
     size = replace(NORMAL, rounds=processes + 1)
-    between = partial(measure, folder, threads)
-    condsim.calibrate(size=size, threads=threads, between=between, progress=Told(), save=False).save(folder / "profile.yaml")
+    between = partial(measure, folder, threads, dtype)
+    condsim.calibrate(size=size, threads=threads, dtype=dtype, between=between, progress=Told(), save=False).save(folder / "profile.yaml")
     found = pd.concat([pd.read_parquet(parts / f"{p}-{m}.parquet") for p in range(processes) for m in models], ignore_index=True)
     found["yardstick_ratio"] = found["read_64mb"] / found["read_64mb"].min()
     found[["model", *MEASUREMENTS]].to_parquet(folder / "measurements.parquet", index=False, compression="zstd")
@@ -44,9 +44,9 @@ def run(folder: Path, processes: int = PROCESSES, threads: int = 1) -> None:
     parts.rmdir()
 
 
-def measure(folder: Path, threads: int, process: int, fast_s: float) -> None:
+def measure(folder: Path, threads: int, dtype: str, process: int, fast_s: float) -> None:
     """One process. fast_s: the yardstick when nothing disturbs it."""
-    subprocess.run([sys.executable, "-m", "benchmarks.suite.worker", str(folder), str(threads), str(process), str(fast_s)], check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.suite.worker", str(folder), str(threads), dtype, str(process), str(fast_s)], check=True)
 
 
 class Told:
@@ -68,4 +68,4 @@ def traces(folder: Path) -> list[Trace]:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), *map(int, sys.argv[2:4]))
+    run(Path(sys.argv[1]), *map(int, sys.argv[2:4]), *sys.argv[4:5])

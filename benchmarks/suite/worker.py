@@ -1,4 +1,4 @@
-"""`python -m benchmarks.suite.worker RUN THREADS PROCESS FAST_S`: measure every case that RUN has no part of yet, models in random order, each in a fork."""
+"""`python -m benchmarks.suite.worker RUN THREADS DTYPE PROCESS FAST_S`: measure all cases that RUN has no part of, models in random order, each in a fork."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pandas as pd
 import transformers  # noqa: F401 (once, not in each fork)
 
 from benchmarks.suite.captured import captured
-from benchmarks.suite.cases import Case, by_model, read
+from benchmarks.suite.cases import Case, by_model, listed
 from condsim.capture.inputs import as_batches
 from condsim.capture.live import LiveModel
 from condsim.errors import CondsimError
@@ -27,15 +27,16 @@ STEPS = 4
 PATIENCE_S = 1.5
 
 
-def main(run: Path, threads: int, process: int, fast_s: float) -> None:
-    """Write RUN/parts/PROCESS-MODEL.parquet for each model that has none. threads: of torch. fast_s: the yardstick when nothing disturbs it."""
-    listed = list(by_model(read()).items())
-    random.Random(process).shuffle(listed)
-    for number, (model, cases) in enumerate(listed):
+def main(run: Path, threads: int, dtype: str, process: int, fast_s: float) -> None:
+    """Write RUN/parts/PROCESS-MODEL.parquet for each model that has none. threads: of torch. dtype: of the models. fast_s: the yardstick when nothing
+    disturbs it."""
+    models = list(by_model(listed(dtype)).items())
+    random.Random(process).shuffle(models)
+    for number, (model, cases) in enumerate(models):
         part = run / "parts" / f"{process}-{model}.parquet"
         if part.exists():
             continue
-        print(f"process {process}: {model} ({number + 1} of {len(listed)})", file=sys.stderr, flush=True)
+        print(f"process {process}: {model} ({number + 1} of {len(models)})", file=sys.stderr, flush=True)
         alone(partial(measure_model, model, cases, threads, process, fast_s, part))
 
 
@@ -82,4 +83,4 @@ def measure_model(model: str, cases: list[Case], threads: int, process: int, fas
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))

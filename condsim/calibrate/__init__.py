@@ -23,6 +23,7 @@ from condsim.calibrate.timing import Pool, Progress, between_neighbours, measure
 from condsim.calibrate.yardstick import Yardstick
 from condsim.cost.pages import NEW
 from condsim.cost.residency import miss_per_byte
+from condsim.errors import unknown
 from condsim.hardware import FORMAT, Curve, Grid, HardwareProfile, Host, Level, Power, Quantity, Scatter, cache_folder, fingerprint
 
 __all__ = ["calibrate"]
@@ -31,6 +32,7 @@ __all__ = ["calibrate"]
 def calibrate(
     full: bool = False,
     threads: int = 1,
+    dtype: str = "fp32",
     progress: Progress | None = None,
     save: bool = True,
     size: shapes.Size | None = None,
@@ -38,16 +40,20 @@ def calibrate(
     timed: dict[Any, float] | None = None,
     between: Between | None = None,
 ) -> HardwareProfile:
-    """The profile of this machine: fp32, eager PyTorch, in about a minute (full: several).
+    """The profile of this machine, eager PyTorch, in about a minute (full: several; a dtype that the processor has no instructions for: several).
 
-    threads: of PyTorch. progress: called with (what is measured, share done). save: keep it in the user's cache, where `hardware("this-machine")`
-    finds it. size: a reduced or a larger set of sizes. cases: others to time in the same rounds; their seconds are put into `timed`, and into nothing
-    else. between: called after each round but the last with (its number, seconds of the yardstick when nothing disturbs it): for what is to be measured while
+    threads: of PyTorch. dtype: "fp32" or "bf16", of weights and activations. progress: called with (what is measured, share done).
+    save: keep it in the user's cache, where `hardware("this-machine")` finds it. size: a reduced or a larger set of sizes.
+    cases: others to time in the same rounds; their seconds are put into `timed`, and into nothing else.
+    between: called after each round but the last with (its number, seconds of the yardstick when nothing disturbs it): for what is to be measured while
     neighbours do what this calibration sees of them. The machine should be idle; visits that a yardstick finds disturbed do not count.
+    Raises CondsimError for another dtype.
     """
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES, "what this machine can be calibrated in")
     size = size or (shapes.FULL if full else shapes.NORMAL)
     with _threads(threads):
-        profile = _calibrated(size, threads, progress or (lambda _what, _share: None), cases, timed, between)
+        profile = _calibrated(size, threads, dtype, progress or (lambda _what, _share: None), cases, timed, between)
     if save:
         profile.save(cache_folder() / f"{profile.name}.yaml")
     return profile
@@ -55,24 +61,26 @@ def calibrate(
 
 _threads = threads
 Between = Callable[[int, float], None]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 READINGS = 4000  # to begin with: half a second
 
 
 def _calibrated(
     size: shapes.Size,
     threads: int,
+    dtype: str,
     progress: Progress,
     cases: Cases | None = None,
     timed: dict[Any, float] | None = None,
     between: Between | None = None,
 ) -> HardwareProfile:
-    pool = Pool()
+    pool = Pool(DTYPES[dtype])
     own = fingerprint(threads)
     yardstick = Yardstick(READINGS)
     few = size.points < 0.5
 
     footprints = (0.4, 4.0) if few else FOOTPRINTS_MB
-    weights, activations = EvictedWeights(footprints, yardstick), DistantActivations(footprints, yardstick)
+    weights, activations = EvictedWeights(footprints, yardstick, pool.dtype), DistantActivations(footprints, yardstick)
     among, cold = AmongOthers(pool, 12 if few else 100, yardstick), AfterOtherData(pool, (1.0, 8.0) if few else DISTANCES_MB, yardstick)
     everything = {**operators.cases(pool, size), **matmul.cases(pool, size), **{("case", *key): make for key, make in (cases or {}).items()}}
     times: dict[Any, float] = {}
@@ -89,12 +97,12 @@ def _calibrated(
             between(i, yardstick.fast_s)
     progress("Python", 0.0)
     yardstick.patience_s += 0.1 * size.patience_s
-    instruction = instruction_s(pool, yardstick)
+    instruction = instruction_s(yardstick)
     kept = weights.curves(int(own.get("l2", 2**19)))
     times = between_neighbours(times, doubtful)
     if timed is not None:
         timed.update({key[1:]: t for key, t in times.items() if key[0] == "case"})
-    yard = {name: min(sample(call) for _ in range(5)) for name, call in yardsticks(pool).items()}
+    yard = {name: min(sample(call) for _ in range(5)) for name, call in yardsticks(pool if dtype == "fp32" else Pool()).items()}
 
     linear = matmul.grid(times, "linear", size.rows, size.columns, size.depths, size.flops)
     mm = matmul.grid(times, "mm", size.mm_rows, size.mm_columns, size.mm_depths, size.flops)
@@ -109,23 +117,23 @@ def _calibrated(
         **operators.strided_costs(times),
         "linear.deep": max(times["deep",] - times["flat",], 0.0),
         "matmul.extra": max(times["matmul_tiny",] - times["bmm_tiny",], 0.0),
-        **matmul.grouped_costs(times, linear, lambda b, d, m: float(miss_per_byte(kept, b, d, m)) * b),
+        **matmul.grouped_costs(times, linear, lambda b, d, m: float(miss_per_byte(kept, b, d, m)) * b, pool.itemsize),
     }
     peak = max(2 * key[1] * key[2] * key[3] / t for key, t in times.items() if key[0] == "linear" and len(key) == 4)
     profile = HardwareProfile(
-        name=_name(threads),
+        name=_name(threads, dtype),
         kind="cpu",
-        description=f"{own['cpu']}, {threads} thread{'s' if threads > 1 else ''}, eager fp32, calibrated here",
-        dtype="fp32",
+        description=f"{own['cpu']}, {threads} thread{'s' if threads > 1 else ''}, eager {dtype}, calibrated here",
+        dtype=dtype,
         runtime="eager",
         threads=threads,
         fingerprint=own,
         yardstick_s=yardstick.fast_s,
-        peak_flops={"fp32": _measured(peak, "the fastest linear layer that was timed")},
+        peak_flops={dtype: _measured(peak, "the fastest linear layer that was timed")},
         matmul_efficiency=_measured(1.0, "peak_flops is a measured matmul"),
-        memory=_memory(own, curves, yard),
+        memory=_memory(own, curves, yard, pool.itemsize),
         host=_host_costs(instruction, curves),
-        power=_power(),
+        power=_power(dtype),
         format=FORMAT,
         operators=curves,
         matmuls=tables,
@@ -155,15 +163,15 @@ def _measured(value: float, source: str) -> Quantity:
     return Quantity(value=value, basis="calibrated", source=source)
 
 
-def _memory(own: dict[str, str | int], curves: dict[str, Curve], yard: dict[str, float]) -> dict[str, Level]:
+def _memory(own: dict[str, str | int], curves: dict[str, Curve], yard: dict[str, float], itemsize: int) -> dict[str, Level]:
     """Caches from the operating system, their bandwidth from a copy that fits them, memory from a read of 64 MB."""
     clone = curves["clone"]
-    rates = [8 * e / t for e, t in zip(clone.sizes, clone.seconds[0], strict=True)]
+    rates = [2 * itemsize * e / t for e, t in zip(clone.sizes, clone.seconds[0], strict=True)]
     found: dict[str, Level] = {}
     for level in ("l1", "l2", "l3"):
         if level in own:
             capacity = float(own[level])
-            fits = [r for e, r in zip(clone.sizes, rates, strict=True) if 8 * e <= capacity] or rates[:1]
+            fits = [r for e, r in zip(clone.sizes, rates, strict=True) if 2 * itemsize * e <= capacity] or rates[:1]
             found[level] = Level(bytes=_measured(capacity, "sysfs"), bandwidth=_measured(max(fits), "the fastest clone that fits"))
     found["dram"] = Level(bytes=_measured(float(_ram()), "the operating system"), bandwidth=_measured(64e6 / yard["read_64mb"], "a sum over 64 MB"))
     return found
@@ -194,18 +202,18 @@ def _host_costs(instruction: float, curves: dict[str, Curve]) -> Host:
     )
 
 
-def _power() -> Power:
+def _power(dtype: str) -> Power:
     """A server core's share: no counter is read, so all of it is estimated."""
     source = "a server socket of 3 to 4 W a core; DRAM at 15 pJ a bit (recalled, unverified)"
 
     def guess(value: float) -> Quantity:
         return Quantity(value=value, basis="estimated", source=source)
 
-    return Power(idle_w=guess(1.5), limit_w=guess(8.0), j_per_flop={"fp32": guess(2e-11)}, j_per_byte={"dram": guess(1.2e-10)})
+    return Power(idle_w=guess(1.5), limit_w=guess(8.0), j_per_flop={dtype: guess(2e-11)}, j_per_byte={"dram": guess(1.2e-10)})
 
 
-def _name(threads: int) -> str:
+def _name(threads: int, dtype: str) -> str:
     model = re.sub(r"\(.*?\)", "", str(fingerprint()["cpu"])) or platform.machine()
     slug = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
     version = re.sub(r"[^0-9.].*", "", torch.__version__)
-    return f"{slug}-{threads}-thread-torch-{version}"
+    return f"{slug}-{threads}-thread-torch-{version}" + ("" if dtype == "fp32" else f"-{dtype}")

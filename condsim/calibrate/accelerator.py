@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from condsim.calibrate.fit import fit
 from condsim.calibrate.instructions import instruction_s
-from condsim.calibrate.timing import Pool, Progress, threads
+from condsim.calibrate.timing import Progress, threads
 from condsim.calibrate.yardstick import Call, Yardstick
 from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.traffic import resident_share
@@ -135,7 +135,7 @@ def _measured(base: HardwareProfile, clock: Clock, progress: Progress, most_byte
         "host.dispatch": (clock.host(lambda: x + x), "an addition of 16 elements, the device behind"),
         "host.view": (clock.host(lambda: x.view(4, 4)), "view of 16 elements"),
         "host.synchronise": (clock.host(flag.item), "item() of a scalar that is ready"),
-        "host.instruction": (instruction_s(Pool(), Yardstick()), "layers with and without their modules"),
+        "host.instruction": (instruction_s(Yardstick()), "layers with and without their modules"),
     }
     progress("memory", 0.2)
     kernel_s = clock.device_s(lambda: x + x)

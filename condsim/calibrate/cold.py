@@ -28,7 +28,7 @@ class AfterOtherData:
 
     def __init__(self, pool: Pool, distances_mb: tuple[float, ...] = DISTANCES_MB, yardstick: Yardstick | None = None) -> None:
         self._every, self._distances_mb, self._yardstick = calls(pool), distances_mb, yardstick or Yardstick()
-        self._reads = [partial(torch.sum, pool(max(16, int(megabytes * 250_000)))) for megabytes in (0.0, *distances_mb)]
+        self._reads = [partial(torch.sum, pool(max(16, int(megabytes * 1e6 / pool.itemsize)))) for megabytes in (0.0, *distances_mb)]
         self._between: tuple[list[Call], list[Call]] = ([], [self._every[n] for n in WARM])
         self._rounds = 0
         self._visits: dict[tuple[int, int, str], Visits] = {key: [] for key in itertools.product(range(2), range(len(self._reads)), self._every)}

@@ -190,11 +190,12 @@ def bias_curve(seconds: dict[Any, float]) -> Curve:
     return Curve(sizes=[float(e) for e, _ in sizes], seconds=[[float(v) for v in values]], uncertainty=0.3)
 
 
-def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[float, float, float], float]) -> dict[str, float]:
+def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[float, float, float], float], itemsize: int = 4) -> dict[str, float]:
     """Set-up, overhead a group and overhead of one with rows: what ragged grouped matmuls take beyond the linear layers of their groups, least squares.
 
     Large ones take 1.0 to 1.1 times their layers: a factor fitted to that would come out of the noise.
     evicted(weight bytes, distance bytes, rows): extra seconds of a weight, the distance being all weights of the groups.
+    itemsize: of the weights, bytes an element.
     """
     dispatch = min(linear.seconds)
     rows, values, beyond = [], [], []
@@ -203,7 +204,7 @@ def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[fl
         once = [max(float(grid_seconds(linear, r, n, k)[0]) - dispatch, 0.0) for r in busy]
         rows.append([1.0, len(groups), len(busy)])
         values.append(seconds["grouped_mm", i])
-        beyond.append(max(values[-1] - sum(once) - sum(evicted(4.0 * n * k, 4.0 * n * k * len(busy), r) for r in busy), 0.0))
+        beyond.append(max(values[-1] - sum(once) - sum(evicted(float(size := itemsize * n * k), size * len(busy), r) for r in busy), 0.0))
     return dict(zip(("grouped_mm.setup", "grouped_mm.group", "grouped_mm.busy"), _fit(rows, values, beyond), strict=True))
 
 

@@ -21,6 +21,7 @@ from condsim.hardware import Curve
 Build = Callable[[Pool, int, int], Call]
 
 _DEFAULT_LENGTH = 64
+_CHANNELS = 16
 SOURCE_ELEMENTS = 2**16
 
 
@@ -69,7 +70,7 @@ def _where(pool: Pool, e: int, length: int) -> Call:
 
 def _into(f: Callable[[torch.Tensor, torch.Tensor], Any]) -> Build:
     """In-place: the first is a copy of its own."""
-    return lambda pool, e, length: partial(f, torch.zeros(max(1, e // length), min(e, length)), _x(pool, e, length))
+    return lambda pool, e, length: partial(f, torch.zeros(max(1, e // length), min(e, length), dtype=pool.dtype), _x(pool, e, length))
 
 
 def _rows(f: Callable[[torch.Tensor, torch.Tensor], Any]) -> Build:
@@ -108,14 +109,14 @@ def _scattered(pool: Pool, e: int, length: int) -> Call:
     return partial(torch.zeros_like(x).scatter_, 1, torch.arange(x.numel()).view(x.shape) % x.shape[1], x)
 
 
-def _image(f: Callable[..., Any], channels: int = 16) -> Build:
-    """A batch of 16-channel images of row length x row length."""
+def _images(pool: Pool, e: int, length: int) -> torch.Tensor:
+    """A batch of images of row length x row length."""
+    side = max(2, min(length, int((e / _CHANNELS) ** 0.5)))
+    return pool(max(1, e // (_CHANNELS * side * side)), _CHANNELS, side, side)
 
-    def build(pool: Pool, e: int, length: int) -> Call:
-        side = max(2, min(length, int((e / channels) ** 0.5)))
-        return partial(f, pool(max(1, e // (channels * side * side)), channels, side, side))
 
-    return build
+def _image(f: Callable[..., Any]) -> Build:
+    return lambda pool, e, length: partial(f, _images(pool, e, length))
 
 
 def _norm(pool: Pool, e: int, length: int) -> Call:
@@ -128,22 +129,22 @@ def _rms(pool: Pool, e: int, length: int) -> Call:
     return partial(F.rms_norm, x, (x.shape[1],), pool(x.shape[1]))
 
 
-_16 = torch.ones(16)
+def _batch_norm(pool: Pool, e: int, length: int) -> Call:
+    x, of_channels = _images(pool, e, length), pool(_CHANNELS).abs()
+    return partial(F.batch_norm, x, of_channels, of_channels, of_channels, of_channels)
 
 
-def _batch_norm(x: torch.Tensor) -> torch.Tensor:
-    return F.batch_norm(x, _16, _16, _16, _16)
+def _group_norm(pool: Pool, e: int, length: int) -> Call:
+    x, of_channels = _images(pool, e, length), pool(_CHANNELS)
+    return partial(F.group_norm, x, 4, of_channels, of_channels)
 
 
-def _group_norm(x: torch.Tensor) -> torch.Tensor:
-    return F.group_norm(x, 4, _16, _16)
+def _made(f: Callable[..., Any], *values: float) -> Build:
+    return lambda pool, e, _length: partial(f, e, *values, dtype=pool.dtype)
 
 
-_ONE = torch.ones(64)
-
-
-def _made(f: Callable[[int], Any]) -> Build:
-    return lambda _pool, e, _length: partial(f, e)
+def _new_zeros(pool: Pool, e: int, _length: int) -> Call:
+    return partial(pool(64).new_zeros, (e,))
 
 
 def _cat(pool: Pool, e: int, length: int) -> Call:
@@ -153,7 +154,8 @@ def _cat(pool: Pool, e: int, length: int) -> Call:
 
 
 def _histc(pool: Pool, e: int, _length: int) -> Call:
-    return partial(torch.histc, pool(e), bins=8, min=0, max=7)
+    """Of fp32, the only dtype here that it takes."""
+    return partial(torch.histc, pool(e).float(), bins=8, min=0, max=7)
 
 
 def _sort(_pool: Pool, e: int, length: int) -> Call:
@@ -182,8 +184,13 @@ def _is_nonzero(_pool: Pool, _e: int, _length: int) -> Call:
     return partial(bool, torch.tensor(True))
 
 
-def _to(_pool: Pool, e: int, _length: int) -> Call:
-    return partial((torch.arange(e) % 7).to, torch.float32)
+def _to(pool: Pool, e: int, length: int) -> Call:
+    """To fp32, from what a model has beside its weights' dtype: integers where that is fp32."""
+    return partial((torch.arange(e) % 7 if pool.dtype == torch.float32 else _x(pool, e, length)).to, torch.float32)
+
+
+def _arange(_pool: Pool, e: int, _length: int) -> Call:
+    return partial(torch.arange, e)
 
 
 def _transposed(pool: Pool, e: int, length: int) -> Call:
@@ -255,11 +262,11 @@ ELEMENTWISE: dict[str, Build] = {
     "clone": _unary(torch.clone),
     "zeros_like": _unary(torch.zeros_like),
     "ones_like": _unary(torch.ones_like),
-    "new_zeros": _made(lambda e: _ONE.new_zeros((e,))),
+    "new_zeros": _new_zeros,
     "zeros": _made(torch.zeros),
     "ones": _made(torch.ones),
-    "full": _made(lambda e: torch.full((e,), 1.0)),
-    "arange": _made(torch.arange),
+    "full": _made(lambda e, value, dtype: torch.full((e,), value, dtype=dtype), 1.0),
+    "arange": _arange,
     "empty_like": _unary(torch.empty_like),
     "roll": _unary(lambda x: x.roll(x.shape[-1] // 2, -1)),
     "fill_": _into(lambda a, _b: a.fill_(1.0)),
@@ -284,8 +291,8 @@ ROWWISE: dict[str, Build] = {
     "sort": _sort,
     "layer_norm": _norm,
     "rms_norm": _rms,
-    "batch_norm": _image(_batch_norm),
-    "group_norm": _image(_group_norm),
+    "batch_norm": _batch_norm,
+    "group_norm": _group_norm,
     "cat": _cat,
     "index": _rows(lambda x, i: x[i]),
     "index_select": _rows(lambda x, i: x.index_select(0, i)),
@@ -363,7 +370,7 @@ ROTATED_BYTES = 2**20  # of all sets of a case: more than a private cache holds,
 
 def rotated(build: Build, pool: Pool, e: int, length: int) -> Call:
     """The call on as many sets of tensors in turn as ROTATED_BYTES take (two inputs and a result each), on one set where those are tiny."""
-    sets = min(-(-ROTATED_BYTES // (12 * e)), MOST_SETS) if e > TINY_ELEMENTS else 1
+    sets = min(-(-ROTATED_BYTES // (3 * pool.itemsize * e)), MOST_SETS) if e > TINY_ELEMENTS else 1
     return Rotation([build(pool, e, length) for _ in range(sets)]) if sets > 1 else build(pool, e, length)
 
 

@@ -15,7 +15,7 @@ from condsim.calibrate.timing import Visits, typical
 from condsim.calibrate.yardstick import Call, Yardstick, the_clock
 from condsim.hardware import Residency
 
-WEIGHTS = ((192, 256), (512, 512), (1024, 1024), (2048, 2048))  # n, k: 192 KiB, which fits a private cache of 512 KiB, 1, 4 and 16 MiB
+WEIGHTS = ((192, 256), (512, 512), (1024, 1024), (2048, 2048))  # n, k: of fp32 192 KiB, which fits a private cache of 512 KiB, 1, 4 and 16 MiB
 ROWS = (1, 16)
 PAUSED = (1, *WEIGHTS[1])  # rows, n, k
 BEYOND_MB = (128.0, 192.0, 256.0, 384.0)
@@ -28,21 +28,21 @@ FOOTPRINTS_MB = (0.4, 1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96)
 class EvictedWeights:
     """Rounds of visits, to be run at several times (what others do to the caches changes by the minute), and the curves that they give.
 
-    footprints: of all weights that are visited in turn, MB. Must be used under inference mode.
+    footprints: of all weights that are visited in turn, MB. dtype: of the weights. Must be used under inference mode.
     """
 
-    def __init__(self, footprints: tuple[float, ...] = FOOTPRINTS_MB, yardstick: Yardstick | None = None) -> None:
-        self._footprints, self._yardstick = footprints, yardstick or Yardstick()
-        self._buffer = torch.randn(int(max(footprints) * 250_000) + WEIGHTS[-1][0] * WEIGHTS[-1][1])
+    def __init__(self, footprints: tuple[float, ...] = FOOTPRINTS_MB, yardstick: Yardstick | None = None, dtype: torch.dtype = torch.float32) -> None:
+        self._footprints, self._yardstick, self._itemsize = footprints, yardstick or Yardstick(), dtype.itemsize
+        self._buffer = torch.randn(int(max(footprints) * 1e6 / dtype.itemsize) + WEIGHTS[-1][0] * WEIGHTS[-1][1]).to(dtype)
         self._seen: dict[tuple[int, int, int], list[Visits]] = {(m, n, k): [[] for _ in (0, *footprints)] for m, (n, k) in itertools.product(ROWS, WEIGHTS)}
         self._paused: list[Visits] = [[] for _ in (0, *PAUSES_S)]
 
     def round(self) -> None:
         """Every case once, and the pauses."""
         for (m, n, k), seen in self._seen.items():
-            weights, x = self._buffer[: len(self._buffer) // (n * k) * n * k].view(-1, n, k).unbind(), torch.randn(m, k)
+            weights, x = self._buffer[: len(self._buffer) // (n * k) * n * k].view(-1, n, k).unbind(), torch.randn(m, k).to(self._buffer.dtype)
             for count, visits in zip((1, *self._counts(n, k)), seen, strict=True):
-                visits.append(self._between_readings(lambda: visit_in_turn([partial(F.linear, x, w) for w in weights[:count]], 4 * n * k)))  # noqa: B023
+                visits.append(self._between_readings(lambda: visit_in_turn([partial(F.linear, x, w) for w in weights[:count]], self._bytes(n, k))))  # noqa: B023
             if (m, n, k) == PAUSED:
                 for pause, visits in zip((0.0, *PAUSES_S), self._paused, strict=True):
                     visits.append(self._between_readings(lambda: _visit_after(pause, weights[0], x, 15)))  # noqa: B023 (called at once)
@@ -52,7 +52,10 @@ class EvictedWeights:
         return visit(), max(before, self._yardstick())
 
     def _counts(self, n: int, k: int) -> list[int]:
-        return [max(1, round(mb * 250_000 / (n * k))) for mb in self._footprints]
+        return [max(1, round(mb * 1e6 / self._bytes(n, k))) for mb in self._footprints]
+
+    def _bytes(self, n: int, k: int) -> int:
+        return self._itemsize * n * k
 
     def curves(self, l2_bytes: int = 2**19) -> Residency:
         """What the rounds so far say. l2_bytes: of the private cache."""
@@ -60,16 +63,16 @@ class EvictedWeights:
         spreads = []
         for (m, n, k), seen in self._seen.items():
             each = [typical(visits, self._yardstick) for visits in seen]
-            times[m, n, k] = np.array(each[1:]) * self._counts(n, k), extra_per_byte(each, 4.0 * n * k)
-            spreads.append([_spread(visits, self._yardstick) / (4.0 * n * k) for visits in seen[1:]])
-        distance, size = np.array([*self._footprints, *BEYOND_MB]) * 1e6, 4.0 * PAUSED[1] * PAUSED[2]
+            times[m, n, k] = np.array(each[1:]) * self._counts(n, k), extra_per_byte(each, self._bytes(n, k))
+            spreads.append([_spread(visits, self._yardstick) / self._bytes(n, k) for visits in seen[1:]])
+        distance, size = np.array([*self._footprints, *BEYOND_MB]) * 1e6, float(self._bytes(*PAUSED[1:]))
         at_once, *later = (typical(visits, self._yardstick) for visits in self._paused)
         paused = [(s + at_once, max(t - at_once, 0.0) / size) for s, t in zip(PAUSES_S, later, strict=True)]
         others = min(RATES, key=lambda rate: _misfit(rate, distance, size, *times[PAUSED], paused))
         curves = {m: [_shifted(others, distance, *times[m, n, k]).tolist() for n, k in WEIGHTS] for m in ROWS}
         return Residency(
             distance=distance.tolist(),
-            bytes=[4.0 * n * k for n, k in WEIGHTS],
+            bytes=[float(self._bytes(n, k)) for n, k in WEIGHTS],
             one_row=curves[1],
             more_rows=curves[16],
             spread=[*(widest := np.max(spreads, axis=0).tolist()), *[widest[-1]] * len(BEYOND_MB)],
@@ -103,7 +106,7 @@ def visit_in_turn(calls: Sequence[Call], size: int) -> float:
 
 def _visit_after(pause_s: float, weight: torch.Tensor, x: torch.Tensor, visits: int) -> float:
     """Median seconds of a visit after a pause in which this thread works but touches nothing. Before it a small layer finds the operator's code again."""
-    small, square = torch.ones(4, 64), torch.ones(64, 64)
+    small, square = weight.new_ones(4, 64), weight.new_ones(64, 64)
     found = []
     for _ in range(visits):
         until = time.perf_counter() + pause_s

@@ -34,23 +34,24 @@ _POOL_ELEMENTS = 24_000_000
 
 
 class Pool:
-    """Tensors cut from one buffer, so that thousands of cases need no memory of their own."""
+    """Tensors of one dtype cut from one buffer, so that thousands of cases need no memory of their own."""
 
-    def __init__(self) -> None:
-        self._buffer = torch.randn(_POOL_ELEMENTS, generator=torch.Generator().manual_seed(0))
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        self.dtype, self.itemsize = dtype, dtype.itemsize
+        self._buffer = torch.randn(_POOL_ELEMENTS, generator=torch.Generator().manual_seed(0)).to(dtype)
         self._next = 0
 
     def __call__(self, *shape: int) -> torch.Tensor:
-        """A float tensor of this shape, at another place than the one before (64-byte aligned)."""
+        """A tensor of this shape, at another place than the one before (64-byte aligned)."""
         count = 1
         for s in shape:
             count *= s
         if count > _POOL_ELEMENTS:
-            return torch.randn(shape)
+            return torch.randn(shape).to(self.dtype)
         if self._next + count > _POOL_ELEMENTS:
             self._next = 0
         cut = self._buffer[self._next : self._next + count].view(shape)
-        self._next += -(-count // 16) * 16
+        self._next += -(-count * self.itemsize // 64) * 64 // self.itemsize
         return cut
 
 

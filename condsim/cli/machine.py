@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from condsim.hardware import HardwareProfile
 
 
-def calibrate(*, full: bool = False, threads: int = 1, device: str = "cpu", like: str | None = None, json: bool = False) -> None:
+def calibrate(*, full: bool = False, threads: int = 1, dtype: str = "fp32", device: str = "cpu", like: str | None = None, json: bool = False) -> None:
     """Measure the operators of this machine and keep the profile (micro-benchmarks only, about a minute).
 
     Parameters
@@ -20,6 +20,8 @@ def calibrate(*, full: bool = False, threads: int = 1, device: str = "cpu", like
         Visit more sizes: several minutes.
     threads
         PyTorch threads.
+    dtype
+        fp32 or bf16: of weights and activations. bf16 takes several minutes where the processor has no instructions for it.
     device
         cuda: measure the constants of the GPU's profile instead. Tested on CPUs only so far.
     like
@@ -28,6 +30,8 @@ def calibrate(*, full: bool = False, threads: int = 1, device: str = "cpu", like
         Print JSON.
     """
     at_least_one("threads", threads)
+    if device != "cpu" and dtype != "fp32":
+        raise CondsimError("--dtype goes with --device cpu: a GPU's profile has all dtypes at once")
     if device == "cpu" and like is not None:
         raise CondsimError("--like goes with --device cuda: the CPU's profile is made anew")
     from condsim.calibrate import calibrate as run
@@ -35,7 +39,7 @@ def calibrate(*, full: bool = False, threads: int = 1, device: str = "cpu", like
     from condsim.hardware import cache_folder
 
     with progress() as step:
-        profile = run(full=full, threads=threads, progress=step) if device == "cpu" else calibrate_accelerator(device, like, step)
+        profile = run(full=full, threads=threads, dtype=dtype, progress=step) if device == "cpu" else calibrate_accelerator(device, like, step)
     if json:
         print_json({"command": "calibrate", "profile": described(profile), "file": str(cache_folder() / f"{profile.name}.yaml")})
         return

@@ -106,20 +106,21 @@ def open_trace(where: str) -> Trace:
     raise unknown("trace", where, names, "a folder, or a trace that comes with condsim")
 
 
-def own_profile(step: Step | None = None, threads: int = 1) -> HardwareProfile:
-    """The profile of this machine; where there is none it is calibrated first, with progress."""
+def own_profile(step: Step | None = None, threads: int = 1, dtype: str = "fp32") -> HardwareProfile:
+    """The profile of this machine, in fp32 but for "bf16"; where there is none it is calibrated first, with progress."""
     from condsim.hardware import this_machine
 
-    found = this_machine(threads)
+    dtype = dtype if dtype == "bf16" else "fp32"
+    found = this_machine(threads, dtype)
     if found is not None:
         return found
     from condsim.calibrate import calibrate
 
-    say("no profile of this machine yet: calibrating it (about a minute)")
+    say(f"no {dtype} profile of this machine yet: calibrating it (about a minute)")
     if step is not None:
-        return calibrate(threads=threads, progress=step)
+        return calibrate(threads=threads, dtype=dtype, progress=step)
     with progress() as bar:
-        return calibrate(threads=threads, progress=bar)
+        return calibrate(threads=threads, dtype=dtype, progress=bar)
 
 
 def profile_for(name: str | None, trace: Trace | None = None) -> HardwareProfile:
@@ -130,7 +131,7 @@ def profile_for(name: str | None, trace: Trace | None = None) -> HardwareProfile
         profile: HardwareProfile = trace.profile
         return profile
     if name is None or name == THIS_MACHINE:
-        return own_profile()
+        return own_profile(dtype="fp32" if trace is None else trace.dtype)
     return hardware(name)
 
 

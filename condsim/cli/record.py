@@ -71,7 +71,7 @@ def capture(
         if measure:
             from condsim.measure import measure as time_it
 
-            own_profile(step)
+            own_profile(step, dtype=trace.dtype)
             trace = time_it(output, progress=step)
             trace.save(output)
     report(trace, output, "capture", json)
@@ -135,7 +135,7 @@ def measure(
     chosen = known if strategy == "all" else None if strategy is None else [strategy]
     with progress() as step:
         if device == "cpu":
-            own_profile(step, threads)
+            own_profile(step, threads, opened.dtype)
         timed = time_it(opened, strategies=chosen, batches=batch, processes=processes or usual[0], pairs=pairs or usual[1], progress=step)
     timed.save(folder)
     report(timed, folder, "measure", json, by)

@@ -166,7 +166,7 @@ def _scatter(name: str, job: Work, inputs: list[Shape], outputs: list[Shape], pa
         family = chosen if isinstance(chosen, str) else str(chosen.flat[0])
     table = profile.matmuls.get(family)
     if not isinstance(table, Scatter):
-        t, dispatch = roofline_seconds(job.flops, 4 * _moved(inputs, outputs), profile, profile.dtype)
+        t, dispatch = roofline_seconds(job.flops, DTYPE_BYTES.get(profile.dtype, 4) * _moved(inputs, outputs), profile, profile.dtype)
         return Hot(t, dispatch, "estimated", family)
     t, outside = scatter_seconds(family, table, {**columns})
     empty = np.asarray(job.flops) == 0
@@ -208,7 +208,7 @@ def _curve(name: str, inputs: list[Shape], outputs: list[Shape], profile: Hardwa
             return Hot(t, curve.dispatch_s, _basis(outside), key)
     fallback = profile.operators.get(ELEMENTWISE)
     if fallback is None:
-        t, dispatch = roofline_seconds(0 * count, 4 * _moved(inputs, outputs), profile, profile.dtype)
+        t, dispatch = roofline_seconds(0 * count, DTYPE_BYTES.get(profile.dtype, 4) * _moved(inputs, outputs), profile, profile.dtype)
         return Hot(t, dispatch, "estimated", name)
     t, _ = curve_seconds(fallback, count)
     return Hot(t, fallback.dispatch_s, "estimated", ELEMENTWISE)

@@ -13,6 +13,7 @@ from condsim.cost.among import among_seconds, call_sites, distances
 from condsim.cost.cold import code_of
 from condsim.cost.gpu.operator import gpu_operator, resident_shares
 from condsim.cost.hot import Hot, hot_seconds
+from condsim.cost.roofline import DTYPE_BYTES
 from condsim.hardware import HardwareProfile
 from condsim.lower import ITEMSIZE, Lowering, Place
 from condsim.operators import Work, work
@@ -28,7 +29,7 @@ class Pricing:
 
     def __init__(self, profile: HardwareProfile, dtype: str | None = None, runtime: Runtime = EAGER, parameters: int = 0) -> None:
         self.profile, self.dtype, self.runtime = profile, dtype, runtime
-        self.float_bytes = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}.get(dtype or profile.dtype, 4)
+        self.float_bytes = DTYPE_BYTES.get(dtype or profile.dtype, 4)
         self.weights_bytes = parameters * self.float_bytes
         self._known: dict[Any, tuple[Hot, Work, Any]] = {}
         self._numbers: dict[Any, int] = {}
@@ -80,7 +81,7 @@ class Pricing:
     def _kind(self, op: Op) -> tuple[int, str]:
         """(a number that operators of the same sizes have in common, whose code it runs)."""
         if id(op) not in self._kinds:
-            shape = (op.name, op.view, op.params, tuple(t.dims for t in op.inputs), tuple(t.dims for t in op.outputs))
+            shape = (op.name, op.view, op.params, *(tuple((t.dims, t.dtype, bool(t.weight)) for t in of) for of in (op.inputs, op.outputs)))
             number = self._numbers.setdefault(shape, len(self._numbers))
             self._kinds[id(op)] = op, (number, code_of(op.name, op.view, len(op.inputs), self.profile))
         return self._kinds[id(op)][1]

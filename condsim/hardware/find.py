@@ -47,15 +47,15 @@ def hardware(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
     return load_profile(known[text])
 
 
-def this_machine(threads: int = 1) -> HardwareProfile | None:
-    """The newest calibration of this machine with so many threads and this torch, or None."""
+def this_machine(threads: int = 1, dtype: str = "fp32") -> HardwareProfile | None:
+    """The newest calibration of this machine with so many threads, this dtype and this torch, or None."""
     own = fingerprint(threads)
     for path in sorted(cache_folder().glob("*.yaml"), key=lambda p: p.stat().st_mtime, reverse=True):
         try:
             profile = load_profile(path)
         except CondsimError:
             continue
-        if profile.fingerprint == own:
+        if profile.fingerprint == own and profile.dtype == dtype:
             return profile
     return None
 

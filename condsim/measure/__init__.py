@@ -123,7 +123,7 @@ def _job(
     for what, value in (("processes", processes), ("pairs", pairs), ("threads", threads), *(("batch", b) for b in batches or ())):
         if value < 1:
             raise CondsimError(f"{what} must be at least 1, got {value}")
-    own = this_machine(threads)
+    own = this_machine(threads, opened.dtype)
     job: dict[str, Any] = {
         "sizes": list(batches) if batches else [None], "strategies": [strategies] if isinstance(strategies, str) else strategies and list(strategies),
         "phase": phase, "pairs": pairs, "steps": steps, "where": "fresh process", "yardstick_s": own.yardstick_s if own else None, "threads": threads,

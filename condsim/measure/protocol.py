@@ -133,7 +133,7 @@ def measure_live(
     Raises CondsimError for inputs or decisions that are not the trace's, an unknown name, and outputs that are NaN.
     """
     names = [strategies] if isinstance(strategies, str) else strategies
-    own = this_machine(threads)
+    own = this_machine(threads, trace.dtype)
     fast_s = own.yardstick_s if own else None
     plan = Plan([batch], names, baselines, phase, protocol, pairs, steps, seed, decisions, where, fast_s, threads=threads)
     measured = measure_cases(trace, live, batches, plan, module, progress)
