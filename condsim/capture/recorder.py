@@ -21,7 +21,6 @@ from condsim.operators import elementwise
 
 SYNCHRONISING = {"item", "_local_scalar_dense", "is_nonzero", "nonzero", "equal", "unique", "_unique2", "masked_select", "tolist"}
 PIECES = {"unbind", "split", "chunk", "split_with_sizes", "tensor_split"}
-DTYPES = {torch.float32: "float", torch.int64: "int64", torch.int32: "int32", torch.bool: "bool", torch.float64: "float64", torch.uint8: "uint8"}
 
 
 @dataclass(eq=False)
@@ -246,7 +245,7 @@ class Recorder(TorchDispatchMode):
         return result
 
     def _dtype(self, t: torch.Tensor) -> str:
-        return "float" if t.dtype == self._float else DTYPES.get(t.dtype, str(t.dtype).removeprefix("torch."))
+        return "float" if t.dtype == self._float else str(t.dtype).removeprefix("torch.")
 
     def _tensor(self, t: torch.Tensor, number: int) -> RecordedTensor:
         return RecordedTensor(tuple(t.shape), self._dtype(t), self._weights.get(t.untyped_storage()._cdata, ""), number)

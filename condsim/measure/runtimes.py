@@ -1,6 +1,6 @@
 """Runnable forms of the mixture-of-experts strategies and baselines, on experts whose weights are stacked along a first dimension.
 
-(The forms of the other mechanisms are the row selectors that `condsim.branch` yields.) x [tokens, hidden]; ids [tokens, k]; weights [tokens, k].
+(The forms of the other mechanisms are the row selectors that `condsim.branch` yields.) x [tokens, hidden]; ids [tokens, k]; weights [tokens, k], which may be fp32 where x is not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def grouped(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch
     y = y * weights.reshape(-1)[order].unsqueeze(-1)
     back = torch.empty_like(order)
     back[order] = torch.arange(order.shape[0], device=x.device)
-    return y[back].view(x.shape[0], k, -1).sum(1)
+    return y[back].view(x.shape[0], k, -1).sum(1).to(x.dtype)
 
 
 def batched(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor, room: int = 0) -> torch.Tensor:
@@ -58,7 +58,7 @@ def batched(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch
     if w.down_bias is not None:
         y = y.add_(w.down_bias[flat])
     y = y * weights.reshape(-1).unsqueeze(-1)
-    return y.view(x.shape[0], k, -1).sum(1)
+    return y.view(x.shape[0], k, -1).sum(1).to(x.dtype)
 
 
 def padded(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor, room: int) -> torch.Tensor:
@@ -79,7 +79,7 @@ def padded(w: ExpertWeights, x: torch.Tensor, ids: torch.Tensor, weights: torch.
         y = y.add_(w.down_bias.unsqueeze(1))
     back = y.view(w.experts * room, -1).index_select(0, slot.clamp(max=w.experts * room - 1))
     back = back * (weights.reshape(-1) * kept).unsqueeze(-1)
-    return back.view(tokens, k, -1).sum(1)
+    return back.view(tokens, k, -1).sum(1).to(x.dtype)
 
 
 STRATEGIES: dict[str, Callable[[ExpertWeights, torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Tensor]] = {
