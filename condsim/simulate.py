@@ -201,7 +201,8 @@ def _predict(
     miss_b, spread_b = dense.miss(device, conditional.evicting_bytes(device) if repeat else None)
     n = len(rows)
     first_c, first_b = (
-        sum(s.returning(device, other.footprint_bytes() if repeat else None).values(), np.zeros(n)) for s, other in ((conditional, dense), (dense, conditional))
+        sum(s.returning(device, other.footprint_bytes()).values(), np.zeros(n)) if repeat else s.building(device)
+        for s, other in ((conditional, dense), (dense, conditional))
     )
     step_c = _clock(trace, cut, rows, strategies, pricing, conditional, miss_c + first_c, engine)
     step_b = _clock(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing, dense, miss_b + first_b, engine)

@@ -13,6 +13,7 @@ from condsim.assign import program_of, the_strategies
 from condsim.calibrate.shapes import overlap
 from condsim.compare import cause_of
 from condsim.cost.activations import curves_of
+from condsim.cost.new_shapes import NEW_SHAPE
 from condsim.cost.pages import NEW
 from condsim.hardware import Activations, HardwareProfile
 from condsim.lower import Lowering
@@ -130,12 +131,13 @@ def effects(profile: HardwareProfile) -> dict[str, HardwareProfile]:
     bare = {k: v.model_copy(update={"value": 0.0}) for k, v in (("module_call", profile.host.module_call), ("instruction", profile.host.instruction)) if v}
     alone = profile.residency.model_copy(update={"others": 0.0}) if profile.residency else None
     near = Activations(distance=[1.0], read=[0.0], written=[0.0])
-    kept = {k: v for k, v in profile.extra_s.items() if k != NEW}
+    kept, built = ({k: v for k, v in profile.extra_s.items() if not k.endswith(name)} for name in (NEW, NEW_SHAPE))
     return {
         "residency of weights": profile.model_copy(update={"residency": None, "activations": curves_of(profile)}),
         "distant activations": profile.model_copy(update={"activations": near}),
         "others in the caches": profile.model_copy(update={"residency": alone}),
         "new memory": profile.model_copy(update={"extra_s": kept}),
+        "new shapes": profile.model_copy(update={"extra_s": built}),
         "calls among other operators": profile.model_copy(update={"among": None}),
         "code evicted by data": profile.model_copy(update={"cold": None}),
         "Python between operators": profile.model_copy(update={"host": profile.host.model_copy(update=bare)}),

@@ -17,10 +17,12 @@ from condsim.calibrate.among import AmongOthers
 from condsim.calibrate.cold import DISTANCES_MB, AfterOtherData
 from condsim.calibrate.instructions import instruction_s
 from condsim.calibrate.matmul import Cases
+from condsim.calibrate.new_shapes import new_shape_costs
 from condsim.calibrate.pages import FILLED, fresh_page_seconds
 from condsim.calibrate.residency import FOOTPRINTS_MB, EvictedWeights
 from condsim.calibrate.timing import Pool, Progress, between_neighbours, measure, sample, threads, yardsticks
 from condsim.calibrate.yardstick import Yardstick
+from condsim.cost.new_shapes import NEW_SHAPE
 from condsim.cost.pages import NEW
 from condsim.cost.residency import miss_per_byte
 from condsim.errors import unknown
@@ -115,6 +117,7 @@ def _calibrated(
     extra = {
         NEW: fresh_page_seconds(elements=2**24 if few else FILLED),
         **operators.strided_costs(times),
+        **{f"{family}.{NEW_SHAPE}": cost for family, cost in new_shape_costs(pool).items()},
         "linear.deep": max(times["deep",] - times["flat",], 0.0),
         "matmul.extra": max(times["matmul_tiny",] - times["bmm_tiny",], 0.0),
         **matmul.grouped_costs(times, linear, lambda b, d, m: float(miss_per_byte(kept, b, d, m)) * b, pool.itemsize),

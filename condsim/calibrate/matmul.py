@@ -21,7 +21,8 @@ Cases = dict[Any, Callable[[], Call]]
 NOISE = 0.03
 
 
-def _linear(pool: Pool, m: int, n: int, k: int) -> Call:
+def plain(pool: Pool, m: int, n: int, k: int) -> Call:
+    """m rows times weights [n, k]."""
     return partial(F.linear, pool(m, k), pool(n, k))
 
 
@@ -70,7 +71,7 @@ def cases(pool: Pool, size: shapes.Size) -> Cases:
         for n in size.columns:
             for k in size.depths:
                 if shapes.timed(m, n, k, size.flops):
-                    found["linear", m, n, k] = partial(_linear, pool, m, n, k)
+                    found["linear", m, n, k] = partial(plain, pool, m, n, k)
     for m in size.mm_rows:
         for n in size.mm_columns:
             for k in size.mm_depths:
@@ -79,7 +80,7 @@ def cases(pool: Pool, size: shapes.Size) -> Cases:
     for m, n in shapes.BIAS_SIZES:
         if 128 * m * n <= size.flops:
             found["bias", m, n] = partial(_bias, pool, m, n)
-            found["unbiased", m, n] = partial(_linear, pool, m, n, 64)
+            found["unbiased", m, n] = partial(plain, pool, m, n, 64)
     for name in DIMS:
         for at in points(name, size):
             found[name, *at] = partial(maker(name), pool, *at)

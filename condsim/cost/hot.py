@@ -51,7 +51,7 @@ def hot_seconds(
     if view:
         return _view(name, profile)
     hot = _from_tables(name, inputs, outputs, params, profile, groups_rows)
-    fresh = fresh_seconds(name, outputs, profile)
+    fresh = fresh_seconds(name, outputs, profile, DTYPE_BYTES.get(profile.dtype, 4))
     return replace(hot, seconds=_plain(hot.seconds + fresh)) if np.any(fresh) else hot
 
 

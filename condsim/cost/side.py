@@ -15,6 +15,7 @@ import numpy as np
 
 from condsim.cost.cold import cold_seconds, own_seconds
 from condsim.cost.hot import Hot
+from condsim.cost.new_shapes import NewShapes, new_shape_seconds
 from condsim.cost.pricing import Pricing
 from condsim.cost.residency import miss_seconds, miss_spread_seconds
 from condsim.hardware import HardwareProfile
@@ -87,6 +88,7 @@ class Side:
     prepared: int = 0
     moved_bytes: np.ndarray = field(default_factory=lambda: np.zeros(0))
     calls: dict[str, np.ndarray] = field(default_factory=dict)
+    shapes: NewShapes = field(default_factory=lambda: NewShapes(0))
     labels: Labels | None = None
 
     def touched_bytes(self) -> np.ndarray:
@@ -139,6 +141,10 @@ class Side:
             found[code] = np.minimum(calls, 1.0) * (first - usual)
         return found
 
+    def building(self, profile: HardwareProfile) -> np.ndarray:
+        """Seconds in each step that go into kernels for sizes which no step before had, where the steps follow each other; float [n]."""
+        return sum(self.shapes.seconds(profile).values(), np.zeros(self.steps))
+
     def by_label(self, profile: HardwareProfile, other_bytes: np.ndarray | float | None, foreign: np.ndarray | float | None) -> dict[Label, np.ndarray]:
         """Seconds in each step by label, float [n]: together they are all that a CPU takes, evicted weights and code included. other_bytes: as in `miss`;
         foreign: as in `returning`."""
@@ -148,6 +154,9 @@ class Side:
         for (label, code), calls in self.labels.calls.items():
             if code in first:
                 found[label] = found[label] + first[code] * calls / np.maximum(self.calls[code], 1.0)
+        if other_bytes is None:
+            for of, seconds in self.shapes.seconds(profile).items():
+                found[of] = found[of] + seconds
         for v, distance in self._distances(profile, other_bytes):
             found[v.label] = found.get(v.label, 0.0) + np.bincount(v.step, v.miss_seconds(distance, profile), self.steps)
         return found
@@ -185,7 +194,7 @@ def side(lowering: Lowering, pricing: Pricing, label: Callable[[Visit], Label] |
     """Price everything that a lowering runs. label: also give the seconds by what it says of each operator."""
     n = len(lowering.rows)
     out = Side(n, np.zeros(n), np.zeros(n), {p: np.zeros(n) for p in PARTS}, activation_bytes=np.zeros(n), moved_bytes=np.zeros(n))
-    out.labels = None if label is None else Labels(label)
+    out.labels, out.shapes = None if label is None else Labels(label), NewShapes(n)
     resident = pricing.resident(lowering)
     for visits in by_scope(lowering.walk()):
         _scope(visits, lowering, pricing, out, resident)
@@ -260,6 +269,8 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side,
             hot, job, moved = pricing.operator(v.op, distinct, key, resident=share)
         if where not in inverses:
             inverses[where] = inverse
+        if not v.op.view and new_shape_seconds("linear" if grouped is not None else job.family, pricing.profile):
+            out.shapes.add(job, grouped, inverse, step, out.labels.of(v) if out.labels else ())
         far = pricing.far_per_byte(lowering, v.place) * moved
         host, code = pricing.host_seconds(lowering, v.place, v.op, hot), pricing.code(v.op)
         if out.labels:

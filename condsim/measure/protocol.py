@@ -5,7 +5,7 @@ collection, under inference mode. The sites are installed once and only the mode
 
 - `repeat`: a few steps, spread evenly, each run several times. What a side finds in the caches is what its partner left.
 - `stream`: successive different steps, each timed once a pair, over and over. Before a timed call the same side runs the step before, so that it
-  finds in the caches (and among the primitives built for shapes seen so far) what a stream of its own would leave.
+  finds in the caches (and among the kernels written for sizes seen so far) what a stream of its own would leave. Kernels of cases before are forgotten.
 
 A pair counts where nothing disturbed it: a yardstick is read before and after, a slow reading is waited out for a while, and a pair that ends with one
 is run again. All pairs are kept, with what the yardstick said.
@@ -41,6 +41,7 @@ from condsim.measure import yardsticks
 from condsim.measure.clock import CPU, WALL, Clock, clock_for, pauses
 from condsim.measure.device import CPU as CPU_DEVICE
 from condsim.measure.device import identity, placed, the_device, waiting_clock
+from condsim.measure.kernels import forget_kernels
 from condsim.measure.steps import Replay, Step, differing
 from condsim.strategies import name_of
 from condsim.trace import MEASUREMENTS, Trace
@@ -297,6 +298,8 @@ def _case(
     sides = (Side(replay, way, plan), Side(replay, dict.fromkeys(way, kind), plan, module if kind == "module" else None))
     common = {**about(replay, way, kind, plan), "repetitions": 1}
     rows: list[dict[str, Any]] = []
+    if plan.protocol == "stream" and plan.device == CPU_DEVICE:
+        forget_kernels()
     with installed(sides, steps):
         waits = [clock_for(side.warm_up(steps[-1], WATCHED)) is WALL for side in sides]
         clock = waiting_clock(the_device(plan.device)) if plan.device != CPU_DEVICE else WALL if any(waits) or plan.threads > 1 else CPU

@@ -1,6 +1,6 @@
 """Runnable forms of the mixture-of-experts strategies and baselines, on experts whose weights are stacked along a first dimension.
 
-(The forms of the other mechanisms are the row selectors that `condsim.branch` yields.) x [tokens, hidden]; ids [tokens, k]; weights [tokens, k], which may be fp32 where x is not.
+(The forms of the other mechanisms are the row selectors that `condsim.branch` yields.) x [tokens, hidden]; ids [tokens, k]; weights [tokens, k], fp32 or as x.
 """
 
 from __future__ import annotations

@@ -1,0 +1,32 @@
+"""What a product costs at sizes that were never run: a first call, and one of the same sizes on other tensors."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+from condsim.calibrate.matmul import bmm, conv, plain
+from condsim.calibrate.timing import Pool, quiet
+from condsim.calibrate.yardstick import Call, the_clock, timed
+
+SIZES = range(73, 33, -2)  # of no table; the largest first, so that no later one needs new memory
+LEAST_S = 1e-4  # less is what the clock and the caches leave
+
+FAMILIES: dict[str, Callable[[Pool, int], Call]] = {
+    "linear": lambda pool, m: plain(pool, m, 256, 128),
+    "bmm": lambda pool, m: bmm(pool, 8, m, m, 64),
+    "conv2d": lambda pool, b: conv(pool, b, 32, 32, 7, 3, 1),
+}
+
+
+def new_shape_costs(pool: Pool) -> dict[str, float]:
+    """Family → seconds of a call at new sizes beyond the next one, the median over sizes; 0 where that is little. Must be used under inference mode."""
+    return {family: cost if (cost := statistics.median(beyond(make, pool, SIZES))) > LEAST_S else 0.0 for family, make in FAMILIES.items()}
+
+
+def beyond(make: Callable[[Pool, int], Call], pool: Pool, sizes: range) -> list[float]:
+    """Seconds of the first call at each size beyond that of the next one, whose tensors are in no cache either."""
+    clock = the_clock()
+    calls = [[make(pool, size) for _ in range(2)] for size in sizes]
+    with quiet():
+        return [first - second for first, second in ([timed(call, 1, clock) for call in pair] for pair in calls)]
