@@ -2,9 +2,10 @@
 
     python -m benchmarks.compiled
 
-Each module is recorded as a program and joined by `condsim.join`; TorchInductor compiles the same module, and its kernels are read from the code it
-writes. Products are left out on both sides: on a CPU (and, without max-autotune, on a GPU) Inductor calls a library for them, so what `join` puts behind a
-product is a kernel of its own there. Where a reduction follows that, Inductor joins the two, `join` does not: the attention.
+Each module is recorded as a program and joined by `condsim.join` as a GPU's compiler does; TorchInductor compiles the same module, and its kernels are read
+from the code it writes. Products are left out on both sides: on a CPU (and, without max-autotune, on a GPU) Inductor calls a library for them, so what `join`
+puts behind a product is a kernel of its own there. Where a reduction follows that, Inductor joins the two, `join` does not: the attention. On a CPU runtime
+`compiled` leaves products alone, and there all agree.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from torch import nn
 from condsim.capture.fit import Fitter, Run
 from condsim.capture.recorder import Recorder
 from condsim.capture.tree import tree
-from condsim.join import join, kind
+from condsim.join import kind
 from condsim.program import JOINED, Op, Program
+from condsim.runtimes import the_runtime
 
 ROWS, WIDTH = 32, 64
 Kernels = list[tuple[str, ...]]
@@ -98,8 +100,8 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
 }  # fmt: skip
 
 
-def predicted(module: nn.Module) -> Kernels:
-    """What `join` makes of the module."""
+def predicted(module: nn.Module, device: str = "gpu") -> Kernels:
+    """What runtime `compiled` makes of the module on a class of devices."""
     x = torch.randn(ROWS, WIDTH)
     with torch.inference_mode(), (recorder := Recorder(module)):
         result = module(x)
@@ -107,7 +109,9 @@ def predicted(module: nn.Module) -> Kernels:
     del result
     program: Program = Fitter().program("compacted", "prefill-n", [Run({"batch": ROWS}, tree(recorder, {}), recorder.calls)])
     kernels: list[list[str]] = []
-    for node in join(program).root.nodes:
+    joins = the_runtime("compiled", "eager", device).joins
+    assert joins is not None
+    for node in joins(program).root.nodes:
         assert isinstance(node, Op)
         if node.name.endswith(JOINED):
             kernels[-1].append(node.name.removesuffix(JOINED))

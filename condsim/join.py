@@ -45,6 +45,11 @@ def follows(head: Op, op: Op) -> bool:
     return kind(op) == "elementwise" or (kind(op) == "inward" and kind(head) != "product")
 
 
+def beside(head: Op, op: Op) -> bool:
+    """Whether it may join where products are a library's: what TorchInductor does on a CPU."""
+    return kind(head) != "product" and kind(op) in ("elementwise", "inward")
+
+
 def completes(head: Op, op: Op) -> bool:
     """Whether it is an epilogue that a library's product comes with: all that an interpreter of graphs joins.
 
@@ -152,6 +157,6 @@ def _rewrite(nodes: list[Op | Loop], members: list[int]) -> None:
     for k, (i, op) in enumerate(zip(members, ops, strict=True)):
         allocs = op.allocs if k == kept else tuple((NOTHING, dtype) for _, dtype in op.allocs)
         if k:
-            nodes[i] = replace(op, name=f"{op.name}{JOINED}", inputs=(), outputs=(), params=(), view=True, allocs=allocs)
+            nodes[i] = replace(op, name=f"{op.name}{JOINED}", inputs=(), params=(), view=True, allocs=allocs)
         else:
             nodes[i] = replace(op, inputs=tuple(inputs), outputs=ops[-1].outputs, allocs=allocs)

@@ -7,12 +7,12 @@ knows seconds.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from condsim.errors import CondsimError
-from condsim.join import completes, join
+from condsim.join import beside, completes, join
 from condsim.program import Program
 from condsim.registry import Registry
 
@@ -38,8 +38,9 @@ EAGER = RUNTIMES.register("eager")(Runtime("eager"))
 XLA = RUNTIMES.register("xla")(Runtime("xla", kinds=("tpu",), joins=join, static=True))
 NPU = RUNTIMES.register("npu")(Runtime("npu", kinds=("npu",), joins=join, static=True))
 ONNXRUNTIME = RUNTIMES.register("onnxruntime")(Runtime("onnxruntime", kinds=("npu",), joins=partial(join, rule=completes), static=True))
-COMPILED = RUNTIMES.register("compiled")(Runtime("compiled", ("gpu",), joins=join, host="kernel"))
+COMPILED = RUNTIMES.register("compiled")(Runtime("compiled", ("gpu", "cpu"), joins=join, host="kernel"))
 CUDA_GRAPHS = RUNTIMES.register("cuda_graphs")(Runtime("cuda_graphs", ("gpu",), static=True, host="graph"))
+COMPILED_ON_CPU = replace(COMPILED, joins=partial(join, rule=beside))
 
 
 def the_runtime(name: str | None, preferred: str, kind: str) -> Runtime:
@@ -48,4 +49,4 @@ def the_runtime(name: str | None, preferred: str, kind: str) -> Runtime:
     if kind not in runtime.kinds:
         able = ", ".join(n for n, r in RUNTIMES.items() if kind in r.kinds)
         raise CondsimError(f"runtime {runtime.name!r} is not for a {kind} (it is for {', '.join(runtime.kinds)}); a {kind} has: {able}")
-    return runtime
+    return COMPILED_ON_CPU if runtime is COMPILED and kind == "cpu" else runtime

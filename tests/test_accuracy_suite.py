@@ -12,7 +12,7 @@ import torch
 import condsim
 from benchmarks import accuracy
 from benchmarks.suite import judge, models, segments
-from benchmarks.suite.cases import HALVES, by_model, half, read
+from benchmarks.suite.cases import HALVES, Under, by_model, half, listed, read
 from condsim.errors import CondsimError
 from condsim.specs import load_spec
 
@@ -34,6 +34,23 @@ def test_the_list_covers_what_it_should() -> None:
     assert {c.phase for c in cases} == {"prefill", "decode"}
     assert {c.protocol for c in cases} == {"repeat", "stream"}
     assert {1, 256} <= {c.batch for c in cases}
+
+
+def test_runs_beside_the_usual_one_have_a_model_of_each_family() -> None:
+    families = {c.model.split("-")[0] for c in read()}
+    assert listed(Under(threads=2)) == read()
+    in_bf16, in_graphs = listed(Under(dtype="bf16")), listed(Under(runtime="compiled"))
+    assert {c.model.split("-")[0] for c in in_bf16} == {c.model.split("-")[0] for c in in_graphs} == families
+    assert all(c.model.endswith("-bf16") for c in in_bf16)
+    assert all((c.phase, c.protocol) == ("prefill", "repeat") for c in in_graphs)
+    assert len({c.model for c in in_graphs}) == len(in_graphs)
+
+
+def test_a_model_in_bf16_is_that_and_runs() -> None:
+    example = models.build("exitformer-d128-l6-q50-bf16")
+    assert {p.dtype for p in example.model.parameters()} == {torch.bfloat16}
+    with torch.inference_mode():
+        assert example.model(example.inputs[0]).dtype == torch.bfloat16
 
 
 def test_halves_are_told_by_the_name_alone() -> None:

@@ -13,6 +13,12 @@ def test_every_device_can_run_eagerly(kind: str) -> None:
     assert the_runtime(None, "eager", kind) is the_runtime("eager", "magic", kind)
 
 
+def test_products_take_nothing_in_where_a_cpu_compiles() -> None:
+    assert the_runtime("compiled", "eager", "cpu").joins is not the_runtime("compiled", "eager", "gpu").joins
+    with pytest.raises(CondsimError, match="runtime 'compiled' is not for a npu"):
+        the_runtime("compiled", "npu", "npu")
+
+
 def test_an_unknown_runtime_is_refused() -> None:
     with pytest.raises(CondsimError, match="unknown runtime 'egaer'; did you mean 'eager'"):
         the_runtime("egaer", "eager", "gpu")

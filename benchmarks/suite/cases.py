@@ -23,6 +23,19 @@ class Case:
     protocol: str
 
 
+@dataclass(frozen=True)
+class Under:
+    """What a run is made under. threads: of torch; dtype: of models and calibration; runtime: "eager", or "compiled" by torch.compile."""
+
+    threads: int = 1
+    dtype: str = "fp32"
+    runtime: str = "eager"
+
+    @property
+    def compiled(self) -> bool:
+        return self.runtime == "compiled"
+
+
 def read(path: Path = LIST) -> list[Case]:
     """The list in its order."""
     with path.open() as lines:
@@ -37,16 +50,21 @@ def by_model(cases: list[Case]) -> dict[str, list[Case]]:
     return found
 
 
-def listed(dtype: str) -> list[Case]:
-    """The whole list in fp32; in bf16 the cases of the first model of each family."""
+def listed(under: Under) -> list[Case]:
+    """The whole list in eager fp32; in bf16 the cases of the first model of each family, compiled the first prefill of each of these that is repeated."""
     from benchmarks.suite.models import BF16
 
-    cases, firsts = read(), dict[str, str]()
-    if dtype == "fp32":
+    cases = read()
+    if under.dtype == "fp32" and not under.compiled:
         return cases
+    firsts: dict[str, str] = {}
     for case in cases:
         firsts.setdefault(re.split(r"-[a-z]+[0-9]", case.model)[0], case.model)
-    return [replace(case, model=f"{case.model}{BF16}") for case in cases if case.model in firsts.values()]
+    cases = [case for case in cases if case.model in firsts.values()]
+    if under.compiled:
+        repeated = [case for case in cases if (case.phase, case.protocol) == ("prefill", "repeat")]
+        cases = [of_model[0] for of_model in by_model(repeated).values()]
+    return [replace(case, model=f"{case.model}{BF16}") for case in cases] if under.dtype == "bf16" else cases
 
 
 def half(model: str, phase: str, batch: int, strategy: str, baseline: str) -> str:

@@ -1,15 +1,17 @@
-"""`python -m benchmarks.suite.run RUN [PROCESSES [THREADS [DTYPE]]]`: calibrate this machine, capture what never was, measure all cases in fresh processes.
+"""`python -m benchmarks.suite.run RUN`: calibrate this machine, capture what was never captured, measure all cases in fresh processes.
 
 A round of the calibration comes before, between and after the processes: what neighbours do to the caches changes by the minute, and both should see the same.
 RUN is a folder; what was measured into it is not measured again, so that a run that was cut short goes on. In the end it holds profile.yaml and
 measurements.parquet, which is all that a judgement needs beside the captured traces. The machine should be quiet: about 35 minutes.
+`--threads 2`, `--dtype bf16` and `--runtime compiled` make the runs beside the usual one, the last two of one model a family.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,25 +19,27 @@ import pandas as pd
 
 import condsim
 from benchmarks.suite.captured import captured
-from benchmarks.suite.cases import by_model, listed
+from benchmarks.suite.cases import Under, by_model, listed
 from condsim.calibrate.shapes import NORMAL
 from condsim.trace import MEASUREMENTS, Trace
 
 PROCESSES = 3
+USUAL = Under()
 
 
-def run(folder: Path, processes: int = PROCESSES, threads: int = 1, dtype: str = "fp32") -> None:
-    """Fill the folder. threads: of torch, in the calibration and in what is measured. dtype: bf16 for one model a family in it."""
+def run(folder: Path, processes: int = PROCESSES, under: Under = USUAL) -> None:
+    """Fill the folder."""
     if (folder / "measurements.parquet").exists():
         return
     parts = folder / "parts"
     parts.mkdir(parents=True, exist_ok=True)
-    models = list(by_model(listed(dtype)))
+    models = list(by_model(listed(under)))
     for model in models:
         captured(model)
     size = replace(NORMAL, rounds=processes + 1)
-    between = partial(measure, folder, threads, dtype)
-    condsim.calibrate(size=size, threads=threads, dtype=dtype, between=between, progress=Told(), save=False).save(folder / "profile.yaml")
+    between = partial(measure, folder, under)
+    way = {"threads": under.threads, "dtype": under.dtype, "compiled": under.compiled}
+    condsim.calibrate(size=size, **way, between=between, progress=Told(), save=False).save(folder / "profile.yaml")
     found = pd.concat([pd.read_parquet(parts / f"{p}-{m}.parquet") for p in range(processes) for m in models], ignore_index=True)
     found["yardstick_ratio"] = found["read_64mb"] / found["read_64mb"].min()
     found[["model", *MEASUREMENTS]].to_parquet(folder / "measurements.parquet", index=False, compression="zstd")
@@ -44,9 +48,9 @@ def run(folder: Path, processes: int = PROCESSES, threads: int = 1, dtype: str =
     parts.rmdir()
 
 
-def measure(folder: Path, threads: int, dtype: str, process: int, fast_s: float) -> None:
+def measure(folder: Path, under: Under, process: int, fast_s: float) -> None:
     """One process. fast_s: the yardstick when nothing disturbs it."""
-    subprocess.run([sys.executable, "-m", "benchmarks.suite.worker", str(folder), str(threads), dtype, str(process), str(fast_s)], check=True)
+    subprocess.run([sys.executable, "-m", "benchmarks.suite.worker", str(folder), str(process), str(fast_s), *map(str, astuple(under))], check=True)
 
 
 class Told:
@@ -68,4 +72,11 @@ def traces(folder: Path) -> list[Trace]:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), *map(int, sys.argv[2:4]), *sys.argv[4:5])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--processes", type=int, default=PROCESSES)
+    parser.add_argument("--threads", type=int, default=USUAL.threads)
+    parser.add_argument("--dtype", choices=("fp32", "bf16"), default=USUAL.dtype)
+    parser.add_argument("--runtime", choices=("eager", "compiled"), default=USUAL.runtime)
+    options = parser.parse_args()
+    run(options.run, options.processes, Under(options.threads, options.dtype, options.runtime))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.suite.worker RUN THREADS DTYPE PROCESS FAST_S`: measure all cases that RUN has no part of, models in random order, each in a fork."""
+"""`python -m benchmarks.suite.worker RUN PROCESS FAST_S THREADS DTYPE RUNTIME`: measure what RUN has no part of, models in random order, each in a fork."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pandas as pd
 import transformers  # noqa: F401 (once, not in each fork)
 
 from benchmarks.suite.captured import captured
-from benchmarks.suite.cases import Case, by_model, listed
+from benchmarks.suite.cases import Case, Under, by_model, listed
 from condsim.capture.inputs import as_batches
 from condsim.capture.live import LiveModel
 from condsim.errors import CondsimError
@@ -27,17 +27,16 @@ STEPS = 4
 PATIENCE_S = 1.5
 
 
-def main(run: Path, threads: int, dtype: str, process: int, fast_s: float) -> None:
-    """Write RUN/parts/PROCESS-MODEL.parquet for each model that has none. threads: of torch. dtype: of the models. fast_s: the yardstick when nothing
-    disturbs it."""
-    models = list(by_model(listed(dtype)).items())
+def main(run: Path, process: int, fast_s: float, under: Under) -> None:
+    """Write RUN/parts/PROCESS-MODEL.parquet for each model that has none. fast_s: the yardstick when nothing disturbs it."""
+    models = list(by_model(listed(under)).items())
     random.Random(process).shuffle(models)
     for number, (model, cases) in enumerate(models):
         part = run / "parts" / f"{process}-{model}.parquet"
         if part.exists():
             continue
         print(f"process {process}: {model} ({number + 1} of {len(models)})", file=sys.stderr, flush=True)
-        alone(partial(measure_model, model, cases, threads, process, fast_s, part))
+        alone(partial(measure_model, model, cases, process, fast_s, under, part))
 
 
 def alone(work: Callable[[], None]) -> None:
@@ -57,7 +56,7 @@ def alone(work: Callable[[], None]) -> None:
         raise RuntimeError("measuring a model failed, see above")
 
 
-def measure_model(model: str, cases: list[Case], threads: int, process: int, fast_s: float, part: Path) -> None:
+def measure_model(model: str, cases: list[Case], process: int, fast_s: float, under: Under, part: Path) -> None:
     """Time the cases of a model and write them."""
     trace = captured(model)
     assert trace.header.provenance.spec is not None
@@ -67,7 +66,7 @@ def measure_model(model: str, cases: list[Case], threads: int, process: int, fas
     for case in cases:
         plan = Plan(
             [case.batch], [case.strategy], phase=case.phase, protocol=case.protocol, pairs=PAIRS, steps=STEPS, seed=process, where="fresh process",
-            yardstick_s=fast_s, patience_s=PATIENCE_S, threads=threads,
+            yardstick_s=fast_s, patience_s=PATIENCE_S, threads=under.threads, runtime=under.runtime,
         )  # fmt: skip
         try:
             measured = measure_cases(trace, live, batches, plan)
@@ -83,4 +82,4 @@ def measure_model(model: str, cases: list[Case], threads: int, process: int, fas
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), Under(int(sys.argv[4]), *sys.argv[5:7]))

@@ -15,6 +15,7 @@ from condsim.calibrate import matmul, operators, shapes
 from condsim.calibrate.activations import DistantActivations
 from condsim.calibrate.among import AmongOthers
 from condsim.calibrate.cold import DISTANCES_MB, AfterOtherData
+from condsim.calibrate.compiled import compiled_costs
 from condsim.calibrate.instructions import instruction_s
 from condsim.calibrate.matmul import Cases
 from condsim.calibrate.new_shapes import new_shape_costs
@@ -35,6 +36,7 @@ def calibrate(
     full: bool = False,
     threads: int = 1,
     dtype: str = "fp32",
+    compiled: bool = False,
     progress: Progress | None = None,
     save: bool = True,
     size: shapes.Size | None = None,
@@ -44,7 +46,8 @@ def calibrate(
 ) -> HardwareProfile:
     """The profile of this machine, eager PyTorch, in about a minute (full: several; a dtype that the processor has no instructions for: several).
 
-    threads: of PyTorch. dtype: "fp32" or "bf16", of weights and activations. progress: called with (what is measured, share done).
+    threads: of PyTorch. dtype: "fp32" or "bf16", of weights and activations.
+    compiled: also what torch.compile costs (it needs a C++ compiler). progress: called with (what is measured, share done).
     save: keep it in the user's cache, where `hardware("this-machine")` finds it. size: a reduced or a larger set of sizes.
     cases: others to time in the same rounds; their seconds are put into `timed`, and into nothing else.
     between: called after each round but the last with (its number, seconds of the yardstick when nothing disturbs it): for what is to be measured while
@@ -55,7 +58,7 @@ def calibrate(
         raise unknown("dtype", dtype, DTYPES, "what this machine can be calibrated in")
     size = size or (shapes.FULL if full else shapes.NORMAL)
     with _threads(threads):
-        profile = _calibrated(size, threads, dtype, progress or (lambda _what, _share: None), cases, timed, between)
+        profile = _calibrated(size, threads, dtype, compiled, progress or (lambda _what, _share: None), cases, timed, between)
     if save:
         profile.save(cache_folder() / f"{profile.name}.yaml")
     return profile
@@ -71,6 +74,7 @@ def _calibrated(
     size: shapes.Size,
     threads: int,
     dtype: str,
+    compiled: bool,
     progress: Progress,
     cases: Cases | None = None,
     timed: dict[Any, float] | None = None,
@@ -100,6 +104,7 @@ def _calibrated(
     progress("Python", 0.0)
     yardstick.patience_s += 0.1 * size.patience_s
     instruction = instruction_s(yardstick)
+    of_graphs = compiled_costs(pool, yardstick) if compiled else {}
     kept = weights.curves(int(own.get("l2", 2**19)))
     times = between_neighbours(times, doubtful)
     if timed is not None:
@@ -117,6 +122,7 @@ def _calibrated(
     extra = {
         NEW: fresh_page_seconds(elements=2**24 if few else FILLED),
         **operators.strided_costs(times),
+        **of_graphs,
         **{f"{family}.{NEW_SHAPE}": cost for family, cost in new_shape_costs(pool).items()},
         "linear.deep": max(times["deep",] - times["flat",], 0.0),
         "matmul.extra": max(times["matmul_tiny",] - times["bmm_tiny",], 0.0),

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from condsim.hardware import HardwareProfile
 
 
-def calibrate(*, full: bool = False, threads: int = 1, dtype: str = "fp32", device: str = "cpu", like: str | None = None, json: bool = False) -> None:
+def calibrate(
+    *, full: bool = False, threads: int = 1, dtype: str = "fp32", compiled: bool = False, device: str = "cpu", like: str | None = None, json: bool = False
+) -> None:
     """Measure the operators of this machine and keep the profile (micro-benchmarks only, about a minute).
 
     Parameters
@@ -22,6 +24,8 @@ def calibrate(*, full: bool = False, threads: int = 1, dtype: str = "fp32", devi
         PyTorch threads.
     dtype
         fp32 or bf16: of weights and activations. bf16 takes several minutes where the processor has no instructions for it.
+    compiled
+        Also what torch.compile costs on the CPU (it needs a C++ compiler; half a minute more).
     device
         cuda: measure the constants of the GPU's profile instead. Tested on CPUs only so far.
     like
@@ -30,8 +34,8 @@ def calibrate(*, full: bool = False, threads: int = 1, dtype: str = "fp32", devi
         Print JSON.
     """
     at_least_one("threads", threads)
-    if device != "cpu" and dtype != "fp32":
-        raise CondsimError("--dtype goes with --device cpu: a GPU's profile has all dtypes at once")
+    if device != "cpu" and (compiled or dtype != "fp32"):
+        raise CondsimError("--dtype and --compiled go with --device cpu: a GPU's profile has all dtypes and runtimes at once")
     if device == "cpu" and like is not None:
         raise CondsimError("--like goes with --device cuda: the CPU's profile is made anew")
     from condsim.calibrate import calibrate as run
@@ -39,7 +43,9 @@ def calibrate(*, full: bool = False, threads: int = 1, dtype: str = "fp32", devi
     from condsim.hardware import cache_folder
 
     with progress() as step:
-        profile = run(full=full, threads=threads, dtype=dtype, progress=step) if device == "cpu" else calibrate_accelerator(device, like, step)
+        profile = (
+            run(full=full, threads=threads, dtype=dtype, compiled=compiled, progress=step) if device == "cpu" else calibrate_accelerator(device, like, step)
+        )
     if json:
         print_json({"command": "calibrate", "profile": described(profile), "file": str(cache_folder() / f"{profile.name}.yaml")})
         return

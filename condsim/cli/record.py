@@ -87,6 +87,7 @@ def measure(
     pairs: int | None = None,
     by: str | None = None,
     threads: int = 1,
+    runtime: str = "eager",
     device: str = "cpu",
     json: bool = False,
 ) -> None:
@@ -108,6 +109,8 @@ def measure(
         segment: time every operator with PyTorch's profiler instead, for condsim compare --by segment.
     threads
         PyTorch threads; several are compared with `condsim compare --device` on a profile of `condsim calibrate --threads`.
+    runtime
+        compiled: under torch.compile, a graph between two sites. Compared with a profile of `condsim calibrate --compiled`.
     device
         cuda: on the GPU. Tested on CPUs only so far.
     json
@@ -116,6 +119,9 @@ def measure(
     for what, value in (("processes", processes), ("pairs", pairs), ("threads", threads), *(("batch", b) for b in batch or ())):
         at_least_one(what, value)
     one_of("by", by, ("segment",))
+    one_of("runtime", runtime, ("eager", "compiled"))
+    if by is not None and runtime != "eager":
+        raise CondsimError(f"--by segment times operators of eager PyTorch; leave out --runtime {runtime}")
     if by is not None and device != "cpu":
         raise CondsimError(f"--by segment times operators on a CPU; leave out --device {device}")
     if by is not None and threads > 1:
@@ -128,7 +134,7 @@ def measure(
     from condsim.measure import measure as whole
     from condsim.measure import measure_segments
 
-    time_it, usual = (partial(whole, device=device, threads=threads), (3, 30)) if by is None else (measure_segments, (1, 36))
+    time_it, usual = (partial(whole, device=device, threads=threads, runtime=runtime), (3, 30)) if by is None else (measure_segments, (1, 36))
     known = strategies_of(opened)
     if strategy is not None and strategy != "all" and strategy not in known:
         raise unknown("strategy", strategy, known, f"what {opened.name} was captured with")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from condsim.cost import compiled
 from condsim.cost.activations import curves_of, far_per_byte
 from condsim.cost.among import among_seconds, call_sites, distances
 from condsim.cost.cold import code_of
@@ -17,7 +18,7 @@ from condsim.cost.roofline import DTYPE_BYTES
 from condsim.hardware import HardwareProfile
 from condsim.lower import ITEMSIZE, Lowering, Place
 from condsim.operators import Work, work
-from condsim.program import Op, Program, Tensor, elements
+from condsim.program import JOINED, Op, Program, Tensor, elements
 from condsim.runtimes import EAGER, Runtime
 
 COPIES_ROWS = ("index", "index_select", "embedding", "gather")
@@ -31,10 +32,13 @@ class Pricing:
         self.profile, self.dtype, self.runtime = profile, dtype, runtime
         self.float_bytes = DTYPE_BYTES.get(dtype or profile.dtype, 4)
         self.weights_bytes = parameters * self.float_bytes
+        self.compiled_here = profile.kind == "cpu" and runtime.host == "kernel"
+        if self.compiled_here:
+            compiled.check(profile)
         self._known: dict[Any, tuple[Hot, Work, Any]] = {}
         self._numbers: dict[Any, int] = {}
         self._kinds: dict[int, tuple[Op, tuple[int, str]]] = {}
-        self._curves = curves_of(profile) if runtime.host == "operator" else None
+        self._curves = curves_of(profile) if runtime.host == "operator" or self.compiled_here else None
         self._steps: dict[Any, Played] = {}
         self._joined: dict[int, tuple[Program, Program]] = {}
 
@@ -67,7 +71,11 @@ class Pricing:
         if self.profile.gpu is not None:
             hot, job = gpu_operator(op, job, ins, outs, self.profile, self.dtype or self.profile.dtype, self.float_bytes, groups_rows, resident)
         else:
-            hot = hot_seconds(op.name, ins, outs, op.params, self.profile, groups_rows, view=op.view, dtype=self.dtype)
+            hot = (
+                compiled.joined_seconds(op, outs, self.profile)
+                if self.compiled_here and op.name.endswith(JOINED)
+                else hot_seconds(op.name, ins, outs, op.params, self.profile, groups_rows, view=op.view, dtype=self.dtype)
+            )
         moved = sum((elements(shape) * self.itemsize(t.dtype) for t, shape in self._activations(op, ins, outs)), 0)
         priced = (hot, job, moved)
         if not once:
@@ -119,6 +127,8 @@ class Pricing:
         data comes on top (`condsim.cost.cold`)."""
         if self.runtime.host == "graph":
             return 0.0
+        if self.compiled_here:
+            return compiled.host_seconds(op, hot, place in self._played(lowering).begins, self.profile)
         if self.runtime.host == "kernel":
             return 0.0 if op.view else hot.dispatch
         played = self._played(lowering)
@@ -141,17 +151,19 @@ class Pricing:
             labels = call_sites(names, [c.op.module for c in calls], [c.op.entered for c in calls])
             distinct = {c.place: d for c, d in zip(calls, distances(labels), strict=True)}
             far = {} if self._curves is None else far_per_byte(calls, self._bytes, self.itemsize, self._curves)
-            self._steps[key] = Played(program, distinct, len(set(labels)), far)
+            begins = compiled.beginnings(calls) if self.compiled_here else frozenset[Place]()
+            self._steps[key] = Played(program, distinct, len(set(labels)), far, begins)
         return self._steps[key]
 
 
 @dataclass(frozen=True)
 class Played:
     """One step of a program in executed order. distinct: different places of the code between two calls of each place, most: all of them. far: seconds a byte
-    of activations by place. host: seconds by place, as far as asked for."""
+    of activations by place. begins: where compiled graphs do. host: seconds by place, as far as asked for."""
 
     program: Program
     distinct: Mapping[Place, int]
     most: int
     far: Mapping[Place, float]
+    begins: frozenset[Place] = frozenset()
     host: dict[Place, float] = field(default_factory=dict)

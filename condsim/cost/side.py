@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.cold import cold_seconds, own_seconds
-from condsim.cost.hot import Hot
+from condsim.cost.hot import VIEW, Hot
 from condsim.cost.new_shapes import NewShapes, new_shape_seconds
 from condsim.cost.pricing import Pricing
 from condsim.cost.residency import miss_seconds, miss_spread_seconds
@@ -274,9 +274,9 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side,
         far = pricing.far_per_byte(lowering, v.place) * moved
         host, code = pricing.host_seconds(lowering, v.place, v.op, hot), pricing.code(v.op)
         if out.labels:
-            per_call = np.broadcast_to(_body(v.op, hot) + far + host, (int(inverse.max()) + 1,))[inverse]
+            per_call = np.broadcast_to(_body(hot) + far + host, (int(inverse.max()) + 1,))[inverse]
             out.labels.add(out.labels.of(v), code, np.bincount(step, per_call, out.steps), np.bincount(step, minlength=out.steps))
-        for what, values in _parts(v.op, hot, job, moved, far, host, code):
+        for what, values in _parts(v.op, hot, job, moved, far, host, code if pricing.runtime.host == "operator" else None):
             if (what, where) not in sums:
                 sums[what, where] = np.zeros(int(inverse.max()) + 1)
             total = sums[what, where]
@@ -285,19 +285,20 @@ def _scope(visits: list[Visit], lowering: Lowering, pricing: Pricing, out: Side,
         _add(out, what, step, per_size[inverses[where]])
 
 
-def _body(op: Op, hot: Hot) -> Any:
+def _body(hot: Hot) -> Any:
     """What an operator takes beyond its dispatch; a view takes no more."""
-    return 0.0 if op.view else np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
+    return 0.0 if hot.family == VIEW else np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
 
 
-def _parts(op: Op, hot: Hot, job: Work, moved: Any, far: Any, host: float, code: str) -> Iterator[tuple[str, Any]]:
+def _parts(op: Op, hot: Hot, job: Work, moved: Any, far: Any, host: float, code: str | None) -> Iterator[tuple[str, Any]]:
     """What one operator adds to which sum."""
     yield "dispatch", host
-    yield f"calls {code}", 1.0
-    if op.view:
+    if code is not None:
+        yield f"calls {code}", 1.0
+    if hot.family == VIEW:
         yield f"basis {hot.basis}", host
         return
-    body = _body(op, hot)
+    body = _body(hot)
     for world, seconds in hot.worlds.items():
         yield f"world {world}", seconds
     yield f"basis {hot.basis}", body + far + host

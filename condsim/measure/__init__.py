@@ -53,13 +53,14 @@ def measure(
     decisions: str = "natural",
     device: str = "cpu",
     threads: int = 1,
+    runtime: str = "eager",
 ) -> Trace:
     """The trace with timings from fresh processes on this machine; each process measures every case, so that cases can be compared.
 
     trace: a trace or its folder (which is not written to). strategies: names, None for the captured one. batches: units a step, None for the captured
     one. baselines: None for same-params and same-flops. phase: None for all there are. processes: how many; one that turns out noisy is run once
     more, and both are kept. pairs: at least so many a case and process. protocol, decisions: see `condsim.measure.protocol`. device: of torch, "cuda" for
-    a GPU (tested on CPUs only so far). threads: of torch.
+    a GPU (tested on CPUs only so far). threads: of torch. runtime: "compiled" for torch.compile, where a graph ends at each site.
     Raises CondsimError for a trace without a spec, a model that does not decide as the trace says, and bad arguments.
     """
     import pandas as pd
@@ -67,7 +68,7 @@ def measure(
     from condsim.measure import yardsticks
 
     opened, own, job = _job(trace, strategies, batches, baselines, phase, processes, pairs, steps, threads)
-    job |= {"protocol": protocol, "decisions": decisions, "device": device}
+    job |= {"protocol": protocol, "decisions": decisions, "device": device, "runtime": runtime}
     first = int(opened.measurements["process"].max()) + 1 if len(opened.measurements) else 0
     with _place(opened) as place:
         runs = [_process(place, {**job, "seed": seed + i}, i, processes, progress) for i in range(processes)]

@@ -39,6 +39,7 @@ from condsim.errors import CondsimError, unknown
 from condsim.hardware import UNDISTURBED, this_machine
 from condsim.measure import yardsticks
 from condsim.measure.clock import CPU, WALL, Clock, clock_for, pauses
+from condsim.measure.compiled import compiled, compiling
 from condsim.measure.device import CPU as CPU_DEVICE
 from condsim.measure.device import identity, placed, the_device, waiting_clock
 from condsim.measure.kernels import forget_kernels
@@ -49,6 +50,7 @@ from condsim.trace import MEASUREMENTS, Trace
 Progress = Callable[[str, int, int], None]
 Protocol = Literal["repeat", "stream"]
 PROTOCOLS = ("repeat", "stream")
+RUNTIMES = ("eager", "compiled")
 DECISIONS = ("natural", "trace")
 KINDS = (*BASELINES, "module")
 WATCHED = 3  # calls that show whether a side waits for something
@@ -65,7 +67,7 @@ class Plan:
     """How to measure. sizes: units a step, None: as captured. strategies: names, None: as captured. where: "caller" or "fresh process".
     yardstick_s: the yardstick when nothing disturbs it, as the calibration of this machine saw it; None: as this process does.
     patience_s: how long a case waits, in all, for a machine that is disturbed; None: PATIENCE_S. device: of torch, where model and inputs are moved to.
-    threads: of torch; several are timed by the wall clock."""
+    threads: of torch; several are timed by the wall clock. runtime: "eager", or "compiled" by torch.compile."""
 
     sizes: Sequence[int | None] = (None,)
     strategies: Sequence[str] | None = None
@@ -81,6 +83,7 @@ class Plan:
     patience_s: float | None = None
     device: str = CPU_DEVICE
     threads: int = 1
+    runtime: str = "eager"
 
     def __post_init__(self) -> None:
         for what, value in (("pairs", self.pairs), ("steps", self.steps), ("threads", self.threads)):
@@ -88,6 +91,10 @@ class Plan:
                 raise CondsimError(f"{what} must be at least 1, got {value}")
         if self.protocol not in PROTOCOLS:
             raise unknown("protocol", self.protocol, PROTOCOLS)
+        if self.runtime not in RUNTIMES:
+            raise unknown("runtime", self.runtime, RUNTIMES)
+        if self.runtime != "eager" and self.protocol != "repeat":
+            raise CondsimError(f"protocol {self.protocol!r} would time compilations: measure runtime 'compiled' with 'repeat'")
         if self.decisions not in DECISIONS:
             raise unknown("decisions", self.decisions, DECISIONS)
         for baseline in self.baselines:
@@ -124,19 +131,21 @@ def measure_live(
     decisions: str = "natural",
     where: str = "caller",
     threads: int = 1,
+    runtime: str = "eager",
 ) -> Trace:
     """The trace with timings of the live model in this process.
 
     strategies: names for the mechanisms that have them, the others run as captured; None: all as captured. module: a dense module, measured as one
     more baseline on the same inputs. batches: the inputs that the trace was captured on. batch: units a step. phase: None for all there are. pairs:
     at least so many a case, over `steps` steps (repeat) or all there are (stream). seed: of the order within pairs. threads: of torch.
+    runtime: "eager", or "compiled" by torch.compile.
     decisions, protocol: see above.
     Raises CondsimError for inputs or decisions that are not the trace's, an unknown name, and outputs that are NaN.
     """
     names = [strategies] if isinstance(strategies, str) else strategies
     own = this_machine(threads, trace.dtype)
     fast_s = own.yardstick_s if own else None
-    plan = Plan([batch], names, baselines, phase, protocol, pairs, steps, seed, decisions, where, fast_s, threads=threads)
+    plan = Plan([batch], names, baselines, phase, protocol, pairs, steps, seed, decisions, where, fast_s, threads=threads, runtime=runtime)
     measured = measure_cases(trace, live, batches, plan, module, progress)
     process = int(trace.measurements["process"].max()) + 1 if len(trace.measurements) else 0
     table = measured.table(process, yardsticks.ratio(measured.readings, yardsticks.best(measured.readings)))
@@ -161,7 +170,14 @@ def measure_cases(
     done = 0
     device = the_device(plan.device)
     batches = [b.to(device) for b in batches]
-    with threads(plan.threads), evaluating(live.model), evaluating(module), placed(live.model, device), placed(module, device):
+    with (
+        threads(plan.threads),
+        evaluating(live.model),
+        evaluating(module),
+        placed(live.model, device),
+        placed(module, device),
+        compiling() if plan.runtime == "compiled" else contextlib.nullcontext(),
+    ):
         know_sites(trace, live, batches[0])
         ways = assignments(trace, live, plan.strategies)
         total = len(phases) * len(plan.sizes) * len(ways) * len(kinds)
@@ -334,7 +350,7 @@ def about(replay: Replay, way: Mapping[str, str], kind: str, plan: Plan) -> dict
     """What the rows of a case have in common."""
     return {
         "strategy": name_of(way), "baseline": kind, "phase": replay.phase, "batch": replay.steps.batch, "protocol": plan.protocol,
-        "runtime": "eager", "dtype": replay.trace.header.provenance.dtype, "threads": plan.threads, "where": plan.where,
+        "runtime": plan.runtime, "dtype": replay.trace.header.provenance.dtype, "threads": plan.threads, "where": plan.where,
         "fingerprint": json.dumps(identity(the_device(plan.device), plan.threads), sort_keys=True), "torch": torch.__version__,
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
@@ -358,7 +374,8 @@ class Side:
     def __init__(self, replay: Replay, way: Mapping[str, str], plan: Plan, module: torch.nn.Module | None = None) -> None:
         self.replay, self.way, self.module = replay, dict(way), module
         self.forced = plan.decisions == "trace" and not set(way.values()) <= set(KINDS)
-        self.runs = replay.live.model if module is None else module
+        runs = replay.live.model if module is None else module
+        self.runs = compiled(runs) if plan.runtime == "compiled" else runs
         self.executions: dict[int, Execution] = {}
 
     def execution(self, step: Step) -> Execution:

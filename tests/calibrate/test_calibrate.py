@@ -1,6 +1,7 @@
 """A calibration with very few sizes, and the list of sizes that a normal one visits."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import pytest
 import torch
 
 from condsim.calibrate import calibrate, matmul, operators, shapes
+from condsim.calibrate.compiled import compiled_costs
+from condsim.calibrate.new_shapes import new_shape_costs
 from condsim.calibrate.timing import Pool, Rotation, between_neighbours, sample, threads
 from condsim.calibrate.yardstick import Yardstick
 from condsim.cost.hot import hot_seconds
 from condsim.cost.pages import NEW
-from condsim.hardware import HardwareProfile, cache_folder, fingerprint, hardware
+from condsim.errors import CondsimError
+from condsim.hardware import HardwareProfile, cache_folder, fingerprint, hardware, this_machine
 
 SEEN: list[tuple[str, float]] = []
 BETWEEN: list[tuple[int, float]] = []
@@ -37,6 +41,59 @@ def test_it_is_saved_where_this_machine_finds_it(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(sys.modules[calibrate.__module__], "_calibrated", lambda *_: profile)
     calibrate()
     assert hardware("this-machine").name == profile.name
+
+
+@pytest.fixture(scope="module")
+def in_bf16() -> HardwareProfile:
+    return calibrate(size=shapes.TINY, save=False, dtype="bf16")
+
+
+def test_a_calibration_in_bf16_times_bf16(in_bf16: HardwareProfile, profile: HardwareProfile) -> None:
+    assert (in_bf16.dtype, list(in_bf16.peak_flops)) == ("bf16", ["bf16"])
+    assert in_bf16.name == f"{profile.name}-bf16"
+    assert in_bf16.residency is not None
+    assert profile.residency is not None
+    assert [2 * b for b in in_bf16.residency.bytes] == profile.residency.bytes
+    assert in_bf16.operators.keys() == profile.operators.keys()
+
+
+def test_every_operator_is_timed_in_the_dtype_of_its_pool() -> None:
+    pool = Pool(torch.bfloat16)
+    assert pool(3, 5).dtype == torch.bfloat16
+    assert all(pool(7).data_ptr() % 64 == 0 for _ in range(3))
+    with torch.inference_mode():
+        for name in ("add", "add_", "zeros", "full", "new_zeros", "batch_norm", "group_norm", "layer_norm", "scatter_", "softmax", "cat"):
+            build = {**operators.ELEMENTWISE, **operators.ROWWISE}[name]
+            assert build(pool, 256, 16)().dtype == torch.bfloat16, name
+        assert operators.ELEMENTWISE["to"](pool, 256, 16)().dtype == torch.float32
+
+
+def test_this_machine_has_a_profile_for_each_dtype(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: HardwareProfile, in_bf16: HardwareProfile) -> None:
+    monkeypatch.setattr(sys.modules[cache_folder.__module__], "user_cache_dir", lambda _name: str(tmp_path))
+    assert this_machine() is None
+    for p in (profile, in_bf16):
+        p.save(cache_folder() / f"{p.name}.yaml")
+    assert this_machine() == profile
+    assert this_machine(dtype="bf16") == in_bf16
+
+
+def test_an_unknown_dtype_is_refused() -> None:
+    with pytest.raises(CondsimError, match="unknown dtype 'fp8'"):
+        calibrate(dtype="fp8")
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="kernels for sizes are oneDNN's")
+def test_new_sizes_of_a_convolution_wait_for_their_kernels() -> None:
+    with threads(1):
+        assert new_shape_costs(Pool())["conv2d"] > 0
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="TorchInductor needs a C++ compiler")
+def test_compiled_graphs_have_costs() -> None:
+    with threads(1):
+        found = compiled_costs(Pool(), Yardstick(), rounds=1)
+    assert found.keys() == {"compiled.graph", "compiled.kernel", "compiled.product"}
+    assert found["compiled.graph"] > 0
 
 
 def test_every_time_is_positive_and_every_family_has_an_uncertainty(profile: HardwareProfile) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ READING = {"read_64mb": 1.0}
 @pytest.fixture(autouse=True)
 def no_yardsticks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol.yardsticks, "read", lambda: READING)
-    monkeypatch.setattr(protocol, "this_machine", lambda _threads: None)
+    monkeypatch.setattr(protocol, "this_machine", lambda *_: None)
     monkeypatch.setattr(protocol.Gate, "open", lambda _self, _reading: True)
 
 
@@ -55,6 +56,33 @@ def test_several_threads_are_timed_by_the_wall_clock(leaving: Captured, monkeypa
     assert set(table["clock"]) == {"wall"}
     assert set(table["threads"]) == {2}
     assert {json.loads(f)["threads"] for f in table["fingerprint"]} == {2}
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="TorchInductor needs a C++ compiler")
+def test_a_compiled_model_runs_its_graphs_and_its_sites(leaving: Captured) -> None:
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    table = measured(leaving, pairs=1, steps=1, runtime="compiled")
+    assert set(table["runtime"]) == {"compiled"}
+    assert counters["stats"]["unique_graphs"] > 1
+    assert not counters["inline_call"]  # by name: no site was traced
+    with torch.inference_mode():
+        assert measured(leaving, pairs=1, steps=1)["runtime"].eq("eager").all()
+
+
+def test_a_stream_is_not_measured_compiled(leaving: Captured) -> None:
+    with pytest.raises(CondsimError, match="protocol 'stream' would time compilations"):
+        measured(leaving, protocol="stream", runtime="compiled")
+
+
+def test_a_stream_begins_without_the_kernels_of_cases_before(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[int] = []
+    monkeypatch.setattr(protocol, "forget_kernels", lambda: forgotten.append(1))
+    measured(leaving, pairs=1, steps=1)
+    assert not forgotten
+    measured(leaving, pairs=1, protocol="stream")
+    assert len(forgotten) == 2  # of each baseline
 
 
 def test_a_disturbed_pair_is_run_again_and_kept(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

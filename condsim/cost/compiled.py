@@ -1,0 +1,59 @@
+"""What an operator takes under torch.compile on a CPU: TorchInductor writes kernels for what it joins, and calls a library for products.
+
+    kernel   its first operator, and for each that joins it what that takes beyond a copy of the same size: the arithmetic, the traffic is gone
+    host     a graph that begins (guards, and the call), a kernel, a product called from generated code; views and Python cost nothing
+
+A graph ends at each site, since what a decision guards depends on data. Kernels that lie beyond the caches cost as eager ones do; what their code costs after
+other data is not known. Source of the joining: `condsim.join`; of the seconds: `condsim calibrate --compiled`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from condsim.cost.hot import Hot, hot_seconds
+from condsim.errors import CondsimError
+from condsim.hardware import HardwareProfile
+from condsim.join import kind
+from condsim.lower import Call, Place
+from condsim.operators import Shape
+from condsim.program import JOINED, Op
+
+GRAPH, KERNEL, PRODUCT = (f"compiled.{what}" for what in ("graph", "kernel", "product"))
+"""Of a profile's extra_s: seconds of the host."""
+
+
+def check(profile: HardwareProfile) -> None:
+    """Raises CondsimError for a CPU whose graphs were not calibrated."""
+    if GRAPH not in profile.extra_s:
+        raise CondsimError(f"profile {profile.name!r} says nothing of compiled graphs: `condsim calibrate --compiled` makes one that does")
+
+
+def joined_seconds(op: Op, outputs: list[Shape], profile: HardwareProfile) -> Hot:
+    """An operator that joined a kernel: its arithmetic."""
+    alone, copy = (hot_seconds(name, outputs[:1], outputs[:1], (), profile) for name in (op.name.removesuffix(JOINED), "clone"))
+    beyond = np.maximum((np.asarray(alone.seconds) - alone.dispatch) - (np.asarray(copy.seconds) - copy.dispatch), 0.0)
+    return Hot(beyond if beyond.ndim else float(beyond), 0.0, alone.basis, alone.family)
+
+
+def host_seconds(op: Op, hot: Hot, begins: bool, profile: HardwareProfile) -> float:
+    """Host time of one call. begins: whether it is the first of a graph."""
+    if op.view:
+        return 0.0
+    of_kind = {"product": PRODUCT, "elementwise": KERNEL, "inward": KERNEL}
+    own = profile.extra_s[of_kind[kind(op)]] if kind(op) else hot.dispatch
+    return own + (profile.extra_s[GRAPH] if begins else 0.0)
+
+
+def beginnings(calls: Iterable[Call]) -> frozenset[Place]:
+    """Places where a graph begins: the first operator, and each after a guard, a router or a site's experts began or ended."""
+    found, before = set(), None
+    for call in calls:
+        at: Any = call.guards, call.op.role, call.op.site
+        if not call.op.view and at != before:
+            found.add(call.place)
+            before = at
+    return frozenset(found)
