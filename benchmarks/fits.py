@@ -24,13 +24,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.operators import patient, table
+from condsim.calibrate import DTYPES
 from condsim.calibrate.among import _LIGHT, calls, cycle
 from condsim.calibrate.cold import AfterOtherData
 from condsim.calibrate.instructions import _instructions
+from condsim.calibrate.matmul import bmm, conv, plain
+from condsim.calibrate.new_shapes import beyond
 from condsim.calibrate.residency import visit_in_turn
 from condsim.calibrate.timing import Pool, itself, measure, threads, typical
 from condsim.calibrate.yardstick import Call, Yardstick
 from condsim.cost.activations import curves_of
+from condsim.cost.new_shapes import new_shape_seconds
 from condsim.cost.residency import miss_per_byte
 from condsim.hardware import HardwareProfile, hardware
 from condsim.plots import rendered
@@ -169,6 +173,24 @@ def cold_code(profile: HardwareProfile) -> Points:
     return found
 
 
+WIDTHS = (16, 48, 96, 192, 320)
+
+
+def new_shapes(profile: HardwareProfile) -> Points:
+    """First calls of products of other widths than the calibrated ones, at sizes that were never run. x: width; seconds beyond the next call."""
+    pool = Pool(DTYPES[profile.dtype])
+    families: dict[str, Callable[[int], Callable[[Pool, int], Call]]] = {
+        "linear": lambda width: lambda pool, m: plain(pool, m, 2 * width, width),
+        "bmm": lambda width: lambda pool, m: bmm(pool, 8, m, m, width),
+        "conv2d": lambda width: lambda pool, b: conv(pool, b, width, width, 5, 3, 1),
+    }
+    return [
+        {"group": family, "x": width, "predicted": new_shape_seconds(family, profile), "measured": median(beyond(make(width), pool, range(73, 53, -2)))}
+        for family, make in families.items()
+        for width in WIDTHS
+    ]
+
+
 class _Block(nn.Module):
     """Modules in modules, as models have them, around so many linear layers."""
 
@@ -219,6 +241,7 @@ EFFECTS: dict[str, tuple[Callable[[HardwareProfile], Points], str, str, float]] 
     "gather": (gather, "measured (s)", "predicted / measured", 1.0),
     "residency": (residency, "bytes between two visits (MB)", "extra (ps a byte)", 1e12),
     "activations": (activations, "bytes between two visits (MB)", "extra (ps a byte)", 1e12),
+    "new-shapes": (new_shapes, "width", "extra of a first call (µs)", 1e6),
     "among": (among, "different operators in turn", "extra a call (µs)", 1e6),
     "cold-code": (cold_code, "bytes read before each call (MB)", "extra a call (µs)", 1e6),
     "instructions": (instructions, "instructions", "extra (µs)", 1e6),
