@@ -1,6 +1,6 @@
 """What an operator takes under torch.compile on a CPU: TorchInductor writes kernels for what it joins, and calls a library for products.
 
-    kernel   its first operator, and for each that joins it what that takes beyond a copy of the same size: the arithmetic, the traffic is gone
+    kernel   its first operator, and for each that joins it what that takes beyond a copy of the same size: arithmetic, and what else it reads
     host     a graph that begins (guards, and the call), a kernel, a product called from generated code; views and Python cost nothing
 
 A graph ends at each site, since what a decision guards depends on data. Kernels that lie beyond the caches cost as eager ones do; what their code costs after
@@ -33,7 +33,7 @@ def check(profile: HardwareProfile) -> None:
 
 
 def joined_seconds(op: Op, outputs: list[Shape], profile: HardwareProfile) -> Hot:
-    """An operator that joined a kernel: its arithmetic."""
+    """An operator that joined a kernel: its arithmetic, and reading its other operand."""
     alone, copy = (hot_seconds(name, outputs[:1], outputs[:1], (), profile) for name in (op.name.removesuffix(JOINED), "clone"))
     beyond = np.maximum((np.asarray(alone.seconds) - alone.dispatch) - (np.asarray(copy.seconds) - copy.dispatch), 0.0)
     return Hot(beyond if beyond.ndim else float(beyond), 0.0, alone.basis, alone.family)

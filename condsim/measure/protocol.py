@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from condsim.calibrate.new_shapes import forget_kernels
 from condsim.calibrate.timing import quiet, threads
 from condsim.calibrate.yardstick import Yardstick
 from condsim.capture.execution import BASELINES, Execution, executing
@@ -42,7 +43,6 @@ from condsim.measure.clock import CPU, WALL, Clock, clock_for, pauses
 from condsim.measure.compiled import compiled, compiling
 from condsim.measure.device import CPU as CPU_DEVICE
 from condsim.measure.device import identity, placed, the_device, waiting_clock
-from condsim.measure.kernels import forget_kernels
 from condsim.measure.steps import Replay, Step, differing
 from condsim.strategies import name_of
 from condsim.trace import MEASUREMENTS, Trace

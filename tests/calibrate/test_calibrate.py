@@ -53,7 +53,7 @@ def test_a_calibration_in_bf16_times_bf16(in_bf16: HardwareProfile, profile: Har
     assert in_bf16.name == f"{profile.name}-bf16"
     assert in_bf16.residency is not None
     assert profile.residency is not None
-    assert [2 * b for b in in_bf16.residency.bytes] == profile.residency.bytes
+    assert [2 * b for b in in_bf16.residency.bytes] == pytest.approx(profile.residency.bytes, rel=1e-3)
     assert in_bf16.operators.keys() == profile.operators.keys()
 
 
@@ -86,6 +86,7 @@ def test_an_unknown_dtype_is_refused() -> None:
 def test_new_sizes_of_a_convolution_wait_for_their_kernels() -> None:
     with threads(1):
         assert new_shape_costs(Pool())["conv2d"] > 0
+        assert new_shape_costs(Pool())["conv2d"] > 0  # what was written before is forgotten
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="TorchInductor needs a C++ compiler")

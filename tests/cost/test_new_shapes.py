@@ -29,7 +29,7 @@ def test_the_first_step_of_a_size_waits_once(profile: HardwareProfile) -> None:
     found = NewShapes(4)
     job = Work("linear", np.array([8, 16, 32]), 64, 32)
     found.add(job, None, np.array([0, 1, 1, 2]), np.array([0, 1, 2, 3]), "first")
-    found.add(job, None, np.array([1]), np.array([0]), "second")  # the same kernel, a step before
+    found.add(Work("linear", 16, 64, 32), None, np.zeros(1, int), np.zeros(1, int), "second")  # the same kernel, a step before
     assert seconds(found, profile) == {"first": [1e-3, 0, 0, 0], "second": [1e-3, 0, 0, 0]}  # 32 rows: the last step has run before
 
 

@@ -34,11 +34,11 @@ def test_the_host_pays_for_graphs_kernels_and_products(name: str, begins: bool, 
 
 def test_what_joins_costs_its_arithmetic(profile: HardwareProfile) -> None:
     shape = (512, 1024)
-    gelu, add = (joined_seconds(Op(f"{name}{JOINED}", (), (), view=True), [shape], profile) for name in ("gelu", "add"))
+    gelu, add, relu = (joined_seconds(Op(f"{name}{JOINED}", (), (), view=True), [shape], profile) for name in ("gelu", "add", "relu"))
     alone, copy = (hot_seconds(name, [shape], [shape], (), profile) for name in ("gelu", "clone"))
     assert gelu.seconds == pytest.approx(alone.seconds - alone.dispatch - copy.seconds + copy.dispatch)
     assert gelu.dispatch == add.dispatch == 0
-    assert 0 <= add.seconds < gelu.seconds / 4
+    assert 0 <= relu.seconds < add.seconds < gelu.seconds  # an addition reads another tensor
 
 
 def test_a_graph_begins_where_a_guard_does() -> None:
