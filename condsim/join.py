@@ -29,6 +29,7 @@ INWARD = frozenset([
     "min", "native_layer_norm", "prod", "rms_norm", "softmax", "_softmax", "std", "sum", "var",
 ])  # fmt: skip
 PRODUCTS = ("addmm", "bmm", "conv2d", "linear", "matmul", "mm")
+LOOKUPS, MATRICES = ("index", "index_select"), 3  # dimensions of matrices in a stack
 NOTHING = Dim(0)
 
 EPILOGUES = frozenset(["batch_norm", "add", "relu", "sigmoid", "tanh", "hardswish", "leaky_relu"])
@@ -62,6 +63,34 @@ def join(program: Program, rule: Rule = follows) -> Program:
     """The program with its operators joined. A kernel stands where its first operator stood; the others stay as views that cost nothing, so that places
     in the program keep their numbers. rule: (first operator of a kernel, operator) → whether it may join."""
     return replace(program, root=_scope(program.root, (), rule))
+
+
+def looked_up(program: Program) -> Program:
+    """The program without the copies of weights that products of single rows or columns read: TorchInductor computes such a product as a sum, which is a kernel
+    that looks the weights up itself. Source: PyTorch, torch/_inductor/decomposition.py, bmm on a CPU."""
+
+    def without(scope: Scope) -> Scope:
+        nodes = list(scope.nodes)
+        for i, node in enumerate(nodes):
+            if isinstance(node, Loop):
+                nodes[i] = Loop(node.site, node.choices, {key: without(body) for key, body in node.bodies.items()})
+            elif node.name in LOOKUPS and len(node.inputs[0].dims) == MATRICES and node.inputs[0].weight and _of_single_rows(nodes, i):
+                nothing = tuple((NOTHING, dtype) for _, dtype in node.allocs)
+                nodes[i] = replace(node, name=f"{node.name}{JOINED}", inputs=(), params=(), view=True, allocs=nothing)
+        return Scope(tuple(nodes), scope.frees)
+
+    return replace(program, root=without(program.root))
+
+
+def _of_single_rows(nodes: list[Op | Loop], at: int) -> bool:
+    """Whether what reads the result of an operator first, views aside, is a batched product with one row or one column."""
+    op = nodes[at]
+    assert isinstance(op, Op)
+    *stack, rows, columns = op.outputs[0].dims
+    as_read = {(*stack, rows, columns), (*stack, columns, rows)}
+    following = (n for n in itertools.takewhile(lambda n: isinstance(n, Op), nodes[at + 1 :]) if isinstance(n, Op) and not n.view)
+    reader = next((n for n in following if any(t.dims in as_read for t in n.inputs)), None)
+    return reader is not None and reader.name in ("bmm", "matmul") and Dim(1) in reader.outputs[0].dims[-2:]
 
 
 def _scope(scope: Scope, path: tuple[tuple[int, int, int, int], ...], rule: Rule) -> Scope:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Literal
 
 from condsim.errors import CondsimError
-from condsim.join import beside, completes, join
+from condsim.join import beside, completes, join, looked_up
 from condsim.program import Program
 from condsim.registry import Registry
 
@@ -40,7 +40,7 @@ NPU = RUNTIMES.register("npu")(Runtime("npu", kinds=("npu",), joins=join, static
 ONNXRUNTIME = RUNTIMES.register("onnxruntime")(Runtime("onnxruntime", kinds=("npu",), joins=partial(join, rule=completes), static=True))
 COMPILED = RUNTIMES.register("compiled")(Runtime("compiled", ("gpu", "cpu"), joins=join, host="kernel"))
 CUDA_GRAPHS = RUNTIMES.register("cuda_graphs")(Runtime("cuda_graphs", ("gpu",), static=True, host="graph"))
-COMPILED_ON_CPU = replace(COMPILED, joins=partial(join, rule=beside))
+COMPILED_ON_CPU = replace(COMPILED, joins=lambda program: join(looked_up(program), beside))
 
 
 def the_runtime(name: str | None, preferred: str, kind: str) -> Runtime:

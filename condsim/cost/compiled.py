@@ -10,6 +10,7 @@ other data is not known. Source of the joining: `condsim.join`; of the seconds: 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,12 @@ def check(profile: HardwareProfile) -> None:
 
 
 def joined_seconds(op: Op, outputs: list[Shape], profile: HardwareProfile) -> Hot:
-    """An operator that joined a kernel: its arithmetic, and reading its other operand."""
-    alone, copy = (hot_seconds(name, outputs[:1], outputs[:1], (), profile) for name in (op.name.removesuffix(JOINED), "clone"))
+    """An operator that joined a kernel: its arithmetic, and reading its other operand; what is looked up costs nothing by itself."""
+    if not kind(plain := replace(op, name=op.name.removesuffix(JOINED))):
+        return Hot(0.0, 0.0, "estimated", plain.name)
+    alone, copy = (hot_seconds(name, outputs[:1], outputs[:1], (), profile) for name in (plain.name, "clone"))
     beyond = np.maximum((np.asarray(alone.seconds) - alone.dispatch) - (np.asarray(copy.seconds) - copy.dispatch), 0.0)
-    return Hot(beyond if beyond.ndim else float(beyond), 0.0, alone.basis, alone.family)
+    return Hot(beyond if beyond.ndim else float(beyond), 0.0, "estimated", alone.family)
 
 
 def host_seconds(op: Op, hot: Hot, begins: bool, profile: HardwareProfile) -> float:

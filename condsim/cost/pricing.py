@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -71,16 +71,18 @@ class Pricing:
         if self.profile.gpu is not None:
             hot, job = gpu_operator(op, job, ins, outs, self.profile, self.dtype or self.profile.dtype, self.float_bytes, groups_rows, resident)
         else:
-            hot = (
-                compiled.joined_seconds(op, outs, self.profile)
-                if self.compiled_here and op.name.endswith(JOINED)
-                else hot_seconds(op.name, ins, outs, op.params, self.profile, groups_rows, view=op.view, dtype=self.dtype)
-            )
+            hot = self._hot(op, ins, outs, groups_rows)
         moved = sum((elements(shape) * self.itemsize(t.dtype) for t, shape in self._activations(op, ins, outs)), 0)
         priced = (hot, job, moved)
         if not once:
             self._known[key] = priced
         return priced
+
+    def _hot(self, op: Op, ins: list[Any], outs: list[Any], groups_rows: np.ndarray | None) -> Hot:
+        if self.compiled_here and op.name.endswith(JOINED):
+            return compiled.joined_seconds(op, outs, self.profile)
+        hot = hot_seconds(op.name, ins, outs, op.params, self.profile, groups_rows, view=op.view, dtype=self.dtype)
+        return replace(hot, basis="estimated") if self.compiled_here else hot
 
     def resident(self, lowering: Lowering) -> np.ndarray | float:
         """Share of each step's weights that a cache still has from the step before, float [n], or one for all; 0 where the operators' times say it."""
