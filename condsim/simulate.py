@@ -217,7 +217,8 @@ def _predict(
     if played is not None:
         rest_c, uncertainty = {**rest_c, "host link": float(played.waited.sum())}, {**uncertainty, "host link": device.links["host"].relative}
     evicted = tuple((float(miss.sum()), float(spread.sum())) for miss, spread in ((miss_c, spread_c), (miss_b, spread_b)))
-    speedup_interval, latency_interval = intervals(rest_c, rest_b, uncertainty, (evicted[0], evicted[1]), CONFORMAL if device.calibrated else 1.0)
+    wider = CONFORMAL["compiled" if pricing.compiled_here else "eager"] if device.calibrated else 1.0
+    speedup_interval, latency_interval = intervals(rest_c, rest_b, uncertainty, (evicted[0], evicted[1]), wider)
     program = program_of(trace, strategies, cut)
     total = sum(conditional.by_basis.values())
     speedup = float(step_b.sum() / step_c.sum())

@@ -120,10 +120,11 @@ def conformal(table: pd.DataFrame) -> str:
     """
     off = np.log(table["measured_speedup"] / table["predicted_speedup"])
     width = np.where(off > 0, np.log(table["high"] / table["predicted_speedup"]), np.log(table["predicted_speedup"] / table["low"]))
-    scores, ours = off.abs() / np.maximum(width / CONFORMAL, 1e-6), halves(table) == "development"
+    force = CONFORMAL[table["runtime"].iloc[0]]
+    scores, ours = off.abs() / np.maximum(width / force, 1e-6), halves(table) == "development"
     factor = float(np.quantile(scores[ours], min(0.9 * (1 + 1 / max(int(ours.sum()), 1)), 1.0)))
     inside = 100 * (scores[~ours] <= factor).mean()
-    return f"the development half asks for a factor of {factor:.2f} ({CONFORMAL:.2f} is in force); with it {inside:.0f} % of the check half are inside"
+    return f"the development half asks for a factor of {factor:.2f} ({force:.2f} is in force); with it {inside:.0f} % of the check half are inside"
 
 
 def effects(profile: HardwareProfile) -> dict[str, HardwareProfile]:
