@@ -173,7 +173,7 @@ def cold_code(profile: HardwareProfile) -> Points:
     return found
 
 
-WIDTHS = (16, 48, 96, 192, 320)
+WIDTHS = (16, 48, 96, 192)
 
 
 def new_shapes(profile: HardwareProfile) -> Points:
