@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from condsim.errors import CondsimError, unknown
+from condsim.errors import unknown
 from condsim.hardware import HardwareProfile
 from condsim.measure.yardsticks import noisy, quiet_rows
 from condsim.simulate import simulate, the_profile
@@ -86,7 +86,7 @@ def _parts(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: p
     sides = group.drop_duplicates(["process", "step", "side"]).groupby("side")
     about: dict[str, Any] = {
         "trace": trace.name, "strategy": p.strategy, "batch": p.batch, "phase": p.phase, "baseline": p.baseline, "profile": p.profile,
-        "same_machine": _same(device, case["fingerprint"]),
+        "same_machine": _same(device, case),
     }  # fmt: skip
     return table.assign(
         **about,
@@ -143,19 +143,14 @@ def cause_of(row: Mapping[Any, Any]) -> str:
 
 
 def dtype_of(case: Mapping[str, Any], device: HardwareProfile) -> str | None:
-    """What a case ran in, by a GPU's name for it; None, the profile's own, for what it does not have and for other classes of devices.
-    Raises CondsimError where it ran on the machine that the profile was calibrated on, but in another dtype."""
+    """What a case ran in, by a GPU's name for it; None, the profile's own, for what it does not have and for other classes of devices."""
     known = DTYPES.get(case["dtype"])
-    if _same(device, case["fingerprint"]) and known != device.dtype and device.gpu is None:
-        raise CondsimError(
-            f"measured in {known}, but profile {device.name!r} was calibrated in {device.dtype}; `condsim calibrate --dtype {known}` makes another"
-        )
     return known if device.gpu is not None and known in device.peak_flops else None
 
 
 def _row(trace: Trace, device: HardwareProfile, case: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
     fresh = group[group["where"] == "fresh process"]
-    same = _same(device, case["fingerprint"])
+    same = _same(device, case)
     group = fresh if len(fresh) else group
     counting = quiet_rows(group, device.yardstick_s if same else None)
     measured = _measured(counting)
@@ -191,6 +186,7 @@ def _measured(group: pd.DataFrame) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _same(device: HardwareProfile, fingerprint: str) -> bool:
-    """Whether a measurement was taken on the machine that the profile describes."""
-    return device.fingerprint is not None and json.loads(fingerprint) == dict(device.fingerprint)
+def _same(device: HardwareProfile, case: Mapping[str, Any]) -> bool:
+    """Whether a measurement was taken on the machine that the profile describes, in a dtype that it knows."""
+    known = DTYPES.get(case["dtype"], case["dtype"]) in device.peak_flops
+    return device.fingerprint is not None and known and json.loads(case["fingerprint"]) == dict(device.fingerprint)

@@ -1,5 +1,7 @@
 """Operators → kernels, as compilers that fuse do: runs of elementwise operators along the data flow become one, and join the product before them.
 
+On a CPU products are a library's and take nothing in (`beside`), and a product of single rows looks up its weights itself (`looked_up`).
+
 An operator joins the kernel before it where it is the only reader of that kernel's result: it comes next (views aside) in the same scope, reads a tensor
 of the result's sizes, and the result's storage dies with it. What is between them then never exists. A kernel that begins with a product takes
 elementwise operators only; one that does not may also hold normalisations and reductions.
@@ -60,8 +62,8 @@ def completes(head: Op, op: Op) -> bool:
 
 
 def join(program: Program, rule: Rule = follows) -> Program:
-    """The program with its operators joined. A kernel stands where its first operator stood; the others stay as views that cost nothing, so that places
-    in the program keep their numbers. rule: (first operator of a kernel, operator) → whether it may join."""
+    """The program with its operators joined. A kernel stands where its first operator stood; the others stay as views of what they read and write, so
+    that places in the program keep their numbers. rule: (first operator of a kernel, operator) → whether it may join."""
     return replace(program, root=_scope(program.root, (), rule))
 
 
@@ -86,6 +88,8 @@ def _of_single_rows(nodes: list[Op | Loop], at: int) -> bool:
     """Whether what reads the result of an operator first, views aside, is a batched product with one row or one column."""
     op = nodes[at]
     assert isinstance(op, Op)
+    if len(op.outputs[0].dims) < MATRICES:
+        return False
     *stack, rows, columns = op.outputs[0].dims
     as_read = {(*stack, rows, columns), (*stack, columns, rows)}
     following = (n for n in itertools.takewhile(lambda n: isinstance(n, Op), nodes[at + 1 :]) if isinstance(n, Op) and not n.view)
@@ -186,6 +190,6 @@ def _rewrite(nodes: list[Op | Loop], members: list[int]) -> None:
     for k, (i, op) in enumerate(zip(members, ops, strict=True)):
         allocs = op.allocs if k == kept else tuple((NOTHING, dtype) for _, dtype in op.allocs)
         if k:
-            nodes[i] = replace(op, name=f"{op.name}{JOINED}", inputs=(), params=(), view=True, allocs=allocs)
+            nodes[i] = replace(op, name=f"{op.name}{JOINED}", inputs=ops[k - 1].outputs, params=(), view=True, allocs=allocs)
         else:
             nodes[i] = replace(op, inputs=tuple(inputs), outputs=ops[-1].outputs, allocs=allocs)

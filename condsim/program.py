@@ -14,7 +14,8 @@ import numpy as np
 
 VARIABLES = ("batch", "seq", "total", "outer", "rows", "rest", "hits", "capacity")  # rest: outer - rows
 FIRST = 3
-JOINED = ".joined"  # ends the name of an operator that is part of another one: it stands as a view that costs nothing
+JOINED = ".joined"  # ends the name of an operator that is part of another one: it stands as a view, which only compiled graphs of a CPU price
+FLOATING = ("float", "float16", "bfloat16", "float32", "float64")  # dtypes of activations
 Bindings = Mapping[str, Any]  # variable → int or int array [n]
 
 

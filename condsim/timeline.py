@@ -12,6 +12,7 @@ import pandas as pd
 
 from condsim import engine
 from condsim.cost.cold import cold_seconds
+from condsim.cost.hot import VIEW
 from condsim.cost.prepared import prepared_kernels
 from condsim.cost.pricing import Pricing
 from condsim.cost.side import distinct_sizes, side
@@ -70,7 +71,7 @@ def stacked(lowering: Lowering, pricing: Pricing) -> engine.Kernels:
         groups = lowering.rows.counts[v.op.site] if v.op.name in GROUPED and v.op.site else None
         hot, _, _ = pricing.operator(v.op, v.bindings, tuple((k, b.tobytes()) for k, b in v.bindings.items()), groups, resident)
         host.append(pricing.host_seconds(lowering, v.place, v.op, hot))
-        device.append(np.broadcast_to(0.0 if v.op.view else np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0), len(lowering.rows)))
+        device.append(np.broadcast_to(0.0 if hot.family == VIEW else np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0), len(lowering.rows)))
         sync.append(v.op.sync)
     return engine.Kernels(np.array(host), np.stack(device, axis=-1), np.zeros(len(host), int), np.array(sync, bool))
 
@@ -128,7 +129,9 @@ def _price(call: Call, lowering: Lowering, pricing: Pricing, cold_s: float, resi
     groups = lowering.rows.counts[op.site][:1] if op.name in GROUPED and op.site else None
     bindings = {k: np.array([v]) for k, v in call.bindings.items()} if groups is not None else call.bindings
     hot, job, moved = pricing.operator(op, bindings, tuple(sorted(call.bindings.items())), groups, resident)
-    device = 0.0 if op.view else max(float(np.sum(hot.seconds)) - hot.dispatch, 0.0) + pricing.far_per_byte(lowering, call.place) * float(np.sum(moved))
+    device = (
+        0.0 if hot.family == VIEW else max(float(np.sum(hot.seconds)) - hot.dispatch, 0.0) + pricing.far_per_byte(lowering, call.place) * float(np.sum(moved))
+    )
     return (
         pricing.host_seconds(lowering, call.place, op, hot) + cold_s,
         device,

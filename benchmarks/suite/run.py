@@ -9,9 +9,10 @@ measurements.parquet, which is all that a judgement needs beside the captured tr
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
-from dataclasses import astuple, replace
+from dataclasses import asdict, astuple, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import condsim
 from benchmarks.suite.captured import captured
 from benchmarks.suite.cases import Under, by_model, listed
 from condsim.calibrate.shapes import NORMAL
+from condsim.errors import CondsimError
 from condsim.trace import MEASUREMENTS, Trace
 
 PROCESSES = 3
@@ -33,6 +35,10 @@ def run(folder: Path, processes: int = PROCESSES, under: Under = USUAL) -> None:
         return
     parts = folder / "parts"
     parts.mkdir(parents=True, exist_ok=True)
+    kept = folder / "under.json"
+    if kept.exists() and json.loads(kept.read_text()) != asdict(under):
+        raise CondsimError(f"{folder} was begun under {kept.read_text()}; go on with these options, or choose another folder")
+    kept.write_text(json.dumps(asdict(under)))
     models = list(by_model(listed(under)))
     for model in models:
         captured(model)

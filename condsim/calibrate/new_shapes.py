@@ -32,7 +32,10 @@ SIDES = 33
 
 
 def forget_kernels() -> None:
-    """Run as many other sizes as it keeps kernels, so that none is left of what ran before. About half a second; must be used under inference mode."""
+    """Run as many other sizes as it keeps kernels, so that none is left of what ran before. About half a second; must be used under inference mode.
+
+    Two images: a convolution of one small image is not oneDNN's.
+    """
     image, weight = torch.ones(2, 4, SIDES, SIDES), torch.ones(4, 4, 3, 3)
     for height, width in itertools.islice(itertools.product(range(1, SIDES + 1), repeat=2), KEPT):
         F.conv2d(image[..., :height, :width].contiguous(), weight, padding=1)

@@ -237,7 +237,7 @@ def all_devices(trace: Trace) -> list[HardwareProfile]:
     from condsim.hardware import hardware, profiles, this_machine
 
     found = {p.name: p for p in ([trace.profile] if trace.profile is not None else [])}
-    own = this_machine() if found else own_profile()
+    own = this_machine(dtype=trace.dtype) if found else own_profile(dtype=trace.dtype)
     if own is not None:
         found.setdefault(own.name, own)
     for name in profiles():

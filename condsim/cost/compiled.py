@@ -10,7 +10,6 @@ other data is not known. Source of the joining: `condsim.join`; of the seconds: 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ import numpy as np
 from condsim.cost.hot import Hot, hot_seconds
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.join import kind
-from condsim.lower import Call, Place
+from condsim.join import LOOKUPS, kind
+from condsim.lower import Place, Visit
 from condsim.operators import Shape
 from condsim.program import JOINED, Op
 
@@ -33,11 +32,12 @@ def check(profile: HardwareProfile) -> None:
         raise CondsimError(f"profile {profile.name!r} says nothing of compiled graphs: `condsim calibrate --compiled` makes one that does")
 
 
-def joined_seconds(op: Op, outputs: list[Shape], profile: HardwareProfile) -> Hot:
+def joined_seconds(op: Op, inputs: list[Shape], outputs: list[Shape], profile: HardwareProfile) -> Hot:
     """An operator that joined a kernel: its arithmetic, and reading its other operand; what is looked up costs nothing by itself."""
-    if not kind(plain := replace(op, name=op.name.removesuffix(JOINED))):
-        return Hot(0.0, 0.0, "estimated", plain.name)
-    alone, copy = (hot_seconds(name, outputs[:1], outputs[:1], (), profile) for name in (plain.name, "clone"))
+    name = op.name.removesuffix(JOINED)
+    if name in LOOKUPS:
+        return Hot(0.0, 0.0, "estimated", name)
+    alone, copy = (hot_seconds(name, inputs, out, (), profile) for name, out in ((name, outputs), ("clone", inputs)))
     beyond = np.maximum((np.asarray(alone.seconds) - alone.dispatch) - (np.asarray(copy.seconds) - copy.dispatch), 0.0)
     return Hot(beyond if beyond.ndim else float(beyond), 0.0, "estimated", alone.family)
 
@@ -51,12 +51,15 @@ def host_seconds(op: Op, hot: Hot, begins: bool, profile: HardwareProfile) -> fl
     return own + (profile.extra_s[GRAPH] if begins else 0.0)
 
 
-def beginnings(calls: Iterable[Call]) -> frozenset[Place]:
-    """Places where a graph begins: the first operator, and each after a guard, a router or a site's experts began or ended."""
+def beginnings(visits: Iterable[Visit]) -> frozenset[Place]:
+    """Places where a graph begins: the first operator, and each after a guard, a router or a site's experts began or ended.
+
+    visits: all operators of a program in its order (`Lowering.walk`).
+    """
     found, before = set(), None
-    for call in calls:
-        at: Any = call.guards, call.op.role, call.op.site
-        if not call.op.view and at != before:
-            found.add(call.place)
+    for v in visits:
+        at: Any = v.guards, v.op.role, v.op.site
+        if not v.op.view and at != before:
+            found.add(v.place)
             before = at
     return frozenset(found)

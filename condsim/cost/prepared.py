@@ -25,7 +25,7 @@ from condsim.engine import Kernels
 from condsim.hardware import HardwareProfile
 from condsim.lower import Call, Lowering, Path, Visit
 from condsim.operators import MATMULS, Shape, Work, work
-from condsim.program import JOINED, Op, elements
+from condsim.program import FLOATING, JOINED, Op, elements
 
 Guards = tuple[tuple[str, int], ...]
 PARTS = ("matmul", "traffic", "dispatch", "weights", "quantisation")
@@ -134,7 +134,7 @@ def _decides(op: Op, guards: Guards, strategy_of: Mapping[str, str], profile: Ha
     """Whether the host does it when it decides: it stands behind a guard that the host steers, and touches decisions only, no activations."""
     if not guards or steering(strategy_of[guards[-1][0]], profile) != "host":
         return False
-    return not any(t.dtype == "float" for t in (*op.inputs, *op.outputs))
+    return not any(t.dtype in FLOATING for t in (*op.inputs, *op.outputs))
 
 
 def _begins(op: Op, path: Path, guards: Guards, begun: set[Path], strategy_of: Mapping[str, str], profile: HardwareProfile) -> bool:
@@ -150,7 +150,7 @@ def boundary_seconds(op: Op, sizes: Mapping[str, Any], pricing: Pricing) -> Any:
     graphs = pricing.profile.graphs
     if graphs is None or graphs.boundary is None:
         return 0.0
-    crossing = sum((elements(t.shape(sizes)) * pricing.itemsize(t.dtype) for t in op.inputs if not t.weight and t.dtype == "float"), 0)
+    crossing = sum((elements(t.shape(sizes)) * pricing.itemsize(t.dtype) for t in op.inputs if not t.weight and t.dtype in FLOATING), 0)
     return crossing / graphs.boundary.value
 
 

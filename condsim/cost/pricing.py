@@ -80,7 +80,7 @@ class Pricing:
 
     def _hot(self, op: Op, ins: list[Any], outs: list[Any], groups_rows: np.ndarray | None) -> Hot:
         if self.compiled_here and op.name.endswith(JOINED):
-            return compiled.joined_seconds(op, outs, self.profile)
+            return compiled.joined_seconds(op, ins, outs, self.profile)
         hot = hot_seconds(op.name, ins, outs, op.params, self.profile, groups_rows, view=op.view, dtype=self.dtype)
         return replace(hot, basis="estimated") if self.compiled_here else hot
 
@@ -153,7 +153,7 @@ class Pricing:
             labels = call_sites(names, [c.op.module for c in calls], [c.op.entered for c in calls])
             distinct = {c.place: d for c, d in zip(calls, distances(labels), strict=True)}
             far = {} if self._curves is None else far_per_byte(calls, self._bytes, self.itemsize, self._curves)
-            begins = compiled.beginnings(calls) if self.compiled_here else frozenset[Place]()
+            begins = compiled.beginnings(lowering.walk()) if self.compiled_here else frozenset[Place]()
             self._steps[key] = Played(program, distinct, len(set(labels)), far, begins)
         return self._steps[key]
 

@@ -1,6 +1,6 @@
 """What one side of a comparison costs, step by step: the one place where the effects are composed.
 
-    seconds = Σ dispatch + Σ hot operators + Σ weights that were evicted
+    seconds = Σ dispatch + Σ hot operators + Σ weights that were evicted + Σ first calls (after other data, or at new sizes)
 
 Sizes repeat: each operator is priced once for every distinct size, and the prices are summed over the steps (and experts) that have it.
 """
@@ -214,7 +214,8 @@ def _after_other_data(out: Side, profile: HardwareProfile) -> None:
     out.by_basis["calibrated"] = out.by_basis.get("calibrated", 0.0) + float(extra.sum())
     if out.labels:
         for (label, code), calls in out.labels.calls.items():
-            out.labels.seconds[label] = out.labels.seconds[label] + calls * each[code]
+            if code in each:  # none is, where graphs are compiled
+                out.labels.seconds[label] = out.labels.seconds[label] + calls * each[code]
 
 
 def by_scope(visits: Iterable[Visit]) -> Iterator[list[Visit]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
@@ -20,8 +21,8 @@ from condsim.show import error_line
 
 BY = ("mechanism", "profile", "strategy", "batch", "baseline", "phase")
 CASES, SUITE, LAYERS = ("this trace", "all traces"), "36 models of make accuracy", "GPU layers of others"
-RUNS = sorted(resource("benchmarks").glob("runs/*/cases.parquet"), reverse=True)
-"""What `make accuracy` wrote, the newest first; in the repository, not in the wheel."""
+RUNS = sorted((r for r in resource("benchmarks").glob("runs/*/cases.parquet") if re.fullmatch(r"[\d-]+(-[a-z])?", r.parent.name)), reverse=True)
+"""What `make accuracy` wrote, the newest first; in the repository, not in the wheel. Runs in other dtypes, threads and runtimes say so in their names."""
 NUMBER = st.column_config.NumberColumn
 COLUMNS: dict[str, Any] = {
     "bias": NUMBER(format="percent", help="Median of predicted / measured - 1, with its sign."),

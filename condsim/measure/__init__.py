@@ -78,7 +78,8 @@ def measure(
             runs.append(_process(place, {**job, "seed": seed + processes + i}, processes + extra, processes + len(again), progress))
     lowest = yardsticks.best(r for _, readings in runs for r in readings)
     tables = [t.assign(process=first + i, yardstick_ratio=yardsticks.ratio(readings, lowest)) for i, (t, readings) in enumerate(runs)]
-    return opened.with_measurements(pd.concat(tables, ignore_index=True), opened.profile or own)
+    kept = own if runtime == "compiled" else opened.profile  # an older one may know no graphs
+    return opened.with_measurements(pd.concat(tables, ignore_index=True), kept or opened.profile or own)
 
 
 def measure_segments(
