@@ -320,6 +320,7 @@ def trace_lines(about: Mapping[str, Any], folder: str) -> list[Text | Table]:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         _columns(table, "strategy | phase | >batch | against | >speedup | >latency | basis")
         for m in about["measurements"]:
-            table.add_row(m["strategy"], m["phase"], str(m["batch"]), m["baseline"], times(m["speedup"]), si(m["latency_s"], "s"), "measured")
+            how = m["strategy"] if m["runtime"] == "eager" else f"{m['strategy']}, {m['runtime']}"
+            table.add_row(how, m["phase"], str(m["batch"]), m["baseline"], times(m["speedup"]), si(m["latency_s"], "s"), "measured")
         lines.append(table)
     return lines

@@ -13,6 +13,7 @@ import condsim
 from benchmarks import accuracy
 from benchmarks.suite import judge, models, segments
 from benchmarks.suite.cases import HALVES, Under, by_model, half, listed, read
+from benchmarks.suite.run import run
 from condsim.errors import CondsimError
 from condsim.specs import load_spec
 
@@ -44,6 +45,13 @@ def test_runs_beside_the_usual_one_have_a_model_of_each_family() -> None:
     assert all(c.model.endswith("-bf16") for c in in_bf16)
     assert all((c.phase, c.protocol) == ("prefill", "repeat") for c in in_graphs)
     assert len({c.model for c in in_graphs}) == len(in_graphs)
+
+
+def test_a_run_does_not_go_on_under_something_else(tmp_path: Path) -> None:
+    (tmp_path / "under.json").write_text('{"threads": 2, "dtype": "fp32", "runtime": "eager"}')
+    with pytest.raises(CondsimError, match=r"was begun under .*threads.*2"):
+        run(tmp_path)
+    assert not (tmp_path / "profile.yaml").exists()
 
 
 def test_a_model_in_bf16_is_that_and_runs() -> None:

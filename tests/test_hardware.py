@@ -155,7 +155,7 @@ def test_this_machine_without_a_calibration_says_how_to_make_one() -> None:
 
 
 def test_this_machine_is_the_newest_with_the_same_fingerprint() -> None:
-    other = hardware("google-tpu-v4")
+    other = hardware("intel-i7-8700")
     other.save(cache_folder() / "other.yaml")
     (cache_folder() / "half.yaml").write_text("name: ")
     with pytest.raises(CondsimError, match="no calibrated profile"):

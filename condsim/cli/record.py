@@ -176,10 +176,11 @@ def summary(trace: Trace) -> dict[str, Any]:
     sites = [{"name": s.name, "mechanism": s.mechanism, "branches": s.branches, "top_k": s.top_k} for s in trace.sites]
     measured: list[dict[str, Any]] = []
     if not trace.measurements.empty:
-        for key, rows in trace.measurements.groupby(["strategy", "baseline", "phase", "batch"], sort=False):
+        case = ["strategy", "baseline", "phase", "batch", "runtime", "threads"]
+        for key, rows in trace.measurements.groupby(case, sort=False):
             total, dense = float(rows["conditional_s"].sum()), float(rows["baseline_s"].sum())
             measured.append(
-                dict(zip(("strategy", "baseline", "phase", "batch"), key, strict=True))
+                dict(zip(case, key, strict=True))
                 | {"speedup": dense / total, "latency_s": float(rows["conditional_s"].mean()), "pairs": len(rows), "basis": "measured"}
             )
     return {

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import condsim
-from condsim.dashboard.parts import upload
+from condsim.dashboard.parts import library, upload
 from condsim.resources import resource
 from tests.dashboard.bad_uploads import bad_uploads, files_of, packed
 from tests.dashboard.test_pages import APP, PAGES, TRACES
 
 GOOD = resource("traces") / "exit-fashion"
 BAD = bad_uploads(GOOD)
+
+
+@pytest.fixture(autouse=True)
+def none_stays() -> Iterator[None]:
+    """What a page was given is not there for the tests that follow in this process."""
+    yield
+    library.uploads.clear()
 
 
 @pytest.fixture
