@@ -222,6 +222,7 @@ def _predict(
     program = program_of(trace, strategies, cut)
     total = sum(conditional.by_basis.values())
     speedup = float(step_b.sum() / step_c.sum())
+    basis = "calibrated" if device.calibrated and not pricing.compiled_here else "estimated"
 
     def worlds() -> pd.DataFrame:
         even = conditional
@@ -246,7 +247,7 @@ def _predict(
         steps=pd.DataFrame({"step": np.arange(n), "conditional_s": step_c, "baseline_s": step_b}),
         rivals=_rivals(conditional, dense, logical, device, peak),
         notes=_notes(trace, cut, rows, program, strategies, pricing), graphs=conditional.prepared,
-        prepare_s=conditional.prepared * device.graphs.prepare.value if device.graphs else 0.0, basis="calibrated" if device.calibrated else "estimated",
+        prepare_s=conditional.prepared * device.graphs.prepare.value if device.graphs else 0.0, basis=basis,
         _peaks=lambda: (_peak(trace, cut, rows, strategies, pricing) - away, _peak(trace, cut, rows, dict.fromkeys(strategies, baseline), pricing)),
         _waterfall=worlds,
         _segments=lambda: segments(

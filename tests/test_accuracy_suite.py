@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,9 @@ import torch
 
 import condsim
 from benchmarks import accuracy
-from benchmarks.suite import judge, models, segments
-from benchmarks.suite.cases import HALVES, Under, by_model, half, listed, read
-from benchmarks.suite.run import run
+from benchmarks.suite import judge, models, segments, worker
+from benchmarks.suite.cases import HALVES, Case, Under, by_model, half, listed, read
+from benchmarks.suite.run import run, traces
 from condsim.errors import CondsimError
 from condsim.specs import load_spec
 
@@ -52,6 +54,28 @@ def test_a_run_does_not_go_on_under_something_else(tmp_path: Path) -> None:
     with pytest.raises(CondsimError, match=r"was begun under .*threads.*2"):
         run(tmp_path)
     assert not (tmp_path / "profile.yaml").exists()
+
+
+def test_the_command_for_a_gpu_runs_with_this_processor_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibration of a GPU's constants, measurement on a device, comparison: all that `--device cuda` does."""
+    numbers = {"peak_flops.fp32": 2e11, "memory.hbm.bandwidth": 2e10, "memory.l2.bandwidth": 1e11, "gpu.sms": 1}
+    like = condsim.hardware("nvidia-h100-sxm").replace(dtype="fp32", **numbers).save(tmp_path / "core.yaml")
+    case = Case("skipformer-d128-l6-q50", "prefill", 1, "masked", "repeat")
+    module, under = sys.modules[run.__module__], Under(device="cpu:0")
+
+    def here(folder: Path, under: Under, process: int, fast_s: float) -> None:
+        worker.measure_model(case.model, [case], process, fast_s, under, folder / "parts" / f"{process}-{case.model}.parquet")
+
+    monkeypatch.setattr(sys.modules[worker.captured.__module__], "place", lambda model: tmp_path / model)
+    monkeypatch.setattr(module, "listed", lambda _under: [case])
+    monkeypatch.setattr(module, "measure", here)
+    monkeypatch.setattr(module, "calibrate_accelerator", partial(module.calibrate_accelerator, most_bytes=2e6))
+    run(tmp_path / "run", 1, under, str(like))
+    table = condsim.compare(traces(tmp_path / "run"))
+    assert len(table) == 2
+    assert (table["measured_latency_s"] > 0).all()
+    assert (table["predicted_latency_s"] > 0).all()
+    assert set(table["profile"]) == {"nvidia-h100-sxm-here"}
 
 
 def test_a_model_in_bf16_is_that_and_runs() -> None:

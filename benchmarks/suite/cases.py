@@ -25,11 +25,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Under:
-    """What a run is made under. threads: of torch; dtype: of models and calibration; runtime: "eager", or "compiled" by torch.compile."""
+    """What a run is made under. threads: of torch; dtype: of models and calibration; runtime: "eager", or "compiled" by torch.compile; device: of torch."""
 
     threads: int = 1
     dtype: str = "fp32"
     runtime: str = "eager"
+    device: str = "cpu"
 
     @property
     def compiled(self) -> bool:
@@ -51,16 +52,16 @@ def by_model(cases: list[Case]) -> dict[str, list[Case]]:
 
 
 def listed(under: Under) -> list[Case]:
-    """The whole list in eager fp32; in bf16 the cases of the first model of each family, compiled the first prefill of each of these that is repeated."""
+    """The whole list in eager fp32, and on a GPU in any dtype; on a CPU in bf16 the cases of the first model of each family, and compiled the first prefill of
+    each of these that is repeated."""
     from benchmarks.suite.models import BF16
 
     cases = read()
-    if under.dtype == "fp32" and not under.compiled:
-        return cases
-    firsts: dict[str, str] = {}
-    for case in cases:
-        firsts.setdefault(re.split(r"-[a-z]+[0-9]", case.model)[0], case.model)
-    cases = [case for case in cases if case.model in firsts.values()]
+    if under.compiled or (under.dtype != "fp32" and under.device == "cpu"):
+        firsts: dict[str, str] = {}
+        for case in cases:
+            firsts.setdefault(re.split(r"-[a-z]+[0-9]", case.model)[0], case.model)
+        cases = [case for case in cases if case.model in firsts.values()]
     if under.compiled:
         repeated = [case for case in cases if (case.phase, case.protocol) == ("prefill", "repeat")]
         cases = [of_model[0] for of_model in by_model(repeated).values()]

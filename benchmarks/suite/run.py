@@ -3,7 +3,8 @@
 A round of the calibration comes before, between and after the processes: what neighbours do to the caches changes by the minute, and both should see the same.
 RUN is a folder; what was measured into it is not measured again, so that a run that was cut short goes on. In the end it holds profile.yaml and
 measurements.parquet, which is all that a judgement needs beside the captured traces. The machine should be quiet: about 35 minutes.
-`--threads 2`, `--dtype bf16` and `--runtime compiled` make the runs beside the usual one, the last two of one model a family.
+`--threads 2`, `--dtype bf16` and `--runtime compiled` make the runs beside the usual one, the last two of one model a family; `--device cuda` the same on a
+GPU (tested on CPUs only so far).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, astuple, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ import pandas as pd
 import condsim
 from benchmarks.suite.captured import captured
 from benchmarks.suite.cases import Under, by_model, listed
+from condsim.calibrate.accelerator import calibrate_accelerator
 from condsim.calibrate.shapes import NORMAL
 from condsim.errors import CondsimError
 from condsim.trace import MEASUREMENTS, Trace
@@ -29,8 +32,8 @@ PROCESSES = 3
 USUAL = Under()
 
 
-def run(folder: Path, processes: int = PROCESSES, under: Under = USUAL) -> None:
-    """Fill the folder."""
+def run(folder: Path, processes: int = PROCESSES, under: Under = USUAL, like: str | None = None) -> None:
+    """Fill the folder. like: of a GPU, the shipped profile of its kind; None: the one that its name says."""
     if (folder / "measurements.parquet").exists():
         return
     parts = folder / "parts"
@@ -42,20 +45,35 @@ def run(folder: Path, processes: int = PROCESSES, under: Under = USUAL) -> None:
     models = list(by_model(listed(under)))
     for model in models:
         captured(model)
-    size = replace(NORMAL, rounds=processes + 1)
     between = partial(measure, folder, under)
+    if under.device == "cpu":
+        calibrated(folder, processes, under, between)
+    else:
+        calibrate_accelerator(under.device, like, Told(), save=False).save(folder / "profile.yaml")
+        for process in range(processes):
+            between(process, 0.0)
+    collect(folder, [parts / f"{p}-{m}.parquet" for p in range(processes) for m in models])
+
+
+def calibrated(folder: Path, processes: int, under: Under, between: Callable[[int, float], None]) -> None:
+    """Calibrate this CPU around the processes, and write the profile."""
+    size = replace(NORMAL, rounds=processes + 1)
     way = {"threads": under.threads, "dtype": under.dtype, "compiled": under.compiled}
     condsim.calibrate(size=size, **way, between=between, progress=Told(), save=False).save(folder / "profile.yaml")
-    found = pd.concat([pd.read_parquet(parts / f"{p}-{m}.parquet") for p in range(processes) for m in models], ignore_index=True)
+
+
+def collect(folder: Path, parts: list[Path]) -> None:
+    """Put what was measured into one table, in place of its parts."""
+    found = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
     found["yardstick_ratio"] = found["read_64mb"] / found["read_64mb"].min()
     found[["model", *MEASUREMENTS]].to_parquet(folder / "measurements.parquet", index=False, compression="zstd")
-    for part in parts.glob("*.parquet"):
+    for part in parts:
         part.unlink()
-    parts.rmdir()
+    (folder / "parts").rmdir()
 
 
 def measure(folder: Path, under: Under, process: int, fast_s: float) -> None:
-    """One process. fast_s: the yardstick when nothing disturbs it."""
+    """One process. fast_s: the yardstick when nothing disturbs it, 0 where nobody knows."""
     subprocess.run([sys.executable, "-m", "benchmarks.suite.worker", str(folder), str(process), str(fast_s), *map(str, astuple(under))], check=True)
 
 
@@ -84,5 +102,7 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=USUAL.threads)
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default=USUAL.dtype)
     parser.add_argument("--runtime", choices=("eager", "compiled"), default=USUAL.runtime)
+    parser.add_argument("--device", default=USUAL.device, help="cuda: on the GPU, with constants that are calibrated there; tested on CPUs only so far")
+    parser.add_argument("--like", help="of a GPU: the shipped profile of its kind")
     options = parser.parse_args()
-    run(options.run, options.processes, Under(options.threads, options.dtype, options.runtime))
+    run(options.run, options.processes, Under(options.threads, options.dtype, options.runtime, options.device), options.like)

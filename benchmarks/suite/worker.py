@@ -1,4 +1,4 @@
-"""`python -m benchmarks.suite.worker RUN PROCESS FAST_S THREADS DTYPE RUNTIME`: measure what RUN has no part of, models in random order, each in a fork."""
+"""`python -m benchmarks.suite.worker RUN PROCESS FAST_S THREADS DTYPE RUNTIME DEVICE`: measure what RUN has no part of, models in any order, each in a fork."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def measure_model(model: str, cases: list[Case], process: int, fast_s: float, un
     for case in cases:
         plan = Plan(
             [case.batch], [case.strategy], phase=case.phase, protocol=case.protocol, pairs=PAIRS, steps=STEPS, seed=process, where="fresh process",
-            yardstick_s=fast_s, patience_s=PATIENCE_S, threads=under.threads, runtime=under.runtime,
+            yardstick_s=fast_s or None, patience_s=PATIENCE_S, threads=under.threads, runtime=under.runtime, device=under.device,
         )  # fmt: skip
         try:
             measured = measure_cases(trace, live, batches, plan)
@@ -82,4 +82,4 @@ def measure_model(model: str, cases: list[Case], process: int, fast_s: float, un
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), Under(int(sys.argv[4]), *sys.argv[5:7]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), Under(int(sys.argv[4]), *sys.argv[5:8]))

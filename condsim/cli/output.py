@@ -116,7 +116,7 @@ def own_profile(step: Step | None = None, threads: int = 1, dtype: str = "fp32")
         return found
     from condsim.calibrate import calibrate
 
-    say(f"no {dtype} profile of this machine yet: calibrating it (about a minute)")
+    say(f"no {dtype} profile of this machine yet: calibrating it (a minute or two)")
     if step is not None:
         return calibrate(threads=threads, dtype=dtype, progress=step)
     with progress() as bar:
