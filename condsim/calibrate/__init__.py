@@ -23,11 +23,12 @@ from condsim.calibrate.pages import FILLED, fresh_page_seconds
 from condsim.calibrate.residency import FOOTPRINTS_MB, EvictedWeights
 from condsim.calibrate.timing import Pool, Progress, between_neighbours, measure, sample, threads, yardsticks
 from condsim.calibrate.yardstick import Yardstick
+from condsim.cost.compiled import COMPILED
 from condsim.cost.new_shapes import NEW_SHAPE
 from condsim.cost.pages import NEW
 from condsim.cost.residency import miss_per_byte
 from condsim.errors import unknown
-from condsim.hardware import FORMAT, Curve, Grid, HardwareProfile, Host, Level, Power, Quantity, Scatter, cache_folder, fingerprint
+from condsim.hardware import FORMAT, Curve, Grid, HardwareProfile, Host, Level, Power, Quantity, Scatter, cache_folder, fingerprint, this_machine
 
 __all__ = ["calibrate"]
 
@@ -47,7 +48,8 @@ def calibrate(
     """The profile of this machine, eager PyTorch, in about a minute (full: several; a dtype that the processor has no instructions for: several).
 
     threads: of PyTorch. dtype: "fp32" or "bf16", of weights and activations.
-    compiled: also what torch.compile costs (it needs a C++ compiler). progress: called with (what is measured, share done).
+    compiled: also what torch.compile costs (it needs a C++ compiler); False keeps what an earlier calibration found.
+    progress: called with (what is measured, share done).
     save: keep it in the user's cache, where `hardware("this-machine")` finds it. size: a reduced or a larger set of sizes.
     cases: others to time in the same rounds; their seconds are put into `timed`, and into nothing else.
     between: called after each round but the last with (its number, seconds of the yardstick when nothing disturbs it): for what is to be measured while
@@ -60,6 +62,9 @@ def calibrate(
     with _threads(threads):
         profile = _calibrated(size, threads, dtype, compiled, progress or (lambda _what, _share: None), cases, timed, between)
     if save:
+        before = this_machine(threads, dtype)
+        graphs = {k: v for k, v in (before.extra_s if before else {}).items() if k.startswith(COMPILED)}
+        profile = profile.model_copy(update={"extra_s": {**graphs, **profile.extra_s}})
         profile.save(cache_folder() / f"{profile.name}.yaml")
     return profile
 

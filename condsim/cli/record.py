@@ -131,7 +131,6 @@ def measure(
     if folder.exists() and not Path(trace).exists():
         raise CondsimError(f"{trace} comes with condsim and would be measured into {folder}, which exists; run this in another folder")
     from condsim.assign import strategies_of
-    from condsim.cost.compiled import check
     from condsim.measure import measure as whole
     from condsim.measure import measure_segments
 
@@ -142,9 +141,7 @@ def measure(
     chosen = known if strategy == "all" else None if strategy is None else [strategy]
     with progress() as step:
         if device == "cpu":
-            own = own_profile(step, threads, opened.dtype)
-            if runtime == "compiled":
-                check(own)
+            own_profile(step, threads, opened.dtype)
         timed = time_it(opened, strategies=chosen, batches=batch, processes=processes or usual[0], pairs=pairs or usual[1], progress=step)
     timed.save(folder)
     report(timed, folder, "measure", json, by)

@@ -22,7 +22,8 @@ from condsim.lower import Place, Visit
 from condsim.operators import Shape
 from condsim.program import JOINED, Op
 
-GRAPH, KERNEL, PRODUCT = (f"compiled.{what}" for what in ("graph", "kernel", "product"))
+COMPILED = "compiled."
+GRAPH, KERNEL, PRODUCT = (f"{COMPILED}{what}" for what in ("graph", "kernel", "product"))
 """Of a profile's extra_s: seconds of the host."""
 
 

@@ -65,9 +65,12 @@ def measure(
     """
     import pandas as pd
 
+    from condsim.cost.compiled import check
     from condsim.measure import yardsticks
 
     opened, own, job = _job(trace, strategies, batches, baselines, phase, processes, pairs, steps, threads)
+    if runtime == "compiled" and own is not None:
+        check(own)
     job |= {"protocol": protocol, "decisions": decisions, "device": device, "runtime": runtime}
     first = int(opened.measurements["process"].max()) + 1 if len(opened.measurements) else 0
     with _place(opened) as place:

@@ -41,6 +41,12 @@ def test_it_is_saved_where_this_machine_finds_it(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(sys.modules[calibrate.__module__], "_calibrated", lambda *_: profile)
     calibrate()
     assert hardware("this-machine").name == profile.name
+    graphs = profile.model_copy(update={"extra_s": {**profile.extra_s, "compiled.graph": 1e-4}})
+    monkeypatch.setattr(sys.modules[calibrate.__module__], "_calibrated", lambda *_: graphs)
+    calibrate(compiled=True)
+    monkeypatch.setattr(sys.modules[calibrate.__module__], "_calibrated", lambda *_: profile)
+    assert calibrate().extra_s["compiled.graph"] == 1e-4  # kept, though not measured again
+    assert hardware("this-machine").extra_s["compiled.graph"] == 1e-4
 
 
 @pytest.fixture(scope="module")
