@@ -13,11 +13,18 @@ from typing import TypeVar
 import streamlit as st
 
 import condsim
-from condsim.answer import Answer, answer
 from condsim.dashboard import GIVEN
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.hardware import THIS_MACHINE, HardwareProfile, cache_folder, hardware, profiles, this_machine
+from condsim.hardware import (
+    THIS_MACHINE,
+    HardwareProfile,
+    cache_folder,
+    hardware,
+    profiles,
+    this_machine,
+)
 from condsim.resources import resource
+from condsim.study.answer import Answer, answer
 from condsim.trace import Trace
 
 T = TypeVar("T")
@@ -111,10 +118,21 @@ def _device(name: str, modified: int) -> HardwareProfile:
 
 def answered(scenario: Scenario) -> Answer:
     """The answer to a scenario, computed once."""
-    return kept("answer", scenario, lambda trace, profile: answer(trace, profile, scenario.strategy, scenario.baseline, **scenario.options()))
+    return kept(
+        "answer",
+        scenario,
+        lambda trace, profile: answer(
+            trace, profile, scenario.strategy, scenario.baseline, **scenario.options()
+        ),
+    )
 
 
-def kept(what: str, scenario: Scenario, compute: Callable[[Trace, HardwareProfile | None], T], *more: object) -> T:
+def kept(
+    what: str,
+    scenario: Scenario,
+    compute: Callable[[Trace, HardwareProfile | None], T],
+    *more: object,
+) -> T:
     """compute(trace, profile), once for each (what, scenario, more) as long as trace and profile do not change. The result is shared: nobody may change it."""
     changes = (stamp(traces()[scenario.name]), _modified(scenario.device))
 
@@ -126,5 +144,7 @@ def kept(what: str, scenario: Scenario, compute: Callable[[Trace, HardwareProfil
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _kept(what: str, scenario: Scenario, changes: object, more: object, _compute: Callable[[], T]) -> T:
+def _kept(
+    what: str, scenario: Scenario, changes: object, more: object, _compute: Callable[[], T]
+) -> T:
     return _compute()
