@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from condsim import __version__
-from condsim.study import routing
 from condsim.predict.waterfall import losses
 from condsim.show.plots import accuracy_figure, load_figure, rendered, waterfall_figure
 from condsim.show.text import error_line, number, percent, sentence, shares, si, times
+from condsim.study import routing
 from condsim.study.answer import Answer
 from condsim.study.compare import cause_of, compare, errors_by, errors_of
 from condsim.trace import Trace

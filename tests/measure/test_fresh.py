@@ -17,7 +17,6 @@ from condsim.errors import CondsimError
 from condsim.measure import measure, worker, yardsticks
 from condsim.timing import clock
 from condsim.trace import MEASUREMENTS, Trace
-
 from measure.conftest import TINY, Captured
 
 

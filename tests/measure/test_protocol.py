@@ -19,7 +19,6 @@ from condsim.measure import measure_live, protocol, steps
 from condsim.steps.rebatch import rebatch
 from condsim.timing.yardstick import Yardstick
 from condsim.trace import MEASUREMENTS
-
 from measure.conftest import Captured
 
 READING = {"read_64mb": 1.0}

@@ -21,7 +21,6 @@ from condsim.predict.simulate import simulate
 from condsim.timing.cases import Pool, threads
 from condsim.timing.yardstick import Yardstick
 from condsim.trace import SEGMENTS, Trace
-
 from measure.conftest import Captured
 
 PLAN = {"baselines": ("same-params",), "pairs": 2, "steps": 2}

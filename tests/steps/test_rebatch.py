@@ -108,8 +108,8 @@ def test_mixed_phases_want_a_name() -> None:
 def test_padded_drops_what_is_over_capacity() -> None:
     import torch
 
-    from condsim.lower import capacity
     from condsim.live import expert_forms as runtimes
+    from condsim.lower import capacity
 
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 2, (16, 1))

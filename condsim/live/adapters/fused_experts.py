@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
+from condsim.live import expert_forms
 from condsim.live.adapters import ADAPTERS
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current
 from condsim.live.expert_forms import DenseExperts, ExpertWeights
 from condsim.live.marks import observe
 from condsim.lower import capacity
-from condsim.live import expert_forms
 
 INDEX_NAMES = (
     "top_k_index",
