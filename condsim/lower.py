@@ -1,372 +1,96 @@
-"""Program + decisions → the operators that run, with their sizes: the arrow from a trace to kernels.
+"""Program + steps → which operators run, how often, and at which sizes.
 
-`walk` visits every operator once with the sizes of all steps (and all experts of a loop) in arrays, `sequence` gives one step in executed order, and
-`stretches` the same in pieces that can be priced once.
+`lower` walks a program once. Each scope of the program is met with all of its calls in arrays:
+the steps (and the experts of a loop) that run it. `Lowered.sequence` gives one step in executed
+order, from the same walk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
-from typing import Any
 
 import numpy as np
 
-from condsim.program import Loop, Op, Program, Scope, elements
-from condsim.strategies import Guard, rows_that_run
+from condsim.mechanisms import Guards
+from condsim.program import Loop, Op, Program, Scope
+from condsim.program.model import BodyKey, Path, PlacedScope
+from condsim.steps.extents import SiteRule, Steps, capacity
+from condsim.strategies import rows_that_run
 
-Path = tuple[
-    tuple[int, int, int, int], ...
-]  # loops from the root, each (node, choice key, outer regime, rows regime)
-Place = tuple[Path, int]
-CAPACITY_FACTOR = 1.25
+Place = tuple[int, int]
+"""(number of a scope, node in it): where an operator stands in its program."""
 
+GuardPath = tuple[tuple[str, int], ...]
+"""(site, choice) from the outside in; choice -1 where one body serves several branches."""
 
-@dataclass(frozen=True)
-class SiteRule:
-    """What lowering needs to know of a site. per_position: rows are positions of sequences, not units."""
-
-    name: str
-    mechanism: str
-    branches: int
-    per_position: bool
-    top_k: int = 1
+REGIMES = 3 * 3 * 2
+"""Regimes of the rows that arrive, of those that run, and whether a call is the first that has
+rows."""
 
 
 @dataclass(frozen=True)
-class StepRows:
-    """Sizes and decisions of n steps, summed up.
+class ScopeCalls:
+    """A scope with all of its calls, m of them.
 
-    units, seq, total: int [n] (seq 1 and total 1 where the model has no sequence). counts: site → rows that took each branch, int [n, branches];
-    for sparse_activation rows that asked for each block. kept: same-flops, site → rows (or blocks) each branch keeps, int [n, branches].
-    costliest: same-params, site → the branch all rows take. capacity_factor: padded, what an expert has room for over its even share.
+    placed: the scope. guards: what it stands behind.
+    step: the step of each call, int [m]. choice: the branch whose weights each call reads, -1
+    outside of guards, int [m]. sizes: extent → int [m].
+    parent: index of the calls that the scope stands in, among those of a `Lowered`, -1 for the
+    root. parent_call: which of the parent's calls each call belongs to, int [m].
     """
 
-    units: np.ndarray
-    seq: np.ndarray
-    total: np.ndarray
-    counts: Mapping[str, np.ndarray]
-    kept: Mapping[str, np.ndarray] = field(default_factory=dict)
-    costliest: Mapping[str, int] = field(default_factory=dict)
-    capacity_factor: float = CAPACITY_FACTOR
+    placed: PlacedScope
+    guards: GuardPath
+    step: np.ndarray
+    choice: np.ndarray
+    sizes: Mapping[str, np.ndarray]
+    parent: int
+    parent_call: np.ndarray
+
+    @property
+    def scope(self) -> Scope:
+        return self.placed.scope
 
     def __len__(self) -> int:
-        return len(self.units)
+        return len(self.step)
 
-    def step(self, i: int) -> StepRows:
-        """One of the steps."""
-        return self.some(slice(i, i + 1))
-
-    def some(self, at: Any) -> StepRows:
-        """Those of the steps that an index or a slice selects."""
-        counts, kept = (
-            {s: c[at] for s, c in columns.items()} for columns in (self.counts, self.kept)
-        )
-        return replace(
-            self,
-            units=self.units[at],
-            seq=self.seq[at],
-            total=self.total[at],
-            counts=counts,
-            kept=kept,
-        )
+    def operators(self) -> Iterator[tuple[int, Op]]:
+        """Yield the operators of the scope with their nodes, loops left out."""
+        for node, op in enumerate(self.scope.nodes):
+            if isinstance(op, Op):
+                yield node, op
 
 
 @dataclass(frozen=True)
 class Visit:
-    """One operator with the sizes of everything that runs it.
-
-    bindings: variable → int array [m]. step: which step each of the m calls belongs to, int [m]. choice: the branch whose weights each reads, int [m]
-    (-1 outside of guards). guards: (site, choice or -1 for a family) from the outside in. place: where the operator stands in its program.
-    """
+    """An operator of a program, and the guards that it stands behind."""
 
     op: Op
-    bindings: Mapping[str, np.ndarray]
-    step: np.ndarray
-    choice: np.ndarray
-    guards: tuple[tuple[str, int], ...]
+    guards: GuardPath
     place: Place
-
-
-class Lowering:
-    """One program on given rows. strategies: mechanism → strategy (or a baseline's name for all)."""
-
-    def __init__(
-        self,
-        program: Program,
-        sites: Mapping[str, SiteRule],
-        strategies: Mapping[str, str],
-        rows: StepRows,
-    ) -> None:
-        self.program, self.sites, self.strategies, self.rows = program, sites, strategies, rows
-
-    @cached_property
-    def first_step(self) -> tuple[Any, ...]:
-        """A hashable that stands for what `sequence` gives, as long as the program lives."""
-        r = self.rows
-        return (
-            id(self.program),
-            int(r.units[0]),
-            int(r.seq[0]),
-            int(r.total[0]),
-            *(c[0].tobytes() for c in (*r.counts.values(), *r.kept.values())),
-        )
-
-    def step(self, i: int) -> Lowering:
-        """One of its steps, which costs what it does as one of all."""
-        found = Lowering(self.program, self.sites, self.strategies, self.rows.step(i))
-        found.first_step = self.first_step
-        return found
-
-    def walk(self) -> Iterator[Visit]:
-        """Every operator with all its calls. Calls of a loop's body are merged over experts where one body serves them."""
-        n = len(self.rows)
-        env = {"batch": self.rows.units, "seq": self.rows.seq, "total": self.rows.total}
-        yield from self._scope(self.program.root, env, np.arange(n), np.full(n, -1), (), ())
-
-    def _scope(
-        self,
-        scope: Scope,
-        env: dict[str, np.ndarray],
-        step: np.ndarray,
-        choice: np.ndarray,
-        guards: tuple[tuple[str, int], ...],
-        path: Path,
-    ) -> Iterator[Visit]:
-        for i, node in enumerate(scope.nodes):
-            if isinstance(node, Op):
-                yield Visit(node, self.sizes(node, env, step), step, choice, guards, (path, i))
-            else:
-                for group in self._groups(node, env, step):
-                    yield from self._scope(
-                        group.body,
-                        group.env,
-                        group.step,
-                        group.choice,
-                        (*guards, (node.site, group.label)),
-                        (*path, (i, *group.key)),
-                    )
-
-    def sizes(self, op: Op, env: dict[str, np.ndarray], step: np.ndarray) -> dict[str, np.ndarray]:
-        """Sizes of an operator in m calls: variable → int [m]. env: those of its scope. step: which step each call belongs to, int [m]."""
-        if not op.site:
-            return env
-        rule = self.sites[op.site]
-        tokens = self._arriving(rule, env)
-        hits = (self.rows.counts[op.site] > 0).sum(1)[step]
-        return {
-            **env,
-            "hits": hits,
-            "capacity": capacity(tokens, rule.top_k, rule.branches, self.rows.capacity_factor),
-        }
-
-    def _arriving(self, rule: SiteRule, env: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Rows that reach a site from the scope that it stands in."""
-        inside = env.get("rows")
-        if inside is not None and "block" not in env:
-            return inside
-        return env["batch"] * env["seq"] if rule.per_position else env["batch"]
-
-    def _groups(self, loop: Loop, env: dict[str, np.ndarray], step: np.ndarray) -> Iterator[_Group]:
-        """Calls of a loop, grouped by the body that serves them."""
-        rule = self.sites[loop.site]
-        arriving = self._arriving(rule, env)
-        found: dict[tuple[int, int, int], list[tuple[np.ndarray, np.ndarray, np.ndarray, int]]] = {}
-        bodies: dict[tuple[int, int, int], Scope] = {}
-        any_before = np.zeros(len(step), bool)
-        for c in loop.choices:
-            outer, rows = self._rows(rule, c, arriving, step)
-            first = (rows > 0) & ~any_before
-            any_before |= first
-            regimes = np.minimum(outer, 2) * 6 + np.minimum(rows, 2) * 2 + first
-            for regime in np.unique(regimes):
-                served = loop.body(c, int(regime) // 6, int(regime) // 2 % 3, bool(regime % 2))
-                if served is not None:
-                    bodies[served[0]] = served[1]
-                    found.setdefault(served[0], []).append(
-                        (np.flatnonzero(regimes == regime), outer, rows, c)
-                    )
-        for key, parts in found.items():
-            at = np.concatenate([p[0] for p in parts])
-            inner = {k: v[at] for k, v in env.items()}
-            inner["outer"] = np.concatenate([p[1][p[0]] for p in parts])
-            inner["rows"] = np.concatenate([p[2][p[0]] for p in parts])
-            inner["rest"] = inner["outer"] - inner["rows"]
-            if rule.mechanism == "sparse_activation":
-                inner["block"] = inner["rows"]
-            choice = np.concatenate([np.full(len(p[0]), p[3]) for p in parts])
-            yield _Group(
-                key,
-                bodies[key],
-                inner,
-                step[at],
-                choice,
-                parts[0][3] if key[0] != -1 or len(parts) == 1 else -1,
-            )
-
-    def _rows(
-        self, rule: SiteRule, choice: int, arriving: np.ndarray, step: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(outer, rows) of one guard in each call, under the strategy in force."""
-        strategy = self.strategies[rule.mechanism]
-        counts = self.rows.counts[rule.name][step]
-        kept = self.rows.kept[rule.name][step] if rule.name in self.rows.kept else None
-        return rows_that_run(
-            strategy,
-            Guard(
-                rule.mechanism, choice, counts, arriving, kept, self.rows.costliest.get(rule.name)
-            ),
-        )
-
-    def sequence(self) -> list[Call]:
-        """The operators of the first step in executed order, experts in ascending order."""
-        calls: list[Call] = []
-        self._play(
-            self.program.root,
-            {
-                k: int(v[0])
-                for k, v in (
-                    ("batch", self.rows.units),
-                    ("seq", self.rows.seq),
-                    ("total", self.rows.total),
-                )
-            },
-            (),
-            (),
-            calls,
-            {},
-            [0],
-        )
-        return calls
-
-    def _play(
-        self,
-        scope: Scope,
-        env: dict[str, int],
-        guards: tuple[tuple[str, int], ...],
-        path: Path,
-        calls: list[Call],
-        slots: dict[Any, list[tuple[int, int, str]]],
-        serial: list[int],
-    ) -> None:
-        serial[0] += 1
-        mine = serial[0]
-        at: dict[int, list[Any]] = {}
-        for f in scope.frees:
-            at.setdefault(f.position, []).append(f)
-
-        def die(position: int) -> None:
-            for f in at.get(position, ()):
-                queue = slots.get((f.path, f.op, f.alloc), [])
-                if queue and (not f.previous or queue[0][0] != mine):
-                    _, size, dtype = queue.pop(0)
-                    if calls:
-                        calls[-1].freed.append((size, dtype))
-
-        die(-1)
-        for i, node in enumerate(scope.nodes):
-            if isinstance(node, Op):
-                bound = {
-                    k: int(v[0])
-                    for k, v in self.sizes(
-                        node, {k: np.array([v]) for k, v in env.items()}, np.array([0])
-                    ).items()
-                }
-                calls.append(Call(node, bound, guards, (path, i)))
-                for a, (size, dtype) in enumerate(node.allocs):
-                    count = int(size(bound))
-                    calls[-1].born.append((count, dtype))
-                    slots.setdefault((path, i, a), []).append((mine, count, dtype))
-            else:
-                for choice, key, body, inner in self._bodies(node, env, 0):
-                    self._play(
-                        body,
-                        inner,
-                        (*guards, (node.site, choice)),
-                        (*path, (i, *key)),
-                        calls,
-                        slots,
-                        serial,
-                    )
-            die(i)
-
-    def _bodies(
-        self, loop: Loop, env: Mapping[str, int], step: int
-    ) -> Iterator[tuple[int, tuple[int, int, int], Scope, dict[str, int]]]:
-        """What a loop runs in one step: (choice, key of its body, body, its sizes)."""
-        rule, at = self.sites[loop.site], np.array([step])
-        arriving = self._arriving(rule, {k: np.array([v]) for k, v in env.items()})
-        any_before = False
-        for choice in loop.choices:
-            outer, rows = (int(v[0]) for v in self._rows(rule, choice, arriving, at))
-            served = loop.body(choice, outer, rows, rows > 0 and not any_before)
-            any_before = any_before or rows > 0
-            if served is not None:
-                inner = {**env, "outer": outer, "rows": rows, "rest": outer - rows}
-                if rule.mechanism == "sparse_activation":
-                    inner["block"] = inner["rows"]
-                yield choice, *served, inner
-
-    def stretches(self, step: int) -> Iterator[Stretch]:
-        """One step in executed order, experts in ascending order: the same operators as in `sequence`, as many at once as have their sizes in common."""
-        env = {
-            k: int(v[step])
-            for k, v in (
-                ("batch", self.rows.units),
-                ("seq", self.rows.seq),
-                ("total", self.rows.total),
-            )
-        }
-        yield from self._stretches(self.program.root, env, (), step)
-
-    def _stretches(
-        self, scope: Scope, env: dict[str, int], path: Path, step: int
-    ) -> Iterator[Stretch]:
-        for _, group in groupby(enumerate(scope.nodes), key=lambda place: isinstance(place[1], Op)):
-            nodes = dict(group)
-            if ops := tuple(node for node in nodes.values() if isinstance(node, Op)):
-                yield Stretch(ops, min(nodes), env, path)
-                continue
-            for i, loop in ((i, node) for i, node in nodes.items() if isinstance(node, Loop)):
-                for _, key, body, inner in self._bodies(loop, env, step):
-                    yield from self._stretches(body, inner, (*path, (i, *key)), step)
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Operators that follow each other in one scope, and their sizes in one step. first: where they begin there. path: loops from the root."""
-
-    ops: tuple[Op, ...]
-    first: int
-    sizes: Mapping[str, int]
-    path: Path
-
-
-@dataclass(frozen=True)
-class _Group:
-    key: tuple[int, int, int]
-    body: Scope
-    env: dict[str, np.ndarray]
-    step: np.ndarray
-    choice: np.ndarray
-    label: int
 
 
 @dataclass(frozen=True)
 class Call:
-    """One operator call of one step. born, freed: storages (elements, dtype) created by it and dead after it."""
+    """One call of an operator in one step.
+
+    scope: index of its `ScopeCalls`. call: which of their calls it belongs to.
+    born, freed: (elements, dtype) of the storages that it creates, and that are dead after it.
+    """
 
     op: Op
-    bindings: Mapping[str, int]
-    guards: tuple[tuple[str, int], ...]
     place: Place
+    guards: GuardPath
+    scope: int
+    call: int
+    bindings: Mapping[str, int]
     born: list[tuple[int, str]] = field(default_factory=list)
     freed: list[tuple[int, str]] = field(default_factory=list)
 
-    def signature(self) -> tuple[Any, ...]:
-        """(operator, input shapes, output shapes, weights, guards, synchronises): what conformance compares."""
+    def signature(self) -> tuple[object, ...]:
+        """Return (operator, input shapes, output shapes, weights, guards, synchronises)."""
         choice = str(self.guards[-1][1]) if self.guards else ""
         return (
             self.op.name,
@@ -378,44 +102,282 @@ class Call:
         )
 
 
-ITEMSIZE = {
-    "float": 4,
-    "int64": 8,
-    "int32": 4,
-    "bool": 1,
-    "uint8": 1,
-    "float64": 8,
-    "float16": 2,
-    "bfloat16": 2,
-    "int16": 2,
-    "float32": 4,
-}
+@dataclass(frozen=True)
+class Lowered:
+    """A program on given steps. strategies: mechanism → strategy, or a baseline's name for all.
+    scopes: every scope that some step runs, in the program's order."""
+
+    program: Program
+    sites: Mapping[str, SiteRule]
+    strategies: Mapping[str, str]
+    steps: Steps
+    scopes: tuple[ScopeCalls, ...]
+
+    def strategy_of(self, site: str) -> str:
+        """Return the strategy that a site runs under."""
+        return self.strategies[self.sites[site].mechanism.name]
+
+    def sizes(self, scope: int, site: str) -> Mapping[str, np.ndarray]:
+        """Return the extents of all calls of a scope, with those of an operator's site.
+
+        site: "" for an operator that computes no experts. hits: experts that any row takes;
+        capacity: rows that an expert has room for.
+        """
+        calls = self.scopes[scope]
+        if not site:
+            return calls.sizes
+        return self._sizes_with_site[scope, site]
+
+    @cached_property
+    def _sizes_with_site(self) -> Mapping[tuple[int, str], Mapping[str, np.ndarray]]:
+        found = {}
+        for number, calls in enumerate(self.scopes):
+            for site in _sites_without_guards(calls.scope):
+                rule = self.sites[site]
+                rows = rows_that_arrive(rule, self.steps, calls.sizes, calls.step)
+                hits = (self.steps.counts[site] > 0).sum(1)[calls.step]
+                room = capacity(rows, rule.top_k, rule.branches, self.steps.capacity_factor)
+                found[number, site] = {**calls.sizes, "hits": hits, "capacity": room}
+        return found
+
+    @cached_property
+    def inner(self) -> Mapping[tuple[int, int], tuple[int, ...]]:
+        """(scope, node of a loop) → the scopes of its bodies."""
+        found: dict[tuple[int, int], list[int]] = {}
+        for number, calls in enumerate(self.scopes):
+            if calls.parent >= 0:
+                found.setdefault((calls.parent, calls.placed.loop), []).append(number)
+        return {key: tuple(numbers) for key, numbers in found.items()}
+
+    def bodies(self, scope: int, call: int, loop: int) -> list[tuple[int, int]]:
+        """Return (scope, call) of what a loop runs in one call of its scope, by ascending choice."""
+        found = []
+        for number in self.inner.get((scope, loop), ()):
+            calls = self.scopes[number]
+            for inner_call in np.flatnonzero(calls.parent_call == call):
+                found.append((int(calls.choice[inner_call]), number, int(inner_call)))
+        found.sort()
+        return [(number, inner_call) for _, number, inner_call in found]
+
+    def visits(self, scope: int = 0) -> Iterator[Visit]:
+        """Yield every operator that some step runs, once, in the program's order."""
+        calls = self.scopes[scope]
+        for node, op in enumerate(calls.scope.nodes):
+            if isinstance(op, Op):
+                yield Visit(op, calls.guards, (calls.placed.number, node))
+            else:
+                for inner in self.inner.get((scope, node), ()):
+                    yield from self.visits(inner)
+
+    def sequence(self, step: int = 0) -> list[Call]:
+        """Return the operators of one step in executed order, experts in ascending order."""
+        return _Player(self).play(step)
 
 
-def peak_bytes(calls: list[Call], float_bytes: int = 4) -> int:
-    """The largest sum of bytes alive at once that a step allocates: weights and inputs not counted."""
-    size = {**ITEMSIZE, "float": float_bytes}
-    live = peak = 0
-    for call in calls:
-        live += sum(n * size[t] for n, t in call.born)
-        peak = max(peak, live)
-        live -= sum(n * size[t] for n, t in call.freed)
-    return peak
+def lower(
+    program: Program,
+    sites: Mapping[str, SiteRule],
+    strategies: Mapping[str, str],
+    steps: Steps,
+) -> Lowered:
+    """Walk a program with the sizes and decisions of all steps."""
+    walk = _Walk(program, sites, strategies, steps)
+    walk.enter_root()
+    return Lowered(program, sites, strategies, steps, tuple(walk.found))
 
 
-def capacity(tokens: Any, top_k: int, experts: int, factor: float = CAPACITY_FACTOR) -> Any:
-    """Rows an expert has room for; int array. Source: Switch Transformer, section 2.2. The factor is that of `padded`."""
-    return np.maximum(1, np.ceil(tokens * top_k / experts * factor)).astype(np.int64)
+def rows_that_arrive(
+    rule: SiteRule, steps: Steps, sizes: Mapping[str, np.ndarray], step: np.ndarray
+) -> np.ndarray:
+    """Return the rows that reach a site from the scope that it stands in, int [m].
+
+    sizes, step: of the calls of that scope. Behind a guard these are the rows that run there;
+    behind weight blocks all rows run.
+    """
+    inside = sizes.get("rows")
+    if inside is not None and "block" not in sizes:
+        return inside
+    return steps.arriving(rule)[step]
 
 
-Visitor = Callable[[Visit], None]
-__all__ = [
-    "Call",
-    "Lowering",
-    "SiteRule",
-    "StepRows",
-    "Visit",
-    "capacity",
-    "elements",
-    "peak_bytes",
-]
+def _sites_without_guards(scope: Scope) -> dict[str, None]:
+    """Sites whose experts a scope computes without a guard."""
+    return dict.fromkeys(node.site for node in scope.nodes if isinstance(node, Op) and node.site)
+
+
+class _Walk:
+    """Enters every scope of a program that some step runs."""
+
+    def __init__(
+        self,
+        program: Program,
+        sites: Mapping[str, SiteRule],
+        strategies: Mapping[str, str],
+        steps: Steps,
+    ) -> None:
+        self.program, self.sites, self.strategies, self.steps = program, sites, strategies, steps
+        self.found: list[ScopeCalls] = []
+        self.placed = {(s.parent, s.loop, s.key): s for s in program.scopes}
+
+    def enter_root(self) -> None:
+        n = len(self.steps)
+        step, outside = np.arange(n), np.full(n, -1)
+        root = self.program.scopes[0]
+        self._enter(ScopeCalls(root, (), step, outside, self.steps.extents, -1, outside))
+
+    def _enter(self, calls: ScopeCalls) -> None:
+        number = len(self.found)
+        self.found.append(calls)
+        for node, loop in enumerate(calls.scope.nodes):
+            if isinstance(loop, Loop) and len(calls):
+                self._enter_bodies(number, node, loop)
+
+    def _enter_bodies(self, number: int, node: int, loop: Loop) -> None:
+        calls = self.found[number]
+        guarded = self._guarded(loop, calls)
+        for key, of_key in guarded.by_body().items():
+            call, guard = of_key
+            choices = guarded.choices[guard]
+            outer, rows = guarded.outer[call, guard], guarded.rows[call, guard]
+            sizes = {extent: values[call] for extent, values in calls.sizes.items()}
+            sizes |= {"outer": outer, "rows": rows, "rest": outer - rows}
+            if self.sites[loop.site].mechanism.selects_blocks:
+                sizes["block"] = rows
+            several = key[0] == -1 and (choices != choices[0]).any()
+            label = -1 if several else int(choices[0])
+            placed = self.placed[calls.placed.number, node, key]
+            guards = (*calls.guards, (loop.site, label))
+            self._enter(ScopeCalls(placed, guards, calls.step[call], choices, sizes, number, call))
+
+    def _guarded(self, loop: Loop, calls: ScopeCalls) -> _Guarded:
+        rule = self.sites[loop.site]
+        kept = self.steps.kept.get(rule.name)
+        choices = np.array(loop.choices)
+        guards = Guards(
+            mechanism=rule.mechanism,
+            choices=choices,
+            counts=self.steps.counts[rule.name][calls.step],
+            arriving=rows_that_arrive(rule, self.steps, calls.sizes, calls.step),
+            kept=None if kept is None else kept[calls.step],
+            costliest=self.steps.costliest.get(rule.name),
+        )
+        outer, rows = rows_that_run(self.strategies[rule.mechanism.name], guards)
+        return _Guarded(loop, choices, outer, rows)
+
+
+@dataclass(frozen=True)
+class _Guarded:
+    """The guards of a loop in m calls. outer, rows: int [m, guards]."""
+
+    loop: Loop
+    choices: np.ndarray
+    outer: np.ndarray
+    rows: np.ndarray
+
+    def by_body(self) -> dict[BodyKey, tuple[np.ndarray, np.ndarray]]:
+        """Return key of a body → (calls, guards) that it serves, int each, by ascending guard."""
+        regime = self._regimes()
+        served: dict[BodyKey, list[tuple[np.ndarray, np.ndarray]]] = {}
+        for guard, choice in enumerate(self.choices):
+            of_guard = regime[:, guard]
+            for present in np.flatnonzero(np.bincount(of_guard, minlength=REGIMES)):
+                outer, rows, first = _split_regime(int(present))
+                body = self.loop.body(int(choice), outer, rows, first)
+                if body is None:
+                    continue
+                calls = np.flatnonzero(of_guard == present)
+                served.setdefault(body[0], []).append((calls, np.full(len(calls), guard)))
+        return {key: _concatenated(parts) for key, parts in served.items()}
+
+    def _regimes(self) -> np.ndarray:
+        """Number of the regime of each call and guard, int [m, guards]."""
+        runs = self.rows > 0
+        first = runs & (np.cumsum(runs, axis=1) == 1)
+        return np.minimum(self.outer, 2) * 6 + np.minimum(self.rows, 2) * 2 + first
+
+
+def _split_regime(regime: int) -> tuple[int, int, bool]:
+    """Return (regime of the rows that arrive, of those that run, first that has rows)."""
+    return regime // 6, regime // 2 % 3, bool(regime % 2)
+
+
+def _concatenated(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    if len(parts) == 1:
+        return parts[0]
+    calls = np.concatenate([calls for calls, _ in parts])
+    guards = np.concatenate([guards for _, guards in parts])
+    return calls, guards
+
+
+Storage = tuple[int, int, str]
+"""(which entry into a scope created it, elements, dtype)."""
+
+StorageKey = tuple[Path, int, int]
+"""(scope, node and allocation that create a storage)."""
+
+
+class _Player:
+    """Plays one step in executed order, storages included."""
+
+    def __init__(self, lowered: Lowered) -> None:
+        self.lowered = lowered
+        self.calls: list[Call] = []
+        self.alive: dict[StorageKey, list[Storage]] = {}
+        self.entries = 0
+
+    def play(self, step: int) -> list[Call]:
+        self._enter(0, step)
+        return self.calls
+
+    def _enter(self, scope: int, call: int) -> None:
+        """One entry into a scope."""
+        self.entries += 1
+        entry = self.entries
+        calls = self.lowered.scopes[scope]
+        frees: dict[int, list[tuple[StorageKey, bool]]] = {}
+        for free in calls.scope.frees:
+            storage = (free.path, free.op, free.alloc)
+            frees.setdefault(free.position, []).append((storage, free.previous))
+        bound: dict[str, dict[str, int]] = {}
+        self._free(frees.get(-1, ()), entry)
+        for node, op in enumerate(calls.scope.nodes):
+            if isinstance(op, Op):
+                if op.site not in bound:
+                    sizes = self.lowered.sizes(scope, op.site)
+                    bound[op.site] = {name: int(values[call]) for name, values in sizes.items()}
+                self._run(op, scope, call, node, bound[op.site], entry)
+            else:
+                for inner, inner_call in self.lowered.bodies(scope, call, node):
+                    self._enter(inner, inner_call)
+            self._free(frees.get(node, ()), entry)
+
+    def _run(
+        self, op: Op, scope: int, call: int, node: int, bindings: dict[str, int], entry: int
+    ) -> None:
+        calls = self.lowered.scopes[scope]
+        place = (calls.placed.number, node)
+        guards = self._guards_of(scope, call)
+        run = Call(op, place, guards, scope, call, bindings)
+        self.calls.append(run)
+        for alloc, (size, dtype) in enumerate(op.allocs):
+            count = int(size(bindings))
+            run.born.append((count, dtype))
+            storage = (calls.placed.path, node, alloc)
+            self.alive.setdefault(storage, []).append((entry, count, dtype))
+
+    def _guards_of(self, scope: int, call: int) -> GuardPath:
+        """The guards of a call, with the choice that it really is."""
+        guards: list[tuple[str, int]] = []
+        while self.lowered.scopes[scope].parent >= 0:
+            calls = self.lowered.scopes[scope]
+            guards.append((calls.guards[-1][0], int(calls.choice[call])))
+            scope, call = calls.parent, int(calls.parent_call[call])
+        return tuple(reversed(guards))
+
+    def _free(self, deaths: Sequence[tuple[StorageKey, bool]], entry: int) -> None:
+        for storage, previous in deaths:
+            queue = self.alive.get(storage, [])
+            if queue and (not previous or queue[0][0] != entry):
+                _, elements, dtype = queue.pop(0)
+                if self.calls:
+                    self.calls[-1].freed.append((elements, dtype))

@@ -6,7 +6,9 @@ has peak rates only.
 
 from __future__ import annotations
 
+import hashlib
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,6 +113,11 @@ class HardwareProfile(Model):
                 f"a {self.kind} runs prepared graphs: it needs `graphs` (launch, switch, prepare)"
             )
         return self
+
+    @cached_property
+    def digest(self) -> str:
+        """A number that stands for all that the profile says, as hexadecimal text."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
     def calibrated(self) -> bool:

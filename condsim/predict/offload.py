@@ -1,153 +1,196 @@
-"""Steps whose experts wait in the host's memory: kernels of all steps in a row, and what each of them waits for, played by `condsim.engine.reference`."""
+"""Steps whose experts wait in the host's memory.
+
+The kernels of all steps in a row, and what each of them waits for, are played by
+`condsim.engine.reference`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from condsim.cost.cost_model import Pricing
-from condsim.engine import closed_form as engine
-from condsim.engine import reference as events
-from condsim.engine.closed_form import Kernels
+from condsim.engine import closed_form, reference
+from condsim.engine.closed_form import Issued
 from condsim.engine.expert_cache import Offloaded
 from condsim.errors import CondsimError
-from condsim.lower import Call, Lowering
-from condsim.predict.timeline import kernels
-from condsim.program import elements
+from condsim.lower import Call
+from condsim.predict.side import Side
+from condsim.strategies import STRATEGIES
 
-Expert = tuple[str, int]  # site, which
-COPY_S, LINK_SHARE = 2.6e-5, 0.78
-"""Fixed seconds of a copy, and the share of a link's rate that a long one reaches. Source: te42kyfo/gpu-benches, README: 1 MB at 9.3 GB/s and 12.35 GB/s at
-most over PCIe 3 x16 (15.75 GB/s)."""
+Expert = tuple[str, int]
+"""(site, which of its experts)."""
+
+COPY_S = 2.6e-5
+"""Fixed seconds of a copy over PCIe 3 x16. Source: te42kyfo/gpu-benches, README: 1 MB at
+9.3 GB/s."""
+
+LINK_SHARE = 0.78
+"""Share of a link's rate that a long copy reaches. Source: te42kyfo/gpu-benches, README:
+12.35 GB/s at most over PCIe 3 x16 (15.75 GB/s)."""
 
 
 @dataclass(frozen=True)
-class Played:
-    """Of n steps. seconds: as played, float [n]; waited: of these, because of copies, float [n]. experts_bytes: of all experts; room_bytes: that the device
-    keeps of them."""
+class Offloading:
+    """seconds: of each step as played, float [steps]; waited_s: of these, because of copies.
+    experts_bytes: of all experts; room_bytes: that the device keeps of them."""
 
     seconds: np.ndarray
-    waited: np.ndarray
+    waited_s: np.ndarray
     experts_bytes: float
     room_bytes: float
 
+    @property
+    def away_bytes(self) -> int:
+        """Bytes of experts that are not on the device."""
+        return int(self.experts_bytes - self.room_bytes)
 
-def play(
-    lowering: Callable[[int], Lowering], steps: int, pricing: Pricing, share: float | None
-) -> Played:
-    """Steps that follow each other, a second time, when the cache has settled; with prefetch where that is faster.
 
-    lowering: of one step. share: of the experts' weights that the device keeps; None: what its memory has room for beside the other weights.
+def play(side: Side, share: float | None) -> Offloading:
+    """Play steps that follow each other a second time, when the cache has settled, with prefetch
+    where that is faster.
+
+    share: of the experts' weights that the device keeps; None for what its memory has room for
+    beside the other weights.
     Raises CondsimError for a device that has no link to its host.
     """
-    profile = pricing.profile
+    target = side.model.target
+    profile = target.profile
     if "host" not in profile.links:
         raise CondsimError(
-            f"profile {profile.name!r} has no links.host (bytes a second), over which strategy offloaded copies experts"
+            f"profile {profile.name!r} has no links.host (bytes a second), over which strategy "
+            "offloaded copies experts"
         )
-    tables, needs, sizes, order, used = (
-        list[Kernels](),
-        list[list[Expert | None]](),
-        dict[Expert, float](),
-        dict[str, None](),
-        list[dict[str, list[Expert]]](),
-    )
-    branches = {}
-    for i in range(steps):
-        low = lowering(i)
-        table, calls, _ = kernels(low, pricing)
-        tables.append(table)
-        experts = [_expert(call, low) for call in calls]
-        needs.append(experts)
-        step: dict[Expert, float] = {}
+    demand = _Demand(side)
+    for step in range(side.cost.steps):
+        demand.add_step(step)
+    total = demand.experts_bytes()
+    if share is None:
+        others = target.weights_bytes - total
+        room = min(total, max(profile.dram.bytes.value - others, 0.0))
+    else:
+        room = share * total
+    issued, ends = demand.joined()
+    twice = _twice(issued)
+    needs = demand.needs + demand.needs
+    bandwidth = profile.links["host"].value * LINK_SHARE
+    waiting = Offloaded(needs, demand.expert_bytes, room, bandwidth, COPY_S, {})
+    last = np.concatenate([[0], ends]) - 1 + len(demand.needs)
+    plain = closed_form.run(twice)[1][last]
+    copied = plain
+    if room < total:
+        copied = _fastest(twice, waiting, demand.fetched_ahead(), last)
+    seconds, alone = np.diff(copied), np.diff(plain)
+    return Offloading(seconds, np.maximum(seconds - alone, 0.0), total, room)
+
+
+def _fastest(
+    issued: Issued, waiting: Offloaded, ahead: Mapping[int, list[Expert]], last: np.ndarray
+) -> np.ndarray:
+    """When each step ends, without prefetch or with it. last: last kernel of each step."""
+    plain = reference.run(issued, waiting)[1][last]
+    fetched = reference.run(issued, replace(waiting, ahead=ahead))[1][last]
+    if fetched[-1] - fetched[0] < plain[-1] - plain[0]:
+        return fetched
+    return plain
+
+
+def _twice(issued: Issued) -> Issued:
+    columns = (issued.host_s, issued.device_s, issued.stream, issued.sync)
+    return Issued(*[np.concatenate([column, column]) for column in columns])
+
+
+@dataclass
+class _Demand:
+    """What the kernels of all steps wait for.
+
+    needs: expert whose weights each kernel reads, or None. expert_bytes: of each expert.
+    sites: in the order that steps reach them. used: of each step, site → experts.
+    """
+
+    side: Side
+    issued: list[Issued] = field(default_factory=list)
+    needs: list[Expert | None] = field(default_factory=list)
+    needs_of_step: list[list[Expert | None]] = field(default_factory=list)
+    expert_bytes: dict[Expert, float] = field(default_factory=dict)
+    sites: list[str] = field(default_factory=list)
+    used: list[dict[str, list[Expert]]] = field(default_factory=list)
+
+    def add_step(self, step: int) -> None:
+        """Note what one step's kernels wait for."""
+        issued, calls = self.side.model.issued(self.side.cost.kernels, step)
+        experts = [self._expert(call) for call in calls]
+        self.issued.append(issued)
+        self.needs += experts
+        self.needs_of_step.append(experts)
+        sizes: dict[Expert, float] = {}
         for call, expert in zip(calls, experts, strict=True):
             if expert is not None:
-                step[expert] = step.get(expert, 0.0) + _weights_bytes(call, pricing)
-                order[expert[0]] = None
-        sizes |= {e: max(b, sizes.get(e, 0.0)) for e, b in step.items()}
-        used.append({site: [e for e in step if e[0] == site] for site in order})
-        branches = {s: r.branches for s, r in low.sites.items() if r.mechanism == "moe"}
-    largest = {s: max((b for e, b in sizes.items() if e[0] == s), default=0.0) for s in branches}
-    total = sum(largest[s] * n for s, n in branches.items())
-    room = (
-        min(total, max(profile.dram.bytes.value - (pricing.weights_bytes - total), 0.0))
-        if share is None
-        else share * total
-    )
-    joined, ends = _joined(tables)
-    twice = Kernels(
-        *(
-            np.concatenate([c, c])
-            for c in (joined.host_s, joined.device_s, joined.stream, joined.sync)
-        )
-    )
-    flat = [e for experts in needs for e in experts]
-    about = Offloaded(
-        flat + flat, sizes, room, profile.links["host"].value * LINK_SHARE, COPY_S, {}
-    )
-    last = np.concatenate([[0], ends]) - 1 + len(flat)
-    copied = plain = engine.run(twice)[1][last]
-    if room < total:
-        ways = (about, replace(about, ahead=_ahead(needs, used, list(order), len(flat))))
-        copied = min(
-            (events.run(twice, way)[1][last] for way in ways),
-            key=lambda end: float(end[-1] - end[0]),
-        )
-    seconds, alone = np.diff(copied), np.diff(plain)
-    return Played(seconds, np.maximum(seconds - alone, 0.0), total, room)
+                sizes[expert] = sizes.get(expert, 0.0) + self._weight_bytes(call)
+                if expert[0] not in self.sites:
+                    self.sites.append(expert[0])
+        for expert, size in sizes.items():
+            self.expert_bytes[expert] = max(size, self.expert_bytes.get(expert, 0.0))
+        by_site = {site: [e for e in sizes if e[0] == site] for site in self.sites}
+        self.used.append(by_site)
 
-
-def _joined(tables: list[Kernels]) -> tuple[Kernels, np.ndarray]:
-    """One table of all steps, each of which ends with a wait, and where each ends (kernels up to there)."""
-    ends = np.cumsum([len(t.host_s) for t in tables])
-    host, device, stream, sync = (
-        np.concatenate([getattr(t, c) for t in tables])
-        for c in ("host_s", "device_s", "stream", "sync")
-    )
-    sync[ends - 1] = True
-    return Kernels(host, device, stream, sync), ends
-
-
-def _ahead(
-    needs: list[list[Expert | None]],
-    used: list[dict[str, list[Expert]]],
-    order: list[str],
-    count: int,
-) -> dict[int, list[Expert]]:
-    """First kernel of a site's experts in a step → the experts that the site after it used in the step before (the first site: in this step)."""
-    found: dict[int, list[Expert]] = {}
-    at = 0
-    for i, experts in enumerate(needs):
-        seen: set[str] = set()
-        for expert in experts:
-            if expert is not None and expert[0] not in seen:
-                site = expert[0]
-                seen.add(site)
-                place = order.index(site) + 1
-                source = (
-                    used[i - 1].get(order[place], [])
-                    if place < len(order)
-                    else used[i].get(order[0], [])
-                )
-                found[at] = found[at + count] = source
-            at += 1
-    return found
-
-
-def _expert(call: Call, low: Lowering) -> Expert | None:
-    """The expert whose weights a call reads."""
-    if call.op.view or not any(t.weight for t in call.op.inputs):
+    def _expert(self, call: Call) -> Expert | None:
+        """The offloaded expert whose weights a call reads."""
+        if call.op.view or not any(t.weight for t in call.op.inputs):
+            return None
+        for guard in reversed(call.guards):
+            strategy = self.side.lowered.strategy_of(guard[0])
+            if STRATEGIES[strategy].waits_for_weights:
+                return guard
         return None
-    return next((g for g in reversed(call.guards) if low.sites[g[0]].mechanism == "moe"), None)
 
+    def _weight_bytes(self, call: Call) -> float:
+        target = self.side.model.target
+        total = 0.0
+        for tensor in call.op.inputs:
+            if tensor.weight:
+                total += target.bytes_of(tensor, tensor.shape(call.bindings))
+        return total
 
-def _weights_bytes(call: Call, pricing: Pricing) -> float:
-    return float(
-        sum(
-            elements(t.shape(call.bindings)) * pricing.itemsize(t.dtype)
-            for t in call.op.inputs
-            if t.weight
-        )
-    )
+    def experts_bytes(self) -> float:
+        """Return the bytes of all experts; those that were never touched are as large as the
+        largest of their site."""
+        total = 0.0
+        for name, rule in self.side.lowered.sites.items():
+            sizes = [size for (site, _), size in self.expert_bytes.items() if site == name]
+            total += max(sizes, default=0.0) * rule.branches
+        return total
+
+    def joined(self) -> tuple[Issued, np.ndarray]:
+        """Return one table of all steps, each of which ends with a wait, and where each ends
+        (kernels up to there)."""
+        ends = np.cumsum([len(step.host_s) for step in self.issued])
+        columns = []
+        for name in ("host_s", "device_s", "stream", "sync"):
+            columns.append(np.concatenate([getattr(step, name) for step in self.issued]))
+        joined = Issued(*columns)
+        joined.sync[ends - 1] = True
+        return joined, ends
+
+    def fetched_ahead(self) -> dict[int, list[Expert]]:
+        """Return first kernel of a site's experts in a step → the experts that the next site used
+        in the step before; after the last site, those of the first site in this step."""
+        found: dict[int, list[Expert]] = {}
+        kernel = 0
+        for step, experts in enumerate(self.needs_of_step):
+            seen: set[str] = set()
+            for expert in experts:
+                if expert is not None and expert[0] not in seen:
+                    seen.add(expert[0])
+                    fetched = self._next_experts(step, expert[0])
+                    found[kernel] = fetched
+                    found[kernel + len(self.needs)] = fetched
+                kernel += 1
+        return found
+
+    def _next_experts(self, step: int, site: str) -> list[Expert]:
+        following = self.sites.index(site) + 1
+        if following < len(self.sites):
+            return self.used[step - 1].get(self.sites[following], [])
+        return self.used[step].get(self.sites[0], [])

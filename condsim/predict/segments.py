@@ -1,38 +1,31 @@
 """Where the time of a step goes: by segment, and in it by operator.
 
-A segment is what stands behind the same guard: the experts of a layer, what comes after an exit, a branch, a layer that can be skipped; the router of a site
-is one of its own, and what has no guard is the trunk. A prediction and a recorded run (`condsim.measure.segments`) name them by the same rule.
+A segment is what stands behind the same guard: the experts of a layer, what comes after an exit, a
+branch, a layer that can be skipped. The router of a site is one of its own, and what has no guard
+is the trunk. A prediction and a recorded run (`condsim.measure.segments`) name them by the same
+rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from condsim.cost.cost_model import Pricing
-from condsim.cost.step_cost import side
+from condsim.cost.step_cost import Between, StepCost
 from condsim.errors import CondsimError
-from condsim.lower import Lowering, Visit
-from condsim.program import Program, loops
+from condsim.lower import Lowered
+from condsim.predict.side import Side
+from condsim.program import Op, Program, loops
 from condsim.trace import Trace
 
 TRUNK = "trunk"
 COLUMNS = ("side", "segment", "operator", "calls", "seconds")
-ALIKE = (
-    "moe",
-    "sparse_activation",
-)  # mechanisms whose branches differ in nothing but their weights
 
-
-def families(trace: Trace, program: Program) -> frozenset[str]:
-    """Sites whose branches are one segment: those that are alike, or that one body serves in this program."""
-    shared = {
-        loop.site for loop in loops(program.root) if any(choice < 0 for choice, _, _ in loop.bodies)
-    }
-    return frozenset(shared | {s.name for s in trace.sites if s.mechanism in ALIKE})
+Label = tuple[str, str]
+"""(segment, operator)."""
 
 
 class Placed(Protocol):
@@ -46,57 +39,111 @@ class Placed(Protocol):
     def module(self) -> str: ...
 
 
+def families(trace: Trace, program: Program) -> frozenset[str]:
+    """Return the sites whose branches are one segment: those that are alike, or that one body
+    serves in this program."""
+    shared = set()
+    for loop in loops(program.root):
+        if any(choice < 0 for choice, _, _ in loop.bodies):
+            shared.add(loop.site)
+    alike = {site.name for site in trace.sites if site.routing.alike}
+    return frozenset(shared | alike)
+
+
 def segment_of(op: Placed, guards: Sequence[tuple[str, int]], of_families: Collection[str]) -> str:
-    """The segment of an operator. guards: (site, choice) from the outside in. of_families: of `families`."""
+    """Return the segment of an operator.
+
+    guards: (site, choice) from the outside in. of_families: of `families`.
+    """
     if op.role:
         return f"{op.role.removeprefix('router:')} router"
-    named = [
-        s for s in of_families if f"{op.module}.".startswith(f"{s}.")
-    ]  # a baseline runs experts without a guard, in the module that has their name
-    if op.site or named:
-        return op.site or max(named, key=len)
+    if op.site:
+        return op.site
+    # A baseline runs experts without a guard, in the module that has the site's name.
+    named = [site for site in of_families if f"{op.module}.".startswith(f"{site}.")]
+    if named:
+        return max(named, key=len)
     if not guards:
         return TRUNK
-    name, choice = guards[-1]
-    return name if name in of_families else f"{name}={choice}"
+    site, choice = guards[-1]
+    return site if site in of_families else f"{site}={choice}"
 
 
-def segments(
-    trace: Trace, sides: dict[str, Lowering], pricing: Pricing, *, repeat: bool
-) -> pd.DataFrame:
-    """A row a side, segment and operator, in executed order: calls and seconds, the mean over the steps.
+def segments(trace: Trace, sides: Mapping[str, Side], *, repeat: bool) -> pd.DataFrame:
+    """Return a row a side, segment and operator: calls and seconds, the mean over the steps.
 
-    sides: name → its lowering. repeat: each step is repeated in turn on both sides. The seconds of a side sum up to its predicted latency.
-    Raises CondsimError where host and device are two: there the time of an operator hides behind that of others.
+    The seconds of a side sum up to its predicted latency. repeat: each step is repeated in turn on
+    both sides.
+    Raises CondsimError where host and device are two: there the time of an operator hides behind
+    that of others.
     """
-    profile = pricing.profile
-    if profile.kind != "cpu" or pricing.prepared:
-        raise CondsimError(
-            f"by segment: operators overlap on {profile.name}, so that their times do not sum up to the latency; choose the profile of a CPU"
-        )
-    priced = {
-        name: side(lowering, pricing, _label(trace, lowering)) for name, lowering in sides.items()
-    }
     rows = []
-    for name, s in priced.items():
-        assert s.labels is not None
-        others = [o for n, o in priced.items() if n != name]
-        between = (
-            (
-                sum(o.evicting_bytes(profile) for o in others),
-                sum(o.footprint_bytes() for o in others),
-            )
-            if repeat
-            else (None, None)
-        )
-        calls: dict[tuple[str, ...], float] = {}
-        for (label, _), count in s.labels.calls.items():
-            calls[label] = calls.get(label, 0.0) + float(np.mean(count))
-        for label, seconds in s.by_label(profile, *between).items():
-            rows.append((name, *label, calls[label], float(np.mean(seconds))))
+    for name, side in sides.items():
+        _refuse_overlap(side)
+        others = [other for other_name, other in sides.items() if other_name != name]
+        between = others[0].between() if repeat else None
+        table = _Labelled(trace, side.cost)
+        seconds = table.seconds(between)
+        calls = table.calls()
+        for label, of_label in seconds.items():
+            mean_calls, mean_s = float(np.mean(calls[label])), float(np.mean(of_label))
+            rows.append((name, *label, mean_calls, mean_s))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _label(trace: Trace, lowering: Lowering) -> Callable[[Visit], tuple[str, str]]:
-    alike = families(trace, lowering.program)
-    return lambda v: (segment_of(v.op, v.guards, alike), v.op.name)
+def _refuse_overlap(side: Side) -> None:
+    profile = side.model.target.profile
+    if profile.kind != "cpu":
+        raise CondsimError(
+            f"by segment: operators overlap on {profile.name}, so that their times do not sum up "
+            "to the latency; choose the profile of a CPU"
+        )
+
+
+class _Labelled:
+    """A side's kernels by segment and operator."""
+
+    def __init__(self, trace: Trace, cost: StepCost) -> None:
+        self.cost, self.kernels = cost, cost.kernels
+        self.labels = _labels(trace, self.kernels.lowered, self.kernels.ops, cost)
+
+    def calls(self) -> dict[Label, np.ndarray]:
+        """Return label → calls in each step, float [steps]."""
+        ones = np.ones(len(self.kernels.entry))
+        return self.kernels.by_label(self.labels, ones)
+
+    def seconds(self, between: Between | None) -> dict[Label, np.ndarray]:
+        """Return label → seconds of each step, evicted weights and code included."""
+        found = self.kernels.by_label(self.labels, self.kernels.seconds)
+        self._add_code(found, between)
+        if between is None and self.cost.new_shapes is not None:
+            for entry, seconds in self.cost.new_shapes.seconds(self.cost.profile).items():
+                label = self.labels[entry]
+                found[label] = found[label] + seconds
+        for place, seconds in self.cost.evicted_weights_by_entry(between):
+            label = self.labels[self.kernels.entry_of[place]]
+            found[label] = found[label] + seconds
+        return found
+
+    def _add_code(self, found: dict[Label, np.ndarray], between: Between | None) -> None:
+        """Add what calls cost more because their code was evicted, by a step's data and by what
+        runs between two steps."""
+        evicted, first = self.cost.evicted_code, self.cost.first_calls(between)
+        both = list(zip(self.labels, self.kernels.code, strict=True))
+        calls = self.kernels.by_label(both, np.ones(len(self.kernels.entry)))
+        for (label, code), count in calls.items():
+            if code in evicted:
+                found[label] = found[label] + count * evicted[code].each_s
+            if code in first:
+                share = count / np.maximum(self.cost.code_calls[code], 1.0)
+                found[label] = found[label] + first[code] * share
+
+
+def _labels(trace: Trace, lowered: Lowered, ops: list[Op], cost: StepCost) -> list[Label]:
+    """The label of each entry of a side's kernels."""
+    of_families = families(trace, lowered.program)
+    labels = []
+    for op, scope in zip(ops, cost.kernels.scope_of_entry, strict=True):
+        guards = lowered.scopes[int(scope)].guards
+        labels.append((segment_of(op, guards, of_families), op.name))
+    return labels

@@ -1,26 +1,16 @@
-"""Where the FLOP saving went: a chain of counterfactual worlds, each a legal simulation of both sides.
+"""Where the FLOP saving went: a chain of counterfactual worlds, each a legal simulation.
 
-Factor i is the speedup in world i over the speedup in the world before, so that their product is the predicted speedup exactly.
+Factor i is the speedup in world i over the speedup in the world before, so that their product is
+the predicted speedup exactly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import pandas as pd
 
-WORLDS = (
-    "flops",
-    "executed",
-    "router",
-    "gather",
-    "weight_traffic",
-    "efficiency",
-    "imbalance",
-    "quantisation",
-    "launch",
-    "communication",
-)
 MEANING = {
     "flops": "FLOP ratio on an ideal device",
     "executed": "padding, masks, drops",
@@ -33,46 +23,43 @@ MEANING = {
     "launch": "dispatch and synchronisation",
     "communication": "between devices",
 }
+"""World → what it adds, in the order of the chain."""
 
-Deltas = Mapping[str, float]  # world → seconds that it adds to a side, "flops" first
+WORLDS = tuple(MEANING)
+IDEAL = WORLDS[0]
+
+Deltas = Mapping[str, float]
+"""World → seconds that it adds to a side."""
 
 
 def waterfall(conditional: Deltas, baseline: Deltas) -> pd.DataFrame:
-    """Both sides' seconds by world → the chain.
+    """Return the chain from the seconds that each world adds to both sides.
 
-    Returns a row a world: world, meaning, factor, speedup (cumulative), alone (factor of this effect on the ideal device), without (speedup if this effect
-    did not exist), conditional_s and baseline_s (what it adds).
+    A row a world: world, meaning, factor, speedup (cumulative), alone (factor of the effect on the
+    ideal device), without (speedup if the effect did not exist), conditional_s and baseline_s
+    (what it adds).
     """
-    rows = []
-    speedup_of_all = sum(baseline.values()) / sum(conditional.values())
-    ideal_c, ideal_b = conditional["flops"], baseline["flops"]
-    at_c = at_b = 0.0
+    predicted = sum(baseline.values()) / sum(conditional.values())
+    ideal = baseline[IDEAL] / conditional[IDEAL]
+    so_far_c = so_far_b = 0.0
     before = 1.0
+    rows = []
     for world in WORLDS:
         c, b = conditional.get(world, 0.0), baseline.get(world, 0.0)
-        at_c, at_b = at_c + c, at_b + b
-        speedup = at_b / at_c
-        idle = c == 0 and b == 0  # the effect does not apply: exactly 1
-        first = world == "flops"
-        rows.append(
-            {
-                "world": world,
-                "meaning": MEANING[world],
-                "factor": 1.0 if idle else speedup / before,
-                "speedup": before if idle else speedup,
-                "alone": speedup
-                if first
-                else 1.0
-                if idle
-                else (ideal_b + b) / (ideal_c + c) / (ideal_b / ideal_c),
-                "without": _except(baseline, world) / _except(conditional, world)
-                if not first
-                else speedup_of_all / speedup,
-                "conditional_s": c,
-                "baseline_s": b,
-            }
-        )
-        before = before if idle else speedup
+        so_far_c, so_far_b = so_far_c + c, so_far_b + b
+        applies = c != 0 or b != 0  # where it does not, its factor is exactly 1
+        speedup = so_far_b / so_far_c if applies else before
+        if world == IDEAL:
+            alone, without = speedup, predicted / speedup
+        else:
+            with_effect = (baseline[IDEAL] + b) / (conditional[IDEAL] + c)
+            alone = with_effect / ideal if applies else 1.0
+            without = _except(baseline, world) / _except(conditional, world)
+        row: dict[str, Any] = {"world": world, "meaning": MEANING[world]}
+        row |= {"factor": speedup / before if applies else 1.0, "speedup": speedup}
+        row |= {"alone": alone, "without": without, "conditional_s": c, "baseline_s": b}
+        rows.append(row)
+        before = speedup
     return pd.DataFrame(rows)
 
 
@@ -82,66 +69,52 @@ def bars(
     interval: tuple[float, float],
     measured: float | None = None,
 ) -> pd.DataFrame:
-    """The waterfall as it is drawn: a row a bar, from `start` to `end` (speedups; totals start at 1x, the dense baseline).
+    """Return the waterfall as it is drawn: a row a bar, from `start` to `end` (speedups).
 
-    chain: of `waterfall`. interval: of the prediction. measured: a last bar, None for none. kind: total, gain, loss, none (does not apply) or measured.
+    Totals start at 1x, the dense baseline. chain: of `waterfall`. interval: of the prediction.
+    measured: a last bar, None for none. kind: total, gain, loss, none (does not apply), measured.
     """
-    before, rows = 1.0, []
-    for row in chain.to_dict("records"):
-        after, factor = row["speedup"], row["factor"]
-        first = row["world"] == WORLDS[0]
-        kind = "total" if first else "none" if factor == 1.0 else "loss" if factor < 1 else "gain"
-        label = f"{after:.2f}x" if first else "x1" if factor == 1.0 else f"x{factor:.2f}"
-        rows.append(
-            {
-                "effect": row["world"],
-                "start": 1.0 if first else before,
-                "end": after,
-                "label": label,
-                "kind": kind,
-                "meaning": row["meaning"],
-            }
-        )
-        before = after
-    low, high = interval
-    rows.append(
-        {
-            "effect": "predicted",
-            "start": 1.0,
-            "end": predicted,
-            "label": f"{predicted:.2f}x",
-            "kind": "total",
-            "meaning": "90 % interval",
-            "low": low,
-            "high": high,
-        }
-    )
+    rows: list[dict[str, Any]] = []
+    before = 1.0
+    for world in chain.to_dict("records"):
+        rows.append(_bar(world, before))
+        before = world["speedup"]
+    total = {"effect": "predicted", "start": 1.0, "end": predicted, "kind": "total"}
+    total |= {"label": f"{predicted:.2f}x", "meaning": "90 % interval"}
+    rows.append(total | {"low": interval[0], "high": interval[1]})
     if measured is not None:
-        rows.append(
-            {
-                "effect": "measured",
-                "start": 1.0,
-                "end": measured,
-                "label": f"{measured:.2f}x",
-                "kind": "measured",
-                "meaning": "on this device",
-            }
-        )
+        last = {"effect": "measured", "start": 1.0, "end": measured, "kind": "measured"}
+        rows.append(last | {"label": f"{measured:.2f}x", "meaning": "on this device"})
     return pd.DataFrame(rows)
 
 
+def _bar(world: Mapping[Any, Any], before: float) -> dict[str, Any]:
+    factor, speedup = world["factor"], world["speedup"]
+    bar = {"effect": world["world"], "meaning": world["meaning"], "end": speedup}
+    if world["world"] == IDEAL:
+        return bar | {"start": 1.0, "label": f"{speedup:.2f}x", "kind": "total"}
+    if factor == 1.0:
+        return bar | {"start": before, "label": "x1", "kind": "none"}
+    kind = "loss" if factor < 1 else "gain"
+    return bar | {"start": before, "label": f"x{factor:.2f}", "kind": kind}
+
+
 def switched_off(chain: pd.DataFrame, off: Collection[str]) -> pd.DataFrame:
-    """The chain of a world in which some effects do not exist, on either side. chain: of `waterfall`. off: names of worlds, "flops" not among them."""
-    sides = (
-        {r["world"]: 0.0 if r["world"] in off else r[f"{side}_s"] for r in chain.to_dict("records")}
-        for side in ("conditional", "baseline")
-    )
+    """Return the chain of a world in which some effects do not exist, on either side.
+
+    chain: of `waterfall`. off: names of worlds, "flops" not among them.
+    """
+    sides = []
+    for side in ("conditional_s", "baseline_s"):
+        seconds = dict(zip(chain["world"], chain[side], strict=True))
+        sides.append({world: 0.0 if world in off else s for world, s in seconds.items()})
     return waterfall(*sides)
 
 
 def losses(chain: pd.DataFrame, most: int = 3) -> pd.DataFrame:
-    """The effects that cost most: rows of a waterfall whose factor is below 1, the smallest factor first."""
-    lost = chain[(chain["world"] != WORLDS[0]) & (chain["factor"] < 1)]
+    """Return the effects that cost most: rows of a waterfall whose factor is below 1, the
+    smallest factor first."""
+    lost = chain[(chain["world"] != IDEAL) & (chain["factor"] < 1)]
     return lost.sort_values("factor").head(most)
 
 

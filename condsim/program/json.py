@@ -1,119 +1,195 @@
-"""Programs as plain JSON: tensors and operators are written once and referred to by number."""
+"""Programs as plain JSON: tensors and operators are written once and referred to by number.
+
+Extents are written by name. Format 1 wrote a size as (plus, coefficient, bit mask over
+`VARIABLES`); it is still read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from condsim.program.model import Dim, Free, Loop, Op, Product, Program, Scope, Tensor
+from condsim.program.model import (
+    VARIABLES,
+    Dim,
+    Free,
+    Loop,
+    Op,
+    Product,
+    Program,
+    Scope,
+    Tensor,
+)
 
-
-class _Table:
-    """Interns values, so that a size that stands a thousand times is written once."""
-
-    def __init__(self) -> None:
-        self.rows: list[Any] = []
-        self.index: dict[Any, int] = {}
-
-    def __call__(self, value: Any) -> int:
-        if value not in self.index:
-            self.index[value] = len(self.rows)
-            self.rows.append(value)
-        return self.index[value]
+FORMAT = 2
 
 
 def to_json(programs: Mapping[str, Program]) -> dict[str, Any]:
-    """Plain lists and numbers; tensors and names are written once and referred to by number."""
-    tensors, ops = _Table(), _Table()
-
-    def dims(of: tuple[Dim, ...]) -> tuple[tuple[int, int, int], ...]:
-        return tuple((d.plus, d.coef, d.power) for d in of)
-
-    def tensor(t: Tensor) -> int:
-        return tensors((dims(t.dims), t.dtype, t.weight))
-
-    def scope(s: Scope) -> Any:
-        nodes: list[Any] = []
-        for n in s.nodes:
-            if isinstance(n, Op):
-                allocs = tuple(
-                    (d.plus, d.coef, d.power, t) if isinstance(d, Dim) else (dims(d.dims), t)
-                    for d, t in n.allocs
-                )
-                reads, writes = tuple(map(tensor, n.inputs)), tuple(map(tensor, n.outputs))
-                nodes.append(
-                    ops(
-                        (
-                            n.name,
-                            reads,
-                            writes,
-                            n.params,
-                            n.role,
-                            n.site,
-                            n.module,
-                            n.entered,
-                            n.instructions,
-                            n.view,
-                            n.sync,
-                            allocs,
-                        )
-                    )
-                )
-            else:
-                nodes.append(
-                    [n.site, n.choices, [[*key, scope(body)] for key, body in n.bodies.items()]]
-                )
-        return [nodes, [[f.position, f.path, f.op, f.alloc, int(f.previous)] for f in s.frees]]
-
-    body = {
-        k: {
-            "strategy": p.strategy,
-            "regime": p.regime,
-            "root": scope(p.root),
-            "flagged": p.flagged,
-            "probed": p.probed,
-            "periods": p.periods,
-        }
-        for k, p in programs.items()
+    """Return programs as lists and numbers."""
+    writer = _Writer()
+    written = {name: writer.program(program) for name, program in programs.items()}
+    return {
+        "format": FORMAT,
+        "sizes": writer.sizes.rows,
+        "tensors": writer.tensors.rows,
+        "operators": writer.operators.rows,
+        "programs": written,
     }
-    return {"tensors": tensors.rows, "operators": ops.rows, "programs": body}
 
 
 def from_json(data: Mapping[str, Any]) -> dict[str, Program]:
-    """The inverse of `to_json`. Raises KeyError, IndexError, TypeError or ValueError where the data is not of that form."""
-    tensors = [
-        Tensor(tuple(Dim(*d) for d in dims), dtype, weight)
-        for dims, dtype, weight in data["tensors"]
-    ]
-    ops = [
-        Op(name, tuple(tensors[i] for i in ins), tuple(tensors[i] for i in outs), tuple(params), role, site, module, entered, instructions, view, sync,
-           tuple((Dim(*a[:3]), a[3]) if len(a) == 4 else (Product(tuple(Dim(*d) for d in a[0])), a[1]) for a in allocs))
-        for name, ins, outs, params, role, site, module, entered, instructions, view, sync, allocs in data["operators"]
-    ]  # fmt: skip
+    """Return the programs that `to_json` wrote.
 
-    def scope(s: Any) -> Scope:
-        nodes: list[Op | Loop] = []
-        for n in s[0]:
-            if isinstance(n, int):
-                nodes.append(ops[n])
+    Raises KeyError, IndexError, TypeError or ValueError where the data is not of that form.
+    """
+    reader = _Reader(data)
+    return {name: reader.program(written) for name, written in data["programs"].items()}
+
+
+class _Table:
+    """Values by number, so that a value that stands a thousand times is written once."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+        self._numbers: dict[Any, int] = {}
+
+    def number(self, value: Any) -> int:
+        if value not in self._numbers:
+            self._numbers[value] = len(self.rows)
+            self.rows.append(value)
+        return self._numbers[value]
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.sizes = _Table()
+        self.tensors = _Table()
+        self.operators = _Table()
+
+    def program(self, program: Program) -> dict[str, Any]:
+        return {
+            "strategy": program.strategy,
+            "regime": program.regime,
+            "root": self._scope(program.root),
+            "flagged": program.flagged,
+            "probed": program.probed,
+            "periods": program.periods,
+        }
+
+    def _scope(self, scope: Scope) -> list[Any]:
+        nodes: list[Any] = []
+        for node in scope.nodes:
+            if isinstance(node, Op):
+                nodes.append(self._operator(node))
             else:
-                nodes.append(
-                    Loop(n[0], tuple(n[1]), {(b[0], b[1], b[2]): scope(b[3]) for b in n[2]})
-                )
-        frees = tuple(
-            Free(f[0], tuple((p[0], p[1], p[2], p[3]) for p in f[1]), f[2], f[3], bool(f[4]))
-            for f in s[1]
-        )
-        return Scope(tuple(nodes), frees)
+                bodies = [[*key, self._scope(body)] for key, body in node.bodies.items()]
+                nodes.append([node.site, node.choices, bodies])
+        frees = [[f.position, f.path, f.op, f.alloc, int(f.previous)] for f in scope.frees]
+        return [nodes, frees]
 
-    return {
-        k: Program(
-            p["strategy"],
-            p["regime"],
-            scope(p["root"]),
-            tuple(p["flagged"]),
-            tuple(p["probed"]),
-            {s: tuple(v) for s, v in p["periods"].items()},
+    def _operator(self, op: Op) -> int:
+        row = (
+            op.name,
+            tuple(self._tensor(t) for t in op.inputs),
+            tuple(self._tensor(t) for t in op.outputs),
+            op.params,
+            op.role,
+            op.site,
+            op.module,
+            op.entered,
+            op.instructions,
+            op.view,
+            op.sync,
+            tuple((self._elements(count), dtype) for count, dtype in op.allocs),
         )
-        for k, p in data["programs"].items()
-    }
+        return self.operators.number(row)
+
+    def _tensor(self, tensor: Tensor) -> int:
+        dims = tuple(self._size(d) for d in tensor.dims)
+        return self.tensors.number((dims, tensor.dtype, tensor.weight))
+
+    def _elements(self, count: Dim | Product) -> tuple[int, ...]:
+        """The factors of an allocation's size."""
+        factors = count.dims if isinstance(count, Product) else (count,)
+        return tuple(self._size(d) for d in factors)
+
+    def _size(self, dim: Dim) -> int:
+        return self.sizes.number((dim.plus, dim.terms))
+
+
+class _Reader:
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.first_format = data.get("format", 1) == 1
+        sizes = data.get("sizes", ())
+        self.sizes = [Dim(plus, _terms(terms)) for plus, terms in sizes]
+        self.tensors = [self._tensor(row) for row in data["tensors"]]
+        self.operators = [self._operator(row) for row in data["operators"]]
+
+    def program(self, written: Mapping[str, Any]) -> Program:
+        periods = {site: tuple(period) for site, period in written["periods"].items()}
+        return Program(
+            strategy=written["strategy"],
+            regime=written["regime"],
+            root=self._scope(written["root"]),
+            flagged=tuple(written["flagged"]),
+            probed=tuple(written["probed"]),
+            periods=periods,
+        )
+
+    def _scope(self, written: Any) -> Scope:
+        nodes = tuple(self._node(node) for node in written[0])
+        frees = tuple(_free(row) for row in written[1])
+        return Scope(nodes, frees)
+
+    def _node(self, written: Any) -> Op | Loop:
+        if isinstance(written, int):
+            return self.operators[written]
+        site, choices, bodies = written
+        scopes = {(c, outer, rows): self._scope(body) for c, outer, rows, body in bodies}
+        return Loop(site, tuple(choices), scopes)
+
+    def _operator(self, row: Any) -> Op:
+        name, inputs, outputs, params, *labels, allocs = row
+        role, site, module, entered, instructions, view, sync = labels
+        return Op(
+            name=name,
+            inputs=tuple(self.tensors[i] for i in inputs),
+            outputs=tuple(self.tensors[i] for i in outputs),
+            params=tuple(params),
+            role=role,
+            site=site,
+            module=module,
+            entered=entered,
+            instructions=instructions,
+            view=view,
+            sync=sync,
+            allocs=tuple(self._alloc(a) for a in allocs),
+        )
+
+    def _tensor(self, row: Any) -> Tensor:
+        dims, dtype, weight = row
+        return Tensor(tuple(self._size(d) for d in dims), dtype, weight)
+
+    def _alloc(self, written: Any) -> tuple[Dim | Product, str]:
+        if self.first_format and len(written) == 4:
+            return self._size(written[:3]), written[3]
+        factors = tuple(self._size(d) for d in written[0])
+        single = len(factors) == 1 and not self.first_format
+        return (factors[0] if single else Product(factors)), written[1]
+
+    def _size(self, written: Any) -> Dim:
+        if not self.first_format:
+            return self.sizes[written]
+        plus, coefficient, mask = written
+        extents = [name for bit, name in enumerate(VARIABLES) if mask >> bit & 1]
+        return Dim.product(coefficient, *extents, plus=plus) if extents else Dim(plus)
+
+
+def _terms(written: Any) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    return tuple((coefficient, tuple(extents)) for coefficient, extents in written)
+
+
+def _free(row: Any) -> Free:
+    position, path, op, alloc, previous = row
+    loops = tuple((node, choice, outer, rows) for node, choice, outer, rows in path)
+    return Free(position, loops, op, alloc, bool(previous))

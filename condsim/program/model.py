@@ -1,60 +1,104 @@
-"""What a model executes, as operators whose sizes are functions of rows.
+"""What a model executes, as operators whose sizes are functions of a step's extents.
 
-A `Program` is the operator stream of one forward pass under one strategy in one regime (batch 1 or more, prefill or decode). A `Scope` is a run of
-operators with the same guards; a `Loop` stands where a site's guarded scopes run. Sizes are `Dim`s, stored as integers.
+A `Program` is the operator stream of one forward pass under one strategy in one regime (batch 1
+or more, prefill or decode). A `Scope` is a run of operators behind the same guards. A `Loop`
+stands where the guarded scopes of a site run. Sizes are `Dim`s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-VARIABLES = (
-    "batch",
-    "seq",
-    "total",
-    "outer",
-    "rows",
-    "rest",
-    "hits",
-    "capacity",
-)  # rest: outer - rows
+VARIABLES = ("batch", "seq", "total", "outer", "rows", "rest", "hits", "capacity")
+"""The extents of a rectangular step, and those that a guard or a mixture of experts adds.
+
+batch: units. seq: positions of each unit that this step computes. total: positions that attention
+sees. outer: rows that reach a guard. rows: those that run behind it. rest: outer - rows.
+hits: experts that any row takes. capacity: rows that an expert has room for.
+A step may have any other extent beside them, under any other name.
+"""
+
 FIRST = 3
-JOINED = ".joined"  # ends the name of an operator that is part of another one: it stands as a view, which only compiled graphs of a CPU price
-FLOATING = ("float", "float16", "bfloat16", "float32", "float64")  # dtypes of activations
-Bindings = Mapping[str, Any]  # variable → int or int array [n]
+"""The rows regime of the first choice of a pass that has rows."""
+
+JOINED = ".joined"
+"""Ends the name of an operator that became part of another one.
+
+It stays as a view, so that places in the program keep their numbers.
+"""
+
+FLOATING = ("float", "float16", "bfloat16", "float32", "float64")
+"""The dtypes of activations."""
+
+Bindings = Mapping[str, Any]
+"""Extent → int, or int array [n]."""
+
+Term = tuple[int, tuple[str, ...]]
+"""(coefficient, extents that are multiplied)."""
+
+BodyKey = tuple[int, int, int]
+"""(choice, or -1 for all; regime of the rows that arrive; regime of the rows that run)."""
+
+Path = tuple[tuple[int, int, int, int], ...]
+"""Loops from the root: (node of the loop in its scope, then the key of the body)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dim:
-    """coef * (product of the variables in `power`, a bit mask over VARIABLES) + plus; a constant has power 0 and coef 0."""
+    """An integer polynomial in extents: plus + Σ coefficient * product of extents."""
 
     plus: int
-    coef: int = 0
-    power: int = 0
+    terms: tuple[Term, ...] = ()
+
+    @classmethod
+    def product(cls, coefficient: int, *extents: str, plus: int = 0) -> Dim:
+        """coefficient * product of extents + plus."""
+        return cls(plus, ((coefficient, extents),) if coefficient else ())
 
     def __call__(self, bindings: Bindings) -> Any:
-        """The value: int, or int array where a variable is bound to an array. Raises KeyError for an unbound variable."""
-        if not self.power:
-            return self.plus
-        value: Any = self.coef
-        for bit, name in enumerate(VARIABLES):
-            if self.power >> bit & 1:
-                value = value * bindings[name]
-        return value + self.plus
+        """Return the value: int, or int array [n] where an extent is an array.
+
+        Raises KeyError for an extent that the step does not have.
+        """
+        value: Any = self.plus
+        for coefficient, extents in self.terms:
+            product: Any = coefficient
+            for extent in extents:
+                product = product * bindings[extent]
+            value = value + product
+        return value
+
+    def __mul__(self, factor: int) -> Dim:
+        """Return `factor` times as much."""
+        terms = tuple((coefficient * factor, extents) for coefficient, extents in self.terms)
+        return Dim(self.plus * factor, terms)
+
+    @property
+    def constant(self) -> bool:
+        """Whether it depends on no extent."""
+        return not self.terms
+
+    def ratio(self, other: Dim) -> int:
+        """How many times `other` it is, by its first coefficient."""
+        if self.constant:
+            return self.plus // other.plus
+        return self.terms[0][0] // other.terms[0][0]
 
     def __str__(self) -> str:
-        if not self.power:
-            return str(self.plus)
-        names = "*".join(n for b, n in enumerate(VARIABLES) if self.power >> b & 1)
-        return (
-            (f"{self.coef}*" if self.coef != 1 else "")
-            + names
-            + (f"{self.plus:+d}" if self.plus else "")
-        )
+        parts = [_term(coefficient, extents) for coefficient, extents in self.terms]
+        if self.plus or not parts:
+            parts.append(str(self.plus))
+        return "+".join(parts).replace("+-", "-")
+
+
+def _term(coefficient: int, extents: tuple[str, ...]) -> str:
+    product = "*".join(extents)
+    return product if coefficient == 1 else f"{coefficient}*{product}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +108,42 @@ class Product:
     dims: tuple[Dim, ...]
 
     def __call__(self, bindings: Bindings) -> Any:
-        """The value: int, or int array where a variable is bound to an array."""
+        """Return the value: int, or int array [n] where an extent is an array."""
         return elements(tuple(d(bindings) for d in self.dims))
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What an operator reads or writes. dtype: "float" follows the dtype of the simulation; any other is fixed.
-    weight: a parameter's name ("*" stands for the choice), or "". family: the parameter holds every choice along its first dimension."""
+    """What an operator reads or writes.
+
+    dtype: "float" follows the dtype of the simulation; any other is fixed.
+    weight: a parameter's name ("*" stands for the choice), or "".
+    """
 
     dims: tuple[Dim, ...]
     dtype: str
     weight: str = ""
 
     def shape(self, bindings: Bindings) -> tuple[Any, ...]:
-        return tuple(d(bindings) for d in self.dims)
+        """Return the sizes of all dimensions; ints or int arrays [n]."""
+        return tuple([d(bindings) for d in self.dims])
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
     """One operator.
 
-    params: what shapes do not say: stride and groups of a convolution, which input of a 2:4 product is sparse, the innermost loops of an elementwise operator
-    (`condsim.record.strides`). role: "" or "router:SITE". site: the moe site whose call it belongs to, or "". module: the module path it was called in.
-    entered: module calls that began since the operator before it, instructions: bytecode instructions that Python ran since (host time). view: no kernel,
-    host time only. sync: the host waits. allocs: storages that it creates, (elements, dtype).
+    params: what shapes do not say: stride and groups of a convolution, which input of a 2:4
+        product is sparse, the innermost loops of an elementwise operator
+        (`condsim.record.strides`).
+    role: "" or "router:SITE".
+    site: the site whose experts it computes without a guard, or "".
+    module: the path of the module that called it.
+    entered: module calls that began since the operator before it.
+    instructions: bytecode instructions that Python ran since the operator before it.
+    view: it runs no kernel and costs host time only.
+    sync: the host waits for it.
+    allocs: storages that it creates, (elements, dtype).
     """
 
     name: str
@@ -107,13 +162,15 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """After node `position` of its scope (-1: at its start) the storage of allocation `alloc` of operator `op` in the scope `path` dies.
+    """After a node of its scope, a storage dies.
 
-    path: loops from the root, each (node index, choice key, outer regime, rows regime). previous: it is the one of an earlier iteration.
+    position: the node; -1 for the start of the scope. path, op, alloc: the operator that created
+    the storage, by its scope, its node there, and which of its storages it is.
+    previous: the storage is that of an earlier iteration.
     """
 
     position: int
-    path: tuple[tuple[int, int, int, int], ...]
+    path: Path
     op: int
     alloc: int
     previous: bool = False
@@ -121,7 +178,7 @@ class Free:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Operators and loops in executed order, under the same guards."""
+    """Operators and loops in executed order, behind the same guards."""
 
     nodes: tuple[Op | Loop, ...] = ()
     frees: tuple[Free, ...] = ()
@@ -131,38 +188,66 @@ class Scope:
 class Loop:
     """Where the guarded scopes of a site run, one a choice, in ascending order.
 
-    bodies: (choice, outer regime, rows regime) → scope; choice -1 is shared by all; regimes are 0, 1 or 2 (= 2 and more).
-    Rows regime FIRST serves the first choice of a pass that has rows, where that one differs (it may allocate what the others fill).
-    choices: those that run here.
+    choices: those that run here; (-1,) where weight blocks run together.
+    bodies: key → scope. Choice -1 of a key serves all choices. A regime is 0, 1 or 2 (2 and
+    more). Rows regime FIRST serves the first choice of a pass that has rows, where that one
+    differs (it may allocate what the others fill).
     """
 
     site: str
     choices: tuple[int, ...]
-    bodies: Mapping[tuple[int, int, int], Scope]
+    bodies: Mapping[BodyKey, Scope]
 
     def body(
         self, choice: int, outer: int, rows: int, first: bool = False
-    ) -> tuple[tuple[int, int, int], Scope] | None:
-        """The scope for so many rows of so many: its key and itself; the nearest regime where that one was not probed; None for none."""
-        for o in (min(outer, 2), 2, 1):
-            for r in (
-                *((FIRST,) if first and rows else ()),
-                min(rows, 2),
-                *((2, 1, FIRST) if rows else ()),
-            ):
-                for c in (choice, -1):
-                    if (c, o, r) in self.bodies:
-                        return (c, o, r), self.bodies[c, o, r]
+    ) -> tuple[BodyKey, Scope] | None:
+        """Return the body for `rows` of `outer` rows and its key; None where nothing runs.
+
+        Where a regime was not probed, the nearest one serves.
+        """
+        for key in self._candidates(choice, outer, rows, first):
+            if key in self.bodies:
+                return key, self.bodies[key]
         return None
+
+    def _candidates(self, choice: int, outer: int, rows: int, first: bool) -> Iterator[BodyKey]:
+        regimes = [min(rows, 2)]
+        if rows:
+            regimes += [2, 1, FIRST]
+        if first and rows:
+            regimes.insert(0, FIRST)
+        for outer_regime in (min(outer, 2), 2, 1):
+            for rows_regime in regimes:
+                yield choice, outer_regime, rows_regime
+                yield -1, outer_regime, rows_regime
+
+
+@dataclass(frozen=True)
+class PlacedScope:
+    """A scope and where it stands.
+
+    number: its place among all scopes of the program. parent: number of the scope that it stands
+    in, -1 for the root. loop: node of its loop in the parent. key: of its body.
+    """
+
+    number: int
+    path: Path
+    scope: Scope
+    parent: int = -1
+    loop: int = -1
+    key: BodyKey = (-1, 2, 2)
 
 
 @dataclass(frozen=True)
 class Program:
     """One regime under one strategy.
 
-    strategy: a strategy's or a baseline's name. regime: "prefill-1", "prefill-n", "decode-1", "decode-n" (1: batch 1; n: more).
-    flagged: operators whose sizes fit no form and keep the captured size. probed: bindings of the runs it was fitted to.
-    periods: moe site → (operators before, operators an iteration) of a loop over experts that carries no marks.
+    strategy: a strategy's or a baseline's name.
+    regime: "prefill-1", "prefill-n", "decode-1", "decode-n" (1: batch 1; n: more).
+    flagged: operators whose sizes fit no form and keep the captured size.
+    probed: extents of the runs that it was fitted to.
+    periods: site → (operators before, operators an iteration) of a loop over experts that carries
+        no marks.
     """
 
     strategy: str
@@ -172,9 +257,23 @@ class Program:
     probed: tuple[Mapping[str, int], ...] = ()
     periods: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
+    @cached_property
+    def scopes(self) -> tuple[PlacedScope, ...]:
+        """All scopes, each before those that stand in it."""
+        found = [PlacedScope(0, (), self.root)]
+        for scope in found:
+            for position, node in enumerate(scope.scope.nodes):
+                if isinstance(node, Loop):
+                    for key, body in node.bodies.items():
+                        path = (*scope.path, (position, *key))
+                        number = len(found)
+                        placed = PlacedScope(number, path, body, scope.number, position, key)
+                        found.append(placed)
+        return tuple(found)
+
 
 def loops(scope: Scope) -> list[Loop]:
-    """All loops below a scope, outermost first."""
+    """Return all loops below a scope, outermost first."""
     found = []
     for node in scope.nodes:
         if isinstance(node, Loop):
@@ -185,7 +284,7 @@ def loops(scope: Scope) -> list[Loop]:
 
 
 def elements(dims: tuple[Any, ...]) -> Any:
-    """Elements of a shape; int, or int array where a dimension is an array."""
+    """Return the elements of a shape; int, or int array where a dimension is an array."""
     n: Any = 1
     for d in dims:
         n = n * d

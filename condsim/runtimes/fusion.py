@@ -1,328 +1,297 @@
-"""Operators → kernels, as compilers that fuse do: runs of elementwise operators along the data flow become one, and join the product before them.
+"""Operators → kernels, as compilers that fuse do.
 
-On a CPU products are a library's and take nothing in (`beside`), and a product of single rows looks up its weights itself (`looked_up`).
+Runs of elementwise operators along the data flow become one kernel, and join the product before
+them. An operator joins the kernel before it where it is the only reader of that kernel's result:
+it comes next (views aside) in the same scope, reads a tensor of the result's sizes, and the
+result's storage dies with it. What is between them then never exists. A kernel that begins with a
+product takes elementwise operators only; another one may also hold normalisations and reductions.
 
-An operator joins the kernel before it where it is the only reader of that kernel's result: it comes next (views aside) in the same scope, reads a tensor
-of the result's sizes, and the result's storage dies with it. What is between them then never exists. A kernel that begins with a product takes
-elementwise operators only; one that does not may also hold normalisations and reductions.
-
-Not true for what reads a result that others read too (compilers may compute it twice), nor for products that take what comes before them in.
-Source: the rules that TorchInductor and XLA share (docs.pytorch.org, "torch.compiler"; openxla.org/xla, "GPU and TPU architecture": producer-consumer
-fusion of elementwise operators and reductions, and elementwise epilogues of dots and convolutions).
+Not true for a result that several operators read (compilers may compute it twice), nor for
+products that take in what comes before them.
+Source: the rules that TorchInductor and XLA share (docs.pytorch.org, "torch.compiler";
+openxla.org/xla, "GPU and TPU architecture": producer-consumer fusion of elementwise operators and
+reductions, and elementwise epilogues of dots and convolutions).
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from condsim.program import JOINED, Dim, Loop, Op, Program, Scope, Tensor
+from condsim.program.model import Path
 
 ELEMENTWISE = frozenset(
-    [
-        "abs",
-        "add",
-        "batch_norm",
-        "bitwise_and",
-        "bitwise_not",
-        "bitwise_or",
-        "__and__",
-        "__or__",
-        "clamp",
-        "clamp_max",
-        "clamp_min",
-        "clone",
-        "copy",
-        "cos",
-        "div",
-        "divide",
-        "dropout",
-        "elu",
-        "eq",
-        "erf",
-        "exp",
-        "floor",
-        "floor_divide",
-        "ge",
-        "gelu",
-        "greater",
-        "greater_equal",
-        "gt",
-        "hardswish",
-        "hardtanh",
-        "le",
-        "leaky_relu",
-        "less",
-        "less_equal",
-        "log",
-        "logical_and",
-        "logical_not",
-        "logical_or",
-        "lt",
-        "masked_fill",
-        "maximum",
-        "minimum",
-        "mish",
-        "mul",
-        "multiply",
-        "ne",
-        "neg",
-        "not_equal",
-        "pow",
-        "reciprocal",
-        "relu",
-        "relu6",
-        "round",
-        "rsqrt",
-        "rsub",
-        "sigmoid",
-        "sign",
-        "silu",
-        "sin",
-        "softplus",
-        "sqrt",
-        "square",
-        "sub",
-        "subtract",
-        "tanh",
-        "to",
-        "_to_copy",
-        "tril",
-        "triu",
-        "where",
-    ]
-)
+    (
+        "abs", "add", "__and__", "batch_norm", "bitwise_and", "bitwise_not", "bitwise_or", "clamp",
+        "clamp_max", "clamp_min", "clone", "copy", "cos", "div", "divide", "dropout", "elu", "eq",
+        "erf", "exp", "floor", "floor_divide", "ge", "gelu", "greater", "greater_equal", "gt",
+        "hardswish", "hardtanh", "le", "leaky_relu", "less", "less_equal", "log", "logical_and",
+        "logical_not", "logical_or", "lt", "masked_fill", "maximum", "minimum", "mish", "mul",
+        "multiply", "ne", "neg", "not_equal", "__or__", "pow", "reciprocal", "relu", "relu6",
+        "round", "rsqrt", "rsub", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "square",
+        "sub", "subtract", "tanh", "to", "_to_copy", "tril", "triu", "where",
+    )
+)  # fmt: skip
+
 INWARD = frozenset(
-    [
-        "adaptive_avg_pool2d",
-        "all",
-        "amax",
-        "amin",
-        "any",
-        "argmax",
-        "argmin",
-        "group_norm",
-        "layer_norm",
-        "log_softmax",
-        "_log_softmax",
-        "max",
-        "mean",
-        "min",
-        "native_layer_norm",
-        "prod",
-        "rms_norm",
-        "softmax",
-        "_softmax",
-        "std",
-        "sum",
-        "var",
-    ]
-)
+    (
+        "adaptive_avg_pool2d", "all", "amax", "amin", "any", "argmax", "argmin", "group_norm",
+        "layer_norm", "log_softmax", "_log_softmax", "max", "mean", "min", "native_layer_norm",
+        "prod", "rms_norm", "softmax", "_softmax", "std", "sum", "var",
+    )
+)  # fmt: skip
+"""Normalisations and reductions."""
+
 PRODUCTS = ("addmm", "bmm", "conv2d", "linear", "matmul", "mm")
-LOOKUPS, MATRICES = ("index", "index_select"), 3  # dimensions of matrices in a stack
+LOOKUPS = ("index", "index_select")
+EPILOGUES = frozenset(("batch_norm", "add", "relu", "sigmoid", "tanh", "hardswish", "leaky_relu"))
+"""What a library's product comes with.
+
+Source: microsoft/onnxruntime, docs on graph optimizations: Conv with batch normalisation, addition
+and activation, Gemm with activation.
+"""
+
+STACK_DIMS = 3
+"""Dimensions of a stack of matrices."""
+
 NOTHING = Dim(0)
 
-EPILOGUES = frozenset(["batch_norm", "add", "relu", "sigmoid", "tanh", "hardswish", "leaky_relu"])
-
 Sizes = tuple[tuple[Dim, ...], str]
-Deaths = dict[tuple[int, int], int]  # (node, allocation) → the node after which its storage dies
-
+"""(dimensions, dtype) of a tensor."""
 
 Rule = Callable[[Op, Op], bool]
-
-
-def follows(head: Op, op: Op) -> bool:
-    """Whether an operator may join the kernel that begins with `head`: what compilers that write their own kernels do."""
-    return kind(op) == "elementwise" or (kind(op) == "inward" and kind(head) != "product")
-
-
-def beside(head: Op, op: Op) -> bool:
-    """Whether it may join where products are a library's: what TorchInductor does on a CPU."""
-    return kind(head) != "product" and kind(op) in ("elementwise", "inward")
-
-
-def completes(head: Op, op: Op) -> bool:
-    """Whether it is an epilogue that a library's product comes with: all that an interpreter of graphs joins.
-
-    Source: microsoft/onnxruntime, docs on graph optimizations: Conv with batch normalisation, addition and activation, Gemm with activation.
-    """
-    return kind(head) == "product" and _plain(op) in EPILOGUES
-
-
-def join(program: Program, rule: Rule = follows) -> Program:
-    """The program with its operators joined. A kernel stands where its first operator stood; the others stay as views of what they read and write, so
-    that places in the program keep their numbers. rule: (first operator of a kernel, operator) → whether it may join."""
-    return replace(program, root=_scope(program.root, (), rule))
-
-
-def looked_up(program: Program) -> Program:
-    """The program without the copies of weights that products of single rows or columns read: TorchInductor computes such a product as a sum, which is a kernel
-    that looks the weights up itself. Source: PyTorch, torch/_inductor/decomposition.py, bmm on a CPU."""
-
-    def without(scope: Scope) -> Scope:
-        nodes = list(scope.nodes)
-        for i, node in enumerate(nodes):
-            if isinstance(node, Loop):
-                nodes[i] = Loop(
-                    node.site,
-                    node.choices,
-                    {key: without(body) for key, body in node.bodies.items()},
-                )
-            elif (
-                node.name in LOOKUPS
-                and len(node.inputs[0].dims) == MATRICES
-                and node.inputs[0].weight
-                and _of_single_rows(nodes, i)
-            ):
-                nothing = tuple((NOTHING, dtype) for _, dtype in node.allocs)
-                nodes[i] = replace(
-                    node,
-                    name=f"{node.name}{JOINED}",
-                    inputs=(),
-                    params=(),
-                    view=True,
-                    allocs=nothing,
-                )
-        return Scope(tuple(nodes), scope.frees)
-
-    return replace(program, root=without(program.root))
-
-
-def _of_single_rows(nodes: list[Op | Loop], at: int) -> bool:
-    """Whether what reads the result of an operator first, views aside, is a batched product with one row or one column."""
-    op = nodes[at]
-    assert isinstance(op, Op)
-    if len(op.outputs[0].dims) < MATRICES:
-        return False
-    *stack, rows, columns = op.outputs[0].dims
-    as_read = {(*stack, rows, columns), (*stack, columns, rows)}
-    following = (
-        n
-        for n in itertools.takewhile(lambda n: isinstance(n, Op), nodes[at + 1 :])
-        if isinstance(n, Op) and not n.view
-    )
-    reader = next((n for n in following if any(t.dims in as_read for t in n.inputs)), None)
-    return (
-        reader is not None
-        and reader.name in ("bmm", "matmul")
-        and Dim(1) in reader.outputs[0].dims[-2:]
-    )
-
-
-def _scope(scope: Scope, path: tuple[tuple[int, int, int, int], ...], rule: Rule) -> Scope:
-    deaths = {(f.op, f.alloc): f.position for f in scope.frees if f.path == path and not f.previous}
-    nodes = list(scope.nodes)
-    i = 0
-    while i < len(nodes):
-        node = nodes[i]
-        if isinstance(node, Loop):
-            bodies = {
-                key: _scope(body, (*path, (i, *key)), rule) for key, body in node.bodies.items()
-            }
-            nodes[i] = Loop(node.site, node.choices, bodies)
-        elif begins(node):
-            members = _members(nodes, i, deaths, rule)
-            if len(members) > 1:
-                _rewrite(nodes, members)
-            i = members[-1]
-        i += 1
-    return Scope(tuple(nodes), scope.frees)
+"""(first operator of a kernel, operator) → whether the operator may join the kernel."""
 
 
 def kind(op: Op) -> str:
-    """ "product", "elementwise", "inward" (normalisations and reductions), "" for what stays alone."""
-    plain = _plain(op)
+    """Return "product", "elementwise", "inward" (normalisations and reductions), or "" for an
+    operator that stays alone."""
+    name = _plain_name(op)
     if op.name in PRODUCTS:
         return "product"
-    if plain == "where" and len(op.inputs) == 1:
+    if name == "where" and len(op.inputs) == 1:
         return ""
-    return "elementwise" if plain in ELEMENTWISE else "inward" if plain in INWARD else ""
+    if name in ELEMENTWISE:
+        return "elementwise"
+    return "inward" if name in INWARD else ""
 
 
-def _plain(op: Op) -> str:
-    return op.name.rstrip("_") if not op.name.startswith("_") else op.name
+def fuse_producer_consumer(head: Op, op: Op) -> bool:
+    """Whether compilers that write their own kernels let an operator join."""
+    if kind(op) == "inward":
+        return kind(head) != "product"
+    return kind(op) == "elementwise"
 
 
-def begins(op: Op) -> bool:
-    """Whether a kernel may begin with it."""
+def fuse_non_matmul(head: Op, op: Op) -> bool:
+    """Whether an operator may join where products are a library's, as TorchInductor does on a
+    CPU."""
+    return kind(head) != "product" and kind(op) in ("elementwise", "inward")
+
+
+def fuse_epilogue(head: Op, op: Op) -> bool:
+    """Whether an operator is an epilogue that a library's product comes with: all that an
+    interpreter of graphs joins."""
+    return kind(head) == "product" and _plain_name(op) in EPILOGUES
+
+
+def fuse(program: Program, rule: Rule = fuse_producer_consumer) -> Program:
+    """Return the program with its operators joined.
+
+    A kernel stands where its first operator stood; the others stay as views of what they read and
+    write, so that places in the program keep their numbers.
+    """
+    return replace(program, root=_fused_scope(program.root, (), rule))
+
+
+def drop_weight_gathers(program: Program) -> Program:
+    """Return the program without the copies of weights that products of single rows or columns
+    read.
+
+    TorchInductor computes such a product as a sum, which is a kernel that looks the weights up
+    itself. Source: PyTorch, torch/_inductor/decomposition.py, bmm on a CPU.
+    """
+    return replace(program, root=_without_gathers(program.root))
+
+
+def begins_kernel(op: Op) -> bool:
+    """Whether a kernel may begin with an operator."""
     return not op.view and not op.sync and bool(kind(op)) and len(op.outputs) == 1
 
 
-def _members(nodes: list[Op | Loop], first: int, deaths: Deaths, rule: Rule) -> list[int]:
-    """Places of the operators of the kernel that begins at a node."""
-    head = nodes[first]
-    assert isinstance(head, Op)
-    product = kind(head) == "product"
-    members, at, owner = [first], first, first  # owner: of the storage that the result is in
-    while (found := _next(nodes, at, through_views=not product)) is not None:
-        following, sizes = found
-        op, holder = nodes[following], nodes[owner]
-        assert isinstance(op, Op)
-        assert isinstance(holder, Op)
-        if (
-            not rule(head, op)
-            or op.sync
-            or len(op.outputs) != 1
-            or (op.role, op.site) != (head.role, head.site)
-        ):
-            break
-        if product and op.outputs[0].dims != head.outputs[0].dims:
-            break
-        dies = len(holder.allocs) == 1 and deaths.get((owner, 0)) == following
-        if not any(_sizes(t) in sizes and not t.weight for t in op.inputs) or (
-            op.allocs and not dies
-        ):
-            break
-        members.append(following)
-        at, owner = following, following if op.allocs else owner
-    return members
+def _plain_name(op: Op) -> str:
+    return op.name if op.name.startswith("_") else op.name.rstrip("_")
 
 
-def _next(nodes: list[Op | Loop], at: int, through_views: bool) -> tuple[int, set[Sizes]] | None:
-    """The operator that follows one, views aside, and what sizes its result has by then; None at the end of the scope and before a loop."""
-    op = nodes[at]
-    assert isinstance(op, Op)
-    sizes = {_sizes(op.outputs[0])}
-    for i in range(at + 1, len(nodes)):
-        node = nodes[i]
+# Weights that are looked up
+
+
+def _without_gathers(scope: Scope) -> Scope:
+    nodes = list(scope.nodes)
+    for position, node in enumerate(nodes):
         if isinstance(node, Loop):
-            return None
-        if not node.view:
-            return i, sizes
-        if through_views and any(_sizes(t) in sizes for t in node.inputs):
-            sizes |= {_sizes(t) for t in node.outputs}
-    return None
+            bodies = {key: _without_gathers(body) for key, body in node.bodies.items()}
+            nodes[position] = Loop(node.site, node.choices, bodies)
+        elif _copies_matrices(node) and _single_rows_read(nodes, position, node):
+            nodes[position] = replace(_joined_view(node, ()), outputs=node.outputs)
+    return Scope(tuple(nodes), scope.frees)
 
 
-def _sizes(t: Tensor) -> Sizes:
-    return t.dims, t.dtype
+def _copies_matrices(op: Op) -> bool:
+    """Whether an operator copies matrices out of a stack of weights."""
+    if op.name not in LOOKUPS:
+        return False
+    source = op.inputs[0]
+    return len(source.dims) == STACK_DIMS and bool(source.weight)
 
 
-def _rewrite(nodes: list[Op | Loop], members: list[int]) -> None:
-    """Put the kernel in place of its first operator: it reads what its operators read from outside, and writes what the last writes."""
-    ops = [n for i in members if isinstance(n := nodes[i], Op)]
+def _single_rows_read(nodes: list[Op | Loop], position: int, op: Op) -> bool:
+    """Whether a batched product with one row or one column reads an operator's result first."""
+    if len(op.outputs[0].dims) < STACK_DIMS:
+        return False
+    *stack, rows, columns = op.outputs[0].dims
+    as_read = ((*stack, rows, columns), (*stack, columns, rows))
+    for reader in nodes[position + 1 :]:
+        if isinstance(reader, Loop):
+            return False
+        reads = any(tensor.dims in as_read for tensor in reader.inputs)
+        if reads and not reader.view:
+            single = Dim(1) in reader.outputs[0].dims[-2:]
+            return reader.name in ("bmm", "matmul") and single
+    return False
+
+
+# Kernels
+
+
+def _fused_scope(scope: Scope, path: Path, rule: Rule) -> Scope:
+    nodes = list(scope.nodes)
+    deaths = {}
+    for free in scope.frees:
+        if free.path == path and not free.previous:
+            deaths[free.op, free.alloc] = free.position
+    position = 0
+    while position < len(nodes):
+        node = nodes[position]
+        if isinstance(node, Loop):
+            bodies = {}
+            for key, body in node.bodies.items():
+                bodies[key] = _fused_scope(body, (*path, (position, *key)), rule)
+            nodes[position] = Loop(node.site, node.choices, bodies)
+        elif begins_kernel(node):
+            members = _Chain(nodes, deaths, rule).members(position, node)
+            if len(members) > 1:
+                _write_kernel(nodes, members)
+            position = members[-1]
+        position += 1
+    return Scope(tuple(nodes), scope.frees)
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """Follows the data flow from an operator on.
+
+    deaths: (node, allocation) → the node after which that storage dies.
+    """
+
+    nodes: list[Op | Loop]
+    deaths: dict[tuple[int, int], int]
+    rule: Rule
+
+    def members(self, first: int, head: Op) -> list[int]:
+        """Return the nodes of the kernel that begins at a node."""
+        members = [first]
+        owner = first  # of the storage that the kernel's result is in
+        while True:
+            following = self._following(members[-1], through_views=kind(head) != "product")
+            if following is None:
+                return members
+            position, sizes = following
+            op = self._operator(position)
+            if not self._may_join(head, op):
+                return members
+            reads_result = any(_sizes(t) in sizes and not t.weight for t in op.inputs)
+            if not reads_result or (op.allocs and not self._dies(owner, position)):
+                return members
+            members.append(position)
+            if op.allocs:
+                owner = position
+
+    def _may_join(self, head: Op, op: Op) -> bool:
+        if not self.rule(head, op) or op.sync or len(op.outputs) != 1:
+            return False
+        if (op.role, op.site) != (head.role, head.site):
+            return False
+        return kind(head) != "product" or op.outputs[0].dims == head.outputs[0].dims
+
+    def _dies(self, owner: int, position: int) -> bool:
+        """Whether the only storage of an operator dies with the operator at `position`."""
+        one = len(self._operator(owner).allocs) == 1
+        return one and self.deaths.get((owner, 0)) == position
+
+    def _following(self, position: int, through_views: bool) -> tuple[int, set[Sizes]] | None:
+        """Return the next kernel, and the sizes that a result has by then, seen through views;
+        None at the end of the scope and before a loop."""
+        sizes = {_sizes(self._operator(position).outputs[0])}
+        for later in range(position + 1, len(self.nodes)):
+            node = self.nodes[later]
+            if isinstance(node, Loop):
+                return None
+            if not node.view:
+                return later, sizes
+            if through_views and any(_sizes(t) in sizes for t in node.inputs):
+                sizes |= {_sizes(t) for t in node.outputs}
+        return None
+
+    def _operator(self, position: int) -> Op:
+        op = self.nodes[position]
+        assert isinstance(op, Op)
+        return op
+
+
+def _sizes(tensor: Tensor) -> Sizes:
+    return tensor.dims, tensor.dtype
+
+
+def _write_kernel(nodes: list[Op | Loop], members: list[int]) -> None:
+    """Put a kernel in place of its first operator: it reads what its operators read from outside,
+    and writes what the last one writes."""
+    ops = []
+    for position in members:
+        op = nodes[position]
+        assert isinstance(op, Op)
+        ops.append(op)
+    storing = [number for number, op in enumerate(ops) if op.allocs]
+    owner = max(storing, default=-1)  # creates the storage that the last operator writes
+    for number, (position, op) in enumerate(zip(members, ops, strict=True)):
+        if number:
+            gone = _joined_view(op, ops[number - 1].outputs)
+        else:
+            gone = replace(op, inputs=_outer_inputs(ops), outputs=ops[-1].outputs)
+        allocs = op.allocs if number == owner else _no_storages(op)
+        nodes[position] = replace(gone, allocs=allocs)
+
+
+def _outer_inputs(ops: list[Op]) -> tuple[Tensor, ...]:
+    """What the operators of a kernel read, but for one another's results."""
     inputs = list(ops[0].inputs)
     for before, op in itertools.pairwise(ops):
-        rest = list(op.inputs)
-        same = [t for t in rest if not t.weight and _sizes(t) == _sizes(before.outputs[0])]
-        rest.remove(
-            same[0] if same else next(t for t in rest if not t.weight)
-        )  # else it came through a view
-        inputs += rest
-    kept = (
-        max(k for k, op in enumerate(ops) if op.allocs) if any(op.allocs for op in ops) else -1
-    )  # of the storage that the last one writes
-    for k, (i, op) in enumerate(zip(members, ops, strict=True)):
-        allocs = op.allocs if k == kept else tuple((NOTHING, dtype) for _, dtype in op.allocs)
-        if k:
-            nodes[i] = replace(
-                op,
-                name=f"{op.name}{JOINED}",
-                inputs=ops[k - 1].outputs,
-                params=(),
-                view=True,
-                allocs=allocs,
-            )
-        else:
-            nodes[i] = replace(op, inputs=tuple(inputs), outputs=ops[-1].outputs, allocs=allocs)
+        others = list(op.inputs)
+        result = _sizes(before.outputs[0])
+        activations = [t for t in others if not t.weight]
+        same = [t for t in activations if _sizes(t) == result]
+        others.remove(same[0] if same else activations[0])  # else it came through a view
+        inputs += others
+    return tuple(inputs)
+
+
+def _joined_view(op: Op, inputs: tuple[Tensor, ...]) -> Op:
+    """An operator that became part of another one."""
+    name = f"{op.name}{JOINED}"
+    return replace(op, name=name, inputs=inputs, params=(), view=True, allocs=_no_storages(op))
+
+
+def _no_storages(op: Op) -> tuple[tuple[Dim, str], ...]:
+    return tuple((NOTHING, dtype) for _, dtype in op.allocs)

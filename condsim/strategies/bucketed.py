@@ -1,40 +1,33 @@
-"""Rows are rounded up to one of a few sizes, so that a compiler of fixed shapes meets few of them."""
+"""Rows are rounded up to one of a few sizes, so that a compiler of fixed shapes meets few."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from condsim.strategies import ANY_ROWS, BRANCHED, Guard, Rows, rows_that_run, strategy
+from condsim.mechanisms import Guards, Rows
+from condsim.strategies.alone import ALONE, rows_alone
+from condsim.strategies.strategy import EVERY_FAMILY, strategy
 
 SMALLEST = 8
 
 
-@strategy(
-    "bucketed",
-    *BRANCHED,
-    "moe",
-    "sparse_activation",
-    kinds=("tpu",),
-    shapes="few",
-    steered="host",
-    runs=ANY_ROWS,
-)
-def bucketed(guard: Guard) -> Rows:
-    """The next power of two from 8 on, no more than arrive (blocks: than there are); none where none took the branch.
+@strategy("bucketed", *EVERY_FAMILY, kinds=("tpu",), shapes="few", steered="host", runs=ALONE)
+def bucketed(guards: Guards) -> Rows:
+    """The next power of two from 8 on, no more rows than arrive (or blocks than there are).
 
-    Source of the sizes: vllm-project/tpu-inference, which pads requests to 8, 16, 32, 64, 128 or 256.
+    Source of the sizes: vllm-project/tpu-inference, which pads requests to 8, 16, 32, 64, 128 or
+    256.
     """
-    outer, rows = rows_that_run(ANY_ROWS[guard.mechanism], guard)
-    most = (
-        np.full_like(rows, guard.counts.shape[1])
-        if guard.mechanism == "sparse_activation"
-        else guard.arriving
-    )
-    return outer, np.where(rows > 0, np.minimum(bucket(rows), most), 0)
+    arriving, rows = rows_alone(guards)
+    most = guards.every_row()
+    if guards.mechanism.selects_blocks:
+        most = np.full_like(rows, guards.counts.shape[1])
+    padded = np.minimum(bucket(rows), most)
+    return arriving, np.where(rows > 0, padded, 0)
 
 
 def bucket(rows: np.ndarray) -> np.ndarray:
-    """The smallest bucket that holds so many rows; int array of the same shape."""
+    """Return the smallest bucket that holds so many rows; int array of the same shape."""
     exponent = np.ceil(np.log2(np.maximum(rows, SMALLEST))).astype(np.int64)
     sizes: np.ndarray = np.left_shift(np.int64(1), exponent)
     return sizes

@@ -1,4 +1,5 @@
-"""Which strategy each mechanism runs under: what the user names, what a device has, what a trace has programs for."""
+"""Which strategy each mechanism runs under: what a user names, what a device has, and what a trace
+has programs for."""
 
 from __future__ import annotations
 
@@ -7,116 +8,144 @@ from collections.abc import Mapping
 
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile
+from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
-from condsim.runtimes import the_runtime
-from condsim.steps.rebatch import Steps
-from condsim.strategies import BASELINES, STRATEGIES, name_of, program_name
+from condsim.runtimes import choose_runtime
+from condsim.strategies import BASELINES, STRATEGIES, name_of, strategies_for
+from condsim.strategies.strategy import program_name
 from condsim.trace import Trace
 
+Strategies = dict[str, str]
+"""Mechanism → strategy."""
 
-def the_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) -> dict[str, str]:
-    """Mechanism → strategy; None: as captured. Raises CondsimError for an unknown strategy or one that does not fit the trace."""
+
+def choose_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) -> Strategies:
+    """Return the strategy of each mechanism; None asks for those of the captured model.
+
+    strategy: a name, "mechanism=name,..." or mechanism → name.
+    Raises CondsimError for an unknown strategy or one that does not fit the trace.
+    """
     chosen = dict(trace.header.captured)
     if isinstance(strategy, str) and "=" in strategy:
-        strategy = dict(part.split("=", 1) for part in strategy.split(","))
+        strategy = _assignments(strategy)
     if isinstance(strategy, str):
-        fits = [m for m in trace.mechanisms if m in STRATEGIES[strategy].mechanisms]
-        if not fits or strategy in BASELINES:
-            able = sorted(
-                n
-                for n, s in STRATEGIES.items()
-                if set(s.mechanisms) & set(trace.mechanisms) and n not in BASELINES
-            )
-            raise CondsimError(
-                f"strategy {strategy!r} is not for {', '.join(trace.mechanisms)}; these are: {', '.join(able)}"
-            )
-        chosen |= dict.fromkeys(fits, strategy)
+        fitting = _mechanisms_of(trace, strategy)
+        chosen |= dict.fromkeys(fitting, strategy)
     elif strategy is not None:
-        for m, s in strategy.items():
-            if m not in chosen:
-                raise unknown("mechanism", m, chosen)
-            if m not in STRATEGIES[s].mechanisms:
-                raise CondsimError(f"strategy {s!r} is not for {m}")
-            chosen[m] = s
+        for mechanism, name in strategy.items():
+            if mechanism not in chosen:
+                raise unknown("mechanism", mechanism, chosen)
+            if not STRATEGIES[name].is_for(MECHANISMS[mechanism]):
+                raise CondsimError(f"strategy {name!r} is not for {mechanism}")
+            chosen[mechanism] = name
     if not has_program(trace, chosen):
+        able = ", ".join(probed_strategies(trace))
         raise CondsimError(
-            f"trace {trace.name!r} has no program for strategy {name_of(chosen)!r}; it can be run as {', '.join(strategies_of(trace))}"
+            f"trace {trace.name!r} has no program for strategy {name_of(chosen)!r}; it can be run "
+            f"as {able}"
         )
     return chosen
 
 
+def _assignments(text: str) -> Strategies:
+    """Return "moe=grouped,skip=wait" as a dictionary. Raises CondsimError for any other form."""
+    assigned: Strategies = {}
+    for part in text.split(","):
+        mechanism, separator, name = part.partition("=")
+        if not (separator and mechanism and name):
+            raise CondsimError(
+                f"strategy {text!r} must be NAME or MECHANISM=NAME,...: got {part!r}"
+            )
+        if mechanism in assigned:
+            raise CondsimError(f"strategy {text!r} names {mechanism} twice")
+        assigned[mechanism] = name
+    return assigned
+
+
+def _mechanisms_of(trace: Trace, name: str) -> list[str]:
+    """Return the mechanisms of a trace that a strategy is for."""
+    strategy = STRATEGIES[name]
+    fitting = [m for m in trace.mechanisms if strategy.is_for(MECHANISMS[m])]
+    if fitting and name not in BASELINES:
+        return fitting
+    able = sorted({s for m in trace.mechanisms for s in strategies_for(m)})
+    mechanisms = ", ".join(trace.mechanisms)
+    raise CondsimError(f"strategy {name!r} is not for {mechanisms}; these are: {', '.join(able)}")
+
+
 def has_program(trace: Trace, strategies: Mapping[str, str]) -> bool:
-    """Whether the trace has a program for them, in any regime."""
-    return any(
-        k.startswith((f"{name_of(strategies)}/", f"{program_name(strategies)}/"))
-        for k in trace.programs
-    )
+    """Whether the trace has a program for the strategies, in any regime."""
+    prefixes = (f"{name_of(strategies)}/", f"{program_name(strategies)}/")
+    return any(name.startswith(prefixes) for name in trace.programs)
 
 
-def strategies_of(trace: Trace, kind: str | None = None, static: bool = False) -> list[str]:
-    """Names of all strategies that the trace has programs for: the probed ones, and with a kind those that this class of device has.
+def probed_strategies(trace: Trace) -> list[str]:
+    """Return the names of the strategies that a trace has programs of."""
+    names = dict.fromkeys(program.split("/")[0] for program in trace.programs)
+    return [name for name in names if name not in BASELINES]
 
-    static: the runtime fixes all sizes before a run.
+
+def strategies_on_kind(trace: Trace, kind: str, static: bool = False) -> list[str]:
+    """Return the names of all strategies that a class of device can run a trace with.
+
+    static: the device's runtime fixes all sizes before a run.
     """
-    probed = list(
-        dict.fromkeys(k.split("/")[0] for k in trace.programs if k.split("/")[0] not in BASELINES)
-    )
-    if kind is None:
-        return probed
-    able = [
-        [
-            n
-            for n, s in STRATEGIES.items()
-            if m in s.mechanisms and n not in BASELINES and s.fits(kind, static)
-        ]
-        for m in trace.mechanisms
-    ]
+    able = []
+    for mechanism in trace.mechanisms:
+        names = strategies_for(mechanism)
+        able.append([name for name in names if STRATEGIES[name].fits_device(kind, static)])
     ways = [dict(zip(trace.mechanisms, names, strict=True)) for names in itertools.product(*able)]
     return [name_of(way) for way in ways if has_program(trace, way)]
 
 
-def able_on(trace: Trace, profile: HardwareProfile, runtime: str | None = None) -> list[str]:
-    """Names of all strategies that a trace can be run with on a device. runtime: None = the profile's."""
-    return strategies_of(
-        trace, profile.kind, the_runtime(runtime, profile.runtime, profile.kind).static
-    )
+def strategies_on(trace: Trace, profile: HardwareProfile, runtime: str | None = None) -> list[str]:
+    """Return the names of all strategies that a device can run a trace with.
+
+    runtime: None for the profile's.
+    """
+    static = choose_runtime(runtime, profile).static
+    return strategies_on_kind(trace, profile.kind, static)
 
 
-def fitting(strategies: Mapping[str, str], kind: str, static: bool) -> bool:
-    """Whether a class of device has all of them."""
-    return all(STRATEGIES[s].fits(kind, static) for s in strategies.values())
+def fit_device(strategies: Mapping[str, str], kind: str, static: bool) -> bool:
+    """Whether a class of device has all of the strategies."""
+    return all(STRATEGIES[name].fits_device(kind, static) for name in strategies.values())
 
 
 def refusal(
-    strategies: Mapping[str, str], trace: Trace, device: str, kind: str, static: bool
+    strategies: Mapping[str, str], trace: Trace, profile: HardwareProfile, static: bool
 ) -> CondsimError:
-    """Why a device cannot run them, and what it can."""
-    s = next(s for s in strategies.values() if not STRATEGIES[s].fits(kind, static))
-    able = ", ".join(strategies_of(trace, kind, static)) or "none"
-    because = (
-        "needs sizes that follow the data, and the sizes of a prepared graph are fixed"
-        if static and STRATEGIES[s].shapes == "any"
-        else f"is not for a {kind}"
-    )
+    """Return why a device cannot run the strategies, and what it can run."""
+    kind = profile.kind
+    names = [n for n in strategies.values() if not STRATEGIES[n].fits_device(kind, static)]
+    name = names[0]
+    because = f"is not for a {kind}"
+    if static and STRATEGIES[name].shapes == "any":
+        because = "needs sizes that follow the data, and the sizes of a prepared graph are fixed"
+    able = ", ".join(strategies_on_kind(trace, kind, static)) or "none"
     return CondsimError(
-        f"strategy {s!r} {because}; on {device} trace {trace.name!r} can be run as: {able}"
+        f"strategy {name!r} {because}; on {profile.name} trace {trace.name!r} can be run as: {able}"
     )
 
 
-def program_of(trace: Trace, strategies: Mapping[str, str], cut: Steps) -> Program:
-    """The program that runs. Raises CondsimError where it was not probed."""
-    own, key = (f"{name}/{cut.regime}" for name in (name_of(strategies), program_name(strategies)))
-    if own in trace.programs:
-        return trace.programs[own]
-    if key not in trace.programs:
+def program_of(trace: Trace, strategies: Mapping[str, str], regime: str) -> Program:
+    """Return the program that runs. Raises CondsimError where it was not probed."""
+    asked = f"{name_of(strategies)}/{regime}"
+    if asked in trace.programs:
+        return trace.programs[asked]
+    captured = f"{program_name(strategies)}/{regime}"
+    if captured not in trace.programs:
         raise CondsimError(
-            f"trace {trace.name!r} has no program {key!r}: this regime was not captured"
+            f"trace {trace.name!r} has no program {captured!r}: this regime was not captured"
         )
-    program, cached = trace.programs[key], ("program", own)
-    if cached not in trace._cache:
-        for rewrite in (
-            r for s in strategies.values() if (r := STRATEGIES[s].rewrites) is not None
-        ):
+    return trace.results.remember(
+        ("program", asked), lambda: _rewritten(trace.programs[captured], strategies)
+    )
+
+
+def _rewritten(program: Program, strategies: Mapping[str, str]) -> Program:
+    for name in strategies.values():
+        rewrite = STRATEGIES[name].rewrites
+        if rewrite is not None:
             program = rewrite(program)
-        trace._cache[cached] = program
-    return trace._cache[cached]  # type: ignore[no-any-return]
+    return program

@@ -1,20 +1,16 @@
-"""Everything from the first decision on runs on the CPU beside the accelerator, as delegates do from the first operator that they cannot run."""
+"""All from the first decision on runs on the CPU beside the accelerator.
+
+Delegates do so from the first operator that they cannot run.
+"""
 
 from __future__ import annotations
 
-from condsim.strategies import ANY_ROWS, BRANCHED, Guard, Rows, rows_that_run, strategy
+from condsim.mechanisms import Guards, Rows
+from condsim.strategies.alone import ALONE, rows_alone
+from condsim.strategies.strategy import EVERY_FAMILY, strategy
 
 
-@strategy(
-    "cpu_tail",
-    *BRANCHED,
-    "moe",
-    "sparse_activation",
-    kinds=("npu",),
-    shapes="one",
-    steered="companion",
-    runs=ANY_ROWS,
-)
-def cpu_tail(guard: Guard) -> Rows:
+@strategy("cpu_tail", *EVERY_FAMILY, kinds=("npu",), steered="companion", runs=ALONE)
+def cpu_tail(guards: Guards) -> Rows:
     """As many rows as took the branch: a CPU needs no fixed shapes."""
-    return rows_that_run(ANY_ROWS[guard.mechanism], guard)
+    return rows_alone(guards)

@@ -1,15 +1,17 @@
-"""Everything runs, results that were not asked for are masked out."""
+"""Everything runs; results that were not asked for are masked out."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from condsim.strategies import BRANCHED, Guard, Rows, strategy
+from condsim.mechanisms import Guards, Rows
+from condsim.strategies.strategy import BLOCKS, BRANCHED, strategy
 
 
-@strategy("masked", *BRANCHED, "sparse_activation")
-def masked(guard: Guard) -> Rows:
-    """All rows (sparse_activation: all blocks)."""
-    return guard.arriving, np.full_like(
-        guard.arriving, guard.counts.shape[1]
-    ) if guard.mechanism == "sparse_activation" else guard.arriving
+@strategy("masked", BRANCHED, BLOCKS)
+def masked(guards: Guards) -> Rows:
+    """All rows, or all blocks."""
+    arriving = guards.every_row()
+    if guards.mechanism.selects_blocks:
+        return arriving, np.full_like(arriving, guards.counts.shape[1])
+    return arriving, arriving

@@ -1,19 +1,22 @@
-"""Experts wait in the host's memory: each is copied over the link when rows ask for it, and the device keeps those that were used last."""
+"""Experts wait in the host's memory: each is copied over the link when rows ask for it, and the
+device keeps those that were used last."""
 
 from __future__ import annotations
 
-from condsim.strategies import Guard, Rows, rows_that_run, strategy
+from condsim.mechanisms import Guards, Rows
+from condsim.strategies.alone import compacted
+from condsim.strategies.strategy import EXPERTS, strategy
 
 
 @strategy(
     "offloaded",
-    "moe",
+    EXPERTS,
     kinds=("gpu",),
     shapes="any",
     steered="host",
-    runs={"moe": "looped"},
+    runs={EXPERTS: "looped"},
     waits_for_weights=True,
 )
-def offloaded(guard: Guard) -> Rows:
+def offloaded(guards: Guards) -> Rows:
     """As many rows as took the expert."""
-    return rows_that_run("looped", guard)
+    return compacted(guards)

@@ -1,11 +1,15 @@
-"""One kernel holds the branch, and each row decides inside it: a warp of 32 rows runs the branch if any of its rows takes it.
+"""One kernel holds the branch, and each row decides inside it.
 
-Nothing is gathered, and the host waits for nothing. Rows lie in warps as they arrive; where one that takes the branch is as likely in one place as in another,
+A warp of 32 rows runs the branch if any of its rows takes it. Nothing is gathered, and the host
+waits for nothing. Where a row that takes the branch is as likely in one place of the batch as in
+another,
 
-    warps that run = warps * (1 - C(arriving - taken, 32) / C(arriving, 32))        rows that run = 32 * warps that run
+    warps that run = warps * (1 - C(arriving - taken, 32) / C(arriving, 32))
+    rows that run = 32 * warps that run
 
-Source: NVIDIA, CUDA C++ Programming Guide, "SIMT architecture": threads of a warp that diverge run one path after the other. Not true where rows that take the
-branch come together (a sorted batch), nor for products on tensor cores, whose tiles hold more rows than a warp.
+Source: NVIDIA, CUDA C++ Programming Guide, "SIMT architecture": threads of a warp that diverge run
+one path after the other. Not true where rows that take the branch come together (a sorted batch),
+nor for products on tensor cores, whose tiles hold more rows than a warp.
 """
 
 from __future__ import annotations
@@ -15,37 +19,39 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
-from condsim.strategies import BRANCHED, Guard, Rows, strategy
+from condsim.mechanisms import Guards, Rows
+from condsim.strategies.strategy import BRANCHED, strategy
 
 WARP = 32
 
 
-@strategy("predicated", *BRANCHED, kinds=("gpu",), runs=dict.fromkeys(BRANCHED, "masked"))
-def predicated(guard: Guard) -> Rows:
+@strategy("predicated", BRANCHED, kinds=("gpu",), runs={BRANCHED: "masked"})
+def predicated(guards: Guards) -> Rows:
     """The rows of all warps in which at least one row takes the branch, as expected."""
-    return guard.arriving, np.rint(diverged(guard.counts[:, guard.choice], guard.arriving)).astype(
-        np.int64
-    )
+    arriving = guards.every_row()
+    rows = np.rint(diverged(guards.taken(), arriving)).astype(np.int64)
+    return arriving, rows
 
 
 def diverged(taken: Any, arriving: Any, warp: int = WARP) -> Any:
-    """Expected rows of the warps that run, float array: taken at a warp of one row, arriving where all take it, 0 where none does.
+    """Return the expected rows of the warps that run, float array like `taken`.
 
-    taken, arriving: int arrays [n], taken <= arriving. warp: rows of a warp; a batch smaller than that is one warp.
+    It is `taken` at a warp of one row, `arriving` where all rows take the branch, 0 where none
+    does.
+    taken, arriving: int arrays of one shape, taken <= arriving. warp: rows of a warp; a batch
+    smaller than that is one warp.
     """
-    taken, arriving = np.asarray(taken, dtype=float), np.asarray(arriving, dtype=float)
+    taken = np.asarray(taken, dtype=float)
+    arriving = np.asarray(arriving, dtype=float)
     lanes = np.clip(arriving, 1, warp)
-    rest = arriving - taken
-    none = np.where(
-        rest >= lanes,
-        np.exp(
-            _choose(np.maximum(rest, lanes), lanes) - _choose(np.maximum(arriving, lanes), lanes)
-        ),
-        0.0,
-    )
-    return np.where(taken > 0, np.clip(arriving * (1.0 - none), taken, arriving), 0.0)
+    others = arriving - taken
+    ways_without = _log_choose(np.maximum(others, lanes), lanes)
+    ways = _log_choose(np.maximum(arriving, lanes), lanes)
+    no_lane_takes_it = np.where(others >= lanes, np.exp(ways_without - ways), 0.0)
+    rows = np.clip(arriving * (1.0 - no_lane_takes_it), taken, arriving)
+    return np.where(taken > 0, rows, 0.0)
 
 
-def _choose(n: Any, k: Any) -> Any:
-    """The logarithm of C(n, k)."""
+def _log_choose(n: Any, k: Any) -> Any:
+    """Return the logarithm of C(n, k)."""
     return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)

@@ -1,17 +1,16 @@
-"""Every branch runs on every row, then the wanted results are selected: what a graph without control flow does with a branch."""
+"""Every branch runs on every row, then the wanted results are selected: what a graph without
+control flow does with a branch."""
 
 from __future__ import annotations
 
-from condsim.strategies import BRANCHED, Guard, Rows, rows_that_run, strategy
+from condsim.mechanisms import Guards, Rows
+from condsim.strategies.masked import masked
+from condsim.strategies.strategy import BLOCKS, BRANCHED, EVERY_FAMILY, EXPERTS, strategy
 
-RUNS = {**dict.fromkeys((*BRANCHED, "sparse_activation"), "masked"), "moe": "looped"}
+RUNS = {BRANCHED: "masked", BLOCKS: "masked", EXPERTS: "looped"}
 
 
-@strategy("select", *BRANCHED, "moe", "sparse_activation", kinds=("npu",), shapes="one", runs=RUNS)
-def select(guard: Guard) -> Rows:
-    """All rows (sparse_activation: all blocks)."""
-    return (
-        (guard.arriving, guard.arriving)
-        if guard.mechanism == "moe"
-        else rows_that_run("masked", guard)
-    )
+@strategy("select", *EVERY_FAMILY, kinds=("npu",), runs=RUNS)
+def select(guards: Guards) -> Rows:
+    """All rows, or all blocks."""
+    return masked(guards)

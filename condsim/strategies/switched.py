@@ -1,15 +1,15 @@
-"""A prepared graph for each branch; the host reads the decision back and starts the one that was taken."""
+"""A prepared graph for each branch; the host reads the decision and starts the one taken."""
 
 from __future__ import annotations
 
-import numpy as np
+from condsim.mechanisms import Guards, Rows
+from condsim.strategies.strategy import BRANCHED, EXPERTS, strategy
+from condsim.strategies.wait import wait
 
-from condsim.strategies import BRANCHED, Guard, Rows, strategy
-
-RUNS = {**dict.fromkeys(BRANCHED, "wait"), "moe": "looped"}
+RUNS = {BRANCHED: "wait", EXPERTS: "looped"}
 
 
-@strategy("switched", *BRANCHED, "moe", kinds=("npu",), shapes="one", steered="host", runs=RUNS)
-def switched(guard: Guard) -> Rows:
-    """All rows where at least one took the branch: the shapes of a graph are those of the batch."""
-    return guard.arriving, np.where(guard.counts[:, guard.choice] > 0, guard.arriving, 0)
+@strategy("switched", BRANCHED, EXPERTS, kinds=("npu",), steered="host", runs=RUNS)
+def switched(guards: Guards) -> Rows:
+    """All rows where at least one took the branch: a graph has the shapes of the batch."""
+    return wait(guards)

@@ -1,7 +1,10 @@
-"""Of each four activations in a row the two largest are kept, so that the second product of a feed-forward runs on 2:4 sparse tensor cores.
+"""Of each four activations in a row the two largest are kept.
 
-All blocks run; the mask's result is what is made 2:4. Which blocks were asked for does not matter, only that most activations are zero anyway.
-Source: Haziza et al., "Accelerating Transformer inference and training with 2:4 activation sparsity", 2025 (arXiv 2503.16672).
+The second product of a feed-forward then runs on 2:4 sparse tensor cores. All blocks run; what is
+made 2:4 is the mask's result. Which blocks were asked for does not matter, only that most
+activations are zero anyway.
+Source: Haziza et al., "Accelerating Transformer inference and training with 2:4 activation
+sparsity", 2025 (arXiv 2503.16672).
 """
 
 from __future__ import annotations
@@ -9,57 +12,67 @@ from __future__ import annotations
 from dataclasses import replace
 
 from condsim.errors import CondsimError
+from condsim.mechanisms import Guards, Rows
 from condsim.program import Loop, Op, Program, Scope
-from condsim.strategies import Guard, Rows, rows_that_run, strategy
+from condsim.strategies.masked import masked
+from condsim.strategies.strategy import BLOCKS, strategy
 
 ACTIVATIONS, WEIGHTS = (0,), (1,)
 """params of `two_four_linear`: which operand is sparse."""
 
 
 def rewritten(program: Program) -> Program:
-    """A captured program of `masked` whose last linear layer behind each guard takes 2:4 activations.
+    """Return a captured program of `masked` whose last linear layer behind each guard takes 2:4
+    activations.
 
     Raises CondsimError where a guard has no linear layer after its first.
     """
-    return replace(program, strategy="two_four", root=_scope(program.root, ""))
+    return replace(program, strategy="two_four", root=_rewritten_scope(program.root, ""))
 
 
 def sparse_weights(op: Op) -> Op:
-    """A linear layer whose weights are 2:4."""
+    """Return a linear layer whose weights are 2:4."""
     return replace(op, name="two_four_linear", params=WEIGHTS)
 
 
-def _scope(scope: Scope, site: str) -> Scope:
-    nodes: list[Op | Loop] = [
-        Loop(n.site, n.choices, {key: _scope(body, n.site) for key, body in n.bodies.items()})
-        if isinstance(n, Loop)
-        else n
-        for n in scope.nodes
-    ]
+def _rewritten_scope(scope: Scope, site: str) -> Scope:
+    nodes = [_rewritten_node(node) for node in scope.nodes]
     if site and nodes:
-        linear = [
-            i
-            for i, n in enumerate(nodes)
-            if isinstance(n, Op) and n.name == "linear" and not n.role
-        ]
-        if len(linear) < 2:
-            raise CondsimError(
-                f"site {site!r} has no second linear layer, whose input strategy two_four would make 2:4"
-            )
-        last = nodes[linear[-1]]
-        assert isinstance(last, Op)
-        nodes[linear[-1]] = replace(last, name="two_four_linear", params=ACTIVATIONS)
+        last = _last_linear(nodes, site)
+        op = nodes[last]
+        assert isinstance(op, Op)
+        nodes[last] = replace(op, name="two_four_linear", params=ACTIVATIONS)
     return Scope(tuple(nodes), scope.frees)
+
+
+def _rewritten_node(node: Op | Loop) -> Op | Loop:
+    if isinstance(node, Op):
+        return node
+    bodies = {key: _rewritten_scope(body, node.site) for key, body in node.bodies.items()}
+    return Loop(node.site, node.choices, bodies)
+
+
+def _last_linear(nodes: list[Op | Loop], site: str) -> int:
+    linear = []
+    for position, node in enumerate(nodes):
+        if isinstance(node, Op) and node.name == "linear" and not node.role:
+            linear.append(position)
+    if len(linear) < 2:
+        raise CondsimError(
+            f"site {site!r} has no second linear layer, whose input strategy two_four would make "
+            "2:4"
+        )
+    return linear[-1]
 
 
 @strategy(
     "two_four",
-    "sparse_activation",
+    BLOCKS,
     kinds=("gpu",),
-    runs={"sparse_activation": "masked"},
+    runs={BLOCKS: "masked"},
     rewrites=rewritten,
     changes="two of each four activations are dropped, so outputs differ from the model's",
 )
-def two_four(guard: Guard) -> Rows:
+def two_four(guards: Guards) -> Rows:
     """All blocks."""
-    return rows_that_run("masked", guard)
+    return masked(guards)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from condsim.strategies import BRANCHED, Guard, Rows, strategy
+from condsim.mechanisms import Guards, Rows
+from condsim.strategies.strategy import BRANCHED, strategy
 
 
-@strategy("wait", *BRANCHED, steered="host")
-def wait(guard: Guard) -> Rows:
+@strategy("wait", BRANCHED, steered="host")
+def wait(guards: Guards) -> Rows:
     """All rows where at least one took the branch, none where none did."""
-    return guard.arriving, np.where(guard.counts[:, guard.choice] > 0, guard.arriving, 0)
+    arriving = guards.every_row()
+    return arriving, np.where(guards.taken() > 0, arriving, 0)

@@ -1,11 +1,11 @@
-"""Strategies that run all experts in one go: their programs have no guards."""
+"""Strategies that run all experts of a site in one go: their programs have no guards."""
 
 from __future__ import annotations
 
-from condsim.strategies import STRATEGIES, Strategy
+from condsim.strategies.strategy import EXPERTS, STRATEGIES, Strategy
 
-GROUPED = STRATEGIES.register("grouped")(Strategy("grouped", ("moe",)))
-BATCHED = STRATEGIES.register("batched")(Strategy("batched", ("moe",)))
-PADDED = STRATEGIES.register("padded")(
-    Strategy("padded", ("moe",), drops=True, kinds=("cpu", "gpu", "tpu", "npu"))
-)
+ANY_DEVICE = ("cpu", "gpu", "tpu", "npu")
+
+STRATEGIES.register("grouped")(Strategy("grouped", (EXPERTS,), feels_imbalance=True))
+STRATEGIES.register("batched")(Strategy("batched", (EXPERTS,)))
+STRATEGIES.register("padded")(Strategy("padded", (EXPERTS,), drops=True, kinds=ANY_DEVICE))

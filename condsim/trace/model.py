@@ -12,7 +12,11 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from condsim.errors import unknown
+from condsim.mechanisms import MECHANISMS
+from condsim.mechanisms import Mechanism as Routing
 from condsim.program import Program
+from condsim.results import Results
+from condsim.trace.counting import UnitCounter
 
 SCHEMA_VERSION = 1
 Mechanism = Literal["moe", "early_exit", "multi_branch", "skip", "sparse_activation"]
@@ -90,6 +94,11 @@ class Site(BaseModel):
     has_scores: bool = False
     branch_flops: tuple[float, ...] = ()
 
+    @property
+    def routing(self) -> Routing:
+        """What the site's mechanism says of its decisions."""
+        return MECHANISMS[self.mechanism]
+
 
 DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
 """torch's names → those of profiles."""
@@ -155,7 +164,7 @@ class Trace:
     )
     segments: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEGMENTS)))
     profile: Any = None
-    _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    results: Results = field(default_factory=Results, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -207,32 +216,17 @@ class Trace:
         return np.repeat(per_step, self.steps["units"].to_numpy()).astype(np.int64)
 
     def unit_counts(self, site: str) -> np.ndarray:
-        """Rows of each unit-step that took each branch, int32 [units, branches]; read a block at a time, kept afterwards."""
-        if site not in self._cache:
-            info = self.site(site)
-            ends = np.cumsum(self.rows_per_unit(info))
-            counts = np.zeros((len(ends), info.branches), np.int32)
-            start = 0
-            for block in self.reader(site):
-                unit = np.searchsorted(ends, np.arange(start, start + len(block.ids)), side="right")
-                if info.mechanism == "sparse_activation":
-                    begins = np.flatnonzero(np.diff(unit, prepend=-1))
-                    if len(begins):
-                        counts[unit[begins]] += np.add.reduceat(
-                            block.ids, begins, axis=0, dtype=np.int32
-                        )
-                else:
-                    ids = block.ids.reshape(len(block.ids), -1)
-                    valid = (ids >= 0) & (ids < info.branches)
-                    flat = unit[:, None] * info.branches + ids
-                    counts += (
-                        np.bincount(flat[valid], minlength=counts.size)
-                        .reshape(counts.shape)
-                        .astype(np.int32)
-                    )
-                start += len(block.ids)
-            self._cache[site] = counts
-        return self._cache[site]  # type: ignore[no-any-return]
+        """Return the rows of each unit-step that took each branch, int32 [units, branches].
+
+        Of blocks, the rows that asked for each. Decisions are read a block at a time.
+        """
+        return self.results.remember(("unit counts", site), lambda: self._count(self.site(site)))
+
+    def _count(self, site: Site) -> np.ndarray:
+        counter = UnitCounter(self.rows_per_unit(site), site.branches)
+        for block in self.reader(site.name):
+            counter.add(block.ids)
+        return counter.counts
 
     def save(self, folder: str | Path) -> Path:
         """Write the trace to a folder, whole or not at all. Raises CondsimError where the folder holds something else."""

@@ -1,0 +1,133 @@
+"""A CPU: host and device are one, so a step is the sum of its operators.
+
+Times come from the profile's tables where it was calibrated, else from peak rates. On top come,
+one file an effect: the code's distance (`code_locality`), what Python does between operators, how
+far away activations lie (`activations`), code (`evicted_code`) and weights (`residency`) that were
+evicted, and kernels that a library writes for new sizes (`new_shapes`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from condsim.cost.cpu import compiled_graphs
+from condsim.cost.cpu.activations import curves_of, far_per_byte
+from condsim.cost.cpu.evicted_code import code_of
+from condsim.cost.cpu.new_shapes import NewShapes, new_shape_seconds
+from condsim.cost.cpu.operator_time import Hot, hot_seconds
+from condsim.cost.device import DEVICE_MODELS, SizedOperator, Target
+from condsim.cost.issued import IssuedModel, PlayedStep, played
+from condsim.cost.step_cost import StepCost
+from condsim.engine.closed_form import Issued
+from condsim.kernels import Kernels
+from condsim.lower import Call, Lowered, Place
+from condsim.program import JOINED, Op, Tensor
+from condsim.program.operators import Shape
+
+
+@DEVICE_MODELS.register("cpu")
+class CpuModel(IssuedModel):
+    """A CPU, under eager PyTorch or in compiled graphs."""
+
+    @classmethod
+    def serves(cls, target: Target) -> bool:
+        return target.profile.kind == "cpu"
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self.compiled = target.runtime.host == "kernel"
+        if self.compiled:
+            compiled_graphs.check(target.profile)
+        self._plays_activations = target.runtime.host == "operator" or self.compiled
+
+    # One step in order
+
+    def played_step(self, lowered: Lowered) -> PlayedStep:
+        calls = lowered.sequence()
+        step = played(calls)
+        curves = curves_of(self.target.profile)
+        if curves is not None and self._plays_activations:
+            far = far_per_byte(calls, self._operand_bytes, self.target.itemsize, curves)
+            step = replace(step, far_per_byte=far)
+        if self.compiled:
+            step = replace(step, begins=compiled_graphs.beginnings(lowered.visits()))
+        return step
+
+    def _operand_bytes(self, op: Op, tensor: Tensor, shape: Any, outputs: list[Shape]) -> float:
+        if tensor.weight:
+            if op.view:
+                return 0.0
+            return float(self.target.weight_bytes(op, tensor, shape, outputs))
+        return float(self.target.bytes_of(tensor, shape))
+
+    # One operator
+
+    def operator_time(self, sized: SizedOperator, resident: Any) -> tuple[Hot, Any]:
+        op = sized.op
+        profile = self.target.profile
+        if self.compiled and op.name.endswith(JOINED):
+            hot = compiled_graphs.joined_seconds(op, sized.inputs, sized.outputs, profile)
+            return hot, sized.job.flops
+        hot = hot_seconds(
+            op.name,
+            sized.inputs,
+            sized.outputs,
+            op.params,
+            profile,
+            sized.experts_rows,
+            view=op.view,
+            dtype=self.target.dtype,
+        )
+        if self.compiled:
+            hot = replace(hot, basis="estimated")
+        return hot, sized.job.flops
+
+    def host_seconds(self, op: Op, hot: Hot, place: Place, step: PlayedStep) -> float:
+        if self.compiled:
+            begins = place in step.begins
+            return compiled_graphs.host_seconds(op, hot, begins, self.target.profile)
+        return super().host_seconds(op, hot, place, step)
+
+    def code_of(self, op: Op) -> str:
+        if self.target.runtime.host != "operator":
+            return ""
+        return code_of(op.name, op.view, len(op.inputs), self.target.profile)
+
+    # One step
+
+    def step_cost(self, kernels: Kernels) -> StepCost:
+        cost = StepCost(kernels, self.target.profile)
+        cost.new_shapes = self._new_shapes(kernels)
+        return cost
+
+    def _new_shapes(self, kernels: Kernels) -> NewShapes:
+        """The products whose library writes a kernel for new sizes, and where they are met."""
+        shapes = NewShapes(kernels.steps)
+        for number, op in enumerate(kernels.ops):
+            if op.view:
+                continue
+            scope = int(kernels.scope_of_entry[number])
+            sizes = kernels.sets[kernels.set_of_entry[number]]
+            experts = self.experts_rows(op, scope, kernels.lowered)
+            sized = self.sized(op, sizes, experts)
+            family = "linear" if experts is not None else sized.job.family
+            if new_shape_seconds(family, self.target.profile):
+                step = kernels.lowered.scopes[scope].step
+                shapes.add(sized.job, experts, sizes.of_call, step, number)
+        return shapes
+
+    def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
+        """On a CPU the host does everything, and waits for every kernel."""
+        issued, calls = super().issued(kernels, step)
+        seconds = issued.host_s + issued.device_s + self._evicted_code_s(kernels, calls)
+        everything = np.ones(len(calls), bool)
+        return Issued(seconds, np.zeros(len(calls)), issued.stream, everything), calls
+
+    def _evicted_code_s(self, kernels: Kernels, calls: list[Call]) -> np.ndarray:
+        """What each call costs more in the first step because its code was evicted, seconds."""
+        evicted = self.step_cost(kernels).evicted_code
+        first = {code: float(np.atleast_1d(cost.each_s)[0]) for code, cost in evicted.items()}
+        return np.array([first.get(self.code_of(call.op), 0.0) for call in calls])

@@ -1,0 +1,329 @@
+"""What every device model does: sizes of operators, and the loop that prices a lowered program.
+
+A device model subclasses `DeviceModel` in a module `condsim/cost/NAME/device.py`. It says which
+targets it serves, what one operator costs (`begin`), and what a step costs beside its kernels
+(`step_cost`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from condsim.cost.roofline import DTYPE_BYTES
+from condsim.cost.step_cost import StepCost
+from condsim.engine.closed_form import Issued
+from condsim.errors import CondsimError
+from condsim.hardware import HardwareProfile
+from condsim.kernels import KernelCost, Kernels, KernelsBuilder, SizeSet, WeightRead
+from condsim.lower import Call, Lowered
+from condsim.program import Op, Tensor, elements
+from condsim.program.operators import GROUPED, Shape, Work, work
+from condsim.registry import Registry
+from condsim.runtimes import Runtime
+
+COPIES_ROWS = ("index", "index_select", "embedding", "gather")
+"""Operators that read the rows of a table that they look up, not all of it."""
+
+ITEMSIZE = {
+    "int64": 8,
+    "int32": 4,
+    "bool": 1,
+    "uint8": 1,
+    "float64": 8,
+    "float16": 2,
+    "bfloat16": 2,
+    "int16": 2,
+    "float32": 4,
+}
+"""Bytes of one element, by dtype. "float" has those of the simulation's dtype."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a program is priced for.
+
+    dtype: of the arithmetic and of tensors whose dtype is "float". parameters: of the whole model.
+    """
+
+    profile: HardwareProfile
+    dtype: str
+    runtime: Runtime
+    parameters: int = 0
+
+    @property
+    def float_bytes(self) -> int:
+        """Bytes of one element in the simulation's dtype."""
+        if self.dtype not in DTYPE_BYTES:
+            known = ", ".join(DTYPE_BYTES)
+            raise CondsimError(f"dtype {self.dtype!r} has no known size; known are {known}")
+        return DTYPE_BYTES[self.dtype]
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the device runs prepared graphs."""
+        return self.runtime.static and self.profile.graphs is not None
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of all weights of the model."""
+        return self.parameters * self.float_bytes
+
+    def itemsize(self, dtype: str) -> int:
+        """Return the bytes of one element. Raises CondsimError for an unknown dtype."""
+        if dtype == "float":
+            return self.float_bytes
+        if dtype not in ITEMSIZE:
+            raise CondsimError(f"a tensor of dtype {dtype!r} has no known size")
+        return ITEMSIZE[dtype]
+
+    def bytes_of(self, tensor: Tensor, shape: Shape) -> Any:
+        """Return the bytes of a tensor, number or array [sizes]."""
+        return elements(shape) * self.itemsize(tensor.dtype)
+
+    def weight_bytes(self, op: Op, tensor: Tensor, shape: Shape, outputs: list[Shape]) -> Any:
+        """Return the bytes of a weight that one call reads: of a looked-up table, those rows."""
+        whole = self.bytes_of(tensor, shape)
+        if op.name not in COPIES_ROWS:
+            return whole
+        return np.minimum(whole, self.bytes_of(tensor, outputs[0]))
+
+    def activation_bytes(self, op: Op, inputs: list[Shape], outputs: list[Shape]) -> Any:
+        """Return the bytes of activations that one call reads and writes; 0 for a view."""
+        if op.view:
+            return 0
+        moved: Any = 0
+        for tensor, shape in zip(op.inputs, inputs, strict=True):
+            if not tensor.weight:
+                moved = moved + self.bytes_of(tensor, shape)
+        for tensor, shape in zip(op.outputs, outputs, strict=True):
+            if not tensor.weight:
+                moved = moved + self.bytes_of(tensor, shape)
+        return moved
+
+
+@dataclass(frozen=True)
+class SizedOperator:
+    """An operator at given sizes.
+
+    inputs, outputs: shapes, entries int or int [sizes]. job: its work. moved_bytes: activations.
+    experts_rows: rows of each expert of a grouped product, int [sizes, experts].
+    """
+
+    op: Op
+    inputs: list[Shape]
+    outputs: list[Shape]
+    job: Work
+    moved_bytes: Any
+    experts_rows: np.ndarray | None = None
+
+
+class OperatorKinds:
+    """Numbers for operators, alike where their sizes and tensors are.
+
+    Layers of one stack run the same kinds, so that each is priced once.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[Any, int] = {}
+
+    def number(self, op: Op) -> int:
+        """Return the number of an operator's kind."""
+        tensors = []
+        for of in (op.inputs, op.outputs):
+            tensors.append(tuple((t.dims, t.dtype, bool(t.weight)) for t in of))
+        kind = (op.name, op.view, op.params, op.role != "", *tensors)
+        return self._numbers.setdefault(kind, len(self._numbers))
+
+
+@dataclass
+class Priced:
+    """What a device model remembers of the operators it priced."""
+
+    kinds: OperatorKinds = field(default_factory=OperatorKinds)
+    sized: dict[Any, SizedOperator] = field(default_factory=dict)
+    costs: dict[Any, Any] = field(default_factory=dict)
+
+    MOST = 20_000
+
+    def forget(self) -> None:
+        """Start anew where too much is remembered."""
+        if len(self.sized) > self.MOST or len(self.costs) > self.MOST:
+            self.sized.clear()
+            self.costs.clear()
+
+
+class Pricing(ABC):
+    """A device model at work on one lowered program."""
+
+    @abstractmethod
+    def kernel(self, scope: int, node: int, op: Op, sizes: SizeSet) -> KernelCost:
+        """Return what an operator costs at each of the sizes of its scope's calls."""
+
+    def alone(self, op: Op) -> bool:
+        """Whether each call of an operator counts as a size of its own."""
+        return op.name in GROUPED and bool(op.site)
+
+
+class DeviceModel(ABC):
+    """Prices lowered programs for one target.
+
+    two_clocks: the host runs ahead of the device, so that the order of kernels matters.
+    """
+
+    two_clocks = False
+
+    @classmethod
+    @abstractmethod
+    def serves(cls, target: Target) -> bool:
+        """Whether it is the model of a target."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.priced = Priced()
+
+    @abstractmethod
+    def begin(self, lowered: Lowered) -> Pricing:
+        """Return the pricing of one lowered program."""
+
+    @abstractmethod
+    def step_cost(self, kernels: Kernels) -> StepCost:
+        """Return what each step costs."""
+
+    @abstractmethod
+    def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
+        """Return host and device seconds of one step's kernels in issue order, and their calls."""
+
+    def kernels(self, lowered: Lowered) -> Kernels:
+        """Price everything that a lowered program runs."""
+        self.priced.forget()
+        builder = KernelsBuilder(lowered)
+        pricing = self.begin(lowered)
+        for scope, node, op, number, sizes in _entries(lowered, pricing, builder):
+            cost = pricing.kernel(scope, node, op, sizes)
+            reads = [] if op.view else self.weight_reads(scope, node, op, sizes, lowered)
+            builder.add(scope, node, op, number, cost, reads)
+        return builder.table()
+
+    def sized(self, op: Op, sizes: SizeSet, experts_rows: np.ndarray | None) -> SizedOperator:
+        """Return an operator at its sizes."""
+        if sizes.key is None:
+            return self._sized(op, sizes, experts_rows)
+        key = (self.priced.kinds.number(op), sizes.key)
+        if key not in self.priced.sized:
+            self.priced.sized[key] = self._sized(op, sizes, experts_rows)
+        return self.priced.sized[key]
+
+    def _sized(self, op: Op, sizes: SizeSet, experts_rows: np.ndarray | None) -> SizedOperator:
+        inputs = [t.shape(sizes.sizes) for t in op.inputs]
+        outputs = [t.shape(sizes.sizes) for t in op.outputs]
+        job = work(op.name, inputs, outputs, op.params)
+        moved = self.target.activation_bytes(op, inputs, outputs)
+        return SizedOperator(op, inputs, outputs, job, moved, experts_rows)
+
+    def weight_reads(
+        self, scope: int, node: int, op: Op, sizes: SizeSet, lowered: Lowered
+    ) -> list[WeightRead]:
+        """Return the weights that an operator reads."""
+        if not any(t.weight for t in op.inputs):
+            return []
+        experts = self.experts_rows(op, scope, lowered)
+        sized = self.sized(op, sizes, experts)
+        count = len(sizes)
+        rows = of_each_size(sized.job.m, count)
+        pieces = np.ones(count)
+        if sized.job.family == "bmm":
+            pieces = np.maximum(of_each_size(sized.job.groups, count), 1.0)
+        reads = []
+        for tensor, shape in zip(op.inputs, sized.inputs, strict=True):
+            if not tensor.weight:
+                continue
+            whole = self.target.weight_bytes(op, tensor, shape, sized.outputs)
+            here = None
+            if experts is not None:
+                here = experts[:, : int(np.max(shape[0]))]
+                whole = whole / here.shape[1]
+            read = of_each_size(whole, count)
+            of_call = sizes.of_call
+            reads.append(WeightRead(tensor.weight, scope, node, of_call, read, rows, pieces, here))
+        return reads
+
+    @staticmethod
+    def experts_rows(op: Op, scope: int, lowered: Lowered) -> np.ndarray | None:
+        """Return the rows of each expert in each call of a grouped product, else None."""
+        if op.name in GROUPED and op.site:
+            calls = lowered.scopes[scope]
+            rows: np.ndarray = lowered.steps.counts[op.site][calls.step]
+            return rows
+        return None
+
+
+def _entries(
+    lowered: Lowered, pricing: Pricing, builder: KernelsBuilder
+) -> Iterator[tuple[int, int, Op, int, SizeSet]]:
+    """Yield (scope, node, operator, number of its sizes, its sizes) in the program's order."""
+    for scope, calls in enumerate(lowered.scopes):
+        if not len(calls):
+            continue
+        numbers: dict[tuple[str, bool], int] = {}
+        for node, op in calls.operators():
+            kind = (op.site, pricing.alone(op))
+            if kind not in numbers:
+                sizes = _size_set(lowered.sizes(scope, op.site), len(calls), kind[1])
+                numbers[kind] = builder.add_set(scope, sizes)
+            yield scope, node, op, numbers[kind], builder.sets[numbers[kind]]
+
+
+def _size_set(sizes: Mapping[str, np.ndarray], calls: int, alone: bool) -> SizeSet:
+    return SizeSet.each_call(sizes, calls) if alone else SizeSet.distinct(sizes)
+
+
+def of_each_size(value: Any, count: int) -> np.ndarray:
+    """Return a number, or the value of each size, as float [sizes]."""
+    return np.broadcast_to(np.asarray(value, float).ravel(), (count,))
+
+
+DEVICE_MODELS: Registry[type[DeviceModel]] = Registry("device model")
+"""`condsim.cost.cost_model` chooses among them."""
+
+
+def _entries(
+    lowered: Lowered, pricing: Pricing, builder: KernelsBuilder
+) -> Iterator[tuple[int, int, Op, int, SizeSet]]:
+    """Yield (scope, node, operator, number of its sizes, its sizes) in the program's order."""
+    for scope, calls in enumerate(lowered.scopes):
+        if not len(calls):
+            continue
+        numbers: dict[tuple[str, bool], int] = {}
+        for node, op in calls.operators():
+            kind = (op.site, pricing.alone(op))
+            if kind not in numbers:
+                sizes = _size_set(lowered.sizes(scope, op.site), len(calls), kind[1])
+                numbers[kind] = builder.add_set(scope, sizes)
+            yield scope, node, op, numbers[kind], builder.sets[numbers[kind]]
+
+
+def _size_set(sizes: Mapping[str, np.ndarray], calls: int, alone: bool) -> SizeSet:
+    return SizeSet.each_call(sizes, calls) if alone else SizeSet.distinct(sizes)
+
+
+def of_each_size(value: Any, count: int) -> np.ndarray:
+    """Return a number, or the value of each size, as float [sizes]."""
+    return np.broadcast_to(np.asarray(value, float).ravel(), (count,))
+
+
+DEVICE_MODELS: Registry[type[DeviceModel]] = Registry("device model")
+"""Class of device ("cpu", "gpu", "tpu", "npu") → its model."""
+
+
+def device_model(target: Target) -> DeviceModel:
+    """Return the model that a target's profile asks for."""
+    import condsim.cost.cpu.device
+    import condsim.cost.gpu.device
+    import condsim.cost.static.device  # noqa: F401
+
+    return DEVICE_MODELS[target.profile.kind](target)

@@ -1,0 +1,93 @@
+"""A GPU: the host issues kernels ahead of the device, so that two clocks run.
+
+An accelerator without a `gpu` block is priced from its peak rates, in the same way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from condsim.cost.cpu.operator_time import Hot, hot_seconds
+from condsim.cost.device import DEVICE_MODELS, SizedOperator, Target
+from condsim.cost.gpu.operator import gpu_operator
+from condsim.cost.gpu.traffic import resident_share
+from condsim.cost.issued import IssuedModel
+from condsim.cost.step_cost import StepCost
+from condsim.kernels import Kernels
+from condsim.lower import Lowered
+from condsim.program import Op, Tensor
+
+
+@DEVICE_MODELS.register("gpu")
+class GpuModel(IssuedModel):
+    """Kernels on a device with a clock of its own."""
+
+    two_clocks = True
+
+    @classmethod
+    def serves(cls, target: Target) -> bool:
+        return target.profile.kind != "cpu" and not target.prepared
+
+    def operator_time(self, sized: SizedOperator, resident: Any) -> tuple[Hot, Any]:
+        op, target = sized.op, self.target
+        if target.profile.gpu is None:
+            hot = hot_seconds(
+                op.name,
+                sized.inputs,
+                sized.outputs,
+                op.params,
+                target.profile,
+                sized.experts_rows,
+                view=op.view,
+                dtype=target.dtype,
+            )
+            return hot, sized.job.flops
+        hot, job = gpu_operator(
+            op,
+            sized.job,
+            sized.inputs,
+            sized.outputs,
+            target.profile,
+            target.dtype,
+            target.float_bytes,
+            sized.experts_rows,
+            resident,
+        )
+        return hot, job.flops
+
+    def resident(self, lowered: Lowered) -> np.ndarray | float:
+        """Return the share of each step's weights that L2 still has, where steps of the same
+        sizes follow each other; one number where it is the same for all steps."""
+        if self.target.profile.gpu is None:
+            return 0.0
+        share: np.ndarray = resident_share(self._weight_bytes(lowered), self.target.profile)
+        if share.min() < share.max():
+            return share
+        return float(share[0])
+
+    def _weight_bytes(self, lowered: Lowered) -> np.ndarray:
+        """Bytes of the weights of each step, all of a table that is looked up; float [steps]."""
+        steps = len(lowered.steps)
+        total = np.zeros(steps)
+        for scope, calls in enumerate(lowered.scopes):
+            for _, op in calls.operators():
+                for tensor in () if op.view else op.inputs:
+                    if tensor.weight:
+                        read = self._bytes_of_calls(op, tensor, scope, lowered)
+                        total += np.bincount(calls.step, read, steps)
+        return total
+
+    def _bytes_of_calls(self, op: Op, tensor: Tensor, scope: int, lowered: Lowered) -> np.ndarray:
+        """Bytes of a weight that each call of an operator reads, float [m]."""
+        shape = tensor.shape(lowered.sizes(scope, op.site))
+        size = np.asarray(self.target.bytes_of(tensor, shape), float)
+        experts = self.experts_rows(op, scope, lowered)
+        if experts is not None:
+            here = int(np.max(shape[0]))
+            size = size / here * (experts[:, :here] > 0).sum(1)
+        return np.broadcast_to(size, len(lowered.scopes[scope]))
+
+    def step_cost(self, kernels: Kernels) -> StepCost:
+        return StepCost(kernels, self.target.profile)

@@ -1,0 +1,156 @@
+"""Operators that a host issues one by one: what CPUs and GPUs have in common.
+
+The host's time of an operator depends on what ran before it, so one step is played in executed
+order first.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from condsim.cost.cpu.code_locality import among_seconds, call_sites, distances
+from condsim.cost.cpu.operator_time import VIEW, Hot
+from condsim.cost.device import DeviceModel, Pricing, SizedOperator
+from condsim.engine.closed_form import Issued
+from condsim.kernels import KernelCost, Kernels, SizeSet
+from condsim.lower import Call, Lowered, Place
+from condsim.program import Op
+from condsim.program.operators import MATMULS
+
+
+@dataclass(frozen=True)
+class PlayedStep:
+    """One step in executed order.
+
+    distinct: place → different places of the code since its last call, itself included.
+    most: all different places. far_per_byte: place → seconds a byte that its activations lie
+    further away than in a micro-benchmark. begins: places where a compiled graph begins.
+    """
+
+    distinct: Mapping[Place, int]
+    most: int
+    far_per_byte: Mapping[Place, float] = field(default_factory=dict)
+    begins: frozenset[Place] = frozenset()
+
+
+def played(calls: list[Call]) -> PlayedStep:
+    """Return how far apart the calls of the same code are."""
+    names = [f"{c.op.name}.view" if c.op.view else c.op.name for c in calls]
+    modules = [c.op.module for c in calls]
+    labels = call_sites(names, modules, [c.op.entered for c in calls])
+    places = [c.place for c in calls]
+    return PlayedStep(dict(zip(places, distances(labels), strict=True)), len(set(labels)))
+
+
+class IssuedModel(DeviceModel):
+    """A device whose operators a host issues."""
+
+    def begin(self, lowered: Lowered) -> IssuedPricing:
+        return IssuedPricing(self, lowered, self.played_step(lowered), self.resident(lowered))
+
+    def played_step(self, lowered: Lowered) -> PlayedStep:
+        """Return the first step of a lowered program, played in executed order."""
+        return played(lowered.sequence())
+
+    def resident(self, lowered: Lowered) -> np.ndarray | float:
+        """Return the share of each step's weights that a cache still has from the step before,
+        float [steps], or one number for all; 0 where the operators' times say it."""
+        return 0.0
+
+    @abstractmethod
+    def operator_time(self, sized: SizedOperator, resident: Any) -> tuple[Hot, Any]:
+        """Return an operator's time and its FLOPs."""
+
+    def code_of(self, op: Op) -> str:
+        """Return whose machine code an operator runs, of what costs more after other data."""
+        return ""
+
+    def host_seconds(self, op: Op, hot: Hot, place: Place, step: PlayedStep) -> float:
+        """Return the host's time of one call: its dispatch, what it costs more among other
+        operators, and what Python did before it."""
+        host = self.target.runtime.host
+        if host == "graph":
+            return 0.0
+        if host == "kernel":
+            return 0.0 if op.view else hot.dispatch
+        profile = self.target.profile
+        among = among_seconds(
+            op.name,
+            step.distinct.get(place, step.most),
+            profile,
+            view=op.view,
+            inputs=len(op.inputs),
+        )
+        python = op.entered * profile.host.module_call.value
+        if profile.host.instruction is not None:
+            python = op.instructions * profile.host.instruction.value
+        return hot.dispatch + float(among) + python
+
+    def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
+        calls = kernels.lowered.sequence(step)
+        rows = kernels.rows_of(calls)
+        host = kernels.column("dispatch")[rows]
+        device = kernels.seconds[rows] - host
+        sync = np.array([c.op.sync for c in calls], bool)
+        return Issued(host, device, np.zeros(len(calls), int), sync), calls
+
+
+@dataclass(frozen=True)
+class IssuedPricing(Pricing):
+    """Prices the operators of one lowered program."""
+
+    model: IssuedModel
+    lowered: Lowered
+    step: PlayedStep
+    resident: np.ndarray | float
+
+    def kernel(self, scope: int, node: int, op: Op, sizes: SizeSet) -> KernelCost:
+        sized, hot, flops = self._time(scope, op, sizes)
+        place = (self.lowered.scopes[scope].placed.number, node)
+        host = self.model.host_seconds(op, hot, place, self.step)
+        code = self.model.code_of(op)
+        if hot.family == VIEW:
+            return KernelCost({"dispatch": host}, VIEW, hot.basis, code=code, view=True)
+        beyond_dispatch = np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
+        far = self.step.far_per_byte.get(place, 0.0) * sized.moved_bytes
+        product = sized.job.family in MATMULS
+        parts = {"dispatch": host, "traffic": beyond_dispatch + far}
+        if product:
+            parts = {"dispatch": host, "matmul": beyond_dispatch, "traffic": far}
+        return KernelCost(
+            parts,
+            hot.family,
+            hot.basis,
+            flops=flops if product else 0.0,
+            moved_bytes=sized.moved_bytes,
+            code=code,
+            worlds=hot.worlds,
+        )
+
+    def _time(self, scope: int, op: Op, sizes: SizeSet) -> tuple[SizedOperator, Hot, Any]:
+        """Operators of one kind and size are priced once."""
+        model = self.model
+        experts = model.experts_rows(op, scope, self.lowered)
+        resident = self._resident_of(scope)
+        if sizes.key is None:
+            sized = model.sized(op, sizes, experts)
+            return sized, *model.operator_time(sized, resident)
+        key = (model.priced.kinds.number(op), sizes.key, resident)
+        if key not in model.priced.costs:
+            sized = model.sized(op, sizes, experts)
+            model.priced.costs[key] = (sized, *model.operator_time(sized, resident))
+        found: tuple[SizedOperator, Hot, Any] = model.priced.costs[key]
+        return found
+
+    def alone(self, op: Op) -> bool:
+        return super().alone(op) or isinstance(self.resident, np.ndarray)
+
+    def _resident_of(self, scope: int) -> Any:
+        if isinstance(self.resident, np.ndarray):
+            return self.resident[self.lowered.scopes[scope].step]
+        return self.resident

@@ -1,0 +1,36 @@
+"""The largest sum of bytes that are alive at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from condsim.cost.device import ITEMSIZE, Target
+from condsim.lower import Call, Lowered
+
+SAMPLED_STEPS = 8
+
+
+def peak_bytes(calls: list[Call], float_bytes: int = 4) -> int:
+    """Return the largest sum of bytes alive at once that a step allocates; weights and inputs are
+    not counted.
+
+    calls: of the step in executed order. float_bytes: of one activation.
+    """
+    itemsize = {"float": float_bytes, **ITEMSIZE}
+    live = peak = 0
+    for call in calls:
+        for elements, dtype in call.born:
+            live += elements * itemsize[dtype]
+        peak = max(peak, live)
+        for elements, dtype in call.freed:
+            live -= elements * itemsize[dtype]
+    return peak
+
+
+def peak_with_weights(lowered: Lowered, target: Target) -> int:
+    """Return the weights plus the largest sum of live tensors over at most SAMPLED_STEPS evenly
+    spread steps, bytes."""
+    last = len(lowered.steps) - 1
+    sample = np.unique(np.linspace(0, last, SAMPLED_STEPS).astype(int))
+    live = max(peak_bytes(lowered.sequence(int(step)), target.float_bytes) for step in sample)
+    return live + target.weights_bytes

@@ -1,0 +1,80 @@
+"""One side of a comparison: the conditional model or a baseline, priced step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from condsim.cost.device import DeviceModel
+from condsim.cost.energy import energy_j
+from condsim.cost.step_cost import Between, StepCost
+from condsim.engine import closed_form, reference
+from condsim.engine.closed_form import Issued
+from condsim.lower import Lowered
+from condsim.program import loops
+
+
+@dataclass(frozen=True)
+class Side:
+    """A lowered program on one device.
+
+    strategies: mechanism → strategy, or a baseline's name for all.
+    """
+
+    lowered: Lowered
+    model: DeviceModel
+
+    @property
+    def strategies(self) -> Mapping[str, str]:
+        return self.lowered.strategies
+
+    @cached_property
+    def cost(self) -> StepCost:
+        """What each step costs."""
+        return self.model.step_cost(self.model.kernels(self.lowered))
+
+    def between(self) -> Between:
+        """Return what this side touches, for the other side that runs in turn with it."""
+        return Between(self.cost.evicting_bytes, self.cost.footprint_bytes)
+
+    @cached_property
+    def clocked_s(self) -> np.ndarray:
+        """Seconds of each step, host and device as two clocks; a sum where they are one."""
+        if not self.model.two_clocks:
+            return self.cost.seconds
+        if loops(self.lowered.program.root):
+            return np.array([self._finish(step) for step in range(self.cost.steps)])
+        return closed_form.run(self._all_steps())[2]
+
+    def seconds_by_events(self) -> np.ndarray:
+        """Return the seconds of each step by the reference engine."""
+        finish = []
+        for step in range(self.cost.steps):
+            issued, _ = self.model.issued(self.cost.kernels, step)
+            finish.append(float(reference.run(issued)[2]))
+        return np.array(finish)
+
+    def _finish(self, step: int) -> float:
+        issued, _ = self.model.issued(self.cost.kernels, step)
+        return float(closed_form.run(issued)[2])
+
+    def _all_steps(self) -> Issued:
+        """All steps at once, device seconds [steps, kernels]: every step runs the same kernels."""
+        kernels = self.cost.kernels
+        first, calls = self.model.issued(kernels, 0)
+        device = [first.device_s]
+        for step in range(1, kernels.steps):
+            rows = kernels.rows_of([replace(call, call=step) for call in calls])
+            device.append(kernels.seconds[rows] - kernels.column("dispatch")[rows])
+        return Issued(first.host_s, np.stack(device), first.stream, first.sync)
+
+    def energy_j(self, seconds: np.ndarray) -> float:
+        """Return the joules of a step, the mean over all. seconds: of each step."""
+        cost, target = self.cost, self.model.target
+        flops = cost.flops + cost.router_flops - cost.companion_flops
+        moved = cost.memory_bytes or cost.footprint_bytes
+        joules = energy_j(seconds, flops, moved, target.profile, target.dtype)
+        return float(np.mean(joules + cost.companion_j))

@@ -1,0 +1,86 @@
+"""The runtimes, and which of them a device has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from condsim.errors import CondsimError
+from condsim.hardware import HardwareProfile
+from condsim.program import Program
+from condsim.registry import Registry
+from condsim.runtimes.fusion import (
+    drop_weight_gathers,
+    fuse,
+    fuse_epilogue,
+    fuse_non_matmul,
+)
+
+KINDS = ("cpu", "gpu", "tpu", "npu")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A way to run a program.
+
+    kinds: classes of devices that have it.
+    fuses: program → the program with joined operators; None where each operator is a kernel.
+    static: all sizes are fixed before a run: neither sizes nor the host may follow the data.
+    host: what costs the host time: every "operator" (views and module calls too), every "kernel",
+        or nothing (a recorded "graph" is launched at once).
+    """
+
+    name: str
+    kinds: tuple[str, ...] = KINDS
+    fuses: Callable[[Program], Program] | None = None
+    static: bool = False
+    host: Literal["operator", "kernel", "graph"] = "operator"
+
+    def fused(self, program: Program) -> Program:
+        """Return the program as the runtime runs it."""
+        return program if self.fuses is None else self.fuses(program)
+
+
+RUNTIMES: Registry[Runtime] = Registry("runtime")
+
+
+def _fuse_epilogues(program: Program) -> Program:
+    return fuse(program, fuse_epilogue)
+
+
+def _fuse_on_cpu(program: Program) -> Program:
+    """Products are a library's there, and products of single rows look up their weights."""
+    return fuse(drop_weight_gathers(program), fuse_non_matmul)
+
+
+def _register(runtime: Runtime) -> Runtime:
+    return RUNTIMES.register(runtime.name)(runtime)
+
+
+EAGER = _register(Runtime("eager"))
+XLA = _register(Runtime("xla", kinds=("tpu",), fuses=fuse, static=True))
+NPU = _register(Runtime("npu", kinds=("npu",), fuses=fuse, static=True))
+ONNXRUNTIME = _register(Runtime("onnxruntime", kinds=("npu",), fuses=_fuse_epilogues, static=True))
+COMPILED = _register(Runtime("compiled", kinds=("gpu", "cpu"), fuses=fuse, host="kernel"))
+COMPILED_ON_CPU = replace(COMPILED, fuses=_fuse_on_cpu)
+CUDA_GRAPHS = _register(Runtime("cuda_graphs", kinds=("gpu",), static=True, host="graph"))
+
+
+def choose_runtime(name: str | None, profile: HardwareProfile) -> Runtime:
+    """Return a runtime by its name, or the one that a profile prefers.
+
+    Raises CondsimError for an unknown runtime, and for one that the class of device has not.
+    """
+    kind = profile.kind
+    preferred = profile.runtime if profile.runtime in RUNTIMES else EAGER.name
+    runtime = RUNTIMES[preferred if name is None else name]
+    if kind not in runtime.kinds:
+        able = ", ".join(name for name, other in RUNTIMES.items() if kind in other.kinds)
+        of = ", ".join(runtime.kinds)
+        raise CondsimError(
+            f"runtime {runtime.name!r} is not for a {kind} (it is for {of}); a {kind} has: {able}"
+        )
+    if runtime is COMPILED and kind == "cpu":
+        return COMPILED_ON_CPU
+    return runtime

@@ -1,0 +1,111 @@
+"""Steps: a row a forward pass of one batch, its columns the extents that sizes follow.
+
+A rectangle, in which every unit has as many positions, has the extents `batch`, `seq` and `total`.
+A model whose sizes follow anything else has more of them, under names of its own: `source` and
+`target` of an encoder-decoder, the sum of query times key positions of a ragged batch,
+`rows@SITE` where as many rows reach a site as no rectangle says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from condsim.mechanisms import MECHANISMS, Mechanism
+
+CAPACITY_FACTOR = 1.25
+
+
+@dataclass(frozen=True)
+class SiteRule:
+    """What steps say of a site.
+
+    per_position: its rows are positions, not units. top_k: branches that a row takes.
+    """
+
+    name: str
+    mechanism: Mechanism
+    branches: int
+    per_position: bool
+    top_k: int = 1
+
+    @classmethod
+    def of(
+        cls, name: str, mechanism: str, branches: int, per_position: bool, top_k: int | None = None
+    ) -> SiteRule:
+        """Return the rule of a site by its mechanism's name; no top-k counts as 1."""
+        return cls(name, MECHANISMS[mechanism], branches, per_position, top_k or 1)
+
+
+def rows_extent(site: str) -> str:
+    """Return the name of the extent that says how many rows reach a site."""
+    return f"rows@{site}"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """n steps.
+
+    extents: name → int [n].
+    counts: site → rows that took each branch, int [n, branches]; of blocks, rows that asked.
+    kept: site → rows (or blocks) that each branch keeps under same-flops, int [n, branches].
+    costliest: site → the branch that all rows take under same-params.
+    capacity_factor: the rows that an expert has room for over its even share, where a strategy
+        pads experts to one size.
+    """
+
+    extents: Mapping[str, np.ndarray]
+    counts: Mapping[str, np.ndarray]
+    kept: Mapping[str, np.ndarray] = field(default_factory=dict)
+    costliest: Mapping[str, int] = field(default_factory=dict)
+    capacity_factor: float = CAPACITY_FACTOR
+
+    @classmethod
+    def rectangular(
+        cls,
+        units: np.ndarray,
+        seq: np.ndarray,
+        total: np.ndarray,
+        counts: Mapping[str, np.ndarray],
+        **more: Any,
+    ) -> Steps:
+        """Return steps of `units` units with `seq` positions each, of which attention sees
+        `total`; int [n] each."""
+        extents = {"batch": units, "seq": seq, "total": total}
+        return cls(extents, counts, **more)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.extents.values())))
+
+    def take(self, selected: Any) -> Steps:
+        """Return the steps that an index array or a slice selects."""
+        extents = {name: column[selected] for name, column in self.extents.items()}
+        counts = {site: rows[selected] for site, rows in self.counts.items()}
+        kept = {site: rows[selected] for site, rows in self.kept.items()}
+        return replace(self, extents=extents, counts=counts, kept=kept)
+
+    def step(self, number: int) -> Steps:
+        """Return one of the steps."""
+        return self.take(slice(number, number + 1))
+
+    def arriving(self, rule: SiteRule) -> np.ndarray:
+        """Return the rows that reach a site that stands behind no guard, int [n]."""
+        named = self.extents.get(rows_extent(rule.name))
+        if named is not None:
+            return named
+        if rule.per_position:
+            return self.extents["batch"] * self.extents["seq"]
+        return self.extents["batch"]
+
+
+def capacity(rows: Any, top_k: int, experts: int, factor: float = CAPACITY_FACTOR) -> np.ndarray:
+    """Return the rows that an expert has room for; int array like `rows`.
+
+    rows: that reach the site. Source: Fedus et al., Switch Transformer, section 2.2.
+    """
+    share = rows * top_k / experts
+    room: np.ndarray = np.maximum(1, np.ceil(share * factor)).astype(np.int64)
+    return room

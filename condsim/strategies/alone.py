@@ -1,0 +1,37 @@
+"""Only what was asked for runs, each guard by itself: gather the rows, run them, scatter them.
+
+Weight blocks that any row of the batch asks for are copied into a smaller matrix.
+"""
+
+from __future__ import annotations
+
+from condsim.mechanisms import Guards, Rows
+from condsim.strategies.strategy import (
+    BLOCKS,
+    BRANCHED,
+    EXPERTS,
+    rows_that_run,
+    strategy,
+)
+
+ALONE = {BRANCHED: "compacted", EXPERTS: "looped", BLOCKS: "gathered"}
+"""Family → the strategy of this file that is for it."""
+
+
+@strategy("compacted", BRANCHED, shapes="any", steered="host")
+@strategy("looped", EXPERTS, shapes="any", steered="host", feels_imbalance=True)
+def compacted(guards: Guards) -> Rows:
+    """As many rows as took the branch."""
+    return guards.every_row(), guards.taken()
+
+
+@strategy("gathered", BLOCKS, shapes="any", steered="host")
+def gathered(guards: Guards) -> Rows:
+    """The union of the blocks that rows ask for."""
+    union = (guards.counts > 0).sum(1)[:, None]
+    return guards.every_row(), union + guards.no_row()
+
+
+def rows_alone(guards: Guards) -> Rows:
+    """Return the rows of this file's strategy for a mechanism."""
+    return rows_that_run(ALONE[guards.mechanism.family], guards)

@@ -1,0 +1,112 @@
+"""What a strategy is, and the registry of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from condsim.mechanisms import MECHANISMS, Guards, Mechanism, Rows
+from condsim.program import Program
+from condsim.registry import Registry
+
+Rule = Callable[[Guards], Rows]
+
+BRANCHED, EXPERTS, BLOCKS = "branched", "experts", "blocks"
+EVERY_FAMILY = (BRANCHED, EXPERTS, BLOCKS)
+"""Families of mechanisms, which a strategy may be registered for."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How a site executes.
+
+    serves: names or families of the mechanisms that it is for.
+    rule: rows behind a guard; None where its program has no guards.
+    kinds: classes of devices that have it.
+    shapes: how many sizes its operators have: "one", "few" (buckets) or "any" (the decisions').
+    steered: who follows a decision: nobody (""), the "host", or the "companion" CPU, which runs
+        all that comes after.
+    runs: family → the strategy whose program it runs on rows of its own; empty for a program of
+        its own.
+    rewrites: turns that program into its own.
+    changes: what it does to the model's outputs.
+    drops: it may drop rows over an expert's capacity.
+    waits_for_weights: its weights are in the host's memory (`condsim.engine.expert_cache`).
+    feels_imbalance: its time depends on how evenly rows are spread over the branches.
+    """
+
+    name: str
+    serves: tuple[str, ...]
+    rule: Rule | None = None
+    kinds: tuple[str, ...] = ("cpu", "gpu", "tpu")
+    shapes: Literal["one", "few", "any"] = "one"
+    steered: Literal["", "host", "companion"] = ""
+    runs: Mapping[str, str] = field(default_factory=dict)
+    rewrites: Callable[[Program], Program] | None = None
+    changes: str = ""
+    drops: bool = False
+    waits_for_weights: bool = False
+    feels_imbalance: bool = False
+
+    def fits_device(self, kind: str, static: bool) -> bool:
+        """Whether a class of device has it.
+
+        static: the device's runtime fixes all sizes before a run. Buckets serve only such a one,
+        sizes that follow the data never do.
+        """
+        impossible = "any" if static else "few"
+        return kind in self.kinds and self.shapes != impossible
+
+    def is_for(self, mechanism: Mechanism) -> bool:
+        """Whether it can execute a mechanism's decisions."""
+        return mechanism.name in self.serves or mechanism.family in self.serves
+
+
+STRATEGIES: Registry[Strategy] = Registry("strategy")
+BASELINES = ("same-params", "same-flops")
+
+
+def strategy(name: str, *serves: str, **fields: Any) -> Callable[[Rule], Rule]:
+    """Decorator: register a rule as a strategy. fields: of `Strategy`."""
+
+    def register(rule: Rule) -> Rule:
+        STRATEGIES.register(name)(Strategy(name, serves, rule, **fields))
+        return rule
+
+    return register
+
+
+def rows_that_run(name: str, guards: Guards) -> Rows:
+    """Return the rows that a strategy runs behind each guard.
+
+    Raises CondsimError for an unknown strategy, ValueError for one that has no guards.
+    """
+    rule = STRATEGIES[name].rule
+    if rule is None:
+        raise ValueError(f"strategy {name} has no guards")
+    return rule(guards)
+
+
+def strategies_for(mechanism: str) -> list[str]:
+    """Return the names of the strategies of a mechanism, baselines left out."""
+    routing = MECHANISMS[mechanism]
+    able = [name for name, s in STRATEGIES.items() if s.is_for(routing)]
+    return [name for name in able if name not in BASELINES]
+
+
+def program_name(strategies: Mapping[str, str]) -> str:
+    """Return the name of the program that runs. strategies: mechanism → strategy."""
+    programs = {}
+    for mechanism, name in strategies.items():
+        family = MECHANISMS[mechanism].family
+        programs[mechanism] = STRATEGIES[name].runs.get(family, name)
+    return name_of(programs)
+
+
+def name_of(strategies: Mapping[str, str]) -> str:
+    """Return "grouped" for one mechanism or a baseline, else "early_exit=wait,moe=grouped"."""
+    names = set(strategies.values())
+    if len(strategies) == 1 or names <= set(BASELINES):
+        return next(iter(strategies.values()))
+    return ",".join(f"{mechanism}={name}" for mechanism, name in sorted(strategies.items()))
