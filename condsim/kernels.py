@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from condsim.lower import Call, Lowered
+from condsim.lower import Call, Lowered, Place
 from condsim.program import Op
 
 PARTS = ("dispatch", "matmul", "traffic", "weights", "quantisation")
@@ -68,6 +68,23 @@ def _first_of_each(sizes: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndar
         return np.zeros(1, np.int64), np.zeros(calls, np.int64)
     _, first, of_call = np.unique(combined, return_index=True, return_inverse=True)
     return first, of_call
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An operator at its place, with the sizes of its calls.
+
+    scope: index of its `ScopeCalls`. kind: number of operators that cost as much at the same
+    sizes. size_set: number of `sizes` among all sets.
+    """
+
+    scope: int
+    node: int
+    op: Op
+    place: Place
+    kind: int
+    size_set: int
+    sizes: SizeSet
 
 
 @dataclass(frozen=True)
@@ -126,17 +143,15 @@ class WeightRead:
 class Kernels:
     """The table of one side. `KernelsBuilder` fills it.
 
-    ops: the operator of each entry. An entry is an operator at its place; it has a row a size.
-    entry_rows: first row of each entry, and the end. set_of_entry: its `SizeSet`.
+    entries: operators at their places; an entry has a row a size.
+    entry_rows: first row of each entry, and the end.
     columns: name → float [rows]: parts ("dispatch", ...), "flops", "router_flops", "moved_bytes",
     "world NAME", "memory LEVEL". family, basis, code: label of each entry.
     """
 
     lowered: Lowered
-    ops: list[Op]
-    scope_of_entry: np.ndarray
+    entries: list[Entry]
     entry_rows: np.ndarray
-    set_of_entry: np.ndarray
     sets: list[SizeSet]
     set_scope: list[int]
     columns: dict[str, np.ndarray]
@@ -155,7 +170,7 @@ class Kernels:
     @cached_property
     def entry(self) -> np.ndarray:
         """The entry of each row, int [rows]."""
-        return np.repeat(np.arange(len(self.ops)), np.diff(self.entry_rows))
+        return np.repeat(np.arange(len(self.entries)), np.diff(self.entry_rows))
 
     @cached_property
     def _set_start(self) -> np.ndarray:
@@ -165,11 +180,11 @@ class Kernels:
     @cached_property
     def size(self) -> np.ndarray:
         """The size of each row, numbered over all sets, int [rows]."""
-        rows = np.arange(self.entry_rows[-1]) - np.repeat(
-            self.entry_rows[:-1], np.diff(self.entry_rows)
-        )
-        starts: np.ndarray = self._set_start[self.set_of_entry][self.entry] + rows
-        return starts
+        set_of_entry = np.array([entry.size_set for entry in self.entries])
+        first_size = self._set_start[set_of_entry]
+        in_entry = np.arange(self.entry_rows[-1]) - self.entry_rows[self.entry]
+        sizes: np.ndarray = first_size[self.entry] + in_entry
+        return sizes
 
     @cached_property
     def runs(self) -> csr_matrix:
@@ -243,9 +258,9 @@ class Kernels:
         """Return the row of each call, int [calls]."""
         found = np.empty(len(calls), np.int64)
         for i, call in enumerate(calls):
-            entry = self.entry_of[call.scope, call.place[1]]
-            of_call = self.sets[self.set_of_entry[entry]].of_call
-            found[i] = self.entry_rows[entry] + of_call[call.call]
+            number = self.entry_of[call.scope, call.place[1]]
+            size = self.entries[number].sizes.of_call[call.call]
+            found[i] = self.entry_rows[number] + size
         return found
 
 
@@ -257,7 +272,7 @@ class KernelsBuilder:
         self.sets: list[SizeSet] = []
         self.set_scope: list[int] = []
         self.weights: list[WeightRead] = []
-        self._entries: list[_Entry] = []
+        self._priced: list[_PricedEntry] = []
 
     def add_set(self, scope: int, size_set: SizeSet) -> int:
         """Number the sizes that operators of a scope share."""
@@ -265,38 +280,29 @@ class KernelsBuilder:
         self.set_scope.append(scope)
         return len(self.sets) - 1
 
-    def add(
-        self,
-        scope: int,
-        node: int,
-        op: Op,
-        size_set: int,
-        cost: KernelCost,
-        reads: list[WeightRead],
-    ) -> None:
-        """Enter the calls of one operator at one place, and the weights that it reads."""
-        self._entries.append(_Entry(scope, node, op, size_set, cost, reads))
+    def add(self, entry: Entry, cost: KernelCost, reads: list[WeightRead]) -> None:
+        """Enter what an operator costs, and the weights that it reads."""
+        self._priced.append(_PricedEntry(entry, cost, reads))
         self.weights += reads
 
     def table(self) -> Kernels:
         """Return the table of all that was entered."""
-        entries = self._entries
-        lengths = [len(self.sets[entry.size_set]) for entry in entries]
+        entries = [priced.entry for priced in self._priced]
+        costs = [priced.cost for priced in self._priced]
+        lengths = [len(entry.sizes) for entry in entries]
         entry_rows = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return Kernels(
             lowered=self.lowered,
-            ops=[entry.op for entry in entries],
-            scope_of_entry=np.array([entry.scope for entry in entries]),
+            entries=entries,
             entry_rows=entry_rows,
-            set_of_entry=np.array([entry.size_set for entry in entries]),
             sets=self.sets,
             set_scope=self.set_scope,
             columns=self._columns(entry_rows),
-            family=[entry.cost.family for entry in entries],
-            basis=[entry.cost.basis for entry in entries],
-            code=[entry.cost.code for entry in entries],
-            on_host=np.array([entry.cost.on_host for entry in entries]),
-            view=np.array([entry.cost.view for entry in entries]),
+            family=[cost.family for cost in costs],
+            basis=[cost.basis for cost in costs],
+            code=[cost.code for cost in costs],
+            on_host=np.array([cost.on_host for cost in costs]),
+            view=np.array([cost.view for cost in costs]),
             weights=self.weights,
             entry_of={(entry.scope, entry.node): i for i, entry in enumerate(entries)},
         )
@@ -304,9 +310,9 @@ class KernelsBuilder:
     def _columns(self, entry_rows: np.ndarray) -> dict[str, np.ndarray]:
         columns: dict[str, np.ndarray] = {}
         rows = int(entry_rows[-1])
-        for number, entry in enumerate(self._entries):
+        for number, priced in enumerate(self._priced):
             of_entry = slice(int(entry_rows[number]), int(entry_rows[number + 1]))
-            for name, values in entry.numbers():
+            for name, values in priced.numbers():
                 if name not in columns:
                     columns[name] = np.zeros(rows)
                 columns[name][of_entry] += values
@@ -314,20 +320,17 @@ class KernelsBuilder:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _PricedEntry:
     """An operator at its place, what it costs, and the weights that it reads."""
 
-    scope: int
-    node: int
-    op: Op
-    size_set: int
+    entry: Entry
     cost: KernelCost
     reads: list[WeightRead]
 
     def numbers(self) -> Iterator[tuple[str, Any]]:
         """Yield (column, number or float [sizes])."""
         yield from self.cost.parts.items()
-        yield ("router_flops" if self.op.role else "flops"), self.cost.flops
+        yield ("router_flops" if self.entry.op.role else "flops"), self.cost.flops
         yield "moved_bytes", self.cost.moved_bytes
         for world, seconds in self.cost.worlds.items():
             yield f"world {world}", seconds

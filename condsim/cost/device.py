@@ -8,7 +8,7 @@ targets it serves, what one operator costs (`begin`), and what a step costs besi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +19,9 @@ from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.kernels import KernelCost, Kernels, KernelsBuilder, SizeSet, WeightRead
-from condsim.lower import Call, Lowered
-from condsim.program import Op, Tensor, elements
+from condsim.kernels import Entry, KernelCost, Kernels, KernelsBuilder, SizeSet, WeightRead
+from condsim.lower import Call, Lowered, Place
+from condsim.program import Op, Program, Tensor, elements
 from condsim.program.operators import GROUPED, Shape, Work, work
 from condsim.registry import Registry
 from condsim.runtimes import Runtime
@@ -130,29 +130,43 @@ class OperatorKinds:
 
     def __init__(self) -> None:
         self._numbers: dict[Any, int] = {}
+        self._of_program: dict[str, Mapping[Place, int]] = {}
 
-    def number(self, op: Op) -> int:
-        """Return the number of an operator's kind."""
-        tensors = []
-        for of in (op.inputs, op.outputs):
-            tensors.append(tuple((t.dims, t.dtype, bool(t.weight)) for t in of))
-        kind = (op.name, op.view, op.params, op.role != "", *tensors)
-        return self._numbers.setdefault(kind, len(self._numbers))
+    def of_program(self, program: Program) -> Mapping[Place, int]:
+        """Return place of an operator → number of its kind."""
+        if program.digest not in self._of_program:
+            self._of_program[program.digest] = self._numbered(program)
+        return self._of_program[program.digest]
+
+    def _numbered(self, program: Program) -> dict[Place, int]:
+        found = {}
+        for placed in program.scopes:
+            for node, op in enumerate(placed.scope.nodes):
+                if isinstance(op, Op):
+                    kind = _kind(op)
+                    number = self._numbers.setdefault(kind, len(self._numbers))
+                    found[placed.number, node] = number
+        return found
+
+
+def _kind(op: Op) -> tuple[Any, ...]:
+    """All of an operator that its cost at given sizes depends on."""
+    inputs = tuple((t.dims, t.dtype, bool(t.weight)) for t in op.inputs)
+    outputs = tuple((t.dims, t.dtype, bool(t.weight)) for t in op.outputs)
+    return op.name, op.view, op.params, inputs, outputs
 
 
 @dataclass
 class Priced:
-    """What a device model remembers of the operators it priced."""
+    """What a device model remembers of the operators that it priced."""
 
     kinds: OperatorKinds = field(default_factory=OperatorKinds)
     sized: dict[Any, SizedOperator] = field(default_factory=dict)
     costs: dict[Any, Any] = field(default_factory=dict)
 
-    MOST = 20_000
-
     def forget(self) -> None:
         """Start anew where too much is remembered."""
-        if len(self.sized) > self.MOST or len(self.costs) > self.MOST:
+        if max(len(self.sized), len(self.costs)) > MOST_REMEMBERED:
             self.sized.clear()
             self.costs.clear()
 
@@ -161,8 +175,11 @@ class Pricing(ABC):
     """A device model at work on one lowered program."""
 
     @abstractmethod
-    def kernel(self, scope: int, node: int, op: Op, sizes: SizeSet) -> KernelCost:
+    def kernel(self, entry: Entry) -> KernelCost:
         """Return what an operator costs at each of the sizes of its scope's calls."""
+
+    def prepare(self, entries: list[Entry]) -> None:
+        """Look at all operators before the first of them is priced."""
 
     def alone(self, op: Op) -> bool:
         """Whether each call of an operator counts as a size of its own."""
@@ -203,81 +220,88 @@ class DeviceModel(ABC):
         self.priced.forget()
         builder = KernelsBuilder(lowered)
         pricing = self.begin(lowered)
-        for scope, node, op, number, sizes in _entries(lowered, pricing, builder):
-            cost = pricing.kernel(scope, node, op, sizes)
-            reads = [] if op.view else self.weight_reads(scope, node, op, sizes, lowered)
-            builder.add(scope, node, op, number, cost, reads)
+        entries = self._entries(lowered, pricing, builder)
+        pricing.prepare(entries)
+        for entry in entries:
+            reads = [] if entry.op.view else self.weight_reads(entry, lowered)
+            builder.add(entry, pricing.kernel(entry), reads)
         return builder.table()
 
-    def sized(self, op: Op, sizes: SizeSet, experts_rows: np.ndarray | None) -> SizedOperator:
+    def _entries(self, lowered: Lowered, pricing: Pricing, builder: KernelsBuilder) -> list[Entry]:
+        """All operators that some step runs, in the program's order."""
+        kinds = self.priced.kinds.of_program(lowered.program)
+        entries = []
+        for scope, calls in enumerate(lowered.scopes):
+            if not len(calls):
+                continue
+            numbers: dict[tuple[str, bool], int] = {}
+            for node, op in calls.operators():
+                shared = (op.site, pricing.alone(op))
+                if shared not in numbers:
+                    sizes = lowered.sizes(scope, op.site)
+                    size_set = _size_set(sizes, len(calls), alone=shared[1])
+                    numbers[shared] = builder.add_set(scope, size_set)
+                number = numbers[shared]
+                place = (calls.placed.number, node)
+                kind, sizes_of_calls = kinds[place], builder.sets[number]
+                entries.append(Entry(scope, node, op, place, kind, number, sizes_of_calls))
+        return entries
+
+    def sized(self, entry: Entry, lowered: Lowered) -> SizedOperator:
         """Return an operator at its sizes."""
-        if sizes.key is None:
-            return self._sized(op, sizes, experts_rows)
-        key = (self.priced.kinds.number(op), sizes.key)
+        if entry.sizes.key is None:
+            return self._sized(entry, self.experts_rows(entry, lowered))
+        key = (entry.kind, entry.sizes.key)
         if key not in self.priced.sized:
-            self.priced.sized[key] = self._sized(op, sizes, experts_rows)
+            self.priced.sized[key] = self._sized(entry, None)
         return self.priced.sized[key]
 
-    def _sized(self, op: Op, sizes: SizeSet, experts_rows: np.ndarray | None) -> SizedOperator:
-        inputs = [t.shape(sizes.sizes) for t in op.inputs]
-        outputs = [t.shape(sizes.sizes) for t in op.outputs]
+    def _sized(self, entry: Entry, experts_rows: np.ndarray | None) -> SizedOperator:
+        op, sizes = entry.op, entry.sizes.sizes
+        inputs = [t.shape(sizes) for t in op.inputs]
+        outputs = [t.shape(sizes) for t in op.outputs]
         job = work(op.name, inputs, outputs, op.params)
         moved = self.target.activation_bytes(op, inputs, outputs)
         return SizedOperator(op, inputs, outputs, job, moved, experts_rows)
 
-    def weight_reads(
-        self, scope: int, node: int, op: Op, sizes: SizeSet, lowered: Lowered
-    ) -> list[WeightRead]:
+    def weight_reads(self, entry: Entry, lowered: Lowered) -> list[WeightRead]:
         """Return the weights that an operator reads."""
-        if not any(t.weight for t in op.inputs):
+        if not any(t.weight for t in entry.op.inputs):
             return []
-        experts = self.experts_rows(op, scope, lowered)
-        sized = self.sized(op, sizes, experts)
-        count = len(sizes)
+        sized = self.sized(entry, lowered)
+        count = len(entry.sizes)
         rows = of_each_size(sized.job.m, count)
         pieces = np.ones(count)
         if sized.job.family == "bmm":
             pieces = np.maximum(of_each_size(sized.job.groups, count), 1.0)
         reads = []
-        for tensor, shape in zip(op.inputs, sized.inputs, strict=True):
+        for tensor, shape in zip(entry.op.inputs, sized.inputs, strict=True):
             if not tensor.weight:
                 continue
-            whole = self.target.weight_bytes(op, tensor, shape, sized.outputs)
+            size = self.target.weight_bytes(entry.op, tensor, shape, sized.outputs)
             here = None
-            if experts is not None:
-                here = experts[:, : int(np.max(shape[0]))]
-                whole = whole / here.shape[1]
-            read = of_each_size(whole, count)
-            of_call = sizes.of_call
-            reads.append(WeightRead(tensor.weight, scope, node, of_call, read, rows, pieces, here))
+            if sized.experts_rows is not None:
+                here = sized.experts_rows[:, : int(np.max(shape[0]))]
+                size = size / here.shape[1]
+            size = of_each_size(size, count)
+            of_call = entry.sizes.of_call
+            reads.append(
+                WeightRead(
+                    tensor.weight, entry.scope, entry.node, of_call, size, rows, pieces, here
+                )
+            )
         return reads
 
     @staticmethod
-    def experts_rows(op: Op, scope: int, lowered: Lowered) -> np.ndarray | None:
+    def experts_rows(entry: Entry, lowered: Lowered) -> np.ndarray | None:
         """Return the rows of each expert in each call of a grouped product, else None."""
+        op = entry.op
         if op.name in GROUPED and op.site:
-            calls = lowered.scopes[scope]
-            rows: np.ndarray = lowered.steps.counts[op.site][calls.step]
+            rows: np.ndarray = lowered.steps.counts[op.site][lowered.scopes[entry.scope].step]
             return rows
         return None
 
 
-def _entries(
-    lowered: Lowered, pricing: Pricing, builder: KernelsBuilder
-) -> Iterator[tuple[int, int, Op, int, SizeSet]]:
-    """Yield (scope, node, operator, number of its sizes, its sizes) in the program's order."""
-    for scope, calls in enumerate(lowered.scopes):
-        if not len(calls):
-            continue
-        numbers: dict[tuple[str, bool], int] = {}
-        for node, op in calls.operators():
-            kind = (op.site, pricing.alone(op))
-            if kind not in numbers:
-                sizes = _size_set(lowered.sizes(scope, op.site), len(calls), kind[1])
-                numbers[kind] = builder.add_set(scope, sizes)
-            yield scope, node, op, numbers[kind], builder.sets[numbers[kind]]
-
-
 def _size_set(sizes: Mapping[str, np.ndarray], calls: int, alone: bool) -> SizeSet:
     return SizeSet.each_call(sizes, calls) if alone else SizeSet.distinct(sizes)
 
@@ -286,44 +310,9 @@ def of_each_size(value: Any, count: int) -> np.ndarray:
     """Return a number, or the value of each size, as float [sizes]."""
     return np.broadcast_to(np.asarray(value, float).ravel(), (count,))
 
+
+MOST_REMEMBERED = 20_000
+"""Operators at their sizes that a device model remembers."""
 
 DEVICE_MODELS: Registry[type[DeviceModel]] = Registry("device model")
 """`condsim.cost.cost_model` chooses among them."""
-
-
-def _entries(
-    lowered: Lowered, pricing: Pricing, builder: KernelsBuilder
-) -> Iterator[tuple[int, int, Op, int, SizeSet]]:
-    """Yield (scope, node, operator, number of its sizes, its sizes) in the program's order."""
-    for scope, calls in enumerate(lowered.scopes):
-        if not len(calls):
-            continue
-        numbers: dict[tuple[str, bool], int] = {}
-        for node, op in calls.operators():
-            kind = (op.site, pricing.alone(op))
-            if kind not in numbers:
-                sizes = _size_set(lowered.sizes(scope, op.site), len(calls), kind[1])
-                numbers[kind] = builder.add_set(scope, sizes)
-            yield scope, node, op, numbers[kind], builder.sets[numbers[kind]]
-
-
-def _size_set(sizes: Mapping[str, np.ndarray], calls: int, alone: bool) -> SizeSet:
-    return SizeSet.each_call(sizes, calls) if alone else SizeSet.distinct(sizes)
-
-
-def of_each_size(value: Any, count: int) -> np.ndarray:
-    """Return a number, or the value of each size, as float [sizes]."""
-    return np.broadcast_to(np.asarray(value, float).ravel(), (count,))
-
-
-DEVICE_MODELS: Registry[type[DeviceModel]] = Registry("device model")
-"""Class of device ("cpu", "gpu", "tpu", "npu") → its model."""
-
-
-def device_model(target: Target) -> DeviceModel:
-    """Return the model that a target's profile asks for."""
-    import condsim.cost.cpu.device
-    import condsim.cost.gpu.device
-    import condsim.cost.static.device  # noqa: F401
-
-    return DEVICE_MODELS[target.profile.kind](target)

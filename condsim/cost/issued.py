@@ -17,7 +17,7 @@ from condsim.cost.cpu.code_locality import among_seconds, call_sites, distances
 from condsim.cost.cpu.operator_time import VIEW, Hot
 from condsim.cost.device import DeviceModel, Pricing, SizedOperator
 from condsim.engine.closed_form import Issued
-from condsim.kernels import KernelCost, Kernels, SizeSet
+from condsim.kernels import Entry, KernelCost, Kernels
 from condsim.lower import Call, Lowered, Place
 from condsim.program import Op
 from condsim.program.operators import MATMULS
@@ -51,9 +51,9 @@ class IssuedModel(DeviceModel):
     """A device whose operators a host issues."""
 
     def begin(self, lowered: Lowered) -> IssuedPricing:
-        return IssuedPricing(self, lowered, self.played_step(lowered), self.resident(lowered))
+        return IssuedPricing(self, lowered)
 
-    def played_step(self, lowered: Lowered) -> PlayedStep:
+    def played_step(self, lowered: Lowered, entries: list[Entry]) -> PlayedStep:
         """Return the first step of a lowered program, played in executed order."""
         return played(lowered.sequence())
 
@@ -100,24 +100,29 @@ class IssuedModel(DeviceModel):
         return Issued(host, device, np.zeros(len(calls), int), sync), calls
 
 
-@dataclass(frozen=True)
 class IssuedPricing(Pricing):
     """Prices the operators of one lowered program."""
 
-    model: IssuedModel
-    lowered: Lowered
-    step: PlayedStep
-    resident: np.ndarray | float
+    def __init__(self, model: IssuedModel, lowered: Lowered) -> None:
+        self.model, self.lowered = model, lowered
+        self.resident = model.resident(lowered)
+        self.step = PlayedStep({}, 0)
 
-    def kernel(self, scope: int, node: int, op: Op, sizes: SizeSet) -> KernelCost:
-        sized, hot, flops = self._time(scope, op, sizes)
-        place = (self.lowered.scopes[scope].placed.number, node)
-        host = self.model.host_seconds(op, hot, place, self.step)
+    def alone(self, op: Op) -> bool:
+        return super().alone(op) or isinstance(self.resident, np.ndarray)
+
+    def prepare(self, entries: list[Entry]) -> None:
+        self.step = self.model.played_step(self.lowered, entries)
+
+    def kernel(self, entry: Entry) -> KernelCost:
+        op = entry.op
+        sized, hot, flops = self._time(entry)
+        host = self.model.host_seconds(op, hot, entry.place, self.step)
         code = self.model.code_of(op)
         if hot.family == VIEW:
             return KernelCost({"dispatch": host}, VIEW, hot.basis, code=code, view=True)
         beyond_dispatch = np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
-        far = self.step.far_per_byte.get(place, 0.0) * sized.moved_bytes
+        far = self.step.far_per_byte.get(entry.place, 0.0) * sized.moved_bytes
         product = sized.job.family in MATMULS
         parts = {"dispatch": host, "traffic": beyond_dispatch + far}
         if product:
@@ -132,23 +137,19 @@ class IssuedPricing(Pricing):
             worlds=hot.worlds,
         )
 
-    def _time(self, scope: int, op: Op, sizes: SizeSet) -> tuple[SizedOperator, Hot, Any]:
+    def _time(self, entry: Entry) -> tuple[SizedOperator, Hot, Any]:
         """Operators of one kind and size are priced once."""
         model = self.model
-        experts = model.experts_rows(op, scope, self.lowered)
-        resident = self._resident_of(scope)
-        if sizes.key is None:
-            sized = model.sized(op, sizes, experts)
+        resident = self._resident_of(entry.scope)
+        if entry.sizes.key is None:
+            sized = model.sized(entry, self.lowered)
             return sized, *model.operator_time(sized, resident)
-        key = (model.priced.kinds.number(op), sizes.key, resident)
+        key = (entry.kind, entry.sizes.key, resident)
         if key not in model.priced.costs:
-            sized = model.sized(op, sizes, experts)
+            sized = model.sized(entry, self.lowered)
             model.priced.costs[key] = (sized, *model.operator_time(sized, resident))
         found: tuple[SizedOperator, Hot, Any] = model.priced.costs[key]
         return found
-
-    def alone(self, op: Op) -> bool:
-        return super().alone(op) or isinstance(self.resident, np.ndarray)
 
     def _resident_of(self, scope: int) -> Any:
         if isinstance(self.resident, np.ndarray):

@@ -16,9 +16,9 @@ import pandas as pd
 
 from condsim.cost.step_cost import Between, StepCost
 from condsim.errors import CondsimError
-from condsim.lower import Lowered
+from condsim.kernels import Kernels
 from condsim.predict.side import Side
-from condsim.program import Op, Program, loops
+from condsim.program import Program, loops
 from condsim.trace import Trace
 
 TRUNK = "trunk"
@@ -105,7 +105,7 @@ class _Labelled:
 
     def __init__(self, trace: Trace, cost: StepCost) -> None:
         self.cost, self.kernels = cost, cost.kernels
-        self.labels = _labels(trace, self.kernels.lowered, self.kernels.ops, cost)
+        self.labels = _labels(trace, self.kernels)
 
     def calls(self) -> dict[Label, np.ndarray]:
         """Return label → calls in each step, float [steps]."""
@@ -139,11 +139,11 @@ class _Labelled:
                 found[label] = found[label] + first[code] * share
 
 
-def _labels(trace: Trace, lowered: Lowered, ops: list[Op], cost: StepCost) -> list[Label]:
+def _labels(trace: Trace, kernels: Kernels) -> list[Label]:
     """The label of each entry of a side's kernels."""
-    of_families = families(trace, lowered.program)
+    of_families = families(trace, kernels.lowered.program)
     labels = []
-    for op, scope in zip(ops, cost.kernels.scope_of_entry, strict=True):
-        guards = lowered.scopes[int(scope)].guards
-        labels.append((segment_of(op, guards, of_families), op.name))
+    for entry in kernels.entries:
+        guards = kernels.lowered.scopes[entry.scope].guards
+        labels.append((segment_of(entry.op, guards, of_families), entry.op.name))
     return labels

@@ -7,6 +7,8 @@ stands where the guarded scopes of a site run. Sizes are `Dim`s.
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -256,6 +258,11 @@ class Program:
     flagged: tuple[str, ...] = ()
     probed: tuple[Mapping[str, int], ...] = ()
     periods: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """Text that stands for all that the program says."""
+        return hashlib.sha256(pickle.dumps(self.root)).hexdigest()
 
     @cached_property
     def scopes(self) -> tuple[PlacedScope, ...]:

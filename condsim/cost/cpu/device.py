@@ -16,13 +16,13 @@ import numpy as np
 from condsim.cost.cpu import compiled_graphs
 from condsim.cost.cpu.activations import curves_of, far_per_byte
 from condsim.cost.cpu.evicted_code import code_of
-from condsim.cost.cpu.new_shapes import NewShapes, new_shape_seconds
+from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
 from condsim.cost.cpu.operator_time import Hot, hot_seconds
 from condsim.cost.device import DEVICE_MODELS, SizedOperator, Target
 from condsim.cost.issued import IssuedModel, PlayedStep, played
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
-from condsim.kernels import Kernels
+from condsim.kernels import Entry, Kernels
 from condsim.lower import Call, Lowered, Place
 from condsim.program import JOINED, Op, Tensor
 from condsim.program.operators import Shape
@@ -45,7 +45,7 @@ class CpuModel(IssuedModel):
 
     # One step in order
 
-    def played_step(self, lowered: Lowered) -> PlayedStep:
+    def played_step(self, lowered: Lowered, entries: list[Entry]) -> PlayedStep:
         calls = lowered.sequence()
         step = played(calls)
         curves = curves_of(self.target.profile)
@@ -106,18 +106,22 @@ class CpuModel(IssuedModel):
     def _new_shapes(self, kernels: Kernels) -> NewShapes:
         """The products whose library writes a kernel for new sizes, and where they are met."""
         shapes = NewShapes(kernels.steps)
-        for number, op in enumerate(kernels.ops):
-            if op.view:
+        lowered = kernels.lowered
+        for number, entry in enumerate(kernels.entries):
+            if entry.op.view or not self._writes_kernels:
                 continue
-            scope = int(kernels.scope_of_entry[number])
-            sizes = kernels.sets[kernels.set_of_entry[number]]
-            experts = self.experts_rows(op, scope, kernels.lowered)
-            sized = self.sized(op, sizes, experts)
-            family = "linear" if experts is not None else sized.job.family
+            sized = self.sized(entry, lowered)
+            family = "linear" if sized.experts_rows is not None else sized.job.family
             if new_shape_seconds(family, self.target.profile):
-                step = kernels.lowered.scopes[scope].step
-                shapes.add(sized.job, experts, sizes.of_call, step, number)
+                step = lowered.scopes[entry.scope].step
+                of_call = entry.sizes.of_call
+                shapes.add(sized.job, sized.experts_rows, of_call, step, number)
         return shapes
+
+    @property
+    def _writes_kernels(self) -> bool:
+        """Whether some library of this machine writes kernels for new sizes."""
+        return any(name.endswith(NEW_SHAPE) for name in self.target.profile.extra_s)
 
     def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         """On a CPU the host does everything, and waits for every kernel."""

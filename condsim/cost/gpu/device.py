@@ -18,6 +18,7 @@ from condsim.cost.step_cost import StepCost
 from condsim.kernels import Kernels
 from condsim.lower import Lowered
 from condsim.program import Op, Tensor
+from condsim.program.operators import GROUPED
 
 
 @DEVICE_MODELS.register("gpu")
@@ -83,9 +84,9 @@ class GpuModel(IssuedModel):
         """Bytes of a weight that each call of an operator reads, float [m]."""
         shape = tensor.shape(lowered.sizes(scope, op.site))
         size = np.asarray(self.target.bytes_of(tensor, shape), float)
-        experts = self.experts_rows(op, scope, lowered)
-        if experts is not None:
+        if op.name in GROUPED and op.site:
             here = int(np.max(shape[0]))
+            experts = lowered.steps.counts[op.site][lowered.scopes[scope].step]
             size = size / here * (experts[:, :here] > 0).sum(1)
         return np.broadcast_to(size, len(lowered.scopes[scope]))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -12,8 +10,8 @@ from condsim.cost.cpu.operator_time import Hot
 from condsim.cost.gpu import two_four
 from condsim.cost.gpu.kernel import kernel
 from condsim.hardware import HardwareProfile
-from condsim.program import JOINED, Op, elements
-from condsim.program.operators import GROUPED, Shape, Work
+from condsim.program import JOINED, Op
+from condsim.program.operators import Shape, Work
 
 
 def gpu_operator(

@@ -12,7 +12,7 @@ sum. Each kernel is split, for the waterfall, into the product as it is (`matmul
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ from condsim.cost.static.partition import launches, steering
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.hardware import HardwareProfile
-from condsim.kernels import KernelCost, Kernels, SizeSet, WeightRead
+from condsim.kernels import Entry, KernelCost, Kernels, WeightRead
 from condsim.lower import Call, Lowered
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
 from condsim.program.operators import MATMULS, Shape
@@ -202,22 +202,21 @@ class PreparedGraphs(DeviceModel):
                 crossing = crossing + self.target.bytes_of(tensor, tensor.shape(sizes))
         return crossing / graphs.boundary.value
 
-    def weight_reads(
-        self, scope: int, node: int, op: Op, sizes: SizeSet, lowered: Lowered
-    ) -> list[WeightRead]:
+    def weight_reads(self, entry: Entry, lowered: Lowered) -> list[WeightRead]:
         """Return the weights that a step touches: tables and experts whole."""
-        if not any(t.weight for t in op.inputs):
+        if not any(t.weight for t in entry.op.inputs):
             return []
-        sized = self.sized(op, sizes, None)
-        count = len(sizes)
-        rows = of_each_size(sized.job.m, count)
+        sized = self.sized(entry, lowered)
+        count = len(entry.sizes)
+        rows, one = of_each_size(sized.job.m, count), np.ones(count)
         reads = []
-        for tensor, shape in zip(op.inputs, sized.inputs, strict=True):
+        for tensor, shape in zip(entry.op.inputs, sized.inputs, strict=True):
             if tensor.weight:
-                read = of_each_size(self.target.bytes_of(tensor, shape), count)
-                one = np.ones(count)
-                of_call = sizes.of_call
-                reads.append(WeightRead(tensor.weight, scope, node, of_call, read, rows, one))
+                size = of_each_size(self.target.bytes_of(tensor, shape), count)
+                of_call = entry.sizes.of_call
+                reads.append(
+                    WeightRead(tensor.weight, entry.scope, entry.node, of_call, size, rows, one)
+                )
         return reads
 
     # One step
@@ -313,36 +312,24 @@ class PreparedPricing(Pricing):
         self.on_cpu = self._places_on_cpu()
         self.begins = {scope: self._beginning(scope) for scope in range(len(lowered.scopes))}
 
-    def kernel(self, scope: int, node: int, op: Op, sizes: SizeSet) -> KernelCost:
-        if self._decides(scope, op):
-            return self.model.nothing(op.view)
-        place = (self.lowered.scopes[scope].placed.number, node)
-        on_cpu = place in self.on_cpu
-        cost = self._priced(scope, op, sizes, on_cpu)
-        if self.begins[scope] != node:
+    def kernel(self, entry: Entry) -> KernelCost:
+        if self._decides(entry.scope, entry.op):
+            return self.model.nothing(entry.op.view)
+        cost = self._priced(entry, entry.place in self.on_cpu)
+        if self.begins[entry.scope] != entry.node:
             return cost
-        crossing = self.model.boundary_seconds(op, sizes.sizes)
-        parts = dict(cost.parts)
-        parts["dispatch"] = parts["dispatch"] + crossing
-        return KernelCost(
-            parts,
-            cost.family,
-            cost.basis,
-            flops=cost.flops,
-            moved_bytes=cost.moved_bytes,
-            on_host=cost.on_host,
-            memory_bytes=cost.memory_bytes,
-        )
+        crossing = self.model.boundary_seconds(entry.op, entry.sizes.sizes)
+        dispatch = cost.parts["dispatch"] + crossing
+        return replace(cost, parts={**cost.parts, "dispatch": dispatch})
 
-    def _priced(self, scope: int, op: Op, sizes: SizeSet, on_cpu: bool) -> KernelCost:
+    def _priced(self, entry: Entry, on_cpu: bool) -> KernelCost:
         """Operators of one kind and size are priced once."""
         model = self.model
-        experts = model.experts_rows(op, scope, self.lowered)
-        if sizes.key is None:
-            return model.kernel(model.sized(op, sizes, experts), on_cpu)
-        key = (model.priced.kinds.number(op), sizes.key, on_cpu)
+        if entry.sizes.key is None:
+            return model.kernel(model.sized(entry, self.lowered), on_cpu)
+        key = (entry.kind, entry.sizes.key, on_cpu)
         if key not in model.priced.costs:
-            sized = model.sized(op, sizes, experts)
+            sized = model.sized(entry, self.lowered)
             model.priced.costs[key] = model.kernel(sized, on_cpu)
         found: KernelCost = model.priced.costs[key]
         return found
