@@ -21,8 +21,8 @@ from condsim.capture.fit import Fitter, Run
 from condsim.program import JOINED, Op, Program
 from condsim.record.nest import tree
 from condsim.record.recorder import Recorder
-from condsim.runtimes import the_runtime
 from condsim.runtimes.fusion import kind
+from condsim.runtimes.runtime import COMPILED, COMPILED_ON_CPU
 
 ROWS, WIDTH = 32, 64
 Kernels = list[tuple[str, ...]]
@@ -128,9 +128,8 @@ def predicted(module: nn.Module, device: str = "gpu") -> Kernels:
         "compacted", "prefill-n", [Run({"batch": ROWS}, tree(recorder, {}), recorder.calls)]
     )
     kernels: list[list[str]] = []
-    joins = the_runtime("compiled", "eager", device).joins
-    assert joins is not None
-    for node in joins(program).root.nodes:
+    runtime = COMPILED_ON_CPU if device == "cpu" else COMPILED
+    for node in runtime.fused(program).root.nodes:
         assert isinstance(node, Op)
         if node.name.endswith(JOINED):
             kernels[-1].append(node.name.removesuffix(JOINED))

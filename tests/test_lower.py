@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condsim.capture.probe import key
-from condsim.lower import Lowering, StepRows
+from condsim.lower import Lowered, lower
 from condsim.program.logical import op_flops
+from condsim.steps.extents import Steps
 from condsim.steps.rebatch import rebatch, site_rules
 from condsim.trace import Trace
 
@@ -29,9 +30,9 @@ def counts(trace: Trace, units: int, seq: int, take: Any) -> dict[str, np.ndarra
         rows = units * seq if site.per_position else units
         for parent, choice in site.parents:
             rows = int(found[parent][0, choice])
-        if site.mechanism == "moe" or site.mechanism == "sparse_activation":
+        if site.routing.alike:
             each = np.array([take(rows) for _ in range(site.branches)])
-        elif site.mechanism == "multi_branch":
+        elif site.routing.one_of_several:
             heavy = take(rows)
             each = np.array([rows - heavy, *[0] * (site.branches - 2), heavy])
         else:
@@ -41,18 +42,18 @@ def counts(trace: Trace, units: int, seq: int, take: Any) -> dict[str, np.ndarra
     return found
 
 
-def flops(trace: Trace, name: str, strategy: str, rows: StepRows) -> float:
+def flops(trace: Trace, name: str, strategy: str, rows: Steps) -> float:
     """Of one step, without what only decides."""
     assignment = assignments(name)[strategy]
-    calls = Lowering(
+    calls = lower(
         trace.programs[key(assignment, "prefill-n")], site_rules(trace), assignment, rows
     ).sequence()
     return sum(op_flops(c.op, c.bindings) for c in calls if not c.op.role.startswith("router:"))
 
 
-def step(trace: Trace, take: Any) -> StepRows:
+def step(trace: Trace, take: Any) -> Steps:
     seq = 1 if trace.steps["seq"].max() == 1 else 8
-    return StepRows(
+    return Steps.rectangular(
         np.array([UNITS]),
         np.array([seq]),
         np.array([seq]),
@@ -87,26 +88,36 @@ def test_conditional_is_never_more(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", ["exit-fashion", "marked", "moe-bytes"])
-def test_walking_visits_what_playing_plays(name: str) -> None:
-    """All steps at once in arrays give the operators of each step in order."""
+def test_all_steps_at_once_run_what_each_step_plays(name: str) -> None:
     trace = case(name).trace
-    steps = rebatch(trace, 4)
+    cut = rebatch(trace, 4)
     for strategy, assignment in assignments(name).items():
-        lowering = Lowering(
-            trace.programs[key(assignment, steps.regime)], site_rules(trace), assignment, steps.rows
-        )
-        walked: Counter[Any] = Counter()
-        for v in lowering.walk():
-            sizes = [
-                np.broadcast_to(d, v.step.shape) for t in v.op.inputs for d in t.shape(v.bindings)
-            ]
-            for i, s in enumerate(v.step):
-                walked[int(s), v.op.name, tuple(int(d[i]) for d in sizes)] += 1
-        played: Counter[Any] = Counter()
-        for s in range(len(steps.rows)):
-            one = Lowering(lowering.program, lowering.sites, assignment, steps.rows.step(s))
-            for c in one.sequence():
-                played[
-                    s, c.op.name, tuple(int(d) for t in c.op.inputs for d in t.shape(c.bindings))
-                ] += 1
-        assert walked == played, strategy
+        program = trace.programs[key(assignment, cut.regime)]
+        lowered = lower(program, site_rules(trace), assignment, cut.steps)
+        assert _walked(lowered) == _played(lowered), strategy
+
+
+def _walked(lowered: Lowered) -> Counter[Any]:
+    """(step, operator, input sizes) of all calls, from the scopes' arrays."""
+    found: Counter[Any] = Counter()
+    for scope, calls in enumerate(lowered.scopes):
+        for _, op in calls.operators():
+            sizes = lowered.sizes(scope, op.site)
+            dims = [np.broadcast_to(d, len(calls)) for t in op.inputs for d in t.shape(sizes)]
+            for call, step in enumerate(calls.step):
+                found[int(step), op.name, tuple(int(d[call]) for d in dims)] += 1
+    return found
+
+
+def _played(lowered: Lowered) -> Counter[Any]:
+    """The same of each step by itself, in executed order."""
+    found: Counter[Any] = Counter()
+    for number in range(len(lowered.steps)):
+        one = lower(lowered.program, lowered.sites, lowered.strategies, lowered.steps.step(number))
+        assert [c.signature() for c in one.sequence()] == [
+            c.signature() for c in lowered.sequence(number)
+        ]
+        for call in one.sequence():
+            dims = [d for t in call.op.inputs for d in t.shape(call.bindings)]
+            found[number, call.op.name, tuple(int(d) for d in dims)] += 1
+    return found

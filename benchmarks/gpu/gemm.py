@@ -7,16 +7,18 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from condsim.cost.cost_model import Pricing
-from condsim.cost.step_cost import side
+from condsim.cost.cost_model import device_model
+from condsim.cost.device import Target
 from condsim.hardware import HardwareProfile
-from condsim.lower import Lowering, StepRows
+from condsim.lower import lower
+from condsim.predict.side import Side
 from condsim.program import Dim, Op, Program, Scope, Tensor
 from condsim.runtimes import RUNTIMES
+from condsim.steps.extents import Steps
 
 KEY = ["n", "k", "m"]
 LEAST = 512  # columns and depth: smaller ones are other kernels, and mostly launch
-ROWS_DIM = Dim(0, 1, 0b01)  # batch
+ROWS_DIM = Dim.product(1, "batch")
 COPIES = 6
 """Layers with weights of their own that were run in turn, so that L2 keeps less (ai-dynamo/aiconfigurator, collector/vllm/collect_gemm.py, also sglang's)."""
 
@@ -62,11 +64,10 @@ def predicted(rows: pd.DataFrame, profile: HardwareProfile, dtype: str = "bf16")
             Op("linear", (x, Tensor((Dim(int(n)), Dim(int(k))), "float", f"w{i}")), (y,))
             for i in range(COPIES)
         )
-        pricing = Pricing(profile, dtype, RUNTIMES["cuda_graphs"])
-        lowering = Lowering(
-            Program("dense", "prefill-n", Scope(ops)), {}, {}, StepRows(units, one, one, {})
-        )
-        found[at] = sum(side(lowering, pricing).seconds.values()) / COPIES
+        program = Program("dense", "prefill-n", Scope(ops))
+        lowered = lower(program, {}, {}, Steps.rectangular(units, one, one, {}))
+        model = device_model(Target(profile, dtype, RUNTIMES["cuda_graphs"]))
+        found[at] = Side(lowered, model).cost.seconds / COPIES
     return found
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from condsim.program import Dim, Op, Program, Scope, Tensor
-from condsim.strategies.fused import fused_experts, top_k_softmax
+from condsim.strategies.fused import FusedExperts, top_k_softmax
 from condsim.trace import Decisions, Header, Provenance, Site, Trace
 
 SITE = "experts"
-ROWS = Dim(0, 1, 0b11)  # batch * seq
+ROWS = Dim.product(1, "batch", "seq")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _fused(layer: Layer) -> Program:
     second = Tensor((Dim(layer.here), Dim(layer.hidden), Dim(layer.inner)), "float", "w2")
     ops = (
         top_k_softmax(ROWS, layer.experts, layer.top_k, SITE, ""),
-        *fused_experts(ROWS, layer.top_k, first, second, layer.gated, SITE, ""),
+        *FusedExperts(ROWS, layer.top_k, first, second, layer.gated, SITE, "").operators(),
     )
     return Program("fused", "prefill-1", Scope(ops))
 

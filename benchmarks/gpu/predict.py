@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import zlib
 from collections.abc import Callable
 
@@ -61,9 +60,6 @@ def predicted(
     total, number = np.zeros(len(rows)), np.zeros(len(rows))
     place = {index: i for i, index in enumerate(rows.index)}
     for case, index, _ in of:
-        fresh = dataclasses.replace(
-            case, _cache=dict(case._cache)
-        )  # what is priced on one profile does not pile up
         device = (
             profile
             if engine == "vllm"
@@ -71,13 +67,10 @@ def predicted(
         )
         steps = (
             condsim.simulate(
-                fresh, device, dtype=dtype, runtime="cuda_graphs", steps=list(range(len(index)))
+                case, device, dtype=dtype, runtime="cuda_graphs", steps=list(range(len(index)))
             )
             .steps["conditional_s"]
             .to_numpy()
-        )
-        case._cache.update(
-            {k: v for k, v in fresh._cache.items() if isinstance(k, str) or k[0] == "rebatch"}
         )
         at = np.array([place[i] for i in index])
         np.add.at(total, at, steps)

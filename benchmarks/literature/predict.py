@@ -16,14 +16,16 @@ from benchmarks.literature.decoder import DENSE, QWEN3_30B_A3B, QWEN3_CODER_480B
 from benchmarks.literature.two_four import Layer as Layer24
 from benchmarks.literature.two_four import bert
 from benchmarks.literature.vit import Vit, dense, merging, pruning
-from condsim.cost.cost_model import Pricing
-from condsim.engine import closed_form as engine
+from condsim.cost.cost_model import device_model
+from condsim.cost.device import Target
+from condsim.engine import closed_form
 from condsim.hardware import HardwareProfile, hardware
-from condsim.lower import Lowering, StepRows
-from condsim.predict.timeline import kernels
+from condsim.lower import lower
+from condsim.predict.side import Side
 from condsim.program import Op, Program, Scope
 from condsim.program.logical import op_flops
 from condsim.runtimes import RUNTIMES
+from condsim.steps.extents import Steps
 from condsim.trace import Trace
 
 DRAWS = 8
@@ -60,9 +62,12 @@ def seconds(
 ) -> float:
     """Of one run of a program without sites."""
     one = np.ones(1, int)
-    pricing = Pricing(profile, dtype, RUNTIMES[runtime])
-    lowering = Lowering(pricing.joined(program), {}, {}, StepRows(one * batch, one, one, {}))
-    return float(engine.run(kernels(lowering, pricing)[0])[2])
+    how = RUNTIMES[runtime]
+    steps = Steps.rectangular(one * batch, one, one, {})
+    lowered = lower(how.fused(program), {}, {}, steps)
+    side = Side(lowered, device_model(Target(profile, dtype, how)))
+    issued, _ = side.model.issued(side.cost.kernels, 0)
+    return float(closed_form.run(issued)[2])
 
 
 def flops(program: Program) -> float:

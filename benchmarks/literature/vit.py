@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from condsim.program import Dim, Op, Program, Scope, Tensor
 
-BATCH = Dim(0, 1, 1)
+BATCH = Dim.product(1, "batch")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Vit:
 
 def many(coef: int) -> Dim:
     """coef * batch."""
-    return Dim(0, coef, 1)
+    return Dim.product(coef, "batch")
 
 
 def of(*dims: Dim | int, dtype: str = "float", weight: str = "") -> Tensor:

@@ -14,11 +14,11 @@ from condsim.cost.cpu.activations import curves_of
 from condsim.cost.cpu.new_memory import NEW
 from condsim.cost.cpu.new_shapes import NEW_SHAPE
 from condsim.hardware import Activations, HardwareProfile
-from condsim.lower import Lowering
+from condsim.lower import lower
 from condsim.predict.prediction import CONFORMAL
 from condsim.program.operators import MATMULS, work
 from condsim.steps.rebatch import rebatch, site_rules
-from condsim.strategies.choose import program_of, the_strategies
+from condsim.strategies.choose import choose_strategies, program_of
 from condsim.study.compare import cause_of
 from condsim.trace import Trace
 
@@ -227,7 +227,10 @@ def visited(traces: list[Trace], table: pd.DataFrame) -> pd.Series:
     found = []
     for row in table.itertuples():
         trace = known[row.trace]
-        ways = (the_strategies(trace, row.strategy), dict.fromkeys(trace.mechanisms, row.baseline))
+        ways = (
+            choose_strategies(trace, row.strategy),
+            dict.fromkeys(trace.mechanisms, row.baseline),
+        )
         found.append(
             overlap(
                 [size for way in ways for size in matmul_sizes(trace, way, row.batch, row.phase)]
@@ -242,8 +245,8 @@ def matmul_sizes(
     """(family, (m, n, k, groups)) of each matmul kernel of the first step."""
     cut = rebatch(trace, batch, phase)
     found = []
-    for call in Lowering(
-        program_of(trace, strategies, cut), site_rules(trace), strategies, cut.rows.step(0)
+    for call in lower(
+        program_of(trace, strategies, cut.regime), site_rules(trace), strategies, cut.steps.step(0)
     ).sequence():
         op = call.op
         job = work(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import condsim
 from condsim.engine import closed_form as engine
 from condsim.engine import reference as events
-from condsim.engine.closed_form import Kernels
+from condsim.engine.closed_form import Issued
 from condsim.engine.expert_cache import Offloaded
 from condsim.errors import CondsimError
 from condsim.hardware import hardware
@@ -22,11 +22,9 @@ from condsim.trace import Trace
 ENDLESS = 1e30
 
 
-def table(host: list[float], device: list[float], sync: list[bool] | None = None) -> Kernels:
+def table(host: list[float], device: list[float], sync: list[bool] | None = None) -> Issued:
     n = len(host)
-    return Kernels(
-        np.array(host), np.array(device), np.zeros(n, int), np.array(sync or [False] * n)
-    )
+    return Issued(np.array(host), np.array(device), np.zeros(n, int), np.array(sync or [False] * n))
 
 
 def away(

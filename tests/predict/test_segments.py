@@ -10,11 +10,11 @@ import pytest
 
 import condsim
 from condsim.errors import CondsimError
-from condsim.lower import Lowering
+from condsim.lower import lower
 from condsim.predict.segments import families, segment_of
 from condsim.predict.simulate import simulate
 from condsim.steps.rebatch import rebatch, site_rules
-from condsim.strategies.choose import program_of, strategies_of, the_strategies
+from condsim.strategies.choose import choose_strategies, probed_strategies, program_of
 from condsim.study.compare import cancelled
 from condsim.trace import Trace
 
@@ -31,7 +31,7 @@ def trace(request: pytest.FixtureRequest) -> Trace:
 
 @pytest.mark.parametrize("protocol", ["stream", "repeat"])
 def test_segments_sum_up_to_the_latency(trace: Trace, protocol: str) -> None:
-    for strategy in strategies_of(trace):
+    for strategy in probed_strategies(trace):
         p = simulate(trace, None, strategy, 8, protocol=protocol)
         assert p.segments["calls"].gt(0).all()
         sums = p.segments.groupby("side")["seconds"].sum()
@@ -40,14 +40,14 @@ def test_segments_sum_up_to_the_latency(trace: Trace, protocol: str) -> None:
 
 
 def test_calls_are_those_of_the_lowered_sequence(trace: Trace) -> None:
-    strategies, cut = the_strategies(trace, None), rebatch(trace, 8)
+    strategies, cut = choose_strategies(trace, None), rebatch(trace, 8)
     p = simulate(trace, batch=8, steps=[1])
     for name, way in (
         ("conditional", strategies),
         ("baseline", dict.fromkeys(strategies, "same-params")),
     ):
-        program = program_of(trace, way, cut)
-        calls = Lowering(program, site_rules(trace), way, cut.rows.step(1)).sequence()
+        program = program_of(trace, way, cut.regime)
+        calls = lower(program, site_rules(trace), way, cut.steps.step(1)).sequence()
         expected = Counter(
             (segment_of(c.op, c.guards, families(trace, program)), c.op.name) for c in calls
         )

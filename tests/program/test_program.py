@@ -11,15 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from condsim.capture.fit import fit_dim
-from condsim.program import VARIABLES, Dim, Product, from_json, to_json
+from condsim.program import Dim, Product, from_json, to_json
 
 VALUES = st.integers(1, 50)
 
 
 @given(coef=st.integers(1, 9), plus=st.integers(0, 9), a=VALUES, b=VALUES)
 def test_a_size_is_a_function_of_its_variables(coef: int, plus: int, a: int, b: int) -> None:
-    both = 1 << VARIABLES.index("batch") | 1 << VARIABLES.index("seq")
-    size = Dim(plus, coef, both)
+    size = Dim.product(coef, "batch", "seq", plus=plus)
     assert size({"batch": a, "seq": b}) == coef * a * b + plus
     np.testing.assert_array_equal(
         size({"batch": np.array([a, b]), "seq": 2}), np.array([a, b]) * 2 * coef + plus
@@ -29,7 +28,7 @@ def test_a_size_is_a_function_of_its_variables(coef: int, plus: int, a: int, b: 
 
 def test_an_unbound_variable_is_an_error() -> None:
     with pytest.raises(KeyError):
-        Dim(0, 1, 1)({"seq": 3})
+        Dim.product(1, "batch")({"seq": 3})
 
 
 @given(coef=st.integers(1, 9), plus=st.integers(0, 9))

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import condsim
-from condsim.lower import Call, Lowering, peak_bytes
+from condsim.lower import Call, lower
+from condsim.predict.peak_memory import peak_bytes
 from condsim.program import Dim, Free, Op, Program, Scope, Tensor, elements
 from condsim.program.logical import op_flops
 from condsim.resources import resource
-from condsim.runtimes.fusion import join
+from condsim.runtimes.fusion import fuse
 from condsim.steps.rebatch import rebatch, site_rules
 from condsim.trace import Trace
 
@@ -21,8 +22,8 @@ TRACES = ("exit-fashion", "skip-fashion", "branch-fashion", "moe-bytes", "sparse
 
 def calls(trace: Trace, program: Program, step: int = 0) -> list[Call]:
     mechanism, cut = trace.mechanisms[0], rebatch(trace, 4)
-    return Lowering(
-        program, site_rules(trace), {mechanism: program.strategy}, cut.rows.step(step)
+    return lower(
+        program, site_rules(trace), {mechanism: program.strategy}, cut.steps.step(step)
     ).sequence()
 
 
@@ -40,7 +41,7 @@ def test_laws(name: str) -> None:
     for key, program in trace.programs.items():
         if not key.endswith("-n"):
             continue
-        plain, joined = calls(trace, program), calls(trace, join(program))
+        plain, joined = calls(trace, program), calls(trace, fuse(program))
         assert len(plain) == len(joined), key
         assert sum(not c.op.view for c in joined) < sum(not c.op.view for c in plain), key
         assert sum(op_flops(c.op, c.bindings) for c in joined) == sum(
@@ -74,7 +75,7 @@ def dies(of: int, after: int) -> Free:
 
 
 def kernels(p: Program) -> list[str]:
-    return [n.name for n in join(p).root.nodes if isinstance(n, Op) and not n.view]
+    return [n.name for n in fuse(p).root.nodes if isinstance(n, Op) and not n.view]
 
 
 def test_an_epilogue_joins_its_product() -> None:
@@ -85,7 +86,7 @@ def test_an_epilogue_joins_its_product() -> None:
         frees=(dies(0, 1), dies(1, 2)),
     )
     assert kernels(p) == ["linear"]
-    kernel = join(p).root.nodes[0]
+    kernel = fuse(p).root.nodes[0]
     assert isinstance(kernel, Op)
     assert kernel.inputs == (X, W, X)  # the residual is still read
 
@@ -118,7 +119,7 @@ def test_in_place_operators_write_the_storage_that_is_there() -> None:
         frees=(dies(0, 2),),
     )
     assert kernels(p) == ["linear"]
-    assert peak_bytes(Lowering(join(p), {}, {}, _nothing()).sequence()) == 24
+    assert peak_bytes(lower(fuse(p), {}, {}, _nothing()).sequence()) == 24
 
 
 def test_views_carry_a_result_on() -> None:
@@ -139,7 +140,7 @@ def test_nothing_joins_over_what_decides() -> None:
 
 
 def _nothing():  # type: ignore[no-untyped-def]
-    from condsim.lower import StepRows
+    from condsim.steps.extents import Steps
 
     one = np.ones(1, int)
-    return StepRows(one, one, one, {})
+    return Steps.rectangular(one, one, one, {})

@@ -58,8 +58,8 @@ def test_rows_are_kept(units: int, seq: int, experts: int, batch: int, seed: int
     trace = routed(units, seq, experts, k, 4, seed)
     batch = min(batch, units)
     steps = rebatch(trace, batch)
-    assert (steps.rows.counts["e"].sum(1) == batch * seq * k).all()
-    assert len(steps.rows) * batch + steps.dropped == units
+    assert (steps.steps.counts["e"].sum(1) == batch * seq * k).all()
+    assert len(steps.steps) * batch + steps.dropped == units
     assert steps.dropped < batch
 
 
@@ -70,8 +70,8 @@ def test_the_captured_batch_is_the_identity(steps: int, batch: int, seed: int) -
     again = rebatch(trace, batch)
     assert again.dropped == 0
     own = trace.unit_counts("e").reshape(steps, batch, -1).sum(1)
-    np.testing.assert_array_equal(again.rows.counts["e"], own)
-    np.testing.assert_array_equal(rebatch(trace).rows.counts["e"], own)
+    np.testing.assert_array_equal(again.steps.counts["e"], own)
+    np.testing.assert_array_equal(rebatch(trace).steps.counts["e"], own)
 
 
 @settings(max_examples=40)
@@ -80,7 +80,7 @@ def test_the_order_of_a_steps_rows_does_not_matter(batch: int, seed: int) -> Non
     rng = np.random.default_rng(seed)
     order = np.concatenate([s * batch + rng.permutation(batch) for s in range(4)])
     a, b = (rebatch(routed(4 * batch, 3, 6, 2, batch, seed, o), batch) for o in (None, order))
-    np.testing.assert_array_equal(a.rows.counts["e"], b.rows.counts["e"])
+    np.testing.assert_array_equal(a.steps.counts["e"], b.steps.counts["e"])
 
 
 def test_errors_name_the_value_and_the_way_out() -> None:
@@ -102,14 +102,14 @@ def test_mixed_phases_want_a_name() -> None:
     trace = case("mixtral").trace
     with pytest.raises(CondsimError, match="name one with phase="):
         rebatch(trace)
-    assert rebatch(trace, phase="decode").rows.seq.max() == 1
+    assert rebatch(trace, phase="decode").steps.extents["seq"].max() == 1
 
 
 def test_padded_drops_what_is_over_capacity() -> None:
     import torch
 
     from condsim.live import expert_forms as runtimes
-    from condsim.lower import capacity
+    from condsim.steps.extents import capacity
 
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 2, (16, 1))
@@ -136,4 +136,4 @@ def test_a_threshold_is_a_live_capture_at_it(threshold: float) -> None:
     live = condsim.capture(model, of.inputs, measure=False)
     again, own = rebatch(of.trace, threshold=threshold), rebatch(live)
     for site in live.sites:
-        np.testing.assert_array_equal(again.rows.counts[site.name], own.rows.counts[site.name])
+        np.testing.assert_array_equal(again.steps.counts[site.name], own.steps.counts[site.name])

@@ -9,7 +9,7 @@ import pytest
 
 import condsim
 from condsim.errors import CondsimError
-from condsim.lower import Call, Lowering
+from condsim.lower import Call, lower
 from condsim.program import Op, Program, Scope
 from condsim.steps.rebatch import rebatch, site_rules
 from condsim.strategies.choose import program_of
@@ -28,11 +28,11 @@ def calls(trace: Trace, strategy: str, batch: int = 8) -> list[Call]:
     cut = rebatch(trace, batch)
     return [
         c
-        for c in Lowering(
-            program_of(trace, {"moe": strategy}, cut),
+        for c in lower(
+            program_of(trace, {"moe": strategy}, cut.regime),
             site_rules(trace),
             {"moe": strategy},
-            cut.rows.step(0),
+            cut.steps.step(0),
         ).sequence()
         if not c.op.view
     ]

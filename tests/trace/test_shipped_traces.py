@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import condsim
-from condsim.predict.simulate import strategies_of
 from condsim.resources import resource
 from condsim.trace import Site, Trace
 
@@ -94,7 +93,7 @@ def test_some_cases_speed_up_and_some_slow_down() -> None:
     speedups = [
         condsim.simulate(trace(n), None, strategy, batch, baseline).speedup
         for n in NAMES
-        for strategy in strategies_of(trace(n))
+        for strategy in probed_strategies(trace(n))
         for batch in (1, 32)
         for baseline in ("same-params", "same-flops")
         if strategy != "batched"

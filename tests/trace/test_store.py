@@ -133,7 +133,7 @@ def test_a_failed_save_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -
     def broken(_: str) -> object:
         raise OSError("disk full")
 
-    bad = dataclasses.replace(make_trace("bad"), reader=broken, _cache={})  # type: ignore[arg-type]
+    bad = dataclasses.replace(make_trace("bad"), reader=broken)  # type: ignore[arg-type]
     for target in (folder, tmp_path / "new"):
         with pytest.raises(OSError, match="disk full"):
             bad.save(target)
