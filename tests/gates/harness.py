@@ -1,4 +1,4 @@
-"""Run a case under the recorder, and put beside it what its program gives for the same decisions."""
+"""Run a case under the recorder, and lower its program for the same decisions beside it."""
 
 from __future__ import annotations
 
