@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from condsim.api import capture as capture
     from condsim.calibrate import calibrate as calibrate
-    from condsim.capture import capture as capture
     from condsim.errors import CondsimError as CondsimError
     from condsim.hardware import hardware as hardware
     from condsim.live.force import force as force
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "capture": "condsim.capture",
+    "capture": "condsim.api",
     "load": "condsim.trace.store",
     "route": "condsim.live.marks",
     "branch": "condsim.live.marks",

@@ -1,107 +1,107 @@
 """A few small runs a regime → programs: the static half of capturing.
 
-Every strategy that can run is run, recorded, and fitted. Decisions are forced, so that each guard sees no rows, one and several.
+Every strategy that can run is run, recorded, and fitted. Decisions are forced, so that each guard
+sees no rows, one and several.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 
-from condsim.capture.fit import Fitter, Misfit, Run
-from condsim.errors import CondsimError
+from condsim.capture.fit import Fitter, Run
+from condsim.capture.fit_operator import Misfit
+from condsim.capture.site_facts import facts_of
+from condsim.live.decode import record_decode
+from condsim.live.decode import start_decode as start_decode
 from condsim.live.execution import BASELINES, Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
+from condsim.mechanisms import MECHANISMS, Draw
 from condsim.program import Program
+from condsim.program.logical import branch_flops
+from condsim.program.regime import DECODE, PREFILL, Regime
 from condsim.record.nest import Periods, tree
+from condsim.record.recorder import ExpertsCall, Recorder
 from condsim.strategies import name_of
 
-SEQUENCE_SIZES = {
-    "1": ((1, 6), (1, 9), (1, 13), (1, 22), (1, 11), (1, 8), (1, 15)),
-    "n": ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9), (3, 8)),
-}
-BATCH_SIZES = {
-    "1": (1,) * 24,
-    "n": (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15, 6),
-}
+SINGLE_SEQUENCES = ((1, 6), (1, 9), (1, 13), (1, 22), (1, 11), (1, 8), (1, 15))
+SEVERAL_SEQUENCES = ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9), (3, 8))
+"""Sizes of the probing runs of a model with sequences: (sequences, positions of each)."""
+
+SINGLE_UNITS = (1,) * 24
+SEVERAL_UNITS = (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15, 6)
+"""Sizes of the probing runs of a model without sequences: units."""
+
 SHARES = (0.5, 1.0, 0.0, 0.75, 0.25, 0.0, 0.9, 0.6, 0.0, 0.4)
+"""About how many rows leave branch 0 (or which part of the blocks is wanted), run after run."""
+
+Assignment = Mapping[str, str]
+"""Mechanism → the strategy that it runs under."""
 
 
-def key(assignment: Mapping[str, str], regime: str) -> str:
+def key(assignment: Assignment, regime: Regime | str) -> str:
     """The name of a program in a trace."""
     return f"{name_of(assignment)}/{regime}"
 
 
-def random_decisions(
-    info: SiteInfo, rows: int, share: float, rng: np.random.Generator, turn: int = 0
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Forced ids of all rows, and weights where the site has them. share: about how many rows leave branch 0 (or blocks that are active).
-
-    turn: which branch of several is to be the first that rows take.
-    """
-    if info.mechanism == "sparse_activation":
-        wanted = (
-            rng.random(info.branches) < share
-        )  # by any row: with one draw a row and block the union would nearly always be all
-        return (rng.random((rows, info.branches)) < 0.7) & wanted, None
-    if info.mechanism == "moe":
-        k = info.top_k or 1
-        skew = rng.permutation(np.linspace(0.2, 1.0, info.branches)) ** (4 * share)
-        scores = rng.gumbel(size=(rows, info.branches)) + np.log(skew)
-        ids = np.argsort(-scores, axis=1)[:, :k]
-        return ids if info.top_k else ids[:, 0], rng.dirichlet(np.ones(k), rows).astype(np.float32)
-    if info.branches == 2:
-        return (rng.random(rows) < share).astype(np.int64), None
-    first = turn % info.branches
-    later = first + np.flatnonzero(rng.random(info.branches - first) < 0.2 + 0.8 * share)
-    ids = rng.choice(np.union1d(later, [first]), rows)
-    ids[rng.integers(rows)] = first
-    return ids, None
-
-
-def execution_for(
-    assignment: Mapping[str, str],
-    infos: Mapping[str, SiteInfo],
-    rows: Mapping[str, int],
-    run: int,
-    costliest: Mapping[str, int],
-) -> Execution:
-    """An execution with random decisions: rows is how many rows each site sees when nothing was dropped before it. run: a number that varies them."""
-    rng = np.random.default_rng(run)
-    forced, weights, kept = {}, {}, {}
-    for number, (name, info) in enumerate(infos.items()):
-        share = SHARES[(run + 3 * number) % len(SHARES)]
-        forced[name], w = random_decisions(info, rows[name], share, rng, run + number)
-        if w is not None:
-            weights[name] = w
-        if info.mechanism == "sparse_activation":
-            kept[name] = (np.arange(info.branches) < max(1, round(share * info.branches))).astype(
-                np.int64
-            )
-        elif info.mechanism == "multi_branch":
-            kept[name] = np.bincount(forced[name], minlength=info.branches)
-        elif info.mechanism == "moe":
-            kept[name] = np.where(np.arange(info.branches) < (info.top_k or 1), rows[name], 0)
-        else:
-            kept[name] = np.array(
-                [0, max(1, round(share * rows[name]))] + [0] * (info.branches - 2)
-            )
-    return Execution(
-        dict(assignment), forced, weights, rows_kept=kept, costliest=costliest, room=2 + run % 5
-    )
+def probing_sizes(regime: Regime, sequences: bool) -> list[tuple[int, int | None]]:
+    """(units, positions) of every probing run. sequences: whether a unit has positions."""
+    if sequences:
+        return list(SINGLE_SEQUENCES if regime.single else SEVERAL_SEQUENCES)
+    return [(units, None) for units in (SINGLE_UNITS if regime.single else SEVERAL_UNITS)]
 
 
 def rows_per_site(
     infos: Mapping[str, SiteInfo], per_position: Mapping[str, bool], units: int, seq: int | None
 ) -> dict[str, int]:
-    """Rows each site sees at a size: units, or units x positions."""
-    return {n: units * (seq or 1) if per_position[n] else units for n in infos}
+    """Rows that each site sees at a size where nothing was dropped before it.
+
+    per_position: site → whether its rows are positions, not units.
+    """
+    rows = {}
+    for name in infos:
+        rows[name] = units * (seq or 1) if per_position[name] else units
+    return rows
+
+
+def execution_for(
+    assignment: Assignment,
+    infos: Mapping[str, SiteInfo],
+    rows: Mapping[str, int],
+    run: int,
+    costliest: Mapping[str, int],
+) -> Execution:
+    """An execution with random decisions.
+
+    rows: site → rows that reach it where nothing was dropped before it. run: a number that varies
+    the decisions. costliest: site → the branch that every row takes under same-params.
+    """
+    rng = np.random.default_rng(run)
+    forced, weights, kept = {}, {}, {}
+    for number, (name, info) in enumerate(infos.items()):
+        mechanism = MECHANISMS[info.mechanism]
+        draw = Draw(rows[name], info.branches, info.top_k)
+        share = SHARES[(run + 3 * number) % len(SHARES)]
+        ids, ids_weights = mechanism.probe_decisions(draw, share, run + number, rng)
+        forced[name] = ids
+        if ids_weights is not None:
+            weights[name] = ids_weights
+        kept[name] = mechanism.probe_kept(draw, share, ids)
+    return Execution(
+        dict(assignment), forced, weights, rows_kept=kept, costliest=costliest, room=2 + run % 5
+    )
+
+
+def costliest_branches(program: Program, infos: Mapping[str, SiteInfo]) -> dict[str, int]:
+    """The branch of the most FLOPs at each site where a row takes one of several."""
+    costliest = {}
+    for name, info in infos.items():
+        if MECHANISMS[info.mechanism].one_of_several:
+            costliest[name] = int(np.argmax(branch_flops(program, name, info.branches)))
+    return costliest
 
 
 def probe(
@@ -112,104 +112,114 @@ def probe(
     decode: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Program]:
-    """Programs of every assignment and regime. decode: also one token after a prefix, with the model's own cache.
+    """Programs of every assignment and regime, by name.
 
+    batch: the kind of input; it is cut and repeated to other sizes. per_position: site → whether
+    its rows are positions. decode: also one token after a prefix, with the model's own cache.
     Raises Misfit where the same regime has different operators at different sizes.
     """
+    phases = (PREFILL, DECODE) if decode else (PREFILL,)
+    regimes = [Regime(phase, single) for phase in phases for single in (True, False)]
+    prober = _Prober(live, batch, per_position)
     programs: dict[str, Program] = {}
-    costliest: dict[str, int] = {}
-    ways = sorted(live.assignments(), key=lambda a: set(a.values()) <= set(BASELINES))
-    for assignment in ways:
+    for assignment in _baselines_last(live.assignments()):
         periods: Periods = {}
-        for regime in ("prefill-1", "prefill-n") + (("decode-1", "decode-n") if decode else ()):
-            progress(key(assignment, regime))
-            runs = []
-            for i, (units, seq) in enumerate(_sizes(batch, regime)):
-                decoding = regime.startswith("decode")
-                positions = 1 if decoding else seq
-                rows = rows_per_site(live.infos, per_position, units, positions)
-                execution = execution_for(assignment, live.infos, rows, i, costliest)
-                small = batch.resized(units, seq)
-                recorder = (
-                    record_decode(live, small, execution)
-                    if decoding
-                    else live.record(small, execution)
-                )
-                sizes = {"batch": units}
-                if seq is not None:
-                    sizes |= {"seq": 1 if decoding else seq, "total": seq + 1 if decoding else seq}
-                runs.append((sizes, recorder))
-            for _, recorder in sorted(runs, key=lambda r: -_hits(r[1].calls)):
-                tree_of = tree(recorder, periods) if periods or recorder.calls else None
-                if tree_of is not None:
-                    break
-            fitted = [
-                Run(sizes, tree(recorder, periods), recorder.calls) for sizes, recorder in runs
-            ]
-            try:
-                programs[key(assignment, regime)] = replace(
-                    Fitter().program(name_of(assignment), regime, fitted), periods=dict(periods)
-                )
-            except Misfit as e:
-                hint = next(
-                    (
-                        f"{hint} "
-                        for s in live.sites
-                        if (hint := getattr(s, "hint", "")) and s.name in live.infos
-                    ),
-                    "",
-                )
-                raise Misfit(f"{hint}{key(assignment, regime)}: {e}") from e
-        if assignment == live.captured and "multi_branch" in assignment:
-            costliest = _costliest(programs[key(assignment, "prefill-n")], live.infos)
+        for regime in regimes:
+            name = key(assignment, regime)
+            progress(name)
+            programs[name] = prober.program(assignment, regime, periods)
+        if assignment == live.captured:
+            captured = programs[key(assignment, Regime(PREFILL, single=False))]
+            prober.costliest = costliest_branches(captured, live.infos)
     return programs
 
 
-def _hits(calls: Mapping[str, Any]) -> int:
-    return min((sum(n > 0 for n in c.tokens_per_expert) for c in calls.values()), default=0)
+def _baselines_last(assignments: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Baselines need to know the costliest branches, which the captured strategy tells."""
+    return sorted(assignments, key=lambda assignment: set(assignment.values()) <= set(BASELINES))
 
 
-def _sizes(batch: Batch, regime: str) -> list[tuple[int, int | None]]:
-    kind = regime[-1]
-    if batch.seq is None:
-        return [(b, None) for b in BATCH_SIZES[kind]]
-    return list(SEQUENCE_SIZES[kind])
+@dataclass(frozen=True)
+class _Recording:
+    """One probing run. sizes: batch, and seq and total where units have positions."""
+
+    sizes: dict[str, int]
+    recorder: Recorder
+
+    def fewest_hits(self) -> int:
+        """Experts with rows, at the site where they are fewest; 0 for a run without experts."""
+        hits = [hit_experts(call) for call in self.recorder.calls.values()]
+        return min(hits, default=0)
 
 
-def _costliest(program: Program, infos: Mapping[str, SiteInfo]) -> dict[str, int]:
-    from condsim.program.logical import branch_flops
-
-    return {
-        n: int(np.argmax(branch_flops(program, n, i.branches)))
-        for n, i in infos.items()
-        if i.mechanism == "multi_branch"
-    }
+def hit_experts(call: ExpertsCall) -> int:
+    """Experts that have rows."""
+    return sum(tokens > 0 for tokens in call.tokens_per_expert)
 
 
-def record_decode(live: LiveModel, prefix: Batch, execution: Execution) -> Any:
-    """Run `prefix` unrecorded, then record one more token a sequence with the model's cache."""
-    token, cache = start_decode(live, prefix, Execution())
-    return live.record(Batch((), {"input_ids": token}, prefix.units, 1), execution, **cache)
+@dataclass
+class _Prober:
+    """Runs one model at many sizes. costliest: site → branch, once it is known."""
+
+    live: LiveModel
+    batch: Batch
+    per_position: Mapping[str, bool]
+    costliest: dict[str, int] = field(default_factory=dict)
+
+    def program(self, assignment: Assignment, regime: Regime, periods: Periods) -> Program:
+        """Record and fit one program. periods: of the assignment's loops; completed on the way."""
+        sizes = probing_sizes(regime, sequences=self.batch.seq is not None)
+        recordings = []
+        for run, (units, seq) in enumerate(sizes):
+            recordings.append(self._record(assignment, regime, units, seq, run))
+        _find_periods(recordings, periods)
+        runs = []
+        for recording in recordings:
+            scope = tree(recording.recorder, periods)
+            runs.append(Run(recording.sizes, scope, recording.recorder.calls))
+        try:
+            program = Fitter().program(name_of(assignment), str(regime), runs)
+        except Misfit as misfit:
+            raise Misfit(f"{self._hint()}{key(assignment, regime)}: {misfit}") from misfit
+        return replace(program, periods=dict(periods))
+
+    def _record(
+        self, assignment: Assignment, regime: Regime, units: int, seq: int | None, run: int
+    ) -> _Recording:
+        positions = 1 if regime.decodes else seq
+        rows = rows_per_site(self.live.infos, self.per_position, units, positions)
+        execution = execution_for(assignment, self.live.infos, rows, run, self.costliest)
+        batch = self.batch.resized(units, seq)
+        if regime.decodes:
+            recorder = record_decode(self.live, batch, execution)
+        else:
+            recorder = self.live.record(batch, execution)
+        return _Recording(_bound_sizes(regime, units, seq), recorder)
+
+    def _hint(self) -> str:
+        """How the decision of the first site with a hint can be marked; "" for none."""
+        for site in self.live.sites:
+            hint = facts_of(site).hint
+            if hint and site.name in self.live.infos:
+                return f"{hint} "
+        return ""
 
 
-def start_decode(
-    live: LiveModel, prefix: Batch, execution: Execution
-) -> tuple[torch.Tensor, dict[str, Any]]:
-    """Run `prefix` and give the greedy next token [units, 1] and the arguments that continue from the model's cache.
+def _bound_sizes(regime: Regime, units: int, seq: int | None) -> dict[str, int]:
+    """The variables of a program at one size. total: positions with those in the cache."""
+    if seq is None:
+        return {"batch": units}
+    if regime.decodes:
+        return {"batch": units, "seq": 1, "total": seq + 1}
+    return {"batch": units, "seq": seq, "total": seq}
 
-    Raises CondsimError where the model keeps no cache.
+
+def _find_periods(recordings: Sequence[_Recording], periods: Periods) -> None:
+    """Tell the iterations of unmarked loops apart in the run that hits the most experts.
+
+    Runs that hit fewer cannot show where an iteration ends, and use what that one showed.
     """
-    out = live.run(prefix, execution, use_cache=True)
-    name = (
-        "cache"
-        if "cache" in inspect.signature(live.model.forward).parameters
-        else "past_key_values"
-    )
-    cache = getattr(out, name, None)
-    if cache is None:
-        cache = getattr(out, "past_key_values", None)
-    if cache is None:
-        raise CondsimError(
-            f"new_tokens: {type(live.model).__name__} returns no key-value cache; capture without new_tokens"
-        )
-    return out.logits[:, -1:].argmax(-1), {name: cache, "use_cache": True}
+    for recording in sorted(recordings, key=lambda r: -r.fewest_hits()):
+        if periods or recording.recorder.calls:
+            tree(recording.recorder, periods)
+            return

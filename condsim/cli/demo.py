@@ -88,7 +88,7 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
 
 def record(names: list[str], output: Path, step: Step) -> dict[str, Path]:
     """Capture each model; the traces replace those of an earlier demo. Returns name → folder."""
-    from condsim.capture import capture
+    from condsim.api import capture
     from condsim.zoo.specs import load_spec
 
     folders = {}

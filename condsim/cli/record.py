@@ -72,7 +72,7 @@ def capture(
         if batch_limit is None or not isinstance(example.inputs, list)
         else example.inputs[:batch_limit]
     )
-    from condsim.capture import capture as run
+    from condsim.api import capture as run
 
     with progress() as step:
         trace = run(

@@ -1,53 +1,87 @@
-"""How PyTorch's elementwise loop goes over operands that do not lie in memory as one piece."""
+"""How PyTorch's elementwise loop goes over operands that do not lie in memory as one piece.
+
+Source: PyTorch, aten/src/ATen/TensorIterator.cpp, reorder_dimensions, coalesce_dimensions and
+serial_for_each.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
+INNERMOST = 2
+"""Dimensions that the fast loops take; a slower loop counts through the others."""
+
+
+@dataclass(frozen=True)
+class LoopDimension:
+    """A dimension that a loop goes through. strides: of each operand, in elements."""
+
+    size: int
+    strides: tuple[int, ...]
+
+    def merges(self, outer: LoopDimension) -> bool:
+        """Whether one loop can go through both, for every operand."""
+        return outer.strides == tuple(self.size * stride for stride in self.strides)
+
 
 def inner_loops(operands: Sequence[torch.Tensor]) -> tuple[int, ...]:
-    """(elements that the two innermost loops take together, 1 if those of the innermost are next to each other, or all the same, in every operand, else 0);
-    () where that is all there is to do, and next to each other.
+    """How the two innermost loops of an elementwise operator go over its operands.
 
-    operands: results first; they broadcast. Dimensions are put in order of their strides and merged where all operands allow it; what is left beyond two is
-    counted through by a slower loop. Source: PyTorch, aten/src/ATen/TensorIterator.cpp, reorder_dimensions, coalesce_dimensions and serial_for_each.
+    operands: results first; they broadcast.
+    Returns (elements that the two loops take together, 1 if in every operand those of the innermost
+    are next to each other or all the same, else 0); () where the two loops take all there is, and
+    it is next to each other.
     """
-    shape = torch.broadcast_shapes(*(t.shape for t in operands))
-    if not math.prod(shape):
+    loops = _loops(operands)
+    if not loops:
         return ()
-    columns = [_strides(t, len(shape)) for t in operands]
-    dims = [(size, strides) for size, *strides in zip(shape, *columns, strict=True) if size > 1]
-    dims.reverse()
-    merged: list[tuple[int, list[int]]] = []
-    for size, strides in sorted(dims, key=functools.cmp_to_key(_faster)):
-        if merged and strides == [merged[-1][0] * s for s in merged[-1][1]]:
-            merged[-1] = merged[-1][0] * size, merged[-1][1]
+    adjacent = all(stride <= 1 for stride in loops[0].strides)
+    if len(loops) <= INNERMOST and adjacent:
+        return ()
+    elements = math.prod(loop.size for loop in loops[:INNERMOST])
+    return (elements, int(adjacent))
+
+
+def _loops(operands: Sequence[torch.Tensor]) -> list[LoopDimension]:
+    """The loops from the innermost out, merged where all operands allow it; [] without elements."""
+    shape = torch.broadcast_shapes(*(operand.shape for operand in operands))
+    if math.prod(shape) == 0:
+        return []
+    strides = [_broadcast_strides(operand, len(shape)) for operand in operands]
+    dimensions = []
+    for dim in reversed(range(len(shape))):
+        if shape[dim] > 1:
+            of_operands = tuple(of_operand[dim] for of_operand in strides)
+            dimensions.append(LoopDimension(shape[dim], of_operands))
+    loops: list[LoopDimension] = []
+    for dimension in sorted(dimensions, key=functools.cmp_to_key(_which_first)):
+        if loops and loops[-1].merges(dimension):
+            inner = loops[-1]
+            loops[-1] = LoopDimension(inner.size * dimension.size, inner.strides)
         else:
-            merged.append((size, strides))
-    if not merged:
-        return ()
-    together = all(s <= 1 for s in merged[0][1])
-    return (
-        ()
-        if len(merged) <= 2 and together
-        else (math.prod(size for size, _ in merged[:2]), int(together))
-    )
+            loops.append(dimension)
+    return loops
 
 
-def _strides(t: torch.Tensor, dims: int) -> list[int]:
-    """Of a tensor that is broadcast to so many dimensions: 0 along those that it lacks."""
-    return [0] * (dims - t.dim()) + [
-        0 if size == 1 else stride for size, stride in zip(t.shape, t.stride(), strict=True)
-    ]
+def _broadcast_strides(operand: torch.Tensor, dims: int) -> list[int]:
+    """The strides of a tensor that is broadcast to `dims` dimensions: 0 along those it lacks."""
+    strides = [0] * (dims - operand.dim())
+    for size, stride in zip(operand.shape, operand.stride(), strict=True):
+        strides.append(0 if size == 1 else stride)
+    return strides
 
 
-def _faster(a: tuple[int, list[int]], b: tuple[int, list[int]]) -> int:
-    """Which of two dimensions is stepped through first: by the first operand that has both and tells them apart."""
-    for x, y in zip(a[1], b[1], strict=True):
-        if x and y and x != y:
-            return -1 if x < y else 1
+def _which_first(one: LoopDimension, other: LoopDimension) -> int:
+    """Which of two dimensions is stepped through first: -1, 1, or 0 where no operand tells.
+
+    The first operand that has both dimensions and different strides along them tells.
+    """
+    for stride, other_stride in zip(one.strides, other.strides, strict=True):
+        if stride and other_stride and stride != other_stride:
+            return -1 if stride < other_stride else 1
     return 0

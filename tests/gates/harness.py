@@ -1,4 +1,4 @@
-"""Run a case as a strategy says, under the recorder, and put beside it what its program gives for the same decisions."""
+"""Run a case under the recorder, and lower its program for the same decisions beside it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,30 @@ import numpy as np
 import torch
 
 from condsim.capture.observe import observe
-from condsim.capture.probe import execution_for, key, record_decode, rows_per_site
+from condsim.capture.probe import execution_for, key, rows_per_site
+from condsim.live.decode import record_decode
 from condsim.live.execution import Execution
-from condsim.live.inputs import as_batches
+from condsim.live.inputs import Batch, as_batches
 from condsim.live.model import LiveModel
 from condsim.lower import Call, Lowering, StepRows, peak_bytes
+from condsim.mechanisms import MECHANISMS
+from condsim.program.regime import Regime
 from condsim.record.nest import RunScope, guarded, tree
 from condsim.record.recorder import Recorder
 from condsim.steps.rebatch import rebatch, site_rules
 from condsim.strategies import name_of
-from condsim.trace import Trace
+from condsim.trace import Site, Trace
 from gates.models import case
 
-UNSEEN = {
-    "1": ((1, 17), (1, None)),
-    "n": ((7, 12), (16, None)),
-}  # with and without a sequence; none is a size that programs are fitted to
+UNSEEN_SEQUENCES = {True: (1, 17), False: (7, 12)}
+UNSEEN_UNITS = {True: 1, False: 16}
+"""Sizes that no program is fitted to, by whether the batch is one unit."""
+
+SEQUENCE_RUNS = (2, 4)
+UNIT_RUNS = (2, 4, 7)
+"""Numbers of runs, which vary the random decisions."""
+
+Signature = tuple[Any, ...]
 
 
 @functools.cache
@@ -38,24 +46,21 @@ def live(name: str) -> LiveModel:
     return model
 
 
-def regimes(trace: Trace) -> list[str]:
+def regimes(trace: Trace) -> list[Regime]:
     """The regimes that a trace has programs of."""
-    return sorted({k.rpartition("/")[2] for k in trace.programs})
+    names = {program.regime for program in trace.programs.values()}
+    return [Regime.parse(name) for name in sorted(names)]
 
 
-def flat(scope: RunScope) -> list[tuple[Any, ...]]:
+def flat(scope: RunScope) -> list[Signature]:
     """A recording in executed order, in the form of `Call.signature`."""
-    return [
-        (
-            n.name,
-            tuple(t.shape for t in n.inputs),
-            tuple(t.shape for t in n.outputs),
-            tuple(t.weight for t in n.inputs),
-            guards,
-            n.sync,
-        )
-        for n, guards in guarded(scope)
-    ]
+    signatures = []
+    for op, guards in guarded(scope):
+        inputs = tuple(t.shape for t in op.inputs)
+        outputs = tuple(t.shape for t in op.outputs)
+        weights = tuple(t.weight for t in op.inputs)
+        signatures.append((op.name, inputs, outputs, weights, guards, op.sync))
+    return signatures
 
 
 @dataclass(frozen=True)
@@ -64,161 +69,176 @@ class Pair:
 
     what: str
     recorder: Recorder
-    recorded: list[tuple[Any, ...]]
+    recorded: list[Signature]
     calls: list[Call]
 
     @property
-    def lowered(self) -> list[tuple[Any, ...]]:
-        return [c.signature() for c in self.calls]
+    def lowered(self) -> list[Signature]:
+        return [call.signature() for call in self.calls]
 
     def assert_same_order(self) -> None:
         """Operator by operator, with zero tolerance."""
-        for at, (a, b) in enumerate(itertools.zip_longest(self.recorded, self.lowered)):
-            assert a == b, f"{self.what}: operator {at} was recorded as {a}, the program gives {b}"
+        both = itertools.zip_longest(self.recorded, self.lowered)
+        for position, (recorded, lowered) in enumerate(both):
+            assert recorded == lowered, (
+                f"{self.what}: operator {position} was recorded as {recorded}, "
+                f"the program gives {lowered}"
+            )
 
     def assert_conforms(self) -> None:
         """As a multiset a segment, host synchronisations, peak memory."""
         recorded, lowered = Counter(self.recorded), Counter(self.lowered)
         assert recorded == lowered, (
-            f"{self.what}: recorded only {list(recorded - lowered)[:2]}, lowered only {list(lowered - recorded)[:2]}"
+            f"{self.what}: recorded only {list(recorded - lowered)[:2]}, "
+            f"lowered only {list(lowered - recorded)[:2]}"
         )
-        assert sum(c.op.sync for c in self.calls) == sum(s[-1] for s in self.recorded), (
-            f"{self.what}: host synchronisations"
-        )
+        recorded_syncs = sum(signature[-1] for signature in self.recorded)
+        lowered_syncs = sum(call.op.sync for call in self.calls)
+        assert lowered_syncs == recorded_syncs, f"{self.what}: host synchronisations"
         assert peak_bytes(self.calls) == self.recorder.peak_bytes, f"{self.what}: peak bytes"
 
 
 def pair(
-    trace: Trace,
     name: str,
     assignment: dict[str, str],
     rows: StepRows,
     recorder: Recorder,
-    regime: str,
+    regime: Regime | str,
+    trace: Trace,
 ) -> Pair:
     """Lower `rows` (one step) and nest what was recorded."""
-    program = trace.programs[key(assignment, regime)]
+    program_key = key(assignment, regime)
+    program = trace.programs[program_key]
     calls = Lowering(program, site_rules(trace), assignment, rows).sequence()
-    what = f"{name}, {key(assignment, regime)}, {int(rows.units[0])} units of {int(rows.seq[0])}"
+    what = f"{name}, {program_key}, {int(rows.units[0])} units of {int(rows.seq[0])}"
     return Pair(what, recorder, flat(tree(recorder, dict(program.periods))), calls)
 
 
 def step_rows(trace: Trace, execution: Execution, units: int, seq: int, total: int) -> StepRows:
     """Forced decisions of one step, summed up as rebatching sums up those of a trace."""
+    assert execution.forced is not None
     counts = {}
     for site in trace.sites:
-        assert execution.forced is not None
         ids = execution.forced[site.name]
-        if site.mechanism == "sparse_activation":
+        if MECHANISMS[site.mechanism].selects_blocks:
             counts[site.name] = ids.sum(0)[None]
             continue
-        here = np.ones(len(ids), bool)
+        arrives = np.ones(len(ids), bool)
         for parent, choice in site.parents:
-            here &= execution.forced[parent] == choice
-        counts[site.name] = np.bincount(ids[here].reshape(-1), minlength=site.branches)[None]
-    one = [np.array([v]) for v in (units, seq, total)]
+            arrives &= execution.forced[parent] == choice
+        taken = ids[arrives].reshape(-1)
+        counts[site.name] = np.bincount(taken, minlength=site.branches)[None]
+    kept = {name: branches[None] for name, branches in execution.rows_kept.items()}
     return StepRows(
-        *one, counts, {s: k[None] for s, k in execution.rows_kept.items()}, trace.header.costliest
+        np.array([units]), np.array([seq]), np.array([total]), counts, kept, trace.header.costliest
     )
-
-
-@functools.cache
-def forced_pairs(name: str, strategy: str) -> list[Pair]:
-    """Random decisions at sizes that nothing was fitted to, in every regime: each guard full, empty and in between."""
-    trace, model = case(name).trace, live(name)
-    batch = as_batches(case(name).inputs)[0]
-    per_position = {s.name: s.per_position for s in trace.sites}
-    found = []
-    assignment = assignments(name)[strategy]
-    for regime, run in itertools.product(
-        regimes(trace), (2, 4, 7) if batch.seq is None else (2, 4)
-    ):
-        units, seq = UNSEEN[regime[-1]][batch.seq is None]
-        decode = regime.startswith("decode")
-        positions = 1 if decode else seq
-        execution = execution_for(
-            assignment,
-            model.infos,
-            rows_per_site(model.infos, per_position, units, positions),
-            1000 + run,
-            dict(trace.header.costliest),
-        )
-        execution.room = None
-        small = batch.resized(units, seq)
-        recorder = (
-            record_decode(model, small, execution) if decode else model.record(small, execution)
-        )
-        total = 1 if seq is None else seq + 1 if decode else seq
-        found.append(
-            pair(
-                trace,
-                name,
-                assignment,
-                step_rows(trace, execution, units, positions or 1, total),
-                recorder,
-                regime,
-            )
-        )
-    return found
 
 
 @functools.cache
 def assignments(name: str) -> dict[str, dict[str, str]]:
     """Every way to run the case, by name: the strategies and both baselines."""
-    return {name_of(a): a for a in live(name).assignments()}
+    return {name_of(assignment): assignment for assignment in live(name).assignments()}
+
+
+@functools.cache
+def forced_pairs(name: str, strategy: str) -> list[Pair]:
+    """Random decisions at sizes that nothing was fitted to, in every regime.
+
+    Each guard is full, empty and in between.
+    """
+    trace = case(name).trace
+    batch = as_batches(case(name).inputs)[0]
+    runs = UNIT_RUNS if batch.seq is None else SEQUENCE_RUNS
+    pairs = []
+    for regime in regimes(trace):
+        for run in runs:
+            pairs.append(_forced_pair(name, strategy, batch, regime, run))
+    return pairs
+
+
+def _forced_pair(name: str, strategy: str, batch: Batch, regime: Regime, run: int) -> Pair:
+    trace, model = case(name).trace, live(name)
+    assignment = assignments(name)[strategy]
+    if batch.seq is None:
+        units, positions = UNSEEN_UNITS[regime.single], None
+        small = batch.resized(units)
+        seq, total = 1, 1
+    else:
+        units, positions = UNSEEN_SEQUENCES[regime.single]
+        small = batch.resized(units, positions)
+        seq, total = positions, positions
+        if regime.decodes:
+            seq, total = 1, positions + 1
+    per_position = {site.name: site.per_position for site in trace.sites}
+    rows = rows_per_site(model.infos, per_position, units, seq)
+    costliest = dict(trace.header.costliest)
+    execution = execution_for(assignment, model.infos, rows, 1000 + run, costliest)
+    execution.room = None
+    if regime.decodes:
+        recorder = record_decode(model, small, execution)
+    else:
+        recorder = model.record(small, execution)
+    one = step_rows(trace, execution, units, seq, total)
+    return pair(name, assignment, one, recorder, regime, trace)
 
 
 def own_pairs(trace: Trace, name: str, strategy: str) -> list[Pair]:
-    """The trace's own decisions on its own inputs: at the captured batch, at other sizes, and alone."""
-    model, assignment = live(name), assignments(name)[strategy]
-    batches = as_batches(case(name).inputs)
-    found = []
-    for batch in (1, 3, 2 * batches[0].units):
-        steps = rebatch(trace, batch, phase="prefill")
-        first = np.concatenate([[0], np.cumsum(trace.steps["units"])[:-1]])
-        units_of = np.concatenate(
-            [
-                np.arange(first[i], first[i] + trace.steps["units"][i])
-                for i in trace.steps.index[trace.steps["phase"] == "prefill"]
-            ]
-        )
-        for step in (0, len(steps.rows) - 1):
-            at = slice(step * batch, (step + 1) * batch)
-            forced, weights = {}, {}
-            for site in trace.sites:
-                per_unit = int(trace.rows_per_unit(site)[0])
-                starts = np.concatenate([[0], np.cumsum(trace.rows_per_unit(site))])
-                rows = np.concatenate(
-                    [np.arange(starts[u], starts[u] + per_unit) for u in units_of[at]]
-                )
-                decided = trace.decisions(site.name)
-                forced[site.name] = (
-                    decided.ids[rows].astype(np.int64)
-                    if site.mechanism != "sparse_activation"
-                    else decided.ids[rows]
-                )
-                if decided.weights is not None:
-                    weights[site.name] = decided.weights[rows]
-            one = steps.rows.step(step)
-            execution = Execution(
-                dict(assignment),
-                forced,
-                weights,
-                rows_kept={s: k[0] for s, k in one.kept.items()},
-                costliest=dict(trace.header.costliest),
-            )
-            joined = join(name, at)
-            recorder = model.record(joined, execution)
-            found.append(pair(trace, name, assignment, one, recorder, steps.regime))
-    return found
+    """The trace's own decisions on its own inputs: at the captured batch, at others, and alone."""
+    captured = as_batches(case(name).inputs)[0].units
+    pairs = []
+    for batch in (1, 3, 2 * captured):
+        steps = len(rebatch(trace, batch, phase="prefill").rows)
+        for step in (0, steps - 1):
+            pairs.append(_own_pair(trace, name, strategy, batch, step))
+    return pairs
 
 
-def join(name: str, at: slice) -> Any:
-    """Units `at` of the case's prefill inputs as one batch."""
+def _own_pair(trace: Trace, name: str, strategy: str, batch: int, step: int) -> Pair:
+    """One step of `batch` units. step: its number."""
+    assignment = assignments(name)[strategy]
+    steps = rebatch(trace, batch, phase="prefill")
+    part = slice(step * batch, (step + 1) * batch)
+    units = _prefill_units(trace)[part]
+    forced, weights = {}, {}
+    for site in trace.sites:
+        rows = _rows_of_units(trace, site, units)
+        decided = trace.decisions(site.name)
+        ids = decided.ids[rows]
+        selects_blocks = MECHANISMS[site.mechanism].selects_blocks
+        forced[site.name] = ids if selects_blocks else ids.astype(np.int64)
+        if decided.weights is not None:
+            weights[site.name] = decided.weights[rows]
+    one = steps.rows.step(step)
+    kept = {site_name: branches[0] for site_name, branches in one.kept.items()}
+    costliest = dict(trace.header.costliest)
+    execution = Execution(dict(assignment), forced, weights, rows_kept=kept, costliest=costliest)
+    recorder = live(name).record(join(name, part), execution)
+    return pair(name, assignment, one, recorder, steps.regime, trace)
+
+
+def _prefill_units(trace: Trace) -> np.ndarray:
+    """Numbers of the units of the prefill steps among all units of the trace."""
+    sizes = trace.steps["units"].to_numpy()
+    ends = np.cumsum(sizes)
+    prefill = np.flatnonzero(trace.steps["phase"] == "prefill")
+    return np.concatenate([np.arange(ends[i] - sizes[i], ends[i]) for i in prefill])
+
+
+def _rows_of_units(trace: Trace, site: Site, units: np.ndarray) -> np.ndarray:
+    """Numbers of the rows of some units in the site's decisions; all units have as many rows."""
+    per_unit = trace.rows_per_unit(site)
+    starts = np.concatenate([[0], np.cumsum(per_unit)])
+    rows = int(per_unit[0])
+    return np.concatenate([np.arange(starts[unit], starts[unit] + rows) for unit in units])
+
+
+def join(name: str, units: slice) -> Batch:
+    """Some units of the case's prefill inputs as one batch."""
     inputs = case(name).inputs
     if isinstance(inputs[0], dict):
-        return as_batches({k: torch.cat([i[k] for i in inputs])[at] for k in inputs[0]})[0]
-    return as_batches(torch.cat(inputs)[at])[0]
+        joined = {k: torch.cat([batch[k] for batch in inputs])[units] for k in inputs[0]}
+        return as_batches(joined)[0]
+    return as_batches(torch.cat(inputs)[units])[0]
 
 
 __all__ = ["Pair", "assignments", "forced_pairs", "live", "own_pairs", "regimes"]

@@ -1,4 +1,7 @@
-"""Gate 3: lowering gives what PyTorch runs, under every strategy and both baselines: operators, sizes and weights a segment, synchronisations, peak memory."""
+"""Gate 3: lowering gives what PyTorch runs, under every strategy and both baselines.
+
+Operators with sizes and weights of each segment, host synchronisations, peak memory.
+"""
 
 from __future__ import annotations
 

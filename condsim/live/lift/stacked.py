@@ -1,7 +1,11 @@
-"""Experts that are modules of their own, as stacked weights: where each is linear, elementwise, linear (gated or not), read from a tape of its forward."""
+"""Experts that are modules of their own, as stacked weights.
+
+Where each is linear, elementwise, linear (gated or not); read from a tape of its forward.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,28 +15,28 @@ from torch.utils._pytree import tree_map
 from condsim.live.expert_forms import ExpertWeights
 from condsim.live.lift.tape import Node, Ref, Tape
 
-ELEMENTWISE = frozenset(
-    [
-        "relu",
-        "silu",
-        "gelu",
-        "sigmoid",
-        "tanh",
-        "mul",
-        "softplus",
-        "leaky_relu",
-        "elu",
-        "hardswish",
-        "mish",
-        "relu6",
-        "clamp",
-        "square",
-        "pow",
-        "add",
-        "sub",
-        "chunk",
-    ],
-)
+ELEMENTWISE = {
+    "relu",
+    "silu",
+    "gelu",
+    "sigmoid",
+    "tanh",
+    "mul",
+    "softplus",
+    "leaky_relu",
+    "elu",
+    "hardswish",
+    "mish",
+    "relu6",
+    "clamp",
+    "square",
+    "pow",
+    "add",
+    "sub",
+    "chunk",
+}
+"""Functions that may stand between the linear layers."""
+
 ACTIVATIONS = (
     nn.ReLU,
     nn.SiLU,
@@ -48,82 +52,122 @@ ACTIVATIONS = (
     nn.Dropout,
     nn.Identity,
 )
+"""Modules that may stand between the linear layers."""
+
+INPUT = Ref(0)
+"""The rows that an expert takes."""
 
 
 def stack(experts: list[nn.Module], x: torch.Tensor) -> ExpertWeights | None:
-    """The experts' weights, stacked; None where an expert is anything else. x: a few rows that an expert takes."""
-    tapes = [Tape(e, True).run(e.forward, (x,), {}) for e in experts]
-    reads = [_read(t) for t in tapes]
-    if any(r is None for r in reads) or len({len(r[0]) for r in reads if r}) != 1:
-        return None
-    found = [r for r in reads if r is not None]
-    ups, downs = [[n.module for n in r[0]] for r in found], [r[1].module for r in found]
-    if (
-        len({m.weight.shape for r in ups for m in r}) != 1
-        or len({(m.bias is None) for r in ups for m in r}) != 1
-        or len({d.bias is None for d in downs}) != 1
-    ):  # type: ignore[union-attr]
-        return None
+    """The experts' weights, stacked; None where an expert is anything else.
 
-    def joined(get: str) -> torch.Tensor | None:
-        parts = [[getattr(m, get) for m in row] for row in ups]
-        return (
-            None if parts[0][0] is None else torch.stack([torch.cat(row) for row in parts]).detach()
-        )
-
-    up = joined("weight")
-    assert up is not None
-    down_bias = None if downs[0].bias is None else torch.stack([d.bias for d in downs]).detach()  # type: ignore[union-attr,misc]
+    x: a few rows that an expert takes, [rows, hidden].
+    """
+    forwards = []
+    for expert in experts:
+        tape = Tape(expert, lone=True).run(expert.forward, (x,), {})
+        forward = _read(tape)
+        if forward is None:
+            return None
+        forwards.append(forward)
+    if not _alike(forwards):
+        return None
+    up_bias = None
+    if forwards[0].ups[0].bias is not None:
+        up_bias = torch.stack([torch.cat([up.bias for up in f.ups]) for f in forwards]).detach()
+    down_bias = None
+    if forwards[0].down.bias is not None:
+        down_bias = torch.stack([f.down.bias for f in forwards]).detach()
     return ExpertWeights(
-        up,
-        torch.stack([d.weight for d in downs]).detach(),
-        joined("bias"),
-        down_bias,
-        _activation(tapes[0], *found[0]),
-    )  # type: ignore[union-attr,misc]
+        up=torch.stack([torch.cat([up.weight for up in f.ups]) for f in forwards]).detach(),
+        down=torch.stack([f.down.weight for f in forwards]).detach(),
+        up_bias=up_bias,
+        down_bias=down_bias,
+        activate=forwards[0].activation,
+    )
 
 
-def _read(tape: Tape) -> tuple[list[Node], Node] | None:
-    """The linear layers that read the input, and the one that gives the result; None for any other structure."""
-    ups: list[Node] = []
+@dataclass(frozen=True)
+class Activation:
+    """What stands between the linear layers of an expert.
+
+    ups: nodes of the layers that read the input. between: nodes of what follows, in order. result:
+    what the last layer reads.
+    """
+
+    ups: tuple[int, ...]
+    between: tuple[Node, ...]
+    result: Ref
+
+    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[..., n] → [..., i]. hidden: what the layers that read the input give, side by side."""
+        parts = hidden.chunk(len(self.ups), dim=-1) if len(self.ups) > 1 else (hidden,)
+        made: dict[Ref, Any] = {}
+        for number, part in zip(self.ups, parts, strict=True):
+            made[Ref(number)] = part
+        for node in self.between:
+            self._run(node, made)
+        result: torch.Tensor = made[self.result]
+        return result
+
+    def _run(self, node: Node, made: dict[Ref, Any]) -> None:
+        """Call a node's function on what was made before it, and keep what it gives."""
+
+        def known(leaf: Any) -> Any:
+            return made[leaf] if isinstance(leaf, Ref) else leaf
+
+        assert node.fn is not None
+        args, kwargs = tree_map(known, (node.args, node.kwargs))
+        out = node.fn(*args, **kwargs)
+        if isinstance(out, torch.Tensor):
+            made[Ref(node.number)] = out
+            return
+        for item, leaf in enumerate(out):
+            made[Ref(node.number, item)] = leaf
+
+
+@dataclass(frozen=True)
+class ExpertForward:
+    """An expert's linear layers: those that read the input, and the one that gives the result."""
+
+    ups: tuple[nn.Linear, ...]
+    down: nn.Linear
+    activation: Activation
+
+
+def _read(tape: Tape) -> ExpertForward | None:
+    """The linear layers of a tape and what is between; None for any other structure."""
+    ups: list[nn.Linear] = []
+    numbers: list[int] = []
+    between: list[Node] = []
     for node in tape.nodes[1:]:
-        if isinstance(node.module, nn.Linear):
-            if node.args[0] == Ref(0):
-                ups.append(node)
-            elif tape.output == Ref(node.number):
-                return (ups, node) if ups else None
-            else:
+        if not isinstance(node.module, nn.Linear):
+            if not _is_elementwise(node):
                 return None
-        elif not isinstance(node.module, ACTIVATIONS) and (
-            node.module is not None or node.name not in ELEMENTWISE or Ref(0) in node.args
-        ):
+            between.append(node)
+        elif node.args[0] == INPUT:
+            ups.append(node.module)
+            numbers.append(node.number)
+        elif ups and tape.output == Ref(node.number):
+            activation = Activation(tuple(numbers), tuple(between), node.args[0])
+            return ExpertForward(tuple(ups), node.module, activation)
+        else:
             return None
     return None
 
 
-def _activation(tape: Tape, ups: list[Node], down: Node) -> Any:
-    """[..., n] → [..., i]: what stands between the linear layers, on the result of all that read the input side by side."""
-    between = [n for n in tape.nodes[1 : down.number] if n not in ups]
-    result = down.args[0]
+def _is_elementwise(node: Node) -> bool:
+    """Whether a call may stand between the linear layers: it does not read the input itself."""
+    if node.module is not None:
+        return isinstance(node.module, ACTIVATIONS)
+    return node.name in ELEMENTWISE and INPUT not in node.args
 
-    def activate(h: torch.Tensor) -> torch.Tensor:
-        made = {
-            Ref(n.number): part
-            for n, part in zip(
-                ups, h.chunk(len(ups), dim=-1) if len(ups) > 1 else (h,), strict=True
-            )
-        }
-        for n in between:
-            args, kwargs = tree_map(
-                lambda leaf, known=made: known[leaf] if isinstance(leaf, Ref) else leaf,
-                (n.args, n.kwargs),
-            )
-            out = (n.module or n.fn)(*args, **kwargs)
-            made |= (
-                {Ref(n.number): out}
-                if isinstance(out, torch.Tensor)
-                else {Ref(n.number, i): t for i, t in enumerate(out)}
-            )
-        return made[result]
 
-    return activate
+def _alike(forwards: list[ExpertForward]) -> bool:
+    """Whether all experts have as many layers, of the same sizes, with or without biases."""
+    layers = {len(forward.ups) for forward in forwards}
+    ups = [up for forward in forwards for up in forward.ups]
+    shapes = {up.weight.shape for up in ups}
+    up_biases = {up.bias is None for up in ups}
+    down_biases = {forward.down.bias is None for forward in forwards}
+    return len(layers) == len(shapes) == len(up_biases) == len(down_biases) == 1

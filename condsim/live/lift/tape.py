@@ -1,12 +1,13 @@
-"""What a module's own forward does: the calls that it makes of torch functions and of whole submodules, and what flows between them.
+"""What a module's own forward does: its calls of torch functions and of whole submodules.
 
-The run that is taped is forced: every comparison and every argmax that could be a decision sends some rows each way, so that all guarded code is reached.
+The run that is taped is forced: every comparison and every argmax that could be a decision sends
+some rows each way, so that all guarded code is reached.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,14 +36,6 @@ NOTHING = {
     "bool",
 }
 """Calls that give the tensor itself where there is nothing to do."""
-INPLACE_OPERATORS = {
-    "iadd": "add",
-    "isub": "sub",
-    "imul": "mul",
-    "itruediv": "div",
-    "iand": "logical_and",
-    "ior": "logical_or",
-}
 
 
 @dataclass(frozen=True)
@@ -53,157 +46,254 @@ class Ref:
     item: int | None = None
 
 
+@dataclass(frozen=True)
+class Fork:
+    """How rows may part by the result of a node.
+
+    branches: ways that they can go. item: which item of the result decides, where it has several.
+    slots: branches that each row takes, where that may be several; else 0.
+    """
+
+    branches: int
+    item: int | None = None
+    slots: int = 0
+
+
 @dataclass(eq=False)
 class Node:
-    """One call. name: of the torch function without underscores, "" for a module or an input. args, kwargs: with a Ref for every tensor that a node made."""
+    """One call, or one input of the forward.
+
+    name: of the torch function without underscores; "" for a module or an input. fn: what is
+    called, None for an input. module: the submodule that is called. args, kwargs: of the call, with
+    a Ref for every tensor that a node made. out: its result. fork: where it may be a decision.
+    """
 
     number: int
     name: str
-    fn: Any
+    fn: Callable[..., Any] | None
     module: nn.Module | None
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     out: Any
-    branches: int = 0  # how many ways rows can go, where this may be a decision
-    decides: int | None = None  # which item of the result is the decision, where it has several
-    slots: int = 0  # how many branches each row takes, where that may be several
+    fork: Fork | None = None
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it is an input of the forward."""
+        return self.fn is None
+
+    @property
+    def single(self) -> bool:
+        """Whether its result is one tensor."""
+        return isinstance(self.out, torch.Tensor)
+
+    @property
+    def branches(self) -> int:
+        """Ways that rows can go by its result; 0 where it is no decision."""
+        return 0 if self.fork is None else self.fork.branches
+
+    @property
+    def read(self) -> list[Ref]:
+        """What it reads of other nodes."""
+        leaves = tree_leaves((self.args, self.kwargs))
+        return [leaf for leaf in leaves if isinstance(leaf, Ref)]
+
+    def decided(self) -> torch.Tensor:
+        """The tensor that says which way each row goes."""
+        assert self.fork is not None
+        decided = self.out if self.single else tree_leaves(self.out)[self.fork.item or 0]
+        assert isinstance(decided, torch.Tensor)
+        return decided
 
 
 class Tape(TorchFunctionMode):
-    """lone: whether a comparison is forced true for the first row only, or false for it only. ways: what a submodule that gives ids chooses among."""
+    """The calls of one run of a module's forward.
+
+    host: the module. lone: whether a comparison is forced true for the first row only, or false for
+    it only. ways: number of branches that a submodule that gives ids chooses among.
+    After `run`: `nodes`, in order, and `output`, the forward's result with a Ref for every tensor.
+    """
 
     def __init__(self, host: nn.Module, lone: bool, ways: int = 0) -> None:
         super().__init__()
-        self.host, self.lone, self.ways = host, lone, ways
+        self.host = host
+        self.lone = lone
+        self.ways = ways
         self.nodes: list[Node] = []
-        self.refs: dict[int, Ref] = {}  # tensor, by identity → what made (or last changed) it
-        self.depth = 0
         self.output: Any = None
+        self._made_by: dict[torch.Tensor, Ref] = {}  # what made (or last changed) a tensor
+        self._in_submodule = False
 
-    def run(self, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tape:
-        """Tape one call of the host's forward. self.output: its result with Refs."""
-        for t in tree_leaves((args, kwargs)):
-            if isinstance(t, torch.Tensor):
-                self._add("", None, None, ((), {}), t)
-        with self._submodules(), self:
-            out = forward(*args, **kwargs)
-        self.output = self._named(out)
+    def run(
+        self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Tape:
+        """Tape one call of the host's forward."""
+        for leaf in tree_leaves((args, kwargs)):
+            if isinstance(leaf, torch.Tensor):
+                self._add("", None, None, ((), {}), leaf)
+        with self._watching_submodules(), self:
+            output = forward(*args, **kwargs)
+        self.output = self._named(output)
         return self
 
     @contextlib.contextmanager
-    def _submodules(self) -> Iterator[None]:
-        """While it lasts, a call of a submodule is one node, whatever it does inside."""
-        restored = []
+    def _watching_submodules(self) -> Iterator[None]:
+        """Make a call of a submodule one node, whatever it does inside, as long as it lasts."""
+        restored: list[tuple[nn.Module, Any]] = []
         try:
-            for m in self.host.modules():
-                if m is not self.host and not isinstance(m, CONTAINERS):
-                    restored.append((m, m.__dict__.get("forward")))
-                    m.forward = partial(self._module, m, m.forward)
+            for module in self.host.modules():
+                if module is not self.host and not isinstance(module, CONTAINERS):
+                    restored.append((module, module.__dict__.get("forward")))
+                    module.forward = partial(self._call_submodule, module, module.forward)
             yield
         finally:
-            for m, before in restored:
+            for module, before in restored:
                 if before is None:
-                    m.__dict__.pop("forward", None)
+                    module.__dict__.pop("forward", None)
                 else:
-                    m.forward = before
+                    module.forward = before
 
-    def _module(self, module: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.depth:
+    def _call_submodule(
+        self, module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        if self._in_submodule:
             return forward(*args, **kwargs)
-        named = self._named((args, kwargs))
-        self.depth += 1
+        arguments = self._named((args, kwargs))
+        self._in_submodule = True
         try:
-            out = forward(*args, **kwargs)
-            if (
-                isinstance(out, torch.Tensor)
-                and out.dtype == torch.bool
-                and out.ndim > 0
-                and out.numel() == out.shape[0] > 1
-            ):
-                return self._add("", module, module, named, self._forced(out, 2), 2)
-            chosen = [
-                i
-                for i, t in enumerate(tree_leaves(out))
-                if isinstance(t, torch.Tensor) and t.dtype == torch.int64 and t.ndim > 1
-            ]
-            if isinstance(out, tuple) and len(chosen) == 1 and self.ways > 1:
-                ids = tree_leaves(out)[chosen[0]]
-                out = tree_map(lambda t: self._forced(ids, self.ways) if t is ids else t, out)
-                return self._add(
-                    "", module, module, named, out, self.ways, chosen[0], int(ids.shape[-1])
-                )
-            return self._add("", module, module, named, out)
+            out, fork = self._forked_by_submodule(forward(*args, **kwargs))
+            return self._add("", module, module, arguments, out, fork)
         finally:
-            self.depth -= 1
+            self._in_submodule = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self.depth:
+        if self._in_submodule:
             return func(*args, **kwargs)
-        named = self._named((args, kwargs))
+        arguments = self._named((args, kwargs))
         out = func(*args, **kwargs)
-        raw = getattr(func, "__name__", "")
-        name = raw.strip("_")
-        if raw == "__setitem__":
-            self._add(name, func, None, named, args[0])
+        raw_name = getattr(func, "__name__", "")
+        name = raw_name.strip("_")
+        if raw_name == "__setitem__":
+            self._add(name, func, None, arguments, args[0])
             return out
-        if not any(isinstance(t, torch.Tensor) for t in tree_leaves(out)):
+        if not any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(out)):
             return out
-        if out is args[0] and raw in NOTHING:
+        if raw_name in NOTHING and out is args[0]:
             return out
-        return self._add(name, func, None, named, *self._decision(name, args, out))
+        out, fork = self._forked_by_function(name, args, out)
+        return self._add(name, func, None, arguments, out, fork)
 
-    def _decision(self, name: str, args: Any, out: Any) -> tuple[Any, int, int | None, int]:
-        """The result as it is forced, how many ways there are (0: it is no decision), which item it is, and how many ways a row takes."""
-        scores = next((t for t in args if isinstance(t, torch.Tensor)), None)
-        if scores is None or not scores.is_floating_point() or id(scores) not in self.refs:
-            return out, 0, None, 0
-        if name in COMPARISONS and out.ndim and out.numel() == out.shape[0] > 1:
-            return self._forced(out, 2), 2, None, 0
+    def _forked_by_submodule(self, out: Any) -> tuple[Any, Fork | None]:
+        """A submodule's result, forced where it may be a decision, and how rows part by it."""
+        if isinstance(out, torch.Tensor) and out.dtype == torch.bool and _one_a_row(out):
+            return self._forced(out, 2), Fork(2)
+        if not isinstance(out, tuple) or self.ways < 2:
+            return out, None
+        leaves = tree_leaves(out)
+        items = [item for item, leaf in enumerate(leaves) if _may_be_ids(leaf)]
+        if len(items) != 1:
+            return out, None
+        item = items[0]
+        ids = leaves[item]
+        forced_ids = self._forced(ids, self.ways)
+        forced = tree_map(lambda leaf: forced_ids if leaf is ids else leaf, out)
+        return forced, Fork(self.ways, item, slots=int(ids.shape[-1]))
+
+    def _forked_by_function(
+        self, name: str, args: tuple[Any, ...], out: Any
+    ) -> tuple[Any, Fork | None]:
+        """A function's result, forced where it may be a decision, and how rows part by it."""
+        scores = next((arg for arg in args if isinstance(arg, torch.Tensor)), None)
+        if scores is None or not scores.is_floating_point() or scores not in self._made_by:
+            return out, None
+        if name in COMPARISONS and _one_a_row(out):
+            return self._forced(out, 2), Fork(2)
         if name in CHOICES and scores.ndim > 1 and scores.shape[-1] > 1:
-            ids = out if isinstance(out, torch.Tensor) else out[-1]
-            ways = int(scores.shape[-1])
-            several = (
-                name == "topk" and ids.shape[:-1] == scores.shape[:-1] and ids.shape[-1] < ways
-            )
-            one = (
-                ids.dtype == torch.int64
-                and ids.ndim > 0
-                and ids.numel() == scores.numel() // ways
-                and ids.shape[0] == scores.shape[0]
-            )
-            if several or one:
-                ids = self._forced(ids, ways)
-                slots = int(ids.shape[-1]) if several else 0
-                return (
-                    (ids, ways, None, slots)
-                    if isinstance(out, torch.Tensor)
-                    else (type(out)((out[0], ids)), ways, 1, slots)
-                )
-        return out, 0, None, 0
+            return self._forked_by_choice(name, scores, out)
+        return out, None
 
-    def _forced(self, out: torch.Tensor, branches: int) -> torch.Tensor:
-        rows = torch.arange(out.numel(), device=out.device)
-        values = (rows == 0) == self.lone if out.dtype == torch.bool else rows % branches
-        return values.view(out.shape)
+    def _forked_by_choice(
+        self, name: str, scores: torch.Tensor, out: Any
+    ) -> tuple[Any, Fork | None]:
+        """The same for a choice along the last dimension of scores."""
+        ways = int(scores.shape[-1])
+        ids = out if isinstance(out, torch.Tensor) else out[-1]
+        several = name == "topk" and _chooses_several(scores, ids)
+        if not several and not _chooses_one(scores, ids):
+            return out, None
+        slots = int(ids.shape[-1]) if several else 0
+        forced = self._forced(ids, ways)
+        if isinstance(out, torch.Tensor):
+            return forced, Fork(ways, None, slots)
+        return type(out)((out[0], forced)), Fork(ways, 1, slots)
+
+    def _forced(self, decided: torch.Tensor, branches: int) -> torch.Tensor:
+        """A decision that sends rows every way, in place of the forward's own."""
+        rows = torch.arange(decided.numel(), device=decided.device)
+        if decided.dtype == torch.bool:
+            values = (rows == 0) == self.lone
+        else:
+            values = rows % branches
+        return values.view(decided.shape)
 
     def _add(
-        self, name: str, fn: Any, module: nn.Module | None, arguments: Any, out: Any, *decision: Any
+        self,
+        name: str,
+        fn: Callable[..., Any] | None,
+        module: nn.Module | None,
+        arguments: tuple[Any, Any],
+        out: Any,
+        fork: Fork | None = None,
     ) -> Any:
-        node = Node(len(self.nodes), name, fn, module, arguments[0], arguments[1], out, *decision)
+        """Add a node; return its result. arguments: positional ones and those by keyword."""
+        args, kwargs = arguments
+        node = Node(len(self.nodes), name, fn, module, args, kwargs, out, fork)
         self.nodes.append(node)
         if isinstance(out, torch.Tensor):
-            self.refs[id(out)] = Ref(node.number)
-        else:
-            for i, t in enumerate(tree_leaves(out)):
-                if isinstance(t, torch.Tensor):
-                    self.refs[id(t)] = Ref(node.number, i)
+            self._made_by[out] = Ref(node.number)
+            return out
+        for item, leaf in enumerate(tree_leaves(out)):
+            if isinstance(leaf, torch.Tensor):
+                self._made_by[leaf] = Ref(node.number, item)
         return out
 
     def _named(self, tree: Any) -> Any:
+        """A tree of arguments with a Ref in place of every tensor that a node made."""
+
         def name(leaf: Any) -> Any:
             if isinstance(leaf, torch.Tensor):
-                return self.refs.get(id(leaf), leaf)
+                return self._made_by.get(leaf, leaf)
             return tuple(leaf) if isinstance(leaf, torch.Size) else leaf
 
         return tree_map(name, tree)
+
+
+def _one_a_row(tensor: torch.Tensor) -> bool:
+    """Whether there is one value for each of several rows."""
+    return tensor.ndim > 0 and tensor.numel() == tensor.shape[0] > 1
+
+
+def _may_be_ids(leaf: Any) -> bool:
+    """Whether part of a submodule's result may be branches [rows, k]."""
+    return isinstance(leaf, torch.Tensor) and leaf.dtype == torch.int64 and leaf.ndim > 1
+
+
+def _chooses_several(scores: torch.Tensor, ids: torch.Tensor) -> bool:
+    """Whether ids [..., k] choose fewer than all of the scores [..., branches]."""
+    return ids.shape[:-1] == scores.shape[:-1] and ids.shape[-1] < scores.shape[-1]
+
+
+def _chooses_one(scores: torch.Tensor, ids: torch.Tensor) -> bool:
+    """Whether ids are one of the scores [rows, ..., branches] each."""
+    if ids.dtype != torch.int64 or ids.ndim == 0 or ids.shape[0] != scores.shape[0]:
+        return False
+    return ids.numel() == scores.numel() // scores.shape[-1]
+
+
+def tensor_of(tape: Tape, ref: Ref) -> torch.Tensor:
+    """The tensor that a Ref names."""
+    out = tape.nodes[ref.node].out
+    tensor = out if ref.item is None else tree_leaves(out)[ref.item]
+    assert isinstance(tensor, torch.Tensor)
+    return tensor

@@ -1,0 +1,83 @@
+"""`condsim.capture`: record a model, then measure it."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from condsim.capture import Labels, Progress, Quality, capture_trace
+from condsim.live.inputs import as_batches
+from condsim.live.model import LiveModel
+from condsim.measure import measure_live
+from condsim.trace import Trace
+
+
+def capture(
+    model: torch.nn.Module,
+    inputs: Any,
+    baseline: torch.nn.Module | None = None,
+    measure: bool | list[str] = True,
+    new_tokens: int = 0,
+    *,
+    name: str | None = None,
+    quality: Quality | None = None,
+    quality_name: str | None = None,
+    higher_is_better: bool = True,
+    spec: str | None = None,
+    command: str | None = None,
+    progress: Progress = lambda _what, _done, _of: None,
+) -> Trace:
+    """Capture a conditional model's routing and what it executes.
+
+    model: run in evaluation mode; nothing of it is changed.
+    inputs: a tensor, a tuple, a dict of forward() arguments, or a list of such batches.
+    baseline: a dense module, timed as a third kind of baseline.
+    measure: whether to time the captured strategy here, or a list of strategies to time.
+    new_tokens: greedy cached decode steps after each batch.
+    name: of the trace, the model's class by default. spec, command: how the model can be built
+        again, and the command that captured it.
+    quality: (output, batch number) → float [units]. quality_name: what that is.
+    higher_is_better: of the quality.
+    progress: called with what is done, how much of it, of how much.
+    Returns the trace. Raises CondsimError for empty inputs, weights that are not finite, or a model
+    without routing.
+    """
+    batches = as_batches(inputs)
+    live = LiveModel.of(model)
+    labels = Labels(
+        name=name or type(model).__name__,
+        spec=spec,
+        command=command,
+        quality_name=quality_name,
+        higher_is_better=higher_is_better,
+    )
+    with _evaluating(model), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        trace = capture_trace(
+            live, batches, labels, new_tokens=new_tokens, quality=quality, progress=progress
+        )
+        if measure:
+            strategies = measure if isinstance(measure, list) else None
+            trace = measure_live(
+                trace, live, batches, strategies=strategies, module=baseline, progress=progress
+            )
+    return trace
+
+
+@contextlib.contextmanager
+def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Put the model in evaluation mode inside, and every module back into its own afterwards."""
+    before = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+__all__ = ["capture"]

@@ -1,0 +1,99 @@
+"""A live model and its inputs → a trace: observe what it decides, probe what it executes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+
+import pandas as pd
+import torch
+
+from condsim.capture.header import Labels, header_of
+from condsim.capture.observe import Observation, Quality, observe
+from condsim.capture.probe import costliest_branches, key, probe
+from condsim.capture.quality import dense_quality, score_exits
+from condsim.live.inputs import Batch
+from condsim.live.model import LiveModel
+from condsim.mechanisms import MECHANISMS
+from condsim.program import Program
+from condsim.program.regime import PREFILL, Regime
+from condsim.trace import Trace
+from condsim.trace.store import in_memory
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is done, how much of it is done, of how much."""
+
+
+def capture_trace(
+    live: LiveModel,
+    batches: list[Batch],
+    labels: Labels,
+    *,
+    new_tokens: int = 0,
+    quality: Quality | None = None,
+    progress: Progress = lambda _what, _done, _of: None,
+) -> Trace:
+    """The trace of a model in evaluation mode, without measurements.
+
+    new_tokens: greedy cached decode steps after each batch. quality: (output, batch number) →
+    float [units]. Raises CondsimError for a model without routing.
+    """
+    observed = _counter(progress, "observe", len(batches))
+    seen = observe(live, batches, new_tokens, quality, observed)
+    programs = _probe(live, batches[0], seen, new_tokens > 0, progress)
+    score_exits(live, batches, seen, quality)
+    costliest = costliest_branches(_captured_program(live, programs), live.infos)
+    if quality is not None and not new_tokens:
+        dense_quality(live, batches, seen, quality, costliest)
+    decisions = seen.joined()
+    logical = logical_program(live, programs)
+    header = header_of(live, seen, decisions, logical, costliest, labels)
+    steps = pd.DataFrame(seen.steps)
+    return Trace(header, steps, programs, in_memory(decisions), seen.quality_table())
+
+
+def _probe(
+    live: LiveModel, batch: Batch, seen: Observation, decode: bool, progress: Progress
+) -> dict[str, Program]:
+    regimes = 4 if decode else 2
+    probed = _counter(progress, "probe", len(live.assignments()) * regimes)
+    with one_thread():
+        return probe(live, batch, seen.per_position, decode=decode, progress=probed)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch run in one thread inside.
+
+    Shapes do not depend on threads, and at sizes as small as those of probing several threads only
+    wait for one another.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _captured_program(live: LiveModel, programs: Mapping[str, Program]) -> Program:
+    """The program that the model itself runs, at several units."""
+    return programs[key(live.captured, Regime(PREFILL, single=False))]
+
+
+def logical_program(live: LiveModel, programs: Mapping[str, Program]) -> Program:
+    """The program in which every guard stands alone: it shows what one more row costs."""
+    apart = {mechanism: MECHANISMS[mechanism].alone for mechanism in live.captured}
+    return programs[key(apart, Regime(PREFILL, single=False))]
+
+
+def _counter(progress: Progress, what: str, of: int) -> Callable[..., None]:
+    """A function that reports one more of `of` each time it is called."""
+    done = 0
+
+    def step(*_: object) -> None:
+        nonlocal done
+        done += 1
+        progress(what, done, of)
+
+    return step

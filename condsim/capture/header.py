@@ -1,0 +1,150 @@
+"""The header of a captured trace: its sites, notes, and where it came from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+import torch
+
+from condsim.capture.observe import Observation, ordered
+from condsim.capture.site_facts import facts_of
+from condsim.hardware import fingerprint
+from condsim.live.execution import SiteInfo
+from condsim.live.model import LiveModel
+from condsim.mechanisms import MECHANISMS
+from condsim.program import Program
+from condsim.program.logical import branch_flops
+from condsim.trace import Decisions, Header, Mechanism, Provenance, Site
+from condsim.trace.store import file_name
+
+EXITS_FILE = "exits"
+"""File of the decisions of a chain of exits, one depth a row."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the caller says of a trace.
+
+    name: of the trace. spec: how the model can be built again. command: that captured it.
+    quality_name: what `quality` measures. higher_is_better: of the quality.
+    """
+
+    name: str
+    spec: str | None = None
+    command: str | None = None
+    quality_name: str | None = None
+    higher_is_better: bool = True
+
+
+def header_of(
+    live: LiveModel,
+    seen: Observation,
+    decisions: Mapping[str, Decisions],
+    logical: Program,
+    costliest: dict[str, int],
+    labels: Labels,
+) -> Header:
+    """The header of a trace.
+
+    decisions: of every site, all steps. logical: the program in which every guard stands alone.
+    costliest: site → the branch of the most FLOPs, where rows take one of several.
+    """
+    exits = chained_exits(live.infos, seen.per_position)
+    sites = []
+    for name in ordered(live.infos):
+        info = live.infos[name]
+        chained = name in exits
+        encoding = MECHANISMS[info.mechanism].encoding
+        flops = branch_flops(logical, name, info.branches)
+        site = Site(
+            name=name,
+            mechanism=cast(Mechanism, info.mechanism),
+            branches=info.branches,
+            top_k=info.top_k,
+            parents=info.parents,
+            encoding="depth" if chained else encoding,
+            stored=EXITS_FILE if chained else file_name(name),
+            level=exits.index(name) if chained else 0,
+            per_position=seen.per_position[name],
+            has_weights=decisions[name].weights is not None,
+            has_scores=decisions[name].scores is not None,
+            branch_flops=tuple(float(f) for f in flops),
+        )
+        sites.append(site)
+    return Header(
+        name=labels.name,
+        sites=tuple(sites),
+        captured=live.captured,
+        costliest=costliest,
+        thresholds=_thresholds(live.model),
+        notes=_notes(live),
+        provenance=_provenance(live.model, labels),
+    )
+
+
+def chained_exits(infos: Mapping[str, SiteInfo], per_position: Mapping[str, bool]) -> list[str]:
+    """The exits of units, in order, where each stands behind all before it.
+
+    Their decisions are one number a row: the exits that it passed. Empty where the exits are no
+    such chain.
+    """
+    exits: list[str] = []
+    for name in ordered(infos):
+        info = infos[name]
+        if not MECHANISMS[info.mechanism].leaves or per_position[name]:
+            continue
+        if info.parents != tuple((exit_before, 1) for exit_before in exits):
+            return []
+        exits.append(name)
+    return exits
+
+
+def _thresholds(model: torch.nn.Module) -> dict[str, float]:
+    """The model's own threshold, where it has one under that name."""
+    threshold = getattr(model, "threshold", None)
+    if isinstance(threshold, (int, float)):
+        return {"threshold": float(threshold)}
+    return {}
+
+
+def _provenance(model: torch.nn.Module, labels: Labels) -> Provenance:
+    versions = {name: importlib.metadata.version(name) for name in ("condsim", "torch", "numpy")}
+    versions["python"] = sys.version.split()[0]
+    parameters = list(model.parameters())
+    dtype = str(parameters[0].dtype) if parameters else "float32"
+    return Provenance(
+        model=f"{type(model).__module__}.{type(model).__qualname__}",
+        spec=labels.spec,
+        command=labels.command,
+        taken=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions,
+        machine=dict(fingerprint(torch.get_num_threads())),
+        dtype=dtype.removeprefix("torch."),
+        parameters=sum(p.numel() for p in parameters),
+        parameter_bytes=sum(p.numel() * p.element_size() for p in parameters),
+        quality_name=labels.quality_name,
+        higher_is_better=labels.higher_is_better,
+    )
+
+
+def _notes(live: LiveModel) -> tuple[str, ...]:
+    """What a reader of the trace should know of its sites."""
+    notes = []
+    routerless = []
+    for site in live.sites:
+        facts = facts_of(site)
+        if facts.note and not live.infos.keys().isdisjoint(facts.names):
+            notes.append(facts.note)
+        if facts.router_missing:
+            routerless.append(site.name)
+    if routerless:
+        notes.append(
+            f"the router of {routerless[0]} was not found as a module: "
+            "baselines measured here still run it"
+        )
+    return tuple(notes)
