@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.operator_time import Hot
+from condsim.cost.cpu.hot import VIEW, Hot
 from condsim.cost.gpu import two_four
 from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.traffic import resident_share
 from condsim.hardware import HardwareProfile
-from condsim.lower import Lowering
-from condsim.program import JOINED, Op, elements
-from condsim.program.operators import GROUPED, Shape, Work
+from condsim.lower import Lowering, Visit
+from condsim.program import JOINED, Op, Tensor, elements
+from condsim.program.work import GROUPED, Shape, Work
 
 
 def gpu_operator(
@@ -29,43 +29,58 @@ def gpu_operator(
     groups_rows: np.ndarray | None,
     resident: np.ndarray | float,
 ) -> tuple[Hot, Work]:
-    """(time, work) of one operator; arguments as in `kernel`. Its work counts the rows of the experts that are on this device."""
+    """(time, work) of one operator; arguments as in `kernel`.
+
+    Its work counts the rows of the experts that are on this device.
+    """
     if op.view:
         seconds = 0.0 if op.name.endswith(JOINED) else profile.host.view.value
-        return Hot(seconds, seconds, "estimated", "view"), job
-    found = kernel(
+        return Hot(seconds, seconds, "estimated", VIEW), job
+    on_device = kernel(
         op.name, job, inputs, outputs, op.params, profile, dtype, itemsize, groups_rows, resident
     )
     dispatch = profile.host.dispatch.value
     if op.name == two_four.NAME:
         dispatch += two_four.needs(profile).call_s.value
-    return Hot(
-        dispatch + found.seconds, dispatch, "estimated", job.family, found.worlds
-    ), dataclasses.replace(job, flops=found.flops)
+    seconds = dispatch + on_device.seconds
+    hot = Hot(seconds, dispatch, "estimated", job.family, on_device.worlds)
+    return hot, dataclasses.replace(job, flops=on_device.flops)
 
 
 def resident_shares(
     lowering: Lowering, profile: HardwareProfile, itemsize: Callable[[str], int]
 ) -> np.ndarray | float:
-    """Share of each step's weights that L2 still has where steps of the same sizes follow each other, float [n]; one number where
-    it is the same for all."""
-    touched = np.zeros(len(lowering.rows))
-    for v in lowering.walk():
-        for t in () if v.op.view else v.op.inputs:
-            if not t.weight:
-                continue
-            size: Any = elements(t.shape(v.bindings)) * itemsize(t.dtype)
-            if v.op.name in GROUPED and v.op.site:
-                here = int(np.max(t.shape(v.bindings)[0]))
-                size = size / here * (lowering.rows.counts[v.op.site][v.step][:, :here] > 0).sum(1)
-            touched += np.bincount(
-                v.step, np.broadcast_to(np.asarray(size, dtype=float), v.step.shape), len(touched)
-            )
-    share: np.ndarray = resident_share(touched, profile)
-    return (
-        share
-        if len(share) and share.min() < share.max()
-        else float(share[0])
-        if len(share)
-        else 0.0
-    )
+    """Share of each step's weights that L2 still has where steps of the same sizes follow.
+
+    itemsize: dtype → bytes of an element. Returns float [n]; one number where it is the same for
+    all.
+    """
+    steps = len(lowering.rows)
+    touched_bytes = np.zeros(steps)
+    for visit in lowering.walk():
+        if visit.op.view:
+            continue
+        for tensor in visit.op.inputs:
+            if tensor.weight:
+                size = _read_bytes(tensor, visit, lowering, itemsize)
+                by_call = np.broadcast_to(np.asarray(size, dtype=float), visit.step.shape)
+                touched_bytes += np.bincount(visit.step, by_call, steps)
+    share: np.ndarray = resident_share(touched_bytes, profile)
+    if not len(share):
+        return 0.0
+    if share.min() < share.max():
+        return share
+    return float(share[0])
+
+
+def _read_bytes(
+    weight: Tensor, visit: Visit, lowering: Lowering, itemsize: Callable[[str], int]
+) -> Any:
+    """Bytes of a weight that each call reads: of all experts' weights, those that have rows."""
+    shape = weight.shape(visit.bindings)
+    size = elements(shape) * itemsize(weight.dtype)
+    if visit.op.name not in GROUPED or not visit.op.site:
+        return size
+    experts = int(np.max(shape[0]))
+    rows = lowering.rows.counts[visit.op.site][visit.step][:, :experts]
+    return size / experts * (rows > 0).sum(1)

@@ -87,10 +87,11 @@ def test_small_sizes_are_padded() -> None:
 
 
 def test_four_regimes() -> None:
-    """A large product, a layer, a product with a vector (which the cost of a call was taken from), and a whole model.
+    """A large product, a layer, a product with a vector, and a whole model.
 
-    Published: up to 1.7x (pytorch/ao, torchao/sparsity/README.md), 1.38x (pytorch/tutorials pull 2574), 0.11x (pytorch/pytorch issue 111339), 1.10x
-    (SAM's ViT-H with 2:4 MLPs, compiled, pytorch/ao).
+    The cost of a call was taken from the product with a vector. Published: up to 1.7x (pytorch/ao,
+    torchao/sparsity/README.md), 1.38x (pytorch/tutorials pull 2574), 0.11x (pytorch/pytorch issue
+    111339), 1.10x (SAM's ViT-H with 2:4 MLPs, compiled, pytorch/ao).
     """
     assert 1.6 < speedup(10240, 10240, 10240) < 2.0
     assert speedup(3072, 10240, 3072) == pytest.approx(1.38, rel=0.1)
