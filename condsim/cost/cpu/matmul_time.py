@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.hot import Hot, SizedOperator, basis_of, number_or_array
+from condsim.cost.hot import Hot, SizedOperator, basis_of, number_or_array
 from condsim.cost.cpu.kernel_families import bmm_family, conv_family
 from condsim.cost.cpu.scattered import scatter_seconds
 from condsim.cost.cpu.tables import curve_seconds, grid_seconds

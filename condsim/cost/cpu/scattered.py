@@ -48,24 +48,15 @@ FEATURES: Registry[Features] = Registry("matmul family")
 
 @FEATURES.register("bmm", "bmm_small")
 def batched(c: Columns) -> list[Any]:
-    """Of a batch of matrix products.
-
-    Set-up, products, multiply-adds, elements of both operands and of the result, passes of the
-    kernel over its row tiles, and elements beyond a cache.
-    """
+    """Of a batch of matrix products."""
     groups, m, n, k = c["groups"], c["m"], c["n"], c["k"]
     multiply_adds = groups * m * n * k
+    set_up = 1 + 0 * multiply_adds
+    left, right, results = groups * m * k, groups * n * k, groups * m * n
+    passes = groups * np.ceil(m / ROW_TILE) * n
     traffic = groups * (m * k + n * k + m * n)
-    return [
-        1 + 0 * multiply_adds,
-        groups,
-        multiply_adds,
-        groups * m * k,
-        groups * n * k,
-        groups * m * n,
-        groups * np.ceil(m / ROW_TILE) * n,
-        np.maximum(traffic - CORE_CACHE_ELEMENTS, 0),
-    ]
+    evicted = np.maximum(traffic - CORE_CACHE_ELEMENTS, 0)
+    return [set_up, groups, multiply_adds, left, right, results, passes, evicted]
 
 
 @FEATURES.register("bmm_row")
@@ -80,76 +71,75 @@ def batched_column(c: Columns) -> list[Any]:
     return _vector_features(c["groups"], c["m"], c["k"])
 
 
-def _vector_features(groups: Any, results: Any, depth: Any) -> list[Any]:
-    """Set-up, products, multiply-adds, those beyond two caches, and elements of both vectors."""
-    elements = groups * results * depth
-    return [
-        1 + 0 * groups,
-        groups,
-        elements,
-        np.maximum(elements - CORE_CACHE_ELEMENTS, 0),
-        np.maximum(elements - SHARED_CACHE_ELEMENTS, 0),
-        groups * results,
-        groups * depth,
-    ]
+def _vector_features(groups: Any, length: Any, depth: Any) -> list[Any]:
+    """Of a batch of products whose result is a vector."""
+    set_up = 1 + 0 * groups
+    matrices = groups * length * depth
+    beyond_core = np.maximum(matrices - CORE_CACHE_ELEMENTS, 0)
+    beyond_shared = np.maximum(matrices - SHARED_CACHE_ELEMENTS, 0)
+    results, vectors = groups * length, groups * depth
+    return [set_up, groups, matrices, beyond_core, beyond_shared, results, vectors]
 
 
 @FEATURES.register("attention")
 def attention(c: Columns) -> list[Any]:
-    """Of heads of m queries and n keys, d wide.
-
-    Set-up, heads, passes over tiles of queries, multiply-adds, scores, elements of queries and
-    keys, keys beyond a cache, masked scores, and a mask's set-up.
-    """
-    heads, m, n, d = c["groups"], c["m"], c["n"], c["d"]
-    keys = heads * n * d
+    """Of heads of m queries and n keys, d wide."""
+    heads, m, n, d, mask = c["groups"], c["m"], c["n"], c["d"], c["mask"]
+    set_up = 1 + 0 * heads * m
+    passes = heads * np.ceil(m / ATTENTION_ROW_TILE)
+    multiply_adds = heads * m * n * d
+    scores, queries, keys = heads * m * n, heads * m * d, heads * n * d
+    evicted = np.maximum(2 * keys - CORE_CACHE_ELEMENTS, 0)
+    masked = mask * heads * m * n
     return [
-        1 + 0 * heads * m,
+        set_up,
         heads,
-        heads * np.ceil(m / ATTENTION_ROW_TILE),
-        heads * m * n * d,
-        heads * m * n,
-        heads * m * d,
+        passes,
+        multiply_adds,
+        scores,
+        queries,
         keys,
-        np.maximum(2 * keys - CORE_CACHE_ELEMENTS, 0),
-        c["mask"] * heads * m * n,
-        c["mask"],
+        evicted,
+        masked,
+        mask,
     ]
 
 
 @FEATURES.register("conv2d", "conv2d_native")
 def convolution(c: Columns) -> list[Any]:
-    """Of a convolution with m output positions and kernels of kernel x kernel.
-
-    Set-up, multiply-adds in whole vectors, elements read, written and of the weights, vectors of
-    results, elements beyond a cache, and elements of the unfolded input.
-    """
+    """Of a convolution with m output positions and kernels of kernel x kernel."""
     m, cin, cout = c["m"], c["cin"], c["cout"]
     area = c["kernel"] ** 2
-    read = m * c["stride"] ** 2 * cin
-    vectors = np.ceil(cout / VECTOR) * VECTOR
+    set_up = 1 + 0 * m
+    padded_channels = np.ceil(cout / VECTOR) * VECTOR
+    multiply_adds = m * cin * padded_channels * area
+    read, written = m * c["stride"] ** 2 * cin, m * cout
+    weights = cin * cout * area
+    padded_results = m * padded_channels
+    evicted = np.maximum(read + written - CONVOLUTION_CACHE_ELEMENTS, 0)
+    unfolded = m * cin * area
     return [
-        1 + 0 * m,
-        m * cin * vectors * area,
+        set_up,
+        multiply_adds,
         read,
-        m * cout,
-        cin * cout * area,
-        m * vectors,
-        np.maximum(read + m * cout - CONVOLUTION_CACHE_ELEMENTS, 0),
-        m * cin * area,
+        written,
+        weights,
+        padded_results,
+        evicted,
+        unfolded,
     ]
 
 
 @FEATURES.register("conv2d_depthwise")
 def depthwise_convolution(c: Columns) -> list[Any]:
-    """Of a convolution of each channel by itself.
-
-    Set-up, multiply-adds, elements read, written and of the weights.
-    """
-    m, cin = c["m"], c["cin"]
+    """Of a convolution of each channel by itself."""
+    m, channels = c["m"], c["cin"]
     area = c["kernel"] ** 2
-    read = m * c["stride"] ** 2 * cin
-    return [1 + 0 * m, m * cin * area, read, m * cin, cin * area]
+    set_up = 1 + 0 * m
+    multiply_adds = m * channels * area
+    read, written = m * c["stride"] ** 2 * channels, m * channels
+    weights = channels * area
+    return [set_up, multiply_adds, read, written, weights]
 
 
 @dataclass(frozen=True)

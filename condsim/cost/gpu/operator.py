@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.hot import VIEW, Hot
+from condsim.cost.hot import VIEW, Hot
 from condsim.cost.gpu import two_four
 from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.traffic import resident_share
