@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class Hot:
     worlds: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SizedOperator:
     """An operator with the sizes of its tensors.
 
@@ -48,7 +49,7 @@ class SizedOperator:
     outputs: list[Shape]
     params: Params = ()
 
-    @property
+    @cached_property
     def work(self) -> Work:
         """The matmul inside it."""
         return work(self.name, self.inputs, self.outputs, self.params)

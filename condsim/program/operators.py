@@ -312,7 +312,7 @@ def reduces_inward(name: str) -> bool:
 
 
 def is_product(name: str) -> bool:
-    """Whether a compiled kernel, or a call of a library, begins with this operator as a product."""
+    """Whether compilers take an operator for a product, which begins a kernel or a library runs."""
     return facts(name).fuses == "product"
 
 

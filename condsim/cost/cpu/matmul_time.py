@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.hot import Hot, SizedOperator, basis_of, number_or_array
 from condsim.cost.cpu.kernel_families import bmm_family, conv_family
 from condsim.cost.cpu.scattered import scatter_seconds
 from condsim.cost.cpu.tables import curve_seconds, grid_seconds
+from condsim.cost.hot import Hot, SizedOperator, basis_of, number_or_array
 from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import Grid, HardwareProfile, Scatter
 from condsim.program import elements

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.hot import VIEW, Hot, SizedOperator, basis_of, number_or_array
 from condsim.cost.cpu.matmul_time import batched_time, grouped_time, linear_time, scattered_time
 from condsim.cost.cpu.new_memory import fresh_seconds
 from condsim.cost.cpu.tables import curve_seconds
+from condsim.cost.hot import VIEW, Hot, SizedOperator, basis_of, number_or_array
 from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import HardwareProfile
 from condsim.program.operators import called, elementwise, extent, facts, out_of_place, reduces

@@ -33,6 +33,8 @@ MEASURED_COLUMNS = {COLUMN_TILE, 12, EXACT}
 LAST_EXACT_TILE = EXACT - ROW_TILE
 MEASURED_ROWS = set(range(LAST_EXACT_TILE, EXACT + 1))
 """Rows that a grid must have for the cost of a remainder of rows to be known."""
+ROUNDING = 1.001
+"""What the largest measured FLOPs may be rounded off by."""
 NEXT_TILE_LIMIT = 1.1
 """A remainder costs at most so many times what the next whole tile takes. Estimated: on real
 kernels it may cost a little more than a whole tile."""
@@ -49,7 +51,7 @@ def curve_seconds(curve: Curve, elements: Any, length: Any = 1) -> tuple[Any, An
         return _along(sizes, seconds[0], elements)
     if np.ndim(length) == 0:
         cell, fraction = _locate(-1 / lengths, -1 / max(float(length), 1.0))
-        row = seconds[cell] * (1 - fraction) + seconds[cell + 1] * fraction
+        row = _between(seconds[cell], seconds[cell + 1], fraction)
         return _along(sizes, row, elements)
     elements, length = np.broadcast_arrays(elements, length)
     return _along_each(curve, elements, length)
@@ -65,9 +67,8 @@ def _along_each(curve: Curve, elements: np.ndarray, length: np.ndarray) -> tuple
     table = np.stack(by_length)  # [lengths, n]
     cell, fraction = _locate(-1 / lengths, -1 / np.maximum(length.ravel(), 1.0))
     column = np.arange(elements.size)
-    shorter, longer = table[cell, column], table[cell + 1, column]
-    between = shorter * (1 - fraction) + longer * fraction
-    return between.reshape(elements.shape), outside.reshape(elements.shape)
+    of_each = _between(table[cell, column], table[cell + 1, column], fraction)
+    return of_each.reshape(elements.shape), outside.reshape(elements.shape)
 
 
 def _along(sizes: Floats, row: Floats, elements: Any) -> tuple[Any, Any]:
@@ -77,6 +78,11 @@ def _along(sizes: Floats, row: Floats, elements: Any) -> tuple[Any, Any]:
     if np.any(beyond):
         seconds = seconds + beyond * (row[-1] / sizes[-1])
     return seconds, beyond > 0
+
+
+def _between(low: Floats, high: Floats, fraction: Any) -> Floats:
+    """What lies a fraction of the way from one number to another."""
+    return np.asarray(low * (1 - fraction) + high * fraction)
 
 
 def _locate(axis: Floats, x: Any) -> tuple[Any, Any]:
@@ -101,7 +107,8 @@ def grid_seconds(grid: Grid, m: Any, n: Any, k: Any) -> tuple[Any, Any]:
     if np.ndim(n) == 0 and np.ndim(k) == 0:
         return _by_rows(grid, np.asarray(m, dtype=float), float(n), float(k))
     m, n, k = np.broadcast_arrays(*(np.asarray(size, dtype=float) for size in (m, n, k)))
-    seconds, outside = np.empty(m.shape), np.empty(m.shape, dtype=bool)
+    seconds = np.empty(m.shape)
+    outside = np.empty(m.shape, dtype=bool)
     weights = zip(n.ravel().tolist(), k.ravel().tolist(), strict=True)
     for columns, depth in set(weights):
         chosen = (n == columns) & (k == depth)
@@ -117,7 +124,7 @@ def _by_rows(grid: Grid, m: Floats, n: float, k: float) -> tuple[Any, Any]:
     beyond = max(n / columns[-1], 1.0) * max(k / depths[-1], 1.0)
     scale = np.maximum(m / rows[-1], 1.0) * beyond
     flops = 2 * m * min(n, columns[-1]) * min(k, depths[-1])
-    outside = (scale > 1) | (flops > grid.reached * 1.001)
+    outside = (scale > 1) | (flops > grid.reached * ROUNDING)
     return inside * scale, outside
 
 
@@ -128,9 +135,10 @@ def _measured_rows(grid: Grid, n: float, k: float) -> Floats:
     """
     _, columns, depths, seconds = grid.arrays
     cell, fraction = _locate(depths, k)
-    plane = seconds[:, :, cell] * (1 - fraction) + seconds[:, :, cell + 1] * fraction  # [m, n]
+    plane = _between(seconds[:, :, cell], seconds[:, :, cell + 1], fraction)  # [m, n]
     rest = n % COLUMN_TILE
-    if EXACT < n < columns[-1] and rest and set(columns) >= MEASURED_COLUMNS:
+    is_known = set(columns) >= MEASURED_COLUMNS
+    if EXACT < n < columns[-1] and rest and is_known:
         one_tile = _at_columns(plane, columns, COLUMN_TILE)
         more_than_one = _at_columns(plane, columns, COLUMN_TILE + rest)
         whole_tiles = _at_columns(plane, columns, n - rest)
@@ -141,7 +149,7 @@ def _measured_rows(grid: Grid, n: float, k: float) -> Floats:
 def _at_columns(plane: Floats, columns: Floats, n: float) -> Floats:
     """Seconds by rows [m] of a plane [m, n] at one n."""
     cell, fraction = _locate(columns, n)
-    return np.asarray(plane[:, cell] * (1 - fraction) + plane[:, cell + 1] * fraction)
+    return _between(plane[:, cell], plane[:, cell + 1], fraction)
 
 
 def _with_row_remainder(rows: Floats, seconds: Floats, m: Floats) -> Any:

@@ -53,10 +53,15 @@ def _in_parts(parts: int, job: Work, tile: TileSize, traffic_s: Any, device: Dev
     m = np.asarray(job.m, dtype=float)
     blocks = job.groups * np.ceil(m / tile.m) * parts
     arithmetic_s = tiles.tiled_seconds(blocks, job.n, job.k / parts, tile, device)
-    overlapped_s = soft_maximum(arithmetic_s, traffic_s, device.gpu.overlap.value)
+    overlapped_s = _overlapped(arithmetic_s, traffic_s, device)
     fixed_s = tiles.fixed_seconds(blocks, job.n, tile, device)
     reduction_s = split.reduction_seconds(parts, job.groups * m * job.n, device)
     return overlapped_s + fixed_s + reduction_s
+
+
+def _overlapped(arithmetic_s: Any, traffic_s: Any, device: Device) -> Any:
+    """Seconds of arithmetic and traffic that hide each other in part."""
+    return soft_maximum(arithmetic_s, traffic_s, device.gpu.overlap.value)
 
 
 def two_four_sparse(
@@ -94,8 +99,7 @@ def two_four_sparse(
         else:
             operands = tile.m + tile.n * kept_share
         arithmetic_s = tiles.tiled_seconds(blocks, n, depth, tile, device, operands, times)
-        overlap = device.gpu.overlap.value
-        overlapped_s = soft_maximum(arithmetic_s, weights_s + activations_s, overlap)
+        overlapped_s = _overlapped(arithmetic_s, weights_s + activations_s, device)
         seconds.append(overlapped_s + tiles.fixed_seconds(blocks, n, tile, device))
     return Matmul(job.flops, weights_s, activations_s, tiles.fastest(seconds))
 
@@ -135,8 +139,7 @@ def grouped(
         blocks = tiles.row_blocks(near, tile.m)
         zero_blocks = tiles.row_blocks(elsewhere, tile.m) if elsewhere.shape[-1] else 0.0
         arithmetic_s = tiles.tiled_seconds(blocks, job.n, job.k, tile, device)
-        overlap = device.gpu.overlap.value
-        overlapped_s = soft_maximum(arithmetic_s, weights_s + activations_s, overlap)
+        overlapped_s = _overlapped(arithmetic_s, weights_s + activations_s, device)
         fixed_s = tiles.fixed_seconds(blocks + zero_blocks, job.n, tile, device)
         seconds.append(overlapped_s + fixed_s)
     flops = 2.0 * rows * job.n * job.k

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.hot import VIEW, Hot
 from condsim.cost.gpu import two_four
 from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.traffic import resident_share
+from condsim.cost.hot import VIEW, Hot
 from condsim.hardware import HardwareProfile
 from condsim.lower import Lowering, Visit
 from condsim.program import JOINED, Op, Tensor, elements

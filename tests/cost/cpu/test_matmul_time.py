@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from condsim.cost.hot import Hot
 from condsim.cost.cpu.operator_time import hot_seconds
 from condsim.cost.cpu.tables import grid_seconds
+from condsim.cost.hot import Hot
 from condsim.hardware import Curve, Grid, HardwareProfile, Scatter
 
 Seconds = Callable[[float, float, float], float]
