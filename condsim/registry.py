@@ -11,35 +11,42 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T]):
-    """Names to things. Registering a name twice is an error, and so is asking for an unknown one."""
+    """Names to entries. To register a name twice is an error, and so is to ask for an unknown one.
+
+    kind: what an entry is, for error messages ("strategy").
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._things: dict[str, T] = {}
+        self._entries: dict[str, T] = {}
 
     def register(self, *names: str) -> Callable[[T], T]:
-        """Decorator: enter the decorated thing under each of `names`. Raises ValueError on a duplicate."""
+        """Decorator: enter what is decorated under each name.
 
-        def enter(thing: T) -> T:
+        The decorator raises ValueError for a name that is taken.
+        """
+
+        def enter(entry: T) -> T:
             for name in names:
-                if name in self._things:
+                if name in self._entries:
                     raise ValueError(f"{self.kind} {name!r} is registered twice")
-                self._things[name] = thing
-            return thing
+                self._entries[name] = entry
+            return entry
 
         return enter
 
     def __getitem__(self, name: str) -> T:
+        """The entry of a name. Raises CondsimError for an unknown one, with the nearest names."""
         try:
-            return self._things[name]
+            return self._entries[name]
         except KeyError:
-            raise unknown(self.kind, name, self._things) from None
+            raise unknown(self.kind, name, self._entries) from None
 
     def __contains__(self, name: object) -> bool:
-        return name in self._things
+        return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._things)
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        return len(self._things)
+        return len(self._entries)

@@ -1,4 +1,4 @@
-"""Where the files that come with condsim are: at the top level of the repository, or inside the installed wheel."""
+"""Where the files that come with condsim are: at the top of the repository, or inside the wheel."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from pathlib import Path
 
 
 def resource(kind: str) -> Path:
-    """The folder of a kind of files ("hwprofiles", "traces"), or "app.py". It may not exist where none of that kind were installed."""
+    """The folder of a kind of files ("hwprofiles", "traces"), or "app.py".
+
+    It may not exist where none of that kind were installed.
+    """
     package = Path(__file__).resolve().parent
-    beside = package.parent / kind
-    return (
-        beside
-        if (package.parent / "pyproject.toml").is_file() and beside.exists()
-        else package / "_data" / kind
-    )
+    in_repository = package.parent / kind
+    is_repository = (package.parent / "pyproject.toml").is_file()
+    if is_repository and in_repository.exists():
+        return in_repository
+    return package / "_data" / kind

@@ -1,1 +1,4 @@
-"""Kernel → seconds and joules on a profile: pure functions on arrays, one file an effect. Nothing here needs PyTorch."""
+"""Kernel → seconds and joules on a profile: pure functions on arrays, one file an effect.
+
+Nothing here needs PyTorch.
+"""

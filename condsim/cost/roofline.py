@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile
 
 DTYPE_BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
@@ -21,9 +21,11 @@ DTYPE_BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, 
 def roofline_seconds(
     flops: Any, traffic_bytes: Any, profile: HardwareProfile, dtype: str | None = None
 ) -> tuple[Any, float]:
-    """Seconds, dispatch included, and the dispatch.
+    """Seconds of an operator, its dispatch included, and the seconds of the dispatch.
 
-    flops, traffic_bytes: numbers or arrays [n]; traffic over the largest memory. Raises CondsimError for a dtype that the device lacks.
+    flops, traffic_bytes: numbers or arrays [n]; the traffic is with the largest memory.
+    dtype: of the arithmetic, default the profile's. Raises CondsimError for a dtype that the device
+    lacks.
     """
     compute = flops / peak_rate(profile, dtype)
     memory = traffic_bytes / profile.dram.bandwidth.value
@@ -32,8 +34,29 @@ def roofline_seconds(
 
 
 def peak_rate(profile: HardwareProfile, dtype: str | None = None) -> float:
-    """FLOPs a second that a large matmul reaches. Raises CondsimError for a dtype that the device lacks."""
-    dtype = profile.dtype if dtype is None else dtype
-    if dtype not in profile.peak_flops:
-        raise CondsimError(f"{profile.name} has no {dtype}; it has {', '.join(profile.peak_flops)}")
-    return profile.peak_flops[dtype].value * profile.matmul_efficiency.value
+    """FLOPs a second that a large matmul reaches.
+
+    dtype: default the profile's. Raises CondsimError for a dtype that the device lacks.
+    """
+    peak = profile.peak_flops[_supported(profile, dtype)]
+    return peak.value * profile.matmul_efficiency.value
+
+
+def element_bytes(profile: HardwareProfile, dtype: str | None = None) -> int:
+    """Bytes of one element of the device's arithmetic.
+
+    dtype: default the profile's. Raises CondsimError for a dtype that the device lacks, and for one
+    whose size condsim does not know.
+    """
+    name = _supported(profile, dtype)
+    if name not in DTYPE_BYTES:
+        raise unknown("dtype", name, DTYPE_BYTES)
+    return DTYPE_BYTES[name]
+
+
+def _supported(profile: HardwareProfile, dtype: str | None) -> str:
+    """The dtype's name, default the profile's. Raises CondsimError where the device lacks it."""
+    name = profile.dtype if dtype is None else dtype
+    if name not in profile.peak_flops:
+        raise CondsimError(f"{profile.name} has no {name}; it has {', '.join(profile.peak_flops)}")
+    return name

@@ -17,36 +17,31 @@ THIS_MACHINE = "this-machine"
 
 
 def load_profile(path: str | os.PathLike[str]) -> HardwareProfile:
-    """Read a profile from YAML. Raises CondsimError: no such file, not YAML, or a field that breaks a rule."""
+    """Read a profile from YAML.
+
+    Raises CondsimError: no such file, not YAML, or a field that breaks a rule.
+    """
     file = Path(path)
     return validated(HardwareProfile, read(file), str(file))
 
 
 def profiles() -> dict[str, Path]:
     """All profiles by name: those that come with condsim, then this user's calibrations."""
-    found = {p.stem: p for p in sorted(resource("hwprofiles").glob("*.yaml"))}
-    return {**found, **{p.stem: p for p in sorted(cache_folder().glob("*.yaml"))}}
+    files = sorted(resource("hwprofiles").glob("*.yaml")) + sorted(cache_folder().glob("*.yaml"))
+    return {file.stem: file for file in files}
 
 
 def hardware(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
-    """A profile by its name (`condsim profiles`), by the path of a YAML file, or "this-machine": the calibration of the machine this runs on.
+    """A profile.
 
-    Raises CondsimError for an unknown name (with the nearest ones) and for a file that breaks a rule.
+    name_or_path: its name (`condsim profiles`), the path of a YAML file, or "this-machine": the
+    calibration of the machine that this runs on. Raises CondsimError for an unknown name (with the
+    nearest ones) and for a file that breaks a rule.
     """
     text = os.fspath(name_or_path)
     if text == THIS_MACHINE:
-        own = this_machine()
-        if own is None:
-            raise CondsimError(
-                "this machine has no calibrated profile yet; `condsim calibrate` (or condsim.calibrate()) makes one"
-            )
-        return own
-    if (
-        not isinstance(name_or_path, str)
-        or text.endswith((".yaml", ".yml"))
-        or "/" in text
-        or os.sep in text
-    ):
+        return _calibration_of_this_machine()
+    if not isinstance(name_or_path, str) or _is_path(text):
         return load_profile(text)
     known = profiles()
     if text not in known:
@@ -54,19 +49,39 @@ def hardware(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
     return load_profile(known[text])
 
 
+def _is_path(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or "/" in text or os.sep in text
+
+
+def _calibration_of_this_machine() -> HardwareProfile:
+    profile = this_machine()
+    if profile is None:
+        raise CondsimError(
+            "this machine has no calibrated profile yet; "
+            "`condsim calibrate` (or condsim.calibrate()) makes one"
+        )
+    return profile
+
+
 def this_machine(threads: int = 1, dtype: str = "fp32") -> HardwareProfile | None:
-    """The newest calibration of this machine with so many threads, this dtype and this torch, or None."""
-    own = fingerprint(threads)
-    for path in sorted(
-        cache_folder().glob("*.yaml"), key=lambda p: p.stat().st_mtime, reverse=True
-    ):
+    """The newest calibration of this machine for a number of threads and a dtype, or None.
+
+    It is of the installed torch, too.
+    """
+    this = fingerprint(threads)
+    newest_first = sorted(cache_folder().glob("*.yaml"), key=_modified, reverse=True)
+    for path in newest_first:
         try:
             profile = load_profile(path)
         except CondsimError:
             continue
-        if profile.fingerprint == own and profile.dtype == dtype:
+        if profile.fingerprint == this and profile.dtype == dtype:
             return profile
     return None
+
+
+def _modified(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def cache_folder() -> Path:

@@ -8,10 +8,13 @@ from condsim.hardware.quantity import Model, NotNegative, Quantity
 
 
 class Tile(Model):
-    """A block of the result that is computed together: m rows, n columns (elements).
+    """A block of the result that is computed together.
 
-    sms: how many SMs compute it, a part each, and take in its operands once for all of them (thread block clusters with multicast; pairs of SMs).
-    rows: the largest input (in rows, before top-k) that the library's rule uses it for; None: no limit.
+    m, n: its rows and columns (elements).
+    sms: how many SMs compute it, a part each, and take in its operands once for all of them (thread
+        block clusters with multicast; pairs of SMs).
+    rows: the largest input (in rows, before top-k) that the library's rule uses it for; None: no
+        limit.
     """
 
     m: int = Field(ge=1)
@@ -23,9 +26,12 @@ class Tile(Model):
 class TwoFour(Model):
     """Products with a matrix of which two of each four elements in a row are zero.
 
-    times: the rate of the whole product over that of a dense one (2: zeros are skipped, 1: they are only not stored). call_s: seconds of the host that one
-    call costs beyond a dense one's. rows, depth, columns: what the sparse matrix's two sizes and the dense one's columns are padded to (elements of 2
-    bytes; twice as many of one byte).
+    times: the rate of the whole product over that of a dense one (2: zeros are skipped, 1: they are
+        only not stored).
+    call_s: seconds of the host that one call costs beyond a dense one's.
+    rows, depth: what the sparse matrix's two sizes are padded to (elements of 2 bytes; twice as
+        many of one byte).
+    columns: what the dense matrix's columns are padded to.
     """
 
     times: Quantity
@@ -38,13 +44,19 @@ class TwoFour(Model):
 class Gpu(Model):
     """A GPU and the kernels that run on it.
 
-    sms: streaming multiprocessors. clock_hz: under load. dram_fraction: the share of the data sheet's memory bandwidth that a long stream reaches.
-    operand_bytes_per_clock: what an SM takes in from L2 for the operands of its tiles. overlap: exponent p of (a^p + b^p)^(1/p), which joins
-    arithmetic and traffic of one kernel: 1 = one after the other, large = the longer one alone.
-    kernel_s: fixed seconds of a kernel on the device: its start, the fill and the drain of its pipelines. tile_s: those of a tile on its SM.
-    row_s: seconds a row costs the one thread block that sorts routed rows by expert.
-    tiles: what the library chooses the fastest of. grouped_tiles: of the fused mixture-of-experts kernel, chosen by rows, rising.
+    sms: streaming multiprocessors.
+    clock_hz: under load.
+    dram_fraction: the share of the data sheet's memory bandwidth that a long stream reaches.
+    operand_bytes_per_clock: what an SM takes in from L2 for the operands of its tiles.
+    overlap: exponent p of (a^p + b^p)^(1/p), which joins arithmetic and traffic of one kernel: 1 =
+        one after the other, large = the longer one alone.
+    kernel_s: fixed seconds of a kernel on the device: its start, the fill and the drain of its
+        pipelines.
+    tile_s: the fixed seconds of a tile on its SM.
+    row_s: seconds that a row costs the one thread block that sorts routed rows by expert.
     sector_bytes: the smallest piece of memory that is moved.
+    tiles: what the library chooses the fastest of.
+    grouped_tiles: those of the fused mixture-of-experts kernel, chosen by rows, rising.
     two_four: of a device whose tensor cores multiply 2:4 sparse matrices, else None.
     """
 

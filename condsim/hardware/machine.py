@@ -2,58 +2,66 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from importlib import metadata
 from pathlib import Path
 
-UNDISTURBED = 1.12  # nothing disturbs a machine whose yardstick takes up to so many times what it takes at best
+UNDISTURBED = 1.12
+"""Nothing disturbs a machine whose yardstick takes up to so many times what it takes at best."""
+CPU_INFO = Path("/proc/cpuinfo")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
 def fingerprint(threads: int = 1) -> dict[str, str | int]:
-    """What makes this machine this machine: CPU model, caches (bytes), threads used, torch version."""
-    found: dict[str, str | int] = {"cpu": _cpu_model(), "threads": threads}
-    for level, size in _caches().items():
-        found[level] = size
+    """CPU model, caches (bytes), threads that are used, and torch version."""
     try:
-        found["torch"] = metadata.version("torch")
+        torch_version = metadata.version("torch")
     except metadata.PackageNotFoundError:
-        found["torch"] = "none"
-    return found
+        torch_version = "none"
+    return {"cpu": _cpu_model(), "threads": threads, **_cache_bytes(), "torch": torch_version}
 
 
 def _cpu_model() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        text = ""
-    fields = {}
-    for line in text.split("\n\n")[0].splitlines():
-        key, _, value = line.partition(":")
-        fields[key.strip()] = value.strip()
+    """The model of the CPU, with its family's and its own number where these are known."""
+    fields = _cpu_fields()
     model = fields.get("model name") or fields.get("Processor")
     if not model:
-        import platform
-
         model = platform.processor() or platform.machine()
-    numbers = " ".join(
-        f"{short} {fields[key]}"
-        for key, short in (("cpu family", "family"), ("model", "model"))
-        if key in fields
-    )
-    return f"{model} ({numbers})" if numbers else model
+    numbers = []
+    if "cpu family" in fields:
+        numbers.append(f"family {fields['cpu family']}")
+    if "model" in fields:
+        numbers.append(f"model {fields['model']}")
+    return f"{model} ({' '.join(numbers)})" if numbers else model
 
 
-def _caches() -> dict[str, int]:
-    """Level name ("l1", "l2", ...) → bytes of the data caches of the first CPU."""
-    found: dict[str, int] = {}
-    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+def _cpu_fields() -> dict[str, str]:
+    """What Linux says of the first CPU; empty elsewhere."""
+    try:
+        text = CPU_INFO.read_text()
+    except OSError:
+        return {}
+    fields = {}
+    first_cpu, _, _ = text.partition("\n\n")
+    for line in first_cpu.splitlines():
+        key, _, value = line.partition(":")
+        fields[key.strip()] = value.strip()
+    return fields
+
+
+def _cache_bytes() -> dict[str, int]:
+    """Level ("l1", "l2", ...) → bytes of the data caches of the first CPU."""
+    sizes: dict[str, int] = {}
+    for index in sorted(CACHES.glob("index*")):
         try:
-            kind, level, size = ((index / f).read_text().strip() for f in ("type", "level", "size"))
+            kind = (index / "type").read_text().strip()
+            level = (index / "level").read_text().strip()
+            size = (index / "size").read_text().strip()
         except OSError:
             continue
         number = re.fullmatch(r"(\d+)([KMG]?)", size)
         if kind != "Instruction" and number:
-            found[f"l{level}"] = (
-                int(number[1]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[number[2]]
-            )
-    return found
+            sizes[f"l{level}"] = int(number[1]) * UNITS[number[2]]
+    return sizes

@@ -1,7 +1,7 @@
 """A device as data: one model, every number with where it comes from.
 
-A profile is a device together with the software that runs on it. One that was calibrated has tables of measured operator times; one from data sheets
-has peak rates only.
+A profile is a device together with the software that runs on it. One that was calibrated has tables
+of measured operator times; one from data sheets has peak rates only.
 """
 
 from __future__ import annotations
@@ -21,21 +21,32 @@ from condsim.hardware.static import Companion, Graphs, Matrix
 from condsim.hardware.tables import Activations, Among, Cold, Curve, Grid, Residency, Scatter
 from condsim.hardware.text import validated, write
 
-FORMAT = 3  # of the tables of a calibration; one of another format must be made again
+FORMAT = 3
+"""Of the tables of a calibration; one of another format must be made again."""
+
+
+MOST_PATHS = 500
+"""So many paths are looked through for one that is near an unknown one; tables have more."""
 
 
 class Level(Model):
-    """A level of memory. bytes: capacity; bandwidth: bytes a second that one device reads from it (of a GPU: the data sheet's,
-    of which it reaches `gpu.dram_fraction`)."""
+    """A level of memory.
+
+    bytes: capacity. bandwidth: bytes a second that one device reads from it; of a GPU the data
+    sheet's, of which it reaches `gpu.dram_fraction`.
+    """
 
     bytes: Quantity
     bandwidth: Quantity
 
 
 class Host(Model):
-    """Seconds of the host for one of each, timed alone. `Among` and `Cold` say what they cost more in a model.
+    """Seconds of the host for one of each, timed alone.
 
-    instruction: of Python's bytecode between operators; None: not known, and every module call counts as module_call.
+    `Among` and `Cold` say what they cost more in a model. dispatch: of an operator. view: of an
+    operator that makes no new storage. module_call: of one module. synchronise: of waiting for the
+    device. instruction: of Python's bytecode between operators; None: not known, and every module
+    call counts as module_call.
     """
 
     dispatch: Quantity
@@ -46,7 +57,11 @@ class Host(Model):
 
 
 class Power(Model):
-    """idle_w: watts when nothing runs; limit_w: what it never exceeds; j_per_flop by dtype; j_per_byte by memory level."""
+    """What a device draws.
+
+    idle_w: watts when nothing runs. limit_w: what it never exceeds. j_per_flop: by dtype.
+    j_per_byte: by memory level.
+    """
 
     idle_w: Quantity
     limit_w: Quantity | None = None
@@ -57,13 +72,24 @@ class Power(Model):
 class HardwareProfile(Model):
     """A device with its software.
 
-    dtype: what a simulation uses unless it is told another ("fp32", "bf16", ...). runtime: how operators become kernels ("eager", ...). threads: host
-    threads. fingerprint: of the machine that was calibrated, else None.
-    yardstick_s: of the calibration's yardstick when nothing disturbed it. matmul_efficiency: the share of peak_flops that a large matmul reaches.
-    operators: curves by operator; matmuls: tables by matmul family; extra_s: constant seconds of a variant ("linear.bias"); all empty without a
-    calibration. gpu: the block of its class. links: bytes a second one way, to another device and to the host.
-    matrix, graphs, companion: of a device that runs prepared graphs (tpu, npu). weight_cache_bytes: of on-chip memory that keeps weights from one run to
-    the next; None: weights are read from the largest memory in every run.
+    dtype: what a simulation uses unless it is told another ("fp32", "bf16", ...).
+    runtime: how operators become kernels ("eager", ...).
+    threads: of the host.
+    fingerprint: of the machine that was calibrated, else None.
+    yardstick_s: of the calibration's yardstick when nothing disturbed it.
+    peak_flops: a second, by dtype.
+    matmul_efficiency: the share of peak_flops that a large matmul reaches.
+    memory: by level.
+    matrix, graphs, companion: of a device that runs prepared graphs (tpu, npu).
+    weight_cache_bytes: of on-chip memory that keeps weights from one run to the next; None: weights
+        are read from the largest memory in every run.
+    format: of the tables of a calibration.
+    operators, matmuls, extra_s: of a calibration: curves by operator, tables by matmul family,
+        constant seconds of a variant ("linear.bias").
+    residency, activations: of a calibration: what evicted weights and far activations cost.
+    among, cold: of a calibration: what code costs after other operators and after other data.
+    gpu: the block of its class.
+    links: bytes a second one way, to another device and to the host.
     """
 
     name: str = Field(min_length=1)
@@ -95,18 +121,18 @@ class HardwareProfile(Model):
     links: dict[str, Quantity] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _dtypes(self) -> HardwareProfile:
+    def _fields_belong_together(self) -> HardwareProfile:
         if self.dtype not in self.peak_flops:
-            raise ValueError(
-                f"dtype must be one of peak_flops ({', '.join(self.peak_flops)}), got {self.dtype!r}"
-            )
+            dtypes = ", ".join(self.peak_flops)
+            raise ValueError(f"dtype must be one of peak_flops ({dtypes}), got {self.dtype!r}")
         if self.gpu is not None and self.kind != "gpu":
             raise ValueError(
                 f"the block gpu belongs to a profile of kind gpu, this one is of kind {self.kind}"
             )
         if self.format != FORMAT or (self.matmuls and "format" not in self.model_fields_set):
             raise ValueError(
-                "it was calibrated by another version of condsim; `condsim calibrate` makes it again"
+                "it was calibrated by another version of condsim; "
+                "`condsim calibrate` makes it again"
             )
         if self.kind in ("tpu", "npu") and self.graphs is None:
             raise ValueError(
@@ -127,7 +153,7 @@ class HardwareProfile(Model):
     @property
     def dram(self) -> Level:
         """The largest memory."""
-        return max(self.memory.values(), key=lambda level: level.bytes.value)
+        return max(self.memory.values(), key=_capacity_bytes)
 
     def uncertainty(self, family: str) -> float:
         """Relative uncertainty of an operator's or a matmul family's time."""
@@ -135,46 +161,60 @@ class HardwareProfile(Model):
         return UNCERTAINTY["estimated"] if table is None else table.uncertainty
 
     def replace(self, **dotted: Any) -> HardwareProfile:
-        """What if: the profile with other values at dotted paths, `replace(**{"memory.dram.bandwidth": 1e11})`.
+        """What if: the profile with other values, `replace(**{"memory.dram.bandwidth": 1e11})`.
 
-        A number put in place of a quantity counts as estimated with no uncertainty. Raises CondsimError for a path that does not exist or a bad
-        value.
+        dotted: paths of fields. A number put in place of a quantity counts as estimated with no
+        uncertainty. Raises CondsimError for a path that does not exist or a bad value.
         """
-        data = self.model_dump()
+        fields = self.model_dump()
         for path, value in dotted.items():
-            *parents, last = path.split(".")
-            place: Any = data
-            for part in parents:
-                if not isinstance(place, dict) or part not in place:
-                    raise unknown("profile field", path, _paths(data))
-                place = place[part]
-            if not isinstance(place, dict) or last not in place:
-                raise unknown("profile field", path, _paths(data))
-            if (
-                isinstance(place[last], dict)
-                and "basis" in place[last]
-                and value is not None
-                and not isinstance(value, (dict, Quantity))
-            ):
-                value = {
-                    "value": value,
-                    "basis": "estimated",
-                    "source": "what if",
-                    "uncertainty": 0.0,
-                }
-            place[last] = value.model_dump() if isinstance(value, BaseModel) else value
-        return validated(type(self), data, f"profile {self.name}")
+            block, name = _block_of(fields, path)
+            is_number = value is not None and not isinstance(value, (dict, Quantity))
+            if _is_quantity(block[name]) and is_number:
+                block[name] = _what_if(value)
+            elif isinstance(value, BaseModel):
+                block[name] = value.model_dump()
+            else:
+                block[name] = value
+        return validated(type(self), fields, f"profile {self.name}")
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write it as YAML, under a temporary name first so that a reader never sees half a file."""
+        """Write it as YAML, under another name first so that a reader never sees half a file."""
         return write(self.model_dump(exclude_none=True), Path(path))
 
 
-def _paths(data: Any, prefix: str = "") -> list[str]:
+def _capacity_bytes(level: Level) -> float:
+    return level.bytes.value
+
+
+def _block_of(fields: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
+    """(the mapping that a dotted path ends in, the last name of the path).
+
+    Raises CondsimError for a path that does not exist.
+    """
+    *parents, name = path.split(".")
+    block: Any = fields
+    for parent in parents:
+        block = block.get(parent) if isinstance(block, dict) else None
+    if not isinstance(block, dict) or name not in block:
+        raise unknown("profile field", path, _paths(fields))
+    return block, name
+
+
+def _is_quantity(value: Any) -> bool:
+    return isinstance(value, dict) and "basis" in value
+
+
+def _what_if(value: Any) -> dict[str, Any]:
+    """The fields of a quantity that is put in place of another."""
+    return {"value": value, "basis": "estimated", "source": "what if", "uncertainty": 0.0}
+
+
+def _paths(fields: dict[str, Any], prefix: str = "") -> list[str]:
     """All dotted paths of nested mappings, quantities as leaves too."""
-    found = []
-    for key, value in data.items():
-        found.append(prefix + key)
-        if isinstance(value, dict) and len(found) < 500:
-            found += _paths(value, f"{prefix}{key}.")
-    return found
+    paths = []
+    for key, value in fields.items():
+        paths.append(prefix + key)
+        if isinstance(value, dict) and len(paths) < MOST_PATHS:
+            paths += _paths(value, f"{prefix}{key}.")
+    return paths

@@ -16,6 +16,7 @@ UNCERTAINTY: dict[Basis, float] = {
     "sourced": 0.10,
     "estimated": 0.30,
 }
+"""Relative uncertainty of a figure by how it was found, one standard deviation."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -29,7 +30,11 @@ class Model(BaseModel):
 
 
 class Quantity(Model):
-    """A positive number in SI units. uncertainty: relative, one standard deviation; None: what the basis says (`UNCERTAINTY`)."""
+    """A positive number in SI units.
+
+    basis: how it was found. source: where it is from, or why it is estimated so. uncertainty:
+    relative, one standard deviation; None: what the basis says (`UNCERTAINTY`).
+    """
 
     value: Positive
     basis: Basis

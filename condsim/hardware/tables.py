@@ -1,20 +1,40 @@
-"""Tables of a calibrated profile: measured operator times, and what weights, activations and code that were evicted cost."""
+"""Tables of a calibrated profile: measured operator times, and what evicted data and code cost."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from condsim.hardware.quantity import UNCERTAINTY, Floats, Model, NotNegative, Positive, rising
 
+T = TypeVar("T")
 
-class Curve(Model):
-    """Seconds of an operator by elements (sizes, rising) and, where it matters, by the length of a row (lengths, rising): seconds[length][size].
 
-    Times are linear in the elements between two sizes.
+class Table(Model):
+    """Measured times. A table never changes, so that what follows from it is computed once."""
+
+    @cached_property
+    def results(self) -> dict[Hashable, Any]:
+        """What `once` has computed."""
+        return {}
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """The result of `compute`, kept with the table under a key."""
+        if key not in self.results:
+            self.results[key] = compute()
+        result: T = self.results[key]
+        return result
+
+
+class Curve(Table):
+    """Seconds of an operator by elements and, where it matters, by the length of a row.
+
+    sizes: elements, rising. lengths: of a row, rising. seconds: [length][size], linear in the
+    elements between two sizes.
     """
 
     sizes: list[NotNegative] = Field(min_length=1)
@@ -26,9 +46,8 @@ class Curve(Model):
     def _shape(self) -> Curve:
         rising("sizes", self.sizes)
         rising("lengths", self.lengths)
-        if len(self.seconds) != len(self.lengths) or any(
-            len(row) != len(self.sizes) for row in self.seconds
-        ):
+        widths = [len(row) for row in self.seconds]
+        if widths != [len(self.sizes)] * len(self.lengths):
             raise ValueError(f"seconds must be {len(self.lengths)} rows of {len(self.sizes)}")
         return self
 
@@ -43,9 +62,12 @@ class Curve(Model):
         return np.array(self.sizes), np.array(self.lengths), np.array(self.seconds)
 
 
-class Grid(Model):
-    """Seconds of a matmul on a full grid of m x n x k; seconds: flat, k fastest. reached: the largest FLOPs that were measured (larger cells are
-    filled at constant efficiency)."""
+class Grid(Table):
+    """Seconds of a matmul on a full grid of m x n x k.
+
+    seconds: flat, k fastest. reached: the largest FLOPs that were measured; larger cells are filled
+    at constant efficiency.
+    """
 
     m: list[Positive] = Field(min_length=2)
     n: list[Positive] = Field(min_length=2)
@@ -58,9 +80,10 @@ class Grid(Model):
     def _shape(self) -> Grid:
         for name in ("m", "n", "k"):
             rising(name, getattr(self, name))
-        if len(self.seconds) != len(self.m) * len(self.n) * len(self.k):
+        cells = len(self.m) * len(self.n) * len(self.k)
+        if len(self.seconds) != cells:
             raise ValueError(
-                f"seconds must have {len(self.m) * len(self.n) * len(self.k)} numbers, one a cell, got {len(self.seconds)}"
+                f"seconds must have {cells} numbers, one a cell, got {len(self.seconds)}"
             )
         return self
 
@@ -75,15 +98,14 @@ class Grid(Model):
         """The shortest time in it: what remains at almost no work."""
         return min(self.seconds)
 
-    @cached_property
-    def columns(self) -> dict[tuple[float, float], Floats]:
-        """Kept here by `condsim.cost.cpu.tables`: seconds by rows [m] at an n and a k, computed once."""
-        return {}
 
+class Scatter(Table):
+    """Seconds at points that lie anywhere.
 
-class Scatter(Model):
-    """Seconds at points that lie anywhere. dims: names of the coordinates; points [p][dims]; scales: how far, in natural logarithms of each
-    coordinate, a measured time tells about another; noise: relative, of one measurement. `condsim.cost.cpu.tables` makes a function of it."""
+    dims: names of the coordinates. points: [p][dims]. scales: how far, in natural logarithms of
+    each coordinate, a measured time tells about another. noise: relative, of one measurement.
+    `condsim.cost.cpu.scattered` makes a function of it.
+    """
 
     dims: list[str]
     points: list[list[NotNegative]]
@@ -96,9 +118,11 @@ class Scatter(Model):
     def _shape(self) -> Scatter:
         if len(self.points) != len(self.seconds) or not self.points:
             raise ValueError(
-                f"there must be a point for each of the {len(self.seconds)} seconds, got {len(self.points)}"
+                f"there must be a point for each of the {len(self.seconds)} seconds, "
+                f"got {len(self.points)}"
             )
-        if any(len(p) != len(self.dims) for p in self.points) or len(self.scales) != len(self.dims):
+        widths = {len(self.scales), *map(len, self.points)}
+        if widths != {len(self.dims)}:
             raise ValueError(
                 f"points and scales must have {len(self.dims)} numbers ({', '.join(self.dims)})"
             )
@@ -108,11 +132,6 @@ class Scatter(Model):
     def dispatch_s(self) -> float:
         """The shortest time in it: what remains at almost no work."""
         return min(self.seconds)
-
-    @cached_property
-    def fitted(self) -> dict[str, Any]:
-        """Kept here by `condsim.cost.cpu.tables`: what it computes once from the points."""
-        return {}
 
 
 def one_a_distance(distance: list[float], **curves: list[float]) -> None:
@@ -125,9 +144,14 @@ def one_a_distance(distance: list[float], **curves: list[float]) -> None:
 class Residency(Model):
     """Extra seconds per byte of a weight that was evicted, by the bytes touched since its last use.
 
-    distance: bytes, rising. bytes: of the weights that were timed, rising. one_row, more_rows: a curve a weight, of a product with one row (a kernel that
-    streams the weight) and with more (one that takes it in tiles); spread: standard deviation. limit_bytes: of the private cache. others: bytes a second that
-    whoever shares the caches touches, which evicts what this process does not use in the meantime.
+    distance: bytes touched, rising.
+    bytes: of the weights that were timed, rising.
+    one_row: a curve a weight, of a product with one row (a kernel that streams the weight).
+    more_rows: of a product with more rows (a kernel that takes the weight in tiles).
+    spread: standard deviation, a number a distance.
+    limit_bytes: of the private cache.
+    others: bytes a second that whoever shares the caches touches; they evict what this process does
+        not use in the meantime.
     """
 
     distance: list[Positive]
@@ -141,12 +165,22 @@ class Residency(Model):
     @model_validator(mode="before")
     @classmethod
     def _of_two_curves(cls, given: Any) -> Any:
-        """What was calibrated before has two curves, `small` (weights up to limit_bytes) and `large`, for any number of rows."""
+        """Read an older calibration, whose two curves hold for any number of rows.
+
+        `small` is of weights up to limit_bytes, `large` of larger ones.
+        """
         if not isinstance(given, dict) or "small" not in given:
             return given
-        kept = {k: v for k, v in given.items() if k not in ("small", "large")}
-        curves, limit = [given["small"], given.get("large", [])], given.get("limit_bytes", 1.0)
-        return {**kept, "bytes": [limit, limit * 1.001], "one_row": curves, "more_rows": curves}
+        fields = {name: value for name, value in given.items() if name not in ("small", "large")}
+        curves = [given["small"], given.get("large", [])]
+        limit = given.get("limit_bytes", 1.0)
+        just_above = limit * 1.001
+        return {
+            **fields,
+            "bytes": [limit, just_above],
+            "one_row": curves,
+            "more_rows": curves,
+        }
 
     @model_validator(mode="after")
     def _shape(self) -> Residency:
@@ -162,9 +196,9 @@ class Residency(Model):
 
 
 class Activations(Model):
-    """Extra seconds per byte of an activation by the bytes touched since its memory was: read, and written.
+    """Extra seconds per byte of an activation, by the bytes touched since its memory was.
 
-    distance: bytes, rising. read, written: a number a distance.
+    distance: bytes touched, rising. read, written: a number a distance.
     """
 
     distance: list[Positive]
@@ -179,10 +213,13 @@ class Activations(Model):
 
 
 class Cold(Model):
-    """What an operator costs more because data was touched since: its code, and what PyTorch shares between operators, were evicted.
+    """What an operator costs more because data evicted its code, and what PyTorch shares.
 
-    distance: bytes, rising. shared_s: of any operator, by the bytes that the operator before it touched. own_s: by operator (a view's name ends in ".view"),
-    seconds at the largest distance; other_s: of an operator that was not timed; share: of own_s, by the bytes touched since the operator's last call.
+    distance: bytes touched, rising.
+    shared_s: seconds of any operator, by the bytes that the operator before it touched.
+    own_s: seconds of each operator at the largest distance; a view's name ends in ".view".
+    other_s: of an operator that was not timed.
+    share: of own_s, by the bytes touched since the operator's last call.
     """
 
     distance: list[Positive]
@@ -200,10 +237,14 @@ class Cold(Model):
 
 
 class Among(Model):
-    """What an operator costs more after other operators than when it is repeated: its code and its branches must be found again.
+    """What an operator costs more after other operators than when it is repeated.
 
-    extra_s: by operator (a view's name ends in ".view"), seconds when all others ran in between. distinct: how many different
-    operators ran since its last call, itself included, rising; share: of extra_s, 0 to 1 or little more. other_s: of an operator that was not timed.
+    Its code and its branches must be found again.
+
+    extra_s: seconds of each operator when all others ran in between; a view's name ends in ".view".
+    other_s: of an operator that was not timed.
+    distinct: different operators since its last call, itself included, rising.
+    share: of extra_s, a number a distinct, 0 to 1 or little more.
     """
 
     extra_s: dict[str, NotNegative]

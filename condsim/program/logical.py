@@ -5,69 +5,71 @@ from __future__ import annotations
 import numpy as np
 
 from condsim.program import Bindings, Loop, Op, Program, Scope, loops
-from condsim.program.operators import work
+from condsim.program.work import work
+
+WEIGHT_BLOCKS = (-1,)
+"""The choices of a loop whose body runs blocks of weights: each costs the same, for every row."""
+ARRIVING = 64
+"""Rows that reach a guard where the FLOPs of a branch are counted; enough for all regimes."""
+FEW_ROWS, MORE_ROWS = 16, 32
+"""Rows that take the branch: FLOPs are linear in them, so that two numbers give a row's."""
 
 
 def op_flops(op: Op, bindings: Bindings) -> float:
-    """FLOPs of one operator."""
+    """FLOPs of one operator at given extents."""
     if op.view:
         return 0.0
-    return float(
-        work(
-            op.name,
-            [t.shape(bindings) for t in op.inputs],
-            [t.shape(bindings) for t in op.outputs],
-            op.params,
-        ).flops
-    )
+    inputs = [t.shape(bindings) for t in op.inputs]
+    outputs = [t.shape(bindings) for t in op.outputs]
+    return float(work(op.name, inputs, outputs, op.params).flops)
 
 
 def scope_flops(scope: Scope, bindings: Bindings) -> float:
-    """FLOPs of the operators directly in a scope: not of what stands behind inner guards, nor of their routers."""
+    """FLOPs of the operators directly in a scope, without inner guards and their routers."""
     return sum(op_flops(n, bindings) for n in scope.nodes if isinstance(n, Op) and not n.role)
 
 
 def branch_flops(program: Program, site: str, branches: int) -> np.ndarray:
-    """FLOPs that one more row costs in each branch of a site, float [branches], guards inside it not counted.
+    """FLOPs that one more row costs in each branch of a site, guards inside it not counted.
 
-    program: one that runs rows behind guards (looped, compacted). Zero for a branch that was never probed.
+    program: one that runs rows behind guards (looped, compacted). Returns float [branches], 0 for a
+    branch that was never probed.
     """
     per_row = np.zeros(branches)
-    sizes = dict(program.probed[-1])
+    extents = dict(program.probed[-1])
     for loop in loops(program.root):
-        if loop.site == site:
-            if loop.choices == (-1,):  # weight blocks: each costs the same, for every row
-                at_blocks = [_blocks_flops(loop, sizes, b) for b in (1, 2)]
-                per_row += at_blocks[1] - at_blocks[0]
-                continue
-            for choice in loop.choices:
-                found = loop.body(choice, 2, 2)
-                if found is not None and 0 <= choice < branches:
-                    at = [
-                        scope_flops(
-                            found[1],
-                            {
-                                **sizes,
-                                "outer": 64,
-                                "rows": r,
-                                "rest": 64 - r,
-                                "hits": 1,
-                                "capacity": 1,
-                            },
-                        )
-                        for r in (16, 32)
-                    ]
-                    per_row[choice] += (at[1] - at[0]) / 16
+        if loop.site != site:
+            continue
+        if loop.choices == WEIGHT_BLOCKS:
+            per_row += _flops_of_blocks(loop, extents, 2) - _flops_of_blocks(loop, extents, 1)
+            continue
+        for choice in loop.choices:
+            if 0 <= choice < branches:
+                per_row[choice] += _flops_a_row(loop, choice, extents)
     return per_row
 
 
-def _blocks_flops(loop: Loop, sizes: Bindings, blocks: int) -> float:
-    """FLOPs of one row of a body that runs so many blocks."""
-    found = loop.body(-1, 2, 2)
-    rows = sizes["batch"] * sizes.get("seq", 1)
-    return (
-        0.0
-        if found is None
-        else scope_flops(found[1], {**sizes, "outer": rows, "rows": blocks, "rest": rows - blocks})
-        / rows
+def _flops_a_row(loop: Loop, choice: int, extents: Bindings) -> float:
+    """FLOPs that one more row costs in a branch; 0 where it was never probed."""
+    body = loop.body(choice, 2, 2)
+    if body is None:
+        return 0.0
+    few, more = (
+        scope_flops(body[1], _guarded(extents, ARRIVING, rows) | {"hits": 1, "capacity": 1})
+        for rows in (FEW_ROWS, MORE_ROWS)
     )
+    return (more - few) / (MORE_ROWS - FEW_ROWS)
+
+
+def _flops_of_blocks(loop: Loop, extents: Bindings, blocks: int) -> float:
+    """FLOPs of one row of a body that runs so many blocks of weights."""
+    body = loop.body(-1, 2, 2)
+    if body is None:
+        return 0.0
+    rows = extents["batch"] * extents.get("seq", 1)
+    return float(scope_flops(body[1], _guarded(extents, rows, blocks)) / rows)
+
+
+def _guarded(extents: Bindings, arriving: int, taking: int) -> dict[str, int]:
+    """The extents behind a guard that so many rows reach, and so many of them pass."""
+    return {**extents, "outer": arriving, "rows": taking, "rest": arriving - taking}

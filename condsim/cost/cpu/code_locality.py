@@ -1,9 +1,10 @@
-"""What an operator costs more because others ran since its last call.
+"""What an operator costs more because other operators ran since its last call.
 
     extra seconds = extra of the operator * share(different operators since its last call)
 
-An operator that is repeated finds its code cached and its branches predicted; in a model it does not. Measured by running all operators in turn, and
-few of them. On a CPU in eager PyTorch this is more than half of the time of small operators.
+An operator that is repeated finds its code cached and its branches predicted; in a model it does
+not. Measured by running all operators in turn, and few of them. On a CPU in eager PyTorch this is
+more than half of the time of small operators.
 """
 
 from __future__ import annotations
@@ -15,22 +16,9 @@ from typing import Any
 import numpy as np
 
 from condsim.hardware import HardwareProfile
+from condsim.program.operators import called, facts
 
 _NUMBER = re.compile(r"\d+")
-_RENAMED = {
-    "mm": "mm",
-    "addmm": "linear.bias",
-    "scaled_dot_product_attention": "attention",
-    "_grouped_mm": "grouped_mm",
-    "where1": "nonzero",
-    "_local_scalar_dense": "item",
-    "greater": "gt",
-    "less": "lt",
-    "_to_copy": "to",
-    "new_ones": "new_zeros",
-    "concat": "cat",
-    "stack": "cat",
-}
 
 
 def among_seconds(
@@ -38,69 +26,90 @@ def among_seconds(
 ) -> Any:
     """Extra seconds of one call.
 
-    name: the operator as the recorder gives it, distinct: different operators since its last call, itself included
-    (`distances`), int or int array [n]. view: it makes no new storage. inputs: number of tensors it reads (a linear layer with a
-    bias has 3). Returns float or float
-    array [n]; 0 without a calibration.
+    name: the operator as the recorder gives it. distinct: different operators since its last call,
+    itself included (`distances`), int or int array [n]. view: it makes no new storage. inputs:
+    number of tensors it reads (a linear layer with a bias has 3). Returns float or float array [n];
+    0 without a calibration.
     """
     among = profile.among
     if among is None:
         return 0.0 * np.asarray(distinct) if np.ndim(distinct) else 0.0
     share = np.interp(distinct, among.distinct, among.share)
-    return among.extra_s.get(key_of(among.extra_s, name, view, inputs), among.other_s) * share
+    code = key_of(among.extra_s, name, view, inputs)
+    return among.extra_s.get(code, among.other_s) * share
 
 
 def key_of(table: Container[str], name: str, view: bool, inputs: int) -> str:
-    """Under which name a table of operators' code knows an operator; its own where it does not."""
-    if name == "where" and inputs == 1:
-        name = "nonzero"
+    """The name under which a table of operators' code knows an operator.
+
+    Arguments as in `among_seconds`. Returns the operator's own name where the table lacks it.
+    """
+    name = called(name, inputs)
     if name == "linear" and inputs > 2:
         name = "linear.bias"
-    names = (
-        [f"{name}.view"] if view else [name, name.rstrip("_"), f"{name}_", _RENAMED.get(name, name)]
-    )
-    return next((key for key in names if key in table), name)
+    if view:
+        names = [f"{name}.view"]
+    else:
+        names = [name, name.rstrip("_"), f"{name}_", facts(name).code or name]
+    for key in names:
+        if key in table:
+            return key
+    return name
 
 
 def call_sites(names: Sequence[str], modules: Sequence[str], entered: Sequence[int]) -> list[str]:
-    """A label for the place in the code that each operator is called from, for `distances`: alike for the layers of a stack, which run the same code.
+    """A label for the place in the code that each operator is called from, for `distances`.
 
-    names: operators (with ".view" where they are views); modules: the module path each is called in; entered: module calls that began before it.
-    Numbers in a path do not count; a second call of an operator in one module call is another place. What matters for the branches of a call is the code that
-    ran since this place did, not since the operator did: by operators' names alone, times of small models came out a third too low.
+    Layers of a stack run the same code and have the same labels: numbers in a module's path do not
+    count. A second call of an operator in one module call is another place.
+    names: operators, with ".view" where they are views. modules: the path of the module that each
+    is called in. entered: module calls that began before it.
+    What matters for the branches of a call is the code that ran since this place did, not since the
+    operator did: by operators' names alone, times of small models came out a third too low.
     """
-    found, seen, last = [], dict[str, int](), None
+    labels = []
+    calls_of: dict[str, int] = {}  # in this module call
+    last_module = None
     for name, module, begins in zip(names, modules, entered, strict=True):
-        if begins or module != last:
-            seen, last = {}, module
-        seen[name] = seen.get(name, 0) + 1
-        found.append(f"{_NUMBER.sub('*', module)}:{name}:{seen[name]}")
-    return found
+        if begins or module != last_module:
+            calls_of = {}
+            last_module = module
+        calls_of[name] = calls_of.get(name, 0) + 1
+        path = _NUMBER.sub("*", module)
+        labels.append(f"{path}:{name}:{calls_of[name]}")
+    return labels
 
 
 def distances(names: Sequence[str], *, repeated: bool = True) -> list[int]:
-    """Different operators since the last call of the same one, itself included, for each operator of a sequence in executed order.
+    """Different operators since the last call of the same one, itself included, of each operator.
 
-    names: `call_sites`, or operators (with ".view" where they are views). repeated: the sequence runs again and again, so that a first call follows the
-    calls of the round before; else a first call counts all different operators of the sequence.
+    names: `call_sites`, or operators (with ".view" where they are views), in executed order.
+    repeated: the sequence runs again and again, so that a first call follows the calls of the round
+    before; else a first call counts all different operators of the sequence.
     """
-    total = len(set(names))
     recent: dict[str, None] = {}  # most recently used last
     if repeated:
         for name in names:
-            recent.pop(name, None)
-            recent[name] = None
-    found = []
+            _use(recent, name)
+    different = len(set(names))
+    counts = []
     for name in names:
-        if name in recent:
-            count = 0
-            for other in reversed(recent):
-                count += 1
-                if other == name:
-                    break
-            found.append(count)
-            del recent[name]
-        else:
-            found.append(total)
-        recent[name] = None
-    return found
+        counts.append(_used_since(recent, name) if name in recent else different)
+        _use(recent, name)
+    return counts
+
+
+def _use(recent: dict[str, None], name: str) -> None:
+    """Make an operator the most recently used one."""
+    recent.pop(name, None)
+    recent[name] = None
+
+
+def _used_since(recent: dict[str, None], name: str) -> int:
+    """Operators used since a name was, itself included."""
+    count = 0
+    for other in reversed(recent):
+        count += 1
+        if other == name:
+            break
+    return count

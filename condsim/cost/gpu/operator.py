@@ -6,12 +6,12 @@ import dataclasses
 
 import numpy as np
 
-from condsim.cost.cpu.operator_time import Hot
 from condsim.cost.gpu import two_four
 from condsim.cost.gpu.kernel import kernel
+from condsim.cost.hot import VIEW, Hot
 from condsim.hardware import HardwareProfile
 from condsim.program import JOINED, Op
-from condsim.program.operators import Shape, Work
+from condsim.program.work import Shape, Work
 
 
 def gpu_operator(
@@ -25,16 +25,19 @@ def gpu_operator(
     groups_rows: np.ndarray | None,
     resident: np.ndarray | float,
 ) -> tuple[Hot, Work]:
-    """(time, work) of one operator; arguments as in `kernel`. Its work counts the rows of the experts that are on this device."""
+    """(time, work) of one operator; arguments as in `kernel`.
+
+    Its work counts the rows of the experts that are on this device.
+    """
     if op.view:
         seconds = 0.0 if op.name.endswith(JOINED) else profile.host.view.value
-        return Hot(seconds, seconds, "estimated", "view"), job
-    found = kernel(
+        return Hot(seconds, seconds, "estimated", VIEW), job
+    on_device = kernel(
         op.name, job, inputs, outputs, op.params, profile, dtype, itemsize, groups_rows, resident
     )
     dispatch = profile.host.dispatch.value
     if op.name == two_four.NAME:
         dispatch += two_four.needs(profile).call_s.value
-    return Hot(
-        dispatch + found.seconds, dispatch, "estimated", job.family, found.worlds
-    ), dataclasses.replace(job, flops=found.flops)
+    seconds = dispatch + on_device.seconds
+    hot = Hot(seconds, dispatch, "estimated", job.family, on_device.worlds)
+    return hot, dataclasses.replace(job, flops=on_device.flops)

@@ -1,29 +1,40 @@
-"""Products with a 2:4 sparse matrix: of each four elements of its rows two are kept, and tensor cores skip the others.
+"""Products with a 2:4 sparse matrix: of each four elements of its rows two are kept.
 
-    arithmetic = tiles of half the depth, at 2 / times of a dense product's rate        bytes of the sparse matrix = half + 2 bits an element kept
+Tensor cores skip the others.
+
+    arithmetic = tiles of half the depth, at 2 / times of a dense product's rate
+    bytes of the sparse matrix = half + 2 bits an element kept
     sizes = padded to what the instruction takes
 
-Source: Mishra et al., "Accelerating sparse deep neural networks", 2021 (arXiv 2104.08378); minimum shapes: PyTorch, torch/sparse/semi_structured.py.
-Not true of kernels that are not tuned for a shape: up to 1.7 times is what pytorch/ao reports on an A100.
+Source: Mishra et al., "Accelerating sparse deep neural networks", 2021 (arXiv 2104.08378); minimum
+shapes: PyTorch, torch/sparse/semi_structured.py.
+Not true of kernels that are not tuned for a shape: up to 1.7 times is what pytorch/ao reports on an
+A100.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from condsim.cost.rounding import round_up
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.hardware.gpu import TwoFour
 
 NAME = "two_four_linear"
+"""The operator."""
 INDEX_BITS = 2
+"""What says where a kept element stood."""
+LIMITS_ITEMSIZE = 2
+"""Bytes of the elements that a profile's limits count."""
 
 
 def needs(profile: HardwareProfile) -> TwoFour:
-    """What the device has for them. Raises CondsimError where it has nothing."""
+    """What a device has for 2:4 sparse products. Raises CondsimError where it has nothing."""
     if profile.gpu is None or profile.gpu.two_four is None:
         raise CondsimError(
-            f"{profile.name} multiplies no 2:4 sparse matrices (its profile has no gpu.two_four); NVIDIA's GPUs do from Ampere on"
+            f"{profile.name} multiplies no 2:4 sparse matrices "
+            "(its profile has no gpu.two_four); NVIDIA's GPUs do from Ampere on"
         )
     return profile.gpu.two_four
 
@@ -31,21 +42,20 @@ def needs(profile: HardwareProfile) -> TwoFour:
 def padded(
     m: Any, n: Any, depth: Any, itemsize: int, sparse: int, limits: TwoFour
 ) -> tuple[Any, Any, Any]:
-    """(m, n, depth) of the product that runs; numbers or arrays. depth: of the dense operand. sparse: 0 = of m rows, 1 = of n rows."""
-    scale = max(2 // itemsize, 1)
-    kept, other = (m, n) if sparse == 0 else (n, m)
-    kept, other, depth = (
-        _up(kept, limits.rows * scale),
-        _up(other, limits.columns * scale),
-        _up(depth, limits.depth * scale),
-    )
-    return (kept, other, depth) if sparse == 0 else (other, kept, depth)
+    """(m, n, depth) of the product that runs; numbers or arrays.
+
+    depth: of the dense operand. sparse: the operand with the zeros, 0 = of m rows, 1 = of n rows.
+    """
+    scale = max(LIMITS_ITEMSIZE // itemsize, 1)
+    depth = round_up(depth, limits.depth * scale)
+    if sparse == 0:
+        return round_up(m, limits.rows * scale), round_up(n, limits.columns * scale), depth
+    return round_up(m, limits.columns * scale), round_up(n, limits.rows * scale), depth
 
 
 def sparse_bytes(rows: Any, depth: Any, itemsize: int) -> Any:
-    """Bytes of the sparse matrix [rows, depth] as it is stored: what is kept, and where it stood. 9/16 of a dense one of 2 bytes an element."""
+    """Bytes of the sparse matrix [rows, depth] as it is stored: what is kept, and where it stood.
+
+    9/16 of a dense one of 2 bytes an element.
+    """
     return rows * depth / 2 * (itemsize + INDEX_BITS / 8)
-
-
-def _up(size: Any, to: int) -> Any:
-    return -(-size // to) * to

@@ -1,4 +1,7 @@
-"""What a CPU takes under torch.compile: the arithmetic of what was joined, and what the host does for graphs, kernels and products."""
+"""What a CPU takes under torch.compile: arithmetic of what was joined, and the host's time.
+
+The host pays for graphs, kernels and products.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +20,15 @@ from condsim.program import JOINED, Dim, Op, Program, Scope, Tensor
 from condsim.runtimes.fusion import looked_up
 
 ROOT = Path(__file__).parents[3]
+CALIBRATED = ROOT / "benchmarks" / "runs" / "2026-11-28-c" / "profile.yaml"
 HOT = Hot(5e-6, 2e-6, "calibrated", "add")
 
 
 @pytest.fixture(scope="module")
 def profile() -> HardwareProfile:
-    own = load_profile(ROOT / "benchmarks" / "runs" / "2026-11-28-c" / "profile.yaml")
-    return own.model_copy(
-        update={
-            "extra_s": {
-                **own.extra_s,
-                "compiled.graph": 3e-5,
-                "compiled.kernel": 1e-6,
-                "compiled.product": 4e-6,
-            }
-        }
-    )
+    calibrated = load_profile(CALIBRATED)
+    costs = {"compiled.graph": 3e-5, "compiled.kernel": 1e-6, "compiled.product": 4e-6}
+    return calibrated.model_copy(update={"extra_s": calibrated.extra_s | costs})
 
 
 @pytest.mark.parametrize(
@@ -53,15 +49,15 @@ def test_the_host_pays_for_graphs_kernels_and_products(
 
 
 def test_what_joins_costs_its_arithmetic(profile: HardwareProfile) -> None:
-    shape = (512, 1024)
-    gelu, add, relu = (
-        joined_seconds(Op(f"{name}{JOINED}", (), (), view=True), [shape], [shape], profile)
-        for name in ("gelu", "add", "relu")
-    )
-    alone, copy = (hot_seconds(name, [shape], [shape], (), profile) for name in ("gelu", "clone"))
-    assert gelu.seconds == pytest.approx(
-        alone.seconds - alone.dispatch - copy.seconds + copy.dispatch
-    )
+    shapes = [(512, 1024)]
+
+    def joined(name: str) -> Hot:
+        return joined_seconds(Op(f"{name}{JOINED}", (), (), view=True), shapes, shapes, profile)
+
+    gelu, add, relu = joined("gelu"), joined("add"), joined("relu")
+    alone, copy = (hot_seconds(name, shapes, shapes, (), profile) for name in ("gelu", "clone"))
+    arithmetic_s = alone.seconds - alone.dispatch - copy.seconds + copy.dispatch
+    assert gelu.seconds == pytest.approx(arithmetic_s)
     assert gelu.dispatch == add.dispatch == 0
     assert 0 <= relu.seconds < add.seconds < gelu.seconds  # an addition reads another tensor
 
@@ -85,59 +81,46 @@ def test_a_graph_begins_where_a_guard_does() -> None:
     assert beginnings(calls) == {((), 0), ((), 2), ((), 4), ((), 6)}
 
 
-def test_a_profile_without_graphs_is_refused(profile: HardwareProfile) -> None:
+def test_a_profile_without_graphs_is_refused() -> None:
     trace = condsim.load(ROOT / "traces" / "exit-fashion")
-    with pytest.raises(
-        CondsimError, match=r"says nothing of compiled graphs: `condsim calibrate --compiled`"
-    ):
-        condsim.simulate(
-            trace,
-            load_profile(ROOT / "benchmarks" / "runs" / "2026-11-28-c" / "profile.yaml"),
-            runtime="compiled",
-        )
-    eager, graphs = (
-        condsim.simulate(trace, profile, runtime=r, protocol="repeat")
-        for r in ("eager", "compiled")
-    )
+    refusal = r"says nothing of compiled graphs: `condsim calibrate --compiled`"
+    with pytest.raises(CondsimError, match=refusal):
+        condsim.simulate(trace, load_profile(CALIBRATED), runtime="compiled")
+
+
+def test_a_prediction_of_compiled_graphs_adds_up(profile: HardwareProfile) -> None:
+    trace = condsim.load(ROOT / "traces" / "exit-fashion")
+    eager = condsim.simulate(trace, profile, runtime="eager", protocol="repeat")
+    graphs = condsim.simulate(trace, profile, runtime="compiled", protocol="repeat")
     assert graphs.runtime == "compiled"
     assert graphs.estimated.keys() <= {"calibrated", "estimated", "extrapolated"}
     assert 0 < graphs.latency_s < 1.5 * eager.latency_s
-    assert graphs.segments.groupby("side")["seconds"].sum()["conditional"] == pytest.approx(
-        graphs.latency_s
+    by_side = graphs.segments.groupby("side")["seconds"].sum()
+    assert by_side["conditional"] == pytest.approx(graphs.latency_s)
+
+
+def test_both_engines_agree_on_compiled_graphs(profile: HardwareProfile) -> None:
+    trace = condsim.load(ROOT / "traces" / "exit-fashion")
+    closed, events = (
+        condsim.simulate(trace, profile, runtime="compiled", engine=engine, steps=[0])
+        for engine in ("closed", "events")
     )
-    assert condsim.simulate(
-        trace, profile, runtime="compiled", engine="events", steps=[0]
-    ).latency_s == pytest.approx(
-        condsim.simulate(trace, profile, runtime="compiled", steps=[0]).latency_s, rel=0.01
-    )
+    assert events.latency_s == pytest.approx(closed.latency_s, rel=0.01)
 
 
 def test_weights_are_looked_up_by_products_of_single_rows_only() -> None:
     rows, width = Dim(0, 1, 1), Dim(64)
-    weights, copied = (
-        Tensor((Dim(8), width, width), "float", "experts"),
-        Tensor((rows, width, width), "float"),
-    )
+    weights = Tensor((Dim(8), width, width), "float", "experts")
+    copied = Tensor((rows, width, width), "float")
+    allocs = ((Dim(0, 4096, 1), "float"),)
+    lookup = Op("index", (weights, Tensor((rows,), "int64")), (copied,), allocs=allocs)
 
-    def names(of_rows: Dim) -> list[str]:
-        lookup = Op(
-            "index",
-            (weights, Tensor((rows,), "int64")),
-            (copied,),
-            allocs=((Dim(0, 4096, 1), "float"),),
-        )
-        product = Op(
-            "bmm",
-            (Tensor((rows, of_rows, width), "float"), copied),
-            (Tensor((rows, of_rows, width), "float"),),
-        )
-        return [
-            n.name
-            for n in looked_up(
-                Program("batched", "prefill-n", Scope((lookup, product), ()))
-            ).root.nodes
-            if isinstance(n, Op)
-        ]
+    def names(rows_of_product: Dim) -> list[str]:
+        x = Tensor((rows, rows_of_product, width), "float")
+        product = Op("bmm", (x, copied), (x,))
+        program = Program("batched", "prefill-n", Scope((lookup, product), ()))
+        nodes = looked_up(program).root.nodes
+        return [node.name for node in nodes if isinstance(node, Op)]
 
     assert names(Dim(1)) == ["index.joined", "bmm"]
     assert names(Dim(4)) == ["index", "bmm"]

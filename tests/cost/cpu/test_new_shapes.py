@@ -1,4 +1,4 @@
-"""Kernels for sizes that were never run: which step waits for which, and what a prediction makes of it."""
+"""Kernels for sizes that were never run: which step waits for which, and what that predicts."""
 
 from __future__ import annotations
 
@@ -17,62 +17,60 @@ RUNS = Path(__file__).parents[3] / "benchmarks" / "runs"
 
 @pytest.fixture(scope="module")
 def profile() -> HardwareProfile:
-    own = load_profile(RUNS / "2026-11-28-c" / "profile.yaml")
-    return own.model_copy(
-        update={"extra_s": {**own.extra_s, "linear.new_shape": 1e-3, "conv2d.new_shape": 1e-3}}
-    )
+    calibrated = load_profile(RUNS / "2026-11-28-c" / "profile.yaml")
+    costs = {"linear.new_shape": 1e-3, "conv2d.new_shape": 1e-3}
+    return calibrated.model_copy(update={"extra_s": calibrated.extra_s | costs})
 
 
-def seconds(found: NewShapes, profile: HardwareProfile) -> dict[object, list[float]]:
-    return {label: np.round(s, 6).tolist() for label, s in found.seconds(profile).items()}
+def seconds(shapes: NewShapes, profile: HardwareProfile) -> dict[object, list[float]]:
+    """Seconds of each step by label."""
+    by_label = shapes.seconds(profile)
+    return {label: np.round(of_steps, 6).tolist() for label, of_steps in by_label.items()}
+
+
+def once() -> np.ndarray:
+    """The size, or the step, of an operator that is called once."""
+    return np.zeros(1, int)
 
 
 def test_the_first_step_of_a_size_waits_once(profile: HardwareProfile) -> None:
-    found = NewShapes(4)
-    job = Work("linear", np.array([8, 16, 32]), 64, 32)
-    found.add(job, None, np.array([0, 1, 1, 2]), np.array([0, 1, 2, 3]), "first")
-    found.add(
-        Work("linear", 16, 64, 32), None, np.zeros(1, int), np.zeros(1, int), "second"
-    )  # the same kernel, a step before
-    assert seconds(found, profile) == {
-        "first": [1e-3, 0, 0, 0],
-        "second": [1e-3, 0, 0, 0],
-    }  # 32 rows: the last step has run before
+    shapes = NewShapes(4)
+    of_8_16_and_32_rows = Work("linear", np.array([8, 16, 32]), 64, 32)
+    size, step = np.array([0, 1, 1, 2]), np.array([0, 1, 2, 3])
+    shapes.add(of_8_16_and_32_rows, None, size, step, "first")
+    of_16_rows_a_step_before = Work("linear", 16, 64, 32)
+    shapes.add(of_16_rows_a_step_before, None, once(), once(), "second")
+    # The kernel of 32 rows is there: the last step has run before the first.
+    assert seconds(shapes, profile) == {"first": [1e-3, 0, 0, 0], "second": [1e-3, 0, 0, 0]}
 
 
 def test_families_without_a_cost_wait_for_nothing(profile: HardwareProfile) -> None:
-    found = NewShapes(2)
-    found.add(Work("bmm", 8, 8, 8, 4), None, np.zeros(1, int), np.zeros(1, int), "")
-    assert seconds(found, profile) == {}
+    shapes = NewShapes(2)
+    shapes.add(Work("bmm", 8, 8, 8, 4), None, once(), once(), "")
+    assert seconds(shapes, profile) == {}
 
 
 def test_a_group_with_rows_is_a_plain_product() -> None:
-    found = list(kernels(Work("grouped_mm", 6, 64, 32, 3), np.array([[2, 4, 0], [4, 4, 0]]), 2))
-    assert [(kernel, calls.tolist()) for kernel, calls in found] == [
+    grouped = Work("grouped_mm", 6, 64, 32, 3)
+    of_groups = kernels(grouped, np.array([[2, 4, 0], [4, 4, 0]]), 2)
+    assert [(kernel, sizes.tolist()) for kernel, sizes in of_groups] == [
         (("linear", 2.0, 64.0, 32.0, 1.0), [0]),
         (("linear", 4.0, 64.0, 32.0, 1.0), [0, 1]),
     ]
 
 
 def test_a_product_without_rows_needs_no_kernel() -> None:
-    assert [
-        kernel[1] for kernel, _ in kernels(Work("linear", np.array([0, 3]), 64, 32), None, 2)
-    ] == [3.0]
+    job = Work("linear", np.array([0, 3]), 64, 32)
+    assert [kernel.m for kernel, _ in kernels(job, None, 2)] == [3.0]
 
 
 def test_a_stream_pays_and_a_repetition_does_not(profile: HardwareProfile) -> None:
     trace = condsim.load(RUNS.parents[1] / "traces" / "exit-fashion")
-    without = profile.model_copy(
-        update={
-            "extra_s": {k: v for k, v in profile.extra_s.items() if not k.endswith("new_shape")}
-        }
-    )
-    more, usual = (condsim.simulate(trace, p, protocol="stream") for p in (profile, without))
-    assert more.latency_s > usual.latency_s
-    assert more.segments.groupby("side")["seconds"].sum()["conditional"] == pytest.approx(
-        more.latency_s
-    )
-    assert (
-        condsim.simulate(trace, profile, protocol="repeat").latency_s
-        == condsim.simulate(trace, without, protocol="repeat").latency_s
-    )
+    other_costs = {k: v for k, v in profile.extra_s.items() if not k.endswith("new_shape")}
+    without = profile.model_copy(update={"extra_s": other_costs})
+    paying, free = (condsim.simulate(trace, p, protocol="stream") for p in (profile, without))
+    assert paying.latency_s > free.latency_s
+    by_side = paying.segments.groupby("side")["seconds"].sum()
+    assert by_side["conditional"] == pytest.approx(paying.latency_s)
+    again, free_again = (condsim.simulate(trace, p, protocol="repeat") for p in (profile, without))
+    assert again.latency_s == free_again.latency_s

@@ -22,7 +22,7 @@ from condsim.cost.gpu import two_four
 from condsim.cost.gpu.kernel import kernel
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, hardware
-from condsim.program import Op, Scope
+from condsim.program import Op, Program, Scope
 from condsim.program.operators import work
 from condsim.resources import resource
 from condsim.strategies.two_four import sparse_weights
@@ -40,10 +40,16 @@ def device_s(
     )
 
 
+def at_rate(times: float) -> HardwareProfile:
+    """An A100 whose sparse products run at so many times the rate of dense ones."""
+    return A100.replace(**{"gpu.two_four.times": times})
+
+
 def speedup(m: int, k: int, n: int) -> float:
-    return seconds(Layer(m, k, n).program(False), A100, 1, "bf16") / seconds(
-        Layer(m, k, n).program(True), A100, 1, "bf16"
-    )
+    layer = Layer(m, k, n)
+    dense_s = seconds(layer.program(False), A100, 1, "bf16")
+    sparse_s = seconds(layer.program(True), A100, 1, "bf16")
+    return dense_s / sparse_s
 
 
 @given(SIZES)
@@ -57,55 +63,57 @@ def test_never_more_than_twice_as_fast_on_the_device(size: tuple[int, int, int])
 @given(SIZES, st.sampled_from([0, 1]))
 def test_a_higher_rate_never_slows_it_down(size: tuple[int, int, int], sparse: int) -> None:
     m, n, k = size
-    rates = [
-        device_s("two_four_linear", m, n, k, A100.replace(**{"gpu.two_four.times": t}), (sparse,))
-        for t in (1.0, 1.5, 2.0, 4.0)
+    seconds_by_rate = [
+        device_s("two_four_linear", m, n, k, at_rate(times), (sparse,))
+        for times in (1.0, 1.5, 2.0, 4.0)
     ]
-    assert rates == sorted(rates, reverse=True)
+    assert seconds_by_rate == sorted(seconds_by_rate, reverse=True)
 
 
 def test_at_a_rate_of_one_a_large_product_takes_what_a_dense_one_does() -> None:
     m, n, k = 8192, 8192, 8192
-    assert device_s(
-        "two_four_linear", m, n, k, A100.replace(**{"gpu.two_four.times": 1.0})
-    ) == pytest.approx(device_s("linear", m, n, k, A100), rel=0.02)
+    dense_s = device_s("linear", m, n, k, A100)
+    sparse_s = device_s("two_four_linear", m, n, k, at_rate(1.0))
+    assert sparse_s == pytest.approx(dense_s, rel=0.02)
 
 
 def test_small_sizes_are_padded() -> None:
     limits = two_four.needs(A100)
-    assert two_four.padded(1, 40, 70, 2, 1, limits) == (
-        8,
-        64,
-        128,
-    )  # the weights are sparse: 32 rows and a depth of 64
+    # Of the sparse matrix a multiple of 32 rows and a depth of 64, of the dense one 8 columns.
+    assert two_four.padded(1, 40, 70, 2, 1, limits) == (8, 64, 128)
     assert two_four.padded(1, 40, 70, 2, 0, limits) == (32, 40, 128)
     assert two_four.padded(1, 40, 70, 1, 1, limits) == (16, 64, 128)
-    assert device_s("two_four_linear", 1, 33, 65, A100) == pytest.approx(
-        device_s("two_four_linear", 8, 64, 128, A100), rel=1e-3
-    )
+    small_s = device_s("two_four_linear", 1, 33, 65, A100)
+    padded_s = device_s("two_four_linear", 8, 64, 128, A100)
+    assert small_s == pytest.approx(padded_s, rel=1e-3)
     assert two_four.sparse_bytes(10, 64, 2) == 10 * 64 * 2 * 9 / 16
 
 
 def test_four_regimes() -> None:
-    """A large product, a layer, a product with a vector (which the cost of a call was taken from), and a whole model.
+    """A large product, a layer, a product with a vector, and a whole model.
 
-    Published: up to 1.7x (pytorch/ao, torchao/sparsity/README.md), 1.38x (pytorch/tutorials pull 2574), 0.11x (pytorch/pytorch issue 111339), 1.10x
-    (SAM's ViT-H with 2:4 MLPs, compiled, pytorch/ao).
+    The cost of a call was taken from the product with a vector. Published: up to 1.7x (pytorch/ao,
+    torchao/sparsity/README.md), 1.38x (pytorch/tutorials pull 2574), 0.11x (pytorch/pytorch issue
+    111339), 1.10x (SAM's ViT-H with 2:4 MLPs, compiled, pytorch/ao).
     """
     assert 1.6 < speedup(10240, 10240, 10240) < 2.0
     assert speedup(3072, 10240, 3072) == pytest.approx(1.38, rel=0.1)
     assert speedup(1, 4096, 4096) == pytest.approx(0.11, rel=0.3)
-    program = dense(Vit(32, 1280, 16, 4097, 16))
-    nodes = [n for n in program.root.nodes if isinstance(n, Op)]
-    sparse = tuple(
-        sparse_weights(n) if n.name == "linear" and any("fc" in t.weight for t in n.inputs) else n
-        for n in nodes
+    model = dense(Vit(32, 1280, 16, 4097, 16))
+    sparse_model = with_sparse_mlps(model)
+    dense_s, sparse_s = (
+        seconds(program, A100, 8, "bf16", "compiled") for program in (model, sparse_model)
     )
-    whole, part = (
-        seconds(p, A100, 8, "bf16", "compiled")
-        for p in (program, replace(program, root=Scope(sparse)))
-    )
-    assert whole / part == pytest.approx(1.10, abs=0.05)
+    assert dense_s / sparse_s == pytest.approx(1.10, abs=0.05)
+
+
+def with_sparse_mlps(model: Program) -> Program:
+    nodes = []
+    for node in model.root.nodes:
+        assert isinstance(node, Op)
+        in_mlp = any("fc" in tensor.weight for tensor in node.inputs)
+        nodes.append(sparse_weights(node) if node.name == "linear" and in_mlp else node)
+    return replace(model, root=Scope(tuple(nodes)))
 
 
 def test_as_a_strategy_it_halves_the_second_product_and_says_what_it_drops() -> None:
@@ -113,9 +121,8 @@ def test_as_a_strategy_it_halves_the_second_product_and_says_what_it_drops() -> 
     masked, halved = (
         condsim.simulate(trace, "nvidia-h100-sxm", s, 32) for s in ("masked", "two_four")
     )
-    second = sum(
-        2 * 32 * 64 * 96 * inner for inner in (608, 736, 768)
-    )  # of three feed-forwards, whose other products stay
+    # The second products of three feed-forwards; the other products stay.
+    second = sum(2 * 32 * 64 * 96 * inner for inner in (608, 736, 768))
     assert trace.steps["seq"].iloc[0] == 64
     assert masked.executed_flops - halved.executed_flops == pytest.approx(second / 2)
     assert any("dropped" in note for note in halved.notes)

@@ -1,4 +1,7 @@
-"""A padded product is never less than what was asked for, exact at whole blocks, and its own closed form in the limits."""
+"""A padded product is never less than what was asked for, and exact at whole blocks.
+
+In the limits it is its own closed form.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Memory of prepared graphs: more bandwidth is never slower, a cache that holds everything makes weights free, tiles never shrink an array."""
+"""Memory of prepared graphs: more bandwidth is never slower, and tiles never shrink an array.
+
+A cache that holds everything makes weights free.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,46 @@
+"""Which kernel a product runs on a CPU, and in what tiles these kernels compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+ROW_TILE = 4
+"""Rows that one pass of an fp32 kernel computes; a remainder of 1 to 3 costs a pass of its own."""
+COLUMN_TILE = 8
+"""Columns of one vector register; a remainder costs masked passes."""
+SMALL_BMM_MULTIPLY_ADDS = 400
+
+
+def bmm_family(groups: int, m: int, n: int, k: int) -> str:
+    """Which kernel a batch of products runs.
+
+    Two or more products of below 400 multiply-adds run a plain loop, larger ones the BLAS, whose
+    vector forms differ. Source: PyTorch, aten/src/ATen/native/LinearAlgebra.cpp,
+    bmm_out_or_baddbmm_.
+    """
+    if groups < 2:
+        return "mm"
+    if m * n * k < SMALL_BMM_MULTIPLY_ADDS:
+        return "bmm_small"
+    if m == 1:
+        return "bmm_row"
+    if n == 1:
+        return "bmm_column"
+    return "bmm"
+
+
+def conv_family(
+    batch: Any, image: Any, kernel: float, stride: int, groups: int, threads: int = 1
+) -> Any:
+    """Which kernel a convolution runs: oneDNN ("conv2d") or im2col and BLAS ("conv2d_native").
+
+    batch: images; image: elements of one; int or int array [n]. kernel: its width. Returns a str,
+    or str array [n]. Source: PyTorch, aten/src/ATen/native/Convolution.cpp, ConvParams::use_mkldnn.
+    """
+    batch, image = np.asarray(batch), np.asarray(image)
+    worth_it = (stride > 1) | (batch >= 16) | (kernel != 1) | (threads > 1)
+    large = (groups > 1) | (kernel > 3) | (batch > 1) | (batch * image > 20480)
+    family = np.where(worth_it & large, "conv2d", "conv2d_native")
+    return family if family.ndim else str(family)

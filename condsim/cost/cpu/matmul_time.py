@@ -1,0 +1,207 @@
+"""The time of a matmul on a calibrated CPU: each kind of product reads its own tables.
+
+linear     a grid over m, n and k, the time linear in each
+grouped    set-up + sum over groups of what a linear layer of their rows takes
+others     measured points, and a function through them
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from condsim.cost.cpu.kernel_families import bmm_family, conv_family
+from condsim.cost.cpu.scattered import scatter_seconds
+from condsim.cost.cpu.tables import curve_seconds, grid_seconds
+from condsim.cost.hot import Hot, SizedOperator, basis_of, number_or_array
+from condsim.cost.roofline import element_bytes, roofline_seconds
+from condsim.hardware import Grid, HardwareProfile, Scatter
+from condsim.program import elements
+from condsim.program.work import Work, even_rows
+
+# What a grouped product costs beyond the linear layers of its groups, where the profile says
+# nothing of it. Estimated; calibrations measure all but the factor, which measured 1.0 to 1.1.
+GROUPED_SETUP_S = 1e-5
+GROUPED_GROUP_S = 2e-6
+GROUPED_BUSY_GROUP_S = 1e-6
+GROUPED_FACTOR = 1.0
+
+
+def linear_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
+    """A linear layer; weights that are not transposed ("mm") have a table of their own.
+
+    A bias costs extra, and so do rows in more than two dimensions.
+    """
+    product = operator.work
+    has_own_table = operator.name != "linear" and "mm" in profile.matmuls
+    family = "mm" if has_own_table else "linear"
+    table = _grid(profile, family)
+    seconds, outside = grid_seconds(table, product.m, product.n, product.k)
+    extra_s = 0.0
+    if len(operator.inputs) > 2 and "linear.bias" in profile.operators:
+        results = product.m * product.n
+        extra_s = curve_seconds(profile.operators["linear.bias"], results)[0]
+    if len(operator.inputs[0]) > 2:
+        extra_s = extra_s + profile.extra_s.get("linear.deep", 0.0)
+    return Hot(seconds + extra_s, table.dispatch_s, basis_of(outside), family)
+
+
+def grouped_time(product: Work, groups_rows: Any, profile: HardwareProfile) -> Hot:
+    """A ragged grouped product.
+
+    set-up + sum over groups of (overhead + where it has rows: overhead + factor * their time as a
+    linear layer without dispatch). groups_rows: int [groups] or [n, groups]; None: as even as can
+    be. The weights of the groups evict one another where they do not fit a cache together, which
+    `condsim.cost.cpu.residency` adds.
+    """
+    table = _grid(profile, "linear")
+    groups = int(np.max(product.groups))
+    rows = even_rows(product.m, groups) if groups_rows is None else np.asarray(groups_rows)
+    extra_s = profile.extra_s
+    factor = extra_s.get("grouped_mm.factor", GROUPED_FACTOR)
+    busy_group_s = extra_s.get("grouped_mm.busy", GROUPED_BUSY_GROUP_S)
+    group_s = extra_s.get("grouped_mm.group", GROUPED_GROUP_S)
+    dispatch = extra_s.get("grouped_mm.setup", GROUPED_SETUP_S) + groups * group_s
+
+    sizes, size_of_group = np.unique(rows, return_inverse=True)
+    layer_s, outside = grid_seconds(table, np.maximum(sizes, 1), product.n, product.k)
+    beyond_s = np.maximum(layer_s - table.dispatch_s, 0.0) * factor
+    by_size_s = np.where(sizes > 0, busy_group_s + beyond_s, 0.0)
+    by_group_s = by_size_s[size_of_group.reshape(rows.shape)]
+    seconds = number_or_array(dispatch + by_group_s.sum(-1))
+    return Hot(seconds, dispatch, basis_of(outside & (sizes > 0)), "grouped_mm")
+
+
+def batched_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
+    """A batch of products: one is a plain matmul, more run one of four kernels (`bmm_family`).
+
+    Each kernel has its table. Beyond what was timed, one product runs after the other.
+    """
+    product = operator.work
+    shared = (product.groups, product.m, product.n, product.k)
+    groups, m, n, k = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in shared))
+    families = _bmm_families(groups, m, n, k)
+    seconds = np.zeros(groups.shape)
+    outside = np.zeros(groups.shape, dtype=bool)
+    plain = profile.matmuls["mm"]
+    for family in np.unique(families):
+        chosen = families == family
+        table = profile.matmuls.get(str(family))
+        if isinstance(table, Scatter):
+            columns = {"groups": groups[chosen], "m": m[chosen], "n": n[chosen], "k": k[chosen]}
+            seconds[chosen], outside[chosen] = scatter_seconds(str(family), table, columns)
+            chosen = chosen & outside & (family == "bmm")
+        if chosen.any() and isinstance(plain, Grid):
+            once_s, beyond = grid_seconds(plain, m[chosen], n[chosen], k[chosen])
+            each_s = once_s - plain.dispatch_s
+            seconds[chosen] = plain.dispatch_s + groups[chosen] * each_s
+            outside[chosen] = outside[chosen] | beyond
+    extra_s = profile.extra_s.get(f"{operator.name}.extra", 0.0)
+    empty = groups * m * n * k == 0
+    all_seconds = number_or_array(np.where(empty, plain.dispatch_s, seconds) + extra_s)
+    return Hot(all_seconds, plain.dispatch_s + extra_s, basis_of(outside & ~empty), "bmm")
+
+
+def _bmm_families(groups: np.ndarray, m: np.ndarray, n: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """The kernel of each batch of products, str array of their shape."""
+    sizes = zip(groups.flat, m.flat, n.flat, k.flat, strict=True)
+    names = [bmm_family(*map(int, size)) for size in sizes]
+    return np.array(names).reshape(groups.shape)
+
+
+def scattered_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
+    """Attention or a convolution, from measured points; from peak rates where there are none."""
+    product = operator.work
+    if product.family == "conv2d":
+        return _convolution_time(operator, profile)
+    mask = 1.0 if len(operator.inputs) > 3 else 0.0
+    columns = {
+        "groups": product.groups,
+        "m": product.m,
+        "n": product.n,
+        "k": product.k,
+        "d": product.k,
+        "mask": mask,
+    }
+    return _from_points(product.family, columns, operator, profile)
+
+
+def _convolution_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
+    product = operator.work
+    weight = operator.inputs[1]
+    columns = {
+        "m": product.m,
+        "area": elements(operator.outputs[0][2:]),
+        "cin": weight[1],
+        "cout": weight[0],
+        "kernel": np.sqrt(float(elements(weight[2:]))),
+        "stride": operator.params[0] if operator.params else 1,
+    }
+    grouped = np.all(np.asarray(product.groups) > 1)
+    if grouped and np.all(np.asarray(columns["cin"]) == 1):
+        depthwise = {**columns, "cin": product.n}
+        return _from_points("conv2d_depthwise", depthwise, operator, profile)
+    if "conv2d_native" not in profile.matmuls:  # one kernel for all convolutions
+        return _from_points("conv2d", columns, operator, profile)
+    image = operator.inputs[0]
+    families = conv_family(
+        image[0],
+        elements(image[1:]),
+        float(columns["kernel"]),
+        int(columns["stride"]),
+        int(np.max(product.groups)),
+        profile.threads,
+    )
+    distinct = set(np.asarray(families).flat)
+    if len(distinct) > 1:
+        return _from_points_of_each(families, columns, profile)
+    return _from_points(str(distinct.pop()), columns, operator, profile)
+
+
+def _from_points(
+    family: str, columns: dict[str, Any], operator: SizedOperator, profile: HardwareProfile
+) -> Hot:
+    """The time from one table of points. columns: the coordinates that tables may use."""
+    table = profile.matmuls.get(family)
+    flops = operator.work.flops
+    if not isinstance(table, Scatter):
+        traffic_bytes = element_bytes(profile) * operator.moved_elements
+        seconds, dispatch = roofline_seconds(flops, traffic_bytes, profile)
+        return Hot(seconds, dispatch, "estimated", family)
+    seconds, outside = scatter_seconds(family, table, columns)
+    empty = np.asarray(flops) == 0
+    extra_s = profile.extra_s.get(f"{operator.name}.extra", 0.0)
+    seconds = np.where(empty, table.dispatch_s, seconds) + extra_s
+    return Hot(number_or_array(seconds), table.dispatch_s, basis_of(outside & ~empty), family)
+
+
+def _from_points_of_each(
+    families: np.ndarray, columns: dict[str, Any], profile: HardwareProfile
+) -> Hot:
+    """A convolution that runs one kernel at some batch sizes and another at others.
+
+    families: the table of each size, str array [n].
+    """
+    seconds = np.zeros(families.shape)
+    outside = np.zeros(families.shape, dtype=bool)
+    dispatch = 0.0
+    by_size = {}
+    for name, column in columns.items():
+        by_size[name] = np.broadcast_to(np.asarray(column, dtype=float), families.shape)
+    for family in set(families.flat):
+        table = profile.matmuls[family]
+        assert isinstance(table, Scatter)
+        chosen = families == family
+        of_family = {name: column[chosen] for name, column in by_size.items()}
+        seconds[chosen], outside[chosen] = scatter_seconds(family, table, of_family)
+        dispatch = max(dispatch, table.dispatch_s)
+    empty = by_size["m"] == 0
+    seconds = np.where(empty, dispatch, seconds)
+    return Hot(seconds, dispatch, basis_of(outside & ~empty), "conv2d")
+
+
+def _grid(profile: HardwareProfile, family: str) -> Grid:
+    table = profile.matmuls[family]
+    assert isinstance(table, Grid)
+    return table

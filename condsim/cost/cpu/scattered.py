@@ -1,0 +1,256 @@
+"""Reading a table of measured times whose points lie anywhere.
+
+Time is a sum of features of the sizes, each at a non-negative rate, times a correction that is
+correlated over nearby sizes (a Gaussian process of the logarithm). Outside of what was measured the
+correction is that of the nearest measured sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import nnls
+
+from condsim.cost.cpu.kernel_families import ROW_TILE
+from condsim.hardware import Floats, Scatter
+from condsim.registry import Registry
+
+Columns = Mapping[str, Any]
+"""Dimension ("m", "n", "groups", ...) → its size, float or float array [n]."""
+Features = Callable[[Columns], list[Any]]
+
+SIGNAL = 0.2
+"""Standard deviation of log(measured / rates) that the correction may explain. Estimated."""
+SCALES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Length scales of the correction that are tried, natural logarithms of sizes."""
+FIRST_SCALE = 4.0
+ROUNDS = 2
+"""How often each dimension's scale is chosen anew."""
+
+# Elements beyond which a kernel slows down, since it no longer finds them in a cache. Estimated; in
+# fp32 these are 256 KiB, 512 KiB and 16 MiB.
+CONVOLUTION_CACHE_ELEMENTS = 2**16
+CORE_CACHE_ELEMENTS = 2**17
+SHARED_CACHE_ELEMENTS = 2**22
+ATTENTION_ROW_TILE = 32
+"""Queries that attention takes at a time. Estimated."""
+VECTOR = 8
+"""Channels of one vector register, of 32 bits each."""
+
+FEATURES: Registry[Features] = Registry("matmul family")
+"""What the time of a family is made of: set-up, multiply-adds, elements read, written, ..."""
+
+
+@FEATURES.register("bmm", "bmm_small")
+def batched(c: Columns) -> list[Any]:
+    """Of a batch of matrix products."""
+    groups, m, n, k = c["groups"], c["m"], c["n"], c["k"]
+    multiply_adds = groups * m * n * k
+    set_up = 1 + 0 * multiply_adds
+    left, right, results = groups * m * k, groups * n * k, groups * m * n
+    passes = groups * np.ceil(m / ROW_TILE) * n
+    traffic = groups * (m * k + n * k + m * n)
+    evicted = np.maximum(traffic - CORE_CACHE_ELEMENTS, 0)
+    return [set_up, groups, multiply_adds, left, right, results, passes, evicted]
+
+
+@FEATURES.register("bmm_row")
+def batched_row(c: Columns) -> list[Any]:
+    """Of a batch of products of one row with a matrix."""
+    return _vector_features(c["groups"], c["n"], c["k"])
+
+
+@FEATURES.register("bmm_column")
+def batched_column(c: Columns) -> list[Any]:
+    """Of a batch of products of a matrix with one column."""
+    return _vector_features(c["groups"], c["m"], c["k"])
+
+
+def _vector_features(groups: Any, length: Any, depth: Any) -> list[Any]:
+    """Of a batch of products whose result is a vector."""
+    set_up = 1 + 0 * groups
+    matrices = groups * length * depth
+    beyond_core = np.maximum(matrices - CORE_CACHE_ELEMENTS, 0)
+    beyond_shared = np.maximum(matrices - SHARED_CACHE_ELEMENTS, 0)
+    results, vectors = groups * length, groups * depth
+    return [set_up, groups, matrices, beyond_core, beyond_shared, results, vectors]
+
+
+@FEATURES.register("attention")
+def attention(c: Columns) -> list[Any]:
+    """Of heads of m queries and n keys, d wide."""
+    heads, m, n, d, mask = c["groups"], c["m"], c["n"], c["d"], c["mask"]
+    set_up = 1 + 0 * heads * m
+    passes = heads * np.ceil(m / ATTENTION_ROW_TILE)
+    multiply_adds = heads * m * n * d
+    scores, queries, keys = heads * m * n, heads * m * d, heads * n * d
+    evicted = np.maximum(2 * keys - CORE_CACHE_ELEMENTS, 0)
+    masked = mask * heads * m * n
+    return [
+        set_up,
+        heads,
+        passes,
+        multiply_adds,
+        scores,
+        queries,
+        keys,
+        evicted,
+        masked,
+        mask,
+    ]
+
+
+@FEATURES.register("conv2d", "conv2d_native")
+def convolution(c: Columns) -> list[Any]:
+    """Of a convolution with m output positions and kernels of kernel x kernel."""
+    m, cin, cout = c["m"], c["cin"], c["cout"]
+    area = c["kernel"] ** 2
+    set_up = 1 + 0 * m
+    padded_channels = np.ceil(cout / VECTOR) * VECTOR
+    multiply_adds = m * cin * padded_channels * area
+    read, written = m * c["stride"] ** 2 * cin, m * cout
+    weights = cin * cout * area
+    padded_results = m * padded_channels
+    evicted = np.maximum(read + written - CONVOLUTION_CACHE_ELEMENTS, 0)
+    unfolded = m * cin * area
+    return [
+        set_up,
+        multiply_adds,
+        read,
+        written,
+        weights,
+        padded_results,
+        evicted,
+        unfolded,
+    ]
+
+
+@FEATURES.register("conv2d_depthwise")
+def depthwise_convolution(c: Columns) -> list[Any]:
+    """Of a convolution of each channel by itself."""
+    m, channels = c["m"], c["cin"]
+    area = c["kernel"] ** 2
+    set_up = 1 + 0 * m
+    multiply_adds = m * channels * area
+    read, written = m * c["stride"] ** 2 * channels, m * channels
+    weights = channels * area
+    return [set_up, multiply_adds, read, written, weights]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The function that a table of points stands for.
+
+    rates: seconds a feature [f]. points: logarithms of the measured sizes in length scales [p, d].
+    weights: of each point in the correction [p]. low, high: the least and the largest size [d].
+    """
+
+    rates: Floats
+    points: Floats
+    weights: Floats
+    low: Floats
+    high: Floats
+
+
+def scatter_seconds(family: str, table: Scatter, columns: Columns) -> tuple[Any, Any]:
+    """Seconds, and whether the sizes lie outside of what was measured.
+
+    columns: a size for each dimension of the table, int or int array [n]; they broadcast.
+    """
+    fit: Fit = table.once("fit", partial(_fit, family, table))
+    sizes = [np.asarray(columns[name], dtype=float) for name in table.dims]
+    sizes = list(np.broadcast_arrays(*sizes))
+    points = np.stack([size.ravel() for size in sizes], axis=1)
+    inside = np.clip(points, fit.low, fit.high)
+    uncorrected = _at_rates(family, table.dims, points, fit.rates)
+    near = _correlation(np.log1p(inside) / np.array(table.scales), fit.points)
+    seconds = uncorrected * np.exp(near @ fit.weights)
+    outside = (points != inside).any(1)
+    shape = sizes[0].shape
+    return seconds.reshape(shape), outside.reshape(shape)
+
+
+def choose_scales(
+    family: str, dims: list[str], points: Floats, seconds: Floats, noise: float
+) -> tuple[list[float], float]:
+    """Length scales [d] with the smallest leave-one-out error, and that error.
+
+    points: sizes [p, d]. seconds: of each [p]. noise: relative, of one measurement. The error is
+    the root mean square of log ratios.
+    """
+    uncorrected = _at_rates(family, dims, points, rates(family, points, seconds, dims))
+    log_ratios = np.log(seconds / uncorrected)
+    best = [FIRST_SCALE] * len(dims)
+    error = _leave_one_out_error(points, log_ratios, best, noise)
+    for _ in range(ROUNDS):
+        for dimension in range(len(dims)):
+            for scale in SCALES:
+                tried = list(best)
+                tried[dimension] = scale
+                tried_error = _leave_one_out_error(points, log_ratios, tried, noise)
+                if tried_error < error:
+                    best, error = tried, tried_error
+    return best, error
+
+
+def rates(family: str, points: Floats, seconds: Floats, dims: list[str]) -> Floats:
+    """Non-negative rates [f] that minimise the relative error of features @ rates.
+
+    points: sizes [p, d]. seconds: of each [p].
+    """
+    listed = FEATURES[family](_by_name(dims, points))
+    full = [np.broadcast_to(np.asarray(f, dtype=float), seconds.shape) for f in listed]
+    features = np.stack(full, axis=1)
+    relative = features / seconds[:, None]
+    norm = np.maximum(np.abs(relative).max(0), 1e-30)
+    normed, _ = nnls(relative / norm, np.ones(len(seconds)))
+    fitted = normed / norm
+    ratio = np.median(np.log(seconds / (features @ fitted)))  # least squares of a ratio fits low
+    return np.asarray(fitted * np.exp(ratio))
+
+
+def _fit(family: str, table: Scatter) -> Fit:
+    points, seconds = np.array(table.points), np.array(table.seconds)
+    fitted = rates(family, points, seconds, table.dims)
+    log_ratios = np.log(seconds / _at_rates(family, table.dims, points, fitted))
+    scaled = np.log1p(points) / np.array(table.scales)
+    covariance = _covariance(scaled, table.noise)
+    weights = cho_solve(cho_factor(covariance), log_ratios)
+    return Fit(fitted, scaled, weights, points.min(0), points.max(0))
+
+
+def _at_rates(family: str, dims: list[str], points: Floats, fitted: Floats) -> Any:
+    """Seconds without the correction [p]. points: sizes [p, d]."""
+    features = FEATURES[family](_by_name(dims, points))
+    return sum(rate * feature for rate, feature in zip(fitted, features, strict=True))
+
+
+def _by_name(dims: list[str], points: Floats) -> dict[str, Floats]:
+    return {name: points[:, i] for i, name in enumerate(dims)}
+
+
+def _leave_one_out_error(
+    points: Floats, log_ratios: Floats, scales: list[float], noise: float
+) -> float:
+    """How far off each point is when the others predict it, root mean square of log ratios."""
+    scaled = np.log1p(points) / np.array(scales)
+    inverse = np.linalg.inv(_covariance(scaled, noise))
+    left_out = (inverse @ log_ratios) / np.diag(inverse)
+    return float(np.sqrt(np.mean(left_out**2)))
+
+
+def _covariance(scaled: Floats, noise: float) -> Floats:
+    """Of the measured points, noise included [p, p]. scaled: [p, d], in length scales."""
+    return _correlation(scaled, scaled) + (noise / SIGNAL) ** 2 * np.eye(len(scaled))
+
+
+def _correlation(a: Floats, b: Floats) -> Floats:
+    """Matérn 3/2 of the distances between rows of a [p, d] and b [q, d] → [p, q]."""
+    squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T)
+    distance = np.sqrt(np.maximum(squares, 0.0) * 3.0)
+    return np.asarray((1 + distance) * np.exp(-distance))

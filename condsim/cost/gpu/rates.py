@@ -1,0 +1,51 @@
+"""A GPU that computes in one dtype: what every effect needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from condsim.errors import CondsimError
+from condsim.hardware import HardwareProfile, Level
+from condsim.hardware.gpu import Gpu
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRates:
+    """A GPU and the dtype of its arithmetic. itemsize: bytes of one element of that dtype."""
+
+    profile: HardwareProfile
+    dtype: str
+    itemsize: int
+
+    @property
+    def gpu(self) -> Gpu:
+        """What makes it a GPU."""
+        assert self.profile.gpu is not None
+        return self.profile.gpu
+
+    @property
+    def l2(self) -> Level:
+        """The L2 cache. Raises CondsimError where the profile has none."""
+        return l2_of(self.profile)
+
+    @property
+    def dram_bytes_per_s(self) -> float:
+        """What a long stream from DRAM reaches."""
+        return self.profile.dram.bandwidth.value * self.gpu.dram_fraction.value
+
+    @property
+    def peak_flops_per_s(self) -> float:
+        """The data sheet's rate of arithmetic."""
+        return self.profile.peak_flops[self.dtype].value
+
+    @property
+    def reached_flops_per_s(self) -> float:
+        """The rate of arithmetic that a large matmul reaches."""
+        return self.peak_flops_per_s * self.profile.matmul_efficiency.value
+
+
+def l2_of(profile: HardwareProfile) -> Level:
+    """The L2 cache of a GPU. Raises CondsimError where the profile has none."""
+    if "l2" not in profile.memory:
+        raise CondsimError(f"profile {profile.name!r}: a GPU needs memory.l2 (bytes, bandwidth)")
+    return profile.memory["l2"]

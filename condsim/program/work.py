@@ -1,0 +1,194 @@
+"""What each operator computes: shapes → sizes of the matmul inside, and FLOPs.
+
+One registry, one short function an operator. The functions take shapes whose entries are ints or
+int arrays [n] (n: rows of a table), and return `Work` of the same form. FLOPs count a multiply and
+an add as two. An operator that is not registered moves its inputs and outputs and computes nothing
+of note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from condsim.program import elements
+from condsim.registry import Registry
+
+Shape = tuple[Any, ...]
+Params = tuple[int, ...]
+
+GROUPED = ("_grouped_mm", "fused_moe_mm")
+"""Operators that multiply the rows of all experts of a site at once."""
+MATMULS = ("linear", "bmm", "grouped_mm", "conv2d", "attention")
+"""Families of operators that are matmuls."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The matmul inside an operator: `groups` products of [m, k] and [k, n].
+
+    family: which matmul it is, one of `MATMULS`; of any other operator its own name.
+    m, n, k: sizes of the product; 0 where there is none.
+    groups: number of products; of a grouped matmul the number of weights, which share the m rows.
+    flops: a multiply and an add count two.
+    """
+
+    family: str
+    m: Any = 0
+    n: Any = 0
+    k: Any = 0
+    groups: Any = 1
+    flops: Any = 0
+
+
+Formula = Callable[[list[Shape], list[Shape], Params], Work]
+OPERATORS: Registry[Formula] = Registry("operator")
+
+
+def work(name: str, inputs: list[Shape], outputs: list[Shape], params: Params = ()) -> Work:
+    """The work of one operator.
+
+    name: as recorded. inputs, outputs: shapes. params: what else its formula needs, such as a
+    stride; see `condsim.program.Op`.
+    """
+    if name in OPERATORS:
+        return OPERATORS[name](inputs, outputs, params)
+    return Work(out_of_place(name))
+
+
+def out_of_place(name: str) -> str:
+    """The name of the operator that does the same without overwriting its input: add_ → add.
+
+    A name that begins with an underscore (`__and__`) is kept.
+    """
+    return name if name.startswith("_") else name.rstrip("_")
+
+
+@OPERATORS.register("linear")
+def linear(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """x [..., k] times w [n, k] transposed."""
+    x, w = inputs[0], inputs[1]
+    m = elements(x[:-1])
+    n, k = w[0], w[1]
+    return Work("linear", m, n, k, flops=2 * m * n * k)
+
+
+@OPERATORS.register("two_four_linear")
+def two_four_linear(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """x [..., k] times w [n, k] transposed, one of them 2:4 sparse: half the depth is multiplied.
+
+    params: (which input is sparse,): 0 = x, 1 = w. Of each four of its k in a row two are zero.
+    """
+    x, w = inputs[0], inputs[1]
+    m = elements(x[:-1])
+    n, k = w[0], w[1]
+    return Work("linear", m, n, k / 2, flops=m * n * k)
+
+
+@OPERATORS.register("mm")
+def mm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """[m, k] times [k, n]."""
+    return _plain_product(inputs[0], inputs[1])
+
+
+@OPERATORS.register("addmm")
+def addmm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """bias + [m, k] times [k, n]."""
+    return _plain_product(inputs[1], inputs[2])
+
+
+def _plain_product(left: Shape, right: Shape) -> Work:
+    m, k = left
+    n = right[1]
+    return Work("linear", m, n, k, flops=2 * m * n * k)
+
+
+@OPERATORS.register("bmm")
+def bmm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """[groups, m, k] times [groups, k, n]."""
+    groups, m, k = inputs[0]
+    n = inputs[1][2]
+    return Work("bmm", m, n, k, groups, 2 * groups * m * n * k)
+
+
+@OPERATORS.register("matmul")
+def matmul(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
+    """The general product: a bmm where both have more than two dimensions, else a linear layer."""
+    left, right = inputs[0], inputs[1]
+    k = left[-1]
+    if len(right) > 2 and len(left) > 2:
+        groups = elements(outputs[0][:-2])
+        m, n = left[-2], right[-1]
+        return Work("bmm", m, n, k, groups, 2 * groups * m * n * k)
+    m = elements(left[:-1])
+    n = right[-1] if len(right) > 1 else 1
+    return Work("linear", m, n, k, flops=2 * m * n * k)
+
+
+@OPERATORS.register("_grouped_mm")
+def grouped_mm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """x [m, k] in ragged groups times w [groups, k, n]; every row is in one group."""
+    m, k = inputs[0]
+    groups, _, n = inputs[1]
+    return Work("grouped_mm", m, n, k, groups, 2 * m * n * k)
+
+
+@OPERATORS.register("fused_moe_mm")
+def fused_moe_mm(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
+    """Rows of x, sorted by expert, times w [groups, n, k] transposed.
+
+    x: [tokens, k], or [tokens * top_k, k]. The result is [tokens * top_k, n].
+    """
+    m = outputs[0][0]
+    groups, n, k = inputs[1]
+    return Work("grouped_mm", m, n, k, groups, 2 * m * n * k)
+
+
+@OPERATORS.register("conv2d")
+def conv2d(inputs: list[Shape], outputs: list[Shape], params: Params) -> Work:
+    """A convolution as an implicit matmul.
+
+    m: output positions of all images. n: output channels. k: inputs of one position in its group.
+    params: (stride, groups).
+    """
+    w, out = inputs[1], outputs[0]
+    groups = params[1] if len(params) > 1 else 1
+    m = out[0] * elements(out[2:])
+    n, k = w[0], elements(w[1:])
+    return Work("conv2d", m, n, k, groups, 2 * m * n * k)
+
+
+@OPERATORS.register("scaled_dot_product_attention")
+def attention(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """q [b, h, m, d], k [b, h, n, d], v [b, h, n, dv]: two products a head.
+
+    The half of them that a causal kernel may skip is counted.
+    """
+    query, key, value = inputs[0], inputs[1], inputs[2]
+    heads = elements(query[:-2])
+    m, n, d = query[-2], key[-2], query[-1]
+    return Work("attention", m, n, d, heads, 2 * heads * m * n * (d + value[-1]))
+
+
+@OPERATORS.register("einsum")
+def einsum(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
+    """Taken as one product over the last dimension of its first input.
+
+    Exact for the contractions that layers use.
+    """
+    k = inputs[0][-1]
+    n = elements(outputs[0])
+    return Work("bmm", 1, n, k, flops=2 * n * k)
+
+
+def even_rows(rows: Any, groups: int) -> np.ndarray:
+    """Rows of each group where rows are spread as evenly as can be, int [groups] or [n, groups].
+
+    rows: of all groups together, int or int array [n].
+    """
+    together = np.asarray(rows)[..., None]
+    even: np.ndarray = together // groups + (np.arange(groups) < together % groups)
+    return even

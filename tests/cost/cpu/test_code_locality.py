@@ -1,0 +1,51 @@
+"""What an operator costs among others: different operators since its place in the code ran."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from condsim.cost.cpu.code_locality import among_seconds, call_sites, distances, key_of
+from condsim.hardware import HardwareProfile, hardware
+
+
+def test_distances_count_different_operators_since_the_last_call() -> None:
+    assert distances(["a", "a", "b", "a", "c"]) == [2, 1, 3, 2, 3]
+    assert distances(["a", "b", "a"], repeated=False) == [2, 2, 2]
+    assert distances([]) == []
+
+
+@given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=40))
+def test_distances_repeat_like_two_rounds(names: list[str]) -> None:
+    assert distances(names + names)[len(names) :] == distances(names)
+    assert max(distances(names)) <= len(set(names))
+
+
+def test_layers_of_a_stack_are_one_place() -> None:
+    names = ["linear", "relu", "relu"] * 2
+    modules = ["net.0"] * 3 + ["net.1"] * 3
+    sites = call_sites(names, modules, [1, 0, 0] * 2)
+    assert sites[:3] == sites[3:]
+    assert len(set(sites)) == 3
+    assert distances(sites) == [3] * 6
+
+
+def test_the_cost_grows_with_the_operators_in_between(profile: HardwareProfile) -> None:
+    seconds = among_seconds("relu", np.array([1, 4, 16, 99]), profile)
+    np.testing.assert_allclose(seconds, [0, 1e-6, 4e-6, 4e-6])
+
+
+def test_an_operator_is_found_by_the_code_that_it_runs(profile: HardwareProfile) -> None:
+    assert among_seconds("view", 16, profile, view=True) == 3e-6
+    assert among_seconds("linear", 16, profile, inputs=3) == 7e-6
+    assert among_seconds("where", 16, profile, inputs=1) == 5e-6
+    assert among_seconds("frobnicate", 16, profile) == 4e-6
+    assert key_of({"gt"}, "greater", False, 2) == "gt"
+    assert key_of({"add_"}, "add", False, 2) == "add_"
+    assert key_of({"add"}, "add_", False, 2) == "add"
+    assert key_of(set(), "add_", False, 2) == "add_"
+
+
+def test_without_a_calibration_it_costs_nothing() -> None:
+    assert among_seconds("relu", 5, hardware("nvidia-h100-sxm")) == 0
