@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from condsim.program import VARIABLES, Dim
+from condsim.program import Dim
 
 Sizes = Mapping[str, int]
 """Variable of a program → its value in one run."""
@@ -33,19 +33,19 @@ def fit_dim(values: tuple[int, ...], samples: Sequence[Sizes]) -> Dim | None:
         if line is None:
             continue
         coefficient, constant = line
-        power = sum(1 << VARIABLES.index(name) for name in product)
         if constant == 0:
-            return Dim(0, coefficient, power)
+            return Dim.product(coefficient, *product)
         needed = 2 if constant == 1 else 3
         enough = len(product) == 1 and len(set(arguments)) >= needed
         if with_constant is None and enough:
-            with_constant = Dim(constant, coefficient, power)
+            with_constant = Dim.product(coefficient, *product, plus=constant)
     return with_constant
 
 
 def _products(sample: Sizes) -> list[tuple[str, ...]]:
-    """Products of the variables that a run has, fewest factors first."""
+    """Products of the extents that a run has, fewest factors first."""
     names = [name for name in SIMPLEST_FIRST if name in sample]
+    names += [name for name in sample if name not in SIMPLEST_FIRST]
     products: list[tuple[str, ...]] = []
     for factors in range(1, MOST_FACTORS + 1):
         products += combinations(names, factors)

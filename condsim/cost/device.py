@@ -19,15 +19,13 @@ from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.kernels import Entry, KernelCost, Kernels, KernelsBuilder, SizeSet, WeightRead
+from condsim.kernels import Entry, KernelCost, Issued, KernelsBuilder, SizeSet, WeightRead
 from condsim.lower import Call, Lowered, Place
 from condsim.program import Op, Program, Tensor, elements
-from condsim.program.operators import GROUPED, Shape, Work, work
+from condsim.program.operators import takes_rows
+from condsim.program.work import GROUPED, Shape, Work, work
 from condsim.registry import Registry
 from condsim.runtimes import Runtime
-
-COPIES_ROWS = ("index", "index_select", "embedding", "gather")
-"""Operators that read the rows of a table that they look up, not all of it."""
 
 ITEMSIZE = {
     "int64": 8,
@@ -88,7 +86,7 @@ class Target:
     def weight_bytes(self, op: Op, tensor: Tensor, shape: Shape, outputs: list[Shape]) -> Any:
         """Return the bytes of a weight that one call reads: of a looked-up table, those rows."""
         whole = self.bytes_of(tensor, shape)
-        if op.name not in COPIES_ROWS:
+        if not takes_rows(op.name):
             return whole
         return np.minimum(whole, self.bytes_of(tensor, outputs[0]))
 
@@ -107,7 +105,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class SizedOperator:
+class ShapedOperator:
     """An operator at given sizes.
 
     inputs, outputs: shapes, entries int or int [sizes]. job: its work. moved_bytes: activations.
@@ -161,7 +159,7 @@ class Priced:
     """What a device model remembers of the operators that it priced."""
 
     kinds: OperatorKinds = field(default_factory=OperatorKinds)
-    sized: dict[Any, SizedOperator] = field(default_factory=dict)
+    sized: dict[Any, ShapedOperator] = field(default_factory=dict)
     costs: dict[Any, Any] = field(default_factory=dict)
 
     def forget(self) -> None:
@@ -178,6 +176,7 @@ class Pricing(ABC):
     def kernel(self, entry: Entry) -> KernelCost:
         """Return what an operator costs at each of the sizes of its scope's calls."""
 
+    @abstractmethod
     def prepare(self, entries: list[Entry]) -> None:
         """Look at all operators before the first of them is priced."""
 
@@ -208,14 +207,14 @@ class DeviceModel(ABC):
         """Return the pricing of one lowered program."""
 
     @abstractmethod
-    def step_cost(self, kernels: Kernels) -> StepCost:
+    def step_cost(self, kernels: Issued) -> StepCost:
         """Return what each step costs."""
 
     @abstractmethod
-    def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
+    def issued(self, kernels: Issued, step: int) -> tuple[Issued, list[Call]]:
         """Return host and device seconds of one step's kernels in issue order, and their calls."""
 
-    def kernels(self, lowered: Lowered) -> Kernels:
+    def kernels(self, lowered: Lowered) -> Issued:
         """Price everything that a lowered program runs."""
         self.priced.forget()
         builder = KernelsBuilder(lowered)
@@ -247,7 +246,7 @@ class DeviceModel(ABC):
                 entries.append(Entry(scope, node, op, place, kind, number, sizes_of_calls))
         return entries
 
-    def sized(self, entry: Entry, lowered: Lowered) -> SizedOperator:
+    def sized(self, entry: Entry, lowered: Lowered) -> ShapedOperator:
         """Return an operator at its sizes."""
         if entry.sizes.key is None:
             return self._sized(entry, self.experts_rows(entry, lowered))
@@ -256,13 +255,13 @@ class DeviceModel(ABC):
             self.priced.sized[key] = self._sized(entry, None)
         return self.priced.sized[key]
 
-    def _sized(self, entry: Entry, experts_rows: np.ndarray | None) -> SizedOperator:
+    def _sized(self, entry: Entry, experts_rows: np.ndarray | None) -> ShapedOperator:
         op, sizes = entry.op, entry.sizes.sizes
         inputs = [t.shape(sizes) for t in op.inputs]
         outputs = [t.shape(sizes) for t in op.outputs]
         job = work(op.name, inputs, outputs, op.params)
         moved = self.target.activation_bytes(op, inputs, outputs)
-        return SizedOperator(op, inputs, outputs, job, moved, experts_rows)
+        return ShapedOperator(op, inputs, outputs, job, moved, experts_rows)
 
     def weight_reads(self, entry: Entry, lowered: Lowered) -> list[WeightRead]:
         """Return the weights that an operator reads."""

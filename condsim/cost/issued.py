@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.cpu.code_locality import among_seconds, call_sites, distances
-from condsim.cost.cpu.operator_time import VIEW, Hot
-from condsim.cost.device import DeviceModel, Pricing, SizedOperator
+from condsim.cost.hot import VIEW, Hot
+from condsim.cost.device import DeviceModel, Pricing, ShapedOperator
 from condsim.engine.closed_form import Issued
-from condsim.kernels import Entry, KernelCost, Kernels
+from condsim.kernels import Entry, KernelCost, Issued
 from condsim.lower import Call, Lowered, Place
 from condsim.program import Op
-from condsim.program.operators import MATMULS
+from condsim.program.work import MATMULS
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class IssuedModel(DeviceModel):
         return 0.0
 
     @abstractmethod
-    def operator_time(self, sized: SizedOperator, resident: Any) -> tuple[Hot, Any]:
+    def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[Hot, Any]:
         """Return an operator's time and its FLOPs."""
 
     def code_of(self, op: Op) -> str:
@@ -91,7 +91,7 @@ class IssuedModel(DeviceModel):
             python = op.instructions * profile.host.instruction.value
         return hot.dispatch + float(among) + python
 
-    def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
+    def issued(self, kernels: Issued, step: int) -> tuple[Issued, list[Call]]:
         calls = kernels.lowered.sequence(step)
         rows = kernels.rows_of(calls)
         host = kernels.column("dispatch")[rows]
@@ -137,7 +137,7 @@ class IssuedPricing(Pricing):
             worlds=hot.worlds,
         )
 
-    def _time(self, entry: Entry) -> tuple[SizedOperator, Hot, Any]:
+    def _time(self, entry: Entry) -> tuple[ShapedOperator, Hot, Any]:
         """Operators of one kind and size are priced once."""
         model = self.model
         resident = self._resident_of(entry.scope)
@@ -148,7 +148,7 @@ class IssuedPricing(Pricing):
         if key not in model.priced.costs:
             sized = model.sized(entry, self.lowered)
             model.priced.costs[key] = (sized, *model.operator_time(sized, resident))
-        found: tuple[SizedOperator, Hot, Any] = model.priced.costs[key]
+        found: tuple[ShapedOperator, Hot, Any] = model.priced.costs[key]
         return found
 
     def _resident_of(self, scope: int) -> Any:

@@ -21,37 +21,14 @@ from dataclasses import dataclass, replace
 
 from condsim.program import JOINED, Dim, Loop, Op, Program, Scope, Tensor
 from condsim.program.model import Path
-
-ELEMENTWISE = frozenset(
-    (
-        "abs", "add", "__and__", "batch_norm", "bitwise_and", "bitwise_not", "bitwise_or", "clamp",
-        "clamp_max", "clamp_min", "clone", "copy", "cos", "div", "divide", "dropout", "elu", "eq",
-        "erf", "exp", "floor", "floor_divide", "ge", "gelu", "greater", "greater_equal", "gt",
-        "hardswish", "hardtanh", "le", "leaky_relu", "less", "less_equal", "log", "logical_and",
-        "logical_not", "logical_or", "lt", "masked_fill", "maximum", "minimum", "mish", "mul",
-        "multiply", "ne", "neg", "not_equal", "__or__", "pow", "reciprocal", "relu", "relu6",
-        "round", "rsqrt", "rsub", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "square",
-        "sub", "subtract", "tanh", "to", "_to_copy", "tril", "triu", "where",
-    )
-)  # fmt: skip
-
-INWARD = frozenset(
-    (
-        "adaptive_avg_pool2d", "all", "amax", "amin", "any", "argmax", "argmin", "group_norm",
-        "layer_norm", "log_softmax", "_log_softmax", "max", "mean", "min", "native_layer_norm",
-        "prod", "rms_norm", "softmax", "_softmax", "std", "sum", "var",
-    )
-)  # fmt: skip
-"""Normalisations and reductions."""
-
-PRODUCTS = ("addmm", "bmm", "conv2d", "linear", "matmul", "mm")
-LOOKUPS = ("index", "index_select")
-EPILOGUES = frozenset(("batch_norm", "add", "relu", "sigmoid", "tanh", "hardswish", "leaky_relu"))
-"""What a library's product comes with.
-
-Source: microsoft/onnxruntime, docs on graph optimizations: Conv with batch normalisation, addition
-and activation, Gemm with activation.
-"""
+from condsim.program.operators import (
+    fuses_elementwise,
+    is_epilogue,
+    is_product,
+    looks_up_rows,
+    reduces_inward,
+    synchronises,
+)
 
 STACK_DIMS = 3
 """Dimensions of a stack of matrices."""
@@ -68,14 +45,13 @@ Rule = Callable[[Op, Op], bool]
 def kind(op: Op) -> str:
     """Return "product", "elementwise", "inward" (normalisations and reductions), or "" for an
     operator that stays alone."""
-    name = _plain_name(op)
-    if op.name in PRODUCTS:
+    if is_product(op.name):
         return "product"
-    if name == "where" and len(op.inputs) == 1:
+    if synchronises(op.name, len(op.inputs)):
         return ""
-    if name in ELEMENTWISE:
+    if fuses_elementwise(op.name):
         return "elementwise"
-    return "inward" if name in INWARD else ""
+    return "inward" if reduces_inward(op.name) else ""
 
 
 def fuse_producer_consumer(head: Op, op: Op) -> bool:
@@ -94,7 +70,7 @@ def fuse_non_matmul(head: Op, op: Op) -> bool:
 def fuse_epilogue(head: Op, op: Op) -> bool:
     """Whether an operator is an epilogue that a library's product comes with: all that an
     interpreter of graphs joins."""
-    return kind(head) == "product" and _plain_name(op) in EPILOGUES
+    return kind(head) == "product" and is_epilogue(op.name)
 
 
 def fuse(program: Program, rule: Rule = fuse_producer_consumer) -> Program:
@@ -121,10 +97,6 @@ def begins_kernel(op: Op) -> bool:
     return not op.view and not op.sync and bool(kind(op)) and len(op.outputs) == 1
 
 
-def _plain_name(op: Op) -> str:
-    return op.name if op.name.startswith("_") else op.name.rstrip("_")
-
-
 # Weights that are looked up
 
 
@@ -141,7 +113,7 @@ def _without_gathers(scope: Scope) -> Scope:
 
 def _copies_matrices(op: Op) -> bool:
     """Whether an operator copies matrices out of a stack of weights."""
-    if op.name not in LOOKUPS:
+    if not looks_up_rows(op.name):
         return False
     source = op.inputs[0]
     return len(source.dims) == STACK_DIMS and bool(source.weight)

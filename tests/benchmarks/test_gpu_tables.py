@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import condsim
-from condsim.lower import Lowering
+from condsim.lower import lower
 from condsim.steps.rebatch import rebatch, site_rules
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -56,7 +56,7 @@ def test_a_layer_as_a_trace_has_the_rows_and_flops_that_were_drawn() -> None:
     drawn = [(t, routing.power_law(1.2, t, 8, 2, 2, np.random.default_rng(t))) for t in (3, 40)]
     trace = layer.trace(sizes, drawn)
     cut = rebatch(trace)
-    assert np.array_equal(cut.rows.counts[layer.SITE], np.stack([r for _, r in drawn]))
+    assert np.array_equal(cut.steps.counts[layer.SITE], np.stack([r for _, r in drawn]))
     ids = trace.decisions(layer.SITE).ids
     assert all(len(set(row)) == 2 for row in ids)
     p = condsim.simulate(trace, "nvidia-h100-sxm", runtime="cuda_graphs")
@@ -64,8 +64,8 @@ def test_a_layer_as_a_trace_has_the_rows_and_flops_that_were_drawn() -> None:
     assert p.executed_flops == pytest.approx(here * sizes.expert_flops / 2)
     names = [
         c.op.name
-        for c in Lowering(
-            trace.programs["fused/prefill-1"], site_rules(trace), {"moe": "fused"}, cut.rows.step(0)
+        for c in lower(
+            trace.programs["fused/prefill-1"], site_rules(trace), {"moe": "fused"}, cut.steps.step(0)
         ).sequence()
     ]
     assert names.count("fused_moe_mm") == 2

@@ -17,7 +17,9 @@ from condsim.live.decode import record_decode
 from condsim.live.execution import Execution
 from condsim.live.inputs import Batch, as_batches
 from condsim.live.model import LiveModel
-from condsim.lower import Call, Lowering, StepRows, peak_bytes
+from condsim.lower import Call, lower
+from condsim.steps.extents import Steps
+from condsim.predict.peak_memory import peak_bytes
 from condsim.mechanisms import MECHANISMS
 from condsim.program.regime import Regime
 from condsim.record.nest import RunScope, guarded, tree
@@ -101,7 +103,7 @@ class Pair:
 def pair(
     name: str,
     assignment: dict[str, str],
-    rows: StepRows,
+    rows: Steps,
     recorder: Recorder,
     regime: Regime | str,
     trace: Trace,
@@ -109,12 +111,12 @@ def pair(
     """Lower `rows` (one step) and nest what was recorded."""
     program_key = key(assignment, regime)
     program = trace.programs[program_key]
-    calls = Lowering(program, site_rules(trace), assignment, rows).sequence()
+    calls = lower(program, site_rules(trace), assignment, rows).sequence()
     what = f"{name}, {program_key}, {int(rows.units[0])} units of {int(rows.seq[0])}"
     return Pair(what, recorder, flat(tree(recorder, dict(program.periods))), calls)
 
 
-def step_rows(trace: Trace, execution: Execution, units: int, seq: int, total: int) -> StepRows:
+def step_rows(trace: Trace, execution: Execution, units: int, seq: int, total: int) -> Steps:
     """Forced decisions of one step, summed up as rebatching sums up those of a trace."""
     assert execution.forced is not None
     counts = {}
@@ -129,7 +131,7 @@ def step_rows(trace: Trace, execution: Execution, units: int, seq: int, total: i
         taken = ids[arrives].reshape(-1)
         counts[site.name] = np.bincount(taken, minlength=site.branches)[None]
     kept = {name: branches[None] for name, branches in execution.rows_kept.items()}
-    return StepRows(
+    return Steps.rectangular(
         np.array([units]), np.array([seq]), np.array([total]), counts, kept, trace.header.costliest
     )
 
@@ -208,7 +210,7 @@ def _own_pair(trace: Trace, name: str, strategy: str, batch: int, step: int) -> 
         forced[site.name] = ids if selects_blocks else ids.astype(np.int64)
         if decided.weights is not None:
             weights[site.name] = decided.weights[rows]
-    one = steps.rows.step(step)
+    one = steps.steps.step(step)
     kept = {site_name: branches[0] for site_name, branches in one.kept.items()}
     costliest = dict(trace.header.costliest)
     execution = Execution(dict(assignment), forced, weights, rows_kept=kept, costliest=costliest)

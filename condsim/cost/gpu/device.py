@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.operator_time import Hot, hot_seconds
-from condsim.cost.device import DEVICE_MODELS, SizedOperator, Target
+from condsim.cost.cpu.operator_time import hot_seconds
+from condsim.cost.hot import Hot
+from condsim.cost.device import DEVICE_MODELS, ShapedOperator, Target
 from condsim.cost.gpu.operator import gpu_operator
 from condsim.cost.gpu.traffic import resident_share
 from condsim.cost.issued import IssuedModel
@@ -18,7 +19,7 @@ from condsim.cost.step_cost import StepCost
 from condsim.kernels import Kernels
 from condsim.lower import Lowered
 from condsim.program import Op, Tensor
-from condsim.program.operators import GROUPED
+from condsim.program.work import GROUPED
 
 
 @DEVICE_MODELS.register("gpu")
@@ -31,7 +32,7 @@ class GpuModel(IssuedModel):
     def serves(cls, target: Target) -> bool:
         return target.profile.kind != "cpu" and not target.prepared
 
-    def operator_time(self, sized: SizedOperator, resident: Any) -> tuple[Hot, Any]:
+    def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[Hot, Any]:
         op, target = sized.op, self.target
         if target.profile.gpu is None:
             hot = hot_seconds(

@@ -19,11 +19,10 @@ import numpy as np
 
 from condsim.cost.cpu.operator_time import hot_seconds
 from condsim.cost.device import (
-    COPIES_ROWS,
     DEVICE_MODELS,
     DeviceModel,
     Pricing,
-    SizedOperator,
+    ShapedOperator,
     Target,
     of_each_size,
 )
@@ -34,10 +33,11 @@ from condsim.cost.static.partition import launches, steering
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.hardware import HardwareProfile
-from condsim.kernels import Entry, KernelCost, Kernels, WeightRead
-from condsim.lower import Call, Lowered
+from condsim.kernels import Entry, KernelCost, Issued, WeightRead
+from condsim.lower import Call, Lowered, Place
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
-from condsim.program.operators import MATMULS, Shape
+from condsim.program.operators import takes_rows
+from condsim.program.work import MATMULS, Shape
 
 MATRIX_UNIT = ("matmul", "quantisation")
 MEMORY = ("weights", "traffic")
@@ -63,7 +63,7 @@ class PreparedGraphs(DeviceModel):
 
     # One kernel
 
-    def kernel(self, sized: SizedOperator, on_cpu: bool) -> KernelCost:
+    def kernel(self, sized: ShapedOperator, on_cpu: bool) -> KernelCost:
         """Return what one operator costs on the device, or on the CPU beside it."""
         if sized.op.view:
             return self._view(sized.op, on_cpu)
@@ -86,7 +86,7 @@ class PreparedGraphs(DeviceModel):
         dispatch = profile.host.view.value + profile.host.dispatch.value
         return KernelCost({"dispatch": dispatch}, "", self.basis, view=True)
 
-    def _from_tables(self, sized: SizedOperator) -> KernelCost:
+    def _from_tables(self, sized: ShapedOperator) -> KernelCost:
         """The tables of a calibration know neither padding nor memory apart."""
         op, profile = sized.op, self.target.profile
         hot = hot_seconds(
@@ -107,7 +107,7 @@ class PreparedGraphs(DeviceModel):
         flops = sized.job.flops if product else 0.0
         return self._cost(parts, flops, weights + activations, 0.0)
 
-    def _on_companion(self, sized: SizedOperator) -> KernelCost:
+    def _on_companion(self, sized: ShapedOperator) -> KernelCost:
         """A roofline with a dispatch. Source: Williams, Waterman, Patterson, 2009."""
         cpu = self.target.profile.companion
         assert cpu is not None, "a tail on the CPU needs a companion"
@@ -121,7 +121,7 @@ class PreparedGraphs(DeviceModel):
         }
         return self._cost(parts, sized.job.flops, moved, 0.0, on_host=True)
 
-    def _from_rates(self, sized: SizedOperator) -> KernelCost:
+    def _from_rates(self, sized: ShapedOperator) -> KernelCost:
         profile, job = self.target.profile, sized.job
         tiled = profile.kind == "tpu" and profile.matrix is not None
         activations = self._activations_of_kernel(sized, tiled)
@@ -161,14 +161,14 @@ class PreparedGraphs(DeviceModel):
             on_host=on_host,
         )
 
-    def _weights_of_kernel(self, sized: SizedOperator) -> Any:
+    def _weights_of_kernel(self, sized: ShapedOperator) -> Any:
         """Bytes of weights: of a looked-up table its rows, of experts those that have rows."""
         total = 0.0 * np.asarray(sized.job.m)
         for tensor, shape in _tensors(sized):
             if not tensor.weight:
                 continue
             size = self.target.bytes_of(tensor, shape)
-            if sized.op.name in COPIES_ROWS:
+            if takes_rows(sized.op.name):
                 looked_up = elements(sized.outputs[0]) * self.target.itemsize(tensor.dtype)
                 size = np.minimum(size, looked_up)
             if sized.experts_rows is not None:
@@ -176,7 +176,7 @@ class PreparedGraphs(DeviceModel):
             total = total + size
         return total
 
-    def _activations_of_kernel(self, sized: SizedOperator, tiled: bool) -> Any:
+    def _activations_of_kernel(self, sized: ShapedOperator, tiled: bool) -> Any:
         """Bytes of activations. tiled: as a matrix unit's memory lays them out."""
         matrix = self.target.profile.matrix
         total = 0.0 * np.asarray(sized.job.m)
@@ -221,7 +221,7 @@ class PreparedGraphs(DeviceModel):
 
     # One step
 
-    def step_cost(self, kernels: Kernels) -> StepCost:
+    def step_cost(self, kernels: Issued) -> StepCost:
         profile = self.target.profile
         graphs = profile.graphs
         assert graphs is not None
@@ -246,7 +246,7 @@ class PreparedGraphs(DeviceModel):
         cost.graphs = starts.prepared
         return cost
 
-    def _uncertainty_of_dispatch(self, kernels: Kernels, started_s: np.ndarray) -> float:
+    def _uncertainty_of_dispatch(self, kernels: Issued, started_s: np.ndarray) -> float:
         """Relative standard deviation of what kernels and launches take together."""
         profile = self.target.profile
         assert profile.graphs is not None
@@ -261,9 +261,9 @@ class PreparedGraphs(DeviceModel):
         peak = profile.peak_flops[self.target.dtype].relative
         return float(np.hypot(profile.matmul_efficiency.relative, peak))
 
-    # Kernels in time
+    # Issued in time
 
-    def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
+    def issued(self, kernels: Issued, step: int) -> tuple[Issued, list[Call]]:
         """The host starts a graph, waits for its end, decides, and starts the next.
 
         Conditionals on the device are device time.
@@ -294,7 +294,7 @@ class PreparedGraphs(DeviceModel):
         return Issued(host, device, np.zeros(len(calls), int), sync), calls
 
 
-def _tensors(sized: SizedOperator) -> Iterator[tuple[Tensor, Shape]]:
+def _tensors(sized: ShapedOperator) -> Iterator[tuple[Tensor, Shape]]:
     yield from zip(sized.op.inputs, sized.inputs, strict=True)
     yield from zip(sized.op.outputs, sized.outputs, strict=True)
 
@@ -309,8 +309,12 @@ class PreparedPricing(Pricing):
     def __init__(self, model: PreparedGraphs, lowered: Lowered) -> None:
         self.model, self.lowered = model, lowered
         self.profile = model.target.profile
+        self.on_cpu: set[Place] = set()
+        self.begins: dict[int, int] = {}
+
+    def prepare(self, entries: list[Entry]) -> None:
         self.on_cpu = self._places_on_cpu()
-        self.begins = {scope: self._beginning(scope) for scope in range(len(lowered.scopes))}
+        self.begins = {entry.scope: self._beginning(entry.scope) for entry in entries}
 
     def kernel(self, entry: Entry) -> KernelCost:
         if self._decides(entry.scope, entry.op):
@@ -334,7 +338,7 @@ class PreparedPricing(Pricing):
         found: KernelCost = model.priced.costs[key]
         return found
 
-    def _places_on_cpu(self) -> set[tuple[int, int]]:
+    def _places_on_cpu(self) -> set[Place]:
         """All places from the first decision on that the companion follows."""
         found = set()
         started = False

@@ -13,7 +13,7 @@ from condsim.hardware import HardwareProfile, hardware
 from condsim.predict.prediction import Prediction
 from condsim.predict.simulate import simulate
 from condsim.resources import resource
-from condsim.strategies.choose import able_on
+from condsim.strategies.choose import strategies_on
 from condsim.trace import Trace
 
 NOTHING = 1e-12
@@ -41,7 +41,7 @@ def test_the_sum_is_what_both_engines_play(
     traces: dict[str, Trace], name: str, device: str
 ) -> None:
     trace, profile = traces[name], hardware(device)
-    for strategy in able_on(trace, profile):
+    for strategy in strategies_on(trace, profile):
         steps = [0, 1]
         closed = simulate(trace, profile, strategy, 2, steps=steps)
         events = simulate(trace, profile, strategy, 2, steps=steps, engine="events")
@@ -63,7 +63,7 @@ def test_the_default_is_the_fastest_that_the_device_has(
     traces: dict[str, Trace], name: str, device: str
 ) -> None:
     trace, profile = traces[name], hardware(device)
-    able = able_on(trace, profile)
+    able = strategies_on(trace, profile)
     captured = next(iter(trace.header.captured.values()))
     assert captured not in able
     assert simulate(trace, profile, batch=8).latency_s == min(
