@@ -151,10 +151,10 @@ def check(
 ) -> None:
     """Raises CondsimError for what cannot be simulated on any device, before anything is calibrated."""
     from condsim.steps.rebatch import rebatch
-    from condsim.strategies.choose import choose_strategies
+    from condsim.strategies.choose import the_strategies
 
     if strategy != ALL:
-        choose_strategies(trace, strategy)
+        the_strategies(trace, strategy)
     rebatch(trace, batch, phase, threshold)
 
 

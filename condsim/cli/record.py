@@ -164,14 +164,14 @@ def measure(
         )
     from condsim.measure import measure as whole
     from condsim.measure import measure_segments
-    from condsim.strategies.choose import probed_strategies
+    from condsim.strategies.choose import strategies_of
 
     time_it, usual = (
         (partial(whole, device=device, threads=threads, runtime=runtime), (3, 30))
         if by is None
         else (measure_segments, (1, 36))
     )
-    known = probed_strategies(opened)
+    known = strategies_of(opened)
     if strategy is not None and strategy != "all" and strategy not in known:
         raise unknown("strategy", strategy, known, f"what {opened.name} was captured with")
     chosen = known if strategy == "all" else None if strategy is None else [strategy]

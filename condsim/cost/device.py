@@ -19,7 +19,7 @@ from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.kernels import Entry, KernelCost, Issued, KernelsBuilder, SizeSet, WeightRead
+from condsim.kernels import Entry, KernelCost, Kernels, KernelsBuilder, SizeSet, WeightRead
 from condsim.lower import Call, Lowered, Place
 from condsim.program import Op, Program, Tensor, elements
 from condsim.program.operators import takes_rows
@@ -207,14 +207,14 @@ class DeviceModel(ABC):
         """Return the pricing of one lowered program."""
 
     @abstractmethod
-    def step_cost(self, kernels: Issued) -> StepCost:
+    def step_cost(self, kernels: Kernels) -> StepCost:
         """Return what each step costs."""
 
     @abstractmethod
-    def issued(self, kernels: Issued, step: int) -> tuple[Issued, list[Call]]:
+    def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         """Return host and device seconds of one step's kernels in issue order, and their calls."""
 
-    def kernels(self, lowered: Lowered) -> Issued:
+    def kernels(self, lowered: Lowered) -> Kernels:
         """Price everything that a lowered program runs."""
         self.priced.forget()
         builder = KernelsBuilder(lowered)

@@ -17,7 +17,7 @@ from condsim.cost.cpu.code_locality import among_seconds, call_sites, distances
 from condsim.cost.hot import VIEW, Hot
 from condsim.cost.device import DeviceModel, Pricing, ShapedOperator
 from condsim.engine.closed_form import Issued
-from condsim.kernels import Entry, KernelCost, Issued
+from condsim.kernels import Entry, KernelCost, Kernels
 from condsim.lower import Call, Lowered, Place
 from condsim.program import Op
 from condsim.program.work import MATMULS
@@ -91,7 +91,7 @@ class IssuedModel(DeviceModel):
             python = op.instructions * profile.host.instruction.value
         return hot.dispatch + float(among) + python
 
-    def issued(self, kernels: Issued, step: int) -> tuple[Issued, list[Call]]:
+    def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         calls = kernels.lowered.sequence(step)
         rows = kernels.rows_of(calls)
         host = kernels.column("dispatch")[rows]

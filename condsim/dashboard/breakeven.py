@@ -11,7 +11,7 @@ from condsim.dashboard.parts.scenario import NAMES
 from condsim.dashboard.parts.shell import the_scenario
 from condsim.dashboard.parts.work import through
 from condsim.errors import CondsimError
-from condsim.predict.simulate import resolve_profile
+from condsim.predict.simulate import the_profile
 from condsim.show.plots import breakeven_figure
 from condsim.show.text import number
 from condsim.study.breakeven import BATCH, SHARE, SKEW, axes, crossings, grid
@@ -46,7 +46,7 @@ def values(text: str | None, usual: list[float]) -> list[float]:
 
 scenario = the_scenario()
 trace = library.opened(scenario.name)
-profile = resolve_profile(trace, scenario.profile(trace, library.device))
+profile = the_profile(trace, scenario.profile(trace, library.device))
 known = axes(trace, profile)
 routing = [a for a in (SHARE, SKEW) if a in known]
 with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -19,7 +19,7 @@ from condsim.dashboard.parts.work import through
 from condsim.errors import CondsimError
 from condsim.show.plots import pareto_figure
 from condsim.show.text import number, times
-from condsim.strategies.choose import probed_strategies
+from condsim.strategies.choose import strategies_of
 from condsim.study.ranking import beside, every, front
 
 RANKS = {
@@ -73,7 +73,7 @@ def rows(scenarios: list[Scenario]) -> Iterator[dict[str, Any]]:
 scenario = the_scenario()
 trace = library.opened(scenario.name)
 own = [AS_MEASURED] if trace.profile is not None else []
-ways = probed_strategies(trace)
+ways = strategies_of(trace)
 here = scenario.strategy or "as captured"
 with st.container(horizontal=True):
     devices = st.multiselect(

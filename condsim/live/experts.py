@@ -11,7 +11,7 @@ from condsim.live import expert_forms
 from condsim.live.execution import BASELINES, Execution, current
 from condsim.live.expert_forms import DenseExperts, ExpertWeights
 from condsim.live.lift.stacked import stack
-from condsim.steps.extents import capacity
+from condsim.lower import capacity
 
 
 class Experts:

@@ -54,7 +54,7 @@ class Replay:
         self.decided = {s.name: _decided(self.trace, s.name) for s in self.trace.sites}
 
     def __len__(self) -> int:
-        return len(self.steps.steps)
+        return len(self.steps.rows)
 
     def step(self, index: int) -> Step:
         """Step number `index` with its inputs; in the decode phase the tokens before it are run first."""
@@ -63,7 +63,7 @@ class Replay:
             batch, more = self._inputs(units, index)
             ids = {s.name: self._rows(s.name, units) for s in self.trace.sites}
             self.made[index] = Step(
-                index, batch, ids, {n: k[index] for n, k in self.steps.steps.kept.items()}, more
+                index, batch, ids, {n: k[index] for n, k in self.steps.rows.kept.items()}, more
             )
         return self.made[index]
 
@@ -72,7 +72,7 @@ class Replay:
         if self.phase != "decode":
             return batch, dict
         token, cache = start_decode(self.live, batch, Execution())
-        past = int(self.steps.steps.extents["total"][index] - self.steps.steps.extents["seq"][index])
+        past = int(self.steps.rows.total[index] - self.steps.rows.seq[index])
         for _ in range(past - (batch.seq or 0)):
             out = self.live.run(
                 Batch((), {"input_ids": token}, batch.units, 1), Execution(), **cache
@@ -108,8 +108,8 @@ def sources(trace: Trace) -> np.ndarray:
 def units_of(trace: Trace, steps: Steps, index: int) -> np.ndarray:
     """Unit-steps of a rebatched step, int [batch]: from its first one on, those of the same size."""
     captured = trace.steps["units"].to_numpy()
-    alike = (trace.steps["phase"] == steps.phase) & (trace.steps["seq"] == steps.steps.extents["seq"][index])
-    alike &= trace.steps["past"] == steps.steps.extents["total"][index] - steps.steps.extents["seq"][index]
+    alike = (trace.steps["phase"] == steps.phase) & (trace.steps["seq"] == steps.rows.seq[index])
+    alike &= trace.steps["past"] == steps.rows.total[index] - steps.rows.seq[index]
     members = np.flatnonzero(np.repeat(alike.to_numpy(), captured))
     start = int(np.searchsorted(members, steps.first_unit[index]))
     return members[start : start + steps.batch]

@@ -45,7 +45,7 @@ def redrawn(
         raise CondsimError(
             f"trace {trace.name!r} has only {', '.join(trace.mechanisms)} sites: {asked} means nothing there"
         )
-    return replace(trace, reader=in_memory({**found, **drawn}))
+    return replace(trace, reader=in_memory({**found, **drawn}), _cache={})
 
 
 def _experts(site: Site, old: Decisions, skew: float, rng: np.random.Generator) -> Decisions:

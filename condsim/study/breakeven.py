@@ -11,7 +11,7 @@ import pandas as pd
 
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile, Quantity
-from condsim.predict.simulate import simulate, resolve_profile
+from condsim.predict.simulate import simulate, the_profile
 from condsim.steps.redraw import SHARED, redrawn
 from condsim.study.routing import powers
 from condsim.trace import Trace
@@ -56,7 +56,7 @@ def grid(
 
     x, y: names of `axes` (y None: a line). options: of `condsim.simulate`. Raises CondsimError for an unknown axis.
     """
-    device = resolve_profile(trace, profile)
+    device = the_profile(trace, profile)
     known = axes(trace, device)
     for axis in (x, y):
         if axis is not None and axis not in known:

@@ -12,7 +12,7 @@ import pandas as pd
 from condsim.errors import unknown
 from condsim.hardware import HardwareProfile
 from condsim.measure.yardsticks import noisy, quiet_rows
-from condsim.predict.simulate import simulate, resolve_profile
+from condsim.predict.simulate import simulate, the_profile
 from condsim.trace import DTYPES, Trace
 from condsim.trace.store import load
 
@@ -100,7 +100,7 @@ def compare(
     for trace in opened:
         if trace.measurements.empty:
             continue
-        device = resolve_profile(trace, profile)
+        device = the_profile(trace, profile)
         for key, group in trace.measurements.groupby(CASE, sort=False):
             case = dict(zip(CASE, key, strict=True))
             if case["baseline"] != "module":
@@ -120,7 +120,7 @@ def compare_parts(
     for trace in traces:
         if trace.segments.empty:
             continue
-        device = resolve_profile(trace, profile)
+        device = the_profile(trace, profile)
         for key, group in trace.segments.groupby(CASE, sort=False):
             rows.append(_parts(trace, device, dict(zip(CASE, key, strict=True)), group, by))
     columns = [*PART_COLUMNS[:6], by, *PART_COLUMNS[6:]]

@@ -12,7 +12,7 @@ from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import simulate
 from condsim.strategies import BASELINES
-from condsim.strategies.choose import strategies_on
+from condsim.strategies.choose import able_on
 from condsim.trace import Trace
 
 ALIKE = ("trace", "baseline", "dtype", "phase", "batch")
@@ -31,7 +31,7 @@ def cases(
         try:
             yield from (
                 (profile, way, "")
-                for way in (strategies_on(trace, profile, runtime) if ways is None else ways)
+                for way in (able_on(trace, profile, runtime) if ways is None else ways)
             )
         except CondsimError as error:
             yield profile, "all", str(error)

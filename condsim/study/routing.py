@@ -48,7 +48,7 @@ def touched(trace: Trace, batches: Iterable[int], phase: str | None = None) -> p
     rows = []
     for batch in batches:
         try:
-            counts = rebatch(trace, batch, phase).steps.counts
+            counts = rebatch(trace, batch, phase).rows.counts
         except CondsimError as error:
             problem = error
             continue
@@ -73,7 +73,7 @@ def alike(trace: Trace, batch: int | None = None, phase: str | None = None) -> p
 
     lag 0 stands for steps paired at random: a lag above it shows correlation in time.
     """
-    counts = rebatch(trace, batch, phase).steps.counts
+    counts = rebatch(trace, batch, phase).rows.counts
     rows = []
     order = np.random.default_rng(0)
     for site in trace.sites:

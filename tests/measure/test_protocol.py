@@ -203,7 +203,7 @@ def test_the_captured_batch_is_run_as_it_came(leaving: Captured) -> None:
 
 def test_same_flops_keeps_the_rows_that_are_predicted(leaving: Captured) -> None:
     replay = steps.Replay(leaving.trace, leaving.live, leaving.batches, 12, "prefill")
-    kept = rebatch(leaving.trace, 12).steps.kept["exit0"]
+    kept = rebatch(leaving.trace, 12).rows.kept["exit0"]
     for i in range(len(replay)):
         assert list(replay.step(i).kept["exit0"]) == list(kept[i])
     side = protocol.Side(replay, {"early_exit": "same-flops"}, protocol.Plan())

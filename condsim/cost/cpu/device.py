@@ -23,7 +23,7 @@ from condsim.cost.device import DEVICE_MODELS, ShapedOperator, Target
 from condsim.cost.issued import IssuedModel, PlayedStep, played
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
-from condsim.kernels import Entry, Issued
+from condsim.kernels import Entry, Kernels
 from condsim.lower import Call, Lowered, Place
 from condsim.program import JOINED, Op, Tensor
 from condsim.program.work import Shape
@@ -99,12 +99,12 @@ class CpuModel(IssuedModel):
 
     # One step
 
-    def step_cost(self, kernels: Issued) -> StepCost:
+    def step_cost(self, kernels: Kernels) -> StepCost:
         cost = StepCost(kernels, self.target.profile)
         cost.new_shapes = self._new_shapes(kernels)
         return cost
 
-    def _new_shapes(self, kernels: Issued) -> NewShapes:
+    def _new_shapes(self, kernels: Kernels) -> NewShapes:
         """The products whose library writes a kernel for new sizes, and where they are met."""
         shapes = NewShapes(kernels.steps)
         lowered = kernels.lowered
@@ -124,14 +124,14 @@ class CpuModel(IssuedModel):
         """Whether some library of this machine writes kernels for new sizes."""
         return any(name.endswith(NEW_SHAPE) for name in self.target.profile.extra_s)
 
-    def issued(self, kernels: Issued, step: int) -> tuple[Issued, list[Call]]:
+    def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         """On a CPU the host does everything, and waits for every kernel."""
         issued, calls = super().issued(kernels, step)
         seconds = issued.host_s + issued.device_s + self._evicted_code_s(kernels, calls)
         everything = np.ones(len(calls), bool)
         return Issued(seconds, np.zeros(len(calls)), issued.stream, everything), calls
 
-    def _evicted_code_s(self, kernels: Issued, calls: list[Call]) -> np.ndarray:
+    def _evicted_code_s(self, kernels: Kernels, calls: list[Call]) -> np.ndarray:
         """What each call costs more in the first step because its code was evicted, seconds."""
         evicted = self.step_cost(kernels).evicted_code
         first = {code: float(np.atleast_1d(cost.each_s)[0]) for code, cost in evicted.items()}

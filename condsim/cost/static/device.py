@@ -33,7 +33,7 @@ from condsim.cost.static.partition import launches, steering
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.hardware import HardwareProfile
-from condsim.kernels import Entry, KernelCost, Issued, WeightRead
+from condsim.kernels import Entry, KernelCost, Kernels, WeightRead
 from condsim.lower import Call, Lowered, Place
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
 from condsim.program.operators import takes_rows
@@ -221,7 +221,7 @@ class PreparedGraphs(DeviceModel):
 
     # One step
 
-    def step_cost(self, kernels: Issued) -> StepCost:
+    def step_cost(self, kernels: Kernels) -> StepCost:
         profile = self.target.profile
         graphs = profile.graphs
         assert graphs is not None
@@ -246,7 +246,7 @@ class PreparedGraphs(DeviceModel):
         cost.graphs = starts.prepared
         return cost
 
-    def _uncertainty_of_dispatch(self, kernels: Issued, started_s: np.ndarray) -> float:
+    def _uncertainty_of_dispatch(self, kernels: Kernels, started_s: np.ndarray) -> float:
         """Relative standard deviation of what kernels and launches take together."""
         profile = self.target.profile
         assert profile.graphs is not None
@@ -261,9 +261,9 @@ class PreparedGraphs(DeviceModel):
         peak = profile.peak_flops[self.target.dtype].relative
         return float(np.hypot(profile.matmul_efficiency.relative, peak))
 
-    # Issued in time
+    # Kernels in time
 
-    def issued(self, kernels: Issued, step: int) -> tuple[Issued, list[Call]]:
+    def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         """The host starts a graph, waits for its end, decides, and starts the next.
 
         Conditionals on the device are device time.

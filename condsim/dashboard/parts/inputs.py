@@ -15,7 +15,7 @@ from condsim.hardware import HardwareProfile
 from condsim.runtimes import RUNTIMES
 from condsim.steps.rebatch import captured_batch
 from condsim.strategies import BASELINES, name_of
-from condsim.strategies.choose import strategies_on
+from condsim.strategies.choose import able_on
 from condsim.trace import Trace
 
 BOUND = (
@@ -76,7 +76,7 @@ def _of(trace: Trace, name: str) -> Scenario:
     device = None if chosen == AS_MEASURED else chosen
     profile = trace.profile if device is None else library.device(device)
     captured = name_of(trace.header.captured)
-    ways = strategies_on(trace, profile)
+    ways = able_on(trace, profile)
     _of_the_link("strategy", ways)
     strategy = st.selectbox(
         "Strategy",
@@ -146,7 +146,7 @@ def second_scenario(first: Scenario) -> Scenario | None:
             bind="query-params",
             format_func=lambda d: _labelled(d, trace),
         )
-        ways = strategies_on(
+        ways = able_on(
             trace,
             trace.profile
             if device == AS_MEASURED and trace.profile is not None

@@ -19,7 +19,7 @@ from condsim.live.adapters import ADAPTERS
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current
 from condsim.live.expert_forms import DenseExperts, ExpertWeights
 from condsim.live.marks import observe
-from condsim.steps.extents import capacity
+from condsim.lower import capacity
 
 INDEX_NAMES = (
     "top_k_index",
