@@ -16,6 +16,7 @@ from condsim.cost.hot import VIEW
 from condsim.cost.prepared import prepared_kernels
 from condsim.cost.pricing import Pricing
 from condsim.cost.side import distinct_sizes, side
+from condsim.files import write_whole
 from condsim.lower import Call, Lowering, Place, Stretch
 from condsim.operators import GROUPED, MATMULS
 
@@ -141,8 +142,7 @@ def _price(call: Call, lowering: Lowering, pricing: Pricing, cold_s: float, resi
 
 
 def write_chrome_trace(prediction: Any, path: str | Path) -> Path:
-    """Write a prediction's timeline; both sides are processes of one file. Raises OSError where the path cannot be written."""
-    path = Path(path)
+    """Write a prediction's timeline; both sides are processes of one file. Raises CondsimError where the path cannot be written."""
     events: list[dict[str, Any]] = []
     for pid, (name, table) in enumerate(prediction.timeline.groupby("side", sort=False)):
         label = f"{name}: {prediction.strategy if name == 'conditional' else prediction.baseline} on {prediction.profile}"
@@ -154,7 +154,4 @@ def write_chrome_trace(prediction: Any, path: str | Path) -> Path:
                 "ph": "X", "name": row.operator, "cat": row.part, "pid": pid, "tid": lanes.index(row.lane),
                 "ts": row.start_s * 1e6, "dur": row.duration_s * 1e6, "args": {"module": row.module, "guard": row.guard, "basis": row.basis},
             })  # fmt: skip
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
-    partial.replace(path)
-    return path
+    return write_whole(path, json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
