@@ -28,6 +28,7 @@ from benchmarks.gpu.report import options as common_options
 from benchmarks.gpu.rows import KEY, half, kept, sample
 from condsim.calibrate.fit import fit
 from condsim.errors import CondsimError
+from condsim.files import write_whole
 from condsim.hardware import HardwareProfile
 
 SAMPLE = Path(__file__).with_name("gpu") / "sample.parquet"
@@ -99,7 +100,7 @@ def take_sample() -> None:
         parts.append(
             picked.assign(table=of.name, **{c: picked[c].astype("int32") for c in KEY if c != "distribution"}, latency=picked["latency"].astype("float32"))
         )
-    pd.concat(parts, ignore_index=True).to_parquet(SAMPLE, compression="zstd")
+    write_whole(SAMPLE, pd.concat(parts, ignore_index=True).to_parquet(compression="zstd"))
 
 
 def constants(of: Table, profile: HardwareProfile, rows: pd.DataFrame) -> list[tuple[HardwareProfile, np.ndarray]]:

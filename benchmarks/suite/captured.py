@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def captured(model: str) -> Trace:
     example = load_spec(spec)
     new_tokens = NEW_TOKENS if models.decodes(model) else 0
     trace = condsim.capture(example.model, example.inputs, measure=False, new_tokens=new_tokens, name=model, spec=spec)
+    shutil.rmtree(place(model), ignore_errors=True)  # one of an older format is no trace any more
     trace.save(place(model))
     return trace
 

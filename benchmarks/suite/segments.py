@@ -21,6 +21,7 @@ from condsim.capture.inputs import as_batches
 from condsim.capture.live import LiveModel
 from condsim.compare import cancelled
 from condsim.errors import CondsimError
+from condsim.files import write_whole
 from condsim.measure.protocol import Plan
 from condsim.measure.segments import time_segments
 from condsim.specs import load_spec
@@ -47,7 +48,8 @@ def run(folder: Path) -> None:
             print(f"by segment: {case.model} ({number + 1} of {len(cases)})", file=sys.stderr, flush=True)
             alone(partial(measure_case, case, fast_s, part))
     tables = [pd.read_parquet(parts / f"{case.model}.parquet") for case in cases if (parts / f"{case.model}.parquet").exists()]
-    pd.concat(tables, ignore_index=True)[["model", *SEGMENTS]].to_parquet(folder / FILE, index=False, compression="zstd")
+    table = pd.concat(tables, ignore_index=True)[["model", *SEGMENTS]]
+    write_whole(folder / FILE, table.to_parquet(index=False, compression="zstd"))
     for part in parts.glob("*.parquet"):
         part.unlink()
     parts.rmdir()
@@ -66,9 +68,7 @@ def measure_case(case: Case, fast_s: float | None, part: Path) -> None:
     except CondsimError as e:
         print(f"{case}: left out, since {e}", file=sys.stderr)
         return
-    half_written = part.with_suffix(".tmp")
-    table.assign(model=case.model).to_parquet(half_written, index=False)
-    half_written.rename(part)
+    write_whole(part, table.assign(model=case.model).to_parquet(index=False))
 
 
 def traces(folder: Path) -> list[Trace]:

@@ -19,6 +19,7 @@ from benchmarks.suite.cases import Case, Under, by_model, listed
 from condsim.capture.inputs import as_batches
 from condsim.capture.live import LiveModel
 from condsim.errors import CondsimError
+from condsim.files import write_whole
 from condsim.measure.protocol import Measured, Plan, measure_cases
 from condsim.specs import load_spec
 
@@ -76,9 +77,7 @@ def measure_model(model: str, cases: list[Case], process: int, fast_s: float, un
         found.rows += measured.rows
         found.readings += measured.readings
     table: pd.DataFrame = found.table(process, 1.0).assign(model=model, read_64mb=max(r["read_64mb"] for r in found.readings))
-    half_written = part.with_suffix(".tmp")
-    table.to_parquet(half_written, index=False)
-    half_written.rename(part)
+    write_whole(part, table.to_parquet(index=False))
 
 
 if __name__ == "__main__":
