@@ -44,7 +44,7 @@ CASE = ("strategy", "baseline", "phase", "batch", "conditional_s", "baseline_s",
 
 
 def check_target(folder: str | Path, force: bool = False) -> Path:
-    """The folder that a trace would be saved to, links resolved; nothing is written.
+    """The folder that a trace would be saved to, links resolved; nothing is left in it.
 
     Raises CondsimError where it holds anything but a trace, cannot be written to, or holds a trace
     with measurements and `force` is not given.
@@ -92,10 +92,9 @@ def add_measured(folder: Path, timed: Trace, opened: Trace) -> Trace:
     Others may have added to it meanwhile. Where there is no folder, `timed` is saved there.
     Raises CondsimError where the folder holds another trace by now, or cannot be written to.
     """
-    if not folder.exists():
-        save(timed, folder)
-        return timed
     target = check_target(folder, force=True)
+    if not target.exists() and _first(timed, target, folder):
+        return timed
     with named_errors(folder, "cannot be saved to"), staging(target) as work, locked(target):
         finish(target)
         now = _load(folder)
@@ -105,6 +104,13 @@ def add_measured(folder: Path, timed: Trace, opened: Trace) -> Trace:
         _write_measured(now, work)
         replace(work, target, [])
         return now
+
+
+def _first(trace: Trace, target: Path, folder: Path) -> bool:
+    """Save where there is no folder; returns False where somebody else has made one meanwhile."""
+    with named_errors(folder, "cannot be saved to"), staging(target) as work:
+        _write(trace, work)
+        return appear(work, target)
 
 
 def _check_ours(folder: Path, target: Path) -> None:

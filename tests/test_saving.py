@@ -503,9 +503,10 @@ def _forked(action: Callable[[], object]) -> int:
     return child
 
 
-def test_threads_add_to_one_trace(tmp_path: Path) -> None:
-    folder = named("t").save(tmp_path / "t")
-    opened = condsim.load(folder)
+@pytest.mark.parametrize("there", [True, False])
+def test_threads_add_to_one_trace(tmp_path: Path, there: bool) -> None:
+    opened = named("t")
+    folder = opened.save(tmp_path / "t") if there else tmp_path / "t"
     failed: list[Exception] = []
 
     def add(number: int) -> None:
@@ -523,6 +524,7 @@ def test_threads_add_to_one_trace(tmp_path: Path) -> None:
     found = condsim.load(folder).measurements
     assert sorted(found["conditional_s"]) == [1, 2, 3, 4, 5, 6]
     assert sorted(found["process"]) == [0, 1, 2, 3, 4, 5]
+    assert os.listdir(tmp_path) == ["t"]
 
 
 # ---------------------------------------------------------------- changed while it was open
