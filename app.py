@@ -17,5 +17,10 @@ PAGES = {
     "breakeven": ("Break-even", "When does it start or stop paying?"),
 }
 folder = Path(condsim.dashboard.__file__).parent
-pages = [st.Page(folder / f"{name}.py", title=title, help=question, url_path=name, default=name == "verdict") for name, (title, question) in PAGES.items()]
+pages = [
+    st.Page(
+        folder / f"{name}.py", title=title, help=question, url_path=name, default=name == "verdict"
+    )
+    for name, (title, question) in PAGES.items()
+]
 run(st.navigation(pages, position="top"))

@@ -22,8 +22,8 @@ from benchmarks.suite import judge, segments
 from benchmarks.suite.run import run, traces
 from condsim.files import write_whole
 from condsim.hardware import load_profile
-from condsim.store import load
 from condsim.trace import Trace
+from condsim.trace.store import load
 
 MARK = ("<!-- accuracy: begin -->", "<!-- accuracy: end -->")
 RUNS = Path(__file__).with_name("runs")
@@ -31,9 +31,27 @@ RUNS = Path(__file__).with_name("runs")
 
 def tell(table: pd.DataFrame, found: list[Trace], effects: bool) -> dict[str, object]:
     """Print everything, and give it for JSON."""
-    table = table.assign(half=judge.halves(table), repeats=judge.repeats(table), visited=judge.visited(found, table))
-    cases = ["trace", "phase", "batch", "strategy", "protocol", "baseline", "predicted_speedup", "measured_speedup", "error", "predicted_latency_s",
-             "measured_latency_s", "predicted_baseline_s", "measured_baseline_s", "repeats", "noisy", "half"]  # fmt: skip
+    table = table.assign(
+        half=judge.halves(table), repeats=judge.repeats(table), visited=judge.visited(found, table)
+    )
+    cases = [
+        "trace",
+        "phase",
+        "batch",
+        "strategy",
+        "protocol",
+        "baseline",
+        "predicted_speedup",
+        "measured_speedup",
+        "error",
+        "predicted_latency_s",
+        "measured_latency_s",
+        "predicted_baseline_s",
+        "measured_baseline_s",
+        "repeats",
+        "noisy",
+        "half",
+    ]
     show("cases", table[cases])
     stats = judge.statistics(table)
     show("|error| by mechanism, percent", stats)
@@ -42,13 +60,20 @@ def tell(table: pd.DataFrame, found: list[Trace], effects: bool) -> dict[str, ob
     for column in ("strategy", "batch", "phase", "protocol", "baseline", "trace"):
         show(f"|error| by {column}, percent", judge.by(table, column))
     steady = table[table["repeats"] < judge.STEADY]
-    print(f"\n{int((table['processes'] > 1).sum())} of {len(table)} cases count in more than one process, {int(table['noisy'].sum())} only on a noisy machine;"
-          f" the speedup repeats within {100 * table['repeats'].median():.1f} % (median), {100 * table['repeats'].quantile(0.9):.1f} % (p90)")  # fmt: skip
+    print(
+        f"\n{int((table['processes'] > 1).sum())} of {len(table)} cases count in more than one process, {int(table['noisy'].sum())} only on a noisy machine;"
+        f" the speedup repeats within {100 * table['repeats'].median():.1f} % (median), {100 * table['repeats'].quantile(0.9):.1f} % (p90)"
+    )
     if len(steady):
         show("the cases that repeat within 3 %", judge.statistics(steady, judge.LIMITS))
     seen = table["visited"]
-    print(f"\nmatmul kernels whose very size the calibration timed: {100 * seen.mean():.0f} % (mean over cases)")
-    for name, part in (("cases with over half of their kernels among those", table[seen > 0.5]), ("the others", table[seen <= 0.5])):
+    print(
+        f"\nmatmul kernels whose very size the calibration timed: {100 * seen.mean():.0f} % (mean over cases)"
+    )
+    for name, part in (
+        ("cases with over half of their kernels among those", table[seen > 0.5]),
+        ("the others", table[seen <= 0.5]),
+    ):
         if len(part):
             show(name, judge.statistics(part, judge.LIMITS))
     said = judge.verdicts(table)
@@ -57,7 +82,12 @@ def tell(table: pd.DataFrame, found: list[Trace], effects: bool) -> dict[str, ob
     show("the worst", judge.worst(table))
     held = judge.limits(table)
     show("limits", held)
-    result: dict[str, object] = {"statistics": stats.to_dict("index"), "verdicts": said, "limits": held.to_dict("records"), "cases": table.to_dict("records")}
+    result: dict[str, object] = {
+        "statistics": stats.to_dict("index"),
+        "verdicts": said,
+        "limits": held.to_dict("records"),
+        "cases": table.to_dict("records"),
+    }
     if effects:
         worth = judge.worth(found, table)
         show("|error| without each effect, percent", worth)
@@ -67,7 +97,16 @@ def tell(table: pd.DataFrame, found: list[Trace], effects: bool) -> dict[str, ob
 
 def show(title: str, table: pd.DataFrame) -> None:
     with pd.option_context(
-        "display.width", 260, "display.max_columns", 60, "display.max_rows", 1000, "display.max_colwidth", 90, "display.float_format", "{:.3g}".format
+        "display.width",
+        260,
+        "display.max_columns",
+        60,
+        "display.max_rows",
+        1000,
+        "display.max_colwidth",
+        90,
+        "display.float_format",
+        "{:.3g}".format,
     ):
         print(f"\n{title}\n{table.to_string()}", flush=True)
 
@@ -84,7 +123,9 @@ def markdown(table: pd.DataFrame, command: str) -> str:
         cells += [f"{r[f'{c} median']:.0f} / {r[f'{c} p90']:.0f} %" for c in judge.RIVALS]
         lines.append(f"| {name} | {int(r['cases'])} | {' | '.join(cells)} |")
     profiles = ", ".join(sorted(table["profile"].unique()))
-    lines.append(f"\n|error|, {len(table)} cases, {profiles}, {datetime.date.today().isoformat()}; `{command}` prints it.")
+    lines.append(
+        f"\n|error|, {len(table)} cases, {profiles}, {datetime.date.today().isoformat()}; `{command}` prints it."
+    )
     return "\n".join(lines)
 
 
@@ -96,13 +137,21 @@ def write_readme(text: str, path: Path = Path("README.md")) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", nargs="?", type=Path, default=RUNS / datetime.date.today().isoformat())
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "run", nargs="?", type=Path, default=RUNS / datetime.date.today().isoformat()
+    )
     parser.add_argument("--traces", nargs="+", type=Path)
-    parser.add_argument("--profile", type=Path, help="predict on this profile, not on the run's own")
+    parser.add_argument(
+        "--profile", type=Path, help="predict on this profile, not on the run's own"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--write-readme", action="store_true")
-    parser.add_argument("--no-effects", action="store_true", help="do not predict once more without each effect")
+    parser.add_argument(
+        "--no-effects", action="store_true", help="do not predict once more without each effect"
+    )
     options = parser.parse_args()
     if options.traces:
         found = [load(t) for t in options.traces]
@@ -116,14 +165,28 @@ def main() -> None:
     result = tell(table, found, not options.no_effects)
     if not (options.traces or options.profile) and (options.run / segments.FILE).exists():
         sums, operators = segments.summary(options.run)
-        show("one case a model, operator by operator: two errors that cancel in the sum do not in the sum of |errors|", sums)
-        show("operators that the error of a side comes from, percent of its time", operators.head(20))
+        show(
+            "one case a model, operator by operator: two errors that cancel in the sum do not in the sum of |errors|",
+            sums,
+        )
+        show(
+            "operators that the error of a side comes from, percent of its time", operators.head(20)
+        )
     if not (options.traces or options.profile):
-        write_whole(options.run / "cases.parquet", table.to_parquet(index=False, compression="zstd"))
+        write_whole(
+            options.run / "cases.parquet", table.to_parquet(index=False, compression="zstd")
+        )
     if options.json:
         write_whole(options.json, json.dumps(result, indent=1, default=str))
     if options.write_readme:
-        write_readme(markdown(table, "python -m benchmarks.accuracy --traces traces/*" if options.traces else "make accuracy"))
+        write_readme(
+            markdown(
+                table,
+                "python -m benchmarks.accuracy --traces traces/*"
+                if options.traces
+                else "make accuracy",
+            )
+        )
 
 
 if __name__ == "__main__":

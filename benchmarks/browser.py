@@ -41,7 +41,13 @@ def served(folder: Path, *arguments: str) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-c", START, "app", *arguments, "--headless", "--port", str(port)]
     with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")})
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
+        )
     try:
         until_it_answers(port, process, folder / "server.log")
         yield f"http://127.0.0.1:{port}"
@@ -58,7 +64,9 @@ def until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> 
     end = time.monotonic() + PATIENCE_MS / 1e3
     while process.poll() is None and time.monotonic() < end:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{port}/_stcore/health", timeout=5
+            ) as answer:
                 if answer.read() == b"ok":
                     return
         except OSError:
@@ -77,7 +85,9 @@ def chromium() -> Iterator[Any]:
     if path is None:
         raise Missing("needs Chromium: apt-get install chromium-headless-shell, or chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--font-render-hinting=none"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--font-render-hinting=none"]
+        )
         try:
             yield browser
         finally:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.compiled
 
-Each module is recorded as a program and joined by `condsim.join` as a GPU's compiler does; TorchInductor compiles the same module, and its kernels are read
+Each module is recorded as a program and joined by `condsim.runtimes.fusion` as a GPU's compiler does; TorchInductor compiles the same module, and its kernels are read
 from the code it writes. Products are left out on both sides: on a CPU (and, without max-autotune, on a GPU) Inductor calls a library for them, so what `join`
 puts behind a product is a kernel of its own there. Where a reduction follows that, Inductor joins the two, `join` does not: the attention. On a CPU runtime
 `compiled` leaves products alone, and there all agree.
@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from condsim.capture.fit import Fitter, Run
-from condsim.capture.recorder import Recorder
-from condsim.capture.tree import tree
-from condsim.join import kind
 from condsim.program import JOINED, Op, Program
+from condsim.record.nest import tree
+from condsim.record.recorder import Recorder
 from condsim.runtimes import the_runtime
+from condsim.runtimes.fusion import kind
 
 ROWS, WIDTH = 32, 64
 Kernels = list[tuple[str, ...]]
@@ -34,7 +34,11 @@ class Mlp(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.up, self.down = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 2 * WIDTH), nn.Linear(2 * WIDTH, WIDTH)
+        self.norm, self.up, self.down = (
+            nn.LayerNorm(WIDTH),
+            nn.Linear(WIDTH, 2 * WIDTH),
+            nn.Linear(2 * WIDTH, WIDTH),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.down(F.gelu(self.up(self.norm(x))))
@@ -45,7 +49,11 @@ class Gated(nn.Module):
 
     def __init__(self, gate: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
-        self.up, self.down, self.gate = nn.Linear(WIDTH, 4 * WIDTH, bias=False), nn.Linear(2 * WIDTH, WIDTH, bias=False), gate
+        self.up, self.down, self.gate = (
+            nn.Linear(WIDTH, 4 * WIDTH, bias=False),
+            nn.Linear(2 * WIDTH, WIDTH, bias=False),
+            gate,
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         gate, up = self.up(x).chunk(2, -1)
@@ -57,7 +65,11 @@ class RootMeanSquare(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.second, self.scale = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH), nn.Parameter(torch.ones(WIDTH))
+        self.first, self.second, self.scale = (
+            nn.Linear(WIDTH, WIDTH),
+            nn.Linear(WIDTH, WIDTH),
+            nn.Parameter(torch.ones(WIDTH)),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.first(x)
@@ -95,9 +107,14 @@ class Exit(nn.Module):
 
 
 MODULES: dict[str, Callable[[], nn.Module]] = {
-    "feed-forward": Mlp, "swiglu": lambda: Gated(F.silu), "geglu": lambda: Gated(F.gelu), "rms norm": RootMeanSquare, "attention": Attention, "chain": Chain,
+    "feed-forward": Mlp,
+    "swiglu": lambda: Gated(F.silu),
+    "geglu": lambda: Gated(F.gelu),
+    "rms norm": RootMeanSquare,
+    "attention": Attention,
+    "chain": Chain,
     "exit head": Exit,
-}  # fmt: skip
+}
 
 
 def predicted(module: nn.Module, device: str = "gpu") -> Kernels:
@@ -107,7 +124,9 @@ def predicted(module: nn.Module, device: str = "gpu") -> Kernels:
         result = module(x)
         recorder.stop()
     del result
-    program: Program = Fitter().program("compacted", "prefill-n", [Run({"batch": ROWS}, tree(recorder, {}), recorder.calls)])
+    program: Program = Fitter().program(
+        "compacted", "prefill-n", [Run({"batch": ROWS}, tree(recorder, {}), recorder.calls)]
+    )
     kernels: list[list[str]] = []
     joins = the_runtime("compiled", "eager", device).joins
     assert joins is not None
@@ -132,7 +151,10 @@ def compiled(module: nn.Module) -> list[str]:
 
 def agrees(ours: Kernels, theirs: list[str]) -> bool:
     """Whether there are as many kernels, and each holds the operators of its counterpart."""
-    return len(ours) == len(theirs) and all(all(name.strip("_") in kernel for name in group) for group, kernel in zip(ours, theirs, strict=True))
+    return len(ours) == len(theirs) and all(
+        all(name.strip("_") in kernel for name in group)
+        for group, kernel in zip(ours, theirs, strict=True)
+    )
 
 
 def main() -> None:
@@ -142,7 +164,9 @@ def main() -> None:
         ours, theirs = predicted(module), compiled(module)
         same += agrees(ours, theirs)
         verdict = "agrees" if agrees(ours, theirs) else "differs"
-        print(f"{name:14s}{verdict:9s}{len(ours):3d} {len(theirs):3d}  {' | '.join('+'.join(k) for k in ours)}  {' '.join(theirs)}")
+        print(
+            f"{name:14s}{verdict:9s}{len(ours):3d} {len(theirs):3d}  {' | '.join('+'.join(k) for k in ours)}  {' '.join(theirs)}"
+        )
     print(f"{same} of {len(MODULES)} modules have the same kernels under torch {torch.__version__}")
 
 

@@ -21,10 +21,19 @@ import numpy as np
 import pandas as pd
 
 import condsim
-from benchmarks.browser import CHART, RAN, chromium, free_port, profile, served, settled, until_it_answers
+from benchmarks.browser import (
+    CHART,
+    RAN,
+    chromium,
+    free_port,
+    profile,
+    served,
+    settled,
+    until_it_answers,
+)
 from condsim.resources import resource
-from condsim.store import in_memory
 from condsim.trace import Decisions, Trace
+from condsim.trace.store import in_memory
 
 PAGES = ("", "waterfall", "accuracy", "routing", "timeline", "compare", "breakeven")
 TRACES = sorted(p.parent.name for p in resource("traces").glob("*/trace.json"))
@@ -64,9 +73,20 @@ def empty_app(folder: Path) -> Iterator[str]:
     """A Streamlit app that shows one word. Gives its address."""
     (folder / "empty.py").write_text("import streamlit as st\n\nst.write('empty')\n")
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "empty.py", "--server.headless=true", f"--server.port={port}", "--server.address=127.0.0.1"]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "empty.py",
+        "--server.headless=true",
+        f"--server.port={port}",
+        "--server.address=127.0.0.1",
+    ]
     with (folder / "empty.log").open("wb") as log:
-        process = subprocess.Popen([*command, "--browser.gatherUsageStats=false"], cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [*command, "--browser.gatherUsageStats=false"], cwd=folder, stdout=log, stderr=log
+        )
     try:
         until_it_answers(port, process, folder / "empty.log")
         yield f"http://127.0.0.1:{port}"
@@ -86,7 +106,9 @@ def followed(context: Any, link: str) -> tuple[float, float]:
     return seen["words"] / 1e3, seen["all"] / 1e3
 
 
-def paints(browser: Any, address: str, empty: str, repeats: int) -> tuple[list[float], dict[str, list[tuple[float, float]]]]:
+def paints(
+    browser: Any, address: str, empty: str, repeats: int
+) -> tuple[list[float], dict[str, list[tuple[float, float]]]]:
     """(the shell's seconds, page → seconds to the first words and to all of it), in turn, from a profile that has Streamlit's scripts."""
     context = profile(browser)
     followed(context, empty)
@@ -96,12 +118,16 @@ def paints(browser: Any, address: str, empty: str, repeats: int) -> tuple[list[f
     for i in range(repeats):
         for page in PAGES:
             shell.append(followed(context, empty)[0])
-            found[page].append(followed(context, f"{address}/{page}?trace={TRACES[i % len(TRACES)]}"))
+            found[page].append(
+                followed(context, f"{address}/{page}?trace={TRACES[i % len(TRACES)]}")
+            )
     context.close()
     return shell, found
 
 
-def changes(browser: Any, address: str, trace: str, device: str | None, batches: tuple[int, ...]) -> list[float]:
+def changes(
+    browser: Any, address: str, trace: str, device: str | None, batches: tuple[int, ...]
+) -> list[float]:
     """Seconds from each new batch to its verdict. No batch is asked for twice."""
     page = profile(browser).new_page()
     page.add_init_script(TYPED)
@@ -123,12 +149,24 @@ def times_over(trace: Trace, rows: int, name: str) -> Trace:
     copies = -(-rows // min(int(trace.rows_per_unit(s).sum()) for s in trace.sites))
 
     def again(d: Decisions) -> Decisions:
-        parts = (None if a is None else np.concatenate([a] * copies) for a in (d.ids, d.weights, d.scores))
+        parts = (
+            None if a is None else np.concatenate([a] * copies)
+            for a in (d.ids, d.weights, d.scores)
+        )
         return Decisions(*parts)  # type: ignore[arg-type]
 
-    steps, quality = (pd.concat([t] * copies, ignore_index=True) for t in (trace.steps, trace.quality))
+    steps, quality = (
+        pd.concat([t] * copies, ignore_index=True) for t in (trace.steps, trace.quality)
+    )
     reader = in_memory({s.name: again(trace.decisions(s.name)) for s in trace.sites})
-    return replace(trace, header=trace.header.model_copy(update={"name": name}), steps=steps, quality=quality, reader=reader, _cache={})
+    return replace(
+        trace,
+        header=trace.header.model_copy(update={"name": name}),
+        steps=steps,
+        quality=quality,
+        reader=reader,
+        _cache={},
+    )
 
 
 def opened(browser: Any, folder: Path, empty: str, trace: str) -> float:
@@ -160,7 +198,11 @@ def main() -> None:
     parser.add_argument("--only", choices=("paint", "change", "open"))
     parser.add_argument("--traces", nargs="*", default=TRACES)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, chromium() as browser, empty_app(Path(name)) as empty:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        chromium() as browser,
+        empty_app(Path(name)) as empty,
+    ):
         folder = Path(name)
         print(f"{'':64s}{'median':>9s}{'worst':>9s}{'target':>9s}")
         with served(folder) as address:
@@ -169,15 +211,27 @@ def main() -> None:
                 base = statistics.median(shell)
                 row("an app that shows one word", shell)
                 for page, seen in found.items():
-                    row(f"{page or 'verdict'}: first words, over that", [words - base for words, _ in seen], PAINT_S)
+                    row(
+                        f"{page or 'verdict'}: first words, over that",
+                        [words - base for words, _ in seen],
+                        PAINT_S,
+                    )
                     row("  all of it, over that", [whole - base for _, whole in seen])
             if asked.only in (None, "change"):
                 for device in (None, GPU):
                     for trace in asked.traces:
-                        row(f"{trace}, {device or 'as measured'}: another batch", changes(browser, address, trace, device, (3, 5, 6, 7)), CHANGE_S)
+                        row(
+                            f"{trace}, {device or 'as measured'}: another batch",
+                            changes(browser, address, trace, device, (3, 5, 6, 7)),
+                            CHANGE_S,
+                        )
         if asked.only in (None, "open"):
             for trace in ("exit-fashion", "moe-bytes"):
-                row(f"{trace}, a million rows: verdict, over the shell", [opened(browser, folder, empty, trace)], OPEN_S)
+                row(
+                    f"{trace}, a million rows: verdict, over the shell",
+                    [opened(browser, folder, empty, trace)],
+                    OPEN_S,
+                )
 
 
 if __name__ == "__main__":

@@ -25,25 +25,35 @@ from torch import nn
 
 from benchmarks.operators import patient, table
 from condsim.calibrate import DTYPES
-from condsim.calibrate.among import _LIGHT, calls, cycle
-from condsim.calibrate.cold import AfterOtherData
+from condsim.calibrate.code_locality import _LIGHT, calls, cycle
+from condsim.calibrate.evicted_code import AfterOtherData
 from condsim.calibrate.instructions import _instructions
 from condsim.calibrate.matmul import bmm, conv, plain
 from condsim.calibrate.new_shapes import beyond
 from condsim.calibrate.residency import visit_in_turn
-from condsim.calibrate.timing import Pool, itself, measure, threads, typical
-from condsim.calibrate.yardstick import Call, Yardstick
-from condsim.cost.activations import curves_of
-from condsim.cost.new_shapes import new_shape_seconds
-from condsim.cost.residency import miss_per_byte
+from condsim.cost.cpu.activations import curves_of
+from condsim.cost.cpu.new_shapes import new_shape_seconds
+from condsim.cost.cpu.residency import miss_per_byte
 from condsim.files import write_whole
 from condsim.hardware import HardwareProfile, hardware
-from condsim.plots import rendered
+from condsim.show.plots import rendered
+from condsim.timing.cases import Pool, itself, measure, threads, typical
+from condsim.timing.yardstick import Call, Yardstick
 
 Points = list[dict[str, Any]]
 """group, x, predicted, measured: what an effect costs at x, in the unit of its axis."""
 MATMULS = ("linear", "linear, few columns", "bmm", "grouped_mm", "attention", "conv2d")
-COLOURS = ("#4c8bd6", "#e08030", "#3ca35c", "#d05060", "#9070d0", "#a07850", "#d070b0", "#40a0a8", "#909020")
+COLOURS = (
+    "#4c8bd6",
+    "#e08030",
+    "#3ca35c",
+    "#d05060",
+    "#9070d0",
+    "#a07850",
+    "#d070b0",
+    "#40a0a8",
+    "#909020",
+)
 GREY = "#808080"  # reads on white and on black
 
 
@@ -67,7 +77,12 @@ def _operators(profile: HardwareProfile) -> list[dict[str, Any]]:
 
 
 def _ratio(row: dict[str, Any]) -> dict[str, Any]:
-    return {"group": row["family"], "x": row["measured_s"], "predicted": row["predicted_s"], "measured": row["measured_s"]}
+    return {
+        "group": row["family"],
+        "x": row["measured_s"],
+        "predicted": row["predicted_s"],
+        "measured": row["measured_s"],
+    }
 
 
 def residency(profile: HardwareProfile) -> Points:
@@ -81,17 +96,23 @@ def residency(profile: HardwareProfile) -> Points:
         for c, seconds in each.items():
             others = profile.residency.others * c * seconds
             predicted = float(miss_per_byte(profile.residency, size, c * size + others, rows))
-            found.append({
-                "group": f"{size / 2**20:.1f} MiB, {rows} row{'s' if rows > 1 else ''}", "x": c * size, "predicted": predicted,
-                "measured": (seconds - hot) / size,
-            })  # fmt: skip
+            found.append(
+                {
+                    "group": f"{size / 2**20:.1f} MiB, {rows} row{'s' if rows > 1 else ''}",
+                    "x": c * size,
+                    "predicted": predicted,
+                    "measured": (seconds - hot) / size,
+                }
+            )
     return found
 
 
 FOOTPRINTS_MB = (2, 3, 5, 7, 10, 14, 18, 22, 26, 30, 36, 44, 56, 80)
 
 
-def _in_turn(make: Callable[[], Call], size: float, yardstick: Yardstick) -> tuple[float, dict[int, float]]:
+def _in_turn(
+    make: Callable[[], Call], size: float, yardstick: Yardstick
+) -> tuple[float, dict[int, float]]:
     """(seconds of a call alone, number of calls in turn → seconds of each). make: a call on memory of its own, size bytes of it."""
     counts = sorted({max(2, round(mb * 1e6 / size)) for mb in FOOTPRINTS_MB})
     every = [make() for _ in range(counts[-1])]
@@ -110,18 +131,30 @@ def activations(profile: HardwareProfile) -> Points:
     curves = curves_of(profile)
     assert curves is not None
     yardstick, found = patient(), list[dict[str, Any]]()
-    for elements, (name, (call, read, written)) in itertools.product((16384, 131072), VISITED.items()):
+    for elements, (name, (call, read, written)) in itertools.product(
+        (16384, 131072), VISITED.items()
+    ):
         size = 4.0 * elements * (read + written)
-        hot, each = _in_turn(lambda: partial(call, *torch.ones(3, elements).unbind()), size, yardstick)  # noqa: B023 (called at once)
+        hot, each = _in_turn(
+            lambda: partial(call, *torch.ones(3, elements).unbind()), size, yardstick
+        )
         for c, seconds in each.items():
             extra = sum(
-                share * (np.interp(c * size, curves.distance, curve) - np.interp(size, curves.distance, curve))
+                share
+                * (
+                    np.interp(c * size, curves.distance, curve)
+                    - np.interp(size, curves.distance, curve)
+                )
                 for share, curve in ((read, curves.read), (written, curves.written))
             )
-            found.append({
-                "group": f"{name}, {size / 2**20:.1f} MiB", "x": c * size, "predicted": float(extra) / (read + written),
-                "measured": (seconds - hot) / size,
-            })  # fmt: skip
+            found.append(
+                {
+                    "group": f"{name}, {size / 2**20:.1f} MiB",
+                    "x": c * size,
+                    "predicted": float(extra) / (read + written),
+                    "measured": (seconds - hot) / size,
+                }
+            )
     return found
 
 
@@ -144,10 +177,14 @@ def among(profile: HardwareProfile) -> Points:
             alone = measure({n: partial(itself, every[n]) for n in names}, 2, yardstick=yardstick)
             times = cycle({n: every[n] for n in names}, yardstick)
             share = float(np.interp(distinct, table_.distinct, table_.share))
-            found.append({
-                "group": "a draw", "x": distinct, "predicted": share * sum(table_.extra_s[n] for n in names) / distinct,
-                "measured": sum(times[n] - alone[n] for n in names) / distinct,
-            })  # fmt: skip
+            found.append(
+                {
+                    "group": "a draw",
+                    "x": distinct,
+                    "predicted": share * sum(table_.extra_s[n] for n in names) / distinct,
+                    "measured": sum(times[n] - alone[n] for n in names) / distinct,
+                }
+            )
     return found
 
 
@@ -161,16 +198,27 @@ def cold_code(profile: HardwareProfile) -> Points:
         timings.round()
     fresh = timings.table()
     order = sorted(known.own_s, key=lambda n: known.own_s[n])
-    groups = {f"{q} quarter by cost": order[i * len(order) // 4 : (i + 1) * len(order) // 4] for i, q in enumerate(("first", "second", "third", "last"))}
+    groups = {
+        f"{q} quarter by cost": order[i * len(order) // 4 : (i + 1) * len(order) // 4]
+        for i, q in enumerate(("first", "second", "third", "last"))
+    }
     found = []
     for i, mb in enumerate(megabytes):
         distance = [0.0, *known.distance]
-        share, shared = (float(np.interp(mb * 1e6, distance, [0.0, *column])) for column in (known.share, known.shared_s))
+        share, shared = (
+            float(np.interp(mb * 1e6, distance, [0.0, *column]))
+            for column in (known.share, known.shared_s)
+        )
         for label, names in groups.items():
-            found.append({
-                "group": label, "x": mb * 1e6, "predicted": shared + share * float(np.mean([known.own_s[n] for n in names])),
-                "measured": fresh.shared_s[i] + fresh.share[i] * float(np.mean([fresh.own_s[n] for n in names])),
-            })  # fmt: skip
+            found.append(
+                {
+                    "group": label,
+                    "x": mb * 1e6,
+                    "predicted": shared + share * float(np.mean([known.own_s[n] for n in names])),
+                    "measured": fresh.shared_s[i]
+                    + fresh.share[i] * float(np.mean([fresh.own_s[n] for n in names])),
+                }
+            )
     return found
 
 
@@ -186,7 +234,12 @@ def new_shapes(profile: HardwareProfile) -> Points:
         "conv2d": lambda width: lambda pool, b: conv(pool, b, width, width, 5, 3, 1),
     }
     return [
-        {"group": family, "x": width, "predicted": new_shape_seconds(family, profile), "measured": median(beyond(make(width), pool, range(73, 53, -2)))}
+        {
+            "group": family,
+            "x": width,
+            "predicted": new_shape_seconds(family, profile),
+            "measured": median(beyond(make(width), pool, range(73, 53, -2))),
+        }
         for family, make in families.items()
         for width in WIDTHS
     ]
@@ -221,13 +274,19 @@ def instructions(profile: HardwareProfile) -> Points:
             ways[layers, depth, "modules"] = partial(block, h)
             ways[layers, depth, "bare"] = partial(_bare, pairs, h)
     counts = {key: _instructions(call) for key, call in ways.items()}
-    times = measure({key: partial(itself, call) for key, call in ways.items()}, 9, yardstick=patient())
+    times = measure(
+        {key: partial(itself, call) for key, call in ways.items()}, 9, yardstick=patient()
+    )
     for layers, depth in sorted({key[:2] for key in ways}):
         more = counts[layers, depth, "modules"] - counts[layers, depth, "bare"]
-        found.append({
-            "group": f"{layers} linear layer{'s' if layers > 1 else ''}", "x": more, "predicted": more * price.value,
-            "measured": times[layers, depth, "modules"] - times[layers, depth, "bare"],
-        })  # fmt: skip
+        found.append(
+            {
+                "group": f"{layers} linear layer{'s' if layers > 1 else ''}",
+                "x": more,
+                "predicted": more * price.value,
+                "measured": times[layers, depth, "modules"] - times[layers, depth, "bare"],
+            }
+        )
     return found
 
 
@@ -267,13 +326,32 @@ def draw(effect: str, points: Points, about: str) -> bytes:
         mine = sorted((p for p in points if p["group"] == group), key=lambda p: p["x"])
         x = [p["x"] * across for p in mine]
         if ratio:
-            axes.scatter(x, [p["predicted"] / p["measured"] for p in mine], 14, color=colour, label=group, linewidths=0)
+            axes.scatter(
+                x,
+                [p["predicted"] / p["measured"] for p in mine],
+                14,
+                color=colour,
+                label=group,
+                linewidths=0,
+            )
         else:
-            axes.scatter(x, [p["measured"] * scale for p in mine], 14, color=colour, label=group, linewidths=0)
+            axes.scatter(
+                x,
+                [p["measured"] * scale for p in mine],
+                14,
+                color=colour,
+                label=group,
+                linewidths=0,
+            )
             if effect == "among":
-                mine = [{"predicted": np.mean([p["predicted"] for p in mine if p["x"] == at])} for at in sorted(set(x))]
+                mine = [
+                    {"predicted": np.mean([p["predicted"] for p in mine if p["x"] == at])}
+                    for at in sorted(set(x))
+                ]
                 x = sorted(set(x))
-            axes.plot(x, [p["predicted"] * scale for p in mine], color=colour, linewidth=1.2, alpha=0.8)
+            axes.plot(
+                x, [p["predicted"] * scale for p in mine], color=colour, linewidth=1.2, alpha=0.8
+            )
     if ratio:
         axes.axhspan(0.9, 1.1, color=GREY, alpha=0.2, linewidth=0)
         axes.set_xscale("log")
@@ -314,7 +392,11 @@ def main() -> None:
     parser.add_argument("--draw", type=Path)
     args = parser.parse_args()
     folder = args.write or args.draw
-    kept: dict[str, Any] = json.loads((folder / "fits.json").read_text()) if folder and (folder / "fits.json").exists() else {}
+    kept: dict[str, Any] = (
+        json.loads((folder / "fits.json").read_text())
+        if folder and (folder / "fits.json").exists()
+        else {}
+    )
     if args.draw is None:
         profile = hardware(args.profile)
         for effect in args.only:
@@ -322,7 +404,9 @@ def main() -> None:
                 kept[effect] = {"profile": profile.name, "points": EFFECTS[effect][0](profile)}
     for effect, found in kept.items():
         s = spread(found["points"])
-        print(f"{effect:14} {s['points']:4} points  median |error| {s['median']:.1%}  90th percentile {s['p90']:.1%}")
+        print(
+            f"{effect:14} {s['points']:4} points  median |error| {s['median']:.1%}  90th percentile {s['p90']:.1%}"
+        )
     if args.write:
         write_whole(folder / "fits.json", json.dumps(kept, separators=(",", ":"), default=float))
     for effect, found in kept.items() if folder else ():

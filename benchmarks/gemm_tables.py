@@ -54,7 +54,13 @@ def take_sample() -> None:
     parts = []
     for name in TABLES:
         picked = gemm.sample(read(name, True), ROWS)
-        parts.append(picked.assign(table=name, latency=picked["latency"].astype("float32"), **{c: picked[c].astype("int32") for c in gemm.KEY}))
+        parts.append(
+            picked.assign(
+                table=name,
+                latency=picked["latency"].astype("float32"),
+                **{c: picked[c].astype("int32") for c in gemm.KEY},
+            )
+        )
     write_whole(SAMPLE, pd.concat(parts, ignore_index=True).to_parquet(compression="zstd"))
 
 
@@ -70,13 +76,25 @@ def report(name: str, everything: bool = False) -> dict[str, Any]:
     """All figures of one table."""
     rows, profile = read(name, everything), condsim.hardware(TABLES[name])
     m = rows["m"].to_numpy()
-    groups = {"all": m > 0, "m <= 64": m <= 64, "65 to 1,024": (m > 64) & (m <= 1024), "> 1,024": m > 1024}
-    said = {"no fitted constant": gemm.predicted(rows, profile), "constants of the H100": fitted(rows, profile), "roofline": gemm.roofline(rows, profile)}
+    groups = {
+        "all": m > 0,
+        "m <= 64": m <= 64,
+        "65 to 1,024": (m > 64) & (m <= 1024),
+        "> 1,024": m > 1024,
+    }
+    said = {
+        "no fitted constant": gemm.predicted(rows, profile),
+        "constants of the H100": fitted(rows, profile),
+        "roofline": gemm.roofline(rows, profile),
+    }
     return {
         "table": name,
         "profile": profile.name,
         "rows": len(rows),
-        "groups": {way: {g: quantiles(error(seconds, rows), at) for g, at in groups.items()} for way, seconds in said.items()},
+        "groups": {
+            way: {g: quantiles(error(seconds, rows), at) for g, at in groups.items()}
+            for way, seconds in said.items()
+        },
     }
 
 
@@ -96,7 +114,12 @@ def main() -> None:
             rows = read(name, False)
             for i in (0, 1):
                 part = gemm.sample(rows[gemm.half(rows) == i], FIT_ROWS)
-                found = fit(partial(gemm.predicted, part), part["latency"].to_numpy() * 1e-3, condsim.hardware(TABLES[name]), GEMM_NAMES)
+                found = fit(
+                    partial(gemm.predicted, part),
+                    part["latency"].to_numpy() * 1e-3,
+                    condsim.hardware(TABLES[name]),
+                    GEMM_NAMES,
+                )
                 print(f"half {i}: {found}", flush=True)
         else:
             results = [report(name, options.all) for name in named(TABLES, options.only)]

@@ -60,14 +60,34 @@ TABLES = (
     Table("h200_sxm", "vllm", "0.19.0", "bfloat16", "nvidia-h200-sxm"),
     Table("l40s", "vllm", "0.24.0", "bfloat16", "nvidia-l40s"),
     Table("b200_sxm", "vllm", "0.22.0", "bfloat16", "nvidia-b200"),
-    Table("a100_sxm", "sglang", "0.5.10", "bfloat16", "nvidia-a100-sxm-80gb", kernel="triton", one_rank=True),
-    Table("h100_sxm", "sglang", "0.5.14", "bfloat16", "nvidia-h100-sxm", kernel="triton", one_rank=True),
-)  # fmt: skip
+    Table(
+        "a100_sxm",
+        "sglang",
+        "0.5.10",
+        "bfloat16",
+        "nvidia-a100-sxm-80gb",
+        kernel="triton",
+        one_rank=True,
+    ),
+    Table(
+        "h100_sxm",
+        "sglang",
+        "0.5.14",
+        "bfloat16",
+        "nvidia-h100-sxm",
+        kernel="triton",
+        one_rank=True,
+    ),
+)
 DTYPES = {"bfloat16": ("bf16", 2)}
 OFF: dict[str, dict[str, Any]] = {
     "drawn routing": {},
     "fixed cost of a kernel": {"gpu.kernel_s": 1e-12},
-    "tiles": {"gpu.grouped_tiles": [{"m": 1, "n": 1}], "gpu.operand_bytes_per_clock": 1e30, "gpu.tile_s": 1e-30},
+    "tiles": {
+        "gpu.grouped_tiles": [{"m": 1, "n": 1}],
+        "gpu.operand_bytes_per_clock": 1e30,
+        "gpu.tile_s": 1e-30,
+    },
     "choice of tile": {"gpu.grouped_tiles": [{"m": 64, "n": 128}]},
     "cost of a tile": {"gpu.tile_s": 1e-15},
     "sorting rows": {"gpu.row_s": 1e-18},
@@ -82,7 +102,9 @@ def read(of: Table, everything: bool) -> tuple[pd.DataFrame, dict[str, int]]:
     if not everything and SAMPLE.is_file():
         stored = pd.read_parquet(SAMPLE)
         if of.name in set(stored["table"]):
-            return stored[stored["table"] == of.name].drop(columns="table").reset_index(drop=True), {}
+            return stored[stored["table"] == of.name].drop(columns="table").reset_index(
+                drop=True
+            ), {}
     rows = wheel.table(of.system, of.engine, of.version)
     rows = rows[(rows["moe_dtype"] == of.dtype) & rows["kernel_source"].str.contains(of.kernel)]
     if of.one_rank:
@@ -98,12 +120,18 @@ def take_sample() -> None:
         found, _ = read(of, True)
         picked = sample(found, ROWS)
         parts.append(
-            picked.assign(table=of.name, **{c: picked[c].astype("int32") for c in KEY if c != "distribution"}, latency=picked["latency"].astype("float32"))
+            picked.assign(
+                table=of.name,
+                **{c: picked[c].astype("int32") for c in KEY if c != "distribution"},
+                latency=picked["latency"].astype("float32"),
+            )
         )
     write_whole(SAMPLE, pd.concat(parts, ignore_index=True).to_parquet(compression="zstd"))
 
 
-def constants(of: Table, profile: HardwareProfile, rows: pd.DataFrame) -> list[tuple[HardwareProfile, np.ndarray]]:
+def constants(
+    of: Table, profile: HardwareProfile, rows: pd.DataFrame
+) -> list[tuple[HardwareProfile, np.ndarray]]:
     """(profile with constants, rows it is scored on): each half of the shapes with those fitted on the other."""
     if of.fitted is None or of.fitted not in FITTED:
         return []
@@ -117,22 +145,43 @@ def beside(of: Table, most: int) -> pd.DataFrame:
     rows = rows.iloc[:: max(len(rows) // most, 1)].reset_index(drop=True)
     dtype, _ = DTYPES[of.dtype]
     seconds = predicted(cases(rows), rows, condsim.hardware(of.profile), dtype, of.engine)
-    shape = rows[["hidden_size", "inter_size", "num_experts", "topk"]].astype(str).agg(" x ".join, axis=1)
-    return pd.DataFrame({
-        "table": of.name, "profile": of.profile, "engine": f"{of.engine} {of.version}", "shape": shape, "tp": rows["moe_tp_size"], "ep": rows["moe_ep_size"],
-        "routing": rows["distribution"], "batch": rows["num_tokens"], "predicted_s": seconds, "measured_s": rows["latency"] * 1e-3,
-        "error": error(seconds, rows),
-    })  # fmt: skip
+    shape = (
+        rows[["hidden_size", "inter_size", "num_experts", "topk"]]
+        .astype(str)
+        .agg(" x ".join, axis=1)
+    )
+    return pd.DataFrame(
+        {
+            "table": of.name,
+            "profile": of.profile,
+            "engine": f"{of.engine} {of.version}",
+            "shape": shape,
+            "tp": rows["moe_tp_size"],
+            "ep": rows["moe_ep_size"],
+            "routing": rows["distribution"],
+            "batch": rows["num_tokens"],
+            "predicted_s": seconds,
+            "measured_s": rows["latency"] * 1e-3,
+            "error": error(seconds, rows),
+        }
+    )
 
 
 def groups(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Name → which rows, bool."""
     tokens, tp, ep = (rows[c].to_numpy() for c in ("num_tokens", "moe_tp_size", "moe_ep_size"))
     found = {
-        "all": np.ones(len(rows), bool), "tokens <= 64": tokens <= 64, "65 to 1,024": (tokens > 64) & (tokens <= 1024), "> 1,024": tokens > 1024,
-        "one rank": (tp == 1) & (ep == 1), "TP > 1": tp > 1, "EP > 1": ep > 1,
-    }  # fmt: skip
-    return found | {d: (rows["distribution"] == d).to_numpy() for d in sorted(set(rows["distribution"]))}
+        "all": np.ones(len(rows), bool),
+        "tokens <= 64": tokens <= 64,
+        "65 to 1,024": (tokens > 64) & (tokens <= 1024),
+        "> 1,024": tokens > 1024,
+        "one rank": (tp == 1) & (ep == 1),
+        "TP > 1": tp > 1,
+        "EP > 1": ep > 1,
+    }
+    return found | {
+        d: (rows["distribution"] == d).to_numpy() for d in sorted(set(rows["distribution"]))
+    }
 
 
 def skew(predicted_s: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
@@ -149,9 +198,12 @@ def skew(predicted_s: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
     clear = np.abs(was) > np.log(1.05)
     off = np.abs(said - was)
     return {
-        "pairs": len(pairs), "clear": int(clear.sum()), "sign": float((np.sign(said) == np.sign(was))[clear].mean()),
-        "ln": (float(np.median(off)), float(np.quantile(off, 0.9))), "no_effect": (float(np.median(np.abs(was))), float(np.quantile(np.abs(was), 0.9))),
-    }  # fmt: skip
+        "pairs": len(pairs),
+        "clear": int(clear.sum()),
+        "sign": float((np.sign(said) == np.sign(was))[clear].mean()),
+        "ln": (float(np.median(off)), float(np.quantile(off, 0.9))),
+        "no_effect": (float(np.median(np.abs(was))), float(np.quantile(np.abs(was), 0.9))),
+    }
 
 
 def order(predicted_s: np.ndarray, rows: pd.DataFrame, pairs: int = 100_000) -> float:
@@ -179,27 +231,51 @@ def report(of: Table, everything: bool, worth: bool) -> dict[str, Any]:
         said[f"constants of {of.fitted}"] = fitted
     said["roofline, all weights"] = roofline(rows, profile, dtype, itemsize, False)
     said["roofline, touched weights"] = roofline(rows, profile, dtype, itemsize, True)
-    result: dict[str, Any] = {"table": of.name, "profile": of.profile, "rows": len(rows), "left out": out, "groups": {}, "skew": {}, "order": {}}
+    result: dict[str, Any] = {
+        "table": of.name,
+        "profile": of.profile,
+        "rows": len(rows),
+        "left out": out,
+        "groups": {},
+        "skew": {},
+        "order": {},
+    }
     for way, seconds in said.items():
         errors = error(seconds, rows)
-        result["groups"][way] = {name: quantiles(errors, where) for name, where in groups(rows).items() if where.any()}
+        result["groups"][way] = {
+            name: quantiles(errors, where) for name, where in groups(rows).items() if where.any()
+        }
         result["skew"][way] = skew(seconds, rows)
         result["order"][way] = order(seconds, rows)
     if worth and tried:
-        result["worth"] = {"nothing": quantiles(error(fitted, rows)), **{name: _without(name, of, made, rows, profile, dtype) for name in OFF}}
+        result["worth"] = {
+            "nothing": quantiles(error(fitted, rows)),
+            **{name: _without(name, of, made, rows, profile, dtype) for name in OFF},
+        }
     return result
 
 
-def _without(effect: str, of: Table, made: list[Case], rows: pd.DataFrame, profile: HardwareProfile, dtype: str) -> tuple[float, float]:
+def _without(
+    effect: str,
+    of: Table,
+    made: list[Case],
+    rows: pd.DataFrame,
+    profile: HardwareProfile,
+    dtype: str,
+) -> tuple[float, float]:
     """Error with one effect off, the constants as they are."""
     chosen = cases(rows, even=True) if effect == "drawn routing" else made
     seconds = np.zeros(len(rows))
     for with_constants, scored in constants(of, profile, rows):
-        seconds[scored] = predicted(chosen, rows, with_constants.replace(**OFF[effect]), dtype, of.engine)[scored]
+        seconds[scored] = predicted(
+            chosen, rows, with_constants.replace(**OFF[effect]), dtype, of.engine
+        )[scored]
     return quantiles(error(seconds, rows))
 
 
-def _seconds(made: list[Case], rows: pd.DataFrame, dtype: str, profile: HardwareProfile) -> np.ndarray:
+def _seconds(
+    made: list[Case], rows: pd.DataFrame, dtype: str, profile: HardwareProfile
+) -> np.ndarray:
     return predicted(made, rows, profile, dtype)
 
 
@@ -210,8 +286,10 @@ def show(result: dict[str, Any]) -> None:
     show_groups(result["groups"])
     for way, found in result["skew"].items():
         if found and "roofline" not in way:
-            print(f"  skewed over balanced, {way}: sign right in {found['sign']:.0%} of {found['clear']}, ln error {found['ln'][0]:.3f}/{found['ln'][1]:.3f}"
-                  f" (no effect: {found['no_effect'][0]:.3f}/{found['no_effect'][1]:.3f}); order of two rows right in {result['order'][way]:.1%}")  # fmt: skip
+            print(
+                f"  skewed over balanced, {way}: sign right in {found['sign']:.0%} of {found['clear']}, ln error {found['ln'][0]:.3f}/{found['ln'][1]:.3f}"
+                f" (no effect: {found['no_effect'][0]:.3f}/{found['no_effect'][1]:.3f}); order of two rows right in {result['order'][way]:.1%}"
+            )
     for name, (median, p90) in result.get("worth", {}).items():
         print(f"  without {name:32s}{median:6.1f}/{p90:5.1f}")
 
@@ -229,7 +307,12 @@ def main() -> None:
             for i in (0, 1):
                 part = sample(rows[half(rows) == i], FIT_ROWS)
                 made, dtype = cases(part), DTYPES[of.dtype][0]
-                found = fit(partial(_seconds, made, part, dtype), part["latency"].to_numpy() * 1e-3, condsim.hardware(of.profile), NAMES)
+                found = fit(
+                    partial(_seconds, made, part, dtype),
+                    part["latency"].to_numpy() * 1e-3,
+                    condsim.hardware(of.profile),
+                    NAMES,
+                )
                 print(f"half {i}: {found}", flush=True)
         else:
             results = []

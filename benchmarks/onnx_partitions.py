@@ -46,21 +46,45 @@ def trace(model: str, threshold: float) -> tuple[Trace, float | None]:
     from condsim.zoo import load
 
     example = load(model, batch=32, batches=-(-max(b * n for b, n in STEPS.items()) // 32))
-    return condsim.capture(with_threshold(example.model, threshold), example.inputs, measure=False), None  # type: ignore[arg-type]
+    return condsim.capture(
+        with_threshold(example.model, threshold), example.inputs, measure=False
+    ), None  # type: ignore[arg-type]
 
 
 def predicted(measured: pd.DataFrame, profile: HardwareProfile) -> pd.DataFrame:
     """A row a case: measured and predicted seconds of a step (their mean), speedup, and errors."""
     rows = []
-    for (model, threshold, batch), group in measured.groupby(["model", "threshold", "batch"], sort=False):
+    for (model, threshold, batch), group in measured.groupby(
+        ["model", "threshold", "batch"], sort=False
+    ):
         of, at = trace(str(model), float(threshold))
-        p = condsim.simulate(of, profile, "switched", int(batch), threshold=at, protocol="repeat", steps=[int(s) for s in group["step"]])
+        p = condsim.simulate(
+            of,
+            profile,
+            "switched",
+            int(batch),
+            threshold=at,
+            protocol="repeat",
+            steps=[int(s) for s in group["step"]],
+        )
         switched, plain = group["switched_s"].mean(), group["plain_s"].mean()
-        rows.append({
-            "model": model, "threshold": threshold, "batch": batch, "steps": len(group), "predicted_s": p.latency_s, "measured_s": switched,
-            "predicted_plain_s": p.baseline_s, "measured_plain_s": plain, "predicted_speedup": p.speedup, "measured_speedup": plain / switched,
-            "flop_ratio": p.flops_ratio, "low": p.speedup_interval[0], "high": p.speedup_interval[1],
-        })  # fmt: skip
+        rows.append(
+            {
+                "model": model,
+                "threshold": threshold,
+                "batch": batch,
+                "steps": len(group),
+                "predicted_s": p.latency_s,
+                "measured_s": switched,
+                "predicted_plain_s": p.baseline_s,
+                "measured_plain_s": plain,
+                "predicted_speedup": p.speedup,
+                "measured_speedup": plain / switched,
+                "flop_ratio": p.flops_ratio,
+                "low": p.speedup_interval[0],
+                "high": p.speedup_interval[1],
+            }
+        )
     table = pd.DataFrame(rows)
     table["latency_error"] = table["predicted_s"] / table["measured_s"] - 1
     table["plain_error"] = table["predicted_plain_s"] / table["measured_plain_s"] - 1
@@ -72,7 +96,13 @@ def predicted(measured: pd.DataFrame, profile: HardwareProfile) -> pd.DataFrame:
 def errors(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """Median and 90th percentile of |error|, %."""
     names = ("latency", "plain", "speedup", "flop_ratio")
-    return {n: (100 * float(table[f"{n}_error"].abs().median()), 100 * float(table[f"{n}_error"].abs().quantile(0.9))) for n in names}
+    return {
+        n: (
+            100 * float(table[f"{n}_error"].abs().median()),
+            100 * float(table[f"{n}_error"].abs().quantile(0.9)),
+        )
+        for n in names
+    }
 
 
 def stored() -> tuple[pd.DataFrame, HardwareProfile]:
@@ -94,15 +124,24 @@ def measure_all() -> None:
     for case in cases():
         print(case, file=sys.stderr, flush=True)
         parts.append(measure(case))
-    head = (
-        f"# python -m benchmarks.onnx_partitions --fresh measure; {datetime.date.today()}; onnxruntime {onnxruntime.__version__}, torch {torch.__version__}; "
+    head = f"# python -m benchmarks.onnx_partitions --fresh measure; {datetime.date.today()}; onnxruntime {onnxruntime.__version__}, torch {torch.__version__}; "
+    write_whole(
+        MEASURED,
+        f"{head}{fingerprint()['cpu']}, one thread, fp32\n" + pd.concat(parts).to_csv(index=False),
     )
-    write_whole(MEASURED, f"{head}{fingerprint()['cpu']}, one thread, fp32\n" + pd.concat(parts).to_csv(index=False))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fresh", choices=["calibrate", "measure"], action="append", default=[], help="make what is stored again first")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--fresh",
+        choices=["calibrate", "measure"],
+        action="append",
+        default=[],
+        help="make what is stored again first",
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if "calibrate" in options.fresh:
@@ -113,16 +152,32 @@ def main() -> None:
         measure_all()
     measured, profile = stored()
     table = predicted(measured, profile)
-    worth = {name: errors(predicted(measured, profile.replace(**without))) for name, without in WHAT_IF.items()}
+    worth = {
+        name: errors(predicted(measured, profile.replace(**without)))
+        for name, without in WHAT_IF.items()
+    }
     if options.json:
-        print(json.dumps({"cases": table.to_dict("records"), "errors": errors(table), "without": worth}))
+        print(
+            json.dumps(
+                {"cases": table.to_dict("records"), "errors": errors(table), "without": worth}
+            )
+        )
         return
-    print("model         threshold batch  measured ms  predicted   error   speedup  predicted   error")
+    print(
+        "model         threshold batch  measured ms  predicted   error   speedup  predicted   error"
+    )
     for r in table.itertuples():
-        print(f"{r.model:14s}{r.threshold:9.2f}{r.batch:6d}{1e3 * r.measured_s:13.3f}{1e3 * r.predicted_s:11.3f}{r.latency_error:8.1%}"
-              f"{r.measured_speedup:9.2f}x{r.predicted_speedup:10.2f}x{r.speedup_error:8.1%}")  # fmt: skip
-    print(f"\n{len(table)} cases; |error| in %, median / 90th percentile: latency, plain latency, speedup, speedup by FLOPs")
-    for name, found in {"as predicted": errors(table), **{f"without {n}": e for n, e in worth.items()}}.items():
+        print(
+            f"{r.model:14s}{r.threshold:9.2f}{r.batch:6d}{1e3 * r.measured_s:13.3f}{1e3 * r.predicted_s:11.3f}{r.latency_error:8.1%}"
+            f"{r.measured_speedup:9.2f}x{r.predicted_speedup:10.2f}x{r.speedup_error:8.1%}"
+        )
+    print(
+        f"\n{len(table)} cases; |error| in %, median / 90th percentile: latency, plain latency, speedup, speedup by FLOPs"
+    )
+    for name, found in {
+        "as predicted": errors(table),
+        **{f"without {n}": e for n, e in worth.items()},
+    }.items():
         print(f"{name:30s}" + "  ".join(f"{a:5.1f} /{b:6.1f}" for a, b in found.values()))
 
 

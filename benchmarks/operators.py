@@ -19,13 +19,15 @@ import torch
 import torch.nn.functional as F
 
 from condsim.calibrate import READINGS, calibrate, matmul
-from condsim.calibrate.timing import Pool, measure, threads
-from condsim.calibrate.yardstick import Call, Yardstick
-from condsim.cost.hot import hot_seconds
-from condsim.cost.residency import miss_seconds
+from condsim.cost.cpu.operator_time import hot_seconds
+from condsim.cost.cpu.residency import miss_seconds
 from condsim.hardware import HardwareProfile, hardware
+from condsim.timing.cases import Pool, measure, threads
+from condsim.timing.yardstick import Call, Yardstick
 
-Case = tuple[str, list[tuple[int, ...]], list[tuple[int, ...]], tuple[int, ...], Any, Callable[[], Call]]
+Case = tuple[
+    str, list[tuple[int, ...]], list[tuple[int, ...]], tuple[int, ...], Any, Callable[[], Call]
+]
 """Operator, shapes of inputs and outputs, params, rows of groups, the call."""
 
 
@@ -43,7 +45,16 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
     """family → so many random cases."""
     found: dict[tuple[str, int], Case] = {}
 
-    def add(family: str, i: int, name: str, ins: Any, outs: Any, call: Callable[[], Call], params: tuple[int, ...] = (), rows: Any = None) -> None:
+    def add(
+        family: str,
+        i: int,
+        name: str,
+        ins: Any,
+        outs: Any,
+        call: Callable[[], Call],
+        params: tuple[int, ...] = (),
+        rows: Any = None,
+    ) -> None:
         found[family, i] = (name, ins, outs, params, rows, call)
 
     for i in range(each):
@@ -51,12 +62,33 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
         while 2 * m * n * k > 4e8:
             m //= 2
         if i % 2:
-            add("linear", i, "linear", [(m, k), (n, k), (n,)], [(m, n)], partial(_linear, pool, m, n, k, True))
+            add(
+                "linear",
+                i,
+                "linear",
+                [(m, k), (n, k), (n,)],
+                [(m, n)],
+                partial(_linear, pool, m, n, k, True),
+            )
         else:
-            add("linear", i, "linear", [(m, k), (n, k)], [(m, n)], partial(_linear, pool, m, n, k, False))
+            add(
+                "linear",
+                i,
+                "linear",
+                [(m, k), (n, k)],
+                [(m, n)],
+                partial(_linear, pool, m, n, k, False),
+            )
 
         m, n, k = draw(rng, 1, 32), draw(rng, 2, 16), even(draw(rng, 16, 512))
-        add("linear, few columns", i, "linear", [(m, k), (n, k), (n,)], [(m, n)], partial(_linear, pool, m, n, k, True))
+        add(
+            "linear, few columns",
+            i,
+            "linear",
+            [(m, k), (n, k), (n,)],
+            [(m, n)],
+            partial(_linear, pool, m, n, k, True),
+        )
 
         b, ci, co = draw(rng, 1, 64), even(draw(rng, 8, 128)), even(draw(rng, 8, 128))
         side, ks, st = int(rng.integers(7, 29)), int(rng.choice([1, 3])), int(rng.choice([1, 1, 2]))
@@ -75,12 +107,24 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
             (st, 1),
         )
 
-        g, m, n, k = draw(rng, 1, 128), draw(rng, 1, 128), even(draw(rng, 8, 512)), even(draw(rng, 8, 256))
+        g, m, n, k = (
+            draw(rng, 1, 128),
+            draw(rng, 1, 128),
+            even(draw(rng, 8, 512)),
+            even(draw(rng, 8, 256)),
+        )
         if i % 3 == 0:
             m, n = even(draw(rng, 16, 512)), 1
         while g * (m * k + n * k + m * n) > 4e6 or g * m * n * k > 1.5e8:
             g, m = max(1, g // 2), max(1, m // 2)
-        add("bmm", i, "bmm", [(g, m, k), (g, k, n)], [(g, m, n)], partial(matmul.bmm, pool, g, m, n, k))
+        add(
+            "bmm",
+            i,
+            "bmm",
+            [(g, m, k), (g, k, n)],
+            [(g, m, n)],
+            partial(matmul.bmm, pool, g, m, n, k),
+        )
 
         h, t, d = draw(rng, 1, 64), draw(rng, 8, 512), int(rng.choice([16, 24, 32, 64]))
         m = 1 if i % 3 == 0 else t
@@ -89,7 +133,14 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
             t = t if h > 1 else t // 2
             m = min(m, t)
         q, kv = (1, h, m, d), (1, h, t, d)
-        add("attention", i, "scaled_dot_product_attention", [q, kv, kv], [q], partial(matmul.attention, pool, h, m, t, d, 0))
+        add(
+            "attention",
+            i,
+            "scaled_dot_product_attention",
+            [q, kv, kv],
+            [q],
+            partial(matmul.attention, pool, h, m, t, d, 0),
+        )
 
         e, n, k = draw(rng, 4, 32), even(draw(rng, 32, 512)), even(draw(rng, 32, 512))
         tokens = draw(rng, 8, 512)
@@ -108,14 +159,30 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
         r, w = draw(rng, 1, 2048), even(draw(rng, 16, 1024))
         x = (r, w)
         name, f = _ELEMENTWISE[i % len(_ELEMENTWISE)]
-        add("elementwise", i, name, [x, x] if name in ("add", "mul") else [x], [x], partial(_on, f, pool, x, 2 if name in ("add", "mul") else 1))
+        add(
+            "elementwise",
+            i,
+            name,
+            [x, x] if name in ("add", "mul") else [x],
+            [x],
+            partial(_on, f, pool, x, 2 if name in ("add", "mul") else 1),
+        )
         r = draw(rng, 8, 2048)
         x = (r, even(draw(rng, 8, 512)))
-        add("softmax", i, "softmax", [x], [x], partial(_on, partial(torch.softmax, dim=-1), pool, x))
+        add(
+            "softmax", i, "softmax", [x], [x], partial(_on, partial(torch.softmax, dim=-1), pool, x)
+        )
         x = (draw(rng, 1, 2048), even(draw(rng, 32, 1024)))
         add("layer_norm", i, "layer_norm", [x, x[1:], x[1:]], [x], partial(_norm, pool, x))
         x = (draw(rng, 1, 2048), even(draw(rng, 32, 1024)))
-        add("reduction", i, "sum" if i % 2 else "mean", [x], [(x[0], 1)], partial(_on, _SUM if i % 2 else _MEAN, pool, x))
+        add(
+            "reduction",
+            i,
+            "sum" if i % 2 else "mean",
+            [x],
+            [(x[0], 1)],
+            partial(_on, _SUM if i % 2 else _MEAN, pool, x),
+        )
         x, taken = (draw(rng, 8, 2048), even(draw(rng, 32, 512))), draw(rng, 1, 1024)
         taken = min(taken, 2 * x[0])
         ids = torch.from_numpy(rng.integers(0, x[0], taken))
@@ -143,8 +210,14 @@ def _linear(pool: Pool, m: int, n: int, k: int, bias: bool) -> Call:
 
 
 _ELEMENTWISE: list[tuple[str, Callable[..., Any]]] = [
-    ("add", torch.add), ("mul", torch.mul), ("relu", F.relu), ("silu", F.silu), ("gelu", F.gelu), ("sigmoid", torch.sigmoid), ("tanh", torch.tanh),
-]  # fmt: skip
+    ("add", torch.add),
+    ("mul", torch.mul),
+    ("relu", F.relu),
+    ("silu", F.silu),
+    ("gelu", F.gelu),
+    ("sigmoid", torch.sigmoid),
+    ("tanh", torch.tanh),
+]
 
 
 def _SUM(x: torch.Tensor) -> Any:
@@ -191,12 +264,16 @@ def patient() -> Yardstick:
     return Yardstick(READINGS, patience_s=30.0)
 
 
-def table(profile: HardwareProfile | None, seed: int, each: int, keep: str = "") -> list[dict[str, Any]]:
+def table(
+    profile: HardwareProfile | None, seed: int, each: int, keep: str = ""
+) -> list[dict[str, Any]]:
     """One row a case: family, sizes, predicted and measured seconds, relative error, basis."""
     with torch.inference_mode():
         pool = Pool()
     measured: dict[Any, float] = {}
-    with torch.inference_mode():  # an index made outside would be a tensor of another kind, slower to dispatch
+    with (
+        torch.inference_mode()
+    ):  # an index made outside would be a tensor of another kind, slower to dispatch
         drawn = cases(np.random.default_rng(seed), pool, each)
     calls = {key: case[-1] for key, case in drawn.items()}
     if profile is None:
@@ -212,16 +289,32 @@ def table(profile: HardwareProfile | None, seed: int, each: int, keep: str = "")
         evicted = 0.0
         if groups is not None:  # its weights evict one another
             weight = 4.0 * ins[1][1] * ins[1][2]
-            evicted = float(miss_seconds(weight, weight * (groups > 0).sum(), profile, groups[groups > 0]).sum())
-        rows.append({"family": family, "operator": name, "inputs": ins, "params": params, "predicted_s": float(hot.seconds) + evicted, "measured_s": t,
-                     "error": (float(hot.seconds) + evicted) / t - 1, "basis": hot.basis})  # fmt: skip
+            evicted = float(
+                miss_seconds(weight, weight * (groups > 0).sum(), profile, groups[groups > 0]).sum()
+            )
+        rows.append(
+            {
+                "family": family,
+                "operator": name,
+                "inputs": ins,
+                "params": params,
+                "predicted_s": float(hot.seconds) + evicted,
+                "measured_s": t,
+                "error": (float(hot.seconds) + evicted) / t - 1,
+                "basis": hot.basis,
+            }
+        )
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="this-machine")
-    parser.add_argument("--fresh", action="store_true", help="calibrate now, with the cases among the calibration's own: a neighbour's load hits both")
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="calibrate now, with the cases among the calibration's own: a neighbour's load hits both",
+    )
     parser.add_argument("--keep", default="", help="with --fresh: save the profile under this path")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", type=int, default=12)
@@ -236,11 +329,15 @@ def main() -> None:
     for family in [*dict.fromkeys(r["family"] for r in rows), "all"]:
         chosen = [r for r in rows if family in ("all", r["family"])]
         errors = np.array([r["error"] for r in chosen])
-        print(f"{family:22} {len(errors):5} {np.median(errors):7.1%} {np.median(abs(errors)):7.1%} {np.quantile(abs(errors), 0.9):7.1%}")
+        print(
+            f"{family:22} {len(errors):5} {np.median(errors):7.1%} {np.median(abs(errors)):7.1%} {np.quantile(abs(errors), 0.9):7.1%}"
+        )
         if family != "all":
             for r in sorted(chosen, key=lambda r: -abs(r["error"]))[: args.worst]:
                 at = " ".join("x".join(map(str, s)) for s in r["inputs"])
-                print(f"    {r['error']:+7.1%}  {r['operator']} {at} {r['params'] or ''}  {r['measured_s'] * 1e6:.1f} us, {r['basis']}")
+                print(
+                    f"    {r['error']:+7.1%}  {r['operator']} {at} {r['params'] or ''}  {r['measured_s'] * 1e6:.1f} us, {r['basis']}"
+                )
 
 
 if __name__ == "__main__":

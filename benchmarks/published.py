@@ -39,7 +39,9 @@ def rows() -> pd.DataFrame:
     table["published_speedup"] = pd.to_numeric(table["speedup"], errors="coerce")
     by_speedup = table["predicted_speedup"] / table["published_speedup"] - 1
     by_value = table["predicted_value"] / pd.to_numeric(table["value"], errors="coerce") - 1
-    table["error"] = by_speedup.where(table["published_speedup"].notna(), by_value).where(table["metric"] != "direction")
+    table["error"] = by_speedup.where(table["published_speedup"].notna(), by_value).where(
+        table["metric"] != "direction"
+    )
     table["direction"] = [direction(r) for r in table.itertuples()]
     return table
 
@@ -50,7 +52,13 @@ def direction(row: Any) -> str:
         return ""
     if row.metric == "direction":  # below 1 at batch 1, above at 32
         return "right" if row.predicted_value < 1 < row.predicted_speedup else "wrong"
-    return "" if np.isnan(row.published_speedup) else "right" if (row.predicted_speedup > 1) == (row.published_speedup > 1) else "wrong"
+    return (
+        ""
+        if np.isnan(row.published_speedup)
+        else "right"
+        if (row.predicted_speedup > 1) == (row.published_speedup > 1)
+        else "wrong"
+    )
 
 
 def main() -> None:
@@ -58,15 +66,25 @@ def main() -> None:
     known = table[table["missing"] == ""]
     for r in known.itertuples():
         value = f"{r.predicted_value:9.4g} / {float(r.value):9.4g} {r.metric}"
-        speedup = f"{r.predicted_speedup:.2f}x / {r.published_speedup:.2f}x" if not np.isnan(r.published_speedup) else ""
+        speedup = (
+            f"{r.predicted_speedup:.2f}x / {r.published_speedup:.2f}x"
+            if not np.isnan(r.published_speedup)
+            else ""
+        )
         if r.metric == "direction":
-            value, speedup = f"batch 1 {r.predicted_value:.2f}x, batch 32 {r.predicted_speedup:.2f}x / {r.speedup}", ""
+            value, speedup = (
+                f"batch 1 {r.predicted_value:.2f}x, batch 32 {r.predicted_speedup:.2f}x / {r.speedup}",
+                "",
+            )
         error = "" if np.isnan(r.error) else f"{r.error:+.0%}"
         cause = CAUSES.get(r.id, "") if abs(r.error) > MISS else ""
         print(f"{r.id:28} {value:50} {speedup:16} {error:>6} {r.direction:6} {cause}")
     off = known["error"].abs().dropna()
     judged = known["direction"][known["direction"] != ""]
-    print(f"\npredicted / published; {len(known)} of {len(table)} rows, median |error| {off.median():.0%}, 90th percentile {off.quantile(0.9):.0%}; ", end="")
+    print(
+        f"\npredicted / published; {len(known)} of {len(table)} rows, median |error| {off.median():.0%}, 90th percentile {off.quantile(0.9):.0%}; ",
+        end="",
+    )
     print(f"direction right in {(judged == 'right').sum()} of {len(judged)}")
     for why, part in table[table["missing"] != ""].groupby("missing"):
         print(f"not predicted, {len(part)}: {why} ({', '.join(part['id'])})")

@@ -42,7 +42,9 @@ LINKS = {
 def shot(page: Any, whole: bool) -> Image.Image:
     """A picture of a page. whole: as tall as it takes to see all of it."""
     if whole:
-        height = page.evaluate("Math.max(...[...document.querySelectorAll('[data-testid=stMain], [data-testid=stSidebarContent]')].map(e => e.scrollHeight))")
+        height = page.evaluate(
+            "Math.max(...[...document.querySelectorAll('[data-testid=stMain], [data-testid=stSidebarContent]')].map(e => e.scrollHeight))"
+        )
         page.set_viewport_size({**SIZE, "height": max(int(height), SIZE["height"])})
         page.wait_for_timeout(1500)  # charts follow the size after a moment
     return Image.open(io.BytesIO(page.screenshot(animations="disabled")))
@@ -63,11 +65,19 @@ def show(page: Any, address: str, link: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--every", type=Path, metavar="FOLDER", help="each page, light and dark, at its full height")
-    parser.add_argument("--only", nargs="*", default=list(LINKS), help="names of LINKS, with --every")
+    parser.add_argument(
+        "--every", type=Path, metavar="FOLDER", help="each page, light and dark, at its full height"
+    )
+    parser.add_argument(
+        "--only", nargs="*", default=list(LINKS), help="names of LINKS, with --every"
+    )
     parser.add_argument("--scheme", nargs="*", default=["light", "dark"], choices=["light", "dark"])
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as address, chromium() as browser:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served(Path(folder)) as address,
+        chromium() as browser,
+    ):
         if asked.every is None:
             page = profile(browser, color_scheme="light").new_page()
             for name, link in IN_DOCS.items():

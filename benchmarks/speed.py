@@ -30,15 +30,22 @@ def large_trace(folder: Path) -> None:
     import torch
 
     import condsim
-    from condsim.store import in_memory
     from condsim.trace import Decisions, Trace
+    from condsim.trace.store import in_memory
     from condsim.zoo.moe_bytes import MoeBytes
 
     torch.manual_seed(0)
     model = MoeBytes(hidden=32, width=32, heads=2, experts=EXPERTS, layers=2).eval()
-    small = condsim.capture(model, torch.randint(0, 256, (2, 32)), measure=False, name="million-tokens")
+    small = condsim.capture(
+        model, torch.randint(0, 256, (2, 32)), measure=False, name="million-tokens"
+    )
     first, second = small.sites
-    sites = [first] + [second.model_copy(update={"name": at_layer(second.name, i), "stored": at_layer(second.name, i)}) for i in range(1, LAYERS)]
+    sites = [first] + [
+        second.model_copy(
+            update={"name": at_layer(second.name, i), "stored": at_layer(second.name, i)}
+        )
+        for i in range(1, LAYERS)
+    ]
     units = TOKENS // SEQ
     rng = np.random.default_rng(0)
     popularity = np.arange(1, EXPERTS + 1, dtype=float) ** -0.8
@@ -49,8 +56,15 @@ def large_trace(folder: Path) -> None:
         two = np.where(one == two, (two + 1) % EXPERTS, two)
         decisions[site.name] = Decisions(np.stack([one, two], 1).astype(np.int8))
     steps = pd.DataFrame({"phase": "prefill", "units": [1] * units, "seq": SEQ, "past": 0})
-    programs = {name: dataclasses.replace(p, root=deepened(p.root)) for name, p in small.programs.items()}
-    Trace(small.header.model_copy(update={"sites": tuple(sites)}), steps, programs, in_memory(decisions)).save(folder)
+    programs = {
+        name: dataclasses.replace(p, root=deepened(p.root)) for name, p in small.programs.items()
+    }
+    Trace(
+        small.header.model_copy(update={"sites": tuple(sites)}),
+        steps,
+        programs,
+        in_memory(decisions),
+    ).save(folder)
 
 
 def opens(folder: Path) -> bool:
@@ -70,7 +84,11 @@ def at_layer(name: str, layer: int) -> str:
 
 def deepened(root: Scope) -> Scope:
     """A stream whose second layer stands LAYERS - 1 times (deaths of storages are left out: nothing here asks for memory)."""
-    inside = [i for i, n in enumerate(root.nodes) if (n.module if isinstance(n, Op) else n.site).startswith("layers.1")]
+    inside = [
+        i
+        for i, n in enumerate(root.nodes)
+        if (n.module if isinstance(n, Op) else n.site).startswith("layers.1")
+    ]
     layer = root.nodes[inside[0] : inside[-1] + 1]
     copies = [renamed(n, i) for i in range(1, LAYERS) for n in layer]
     return Scope((*root.nodes[: inside[0]], *copies, *root.nodes[inside[-1] + 1 :]))
@@ -78,10 +96,18 @@ def deepened(root: Scope) -> Scope:
 
 def renamed(node: Op | Loop, layer: int) -> Op | Loop:
     if isinstance(node, Loop):
-        bodies = {k: Scope(tuple(renamed(n, layer) for n in b.nodes)) for k, b in node.bodies.items()}
+        bodies = {
+            k: Scope(tuple(renamed(n, layer) for n in b.nodes)) for k, b in node.bodies.items()
+        }
         return Loop(at_layer(node.site, layer), node.choices, bodies)
     inputs = tuple(dataclasses.replace(t, weight=at_layer(t.weight, layer)) for t in node.inputs)
-    return dataclasses.replace(node, inputs=inputs, site=at_layer(node.site, layer), module=at_layer(node.module, layer), role=at_layer(node.role, layer))
+    return dataclasses.replace(
+        node,
+        inputs=inputs,
+        site=at_layer(node.site, layer),
+        module=at_layer(node.module, layer),
+        role=at_layer(node.role, layer),
+    )
 
 
 def replay(folder: Path, strategy: str) -> dict[str, Any]:
@@ -95,9 +121,13 @@ def replay(folder: Path, strategy: str) -> dict[str, Any]:
     p = condsim.simulate(trace, this_machine(), strategy, 1)
     done = time.perf_counter()
     return {
-        "strategy": strategy, "open_s": opened - start, "simulate_s": done - opened, "speedup": p.speedup, "steps": len(p.steps),
+        "strategy": strategy,
+        "open_s": opened - start,
+        "simulate_s": done - opened,
+        "speedup": p.speedup,
+        "steps": len(p.steps),
         "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-    }  # fmt: skip
+    }
 
 
 def warm_configuration(folder: Path) -> float:
@@ -119,9 +149,9 @@ def observing(name: str, pairs: int = 20) -> tuple[float, float]:
     """(seconds of a plain forward pass, relative overhead of an observed one), medians of interleaved pairs."""
     import torch
 
-    from condsim.capture.execution import Execution
-    from condsim.capture.inputs import as_batches
-    from condsim.capture.live import LiveModel
+    from condsim.live.execution import Execution
+    from condsim.live.inputs import as_batches
+    from condsim.live.model import LiveModel
     from condsim.zoo import load
 
     torch.set_num_threads(1)
@@ -153,7 +183,12 @@ def main() -> None:
         shutil.rmtree(cache, ignore_errors=True)
         large_trace(cache)
     for strategy, limit in LIMITS.items():
-        out = subprocess.run([sys.executable, __file__, "--replay", str(cache), strategy], check=True, capture_output=True, text=True)
+        out = subprocess.run(
+            [sys.executable, __file__, "--replay", str(cache), strategy],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         results["large"].append(json.loads(out.stdout) | {"limit_s": limit, "limit_gib": 2.0})
     for folder in sorted(Path("traces").iterdir()):
         if (folder / "trace.json").exists():
@@ -167,11 +202,15 @@ def main() -> None:
         print(json.dumps(results))
         return
     for r in results["large"]:
-        print(f"million tokens, {r['strategy']:8} {r['simulate_s']:6.1f} s (limit {r['limit_s']:.0f})   {r['peak_gib']:.2f} GiB (limit {r['limit_gib']:.0f})")
+        print(
+            f"million tokens, {r['strategy']:8} {r['simulate_s']:6.1f} s (limit {r['limit_s']:.0f})   {r['peak_gib']:.2f} GiB (limit {r['limit_gib']:.0f})"
+        )
     for name, s in results["warm_configuration_s"].items():
         print(f"one configuration, {name:16} {s * 1e3:6.1f} ms (limit 50)")
     for name, o in results["observing"].items():
-        print(f"observing, {name:16} {o['forward_s'] * 1e3:6.1f} ms a forward pass, {o['overhead']:+.1%} (limit +10 %)")
+        print(
+            f"observing, {name:16} {o['forward_s'] * 1e3:6.1f} ms a forward pass, {o['overhead']:+.1%} (limit +10 %)"
+        )
 
 
 if __name__ == "__main__":

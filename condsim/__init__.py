@@ -10,34 +10,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from condsim.calibrate import calibrate as calibrate
     from condsim.capture import capture as capture
-    from condsim.capture.force import force as force
-    from condsim.capture.mark import branch as branch
-    from condsim.capture.mark import route as route
-    from condsim.compare import compare as compare
     from condsim.errors import CondsimError as CondsimError
     from condsim.hardware import hardware as hardware
-    from condsim.simulate import simulate as simulate
-    from condsim.store import load as load
+    from condsim.live.force import force as force
+    from condsim.live.marks import branch as branch
+    from condsim.live.marks import route as route
+    from condsim.predict.simulate import simulate as simulate
+    from condsim.study.compare import compare as compare
+    from condsim.trace.store import load as load
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "capture": "condsim.capture",
-    "load": "condsim.store",
-    "route": "condsim.capture.mark",
-    "branch": "condsim.capture.mark",
-    "force": "condsim.capture.force",
+    "load": "condsim.trace.store",
+    "route": "condsim.live.marks",
+    "branch": "condsim.live.marks",
+    "force": "condsim.live.force",
     "hardware": "condsim.hardware",
     "calibrate": "condsim.calibrate",
-    "simulate": "condsim.simulate",
-    "compare": "condsim.compare",
+    "simulate": "condsim.predict.simulate",
+    "compare": "condsim.study.compare",
     "CondsimError": "condsim.errors",
 }
 __all__ = sorted(_PUBLIC)
 
 
 class _Package(ModuleType):
-    """Keeps `condsim.simulate` the function when the module of the same name is imported."""
+    """Keeps `condsim.capture` the function when the module of the same name is imported."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in _PUBLIC and isinstance(value, ModuleType)):
@@ -49,7 +49,9 @@ sys.modules[__name__].__class__ = _Package
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
-        raise AttributeError(f"module 'condsim' has no attribute {name!r}; it has {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'condsim' has no attribute {name!r}; it has {', '.join(__all__)}"
+        )
     value = getattr(importlib.import_module(_PUBLIC[name]), name)
     globals()[name] = value
     return value

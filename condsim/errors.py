@@ -20,5 +20,9 @@ def unknown(kind: str, name: object, known: Iterable[str], see: str = "") -> Con
     """
     names = sorted(known)
     close = difflib.get_close_matches(str(name), names, n=2, cutoff=0.4)
-    hint = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else f"known: {', '.join(names)}"
+    hint = (
+        f"did you mean {' or '.join(repr(c) for c in close)}?"
+        if close
+        else f"known: {', '.join(names)}"
+    )
     return CondsimError(f"unknown {kind} {name!r}; {hint}" + (f" ({see})" if see else ""))

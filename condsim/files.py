@@ -1,7 +1,7 @@
 """Write files so that a reader finds the old one whole or the new one whole, and lock folders.
 
-Every file that condsim gives a user goes through `write_whole`. A trace, which is a folder of files,
-goes through `condsim.swap`, which takes its locks and its messages from here.
+Every file that condsim gives a user goes through `write_whole`. A trace, which is a folder of
+files, goes through `condsim.trace.swap`, which takes its locks and its messages from here.
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ def _check_replaceable(path: Path) -> None:
         raise CondsimError(f"{path} is a folder, not a file")
     target = path.resolve()
     if not target.parent.is_dir():
-        raise CondsimError(f"{path}: there is no folder {target.parent if path.is_symlink() else path.parent}")
+        raise CondsimError(
+            f"{path}: there is no folder {target.parent if path.is_symlink() else path.parent}"
+        )
     with contextlib.suppress(FileNotFoundError):
         os.stat(target)  # says that a name is too long
     for needed in (target, target.parent):
@@ -205,7 +207,11 @@ def abandoned(folder: Path) -> bool:
 def _lock(folder: Path, how: str) -> int | None:
     if fcntl is None:
         return None
-    kinds = {"shared": fcntl.LOCK_SH, "alone": fcntl.LOCK_EX, "at once": fcntl.LOCK_EX | fcntl.LOCK_NB}
+    kinds = {
+        "shared": fcntl.LOCK_SH,
+        "alone": fcntl.LOCK_EX,
+        "at once": fcntl.LOCK_EX | fcntl.LOCK_NB,
+    }
     try:
         number = os.open(folder, os.O_RDONLY)
     except OSError:

@@ -17,7 +17,9 @@ import numpy as np
 from condsim.program import Loop, Op, Program, Scope, elements
 from condsim.strategies import Guard, rows_that_run
 
-Path = tuple[tuple[int, int, int, int], ...]  # loops from the root, each (node, choice key, outer regime, rows regime)
+Path = tuple[
+    tuple[int, int, int, int], ...
+]  # loops from the root, each (node, choice key, outer regime, rows regime)
 Place = tuple[Path, int]
 CAPACITY_FACTOR = 1.25
 
@@ -59,8 +61,17 @@ class StepRows:
 
     def some(self, at: Any) -> StepRows:
         """Those of the steps that an index or a slice selects."""
-        counts, kept = ({s: c[at] for s, c in columns.items()} for columns in (self.counts, self.kept))
-        return replace(self, units=self.units[at], seq=self.seq[at], total=self.total[at], counts=counts, kept=kept)
+        counts, kept = (
+            {s: c[at] for s, c in columns.items()} for columns in (self.counts, self.kept)
+        )
+        return replace(
+            self,
+            units=self.units[at],
+            seq=self.seq[at],
+            total=self.total[at],
+            counts=counts,
+            kept=kept,
+        )
 
 
 @dataclass(frozen=True)
@@ -82,14 +93,26 @@ class Visit:
 class Lowering:
     """One program on given rows. strategies: mechanism → strategy (or a baseline's name for all)."""
 
-    def __init__(self, program: Program, sites: Mapping[str, SiteRule], strategies: Mapping[str, str], rows: StepRows) -> None:
+    def __init__(
+        self,
+        program: Program,
+        sites: Mapping[str, SiteRule],
+        strategies: Mapping[str, str],
+        rows: StepRows,
+    ) -> None:
         self.program, self.sites, self.strategies, self.rows = program, sites, strategies, rows
 
     @cached_property
     def first_step(self) -> tuple[Any, ...]:
         """A hashable that stands for what `sequence` gives, as long as the program lives."""
         r = self.rows
-        return (id(self.program), int(r.units[0]), int(r.seq[0]), int(r.total[0]), *(c[0].tobytes() for c in (*r.counts.values(), *r.kept.values())))
+        return (
+            id(self.program),
+            int(r.units[0]),
+            int(r.seq[0]),
+            int(r.total[0]),
+            *(c[0].tobytes() for c in (*r.counts.values(), *r.kept.values())),
+        )
 
     def step(self, i: int) -> Lowering:
         """One of its steps, which costs what it does as one of all."""
@@ -104,14 +127,27 @@ class Lowering:
         yield from self._scope(self.program.root, env, np.arange(n), np.full(n, -1), (), ())
 
     def _scope(
-        self, scope: Scope, env: dict[str, np.ndarray], step: np.ndarray, choice: np.ndarray, guards: tuple[tuple[str, int], ...], path: Path
+        self,
+        scope: Scope,
+        env: dict[str, np.ndarray],
+        step: np.ndarray,
+        choice: np.ndarray,
+        guards: tuple[tuple[str, int], ...],
+        path: Path,
     ) -> Iterator[Visit]:
         for i, node in enumerate(scope.nodes):
             if isinstance(node, Op):
                 yield Visit(node, self.sizes(node, env, step), step, choice, guards, (path, i))
             else:
                 for group in self._groups(node, env, step):
-                    yield from self._scope(group.body, group.env, group.step, group.choice, (*guards, (node.site, group.label)), (*path, (i, *group.key)))
+                    yield from self._scope(
+                        group.body,
+                        group.env,
+                        group.step,
+                        group.choice,
+                        (*guards, (node.site, group.label)),
+                        (*path, (i, *group.key)),
+                    )
 
     def sizes(self, op: Op, env: dict[str, np.ndarray], step: np.ndarray) -> dict[str, np.ndarray]:
         """Sizes of an operator in m calls: variable → int [m]. env: those of its scope. step: which step each call belongs to, int [m]."""
@@ -120,7 +156,11 @@ class Lowering:
         rule = self.sites[op.site]
         tokens = self._arriving(rule, env)
         hits = (self.rows.counts[op.site] > 0).sum(1)[step]
-        return {**env, "hits": hits, "capacity": capacity(tokens, rule.top_k, rule.branches, self.rows.capacity_factor)}
+        return {
+            **env,
+            "hits": hits,
+            "capacity": capacity(tokens, rule.top_k, rule.branches, self.rows.capacity_factor),
+        }
 
     def _arriving(self, rule: SiteRule, env: Mapping[str, np.ndarray]) -> np.ndarray:
         """Rows that reach a site from the scope that it stands in."""
@@ -145,7 +185,9 @@ class Lowering:
                 served = loop.body(c, int(regime) // 6, int(regime) // 2 % 3, bool(regime % 2))
                 if served is not None:
                     bodies[served[0]] = served[1]
-                    found.setdefault(served[0], []).append((np.flatnonzero(regimes == regime), outer, rows, c))
+                    found.setdefault(served[0], []).append(
+                        (np.flatnonzero(regimes == regime), outer, rows, c)
+                    )
         for key, parts in found.items():
             at = np.concatenate([p[0] for p in parts])
             inner = {k: v[at] for k, v in env.items()}
@@ -155,21 +197,42 @@ class Lowering:
             if rule.mechanism == "sparse_activation":
                 inner["block"] = inner["rows"]
             choice = np.concatenate([np.full(len(p[0]), p[3]) for p in parts])
-            yield _Group(key, bodies[key], inner, step[at], choice, parts[0][3] if key[0] != -1 or len(parts) == 1 else -1)
+            yield _Group(
+                key,
+                bodies[key],
+                inner,
+                step[at],
+                choice,
+                parts[0][3] if key[0] != -1 or len(parts) == 1 else -1,
+            )
 
-    def _rows(self, rule: SiteRule, choice: int, arriving: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _rows(
+        self, rule: SiteRule, choice: int, arriving: np.ndarray, step: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(outer, rows) of one guard in each call, under the strategy in force."""
         strategy = self.strategies[rule.mechanism]
         counts = self.rows.counts[rule.name][step]
         kept = self.rows.kept[rule.name][step] if rule.name in self.rows.kept else None
-        return rows_that_run(strategy, Guard(rule.mechanism, choice, counts, arriving, kept, self.rows.costliest.get(rule.name)))
+        return rows_that_run(
+            strategy,
+            Guard(
+                rule.mechanism, choice, counts, arriving, kept, self.rows.costliest.get(rule.name)
+            ),
+        )
 
     def sequence(self) -> list[Call]:
         """The operators of the first step in executed order, experts in ascending order."""
         calls: list[Call] = []
         self._play(
             self.program.root,
-            {k: int(v[0]) for k, v in (("batch", self.rows.units), ("seq", self.rows.seq), ("total", self.rows.total))},
+            {
+                k: int(v[0])
+                for k, v in (
+                    ("batch", self.rows.units),
+                    ("seq", self.rows.seq),
+                    ("total", self.rows.total),
+                )
+            },
             (),
             (),
             calls,
@@ -179,9 +242,15 @@ class Lowering:
         return calls
 
     def _play(
-        self, scope: Scope, env: dict[str, int], guards: tuple[tuple[str, int], ...], path: Path,
-        calls: list[Call], slots: dict[Any, list[tuple[int, int, str]]], serial: list[int],
-    ) -> None:  # fmt: skip
+        self,
+        scope: Scope,
+        env: dict[str, int],
+        guards: tuple[tuple[str, int], ...],
+        path: Path,
+        calls: list[Call],
+        slots: dict[Any, list[tuple[int, int, str]]],
+        serial: list[int],
+    ) -> None:
         serial[0] += 1
         mine = serial[0]
         at: dict[int, list[Any]] = {}
@@ -199,7 +268,12 @@ class Lowering:
         die(-1)
         for i, node in enumerate(scope.nodes):
             if isinstance(node, Op):
-                bound = {k: int(v[0]) for k, v in self.sizes(node, {k: np.array([v]) for k, v in env.items()}, np.array([0])).items()}
+                bound = {
+                    k: int(v[0])
+                    for k, v in self.sizes(
+                        node, {k: np.array([v]) for k, v in env.items()}, np.array([0])
+                    ).items()
+                }
                 calls.append(Call(node, bound, guards, (path, i)))
                 for a, (size, dtype) in enumerate(node.allocs):
                     count = int(size(bound))
@@ -207,10 +281,20 @@ class Lowering:
                     slots.setdefault((path, i, a), []).append((mine, count, dtype))
             else:
                 for choice, key, body, inner in self._bodies(node, env, 0):
-                    self._play(body, inner, (*guards, (node.site, choice)), (*path, (i, *key)), calls, slots, serial)
+                    self._play(
+                        body,
+                        inner,
+                        (*guards, (node.site, choice)),
+                        (*path, (i, *key)),
+                        calls,
+                        slots,
+                        serial,
+                    )
             die(i)
 
-    def _bodies(self, loop: Loop, env: Mapping[str, int], step: int) -> Iterator[tuple[int, tuple[int, int, int], Scope, dict[str, int]]]:
+    def _bodies(
+        self, loop: Loop, env: Mapping[str, int], step: int
+    ) -> Iterator[tuple[int, tuple[int, int, int], Scope, dict[str, int]]]:
         """What a loop runs in one step: (choice, key of its body, body, its sizes)."""
         rule, at = self.sites[loop.site], np.array([step])
         arriving = self._arriving(rule, {k: np.array([v]) for k, v in env.items()})
@@ -227,10 +311,19 @@ class Lowering:
 
     def stretches(self, step: int) -> Iterator[Stretch]:
         """One step in executed order, experts in ascending order: the same operators as in `sequence`, as many at once as have their sizes in common."""
-        env = {k: int(v[step]) for k, v in (("batch", self.rows.units), ("seq", self.rows.seq), ("total", self.rows.total))}
+        env = {
+            k: int(v[step])
+            for k, v in (
+                ("batch", self.rows.units),
+                ("seq", self.rows.seq),
+                ("total", self.rows.total),
+            )
+        }
         yield from self._stretches(self.program.root, env, (), step)
 
-    def _stretches(self, scope: Scope, env: dict[str, int], path: Path, step: int) -> Iterator[Stretch]:
+    def _stretches(
+        self, scope: Scope, env: dict[str, int], path: Path, step: int
+    ) -> Iterator[Stretch]:
         for _, group in groupby(enumerate(scope.nodes), key=lambda place: isinstance(place[1], Op)):
             nodes = dict(group)
             if ops := tuple(node for node in nodes.values() if isinstance(node, Op)):
@@ -276,12 +369,27 @@ class Call:
         """(operator, input shapes, output shapes, weights, guards, synchronises): what conformance compares."""
         choice = str(self.guards[-1][1]) if self.guards else ""
         return (
-            self.op.name, tuple(t.shape(self.bindings) for t in self.op.inputs), tuple(t.shape(self.bindings) for t in self.op.outputs),
-            tuple(t.weight.replace("*", choice) for t in self.op.inputs), self.guards, self.op.sync,
-        )  # fmt: skip
+            self.op.name,
+            tuple(t.shape(self.bindings) for t in self.op.inputs),
+            tuple(t.shape(self.bindings) for t in self.op.outputs),
+            tuple(t.weight.replace("*", choice) for t in self.op.inputs),
+            self.guards,
+            self.op.sync,
+        )
 
 
-ITEMSIZE = {"float": 4, "int64": 8, "int32": 4, "bool": 1, "uint8": 1, "float64": 8, "float16": 2, "bfloat16": 2, "int16": 2, "float32": 4}
+ITEMSIZE = {
+    "float": 4,
+    "int64": 8,
+    "int32": 4,
+    "bool": 1,
+    "uint8": 1,
+    "float64": 8,
+    "float16": 2,
+    "bfloat16": 2,
+    "int16": 2,
+    "float32": 4,
+}
 
 
 def peak_bytes(calls: list[Call], float_bytes: int = 4) -> int:
@@ -301,4 +409,13 @@ def capacity(tokens: Any, top_k: int, experts: int, factor: float = CAPACITY_FAC
 
 
 Visitor = Callable[[Visit], None]
-__all__ = ["Call", "Lowering", "SiteRule", "StepRows", "Visit", "capacity", "elements", "peak_bytes"]
+__all__ = [
+    "Call",
+    "Lowering",
+    "SiteRule",
+    "StepRows",
+    "Visit",
+    "capacity",
+    "elements",
+    "peak_bytes",
+]

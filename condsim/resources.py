@@ -9,4 +9,8 @@ def resource(kind: str) -> Path:
     """The folder of a kind of files ("hwprofiles", "traces"), or "app.py". It may not exist where none of that kind were installed."""
     package = Path(__file__).resolve().parent
     beside = package.parent / kind
-    return beside if (package.parent / "pyproject.toml").is_file() and beside.exists() else package / "_data" / kind
+    return (
+        beside
+        if (package.parent / "pyproject.toml").is_file() and beside.exists()
+        else package / "_data" / kind
+    )

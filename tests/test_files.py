@@ -1,4 +1,4 @@
-"""One file: the old content or the new, its permissions, links, devices, and one line for what fails."""
+"""One file: the old content or the new, permissions, links, devices, one line for what fails."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from condsim.cli.output import writable, write_text
 from condsim.errors import CondsimError
 from condsim.files import check_writable, write_whole
 from condsim.hardware import hardware
-from condsim.plots import save_waterfall
+from condsim.predict.timeline import write_chrome_trace
 from condsim.resources import resource
-from condsim.timeline import write_chrome_trace
+from condsim.show.plots import save_waterfall
 
 DEVICE = "raspberry-pi-5"
 root = os.geteuid() == 0
@@ -65,7 +65,9 @@ def test_a_link_stays_a_link(tmp_path: Path, writer: Writer) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
-def test_permissions_are_those_of_any_new_file_or_of_the_old_one(tmp_path: Path, writer: Writer, umask: int) -> None:
+def test_permissions_are_those_of_any_new_file_or_of_the_old_one(
+    tmp_path: Path, writer: Writer, umask: int
+) -> None:
     before = os.umask(umask)
     try:
         writer(tmp_path / "new.svg")
@@ -108,8 +110,10 @@ def test_a_full_disk_is_one_line(writer: Writer) -> None:
 
 
 @pytest.mark.parametrize("number", [28, 30, 13, 122, 5])
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, writer: Writer, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Full, read-only, forbidden, over quota, broken: whatever the system says, at the last step."""
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, writer: Writer, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Full, read-only, forbidden, over quota, broken: whatever the system says at the end."""
     target = tmp_path / "kept.svg"
     target.write_text("old")
 
@@ -136,7 +140,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, writer: Writer, numb
     ],
 )
 @pytest.mark.parametrize("tried", [check_writable, lambda p: write_whole(p, "text")])
-def test_an_impossible_place_is_one_line(tmp_path: Path, place: str, words: str, tried: Callable[[Path], object]) -> None:
+def test_an_impossible_place_is_one_line(
+    tmp_path: Path, place: str, words: str, tried: Callable[[Path], object]
+) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("kept")
     (tmp_path / "loop").symlink_to("loop")
@@ -149,7 +155,9 @@ def test_an_impossible_place_is_one_line(tmp_path: Path, place: str, words: str,
 
 
 @pytest.mark.parametrize("tried", [check_writable, lambda p: write_whole(p, "text")])
-def test_a_read_only_file_is_not_replaced(tmp_path: Path, tried: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_file_is_not_replaced(
+    tmp_path: Path, tried: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "kept").write_text("old")
     monkeypatch.setattr(os, "access", lambda *_, **__: False)  # root may write to everything
     with pytest.raises(CondsimError, match="kept cannot be written: Permission denied"):
@@ -200,7 +208,9 @@ def run_into(arguments: list[str], shell: str) -> subprocess.CompletedProcess[st
     program = "import sys; from condsim.cli import main; sys.exit(main())"
     environment = {**os.environ, "PY": sys.executable, "PROGRAM": program}
     command = shell.replace("$C", '"$PY" -c "$PROGRAM" ' + " ".join(arguments))
-    return subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["bash", "-c", command], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize("arguments", [["profiles"], ["profiles", "--json"], ["--help"]])
@@ -215,7 +225,9 @@ def run_into(arguments: list[str], shell: str) -> subprocess.CompletedProcess[st
         ("$C >&- 2>&-", (0, 1, 2), ""),
     ],
 )
-def test_streams_that_cannot_be_written_to(arguments: list[str], shell: str, codes: tuple[int, ...], said: str | None) -> None:
+def test_streams_that_cannot_be_written_to(
+    arguments: list[str], shell: str, codes: tuple[int, ...], said: str | None
+) -> None:
     done = run_into(arguments, shell)
     assert done.returncode in codes, done.stderr
     assert "Traceback" not in done.stderr
@@ -241,11 +253,37 @@ def test_standard_output_is_a_file_to_write_to(tmp_path: Path) -> None:
         assert "measured" in done.stdout.splitlines()[-1] or len(done.stdout.splitlines()) > 3
 
 
-def test_outputs_of_the_command_line_go_through_links(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_outputs_of_the_command_line_go_through_links(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "real.json").write_text("old")
     (tmp_path / "link.json").symlink_to("real.json")
-    assert main(["simulate", "exit-fashion", "--device", DEVICE, "--timeline", str(tmp_path / "link.json")]) == 0
+    assert (
+        main(
+            [
+                "simulate",
+                "exit-fashion",
+                "--device",
+                DEVICE,
+                "--timeline",
+                str(tmp_path / "link.json"),
+            ]
+        )
+        == 0
+    )
     assert (tmp_path / "link.json").is_symlink()
     assert json.loads((tmp_path / "real.json").read_text())["traceEvents"]
-    assert main(["simulate", "exit-fashion", "--device", DEVICE, "--plot", str(tmp_path / "no" / "a.svg")]) == 2
+    assert (
+        main(
+            [
+                "simulate",
+                "exit-fashion",
+                "--device",
+                DEVICE,
+                "--plot",
+                str(tmp_path / "no" / "a.svg"),
+            ]
+        )
+        == 2
+    )
     assert "there is no folder" in capsys.readouterr().err

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condsim.capture.probe import key
-from condsim.logical import op_flops
 from condsim.lower import Lowering, StepRows
-from condsim.rebatch import rebatch, site_rules
+from condsim.program.logical import op_flops
+from condsim.steps.rebatch import rebatch, site_rules
 from condsim.trace import Trace
 
 MODELS = ("exit-fashion", "skip-fashion", "branch-fashion", "sparse-bytes", "moe-bytes", "marked")
@@ -44,18 +44,30 @@ def counts(trace: Trace, units: int, seq: int, take: Any) -> dict[str, np.ndarra
 def flops(trace: Trace, name: str, strategy: str, rows: StepRows) -> float:
     """Of one step, without what only decides."""
     assignment = assignments(name)[strategy]
-    calls = Lowering(trace.programs[key(assignment, "prefill-n")], site_rules(trace), assignment, rows).sequence()
+    calls = Lowering(
+        trace.programs[key(assignment, "prefill-n")], site_rules(trace), assignment, rows
+    ).sequence()
     return sum(op_flops(c.op, c.bindings) for c in calls if not c.op.role.startswith("router:"))
 
 
 def step(trace: Trace, take: Any) -> StepRows:
     seq = 1 if trace.steps["seq"].max() == 1 else 8
-    return StepRows(np.array([UNITS]), np.array([seq]), np.array([seq]), counts(trace, UNITS, seq, take), costliest=trace.header.costliest)
+    return StepRows(
+        np.array([UNITS]),
+        np.array([seq]),
+        np.array([seq]),
+        counts(trace, UNITS, seq, take),
+        costliest=trace.header.costliest,
+    )
 
 
 def guarded(name: str) -> str:
     """The strategy under which every guard runs only its rows."""
-    return next(s for s in assignments(name) if all(v in ("compacted", "looped", "gathered") for v in assignments(name)[s].values()))
+    return next(
+        s
+        for s in assignments(name)
+        if all(v in ("compacted", "looped", "gathered") for v in assignments(name)[s].values())
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -80,15 +92,21 @@ def test_walking_visits_what_playing_plays(name: str) -> None:
     trace = case(name).trace
     steps = rebatch(trace, 4)
     for strategy, assignment in assignments(name).items():
-        lowering = Lowering(trace.programs[key(assignment, steps.regime)], site_rules(trace), assignment, steps.rows)
+        lowering = Lowering(
+            trace.programs[key(assignment, steps.regime)], site_rules(trace), assignment, steps.rows
+        )
         walked: Counter[Any] = Counter()
         for v in lowering.walk():
-            sizes = [np.broadcast_to(d, v.step.shape) for t in v.op.inputs for d in t.shape(v.bindings)]
+            sizes = [
+                np.broadcast_to(d, v.step.shape) for t in v.op.inputs for d in t.shape(v.bindings)
+            ]
             for i, s in enumerate(v.step):
                 walked[int(s), v.op.name, tuple(int(d[i]) for d in sizes)] += 1
         played: Counter[Any] = Counter()
         for s in range(len(steps.rows)):
             one = Lowering(lowering.program, lowering.sites, assignment, steps.rows.step(s))
             for c in one.sequence():
-                played[s, c.op.name, tuple(int(d) for t in c.op.inputs for d in t.shape(c.bindings))] += 1
+                played[
+                    s, c.op.name, tuple(int(d) for t in c.op.inputs for d in t.shape(c.bindings))
+                ] += 1
         assert walked == played, strategy

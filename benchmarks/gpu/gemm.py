@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from condsim.cost.pricing import Pricing
-from condsim.cost.side import side
+from condsim.cost.cost_model import Pricing
+from condsim.cost.step_cost import side
 from condsim.hardware import HardwareProfile
 from condsim.lower import Lowering, StepRows
 from condsim.program import Dim, Op, Program, Scope, Tensor
@@ -29,10 +29,20 @@ def kept(table: pd.DataFrame, dtype: str) -> pd.DataFrame:
 
 def sample(table: pd.DataFrame, rows: int) -> pd.DataFrame:
     """At least so many rows, as many of each (n, k), the first by hash of their size."""
-    order = table[KEY].astype(str).agg("|".join, axis=1).map(lambda key: hashlib.sha256(key.encode()).hexdigest())
+    order = (
+        table[KEY]
+        .astype(str)
+        .agg("|".join, axis=1)
+        .map(lambda key: hashlib.sha256(key.encode()).hexdigest())
+    )
     ranked = table.assign(_rank=order).sort_values("_rank")
     each = -(-rows // len(table.groupby(["n", "k"])))
-    return ranked[ranked.groupby(["n", "k"]).cumcount() < each].drop(columns="_rank").sort_values(KEY).reset_index(drop=True)
+    return (
+        ranked[ranked.groupby(["n", "k"]).cumcount() < each]
+        .drop(columns="_rank")
+        .sort_values(KEY)
+        .reset_index(drop=True)
+    )
 
 
 def half(rows: pd.DataFrame) -> np.ndarray:
@@ -48,15 +58,26 @@ def predicted(rows: pd.DataFrame, profile: HardwareProfile, dtype: str = "bf16")
         units = rows["m"].to_numpy(int)[at]
         one = np.ones(len(units), int)
         x, y = (Tensor((ROWS_DIM, Dim(int(size))), "float") for size in (k, n))
-        ops = tuple(Op("linear", (x, Tensor((Dim(int(n)), Dim(int(k))), "float", f"w{i}")), (y,)) for i in range(COPIES))
+        ops = tuple(
+            Op("linear", (x, Tensor((Dim(int(n)), Dim(int(k))), "float", f"w{i}")), (y,))
+            for i in range(COPIES)
+        )
         pricing = Pricing(profile, dtype, RUNTIMES["cuda_graphs"])
-        lowering = Lowering(Program("dense", "prefill-n", Scope(ops)), {}, {}, StepRows(units, one, one, {}))
+        lowering = Lowering(
+            Program("dense", "prefill-n", Scope(ops)), {}, {}, StepRows(units, one, one, {})
+        )
         found[at] = sum(side(lowering, pricing).seconds.values()) / COPIES
     return found
 
 
-def roofline(rows: pd.DataFrame, profile: HardwareProfile, dtype: str = "bf16", itemsize: int = 2) -> np.ndarray:
+def roofline(
+    rows: pd.DataFrame, profile: HardwareProfile, dtype: str = "bf16", itemsize: int = 2
+) -> np.ndarray:
     """max(FLOPs / peak, bytes / bandwidth), seconds [rows]."""
     m, n, k = (rows[c].to_numpy(float) for c in ("m", "n", "k"))
     moved = itemsize * (m * k + n * k + m * n)
-    return np.asarray(np.maximum(2 * m * n * k / profile.peak_flops[dtype].value, moved / profile.dram.bandwidth.value))
+    return np.asarray(
+        np.maximum(
+            2 * m * n * k / profile.peak_flops[dtype].value, moved / profile.dram.bandwidth.value
+        )
+    )

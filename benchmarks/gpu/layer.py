@@ -48,18 +48,47 @@ class Layer:
 def trace(layer: Layer, draws: Sequence[tuple[int, np.ndarray]]) -> Trace:
     """A step for each (tokens, rows of each expert [experts]), which must come in rising order of tokens."""
     flops = tuple(layer.expert_flops if e < layer.here else 0.0 for e in range(layer.experts))
-    site = Site(name=SITE, mechanism="moe", branches=layer.experts, top_k=layer.top_k, stored=SITE, per_position=True, branch_flops=flops)
+    site = Site(
+        name=SITE,
+        mechanism="moe",
+        branches=layer.experts,
+        top_k=layer.top_k,
+        stored=SITE,
+        per_position=True,
+        branch_flops=flops,
+    )
     header = Header(
-        name=f"moe-{layer.hidden}-{layer.inner}-{layer.experts}-{layer.top_k}-{layer.here}", sites=(site,), captured={"moe": "fused"},
-        provenance=Provenance(model="mixture-of-experts layer", taken="", versions={}, dtype="bfloat16", parameters=layer.here * layer.expert_parameters),
-    )  # fmt: skip
-    steps = pd.DataFrame({"phase": "prefill", "units": 1, "seq": [tokens for tokens, _ in draws], "past": 0})
+        name=f"moe-{layer.hidden}-{layer.inner}-{layer.experts}-{layer.top_k}-{layer.here}",
+        sites=(site,),
+        captured={"moe": "fused"},
+        provenance=Provenance(
+            model="mixture-of-experts layer",
+            taken="",
+            versions={},
+            dtype="bfloat16",
+            parameters=layer.here * layer.expert_parameters,
+        ),
+    )
+    steps = pd.DataFrame(
+        {"phase": "prefill", "units": 1, "seq": [tokens for tokens, _ in draws], "past": 0}
+    )
 
     def reader(_site: str) -> Iterator[Decisions]:
         for tokens, rows in draws:
-            yield Decisions(np.repeat(np.arange(layer.experts, dtype=np.int16), rows).reshape(layer.top_k, tokens).T)
+            yield Decisions(
+                np.repeat(np.arange(layer.experts, dtype=np.int16), rows)
+                .reshape(layer.top_k, tokens)
+                .T
+            )
 
-    programs = {f"{p.strategy}/{p.regime}": p for p in (_fused(layer), _dense(layer, "same-params", layer.here), _dense(layer, "same-flops", layer.top_k))}
+    programs = {
+        f"{p.strategy}/{p.regime}": p
+        for p in (
+            _fused(layer),
+            _dense(layer, "same-params", layer.here),
+            _dense(layer, "same-flops", layer.top_k),
+        )
+    }
     return Trace(header, steps, programs, reader)
 
 

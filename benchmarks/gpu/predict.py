@@ -30,39 +30,79 @@ def cases(rows: pd.DataFrame, even: bool = False) -> list[Case]:
     found = []
     for key, part in rows.groupby(SHAPE + SPLIT):
         hidden, inter, experts, top_k, tp, ep = (int(k) for k in key)
-        layer = Layer(hidden, inter // tp, experts, top_k, experts // ep, (hidden, inter) not in UNGATED)
+        layer = Layer(
+            hidden, inter // tp, experts, top_k, experts // ep, (hidden, inter) not in UNGATED
+        )
         draws: list[tuple[int, int, np.ndarray]] = []
         for row in part.itertuples():
-            rng = np.random.default_rng(zlib.crc32(repr((key, row.num_tokens, row.distribution)).encode()))
+            rng = np.random.default_rng(
+                zlib.crc32(repr((key, row.num_tokens, row.distribution)).encode())
+            )
             for _ in range(1 if row.distribution == BALANCED or even else DRAWS):
-                rows_of = counts(BALANCED if even else row.distribution, row.num_tokens, experts, top_k, ep, rng)
+                rows_of = counts(
+                    BALANCED if even else row.distribution, row.num_tokens, experts, top_k, ep, rng
+                )
                 draws.append((row.num_tokens, row.Index, rows_of))
         draws.sort(key=lambda d: d[0])
-        found.append((trace(layer, [(d[0], d[2]) for d in draws]), np.array([d[1] for d in draws]), np.array([d[0] for d in draws])))
+        found.append(
+            (
+                trace(layer, [(d[0], d[2]) for d in draws]),
+                np.array([d[1] for d in draws]),
+                np.array([d[0] for d in draws]),
+            )
+        )
     return found
 
 
-def predicted(of: list[Case], rows: pd.DataFrame, profile: HardwareProfile, dtype: str, engine: str = "vllm") -> np.ndarray:
+def predicted(
+    of: list[Case], rows: pd.DataFrame, profile: HardwareProfile, dtype: str, engine: str = "vllm"
+) -> np.ndarray:
     """Seconds of each row, float [rows]: the mean over its draws. rows: those that the cases were made of. engine: whose rule for tiles is used."""
     total, number = np.zeros(len(rows)), np.zeros(len(rows))
     place = {index: i for i, index in enumerate(rows.index)}
     for case, index, _ in of:
-        fresh = dataclasses.replace(case, _cache=dict(case._cache))  # what is priced on one profile does not pile up
-        device = profile if engine == "vllm" else profile.replace(**{"gpu.grouped_tiles": TILES[engine](case.sites[0].branches)})
-        steps = condsim.simulate(fresh, device, dtype=dtype, runtime="cuda_graphs", steps=list(range(len(index)))).steps["conditional_s"].to_numpy()
-        case._cache.update({k: v for k, v in fresh._cache.items() if isinstance(k, str) or k[0] == "rebatch"})
+        fresh = dataclasses.replace(
+            case, _cache=dict(case._cache)
+        )  # what is priced on one profile does not pile up
+        device = (
+            profile
+            if engine == "vllm"
+            else profile.replace(**{"gpu.grouped_tiles": TILES[engine](case.sites[0].branches)})
+        )
+        steps = (
+            condsim.simulate(
+                fresh, device, dtype=dtype, runtime="cuda_graphs", steps=list(range(len(index)))
+            )
+            .steps["conditional_s"]
+            .to_numpy()
+        )
+        case._cache.update(
+            {k: v for k, v in fresh._cache.items() if isinstance(k, str) or k[0] == "rebatch"}
+        )
         at = np.array([place[i] for i in index])
         np.add.at(total, at, steps)
         np.add.at(number, at, 1)
     return total / number
 
 
-def roofline(rows: pd.DataFrame, profile: HardwareProfile, dtype: str, itemsize: int, touched: bool) -> np.ndarray:
+def roofline(
+    rows: pd.DataFrame, profile: HardwareProfile, dtype: str, itemsize: int, touched: bool
+) -> np.ndarray:
     """What others would say, seconds [rows]: max(FLOPs / peak, weights / bandwidth) with all weights here, or those of min(experts, tokens * top_k) experts."""
     inner = rows.inter_size / rows.moe_tp_size
-    matrices = np.where([(h, i) in UNGATED for h, i in zip(rows.hidden_size, rows.inter_size, strict=True)], 2, 3)
+    matrices = np.where(
+        [(h, i) in UNGATED for h, i in zip(rows.hidden_size, rows.inter_size, strict=True)], 2, 3
+    )
     here = rows.num_experts / rows.moe_ep_size
-    hit = np.minimum(rows.num_experts, rows.num_tokens * rows.topk) / rows.moe_ep_size if touched else here
-    flops = 2.0 * rows.num_tokens * rows.topk / rows.moe_ep_size * rows.hidden_size * inner * matrices
+    hit = (
+        np.minimum(rows.num_experts, rows.num_tokens * rows.topk) / rows.moe_ep_size
+        if touched
+        else here
+    )
+    flops = (
+        2.0 * rows.num_tokens * rows.topk / rows.moe_ep_size * rows.hidden_size * inner * matrices
+    )
     weights = hit * rows.hidden_size * inner * matrices * itemsize
-    return np.asarray(np.maximum(flops / profile.peak_flops[dtype].value, weights / profile.dram.bandwidth.value))
+    return np.asarray(
+        np.maximum(flops / profile.peak_flops[dtype].value, weights / profile.dram.bandwidth.value)
+    )

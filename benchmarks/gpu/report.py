@@ -22,7 +22,11 @@ def error(predicted_s: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
 def quantiles(errors: np.ndarray, where: np.ndarray | None = None) -> tuple[float, float]:
     """Median and 90th percentile of |error|, %; NaN where there is no row."""
     chosen = np.abs(errors if where is None else errors[where])
-    return (float(np.median(chosen)) * 100, float(np.quantile(chosen, 0.9)) * 100) if len(chosen) else (float("nan"), float("nan"))
+    return (
+        (float(np.median(chosen)) * 100, float(np.quantile(chosen, 0.9)) * 100)
+        if len(chosen)
+        else (float("nan"), float("nan"))
+    )
 
 
 def show_groups(groups: Mapping[str, Mapping[str, tuple[float, float]]]) -> None:
@@ -44,10 +48,20 @@ def named(tables: Iterable[T], names: Iterable[str] | None) -> list[T]:
 
 def options(doc: str | None) -> argparse.ArgumentParser:
     """The options of both programs."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="tables whose name has one of these in it")
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="tables whose name has one of these in it"
+    )
     parser.add_argument("--all", action="store_true", help="every row, not the sample")
-    parser.add_argument("--fit", metavar="NAME", help="fit the constants of a table on each half of its shapes, and print them")
-    parser.add_argument("--sample", action="store_true", help="take the committed sample anew from the wheel")
+    parser.add_argument(
+        "--fit",
+        metavar="NAME",
+        help="fit the constants of a table on each half of its shapes, and print them",
+    )
+    parser.add_argument(
+        "--sample", action="store_true", help="take the committed sample anew from the wheel"
+    )
     parser.add_argument("--json", action="store_true")
     return parser

@@ -12,7 +12,9 @@ import numpy as np
 BALANCED = "balanced"
 
 
-def counts(distribution: str, tokens: int, experts: int, top_k: int, ranks: int, rng: np.random.Generator) -> np.ndarray:
+def counts(
+    distribution: str, tokens: int, experts: int, top_k: int, ranks: int, rng: np.random.Generator
+) -> np.ndarray:
     """Rows of each expert, int [experts]; the measured rank holds the first experts / ranks of them.
 
     distribution: "balanced" or "power_law_ALPHA".
@@ -31,7 +33,9 @@ def balanced(tokens: int, experts: int, top_k: int) -> np.ndarray:
     return np.bincount(ids.reshape(-1), minlength=experts)
 
 
-def power_law(alpha: float, tokens: int, experts: int, top_k: int, ranks: int, rng: np.random.Generator) -> np.ndarray:
+def power_law(
+    alpha: float, tokens: int, experts: int, top_k: int, ranks: int, rng: np.random.Generator
+) -> np.ndarray:
     """Experts' shares drawn from x ** -alpha, made into whole rows of which no expert has more than there are tokens; the busiest rank comes first."""
     total = tokens * top_k
     low, high = (1.0, 0.8 * tokens) if total > experts else (0.01, 2.0)

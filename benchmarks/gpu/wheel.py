@@ -28,11 +28,30 @@ def wheel() -> Path:
     found = next(folder.glob("aiconfigurator_core-0.12.0-*.whl"), None)
     if found is None:
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(folder), REQUIREMENT]
-        if subprocess.run(command, check=False).returncode or (found := next(folder.glob("aiconfigurator_core-0.12.0-*.whl"), None)) is None:
-            raise CondsimError(f"cannot fetch {REQUIREMENT}; on a machine without a network, put its wheel into {folder}")
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--dest",
+            str(folder),
+            REQUIREMENT,
+        ]
+        if (
+            subprocess.run(command, check=False).returncode
+            or (found := next(folder.glob("aiconfigurator_core-0.12.0-*.whl"), None)) is None
+        ):
+            raise CondsimError(
+                f"cannot fetch {REQUIREMENT}; on a machine without a network, put its wheel into {folder}"
+            )
     if hashlib.sha256(found.read_bytes()).hexdigest() != SHA256:
-        raise CondsimError(f"{found} is not the wheel these tables were read from; delete it to fetch it anew")
+        raise CondsimError(
+            f"{found} is not the wheel these tables were read from; delete it to fetch it anew"
+        )
     return found
 
 
@@ -41,6 +60,12 @@ def table(system: str, engine: str, version: str, kind: str = "moe") -> pd.DataF
     with zipfile.ZipFile(wheel()) as archive:
         name = f"{INSIDE}/{system}/{kind}/{engine}/{version}/{kind}_perf.parquet"
         if name not in archive.namelist():
-            known = sorted("/".join(n.split("/")[3:-1]).replace(f"/{kind}/", "/") for n in archive.namelist() if n.endswith(f"/{kind}_perf.parquet"))
-            raise CondsimError(f"the wheel has no {kind} table {system}/{engine}/{version}; it has {', '.join(known)}")
+            known = sorted(
+                "/".join(n.split("/")[3:-1]).replace(f"/{kind}/", "/")
+                for n in archive.namelist()
+                if n.endswith(f"/{kind}_perf.parquet")
+            )
+            raise CondsimError(
+                f"the wheel has no {kind} table {system}/{engine}/{version}; it has {', '.join(known)}"
+            )
         return pd.read_parquet(io.BytesIO(archive.read(name)))

@@ -25,7 +25,11 @@ class Decoder:
     def parameters(self) -> int:
         """All that a token reads."""
         attention = self.width * self.head * (2 * self.queries + 2 * self.keys)
-        return self.layers * (attention + self.experts * 3 * self.width * self.inner + self.routed * self.width) + self.vocabulary * self.width
+        return (
+            self.layers
+            * (attention + self.experts * 3 * self.width * self.inner + self.routed * self.width)
+            + self.vocabulary * self.width
+        )
 
 
 def decode(model: Decoder) -> Program:
@@ -36,14 +40,30 @@ def decode(model: Decoder) -> Program:
         inside = model.queries * model.head
         ops += [
             norm(d, f"{layer}.a"),
-            *(matvec(n, d, f"{layer}.{w}") for w, n in (("q", inside), ("k", model.keys * model.head), ("v", model.keys * model.head))),
+            *(
+                matvec(n, d, f"{layer}.{w}")
+                for w, n in (
+                    ("q", inside),
+                    ("k", model.keys * model.head),
+                    ("v", model.keys * model.head),
+                )
+            ),
         ]
         ops += [matvec(d, inside, f"{layer}.o"), add(d), norm(d, f"{layer}.f")]
         if model.routed:
-            ops += [matvec(model.routed, d, f"{layer}.gate"), Op("topk", (vector(model.routed),), (vector(model.experts),))]
+            ops += [
+                matvec(model.routed, d, f"{layer}.gate"),
+                Op("topk", (vector(model.routed),), (vector(model.experts),)),
+            ]
         for e in range(model.experts):
-            ops += [matvec(model.inner, d, f"{layer}.{e}.gate"), matvec(model.inner, d, f"{layer}.{e}.up")]
-            ops += [Op("silu", (vector(model.inner),), (vector(model.inner),)), Op("mul", (vector(model.inner),) * 2, (vector(model.inner),))]
+            ops += [
+                matvec(model.inner, d, f"{layer}.{e}.gate"),
+                matvec(model.inner, d, f"{layer}.{e}.up"),
+            ]
+            ops += [
+                Op("silu", (vector(model.inner),), (vector(model.inner),)),
+                Op("mul", (vector(model.inner),) * 2, (vector(model.inner),)),
+            ]
             ops += [matvec(d, model.inner, f"{layer}.{e}.down"), add(d)]
     ops += [norm(d, "norm"), matvec(model.vocabulary, d, "head")]
     return Program("looped", "decode-1", Scope(tuple(ops)))

@@ -16,20 +16,28 @@ from benchmarks.literature.decoder import DENSE, QWEN3_30B_A3B, QWEN3_CODER_480B
 from benchmarks.literature.two_four import Layer as Layer24
 from benchmarks.literature.two_four import bert
 from benchmarks.literature.vit import Vit, dense, merging, pruning
-from condsim import engine
-from condsim.cost.pricing import Pricing
+from condsim.cost.cost_model import Pricing
+from condsim.engine import closed_form as engine
 from condsim.hardware import HardwareProfile, hardware
-from condsim.logical import op_flops
 from condsim.lower import Lowering, StepRows
+from condsim.predict.timeline import kernels
 from condsim.program import Op, Program, Scope
+from condsim.program.logical import op_flops
 from condsim.runtimes import RUNTIMES
-from condsim.timeline import kernels
 from condsim.trace import Trace
 
 DRAWS = 8
 FUSED = "fused/prefill-1"
-SATURATED = 64  # images: the rows of vision transformers are throughputs at a batch that fills the device
-BITS = {"MoE": 4.87, "1.5B": 5.11, "3B": 5.00, "7B": 4.92, "8B": 4.81}  # bytes of the file that the row names, over the parameters
+SATURATED = (
+    64  # images: the rows of vision transformers are throughputs at a batch that fills the device
+)
+BITS = {
+    "MoE": 4.87,
+    "1.5B": 5.11,
+    "3B": 5.00,
+    "7B": 4.92,
+    "8B": 4.81,
+}  # bytes of the file that the row names, over the parameters
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,9 @@ def predict(row: Any) -> Guess:
     return rule(row) if rule else Guess(missing="nothing here describes it yet")
 
 
-def seconds(program: Program, profile: HardwareProfile, batch: int, dtype: str, runtime: str = "eager") -> float:
+def seconds(
+    program: Program, profile: HardwareProfile, batch: int, dtype: str, runtime: str = "eager"
+) -> float:
     """Of one run of a program without sites."""
     one = np.ones(1, int)
     pricing = Pricing(profile, dtype, RUNTIMES[runtime])
@@ -66,21 +76,34 @@ PATCH = {197: 16, 577: 16, 1370: 14}
 
 
 def vit(shape: str) -> Vit:
-    layers, width, heads, tokens = (int(n) for n in re.findall(r"(\d+) layers, d (\d+), (\d+) heads, (\d+) tokens", shape)[0])
+    layers, width, heads, tokens = (
+        int(n) for n in re.findall(r"(\d+) layers, d (\d+), (\d+) heads, (\d+) tokens", shape)[0]
+    )
     return Vit(layers, width, heads, tokens, PATCH[tokens])
 
 
 def merged(row: Any) -> Guess:
     """fp32, as the source says of its throughputs."""
     model, r = vit(row.shape), int(re.findall(r"r=(\d+)", row.routing)[0])
-    took, base = (seconds(p, hardware("nvidia-v100-sxm2"), SATURATED, "fp32") for p in (merging(model, r), dense(model)))
+    took, base = (
+        seconds(p, hardware("nvidia-v100-sxm2"), SATURATED, "fp32")
+        for p in (merging(model, r), dense(model))
+    )
     return Guess(SATURATED / took, base / took)
 
 
 def pruned(_row: Any) -> Guess:
     """Slower at batch 1, faster at 32: DeiT-S, on the oldest GPU that has a profile."""
     model = Vit(12, 384, 6, 197, 16)
-    speedups = [np.divide(*(seconds(p, hardware("nvidia-v100-sxm2"), b, "fp32") for p in (dense(model), pruning(model, 0.7, (3, 6, 9))))) for b in (1, 32)]
+    speedups = [
+        np.divide(
+            *(
+                seconds(p, hardware("nvidia-v100-sxm2"), b, "fp32")
+                for p in (dense(model), pruning(model, 0.7, (3, 6, 9)))
+            )
+        )
+        for b in (1, 32)
+    ]
     return Guess(float(speedups[0]), float(speedups[1]))
 
 
@@ -90,11 +113,16 @@ def pruned(_row: Any) -> Guess:
 def random_draws(tokens: int, experts: int, top_k: int) -> list[tuple[int, np.ndarray]]:
     """Rows of each expert where each token takes top_k different ones at random, as the benchmarks draw them."""
     rng = np.random.default_rng(tokens)
-    ids = [rng.permuted(np.tile(np.arange(experts), (tokens, 1)), axis=1)[:, :top_k] for _ in range(DRAWS)]
+    ids = [
+        rng.permuted(np.tile(np.arange(experts), (tokens, 1)), axis=1)[:, :top_k]
+        for _ in range(DRAWS)
+    ]
     return [(tokens, np.bincount(i.ravel(), minlength=experts)) for i in ids]
 
 
-def layer_seconds(layer: Layer, tokens: int, profile: HardwareProfile, dtype: str, only: int | None = None) -> float:
+def layer_seconds(
+    layer: Layer, tokens: int, profile: HardwareProfile, dtype: str, only: int | None = None
+) -> float:
     """The mean over draws. only: one kernel of the layer alone (its place among them).
 
     With weights of 8 bits the layer's inputs and its inner activations are quantised first, a kernel each (fused_moe.py of vLLM and SGLang).
@@ -105,9 +133,24 @@ def layer_seconds(layer: Layer, tokens: int, profile: HardwareProfile, dtype: st
         nodes = (nodes[only],)
     elif dtype == "fp8":
         products = [n for n in nodes if isinstance(n, Op) and n.name == "fused_moe_mm"]
-        nodes = tuple(n for node in nodes for n in ([Op("quantize", node.inputs[:1], node.inputs[:1])] if node in products else []) + [node])
-    made = dataclasses.replace(made, programs={**made.programs, FUSED: dataclasses.replace(made.programs[FUSED], root=Scope(nodes))})
-    return condsim.simulate(made, profile, dtype=dtype, runtime="cuda_graphs", steps=list(range(DRAWS))).latency_s
+        nodes = tuple(
+            n
+            for node in nodes
+            for n in (
+                [Op("quantize", node.inputs[:1], node.inputs[:1])] if node in products else []
+            )
+            + [node]
+        )
+    made = dataclasses.replace(
+        made,
+        programs={
+            **made.programs,
+            FUSED: dataclasses.replace(made.programs[FUSED], root=Scope(nodes)),
+        },
+    )
+    return condsim.simulate(
+        made, profile, dtype=dtype, runtime="cuda_graphs", steps=list(range(DRAWS))
+    ).latency_s
 
 
 def expert_layer(layer: Layer, device: str, dtype: str) -> Callable[[Any], Guess]:
@@ -134,7 +177,10 @@ def half_the_experts(model: Decoder) -> Callable[[Any], Guess]:
     """The source names no width of the weights: 4.9 bits, its tool's usual, and the speedup alone is judged."""
 
     def rule(_row: Any) -> Guess:
-        full, half = (step_seconds(m, "amd-epyc-9655", 4.9) for m in (model, dataclasses.replace(model, experts=model.experts // 2)))
+        full, half = (
+            step_seconds(m, "amd-epyc-9655", 4.9)
+            for m in (model, dataclasses.replace(model, experts=model.experts // 2))
+        )
         return Guess(1 / half, full / half)
 
     return rule
@@ -142,7 +188,10 @@ def half_the_experts(model: Decoder) -> Callable[[Any], Guess]:
 
 def against_dense(row: Any) -> Guess:
     size = re.findall(r"dense ([\d.]+B)", row.baseline)[0]
-    moe, other = step_seconds(QWEN3_30B_A3B, "intel-i7-8700", BITS["MoE"]), step_seconds(DENSE[size], "intel-i7-8700", BITS[size])
+    moe, other = (
+        step_seconds(QWEN3_30B_A3B, "intel-i7-8700", BITS["MoE"]),
+        step_seconds(DENSE[size], "intel-i7-8700", BITS[size]),
+    )
     return Guess(1 / moe, other / moe)
 
 
@@ -151,7 +200,10 @@ def against_dense(row: Any) -> Guess:
 
 def sparse_layer(row: Any) -> Guess:
     m, k, n = (int(d) for d in re.findall(r"=(\d+)", row.shape))
-    took, base = (seconds(Layer24(m, k, n).program(sparse), hardware("nvidia-rtx-3060"), 1, "fp16") for sparse in (True, False))
+    took, base = (
+        seconds(Layer24(m, k, n).program(sparse), hardware("nvidia-rtx-3060"), 1, "fp16")
+        for sparse in (True, False)
+    )
     return Guess(took * 1e3, base / took)
 
 
@@ -159,7 +211,14 @@ def sparse_bert(row: Any) -> Guess:
     """On the GPU that the tutorial's page is built on, whose printed times the row holds (pytorch/tutorials pull 2833: g5.4xlarge, an A10G)."""
     compiled = "compiled" in row.software
     took, base = (
-        seconds(bert(sparse, compiled), hardware("nvidia-a10g"), int(row.batch), "fp16", "compiled" if compiled else "eager") for sparse in (True, False)
+        seconds(
+            bert(sparse, compiled),
+            hardware("nvidia-a10g"),
+            int(row.batch),
+            "fp16",
+            "compiled" if compiled else "eager",
+        )
+        for sparse in (True, False)
     )
     return Guess(took * 1e3, base / took)
 

@@ -61,15 +61,26 @@ def pruning(vit: Vit, keep: float, at: Sequence[int]) -> Program:
     return program(vit, tokens, list(at))
 
 
-def program(vit: Vit, tokens: Sequence[int], prune_at: Sequence[int], merge: bool = False) -> Program:
+def program(
+    vit: Vit, tokens: Sequence[int], prune_at: Sequence[int], merge: bool = False
+) -> Program:
     """tokens: in the attention of each layer (merge: and after the last)."""
     side = round((vit.tokens - 1) ** 0.5)
     pixels = side * vit.patch
     d = vit.width
     ops = [
-        Op("conv2d", (of(BATCH, 3, pixels, pixels), of(d, 3, vit.patch, vit.patch, weight="patch")), (of(BATCH, d, side, side),), (vit.patch, 1)),
+        Op(
+            "conv2d",
+            (of(BATCH, 3, pixels, pixels), of(d, 3, vit.patch, vit.patch, weight="patch")),
+            (of(BATCH, d, side, side),),
+            (vit.patch, 1),
+        ),
         Op("cat", (of(BATCH, 1, d), of(BATCH, vit.tokens - 1, d)), (of(BATCH, vit.tokens, d),)),
-        Op("add", (of(BATCH, vit.tokens, d), of(1, vit.tokens, d, weight="positions")), (of(BATCH, vit.tokens, d),)),
+        Op(
+            "add",
+            (of(BATCH, vit.tokens, d), of(1, vit.tokens, d, weight="positions")),
+            (of(BATCH, vit.tokens, d),),
+        ),
     ]
     before = vit.tokens
     for layer in range(vit.layers):
@@ -82,12 +93,19 @@ def program(vit: Vit, tokens: Sequence[int], prune_at: Sequence[int], merge: boo
             ops += _merge(vit, n, after)
         ops += _mlp(vit, after, layer)
         before = after
-    ops += [Op("layer_norm", (of(BATCH, before, d), of(d, weight="norm")), (of(BATCH, before, d),)), linear(of(BATCH, d), 1000, d, "head")]
+    ops += [
+        Op("layer_norm", (of(BATCH, before, d), of(d, weight="norm")), (of(BATCH, before, d),)),
+        linear(of(BATCH, d), 1000, d, "head"),
+    ]
     return Program("compacted", "prefill-n", Scope(tuple(ops)))
 
 
 def linear(x: Tensor, n: int, k: int, weight: str) -> Op:
-    return Op("linear", (x, of(n, k, weight=weight), of(n, weight=f"{weight}.bias")), (Tensor((*x.dims[:-1], Dim(n)), "float"),))
+    return Op(
+        "linear",
+        (x, of(n, k, weight=weight), of(n, weight=f"{weight}.bias")),
+        (Tensor((*x.dims[:-1], Dim(n)), "float"),),
+    )
 
 
 def _attention(vit: Vit, n: int, layer: int, proportional: bool) -> list[Op]:
@@ -102,20 +120,30 @@ def _attention(vit: Vit, n: int, layer: int, proportional: bool) -> list[Op]:
         Op("mul", (scores,), (scores,)),
     ]
     if proportional and layer:
-        ops += [Op("log", (of(BATCH, n),), (of(BATCH, n),)), Op("add", (scores, of(BATCH, n)), (scores,))]
+        ops += [
+            Op("log", (of(BATCH, n),), (of(BATCH, n),)),
+            Op("add", (scores, of(BATCH, n)), (scores,)),
+        ]
     return [
-        *ops, Op("softmax", (scores,), (scores,)), Op("bmm", (scores, q), (q,)), Op("clone", (x,), (x,)),
-        linear(x, d, d, f"{layer}.proj"), Op("add", (x, x), (x,)),
-    ]  # fmt: skip
+        *ops,
+        Op("softmax", (scores,), (scores,)),
+        Op("bmm", (scores, q), (q,)),
+        Op("clone", (x,), (x,)),
+        linear(x, d, d, f"{layer}.proj"),
+        Op("add", (x, x), (x,)),
+    ]
 
 
 def _mlp(vit: Vit, n: int, layer: int) -> list[Op]:
     d = vit.width
     x, wide = of(BATCH, n, d), of(BATCH, n, 4 * d)
     return [
-        Op("layer_norm", (x, of(d, weight=f"{layer}.norm2")), (x,)), linear(x, 4 * d, d, f"{layer}.fc1"), Op("gelu", (wide,), (wide,)),
-        linear(wide, d, 4 * d, f"{layer}.fc2"), Op("add", (x, x), (x,)),
-    ]  # fmt: skip
+        Op("layer_norm", (x, of(d, weight=f"{layer}.norm2")), (x,)),
+        linear(x, 4 * d, d, f"{layer}.fc1"),
+        Op("gelu", (wide,), (wide,)),
+        linear(wide, d, 4 * d, f"{layer}.fc2"),
+        Op("add", (x, x), (x,)),
+    ]
 
 
 def _merge(vit: Vit, n: int, after: int) -> list[Op]:
@@ -125,20 +153,40 @@ def _merge(vit: Vit, n: int, after: int) -> list[Op]:
     metric, x, scores, best = of(BATCH, n, dh), of(BATCH, n, d), of(BATCH, a, b), of(BATCH, a)
     index = of(BATCH, a, dtype="int64")
     return [
-        Op("mean", (of(BATCH, vit.heads, n, dh),), (metric,)), Op("norm", (metric,), (of(BATCH, n, 1),)), Op("div", (metric, of(BATCH, n, 1)), (metric,)),
-        Op("bmm", (of(BATCH, a, dh), of(BATCH, dh, b)), (scores,)), Op("fill_", (scores,), (scores,)), Op("max", (scores,), (best, index)),
-        Op("sort", (best,), (best, index)), Op("gather", (index, of(BATCH, r, dtype="int64")), (of(BATCH, r, dtype="int64"),)),
+        Op("mean", (of(BATCH, vit.heads, n, dh),), (metric,)),
+        Op("norm", (metric,), (of(BATCH, n, 1),)),
+        Op("div", (metric, of(BATCH, n, 1)), (metric,)),
+        Op("bmm", (of(BATCH, a, dh), of(BATCH, dh, b)), (scores,)),
+        Op("fill_", (scores,), (scores,)),
+        Op("max", (scores,), (best, index)),
+        Op("sort", (best,), (best, index)),
+        Op("gather", (index, of(BATCH, r, dtype="int64")), (of(BATCH, r, dtype="int64"),)),
         Op("sort", (of(BATCH, a - r, dtype="int64"),), (of(BATCH, a - r, dtype="int64"),)),
         *[
-            op for size in (d, 1) for op in (
-                Op("gather", (of(BATCH, a, size), of(BATCH, a - r, size, dtype="int64")), (of(BATCH, a - r, size),)),
-                Op("gather", (of(BATCH, a, size), of(BATCH, r, size, dtype="int64")), (of(BATCH, r, size),)),
-                Op("scatter_add_", (of(BATCH, b, size), of(BATCH, r, size, dtype="int64"), of(BATCH, r, size)), (of(BATCH, b, size),)),
+            op
+            for size in (d, 1)
+            for op in (
+                Op(
+                    "gather",
+                    (of(BATCH, a, size), of(BATCH, a - r, size, dtype="int64")),
+                    (of(BATCH, a - r, size),),
+                ),
+                Op(
+                    "gather",
+                    (of(BATCH, a, size), of(BATCH, r, size, dtype="int64")),
+                    (of(BATCH, r, size),),
+                ),
+                Op(
+                    "scatter_add_",
+                    (of(BATCH, b, size), of(BATCH, r, size, dtype="int64"), of(BATCH, r, size)),
+                    (of(BATCH, b, size),),
+                ),
                 Op("cat", (of(BATCH, a - r, size), of(BATCH, b, size)), (of(BATCH, after, size),)),
             )
         ],
-        Op("mul", (x, of(BATCH, n, 1)), (x,)), Op("div", (of(BATCH, after, d), of(BATCH, after, 1)), (of(BATCH, after, d),)),
-    ]  # fmt: skip
+        Op("mul", (x, of(BATCH, n, 1)), (x,)),
+        Op("div", (of(BATCH, after, d), of(BATCH, after, 1)), (of(BATCH, after, d),)),
+    ]
 
 
 def _predictor(vit: Vit, n: int, kept: int, layer: int) -> list[Op]:
@@ -146,14 +194,27 @@ def _predictor(vit: Vit, n: int, kept: int, layer: int) -> list[Op]:
     d, half = vit.width, vit.width // 2
     x, local = of(BATCH, n - 1, d), of(BATCH, n - 1, half)
     return [
-        Op("layer_norm", (x, of(d, weight=f"{layer}.p")), (x,)), linear(x, d, d, f"{layer}.p0"), Op("gelu", (x,), (x,)),
-        Op("mul", (local, of(BATCH, n - 1, 1)), (local,)), Op("sum", (local,), (of(BATCH, 1, half),)), Op("sum", (of(BATCH, n - 1, 1),), (of(BATCH, 1, 1),)),
-        Op("div", (of(BATCH, 1, half), of(BATCH, 1, 1)), (of(BATCH, 1, half),)), Op("cat", (local, local), (x,)),
-        linear(x, half, d, f"{layer}.p1"), Op("gelu", (local,), (local,)), linear(local, half // 2, half, f"{layer}.p2"),
-        Op("gelu", (of(BATCH, n - 1, half // 2),), (of(BATCH, n - 1, half // 2),)), linear(of(BATCH, n - 1, half // 2), 2, half // 2, f"{layer}.p3"),
-        Op("log_softmax", (of(BATCH, n - 1, 2),), (of(BATCH, n - 1, 2),)), Op("sort", (of(BATCH, n - 1),), (of(BATCH, n - 1, dtype="int64"),)),
-        Op("cat", (of(BATCH, 1, dtype="int64"), of(BATCH, kept - 1, dtype="int64")), (of(BATCH, kept, dtype="int64"),)),
+        Op("layer_norm", (x, of(d, weight=f"{layer}.p")), (x,)),
+        linear(x, d, d, f"{layer}.p0"),
+        Op("gelu", (x,), (x,)),
+        Op("mul", (local, of(BATCH, n - 1, 1)), (local,)),
+        Op("sum", (local,), (of(BATCH, 1, half),)),
+        Op("sum", (of(BATCH, n - 1, 1),), (of(BATCH, 1, 1),)),
+        Op("div", (of(BATCH, 1, half), of(BATCH, 1, 1)), (of(BATCH, 1, half),)),
+        Op("cat", (local, local), (x,)),
+        linear(x, half, d, f"{layer}.p1"),
+        Op("gelu", (local,), (local,)),
+        linear(local, half // 2, half, f"{layer}.p2"),
+        Op("gelu", (of(BATCH, n - 1, half // 2),), (of(BATCH, n - 1, half // 2),)),
+        linear(of(BATCH, n - 1, half // 2), 2, half // 2, f"{layer}.p3"),
+        Op("log_softmax", (of(BATCH, n - 1, 2),), (of(BATCH, n - 1, 2),)),
+        Op("sort", (of(BATCH, n - 1),), (of(BATCH, n - 1, dtype="int64"),)),
+        Op(
+            "cat",
+            (of(BATCH, 1, dtype="int64"), of(BATCH, kept - 1, dtype="int64")),
+            (of(BATCH, kept, dtype="int64"),),
+        ),
         Op("add", (of(BATCH, kept, dtype="int64"),), (of(BATCH, kept, dtype="int64"),)),
         *[Op("index", (of(many(n), d), of(many(kept), dtype="int64")), (of(many(kept), d),))] * 2,
         Op("index", (of(many(n), 1), of(many(kept), dtype="int64")), (of(many(kept), 1),)),
-    ]  # fmt: skip
+    ]

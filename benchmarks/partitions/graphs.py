@@ -41,7 +41,9 @@ def exits(model: ExitFashion, batch: int, threshold: float) -> tuple[Run, Run]:
         return (logits,) if i == last else (logits, x, logits.softmax(-1).amax(-1) < threshold)
 
     def later(i: int) -> Callable[..., tuple[torch.Tensor, ...]]:
-        def call(x: torch.Tensor, before: torch.Tensor, goes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        def call(
+            x: torch.Tensor, before: torch.Tensor, goes: torch.Tensor
+        ) -> tuple[torch.Tensor, ...]:
             logits, *rest = stage(i, x)
             return torch.where(goes[:, None], logits, before), *rest
 
@@ -49,7 +51,11 @@ def exits(model: ExitFashion, batch: int, threshold: float) -> tuple[Run, Run]:
 
     example = torch.zeros(batch, 1, 28, 28)
     graphs = [Prepared(_Function(model, lambda x: stage(0, x)), example)]
-    x, before, goes = model.stages[0](example), torch.zeros(batch, 10), torch.zeros(batch, dtype=torch.bool)
+    x, before, goes = (
+        model.stages[0](example),
+        torch.zeros(batch, 10),
+        torch.zeros(batch, dtype=torch.bool),
+    )
     for i in range(1, last + 1):
         graphs.append(Prepared(_Function(model, later(i)), x, before, goes))
         x = model.stages[i](x)
@@ -81,7 +87,9 @@ def skips(model: SkipFashion, batch: int, threshold: float) -> tuple[Run, Run]:
         return x, model.gates[i + 1](x)[:, 0] > threshold
 
     def entered(i: int) -> Callable[..., tuple[torch.Tensor, ...]]:
-        return lambda x, enters: after(i, torch.where(enters[:, None, None, None], model.blocks[i](x), x))
+        return lambda x, enters: after(
+            i, torch.where(enters[:, None, None, None], model.blocks[i](x), x)
+        )
 
     def begin(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return after(-1, model.stem(images))

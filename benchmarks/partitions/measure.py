@@ -12,12 +12,15 @@ import torch
 
 from benchmarks.partitions.calibrate import undisturbed
 from benchmarks.partitions.graphs import Run, exits, skips
-from condsim.calibrate.timing import quiet, threads
-from condsim.measure.clock import CPU
+from condsim.timing.cases import quiet, threads
+from condsim.timing.clock import CPU
 from condsim.zoo import load
 from condsim.zoo.skip_fashion import SkipFashion
 
-MODELS: dict[str, tuple[float, ...]] = {"exit-fashion": (0.5, 0.73, 0.9), "skip-fashion": (-1.0, 0.0, 1.0)}
+MODELS: dict[str, tuple[float, ...]] = {
+    "exit-fashion": (0.5, 0.73, 0.9),
+    "skip-fashion": (-1.0, 0.0, 1.0),
+}
 """Model → thresholds: confidence at which an image leaves, score above which it enters a block."""
 STEPS = {1: 48, 2: 32, 4: 24, 16: 10}
 """Batch → steps that are timed."""
@@ -59,10 +62,21 @@ def measure(case: Case) -> pd.DataFrame:
         with quiet():
             for r in range(WARM + PAIRS):
                 for step, x in enumerate(images):
-                    for name, run in order.sample([("switched_s", switched), ("plain_s", plain)], 2):
+                    for name, run in order.sample(
+                        [("switched_s", switched), ("plain_s", plain)], 2
+                    ):
                         start = CPU()
                         run(x)
                         if r >= WARM:
                             seen.setdefault((step, name), []).append(CPU() - start)
     fast = {key: float(f"{undisturbed(times):.5g}") for key, times in seen.items()}
-    return pd.DataFrame([{**asdict(case), "step": i, **{name: fast[i, name] for name in ("switched_s", "plain_s")}} for i in range(len(images))])
+    return pd.DataFrame(
+        [
+            {
+                **asdict(case),
+                "step": i,
+                **{name: fast[i, name] for name in ("switched_s", "plain_s")},
+            }
+            for i in range(len(images))
+        ]
+    )

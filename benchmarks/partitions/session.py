@@ -19,7 +19,9 @@ END = "_kernel_time"
 class Prepared:
     """The module for inputs of these sizes; called with arrays, returns its outputs. profile: onnxruntime times each of its kernels."""
 
-    def __init__(self, module: torch.nn.Module, *inputs: torch.Tensor, profile: bool = False) -> None:
+    def __init__(
+        self, module: torch.nn.Module, *inputs: torch.Tensor, profile: bool = False
+    ) -> None:
         buffer = io.BytesIO()
         with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
             warnings.simplefilter("ignore")
@@ -29,20 +31,30 @@ class Prepared:
         options.log_severity_level = QUIET
         options.enable_profiling = profile
         options.profile_file_prefix = str(Path(tempfile.gettempdir()) / "condsim-kernels")
-        self._session = onnxruntime.InferenceSession(buffer.getvalue(), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            buffer.getvalue(), options, providers=["CPUExecutionProvider"]
+        )
         self._names = [i.name for i in self._session.get_inputs()]
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        found: list[np.ndarray] = self._session.run(None, dict(zip(self._names, arrays, strict=True)))
+        found: list[np.ndarray] = self._session.run(
+            None, dict(zip(self._names, arrays, strict=True))
+        )
         return found
 
     def kernels(self) -> list[tuple[str, list[float]]]:
         """(operator, seconds of each run so far) of each kernel, in order; for a graph made with `profile`, once. Whole microseconds, cut off: half of one is
         added."""
         file = Path(self._session.end_profiling())
-        events = [e for e in json.loads(file.read_text()) if e.get("cat") == "Node" and e["name"].endswith(END)]
+        events = [
+            e
+            for e in json.loads(file.read_text())
+            if e.get("cat") == "Node" and e["name"].endswith(END)
+        ]
         file.unlink()
         found: dict[str, tuple[str, list[float]]] = {}
         for e in events:
-            found.setdefault(e["name"], (e["args"]["op_name"], []))[1].append((e["dur"] + 0.5) * 1e-6)
+            found.setdefault(e["name"], (e["args"]["op_name"], []))[1].append(
+                (e["dur"] + 0.5) * 1e-6
+            )
         return list(found.values())

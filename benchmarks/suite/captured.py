@@ -11,8 +11,8 @@ from platformdirs import user_cache_dir
 import condsim
 from benchmarks.suite import models
 from condsim.errors import CondsimError
-from condsim.specs import load_spec
 from condsim.trace import Trace
+from condsim.zoo.specs import load_spec
 
 NEW_TOKENS = 3
 """Greedy cached decode steps after each batch, of transformers' decoders."""
@@ -33,7 +33,9 @@ def captured(model: str) -> Trace:
     spec = f"{Path(models.__file__).resolve()}:{model}"
     example = load_spec(spec)
     new_tokens = NEW_TOKENS if models.decodes(model) else 0
-    trace = condsim.capture(example.model, example.inputs, measure=False, new_tokens=new_tokens, name=model, spec=spec)
+    trace = condsim.capture(
+        example.model, example.inputs, measure=False, new_tokens=new_tokens, name=model, spec=spec
+    )
     shutil.rmtree(place(model), ignore_errors=True)  # one of an older format is no trace any more
     trace.save(place(model))
     return trace

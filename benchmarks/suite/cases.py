@@ -40,7 +40,10 @@ class Under:
 def read(path: Path = LIST) -> list[Case]:
     """The list in its order."""
     with path.open() as lines:
-        return [Case(r["model"], r["phase"], int(r["batch"]), r["strategy"], r["protocol"]) for r in csv.DictReader(lines)]
+        return [
+            Case(r["model"], r["phase"], int(r["batch"]), r["strategy"], r["protocol"])
+            for r in csv.DictReader(lines)
+        ]
 
 
 def by_model(cases: list[Case]) -> dict[str, list[Case]]:
@@ -65,7 +68,11 @@ def listed(under: Under) -> list[Case]:
     if under.compiled:
         repeated = [case for case in cases if (case.phase, case.protocol) == ("prefill", "repeat")]
         cases = [of_model[0] for of_model in by_model(repeated).values()]
-    return [replace(case, model=f"{case.model}{BF16}") for case in cases] if under.dtype == "bf16" else cases
+    return (
+        [replace(case, model=f"{case.model}{BF16}") for case in cases]
+        if under.dtype == "bf16"
+        else cases
+    )
 
 
 def half(model: str, phase: str, batch: int, strategy: str, baseline: str) -> str:

@@ -9,17 +9,17 @@ import pandas as pd
 
 import condsim
 from benchmarks.suite.cases import half
-from condsim.assign import program_of, the_strategies
 from condsim.calibrate.shapes import overlap
-from condsim.compare import cause_of
-from condsim.cost.activations import curves_of
-from condsim.cost.new_shapes import NEW_SHAPE
-from condsim.cost.pages import NEW
+from condsim.cost.cpu.activations import curves_of
+from condsim.cost.cpu.new_memory import NEW
+from condsim.cost.cpu.new_shapes import NEW_SHAPE
 from condsim.hardware import Activations, HardwareProfile
 from condsim.lower import Lowering
-from condsim.operators import MATMULS, work
-from condsim.rebatch import rebatch, site_rules
-from condsim.summarise import CONFORMAL
+from condsim.predict.prediction import CONFORMAL
+from condsim.program.operators import MATMULS, work
+from condsim.steps.rebatch import rebatch, site_rules
+from condsim.strategies.choose import program_of, the_strategies
+from condsim.study.compare import cause_of
 from condsim.trace import Trace
 
 LIMITS = {"speedup": (5.0, 12.0), "latency": (8.0, 20.0)}
@@ -34,15 +34,24 @@ RIVALS = ("flop_ratio", "roofline", "hot_sum")
 
 def errors(table: pd.DataFrame) -> pd.DataFrame:
     """|error| in percent of each case: of the speedup, of both latencies, and of the speedup as rivals have it."""
-    return pd.DataFrame({
-        "speedup": table["error"].abs(),
-        "latency": (table["predicted_latency_s"] / table["measured_latency_s"] - 1).abs(),
-        "dense latency": (table["predicted_baseline_s"] / table["measured_baseline_s"] - 1).abs(),
-        **{r: (table[r] / table["measured_speedup"] - 1).abs() for r in RIVALS},
-    }) * 100  # fmt: skip
+    return (
+        pd.DataFrame(
+            {
+                "speedup": table["error"].abs(),
+                "latency": (table["predicted_latency_s"] / table["measured_latency_s"] - 1).abs(),
+                "dense latency": (
+                    table["predicted_baseline_s"] / table["measured_baseline_s"] - 1
+                ).abs(),
+                **{r: (table[r] / table["measured_speedup"] - 1).abs() for r in RIVALS},
+            }
+        )
+        * 100
+    )
 
 
-def statistics(table: pd.DataFrame, columns: Iterable[str] = ("speedup", "latency", "dense latency", *RIVALS)) -> pd.DataFrame:
+def statistics(
+    table: pd.DataFrame, columns: Iterable[str] = ("speedup", "latency", "dense latency", *RIVALS)
+) -> pd.DataFrame:
     """Median and 90th percentile of |error|, percent, by mechanism; in the last row the mean over mechanisms. Columns: cases, "speedup median", …"""
     found = errors(table)[list(columns)]
     rows = {name: _medians(group) for name, group in found.groupby(table["mechanism"])}
@@ -53,13 +62,25 @@ def statistics(table: pd.DataFrame, columns: Iterable[str] = ("speedup", "latenc
 
 
 def _medians(group: pd.DataFrame) -> dict[str, float]:
-    return {f"{c} {q}": float(group[c].quantile(p)) for c in group for q, p in (("median", 0.5), ("p90", 0.9))}
+    return {
+        f"{c} {q}": float(group[c].quantile(p))
+        for c in group
+        for q, p in (("median", 0.5), ("p90", 0.9))
+    }
 
 
 def by(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Median and 90th percentile of |error| of the speedup and of the latency, percent, and the bias of both, by the values of a column."""
     found = errors(table)[["speedup", "latency"]].groupby(table[column])
-    signed = pd.DataFrame({"speedup": table["error"], "latency": table["predicted_latency_s"] / table["measured_latency_s"] - 1}) * 100
+    signed = (
+        pd.DataFrame(
+            {
+                "speedup": table["error"],
+                "latency": table["predicted_latency_s"] / table["measured_latency_s"] - 1,
+            }
+        )
+        * 100
+    )
     bias = signed.groupby(table[column]).median().add_suffix(" bias")
     halves = {q: found.quantile(p).add_suffix(f" {q}") for q, p in (("median", 0.5), ("p90", 0.9))}
     return pd.concat([found.size().rename("cases"), halves["median"], halves["p90"], bias], axis=1)
@@ -73,7 +94,9 @@ def halves(table: pd.DataFrame) -> pd.Series:
 
 def verdicts(table: pd.DataFrame) -> dict[str, float]:
     """How often intervals hold the measurement, and verdicts that are wrong or missing. A measurement whose own spread has 1 inside counts for neither."""
-    inside = (table["low"] <= table["measured_speedup"]) & (table["measured_speedup"] <= table["high"])
+    inside = (table["low"] <= table["measured_speedup"]) & (
+        table["measured_speedup"] <= table["high"]
+    )
     counts = ~((table["measured_low"] <= 1) & (table["measured_high"] >= 1))
     definite = (table["verdict"] != "too close to call") & counts
     wrong = definite & ((table["verdict"] == "faster") != (table["measured_speedup"] > 1))
@@ -84,7 +107,9 @@ def verdicts(table: pd.DataFrame) -> dict[str, float]:
         "wrong definite verdicts": int(wrong.sum()),
         "wrong where the measurement is over 5 % from 1": int((wrong & (away > CLEAR)).sum()),
         "over 15 % from 1": int((away > FAR).sum()),
-        "of these too close to call": int(((table["verdict"] == "too close to call") & (away > FAR)).sum()),
+        "of these too close to call": int(
+            ((table["verdict"] == "too close to call") & (away > FAR)).sum()
+        ),
     }
 
 
@@ -100,12 +125,33 @@ def limits(table: pd.DataFrame) -> pd.DataFrame:
     for what, (median, p90) in LIMITS.items():
         for quantile, limit in (("median", median), ("p90", p90)):
             value = float(stats.loc["mean over mechanisms", f"{what} {quantile}"])
-            rows.append((f"{what} {quantile}, mean over mechanisms, %", f"≤ {limit:g}", value, value <= limit))
+            rows.append(
+                (
+                    f"{what} {quantile}, mean over mechanisms, %",
+                    f"≤ {limit:g}",
+                    value,
+                    value <= limit,
+                )
+            )
         worst = float(stats[f"{what} p90"].iloc[:-1].max())
-        rows.append((f"{what} p90, worst mechanism, %", f"≤ {WORST_MECHANISM * p90:g}", worst, worst <= WORST_MECHANISM * p90))
+        rows.append(
+            (
+                f"{what} p90, worst mechanism, %",
+                f"≤ {WORST_MECHANISM * p90:g}",
+                worst,
+                worst <= WORST_MECHANISM * p90,
+            )
+        )
     inside = said["inside the 90 % interval, %"]
     rows.append(("inside the 90 % interval, %", "80 … 97", inside, 80 <= inside <= 97))
-    rows.append(("wrong verdicts over 5 % from 1", "0", (n := said["wrong where the measurement is over 5 % from 1"]), n == 0))
+    rows.append(
+        (
+            "wrong verdicts over 5 % from 1",
+            "0",
+            (n := said["wrong where the measurement is over 5 % from 1"]),
+            n == 0,
+        )
+    )
     wrong = 100 * said["wrong definite verdicts"] / max(said["definite verdicts"], 1)
     rows.append(("wrong definite verdicts, %", "≤ 2", wrong, wrong <= 2))
     close = 100 * said["of these too close to call"] / max(said["over 15 % from 1"], 1)
@@ -119,7 +165,11 @@ def conformal(table: pd.DataFrame) -> str:
     The score of a case: how many half-widths of its interval, as it would be without a factor, the measured speedup lies from the predicted one (logarithms).
     """
     off = np.log(table["measured_speedup"] / table["predicted_speedup"])
-    width = np.where(off > 0, np.log(table["high"] / table["predicted_speedup"]), np.log(table["predicted_speedup"] / table["low"]))
+    width = np.where(
+        off > 0,
+        np.log(table["high"] / table["predicted_speedup"]),
+        np.log(table["predicted_speedup"] / table["low"]),
+    )
     force = CONFORMAL[table["runtime"].iloc[0]]
     scores, ours = off.abs() / np.maximum(width / force, 1e-6), halves(table) == "development"
     factor = float(np.quantile(scores[ours], min(0.9 * (1 + 1 / max(int(ours.sum()), 1)), 1.0)))
@@ -129,19 +179,33 @@ def conformal(table: pd.DataFrame) -> str:
 
 def effects(profile: HardwareProfile) -> dict[str, HardwareProfile]:
     """The profile without each effect of a CPU's cost model."""
-    bare = {k: v.model_copy(update={"value": 0.0}) for k, v in (("module_call", profile.host.module_call), ("instruction", profile.host.instruction)) if v}
+    bare = {
+        k: v.model_copy(update={"value": 0.0})
+        for k, v in (
+            ("module_call", profile.host.module_call),
+            ("instruction", profile.host.instruction),
+        )
+        if v
+    }
     alone = profile.residency.model_copy(update={"others": 0.0}) if profile.residency else None
     near = Activations(distance=[1.0], read=[0.0], written=[0.0])
-    kept, built = ({k: v for k, v in profile.extra_s.items() if not k.endswith(name)} for name in (NEW, NEW_SHAPE))
+    kept, built = (
+        {k: v for k, v in profile.extra_s.items() if not k.endswith(name)}
+        for name in (NEW, NEW_SHAPE)
+    )
     return {
-        "residency of weights": profile.model_copy(update={"residency": None, "activations": curves_of(profile)}),
+        "residency of weights": profile.model_copy(
+            update={"residency": None, "activations": curves_of(profile)}
+        ),
         "distant activations": profile.model_copy(update={"activations": near}),
         "others in the caches": profile.model_copy(update={"residency": alone}),
         "new memory": profile.model_copy(update={"extra_s": kept}),
         "new shapes": profile.model_copy(update={"extra_s": built}),
         "calls among other operators": profile.model_copy(update={"among": None}),
         "code evicted by data": profile.model_copy(update={"cold": None}),
-        "Python between operators": profile.model_copy(update={"host": profile.host.model_copy(update=bare)}),
+        "Python between operators": profile.model_copy(
+            update={"host": profile.host.model_copy(update=bare)}
+        ),
     }
 
 
@@ -150,7 +214,9 @@ def worth(traces: list[Trace], table: pd.DataFrame) -> pd.DataFrame:
     rows = {"everything": statistics(table, LIMITS).iloc[-1]}
     names = list(effects(traces[0].profile)) if traces else []
     for name in names:
-        without = condsim.compare([t.with_measurements(t.measurements.iloc[:0], effects(t.profile)[name]) for t in traces])
+        without = condsim.compare(
+            [t.with_measurements(t.measurements.iloc[:0], effects(t.profile)[name]) for t in traces]
+        )
         rows[f"without {name}"] = statistics(without, LIMITS).iloc[-1]
     return pd.DataFrame(rows).T
 
@@ -162,17 +228,30 @@ def visited(traces: list[Trace], table: pd.DataFrame) -> pd.Series:
     for row in table.itertuples():
         trace = known[row.trace]
         ways = (the_strategies(trace, row.strategy), dict.fromkeys(trace.mechanisms, row.baseline))
-        found.append(overlap([size for way in ways for size in matmul_sizes(trace, way, row.batch, row.phase)]))
+        found.append(
+            overlap(
+                [size for way in ways for size in matmul_sizes(trace, way, row.batch, row.phase)]
+            )
+        )
     return pd.Series(found, table.index)
 
 
-def matmul_sizes(trace: Trace, strategies: Mapping[str, str], batch: int, phase: str) -> list[tuple[str, tuple[int, ...]]]:
+def matmul_sizes(
+    trace: Trace, strategies: Mapping[str, str], batch: int, phase: str
+) -> list[tuple[str, tuple[int, ...]]]:
     """(family, (m, n, k, groups)) of each matmul kernel of the first step."""
     cut = rebatch(trace, batch, phase)
     found = []
-    for call in Lowering(program_of(trace, strategies, cut), site_rules(trace), strategies, cut.rows.step(0)).sequence():
+    for call in Lowering(
+        program_of(trace, strategies, cut), site_rules(trace), strategies, cut.rows.step(0)
+    ).sequence():
         op = call.op
-        job = work(op.name, [t.shape(call.bindings) for t in op.inputs], [t.shape(call.bindings) for t in op.outputs], op.params)
+        job = work(
+            op.name,
+            [t.shape(call.bindings) for t in op.inputs],
+            [t.shape(call.bindings) for t in op.outputs],
+            op.params,
+        )
         if job.family in MATMULS:
             found.append((job.family, (int(job.m), int(job.n), int(job.k), int(job.groups))))
     return found
@@ -181,5 +260,15 @@ def matmul_sizes(trace: Trace, strategies: Mapping[str, str], batch: int, phase:
 def worst(table: pd.DataFrame, count: int = 5) -> pd.DataFrame:
     """The cases with the largest errors, and what they say about themselves."""
     chosen = table.loc[table["error"].abs().sort_values(ascending=False).index[:count]]
-    columns = ["trace", "phase", "strategy", "batch", "protocol", "baseline", "predicted_speedup", "measured_speedup", "error"]
+    columns = [
+        "trace",
+        "phase",
+        "strategy",
+        "batch",
+        "protocol",
+        "baseline",
+        "predicted_speedup",
+        "measured_speedup",
+        "error",
+    ]
     return chosen[columns].assign(cause=[cause_of(r) for r in chosen.to_dict("records")])

@@ -34,7 +34,10 @@ def build(name: str) -> Example:
     """The model that a name says, with its inputs; in bf16 where it ends so. Raises CondsimError for a name that says nothing."""
     if name.endswith(BF16):
         whole = build(name.removesuffix(BF16))
-        inputs = [x.bfloat16() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in whole.inputs]
+        inputs = [
+            x.bfloat16() if isinstance(x, torch.Tensor) and x.is_floating_point() else x
+            for x in whole.inputs
+        ]
         return dataclasses.replace(whole, name=name, model=whole.model.bfloat16(), inputs=inputs)
     zoo_name = next((z for z in zoo.ZOO if name == z or name.startswith(f"{z}-")), None)
     family, sizes = _parse(name, zoo_name)
@@ -43,13 +46,22 @@ def build(name: str) -> Example:
         if zoo_name is not None:
             return _of_zoo(name, zoo_name, sizes)
         if family not in FAMILIES:
-            raise CondsimError(f"the suite has no model {name!r}; families: {', '.join([*zoo.ZOO, *FAMILIES])}")
+            raise CondsimError(
+                f"the suite has no model {name!r}; families: {', '.join([*zoo.ZOO, *FAMILIES])}"
+            )
         kind, make = FAMILIES[family]
         model = make(sizes).eval()
-        inputs = _images() if kind == "images" else list(torch.randint(0, 256, (UNITS, SEQ)).split(8))
+        inputs = (
+            _images() if kind == "images" else list(torch.randint(0, 256, (UNITS, SEQ)).split(8))
+        )
         if isinstance(model, Quantiles):
             model.settle(inputs[0], sizes["q"] / 100)
-        return Example(name, "", model, [{"input_ids": i} for i in inputs] if kind == "tokens of transformers" else inputs)  # type: ignore[misc]
+        return Example(
+            name,
+            "",
+            model,
+            [{"input_ids": i} for i in inputs] if kind == "tokens of transformers" else inputs,
+        )  # type: ignore[misc]
 
 
 def decodes(name: str) -> bool:
@@ -64,10 +76,14 @@ def __getattr__(name: str) -> Callable[[], Example]:
 
 
 def _parse(name: str, zoo_name: str | None) -> tuple[str, Sizes]:
-    family, *keys = [zoo_name, *name[len(zoo_name) :].strip("-").split("-")] if zoo_name else name.split("-")
+    family, *keys = (
+        [zoo_name, *name[len(zoo_name) :].strip("-").split("-")] if zoo_name else name.split("-")
+    )
     found = [re.fullmatch(r"([a-z]+)([0-9.]+)", key) for key in keys if key]
     if not all(found):
-        raise CondsimError(f"the suite cannot read the name {name!r}: it wants family-key-key…, a key being letters and a number")
+        raise CondsimError(
+            f"the suite cannot read the name {name!r}: it wants family-key-key…, a key being letters and a number"
+        )
     return family, {m[1]: float(m[2]) for m in found if m}
 
 
@@ -92,9 +108,13 @@ def _decoder(sizes: Sizes) -> dict[str, Any]:
     d = int(sizes["d"])
     heads = max(d // 64, 2)
     return {
-        "hidden_size": d, "num_hidden_layers": int(sizes["l"]), "num_attention_heads": heads, "num_key_value_heads": heads, "vocab_size": 256,
+        "hidden_size": d,
+        "num_hidden_layers": int(sizes["l"]),
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads,
+        "vocab_size": 256,
         "max_position_embeddings": 512,
-    }  # fmt: skip
+    }
 
 
 def mixtral(s: Sizes) -> nn.Module:
@@ -104,7 +124,13 @@ def mixtral(s: Sizes) -> nn.Module:
     shared = _decoder(s)
     shared["num_key_value_heads"] //= 2
     return MixtralForCausalLM(
-        MixtralConfig(**shared, intermediate_size=int(s["i"]), num_local_experts=int(s["e"]), num_experts_per_tok=int(s["k"]), sliding_window=None)
+        MixtralConfig(
+            **shared,
+            intermediate_size=int(s["i"]),
+            num_local_experts=int(s["e"]),
+            num_experts_per_tok=int(s["k"]),
+            sliding_window=None,
+        )
     )
 
 
@@ -115,10 +141,14 @@ def qwen2moe(s: Sizes) -> nn.Module:
     width = int(s["i"])
     return Qwen2MoeForCausalLM(
         Qwen2MoeConfig(
-            **_decoder(s), intermediate_size=2 * width, moe_intermediate_size=width, shared_expert_intermediate_size=2 * width, num_experts=int(s["e"]),
+            **_decoder(s),
+            intermediate_size=2 * width,
+            moe_intermediate_size=width,
+            shared_expert_intermediate_size=2 * width,
+            num_experts=int(s["e"]),
             num_experts_per_tok=int(s["k"]),
         )
-    )  # fmt: skip
+    )
 
 
 def deepseekv3(s: Sizes) -> nn.Module:
@@ -128,11 +158,22 @@ def deepseekv3(s: Sizes) -> nn.Module:
     width = int(s["i"])
     return DeepseekV3ForCausalLM(
         DeepseekV3Config(
-            **_decoder(s), intermediate_size=4 * width, moe_intermediate_size=width, n_routed_experts=int(s["e"]), num_experts_per_tok=int(s["k"]),
-            n_group=4, topk_group=2, n_shared_experts=1, first_k_dense_replace=1, q_lora_rank=64, kv_lora_rank=32, qk_rope_head_dim=16,
-            qk_nope_head_dim=32, v_head_dim=32,
+            **_decoder(s),
+            intermediate_size=4 * width,
+            moe_intermediate_size=width,
+            n_routed_experts=int(s["e"]),
+            num_experts_per_tok=int(s["k"]),
+            n_group=4,
+            topk_group=2,
+            n_shared_experts=1,
+            first_k_dense_replace=1,
+            q_lora_rank=64,
+            kv_lora_rank=32,
+            qk_rope_head_dim=16,
+            qk_nope_head_dim=32,
+            v_head_dim=32,
         )
-    )  # fmt: skip
+    )
 
 
 def gptoss(s: Sizes) -> nn.Module:
@@ -141,7 +182,12 @@ def gptoss(s: Sizes) -> nn.Module:
 
     model = GptOssForCausalLM(
         GptOssConfig(
-            **_decoder(s), head_dim=64, intermediate_size=int(s["i"]), num_local_experts=int(s["e"]), num_experts_per_tok=int(s["k"]), sliding_window=128
+            **_decoder(s),
+            head_dim=64,
+            intermediate_size=int(s["i"]),
+            num_local_experts=int(s["e"]),
+            num_experts_per_tok=int(s["k"]),
+            sliding_window=128,
         )
     )
     for name, p in model.named_parameters():
@@ -194,7 +240,9 @@ class ExitFormer(Quantiles):
         super().__init__()
         d = int(s["d"])
         self.embed = nn.Embedding(256, d)
-        self.blocks = nn.ModuleList(nn.Sequential(Block(d), Block(d)) for _ in range(int(s["l"]) // 2))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(Block(d), Block(d)) for _ in range(int(s["l"]) // 2)
+        )
         self.heads = nn.ModuleList(nn.Linear(d, 10) for _ in self.blocks)
         self.scorers = nn.ModuleList(nn.Linear(d, 1) for _ in self.blocks)
 
@@ -244,7 +292,12 @@ class SkipFormer(Quantiles):
     def feed(self, i: int, block: Any, x: torch.Tensor) -> torch.Tensor:
         """x [rows, d] with the FFN of the rows that enter it."""
         rows: Any
-        condsim.route(f"skip{i}", "skip", lambda: self.above(f"skip{i}", self.scorers[i](x).squeeze(-1)).long(), branches=2)
+        condsim.route(
+            f"skip{i}",
+            "skip",
+            lambda: self.above(f"skip{i}", self.scorers[i](x).squeeze(-1)).long(),
+            branches=2,
+        )
         with condsim.branch(f"skip{i}", 1) as rows:
             if rows:
                 h = rows.take(x)
@@ -263,7 +316,13 @@ class BranchFormer(nn.Module):
         self.attention = nn.ModuleList(CausalAttention(d, max(d // 64, 2), SEQ) for _ in layers)
         self.norms = nn.ModuleList(nn.LayerNorm(d) for _ in layers)
         self.gates = nn.ModuleList(nn.Linear(d, 3) for _ in layers)
-        self.ffns = nn.ModuleList(nn.ModuleList(nn.Sequential(nn.Linear(d, w * d), nn.ReLU(), nn.Linear(w * d, d)) for w in (1, 2, 4)) for _ in layers)
+        self.ffns = nn.ModuleList(
+            nn.ModuleList(
+                nn.Sequential(nn.Linear(d, w * d), nn.ReLU(), nn.Linear(w * d, d))
+                for w in (1, 2, 4)
+            )
+            for _ in layers
+        )
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         x = self.embed(ids)
@@ -296,9 +355,14 @@ class SparseFormer(Quantiles):
         super().__init__()
         d, self.count = int(s["d"]), int(s["b"])
         self.embed, self.head = nn.Embedding(256, d), nn.Linear(d, 256)
-        self.attention = nn.ModuleList(CausalAttention(d, max(d // 64, 2), SEQ) for _ in range(int(s["l"])))
+        self.attention = nn.ModuleList(
+            CausalAttention(d, max(d // 64, 2), SEQ) for _ in range(int(s["l"]))
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(d) for _ in self.attention)
-        self.predictors = nn.ModuleList(nn.Sequential(nn.Linear(d, 16, bias=False), nn.Linear(16, self.count)) for _ in self.attention)
+        self.predictors = nn.ModuleList(
+            nn.Sequential(nn.Linear(d, 16, bias=False), nn.Linear(16, self.count))
+            for _ in self.attention
+        )
         self.up = nn.ModuleList(nn.Linear(d, 64 * self.count) for _ in self.attention)
         self.down = nn.ModuleList(nn.Linear(64 * self.count, d) for _ in self.attention)
 
@@ -336,7 +400,10 @@ class BranchNet(Quantiles):
         stages = range(int(s["l"]))
         self.scorers = nn.ModuleList(nn.Linear(c, 1) for _ in stages)
         self.light = nn.ModuleList(nn.Conv2d(c, c, 1) for _ in stages)
-        self.heavy = nn.ModuleList(nn.Sequential(nn.Conv2d(c, c, 3, padding=1), nn.ReLU(), nn.Conv2d(c, c, 3, padding=1)) for _ in stages)
+        self.heavy = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(c, c, 3, padding=1), nn.ReLU(), nn.Conv2d(c, c, 3, padding=1))
+            for _ in stages
+        )
         self.head = nn.Linear(c, 10)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -349,7 +416,12 @@ class BranchNet(Quantiles):
     def stage(self, i: int, x: torch.Tensor) -> torch.Tensor:
         """The path that each image takes through stage i."""
 
-        condsim.route(f"path{i}", "multi_branch", lambda: self.above(f"path{i}", self.scorers[i](x.mean((2, 3))).squeeze(-1)).long(), branches=2)
+        condsim.route(
+            f"path{i}",
+            "multi_branch",
+            lambda: self.above(f"path{i}", self.scorers[i](x.mean((2, 3))).squeeze(-1)).long(),
+            branches=2,
+        )
         out: Any = None
         rows: Any
         for choice, path in enumerate((self.light[i], self.heavy[i])):

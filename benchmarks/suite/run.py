@@ -33,7 +33,9 @@ PROCESSES = 3
 USUAL = Under()
 
 
-def run(folder: Path, processes: int = PROCESSES, under: Under = USUAL, like: str | None = None) -> None:
+def run(
+    folder: Path, processes: int = PROCESSES, under: Under = USUAL, like: str | None = None
+) -> None:
     """Fill the folder. like: of a GPU, the shipped profile of its kind; None: the one that its name says."""
     if (folder / "measurements.parquet").exists():
         return
@@ -41,7 +43,9 @@ def run(folder: Path, processes: int = PROCESSES, under: Under = USUAL, like: st
     parts.mkdir(parents=True, exist_ok=True)
     kept = folder / "under.json"
     if kept.exists() and json.loads(kept.read_text()) != asdict(under):
-        raise CondsimError(f"{folder} was begun under {kept.read_text()}; go on with these options, or choose another folder")
+        raise CondsimError(
+            f"{folder} was begun under {kept.read_text()}; go on with these options, or choose another folder"
+        )
     write_whole(kept, json.dumps(asdict(under)))
     models = list(by_model(listed(under)))
     for model in models:
@@ -56,11 +60,15 @@ def run(folder: Path, processes: int = PROCESSES, under: Under = USUAL, like: st
     collect(folder, [parts / f"{p}-{m}.parquet" for p in range(processes) for m in models])
 
 
-def calibrated(folder: Path, processes: int, under: Under, between: Callable[[int, float], None]) -> None:
+def calibrated(
+    folder: Path, processes: int, under: Under, between: Callable[[int, float], None]
+) -> None:
     """Calibrate this CPU around the processes, and write the profile."""
     size = replace(NORMAL, rounds=processes + 1)
     way = {"threads": under.threads, "dtype": under.dtype, "compiled": under.compiled}
-    condsim.calibrate(size=size, **way, between=between, progress=Told(), save=False).save(folder / "profile.yaml")
+    condsim.calibrate(size=size, **way, between=between, progress=Told(), save=False).save(
+        folder / "profile.yaml"
+    )
 
 
 def collect(folder: Path, parts: list[Path]) -> None:
@@ -76,7 +84,18 @@ def collect(folder: Path, parts: list[Path]) -> None:
 
 def measure(folder: Path, under: Under, process: int, fast_s: float) -> None:
     """One process. fast_s: the yardstick when nothing disturbs it, 0 where nobody knows."""
-    subprocess.run([sys.executable, "-m", "benchmarks.suite.worker", str(folder), str(process), str(fast_s), *map(str, astuple(under))], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.suite.worker",
+            str(folder),
+            str(process),
+            str(fast_s),
+            *map(str, astuple(under)),
+        ],
+        check=True,
+    )
 
 
 class Told:
@@ -94,17 +113,31 @@ def traces(folder: Path) -> list[Trace]:
     """The suite's traces with what a run measured and the profile that it was measured under."""
     found = pd.read_parquet(folder / "measurements.parquet")
     profile = condsim.hardware(str(folder / "profile.yaml"))
-    return [captured(m).with_measurements(group.drop(columns="model").reset_index(drop=True), profile) for m, group in found.groupby("model", sort=False)]
+    return [
+        captured(m).with_measurements(group.drop(columns="model").reset_index(drop=True), profile)
+        for m, group in found.groupby("model", sort=False)
+    ]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path)
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--threads", type=int, default=USUAL.threads)
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default=USUAL.dtype)
     parser.add_argument("--runtime", choices=("eager", "compiled"), default=USUAL.runtime)
-    parser.add_argument("--device", default=USUAL.device, help="cuda: on the GPU, with constants that are calibrated there; tested on CPUs only so far")
+    parser.add_argument(
+        "--device",
+        default=USUAL.device,
+        help="cuda: on the GPU, with constants that are calibrated there; tested on CPUs only so far",
+    )
     parser.add_argument("--like", help="of a GPU: the shipped profile of its kind")
     options = parser.parse_args()
-    run(options.run, options.processes, Under(options.threads, options.dtype, options.runtime, options.device), options.like)
+    run(
+        options.run,
+        options.processes,
+        Under(options.threads, options.dtype, options.runtime, options.device),
+        options.like,
+    )

@@ -17,15 +17,15 @@ import condsim
 from benchmarks.suite.captured import captured
 from benchmarks.suite.cases import Case, by_model, read
 from benchmarks.suite.worker import alone
-from condsim.capture.inputs import as_batches
-from condsim.capture.live import LiveModel
-from condsim.compare import cancelled
 from condsim.errors import CondsimError
 from condsim.files import write_whole
+from condsim.live.inputs import as_batches
+from condsim.live.model import LiveModel
 from condsim.measure.protocol import Plan
 from condsim.measure.segments import time_segments
-from condsim.specs import load_spec
+from condsim.study.compare import cancelled
 from condsim.trace import SEGMENTS, Trace
+from condsim.zoo.specs import load_spec
 
 FILE = "segments.parquet"
 PAIRS, STEPS = 24, 2
@@ -45,9 +45,17 @@ def run(folder: Path) -> None:
     for number, case in enumerate(cases):
         part = parts / f"{case.model}.parquet"
         if not part.exists():
-            print(f"by segment: {case.model} ({number + 1} of {len(cases)})", file=sys.stderr, flush=True)
+            print(
+                f"by segment: {case.model} ({number + 1} of {len(cases)})",
+                file=sys.stderr,
+                flush=True,
+            )
             alone(partial(measure_case, case, fast_s, part))
-    tables = [pd.read_parquet(parts / f"{case.model}.parquet") for case in cases if (parts / f"{case.model}.parquet").exists()]
+    tables = [
+        pd.read_parquet(parts / f"{case.model}.parquet")
+        for case in cases
+        if (parts / f"{case.model}.parquet").exists()
+    ]
     table = pd.concat(tables, ignore_index=True)[["model", *SEGMENTS]]
     write_whole(folder / FILE, table.to_parquet(index=False, compression="zstd"))
     for part in parts.glob("*.parquet"):
@@ -61,8 +69,15 @@ def measure_case(case: Case, fast_s: float | None, part: Path) -> None:
     assert trace.header.provenance.spec is not None
     example = load_spec(trace.header.provenance.spec)
     plan = Plan(
-        [case.batch], [case.strategy], ("same-params",), case.phase, pairs=PAIRS, steps=STEPS, where="fresh process", yardstick_s=fast_s
-    )  # fmt: skip
+        [case.batch],
+        [case.strategy],
+        ("same-params",),
+        case.phase,
+        pairs=PAIRS,
+        steps=STEPS,
+        where="fresh process",
+        yardstick_s=fast_s,
+    )
     try:
         table = time_segments(trace, LiveModel.of(example.model), as_batches(example.inputs), plan)
     except CondsimError as e:
@@ -77,18 +92,27 @@ def traces(folder: Path) -> list[Trace]:
         return []
     found = pd.read_parquet(folder / FILE)
     profile = condsim.hardware(str(folder / "profile.yaml"))
-    return [captured(m).with_segments(group.drop(columns="model").reset_index(drop=True), profile) for m, group in found.groupby("model", sort=False)]
+    return [
+        captured(m).with_segments(group.drop(columns="model").reset_index(drop=True), profile)
+        for m, group in found.groupby("model", sort=False)
+    ]
 
 
 def operators(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `condsim.compare(…, by="operator")`, summed over the cases: each operator's share of the measured time, its error, and what that is worth: its
     part of the error of all, percent. Each side of a case weighs the same."""
     weight = 1 / table.groupby(["trace", "side"])["measured_s"].transform("sum")
-    sums = table[["measured_s", "predicted_s"]].mul(weight, axis=0).groupby(table["operator"]).sum() / table.groupby(["trace", "side"]).ngroups
-    found = pd.DataFrame({
-        "share": 100 * sums["measured_s"], "error": 100 * (sums["predicted_s"] / sums["measured_s"] - 1),
-        "worth": 100 * (sums["predicted_s"] - sums["measured_s"]),
-    })  # fmt: skip
+    sums = (
+        table[["measured_s", "predicted_s"]].mul(weight, axis=0).groupby(table["operator"]).sum()
+        / table.groupby(["trace", "side"]).ngroups
+    )
+    found = pd.DataFrame(
+        {
+            "share": 100 * sums["measured_s"],
+            "error": 100 * (sums["predicted_s"] / sums["measured_s"] - 1),
+            "worth": 100 * (sums["predicted_s"] - sums["measured_s"]),
+        }
+    )
     return found.loc[found["worth"].abs().sort_values(ascending=False).index]
 
 
@@ -97,7 +121,12 @@ def summary(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     found = traces(folder)
     tables = {by: condsim.compare(found, by=by) for by in ("segment", "operator")}
     rows = {f"by {by}": cancelled(table) for by, table in tables.items()}
-    sums = pd.DataFrame(rows).T.rename(columns={"median_abs_error": "|error| of the sum, %", "median_sum_of_abs_errors": "sum of |errors|, %"})
+    sums = pd.DataFrame(rows).T.rename(
+        columns={
+            "median_abs_error": "|error| of the sum, %",
+            "median_sum_of_abs_errors": "sum of |errors|, %",
+        }
+    )
     sums.iloc[:, 1:] *= 100
     return sums, operators(tables["operator"])
 

@@ -16,12 +16,12 @@ import transformers  # noqa: F401 (once, not in each fork)
 
 from benchmarks.suite.captured import captured
 from benchmarks.suite.cases import Case, Under, by_model, listed
-from condsim.capture.inputs import as_batches
-from condsim.capture.live import LiveModel
 from condsim.errors import CondsimError
 from condsim.files import write_whole
+from condsim.live.inputs import as_batches
+from condsim.live.model import LiveModel
 from condsim.measure.protocol import Measured, Plan, measure_cases
-from condsim.specs import load_spec
+from condsim.zoo.specs import load_spec
 
 PAIRS = 4
 STEPS = 4
@@ -36,7 +36,11 @@ def main(run: Path, process: int, fast_s: float, under: Under) -> None:
         part = run / "parts" / f"{process}-{model}.parquet"
         if part.exists():
             continue
-        print(f"process {process}: {model} ({number + 1} of {len(models)})", file=sys.stderr, flush=True)
+        print(
+            f"process {process}: {model} ({number + 1} of {len(models)})",
+            file=sys.stderr,
+            flush=True,
+        )
         alone(partial(measure_model, model, cases, process, fast_s, under, part))
 
 
@@ -57,7 +61,9 @@ def alone(work: Callable[[], None]) -> None:
         raise RuntimeError("measuring a model failed, see above")
 
 
-def measure_model(model: str, cases: list[Case], process: int, fast_s: float, under: Under, part: Path) -> None:
+def measure_model(
+    model: str, cases: list[Case], process: int, fast_s: float, under: Under, part: Path
+) -> None:
     """Time the cases of a model and write them."""
     trace = captured(model)
     assert trace.header.provenance.spec is not None
@@ -66,19 +72,39 @@ def measure_model(model: str, cases: list[Case], process: int, fast_s: float, un
     found = Measured()
     for case in cases:
         plan = Plan(
-            [case.batch], [case.strategy], phase=case.phase, protocol=case.protocol, pairs=PAIRS, steps=STEPS, seed=process, where="fresh process",
-            yardstick_s=fast_s or None, patience_s=PATIENCE_S, threads=under.threads, runtime=under.runtime, device=under.device,
-        )  # fmt: skip
+            [case.batch],
+            [case.strategy],
+            phase=case.phase,
+            protocol=case.protocol,
+            pairs=PAIRS,
+            steps=STEPS,
+            seed=process,
+            where="fresh process",
+            yardstick_s=fast_s or None,
+            patience_s=PATIENCE_S,
+            threads=under.threads,
+            runtime=under.runtime,
+            device=under.device,
+        )
         try:
             measured = measure_cases(trace, live, batches, plan)
         except CondsimError as e:
             print(f"{case}: forced, since {e}", file=sys.stderr)
-            measured = measure_cases(trace, live, batches, dataclasses.replace(plan, decisions="trace"))
+            measured = measure_cases(
+                trace, live, batches, dataclasses.replace(plan, decisions="trace")
+            )
         found.rows += measured.rows
         found.readings += measured.readings
-    table: pd.DataFrame = found.table(process, 1.0).assign(model=model, read_64mb=max(r["read_64mb"] for r in found.readings))
+    table: pd.DataFrame = found.table(process, 1.0).assign(
+        model=model, read_64mb=max(r["read_64mb"] for r in found.readings)
+    )
     write_whole(part, table.to_parquet(index=False))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), Under(int(sys.argv[4]), *sys.argv[5:8]))
+    main(
+        Path(sys.argv[1]),
+        int(sys.argv[2]),
+        float(sys.argv[3]),
+        Under(int(sys.argv[4]), *sys.argv[5:8]),
+    )

@@ -13,22 +13,43 @@ import torch
 
 from condsim.calibrate import matmul, operators, shapes
 from condsim.calibrate.activations import DistantActivations
-from condsim.calibrate.among import AmongOthers
-from condsim.calibrate.cold import DISTANCES_MB, AfterOtherData
-from condsim.calibrate.compiled import compiled_costs
+from condsim.calibrate.code_locality import AmongOthers
+from condsim.calibrate.compiled_graphs import compiled_costs
+from condsim.calibrate.evicted_code import DISTANCES_MB, AfterOtherData
 from condsim.calibrate.instructions import instruction_s
 from condsim.calibrate.matmul import Cases
+from condsim.calibrate.new_memory import FILLED, fresh_page_seconds
 from condsim.calibrate.new_shapes import new_shape_costs
-from condsim.calibrate.pages import FILLED, fresh_page_seconds
 from condsim.calibrate.residency import FOOTPRINTS_MB, EvictedWeights
-from condsim.calibrate.timing import Pool, Progress, between_neighbours, measure, sample, threads, yardsticks
-from condsim.calibrate.yardstick import Yardstick
-from condsim.cost.compiled import COMPILED
-from condsim.cost.new_shapes import NEW_SHAPE
-from condsim.cost.pages import NEW
-from condsim.cost.residency import miss_per_byte
+from condsim.cost.cpu.compiled_graphs import COMPILED
+from condsim.cost.cpu.new_memory import NEW
+from condsim.cost.cpu.new_shapes import NEW_SHAPE
+from condsim.cost.cpu.residency import miss_per_byte
 from condsim.errors import unknown
-from condsim.hardware import FORMAT, Curve, Grid, HardwareProfile, Host, Level, Power, Quantity, Scatter, cache_folder, fingerprint, this_machine
+from condsim.hardware import (
+    FORMAT,
+    Curve,
+    Grid,
+    HardwareProfile,
+    Host,
+    Level,
+    Power,
+    Quantity,
+    Scatter,
+    cache_folder,
+    fingerprint,
+    this_machine,
+)
+from condsim.timing.cases import (
+    Pool,
+    Progress,
+    between_neighbours,
+    measure,
+    sample,
+    threads,
+    yardsticks,
+)
+from condsim.timing.yardstick import Yardstick
 
 __all__ = ["calibrate"]
 
@@ -60,10 +81,21 @@ def calibrate(
         raise unknown("dtype", dtype, DTYPES, "what this machine can be calibrated in")
     size = size or (shapes.FULL if full else shapes.NORMAL)
     with _threads(threads):
-        profile = _calibrated(size, threads, dtype, compiled, progress or (lambda _what, _share: None), cases, timed, between)
+        profile = _calibrated(
+            size,
+            threads,
+            dtype,
+            compiled,
+            progress or (lambda _what, _share: None),
+            cases,
+            timed,
+            between,
+        )
     if save:
         before = this_machine(threads, dtype)
-        graphs = {k: v for k, v in (before.extra_s if before else {}).items() if k.startswith(COMPILED)}
+        graphs = {
+            k: v for k, v in (before.extra_s if before else {}).items() if k.startswith(COMPILED)
+        }
         profile = profile.model_copy(update={"extra_s": {**graphs, **profile.extra_s}})
         profile.save(cache_folder() / f"{profile.name}.yaml")
     return profile
@@ -91,18 +123,35 @@ def _calibrated(
     few = size.points < 0.5
 
     footprints = (0.4, 4.0) if few else FOOTPRINTS_MB
-    weights, activations = EvictedWeights(footprints, yardstick, pool.dtype), DistantActivations(footprints, yardstick)
-    among, cold = AmongOthers(pool, 12 if few else 100, yardstick), AfterOtherData(pool, (1.0, 8.0) if few else DISTANCES_MB, yardstick)
-    everything = {**operators.cases(pool, size), **matmul.cases(pool, size), **{("case", *key): make for key, make in (cases or {}).items()}}
+    weights, activations = (
+        EvictedWeights(footprints, yardstick, pool.dtype),
+        DistantActivations(footprints, yardstick),
+    )
+    among, cold = (
+        AmongOthers(pool, 12 if few else 100, yardstick),
+        AfterOtherData(pool, (1.0, 8.0) if few else DISTANCES_MB, yardstick),
+    )
+    everything = {
+        **operators.cases(pool, size),
+        **matmul.cases(pool, size),
+        **{("case", *key): make for key, make in (cases or {}).items()},
+    }
     times: dict[Any, float] = {}
     doubtful: set[Any] = set()
     for i in range(size.rounds):  # neighbours change by the minute
         yardstick.patience_s += 0.9 * size.patience_s / size.rounds
-        for what, one in (("evicted weights", weights), ("distant activations", activations), ("among others", among), ("after other data", cold)):
+        for what, one in (
+            ("evicted weights", weights),
+            ("distant activations", activations),
+            ("among others", among),
+            ("after other data", cold),
+        ):
             progress(what, i / size.rounds)
             one.round()
         part = dict(list(everything.items())[i :: size.rounds])
-        times |= measure(part, size.visits, partial(_part, progress, i, size.rounds), yardstick, doubtful)
+        times |= measure(
+            part, size.visits, partial(_part, progress, i, size.rounds), yardstick, doubtful
+        )
         if between is not None and i + 1 < size.rounds:
             yardstick.let_go()
             between(i, yardstick.fast_s)
@@ -114,7 +163,10 @@ def _calibrated(
     times = between_neighbours(times, doubtful)
     if timed is not None:
         timed.update({key[1:]: t for key, t in times.items() if key[0] == "case"})
-    yard = {name: min(sample(call) for _ in range(5)) for name, call in yardsticks(pool if dtype == "fp32" else Pool()).items()}
+    yard = {
+        name: min(sample(call) for _ in range(5))
+        for name, call in yardsticks(pool if dtype == "fp32" else Pool()).items()
+    }
 
     linear = matmul.grid(times, "linear", size.rows, size.columns, size.depths, size.flops)
     mm = matmul.grid(times, "mm", size.mm_rows, size.mm_columns, size.mm_depths, size.flops)
@@ -131,9 +183,15 @@ def _calibrated(
         **{f"{family}.{NEW_SHAPE}": cost for family, cost in new_shape_costs(pool).items()},
         "linear.deep": max(times["deep",] - times["flat",], 0.0),
         "matmul.extra": max(times["matmul_tiny",] - times["bmm_tiny",], 0.0),
-        **matmul.grouped_costs(times, linear, lambda b, d, m: float(miss_per_byte(kept, b, d, m)) * b, pool.itemsize),
+        **matmul.grouped_costs(
+            times, linear, lambda b, d, m: float(miss_per_byte(kept, b, d, m)) * b, pool.itemsize
+        ),
     }
-    peak = max(2 * key[1] * key[2] * key[3] / t for key, t in times.items() if key[0] == "linear" and len(key) == 4)
+    peak = max(
+        2 * key[1] * key[2] * key[3] / t
+        for key, t in times.items()
+        if key[0] == "linear" and len(key) == 4
+    )
     profile = HardwareProfile(
         name=_name(threads, dtype),
         kind="cpu",
@@ -177,7 +235,9 @@ def _measured(value: float, source: str) -> Quantity:
     return Quantity(value=value, basis="calibrated", source=source)
 
 
-def _memory(own: dict[str, str | int], curves: dict[str, Curve], yard: dict[str, float], itemsize: int) -> dict[str, Level]:
+def _memory(
+    own: dict[str, str | int], curves: dict[str, Curve], yard: dict[str, float], itemsize: int
+) -> dict[str, Level]:
     """Caches from the operating system, their bandwidth from a copy that fits them, memory from a read of 64 MB."""
     clone = curves["clone"]
     rates = [2 * itemsize * e / t for e, t in zip(clone.sizes, clone.seconds[0], strict=True)]
@@ -185,9 +245,17 @@ def _memory(own: dict[str, str | int], curves: dict[str, Curve], yard: dict[str,
     for level in ("l1", "l2", "l3"):
         if level in own:
             capacity = float(own[level])
-            fits = [r for e, r in zip(clone.sizes, rates, strict=True) if 2 * itemsize * e <= capacity] or rates[:1]
-            found[level] = Level(bytes=_measured(capacity, "sysfs"), bandwidth=_measured(max(fits), "the fastest clone that fits"))
-    found["dram"] = Level(bytes=_measured(float(_ram()), "the operating system"), bandwidth=_measured(64e6 / yard["read_64mb"], "a sum over 64 MB"))
+            fits = [
+                r for e, r in zip(clone.sizes, rates, strict=True) if 2 * itemsize * e <= capacity
+            ] or rates[:1]
+            found[level] = Level(
+                bytes=_measured(capacity, "sysfs"),
+                bandwidth=_measured(max(fits), "the fastest clone that fits"),
+            )
+    found["dram"] = Level(
+        bytes=_measured(float(_ram()), "the operating system"),
+        bandwidth=_measured(64e6 / yard["read_64mb"], "a sum over 64 MB"),
+    )
     return found
 
 
@@ -208,9 +276,13 @@ def _host_costs(instruction: float, curves: dict[str, Curve]) -> Host:
     dispatch = [c.seconds[0][0] for name, c in curves.items() if name in operators.ELEMENTWISE]
     views = [curves[f"{name}.view"].seconds[0][0] for name in operators.VIEWS]
     return Host(
-        dispatch=_measured(float(np.median(dispatch)), "median over elementwise operators of 16 elements"),
+        dispatch=_measured(
+            float(np.median(dispatch)), "median over elementwise operators of 16 elements"
+        ),
         view=_measured(float(np.median(views)), "median over views"),
-        module_call=_measured(INSTRUCTIONS_A_CALL * instruction, f"{INSTRUCTIONS_A_CALL} instructions"),
+        module_call=_measured(
+            INSTRUCTIONS_A_CALL * instruction, f"{INSTRUCTIONS_A_CALL} instructions"
+        ),
         synchronise=_measured(curves["item"].seconds[0][0], "item() of a tensor on the CPU"),
         instruction=_measured(instruction, "layers with and without their modules"),
     )
@@ -223,7 +295,12 @@ def _power(dtype: str) -> Power:
     def guess(value: float) -> Quantity:
         return Quantity(value=value, basis="estimated", source=source)
 
-    return Power(idle_w=guess(1.5), limit_w=guess(8.0), j_per_flop={dtype: guess(2e-11)}, j_per_byte={"dram": guess(1.2e-10)})
+    return Power(
+        idle_w=guess(1.5),
+        limit_w=guess(8.0),
+        j_per_flop={dtype: guess(2e-11)},
+        j_per_byte={"dram": guess(1.2e-10)},
+    )
 
 
 def _name(threads: int, dtype: str) -> str:

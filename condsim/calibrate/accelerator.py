@@ -19,18 +19,27 @@ import torch.nn.functional as F
 
 from condsim.calibrate.fit import fit
 from condsim.calibrate.instructions import instruction_s
-from condsim.calibrate.timing import Progress, threads
-from condsim.calibrate.yardstick import Call, Yardstick
 from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.traffic import resident_share
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, Quantity, cache_folder, hardware, profiles
-from condsim.measure.device import identity, the_device
-from condsim.operators import work
+from condsim.program.operators import work
+from condsim.timing.cases import Progress, threads
+from condsim.timing.device import identity, the_device
+from condsim.timing.yardstick import Call, Yardstick
 
-DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
 CONSTANTS = ("matmul_efficiency", "gpu.operand_bytes_per_clock", "gpu.overlap", "gpu.tile_s")
-SIZES = {"m": (1, 16, 64, 256, 1024, 4096), "n": (512, 1024, 4096, 8192), "k": (512, 1024, 4096, 8192)}
+SIZES = {
+    "m": (1, 16, 64, 256, 1024, 4096),
+    "n": (512, 1024, 4096, 8192),
+    "k": (512, 1024, 4096, 8192),
+}
 MATMULS, SEED = 48, 20251
 HOST_CALLS, DEVICE_SAMPLES, IN_A_GRAPH = 200, 7, 50
 
@@ -94,7 +103,11 @@ def _again(call: Call, repeats: int) -> None:
 
 
 def calibrate_accelerator(
-    device: str = "cuda", like: str | None = None, progress: Progress | None = None, save: bool = True, most_bytes: float = 1e9
+    device: str = "cuda",
+    like: str | None = None,
+    progress: Progress | None = None,
+    save: bool = True,
+    most_bytes: float = 1e9,
 ) -> HardwareProfile:
     """The profile of the GPU at hand: that of its kind with measured constants, each marked calibrated, for the profile's own dtype.
 
@@ -106,7 +119,9 @@ def calibrate_accelerator(
     if base.gpu is None:
         raise CondsimError(f"profile {base.name!r} is of class {base.kind}; name that of a GPU")
     if base.dtype not in DTYPES:
-        raise CondsimError(f"profile {base.name!r} computes in {base.dtype}, which cannot be timed here; it can be {', '.join(DTYPES)}")
+        raise CondsimError(
+            f"profile {base.name!r} computes in {base.dtype}, which cannot be timed here; it can be {', '.join(DTYPES)}"
+        )
     progress = progress or (lambda _what, _share: None)
     with threads(1):
         profile = _measured(base, Clock(at), progress, most_bytes)
@@ -121,18 +136,25 @@ def _kind(name: str) -> str:
     gpus = [n for n in profiles() if n.startswith("nvidia-")]
     found = [n for n in gpus if n.split("-")[1] in words]
     if not found:
-        raise CondsimError(f"no shipped profile is of {name!r}; pass --like with the nearest of {', '.join(gpus)}")
+        raise CondsimError(
+            f"no shipped profile is of {name!r}; pass --like with the nearest of {', '.join(gpus)}"
+        )
     return max(found, key=lambda n: len(words & set(n.split("-"))))
 
 
-def _measured(base: HardwareProfile, clock: Clock, progress: Progress, most_bytes: float) -> HardwareProfile:
+def _measured(
+    base: HardwareProfile, clock: Clock, progress: Progress, most_bytes: float
+) -> HardwareProfile:
     assert base.gpu is not None
     dtype = DTYPES[base.dtype]
     x = torch.ones(16, dtype=dtype, device=clock.device)
     flag = torch.ones((), device=clock.device)
     progress("the host", 0.0)
     numbers: dict[str, tuple[float, str]] = {
-        "host.dispatch": (clock.host(lambda: x + x), "an addition of 16 elements, the device behind"),
+        "host.dispatch": (
+            clock.host(lambda: x + x),
+            "an addition of 16 elements, the device behind",
+        ),
         "host.view": (clock.host(lambda: x.view(4, 4)), "view of 16 elements"),
         "host.synchronise": (clock.host(flag.item), "item() of a scalar that is ready"),
         "host.instruction": (instruction_s(Yardstick()), "layers with and without their modules"),
@@ -141,26 +163,51 @@ def _measured(base: HardwareProfile, clock: Clock, progress: Progress, most_byte
     kernel_s = clock.device_s(lambda: x + x)
     numbers["gpu.kernel_s"] = kernel_s, f"an addition of 16 elements, {IN_A_GRAPH} in a CUDA graph"
     bandwidth = base.dram.bandwidth.value
-    far, near = (_copy_rate(clock, size, kernel_s) for size in (most_bytes, min(base.memory["l2"].bytes.value / 8, most_bytes)))
-    numbers["gpu.dram_fraction"] = min(far / bandwidth, 1.0), f"a copy of {most_bytes / 2e9:.2g} GB over the data sheet's bandwidth"
+    far, near = (
+        _copy_rate(clock, size, kernel_s)
+        for size in (most_bytes, min(base.memory["l2"].bytes.value / 8, most_bytes))
+    )
+    numbers["gpu.dram_fraction"] = (
+        min(far / bandwidth, 1.0),
+        f"a copy of {most_bytes / 2e9:.2g} GB over the data sheet's bandwidth",
+    )
     numbers["memory.l2.bandwidth"] = near, "a copy of a sixteenth of L2 into another"
     known = _with(base, numbers)
     progress("matmuls", 0.4)
     sizes = _sizes(most_bytes, dtype.itemsize)
-    seconds = np.array([clock.device_s(partial(F.linear, *_operands(size, dtype, clock.device)), 5) for size in sizes])
+    seconds = np.array(
+        [
+            clock.device_s(partial(F.linear, *_operands(size, dtype, clock.device)), 5)
+            for size in sizes
+        ]
+    )
     fitted = fit(partial(_predicted, sizes), seconds, known, CONSTANTS)
-    found = _with(known, {name: (value, f"fitted to {len(sizes)} linear layers timed alone") for name, value in fitted.items()})
+    found = _with(
+        known,
+        {
+            name: (value, f"fitted to {len(sizes)} linear layers timed alone")
+            for name, value in fitted.items()
+        },
+    )
     progress("matmuls", 1.0)
     said = "CUDA's events" if clock.cuda else "the host's clock, NOT on a GPU: a test"
-    return found.model_copy(update={
-        "name": f"{base.name}-here", "fingerprint": identity(clock.device),
-        "description": f"{clock.device}: {base.name} with the constants measured here by {said}; the rest is that profile's",
-    })  # fmt: skip
+    return found.model_copy(
+        update={
+            "name": f"{base.name}-here",
+            "fingerprint": identity(clock.device),
+            "description": f"{clock.device}: {base.name} with the constants measured here by {said}; the rest is that profile's",
+        }
+    )
 
 
 def _with(profile: HardwareProfile, numbers: dict[str, tuple[float, str]]) -> HardwareProfile:
     """The profile with measured numbers. numbers: dotted name → (value, source)."""
-    return profile.replace(**{n: Quantity(value=float(f"{v:.5g}"), basis="calibrated", source=source) for n, (v, source) in numbers.items()})
+    return profile.replace(
+        **{
+            n: Quantity(value=float(f"{v:.5g}"), basis="calibrated", source=source)
+            for n, (v, source) in numbers.items()
+        }
+    )
 
 
 def _copy_rate(clock: Clock, size: float, kernel_s: float) -> float:
@@ -177,7 +224,12 @@ def _sizes(most_bytes: float, itemsize: int) -> list[tuple[int, int, int]]:
     found: set[tuple[int, int, int]] = set()
     grid = math.prod(map(len, SIZES.values()))
     for at in rng.permutation(grid):
-        m, n, k = (int(v[i]) for v, i in zip(SIZES.values(), np.unravel_index(at, [len(v) for v in SIZES.values()]), strict=True))
+        m, n, k = (
+            int(v[i])
+            for v, i in zip(
+                SIZES.values(), np.unravel_index(at, [len(v) for v in SIZES.values()]), strict=True
+            )
+        )
         if itemsize * (m * k + n * k + m * n) <= most_bytes and m * n * k <= 40 * most_bytes:
             found.add((m, n, k))
         if len(found) == MATMULS:
@@ -185,9 +237,13 @@ def _sizes(most_bytes: float, itemsize: int) -> list[tuple[int, int, int]]:
     return sorted(found)
 
 
-def _operands(size: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _operands(
+    size: tuple[int, int, int], dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
     m, n, k = size
-    return torch.ones(m, k, dtype=dtype, device=device), torch.ones(n, k, dtype=dtype, device=device)
+    return torch.ones(m, k, dtype=dtype, device=device), torch.ones(
+        n, k, dtype=dtype, device=device
+    )
 
 
 def _predicted(sizes: list[tuple[int, int, int]], profile: HardwareProfile) -> np.ndarray:
@@ -197,7 +253,20 @@ def _predicted(sizes: list[tuple[int, int, int]], profile: HardwareProfile) -> n
     for m, n, k in sizes:
         shapes: tuple[Any, Any] = ([(m, k), (n, k)], [(m, n)])
         share = float(resident_share(n * k * itemsize, profile))
-        found.append(float(kernel("linear", work("linear", *shapes, ()), *shapes, (), profile, profile.dtype, itemsize, resident=share).seconds))
+        found.append(
+            float(
+                kernel(
+                    "linear",
+                    work("linear", *shapes, ()),
+                    *shapes,
+                    (),
+                    profile,
+                    profile.dtype,
+                    itemsize,
+                    resident=share,
+                ).seconds
+            )
+        )
     return np.array(found)
 
 

@@ -9,12 +9,15 @@ from typing import Any
 import torch
 
 from condsim.calibrate.residency import FOOTPRINTS_MB, extra_per_byte, visit_in_turn
-from condsim.calibrate.timing import Visits, typical
-from condsim.calibrate.yardstick import Yardstick
 from condsim.hardware import Activations
+from condsim.timing.cases import Visits, typical
+from condsim.timing.yardstick import Yardstick
 
 BLOCK = 65536  # elements: a block fits a private cache of 512 KiB
-KINDS: dict[str, Callable[[torch.Tensor], Any]] = {"read": torch.Tensor.sum, "written": partial(torch.Tensor.fill_, value=1.0)}
+KINDS: dict[str, Callable[[torch.Tensor], Any]] = {
+    "read": torch.Tensor.sum,
+    "written": partial(torch.Tensor.fill_, value=1.0),
+}
 
 
 class DistantActivations:
@@ -23,7 +26,9 @@ class DistantActivations:
     footprints: of all blocks that are visited in turn, MB. Must be used under inference mode.
     """
 
-    def __init__(self, footprints: tuple[float, ...] = FOOTPRINTS_MB, yardstick: Yardstick | None = None) -> None:
+    def __init__(
+        self, footprints: tuple[float, ...] = FOOTPRINTS_MB, yardstick: Yardstick | None = None
+    ) -> None:
         self._footprints, self._yardstick = footprints, yardstick or Yardstick()
         self._counts = [1, *(max(1, round(mb * 250_000 / BLOCK)) for mb in footprints)]
         self._blocks = torch.ones(max(self._counts), BLOCK).unbind()
@@ -34,10 +39,15 @@ class DistantActivations:
         for kind, operator in KINDS.items():
             for count, visits in zip(self._counts, self._seen[kind], strict=True):
                 before = self._yardstick.begin()
-                seconds = visit_in_turn([partial(operator, block) for block in self._blocks[:count]], 4 * BLOCK)
+                seconds = visit_in_turn(
+                    [partial(operator, block) for block in self._blocks[:count]], 4 * BLOCK
+                )
                 visits.append((seconds, max(before, self._yardstick())))
 
     def table(self) -> Activations:
         """What the rounds so far say."""
-        found = {kind: extra_per_byte([typical(v, self._yardstick) for v in seen], 4.0 * BLOCK).tolist() for kind, seen in self._seen.items()}
+        found = {
+            kind: extra_per_byte([typical(v, self._yardstick) for v in seen], 4.0 * BLOCK).tolist()
+            for kind, seen in self._seen.items()
+        }
         return Activations(distance=[mb * 1e6 for mb in self._footprints], **found)

@@ -11,12 +11,21 @@ from scipy.optimize import least_squares
 
 from condsim.hardware import HardwareProfile
 
-MOST: Mapping[str, float] = {"gpu.dram_fraction": 1.0, "gpu.operand_bytes_per_clock": 64.0, "matmul_efficiency": 1.0}
+MOST: Mapping[str, float] = {
+    "gpu.dram_fraction": 1.0,
+    "gpu.operand_bytes_per_clock": 64.0,
+    "matmul_efficiency": 1.0,
+}
 LEAST: Mapping[str, float] = {"gpu.overlap": 1.0}
 """What physics allows."""
 
 
-def fit(seconds: Callable[[HardwareProfile], np.ndarray], measured_s: np.ndarray, profile: HardwareProfile, names: Sequence[str]) -> dict[str, float]:
+def fit(
+    seconds: Callable[[HardwareProfile], np.ndarray],
+    measured_s: np.ndarray,
+    profile: HardwareProfile,
+    names: Sequence[str],
+) -> dict[str, float]:
     """Least squares of ln(predicted / measured) with soft-L1 loss, from the profile's own values.
 
     seconds: profile → predicted seconds of each row, float [rows]; measured_s: float [rows]. names: dotted numbers of the profile. Returns name → value.
@@ -24,7 +33,10 @@ def fit(seconds: Callable[[HardwareProfile], np.ndarray], measured_s: np.ndarray
     measured = np.log(measured_s)
 
     def constants(z: np.ndarray) -> dict[str, float]:
-        return {n: max(min(float(np.exp(x)), MOST.get(n, np.inf)), LEAST.get(n, 0.0)) for n, x in zip(names, z, strict=True)}
+        return {
+            n: max(min(float(np.exp(x)), MOST.get(n, np.inf)), LEAST.get(n, 0.0))
+            for n, x in zip(names, z, strict=True)
+        }
 
     def off(z: np.ndarray) -> np.ndarray:
         found: np.ndarray = np.log(seconds(profile.replace(**constants(z)))) - measured

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from condsim.calibrate.timing import itself, measure
-from condsim.calibrate.yardstick import Yardstick
-from condsim.capture.interpreter import Interpreter
+from condsim.record.interpreter import Interpreter
+from condsim.timing.cases import itself, measure
+from condsim.timing.yardstick import Yardstick
 
 
 class Layers(nn.Module):
@@ -22,8 +22,18 @@ class Layers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        conv, batch, norm, inner = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.LayerNorm(16), nn.Linear(16, 16)
-        self.stack, self.norm, self.inner, self.drop = nn.Sequential(conv, batch, nn.ReLU()), norm, inner, nn.Dropout(0.1)
+        conv, batch, norm, inner = (
+            nn.Conv2d(4, 4, 1),
+            nn.BatchNorm2d(4),
+            nn.LayerNorm(16),
+            nn.Linear(16, 16),
+        )
+        self.stack, self.norm, self.inner, self.drop = (
+            nn.Sequential(conv, batch, nn.ReLU()),
+            norm,
+            inner,
+            nn.Dropout(0.1),
+        )
         self.eval()
         self.tensors = (
             conv.weight,
@@ -52,7 +62,9 @@ def instruction_s(yardstick: Yardstick, rounds: int = 9) -> float:
     layers, image, rows = Layers(), torch.ones(1, 4, 4, 4), torch.ones(4, 16)
     ways = {"layers": partial(layers, image, rows), "bare": partial(layers.bare, image, rows)}
     counts = {name: _instructions(call) for name, call in ways.items()}
-    times = measure({name: partial(itself, call) for name, call in ways.items()}, rounds, yardstick=yardstick)
+    times = measure(
+        {name: partial(itself, call) for name, call in ways.items()}, rounds, yardstick=yardstick
+    )
     return max((times["layers"] - times["bare"]) / (counts["layers"] - counts["bare"]), 1e-9)
 
 

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from scipy.optimize import nnls
 
 from condsim.calibrate import shapes
-from condsim.calibrate.timing import Pool
-from condsim.calibrate.yardstick import Call
-from condsim.cost.tables import choose_scales, grid_seconds
+from condsim.cost.cpu.tables import choose_scales, grid_seconds
 from condsim.hardware import Curve, Grid, Scatter
+from condsim.timing.cases import Pool
+from condsim.timing.yardstick import Call
 
 Cases = dict[Any, Callable[[], Call]]
 NOISE = 0.03
@@ -43,24 +43,58 @@ def attention(pool: Pool, h: int, m: int, n: int, d: int, mask: int) -> Call:
     """h heads, m queries, n keys; causal where the numbers agree and there is no mask."""
     q, k, v = pool(1, h, m, d), pool(1, h, n, d), pool(1, h, n, d)
     if mask:
-        return partial(F.scaled_dot_product_attention, q, k, v, attn_mask=torch.ones(1, 1, m, n, dtype=torch.bool))
+        return partial(
+            F.scaled_dot_product_attention,
+            q,
+            k,
+            v,
+            attn_mask=torch.ones(1, 1, m, n, dtype=torch.bool),
+        )
     return partial(F.scaled_dot_product_attention, q, k, v, is_causal=m == n)
 
 
-def conv(pool: Pool, b: int, cin: int, cout: int, side: int, kernel: int, stride: int, groups: int = 1) -> Call:
+def conv(
+    pool: Pool, b: int, cin: int, cout: int, side: int, kernel: int, stride: int, groups: int = 1
+) -> Call:
     """Same padding, with a bias."""
-    return partial(F.conv2d, pool(b, cin, side, side), pool(cout, cin // groups, kernel, kernel), pool(cout), stride, kernel // 2, 1, groups)
+    return partial(
+        F.conv2d,
+        pool(b, cin, side, side),
+        pool(cout, cin // groups, kernel, kernel),
+        pool(cout),
+        stride,
+        kernel // 2,
+        1,
+        groups,
+    )
 
 
 def grouped(pool: Pool, rows: list[int], n: int, k: int) -> Call:
     """Rows in ragged groups times weights [groups, n, k] transposed."""
     offs = torch.tensor(rows).cumsum(0).to(torch.int32)
-    return partial(F.grouped_mm, pool(max(sum(rows), 1), k), pool(len(rows), n, k).transpose(-2, -1), offs=offs)
+    return partial(
+        F.grouped_mm, pool(max(sum(rows), 1), k), pool(len(rows), n, k).transpose(-2, -1), offs=offs
+    )
 
 
 GROUPED = [
-    *(([r] * g, n, k) for g in (4, 16, 32) for r, n, k in ((0, 64, 64), (1, 32, 32), (1, 64, 64), (8, 64, 64), (3, 128, 48))),
-    *(([r] * g, n, k) for g in (4, 8) for r, n, k in ((1, 512, 256), (4, 256, 128), (32, 128, 256), (64, 64, 64), (32, 256, 512), (64, 512, 256))),
+    *(
+        ([r] * g, n, k)
+        for g in (4, 16, 32)
+        for r, n, k in ((0, 64, 64), (1, 32, 32), (1, 64, 64), (8, 64, 64), (3, 128, 48))
+    ),
+    *(
+        ([r] * g, n, k)
+        for g in (4, 8)
+        for r, n, k in (
+            (1, 512, 256),
+            (4, 256, 128),
+            (32, 128, 256),
+            (64, 64, 64),
+            (32, 256, 512),
+            (64, 512, 256),
+        )
+    ),
 ]
 
 
@@ -99,9 +133,11 @@ def points(family: str, size: shapes.Size) -> list[tuple[int, ...]]:
     count = max(16, int(shapes.POINTS[family] * size.points))
     draw: dict[str, Callable[[int], Any]] = {
         **{f: partial(shapes.bmm_sizes, f) for f in DIMS if f.startswith("bmm")},
-        "attention": shapes.attention_sizes, "conv2d": partial(shapes.conv_sizes, "conv2d"),
-        "conv2d_native": partial(shapes.conv_sizes, "conv2d_native"), "conv2d_depthwise": shapes.depthwise_sizes,
-    }  # fmt: skip
+        "attention": shapes.attention_sizes,
+        "conv2d": partial(shapes.conv_sizes, "conv2d"),
+        "conv2d_native": partial(shapes.conv_sizes, "conv2d_native"),
+        "conv2d_depthwise": shapes.depthwise_sizes,
+    }
     return [p for p in draw[family](count) if flops(family, p) <= size.flops]
 
 
@@ -122,7 +158,11 @@ def maker(family: str) -> Callable[..., Call]:
         return lambda pool, b, c, side, kernel, stride: conv(pool, b, c, c, side, kernel, stride, c)
     if family.startswith("bmm"):
         return bmm
-    makers: dict[str, Callable[..., Call]] = {"attention": attention, "conv2d": conv, "conv2d_native": conv}
+    makers: dict[str, Callable[..., Call]] = {
+        "attention": attention,
+        "conv2d": conv,
+        "conv2d_native": conv,
+    }
     return makers[family]
 
 
@@ -155,7 +195,9 @@ def coordinates(family: str, p: tuple[int, ...]) -> list[float]:
     return [float(x) for x in p]
 
 
-def grid(seconds: dict[Any, float], family: str, rows: Any, columns: Any, depths: Any, limit: float) -> Grid:
+def grid(
+    seconds: dict[Any, float], family: str, rows: Any, columns: Any, depths: Any, limit: float
+) -> Grid:
     """The full grid; a cell that was too large to time gets the rate of the largest one with fewer columns, and at least the time of fewer rows."""
     table = np.full((len(rows), len(columns), len(depths)), np.nan)
     for a, m in enumerate(rows):
@@ -164,15 +206,25 @@ def grid(seconds: dict[Any, float], family: str, rows: Any, columns: Any, depths
                 if (family, m, n, k) in seconds:
                     table[a, b, c] = seconds[family, m, n, k]
                 elif b:
-                    table[a, b, c] = max(table[a, b - 1, c] * n / columns[b - 1], table[a - 1, b, c] if a else 0.0)
+                    table[a, b, c] = max(
+                        table[a, b - 1, c] * n / columns[b - 1], table[a - 1, b, c] if a else 0.0
+                    )
                 elif a:
                     table[a, b, c] = table[a - 1, b, c] * m / rows[a - 1]
                 else:
                     table[a, b, c] = table[a, b, c - 1] * k / depths[c - 1]
-    return Grid(m=list(rows), n=list(columns), k=list(depths), seconds=[float(x) for x in table.ravel()], reached=limit)
+    return Grid(
+        m=list(rows),
+        n=list(columns),
+        k=list(depths),
+        seconds=[float(x) for x in table.ravel()],
+        reached=limit,
+    )
 
 
-def scatter(seconds: dict[Any, float], family: str, size: shapes.Size, doubtful: Container[Any] = ()) -> Scatter:
+def scatter(
+    seconds: dict[Any, float], family: str, size: shapes.Size, doubtful: Container[Any] = ()
+) -> Scatter:
     """The table of a scattered family, its scales chosen by leaving one out. doubtful: points to do without, if enough others are there."""
     at = points(family, size)
     sure = [p for p in at if (family, *p) not in doubtful]
@@ -181,17 +233,36 @@ def scatter(seconds: dict[Any, float], family: str, size: shapes.Size, doubtful:
     where = np.array([coordinates(family, p) for p in at])
     times = np.array([seconds[(family, *p)] for p in at])
     scales, error = choose_scales(family, DIMS[family], where, times, NOISE)
-    return Scatter(dims=DIMS[family], points=where.tolist(), seconds=times.tolist(), scales=scales, noise=NOISE, uncertainty=max(error, 0.02))
+    return Scatter(
+        dims=DIMS[family],
+        points=where.tolist(),
+        seconds=times.tolist(),
+        scales=scales,
+        noise=NOISE,
+        uncertainty=max(error, 0.02),
+    )
 
 
 def bias_curve(seconds: dict[Any, float]) -> Curve:
     """What a bias adds to a linear layer, by elements of its result."""
-    sizes = sorted((m * n, max(seconds["bias", m, n] - seconds["unbiased", m, n], 1e-8)) for f, *rest in seconds if f == "bias" for m, n in [rest])
+    sizes = sorted(
+        (m * n, max(seconds["bias", m, n] - seconds["unbiased", m, n], 1e-8))
+        for f, *rest in seconds
+        if f == "bias"
+        for m, n in [rest]
+    )
     values = np.maximum.accumulate([s for _, s in sizes])
-    return Curve(sizes=[float(e) for e, _ in sizes], seconds=[[float(v) for v in values]], uncertainty=0.3)
+    return Curve(
+        sizes=[float(e) for e, _ in sizes], seconds=[[float(v) for v in values]], uncertainty=0.3
+    )
 
 
-def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[float, float, float], float], itemsize: int = 4) -> dict[str, float]:
+def grouped_costs(
+    seconds: dict[Any, float],
+    linear: Grid,
+    evicted: Callable[[float, float, float], float],
+    itemsize: int = 4,
+) -> dict[str, float]:
     """Set-up, overhead a group and overhead of one with rows: what ragged grouped matmuls take beyond the linear layers of their groups, least squares.
 
     Large ones take 1.0 to 1.1 times their layers: a factor fitted to that would come out of the noise.
@@ -205,8 +276,21 @@ def grouped_costs(seconds: dict[Any, float], linear: Grid, evicted: Callable[[fl
         once = [max(float(grid_seconds(linear, r, n, k)[0]) - dispatch, 0.0) for r in busy]
         rows.append([1.0, len(groups), len(busy)])
         values.append(seconds["grouped_mm", i])
-        beyond.append(max(values[-1] - sum(once) - sum(evicted(float(size := itemsize * n * k), size * len(busy), r) for r in busy), 0.0))
-    return dict(zip(("grouped_mm.setup", "grouped_mm.group", "grouped_mm.busy"), _fit(rows, values, beyond), strict=True))
+        beyond.append(
+            max(
+                values[-1]
+                - sum(once)
+                - sum(evicted(float(size := itemsize * n * k), size * len(busy), r) for r in busy),
+                0.0,
+            )
+        )
+    return dict(
+        zip(
+            ("grouped_mm.setup", "grouped_mm.group", "grouped_mm.busy"),
+            _fit(rows, values, beyond),
+            strict=True,
+        )
+    )
 
 
 def _fit(rows: list[list[float]], values: list[float], beyond: list[float]) -> list[float]:

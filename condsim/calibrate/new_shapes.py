@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from condsim.calibrate.matmul import bmm, conv, plain
-from condsim.calibrate.timing import Pool, quiet
-from condsim.calibrate.yardstick import Call, the_clock, timed
+from condsim.timing.cases import Pool, quiet
+from condsim.timing.yardstick import Call, the_clock, timed
 
 SIZES = range(73, 33, -2)  # of no table; the largest first, so that no later one needs new memory
 LEAST_S = 1e-4  # less is what the clock and the caches leave
@@ -44,7 +44,10 @@ def forget_kernels() -> None:
 def new_shape_costs(pool: Pool) -> dict[str, float]:
     """Family → seconds of a call at new sizes beyond the next one, the median over sizes; 0 where that is little. Must be used under inference mode."""
     forget_kernels()
-    return {family: cost if (cost := statistics.median(beyond(make, pool, SIZES))) > LEAST_S else 0.0 for family, make in FAMILIES.items()}
+    return {
+        family: cost if (cost := statistics.median(beyond(make, pool, SIZES))) > LEAST_S else 0.0
+        for family, make in FAMILIES.items()
+    }
 
 
 def beyond(make: Callable[[Pool, int], Call], pool: Pool, sizes: range) -> list[float]:
@@ -52,4 +55,7 @@ def beyond(make: Callable[[Pool, int], Call], pool: Pool, sizes: range) -> list[
     clock = the_clock()
     calls = [[make(pool, size) for _ in range(2)] for size in sizes]
     with quiet():
-        return [first - second for first, second in ([timed(call, 1, clock) for call in pair] for pair in calls)]
+        return [
+            first - second
+            for first, second in ([timed(call, 1, clock) for call in pair] for pair in calls)
+        ]

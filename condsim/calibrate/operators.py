@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 
 from condsim.calibrate import shapes
-from condsim.calibrate.timing import Pool, Rotation
-from condsim.calibrate.yardstick import Call
 from condsim.hardware import Curve
+from condsim.timing.cases import Pool, Rotation
+from condsim.timing.yardstick import Call
 
 Build = Callable[[Pool, int, int], Call]
 
@@ -42,7 +42,9 @@ def _scalar(f: Callable[..., Any], *values: float) -> Build:
 
 
 def _integers(f: Callable[..., Any], *values: Any) -> Build:
-    return lambda _pool, e, length: partial(f, torch.arange(e).view(max(1, e // length), -1) % 7, *values)
+    return lambda _pool, e, length: partial(
+        f, torch.arange(e).view(max(1, e // length), -1) % 7, *values
+    )
 
 
 def _booleans(f: Callable[..., Any]) -> Build:
@@ -70,7 +72,9 @@ def _where(pool: Pool, e: int, length: int) -> Call:
 
 def _into(f: Callable[[torch.Tensor, torch.Tensor], Any]) -> Build:
     """In-place: the first is a copy of its own."""
-    return lambda pool, e, length: partial(f, torch.zeros(max(1, e // length), min(e, length), dtype=pool.dtype), _x(pool, e, length))
+    return lambda pool, e, length: partial(
+        f, torch.zeros(max(1, e // length), min(e, length), dtype=pool.dtype), _x(pool, e, length)
+    )
 
 
 def _rows(f: Callable[[torch.Tensor, torch.Tensor], Any]) -> Build:
@@ -79,7 +83,9 @@ def _rows(f: Callable[[torch.Tensor, torch.Tensor], Any]) -> Build:
     def build(pool: Pool, e: int, length: int) -> Call:
         rows = max(4 if length <= 64 else 1, e // length)
         x = pool(min(rows, max(SOURCE_ELEMENTS // length, 1)), length)
-        return partial(f, x, torch.randperm(rows, generator=torch.Generator().manual_seed(1)) % x.shape[0])
+        return partial(
+            f, x, torch.randperm(rows, generator=torch.Generator().manual_seed(1)) % x.shape[0]
+        )
 
     return build
 
@@ -89,7 +95,12 @@ def _put(f: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Any]) -> Build:
 
     def build(pool: Pool, e: int, length: int) -> Call:
         x = pool(max(4 if length <= 64 else 1, e // length), length)
-        return partial(f, torch.zeros_like(x), torch.randperm(x.shape[0], generator=torch.Generator().manual_seed(1)), x)
+        return partial(
+            f,
+            torch.zeros_like(x),
+            torch.randperm(x.shape[0], generator=torch.Generator().manual_seed(1)),
+            x,
+        )
 
     return build
 
@@ -106,7 +117,9 @@ def _elementwise_index(f: Callable[[torch.Tensor, torch.Tensor], Any]) -> Build:
 
 def _scattered(pool: Pool, e: int, length: int) -> Call:
     x = _x(pool, e, length)
-    return partial(torch.zeros_like(x).scatter_, 1, torch.arange(x.numel()).view(x.shape) % x.shape[1], x)
+    return partial(
+        torch.zeros_like(x).scatter_, 1, torch.arange(x.numel()).view(x.shape) % x.shape[1], x
+    )
 
 
 def _images(pool: Pool, e: int, length: int) -> torch.Tensor:
@@ -159,7 +172,9 @@ def _histc(pool: Pool, e: int, _length: int) -> Call:
 
 
 def _sort(_pool: Pool, e: int, length: int) -> Call:
-    ids = torch.randint(0, 8, (max(1, e // length), min(e, length)), generator=torch.Generator().manual_seed(1))
+    ids = torch.randint(
+        0, 8, (max(1, e // length), min(e, length)), generator=torch.Generator().manual_seed(1)
+    )
     return partial(torch.sort, ids)
 
 
@@ -186,7 +201,10 @@ def _is_nonzero(_pool: Pool, _e: int, _length: int) -> Call:
 
 def _to(pool: Pool, e: int, length: int) -> Call:
     """To fp32, from what a model has beside its weights' dtype: integers where that is fp32."""
-    return partial((torch.arange(e) % 7 if pool.dtype == torch.float32 else _x(pool, e, length)).to, torch.float32)
+    return partial(
+        (torch.arange(e) % 7 if pool.dtype == torch.float32 else _x(pool, e, length)).to,
+        torch.float32,
+    )
 
 
 def _arange(_pool: Pool, e: int, _length: int) -> Call:
@@ -314,7 +332,19 @@ ROWWISE: dict[str, Build] = {
 }
 """Time follows the elements and the length of a row (for an image: its side)."""
 
-ROW_BUILDS = [ROWWISE[n] for n in ("index", "index_select", "embedding", "index_add_", "index_add", "index_copy_", "index_copy", "index_put_")]
+ROW_BUILDS = [
+    ROWWISE[n]
+    for n in (
+        "index",
+        "index_select",
+        "embedding",
+        "index_add_",
+        "index_add",
+        "index_copy_",
+        "index_copy",
+        "index_put_",
+    )
+]
 OTHERS: dict[str, Build] = {"histc": _histc, "one_hot": _one_hot, "nonzero": _nonzero}
 CONSTANT: dict[str, Build] = {"item": _item, "is_nonzero": _is_nonzero}
 
@@ -358,20 +388,32 @@ def _product(pool: Pool, first: Callable[[Pool], torch.Tensor]) -> Call:
 
 
 def strided_costs(seconds: dict[Any, float]) -> dict[str, float]:
-    """Seconds of each time through the two innermost loops, and of each element where they skip some (`condsim.capture.strides`)."""
-    loops, elements = (max(seconds["strided", way] - seconds["strided", "whole"], 0.0) for way in ("loops", "elements"))
-    return {"strided.loops": loops / _POSITIONS, "strided.element": elements / (_HEADS * _POSITIONS * _WIDTH)}
+    """Seconds of each time through the two innermost loops, and of each element where they skip some (`condsim.record.strides`)."""
+    loops, elements = (
+        max(seconds["strided", way] - seconds["strided", "whole"], 0.0)
+        for way in ("loops", "elements")
+    )
+    return {
+        "strided.loops": loops / _POSITIONS,
+        "strided.element": elements / (_HEADS * _POSITIONS * _WIDTH),
+    }
 
 
 TINY_ELEMENTS = 1024
 MOST_SETS = 8
-ROTATED_BYTES = 2**20  # of all sets of a case: more than a private cache holds, less than a shared one
+ROTATED_BYTES = (
+    2**20
+)  # of all sets of a case: more than a private cache holds, less than a shared one
 
 
 def rotated(build: Build, pool: Pool, e: int, length: int) -> Call:
     """The call on as many sets of tensors in turn as ROTATED_BYTES take (two inputs and a result each), on one set where those are tiny."""
     sets = min(-(-ROTATED_BYTES // (3 * pool.itemsize * e)), MOST_SETS) if e > TINY_ELEMENTS else 1
-    return Rotation([build(pool, e, length) for _ in range(sets)]) if sets > 1 else build(pool, e, length)
+    return (
+        Rotation([build(pool, e, length) for _ in range(sets)])
+        if sets > 1
+        else build(pool, e, length)
+    )
 
 
 def _same(call: Call) -> Call:
@@ -383,12 +425,16 @@ def cases(pool: Pool, size: shapes.Size) -> dict[Any, Callable[[], Call]]:
     found: dict[Any, Callable[[], Call]] = {}
     for name, build in {**ELEMENTWISE, **OTHERS}.items():
         for e in size.elements:
-            found[name, _DEFAULT_LENGTH, e] = partial(rotated, build, pool, e, min(e, _DEFAULT_LENGTH))
+            found[name, _DEFAULT_LENGTH, e] = partial(
+                rotated, build, pool, e, min(e, _DEFAULT_LENGTH)
+            )
     for name, build in ROWWISE.items():
         for length in size.lengths:
             for e in size.elements:
                 if e <= shapes.FEW_ELEMENTS[-1] or length in size.lengths[-2:]:
-                    found[name, length, e] = partial(rotated, build, pool, e, length if build in ROW_BUILDS else min(e, length))
+                    found[name, length, e] = partial(
+                        rotated, build, pool, e, length if build in ROW_BUILDS else min(e, length)
+                    )
     for name, way in STRIDED.items():
         found["strided", name] = partial(_product, pool, way)
     for name, build in CONSTANT.items():
@@ -409,13 +455,25 @@ def curves(seconds: dict[Any, float], size: shapes.Size) -> dict[str, Curve]:
         for length in size.lengths:
             row = [seconds.get((name, length, e), np.nan) for e in size.elements]
             for i, t in enumerate(row):
-                if np.isnan(t):  # the largest is timed at two lengths: the others grow like the first of them
+                if np.isnan(
+                    t
+                ):  # the largest is timed at two lengths: the others grow like the first of them
                     other = size.lengths[-2]
-                    row[i] = row[i - 1] * seconds[name, other, size.elements[i]] / seconds[name, other, size.elements[i - 1]]
+                    row[i] = (
+                        row[i - 1]
+                        * seconds[name, other, size.elements[i]]
+                        / seconds[name, other, size.elements[i - 1]]
+                    )
             table.append(row)
-        found[name] = Curve(sizes=[float(e) for e in size.elements], lengths=[float(x) for x in size.lengths], seconds=table)
+        found[name] = Curve(
+            sizes=[float(e) for e in size.elements],
+            lengths=[float(x) for x in size.lengths],
+            seconds=table,
+        )
     for name in [*CONSTANT, *(f"{v}.view" for v in VIEWS)]:
         found[name] = Curve(sizes=[1.0], seconds=[[seconds[name, 1, 1]]])
     middle = np.median([found[n].seconds[0] for n in ELEMENTWISE], axis=0)
-    found["elementwise"] = Curve(sizes=[float(e) for e in size.elements], seconds=[middle.tolist()], uncertainty=0.5)
+    found["elementwise"] = Curve(
+        sizes=[float(e) for e in size.elements], seconds=[middle.tolist()], uncertainty=0.5
+    )
     return found

@@ -11,11 +11,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from condsim.calibrate.timing import Visits, typical
-from condsim.calibrate.yardstick import Call, Yardstick, the_clock
 from condsim.hardware import Residency
+from condsim.timing.cases import Visits, typical
+from condsim.timing.yardstick import Call, Yardstick, the_clock
 
-WEIGHTS = ((192, 256), (512, 512), (1024, 1024), (2048, 2048))  # n, k: of fp32 192 KiB, which fits a private cache of 512 KiB, 1, 4 and 16 MiB
+WEIGHTS = (
+    (192, 256),
+    (512, 512),
+    (1024, 1024),
+    (2048, 2048),
+)  # n, k: of fp32 192 KiB, which fits a private cache of 512 KiB, 1, 4 and 16 MiB
 ROWS = (1, 16)
 PAUSED = (1, *WEIGHTS[1])  # rows, n, k
 BEYOND_MB = (128.0, 192.0, 256.0, 384.0)
@@ -31,21 +36,46 @@ class EvictedWeights:
     footprints: of all weights that are visited in turn, MB. dtype: of the weights. Must be used under inference mode.
     """
 
-    def __init__(self, footprints: tuple[float, ...] = FOOTPRINTS_MB, yardstick: Yardstick | None = None, dtype: torch.dtype = torch.float32) -> None:
-        self._footprints, self._yardstick, self._itemsize = footprints, yardstick or Yardstick(), dtype.itemsize
-        self._buffer = torch.randn(int(max(footprints) * 1e6 / dtype.itemsize) + WEIGHTS[-1][0] * WEIGHTS[-1][1]).to(dtype)
-        self._seen: dict[tuple[int, int, int], list[Visits]] = {(m, n, k): [[] for _ in (0, *footprints)] for m, (n, k) in itertools.product(ROWS, WEIGHTS)}
+    def __init__(
+        self,
+        footprints: tuple[float, ...] = FOOTPRINTS_MB,
+        yardstick: Yardstick | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._footprints, self._yardstick, self._itemsize = (
+            footprints,
+            yardstick or Yardstick(),
+            dtype.itemsize,
+        )
+        self._buffer = torch.randn(
+            int(max(footprints) * 1e6 / dtype.itemsize) + WEIGHTS[-1][0] * WEIGHTS[-1][1]
+        ).to(dtype)
+        self._seen: dict[tuple[int, int, int], list[Visits]] = {
+            (m, n, k): [[] for _ in (0, *footprints)]
+            for m, (n, k) in itertools.product(ROWS, WEIGHTS)
+        }
         self._paused: list[Visits] = [[] for _ in (0, *PAUSES_S)]
 
     def round(self) -> None:
         """Every case once, and the pauses."""
         for (m, n, k), seen in self._seen.items():
-            weights, x = self._buffer[: len(self._buffer) // (n * k) * n * k].view(-1, n, k).unbind(), torch.randn(m, k).to(self._buffer.dtype)
+            weights, x = (
+                self._buffer[: len(self._buffer) // (n * k) * n * k].view(-1, n, k).unbind(),
+                torch.randn(m, k).to(self._buffer.dtype),
+            )
             for count, visits in zip((1, *self._counts(n, k)), seen, strict=True):
-                visits.append(self._between_readings(lambda: visit_in_turn([partial(F.linear, x, w) for w in weights[:count]], self._bytes(n, k))))  # noqa: B023
+                visits.append(
+                    self._between_readings(
+                        lambda: visit_in_turn(
+                            [partial(F.linear, x, w) for w in weights[:count]], self._bytes(n, k)
+                        )
+                    )
+                )
             if (m, n, k) == PAUSED:
                 for pause, visits in zip((0.0, *PAUSES_S), self._paused, strict=True):
-                    visits.append(self._between_readings(lambda: _visit_after(pause, weights[0], x, 15)))  # noqa: B023 (called at once)
+                    visits.append(
+                        self._between_readings(lambda: _visit_after(pause, weights[0], x, 15))
+                    )
 
     def _between_readings(self, visit: Call) -> tuple[float, float]:
         before = self._yardstick.begin()
@@ -59,17 +89,33 @@ class EvictedWeights:
 
     def curves(self, l2_bytes: int = 2**19) -> Residency:
         """What the rounds so far say. l2_bytes: of the private cache."""
-        times: dict[tuple[int, int, int], tuple[np.ndarray, np.ndarray]] = {}  # → seconds of a round, extra seconds a byte
+        times: dict[
+            tuple[int, int, int], tuple[np.ndarray, np.ndarray]
+        ] = {}  # → seconds of a round, extra seconds a byte
         spreads = []
         for (m, n, k), seen in self._seen.items():
             each = [typical(visits, self._yardstick) for visits in seen]
-            times[m, n, k] = np.array(each[1:]) * self._counts(n, k), extra_per_byte(each, self._bytes(n, k))
-            spreads.append([_spread(visits, self._yardstick) / self._bytes(n, k) for visits in seen[1:]])
-        distance, size = np.array([*self._footprints, *BEYOND_MB]) * 1e6, float(self._bytes(*PAUSED[1:]))
+            times[m, n, k] = (
+                np.array(each[1:]) * self._counts(n, k),
+                extra_per_byte(each, self._bytes(n, k)),
+            )
+            spreads.append(
+                [_spread(visits, self._yardstick) / self._bytes(n, k) for visits in seen[1:]]
+            )
+        distance, size = (
+            np.array([*self._footprints, *BEYOND_MB]) * 1e6,
+            float(self._bytes(*PAUSED[1:])),
+        )
         at_once, *later = (typical(visits, self._yardstick) for visits in self._paused)
-        paused = [(s + at_once, max(t - at_once, 0.0) / size) for s, t in zip(PAUSES_S, later, strict=True)]
+        paused = [
+            (s + at_once, max(t - at_once, 0.0) / size)
+            for s, t in zip(PAUSES_S, later, strict=True)
+        ]
         others = min(RATES, key=lambda rate: _misfit(rate, distance, size, *times[PAUSED], paused))
-        curves = {m: [_shifted(others, distance, *times[m, n, k]).tolist() for n, k in WEIGHTS] for m in ROWS}
+        curves = {
+            m: [_shifted(others, distance, *times[m, n, k]).tolist() for n, k in WEIGHTS]
+            for m in ROWS
+        }
         return Residency(
             distance=distance.tolist(),
             bytes=[float(self._bytes(n, k)) for n, k in WEIGHTS],
@@ -120,7 +166,9 @@ def _visit_after(pause_s: float, weight: torch.Tensor, x: torch.Tensor, visits: 
     return float(np.median(found))
 
 
-def _shifted(rate: float, distance: np.ndarray, round_s: np.ndarray, extra: np.ndarray) -> np.ndarray:
+def _shifted(
+    rate: float, distance: np.ndarray, round_s: np.ndarray, extra: np.ndarray
+) -> np.ndarray:
     """A curve over all that was touched between two visits of a weight, by this thread and by others in the time of a round. float [distances].
 
     distance: of the result, bytes, the first of them the footprints. round_s, extra: seconds of a round, and seconds a byte, at each footprint.
@@ -129,10 +177,19 @@ def _shifted(rate: float, distance: np.ndarray, round_s: np.ndarray, extra: np.n
     return shifted
 
 
-def _misfit(rate: float, distance: np.ndarray, size: float, round_s: np.ndarray, extra: np.ndarray, paused: list[tuple[float, float]]) -> float:
+def _misfit(
+    rate: float,
+    distance: np.ndarray,
+    size: float,
+    round_s: np.ndarray,
+    extra: np.ndarray,
+    paused: list[tuple[float, float]],
+) -> float:
     """How far a rate is from what pauses cost a weight of so many bytes: squares of seconds a byte. Arguments as in `_shifted`."""
     curve = _shifted(rate, distance, round_s, extra)
-    return sum((float(np.interp(size + rate * s, distance, curve)) - seconds) ** 2 for s, seconds in paused)
+    return sum(
+        (float(np.interp(size + rate * s, distance, curve)) - seconds) ** 2 for s, seconds in paused
+    )
 
 
 def _spread(visits: Visits, yardstick: Yardstick) -> float:

@@ -14,16 +14,23 @@ import numpy as np
 import pandas as pd
 import torch
 
-from condsim.capture.inputs import as_batches
-from condsim.capture.live import LiveModel
-from condsim.capture.observe import Observation, Quality, dense_quality, observe, ordered, score_exits
+from condsim.capture.observe import (
+    Observation,
+    Quality,
+    dense_quality,
+    observe,
+    ordered,
+    score_exits,
+)
 from condsim.capture.probe import key, probe
 from condsim.errors import CondsimError
 from condsim.hardware import fingerprint
-from condsim.logical import branch_flops
+from condsim.live.inputs import as_batches
+from condsim.live.model import LiveModel
 from condsim.program import Program
-from condsim.store import file_name, in_memory
+from condsim.program.logical import branch_flops
 from condsim.trace import Header, Mechanism, Provenance, Site, Trace
+from condsim.trace.store import file_name, in_memory
 
 Progress = Callable[[str, int, int], None]  # what, done, of how many
 
@@ -57,20 +64,40 @@ def capture(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            seen = observe(live, batches, new_tokens, quality, _counter(progress, "observe", len(batches)))
+            seen = observe(
+                live, batches, new_tokens, quality, _counter(progress, "observe", len(batches))
+            )
             total = len(live.assignments()) * (4 if new_tokens else 2)
             with _one_thread():
-                programs = probe(live, batches[0], seen.per_position, decode=new_tokens > 0, progress=_counter(progress, "probe", total))
+                programs = probe(
+                    live,
+                    batches[0],
+                    seen.per_position,
+                    decode=new_tokens > 0,
+                    progress=_counter(progress, "probe", total),
+                )
             score_exits(live, batches, seen, quality)
             costliest = find_costliest(live, programs)
             if quality is not None and not new_tokens:
                 dense_quality(live, batches, seen, quality, costliest)
-            trace = _trace(live, seen, programs, costliest, name or type(model).__name__, spec, command, quality_name, higher_is_better)
+            trace = _trace(
+                live,
+                seen,
+                programs,
+                costliest,
+                name or type(model).__name__,
+                spec,
+                command,
+                quality_name,
+                higher_is_better,
+            )
             if measure:
                 from condsim.measure import measure_live
 
                 strategies = measure if isinstance(measure, list) else None
-                trace = measure_live(trace, live, batches, strategies=strategies, module=baseline, progress=progress)
+                trace = measure_live(
+                    trace, live, batches, strategies=strategies, module=baseline, progress=progress
+                )
     finally:
         for module, training in modes:
             module.training = training
@@ -91,7 +118,11 @@ def _one_thread() -> Iterator[None]:
 def find_costliest(live: LiveModel, programs: dict[str, Program]) -> dict[str, int]:
     """The branch of the most FLOPs at each multi-branch site."""
     program = programs[key(live.captured, "prefill-n")]
-    return {n: int(np.argmax(branch_flops(program, n, i.branches))) for n, i in live.infos.items() if i.mechanism == "multi_branch"}
+    return {
+        n: int(np.argmax(branch_flops(program, n, i.branches)))
+        for n, i in live.infos.items()
+        if i.mechanism == "multi_branch"
+    }
 
 
 def _counter(progress: Progress, what: str, of: int) -> Callable[..., None]:
@@ -106,42 +137,82 @@ def _counter(progress: Progress, what: str, of: int) -> Callable[..., None]:
 
 
 def _trace(
-    live: LiveModel, seen: Observation, programs: dict[str, Program], costliest: dict[str, int], name: str, spec: str | None, command: str | None,
-    quality_name: str | None, higher_is_better: bool,
-) -> Trace:  # fmt: skip
+    live: LiveModel,
+    seen: Observation,
+    programs: dict[str, Program],
+    costliest: dict[str, int],
+    name: str,
+    spec: str | None,
+    command: str | None,
+    quality_name: str | None,
+    higher_is_better: bool,
+) -> Trace:
     decisions = seen.joined()
     model = live.model
     per_row = logical_program(live, programs)
-    exits = [n for n in ordered(live.infos) if live.infos[n].mechanism == "early_exit" and not seen.per_position[n]]
-    chained = len(exits) > 0 and all(live.infos[n].parents == tuple((e, 1) for e in exits[:j]) for j, n in enumerate(exits))
+    exits = [
+        n
+        for n in ordered(live.infos)
+        if live.infos[n].mechanism == "early_exit" and not seen.per_position[n]
+    ]
+    chained = len(exits) > 0 and all(
+        live.infos[n].parents == tuple((e, 1) for e in exits[:j]) for j, n in enumerate(exits)
+    )
     sites = []
     for n in ordered(live.infos):
         info = live.infos[n]
         depth = chained and n in exits
         sites.append(
             Site(
-                name=n, mechanism=cast(Mechanism, info.mechanism), branches=info.branches, top_k=info.top_k, parents=info.parents,
-                encoding="depth" if depth else "bits" if info.mechanism == "sparse_activation" else "ids",
-                stored="exits" if depth else file_name(n), level=exits.index(n) if depth else 0,
-                per_position=seen.per_position[n], has_weights=decisions[n].weights is not None, has_scores=decisions[n].scores is not None,
+                name=n,
+                mechanism=cast(Mechanism, info.mechanism),
+                branches=info.branches,
+                top_k=info.top_k,
+                parents=info.parents,
+                encoding="depth"
+                if depth
+                else "bits"
+                if info.mechanism == "sparse_activation"
+                else "ids",
+                stored="exits" if depth else file_name(n),
+                level=exits.index(n) if depth else 0,
+                per_position=seen.per_position[n],
+                has_weights=decisions[n].weights is not None,
+                has_scores=decisions[n].scores is not None,
                 branch_flops=tuple(float(f) for f in branch_flops(per_row, n, info.branches)),
             )
-        )  # fmt: skip
+        )
     parameters = list(model.parameters())
     threshold = getattr(model, "threshold", None)
     header = Header(
-        name=name, sites=tuple(sites), captured=live.captured, costliest=costliest,
+        name=name,
+        sites=tuple(sites),
+        captured=live.captured,
+        costliest=costliest,
         thresholds={"threshold": float(threshold)} if isinstance(threshold, (int, float)) else {},
         notes=_notes(live),
         provenance=Provenance(
-            model=f"{type(model).__module__}.{type(model).__qualname__}", spec=spec, command=command, taken=datetime.now(UTC).isoformat(timespec="seconds"),
-            versions={p: importlib.metadata.version(p) for p in ("condsim", "torch", "numpy")} | {"python": sys.version.split()[0]},
-            machine=dict(fingerprint(torch.get_num_threads())), dtype=str(parameters[0].dtype).removeprefix("torch.") if parameters else "float32",
-            parameters=sum(p.numel() for p in parameters), parameter_bytes=sum(p.numel() * p.element_size() for p in parameters),
-            quality_name=quality_name, higher_is_better=higher_is_better,
+            model=f"{type(model).__module__}.{type(model).__qualname__}",
+            spec=spec,
+            command=command,
+            taken=datetime.now(UTC).isoformat(timespec="seconds"),
+            versions={p: importlib.metadata.version(p) for p in ("condsim", "torch", "numpy")}
+            | {"python": sys.version.split()[0]},
+            machine=dict(fingerprint(torch.get_num_threads())),
+            dtype=str(parameters[0].dtype).removeprefix("torch.") if parameters else "float32",
+            parameters=sum(p.numel() for p in parameters),
+            parameter_bytes=sum(p.numel() * p.element_size() for p in parameters),
+            quality_name=quality_name,
+            higher_is_better=higher_is_better,
         ),
-    )  # fmt: skip
-    return Trace(header, pd.DataFrame(seen.steps), programs, in_memory(decisions), seen.quality_table() if seen.quality else pd.DataFrame())
+    )
+    return Trace(
+        header,
+        pd.DataFrame(seen.steps),
+        programs,
+        in_memory(decisions),
+        seen.quality_table() if seen.quality else pd.DataFrame(),
+    )
 
 
 def logical_program(live: LiveModel, programs: dict[str, Program]) -> Program:
@@ -152,9 +223,15 @@ def logical_program(live: LiveModel, programs: dict[str, Program]) -> Program:
 
 def _notes(live: LiveModel) -> tuple[str, ...]:
     routerless = [s.name for s in live.sites if getattr(s, "router", True) is None]
-    notes = [s.note for s in live.sites if hasattr(s, "note") and set(getattr(s, "sites", (s.name,))) & set(live.infos)]
+    notes = [
+        s.note
+        for s in live.sites
+        if hasattr(s, "note") and set(getattr(s, "sites", (s.name,))) & set(live.infos)
+    ]
     if routerless:
-        notes.append(f"the router of {routerless[0]} was not found as a module: baselines measured here still run it")
+        notes.append(
+            f"the router of {routerless[0]} was not found as a module: baselines measured here still run it"
+        )
     return tuple(notes)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from condsim.capture.adapters.expert_list import look_alikes
-from condsim.capture.execution import Execution, SiteInfo
-from condsim.capture.inputs import Batch
-from condsim.capture.live import LiveModel
 from condsim.capture.probe import start_decode
 from condsim.errors import CondsimError
+from condsim.live.adapters.expert_list import look_alikes
+from condsim.live.execution import Execution, SiteInfo
+from condsim.live.inputs import Batch
+from condsim.live.model import LiveModel
 from condsim.trace import Decisions
 
 Observed = dict[str, list[dict[str, Any]]]
@@ -41,7 +41,9 @@ class Observation:
         for name, parts in self.decisions.items():
             ids = join([p.ids for p in parts])
             assert ids is not None
-            joined[name] = Decisions(ids, join([p.weights for p in parts]), join([p.scores for p in parts]))
+            joined[name] = Decisions(
+                ids, join([p.weights for p in parts]), join([p.scores for p in parts])
+            )
         return joined
 
     def quality_table(self) -> pd.DataFrame:
@@ -49,7 +51,11 @@ class Observation:
 
 
 def observe(
-    live: LiveModel, batches: list[Batch], new_tokens: int = 0, quality: Quality | None = None, progress: Callable[[], None] = lambda: None
+    live: LiveModel,
+    batches: list[Batch],
+    new_tokens: int = 0,
+    quality: Quality | None = None,
+    progress: Callable[[], None] = lambda: None,
 ) -> Observation:
     """One natural forward pass a batch, and `new_tokens` greedy cached steps after each where asked.
 
@@ -79,21 +85,39 @@ def _everywhere(info: SiteInfo, own: np.ndarray) -> tuple[np.ndarray, None] | No
     """Rows take every branch, so that sites show themselves that this data may never reach."""
     if info.mechanism in ("moe", "sparse_activation"):
         return None
-    return (np.arange(len(own)) if info.mechanism == "multi_branch" else np.ones(len(own), np.int64)) % info.branches, None
+    return (
+        np.arange(len(own)) if info.mechanism == "multi_branch" else np.ones(len(own), np.int64)
+    ) % info.branches, None
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
-        raise CondsimError("quality: the model's output is NaN or infinite for these inputs; check its weights")
+        raise CondsimError(
+            "quality: the model's output is NaN or infinite for these inputs; check its weights"
+        )
     return np.asarray(values, np.float32)
 
 
-def _keep(live: LiveModel, seen: Observation, run: Execution, units: int, seq: int | None, past: int, phase: str) -> None:
+def _keep(
+    live: LiveModel,
+    seen: Observation,
+    run: Execution,
+    units: int,
+    seq: int | None,
+    past: int,
+    phase: str,
+) -> None:
     assert run.observed is not None
     if not live.infos:
         found = look_alikes(live.model)
-        start = f"found {', '.join(found[:3])}, but not how its experts are chosen. " if found else ""
-        unread = [f"{s.name or 'its forward'}: {reason}" for s in live.sites if getattr(s, "guards", False) and (reason := getattr(s, "reason", None))]
+        start = (
+            f"found {', '.join(found[:3])}, but not how its experts are chosen. " if found else ""
+        )
+        unread = [
+            f"{s.name or 'its forward'}: {reason}"
+            for s in live.sites
+            if getattr(s, "guards", False) and (reason := getattr(s, "reason", None))
+        ]
         read = f" (read and given up: {'; '.join(unread[:3])})" if unread else ""
         raise CondsimError(
             f"{start}no routing found in this model: looked for experts modules called with (hidden states, indices, weights), ModuleLists of experts behind a "
@@ -108,30 +132,50 @@ def _keep(live: LiveModel, seen: Observation, run: Execution, units: int, seq: i
         info = live.infos[name]
         calls = run.observed.get(name, [])
         if len(calls) > 1:
-            raise CondsimError(f"site {name!r} decides {len(calls)} times in one forward pass; give each place a name of its own")
+            raise CondsimError(
+                f"site {name!r} decides {len(calls)} times in one forward pass; give each place a name of its own"
+            )
         present = None if not info.parents else full[info.parents[-1][0]] == info.parents[-1][1]
         arriving = units if present is None else int(present.sum())
         call = calls[0] if calls else None
         if name not in seen.per_position:
-            seen.per_position[name] = seq is not None and call is not None and len(call["ids"]) == arriving * seq and seq > 0 and present is None
-        total = units * (seq or 1) if seen.per_position[name] or (present is not None and len(present) != units) else units
+            seen.per_position[name] = (
+                seq is not None
+                and call is not None
+                and len(call["ids"]) == arriving * seq
+                and seq > 0
+                and present is None
+            )
+        total = (
+            units * (seq or 1)
+            if seen.per_position[name] or (present is not None and len(present) != units)
+            else units
+        )
         kept = _expand(info, call, total, present)
         full[name] = kept.ids
         seen.decisions.setdefault(name, []).append(kept)
 
 
-def _expand(info: SiteInfo, call: dict[str, Any] | None, rows: int, present: np.ndarray | None) -> Decisions:
+def _expand(
+    info: SiteInfo, call: dict[str, Any] | None, rows: int, present: np.ndarray | None
+) -> Decisions:
     """Decisions of all rows: -1 (and no score) where a row never got there."""
     if present is None:
         assert call is not None
         ids = call["ids"].numpy()
         if len(ids) != rows:
-            raise CondsimError(f"site {info.name!r} decided for {len(ids)} rows where the batch has {rows}; route every row, or mark what comes before")
+            raise CondsimError(
+                f"site {info.name!r} decided for {len(ids)} rows where the batch has {rows}; route every row, or mark what comes before"
+            )
         weights = call["weights"].numpy() if "weights" in call else None
         scores = call["scores"].numpy() if "scores" in call else None
         return Decisions(_small(info, ids), weights, scores)
     wide = info.branches if info.mechanism == "sparse_activation" else info.top_k
-    ids = np.full((rows,) if wide is None else (rows, wide), 0 if info.mechanism == "sparse_activation" else -1, np.int16)
+    ids = np.full(
+        (rows,) if wide is None else (rows, wide),
+        0 if info.mechanism == "sparse_activation" else -1,
+        np.int16,
+    )
     weights = scores = None
     if info.has_weights:
         weights = np.zeros((rows, info.top_k or 1), np.float32)
@@ -155,10 +199,16 @@ def ordered(infos: dict[str, SiteInfo]) -> list[str]:
     return sorted(infos, key=lambda n: len(infos[n].parents))
 
 
-def score_exits(live: LiveModel, batches: list[Batch], seen: Observation, quality: Quality | None) -> None:
+def score_exits(
+    live: LiveModel, batches: list[Batch], seen: Observation, quality: Quality | None
+) -> None:
     """Scores of every early exit for every row, and quality at every exit, so that another threshold needs no model."""
     exits = [n for n in ordered(live.infos) if live.infos[n].mechanism == "early_exit"]
-    if not exits or len(exits) != len(live.infos) or not all(live.infos[n].has_scores for n in exits):
+    if (
+        not exits
+        or len(exits) != len(live.infos)
+        or not all(live.infos[n].has_scores for n in exits)
+    ):
         return
     scores: dict[str, list[np.ndarray]] = {n: [] for n in exits}
     for number, batch in enumerate(batches):
@@ -174,10 +224,19 @@ def score_exits(live: LiveModel, batches: list[Batch], seen: Observation, qualit
                 for n in exits:
                     scores[n].append(run.observed[n][0]["scores"].numpy())
     for n in exits:
-        seen.decisions[n] = [Decisions(d.ids, d.weights, s) for d, s in zip(seen.decisions[n], scores[n], strict=True)]
+        seen.decisions[n] = [
+            Decisions(d.ids, d.weights, s)
+            for d, s in zip(seen.decisions[n], scores[n], strict=True)
+        ]
 
 
-def dense_quality(live: LiveModel, batches: list[Batch], seen: Observation, quality: Quality, costliest: dict[str, int]) -> None:
+def dense_quality(
+    live: LiveModel,
+    batches: list[Batch],
+    seen: Observation,
+    quality: Quality,
+    costliest: dict[str, int],
+) -> None:
     """Quality of the same model when nothing is conditional (`same-params`)."""
     for number, batch in enumerate(batches):
         output = live.run(batch, Execution({"*": "same-params"}, costliest=costliest))

@@ -13,17 +13,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from condsim.capture.execution import BASELINES, Execution, SiteInfo
 from condsim.capture.fit import Fitter, Misfit, Run
-from condsim.capture.inputs import Batch
-from condsim.capture.live import LiveModel
-from condsim.capture.tree import Periods, tree
 from condsim.errors import CondsimError
+from condsim.live.execution import BASELINES, Execution, SiteInfo
+from condsim.live.inputs import Batch
+from condsim.live.model import LiveModel
 from condsim.program import Program
+from condsim.record.nest import Periods, tree
 from condsim.strategies import name_of
 
-SEQUENCE_SIZES = {"1": ((1, 6), (1, 9), (1, 13), (1, 22), (1, 11), (1, 8), (1, 15)), "n": ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9), (3, 8))}
-BATCH_SIZES = {"1": (1,) * 24, "n": (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15, 6)}
+SEQUENCE_SIZES = {
+    "1": ((1, 6), (1, 9), (1, 13), (1, 22), (1, 11), (1, 8), (1, 15)),
+    "n": ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9), (3, 8)),
+}
+BATCH_SIZES = {
+    "1": (1,) * 24,
+    "n": (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15, 6),
+}
 SHARES = (0.5, 1.0, 0.0, 0.75, 0.25, 0.0, 0.9, 0.6, 0.0, 0.4)
 
 
@@ -32,13 +38,17 @@ def key(assignment: Mapping[str, str], regime: str) -> str:
     return f"{name_of(assignment)}/{regime}"
 
 
-def random_decisions(info: SiteInfo, rows: int, share: float, rng: np.random.Generator, turn: int = 0) -> tuple[np.ndarray, np.ndarray | None]:
+def random_decisions(
+    info: SiteInfo, rows: int, share: float, rng: np.random.Generator, turn: int = 0
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Forced ids of all rows, and weights where the site has them. share: about how many rows leave branch 0 (or blocks that are active).
 
     turn: which branch of several is to be the first that rows take.
     """
     if info.mechanism == "sparse_activation":
-        wanted = rng.random(info.branches) < share  # by any row: with one draw a row and block the union would nearly always be all
+        wanted = (
+            rng.random(info.branches) < share
+        )  # by any row: with one draw a row and block the union would nearly always be all
         return (rng.random((rows, info.branches)) < 0.7) & wanted, None
     if info.mechanism == "moe":
         k = info.top_k or 1
@@ -55,7 +65,13 @@ def random_decisions(info: SiteInfo, rows: int, share: float, rng: np.random.Gen
     return ids, None
 
 
-def execution_for(assignment: Mapping[str, str], infos: Mapping[str, SiteInfo], rows: Mapping[str, int], run: int, costliest: Mapping[str, int]) -> Execution:
+def execution_for(
+    assignment: Mapping[str, str],
+    infos: Mapping[str, SiteInfo],
+    rows: Mapping[str, int],
+    run: int,
+    costliest: Mapping[str, int],
+) -> Execution:
     """An execution with random decisions: rows is how many rows each site sees when nothing was dropped before it. run: a number that varies them."""
     rng = np.random.default_rng(run)
     forced, weights, kept = {}, {}, {}
@@ -65,17 +81,25 @@ def execution_for(assignment: Mapping[str, str], infos: Mapping[str, SiteInfo], 
         if w is not None:
             weights[name] = w
         if info.mechanism == "sparse_activation":
-            kept[name] = (np.arange(info.branches) < max(1, round(share * info.branches))).astype(np.int64)
+            kept[name] = (np.arange(info.branches) < max(1, round(share * info.branches))).astype(
+                np.int64
+            )
         elif info.mechanism == "multi_branch":
             kept[name] = np.bincount(forced[name], minlength=info.branches)
         elif info.mechanism == "moe":
             kept[name] = np.where(np.arange(info.branches) < (info.top_k or 1), rows[name], 0)
         else:
-            kept[name] = np.array([0, max(1, round(share * rows[name]))] + [0] * (info.branches - 2))
-    return Execution(dict(assignment), forced, weights, rows_kept=kept, costliest=costliest, room=2 + run % 5)
+            kept[name] = np.array(
+                [0, max(1, round(share * rows[name]))] + [0] * (info.branches - 2)
+            )
+    return Execution(
+        dict(assignment), forced, weights, rows_kept=kept, costliest=costliest, room=2 + run % 5
+    )
 
 
-def rows_per_site(infos: Mapping[str, SiteInfo], per_position: Mapping[str, bool], units: int, seq: int | None) -> dict[str, int]:
+def rows_per_site(
+    infos: Mapping[str, SiteInfo], per_position: Mapping[str, bool], units: int, seq: int | None
+) -> dict[str, int]:
     """Rows each site sees at a size: units, or units x positions."""
     return {n: units * (seq or 1) if per_position[n] else units for n in infos}
 
@@ -106,7 +130,11 @@ def probe(
                 rows = rows_per_site(live.infos, per_position, units, positions)
                 execution = execution_for(assignment, live.infos, rows, i, costliest)
                 small = batch.resized(units, seq)
-                recorder = record_decode(live, small, execution) if decoding else live.record(small, execution)
+                recorder = (
+                    record_decode(live, small, execution)
+                    if decoding
+                    else live.record(small, execution)
+                )
                 sizes = {"batch": units}
                 if seq is not None:
                     sizes |= {"seq": 1 if decoding else seq, "total": seq + 1 if decoding else seq}
@@ -115,11 +143,22 @@ def probe(
                 tree_of = tree(recorder, periods) if periods or recorder.calls else None
                 if tree_of is not None:
                     break
-            fitted = [Run(sizes, tree(recorder, periods), recorder.calls) for sizes, recorder in runs]
+            fitted = [
+                Run(sizes, tree(recorder, periods), recorder.calls) for sizes, recorder in runs
+            ]
             try:
-                programs[key(assignment, regime)] = replace(Fitter().program(name_of(assignment), regime, fitted), periods=dict(periods))
+                programs[key(assignment, regime)] = replace(
+                    Fitter().program(name_of(assignment), regime, fitted), periods=dict(periods)
+                )
             except Misfit as e:
-                hint = next((f"{hint} " for s in live.sites if (hint := getattr(s, "hint", "")) and s.name in live.infos), "")
+                hint = next(
+                    (
+                        f"{hint} "
+                        for s in live.sites
+                        if (hint := getattr(s, "hint", "")) and s.name in live.infos
+                    ),
+                    "",
+                )
                 raise Misfit(f"{hint}{key(assignment, regime)}: {e}") from e
         if assignment == live.captured and "multi_branch" in assignment:
             costliest = _costliest(programs[key(assignment, "prefill-n")], live.infos)
@@ -138,9 +177,13 @@ def _sizes(batch: Batch, regime: str) -> list[tuple[int, int | None]]:
 
 
 def _costliest(program: Program, infos: Mapping[str, SiteInfo]) -> dict[str, int]:
-    from condsim.logical import branch_flops
+    from condsim.program.logical import branch_flops
 
-    return {n: int(np.argmax(branch_flops(program, n, i.branches))) for n, i in infos.items() if i.mechanism == "multi_branch"}
+    return {
+        n: int(np.argmax(branch_flops(program, n, i.branches)))
+        for n, i in infos.items()
+        if i.mechanism == "multi_branch"
+    }
 
 
 def record_decode(live: LiveModel, prefix: Batch, execution: Execution) -> Any:
@@ -149,16 +192,24 @@ def record_decode(live: LiveModel, prefix: Batch, execution: Execution) -> Any:
     return live.record(Batch((), {"input_ids": token}, prefix.units, 1), execution, **cache)
 
 
-def start_decode(live: LiveModel, prefix: Batch, execution: Execution) -> tuple[torch.Tensor, dict[str, Any]]:
+def start_decode(
+    live: LiveModel, prefix: Batch, execution: Execution
+) -> tuple[torch.Tensor, dict[str, Any]]:
     """Run `prefix` and give the greedy next token [units, 1] and the arguments that continue from the model's cache.
 
     Raises CondsimError where the model keeps no cache.
     """
     out = live.run(prefix, execution, use_cache=True)
-    name = "cache" if "cache" in inspect.signature(live.model.forward).parameters else "past_key_values"
+    name = (
+        "cache"
+        if "cache" in inspect.signature(live.model.forward).parameters
+        else "past_key_values"
+    )
     cache = getattr(out, name, None)
     if cache is None:
         cache = getattr(out, "past_key_values", None)
     if cache is None:
-        raise CondsimError(f"new_tokens: {type(live.model).__name__} returns no key-value cache; capture without new_tokens")
+        raise CondsimError(
+            f"new_tokens: {type(live.model).__name__} returns no key-value cache; capture without new_tokens"
+        )
     return out.logits[:, -1:].argmax(-1), {name: cache, "use_cache": True}

@@ -56,7 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     _open_closed()
     try:
-        app(tokens, console=out(), exit_on_error=False, print_error=False, result_action="return_value")
+        app(
+            tokens,
+            console=out(),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -82,7 +88,7 @@ def _open_closed() -> None:
 
 
 def _discard(stream: IO[str]) -> None:
-    """Send what a stream still holds to nobody, so that it does not fail once more when Python ends."""
+    """Send what a stream still holds to nobody, so that it does not fail again when Python ends."""
     with contextlib.suppress(OSError, ValueError):
         nobody = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nobody, stream.fileno())

@@ -42,8 +42,8 @@ def demo(*, output: Path = Path("demo-out"), force: bool = False, json: bool = F
     import torch
 
     import condsim.zoo as zoo
-    from condsim.compare import compare
-    from condsim.store import check_target
+    from condsim.study.compare import compare
+    from condsim.trace.store import check_target
 
     if output.is_file():
         raise CondsimError(f"{output} is a file; name a folder for the traces")
@@ -56,15 +56,24 @@ def demo(*, output: Path = Path("demo-out"), force: bool = False, json: bool = F
         folders = record(list(zoo.ZOO), output, step, force)
         skipped = time_all(folders, began, step)
     table = compare(list(folders.values()), profile=profile)
-    from condsim.compare import errors_of
+    from condsim.study.compare import errors_of
 
     summary = errors_of(table)
     others = elsewhere(folders, profile)
     if json:
-        print_json({"command": "demo", "profile": profile.name, "rows": table, "summary": summary, "not_measured": skipped, "elsewhere": others})
+        print_json(
+            {
+                "command": "demo",
+                "profile": profile.name,
+                "rows": table,
+                "summary": summary,
+                "not_measured": skipped,
+                "elsewhere": others,
+            }
+        )
         return
     show(table, summary, folders, profile)
-    from condsim.show import elsewhere_table
+    from condsim.show.text import elsewhere_table
 
     out().print()
     out().print(elsewhere_table(others))
@@ -72,22 +81,33 @@ def demo(*, output: Path = Path("demo-out"), force: bool = False, json: bool = F
         say(f"not measured, time was up: {case}")
     say(f"{time.monotonic() - began:.0f} s; the traces are in {output}/")
     name = next(iter(folders))
-    suggest(f"condsim simulate {output}/{name} --batch 8", f"condsim simulate {output}/{name} --device all", f"condsim compare {output}/*")
+    suggest(
+        f"condsim simulate {output}/{name} --batch 8",
+        f"condsim simulate {output}/{name} --device all",
+        f"condsim compare {output}/*",
+    )
 
 
 def record(names: list[str], output: Path, step: Step, force: bool) -> dict[str, Path]:
     """Capture each model; force: replace those of an earlier demo. Returns name → folder."""
     from condsim.capture import capture
-    from condsim.specs import load_spec
+    from condsim.zoo.specs import load_spec
 
     folders = {}
     for done, name in enumerate(names):
         step("capture", done, len(names))
         example = load_spec(name)
         trace = capture(
-            example.model, example.inputs[:CAPTURED], measure=False, name=name, quality=example.quality, quality_name=example.quality_name,
-            higher_is_better=example.higher_is_better, spec=name, command="condsim demo",
-        )  # fmt: skip
+            example.model,
+            example.inputs[:CAPTURED],
+            measure=False,
+            name=name,
+            quality=example.quality,
+            quality_name=example.quality_name,
+            higher_is_better=example.higher_is_better,
+            spec=name,
+            command="condsim demo",
+        )
         folders[name] = trace.save(output / name, force)
     step("capture", len(names), len(names))
     return folders
@@ -96,7 +116,7 @@ def record(names: list[str], output: Path, step: Step, force: bool) -> dict[str,
 def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
     """Measure every trace at the first batch size, then at the others while there is time. Returns what was left out."""
     from condsim.measure import measure
-    from condsim.store import add_measured, load
+    from condsim.trace.store import add_measured, load
 
     cases = [(name, batch) for batch in BATCHES for name in folders]
     skipped = []
@@ -113,25 +133,30 @@ def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
 
 
 def elsewhere(folders: dict[str, Path], profile: HardwareProfile) -> list[dict[str, Any]]:
-    """Each trace with the fastest strategy that a device of each class has, at the first batch size: rows of `condsim.ranking.every`."""
+    """Each trace with the fastest strategy that a device of each class has, at the first batch size: rows of `condsim.study.ranking.every`."""
     from condsim.hardware import hardware
-    from condsim.ranking import every
-    from condsim.store import load
+    from condsim.study.ranking import every
+    from condsim.trace.store import load
 
     devices = [profile, *(hardware(name) for name in ELSEWHERE)]
     found = []
     for folder in folders.values():
         rows = [row for row in every(load(folder), devices, batch=BATCHES[0]) if "error" not in row]
-        found += [min((r for r in rows if r["profile"] == d.name), key=lambda r: r["latency_s"]) for d in devices]
+        found += [
+            min((r for r in rows if r["profile"] == d.name), key=lambda r: r["latency_s"])
+            for d in devices
+        ]
     return found
 
 
-def show(table: pd.DataFrame, summary: dict[str, Any], folders: dict[str, Path], profile: HardwareProfile) -> None:
+def show(
+    table: pd.DataFrame, summary: dict[str, Any], folders: dict[str, Path], profile: HardwareProfile
+) -> None:
     """The table, and the waterfall of the case that lost most of its FLOP saving."""
-    from condsim.answer import measured_beside
-    from condsim.show import comparison_table, error_line, waterfall_lines
-    from condsim.simulate import simulate
-    from condsim.store import load
+    from condsim.predict.simulate import simulate
+    from condsim.show.text import comparison_table, error_line, waterfall_lines
+    from condsim.study.answer import measured_beside
+    from condsim.trace.store import load
 
     console = out()
     console.print(comparison_table(table))
@@ -141,9 +166,16 @@ def show(table: pd.DataFrame, summary: dict[str, Any], folders: dict[str, Path],
         return
     worst = main.iloc[int((main["flop_ratio"] / main["measured_speedup"]).to_numpy().argmax())]
     trace = load(folders[worst["trace"]])
-    prediction = simulate(trace, profile, strategy=worst["strategy"], batch=int(worst["batch"]), phase=worst["phase"])
+    prediction = simulate(
+        trace, profile, strategy=worst["strategy"], batch=int(worst["batch"]), phase=worst["phase"]
+    )
     measured = measured_beside(trace, profile, prediction)
     console.print()
-    console.print(f"{trace.name} · {prediction.strategy} · batch {prediction.batch} · against {prediction.baseline}", style="bold")
-    for line in waterfall_lines(prediction, (measured or {}).get("measured_speedup"), console.options.ascii_only):
+    console.print(
+        f"{trace.name} · {prediction.strategy} · batch {prediction.batch} · against {prediction.baseline}",
+        style="bold",
+    )
+    for line in waterfall_lines(
+        prediction, (measured or {}).get("measured_speedup"), console.options.ascii_only
+    ):
         console.print(line)

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    *, full: bool = False, threads: int = 1, dtype: str = "fp32", compiled: bool = False, device: str = "cpu", like: str | None = None, json: bool = False
+    *,
+    full: bool = False,
+    threads: int = 1,
+    dtype: str = "fp32",
+    compiled: bool = False,
+    device: str = "cpu",
+    like: str | None = None,
+    json: bool = False,
 ) -> None:
     """Measure the operators of this machine and keep the profile (micro-benchmarks only, about a minute).
 
@@ -35,7 +42,9 @@ def calibrate(
     """
     at_least_one("threads", threads)
     if device != "cpu" and (compiled or dtype != "fp32"):
-        raise CondsimError("--dtype and --compiled go with --device cpu: a GPU's profile has all dtypes and runtimes at once")
+        raise CondsimError(
+            "--dtype and --compiled go with --device cpu: a GPU's profile has all dtypes and runtimes at once"
+        )
     if device == "cpu" and like is not None:
         raise CondsimError("--like goes with --device cuda: the CPU's profile is made anew")
     from condsim.calibrate import calibrate as run
@@ -44,12 +53,20 @@ def calibrate(
 
     with progress() as step:
         profile = (
-            run(full=full, threads=threads, dtype=dtype, compiled=compiled, progress=step) if device == "cpu" else calibrate_accelerator(device, like, step)
+            run(full=full, threads=threads, dtype=dtype, compiled=compiled, progress=step)
+            if device == "cpu"
+            else calibrate_accelerator(device, like, step)
         )
     if json:
-        print_json({"command": "calibrate", "profile": described(profile), "file": str(cache_folder() / f"{profile.name}.yaml")})
+        print_json(
+            {
+                "command": "calibrate",
+                "profile": described(profile),
+                "file": str(cache_folder() / f"{profile.name}.yaml"),
+            }
+        )
         return
-    from condsim.show import profile_table
+    from condsim.show.text import profile_table
 
     out().print(profile_table(numbers(profile), profile.description))
     out().print(f"kept in {cache_folder() / profile.name}.yaml", markup=False)
@@ -74,7 +91,7 @@ def profiles(name: str | None = None, /, *, json: bool = False) -> None:
         if json:
             print_json({"command": "profiles", "profile": described(profile)})
             return
-        from condsim.show import profile_table
+        from condsim.show.text import profile_table
 
         out().print(profile_table(numbers(profile), profile.description))
         suggest(f"condsim simulate TRACE --device {name}")
@@ -90,14 +107,27 @@ def profiles(name: str | None = None, /, *, json: bool = False) -> None:
         known[THIS_MACHINE] = own
     if json:
         listed = [
-            {"name": n, "class": p.kind, "description": p.description, "calibrated": p.calibrated, "dtypes": list(p.peak_flops)} for n, p in known.items()
+            {
+                "name": n,
+                "class": p.kind,
+                "description": p.description,
+                "calibrated": p.calibrated,
+                "dtypes": list(p.peak_flops),
+            }
+            for n, p in known.items()
         ]
         print_json({"command": "profiles", "profiles": listed, "cache": str(cache_folder())})
         return
-    from condsim.show import profile_list
+    from condsim.show.text import profile_list
 
     out().print(profile_list(known))
-    suggest(*(["condsim profiles NAME"] if own is not None else ["condsim calibrate      (adds this machine)", "condsim profiles NAME"]))
+    suggest(
+        *(
+            ["condsim profiles NAME"]
+            if own is not None
+            else ["condsim calibrate      (adds this machine)", "condsim profiles NAME"]
+        )
+    )
 
 
 def numbers(profile: HardwareProfile) -> list[dict[str, Any]]:
@@ -106,24 +136,64 @@ def numbers(profile: HardwareProfile) -> list[dict[str, Any]]:
 
     def walk(path: str, value: Any) -> None:
         if isinstance(value, dict) and "basis" in value:
-            found.append({"what": path, **{k: value.get(k) for k in ("value", "basis", "source", "uncertainty")}})
+            found.append(
+                {
+                    "what": path,
+                    **{k: value.get(k) for k in ("value", "basis", "source", "uncertainty")},
+                }
+            )
         elif isinstance(value, dict):
             for key, inner in value.items():
                 walk(f"{path}.{key}" if path else str(key), inner)
 
     data = profile.model_dump()
-    for key in ("peak_flops", "matmul_efficiency", "memory", "host", "matrix", "graphs", "companion", "weight_cache_bytes", "gpu", "links", "power"):
+    for key in (
+        "peak_flops",
+        "matmul_efficiency",
+        "memory",
+        "host",
+        "matrix",
+        "graphs",
+        "companion",
+        "weight_cache_bytes",
+        "gpu",
+        "links",
+        "power",
+    ):
         walk(key, data[key])
     found += [
-        {"what": f"{kind}.{n}", "value": None, "basis": "calibrated", "source": f"a table of {count(t)} times", "uncertainty": t.uncertainty}
+        {
+            "what": f"{kind}.{n}",
+            "value": None,
+            "basis": "calibrated",
+            "source": f"a table of {count(t)} times",
+            "uncertainty": t.uncertainty,
+        }
         for kind, tables in (("operators", profile.operators), ("matmuls", profile.matmuls))
         for n, t in tables.items()
     ]
-    found += [{"what": f"extra_s.{n}", "value": v, "basis": "calibrated", "source": "", "uncertainty": None} for n, v in profile.extra_s.items()]
+    found += [
+        {
+            "what": f"extra_s.{n}",
+            "value": v,
+            "basis": "calibrated",
+            "source": "",
+            "uncertainty": None,
+        }
+        for n, v in profile.extra_s.items()
+    ]
     for name, table in (("residency", profile.residency), ("activations", profile.activations)):
         if table is not None:
             source = f"a curve of {len(table.distance)} distances"
-            found.append({"what": name, "value": None, "basis": "calibrated", "source": source, "uncertainty": None})
+            found.append(
+                {
+                    "what": name,
+                    "value": None,
+                    "basis": "calibrated",
+                    "source": source,
+                    "uncertainty": None,
+                }
+            )
     return found
 
 
@@ -135,4 +205,8 @@ def count(table: Any) -> int:
 def described(profile: HardwareProfile) -> dict[str, Any]:
     """A profile for JSON: what it is, and its numbers one by one."""
     kept = ("name", "description", "dtype", "runtime", "threads", "fingerprint")
-    return {"class": profile.kind, **{k: plain(getattr(profile, k)) for k in kept}, "numbers": numbers(profile)}
+    return {
+        "class": profile.kind,
+        **{k: plain(getattr(profile, k)) for k in kept},
+        "numbers": numbers(profile),
+    }

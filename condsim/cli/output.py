@@ -72,9 +72,21 @@ def progress() -> Iterator[Step]:
     if not console.is_terminal or console.is_dumb_terminal:
         yield lambda *_: None
         return
-    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskID,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
@@ -99,17 +111,23 @@ def suggest(*commands: str) -> None:
 def open_trace(where: str) -> Trace:
     """A trace from a folder, or one that comes with condsim by its name."""
     from condsim.resources import resource
-    from condsim.store import load
+    from condsim.trace.store import load
 
     folder = Path(where)
     if folder.exists():
         return load(folder)
     shipped = resource("traces")
-    names = sorted(p.name for p in shipped.iterdir() if (p / "trace.json").is_file()) if shipped.is_dir() else []
+    names = (
+        sorted(p.name for p in shipped.iterdir() if (p / "trace.json").is_file())
+        if shipped.is_dir()
+        else []
+    )
     if where in names:
         return load(shipped / where)
     if os.sep in where or not names:
-        raise CondsimError(f"there is no folder {where}; a trace is a folder that `condsim capture SPEC -o FOLDER` writes")
+        raise CondsimError(
+            f"there is no folder {where}; a trace is a folder that `condsim capture SPEC -o FOLDER` writes"
+        )
     raise unknown("trace", where, names, "a folder, or a trace that comes with condsim")
 
 

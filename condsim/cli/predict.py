@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from condsim.hardware import HardwareProfile
     from condsim.trace import Trace
 
-BASELINES = ("same-params", "same-flops")  # as in condsim.strategies, which would bring NumPy into --help
+BASELINES = (
+    "same-params",
+    "same-flops",
+)  # as in condsim.strategies, which would bring NumPy into --help
 PARTS = ("segment", "operator")
 ALL = "all"
 
@@ -90,7 +93,13 @@ def simulate(
         raise CondsimError("--timeline and --plot need one device and one strategy, not all")
     began = time.perf_counter()
     opened = open_trace(trace)
-    options: dict[str, Any] = {"batch": batch, "dtype": dtype, "runtime": runtime, "threshold": threshold, "phase": phase}
+    options: dict[str, Any] = {
+        "batch": batch,
+        "dtype": dtype,
+        "runtime": runtime,
+        "threshold": threshold,
+        "phase": phase,
+    }
     if capacity_factor is not None:
         options["capacity_factor"] = capacity_factor
     if expert_cache is not None:
@@ -100,46 +109,66 @@ def simulate(
         _many(opened, trace, device, strategy, baseline, options, json)
         return
     profile = profile_for(device, opened)
-    from condsim.answer import answer
+    from condsim.study.answer import answer
 
     found = answer(opened, profile, strategy, baseline, **options)
     result, measured = found.prediction, found.measured
     if timeline is not None:
-        from condsim.timeline import write_chrome_trace
+        from condsim.predict.timeline import write_chrome_trace
 
         write_chrome_trace(result, timeline)
     if plot is not None:
-        from condsim.plots import save_waterfall
+        from condsim.show.plots import save_waterfall
 
         save_waterfall(result, plot, measured=found.measured_speedup, title=opened.name)
     if json:
         print_json({"command": "simulate", "trace": opened.name, **found.to_dict()})
         return
-    from condsim.show import prediction_lines, waterfall_lines
+    from condsim.show.text import prediction_lines, waterfall_lines
 
     console = out()
-    for line in prediction_lines(opened.name, result, found.speedups, measured, time.perf_counter() - began):
+    for line in prediction_lines(
+        opened.name, result, found.speedups, measured, time.perf_counter() - began
+    ):
         console.print(line)
     console.print()
     for line in waterfall_lines(result, found.measured_speedup, console.options.ascii_only):
         console.print(line)
-    more = f"condsim simulate {trace} --device all" if device is None else f"condsim simulate {trace} --device {device} --strategy all"
+    more = (
+        f"condsim simulate {trace} --device all"
+        if device is None
+        else f"condsim simulate {trace} --device {device} --strategy all"
+    )
     suggest(more, f"condsim compare {trace}" if measured else f"condsim measure {trace}")
 
 
-def check(trace: Trace, strategy: str | None, batch: int | None, phase: str | None, threshold: float | None) -> None:
+def check(
+    trace: Trace,
+    strategy: str | None,
+    batch: int | None,
+    phase: str | None,
+    threshold: float | None,
+) -> None:
     """Raises CondsimError for what cannot be simulated on any device, before anything is calibrated."""
-    from condsim.assign import the_strategies
-    from condsim.rebatch import rebatch
+    from condsim.steps.rebatch import rebatch
+    from condsim.strategies.choose import the_strategies
 
     if strategy != ALL:
         the_strategies(trace, strategy)
     rebatch(trace, batch, phase, threshold)
 
 
-def _many(trace: Trace, where: str, device: str | None, strategy: str | None, baseline: str, options: dict[str, Any], json: bool) -> None:
+def _many(
+    trace: Trace,
+    where: str,
+    device: str | None,
+    strategy: str | None,
+    baseline: str,
+    options: dict[str, Any],
+    json: bool,
+) -> None:
     """A row for each device and strategy that it has, the fastest over its baseline first; then those that cannot be, with the reason."""
-    from condsim.ranking import cases, every
+    from condsim.study.ranking import cases, every
 
     devices = all_devices(trace) if device == ALL else [profile_for(device, trace)]
     ways = None if strategy == ALL else [strategy]
@@ -155,7 +184,7 @@ def _many(trace: Trace, where: str, device: str | None, strategy: str | None, ba
     if json:
         print_json({"command": "simulate", "trace": trace.name, "predictions": rows})
         return
-    from condsim.show import predictions_table
+    from condsim.show.text import predictions_table
 
     out().print(predictions_table(trace.name, rows))
     good = max((r for r in rows if "error" not in r), key=lambda r: r["speedup"])
@@ -192,39 +221,60 @@ def compare(
     without = [t.name for t in opened if (t.measurements if by is None else t.segments).empty]
     measures = f"condsim measure {traces[0]}" + ("" if by is None else " --by segment")
     if len(without) == len(opened):
-        raise CondsimError(f"{', '.join(without)}: nothing was measured {'yet' if by is None else 'by segment yet'}; `{measures}` does")
+        raise CondsimError(
+            f"{', '.join(without)}: nothing was measured {'yet' if by is None else 'by segment yet'}; `{measures}` does"
+        )
     if by is not None:
         _compare_parts(opened, device, by, without, json, csv)
         return
-    from condsim.compare import compare as run
-    from condsim.compare import errors_of
+    from condsim.study.compare import compare as run
+    from condsim.study.compare import errors_of
 
     table = run(opened, profile=None if device is None else profile_for(device, None))
     if csv is not None:
         write_text(csv, table.to_csv(index=False))
     summary = errors_of(table)
     if json:
-        print_json({"command": "compare", "rows": table, "summary": summary, "not_measured": without})
+        print_json(
+            {"command": "compare", "rows": table, "summary": summary, "not_measured": without}
+        )
         return
-    from condsim.show import comparison_table, error_line
+    from condsim.show.text import comparison_table, error_line
 
     console = out()
     console.print(comparison_table(table))
     console.print(error_line(summary))
-    suggest(f"condsim simulate {traces[0]}", *([f"condsim measure {without[0]}"] if without else []))
+    suggest(
+        f"condsim simulate {traces[0]}", *([f"condsim measure {without[0]}"] if without else [])
+    )
 
 
-def _compare_parts(opened: list[Trace], device: str | None, by: str, without: list[str], json: bool, csv: Path | None) -> None:
-    from condsim.compare import cancelled
-    from condsim.compare import compare as run
+def _compare_parts(
+    opened: list[Trace],
+    device: str | None,
+    by: str,
+    without: list[str],
+    json: bool,
+    csv: Path | None,
+) -> None:
+    from condsim.study.compare import cancelled
+    from condsim.study.compare import compare as run
 
     table = run(opened, None if device is None else profile_for(device, None), by)
     if csv is not None:
         write_text(csv, table.to_csv(index=False))
     if json:
-        print_json({"command": "compare", "by": by, "rows": table, "summary": cancelled(table), "not_measured": without})
+        print_json(
+            {
+                "command": "compare",
+                "by": by,
+                "rows": table,
+                "summary": cancelled(table),
+                "not_measured": without,
+            }
+        )
         return
-    from condsim.show import cancelled_line, parts_table
+    from condsim.show.text import cancelled_line, parts_table
 
     console = out()
     console.print(parts_table(table, by))

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from condsim.cli.output import at_least_one, one_of, open_trace, out, own_profile, print_json, progress, suggest
+from condsim.cli.output import (
+    at_least_one,
+    one_of,
+    open_trace,
+    out,
+    own_profile,
+    print_json,
+    progress,
+    suggest,
+)
 from condsim.errors import CondsimError, unknown
 
 if TYPE_CHECKING:
@@ -54,24 +63,36 @@ def capture(
     at_least_one("threads", threads)
     if new_tokens < 0:
         raise CondsimError(f"new-tokens must be at least 0, got {new_tokens}")
-    from condsim.store import add_measured, check_target, load
+    from condsim.trace.store import add_measured, check_target, load
 
     check_target(output, force)
     import torch
 
-    from condsim.specs import load_spec
+    from condsim.zoo.specs import load_spec
 
     torch.set_num_threads(threads)
     example = load_spec(spec)
-    inputs = example.inputs if batch_limit is None or not isinstance(example.inputs, list) else example.inputs[:batch_limit]
+    inputs = (
+        example.inputs
+        if batch_limit is None or not isinstance(example.inputs, list)
+        else example.inputs[:batch_limit]
+    )
     from condsim.capture import capture as run
 
     with progress() as step:
         trace = run(
-            example.model, inputs, measure=False, new_tokens=new_tokens, name=example.name, quality=example.quality,
-            quality_name=example.quality_name, higher_is_better=example.higher_is_better, spec=spec,
-            command=shlex.join(["condsim", *sys.argv[1:]]), progress=step,
-        )  # fmt: skip
+            example.model,
+            inputs,
+            measure=False,
+            new_tokens=new_tokens,
+            name=example.name,
+            quality=example.quality,
+            quality_name=example.quality_name,
+            higher_is_better=example.higher_is_better,
+            spec=spec,
+            command=shlex.join(["condsim", *sys.argv[1:]]),
+            progress=step,
+        )
         trace.save(output, force)
         if measure:
             from condsim.measure import measure as time_it
@@ -121,28 +142,43 @@ def measure(
     json
         Print JSON.
     """
-    for what, value in (("processes", processes), ("pairs", pairs), ("threads", threads), *(("batch", b) for b in batch or ())):
+    for what, value in (
+        ("processes", processes),
+        ("pairs", pairs),
+        ("threads", threads),
+        *(("batch", b) for b in batch or ()),
+    ):
         at_least_one(what, value)
     one_of("by", by, ("segment",))
     one_of("runtime", runtime, ("eager", "compiled"))
     if by is not None and runtime != "eager":
-        raise CondsimError(f"--by segment times operators of eager PyTorch; leave out --runtime {runtime}")
+        raise CondsimError(
+            f"--by segment times operators of eager PyTorch; leave out --runtime {runtime}"
+        )
     if by is not None and device != "cpu":
         raise CondsimError(f"--by segment times operators on a CPU; leave out --device {device}")
     if by is not None and threads > 1:
-        raise CondsimError(f"--by segment times operators of one thread; leave out --threads {threads}")
+        raise CondsimError(
+            f"--by segment times operators of one thread; leave out --threads {threads}"
+        )
     opened = open_trace(trace)
     folder = Path(trace) if Path(trace).exists() else Path(opened.name)
     if folder.exists() and not Path(trace).exists():
-        raise CondsimError(f"{trace} comes with condsim and would be measured into {folder}, which exists; run this in another folder")
-    from condsim.store import add_measured, check_target
+        raise CondsimError(
+            f"{trace} comes with condsim and would be measured into {folder}, which exists; run this in another folder"
+        )
+    from condsim.trace.store import add_measured, check_target
 
     check_target(folder, force=True)
-    from condsim.assign import strategies_of
     from condsim.measure import measure as whole
     from condsim.measure import measure_segments
+    from condsim.strategies.choose import strategies_of
 
-    time_it, usual = (partial(whole, device=device, threads=threads, runtime=runtime), (3, 30)) if by is None else (measure_segments, (1, 36))
+    time_it, usual = (
+        (partial(whole, device=device, threads=threads, runtime=runtime), (3, 30))
+        if by is None
+        else (measure_segments, (1, 36))
+    )
     known = strategies_of(opened)
     if strategy is not None and strategy != "all" and strategy not in known:
         raise unknown("strategy", strategy, known, f"what {opened.name} was captured with")
@@ -150,7 +186,14 @@ def measure(
     with progress() as step:
         if device == "cpu":
             own_profile(step, threads, opened.dtype)
-        timed = time_it(opened, strategies=chosen, batches=batch, processes=processes or usual[0], pairs=pairs or usual[1], progress=step)
+        timed = time_it(
+            opened,
+            strategies=chosen,
+            batches=batch,
+            processes=processes or usual[0],
+            pairs=pairs or usual[1],
+            progress=step,
+        )
     timed = add_measured(folder, timed, opened)
     report(timed, folder, "measure", json, by)
 
@@ -161,16 +204,22 @@ def report(trace: Trace, folder: Path, command: str, json: bool, by: str | None 
     if json:
         print_json({"command": command, "trace": str(folder), **about})
         return
-    from condsim.show import trace_lines
+    from condsim.show.text import trace_lines
 
     out().print(*trace_lines(about, str(folder)), sep="\n")
     compare = f"condsim compare {folder}" + (f" --by {by}" if by else "")
-    suggest(f"condsim simulate {folder}", *([compare] if by or about["measurements"] else [f"condsim measure {folder}"]))
+    suggest(
+        f"condsim simulate {folder}",
+        *([compare] if by or about["measurements"] else [f"condsim measure {folder}"]),
+    )
 
 
 def summary(trace: Trace) -> dict[str, Any]:
     """What a trace holds, and its measurements case by case."""
-    sites = [{"name": s.name, "mechanism": s.mechanism, "branches": s.branches, "top_k": s.top_k} for s in trace.sites]
+    sites = [
+        {"name": s.name, "mechanism": s.mechanism, "branches": s.branches, "top_k": s.top_k}
+        for s in trace.sites
+    ]
     measured: list[dict[str, Any]] = []
     if not trace.measurements.empty:
         case = ["strategy", "baseline", "phase", "batch", "runtime", "threads"]
@@ -178,13 +227,34 @@ def summary(trace: Trace) -> dict[str, Any]:
             total, dense = float(rows["conditional_s"].sum()), float(rows["baseline_s"].sum())
             measured.append(
                 dict(zip(case, key, strict=True))
-                | {"speedup": dense / total, "latency_s": float(rows["conditional_s"].mean()), "pairs": len(rows), "basis": "measured"}
+                | {
+                    "speedup": dense / total,
+                    "latency_s": float(rows["conditional_s"].mean()),
+                    "pairs": len(rows),
+                    "basis": "measured",
+                }
             )
     return {
-        "name": trace.name, "model": trace.header.provenance.model, "mechanisms": list(trace.mechanisms), "sites": sites, "steps": len(trace.steps),
-        "units": trace.units, "parameters": trace.header.provenance.parameters, "captured": dict(trace.header.captured),
+        "name": trace.name,
+        "model": trace.header.provenance.model,
+        "mechanisms": list(trace.mechanisms),
+        "sites": sites,
+        "steps": len(trace.steps),
+        "units": trace.units,
+        "parameters": trace.header.provenance.parameters,
+        "captured": dict(trace.header.captured),
         "quality_name": trace.header.provenance.quality_name,
-        "quality": {c: float(trace.quality[c].mean()) for c in ("conditional", "dense") if c in trace.quality},
-        "measurements": measured, "by_segment": sorted({f"{s}, batch {b}" for s, b in zip(trace.segments["strategy"], trace.segments["batch"], strict=True)}),
+        "quality": {
+            c: float(trace.quality[c].mean())
+            for c in ("conditional", "dense")
+            if c in trace.quality
+        },
+        "measurements": measured,
+        "by_segment": sorted(
+            {
+                f"{s}, batch {b}"
+                for s, b in zip(trace.segments["strategy"], trace.segments["batch"], strict=True)
+            }
+        ),
         "notes": list(trace.header.notes),
-    }  # fmt: skip
+    }

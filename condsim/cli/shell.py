@@ -16,4 +16,6 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     from condsim.cli import app
 
     script = app.generate_completion(prog_name="condsim", shell=shell)
-    print(script.replace("complete -F ", "complete -o default -F "), end="")  # where there is no name to complete, a folder
+    print(
+        script.replace("complete -F ", "complete -o default -F "), end=""
+    )  # where there is no name to complete, a folder

@@ -9,7 +9,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from condsim.cli.output import at_least_one, one_of, open_trace, print_json, profile_for, progress, suggest, writable, write_text
+from condsim.cli.output import (
+    at_least_one,
+    one_of,
+    open_trace,
+    print_json,
+    profile_for,
+    progress,
+    suggest,
+    writable,
+    write_text,
+)
 from condsim.cli.predict import BASELINES, all_devices
 
 
@@ -59,20 +69,34 @@ def report(
     one_of("baseline", baseline, BASELINES)
     writable(output, (".html", ".htm"))
     opened = open_trace(trace)
-    from condsim.answer import answer
-    from condsim.ranking import every
-    from condsim.report import report as made
+    from condsim.show.report import report as made
+    from condsim.study.answer import answer
+    from condsim.study.ranking import every
 
     profile = profile_for(device, opened)
-    found = answer(opened, profile, strategy, baseline, batch=batch, dtype=dtype, runtime=runtime, threshold=threshold, phase=phase)
+    found = answer(
+        opened,
+        profile,
+        strategy,
+        baseline,
+        batch=batch,
+        dtype=dtype,
+        runtime=runtime,
+        threshold=threshold,
+        phase=phase,
+    )
     others = [p for p in all_devices(opened) if p.name != profile.name]
     rows = [found.prediction.to_dict()]
     with progress() as step:
-        for row in every(opened, others, [strategy], baseline, batch=batch, threshold=threshold, phase=phase):
+        for row in every(
+            opened, others, [strategy], baseline, batch=batch, threshold=threshold, phase=phase
+        ):
             rows.append(row)
             step("other devices", len(rows) - 1, len(others))
     write_text(output, made(opened, found, rows, shlex.join(["condsim", *sys.argv[1:]])))
     if json:
-        print_json({"command": "report", "trace": opened.name, "file": str(output), **found.to_dict()})
+        print_json(
+            {"command": "report", "trace": opened.name, "file": str(output), **found.to_dict()}
+        )
         return
     suggest(f"open {output} in a browser", f"condsim app {trace}")

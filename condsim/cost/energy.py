@@ -14,7 +14,14 @@ from condsim.errors import unknown
 from condsim.hardware import HardwareProfile
 
 
-def energy_j(seconds: Any, flops: Any, traffic_bytes: Any, profile: HardwareProfile, dtype: str | None = None, level: str | None = None) -> Any:
+def energy_j(
+    seconds: Any,
+    flops: Any,
+    traffic_bytes: Any,
+    profile: HardwareProfile,
+    dtype: str | None = None,
+    level: str | None = None,
+) -> Any:
     """Joules.
 
     seconds, flops, traffic_bytes: numbers or arrays [n]; traffic_bytes may be a mapping from memory level to such. dtype: of the arithmetic, default the
@@ -23,11 +30,16 @@ def energy_j(seconds: Any, flops: Any, traffic_bytes: Any, profile: HardwareProf
     power = profile.power
     dtype = profile.dtype if dtype is None else dtype
     if level is None:
-        level = max(power.j_per_byte, key=lambda name: profile.memory[name].bytes.value if name in profile.memory else 0)
+        level = max(
+            power.j_per_byte,
+            key=lambda name: profile.memory[name].bytes.value if name in profile.memory else 0,
+        )
     if dtype not in power.j_per_flop:
         raise unknown("dtype of power.j_per_flop", dtype, power.j_per_flop)
     joules = power.idle_w.value * seconds + flops * power.j_per_flop[dtype].value
-    for name, size in (traffic_bytes if isinstance(traffic_bytes, Mapping) else {level: traffic_bytes}).items():
+    for name, size in (
+        traffic_bytes if isinstance(traffic_bytes, Mapping) else {level: traffic_bytes}
+    ).items():
         if name not in power.j_per_byte:
             raise unknown("level of power.j_per_byte", name, power.j_per_byte)
         joules = joules + size * power.j_per_byte[name].value

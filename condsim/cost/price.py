@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from condsim.cost.prepared import prepared_side
-from condsim.cost.pricing import Pricing
-from condsim.cost.side import Side, side
+from condsim.cost.cost_model import Pricing
+from condsim.cost.static.prepared_graphs import prepared_side
+from condsim.cost.step_cost import Side, side
 from condsim.lower import Lowering
 
 

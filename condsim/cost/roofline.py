@@ -18,7 +18,9 @@ from condsim.hardware import HardwareProfile
 DTYPE_BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
 
 
-def roofline_seconds(flops: Any, traffic_bytes: Any, profile: HardwareProfile, dtype: str | None = None) -> tuple[Any, float]:
+def roofline_seconds(
+    flops: Any, traffic_bytes: Any, profile: HardwareProfile, dtype: str | None = None
+) -> tuple[Any, float]:
     """Seconds, dispatch included, and the dispatch.
 
     flops, traffic_bytes: numbers or arrays [n]; traffic over the largest memory. Raises CondsimError for a dtype that the device lacks.

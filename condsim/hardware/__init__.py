@@ -1,6 +1,13 @@
 """A device as data: one YAML file, read by one model, every number with where it comes from."""
 
-from condsim.hardware.find import THIS_MACHINE, cache_folder, hardware, load_profile, profiles, this_machine
+from condsim.hardware.find import (
+    THIS_MACHINE,
+    cache_folder,
+    hardware,
+    load_profile,
+    profiles,
+    this_machine,
+)
 from condsim.hardware.gpu import Gpu, Tile
 from condsim.hardware.machine import UNDISTURBED, fingerprint
 from condsim.hardware.profile import FORMAT, HardwareProfile, Host, Level, Power
@@ -9,7 +16,35 @@ from condsim.hardware.static import Companion, Graphs, Matrix
 from condsim.hardware.tables import Activations, Among, Cold, Curve, Grid, Residency, Scatter
 
 __all__ = [
-    "FORMAT", "THIS_MACHINE", "UNCERTAINTY", "UNDISTURBED", "Activations", "Among", "Basis", "Cold", "Companion", "Curve", "Floats", "Gpu", "Graphs", "Grid",
-    "HardwareProfile", "Host", "Level", "Matrix", "NotNegative", "Positive", "Power", "Quantity", "Residency", "Scatter", "Tile", "cache_folder",
-    "fingerprint", "hardware", "load_profile", "profiles", "this_machine",
-]  # fmt: skip
+    "FORMAT",
+    "THIS_MACHINE",
+    "UNCERTAINTY",
+    "UNDISTURBED",
+    "Activations",
+    "Among",
+    "Basis",
+    "Cold",
+    "Companion",
+    "Curve",
+    "Floats",
+    "Gpu",
+    "Graphs",
+    "Grid",
+    "HardwareProfile",
+    "Host",
+    "Level",
+    "Matrix",
+    "NotNegative",
+    "Positive",
+    "Power",
+    "Quantity",
+    "Residency",
+    "Scatter",
+    "Tile",
+    "cache_folder",
+    "fingerprint",
+    "hardware",
+    "load_profile",
+    "profiles",
+    "this_machine",
+]

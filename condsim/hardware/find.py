@@ -37,9 +37,16 @@ def hardware(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
     if text == THIS_MACHINE:
         own = this_machine()
         if own is None:
-            raise CondsimError("this machine has no calibrated profile yet; `condsim calibrate` (or condsim.calibrate()) makes one")
+            raise CondsimError(
+                "this machine has no calibrated profile yet; `condsim calibrate` (or condsim.calibrate()) makes one"
+            )
         return own
-    if not isinstance(name_or_path, str) or text.endswith((".yaml", ".yml")) or "/" in text or os.sep in text:
+    if (
+        not isinstance(name_or_path, str)
+        or text.endswith((".yaml", ".yml"))
+        or "/" in text
+        or os.sep in text
+    ):
         return load_profile(text)
     known = profiles()
     if text not in known:
@@ -50,7 +57,9 @@ def hardware(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
 def this_machine(threads: int = 1, dtype: str = "fp32") -> HardwareProfile | None:
     """The newest calibration of this machine with so many threads, this dtype and this torch, or None."""
     own = fingerprint(threads)
-    for path in sorted(cache_folder().glob("*.yaml"), key=lambda p: p.stat().st_mtime, reverse=True):
+    for path in sorted(
+        cache_folder().glob("*.yaml"), key=lambda p: p.stat().st_mtime, reverse=True
+    ):
         try:
             profile = load_profile(path)
         except CondsimError:

@@ -35,7 +35,11 @@ def _cpu_model() -> str:
         import platform
 
         model = platform.processor() or platform.machine()
-    numbers = " ".join(f"{short} {fields[key]}" for key, short in (("cpu family", "family"), ("model", "model")) if key in fields)
+    numbers = " ".join(
+        f"{short} {fields[key]}"
+        for key, short in (("cpu family", "family"), ("model", "model"))
+        if key in fields
+    )
     return f"{model} ({numbers})" if numbers else model
 
 
@@ -49,5 +53,7 @@ def _caches() -> dict[str, int]:
             continue
         number = re.fullmatch(r"(\d+)([KMG]?)", size)
         if kind != "Instruction" and number:
-            found[f"l{level}"] = int(number[1]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[number[2]]
+            found[f"l{level}"] = (
+                int(number[1]) * {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[number[2]]
+            )
     return found

@@ -95,13 +95,21 @@ class HardwareProfile(Model):
     @model_validator(mode="after")
     def _dtypes(self) -> HardwareProfile:
         if self.dtype not in self.peak_flops:
-            raise ValueError(f"dtype must be one of peak_flops ({', '.join(self.peak_flops)}), got {self.dtype!r}")
+            raise ValueError(
+                f"dtype must be one of peak_flops ({', '.join(self.peak_flops)}), got {self.dtype!r}"
+            )
         if self.gpu is not None and self.kind != "gpu":
-            raise ValueError(f"the block gpu belongs to a profile of kind gpu, this one is of kind {self.kind}")
+            raise ValueError(
+                f"the block gpu belongs to a profile of kind gpu, this one is of kind {self.kind}"
+            )
         if self.format != FORMAT or (self.matmuls and "format" not in self.model_fields_set):
-            raise ValueError("it was calibrated by another version of condsim; `condsim calibrate` makes it again")
+            raise ValueError(
+                "it was calibrated by another version of condsim; `condsim calibrate` makes it again"
+            )
         if self.kind in ("tpu", "npu") and self.graphs is None:
-            raise ValueError(f"a {self.kind} runs prepared graphs: it needs `graphs` (launch, switch, prepare)")
+            raise ValueError(
+                f"a {self.kind} runs prepared graphs: it needs `graphs` (launch, switch, prepare)"
+            )
         return self
 
     @property
@@ -135,8 +143,18 @@ class HardwareProfile(Model):
                 place = place[part]
             if not isinstance(place, dict) or last not in place:
                 raise unknown("profile field", path, _paths(data))
-            if isinstance(place[last], dict) and "basis" in place[last] and value is not None and not isinstance(value, (dict, Quantity)):
-                value = {"value": value, "basis": "estimated", "source": "what if", "uncertainty": 0.0}
+            if (
+                isinstance(place[last], dict)
+                and "basis" in place[last]
+                and value is not None
+                and not isinstance(value, (dict, Quantity))
+            ):
+                value = {
+                    "value": value,
+                    "basis": "estimated",
+                    "source": "what if",
+                    "uncertainty": 0.0,
+                }
             place[last] = value.model_dump() if isinstance(value, BaseModel) else value
         return validated(type(self), data, f"profile {self.name}")
 

@@ -10,7 +10,12 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 Basis = Literal["measured", "calibrated", "sourced", "estimated"]
-UNCERTAINTY: dict[Basis, float] = {"measured": 0.05, "calibrated": 0.05, "sourced": 0.10, "estimated": 0.30}
+UNCERTAINTY: dict[Basis, float] = {
+    "measured": 0.05,
+    "calibrated": 0.05,
+    "sourced": 0.10,
+    "estimated": 0.30,
+}
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -26,7 +26,9 @@ class Curve(Model):
     def _shape(self) -> Curve:
         rising("sizes", self.sizes)
         rising("lengths", self.lengths)
-        if len(self.seconds) != len(self.lengths) or any(len(row) != len(self.sizes) for row in self.seconds):
+        if len(self.seconds) != len(self.lengths) or any(
+            len(row) != len(self.sizes) for row in self.seconds
+        ):
             raise ValueError(f"seconds must be {len(self.lengths)} rows of {len(self.sizes)}")
         return self
 
@@ -57,7 +59,9 @@ class Grid(Model):
         for name in ("m", "n", "k"):
             rising(name, getattr(self, name))
         if len(self.seconds) != len(self.m) * len(self.n) * len(self.k):
-            raise ValueError(f"seconds must have {len(self.m) * len(self.n) * len(self.k)} numbers, one a cell, got {len(self.seconds)}")
+            raise ValueError(
+                f"seconds must have {len(self.m) * len(self.n) * len(self.k)} numbers, one a cell, got {len(self.seconds)}"
+            )
         return self
 
     @cached_property
@@ -73,13 +77,13 @@ class Grid(Model):
 
     @cached_property
     def columns(self) -> dict[tuple[float, float], Floats]:
-        """Kept here by `condsim.cost.tables`: seconds by rows [m] at an n and a k, computed once."""
+        """Kept here by `condsim.cost.cpu.tables`: seconds by rows [m] at an n and a k, computed once."""
         return {}
 
 
 class Scatter(Model):
     """Seconds at points that lie anywhere. dims: names of the coordinates; points [p][dims]; scales: how far, in natural logarithms of each
-    coordinate, a measured time tells about another; noise: relative, of one measurement. `condsim.cost.tables` makes a function of it."""
+    coordinate, a measured time tells about another; noise: relative, of one measurement. `condsim.cost.cpu.tables` makes a function of it."""
 
     dims: list[str]
     points: list[list[NotNegative]]
@@ -91,9 +95,13 @@ class Scatter(Model):
     @model_validator(mode="after")
     def _shape(self) -> Scatter:
         if len(self.points) != len(self.seconds) or not self.points:
-            raise ValueError(f"there must be a point for each of the {len(self.seconds)} seconds, got {len(self.points)}")
+            raise ValueError(
+                f"there must be a point for each of the {len(self.seconds)} seconds, got {len(self.points)}"
+            )
         if any(len(p) != len(self.dims) for p in self.points) or len(self.scales) != len(self.dims):
-            raise ValueError(f"points and scales must have {len(self.dims)} numbers ({', '.join(self.dims)})")
+            raise ValueError(
+                f"points and scales must have {len(self.dims)} numbers ({', '.join(self.dims)})"
+            )
         return self
 
     @cached_property
@@ -103,7 +111,7 @@ class Scatter(Model):
 
     @cached_property
     def fitted(self) -> dict[str, Any]:
-        """Kept here by `condsim.cost.tables`: what it computes once from the points."""
+        """Kept here by `condsim.cost.cpu.tables`: what it computes once from the points."""
         return {}
 
 

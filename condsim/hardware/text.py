@@ -27,9 +27,13 @@ def read(file: Path) -> dict[str, Any]:
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        raise CondsimError(f"{file}: not valid YAML{where}: {getattr(e, 'problem', None) or 'cannot be parsed'}") from None
+        raise CondsimError(
+            f"{file}: not valid YAML{where}: {getattr(e, 'problem', None) or 'cannot be parsed'}"
+        ) from None
     if not isinstance(data, dict):
-        raise CondsimError(f"{file}: a profile must be a mapping of fields, got {type(data).__name__}")
+        raise CondsimError(
+            f"{file}: a profile must be a mapping of fields, got {type(data).__name__}"
+        )
     return data
 
 
@@ -37,7 +41,10 @@ def write(fields: dict[str, Any], target: Path) -> Path:
     """Write fields as YAML, whole or not at all. Raises CondsimError where it cannot be written."""
     with named_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-    return write_whole(target, yaml.dump(_compact(fields), Dumper=_Dumper, sort_keys=False, width=160, allow_unicode=True))
+    return write_whole(
+        target,
+        yaml.dump(_compact(fields), Dumper=_Dumper, sort_keys=False, width=160, allow_unicode=True),
+    )
 
 
 def validated(model: type[M], data: Mapping[str, Any], where: str) -> M:
@@ -47,10 +54,17 @@ def validated(model: type[M], data: Mapping[str, Any], where: str) -> M:
     except ValidationError as e:
         errors = e.errors()
         first = min(errors, key=lambda x: -len(x["loc"])) if len(errors) > 1 else errors[0]
-        field = ".".join(str(part) for part in first["loc"] if part not in ("Grid", "Scatter")) or "profile"
+        field = (
+            ".".join(str(part) for part in first["loc"] if part not in ("Grid", "Scatter"))
+            or "profile"
+        )
         value = first["input"]
         rule = first["msg"].removeprefix("Value error, ")
-        shown = "" if first["type"] == "missing" or isinstance(value, (dict, list)) else f" got {value!r}: "
+        shown = (
+            ""
+            if first["type"] == "missing" or isinstance(value, (dict, list))
+            else f" got {value!r}: "
+        )
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise CondsimError(f"{where}: {field}:{shown or ' '}{rule}{more}") from None
 
@@ -73,12 +87,19 @@ class _ProfileDumper(_Dumper):  # type: ignore[misc]
 
 def _represent_float(dumper: Any, value: float) -> Any:
     text = repr(value)
-    return dumper.represent_scalar("tag:yaml.org,2002:float", text if "e" not in text or "." in text else text.replace("e", ".0e"))
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:float",
+        text if "e" not in text or "." in text else text.replace("e", ".0e"),
+    )
 
 
 _ProfileDumper.add_representer(float, _represent_float)
-_ProfileDumper.add_representer(_Flow, lambda d, v: d.represent_sequence("tag:yaml.org,2002:seq", v, flow_style=True))
-_ProfileDumper.add_representer(_FlowDict, lambda d, v: d.represent_mapping("tag:yaml.org,2002:map", v, flow_style=True))
+_ProfileDumper.add_representer(
+    _Flow, lambda d, v: d.represent_sequence("tag:yaml.org,2002:seq", v, flow_style=True)
+)
+_ProfileDumper.add_representer(
+    _FlowDict, lambda d, v: d.represent_mapping("tag:yaml.org,2002:map", v, flow_style=True)
+)
 _Dumper = _ProfileDumper
 
 
@@ -91,6 +112,11 @@ def _compact(value: Any) -> Any:
         if value and isinstance(value[0], (list, tuple)):
             return [_compact(v) for v in value]
         return _Flow(value)
-    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < 1e6:
+    if (
+        isinstance(value, float)
+        and math.isfinite(value)
+        and value.is_integer()
+        and abs(value) < 1e6
+    ):
         return int(value)
     return value

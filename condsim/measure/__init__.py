@@ -33,7 +33,9 @@ Progress = Callable[[str, int, int], None]
 
 def __getattr__(name: str) -> Any:
     if name != "measure_live":
-        raise AttributeError(f"module 'condsim.measure' has no attribute {name!r}; it has {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'condsim.measure' has no attribute {name!r}; it has {', '.join(__all__)}"
+        )
     return importlib.import_module("condsim.measure.protocol").measure_live
 
 
@@ -65,24 +67,46 @@ def measure(
     """
     import pandas as pd
 
-    from condsim.cost.compiled import check
+    from condsim.cost.cpu.compiled_graphs import check
     from condsim.measure import yardsticks
 
-    opened, own, job = _job(trace, strategies, batches, baselines, phase, processes, pairs, steps, threads)
+    opened, own, job = _job(
+        trace, strategies, batches, baselines, phase, processes, pairs, steps, threads
+    )
     if runtime == "compiled" and own is not None:
         check(own)
     job |= {"protocol": protocol, "decisions": decisions, "device": device, "runtime": runtime}
     first = int(opened.measurements["process"].max()) + 1 if len(opened.measurements) else 0
     with _place(opened) as place:
-        runs = [_process(place, {**job, "seed": seed + i}, i, processes, progress) for i in range(processes)]
+        runs = [
+            _process(place, {**job, "seed": seed + i}, i, processes, progress)
+            for i in range(processes)
+        ]
         lowest = yardsticks.best(r for _, readings in runs for r in readings)
-        again = [i for i, (_, readings) in enumerate(runs) if yardsticks.ratio(readings, lowest) > yardsticks.NOISY]
+        again = [
+            i
+            for i, (_, readings) in enumerate(runs)
+            if yardsticks.ratio(readings, lowest) > yardsticks.NOISY
+        ]
         for extra, i in enumerate(again):
-            runs.append(_process(place, {**job, "seed": seed + processes + i}, processes + extra, processes + len(again), progress))
+            runs.append(
+                _process(
+                    place,
+                    {**job, "seed": seed + processes + i},
+                    processes + extra,
+                    processes + len(again),
+                    progress,
+                )
+            )
     lowest = yardsticks.best(r for _, readings in runs for r in readings)
-    tables = [t.assign(process=first + i, yardstick_ratio=yardsticks.ratio(readings, lowest)) for i, (t, readings) in enumerate(runs)]
+    tables = [
+        t.assign(process=first + i, yardstick_ratio=yardsticks.ratio(readings, lowest))
+        for i, (t, readings) in enumerate(runs)
+    ]
     kept = own if runtime == "compiled" else opened.profile  # an older one may know no graphs
-    return opened.with_measurements(pd.concat(tables, ignore_index=True), kept or opened.profile or own)
+    return opened.with_measurements(
+        pd.concat(tables, ignore_index=True), kept or opened.profile or own
+    )
 
 
 def measure_segments(
@@ -106,18 +130,30 @@ def measure_segments(
 
     opened, own, job = _job(trace, strategies, batches, baselines, phase, processes, pairs, steps)
     with _place(opened) as place:
-        tables = [_process(place, {**job, "by": "segment", "seed": seed + i}, i, processes, progress)[0].assign(process=i) for i in range(processes)]
+        tables = [
+            _process(place, {**job, "by": "segment", "seed": seed + i}, i, processes, progress)[
+                0
+            ].assign(process=i)
+            for i in range(processes)
+        ]
     return opened.with_segments(pd.concat(tables, ignore_index=True), opened.profile or own)
 
 
 def _job(
-    trace: Trace | str | Path, strategies: str | Sequence[str] | None, batches: Sequence[int] | None, baselines: Sequence[str] | None, phase: str | None,
-    processes: int, pairs: int, steps: int, threads: int = 1,
-) -> tuple[Trace, HardwareProfile | None, dict[str, Any]]:  # fmt: skip
+    trace: Trace | str | Path,
+    strategies: str | Sequence[str] | None,
+    batches: Sequence[int] | None,
+    baselines: Sequence[str] | None,
+    phase: str | None,
+    processes: int,
+    pairs: int,
+    steps: int,
+    threads: int = 1,
+) -> tuple[Trace, HardwareProfile | None, dict[str, Any]]:
     """(the trace, the profile of this machine, what a process is told). Raises CondsimError for what could not be done."""
     from condsim.hardware import this_machine
-    from condsim.store import load
     from condsim.trace import Trace
+    from condsim.trace.store import load
 
     opened = trace if isinstance(trace, Trace) else load(trace)
     if opened.header.provenance.spec is None:
@@ -125,14 +161,27 @@ def _job(
             f"trace {opened.name!r} has no spec that rebuilds its model, so no fresh process can time it; only "
             "condsim.capture(model, inputs, measure=True) can, in the process that has the model"
         )
-    for what, value in (("processes", processes), ("pairs", pairs), ("threads", threads), *(("batch", b) for b in batches or ())):
+    for what, value in (
+        ("processes", processes),
+        ("pairs", pairs),
+        ("threads", threads),
+        *(("batch", b) for b in batches or ()),
+    ):
         if value < 1:
             raise CondsimError(f"{what} must be at least 1, got {value}")
     own = this_machine(threads, opened.dtype)
     job: dict[str, Any] = {
-        "sizes": list(batches) if batches else [None], "strategies": [strategies] if isinstance(strategies, str) else strategies and list(strategies),
-        "phase": phase, "pairs": pairs, "steps": steps, "where": "fresh process", "yardstick_s": own.yardstick_s if own else None, "threads": threads,
-    }  # fmt: skip
+        "sizes": list(batches) if batches else [None],
+        "strategies": [strategies]
+        if isinstance(strategies, str)
+        else strategies and list(strategies),
+        "phase": phase,
+        "pairs": pairs,
+        "steps": steps,
+        "where": "fresh process",
+        "yardstick_s": own.yardstick_s if own else None,
+        "threads": threads,
+    }
     return opened, own, job | ({} if baselines is None else {"baselines": list(baselines)})
 
 
@@ -140,11 +189,15 @@ def _job(
 def _place(trace: Trace) -> Iterator[Path]:
     """A folder for what goes to processes and comes back, with the trace in it."""
     with tempfile.TemporaryDirectory(prefix="condsim-measure-") as folder:
-        dataclasses.replace(trace, measurements=trace.measurements[:0], segments=trace.segments[:0], profile=None).save(Path(folder) / "trace")
+        dataclasses.replace(
+            trace, measurements=trace.measurements[:0], segments=trace.segments[:0], profile=None
+        ).save(Path(folder) / "trace")
         yield Path(folder)
 
 
-def _process(place: Path, job: dict[str, Any], number: int, of: int, progress: Progress | None) -> tuple[pd.DataFrame, list[dict[str, float]]]:
+def _process(
+    place: Path, job: dict[str, Any], number: int, of: int, progress: Progress | None
+) -> tuple[pd.DataFrame, list[dict[str, float]]]:
     """One fresh process: its rows, and what its yardsticks said before and after."""
     import pandas as pd
 
@@ -154,7 +207,9 @@ def _process(place: Path, job: dict[str, Any], number: int, of: int, progress: P
     few = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(job["threads"]))
     with (
         tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **few}) as child,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **few}
+        ) as child,
     ):
         try:
             assert child.stdout is not None
@@ -171,5 +226,7 @@ def _process(place: Path, job: dict[str, Any], number: int, of: int, progress: P
     if code == 2 and said:
         raise CondsimError(said[-1])
     if code:
-        raise CondsimError(f"the measuring process ended with code {code}: {said[-1] if said else 'it said nothing'}")
+        raise CondsimError(
+            f"the measuring process ended with code {code}: {said[-1] if said else 'it said nothing'}"
+        )
     return pd.read_parquet(result), json.loads(result.with_suffix(".json").read_text())

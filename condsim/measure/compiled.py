@@ -27,12 +27,16 @@ def compiling() -> Iterator[None]:
     from torch._inductor import config
 
     _untraced()
-    many = torch._dynamo.config.patch(recompile_limit=VERSIONS, accumulated_recompile_limit=VERSIONS**2)
+    many = torch._dynamo.config.patch(
+        recompile_limit=VERSIONS, accumulated_recompile_limit=VERSIONS**2
+    )
     try:
         with many, config.patch(compile_threads=1):
             yield
     except (BackendCompilerFailed, TorchDynamoException) as e:
-        raise CondsimError(f"torch.compile failed: {str(e).strip().splitlines()[0]}; measure without --runtime compiled") from e
+        raise CondsimError(
+            f"torch.compile failed: {str(e).strip().splitlines()[0]}; measure without --runtime compiled"
+        ) from e
     finally:
         torch._dynamo.reset()
 

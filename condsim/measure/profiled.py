@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch.autograd.profiler import profile
 
-from condsim.calibrate.among import calls
-from condsim.calibrate.timing import Pool, typical
-from condsim.calibrate.yardstick import Call, Yardstick
-from condsim.measure.clock import CPU
+from condsim.calibrate.code_locality import calls
+from condsim.timing.cases import Pool, typical
+from condsim.timing.clock import CPU
+from condsim.timing.yardstick import Call, Yardstick
 
 MARKER = "digamma"  # stands around a timed call; a model that uses it cannot be told apart
 MADE = ("empty", "to")  # before lift_fresh, in torch.tensor
@@ -76,7 +76,9 @@ def _outermost(events: Sequence[Any]) -> list[tuple[str, int, int]]:
     """(name without its namespace, end in ns, how many are inside, itself included) of operators that no other one calls, in order; of the thread that
     marks."""
     threads = {e.start_thread_id() for e in events if e.name() == f"aten::{MARKER}"}
-    timed = sorted((e.start_ns(), -e.end_ns(), e.name()) for e in events if e.start_thread_id() in threads)
+    timed = sorted(
+        (e.start_ns(), -e.end_ns(), e.name()) for e in events if e.start_thread_id() in threads
+    )
     found: list[tuple[str, int, int]] = []
     for start, end, name in timed:
         if not found or start >= found[-1][1]:
@@ -109,12 +111,17 @@ def cost(pool: Pool, yardstick: Yardstick) -> Cost:
     for s in range(SEQUENCES):
         rng = random.Random(s)
         middle = len(order) * (s + 0.5) / SEQUENCES
-        names = [order[min(max(int(rng.gauss(middle, len(order) / 4)), 0), len(order) - 1)] for _ in range(LENGTH)]
+        names = [
+            order[min(max(int(rng.gauss(middle, len(order) / 4)), 0), len(order) - 1)]
+            for _ in range(LENGTH)
+        ]
         sequence = [every[n] for n in names]
         ops.append(len(names))
         inside.append(sum(events[n] for n in names))
         extra.append(_extra(sequence, yardstick))
-    (operator_s, event_s), *_ = np.linalg.lstsq(np.array([ops, inside], float).T, np.array(extra), rcond=None)
+    (operator_s, event_s), *_ = np.linalg.lstsq(
+        np.array([ops, inside], float).T, np.array(extra), rcond=None
+    )
     return Cost(float(operator_s), float(event_s))
 
 

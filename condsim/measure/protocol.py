@@ -1,7 +1,7 @@
 """Time a live model beside its baselines: pairs, interleaved, order within a pair random, every repetition kept.
 
 Each case (phase, batch, strategy, baseline) warms both sides up and times them in turn: one torch thread unless the plan has more, no garbage
-collection, under inference mode. The sites are installed once and only the model's call is inside the clock (`condsim.measure.clock` says which).
+collection, under inference mode. The sites are installed once and only the model's call is inside the clock (`condsim.timing.clock` says which).
 
 - `repeat`: a few steps, spread evenly, each run several times. What a side finds in the caches is what its partner left.
 - `stream`: successive different steps, each timed once a pair, over and over. Before a timed call the same side runs the step before, so that it
@@ -31,20 +31,20 @@ import pandas as pd
 import torch
 
 from condsim.calibrate.new_shapes import forget_kernels
-from condsim.calibrate.timing import quiet, threads
-from condsim.calibrate.yardstick import Yardstick
-from condsim.capture.execution import BASELINES, Execution, executing
-from condsim.capture.inputs import Batch
-from condsim.capture.live import LiveModel
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import UNDISTURBED, this_machine
+from condsim.live.execution import BASELINES, Execution, executing
+from condsim.live.inputs import Batch
+from condsim.live.model import LiveModel
 from condsim.measure import yardsticks
-from condsim.measure.clock import CPU, WALL, Clock, clock_for, pauses
 from condsim.measure.compiled import compiled, compiling
-from condsim.measure.device import CPU as CPU_DEVICE
-from condsim.measure.device import identity, placed, the_device, waiting_clock
 from condsim.measure.steps import Replay, Step, differing
 from condsim.strategies import name_of
+from condsim.timing.cases import quiet, threads
+from condsim.timing.clock import CPU, WALL, Clock, clock_for, pauses
+from condsim.timing.device import CPU as CPU_DEVICE
+from condsim.timing.device import identity, placed, the_device, waiting_clock
+from condsim.timing.yardstick import Yardstick
 from condsim.trace import MEASUREMENTS, Trace
 
 Progress = Callable[[str, int, int], None]
@@ -55,7 +55,9 @@ DECISIONS = ("natural", "trace")
 KINDS = (*BASELINES, "module")
 WATCHED = 3  # calls that show whether a side waits for something
 TOLERATED = 0.001  # share of a step's decisions at a site that rounding may change
-SAME_MODEL = 0.2  # the same where decisions are forced: no more than this in all, or it is another model
+SAME_MODEL = (
+    0.2  # the same where decisions are forced: no more than this in all, or it is another model
+)
 REPLACED = 8  # steps that may be replaced in a case
 ATTEMPTS = 2  # at a pair that counts
 PATIENCE_S = 4.0  # for a machine that is disturbed, a case
@@ -86,7 +88,11 @@ class Plan:
     runtime: str = "eager"
 
     def __post_init__(self) -> None:
-        for what, value in (("pairs", self.pairs), ("steps", self.steps), ("threads", self.threads)):
+        for what, value in (
+            ("pairs", self.pairs),
+            ("steps", self.steps),
+            ("threads", self.threads),
+        ):
             if value < 1:
                 raise CondsimError(f"{what} must be at least 1, got {value}")
         if self.protocol not in PROTOCOLS:
@@ -94,7 +100,9 @@ class Plan:
         if self.runtime not in RUNTIMES:
             raise unknown("runtime", self.runtime, RUNTIMES)
         if self.runtime != "eager" and self.protocol != "repeat":
-            raise CondsimError(f"protocol {self.protocol!r} would time compilations: measure runtime 'compiled' with 'repeat'")
+            raise CondsimError(
+                f"protocol {self.protocol!r} would time compilations: measure runtime 'compiled' with 'repeat'"
+            )
         if self.decisions not in DECISIONS:
             raise unknown("decisions", self.decisions, DECISIONS)
         for baseline in self.baselines:
@@ -110,7 +118,9 @@ class Measured:
     readings: list[dict[str, float]] = field(default_factory=list)
 
     def table(self, process: int, yardstick_ratio: float) -> pd.DataFrame:
-        return pd.DataFrame(self.rows).assign(process=process, yardstick_ratio=yardstick_ratio)[list(MEASUREMENTS)]
+        return pd.DataFrame(self.rows).assign(process=process, yardstick_ratio=yardstick_ratio)[
+            list(MEASUREMENTS)
+        ]
 
 
 def measure_live(
@@ -145,10 +155,26 @@ def measure_live(
     names = [strategies] if isinstance(strategies, str) else strategies
     own = this_machine(threads, trace.dtype)
     fast_s = own.yardstick_s if own else None
-    plan = Plan([batch], names, baselines, phase, protocol, pairs, steps, seed, decisions, where, fast_s, threads=threads, runtime=runtime)
+    plan = Plan(
+        [batch],
+        names,
+        baselines,
+        phase,
+        protocol,
+        pairs,
+        steps,
+        seed,
+        decisions,
+        where,
+        fast_s,
+        threads=threads,
+        runtime=runtime,
+    )
     measured = measure_cases(trace, live, batches, plan, module, progress)
     process = int(trace.measurements["process"].max()) + 1 if len(trace.measurements) else 0
-    table = measured.table(process, yardsticks.ratio(measured.readings, yardsticks.best(measured.readings)))
+    table = measured.table(
+        process, yardsticks.ratio(measured.readings, yardsticks.best(measured.readings))
+    )
     return trace.with_measurements(table, trace.profile or own)
 
 
@@ -161,9 +187,14 @@ def measure_cases(
     progress: Progress = lambda _what, _done, _of: None,
 ) -> Measured:
     """All cases of a plan, one after the other in this process, between two readings of the yardsticks."""
-    kinds = [*plan.baselines, *(["module"] if module is not None and "module" not in plan.baselines else [])]
+    kinds = [
+        *plan.baselines,
+        *(["module"] if module is not None and "module" not in plan.baselines else []),
+    ]
     if "module" in kinds and module is None:
-        raise CondsimError("baseline 'module' needs the dense module: pass module= (capture: baseline=)")
+        raise CondsimError(
+            "baseline 'module' needs the dense module: pass module= (capture: baseline=)"
+        )
     found = Measured()
     rng = np.random.default_rng(plan.seed)
     phases = list(dict.fromkeys(trace.steps["phase"])) if plan.phase is None else [plan.phase]
@@ -211,8 +242,17 @@ def assignments(trace: Trace, live: LiveModel, names: Sequence[str] | None) -> l
     for name in names:
         fits = {m for w in ways for m, s in w.items() if s == name}
         if name not in known and not fits:
-            raise unknown("strategy", name, [*known, *{s for w in ways for s in w.values()}], f"what can run {trace.name} here")
-        found.append(known[name] if name in known else {m: name if m in fits else s for m, s in captured.items()})
+            raise unknown(
+                "strategy",
+                name,
+                [*known, *{s for w in ways for s in w.values()}],
+                f"what can run {trace.name} here",
+            )
+        found.append(
+            known[name]
+            if name in known
+            else {m: name if m in fits else s for m, s in captured.items()}
+        )
     return found
 
 
@@ -222,7 +262,9 @@ def know_sites(trace: Trace, live: LiveModel, batch: Batch) -> None:
     there, expected = set(live.infos), {s.name for s in trace.sites}
     if there != expected:
         odd = sorted(there ^ expected)[0]
-        raise CondsimError(f"site {odd!r} is only in the {'model' if odd in there else 'trace'}: this is not the model that was captured")
+        raise CondsimError(
+            f"site {odd!r} is only in the {'model' if odd in there else 'trace'}: this is not the model that was captured"
+        )
 
 
 def checked_steps(replay: Replay, way: Mapping[str, str], plan: Plan) -> list[Step]:
@@ -275,7 +317,9 @@ def _check(replay: Replay, way: Mapping[str, str], plan: Plan, steps: Sequence[S
                     )
         for site, (odd, rows) in counts.items():
             if odd > SAME_MODEL * rows:
-                raise CondsimError(f"site {site!r}: {odd} of {rows} decisions differ from the trace's: not the model and inputs that were captured")
+                raise CondsimError(
+                    f"site {site!r}: {odd} of {rows} decisions differ from the trace's: not the model and inputs that were captured"
+                )
 
 
 class Gate:
@@ -311,14 +355,23 @@ def _case(
     gate: Gate,
 ) -> list[dict[str, Any]]:
     """One case: at least plan.pairs pairs."""
-    sides = (Side(replay, way, plan), Side(replay, dict.fromkeys(way, kind), plan, module if kind == "module" else None))
+    sides = (
+        Side(replay, way, plan),
+        Side(replay, dict.fromkeys(way, kind), plan, module if kind == "module" else None),
+    )
     common = {**about(replay, way, kind, plan), "repetitions": 1}
     rows: list[dict[str, Any]] = []
     if plan.protocol == "stream" and plan.device == CPU_DEVICE:
         forget_kernels()
     with installed(sides, steps):
         waits = [clock_for(side.warm_up(steps[-1], WATCHED)) is WALL for side in sides]
-        clock = waiting_clock(the_device(plan.device)) if plan.device != CPU_DEVICE else WALL if any(waits) or plan.threads > 1 else CPU
+        clock = (
+            waiting_clock(the_device(plan.device))
+            if plan.device != CPU_DEVICE
+            else WALL
+            if any(waits) or plan.threads > 1
+            else CPU
+        )
         common["clock"] = "cpu" if clock is CPU else "wall"
         patience = PATIENCE_S if plan.patience_s is None else plan.patience_s
         for step, before in _order(steps, plan):
@@ -338,9 +391,16 @@ def _case(
                         sides[s].run(before, clock)
                     seconds[s] = sides[s].run(step, clock)
                 reading = max(reading, gate.read.after())
-                rows.append({
-                    **common, "pair": len(rows), "step": step.index, "conditional_s": seconds[0], "baseline_s": seconds[1], "yardstick_s": reading,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        **common,
+                        "pair": len(rows),
+                        "step": step.index,
+                        "conditional_s": seconds[0],
+                        "baseline_s": seconds[1],
+                        "yardstick_s": reading,
+                    }
+                )
                 if gate.open(reading):
                     break
     return rows
@@ -349,11 +409,19 @@ def _case(
 def about(replay: Replay, way: Mapping[str, str], kind: str, plan: Plan) -> dict[str, Any]:
     """What the rows of a case have in common."""
     return {
-        "strategy": name_of(way), "baseline": kind, "phase": replay.phase, "batch": replay.steps.batch, "protocol": plan.protocol,
-        "runtime": plan.runtime, "dtype": replay.trace.header.provenance.dtype, "threads": plan.threads, "where": plan.where,
-        "fingerprint": json.dumps(identity(the_device(plan.device), plan.threads), sort_keys=True), "torch": torch.__version__,
+        "strategy": name_of(way),
+        "baseline": kind,
+        "phase": replay.phase,
+        "batch": replay.steps.batch,
+        "protocol": plan.protocol,
+        "runtime": plan.runtime,
+        "dtype": replay.trace.header.provenance.dtype,
+        "threads": plan.threads,
+        "where": plan.where,
+        "fingerprint": json.dumps(identity(the_device(plan.device), plan.threads), sort_keys=True),
+        "torch": torch.__version__,
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+    }
 
 
 def _order(steps: Sequence[Step], plan: Plan) -> Iterator[tuple[Step, Step | None]]:
@@ -371,7 +439,13 @@ def _order(steps: Sequence[Step], plan: Plan) -> Iterator[tuple[Step, Step | Non
 class Side:
     """One side of a pair. way: mechanism → strategy, or a baseline for all; module: runs instead of the model."""
 
-    def __init__(self, replay: Replay, way: Mapping[str, str], plan: Plan, module: torch.nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        replay: Replay,
+        way: Mapping[str, str],
+        plan: Plan,
+        module: torch.nn.Module | None = None,
+    ) -> None:
         self.replay, self.way, self.module = replay, dict(way), module
         self.forced = plan.decisions == "trace" and not set(way.values()) <= set(KINDS)
         runs = replay.live.model if module is None else module
@@ -389,7 +463,12 @@ class Side:
             elif self.way and set(self.way.values()) == {"same-flops"}:
                 made = Execution({"*": "same-flops"}, rows_kept=step.kept)
             else:
-                made = Execution(self.way, forced={n: _forcible(ids) for n, ids in step.ids.items()} if self.forced else None)
+                made = Execution(
+                    self.way,
+                    forced={n: _forcible(ids) for n, ids in step.ids.items()}
+                    if self.forced
+                    else None,
+                )
             made.sites.update(self.replay.live.infos)
             self.executions[step.index] = made
         return self.executions[step.index]
@@ -409,7 +488,9 @@ class Side:
         with executing(self.execution(step)):
             out = step.batch.call(self.runs, **step.more())
         if _has_nan(out):
-            raise CondsimError(f"the output of step {step.index} is NaN ({name_of(self.way)}): no timing of such a model means anything")
+            raise CondsimError(
+                f"the output of step {step.index} is NaN ({name_of(self.way)}): no timing of such a model means anything"
+            )
         return [pauses(lambda: self.run(step, WALL)) for _ in range(calls)]
 
 
@@ -433,8 +514,17 @@ def _forcible(ids: np.ndarray) -> np.ndarray:
 
 
 def _has_nan(out: Any) -> bool:
-    parts = out.values() if isinstance(out, Mapping) else out if isinstance(out, (tuple, list)) else [out]
-    return any(isinstance(t, torch.Tensor) and t.is_floating_point() and bool(t.isnan().any()) for t in parts)
+    parts = (
+        out.values()
+        if isinstance(out, Mapping)
+        else out
+        if isinstance(out, (tuple, list))
+        else [out]
+    )
+    return any(
+        isinstance(t, torch.Tensor) and t.is_floating_point() and bool(t.isnan().any())
+        for t in parts
+    )
 
 
 @contextlib.contextmanager

@@ -14,17 +14,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from condsim.assign import program_of
-from condsim.calibrate.timing import Pool, quiet, threads
-from condsim.capture.inputs import Batch
-from condsim.capture.live import LiveModel
-from condsim.capture.tree import guarded, tree
 from condsim.errors import CondsimError
-from condsim.measure.clock import CPU, WALL, clock_for
+from condsim.live.inputs import Batch
+from condsim.live.model import LiveModel
 from condsim.measure.profiled import Cost, Profiled, cost, mark, profiled
-from condsim.measure.protocol import PATIENCE_S, WATCHED, Gate, Plan, Side, about, assignments, checked_steps, evaluating, installed, know_sites
+from condsim.measure.protocol import (
+    PATIENCE_S,
+    WATCHED,
+    Gate,
+    Plan,
+    Side,
+    about,
+    assignments,
+    checked_steps,
+    evaluating,
+    installed,
+    know_sites,
+)
 from condsim.measure.steps import Replay, Step
-from condsim.segments import families, segment_of
+from condsim.predict.segments import families, segment_of
+from condsim.record.nest import guarded, tree
+from condsim.strategies.choose import program_of
+from condsim.timing.cases import Pool, quiet, threads
+from condsim.timing.clock import CPU, WALL, clock_for
 from condsim.trace import SEGMENTS, Trace
 
 PAIRS_A_SESSION = 3
@@ -33,14 +45,20 @@ Labels = list[tuple[str, str]]  # (segment, operator) of each operator of a call
 
 
 def time_segments(
-    trace: Trace, live: LiveModel, batches: list[Batch], plan: Plan, progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None
+    trace: Trace,
+    live: LiveModel,
+    batches: list[Batch],
+    plan: Plan,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
 ) -> pd.DataFrame:
     """Rows of `Trace.segments`, all cases of a plan. plan.pairs: profiled pairs a case, and as many without the profiler.
 
     Raises CondsimError as measuring does, for a protocol other than `repeat`, and where the profiler sees other operators than the recorder.
     """
     if plan.protocol != "repeat":
-        raise CondsimError(f"by segment a step is timed again and again (protocol 'repeat'), got {plan.protocol!r}")
+        raise CondsimError(
+            f"by segment a step is timed again and again (protocol 'repeat'), got {plan.protocol!r}"
+        )
     rng = np.random.default_rng(plan.seed)
     phases = list(dict.fromkeys(trace.steps["phase"])) if plan.phase is None else [plan.phase]
     rows: list[dict[str, Any]] = []
@@ -66,16 +84,32 @@ def time_segments(
 
 
 def _case(
-    replay: Replay, steps: Sequence[Step], way: Mapping[str, str], kind: str, plan: Plan, rng: np.random.Generator, gate: Gate, profiler: Cost
+    replay: Replay,
+    steps: Sequence[Step],
+    way: Mapping[str, str],
+    kind: str,
+    plan: Plan,
+    rng: np.random.Generator,
+    gate: Gate,
+    profiler: Cost,
 ) -> list[dict[str, Any]]:
-    sides = {"conditional": Side(replay, way, plan), "baseline": Side(replay, dict.fromkeys(way, kind), plan)}
-    labels = {(name, step.index): _labels(replay, side, step) for name, side in sides.items() for step in steps}
+    sides = {
+        "conditional": Side(replay, way, plan),
+        "baseline": Side(replay, dict.fromkeys(way, kind), plan),
+    }
+    labels = {
+        (name, step.index): _labels(replay, side, step)
+        for name, side in sides.items()
+        for step in steps
+    }
     common = about(replay, way, kind, plan)
     rows: list[dict[str, Any]] = []
     with installed(tuple(sides.values()), steps):
         for step in steps:
             waits = [clock_for(side.warm_up(step, WATCHED)) is WALL for side in sides.values()]
-            calls, wholes = _sessions(sides, step, -(-plan.pairs // len(steps)), rng, gate, WALL if any(waits) else CPU)
+            calls, wholes = _sessions(
+                sides, step, -(-plan.pairs // len(steps)), rng, gate, WALL if any(waits) else CPU
+            )
             for name in sides:
                 found = _rows(labels[name, step.index], calls[name], wholes[name], gate, profiler)
                 rows += [{**common, "step": step.index, "side": name, **row} for row in found]
@@ -87,11 +121,19 @@ def _labels(replay: Replay, side: Side, step: Step) -> Labels:
     program = program_of(replay.trace, side.way, replay.steps)
     recorder = replay.live.record(step.batch, side.execution(step), **step.more())
     alike = families(replay.trace, program)
-    return [(segment_of(op, guards, alike), op.name) for op, guards in guarded(tree(recorder, dict(program.periods)))]
+    return [
+        (segment_of(op, guards, alike), op.name)
+        for op, guards in guarded(tree(recorder, dict(program.periods)))
+    ]
 
 
 def _sessions(
-    sides: Mapping[str, Side], step: Step, pairs: int, rng: np.random.Generator, gate: Gate, clock: Callable[[], float]
+    sides: Mapping[str, Side],
+    step: Step,
+    pairs: int,
+    rng: np.random.Generator,
+    gate: Gate,
+    clock: Callable[[], float],
 ) -> tuple[dict[str, list[tuple[Profiled, float]]], dict[str, list[tuple[float, float]]]]:
     """By side: (profiled call, slowest yardstick around it; infinite where another process had the core meanwhile, since the profiler's clock is the wall's),
     and (seconds of a call without the profiler, slowest yardstick)."""
@@ -111,31 +153,56 @@ def _sessions(
         own: list[float] = []
         seen = profiled(lambda order=order, own=own: own.extend(run(order, mark)))  # type: ignore[misc]
         after = gate.read()
-        for name, whole, call, cpu in list(zip(order, seconds, seen, own, strict=True))[len(sides) :]:
+        for name, whole, call, cpu in list(zip(order, seconds, seen, own, strict=True))[
+            len(sides) :
+        ]:
             wholes[name].append((whole, max(before, between)))
             lost = clock is CPU and call.seconds.sum() > SHARED * cpu
             calls[name].append((call, float("inf") if lost else max(between, after)))
     return calls, wholes
 
 
-def _rows(labels: Labels, calls: list[tuple[Profiled, float]], wholes: list[tuple[float, float]], gate: Gate, profiler: Cost) -> list[dict[str, Any]]:
+def _rows(
+    labels: Labels,
+    calls: list[tuple[Profiled, float]],
+    wholes: list[tuple[float, float]],
+    gate: Gate,
+    profiler: Cost,
+) -> list[dict[str, Any]]:
     """A row a segment and operator, in executed order."""
     operators = tuple(operator for _, operator in labels)
     for call, _ in calls:
         if call.names != operators:
-            at = next((i for i, (a, b) in enumerate(zip(call.names, operators, strict=False)) if a != b), min(len(call.names), len(operators)))
+            at = next(
+                (i for i, (a, b) in enumerate(zip(call.names, operators, strict=False)) if a != b),
+                min(len(call.names), len(operators)),
+            )
             raise CondsimError(
                 f"by segment: the profiler saw {len(call.names)} operators and the recorder {len(operators)}; they part at number {at}: "
                 f"{[*call.names, 'none'][at]!r} and {[*operators, 'none'][at]!r}"
             )
     good = [c for c, reading in calls if gate.open(reading)]
-    counting = _middle(good or [c for c, reading in calls if reading < float("inf")] or [c for c, _ in calls])
+    counting = _middle(
+        good or [c for c, reading in calls if reading < float("inf")] or [c for c, _ in calls]
+    )
     taken_off = profiler.of(counting[0].events)
     seconds = np.mean([c.seconds for c in counting], axis=0) - taken_off
     undisturbed = [s for s, reading in wholes if gate.open(reading)] or [s for s, _ in wholes]
-    table = pd.DataFrame({"segment": [s for s, _ in labels], "operator": operators, "calls": 1, "seconds": seconds, "profiler_s": taken_off})
+    table = pd.DataFrame(
+        {
+            "segment": [s for s, _ in labels],
+            "operator": operators,
+            "calls": 1,
+            "seconds": seconds,
+            "profiler_s": taken_off,
+        }
+    )
     summed = table.groupby(["segment", "operator"], sort=False, as_index=False).sum()
-    same: dict[str, Any] = {"whole_s": float(np.median(undisturbed)), "repetitions": len(counting), "quiet": bool(good)}
+    same: dict[str, Any] = {
+        "whole_s": float(np.median(undisturbed)),
+        "repetitions": len(counting),
+        "quiet": bool(good),
+    }
     return [{**same, **{str(k): v for k, v in row.items()}} for row in summed.to_dict("records")]
 
 

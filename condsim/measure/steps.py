@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from condsim.capture.execution import Execution
-from condsim.capture.inputs import Batch
-from condsim.capture.live import LiveModel
 from condsim.capture.probe import start_decode
 from condsim.errors import CondsimError
-from condsim.rebatch import Steps, rebatch
+from condsim.live.execution import Execution
+from condsim.live.inputs import Batch
+from condsim.live.model import LiveModel
+from condsim.steps.rebatch import Steps, rebatch
 from condsim.trace import Decisions, Trace
 
 
@@ -48,7 +48,9 @@ class Replay:
         self.sources = sources(self.trace)
         have = sum(b.units for b in self.batches)
         if have <= self.sources.max():
-            raise CondsimError(f"the inputs have {have} units where trace {self.trace.name!r} has {self.sources.max() + 1}; pass what it was captured on")
+            raise CondsimError(
+                f"the inputs have {have} units where trace {self.trace.name!r} has {self.sources.max() + 1}; pass what it was captured on"
+            )
         self.decided = {s.name: _decided(self.trace, s.name) for s in self.trace.sites}
 
     def __len__(self) -> int:
@@ -60,7 +62,9 @@ class Replay:
             units = units_of(self.trace, self.steps, index)
             batch, more = self._inputs(units, index)
             ids = {s.name: self._rows(s.name, units) for s in self.trace.sites}
-            self.made[index] = Step(index, batch, ids, {n: k[index] for n, k in self.steps.rows.kept.items()}, more)
+            self.made[index] = Step(
+                index, batch, ids, {n: k[index] for n, k in self.steps.rows.kept.items()}, more
+            )
         return self.made[index]
 
     def _inputs(self, units: np.ndarray, index: int) -> tuple[Batch, Callable[[], dict[str, Any]]]:
@@ -70,7 +74,9 @@ class Replay:
         token, cache = start_decode(self.live, batch, Execution())
         past = int(self.steps.rows.total[index] - self.steps.rows.seq[index])
         for _ in range(past - (batch.seq or 0)):
-            out = self.live.run(Batch((), {"input_ids": token}, batch.units, 1), Execution(), **cache)
+            out = self.live.run(
+                Batch((), {"input_ids": token}, batch.units, 1), Execution(), **cache
+            )
             token = out.logits[:, -1:].argmax(-1)
         return Batch((), {"input_ids": token}, batch.units, 1), lambda: copy.deepcopy(cache)
 
@@ -119,14 +125,22 @@ def gather(batches: list[Batch], units: np.ndarray) -> Batch:
             b = int(np.searchsorted(starts, at, side="right")) - 1
             end = min(stop, int(starts[b + 1]))
             whole = batches[b]
-            parts.append(whole if end - at == whole.units else whole.rows(at - int(starts[b]), end - int(starts[b])))
+            parts.append(
+                whole
+                if end - at == whole.units
+                else whole.rows(at - int(starts[b]), end - int(starts[b]))
+            )
             at = end
     if len(parts) == 1:
         return parts[0]
 
     def join(values: list[Any]) -> Any:
         first = values[0]
-        if isinstance(first, torch.Tensor) and first.ndim and all(v.shape[0] == p.units for v, p in zip(values, parts, strict=True)):
+        if (
+            isinstance(first, torch.Tensor)
+            and first.ndim
+            and all(v.shape[0] == p.units for v, p in zip(values, parts, strict=True))
+        ):
             return torch.cat(values)
         return first
 
@@ -135,7 +149,9 @@ def gather(batches: list[Batch], units: np.ndarray) -> Batch:
     return Batch(args, kwargs, len(units), parts[0].seq)
 
 
-def differing(step: Step, observed: Mapping[str, list[dict[str, Any]]]) -> dict[str, tuple[int, int]]:
+def differing(
+    step: Step, observed: Mapping[str, list[dict[str, Any]]]
+) -> dict[str, tuple[int, int]]:
     """Site → (rows that decided otherwise than the trace, rows that got there). observed: what `Execution.observed` collected in one pass."""
     found = {}
     for site, ids in step.ids.items():
@@ -149,6 +165,13 @@ def differing(step: Step, observed: Mapping[str, list[dict[str, Any]]]) -> dict[
         if own.shape != flat[here].shape:
             found[site] = (total, total) if total else (0, 0)
         else:
-            same = np.sort(own, axis=1) == np.sort(flat[here], axis=1) if ids.dtype != bool else own == flat[here]
-            found[site] = (int((~same).any(1).sum()) if ids.dtype != bool else int((~same).sum()), total if ids.dtype != bool else same.size)
+            same = (
+                np.sort(own, axis=1) == np.sort(flat[here], axis=1)
+                if ids.dtype != bool
+                else own == flat[here]
+            )
+            found[site] = (
+                int((~same).any(1).sum()) if ids.dtype != bool else int((~same).sum()),
+                total if ids.dtype != bool else same.size,
+            )
     return found

@@ -25,8 +25,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _work(job: dict[str, object], result: Path) -> None:
-    from condsim.specs import load_spec
-    from condsim.store import load
+    from condsim.trace.store import load
+    from condsim.zoo.specs import load_spec
 
     trace, by = load(str(job.pop("trace"))), job.pop("by", None)
     spec = trace.header.provenance.spec
@@ -34,8 +34,8 @@ def _work(job: dict[str, object], result: Path) -> None:
         raise CondsimError(f"trace {trace.name!r} names no spec")
     example = load_spec(spec)
 
-    from condsim.capture.inputs import as_batches
-    from condsim.capture.live import LiveModel
+    from condsim.live.inputs import as_batches
+    from condsim.live.model import LiveModel
     from condsim.measure.protocol import Plan, measure_cases
 
     plan, live, batches = Plan(**job), LiveModel.of(example.model), as_batches(example.inputs)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """How loaded the memory was: a fixed job, timed before and after whatever a process measures; and which measurements count.
 
 Yardsticks gate and never correct. A process in which the read took more than 15 % longer than in the best process is marked, and measured again once. How
-disturbed the core was is read beside every pair (`condsim.calibrate.yardstick.Yardstick`).
+disturbed the core was is read beside every pair (`condsim.timing.yardstick.Yardstick`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from condsim.hardware import UNDISTURBED
-from condsim.measure.clock import CPU
+from condsim.timing.clock import CPU
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ def read() -> dict[str, float]:
     """Seconds of a read of 64 MB: the median of seven samples."""
     import torch
 
-    from condsim.calibrate.timing import quiet
+    from condsim.timing.cases import quiet
 
     big = torch.full((16_000_000,), 0.5)
     with quiet():
@@ -61,7 +61,9 @@ def quiet_rows(measurements: pd.DataFrame, fast_s: float | None = None) -> pd.Da
     if measurements.empty:
         return measurements
     fast = min(float(measurements["yardstick_s"].quantile(0.05)), fast_s or float("inf"))
-    return _where_any(_where_any(measurements, "yardstick_ratio", NOISY), "yardstick_s", UNDISTURBED * fast)
+    return _where_any(
+        _where_any(measurements, "yardstick_ratio", NOISY), "yardstick_s", UNDISTURBED * fast
+    )
 
 
 def _where_any(measurements: pd.DataFrame, column: str, limit: float) -> pd.DataFrame:
@@ -74,4 +76,7 @@ def _where_any(measurements: pd.DataFrame, column: str, limit: float) -> pd.Data
 def noisy(counting: pd.DataFrame, fast_s: float | None = None) -> bool:
     """Whether what counts in a case was disturbed all the same: there was nothing else. Arguments as in `quiet_rows`."""
     fast = min(float(counting["yardstick_s"].min()), fast_s or float("inf"))
-    return bool((counting["yardstick_ratio"] > NOISY).any() or (counting["yardstick_s"] > UNDISTURBED * fast).any())
+    return bool(
+        (counting["yardstick_ratio"] > NOISY).any()
+        or (counting["yardstick_s"] > UNDISTURBED * fast).any()
+    )

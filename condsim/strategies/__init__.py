@@ -50,7 +50,7 @@ class Strategy:
     that have it. shapes: of how many sizes its operators may be: "one", "few" (buckets) or "any" (they follow the decisions). steered: who follows a
     decision: nobody (""), the "host", or the "companion" CPU, which runs all that comes after. runs: mechanism → the strategy whose program it runs on
     its own rows; empty where it is its own. rewrites: that program → its own, where a trace has only the former. changes: what it does to the outputs.
-    waits_for_weights: they are in the host's memory (`condsim.cost.offload`).
+    waits_for_weights: they are in the host's memory (`condsim.engine.expert_cache`).
     """
 
     name: str
@@ -73,7 +73,11 @@ class Strategy:
 STRATEGIES: Registry[Strategy] = Registry("strategy")
 BASELINES = ("same-params", "same-flops")
 BRANCHED = ("early_exit", "multi_branch", "skip")
-ANY_ROWS = {**dict.fromkeys(BRANCHED, "compacted"), "moe": "looped", "sparse_activation": "gathered"}  # what runs as many rows as took a branch
+ANY_ROWS = {
+    **dict.fromkeys(BRANCHED, "compacted"),
+    "moe": "looped",
+    "sparse_activation": "gathered",
+}  # what runs as many rows as took a branch
 
 
 def strategy(name: str, *mechanisms: str, **fields: Any) -> Callable[[Rule], Rule]:
@@ -107,9 +111,21 @@ def name_of(strategies: Mapping[str, str]) -> str:
 
 
 ONE_A_FILE = (
-    "compacted", "wait", "masked", "gathered", "whole", "fused", "baselines", "bucketed", "select", "switched", "cpu_tail", "two_four", "predicated",
+    "compacted",
+    "wait",
+    "masked",
+    "gathered",
+    "whole",
+    "fused",
+    "baselines",
+    "bucketed",
+    "select",
+    "switched",
+    "cpu_tail",
+    "two_four",
+    "predicated",
     "offloaded",
-)  # fmt: skip
+)
 
 for _module in ONE_A_FILE:
     importlib.import_module(f"{__name__}.{_module}")

@@ -16,7 +16,11 @@ def same_params(guard: Guard) -> Rows:
     none = guard.none
     if guard.mechanism == "sparse_activation":
         return none, none
-    runs = guard.choice == guard.costliest if guard.mechanism == "multi_branch" else guard.choice != 0 or guard.mechanism == "moe"
+    runs = (
+        guard.choice == guard.costliest
+        if guard.mechanism == "multi_branch"
+        else guard.choice != 0 or guard.mechanism == "moe"
+    )
     return (guard.arriving, guard.arriving) if runs else (none, none)
 
 
@@ -33,7 +37,9 @@ def same_flops(guard: Guard) -> Rows:
     if guard.choice == 0 and guard.mechanism != "multi_branch":
         return none, none
     ends = np.cumsum(guard.kept, axis=1) if guard.mechanism == "multi_branch" else guard.kept
-    start = ends[:, guard.choice - 1] if guard.mechanism == "multi_branch" and guard.choice else none
+    start = (
+        ends[:, guard.choice - 1] if guard.mechanism == "multi_branch" and guard.choice else none
+    )
     stop = np.minimum(ends[:, guard.choice], guard.arriving)
     runs = ends[:, guard.choice] > start
     return np.where(runs, guard.arriving, 0), np.where(runs, np.maximum(stop - start, 0), 0)

@@ -9,14 +9,27 @@ from condsim.strategies import ANY_ROWS, BRANCHED, Guard, Rows, rows_that_run, s
 SMALLEST = 8
 
 
-@strategy("bucketed", *BRANCHED, "moe", "sparse_activation", kinds=("tpu",), shapes="few", steered="host", runs=ANY_ROWS)
+@strategy(
+    "bucketed",
+    *BRANCHED,
+    "moe",
+    "sparse_activation",
+    kinds=("tpu",),
+    shapes="few",
+    steered="host",
+    runs=ANY_ROWS,
+)
 def bucketed(guard: Guard) -> Rows:
     """The next power of two from 8 on, no more than arrive (blocks: than there are); none where none took the branch.
 
     Source of the sizes: vllm-project/tpu-inference, which pads requests to 8, 16, 32, 64, 128 or 256.
     """
     outer, rows = rows_that_run(ANY_ROWS[guard.mechanism], guard)
-    most = np.full_like(rows, guard.counts.shape[1]) if guard.mechanism == "sparse_activation" else guard.arriving
+    most = (
+        np.full_like(rows, guard.counts.shape[1])
+        if guard.mechanism == "sparse_activation"
+        else guard.arriving
+    )
     return outer, np.where(rows > 0, np.minimum(bucket(rows), most), 0)
 
 

@@ -17,10 +17,20 @@ from condsim.strategies import STRATEGIES, Strategy
 def top_k_softmax(rows: Dim, experts: int, top_k: int, site: str, module: str) -> Op:
     """Logits [rows, experts] → weights and ids [rows, top_k], one kernel."""
     chosen = (rows, Dim(top_k))
-    return Op("topk_softmax", (Tensor((rows, Dim(experts)), "float"),), (Tensor(chosen, "float"), Tensor(chosen, "int32")), (), f"router:{site}", "", module)
+    return Op(
+        "topk_softmax",
+        (Tensor((rows, Dim(experts)), "float"),),
+        (Tensor(chosen, "float"), Tensor(chosen, "int32")),
+        (),
+        f"router:{site}",
+        "",
+        module,
+    )
 
 
-def fused_experts(rows: Dim, top_k: int, first: Tensor, second: Tensor, gated: bool, site: str, module: str) -> tuple[Op, ...]:
+def fused_experts(
+    rows: Dim, top_k: int, first: Tensor, second: Tensor, gated: bool, site: str, module: str
+) -> tuple[Op, ...]:
     """The operators of the experts.
 
     rows: tokens. first: weights [experts here, (2 *) inner, hidden]; second: [experts here, hidden, inner]; gated: whether the first holds two matrices.
@@ -29,7 +39,10 @@ def fused_experts(rows: Dim, top_k: int, first: Tensor, second: Tensor, gated: b
     wide = first.dims[1]
     routed = Dim(rows.plus * top_k, rows.coef * top_k, rows.power)
     ids, sorted_ids = Tensor((rows, Dim(top_k)), "int32"), Tensor((routed,), "int32")
-    x, up, act, down = (Tensor(d, "float") for d in ((rows, hidden), (routed, wide), (routed, inner), (routed, hidden)))
+    x, up, act, down = (
+        Tensor(d, "float")
+        for d in ((rows, hidden), (routed, wide), (routed, inner), (routed, hidden))
+    )
     return (
         Op("moe_align_block_size", (ids,), (sorted_ids,), (), "", site, module),
         Op("count_and_sort_expert_tokens", (ids,), (sorted_ids,), (), "", site, module),
@@ -52,7 +65,9 @@ def _scope(scope: Scope) -> Scope:
     nodes = list(scope.nodes)
     for i, node in enumerate(nodes):
         if isinstance(node, Loop):
-            nodes[i] = Loop(node.site, node.choices, {key: _scope(body) for key, body in node.bodies.items()})
+            nodes[i] = Loop(
+                node.site, node.choices, {key: _scope(body) for key, body in node.bodies.items()}
+            )
     for site in dict.fromkeys(n.site for n in nodes if isinstance(n, Op) and n.site):
         _site(nodes, site)
         _router(nodes, site)
@@ -66,7 +81,9 @@ def _site(nodes: list[Op | Loop], site: str) -> None:
     products = [i for i in busy if ours[i].name == "_grouped_mm"]
     before = [i for i in busy if products and i < products[0]]
     if len(products) < 2 or len(before) < 2 or busy[-1] <= products[-1]:
-        raise CondsimError(f"site {site!r} does not run as grouped products, which strategy fused would join")
+        raise CondsimError(
+            f"site {site!r} does not run as grouped products, which strategy fused would join"
+        )
     first, last = ours[products[0]], ours[products[-1]]
     tokens = ours[busy[-1]].outputs[0]
     rows, routed = tokens.dims[0], first.inputs[0].dims[0]
@@ -79,11 +96,21 @@ def _site(nodes: list[Op | Loop], site: str) -> None:
         before[0]: ("moe_align_block_size", (ids,), (sorted_ids,), ()),
         before[1]: ("count_and_sort_expert_tokens", (ids,), (sorted_ids,), ()),
         activation: ("silu_and_mul", up, (inner,), ()),
-        busy[-1]: ("moe_sum", (Tensor((rows, Dim(top_k), *tokens.dims[1:]), "float"),), (tokens,), ()),
+        busy[-1]: (
+            "moe_sum",
+            (Tensor((rows, Dim(top_k), *tokens.dims[1:]), "float"),),
+            (tokens,),
+            (),
+        ),
     }
     for i in products:
         source = Tensor((rows, *first.inputs[0].dims[1:]), "float") if i != products[-1] else inner
-        new[i] = ("fused_moe_mm", (source, _turned(ours[i].inputs[1]), sorted_ids), ours[i].outputs, (top_k if i == products[-1] else 1,))
+        new[i] = (
+            "fused_moe_mm",
+            (source, _turned(ours[i].inputs[1]), sorted_ids),
+            ours[i].outputs,
+            (top_k if i == products[-1] else 1,),
+        )
     for i, op in ours.items():
         nodes[i] = _as(op, *new[i]) if i in new else _gone(op)
 
@@ -97,17 +124,46 @@ def _router(nodes: list[Op | Loop], site: str) -> None:
     for i, op in ours.items():
         if i == top:
             nodes[i] = _as(op, "topk_softmax", op.inputs[:1], op.outputs, ())
-        elif op.name in ("softmax", "_softmax", "sigmoid", "sum", "div", "div_", "to") and not op.view:
+        elif (
+            op.name in ("softmax", "_softmax", "sigmoid", "sum", "div", "div_", "to")
+            and not op.view
+        ):
             nodes[i] = _gone(op)
 
 
-def _as(op: Op, name: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], params: tuple[int, ...]) -> Op:
-    return replace(op, name=name, inputs=inputs, outputs=outputs, params=params, entered=0, instructions=0, sync=False)
+def _as(
+    op: Op,
+    name: str,
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+    params: tuple[int, ...],
+) -> Op:
+    return replace(
+        op,
+        name=name,
+        inputs=inputs,
+        outputs=outputs,
+        params=params,
+        entered=0,
+        instructions=0,
+        sync=False,
+    )
 
 
 def _gone(op: Op) -> Op:
     nothing = tuple((Dim(0), dtype) for _, dtype in op.allocs)
-    return replace(op, name=f"{op.name}{JOINED}", inputs=(), outputs=(), params=(), entered=0, instructions=0, view=True, sync=False, allocs=nothing)
+    return replace(
+        op,
+        name=f"{op.name}{JOINED}",
+        inputs=(),
+        outputs=(),
+        params=(),
+        entered=0,
+        instructions=0,
+        view=True,
+        sync=False,
+        allocs=nothing,
+    )
 
 
 def _turned(weights: Tensor) -> Tensor:
@@ -116,4 +172,6 @@ def _turned(weights: Tensor) -> Tensor:
     return replace(weights, dims=(experts, n, k))
 
 
-FUSED = STRATEGIES.register("fused")(Strategy("fused", ("moe",), kinds=("gpu",), runs={"moe": "grouped"}, rewrites=rewritten))
+FUSED = STRATEGIES.register("fused")(
+    Strategy("fused", ("moe",), kinds=("gpu",), runs={"moe": "grouped"}, rewrites=rewritten)
+)

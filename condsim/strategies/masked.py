@@ -10,4 +10,6 @@ from condsim.strategies import BRANCHED, Guard, Rows, strategy
 @strategy("masked", *BRANCHED, "sparse_activation")
 def masked(guard: Guard) -> Rows:
     """All rows (sparse_activation: all blocks)."""
-    return guard.arriving, np.full_like(guard.arriving, guard.counts.shape[1]) if guard.mechanism == "sparse_activation" else guard.arriving
+    return guard.arriving, np.full_like(
+        guard.arriving, guard.counts.shape[1]
+    ) if guard.mechanism == "sparse_activation" else guard.arriving

@@ -5,7 +5,15 @@ from __future__ import annotations
 from condsim.strategies import Guard, Rows, rows_that_run, strategy
 
 
-@strategy("offloaded", "moe", kinds=("gpu",), shapes="any", steered="host", runs={"moe": "looped"}, waits_for_weights=True)
+@strategy(
+    "offloaded",
+    "moe",
+    kinds=("gpu",),
+    shapes="any",
+    steered="host",
+    runs={"moe": "looped"},
+    waits_for_weights=True,
+)
 def offloaded(guard: Guard) -> Rows:
     """As many rows as took the expert."""
     return rows_that_run("looped", guard)

@@ -23,7 +23,9 @@ WARP = 32
 @strategy("predicated", *BRANCHED, kinds=("gpu",), runs=dict.fromkeys(BRANCHED, "masked"))
 def predicated(guard: Guard) -> Rows:
     """The rows of all warps in which at least one row takes the branch, as expected."""
-    return guard.arriving, np.rint(diverged(guard.counts[:, guard.choice], guard.arriving)).astype(np.int64)
+    return guard.arriving, np.rint(diverged(guard.counts[:, guard.choice], guard.arriving)).astype(
+        np.int64
+    )
 
 
 def diverged(taken: Any, arriving: Any, warp: int = WARP) -> Any:
@@ -34,7 +36,13 @@ def diverged(taken: Any, arriving: Any, warp: int = WARP) -> Any:
     taken, arriving = np.asarray(taken, dtype=float), np.asarray(arriving, dtype=float)
     lanes = np.clip(arriving, 1, warp)
     rest = arriving - taken
-    none = np.where(rest >= lanes, np.exp(_choose(np.maximum(rest, lanes), lanes) - _choose(np.maximum(arriving, lanes), lanes)), 0.0)
+    none = np.where(
+        rest >= lanes,
+        np.exp(
+            _choose(np.maximum(rest, lanes), lanes) - _choose(np.maximum(arriving, lanes), lanes)
+        ),
+        0.0,
+    )
     return np.where(taken > 0, np.clip(arriving * (1.0 - none), taken, arriving), 0.0)
 
 

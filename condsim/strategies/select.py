@@ -10,4 +10,8 @@ RUNS = {**dict.fromkeys((*BRANCHED, "sparse_activation"), "masked"), "moe": "loo
 @strategy("select", *BRANCHED, "moe", "sparse_activation", kinds=("npu",), shapes="one", runs=RUNS)
 def select(guard: Guard) -> Rows:
     """All rows (sparse_activation: all blocks)."""
-    return (guard.arriving, guard.arriving) if guard.mechanism == "moe" else rows_that_run("masked", guard)
+    return (
+        (guard.arriving, guard.arriving)
+        if guard.mechanism == "moe"
+        else rows_that_run("masked", guard)
+    )

@@ -31,12 +31,21 @@ def sparse_weights(op: Op) -> Op:
 
 def _scope(scope: Scope, site: str) -> Scope:
     nodes: list[Op | Loop] = [
-        Loop(n.site, n.choices, {key: _scope(body, n.site) for key, body in n.bodies.items()}) if isinstance(n, Loop) else n for n in scope.nodes
+        Loop(n.site, n.choices, {key: _scope(body, n.site) for key, body in n.bodies.items()})
+        if isinstance(n, Loop)
+        else n
+        for n in scope.nodes
     ]
     if site and nodes:
-        linear = [i for i, n in enumerate(nodes) if isinstance(n, Op) and n.name == "linear" and not n.role]
+        linear = [
+            i
+            for i, n in enumerate(nodes)
+            if isinstance(n, Op) and n.name == "linear" and not n.role
+        ]
         if len(linear) < 2:
-            raise CondsimError(f"site {site!r} has no second linear layer, whose input strategy two_four would make 2:4")
+            raise CondsimError(
+                f"site {site!r} has no second linear layer, whose input strategy two_four would make 2:4"
+            )
         last = nodes[linear[-1]]
         assert isinstance(last, Op)
         nodes[linear[-1]] = replace(last, name="two_four_linear", params=ACTIVATIONS)
@@ -44,9 +53,13 @@ def _scope(scope: Scope, site: str) -> Scope:
 
 
 @strategy(
-    "two_four", "sparse_activation", kinds=("gpu",), runs={"sparse_activation": "masked"}, rewrites=rewritten,
+    "two_four",
+    "sparse_activation",
+    kinds=("gpu",),
+    runs={"sparse_activation": "masked"},
+    rewrites=rewritten,
     changes="two of each four activations are dropped, so outputs differ from the model's",
-)  # fmt: skip
+)
 def two_four(guard: Guard) -> Rows:
     """All blocks."""
     return rows_that_run("masked", guard)

@@ -6,4 +6,6 @@ from condsim.strategies import STRATEGIES, Strategy
 
 GROUPED = STRATEGIES.register("grouped")(Strategy("grouped", ("moe",)))
 BATCHED = STRATEGIES.register("batched")(Strategy("batched", ("moe",)))
-PADDED = STRATEGIES.register("padded")(Strategy("padded", ("moe",), drops=True, kinds=("cpu", "gpu", "tpu", "npu")))
+PADDED = STRATEGIES.register("padded")(
+    Strategy("padded", ("moe",), drops=True, kinds=("cpu", "gpu", "tpu", "npu"))
+)

@@ -25,7 +25,13 @@ __all__ = ["ZOO", "Example", "load", "train"]
 _MODELS = (branch_fashion, exit_fashion, moe_bytes, skip_fashion, sparse_bytes)
 
 
-def load(name: str, batch: int = 32, batches: int = 64, seq: int | None = None, folder: Path = CHECKPOINTS) -> Example:
+def load(
+    name: str,
+    batch: int = 32,
+    batches: int = 64,
+    seq: int | None = None,
+    folder: Path = CHECKPOINTS,
+) -> Example:
     """The trained model `name` with held-out inputs.
 
     batch: images or sequences a batch. batches: how many, at most (there are 2,048 images). seq: bytes a sequence, None for what the model's
@@ -46,10 +52,20 @@ def load(name: str, batch: int = 32, batches: int = 64, seq: int | None = None, 
         count = min(batches, len(images) // batch)
 
         def correct(output: torch.Tensor, number: int) -> np.ndarray:
-            right: np.ndarray = (output.argmax(-1) == labels[number * batch : (number + 1) * batch]).float().numpy()
+            right: np.ndarray = (
+                (output.argmax(-1) == labels[number * batch : (number + 1) * batch]).float().numpy()
+            )
             return right
 
-        return Example(name, kind.mechanism, model, list(torch.split(images[: count * batch], batch)), correct, "accuracy", True)
+        return Example(
+            name,
+            kind.mechanism,
+            model,
+            list(torch.split(images[: count * batch], batch)),
+            correct,
+            "accuracy",
+            True,
+        )
     seq = seq or kind.seq
     if seq > model.config["max_seq"]:
         raise CondsimError(f"seq must be at most {model.config['max_seq']}, got {seq}")
@@ -57,10 +73,22 @@ def load(name: str, batch: int = 32, batches: int = 64, seq: int | None = None, 
     ids, targets = windows(text, spread_starts(text, batch * batches, seq), seq)
 
     def bits_a_byte(output: torch.Tensor, number: int) -> np.ndarray:
-        value: np.ndarray = bits(output.float(), targets[number * batch : (number + 1) * batch]).numpy().astype(np.float32)
+        value: np.ndarray = (
+            bits(output.float(), targets[number * batch : (number + 1) * batch])
+            .numpy()
+            .astype(np.float32)
+        )
         return value
 
-    return Example(name, kind.mechanism, model, list(torch.split(ids, batch)), bits_a_byte, "cross entropy (bits a byte)", False)
+    return Example(
+        name,
+        kind.mechanism,
+        model,
+        list(torch.split(ids, batch)),
+        bits_a_byte,
+        "cross entropy (bits a byte)",
+        False,
+    )
 
 
 def train(name: str, steps: int | None = None, seed: int = 0, folder: Path = CHECKPOINTS) -> Path:
@@ -72,12 +100,22 @@ def train(name: str, steps: int | None = None, seed: int = 0, folder: Path = CHE
     steps = kind.steps if steps is None else steps
     if steps < 1:
         raise CondsimError(f"steps must be at least 1, got {steps}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     began = time.perf_counter()
     with Progress(*columns) as progress, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, about = kind.fit(steps, progress)
-    about |= {"steps": steps, "seed": seed, "training_s": round(time.perf_counter() - began, 1), "threads": torch.get_num_threads()}
+    about |= {
+        "steps": steps,
+        "seed": seed,
+        "training_s": round(time.perf_counter() - began, 1),
+        "threads": torch.get_num_threads(),
+    }
     about |= {"torch": torch.__version__, "python": platform.python_version()}
     path = folder / f"{name}.pt"
     save_checkpoint(model, {key: _plain(value) for key, value in about.items()}, path)

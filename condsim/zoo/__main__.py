@@ -19,10 +19,17 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("train", help="train a zoo model from scratch")
     command.add_argument("name", help=", ".join(ZOO))
-    command.add_argument("--steps", type=int, default=None, help="default: as many as the shipped checkpoint had")
+    command.add_argument(
+        "--steps", type=int, default=None, help="default: as many as the shipped checkpoint had"
+    )
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--threads", type=int, default=1)
-    command.add_argument("--folder", type=Path, default=CHECKPOINTS, help="where the checkpoint goes (default: the package)")
+    command.add_argument(
+        "--folder",
+        type=Path,
+        default=CHECKPOINTS,
+        help="where the checkpoint goes (default: the package)",
+    )
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     try:

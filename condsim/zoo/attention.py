@@ -25,7 +25,12 @@ class CausalAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, seq, hidden = x.shape
-        q, k, v = self.qkv(x).view(batch, seq, 3, self.heads, hidden // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        q, k, v = (
+            self.qkv(x)
+            .view(batch, seq, 3, self.heads, hidden // self.heads)
+            .permute(2, 0, 3, 1, 4)
+            .unbind(0)
+        )
         mixed = F.scaled_dot_product_attention(self._turned(q), self._turned(k), v, is_causal=True)
         y: torch.Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return y

@@ -46,7 +46,10 @@ ZOO: Registry[type[ZooModel]] = Registry("zoo model")
 
 def save_checkpoint(model: ZooModel, about: dict[str, Any], path: Path) -> None:
     """Weights in half precision (integers stay), the configuration that rebuilds the model, and `about`."""
-    weights = {name: t.detach().half() if t.is_floating_point() else t.detach() for name, t in model.state_dict().items()}
+    weights = {
+        name: t.detach().half() if t.is_floating_point() else t.detach()
+        for name, t in model.state_dict().items()
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     torch.save({"config": model.config, "about": about, "weights": weights}, content)
@@ -57,7 +60,9 @@ def read_checkpoint(name: str, folder: Path = CHECKPOINTS) -> dict[str, Any]:
     """The checkpoint of a zoo model: config, about, weights. Raises CondsimError where there is none."""
     path = folder / f"{name}.pt"
     if not path.exists():
-        raise CondsimError(f"zoo model {name!r} has no checkpoint in {folder}; train it: python -m condsim.zoo train {name}")
+        raise CondsimError(
+            f"zoo model {name!r} has no checkpoint in {folder}; train it: python -m condsim.zoo train {name}"
+        )
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return checkpoint
 
@@ -65,5 +70,7 @@ def read_checkpoint(name: str, folder: Path = CHECKPOINTS) -> dict[str, Any]:
 def build(name: str, checkpoint: dict[str, Any]) -> ZooModel:
     """The model of a checkpoint: fp32, eval mode."""
     model = ZOO[name](**checkpoint["config"])
-    model.load_state_dict({key: t.float() if t.is_floating_point() else t for key, t in checkpoint["weights"].items()})
+    model.load_state_dict(
+        {key: t.float() if t.is_floating_point() else t for key, t in checkpoint["weights"].items()}
+    )
     return model.eval()

@@ -33,12 +33,21 @@ class BranchFashion(ZooModel):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(convolution(1, 16), convolution(16, 32, stride=2))
-        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(128, 16), nn.ReLU(), nn.Linear(16, 3))
-        self.branches = nn.ModuleList([
-            convolution(32, 112, stride=2),
-            nn.Sequential(convolution(32, 56, stride=2), convolution(56, 112)),
-            nn.Sequential(convolution(32, 72), convolution(72, 112, stride=2), convolution(112, 112), convolution(112, 112)),
-        ])  # fmt: skip
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(128, 16), nn.ReLU(), nn.Linear(16, 3)
+        )
+        self.branches = nn.ModuleList(
+            [
+                convolution(32, 112, stride=2),
+                nn.Sequential(convolution(32, 56, stride=2), convolution(56, 112)),
+                nn.Sequential(
+                    convolution(32, 72),
+                    convolution(72, 112, stride=2),
+                    convolution(112, 112),
+                    convolution(112, 112),
+                ),
+            ]
+        )
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(112, 10))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -67,14 +76,32 @@ class BranchFashion(ZooModel):
             x = model.stem(images[at])
             gate = 2 * spread(model.gate(x))
             soft = gate.softmax(-1)
-            picked = F.gumbel_softmax(gate, hard=True) if step < 0.75 * steps else F.one_hot(gate.argmax(-1), 3) + soft - soft.detach()
+            picked = (
+                F.gumbel_softmax(gate, hard=True)
+                if step < 0.75 * steps
+                else F.one_hot(gate.argmax(-1), 3) + soft - soft.detach()
+            )
             outputs = [branch(x) for branch in model.branches]
-            out = sum((picked[:, b, None, None, None] * output for b, output in enumerate(outputs)), torch.zeros(()))
-            conditional, dense = (F.cross_entropy(model.head(o), labels[at]) for o in (out, outputs[-1]))
-            value: torch.Tensor = conditional + DENSE_WEIGHT * dense + COST_WEIGHT * (soft * cost).sum(-1).mean()
+            out = sum(
+                (picked[:, b, None, None, None] * output for b, output in enumerate(outputs)),
+                torch.zeros(()),
+            )
+            conditional, dense = (
+                F.cross_entropy(model.head(o), labels[at]) for o in (out, outputs[-1])
+            )
+            value: torch.Tensor = (
+                conditional + DENSE_WEIGHT * dense + COST_WEIGHT * (soft * cost).sum(-1).mean()
+            )
             return value
 
-        minimise([*model.parameters(), *spread.parameters()], loss, steps, 3e-3, progress, "branch-fashion")
+        minimise(
+            [*model.parameters(), *spread.parameters()],
+            loss,
+            steps,
+            3e-3,
+            progress,
+            "branch-fashion",
+        )
         last = model.gate[-1]
         assert isinstance(last, nn.Linear)
         spread.fold(last)

@@ -5,6 +5,12 @@ from __future__ import annotations
 from torch import nn
 
 
-def convolution(channels_in: int, channels_out: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+def convolution(
+    channels_in: int, channels_out: int, stride: int = 1, kernel: int = 3
+) -> nn.Sequential:
     """Convolution that keeps the size (over stride), batch normalisation, ReLU."""
-    return nn.Sequential(nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(channels_out), nn.ReLU())
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(),
+    )

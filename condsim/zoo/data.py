@@ -53,7 +53,11 @@ def fashion_training() -> tuple[torch.Tensor, torch.Tensor, str]:
     """All 60,000 training images, their labels, and the SHA-256 of the two files."""
     files = [fashion_folder() / f"train-{part}-ubyte.gz" for part in ("images-idx3", "labels-idx1")]
     digest = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
-    return normalise(read_idx(files[0])), torch.tensor(read_idx(files[1]), dtype=torch.int64), digest
+    return (
+        normalise(read_idx(files[0])),
+        torch.tensor(read_idx(files[1]), dtype=torch.int64),
+        digest,
+    )
 
 
 def fashion_sample() -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,9 +69,14 @@ def fashion_sample() -> tuple[torch.Tensor, torch.Tensor]:
 def training_text() -> tuple[torch.Tensor, str]:
     """The top-level modules of the running Python's standard library, less the held-out and private ones: int64 [bytes], SHA-256."""
     folder = Path(sysconfig.get_path("stdlib"))
-    files = sorted((f for f in folder.glob("*.py") if f.name not in HELD_OUT and not f.name.startswith("_")), key=lambda f: f.name)
+    files = sorted(
+        (f for f in folder.glob("*.py") if f.name not in HELD_OUT and not f.name.startswith("_")),
+        key=lambda f: f.name,
+    )
     if not files:
-        raise CondsimError(f"no standard library sources in {folder}: install Python with its sources")
+        raise CondsimError(
+            f"no standard library sources in {folder}: install Python with its sources"
+        )
     text = b"\n".join(f.read_bytes() for f in files)
     return as_ids(text), hashlib.sha256(text).hexdigest()
 
@@ -82,7 +91,9 @@ def as_ids(text: bytes) -> torch.Tensor:
     return torch.tensor(np.frombuffer(text, np.uint8).astype(np.int64))
 
 
-def windows(text: torch.Tensor, starts: torch.Tensor, seq: int) -> tuple[torch.Tensor, torch.Tensor]:
+def windows(
+    text: torch.Tensor, starts: torch.Tensor, seq: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Sequences at `starts` and the byte that follows each of their bytes: int64 [starts, seq] twice."""
     at = starts.unsqueeze(1) + torch.arange(seq)
     return text[at], text[at + 1]

@@ -40,12 +40,18 @@ class ExitFashion(ZooModel):
     def __init__(self, threshold: float = 0.9) -> None:
         super().__init__(threshold=threshold)
         self.threshold = threshold
-        self.stages = nn.ModuleList([
-            nn.Sequential(convolution(1, 24), convolution(24, 40, stride=2), convolution(40, 40)),
-            nn.Sequential(convolution(40, 40), convolution(40, 40)),
-            nn.Sequential(convolution(40, 64, stride=2), convolution(64, 64), convolution(64, 64)),
-            nn.Sequential(convolution(64, 96), convolution(96, 96)),
-        ])  # fmt: skip
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(
+                    convolution(1, 24), convolution(24, 40, stride=2), convolution(40, 40)
+                ),
+                nn.Sequential(convolution(40, 40), convolution(40, 40)),
+                nn.Sequential(
+                    convolution(40, 64, stride=2), convolution(64, 64), convolution(64, 64)
+                ),
+                nn.Sequential(convolution(64, 96), convolution(96, 96)),
+            ]
+        )
         self.heads = nn.ModuleList(Head(channels) for channels in (40, 40, 64, 96))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -89,7 +95,9 @@ class ExitFashion(ZooModel):
 
         def loss(step: int) -> torch.Tensor:
             at = rows(step)
-            return torch.stack([F.cross_entropy(logits, labels[at]) for logits in model.every_exit(images[at])]).sum()
+            return torch.stack(
+                [F.cross_entropy(logits, labels[at]) for logits in model.every_exit(images[at])]
+            ).sum()
 
         minimise(model.parameters(), loss, steps, 3e-3, progress, "exit-fashion")
         model.eval()

@@ -26,7 +26,9 @@ class Gate(nn.Module):
         self.top_k = top_k
         self.weight = nn.Parameter(torch.randn(experts, hidden) * hidden**-0.5)
 
-    def forward(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(
+        self, hidden_states: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         logits = F.linear(hidden_states, self.weight)
         weights, indices = torch.topk(logits.softmax(-1), self.top_k, dim=-1)
         return logits, weights / weights.sum(-1, keepdim=True), indices
@@ -42,7 +44,9 @@ class Experts(nn.Module):
         self.down_proj = nn.Parameter(torch.randn(experts, hidden, width) * width**-0.5)
         self.act_fn = nn.SiLU()
 
-    def forward(self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
+    ) -> torch.Tensor:
         """hidden_states: [rows, hidden]; top_k_index: int64 [rows, k]; top_k_weights: [rows, k]. Returns [rows, hidden]."""
         out = torch.zeros_like(hidden_states)
         for expert in torch.unique(top_k_index).tolist():
@@ -71,7 +75,9 @@ class SparseFeedForward(nn.Module):
 class Layer(nn.Module):
     """Attention, then the mixture of experts, each with a residual."""
 
-    def __init__(self, hidden: int, heads: int, width: int, experts: int, top_k: int, max_seq: int) -> None:
+    def __init__(
+        self, hidden: int, heads: int, width: int, experts: int, top_k: int, max_seq: int
+    ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(hidden)
         self.attention = CausalAttention(hidden, heads, max_seq)
@@ -93,10 +99,29 @@ class MoeBytes(ZooModel):
     seq = 64
     steps = 1100
 
-    def __init__(self, hidden: int = 96, heads: int = 4, width: int = 64, experts: int = 8, top_k: int = 2, layers: int = 4, max_seq: int = 256) -> None:
-        super().__init__(hidden=hidden, heads=heads, width=width, experts=experts, top_k=top_k, layers=layers, max_seq=max_seq)
+    def __init__(
+        self,
+        hidden: int = 96,
+        heads: int = 4,
+        width: int = 64,
+        experts: int = 8,
+        top_k: int = 2,
+        layers: int = 4,
+        max_seq: int = 256,
+    ) -> None:
+        super().__init__(
+            hidden=hidden,
+            heads=heads,
+            width=width,
+            experts=experts,
+            top_k=top_k,
+            layers=layers,
+            max_seq=max_seq,
+        )
         self.embed = nn.Embedding(256, hidden)
-        self.layers = nn.ModuleList(Layer(hidden, heads, width, experts, top_k, max_seq) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            Layer(hidden, heads, width, experts, top_k, max_seq) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Linear(hidden, 256, bias=False)
         nn.init.normal_(self.embed.weight, std=0.1)
@@ -122,7 +147,9 @@ class MoeBytes(ZooModel):
         def loss(_: int) -> torch.Tensor:
             ids, targets = windows(text, torch.randint(len(text) - seq - 1, (batch,)), seq)
             logits, routers = model.run(ids)
-            return bits(logits, targets).mean() + BALANCE * sum((imbalance(r, 2) for r in routers), torch.zeros(()))
+            return bits(logits, targets).mean() + BALANCE * sum(
+                (imbalance(r, 2) for r in routers), torch.zeros(())
+            )
 
         minimise(model.parameters(), loss, steps, 3e-3, progress, "moe-bytes")
         return model.eval(), {"data_sha256": digest}

@@ -29,7 +29,9 @@ class Block(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = convolution(channels, channels)
-        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        self.second = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(x + self.second(self.first(x)))
@@ -39,7 +41,13 @@ class Gate(nn.Sequential):
     """One logit an image: [rows, 1]."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 8), nn.ReLU(), nn.Linear(8, 1))
+        super().__init__(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(channels, 8),
+            nn.ReLU(),
+            nn.Linear(8, 1),
+        )
 
 
 @ZOO.register("skip-fashion")
@@ -88,7 +96,10 @@ class SkipFashion(ZooModel):
         images, labels, digest = fashion_training()
         rows = shuffled(len(images) - VALIDATION_IMAGES, 64)
         spreads = nn.ModuleList(Spread(1, centre=0.0, reach=1.0) for _ in model.blocks)
-        cost = torch.tensor([14**2 * 32**2] * SHRINK_BEFORE + [7**2 * 48**2] * (8 - SHRINK_BEFORE), dtype=torch.float32)  # in proportion to FLOPs
+        cost = torch.tensor(
+            [14**2 * 32**2] * SHRINK_BEFORE + [7**2 * 48**2] * (8 - SHRINK_BEFORE),
+            dtype=torch.float32,
+        )  # in proportion to FLOPs
         cost = COST_WEIGHT * cost / cost.sum()
 
         def loss(step: int) -> torch.Tensor:
@@ -106,12 +117,21 @@ class SkipFashion(ZooModel):
                     uniform = torch.rand_like(score).clamp(1e-6, 1 - 1e-6)
                     score = score + uniform.log() - (-uniform).log1p()
                 soft = score.sigmoid()
-                gate = torch.cat([torch.ones(opened, 1), (score > 0).float() + soft - soft.detach()])[:, :, None, None]
+                gate = torch.cat(
+                    [torch.ones(opened, 1), (score > 0).float() + soft - soft.detach()]
+                )[:, :, None, None]
                 x = gate * block(x) + (1 - gate) * x
                 spent = spent + cost[i] * soft.mean()
             return F.cross_entropy(model.head(x), labels[at]) + spent
 
-        minimise([*model.parameters(), *spreads.parameters()], loss, steps, 3e-3, progress, "skip-fashion")
+        minimise(
+            [*model.parameters(), *spreads.parameters()],
+            loss,
+            steps,
+            3e-3,
+            progress,
+            "skip-fashion",
+        )
         for gate, spread in zip(model.gates, spreads, strict=True):
             assert isinstance(gate, Gate)
             assert isinstance(spread, Spread)

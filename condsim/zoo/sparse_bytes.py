@@ -14,7 +14,7 @@ from rich.progress import Progress
 from torch import nn
 
 import condsim
-from condsim.capture.execution import Execution, executing
+from condsim.live.execution import Execution, executing
 from condsim.zoo.attention import CausalAttention
 from condsim.zoo.base import ZOO, ZooModel
 from condsim.zoo.data import spread_starts, training_text, windows
@@ -66,7 +66,9 @@ class Layer(nn.Module):
 class SparseLayer(Layer):
     """A layer of whose neurons, `blocks` blocks of `size`, each row computes those that a predictor picks for it."""
 
-    def __init__(self, site: str, hidden: int, heads: int, blocks: int, size: int, rank: int, max_seq: int) -> None:
+    def __init__(
+        self, site: str, hidden: int, heads: int, blocks: int, size: int, rank: int, max_seq: int
+    ) -> None:
         super().__init__(hidden, heads, blocks * size, max_seq)
         self.site, self.blocks, self.size = site, blocks, size
         self.predictor = Predictor(hidden, rank, blocks)
@@ -74,10 +76,17 @@ class SparseLayer(Layer):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.attend(x)
         rows = self.ffn_norm(x).flatten(0, 1)
-        condsim.route(self.site, "sparse_activation", lambda: self.predictor.active(rows), branches=self.blocks)
+        condsim.route(
+            self.site,
+            "sparse_activation",
+            lambda: self.predictor.active(rows),
+            branches=self.blocks,
+        )
         chosen: Any
         with condsim.branch(self.site) as chosen:
-            h = F.relu(F.linear(rows, chosen.weight(self.up.weight, 0), chosen.weight(self.up.bias, 0)))
+            h = F.relu(
+                F.linear(rows, chosen.weight(self.up.weight, 0), chosen.weight(self.up.bias, 0))
+            )
             y = F.linear(chosen.mask(h), chosen.weight(self.down.weight, 1), self.down.bias)
         return x + y.view_as(x)
 
@@ -95,11 +104,29 @@ class SparseBytes(ZooModel):
     steps = 1400
 
     def __init__(
-        self, width: int = 256, blocks: tuple[int, ...] = (24, 24, 24), size: int = 32, hidden: int = 96, heads: int = 4, rank: int = 16, max_seq: int = 256
+        self,
+        width: int = 256,
+        blocks: tuple[int, ...] = (24, 24, 24),
+        size: int = 32,
+        hidden: int = 96,
+        heads: int = 4,
+        rank: int = 16,
+        max_seq: int = 256,
     ) -> None:
-        super().__init__(width=width, blocks=tuple(blocks), size=size, hidden=hidden, heads=heads, rank=rank, max_seq=max_seq)
+        super().__init__(
+            width=width,
+            blocks=tuple(blocks),
+            size=size,
+            hidden=hidden,
+            heads=heads,
+            rank=rank,
+            max_seq=max_seq,
+        )
         self.embed = nn.Embedding(256, hidden)
-        sparse = [SparseLayer(f"ffn{i}", hidden, heads, n, size, rank, max_seq) for i, n in enumerate(blocks, start=1)]
+        sparse = [
+            SparseLayer(f"ffn{i}", hidden, heads, n, size, rank, max_seq)
+            for i, n in enumerate(blocks, start=1)
+        ]
         self.layers = nn.ModuleList([Layer(hidden, heads, width, max_seq), *sparse])
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Linear(hidden, 256, bias=False)
@@ -117,7 +144,9 @@ class SparseBytes(ZooModel):
         model = cls().train()
         text, digest = training_text()
         seq, batch = 64, 32
-        spreads = nn.ModuleList(Spread(layer.blocks, centre=-1.1, reach=0.4) for layer in model.sparse_layers())
+        spreads = nn.ModuleList(
+            Spread(layer.blocks, centre=-1.1, reach=0.4) for layer in model.sparse_layers()
+        )
 
         def loss(_: int) -> torch.Tensor:
             """Every block runs; the predicted mask is applied straight through."""
@@ -138,13 +167,22 @@ class SparseBytes(ZooModel):
                 extra = extra + CHANGE_WEIGHT * change + LEAK_WEIGHT * leak
             return bits(model.head(model.norm(x)), targets).mean() + extra / len(spreads)
 
-        minimise([*model.parameters(), *spreads.parameters()], loss, steps, 3e-3, progress, "sparse-bytes")
+        minimise(
+            [*model.parameters(), *spreads.parameters()],
+            loss,
+            steps,
+            3e-3,
+            progress,
+            "sparse-bytes",
+        )
         for layer, spread in zip(model.sparse_layers(), spreads, strict=True):
             assert isinstance(spread, Spread)
             assert isinstance(layer.predictor[1], nn.Linear)
             spread.fold(layer.predictor[1])
         wanted = model.eval().wanted(windows(text, spread_starts(text, 1024, seq), seq)[0])
-        return model.pruned([share >= PRUNED_BELOW for share in wanted]).eval(), {"data_sha256": digest}
+        return model.pruned([share >= PRUNED_BELOW for share in wanted]).eval(), {
+            "data_sha256": digest
+        }
 
     def sparse_layers(self) -> list[SparseLayer]:
         """All layers but the first."""
@@ -157,7 +195,10 @@ class SparseBytes(ZooModel):
             for batch in torch.split(ids, 32):
                 self(batch)
         assert execution.observed is not None
-        return [torch.cat([d["ids"] for d in execution.observed[layer.site]]).float().mean(0) for layer in self.sparse_layers()]
+        return [
+            torch.cat([d["ids"] for d in execution.observed[layer.site]]).float().mean(0)
+            for layer in self.sparse_layers()
+        ]
 
     def pruned(self, keep: list[torch.Tensor]) -> SparseBytes:
         """A copy with the blocks that `keep` (bool [blocks], one a sparse layer) says, at least one a layer."""
@@ -165,8 +206,13 @@ class SparseBytes(ZooModel):
         weights = self.state_dict()
         for i, kept in enumerate(keep, start=1):
             neurons = kept.repeat_interleave(self.config["size"])
-            for key, index, dim in (("up.weight", neurons, 0), ("up.bias", neurons, 0), ("down.weight", neurons, 1),
-                                    ("predictor.1.weight", kept, 0), ("predictor.1.bias", kept, 0)):  # fmt: skip
+            for key, index, dim in (
+                ("up.weight", neurons, 0),
+                ("up.bias", neurons, 0),
+                ("down.weight", neurons, 1),
+                ("predictor.1.weight", kept, 0),
+                ("predictor.1.bias", kept, 0),
+            ):
                 name = f"layers.{i}.{key}"
                 weights[name] = weights[name].index_select(dim, index.nonzero().squeeze(-1))
         copy = type(self)(**{**self.config, "blocks": tuple(int(k.sum()) for k in keep)})

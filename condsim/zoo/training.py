@@ -12,18 +12,33 @@ from rich.progress import Progress
 from torch import nn
 
 
-def minimise(parameters: Iterable[nn.Parameter], loss: Callable[[int], torch.Tensor], steps: int, learning_rate: float, progress: Progress, name: str) -> None:
+def minimise(
+    parameters: Iterable[nn.Parameter],
+    loss: Callable[[int], torch.Tensor],
+    steps: int,
+    learning_rate: float,
+    progress: Progress,
+    name: str,
+) -> None:
     """AdamW, a linear warm-up over a twentieth of the steps, then a cosine to zero; gradients clipped at norm 1.
 
     loss: step → the loss of that step's batch.
     """
     parameters = list(parameters)
     matrices: dict[str, Any] = {"params": [p for p in parameters if p.ndim > 1]}
-    vectors: dict[str, Any] = {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}
+    vectors: dict[str, Any] = {
+        "params": [p for p in parameters if p.ndim <= 1],
+        "weight_decay": 0.0,
+    }
     optimiser = torch.optim.AdamW([matrices, vectors], lr=learning_rate, weight_decay=0.02)
     warm = max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda s: min((s + 1) / warm, 0.5 * (1 + math.cos(math.pi * min(1.0, s / steps)))) if s >= warm else (s + 1) / warm
+        optimiser,
+        lambda s: (
+            min((s + 1) / warm, 0.5 * (1 + math.cos(math.pi * min(1.0, s / steps))))
+            if s >= warm
+            else (s + 1) / warm
+        ),
     )
     task = progress.add_task(name, total=steps)
     for step in range(steps):

@@ -18,7 +18,9 @@ Files = dict[str, bytes]
 
 def files_of(folder: Path) -> Files:
     """Path in the folder → content."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
 
 
 def packed(files: Mapping[str, bytes]) -> bytes:
@@ -97,7 +99,10 @@ def bad_uploads(good: Path) -> dict[str, tuple[bytes, str]]:
         "corrupt member": (whole[:200] + bytes(64) + whole[264:], "not a zip"),
         "no files": (packed({}), "no trace.json"),
         "no trace": (packed({"steps.parquet": files["steps.parquet"]}), "no trace.json"),
-        "two traces": (packed({f"{f}/{n}": d for f in "ab" for n, d in files.items()}), "holds 2 traces"),
+        "two traces": (
+            packed({f"{f}/{n}": d for f in "ab" for n, d in files.items()}),
+            "holds 2 traces",
+        ),
         "leads out": (packed({**files, "../evil.json": b"{}"}), "'../evil.json' leads out"),
         "absolute": (packed({**files, "/tmp/evil.json": b"{}"}), "leads out"),
         "drive": (packed({**files, "C:evil.json": b"{}"}), "leads out"),
@@ -115,13 +120,30 @@ def bad_uploads(good: Path) -> dict[str, tuple[bytes, str]]:
         "no branches": (packed(header(files, no_branches)), "branches"),
         "file outside": (packed(header(files, outside)), "stored"),
         "no programs": (packed(without("programs.json.gz")), "programs.json.gz"),
-        "bad programs": (packed({**files, "programs.json.gz": gzip.compress(b'{"a": 1}')}), "programs.json.gz"),
+        "bad programs": (
+            packed({**files, "programs.json.gz": gzip.compress(b'{"a": 1}')}),
+            "programs.json.gz",
+        ),
         "no steps": (packed(without("steps.parquet")), "steps.parquet"),
         "bad steps": (packed({**files, "steps.parquet": b"PAR1PAR1"}), "steps.parquet"),
         "wrong columns": (packed({**files, "steps.parquet": parquet(a=[1, 2])}), "steps.parquet"),
-        "no units": (packed({**files, "steps.parquet": parquet(phase=["prefill"], units=[None], seq=[1], past=[0])}), "cannot be read"),
-        "wrong decisions": (packed({**files, decisions: parquet(other=np.zeros(2048, np.int8))}), "damaged"),
+        "no units": (
+            packed(
+                {
+                    **files,
+                    "steps.parquet": parquet(phase=["prefill"], units=[None], seq=[1], past=[0]),
+                }
+            ),
+            "cannot be read",
+        ),
+        "wrong decisions": (
+            packed({**files, decisions: parquet(other=np.zeros(2048, np.int8))}),
+            "damaged",
+        ),
         "no decisions": (packed(without(decisions)), decisions),
-        "few decisions": (packed({**files, decisions: parquet(id_0=np.zeros(3, np.int8))}), "3 rows"),
+        "few decisions": (
+            packed({**files, decisions: parquet(id_0=np.zeros(3, np.int8))}),
+            "3 rows",
+        ),
         "bad profile": (packed({**files, "profile.yaml": b"name: [1"}), "profile.yaml"),
     }

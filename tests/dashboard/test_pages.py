@@ -61,7 +61,9 @@ def test_every_page_shows_every_shipped_trace(trace: str) -> None:
         charts = app.get("vega_lite_chart")
         assert charts, page
         for chart in charts:
-            alt.Chart.from_dict(json.loads(chart.proto.spec))  # raises for what the schema does not know
+            alt.Chart.from_dict(
+                json.loads(chart.proto.spec)
+            )  # raises for what the schema does not know
         assert app.code[0].value.startswith(("condsim", "for batch in")), page
 
 
@@ -76,18 +78,41 @@ def test_the_accuracy_page_shows_a_run_of_the_frozen_list() -> None:
     assert len(app.get("vega_lite_chart")) == 2
 
 
-@pytest.mark.parametrize(("trace", "flags"), [*((t, {}) for t in TRACES), ("moe-bytes", {"device": GPU, "baseline": "same-flops", "batch": 2})])
-def test_app_command_line_and_json_agree_to_the_last_digit(trace: str, flags: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("trace", "flags"),
+    [
+        *((t, {}) for t in TRACES),
+        ("moe-bytes", {"device": GPU, "baseline": "same-flops", "batch": 2}),
+    ],
+)
+def test_app_command_line_and_json_agree_to_the_last_digit(
+    trace: str, flags: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     app = opened(trace=trace, **flags)
     answers(app)
-    command = ["condsim", "simulate", trace, *(part for name, value in flags.items() for part in (f"--{name}", str(value)))]
+    command = [
+        "condsim",
+        "simulate",
+        trace,
+        *(part for name, value in flags.items() for part in (f"--{name}", str(value))),
+    ]
     assert app.code[0].value == " ".join(command)
     assert main([*command[1:], "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     shown = app.dataframe[0].value.set_index("number")["conditional"]
-    for name in ("latency_s", "latency_p50_s", "latency_p99_s", "energy_j", "peak_bytes", "flops_ratio"):
+    for name in (
+        "latency_s",
+        "latency_p50_s",
+        "latency_p99_s",
+        "energy_j",
+        "peak_bytes",
+        "flops_ratio",
+    ):
         assert shown[name] == data[name]
-    assert list(shown[["speedup, 5th percentile", "speedup, 95th percentile"]]) == data["speedup_interval"]
+    assert (
+        list(shown[["speedup, 5th percentile", "speedup, 95th percentile"]])
+        == data["speedup_interval"]
+    )
     for baseline, speedup in data["speedups"].items():
         assert shown[f"speedup over {baseline}"] == speedup
     if data["measured"] is not None:
@@ -98,7 +123,9 @@ def test_app_command_line_and_json_agree_to_the_last_digit(trace: str, flags: di
         assert metric.value in text
 
 
-def test_layers_that_others_measured_are_predicted_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers_that_others_measured_are_predicted_on_demand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(gpu_tables, "TABLES", gpu_tables.TABLES[-1:])
     monkeypatch.setattr(layers, "ROWS", 12)
     app = opened(trace="moe-bytes")
@@ -110,11 +137,22 @@ def test_layers_that_others_measured_are_predicted_on_demand(monkeypatch: pytest
     answers(app)
     assert len(app.get("vega_lite_chart")) == 2
     table = gpu_tables.beside(gpu_tables.TABLES[-1], 12)
-    assert any(f"Seconds of {len(table)} layers: median |error| {table['error'].abs().median():.1%}" in m.value for m in app.markdown)
+    assert any(
+        f"Seconds of {len(table)} layers: median |error| {table['error'].abs().median():.1%}"
+        in m.value
+        for m in app.markdown
+    )
 
 
 def test_a_link_is_the_scenario() -> None:
-    app = opened(trace="moe-bytes", device=GPU, batch=4, baseline="same-flops", strategy="grouped", dtype="fp32")
+    app = opened(
+        trace="moe-bytes",
+        device=GPU,
+        batch=4,
+        baseline="same-flops",
+        strategy="grouped",
+        dtype="fp32",
+    )
     answers(app)
     link = next(c.value for c in app.code if "http" in c.value)
     again = opened(**dict(part.split("=", 1) for part in link.partition("?")[2].split("&")))

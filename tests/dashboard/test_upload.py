@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 import condsim
 from condsim.dashboard.parts import library, upload
 from condsim.resources import resource
-from tests.dashboard.bad_uploads import bad_uploads, files_of, packed
-from tests.dashboard.test_pages import APP, PAGES, TRACES
+from dashboard.bad_uploads import bad_uploads, files_of, packed
+from dashboard.test_pages import APP, PAGES, TRACES
 
 GOOD = resource("traces") / "exit-fashion"
 BAD = bad_uploads(GOOD)
@@ -37,11 +37,19 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_zip_and_its_folder_are_the_same_trace(tmp_path: Path) -> None:
     files = files_of(GOOD)
     name = upload.keep_zip(packed(files), "mine.zip", tmp_path)
-    assert name == upload.keep_zip(packed({f"some/where/{n}": d for n, d in files.items()}), "other.zip", tmp_path)
-    listed = [*((f"exit/{n}", io.BytesIO(d)) for n, d in files.items()), ("exit/.DS_Store", io.BytesIO(b"x"))]
+    assert name == upload.keep_zip(
+        packed({f"some/where/{n}": d for n, d in files.items()}), "other.zip", tmp_path
+    )
+    listed = [
+        *((f"exit/{n}", io.BytesIO(d)) for n, d in files.items()),
+        ("exit/.DS_Store", io.BytesIO(b"x")),
+    ]
     assert name == upload.keep_files(listed, "exit", tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == [name]
-    assert condsim.simulate(condsim.load(tmp_path / name)).speedup == condsim.simulate(condsim.load(GOOD)).speedup
+    assert (
+        condsim.simulate(condsim.load(tmp_path / name)).speedup
+        == condsim.simulate(condsim.load(GOOD)).speedup
+    )
 
 
 @pytest.mark.usefixtures("small")
@@ -79,7 +87,9 @@ def test_a_good_upload_is_shown() -> None:
     app = AppTest.from_file(APP, default_timeout=300)
     app.query_params["trace"] = "moe-bytes"
     app.run()
-    app.file_uploader(key="zip").set_value(("good.zip", packed(files_of(GOOD)), "application/zip")).run()
+    app.file_uploader(key="zip").set_value(
+        ("good.zip", packed(files_of(GOOD)), "application/zip")
+    ).run()
     assert not app.error
     assert app.selectbox(key="trace").value.startswith("exit-fashion-")
     app.run()
@@ -89,4 +99,6 @@ def test_a_good_upload_is_shown() -> None:
 
 def shown(app: AppTest) -> list[str]:
     """What a page says."""
-    return [e.value for e in (*app.main.markdown, *app.main.metric, *app.main.caption, *app.main.info)]
+    return [
+        e.value for e in (*app.main.markdown, *app.main.metric, *app.main.caption, *app.main.info)
+    ]

@@ -11,20 +11,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from condsim.capture.execution import Execution
-from condsim.capture.inputs import as_batches
-from condsim.capture.live import LiveModel
 from condsim.capture.observe import observe
 from condsim.capture.probe import execution_for, key, record_decode, rows_per_site
-from condsim.capture.recorder import Recorder
-from condsim.capture.tree import RunScope, guarded, tree
+from condsim.live.execution import Execution
+from condsim.live.inputs import as_batches
+from condsim.live.model import LiveModel
 from condsim.lower import Call, Lowering, StepRows, peak_bytes
-from condsim.rebatch import rebatch, site_rules
+from condsim.record.nest import RunScope, guarded, tree
+from condsim.record.recorder import Recorder
+from condsim.steps.rebatch import rebatch, site_rules
 from condsim.strategies import name_of
 from condsim.trace import Trace
 from gates.models import case
 
-UNSEEN = {"1": ((1, 17), (1, None)), "n": ((7, 12), (16, None))}  # with and without a sequence; none is a size that programs are fitted to
+UNSEEN = {
+    "1": ((1, 17), (1, None)),
+    "n": ((7, 12), (16, None)),
+}  # with and without a sequence; none is a size that programs are fitted to
 
 
 @functools.cache
@@ -43,7 +46,14 @@ def regimes(trace: Trace) -> list[str]:
 def flat(scope: RunScope) -> list[tuple[Any, ...]]:
     """A recording in executed order, in the form of `Call.signature`."""
     return [
-        (n.name, tuple(t.shape for t in n.inputs), tuple(t.shape for t in n.outputs), tuple(t.weight for t in n.inputs), guards, n.sync)
+        (
+            n.name,
+            tuple(t.shape for t in n.inputs),
+            tuple(t.shape for t in n.outputs),
+            tuple(t.weight for t in n.inputs),
+            guards,
+            n.sync,
+        )
         for n, guards in guarded(scope)
     ]
 
@@ -69,12 +79,23 @@ class Pair:
     def assert_conforms(self) -> None:
         """As a multiset a segment, host synchronisations, peak memory."""
         recorded, lowered = Counter(self.recorded), Counter(self.lowered)
-        assert recorded == lowered, f"{self.what}: recorded only {list(recorded - lowered)[:2]}, lowered only {list(lowered - recorded)[:2]}"
-        assert sum(c.op.sync for c in self.calls) == sum(s[-1] for s in self.recorded), f"{self.what}: host synchronisations"
+        assert recorded == lowered, (
+            f"{self.what}: recorded only {list(recorded - lowered)[:2]}, lowered only {list(lowered - recorded)[:2]}"
+        )
+        assert sum(c.op.sync for c in self.calls) == sum(s[-1] for s in self.recorded), (
+            f"{self.what}: host synchronisations"
+        )
         assert peak_bytes(self.calls) == self.recorder.peak_bytes, f"{self.what}: peak bytes"
 
 
-def pair(trace: Trace, name: str, assignment: dict[str, str], rows: StepRows, recorder: Recorder, regime: str) -> Pair:
+def pair(
+    trace: Trace,
+    name: str,
+    assignment: dict[str, str],
+    rows: StepRows,
+    recorder: Recorder,
+    regime: str,
+) -> Pair:
     """Lower `rows` (one step) and nest what was recorded."""
     program = trace.programs[key(assignment, regime)]
     calls = Lowering(program, site_rules(trace), assignment, rows).sequence()
@@ -96,7 +117,9 @@ def step_rows(trace: Trace, execution: Execution, units: int, seq: int, total: i
             here &= execution.forced[parent] == choice
         counts[site.name] = np.bincount(ids[here].reshape(-1), minlength=site.branches)[None]
     one = [np.array([v]) for v in (units, seq, total)]
-    return StepRows(*one, counts, {s: k[None] for s, k in execution.rows_kept.items()}, trace.header.costliest)
+    return StepRows(
+        *one, counts, {s: k[None] for s, k in execution.rows_kept.items()}, trace.header.costliest
+    )
 
 
 @functools.cache
@@ -107,16 +130,35 @@ def forced_pairs(name: str, strategy: str) -> list[Pair]:
     per_position = {s.name: s.per_position for s in trace.sites}
     found = []
     assignment = assignments(name)[strategy]
-    for regime, run in itertools.product(regimes(trace), (2, 4, 7) if batch.seq is None else (2, 4)):
+    for regime, run in itertools.product(
+        regimes(trace), (2, 4, 7) if batch.seq is None else (2, 4)
+    ):
         units, seq = UNSEEN[regime[-1]][batch.seq is None]
         decode = regime.startswith("decode")
         positions = 1 if decode else seq
-        execution = execution_for(assignment, model.infos, rows_per_site(model.infos, per_position, units, positions), 1000 + run, dict(trace.header.costliest))
+        execution = execution_for(
+            assignment,
+            model.infos,
+            rows_per_site(model.infos, per_position, units, positions),
+            1000 + run,
+            dict(trace.header.costliest),
+        )
         execution.room = None
         small = batch.resized(units, seq)
-        recorder = record_decode(model, small, execution) if decode else model.record(small, execution)
+        recorder = (
+            record_decode(model, small, execution) if decode else model.record(small, execution)
+        )
         total = 1 if seq is None else seq + 1 if decode else seq
-        found.append(pair(trace, name, assignment, step_rows(trace, execution, units, positions or 1, total), recorder, regime))
+        found.append(
+            pair(
+                trace,
+                name,
+                assignment,
+                step_rows(trace, execution, units, positions or 1, total),
+                recorder,
+                regime,
+            )
+        )
     return found
 
 
@@ -134,20 +176,37 @@ def own_pairs(trace: Trace, name: str, strategy: str) -> list[Pair]:
     for batch in (1, 3, 2 * batches[0].units):
         steps = rebatch(trace, batch, phase="prefill")
         first = np.concatenate([[0], np.cumsum(trace.steps["units"])[:-1]])
-        units_of = np.concatenate([np.arange(first[i], first[i] + trace.steps["units"][i]) for i in trace.steps.index[trace.steps["phase"] == "prefill"]])
+        units_of = np.concatenate(
+            [
+                np.arange(first[i], first[i] + trace.steps["units"][i])
+                for i in trace.steps.index[trace.steps["phase"] == "prefill"]
+            ]
+        )
         for step in (0, len(steps.rows) - 1):
             at = slice(step * batch, (step + 1) * batch)
             forced, weights = {}, {}
             for site in trace.sites:
                 per_unit = int(trace.rows_per_unit(site)[0])
                 starts = np.concatenate([[0], np.cumsum(trace.rows_per_unit(site))])
-                rows = np.concatenate([np.arange(starts[u], starts[u] + per_unit) for u in units_of[at]])
+                rows = np.concatenate(
+                    [np.arange(starts[u], starts[u] + per_unit) for u in units_of[at]]
+                )
                 decided = trace.decisions(site.name)
-                forced[site.name] = decided.ids[rows].astype(np.int64) if site.mechanism != "sparse_activation" else decided.ids[rows]
+                forced[site.name] = (
+                    decided.ids[rows].astype(np.int64)
+                    if site.mechanism != "sparse_activation"
+                    else decided.ids[rows]
+                )
                 if decided.weights is not None:
                     weights[site.name] = decided.weights[rows]
             one = steps.rows.step(step)
-            execution = Execution(dict(assignment), forced, weights, rows_kept={s: k[0] for s, k in one.kept.items()}, costliest=dict(trace.header.costliest))
+            execution = Execution(
+                dict(assignment),
+                forced,
+                weights,
+                rows_kept={s: k[0] for s, k in one.kept.items()},
+                costliest=dict(trace.header.costliest),
+            )
             joined = join(name, at)
             recorder = model.record(joined, execution)
             found.append(pair(trace, name, assignment, one, recorder, steps.regime))

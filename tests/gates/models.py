@@ -17,7 +17,14 @@ from condsim import zoo
 from condsim.trace import Trace
 from gates import strangers
 
-SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 64, "max_position_embeddings": 256}
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "vocab_size": 64,
+    "max_position_embeddings": 256,
+}
 
 
 @dataclass(frozen=True)
@@ -55,20 +62,37 @@ def logits(output: Any) -> torch.Tensor:
 def tokens(batches: int, units: int, seq: int) -> list[dict[str, torch.Tensor]]:
     """Random byte ids under a generator of their own."""
     generator = torch.Generator().manual_seed(1)
-    return [{"input_ids": torch.randint(0, 64, (units, seq), generator=generator)} for _ in range(batches)]
+    return [
+        {"input_ids": torch.randint(0, 64, (units, seq), generator=generator)}
+        for _ in range(batches)
+    ]
 
 
 def mixtral() -> nn.Module:
     from transformers import MixtralConfig, MixtralForCausalLM
 
-    return MixtralForCausalLM(MixtralConfig(**{**SMALL, "num_key_value_heads": 2}, intermediate_size=48, num_local_experts=8, num_experts_per_tok=2))
+    return MixtralForCausalLM(
+        MixtralConfig(
+            **{**SMALL, "num_key_value_heads": 2},
+            intermediate_size=48,
+            num_local_experts=8,
+            num_experts_per_tok=2,
+        )
+    )
 
 
 def qwen2_moe() -> nn.Module:
     from transformers import Qwen2MoeConfig, Qwen2MoeForCausalLM
 
     return Qwen2MoeForCausalLM(
-        Qwen2MoeConfig(**SMALL, intermediate_size=48, moe_intermediate_size=24, shared_expert_intermediate_size=40, num_experts=8, num_experts_per_tok=3)
+        Qwen2MoeConfig(
+            **SMALL,
+            intermediate_size=48,
+            moe_intermediate_size=24,
+            shared_expert_intermediate_size=40,
+            num_experts=8,
+            num_experts_per_tok=3,
+        )
     )
 
 
@@ -77,16 +101,37 @@ def deepseek_v3() -> nn.Module:
 
     return DeepseekV3ForCausalLM(
         DeepseekV3Config(
-            **SMALL, intermediate_size=48, moe_intermediate_size=24, n_routed_experts=8, num_experts_per_tok=2, n_group=2, topk_group=1, n_shared_experts=1,
-            first_k_dense_replace=1, q_lora_rank=16, kv_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=8,
+            **SMALL,
+            intermediate_size=48,
+            moe_intermediate_size=24,
+            n_routed_experts=8,
+            num_experts_per_tok=2,
+            n_group=2,
+            topk_group=1,
+            n_shared_experts=1,
+            first_k_dense_replace=1,
+            q_lora_rank=16,
+            kv_lora_rank=16,
+            qk_rope_head_dim=8,
+            qk_nope_head_dim=8,
+            v_head_dim=8,
         )
-    )  # fmt: skip
+    )
 
 
 def gpt_oss() -> nn.Module:
     from transformers import GptOssConfig, GptOssForCausalLM
 
-    model = GptOssForCausalLM(GptOssConfig(**SMALL, head_dim=8, intermediate_size=24, num_local_experts=8, num_experts_per_tok=2, sliding_window=128))
+    model = GptOssForCausalLM(
+        GptOssConfig(
+            **SMALL,
+            head_dim=8,
+            intermediate_size=24,
+            num_local_experts=8,
+            num_experts_per_tok=2,
+            sliding_window=128,
+        )
+    )
     for name, p in model.named_parameters():
         if "bias" in name:
             nn.init.normal_(p, std=0.1)
@@ -111,7 +156,9 @@ class Marked(nn.Module):
         self.jump = nn.Linear(24, 1)
         self.block = nn.Sequential(nn.Linear(24, 40), nn.ReLU(), nn.Linear(40, 24))
         self.gate = nn.Linear(24, 4)
-        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(24, 20), nn.GELU(), nn.Linear(20, 24)) for _ in range(4))
+        self.experts = nn.ModuleList(
+            nn.Sequential(nn.Linear(24, 20), nn.GELU(), nn.Linear(20, 24)) for _ in range(4)
+        )
         self.head = nn.Linear(24, 5)
 
     def forward(self, x: torch.Tensor) -> Any:
@@ -163,7 +210,12 @@ def marked() -> nn.Module:
     return Marked()
 
 
-LANGUAGE: dict[str, Callable[[], nn.Module]] = {"mixtral": mixtral, "qwen2-moe": qwen2_moe, "deepseek-v3": deepseek_v3, "gpt-oss": gpt_oss}
+LANGUAGE: dict[str, Callable[[], nn.Module]] = {
+    "mixtral": mixtral,
+    "qwen2-moe": qwen2_moe,
+    "deepseek-v3": deepseek_v3,
+    "gpt-oss": gpt_oss,
+}
 STRANGERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "stranger-exits": (strangers.EarlyExits, (1, 12, 12)),
     "stranger-skips": (strangers.Skips, (12,)),
@@ -192,4 +244,6 @@ def case(name: str) -> Case:
 
 def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
     """Bit by bit."""
-    return len(a) == len(b) and all(np.array_equal(x.numpy(), y.numpy()) for x, y in zip(a, b, strict=True))
+    return len(a) == len(b) and all(
+        np.array_equal(x.numpy(), y.numpy()) for x, y in zip(a, b, strict=True)
+    )

@@ -10,7 +10,11 @@ from torch import nn
 
 
 def convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False), nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )
 
 
 class EarlyExits(nn.Module):
@@ -20,7 +24,9 @@ class EarlyExits(nn.Module):
         super().__init__()
         self.threshold = 0.27
         self.stages = nn.ModuleList([convolution(1, 6, 2), convolution(6, 6), convolution(6, 8, 2)])
-        self.heads = nn.ModuleList(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 5)) for c in (6, 6, 8))
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 5)) for c in (6, 6, 8)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         result = x.new_zeros(x.shape[0], 5)
@@ -47,7 +53,9 @@ class GatedBlock(nn.Module):
         super().__init__()
         self.gate = nn.Sequential(nn.Linear(width, 4), nn.ReLU(), nn.Linear(4, 1))
         self.norm = nn.LayerNorm(width)
-        self.body = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.body = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         keep = torch.sigmoid(self.gate(x)).squeeze(-1) > 0.5
@@ -77,8 +85,13 @@ class HardBranches(nn.Module):
         super().__init__()
         self.stem = nn.Linear(12, 8)
         self.router = nn.Linear(8, 3)
-        self.paths = nn.ModuleDict({"light": nn.Linear(8, 8), "middle": nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 8)),
-                                    "heavy": nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8))})  # fmt: skip
+        self.paths = nn.ModuleDict(
+            {
+                "light": nn.Linear(8, 8),
+                "middle": nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 8)),
+                "heavy": nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8)),
+            }
+        )
         self.classifier = nn.Linear(8, 5)
 
     def forward(self, x: torch.Tensor) -> Any:

@@ -32,18 +32,37 @@ def played(of: Case) -> list[torch.Tensor]:
         out = of.model(**inputs, use_cache=True)
         found.append(logits(out))
         for _ in range(of.new_tokens):
-            out = of.model(input_ids=out.logits[:, -1:].argmax(-1), past_key_values=out.past_key_values, use_cache=True)
+            out = of.model(
+                input_ids=out.logits[:, -1:].argmax(-1),
+                past_key_values=out.past_key_values,
+                use_cache=True,
+            )
             found.append(logits(out))
     return found
 
 
 def belongings(model: nn.Module) -> list[Any]:
     """What could be left behind: attributes by identity, hooks, modes, global hooks."""
-    kept: list[Any] = [len(nn_module._global_forward_hooks), len(nn_module._global_forward_pre_hooks)]
+    kept: list[Any] = [
+        len(nn_module._global_forward_hooks),
+        len(nn_module._global_forward_pre_hooks),
+    ]
     for name, m in model.named_modules():
         attributes = sorted((k, id(v)) for k, v in m.__dict__.items())
-        hooks = [(k, len(v)) for k, v in sorted(m.__dict__.items()) if k.endswith("_hooks") and hasattr(v, "__len__")]
-        kept.append((name, attributes, hooks, m.training, getattr(getattr(m, "config", None), "_experts_implementation", None)))
+        hooks = [
+            (k, len(v))
+            for k, v in sorted(m.__dict__.items())
+            if k.endswith("_hooks") and hasattr(v, "__len__")
+        ]
+        kept.append(
+            (
+                name,
+                attributes,
+                hooks,
+                m.training,
+                getattr(getattr(m, "config", None), "_experts_implementation", None),
+            )
+        )
     return kept
 
 
@@ -56,7 +75,9 @@ def test_replay_gives_the_same_bits(name: str) -> None:
     assert same(own, forced)
 
 
-@pytest.mark.parametrize("name", ["mixtral", "exit-fashion", "sparse-bytes", "branch-fashion", *STRANGERS])  # a kind each; every model is captured again here
+@pytest.mark.parametrize(
+    "name", ["mixtral", "exit-fashion", "sparse-bytes", "branch-fashion", *STRANGERS]
+)  # a kind each; every model is captured again here
 def test_capturing_changes_nothing(name: str) -> None:
     of = case(name)
     before, state = of.outputs(), belongings(of.model)
@@ -66,7 +87,9 @@ def test_capturing_changes_nothing(name: str) -> None:
     hook.remove()
     assert len(trace.sites) > 0
     assert belongings(of.model) == state
-    assert any(same(before[:1], [d]) for d in during[:2])  # the first pass may send rows everywhere, to find sites
+    assert any(
+        same(before[:1], [d]) for d in during[:2]
+    )  # the first pass may send rows everywhere, to find sites
     assert same(before, of.outputs())
 
 
@@ -116,7 +139,9 @@ class Everyone(nn.Module):
             if self.kind == "gpt-oss":
                 h = x @ self.e.gate_up_proj[i] + self.e.gate_up_proj_bias[i]
                 gate, up = h[:, 0::2].clamp(max=7.0), h[:, 1::2].clamp(-7.0, 7.0)
-                total += ((up + 1) * gate * torch.sigmoid(1.702 * gate)) @ self.e.down_proj[i] + self.e.down_proj_bias[i]
+                total += ((up + 1) * gate * torch.sigmoid(1.702 * gate)) @ self.e.down_proj[
+                    i
+                ] + self.e.down_proj_bias[i]
             else:
                 gate, up = (x @ self.e.gate_up_proj[i].T).tensor_split(2, dim=-1)
                 total += (gate * torch.sigmoid(gate) * up) @ self.e.down_proj[i].T
@@ -205,9 +230,16 @@ def dense_predicted(model: Sparse) -> Callable[[Any], Any]:
 
 
 DENSE: dict[str, Callable[[Any], Callable[[Any], Any]]] = {
-    "exit-fashion": dense_exit, "branch-fashion": dense_branch, "skip-fashion": dense_skip, "sparse-bytes": dense_sparse, "marked": dense_marked,
-    "stranger-exits": dense_exits, "stranger-skips": dense_skips, "stranger-branches": dense_branches, "stranger-sparse": dense_predicted,
-}  # fmt: skip
+    "exit-fashion": dense_exit,
+    "branch-fashion": dense_branch,
+    "skip-fashion": dense_skip,
+    "sparse-bytes": dense_sparse,
+    "marked": dense_marked,
+    "stranger-exits": dense_exits,
+    "stranger-skips": dense_skips,
+    "stranger-branches": dense_branches,
+    "stranger-sparse": dense_predicted,
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -226,11 +258,14 @@ def test_same_params_is_the_dense_model(name: str) -> None:
 @torch.no_grad()
 def test_strategies_agree(name: str) -> None:
     """Grouped, batched, padded (with room for all) and looped are one function."""
-    from condsim.capture.execution import Execution
-    from condsim.capture.inputs import as_batches
+    from condsim.live.execution import Execution
+    from condsim.live.inputs import as_batches
     from gates.harness import live
 
     batch = as_batches(case(name).inputs)[0]
-    found = [logits(live(name).run(batch, Execution({"moe": s}, room=batch.units * (batch.seq or 1)))) for s in ("looped", "grouped", "batched", "padded")]
+    found = [
+        logits(live(name).run(batch, Execution({"moe": s}, room=batch.units * (batch.seq or 1))))
+        for s in ("looped", "grouped", "batched", "padded")
+    ]
     for other in found[1:]:
         torch.testing.assert_close(other, found[0], rtol=1e-4, atol=1e-5)

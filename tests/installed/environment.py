@@ -38,7 +38,11 @@ class Environment:
     @property
     def variables(self) -> dict[str, str]:
         """Those of this process without anything that leads back to the repository. pip asks no index: all that it needs is there."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST", "VIRTUAL_ENV", "CONDSIM", "STREAMLIT"))}
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(("PYTHON", "PYTEST", "VIRTUAL_ENV", "CONDSIM", "STREAMLIT"))
+        }
         return kept | {
             "PATH": f"{self.bin}:{INTERPRETERS}:/usr/bin:/bin",
             "PYTHONPATH": str(self.needs),
@@ -52,16 +56,32 @@ class Environment:
     def run(self, script: str, timeout_s: float = 900) -> subprocess.CompletedProcess[str]:
         """Run a bash script. It ends at the first command that fails, and stderr says which."""
         shell = ["bash", "--norc", "-exo", "pipefail", "-c", script]
-        return subprocess.run(shell, cwd=self.folder, env=self.variables, capture_output=True, text=True, check=False, timeout=timeout_s)
+        return subprocess.run(
+            shell,
+            cwd=self.folder,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
 
     @contextlib.contextmanager
     def serving(self, command: str, timeout_s: float = 300) -> Iterator[str]:
         """The address that a command serves, while it serves it."""
         log = self.folder / "server.log"
-        with log.open("w") as out, subprocess.Popen(shlex.split(command), cwd=self.folder, env=self.variables, stdout=out, stderr=out) as server:
+        with (
+            log.open("w") as out,
+            subprocess.Popen(
+                shlex.split(command), cwd=self.folder, env=self.variables, stdout=out, stderr=out
+            ) as server,
+        ):
             try:
                 end = time.monotonic() + timeout_s
-                while not ((found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())) and self.reachable(found[0])):
+                while not (
+                    (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text()))
+                    and self.reachable(found[0])
+                ):
                     assert server.poll() is None, log.read_text()
                     assert time.monotonic() < end, log.read_text()
                     time.sleep(0.2)

@@ -34,7 +34,11 @@ def test_start_here(everything: Environment, tmp_path: Path) -> None:
     done = reader.run(script(filter(quick, code)))
     assert done.returncode == 0, done.stderr
     assert "where the FLOP saving went" in done.stdout
-    shown = next(t.content for t in MarkdownIt().parse(page.read_text()) if t.type == "fence" and t.info == "text")
+    shown = next(
+        t.content
+        for t in MarkdownIt().parse(page.read_text())
+        if t.type == "fence" and t.info == "text"
+    )
     assert words(shown) in words(done.stdout), "the page shows another output"
     (served,) = (b for b in code if b.code.startswith(SERVES))
     with reader.serving(served.code) as url:
@@ -50,7 +54,9 @@ def words(output: str) -> str:
 def test_start_here_measured(everything: Environment, tmp_path: Path) -> None:
     """The blocks that take minutes: calibrating this machine and measuring on it."""
     code = blocks(DOCS / "index.md")[1:]
-    done = of(everything, tmp_path).run(script(b for b in code if SERVES not in b.code), timeout_s=3600)
+    done = of(everything, tmp_path).run(
+        script(b for b in code if SERVES not in b.code), timeout_s=3600
+    )
     assert done.returncode == 0, done.stderr
     assert "measured on the machine of their profile" in done.stdout
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import condsim
-from condsim.capture.inputs import Batch, as_batches
-from condsim.capture.live import LiveModel
-from condsim.specs import load_spec
+from condsim.live.inputs import Batch, as_batches
+from condsim.live.model import LiveModel
 from condsim.trace import Trace
+from condsim.zoo.specs import load_spec
 
 TINY = Path(__file__).with_name("tiny.py")
 
@@ -28,7 +28,14 @@ class Captured:
 def captured(function: str, new_tokens: int = 0) -> Captured:
     spec = f"{TINY}:{function}"
     example = load_spec(spec)
-    trace = condsim.capture(example.model, example.inputs, measure=False, new_tokens=new_tokens, name=function, spec=spec)
+    trace = condsim.capture(
+        example.model,
+        example.inputs,
+        measure=False,
+        new_tokens=new_tokens,
+        name=function,
+        spec=spec,
+    )
     return Captured(trace, LiveModel.of(example.model), as_batches(example.inputs))
 
 

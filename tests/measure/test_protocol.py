@@ -13,14 +13,13 @@ import pytest
 import torch
 from torch import nn
 
-from condsim.calibrate.yardstick import Yardstick
-from condsim.capture.execution import Execution
 from condsim.errors import CondsimError
+from condsim.live.execution import Execution
 from condsim.measure import measure_live, protocol, steps
-from condsim.rebatch import rebatch
+from condsim.steps.rebatch import rebatch
+from condsim.timing.yardstick import Yardstick
 from condsim.trace import MEASUREMENTS
-
-from .conftest import Captured
+from measure.conftest import Captured
 
 READING = {"read_64mb": 1.0}
 
@@ -48,9 +47,13 @@ def test_every_repetition_is_kept(leaving: Captured) -> None:
     assert not bool(table.isna().any(axis=None))
 
 
-def test_several_threads_are_timed_by_the_wall_clock(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_threads_are_timed_by_the_wall_clock(
+    leaving: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = set()
-    monkeypatch.setattr(protocol, "clock_for", lambda _pauses: seen.add(torch.get_num_threads()) or protocol.CPU)
+    monkeypatch.setattr(
+        protocol, "clock_for", lambda _pauses: seen.add(torch.get_num_threads()) or protocol.CPU
+    )
     table = measured(leaving, pairs=1, steps=1, threads=2)
     assert seen == {2}
     assert set(table["clock"]) == {"wall"}
@@ -76,7 +79,9 @@ def test_a_stream_is_not_measured_compiled(leaving: Captured) -> None:
         measured(leaving, protocol="stream", runtime="compiled")
 
 
-def test_a_stream_begins_without_the_kernels_of_cases_before(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_begins_without_the_kernels_of_cases_before(
+    leaving: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     forgotten: list[int] = []
     monkeypatch.setattr(protocol, "forget_kernels", lambda: forgotten.append(1))
     measured(leaving, pairs=1, steps=1)
@@ -85,8 +90,12 @@ def test_a_stream_begins_without_the_kernels_of_cases_before(leaving: Captured, 
     assert len(forgotten) == 2  # of each baseline
 
 
-def test_a_disturbed_pair_is_run_again_and_kept(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    readings = iter([1.0, 1.0, 9.0, 1.0, 9.0, 9.0])  # the second of three pairs ends disturbed and is repeated, the third never counts
+def test_a_disturbed_pair_is_run_again_and_kept(
+    leaving: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = iter(
+        [1.0, 1.0, 9.0, 1.0, 9.0, 9.0]
+    )  # the second of three pairs ends disturbed and is repeated, the third never counts
     monkeypatch.setattr(protocol.Gate, "wait", lambda _self, _patience: (1.0, 0.0))
     monkeypatch.setattr(protocol.Gate, "open", lambda _self, reading: reading < 2)
     monkeypatch.setattr(Yardstick, "after", lambda _self: next(readings))
@@ -112,7 +121,10 @@ def test_a_gate_waits_until_nothing_disturbs(monkeypatch: pytest.MonkeyPatch) ->
 def test_measuring_again_adds_another_process(leaving: Captured) -> None:
     once = measure_live(leaving.trace, leaving.live, leaving.batches, pairs=2, steps=1)
     twice = measure_live(once, leaving.live, leaving.batches, pairs=2, steps=1, strategies="wait")
-    assert twice.measurements.groupby("process")["strategy"].first().to_dict() == {0: "compacted", 1: "wait"}
+    assert twice.measurements.groupby("process")["strategy"].first().to_dict() == {
+        0: "compacted",
+        1: "wait",
+    }
     assert len(leaving.trace.measurements) == 0
 
 
@@ -134,7 +146,9 @@ def order_of_sides(c: Captured, monkeypatch: pytest.MonkeyPatch, **options: Any)
     return seen
 
 
-def test_order_within_a_pair_is_random_and_seeded(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_order_within_a_pair_is_random_and_seeded(
+    leaving: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = {"pairs": 16, "steps": 1, "baselines": ("same-params",)}
     first = order_of_sides(leaving, monkeypatch, seed=1, **options)
     pairs = [first[i : i + 2] for i in range(0, len(first), 2)]
@@ -144,10 +158,29 @@ def test_order_within_a_pair_is_random_and_seeded(leaving: Captured, monkeypatch
     assert order_of_sides(leaving, monkeypatch, seed=2, **options) != first
 
 
-def test_a_stream_goes_on_from_step_to_step(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = order_of_sides(leaving, monkeypatch, protocol="stream", pairs=7, baselines=("same-flops",))
+def test_a_stream_goes_on_from_step_to_step(
+    leaving: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = order_of_sides(
+        leaving, monkeypatch, protocol="stream", pairs=7, baselines=("same-flops",)
+    )
     conditional = [int(c.split()[1]) for c in calls if c.startswith("compacted")]
-    assert conditional == [5, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 0]  # the step before, untimed, then the step
+    assert conditional == [
+        5,
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+        3,
+        3,
+        4,
+        4,
+        5,
+        5,
+        0,
+    ]  # the step before, untimed, then the step
     table = measured(leaving, protocol="stream", pairs=7, baselines=("same-flops",))
     assert list(table["step"]) == [0, 1, 2, 3, 4, 5, 0]
 
@@ -180,7 +213,10 @@ def test_same_flops_keeps_the_rows_that_are_predicted(leaving: Captured) -> None
 def test_steps_of_unlike_length_do_not_mix(talking: Captured) -> None:
     cut = rebatch(talking.trace, 6, "decode")
     sources = steps.sources(talking.trace)
-    assert [list(sources[steps.units_of(talking.trace, cut, i)]) for i in range(4)] == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]] * 2
+    assert [list(sources[steps.units_of(talking.trace, cut, i)]) for i in range(4)] == [
+        [0, 1, 2, 3, 4, 5],
+        [6, 7, 8, 9, 10, 11],
+    ] * 2
 
 
 @pytest.mark.parametrize("batch", [4, 6])
@@ -189,7 +225,10 @@ def test_decoding_starts_from_the_same_cache_each_time(talking: Captured, batch:
     last = len(replay) - 1
     lengths = [replay.step(last).more()["cache"].seen.shape[1] for _ in range(2)]
     table = measured(talking, phase="decode", batch=batch, pairs=3, steps=2)
-    assert lengths == [8, 8]  # seven tokens and the first that was generated; the step is the second
+    assert lengths == [
+        8,
+        8,
+    ]  # seven tokens and the first that was generated; the step is the second
     assert set(table["phase"]) == {"decode"}
 
 
@@ -199,7 +238,9 @@ def test_all_phases_unless_one_is_named(talking: Captured) -> None:
 
 def test_decisions_of_the_trace_can_be_forced(leaving: Captured) -> None:
     for strategy in ("compacted", "wait", "masked"):
-        table = measured(leaving, strategies=strategy, decisions="trace", pairs=2, steps=1, batch=12)
+        table = measured(
+            leaving, strategies=strategy, decisions="trace", pairs=2, steps=1, batch=12
+        )
         assert set(table["strategy"]) == {strategy}
     replay = steps.Replay(leaving.trace, leaving.live, leaving.batches, 12, "prefill")
     step = replay.step(1)
@@ -223,7 +264,9 @@ def test_other_inputs_are_refused(leaving: Captured, decisions: str) -> None:
 def test_a_step_at_the_edge_is_replaced(leaving: Captured) -> None:
     inputs = [b.args[0].clone() for b in leaving.batches]
     inputs[0][0] *= -1
-    batches = [type(b)((x,), {}, b.units, b.seq) for b, x in zip(leaving.batches, inputs, strict=True)]
+    batches = [
+        type(b)((x,), {}, b.units, b.seq) for b, x in zip(leaving.batches, inputs, strict=True)
+    ]
     table = measure_live(leaving.trace, leaving.live, batches, pairs=3, steps=3).measurements
     assert set(table["step"]) == {1, 2, 5}
 
@@ -245,7 +288,9 @@ def test_a_module_is_a_third_kind(leaving: Captured) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_nothing_stays_behind(leaving: Captured, fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_stays_behind(
+    leaving: Captured, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = leaving.live.model
     torch.set_num_threads(2)
     before = {n: set(vars(m)) for n, m in model.named_modules()}

@@ -12,17 +12,16 @@ import torch
 import torch.nn.functional as F
 
 import condsim
-from condsim.calibrate.timing import Pool, threads
-from condsim.calibrate.yardstick import Yardstick
 from condsim.cli import main
 from condsim.errors import CondsimError
 from condsim.measure import measure_segments, profiled, segments
 from condsim.measure.profiled import Cost, mark
 from condsim.measure.protocol import Plan
-from condsim.simulate import simulate
+from condsim.predict.simulate import simulate
+from condsim.timing.cases import Pool, threads
+from condsim.timing.yardstick import Yardstick
 from condsim.trace import SEGMENTS, Trace
-
-from .conftest import Captured
+from measure.conftest import Captured
 
 PLAN = {"baselines": ("same-params",), "pairs": 2, "steps": 2}
 
@@ -64,7 +63,11 @@ def test_a_tensor_that_is_made_is_one_operator() -> None:
 
 
 def test_the_profilers_cost_is_fitted_from_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiled, "_extra", lambda sequence, _yardstick: 2e-6 * len(sequence) + 1e-6 * sum(map(events_of, sequence)))
+    monkeypatch.setattr(
+        profiled,
+        "_extra",
+        lambda sequence, _yardstick: 2e-6 * len(sequence) + 1e-6 * sum(map(events_of, sequence)),
+    )
     events: dict[object, int] = {}
 
     def events_of(call: object) -> int:
@@ -81,31 +84,46 @@ def test_the_profilers_cost_is_fitted_from_sequences(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
-def test_calls_are_those_predicted(leaving: Captured, talking: Captured, phase: str, batch: int) -> None:
+def test_calls_are_those_predicted(
+    leaving: Captured, talking: Captured, phase: str, batch: int
+) -> None:
     for c, strategies in ((leaving, ("compacted", "wait", "masked")), (talking, ("compacted",))):
         if phase not in set(c.trace.steps["phase"]):
             continue
-        table = segments.time_segments(c.trace, c.live, c.batches, Plan([batch], strategies, phase=phase, **PLAN))  # type: ignore[arg-type]
+        table = segments.time_segments(
+            c.trace, c.live, c.batches, Plan([batch], strategies, phase=phase, **PLAN)
+        )  # type: ignore[arg-type]
         assert tuple(table.columns) == SEGMENTS
         assert set(table["strategy"]) == set(strategies)
         for (strategy, step, side), group in table.groupby(["strategy", "step", "side"]):
             p = simulate(c.trace, "amd-epyc-9655", strategy, batch, phase=phase, steps=[step])
-            predicted = p.segments[(p.segments["side"] == side) & (p.segments["calls"] > 0)].set_index(["segment", "operator"])["calls"]
-            assert group.set_index(["segment", "operator"])["calls"].to_dict() == predicted.to_dict()
+            predicted = p.segments[
+                (p.segments["side"] == side) & (p.segments["calls"] > 0)
+            ].set_index(["segment", "operator"])["calls"]
+            assert (
+                group.set_index(["segment", "operator"])["calls"].to_dict() == predicted.to_dict()
+            )
             assert group["seconds"].sum() > 0
             assert group["whole_s"].nunique() == 1
 
 
-def test_another_stream_than_the_recorded_one_is_an_error(leaving: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_stream_than_the_recorded_one_is_an_error(
+    leaving: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = segments._labels
     monkeypatch.setattr(segments, "_labels", lambda *a: original(*a)[:-1])
-    with pytest.raises(CondsimError, match=r"profiler saw (\d+) operators and the recorder \d+; they part at number \d+: '\w+' and 'none'"):
+    with pytest.raises(
+        CondsimError,
+        match=r"profiler saw (\d+) operators and the recorder \d+; they part at number \d+: '\w+' and 'none'",
+    ):
         segments.time_segments(leaving.trace, leaving.live, leaving.batches, Plan(**PLAN))  # type: ignore[arg-type]
 
 
 def test_only_repeat_can_be_timed_by_segment(leaving: Captured) -> None:
     with pytest.raises(CondsimError, match=r"protocol 'repeat'.*got 'stream'"):
-        segments.time_segments(leaving.trace, leaving.live, leaving.batches, Plan(protocol="stream", **PLAN))  # type: ignore[arg-type]
+        segments.time_segments(
+            leaving.trace, leaving.live, leaving.batches, Plan(protocol="stream", **PLAN)
+        )  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +131,9 @@ def timed(leaving: Captured) -> Trace:
     return measure_segments(leaving.trace, batches=[8, 12], pairs=2, steps=1)
 
 
-def test_from_a_fresh_process_to_a_comparison(timed: Trace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_a_fresh_process_to_a_comparison(
+    timed: Trace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert set(timed.segments["where"]) == {"fresh process"}
     folder = timed.save(tmp_path / "trace")
     table = condsim.compare(folder, "amd-epyc-9655", by="segment")
@@ -123,7 +143,9 @@ def test_from_a_fresh_process_to_a_comparison(timed: Trace, tmp_path: Path, caps
     for (batch, side), group in table.groupby(["batch", "side"]):
         steps = sorted(timed.segments.loc[timed.segments["batch"] == batch, "step"].unique())
         p = simulate(timed, "amd-epyc-9655", batch=batch, steps=steps, protocol="repeat")
-        assert group["predicted_s"].sum() == pytest.approx(p.latency_s if side == "conditional" else p.baseline_s, rel=1e-12)
+        assert group["predicted_s"].sum() == pytest.approx(
+            p.latency_s if side == "conditional" else p.baseline_s, rel=1e-12
+        )
     assert not table["same_machine"].any()
     code = f"import sys, condsim; condsim.compare({str(folder)!r}, 'amd-epyc-9655', by='operator'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -136,11 +158,20 @@ def test_from_a_fresh_process_to_a_comparison(timed: Trace, tmp_path: Path, caps
 def test_measuring_again_replaces_the_same_case(timed: Trace) -> None:
     again = measure_segments(timed, batches=[8], pairs=1, steps=1)
     assert again.segments.groupby("batch")["repetitions"].max().to_dict().keys() == {8, 12}
-    assert len(again.segments[again.segments["batch"] == 8]) == len(timed.segments[timed.segments["batch"] == 8])
-    assert not again.segments.duplicated(["batch", "side", "segment", "operator", "step", "process"]).any()
+    assert len(again.segments[again.segments["batch"] == 8]) == len(
+        timed.segments[timed.segments["batch"] == 8]
+    )
+    assert not again.segments.duplicated(
+        ["batch", "side", "segment", "operator", "step", "process"]
+    ).any()
 
 
-def test_what_was_not_measured_says_how_to(leaving: Captured, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_not_measured_says_how_to(
+    leaving: Captured, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = leaving.trace.save(tmp_path / "trace")
     assert main(["compare", str(folder), "--by", "segment"]) == 2
-    assert f"nothing was measured by segment yet; `condsim measure {folder} --by segment` does" in capsys.readouterr().err
+    assert (
+        f"nothing was measured by segment yet; `condsim measure {folder} --by segment` does"
+        in capsys.readouterr().err
+    )

@@ -50,9 +50,15 @@ class Talking(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embed, self.layer, self.head = nn.Embedding(32, 16), nn.Linear(16, 16), nn.Linear(16, 32)
+        self.embed, self.layer, self.head = (
+            nn.Embedding(32, 16),
+            nn.Linear(16, 16),
+            nn.Linear(16, 32),
+        )
 
-    def forward(self, input_ids: torch.Tensor, cache: Memory | None = None, use_cache: bool = False) -> Any:
+    def forward(
+        self, input_ids: torch.Tensor, cache: Memory | None = None, use_cache: bool = False
+    ) -> Any:
         x = self.embed(input_ids)
         seen = x
         if use_cache:
@@ -81,7 +87,9 @@ def talking() -> tuple[nn.Module, list[dict[str, torch.Tensor]]]:
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Talking().eval(), [{"input_ids": torch.randint(32, (4, 7), generator=generator)} for _ in range(3)]
+        return Talking().eval(), [
+            {"input_ids": torch.randint(32, (4, 7), generator=generator)} for _ in range(3)
+        ]
 
 
 def wrong() -> int:

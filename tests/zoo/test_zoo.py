@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import condsim
-from condsim.capture.execution import Execution, executing
+from condsim.live.execution import Execution, executing
 from condsim.zoo import ZOO, Example, load, train
 from condsim.zoo.__main__ import main
 from condsim.zoo.base import CHECKPOINTS, read_checkpoint
@@ -18,7 +18,13 @@ from condsim.zoo.moe_bytes import Experts, Gate
 
 NAMES = ("branch-fashion", "exit-fashion", "moe-bytes", "skip-fashion", "sparse-bytes")
 IMAGES = ("branch-fashion", "exit-fashion", "skip-fashion")
-QUALITY = {"branch-fashion": 0.911, "exit-fashion": 0.897, "moe-bytes": 1.69, "skip-fashion": 0.923, "sparse-bytes": 2.13}
+QUALITY = {
+    "branch-fashion": 0.911,
+    "exit-fashion": 0.897,
+    "moe-bytes": 1.69,
+    "skip-fashion": 0.923,
+    "sparse-bytes": 2.13,
+}
 """Of the shipped traces: accuracy over 2,048 images, bits a byte over 512 and 2,048 sequences of 64."""
 
 
@@ -54,7 +60,9 @@ def decisions(name: str, units: int) -> dict[str, list[np.ndarray]]:
     for path, module in model.named_modules():
         if isinstance(module, Gate):
 
-            def keep(_module: object, _args: object, out: tuple[torch.Tensor, ...], path: str = path) -> None:
+            def keep(
+                _module: object, _args: object, out: tuple[torch.Tensor, ...], path: str = path
+            ) -> None:
                 observed.setdefault(path, []).append({"ids": out[2]})
 
             handles.append(module.register_forward_hook(keep))
@@ -105,9 +113,14 @@ def test_every_model_runs_and_judges_its_output(name: str) -> None:
 def test_quality_of_the_shipped_weights(name: str) -> None:
     e = example(name)
     assert e.quality is not None
-    quality = np.concatenate([e.quality(under(e.model, batch, {}), number) for number, batch in enumerate(e.inputs[:16])]).mean()
+    quality = np.concatenate(
+        [e.quality(under(e.model, batch, {}), number) for number, batch in enumerate(e.inputs[:16])]
+    ).mean()
     expected = QUALITY[name]
-    assert quality >= expected - 0.02 if e.higher_is_better else quality <= expected + 0.1, (quality, expected)
+    assert quality >= expected - 0.02 if e.higher_is_better else quality <= expected + 0.1, (
+        quality,
+        expected,
+    )
 
 
 @pytest.mark.parametrize("batch", [1, 7])
@@ -117,7 +130,9 @@ def test_strategies_of_the_image_models_agree(name: str, batch: int) -> None:
     inputs = e.inputs[1][:batch]
     expected = under(e.model, inputs, {})
     for other in ("compacted", "masked", "wait"):
-        assert torch.allclose(under(e.model, inputs, strategy(name, other)), expected, atol=1e-5), other
+        assert torch.allclose(under(e.model, inputs, strategy(name, other)), expected, atol=1e-5), (
+            other
+        )
 
 
 @pytest.mark.parametrize("seq", [1, 17, 64])
@@ -125,14 +140,19 @@ def test_strategies_of_the_image_models_agree(name: str, batch: int) -> None:
 def test_strategies_of_the_sparse_model_agree(batch: int, seq: int) -> None:
     e = example("sparse-bytes")
     inputs = e.inputs[1][:batch, :seq]
-    gathered, masked = (under(e.model, inputs, strategy("sparse-bytes", s)) for s in ("gathered", "masked"))
+    gathered, masked = (
+        under(e.model, inputs, strategy("sparse-bytes", s)) for s in ("gathered", "masked")
+    )
     assert torch.allclose(gathered, masked, atol=1e-4, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "moe-bytes"])
 def test_the_dense_baseline_needs_no_decision(name: str) -> None:
     e = example(name)
-    with executing(Execution({"*": "same-params"}, observed={}, costliest={"path": 2})) as execution, torch.inference_mode():
+    with (
+        executing(Execution({"*": "same-params"}, observed={}, costliest={"path": 2})) as execution,
+        torch.inference_mode(),
+    ):
         output = e.model(e.inputs[0][:3])
         assert output.shape[0] == 3
         assert all(ids is None for _, _, ids, _ in execution.decisions.values())
@@ -160,13 +180,17 @@ def test_one_sequence_leaves_weight_blocks_untouched() -> None:
     found = decisions("sparse-bytes", 512)
     assert list(found) == ["ffn1", "ffn2", "ffn3"]
     for site, kept in found.items():
-        rows = np.stack(kept).reshape(-1, example("sparse-bytes").inputs[0].shape[1], kept[0].shape[1])
+        rows = np.stack(kept).reshape(
+            -1, example("sparse-bytes").inputs[0].shape[1], kept[0].shape[1]
+        )
         assert rows.mean() < 0.35, site
         assert rows.any(1).mean() < 0.70, site
 
 
 def test_experts_are_called_as_transformers_calls_them() -> None:
-    experts = [module for module in example("moe-bytes").model.modules() if isinstance(module, Experts)]
+    experts = [
+        module for module in example("moe-bytes").model.modules() if isinstance(module, Experts)
+    ]
     assert len(experts) == 4
     for e in experts:
         count, hidden, width = e.down_proj.shape
@@ -184,7 +208,9 @@ def test_experts_compute_the_weighted_sum_of_gated_ffns() -> None:
         for slot in range(2):
             e = index[row, slot]
             gate, up = (experts.gate_up_proj[e] @ x[row]).chunk(2)
-            expected[row] += weights[row, slot] * (experts.down_proj[e] @ (torch.nn.functional.silu(gate) * up))
+            expected[row] += weights[row, slot] * (
+                experts.down_proj[e] @ (torch.nn.functional.silu(gate) * up)
+            )
     assert torch.allclose(experts(x, index, weights), expected, atol=1e-5)
 
 
@@ -204,7 +230,9 @@ def test_checkpoints_are_small_half_precision_and_say_where_they_come_from(name:
     checkpoint = read_checkpoint(name)
     assert len(checkpoint["about"]["data_sha256"]) == 64
     assert {"steps", "seed", "training_s", "torch"} <= set(checkpoint["about"])
-    assert all(t.dtype == torch.float16 for t in checkpoint["weights"].values() if t.is_floating_point())
+    assert all(
+        t.dtype == torch.float16 for t in checkpoint["weights"].values() if t.is_floating_point()
+    )
 
 
 def test_samples_are_in_the_package() -> None:
@@ -234,7 +262,9 @@ def test_language_models_can_be_trained_again(name: str, tmp_path: object) -> No
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_image_models_can_be_trained_again(name: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_image_models_can_be_trained_again(
+    name: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images, labels = fashion_sample()
     module = __import__(f"condsim.zoo.{name.replace('-', '_')}", fromlist=["fashion_training"])
     monkeypatch.setattr(module, "fashion_training", lambda: (images, labels, "0" * 64))
@@ -243,7 +273,9 @@ def test_image_models_can_be_trained_again(name: str, tmp_path: object, monkeypa
     assert load(name, folder=tmp_path).inputs  # type: ignore[arg-type]
 
 
-def test_missing_data_and_bad_names_are_one_clear_line(tmp_path: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_data_and_bad_names_are_one_clear_line(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("CONDSIM_FASHION_MNIST", str(tmp_path))
     assert main(["train", "skip-fashion", "--steps", "1"]) == 2
     assert "dataset-fashion-mnist" in capsys.readouterr().err

@@ -23,4 +23,6 @@ def reduction_seconds(parts: int, results: Any, profile: HardwareProfile, gpu: G
     """Seconds that adding up takes; 0 for one part. results: elements of the product, number or array."""
     if parts == 1:
         return 0.0 * np.asarray(results)
-    return gpu.kernel_s.value + traffic.stream_seconds(2.0 * parts * results * PARTIAL_BYTES, profile, gpu)
+    return gpu.kernel_s.value + traffic.stream_seconds(
+        2.0 * parts * results * PARTIAL_BYTES, profile, gpu
+    )

@@ -37,11 +37,22 @@ def by_rule(tiles: list[Tile], rows: Any) -> tuple[Any, Any]:
 
 def fastest(tiles: list[Tile], seconds: Callable[[Any, Any, int], Any]) -> Any:
     """What a library that tries them all would choose: the least of seconds(m, n, SMs of a tile), number or array."""
-    return functools.reduce(np.minimum, (seconds(np.asarray(tile.m), np.asarray(tile.n), tile.sms) for tile in tiles))
+    return functools.reduce(
+        np.minimum, (seconds(np.asarray(tile.m), np.asarray(tile.n), tile.sms) for tile in tiles)
+    )
 
 
 def tiled_seconds(
-    blocks: Any, columns: Any, depth: Any, m: Any, n: Any, gpu: Gpu, flops_a_second: float, itemsize: int, operands: Any = None, sms: int = 1
+    blocks: Any,
+    columns: Any,
+    depth: Any,
+    m: Any,
+    n: Any,
+    gpu: Gpu,
+    flops_a_second: float,
+    itemsize: int,
+    operands: Any = None,
+    sms: int = 1,
 ) -> Any:
     """Seconds of the arithmetic of a matmul in tiles of m x n, each on so many SMs.
 
@@ -52,7 +63,12 @@ def tiled_seconds(
     tiles = blocks * np.ceil(columns / n)
     deep = np.ceil(depth / DEPTH) * DEPTH
     arithmetic = 2.0 * m * n * deep / (flops_a_second / gpu.sms.value)
-    taken_in = (m + n if operands is None else operands) * deep * itemsize / (gpu.operand_bytes_per_clock.value * gpu.clock_hz.value)
+    taken_in = (
+        (m + n if operands is None else operands)
+        * deep
+        * itemsize
+        / (gpu.operand_bytes_per_clock.value * gpu.clock_hz.value)
+    )
     return np.ceil(tiles * sms / gpu.sms.value) * np.maximum(arithmetic, taken_in) / sms
 
 

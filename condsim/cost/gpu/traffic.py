@@ -34,12 +34,16 @@ def stream_seconds(moved_bytes: Any, profile: HardwareProfile, gpu: Gpu) -> Any:
     """Seconds to move what one kernel of a chain reads and writes. moved_bytes: number or array."""
     cache = l2(profile)
     near = np.asarray(moved_bytes) < FITS * cache.bytes.value
-    return np.where(near, moved_bytes / cache.bandwidth.value, moved_bytes / dram_bandwidth(profile, gpu))
+    return np.where(
+        near, moved_bytes / cache.bandwidth.value, moved_bytes / dram_bandwidth(profile, gpu)
+    )
 
 
 def weight_seconds(weight_bytes: Any, resident: Any, profile: HardwareProfile, gpu: Gpu) -> Any:
     """Seconds to read weights once. resident: the share of them that L2 still has, 0 to 1."""
-    return weight_bytes * ((1.0 - resident) / dram_bandwidth(profile, gpu) + resident / l2(profile).bandwidth.value)
+    return weight_bytes * (
+        (1.0 - resident) / dram_bandwidth(profile, gpu) + resident / l2(profile).bandwidth.value
+    )
 
 
 def resident_share(touched_bytes: Any, profile: HardwareProfile) -> Any:

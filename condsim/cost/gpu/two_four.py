@@ -22,15 +22,23 @@ INDEX_BITS = 2
 def needs(profile: HardwareProfile) -> TwoFour:
     """What the device has for them. Raises CondsimError where it has nothing."""
     if profile.gpu is None or profile.gpu.two_four is None:
-        raise CondsimError(f"{profile.name} multiplies no 2:4 sparse matrices (its profile has no gpu.two_four); NVIDIA's GPUs do from Ampere on")
+        raise CondsimError(
+            f"{profile.name} multiplies no 2:4 sparse matrices (its profile has no gpu.two_four); NVIDIA's GPUs do from Ampere on"
+        )
     return profile.gpu.two_four
 
 
-def padded(m: Any, n: Any, depth: Any, itemsize: int, sparse: int, limits: TwoFour) -> tuple[Any, Any, Any]:
+def padded(
+    m: Any, n: Any, depth: Any, itemsize: int, sparse: int, limits: TwoFour
+) -> tuple[Any, Any, Any]:
     """(m, n, depth) of the product that runs; numbers or arrays. depth: of the dense operand. sparse: 0 = of m rows, 1 = of n rows."""
     scale = max(2 // itemsize, 1)
     kept, other = (m, n) if sparse == 0 else (n, m)
-    kept, other, depth = _up(kept, limits.rows * scale), _up(other, limits.columns * scale), _up(depth, limits.depth * scale)
+    kept, other, depth = (
+        _up(kept, limits.rows * scale),
+        _up(other, limits.columns * scale),
+        _up(depth, limits.depth * scale),
+    )
     return (kept, other, depth) if sparse == 0 else (other, kept, depth)
 
 

@@ -14,11 +14,18 @@ import streamlit as st
 
 import condsim
 from condsim import files
-from condsim.answer import Answer, answer
 from condsim.dashboard import GIVEN
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.hardware import THIS_MACHINE, HardwareProfile, cache_folder, hardware, profiles, this_machine
+from condsim.hardware import (
+    THIS_MACHINE,
+    HardwareProfile,
+    cache_folder,
+    hardware,
+    profiles,
+    this_machine,
+)
 from condsim.resources import resource
+from condsim.study.answer import Answer, answer
 from condsim.trace import Trace
 
 T = TypeVar("T")
@@ -63,7 +70,8 @@ def stamp(folder: Path) -> tuple[int, int]:
     """Changes when a file of the folder does: (newest modification in ns, bytes)."""
     stamps = (files.stamp(f) for f in sorted(folder.rglob("*")) if f.is_file())
     found = [s for s in stamps if s is not None]  # a save may move files meanwhile
-    return max((modified_ns for _, modified_ns, _ in found), default=0), sum(size for size, *_ in found)
+    newest = max((modified_ns for _, modified_ns, _ in found), default=0)
+    return newest, sum(size for size, *_ in found)
 
 
 def opened(name: str) -> Trace:
@@ -113,10 +121,21 @@ def _device(name: str, modified: int) -> HardwareProfile:
 
 def answered(scenario: Scenario) -> Answer:
     """The answer to a scenario, computed once."""
-    return kept("answer", scenario, lambda trace, profile: answer(trace, profile, scenario.strategy, scenario.baseline, **scenario.options()))
+    return kept(
+        "answer",
+        scenario,
+        lambda trace, profile: answer(
+            trace, profile, scenario.strategy, scenario.baseline, **scenario.options()
+        ),
+    )
 
 
-def kept(what: str, scenario: Scenario, compute: Callable[[Trace, HardwareProfile | None], T], *more: object) -> T:
+def kept(
+    what: str,
+    scenario: Scenario,
+    compute: Callable[[Trace, HardwareProfile | None], T],
+    *more: object,
+) -> T:
     """compute(trace, profile), once for each (what, scenario, more) as long as trace and profile do not change. The result is shared: nobody may change it."""
     changes = (stamp(traces()[scenario.name]), _modified(scenario.device))
 
@@ -128,5 +147,7 @@ def kept(what: str, scenario: Scenario, compute: Callable[[Trace, HardwareProfil
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _kept(what: str, scenario: Scenario, changes: object, more: object, _compute: Callable[[], T]) -> T:
+def _kept(
+    what: str, scenario: Scenario, changes: object, more: object, _compute: Callable[[], T]
+) -> T:
     return _compute()

@@ -11,7 +11,7 @@ import streamlit as st
 from condsim.dashboard.parts import inputs, library
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.errors import CondsimError
-from condsim.show import spoken
+from condsim.show.text import spoken
 
 ICON = Path(__file__).parents[1] / "icon.svg"
 
@@ -22,7 +22,9 @@ def run(page: Any) -> None:
     try:
         for name in library.given():
             if "trace" not in st.query_params and "trace" not in st.session_state:
-                st.query_params["trace"] = st.session_state["trace"] = name  # both: the link shall name it
+                st.query_params["trace"] = st.session_state["trace"] = (
+                    name  # both: the link shall name it
+                )
         st.session_state["scenario"] = inputs.scenario()
         if st.session_state["scenario"] is None:
             welcome()
@@ -32,7 +34,10 @@ def run(page: Any) -> None:
         st.error(str(error), title="This cannot be answered")
     except Exception as error:
         logging.getLogger("condsim").exception("the page %s failed", page.title)
-        st.error(f"{type(error).__name__}: the terminal that runs `condsim app` shows where. Please report it.", title="condsim itself failed here")
+        st.error(
+            f"{type(error).__name__}: the terminal that runs `condsim app` shows where. Please report it.",
+            title="condsim itself failed here",
+        )
 
 
 def the_scenario() -> Scenario:
@@ -44,7 +49,9 @@ def the_scenario() -> Scenario:
 def welcome() -> None:
     """No trace yet: the ones that are here, and how to get one's own."""
     st.title("Does conditional computation pay here?", anchor=False)
-    st.write("One trace of a model's routing, one device: the speedup over the dense model, where the rest of the FLOP saving went, and what was measured.")
+    st.write(
+        "One trace of a model's routing, one device: the speedup over the dense model, where the rest of the FLOP saving went, and what was measured."
+    )
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Look at one that is here", anchor=False)
@@ -54,8 +61,18 @@ def welcome() -> None:
             except CondsimError as error:
                 st.caption(f"{name}: {error}")
                 continue
-            about = ", ".join(map(spoken, trace.mechanisms)) + f", {trace.units:,} units" + ("" if trace.measurements.empty else ", measured")
-            st.button(f"**{name}** · {about}", key=f"open-{name}", on_click=inputs.choose, args=(name,), width="stretch")
+            about = (
+                ", ".join(map(spoken, trace.mechanisms))
+                + f", {trace.units:,} units"
+                + ("" if trace.measurements.empty else ", measured")
+            )
+            st.button(
+                f"**{name}** · {about}",
+                key=f"open-{name}",
+                on_click=inputs.choose,
+                args=(name,),
+                width="stretch",
+            )
     with right:
         st.subheader("Or capture your own model", anchor=False)
         st.code(inputs.CAPTURE)

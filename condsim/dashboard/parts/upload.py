@@ -19,9 +19,9 @@ from typing import IO
 import pyarrow.parquet as pq
 
 from condsim.errors import CondsimError
-from condsim.show import si
-from condsim.store import file_name, load
+from condsim.show.text import si
 from condsim.trace import Trace
+from condsim.trace.store import file_name, load
 
 LIMIT_BYTES = 2 << 30
 """Of everything in a trace, unpacked."""
@@ -59,7 +59,9 @@ def _members(archive: zipfile.ZipFile, called: str) -> Iterator[tuple[str, IO[by
         if stat.S_ISLNK(info.external_attr >> 16):
             raise CondsimError(f"{called}: {info.filename!r} is a link; {WAY_OUT}")
         if info.flag_bits & 1:
-            raise CondsimError(f"{called}: {info.filename!r} is encrypted; pack it without a password")
+            raise CondsimError(
+                f"{called}: {info.filename!r} is encrypted; pack it without a password"
+            )
         with archive.open(info) as content:
             yield info.filename, content
 
@@ -67,7 +69,9 @@ def _members(archive: zipfile.ZipFile, called: str) -> Iterator[tuple[str, IO[by
 def _ignored(name: str) -> bool:
     """What file managers add."""
     parts = PurePosixPath(name).parts
-    return "__MACOSX" in parts or (bool(parts) and parts[-1] in (".DS_Store", "Thumbs.db", "desktop.ini"))
+    return "__MACOSX" in parts or (
+        bool(parts) and parts[-1] in (".DS_Store", "Thumbs.db", "desktop.ini")
+    )
 
 
 def _keep(files: Iterable[tuple[str, IO[bytes]]], called: str, into: Path) -> str:
@@ -91,12 +95,23 @@ def _write(files: Iterable[tuple[str, IO[bytes]]], called: str, work: Path) -> N
     left = LIMIT_BYTES
     for count, (name, content) in enumerate(files):
         if count >= LIMIT_FILES:
-            raise CondsimError(f"{called} has more than {LIMIT_FILES} files: that is not a trace; {WAY_OUT}")
+            raise CondsimError(
+                f"{called} has more than {LIMIT_FILES} files: that is not a trace; {WAY_OUT}"
+            )
         path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name or not path.parts:
+        if (
+            path.is_absolute()
+            or ".." in path.parts
+            or "\\" in name
+            or ":" in name
+            or "\0" in name
+            or not path.parts
+        ):
             raise CondsimError(f"{called}: the path {name!r} leads out of the folder; {WAY_OUT}")
         if not name.endswith(KINDS):
-            raise CondsimError(f"{called}: {name!r} does not belong to a trace, which has only {', '.join(KINDS)} files; {WAY_OUT}")
+            raise CondsimError(
+                f"{called}: {name!r} does not belong to a trace, which has only {', '.join(KINDS)} files; {WAY_OUT}"
+            )
         target = work.joinpath(*path.parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
@@ -105,14 +120,23 @@ def _write(files: Iterable[tuple[str, IO[bytes]]], called: str, work: Path) -> N
             while chunk := content.read(min(CHUNK, left + 1)):
                 left -= len(chunk)
                 if left < 0:
-                    raise CondsimError(f"{called} is larger than {si(LIMIT_BYTES, 'B')} unpacked; run `condsim app FOLDER` on the trace instead")
+                    raise CondsimError(
+                        f"{called} is larger than {si(LIMIT_BYTES, 'B')} unpacked; run `condsim app FOLDER` on the trace instead"
+                    )
                 out.write(chunk)
 
 
 def _digest(folder: Path) -> str:
     """A hash of the names and contents of a folder's files."""
     found = sorted(p for p in folder.rglob("*") if p.is_file())
-    return hashlib.sha256(repr([(str(p.relative_to(folder)), hashlib.sha256(p.read_bytes()).hexdigest()) for p in found]).encode()).hexdigest()
+    return hashlib.sha256(
+        repr(
+            [
+                (str(p.relative_to(folder)), hashlib.sha256(p.read_bytes()).hexdigest())
+                for p in found
+            ]
+        ).encode()
+    ).hexdigest()
 
 
 def _the_trace(work: Path, called: str) -> Path:
@@ -129,14 +153,20 @@ def _check(folder: Path, called: str) -> Trace:
     """Read all of a trace, within limits. Raises CondsimError, naming the file."""
     packed = folder / "programs.json.gz"
     if packed.is_file() and _unpacked_bytes(packed) > LIMIT_PROGRAMS_BYTES:
-        raise CondsimError(f"{called}: programs.json.gz is larger than {si(LIMIT_PROGRAMS_BYTES, 'B')} unpacked; that is not a trace")
+        raise CondsimError(
+            f"{called}: programs.json.gz is larger than {si(LIMIT_PROGRAMS_BYTES, 'B')} unpacked; that is not a trace"
+        )
     for path in folder.rglob("*.parquet"):
         try:
             rows = pq.read_metadata(path).num_rows
         except Exception as e:
-            raise CondsimError(f"{path} is damaged or truncated ({type(e).__name__}); capture the trace again") from None
+            raise CondsimError(
+                f"{path} is damaged or truncated ({type(e).__name__}); capture the trace again"
+            ) from None
         if rows > LIMIT_ROWS:
-            raise CondsimError(f"{path} claims {rows:,} rows, more than {LIMIT_ROWS:,}; run `condsim app FOLDER` on the trace instead")
+            raise CondsimError(
+                f"{path} claims {rows:,} rows, more than {LIMIT_ROWS:,}; run `condsim app FOLDER` on the trace instead"
+            )
     try:
         trace = load(folder)
         for site in trace.sites:
@@ -144,7 +174,9 @@ def _check(folder: Path, called: str) -> Trace:
     except CondsimError:
         raise
     except Exception as e:
-        raise CondsimError(f"{called} cannot be read as a trace ({type(e).__name__}: {e}); capture it again") from e
+        raise CondsimError(
+            f"{called} cannot be read as a trace ({type(e).__name__}: {e}); capture it again"
+        ) from e
     return trace
 
 

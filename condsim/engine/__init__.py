@@ -1,0 +1,1 @@
+"""When kernels start and end: a closed form, and SimPy as its reference."""

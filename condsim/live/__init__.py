@@ -1,0 +1,1 @@
+"""A PyTorch model with its routing sites: watched, forced, run under a strategy."""

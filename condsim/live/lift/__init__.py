@@ -1,0 +1,1 @@
+"""Reads a module's own forward and puts its parts behind routing marks."""

@@ -1,0 +1,14 @@
+"""Skipped layers: a gate decides for each row whether it enters a layer or jumps over it."""
+
+from __future__ import annotations
+
+from condsim.mechanisms.base import Mechanism, mechanism
+
+
+@mechanism
+class Skip(Mechanism):
+    """Branch 1 is the layer, branch 0 the way around it."""
+
+    name = "skip"
+    title = "skip"
+    branch_names = {0: "0: jumps over", 1: "1: enters"}

@@ -1,0 +1,1 @@
+"""From a trace and a profile to a prediction: speedup, waterfall, timeline."""

@@ -1,0 +1,1 @@
+"""The operator stream of a run, below autograd."""

@@ -1,0 +1,1 @@
+"""Steps: how many rows, positions and choices each forward of a batch has."""

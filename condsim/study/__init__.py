@@ -1,0 +1,1 @@
+"""Questions over many predictions: compare, rank, break even, look at routing."""

@@ -1,0 +1,1 @@
+"""Clocks, yardsticks and interleaved cases: how anything is timed here."""

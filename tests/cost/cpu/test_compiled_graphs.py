@@ -1,0 +1,143 @@
+"""What a CPU takes under torch.compile: the arithmetic of what was joined, and what the host does for graphs, kernels and products."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import condsim
+from condsim.cost.cpu.compiled_graphs import beginnings, host_seconds, joined_seconds
+from condsim.cost.cpu.operator_time import Hot, hot_seconds
+from condsim.errors import CondsimError
+from condsim.hardware import HardwareProfile, load_profile
+from condsim.lower import Visit
+from condsim.program import JOINED, Dim, Op, Program, Scope, Tensor
+from condsim.runtimes.fusion import looked_up
+
+ROOT = Path(__file__).parents[3]
+HOT = Hot(5e-6, 2e-6, "calibrated", "add")
+
+
+@pytest.fixture(scope="module")
+def profile() -> HardwareProfile:
+    own = load_profile(ROOT / "benchmarks" / "runs" / "2026-11-28-c" / "profile.yaml")
+    return own.model_copy(
+        update={
+            "extra_s": {
+                **own.extra_s,
+                "compiled.graph": 3e-5,
+                "compiled.kernel": 1e-6,
+                "compiled.product": 4e-6,
+            }
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "begins", "seconds"),
+    [
+        ("add", False, 1e-6),
+        ("softmax", True, 3.1e-5),
+        ("linear", False, 4e-6),
+        ("linear", True, 3.4e-5),
+        ("topk", False, 2e-6),
+    ],
+)
+def test_the_host_pays_for_graphs_kernels_and_products(
+    name: str, begins: bool, seconds: float, profile: HardwareProfile
+) -> None:
+    assert host_seconds(Op(name, (), ()), HOT, begins, profile) == pytest.approx(seconds)
+    assert host_seconds(Op(name, (), (), view=True), HOT, begins, profile) == 0
+
+
+def test_what_joins_costs_its_arithmetic(profile: HardwareProfile) -> None:
+    shape = (512, 1024)
+    gelu, add, relu = (
+        joined_seconds(Op(f"{name}{JOINED}", (), (), view=True), [shape], [shape], profile)
+        for name in ("gelu", "add", "relu")
+    )
+    alone, copy = (hot_seconds(name, [shape], [shape], (), profile) for name in ("gelu", "clone"))
+    assert gelu.seconds == pytest.approx(
+        alone.seconds - alone.dispatch - copy.seconds + copy.dispatch
+    )
+    assert gelu.dispatch == add.dispatch == 0
+    assert 0 <= relu.seconds < add.seconds < gelu.seconds  # an addition reads another tensor
+
+
+def test_a_graph_begins_where_a_guard_does() -> None:
+    def call(
+        number: int, guards: tuple[tuple[str, int], ...] = (), view: bool = False, role: str = ""
+    ) -> Visit:
+        once = np.zeros(1, int)
+        return Visit(Op("add", (), (), view=view, role=role), {}, once, once, guards, ((), number))
+
+    calls = [
+        call(0),
+        call(1),
+        call(2, role="router:a"),
+        call(3, (("a", 1),), view=True),
+        call(4, (("a", 1),)),
+        call(5, (("a", 1),)),
+        call(6),
+    ]
+    assert beginnings(calls) == {((), 0), ((), 2), ((), 4), ((), 6)}
+
+
+def test_a_profile_without_graphs_is_refused(profile: HardwareProfile) -> None:
+    trace = condsim.load(ROOT / "traces" / "exit-fashion")
+    with pytest.raises(
+        CondsimError, match=r"says nothing of compiled graphs: `condsim calibrate --compiled`"
+    ):
+        condsim.simulate(
+            trace,
+            load_profile(ROOT / "benchmarks" / "runs" / "2026-11-28-c" / "profile.yaml"),
+            runtime="compiled",
+        )
+    eager, graphs = (
+        condsim.simulate(trace, profile, runtime=r, protocol="repeat")
+        for r in ("eager", "compiled")
+    )
+    assert graphs.runtime == "compiled"
+    assert graphs.estimated.keys() <= {"calibrated", "estimated", "extrapolated"}
+    assert 0 < graphs.latency_s < 1.5 * eager.latency_s
+    assert graphs.segments.groupby("side")["seconds"].sum()["conditional"] == pytest.approx(
+        graphs.latency_s
+    )
+    assert condsim.simulate(
+        trace, profile, runtime="compiled", engine="events", steps=[0]
+    ).latency_s == pytest.approx(
+        condsim.simulate(trace, profile, runtime="compiled", steps=[0]).latency_s, rel=0.01
+    )
+
+
+def test_weights_are_looked_up_by_products_of_single_rows_only() -> None:
+    rows, width = Dim(0, 1, 1), Dim(64)
+    weights, copied = (
+        Tensor((Dim(8), width, width), "float", "experts"),
+        Tensor((rows, width, width), "float"),
+    )
+
+    def names(of_rows: Dim) -> list[str]:
+        lookup = Op(
+            "index",
+            (weights, Tensor((rows,), "int64")),
+            (copied,),
+            allocs=((Dim(0, 4096, 1), "float"),),
+        )
+        product = Op(
+            "bmm",
+            (Tensor((rows, of_rows, width), "float"), copied),
+            (Tensor((rows, of_rows, width), "float"),),
+        )
+        return [
+            n.name
+            for n in looked_up(
+                Program("batched", "prefill-n", Scope((lookup, product), ()))
+            ).root.nodes
+            if isinstance(n, Op)
+        ]
+
+    assert names(Dim(1)) == ["index.joined", "bmm"]
+    assert names(Dim(4)) == ["index", "bmm"]

@@ -1,0 +1,49 @@
+"""Specs: what they load and what they say when they cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from condsim.errors import CondsimError
+from condsim.zoo.specs import load_spec
+
+TINY = Path(__file__).parents[1] / "measure" / "tiny.py"
+
+
+def test_a_function_that_returns_model_and_inputs() -> None:
+    example = load_spec(f"{TINY}:leaving")
+    assert example.name == "leaving"
+    assert type(example.model).__name__ == "Leaving"
+    assert len(example.inputs) == 6
+    assert example.quality is None
+
+
+def test_a_zoo_name() -> None:
+    assert load_spec("exit-fashion").mechanism == "early_exit"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("exit-fashio", "unknown spec 'exit-fashio'; did you mean 'exit-fashion'"),
+        ("nowhere.py:make", "there is no file nowhere.py"),
+        (f"{TINY}", "names no function"),
+        (f"{TINY}:leavin", "has no function 'leavin'; it has: .*leaving"),
+        (
+            f"{TINY}:wrong",
+            r"wrong\(\) must return \(torch.nn.Module, inputs\) or an Example, got int",
+        ),
+    ],
+)
+def test_what_cannot_be_loaded(spec: str, message: str) -> None:
+    with pytest.raises(CondsimError, match=message):
+        load_spec(spec)
+
+
+def test_a_file_that_cannot_be_imported(tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("import nothing_of_this_name\n")
+    with pytest.raises(CondsimError, match=r"broken\.py cannot be imported: ModuleNotFoundError"):
+        load_spec(f"{file}:make")
