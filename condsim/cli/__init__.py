@@ -5,13 +5,16 @@ Data go to stdout, everything else to stderr. Exit codes: 0, 2 for bad input (on
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import IO
 
 import cyclopts
 
 from condsim import __version__
+from condsim.cli.output import out
 from condsim.errors import CondsimError
 
 EXAMPLES = """\
@@ -51,21 +54,57 @@ for _number, (_name, (_where, _help)) in enumerate(COMMANDS.items()):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; never raises for bad input."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    _open_closed()
     try:
-        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        app(
+            tokens,
+            console=out(),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
+        _discard(sys.stderr)
         return 0
     except (CondsimError, cyclopts.CycloptsError, OSError, ImportError) as error:
         message = _message(error)
         if message is None:
             raise
-        print(f"error: {message}", file=sys.stderr)
+        _complain(message)
         return 2
     return 0
+
+
+def _open_closed() -> None:
+    """Give a process that was started without standard output or error one that nobody reads."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _discard(stream: IO[str]) -> None:
+    """Send what a stream still holds to nobody, so that it does not fail again when Python ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nobody, stream.fileno())
+        os.close(nobody)
+
+
+def _complain(message: str) -> None:
+    """One line on standard error; where nothing can be written any more, nothing is."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard(sys.stdout)
+    try:
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr)
 
 
 def _message(error: Exception) -> str | None:
@@ -77,9 +116,10 @@ def _message(error: Exception) -> str | None:
         extra = "pip install 'condsim[capture]'" if missing == "torch" else f"pip install {missing}"
         return f"this command needs {missing}, which is not installed: {extra}"
     if isinstance(error, OSError):
-        if error.filename is None:
+        if error.errno is None:
             return None
-        return f"{error.filename}: {error.strerror}"
+        where = "the output cannot be written" if error.filename is None else error.filename
+        return f"{where}: {error.strerror}"
     if isinstance(error, cyclopts.CycloptsError) and error.msg is None:
         return " ".join(str(error).split()) + " (condsim --help)"
     return " ".join(str(error).split())

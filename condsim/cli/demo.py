@@ -24,7 +24,7 @@ ELSEWHERE = ("nvidia-h100-sxm", "google-tpu-v5e", "apple-neural-engine-m4")
 """A profile of each class that is not this machine's."""
 
 
-def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
+def demo(*, output: Path = Path("demo-out"), force: bool = False, json: bool = False) -> None:
     """Calibrate this machine, capture and measure a small trained model of each mechanism, and put the predictions beside it.
 
     Some four minutes where two cores are idle.
@@ -33,6 +33,8 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
     ----------
     output
         Folder for the traces.
+    force
+        Replace the traces of an earlier demo; what was measured is lost.
     json
         Print JSON.
     """
@@ -40,18 +42,18 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
     import torch
 
     import condsim.zoo as zoo
-    from condsim.cli.record import free_for_a_trace
     from condsim.study.compare import compare
+    from condsim.trace.store import check_target
 
     if output.is_file():
         raise CondsimError(f"{output} is a file; name a folder for the traces")
     for name in zoo.ZOO:
-        free_for_a_trace(output / name)
+        check_target(output / name, force)
     torch.set_num_threads(1)
     with progress() as step:
         profile = own_profile(step)
         say(f"profile: {profile.description}")
-        folders = record(list(zoo.ZOO), output, step)
+        folders = record(list(zoo.ZOO), output, step, force)
         skipped = time_all(folders, began, step)
     table = compare(list(folders.values()), profile=profile)
     from condsim.study.compare import errors_of
@@ -86,8 +88,8 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
     )
 
 
-def record(names: list[str], output: Path, step: Step) -> dict[str, Path]:
-    """Capture each model; the traces replace those of an earlier demo. Returns name → folder."""
+def record(names: list[str], output: Path, step: Step, force: bool) -> dict[str, Path]:
+    """Capture each model; force: replace those of an earlier demo. Returns name → folder."""
     from condsim.api import capture
     from condsim.zoo.specs import load_spec
 
@@ -106,7 +108,7 @@ def record(names: list[str], output: Path, step: Step) -> dict[str, Path]:
             spec=name,
             command="condsim demo",
         )
-        folders[name] = trace.save(output / name)
+        folders[name] = trace.save(output / name, force)
     step("capture", len(names), len(names))
     return folders
 
@@ -114,6 +116,7 @@ def record(names: list[str], output: Path, step: Step) -> dict[str, Path]:
 def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
     """Measure every trace at the first batch size, then at the others while there is time. Returns what was left out."""
     from condsim.measure import measure
+    from condsim.trace.store import add_measured, load
 
     cases = [(name, batch) for batch in BATCHES for name in folders]
     skipped = []
@@ -122,9 +125,9 @@ def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
         if batch != BATCHES[0] and time.monotonic() - began > BUDGET_S:
             skipped.append(f"{name} at batch {batch}")
             continue
-        measure(folders[name], batches=[batch], processes=PROCESSES, pairs=PAIRS).save(
-            folders[name]
-        )
+        opened = load(folders[name])
+        timed = measure(opened, batches=[batch], processes=PROCESSES, pairs=PAIRS)
+        add_measured(folders[name], timed, opened)
     step("measure", len(cases), len(cases))
     return skipped
 

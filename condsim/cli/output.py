@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from condsim.errors import CondsimError, unknown
+from condsim.files import check_writable, is_stream, write_whole
 
 if TYPE_CHECKING:
     from condsim.hardware import HardwareProfile
@@ -23,15 +24,21 @@ Step = Callable[..., None]
 """(what, done, of how many = 1.0)"""
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `condsim.cli.main` what happens when nobody reads any more."""
+        raise
+
+
 def out() -> Console:
     """Where data go. Never so narrow that a table would be cut."""
-    console = Console(highlight=False)
-    return Console(highlight=False, width=max(console.width, 150 if console.is_terminal else 240))
+    console = _Console(highlight=False)
+    return _Console(highlight=False, width=max(console.width, 150 if console.is_terminal else 240))
 
 
 def err() -> Console:
     """Where everything else goes."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(data: dict[str, Any]) -> None:
@@ -166,22 +173,17 @@ def one_of(what: str, value: str | None, known: tuple[str, ...]) -> None:
 
 
 def writable(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
-    """Raises CondsimError where a file could not be written, before anything is done."""
+    """Raises CondsimError where a file could not be written, before anything is done.
+
+    suffixes: how its name must end, unless it is a device or a pipe.
+    """
     if path is None:
         return
-    if suffixes and path.suffix.lower() not in suffixes:
+    if suffixes and path.suffix.lower() not in suffixes and not is_stream(path):
         raise CondsimError(f"{path} must end in {', '.join(suffixes)}")
-    if not path.parent.is_dir():
-        raise CondsimError(f"{path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise CondsimError(f"{path} is a folder, not a file")
+    check_writable(path)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, text)

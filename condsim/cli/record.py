@@ -35,6 +35,7 @@ def capture(
     new_tokens: int = 0,
     measure: Annotated[bool, Parameter(negative="--no-measure")] = True,
     threads: int = 1,
+    force: bool = False,
     json: bool = False,
 ) -> None:
     """Run a model on its inputs and write what it decides, what it executes and (unless told not to) what it takes here.
@@ -53,6 +54,8 @@ def capture(
         Time the captured strategy and both baselines here, in fresh processes.
     threads
         PyTorch threads while capturing (the operators that are recorded are small); measuring uses one.
+    force
+        Replace a trace that has measurements; they are lost.
     json
         Print JSON.
     """
@@ -60,7 +63,9 @@ def capture(
     at_least_one("threads", threads)
     if new_tokens < 0:
         raise CondsimError(f"new-tokens must be at least 0, got {new_tokens}")
-    free_for_a_trace(output)
+    from condsim.trace.store import add_measured, check_target, load
+
+    check_target(output, force)
     import torch
 
     from condsim.zoo.specs import load_spec
@@ -88,13 +93,13 @@ def capture(
             command=shlex.join(["condsim", *sys.argv[1:]]),
             progress=step,
         )
-        trace.save(output)
+        trace.save(output, force)
         if measure:
             from condsim.measure import measure as time_it
 
             own_profile(step, dtype=trace.dtype)
-            trace = time_it(output, progress=step)
-            trace.save(output)
+            opened = load(output)
+            trace = add_measured(output, time_it(opened, progress=step), opened)
     report(trace, output, "capture", json)
 
 
@@ -162,6 +167,9 @@ def measure(
         raise CondsimError(
             f"{trace} comes with condsim and would be measured into {folder}, which exists; run this in another folder"
         )
+    from condsim.trace.store import add_measured, check_target
+
+    check_target(folder, force=True)
     from condsim.measure import measure as whole
     from condsim.measure import measure_segments
     from condsim.strategies.choose import strategies_of
@@ -186,18 +194,8 @@ def measure(
             pairs=pairs or usual[1],
             progress=step,
         )
-    timed.save(folder)
+    timed = add_measured(folder, timed, opened)
     report(timed, folder, "measure", json, by)
-
-
-def free_for_a_trace(folder: Path) -> None:
-    """Raises CondsimError where a trace could not be saved, before anything is captured."""
-    if folder.is_file():
-        raise CondsimError(f"{folder} is a file; name a folder for the trace")
-    if folder.exists() and any(folder.iterdir()) and not (folder / "trace.json").exists():
-        raise CondsimError(
-            f"{folder} exists and is not a trace; choose another folder, nothing was overwritten"
-        )
 
 
 def report(trace: Trace, folder: Path, command: str, json: bool, by: str | None = None) -> None:

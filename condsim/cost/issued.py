@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.cpu.code_locality import among_seconds, call_sites, distances
-from condsim.cost.hot import VIEW, Hot
 from condsim.cost.device import DeviceModel, Pricing, ShapedOperator
+from condsim.cost.hot import VIEW, Hot
 from condsim.engine.closed_form import Issued
 from condsim.kernels import Entry, KernelCost, Kernels
 from condsim.lower import Call, Lowered, Place

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from condsim.errors import CondsimError
+from condsim.files import named_errors, write_whole
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -48,18 +48,16 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 
 
 def write(fields: dict[str, Any], target: Path) -> Path:
-    """Write fields as YAML, under another name first so that a reader never sees half a file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    """Write fields as YAML, whole or not at all.
+
+    Raises CondsimError where the file cannot be written.
+    """
+    with named_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.dump(
         _compact(fields), Dumper=_ProfileDumper, sort_keys=False, width=160, allow_unicode=True
     )
-    try:
-        partial.write_text(text)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    return write_whole(target, text)
 
 
 def validated(model: type[M], fields: Mapping[str, Any], where: str) -> M:

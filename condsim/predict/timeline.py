@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from condsim.engine import closed_form
+from condsim.files import write_whole
 from condsim.kernels import PARTS
 from condsim.lower import Call
 from condsim.predict.side import Side
@@ -85,17 +86,13 @@ def _drawn_parts(side: Side, calls: list[Call], rows: np.ndarray) -> list[str]:
 def write_chrome_trace(prediction: Any, path: str | Path) -> Path:
     """Write a prediction's timeline in the Chrome trace event format.
 
-    Both sides are processes of one file. Raises OSError where the path cannot be written.
+    Both sides are processes of one file. Raises CondsimError where the path cannot be written.
     """
-    path = Path(path)
     events: list[dict[str, Any]] = []
     for number, (name, table) in enumerate(prediction.timeline.groupby("side", sort=False)):
         events += _process_events(prediction, number, name, table)
     text = json.dumps({"traceEvents": events, "displayTimeUnit": "ms"})
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
-    return path
+    return write_whole(path, text)
 
 
 def _process_events(

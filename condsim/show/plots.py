@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from condsim.files import is_stream, write_whole
 from condsim.predict.waterfall import bars
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from condsim.predict.prediction import Prediction
 
+KINDS = ("svg", "pdf", "png")
 COLOURS = {
     "total": "#4c72b0",
     "gain": "#55a868",
@@ -306,18 +308,15 @@ def _times_axis(axis: Any) -> None:
 def save_waterfall(
     prediction: Prediction, path: Path, measured: float | None = None, title: str = ""
 ) -> Path:
-    """Write the waterfall to a file (.svg, .pdf or .png), whole or not at all; the same prediction gives the same bytes."""
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        part.write_bytes(
-            rendered(
-                waterfall_figure(prediction, measured, title), path.suffix.lower().removeprefix(".")
-            )
-        )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    """Write the waterfall to a file (.svg, .pdf or .png), whole or not at all.
+
+    The same prediction gives the same bytes. A device or a pipe whose name says no kind gets SVG.
+    Raises CondsimError where it cannot be written.
+    """
+    kind = path.suffix.lower().removeprefix(".")
+    if is_stream(path) and kind not in KINDS:
+        kind = "svg"
+    return write_whole(path, rendered(waterfall_figure(prediction, measured, title), kind))
 
 
 def rendered(figure: Any, kind: str) -> bytes:

@@ -18,8 +18,8 @@ from condsim.cost.cpu.activations import curves_of, far_per_byte
 from condsim.cost.cpu.evicted_code import code_of
 from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
 from condsim.cost.cpu.operator_time import hot_seconds
-from condsim.cost.hot import Hot
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, Target
+from condsim.cost.hot import Hot
 from condsim.cost.issued import IssuedModel, PlayedStep, played
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued

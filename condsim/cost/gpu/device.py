@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.cpu.operator_time import hot_seconds
-from condsim.cost.hot import Hot
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, Target
 from condsim.cost.gpu.operator import gpu_operator
 from condsim.cost.gpu.traffic import resident_share
+from condsim.cost.hot import Hot
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.kernels import Kernels
