@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from condsim.live.expert_forms import STRATEGIES, ExpertWeights
+from condsim.live.expert_forms import EXPERT_FORMS, ExpertWeights
 from condsim.record.recorder import Recorder
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", EXPERT_FORMS)
 def test_outputs_are_in_the_dtype_of_the_inputs(strategy: str) -> None:
     """Routers often give their weights in fp32."""
     weights = ExpertWeights(
@@ -19,7 +19,7 @@ def test_outputs_are_in_the_dtype_of_the_inputs(strategy: str) -> None:
     )
     x, ids = torch.randn(6, 8).bfloat16(), torch.randint(0, 4, (6, 2))
     with torch.inference_mode():
-        assert STRATEGIES[strategy](weights, x, ids, torch.rand(6, 2), 6).dtype == torch.bfloat16
+        assert EXPERT_FORMS[strategy](weights, x, ids, torch.rand(6, 2), 6).dtype == torch.bfloat16
 
 
 class Upcast(nn.Module):

@@ -1,0 +1,39 @@
+"""What a recording must know of one call of a site's experts."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+
+from condsim.live.execution import Execution
+from condsim.lower import capacity
+
+
+def expert_room(run: Execution, ids: torch.Tensor, experts: int) -> int:
+    """Rows that an expert has room for. ids: [tokens, k]."""
+    return run.room or int(capacity(ids.shape[0], ids.shape[1], experts))
+
+
+def recorded_experts(
+    run: Execution,
+    site: str,
+    ids: torch.Tensor,
+    experts: int,
+    *,
+    has_room: bool = True,
+    unmarked_loop: bool = False,
+) -> contextlib.AbstractContextManager[None]:
+    """While it lasts, the experts of a site run; where nobody records, it does nothing.
+
+    ids: [tokens, k].
+    has_room: the strategy, or another one of the site, may limit the rows of an expert.
+    unmarked_loop: the experts run in a Python loop that carries no marks.
+    """
+    if run.recorder is None:
+        return contextlib.nullcontext()
+    with run.quiet():
+        rows_per_expert = torch.bincount(ids.reshape(-1), minlength=experts)
+        tokens_per_expert = rows_per_expert[:experts].tolist()
+        room = expert_room(run, ids, experts) if has_room else 0
+    return run.recorder.experts(site, tokens_per_expert, ids.shape[0], room, unmarked_loop)
