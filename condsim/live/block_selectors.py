@@ -88,10 +88,10 @@ class SlicedBlocks(BlockSelector):
         return w.narrow(dim, 0, block_size * self.kept)
 
 
-BLOCK_SELECTORS: Registry[Callable[[Execution, Routed, Frame], BlockSelector]] = Registry(
-    "strategy of a marked site"
-)
-"""Strategy → (what is in force, the site's decision, the guard that is about to run) → selector."""
+Rule = Callable[[Execution, Routed, Frame], BlockSelector]
+"""(what is in force, the site's decision, the guard that is about to run) → its selector."""
+BLOCK_SELECTORS: Registry[Rule] = Registry("strategy of weight blocks")
+"""Strategy → what makes its selectors."""
 
 
 @BLOCK_SELECTORS.register("gathered")

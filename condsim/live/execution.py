@@ -47,16 +47,18 @@ class SiteInfo:
     selects: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Routed:
     """A site's decision in this pass, for the guards that follow it.
 
+    strategy: the one in force at the site.
     ids: int [rows] or [rows, k], or bool [rows, blocks]; None where a baseline decides nothing.
     weights: combination weights, float [rows, k].
     """
 
     site: str
     mechanism: Mechanism
+    strategy: str
     branches: int
     ids: torch.Tensor | None = None
     weights: torch.Tensor | None = None

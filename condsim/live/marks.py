@@ -14,7 +14,7 @@ import torch
 from condsim.errors import CondsimError
 from condsim.live.execution import BASELINES, Execution, Frame, Routed, SiteInfo, current
 from condsim.live.selectors import Selector, select
-from condsim.mechanisms import MECHANISMS
+from condsim.mechanisms import MECHANISMS, Mechanism
 
 Gate = Callable[[], Any]
 """A function without arguments that gives ids, (ids, weights) or (ids, weights, scores)."""
@@ -51,9 +51,10 @@ def route(
         raise CondsimError(f"site {site!r}: mechanism must be one of {known}, got {mechanism!r}")
     kind = MECHANISMS[mechanism]
     run = current()
+    strategy = run.strategy(site, mechanism)
     if callable(ids):
-        if run.strategy(site, mechanism) in BASELINES:
-            run.decisions[site] = Routed(site, kind, branches)
+        if strategy in BASELINES:
+            run.decisions[site] = Routed(site, kind, strategy, branches)
             return None
         ids, weights, scores = _decide(run, site, ids)
     if site not in run.sites:
@@ -61,14 +62,19 @@ def route(
             site,
             mechanism,
             branches,
-            top_k=ids.shape[1] if kind.mixes_experts and ids.ndim == 2 else None,
+            top_k=_top_k(kind, ids),
             parents=run.parents(),
             has_weights=weights is not None,
             has_scores=scores is not None,
         )
     ids, weights = run.settle(run.sites[site], ids, weights, scores)
-    run.decisions[site] = Routed(site, kind, branches, ids, weights)
+    run.decisions[site] = Routed(site, kind, strategy, branches, ids, weights)
     return ids if weights is None else (ids, weights)
+
+
+def _top_k(mechanism: Mechanism, ids: torch.Tensor) -> int | None:
+    """Branches that a row takes, None where that is not counted."""
+    return ids.shape[1] if mechanism.mixes_experts and ids.ndim == 2 else None
 
 
 def _decide(run: Execution, site: str, gate: Gate) -> Decision:

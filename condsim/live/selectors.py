@@ -195,27 +195,26 @@ def as_column(values: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 Selector = RowSelector | BlockSelector
-ROW_SELECTORS: Registry[Callable[[Execution, Routed, Frame], RowSelector]] = Registry(
-    "strategy of a marked site"
-)
-"""Strategy → (what is in force, the site's decision, the guard that is about to run) → selector."""
+Rule = Callable[[Execution, Routed, Frame], RowSelector]
+"""(what is in force, the site's decision, the guard that is about to run) → its selector."""
+ROW_SELECTORS: Registry[Rule] = Registry("strategy of rows")
+"""Strategy → what makes its selectors."""
 
 
 def select(run: Execution, routed: Routed, frame: Frame) -> Selector:
-    """The selector for a guard that is about to run, under the strategy in force.
+    """The selector for a guard that is about to run.
 
     Raises CondsimError where the strategy cannot run marked sites of this mechanism.
     """
     mechanism = routed.mechanism
-    strategy = run.strategy(routed.site, mechanism.name)
-    if mechanism.selects_blocks and strategy in BLOCK_SELECTORS:
-        return BLOCK_SELECTORS[strategy](run, routed, frame)
-    if not mechanism.selects_blocks and strategy in ROW_SELECTORS:
-        return ROW_SELECTORS[strategy](run, routed, frame)
-    raise CondsimError(
-        f"strategy {strategy!r} cannot run a marked {mechanism.name} site ({routed.site!r}); "
-        f"{' and '.join(mechanism.marked)} can"
-    )
+    selectors = BLOCK_SELECTORS if mechanism.selects_blocks else ROW_SELECTORS
+    if routed.strategy not in selectors:
+        able = " and ".join(mechanism.marked)
+        raise CondsimError(
+            f"strategy {routed.strategy!r} cannot run a marked {mechanism.name} site "
+            f"({routed.site!r}); {able} can"
+        )
+    return selectors[routed.strategy](run, routed, frame)
 
 
 @ROW_SELECTORS.register("compacted", "looped")

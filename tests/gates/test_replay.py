@@ -1,4 +1,8 @@
-"""Gate 2: replaying a trace gives the model's own output bit by bit, forced baselines are the dense models, and nothing stays behind."""
+"""Gate 2: decisions that are forced do what they say.
+
+Replaying a trace gives the model's own output bit by bit, forced baselines are the dense models,
+and nothing stays behind.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +127,7 @@ def test_modules_keep_their_modes() -> None:
     assert belongings(model) == state
 
 
-# --- the dense models, written here from the modules' weights ---------------------------------------------------------------------------
+# The dense models, written here from the modules' weights
 
 
 class Everyone(nn.Module):

@@ -1,10 +1,10 @@
 """Mixture of experts behind one call: experts(hidden states, indices, weights).
 
-The hidden states are [tokens, hidden], indices and weights [tokens, k]. This is the interface of Hugging Face transformers' mixture-of-experts families since version 5 and
-of modules written in their manner. The rule is the signature and stacked 3D weights, not a class
-name. The experts call is watched rather than the router, because what happens to the router's
-scores (grouping, bias, scaling) differs from family to family and what arrives at the experts does
-not.
+The hidden states are [tokens, hidden], indices and weights [tokens, k]. This is the interface of
+Hugging Face transformers' mixture-of-experts families since version 5 and of modules written in
+their manner. The rule is the signature and stacked 3D weights, not a class name. The experts call
+is watched rather than the router, because what happens to the router's scores (grouping, bias,
+scaling) differs from family to family and what arrives at the experts does not.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def find(model: nn.Module) -> list[LiveSite]:
     return sites
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Constants:
     """What two calls must share for one lifted forward to stand for both.
 
