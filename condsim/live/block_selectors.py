@@ -95,7 +95,7 @@ BLOCK_SELECTORS: Registry[Rule] = Registry("strategy of weight blocks")
 
 
 @BLOCK_SELECTORS.register("gathered")
-def gathered(run: Execution, routed: Routed, frame: Frame) -> BlockSelector:
+def gathered(execution: Execution, routed: Routed, frame: Frame) -> BlockSelector:
     """Rows that did not take the guards outside ask for no block."""
     asked = routed.decided()
     for mask in frame.masks:
@@ -104,16 +104,16 @@ def gathered(run: Execution, routed: Routed, frame: Frame) -> BlockSelector:
 
 
 @BLOCK_SELECTORS.register("masked")
-def masked(run: Execution, routed: Routed, frame: Frame) -> BlockSelector:
+def masked(execution: Execution, routed: Routed, frame: Frame) -> BlockSelector:
     return MaskedBlocks(routed.decided())
 
 
 @BLOCK_SELECTORS.register("same-params")
-def same_params(run: Execution, routed: Routed, frame: Frame) -> BlockSelector:
+def same_params(execution: Execution, routed: Routed, frame: Frame) -> BlockSelector:
     return BlockSelector()
 
 
 @BLOCK_SELECTORS.register("same-flops")
-def same_flops(run: Execution, routed: Routed, frame: Frame) -> BlockSelector:
-    kept = run.rows_kept[routed.site]
+def same_flops(execution: Execution, routed: Routed, frame: Frame) -> BlockSelector:
+    kept = execution.rows_kept[routed.site]
     return SlicedBlocks(int(kept.sum()), len(kept))

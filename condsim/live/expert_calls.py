@@ -10,13 +10,13 @@ from condsim.live.execution import Execution
 from condsim.lower import capacity
 
 
-def expert_room(run: Execution, ids: torch.Tensor, experts: int) -> int:
+def expert_room(execution: Execution, ids: torch.Tensor, experts: int) -> int:
     """Rows that an expert has room for. ids: [tokens, k]."""
-    return run.room or int(capacity(ids.shape[0], ids.shape[1], experts))
+    return execution.room or int(capacity(ids.shape[0], ids.shape[1], experts))
 
 
 def recorded_experts(
-    run: Execution,
+    execution: Execution,
     site: str,
     ids: torch.Tensor,
     experts: int,
@@ -30,10 +30,10 @@ def recorded_experts(
     has_room: the strategy, or another one of the site, may limit the rows of an expert.
     unmarked_loop: the experts run in a Python loop that carries no marks.
     """
-    if run.recorder is None:
+    if execution.recorder is None:
         return contextlib.nullcontext()
-    with run.quiet():
+    with execution.quiet():
         rows_per_expert = torch.bincount(ids.reshape(-1), minlength=experts)
         tokens_per_expert = rows_per_expert[:experts].tolist()
-        room = expert_room(run, ids, experts) if has_room else 0
-    return run.recorder.experts(site, tokens_per_expert, ids.shape[0], room, unmarked_loop)
+        room = expert_room(execution, ids, experts) if has_room else 0
+    return execution.recorder.experts(site, tokens_per_expert, ids.shape[0], room, unmarked_loop)

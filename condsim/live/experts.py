@@ -70,7 +70,7 @@ class Experts:
         else:
             ids, weights = routed, torch.ones_like(routed, dtype=x.dtype)
         experts = self.stacked()
-        run = current()
-        room = expert_room(run, ids, experts.experts)
-        with recorded_experts(run, self.site, ids, experts.experts):
+        execution = current()
+        room = expert_room(execution, ids, experts.experts)
+        with recorded_experts(execution, self.site, ids, experts.experts):
             return EXPERT_FORMS[strategy](experts, x, ids, weights, room)

@@ -42,10 +42,11 @@ def force(
     """
     live = LiveModel.of(model)
     if isinstance(what, Trace):
-        run = Execution(decide=Replayed(what))
+        execution = Execution(decide=Replayed(what))
     else:
-        run = WAYS[what](Asked(what, live, trace, np.random.default_rng(seed), share))
-    with live.prepared(run):
+        rng = np.random.default_rng(seed)
+        execution = WAYS[what](Asked(what, live, trace, rng, share))
+    with live.prepared(execution):
         yield
 
 
@@ -100,7 +101,8 @@ def rows_kept(trace: Trace) -> dict[str, np.ndarray]:
     for site in trace.sites:
         rows = units * positions if site.per_position else units
         mechanism = MECHANISMS[site.mechanism]
-        kept[site.name] = mechanism.rows_kept(branch_shares(trace, site.name), rows, site.top_k)
+        shares = branch_shares(trace, site.name)
+        kept[site.name] = mechanism.rows_kept(shares, rows, site.top_k)
     return kept
 
 
@@ -129,10 +131,12 @@ def perturbed(asked: Asked) -> Execution:
     """The model's decisions, but for a share of the rows, which take random branches."""
 
     def decide(info: SiteInfo, ids: np.ndarray) -> Forced:
-        chosen = asked.rng.random(len(ids)) < asked.share
-        chosen = chosen.reshape(len(ids), *[1] * (ids.ndim - 1))
-        drawn, _ = MECHANISMS[info.mechanism].random_decisions(_draw(info, ids), asked.rng)
-        return np.where(chosen, drawn.astype(ids.dtype), ids), None
+        mechanism = MECHANISMS[info.mechanism]
+        chosen = np.flatnonzero(asked.rng.random(len(ids)) < asked.share)
+        drawn, _ = mechanism.random_decisions(_draw(info, ids), asked.rng)
+        perturbed_ids = ids.copy()
+        perturbed_ids[chosen] = drawn[chosen]
+        return perturbed_ids, None
 
     return Execution(decide=decide)
 
@@ -233,7 +237,9 @@ class ReplayedSite:
                     f"where the trace has {arriving}; use the trace's inputs"
                 )
             weights = self.decisions.weights
-            return ids[arrived], None if weights is None else weights[of_step][arrived]
+            if weights is not None:
+                weights = weights[of_step][arrived]
+            return ids[arrived], weights
         raise CondsimError(
             f"replay: the trace's {len(self.ends)} steps are used up at site {self.name!r}"
         )

@@ -50,25 +50,25 @@ def route(
         known = ", ".join(MECHANISMS)
         raise CondsimError(f"site {site!r}: mechanism must be one of {known}, got {mechanism!r}")
     kind = MECHANISMS[mechanism]
-    run = current()
-    strategy = run.strategy(site, mechanism)
+    execution = current()
+    strategy = execution.strategy(site, mechanism)
     if callable(ids):
         if strategy in BASELINES:
-            run.decisions[site] = Routed(site, kind, strategy, branches)
+            execution.decisions[site] = Routed(site, kind, strategy, branches)
             return None
-        ids, weights, scores = _decide(run, site, ids)
-    if site not in run.sites:
-        run.sites[site] = SiteInfo(
+        ids, weights, scores = _decide(execution, site, ids)
+    if site not in execution.sites:
+        execution.sites[site] = SiteInfo(
             site,
             mechanism,
             branches,
             top_k=_top_k(kind, ids),
-            parents=run.parents(),
+            parents=execution.parents(),
             has_weights=weights is not None,
             has_scores=scores is not None,
         )
-    ids, weights = run.settle(run.sites[site], ids, weights, scores)
-    run.decisions[site] = Routed(site, kind, strategy, branches, ids, weights)
+    ids, weights = execution.settle(execution.sites[site], ids, weights, scores)
+    execution.decisions[site] = Routed(site, kind, strategy, branches, ids, weights)
     return ids if weights is None else (ids, weights)
 
 
@@ -77,15 +77,15 @@ def _top_k(mechanism: Mechanism, ids: torch.Tensor) -> int | None:
     return ids.shape[1] if mechanism.mixes_experts and ids.ndim == 2 else None
 
 
-def _decide(run: Execution, site: str, gate: Gate) -> Decision:
+def _decide(execution: Execution, site: str, gate: Gate) -> Decision:
     """Run a site's gate. Operators that are recorded in it are those of a router."""
-    if run.recorder is not None:
-        run.recorder.role = f"router:{site}"
+    if execution.recorder is not None:
+        execution.recorder.role = f"router:{site}"
     try:
         decided = gate()
     finally:
-        if run.recorder is not None:
-            run.recorder.role = ""
+        if execution.recorder is not None:
+            execution.recorder.role = ""
     if not isinstance(decided, tuple):
         return decided, None, None
     ids, weights, scores = (*decided, None, None)[:3]
@@ -103,34 +103,34 @@ def branch(site: str, choice: int | None = None) -> Iterator[Any]:
     Raises CondsimError where `route` was not called for this site before, or where the site has no
     such branch.
     """
-    run = current()
-    if site not in run.decisions:
+    execution = current()
+    if site not in execution.decisions:
         raise CondsimError(
             f"branch({site!r}) comes before route({site!r}): mark the decision first, "
             "or check the name"
         )
-    routed = run.decisions[site]
+    routed = execution.decisions[site]
     if choice is not None and not 0 <= choice < routed.branches:
         raise CondsimError(f"site {site!r} has branches 0 ... {routed.branches - 1}, got {choice}")
     assert choice is not None or routed.mechanism.selects_blocks
-    frame = _frame(run, site, WEIGHT_BLOCKS if choice is None else choice)
-    if run.recorder is not None:
-        run.recorder.enter(site, frame.choice)
-    selector: Selector = select(run, routed, frame)
-    run.frames.append(frame)
+    frame = _frame(execution, site, WEIGHT_BLOCKS if choice is None else choice)
+    if execution.recorder is not None:
+        execution.recorder.enter(site, frame.choice)
+    selector: Selector = select(execution, routed, frame)
+    execution.frames.append(frame)
     try:
         yield selector
     finally:
-        run.frames.pop()
-        if selector.used and site in run.sites:
-            run.sites[site].selects = True
-        if run.recorder is not None:
-            run.recorder.leave(selector.arriving, selector.running)
+        execution.frames.pop()
+        if selector.used and site in execution.sites:
+            execution.sites[site].selects = True
+        if execution.recorder is not None:
+            execution.recorder.leave(selector.arriving, selector.running)
 
 
-def _frame(run: Execution, site: str, choice: int) -> Frame:
+def _frame(execution: Execution, site: str, choice: int) -> Frame:
     """A frame of a guard that is about to run, inside of those that are running."""
-    if not run.frames:
+    if not execution.frames:
         return Frame(site, choice)
-    outer = run.frames[-1]
+    outer = execution.frames[-1]
     return Frame(site, choice, outer.present, outer.masks)

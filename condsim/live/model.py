@@ -106,7 +106,11 @@ class LiveModel:
                 marked.append(info)
         if marked:
             offers.append(_offered_by_marks(mechanism, marked))
-        return tuple(s for s in offers[0] if all(s in others for others in offers))
+        common = []
+        for strategy in offers[0]:
+            if all(strategy in offered for offered in offers):
+                common.append(strategy)
+        return tuple(common)
 
     def assignments(self) -> list[dict[str, str]]:
         """Every way to run this model: mechanism → strategy, all of them; then the baselines."""

@@ -201,7 +201,7 @@ ROW_SELECTORS: Registry[Rule] = Registry("strategy of rows")
 """Strategy → what makes its selectors."""
 
 
-def select(run: Execution, routed: Routed, frame: Frame) -> Selector:
+def select(execution: Execution, routed: Routed, frame: Frame) -> Selector:
     """The selector for a guard that is about to run.
 
     Raises CondsimError where the strategy cannot run marked sites of this mechanism.
@@ -214,13 +214,13 @@ def select(run: Execution, routed: Routed, frame: Frame) -> Selector:
             f"strategy {routed.strategy!r} cannot run a marked {mechanism.name} site "
             f"({routed.site!r}); {able} can"
         )
-    return selectors[routed.strategy](run, routed, frame)
+    return selectors[routed.strategy](execution, routed, frame)
 
 
 @ROW_SELECTORS.register("compacted", "looped")
-def compacted(run: Execution, routed: Routed, frame: Frame) -> RowSelector:
+def compacted(execution: Execution, routed: Routed, frame: Frame) -> RowSelector:
     """Only the rows that took the branch run, and so the guards inside need no masks."""
-    forced = run.forced_ids(routed.site)
+    forced = execution.forced_ids(routed.site)
     if forced is not None and forced.ndim == 1:
         present = np.arange(len(forced)) if frame.present is None else frame.present
         frame.present = present[forced == frame.choice]
@@ -229,7 +229,7 @@ def compacted(run: Execution, routed: Routed, frame: Frame) -> RowSelector:
 
 
 @ROW_SELECTORS.register("masked")
-def masked(run: Execution, routed: Routed, frame: Frame) -> RowSelector:
+def masked(execution: Execution, routed: Routed, frame: Frame) -> RowSelector:
     """Guards inside see rows that did not take the branch, and a mask that tells which did."""
     mask = routed.decided() == frame.choice
     frame.masks += (mask,)
@@ -237,7 +237,7 @@ def masked(run: Execution, routed: Routed, frame: Frame) -> RowSelector:
 
 
 @ROW_SELECTORS.register("wait")
-def wait(run: Execution, routed: Routed, frame: Frame) -> RowSelector:
+def wait(execution: Execution, routed: Routed, frame: Frame) -> RowSelector:
     """A row needs the branch only where it took the branches of the guards outside, too."""
     mask = routed.decided() == frame.choice
     for outer in frame.masks:
@@ -247,12 +247,12 @@ def wait(run: Execution, routed: Routed, frame: Frame) -> RowSelector:
 
 
 @ROW_SELECTORS.register("same-params")
-def same_params(run: Execution, routed: Routed, frame: Frame) -> RowSelector:
+def same_params(execution: Execution, routed: Routed, frame: Frame) -> RowSelector:
     """Every row in the dense network; the average of all experts in a mixture."""
     mechanism = routed.mechanism
     if mechanism.mixes_experts:
         return AveragedRows(routed.branches)
-    costliest = run.costliest.get(routed.site)
+    costliest = execution.costliest.get(routed.site)
     if mechanism.one_of_several and costliest is None:
         raise CondsimError(
             f"same-params at site {routed.site!r} needs to know the costliest branch: "
@@ -262,10 +262,10 @@ def same_params(run: Execution, routed: Routed, frame: Frame) -> RowSelector:
 
 
 @ROW_SELECTORS.register("same-flops")
-def same_flops(run: Execution, routed: Routed, frame: Frame) -> RowSelector:
+def same_flops(execution: Execution, routed: Routed, frame: Frame) -> RowSelector:
     """The first rows, as many as the mean; the average of the first experts in a mixture."""
     mechanism = routed.mechanism
-    kept = run.rows_kept[routed.site]
+    kept = execution.rows_kept[routed.site]
     if mechanism.mixes_experts:
         experts = int((kept > 0).sum())
         return AveragedRows(experts, frame.choice < experts)

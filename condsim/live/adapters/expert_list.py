@@ -116,15 +116,15 @@ class ExpertList(LiveSite):
         return self.reader.named_tensors()
 
     def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        run = current()
+        execution = current()
         if self.reader.reads(own_forward, args, kwargs, MixtureOfExperts.name):
             return self.reader.run(*args, **kwargs)
         if self._decides_something_else():
             return own_forward(*args, **kwargs)
-        strategy = run.asked_strategy(self.name, MixtureOfExperts.name)
+        strategy = execution.asked_strategy(self.name, MixtureOfExperts.name)
         if strategy in BASELINES:
             if not self._seen:
-                with executing(Execution()), run.quiet():
+                with executing(Execution()), execution.quiet():
                     self._watched(own_forward, *args, **kwargs)
             if self._seen:
                 experts = self.branches if strategy == "same-params" else self.top_k
@@ -166,22 +166,22 @@ class ExpertList(LiveSite):
                 f"block {self.name!r} has {self.branches} experts behind a gate, and "
                 f"{', '.join(self._unplaced)} whose place beside them cannot be seen; {MARK}"
             )
-        run = current()
+        execution = current()
         rows = ids.reshape(-1, ids.shape[-1])
         self._seen = True
         self.top_k = rows.shape[1]
-        if self.name not in run.sites:
-            run.sites[self.name] = SiteInfo(
-                self.name, MixtureOfExperts.name, self.branches, self.top_k, run.parents()
+        if self.name not in execution.sites:
+            execution.sites[self.name] = SiteInfo(
+                self.name, MixtureOfExperts.name, self.branches, self.top_k, execution.parents()
             )
-        settled, _ = run.settle(run.sites[self.name], rows)
+        settled, _ = execution.settle(execution.sites[self.name], rows)
         if settled is not rows:
             ids = settled.view(ids.shape)
             rows = ids.reshape(-1, ids.shape[-1])
         self._decided = ids
         self._recording.enter_context(
             recorded_experts(
-                run, self.name, rows, self.branches, has_room=False, unmarked_loop=True
+                execution, self.name, rows, self.branches, has_room=False, unmarked_loop=True
             )
         )
         return ids
@@ -210,10 +210,10 @@ class _Watch(TorchFunctionMode):
         has_slots = ids.ndim == scores.ndim and ids.shape[-1] != self.site.branches
         wide = ids if has_slots else ids.unsqueeze(-1)
         chosen = self.site.choose(wide)
-        run = current()
-        if chosen is wide or not run.forces:
+        execution = current()
+        if chosen is wide or not execution.forces:
             return out
-        with run.quiet():
+        with execution.quiet():
             values = scores.gather(-1, chosen)
             if not has_slots:
                 values, chosen = values.squeeze(-1), chosen.squeeze(-1)

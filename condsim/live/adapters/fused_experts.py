@@ -101,8 +101,8 @@ class FusedExperts(LiveSite):
         elif not self._runs_itself(strategy):
             self.weights()
 
-    def _strategy(self, run: Execution) -> str:
-        return run.asked_strategy(self.name, MixtureOfExperts.name) or self.captured
+    def _strategy(self, execution: Execution) -> str:
+        return execution.asked_strategy(self.name, MixtureOfExperts.name) or self.captured
 
     def _runs_itself(self, strategy: str) -> bool:
         """Whether the module's own forward can run a strategy."""
@@ -171,35 +171,35 @@ class FusedExperts(LiveSite):
     def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         given = dict(zip(self.arguments, args, strict=False)) | kwargs
         x = given[self.arguments[0]]
-        run = current()
-        strategy = self._strategy(run)
+        execution = current()
+        strategy = self._strategy(execution)
         if strategy in BASELINES:
             return self._dense_network(strategy)(x)
-        ids, weights = self._decided(run, given[self.index_name], given[self.weight_name])
+        ids, weights = self._decided(execution, given[self.index_name], given[self.weight_name])
         looped = strategy == LOOPED
-        with recorded_experts(run, self.name, ids, self.branches, unmarked_loop=looped):
+        with recorded_experts(execution, self.name, ids, self.branches, unmarked_loop=looped):
             if self._runs_itself(strategy):
                 return self._run_itself(own_forward, strategy, x, ids, weights)
-            room = expert_room(run, ids, self.branches)
+            room = expert_room(execution, ids, self.branches)
             return EXPERT_FORMS[strategy](self.weights(), x, ids, weights, room)
 
     def _decided(
-        self, run: Execution, ids: torch.Tensor, weights: torch.Tensor
+        self, execution: Execution, ids: torch.Tensor, weights: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The decision that stands, (ids, weights)."""
         self._find_router(ids)
         self.top_k = ids.shape[1]
-        if self.name not in run.sites:
-            run.sites[self.name] = SiteInfo(
+        if self.name not in execution.sites:
+            execution.sites[self.name] = SiteInfo(
                 self.name,
                 MixtureOfExperts.name,
                 self.branches,
                 self.top_k,
-                run.parents(),
+                execution.parents(),
                 has_weights=True,
                 selects=True,
             )
-        ids, settled_weights = run.settle(run.sites[self.name], ids, weights)
+        ids, settled_weights = execution.settle(execution.sites[self.name], ids, weights)
         assert settled_weights is not None
         return ids, settled_weights
 
