@@ -54,7 +54,8 @@ class GatheredBlocks(BlockSelector):
 
     def weight(self, w: torch.Tensor, dim: int) -> torch.Tensor:
         self.block_size = w.shape[dim] // self.blocks
-        shape = (*w.shape[:dim], self.blocks, self.block_size, *w.shape[dim + 1 :])
+        shape = list(w.shape)
+        shape[dim : dim + 1] = [self.blocks, self.block_size]
         return w.view(shape).index_select(dim, self.numbers).flatten(dim, dim + 1)
 
     def mask(self, h: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,8 @@ from condsim.lower import capacity
 
 def expert_room(execution: Execution, ids: torch.Tensor, experts: int) -> int:
     """Rows that an expert has room for. ids: [tokens, k]."""
-    return execution.room or int(capacity(ids.shape[0], ids.shape[1], experts))
+    tokens, top_k = ids.shape
+    return execution.room or int(capacity(tokens, top_k, experts))
 
 
 def recorded_experts(

@@ -91,7 +91,8 @@ def batched(
     k = ids.shape[1]
     expert = ids.reshape(-1)
     rows = x.repeat_interleave(k, dim=0)
-    hidden = torch.bmm(experts.up[expert], rows.unsqueeze(-1)).squeeze(-1)
+    hidden = torch.bmm(experts.up[expert], rows.unsqueeze(-1))
+    hidden = hidden.squeeze(-1)
     if experts.up_bias is not None:
         hidden = hidden.add_(experts.up_bias[expert])
     out = torch.bmm(experts.down[expert], experts.activate(hidden).unsqueeze(-1))
@@ -156,15 +157,17 @@ class DenseExperts:
     @classmethod
     def of(cls, weights: ExpertWeights, experts: int) -> DenseExperts:
         """The first so many experts of a layer."""
-        up, down = weights.up[:experts], weights.down[:experts]
-        joined_down = down.permute(1, 0, 2).reshape(down.shape[1], -1) / experts
+        up = weights.up[:experts]
+        down = weights.down[:experts].permute(1, 0, 2)
+        joined_up = up.reshape(-1, up.shape[-1])
+        joined_down = down.reshape(down.shape[0], -1) / experts
         up_bias = down_bias = None
         if weights.up_bias is not None:
             up_bias = weights.up_bias[:experts].reshape(-1).contiguous()
         if weights.down_bias is not None:
             down_bias = weights.down_bias[:experts].mean(0)
         return cls(
-            up.reshape(-1, up.shape[-1]).contiguous(),
+            joined_up.contiguous(),
             joined_down.contiguous(),
             up_bias,
             down_bias,
@@ -174,8 +177,8 @@ class DenseExperts:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         hidden = F.linear(x, self.up, self.up_bias)
-        hidden = self.activate(hidden.view(x.shape[0], self.experts, -1)).flatten(1)
-        return F.linear(hidden, self.down, self.down_bias)
+        hidden = self.activate(hidden.view(x.shape[0], self.experts, -1))
+        return F.linear(hidden.flatten(1), self.down, self.down_bias)
 
     def named(self, site: str) -> dict[str, torch.Tensor]:
         """The tensors by a name that says whose experts they join, and how many."""

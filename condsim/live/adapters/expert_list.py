@@ -145,7 +145,8 @@ class ExpertList(LiveSite):
 
     def _dense(self, experts: int, *args: Any, **kwargs: Any) -> Any:
         """The first so many experts on every row, averaged, in the form of the block's result."""
-        x = next(value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
+        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
+        x = tensors[0]
         total = self.experts[0](x)
         for expert in self.experts[1:experts]:
             total = total + expert(x)

@@ -63,6 +63,11 @@ class Constants:
         return cls(structure, [leaf for leaf in leaves if not isinstance(leaf, torch.Tensor)])
 
 
+def _explained(lifted: Lifted) -> tuple[int, int]:
+    """How much of a forward was read: its sites, and the calls that have a place among them."""
+    return len(lifted.sites), len(lifted.place)
+
+
 @dataclass(frozen=True)
 class HostCall:
     """A call of a module's own forward."""
@@ -242,7 +247,7 @@ class OwnForward(LiveSite):
                     f"it fails when rows are sent everywhere ({type(error).__name__}: {first_line})"
                 )
         if readings:
-            self._keep(max(readings, key=lambda read: (len(read.sites), len(read.place))))
+            self._keep(max(readings, key=_explained))
         assert self.lifted is not None or self.reason is not None
 
     def _lift(self, call: HostCall, lone: bool) -> Lifted:

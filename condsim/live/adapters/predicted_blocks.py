@@ -159,14 +159,14 @@ class PredictedBlocks(LiveSite):
 
     def _cuts_weights(self, own_forward: Callable[..., Any], x: torch.Tensor) -> bool:
         """Whether the forward multiplies by a part of the first layer's weights only."""
-        parameters = self.block.named_parameters()
-        name = next(name for name, weight in parameters if weight is self.parts.up.weight)
+        names = {weight: name for name, weight in self.block.named_parameters()}
+        whole_weight = names[self.parts.up.weight]
         with torch.inference_mode(), Recorder(self.block) as recorder:
             own_forward(x)
         for op in recorder.events:
             if not isinstance(op, RecordedOp) or op.name not in PRODUCTS:
                 continue
-            if any(tensor.weight == name for tensor in op.inputs):
+            if any(tensor.weight == whole_weight for tensor in op.inputs):
                 return False
         return True
 

@@ -108,15 +108,14 @@ def _tensors(result: Any) -> list[torch.Tensor]:
 
 def _same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
     """Whether results are the same bit by bit."""
-    if len(a) != len(b):
-        return False
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    return len(a) == len(b) and all(map(torch.equal, a, b))
 
 
 def _close(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
     """Whether results are the same but for the order of sums."""
     if [x.shape for x in a] != [y.shape for y in b]:
         return False
-    return all(
-        torch.allclose(x, y, rtol=RELATIVE, atol=ABSOLUTE) for x, y in zip(a, b, strict=True)
-    )
+    for x, y in zip(a, b, strict=True):
+        if not torch.allclose(x, y, rtol=RELATIVE, atol=ABSOLUTE):
+            return False
+    return True

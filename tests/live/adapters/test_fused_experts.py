@@ -20,7 +20,7 @@ EXPERTS, WIDTH, INNER, TOP_K = 4, 8, 12, 2
 
 
 class Experts(nn.Module):
-    """Gated experts, those that are hit in a loop. transposed: projections are stored [E, in, out]."""
+    """Gated experts, those with rows in a loop. transposed: projections are stored [E, in, out]."""
 
     def __init__(self, transposed: bool) -> None:
         super().__init__()
