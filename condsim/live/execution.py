@@ -1,7 +1,8 @@
 """What is in force while a model runs: strategies, forced decisions, who watches.
 
-An `Execution` is installed for the length of one forward pass or more. Marks (`condsim.route`, `condsim.branch`) and adapters ask it what
-a decision is and how the rows behind a guard are to run. Without one, a model simply follows its own decisions.
+An `Execution` is installed for the length of one forward pass or more. Marks (`condsim.route`,
+`condsim.branch`) and adapters ask it what a decision is and how the rows behind a guard are to run.
+Without one, a model simply follows its own decisions.
 """
 
 from __future__ import annotations
@@ -10,39 +11,31 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from condsim.mechanisms import MECHANISMS, Mechanism
+from condsim.record.recorder import Recorder
 from condsim.strategies import BASELINES as BASELINES
 
-if TYPE_CHECKING:
-    from condsim.record.recorder import Recorder
-
-MARKED = {
-    "moe": ("looped",),
-    "early_exit": ("compacted", "wait", "masked"),
-    "multi_branch": ("compacted", "wait", "masked"),
-    "skip": ("compacted", "wait", "masked"),
-    "sparse_activation": ("gathered", "masked"),
-}
-"""Strategies that a site can run whose guarded code takes its rows from the selector."""
-NATURAL = {
-    "moe": "looped",
-    "early_exit": "compacted",
-    "multi_branch": "compacted",
-    "skip": "compacted",
-    "sparse_activation": "gathered",
-}
-
-
-Decide = Callable[["SiteInfo", np.ndarray], "tuple[np.ndarray, np.ndarray | None] | None"]
+Forced = tuple[np.ndarray, np.ndarray | None]
+"""(ids of the rows that are present, their combination weights [rows, k] or None)."""
+Decide = Callable[["SiteInfo", np.ndarray], Forced | None]
+"""(site, the model's ids of the rows that are present) → what is forced, None: the model's ids."""
+Observed = dict[str, list[dict[str, torch.Tensor]]]
+"""Site → for each call its "ids", and "weights" and "scores" where the site has them."""
 
 
 @dataclass
 class SiteInfo:
-    """What a mark or an adapter learnt of a site while the model ran."""
+    """What a mark or an adapter learnt of a site while the model ran.
+
+    mechanism: a name in `condsim.mechanisms.MECHANISMS`.
+    top_k: branches that a row takes, None where that is not counted.
+    parents: (site, choice) of the guards that the site stands behind, the outermost first.
+    selects: the model takes its rows from the selector, so that every strategy can run.
+    """
 
     name: str
     mechanism: str
@@ -51,93 +44,180 @@ class SiteInfo:
     parents: tuple[tuple[str, int], ...] = ()
     has_weights: bool = False
     has_scores: bool = False
-    selects: bool = False  # the model uses the row selector, so that every strategy can run
+    selects: bool = False
+
+
+@dataclass(slots=True)
+class Routed:
+    """A site's decision in this pass, for the guards that follow it.
+
+    strategy: the one in force at the site.
+    ids: int [rows] or [rows, k], or bool [rows, blocks]; None where a baseline decides nothing.
+    weights: combination weights, float [rows, k].
+    """
+
+    site: str
+    mechanism: Mechanism
+    strategy: str
+    branches: int
+    ids: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
+
+    def decided(self) -> torch.Tensor:
+        """`ids`, where a strategy needs them. No strategy but a baseline runs without."""
+        assert self.ids is not None, f"{self.site} has no decision"
+        return self.ids
 
 
 @dataclass
 class Frame:
-    """The innermost guard whose rows are running."""
+    """A guard whose rows are running.
+
+    choice: the branch behind the guard, -1 where it guards weight blocks.
+    present: where decisions are forced, the numbers of the running rows in the whole pass.
+    masks: one mask for each guard, this one included, that runs rows of other branches too; bool
+        [rows], true for the rows that took the guarded branch.
+    """
 
     site: str
     choice: int
-    present: np.ndarray | None = None  # original row numbers, where decisions are forced
-    masks: tuple[
-        torch.Tensor, ...
-    ] = ()  # of all outer guards that run rows which did not take them
+    present: np.ndarray | None = None
+    masks: tuple[torch.Tensor, ...] = ()
 
 
 @dataclass
 class Execution:
     """How the next forward passes run.
 
-    strategies: mechanism or site name → strategy name; a baseline's name under "*" forces that baseline everywhere.
-    forced: site → ids of every row of this pass (ndarray [rows, k] / [rows] / [rows, blocks]; -1 where the row never gets there).
-    weights: site → combination weights that go with forced ids [rows, k].
-    decide: forces instead of `forced`, call by call: (site, own ids of the rows present) → (ids, weights or None), or None to leave the decision alone.
-    observed: None, or a dict that collects each site's decisions, a list per site.
+    strategies: site or mechanism → strategy; "*" → a baseline that is forced everywhere.
+    forced: site → ids of every row of this pass (ndarray [rows, k] / [rows] / [rows, blocks]; -1
+        where the row never gets there).
+    weights: site → combination weights that go with forced ids, [rows, k].
+    decide: forces instead of `forced`, call by call.
+    observed: None, or a dict that collects each site's decisions.
     rows_kept: same-flops: site → rows (or blocks) that each branch keeps, ndarray [branches].
-    costliest: same-params: site → the branch every row takes. room: padded: rows an expert has room for, None for the capacity factor's.
+    costliest: same-params: site → the branch that every row takes.
+    room: padded: rows that an expert has room for, None for what the capacity factor gives.
+    sites: what was learnt of the sites.
+    decisions: site → its latest decision. frames: the guards that are running, innermost last.
+    natural: site → the strategy that the model itself runs, where it is not the mechanism's usual
+        one.
     """
 
     strategies: Mapping[str, str] = field(default_factory=dict)
     forced: Mapping[str, np.ndarray] | None = None
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     decide: Decide | None = None
-    observed: dict[str, list[dict[str, Any]]] | None = None
+    observed: Observed | None = None
     rows_kept: Mapping[str, np.ndarray] = field(default_factory=dict)
     costliest: Mapping[str, int] = field(default_factory=dict)
     room: int | None = None
     recorder: Recorder | None = None
     sites: dict[str, SiteInfo] = field(default_factory=dict)
-    decisions: dict[str, Any] = field(default_factory=dict)
+    decisions: dict[str, Routed] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
-    natural: dict[str, str] = field(
-        default_factory=dict
-    )  # site → the strategy that the model itself runs, where it is not the mechanism's usual one
+    natural: dict[str, str] = field(default_factory=dict)
+
+    def asked_strategy(self, site: str, mechanism: str) -> str | None:
+        """The strategy that was asked for: for the site, for its mechanism, or for all."""
+        asked = self.strategies
+        return asked.get(site) or asked.get(mechanism) or asked.get("*")
 
     def strategy(self, site: str, mechanism: str) -> str:
-        """The strategy in force at a site: its own, its mechanism's, everybody's, or the natural one."""
-        s = self.strategies
-        return (
-            s.get(site)
-            or s.get(mechanism)
-            or s.get("*")
-            or self.natural.get(site)
-            or NATURAL[mechanism]
-        )
+        """The strategy in force at a site: the one that was asked for, else the model's own."""
+        asked = self.asked_strategy(site, mechanism)
+        return asked or self.natural.get(site) or MECHANISMS[mechanism].marked[0]
 
-    def forced_now(
-        self, info: SiteInfo, own: torch.Tensor
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Forced (ids, weights) of the rows present at a site; None where its own decision stands."""
-        if self.decide is not None:
-            return self.decide(info, own.detach().cpu().numpy()) or (None, None)
-        return self.forced_ids(info.name), self.weights.get(info.name)
+    @property
+    def forces(self) -> bool:
+        """Whether any decisions are forced."""
+        return self.forced is not None or self.decide is not None
 
     def forced_ids(self, site: str) -> np.ndarray | None:
-        """Forced decisions of the rows that are present now, in their order; None where nothing is forced."""
+        """Forced ids of the rows that are present, in their order; None where none are forced."""
         if self.forced is None or site not in self.forced:
             return None
         ids = self.forced[site]
         present = self.frames[-1].present if self.frames else None
         return ids if present is None else ids[present]
 
-    def replaced(self, own: torch.Tensor, forced: np.ndarray) -> torch.Tensor:
-        """Forced values in place of a tensor of the model's: same dtype, device and memory layout, so that what follows runs as it would."""
+    def settle(
+        self,
+        info: SiteInfo,
+        ids: torch.Tensor,
+        weights: torch.Tensor | None = None,
+        scores: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The decision that stands, (ids, weights): the model's, or the forced one.
+
+        ids, weights, scores: of the model, for the rows that are present. Who records is told the
+        model's tensors, because forced ones have no router; who observes is told what stands.
+        """
+        if self.recorder is not None:
+            self.recorder.decided(info.name, ids, weights)
+        forced_ids, forced_weights = self._forced(info, ids)
+        if forced_ids is not None:
+            ids = self.replaced(ids, forced_ids)
+            if weights is not None and forced_weights is not None:
+                weights = self.replaced(weights, forced_weights)
+        if self.observed is not None:
+            calls = self.observed.setdefault(info.name, [])
+            calls.append(copied(ids, weights, scores))
+        return ids, weights
+
+    def _forced(
+        self, info: SiteInfo, ids: torch.Tensor
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """What is forced at a site, (ids, weights); (None, None) where the model's ids stand."""
+        if self.decide is None:
+            return self.forced_ids(info.name), self.weights.get(info.name)
+        forced = self.decide(info, ids.detach().cpu().numpy())
+        return (None, None) if forced is None else forced
+
+    def replaced(self, tensor: torch.Tensor, values: np.ndarray) -> torch.Tensor:
+        """`values` as a tensor that can stand in for one of the model's.
+
+        It has the dtype, device and memory layout of `tensor`, so that what follows runs as it
+        would have run.
+        """
         with self.quiet():
-            values = torch.as_tensor(np.ascontiguousarray(forced), device=own.device).to(own.dtype)
-            return torch.empty_like(own).copy_(values) if values.shape == own.shape else values
+            forced = torch.as_tensor(np.ascontiguousarray(values), device=tensor.device)
+            forced = forced.to(tensor.dtype)
+            if forced.shape != tensor.shape:
+                return forced
+            return torch.empty_like(tensor).copy_(forced)
+
+    def parents(self) -> tuple[tuple[str, int], ...]:
+        """(site, choice) of the guards that are running, the outermost first."""
+        return tuple((frame.site, frame.choice) for frame in self.frames)
 
     def quiet(self) -> contextlib.AbstractContextManager[None]:
-        """No recording inside: bookkeeping that a real run would not do."""
-        return self.recorder.paused() if self.recorder is not None else contextlib.nullcontext()
+        """Nothing inside is recorded: bookkeeping that a plain run would not do."""
+        if self.recorder is None:
+            return contextlib.nullcontext()
+        return self.recorder.paused()
+
+
+def copied(
+    ids: torch.Tensor, weights: torch.Tensor | None, scores: torch.Tensor | None
+) -> dict[str, torch.Tensor]:
+    """Copies of a decision on the CPU, weights and scores in fp32.
+
+    A decision may live in a buffer that the model overwrites.
+    """
+    kept = {"ids": ids.detach().to("cpu", copy=True)}
+    if weights is not None:
+        kept["weights"] = weights.detach().to("cpu", torch.float32, copy=True)
+    if scores is not None:
+        kept["scores"] = scores.detach().to("cpu", torch.float32, copy=True)
+    return kept
 
 
 _EXECUTION: ContextVar[Execution | None] = ContextVar("condsim_execution", default=None)
 
 
 def current() -> Execution:
-    """The execution in force; a fresh natural one where none was installed."""
+    """The execution in force; where none was installed, a new one without strategies."""
     execution = _EXECUTION.get()
     if execution is None:
         execution = Execution()
@@ -147,7 +227,10 @@ def current() -> Execution:
 
 @contextlib.contextmanager
 def executing(execution: Execution) -> Iterator[Execution]:
-    """Install `execution` for the body, and what was there before afterwards, also after an exception."""
+    """Install `execution` for the body, and afterwards what was in force before it.
+
+    That holds after an exception, too.
+    """
     token = _EXECUTION.set(execution)
     try:
         yield execution

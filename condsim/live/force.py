@@ -1,20 +1,24 @@
-"""Force: run given decisions through a live model. Baselines, replay, balanced, random, perturbed and oracle routing are all this one verb."""
+"""Force: run given decisions through a live model.
+
+Baselines, replay, balanced, random, perturbed and oracle routing are all this one verb.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from condsim.errors import CondsimError, unknown
-from condsim.live.execution import BASELINES, Decide, Execution, SiteInfo
+from condsim.errors import CondsimError
+from condsim.live.execution import Execution, Forced, SiteInfo
 from condsim.live.model import LiveModel
-from condsim.steps.rebatch import branch_shares, rows_kept
-from condsim.trace import Trace
-
-WAYS = (*BASELINES, "balanced", "random", "perturbed", "oracle")
+from condsim.mechanisms import MECHANISMS, Draw
+from condsim.registry import Registry
+from condsim.steps.rebatch import branch_shares
+from condsim.trace import Site, Trace
 
 
 @contextlib.contextmanager
@@ -28,154 +32,214 @@ def force(
 ) -> Iterator[None]:
     """While it lasts, `model` takes forced decisions.
 
-    what: "same-params" or "same-flops" (a baseline), "balanced" or "random" decisions, "perturbed" (its own, a `share` of the rows at random), "oracle" (the
-    first exit that is right; needs `trace` with quality at every exit), or a trace, whose steps are replayed in order, one forward pass each.
-    trace: what same-flops and oracle take their numbers from. Inputs of a replay must be those of the trace.
+    what: "same-params" or "same-flops" (a baseline), "balanced" or "random" decisions, "perturbed"
+        (its own, a `share` of the rows at random), "oracle" (the first exit that is right; needs
+        `trace` with quality at every exit), or a trace, whose steps are replayed in order, one
+        forward pass each.
+    trace: what same-flops and oracle take their numbers from.
+    Inputs of a replay must be those of the trace.
     Raises CondsimError for an unknown way, a missing trace, or a replay that runs out of steps.
     """
     live = LiveModel.of(model)
     if isinstance(what, Trace):
-        run = Execution(decide=_replay(what))
-    elif what == "same-params":
-        run = Execution({"*": what}, costliest=_costliest(trace))
-    elif what == "same-flops":
-        run = Execution({"*": what}, rows_kept=_Kept(_needs(trace, what)))
-        for site in (
-            s for s in live.sites if s.name in {n.name for n in _needs(trace, what).sites}
-        ):
-            site.top_k = _needs(trace, what).site(site.name).top_k or 1
-    elif what in ("balanced", "random", "perturbed"):
-        run = Execution(decide=_drawn(what, np.random.default_rng(seed), share))
-    elif what == "oracle":
-        run = Execution(decide=_oracle(_needs(trace, what)))
+        execution = Execution(decide=Replayed(what))
     else:
-        raise unknown("forced routing", what, WAYS)
-    with live.prepared(run):
+        rng = np.random.default_rng(seed)
+        execution = WAYS[what](Asked(what, live, trace, rng, share))
+    with live.prepared(execution):
         yield
 
 
-def _needs(trace: Trace | None, what: str) -> Trace:
-    if trace is None:
-        raise CondsimError(
-            f"force(model, {what!r}) needs trace=, which says how much each branch does"
-        )
-    return trace
+@dataclass(frozen=True)
+class Asked:
+    """What `force` was asked for. what: the way. share: of the rows that `perturbed` draws anew."""
+
+    what: str
+    live: LiveModel
+    trace: Trace | None
+    rng: np.random.Generator
+    share: float
+
+    def needed_trace(self) -> Trace:
+        """`trace`. Raises CondsimError where it was not given."""
+        if self.trace is None:
+            raise CondsimError(
+                f"force(model, {self.what!r}) needs trace=, which says how much each branch does"
+            )
+        return self.trace
 
 
-def _costliest(trace: Trace | None) -> dict[str, int]:
-    return {} if trace is None else dict(trace.header.costliest)
+WAYS: Registry[Callable[[Asked], Execution]] = Registry("forced routing")
+"""What can be forced by name."""
 
 
-class _Kept(dict[str, np.ndarray]):
-    """Rows that each branch keeps at the batch size of the trace's steps."""
+@WAYS.register("same-params")
+def same_params(asked: Asked) -> Execution:
+    """The dense network."""
+    costliest = {} if asked.trace is None else dict(asked.trace.header.costliest)
+    return Execution({"*": asked.what}, costliest=costliest)
+
+
+@WAYS.register("same-flops")
+def same_flops(asked: Asked) -> Execution:
+    """A dense network of the mean work of the trace."""
+    trace = asked.needed_trace()
+    known = {site.name for site in trace.sites}
+    for site in asked.live.sites:
+        if site.name in known:
+            site.top_k = trace.site(site.name).top_k or 1
+    return Execution({"*": asked.what}, rows_kept=rows_kept(trace))
+
+
+def rows_kept(trace: Trace) -> dict[str, np.ndarray]:
+    """Site → rows that each branch keeps at the usual size of the trace's steps, int [branches]."""
+    phases = trace.steps["phase"]
+    of_first_phase = trace.steps[phases == phases.iloc[0]]
+    units = int(trace.steps["units"].mode().iloc[0])
+    positions = int(of_first_phase["seq"].mode().iloc[0])
+    kept = {}
+    for site in trace.sites:
+        rows = units * positions if site.per_position else units
+        mechanism = MECHANISMS[site.mechanism]
+        shares = branch_shares(trace, site.name)
+        kept[site.name] = mechanism.rows_kept(shares, rows, site.top_k)
+    return kept
+
+
+@WAYS.register("balanced")
+def balanced(asked: Asked) -> Execution:
+    """Rows dealt out evenly over the branches."""
+
+    def decide(info: SiteInfo, ids: np.ndarray) -> Forced:
+        return MECHANISMS[info.mechanism].balanced_decisions(_draw(info, ids), asked.rng)
+
+    return Execution(decide=decide)
+
+
+@WAYS.register("random")
+def random(asked: Asked) -> Execution:
+    """Every branch as likely as any other."""
+
+    def decide(info: SiteInfo, ids: np.ndarray) -> Forced:
+        return MECHANISMS[info.mechanism].random_decisions(_draw(info, ids), asked.rng)
+
+    return Execution(decide=decide)
+
+
+@WAYS.register("perturbed")
+def perturbed(asked: Asked) -> Execution:
+    """The model's decisions, but for a share of the rows, which take random branches."""
+
+    def decide(info: SiteInfo, ids: np.ndarray) -> Forced:
+        mechanism = MECHANISMS[info.mechanism]
+        chosen = np.flatnonzero(asked.rng.random(len(ids)) < asked.share)
+        drawn, _ = mechanism.random_decisions(_draw(info, ids), asked.rng)
+        perturbed_ids = ids.copy()
+        perturbed_ids[chosen] = drawn[chosen]
+        return perturbed_ids, None
+
+    return Execution(decide=decide)
+
+
+def _draw(info: SiteInfo, ids: np.ndarray) -> Draw:
+    return Draw(len(ids), info.branches, info.top_k)
+
+
+@WAYS.register("oracle")
+def oracle(asked: Asked) -> Execution:
+    """Every row leaves at the first exit that is right."""
+    return Execution(decide=FirstRightExit(asked.needed_trace()))
+
+
+class FirstRightExit:
+    """Decides that rows leave at the first exit of the best quality.
+
+    Passes must give the units of the trace in order. Raises CondsimError for a trace without the
+    quality at every exit.
+    """
 
     def __init__(self, trace: Trace) -> None:
-        units = int(trace.steps["units"].mode().iloc[0])
-        first = trace.steps[trace.steps["phase"] == trace.steps["phase"].iloc[0]]
-        seq = int(first["seq"].mode().iloc[0])
-        super().__init__(
-            {
-                s.name: rows_kept(
-                    branch_shares(trace, s.name),
-                    units * seq if s.per_position else units,
-                    s.mechanism,
-                    s.top_k,
-                )
-                for s in trace.sites
-            }
-        )
+        exits = [column for column in trace.quality.columns if column.startswith("exit_")]
+        if not exits:
+            raise CondsimError(
+                f"oracle: trace {trace.name!r} has no quality at every exit; "
+                "capture an early-exit model with quality="
+            )
+        quality = trace.quality[exits].to_numpy()
+        higher_is_better = trace.header.provenance.higher_is_better
+        best = quality.max(1) if higher_is_better else quality.min(1)
+        self.right_exit = np.argmax(quality == best[:, None], axis=1)
+        self.levels = {site.name: site.level for site in trace.sites}
+        self.units_seen = 0
+        self.units_left = np.arange(0)  # units of this pass that have not left yet
+
+    def __call__(self, info: SiteInfo, ids: np.ndarray) -> Forced:
+        """1 for rows that go on, 0 for rows that leave."""
+        level = self.levels[info.name]
+        if level == 0:
+            first = self.units_seen
+            self.units_seen += len(ids)
+            self.units_left = np.arange(first, self.units_seen)
+        goes_on = self.right_exit[self.units_left] > level
+        self.units_left = self.units_left[goes_on]
+        return goes_on.astype(np.int64), None
 
 
-def _replay(trace: Trace) -> Decide:
-    calls: dict[str, int] = {}
-    starts: dict[str, np.ndarray] = {}
-    decided = {s.name: trace.decisions(s.name) for s in trace.sites}
+class Replayed:
+    """Gives the decisions of a trace in order, one step a forward pass.
 
-    def decide(info: SiteInfo, own: np.ndarray) -> tuple[np.ndarray, np.ndarray | None] | None:
-        if info.name not in decided:
+    Raises CondsimError for a site that the trace does not have.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.sites = {site.name: ReplayedSite(trace, site) for site in trace.sites}
+
+    def __call__(self, info: SiteInfo, ids: np.ndarray) -> Forced:
+        """The decisions of the rows that are present."""
+        if info.name not in self.sites:
             raise CondsimError(
                 f"replay: the trace has no site {info.name!r}; it was captured from another model"
             )
-        site = trace.site(info.name)
-        if info.name not in starts:
-            per_step = trace.steps["units"].to_numpy() * (
-                trace.steps["seq"].to_numpy() if site.per_position else 1
-            )
-            starts[info.name] = np.concatenate([[0], np.cumsum(per_step)])
-        all_ids = decided[info.name].ids
-        bounds = starts[info.name]
-        step = calls.get(info.name, 0)
-        while step < len(bounds) - 1:
-            at = slice(bounds[step], bounds[step + 1])
-            here = (
-                np.ones(len(all_ids[at]), bool)
-                if site.mechanism == "sparse_activation"
-                else all_ids[at].reshape(len(all_ids[at]), -1)[:, 0] >= 0
-            )
-            step += 1
-            if here.any():
-                break
-        else:
-            raise CondsimError(
-                f"replay: the trace's {len(bounds) - 1} steps are used up at site {info.name!r}"
-            )
-        calls[info.name] = step
-        if int(here.sum()) != len(own):
-            raise CondsimError(
-                f"replay: site {info.name!r} sees {len(own)} rows in step {step - 1} where the trace has {int(here.sum())}; use the trace's inputs"
-            )
-        weights = decided[info.name].weights
-        return all_ids[at][here], None if weights is None else weights[at][here]
-
-    return decide
+        return self.sites[info.name].next_step(len(ids))
 
 
-def _drawn(what: str, rng: np.random.Generator, share: float) -> Decide:
-    def decide(info: SiteInfo, own: np.ndarray) -> tuple[np.ndarray, np.ndarray | None] | None:
-        rows = len(own)
-        if what == "perturbed":
-            chosen = (rng.random(rows) < share).reshape(rows, *[1] * (own.ndim - 1))
-            ids, _ = draw(info, rows)
-            return np.where(chosen, ids.astype(own.dtype), own), None
-        return draw(info, rows)
+class ReplayedSite:
+    """The decisions of one site, step by step."""
 
-    def draw(info: SiteInfo, rows: int) -> tuple[np.ndarray, np.ndarray | None]:
-        if info.mechanism == "sparse_activation":
-            return rng.random((rows, info.branches)) < 0.5, None
-        k = info.top_k
-        if what == "balanced":
-            first = np.arange(rows) * (k or 1)
-            ids = (first[:, None] + np.arange(k or 1)) % info.branches
-        else:
-            ids = np.argsort(rng.random((rows, info.branches)), axis=1)[:, : k or 1]
-        if k is None:
-            return ids[:, 0], None
-        return ids, np.full((rows, k), 1 / k, np.float32)
+    def __init__(self, trace: Trace, site: Site) -> None:
+        self.name = site.name
+        self.mechanism = MECHANISMS[site.mechanism]
+        self.decisions = trace.decisions(site.name)
+        rows_per_step = trace.steps["units"].to_numpy()
+        if site.per_position:
+            rows_per_step = rows_per_step * trace.steps["seq"].to_numpy()
+        self.ends = np.cumsum(rows_per_step)
+        self.starts = self.ends - rows_per_step
+        self.next = 0
 
-    return decide
+    def next_step(self, rows: int) -> Forced:
+        """(ids, weights) of the rows that got to the site in the next step in which any did.
 
-
-def _oracle(trace: Trace) -> Decide:
-    exits = [c for c in trace.quality.columns if c.startswith("exit_")]
-    if not exits:
+        rows: how many there should be. Raises CondsimError for another number, and where no step
+        is left.
+        """
+        while self.next < len(self.ends):
+            of_step = slice(self.starts[self.next], self.ends[self.next])
+            self.next += 1
+            ids = self.decisions.ids[of_step]
+            arrived = self.mechanism.arrived(ids)
+            if not arrived.any():
+                continue
+            arriving = int(arrived.sum())
+            if arriving != rows:
+                raise CondsimError(
+                    f"replay: site {self.name!r} sees {rows} rows in step {self.next - 1} "
+                    f"where the trace has {arriving}; use the trace's inputs"
+                )
+            weights = self.decisions.weights
+            if weights is not None:
+                weights = weights[of_step][arrived]
+            return ids[arrived], weights
         raise CondsimError(
-            f"oracle: trace {trace.name!r} has no quality at every exit; capture an early-exit model with quality="
+            f"replay: the trace's {len(self.ends)} steps are used up at site {self.name!r}"
         )
-    q = trace.quality[exits].to_numpy()
-    best = q.max(1) if trace.header.provenance.higher_is_better else q.min(1)
-    depth = np.argmax(q == best[:, None], axis=1)
-    levels = {s.name: s.level for s in trace.sites}
-    place = {"unit": 0, "rows": np.arange(0)}
-
-    def decide(info: SiteInfo, own: np.ndarray) -> tuple[np.ndarray, np.ndarray | None] | None:
-        rows = len(own)
-        if levels[info.name] == 0:
-            start = int(place["unit"])  # type: ignore[call-overload]
-            place["unit"], place["rows"] = start + rows, np.arange(start, start + rows)
-        here = place["rows"]
-        assert isinstance(here, np.ndarray)
-        goes = depth[here] > levels[info.name]
-        place["rows"] = here[goes]
-        return goes.astype(np.int64), None
-
-    return decide

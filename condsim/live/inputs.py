@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,10 @@ from condsim.errors import CondsimError
 
 @dataclass(frozen=True)
 class Batch:
-    """Arguments of one forward call. units: images or sequences. seq: tokens a sequence, None for a model without."""
+    """Arguments of one forward call.
+
+    units: images or sequences. seq: positions of a sequence, None for a model without sequences.
+    """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
@@ -21,53 +24,62 @@ class Batch:
     seq: int | None
 
     def call(self, model: torch.nn.Module, **more: Any) -> Any:
+        """The model's result. more: arguments beside those of the batch."""
         return model(*self.args, **self.kwargs, **more)
 
     def resized(self, units: int, seq: int | None = None) -> Batch:
-        """The same kind of input at another size: units and positions are repeated or cut."""
+        """The same kind of input at another size: units and positions are repeated or cut.
 
-        def fit(t: Any) -> Any:
-            if not isinstance(t, torch.Tensor) or t.ndim == 0 or t.shape[0] != self.units:
-                return t
-            t = t[torch.arange(units, device=t.device) % self.units]
-            if seq is not None and self.seq is not None and t.ndim > 1 and t.shape[1] == self.seq:
-                t = t[:, torch.arange(seq, device=t.device) % self.seq]
-            return t.contiguous()
+        seq: None to keep the positions.
+        """
 
-        new_seq = seq if self.seq is not None and seq is not None else self.seq
-        return Batch(
-            tuple(map(fit, self.args)), {k: fit(v) for k, v in self.kwargs.items()}, units, new_seq
-        )
+        def fit(tensor: torch.Tensor) -> torch.Tensor:
+            if not self._has_units(tensor):
+                return tensor
+            has_positions = tensor.ndim > 1 and tensor.shape[1] == self.seq
+            return stretched(tensor, units, seq if has_positions else None).contiguous()
+
+        keeps_positions = self.seq is None or seq is None
+        resized = replace(self, units=units, seq=self.seq if keeps_positions else seq)
+        return resized._with(fit)
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-
-        def moved(t: Any) -> Any:
-            return t.to(device) if isinstance(t, torch.Tensor) else t
-
-        return Batch(
-            tuple(map(moved, self.args)),
-            {k: moved(v) for k, v in self.kwargs.items()},
-            self.units,
-            self.seq,
-        )
+        return self._with(lambda tensor: tensor.to(device))
 
     def rows(self, start: int, stop: int) -> Batch:
         """Units start ... stop - 1."""
 
-        def cut(t: Any) -> Any:
-            return (
-                t[start:stop]
-                if isinstance(t, torch.Tensor) and t.ndim and t.shape[0] == self.units
-                else t
-            )
+        def cut(tensor: torch.Tensor) -> torch.Tensor:
+            return tensor[start:stop] if self._has_units(tensor) else tensor
 
-        return Batch(
-            tuple(map(cut, self.args)),
-            {k: cut(v) for k, v in self.kwargs.items()},
-            stop - start,
-            self.seq,
-        )
+        return replace(self, units=stop - start)._with(cut)
+
+    def _has_units(self, tensor: torch.Tensor) -> bool:
+        return tensor.ndim > 0 and tensor.shape[0] == self.units
+
+    def _with(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        """The same with every tensor changed."""
+
+        def changed(value: Any) -> Any:
+            return change(value) if isinstance(value, torch.Tensor) else value
+
+        args = tuple(changed(value) for value in self.args)
+        kwargs = {name: changed(value) for name, value in self.kwargs.items()}
+        return replace(self, args=args, kwargs=kwargs)
+
+
+def stretched(tensor: torch.Tensor, rows: int, positions: int | None = None) -> torch.Tensor:
+    """`tensor` [rows, positions, ...] at another size: what there is is repeated or cut.
+
+    positions: None to keep the second dimension.
+    """
+    row = torch.arange(rows, device=tensor.device) % tensor.shape[0]
+    tensor = tensor[row]
+    if positions is None:
+        return tensor
+    position = torch.arange(positions, device=tensor.device) % tensor.shape[1]
+    return tensor[:, position]
 
 
 def as_batches(inputs: Any) -> list[Batch]:
@@ -75,10 +87,17 @@ def as_batches(inputs: Any) -> list[Batch]:
 
     Raises CondsimError for an empty list, a batch of no units, or an input without a tensor.
     """
-    if isinstance(inputs, list):
-        if not inputs:
-            raise CondsimError("inputs: got an empty list; pass at least one batch")
-        return [b for i in inputs for b in as_batches(i)]
+    if not isinstance(inputs, list):
+        return [_as_batch(inputs)]
+    if not inputs:
+        raise CondsimError("inputs: got an empty list; pass at least one batch")
+    batches = []
+    for item in inputs:
+        batches.extend(as_batches(item))
+    return batches
+
+
+def _as_batch(inputs: Any) -> Batch:
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
     if isinstance(inputs, torch.Tensor):
@@ -89,9 +108,11 @@ def as_batches(inputs: Any) -> list[Batch]:
         args = inputs
     else:
         raise CondsimError(
-            f"inputs: expected a tensor, a tuple, a dict of forward() arguments or a list of such, got {type(inputs).__name__}"
+            "inputs: expected a tensor, a tuple, a dict of forward() arguments or a list of such, "
+            f"got {type(inputs).__name__}"
         )
-    tensors = [t for t in (*args, *kwargs.values()) if isinstance(t, torch.Tensor) and t.ndim]
+    values = [*args, *kwargs.values()]
+    tensors = [value for value in values if isinstance(value, torch.Tensor) and value.ndim]
     if not tensors:
         raise CondsimError("inputs: no tensor with a batch dimension in it")
     first = tensors[0]
@@ -99,12 +120,17 @@ def as_batches(inputs: Any) -> list[Batch]:
         raise CondsimError("inputs: the batch is empty (0 units); pass at least one")
     if first.is_floating_point() and not bool(torch.isfinite(first).all()):
         raise CondsimError("inputs: NaN or infinite values in the batch; clean the data first")
-    integer = next((t for t in tensors if not t.is_floating_point() and t.ndim == 2), None)
-    seq = (
-        int(integer.shape[1])
-        if integer is not None
-        else int(first.shape[1])
-        if first.ndim == 3
-        else None
-    )
-    return [Batch(args, kwargs, int(first.shape[0]), seq)]
+    return Batch(args, kwargs, int(first.shape[0]), _positions(tensors))
+
+
+def _positions(tensors: list[torch.Tensor]) -> int | None:
+    """Positions of a sequence, None where the tensors hold no sequences.
+
+    Integers [units, positions] are sequences of tokens, and else the first tensor is one of
+    vectors where it has three dimensions.
+    """
+    for tensor in tensors:
+        if tensor.ndim == 2 and not tensor.is_floating_point():
+            return int(tensor.shape[1])
+    first = tensors[0]
+    return int(first.shape[1]) if first.ndim == 3 else None

@@ -1,4 +1,4 @@
-"""A model with its sites: run it under an execution, watched or recorded, and leave nothing behind."""
+"""A model with its sites: run under an execution, watched or recorded, and left as it was."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ import torch
 
 from condsim.errors import CondsimError
 from condsim.live.adapters import LiveSite, find_sites
-from condsim.live.execution import BASELINES, MARKED, NATURAL, Execution, SiteInfo, executing
+from condsim.live.execution import BASELINES, Execution, SiteInfo, executing
 from condsim.live.inputs import Batch
+from condsim.mechanisms import MECHANISMS
 from condsim.record.recorder import Recorder
 
 
 @dataclass
 class LiveModel:
-    """A model in evaluation mode and the sites that adapters found. infos: all sites, marked ones too, once it has run."""
+    """A model in evaluation mode and its sites.
+
+    sites: what adapters found. infos: all sites by name, marked ones too, once the model has run.
+    """
 
     model: torch.nn.Module
     sites: list[LiveSite] = field(default_factory=list)
@@ -27,17 +31,22 @@ class LiveModel:
 
     @classmethod
     def of(cls, model: torch.nn.Module) -> LiveModel:
-        """Raises CondsimError where a parameter is not finite: no timing of such a model means anything."""
-        for name, p in model.named_parameters():
-            if not p.is_meta and not bool(torch.isfinite(p).all()):
+        """The model with the sites that adapters find.
+
+        Raises CondsimError where a parameter is not finite: no timing of such a model means
+        anything.
+        """
+        for name, parameter in model.named_parameters():
+            if not parameter.is_meta and not bool(torch.isfinite(parameter).all()):
                 raise CondsimError(
-                    f"model: parameter {name!r} holds NaN or infinite values; load finite weights before capturing"
+                    f"model: parameter {name!r} holds NaN or infinite values; "
+                    "load finite weights before capturing"
                 )
         return cls(model, find_sites(model))
 
     @contextlib.contextmanager
     def prepared(self, execution: Execution) -> Iterator[None]:
-        """Sites installed, `execution` in force, no autograd."""
+        """While it lasts, the sites obey `execution`, and nothing is kept for autograd."""
         for site in self.sites:
             site.prepare(execution)
         with contextlib.ExitStack() as stack:
@@ -51,18 +60,17 @@ class LiveModel:
             self.infos.setdefault(name, info)
 
     def run(self, batch: Batch, execution: Execution | None = None, **more: Any) -> Any:
-        """One forward pass."""
+        """The result of one forward pass. more: arguments beside those of the batch."""
         with self.prepared(execution or Execution()):
             return batch.call(self.model, **more)
 
     def record(self, batch: Batch, execution: Execution, **more: Any) -> Recorder:
-        """One forward pass under the recorder; its result is dropped inside, as a caller would drop it."""
-        recorder = Recorder(
-            self.model,
-            next(
-                (p.dtype for p in self.model.parameters() if p.is_floating_point()), torch.float32
-            ),
-        )
+        """One forward pass under the recorder.
+
+        The result is dropped while the recorder still runs, but is not part of the recording: it
+        belongs to the caller. more: arguments beside those of the batch.
+        """
+        recorder = Recorder(self.model, self._float_dtype())
         for site in self.sites:
             site.prepare(execution)
             recorder.name_weights(site.named_tensors())
@@ -74,31 +82,49 @@ class LiveModel:
         execution.recorder = None
         return recorder
 
+    def _float_dtype(self) -> torch.dtype:
+        """The dtype of the first floating-point parameter, fp32 where there is none."""
+        for parameter in self.model.parameters():
+            if parameter.is_floating_point():
+                return parameter.dtype
+        return torch.float32
+
     @property
     def captured(self) -> dict[str, str]:
         """Mechanism → the strategy that the model itself runs."""
-        return {
-            m: self._offered(m)[0] for m in dict.fromkeys(i.mechanism for i in self.infos.values())
-        }
+        mechanisms = dict.fromkeys(info.mechanism for info in self.infos.values())
+        return {mechanism: self._offered(mechanism)[0] for mechanism in mechanisms}
 
     def _offered(self, mechanism: str) -> tuple[str, ...]:
         """Strategies that all sites of a mechanism can run, the model's own first."""
-        offers = [offered[mechanism] for s in self.sites if mechanism in (offered := s.offers())]
-        adapted = {name for s in self.sites for name in getattr(s, "sites", (s.name,))}
-        marked = [
-            i for i in self.infos.values() if i.mechanism == mechanism and i.name not in adapted
-        ]
-        if marked:  # a body that gathers its rows itself can run in no other way
-            offers.append(
-                MARKED[mechanism] if all(i.selects for i in marked) else (NATURAL[mechanism],)
-            )
-        return tuple(s for s in offers[0] if all(s in other for other in offers))
+        by_site = [site.offers() for site in self.sites]
+        offers = [offered[mechanism] for offered in by_site if mechanism in offered]
+        adapted = {name for site in self.sites for name in site.sites}
+        marked = []
+        for info in self.infos.values():
+            if info.mechanism == mechanism and info.name not in adapted:
+                marked.append(info)
+        if marked:
+            offers.append(_offered_by_marks(mechanism, marked))
+        common = []
+        for strategy in offers[0]:
+            if all(strategy in offered for offered in offers):
+                common.append(strategy)
+        return tuple(common)
 
     def assignments(self) -> list[dict[str, str]]:
-        """Every way to run this model: mechanism → strategy, all combinations; then the baselines."""
+        """Every way to run this model: mechanism → strategy, all of them; then the baselines."""
         mechanisms = list(self.captured)
-        ways = [
-            dict(zip(mechanisms, c, strict=True))
-            for c in itertools.product(*map(self._offered, mechanisms))
-        ]
-        return ways + [dict.fromkeys(mechanisms, b) for b in BASELINES]
+        offered = [self._offered(mechanism) for mechanism in mechanisms]
+        ways = []
+        for strategies in itertools.product(*offered):
+            ways.append(dict(zip(mechanisms, strategies, strict=True)))
+        for baseline in BASELINES:
+            ways.append(dict.fromkeys(mechanisms, baseline))
+        return ways
+
+
+def _offered_by_marks(mechanism: str, sites: list[SiteInfo]) -> tuple[str, ...]:
+    """Strategies of marked sites. A body that gathers its rows itself can run in no other way."""
+    marked = MECHANISMS[mechanism].marked
+    return marked if all(site.selects for site in sites) else marked[:1]

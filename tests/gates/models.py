@@ -1,4 +1,8 @@
-"""The models that every gate runs: tiny ones of transformers with random weights, the zoo, strangers, and one marked by hand that nests three mechanisms."""
+"""The models that every gate runs.
+
+Tiny ones of transformers with random weights, the zoo, models that were written without condsim in
+mind, and one marked by hand that nests three mechanisms.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,10 @@ SMALL = {
 
 @dataclass(frozen=True)
 class Case:
-    """A model in evaluation mode, the batches it is captured with, and how many tokens it decodes after each."""
+    """A model in evaluation mode.
+
+    inputs: the batches it is captured with. new_tokens: how many it decodes after each.
+    """
 
     name: str
     model: nn.Module
@@ -147,7 +154,10 @@ def uneven(model: nn.Module) -> nn.Module:
 
 
 class Marked(nn.Module):
-    """Rows float [batch, 16] → [batch, 5]: an exit, a block that may be skipped behind it, and four experts behind it."""
+    """Rows float [batch, 16] → [batch, 5].
+
+    Behind an exit there are a block that may be skipped and four experts.
+    """
 
     def __init__(self) -> None:
         super().__init__()

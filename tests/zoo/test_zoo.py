@@ -155,7 +155,7 @@ def test_the_dense_baseline_needs_no_decision(name: str) -> None:
     ):
         output = e.model(e.inputs[0][:3])
         assert output.shape[0] == 3
-        assert all(ids is None for _, _, ids, _ in execution.decisions.values())
+        assert all(routed.ids is None for routed in execution.decisions.values())
 
 
 def test_the_baseline_of_the_exit_model_is_its_last_exit() -> None:

@@ -1,13 +1,14 @@
-"""The classic mixture of experts: a block whose forward sends rows to the modules of a list, by the top-k of a linear gate beside it.
+"""The classic mixture of experts: a block that sends rows to the modules of a list.
 
-The rule is the structure: a child list (or dict) of modules of one class, and a sibling linear layer with as many outputs as the list is long. The decision
-is seen where the block asks for it: `topk`, `argmax` or `max` over a last dimension of that size, while the block's own forward runs.
+The rule is the structure: a child list (or dict) of modules of one class, and a linear layer beside
+it with as many outputs as the list is long. The decision is seen where the block asks for it:
+`topk`, `argmax` or `max` over a last dimension of that size, while the block's own forward runs.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,11 +16,12 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from condsim.errors import CondsimError
-from condsim.live.adapters import ADAPTERS
+from condsim.live.adapters.base import ADAPTERS, LiveSite
 from condsim.live.adapters.own_forward import OwnForward
-from condsim.live.adapters.structure import expert_list, gate_of, instead
+from condsim.live.adapters.structure import expert_list, gate_of
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current, executing
-from condsim.live.marks import observe
+from condsim.live.expert_calls import recorded_experts
+from condsim.mechanisms.moe import MixtureOfExperts
 
 CHOOSERS = {
     torch.topk,
@@ -29,67 +31,83 @@ CHOOSERS = {
     torch.max,
     torch.Tensor.max,
 }
-MARK = "mark the decision: ids, weights = condsim.route('NAME', 'moe', ids, weights, branches=E), and each expert: with condsim.branch('NAME', e): ..."
+"""Functions that choose among the last dimension of their first argument."""
+MARK = (
+    "mark the decision: ids, weights = condsim.route('NAME', 'moe', ids, weights, branches=E), "
+    "and each expert: with condsim.branch('NAME', e): ..."
+)
+LOOPED = "looped"
+"""The strategy that such a block itself runs."""
 
 
 @ADAPTERS.register("expert_list")
-def find(model: nn.Module) -> list[Any]:
+def find(model: nn.Module) -> list[LiveSite]:
     """Blocks with a list of alike experts and a linear gate of that many outputs."""
-    return [
-        ExpertList(name, block, child)
-        for name, block in model.named_modules()
-        if (child := expert_list(block)) is not None
-    ]
+    sites: list[LiveSite] = []
+    for name, block in model.named_modules():
+        child = expert_list(block)
+        if child is not None:
+            sites.append(ExpertList(name, block, child))
+    return sites
 
 
 def look_alikes(model: nn.Module) -> list[str]:
-    """What looks like experts and is none that an adapter knows, for an error message."""
-    found = []
-    for name, m in model.named_modules():
-        if "expert" in name.rpartition(".")[2].lower() and not any(
-            "expert" in p.lower() for p in name.split(".")[:-1]
-        ):
-            found.append(f"{name} ({type(m).__name__})")
-    return found
+    """Modules whose names speak of experts, the outermost only, for an error message."""
+    named = []
+    for path, module in model.named_modules():
+        *parents, name = path.lower().split(".")
+        inside_another = any("expert" in parent for parent in parents)
+        if "expert" in name and not inside_another:
+            named.append(f"{path} ({type(module).__name__})")
+    return named
 
 
-class ExpertList:
-    """One such block of a live model. It runs as it is written."""
+class ExpertList(LiveSite):
+    """One such block of a live model.
 
-    captured = "looped"
+    Where its forward can be read (`OwnForward`), it runs under every strategy; else as it is
+    written, and baselines run the experts one after the other.
+    """
 
     def __init__(self, name: str, block: nn.Module, child: str) -> None:
-        self.name = name or child
-        self.block = block
+        """child: the name of the list of experts."""
+        super().__init__(name or child, block)
         self.experts = list(block.get_submodule(child).children())
         self.branches = len(self.experts)
-        self.top_k = 1  # known once it has run
-        self.seen = False
-        gate = gate_of(block, self.branches)
-        self.beside = [
-            n
-            for n, m in block.named_children()
-            if n != child and m is not gate and any(True for _ in m.parameters())
-        ]
-        self.decided: torch.Tensor | None = None
-        self.extra: tuple[Any, ...] | None = None
-        self.stack = contextlib.ExitStack()
+        self.router = gate_of(block, self.branches)
         self.reader = OwnForward(name, block)
-        self.hint = f"block {self.name!r} calls a list of {self.branches} experts in a loop that cannot be told apart into experts; {MARK}"
-        self.slow = f"baselines run the experts of {self.name} one after the other: its list of modules was not stacked into one matmul a projection"
+        self.hint = (
+            f"block {self.name!r} calls a list of {self.branches} experts in a loop that cannot be "
+            f"told apart into experts; {MARK}"
+        )
+        self._unplaced = self._parts_beside(child)
+        self._seen = False  # whether a decision was ever seen
+        self._decided: torch.Tensor | None = None  # the decision of this call
+        self._other_results: tuple[Any, ...] | None = None  # what the block returns beside rows
+        self._recording = contextlib.ExitStack()
+
+    def _parts_beside(self, child: str) -> list[str]:
+        """Names of parts with parameters that are neither the experts nor the gate."""
+        names = []
+        for name, module in self.block.named_children():
+            has_parameters = any(True for _ in module.parameters())
+            if name != child and module is not self.router and has_parameters:
+                names.append(name)
+        return names
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """Names of its sites."""
         return self.reader.sites or (self.name,)
 
     @property
     def note(self) -> str:
-        """What a reader of the trace should know."""
-        return self.reader.note or self.slow
+        return self.reader.note or (
+            f"baselines run the experts of {self.name} one after the other: "
+            "its list of modules was not stacked into one matmul a projection"
+        )
 
     def offers(self) -> dict[str, tuple[str, ...]]:
-        return self.reader.offers() or {"moe": (self.captured,)}
+        return self.reader.offers() or {MixtureOfExperts.name: (LOOPED,)}
 
     def prepare(self, execution: Execution) -> None:
         self.reader.prepare(execution)
@@ -97,86 +115,76 @@ class ExpertList:
     def named_tensors(self) -> dict[str, torch.Tensor]:
         return self.reader.named_tensors()
 
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
-        with instead(self.block, self._forward):
-            yield
-
-    def _strategy(self, run: Execution) -> str:
-        return (
-            run.strategies.get(self.name)
-            or run.strategies.get("moe")
-            or run.strategies.get("*")
-            or self.captured
-        )
-
-    def _forward(self, own: Any, *args: Any, **kwargs: Any) -> Any:
-        run = current()
-        if self.reader.reads(own, args, kwargs, ("moe",)):
+    def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        execution = current()
+        if self.reader.reads(own_forward, args, kwargs, MixtureOfExperts.name):
             return self.reader.run(*args, **kwargs)
-        if self.reader.after is not None and not any(
-            id(e) in self.reader.after for e in self.experts
-        ):
-            return own(*args, **kwargs)  # what it decides is not which of these run
-        strategy = self._strategy(run)
+        if self._decides_something_else():
+            return own_forward(*args, **kwargs)
+        strategy = execution.asked_strategy(self.name, MixtureOfExperts.name)
         if strategy in BASELINES:
-            if not self.seen:
-                with executing(Execution()), run.quiet():
-                    self._watched(own, *args, **kwargs)
-            if self.seen:
-                return self._dense(
-                    self.branches if strategy == "same-params" else self.top_k, *args, **kwargs
-                )
-        return self._watched(own, *args, **kwargs)
+            if not self._seen:
+                with executing(Execution()), execution.quiet():
+                    self._watched(own_forward, *args, **kwargs)
+            if self._seen:
+                experts = self.branches if strategy == "same-params" else self.top_k
+                return self._dense(experts, *args, **kwargs)
+        return self._watched(own_forward, *args, **kwargs)
 
-    def _watched(self, own: Any, *args: Any, **kwargs: Any) -> Any:
-        self.decided = None
-        with contextlib.ExitStack() as self.stack, _Watch(self):
-            out = own(*args, **kwargs)
-        self.extra = out[1:] if isinstance(out, tuple) else None
+    def _decides_something_else(self) -> bool:
+        """Whether the block was taped, and calls none of its experts after a decision."""
+        called = self.reader.called_after_decision
+        return called is not None and called.isdisjoint(self.experts)
+
+    def _watched(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._decided = None
+        with contextlib.ExitStack() as self._recording, _Watch(self):
+            out = own_forward(*args, **kwargs)
+        self._other_results = out[1:] if isinstance(out, tuple) else None
         return out
 
     def _dense(self, experts: int, *args: Any, **kwargs: Any) -> Any:
-        """The first so many experts on every row, averaged, in the form of the block's own result."""
-        x = next(t for t in (*args, *kwargs.values()) if isinstance(t, torch.Tensor))
+        """The first so many experts on every row, averaged, in the form of the block's result."""
+        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
+        x = tensors[0]
         total = self.experts[0](x)
         for expert in self.experts[1:experts]:
             total = total + expert(x)
         total = total / experts
-        return total if self.extra is None else (total, *self.extra)
+        return total if self._other_results is None else (total, *self._other_results)
+
+    def awaits_choice(self, scores: torch.Tensor) -> bool:
+        """Whether a choice among these scores would be the block's decision."""
+        return scores.shape[-1:] == (self.branches,) and self._decided is None
 
     def choose(self, ids: torch.Tensor) -> torch.Tensor:
-        """The block's decision ids [..., k], or the forced one."""
-        run = current()
-        if self.beside:
+        """The block's decision ids [..., k], or the forced one.
+
+        Raises CondsimError where the block has parts that may work on the experts' rows.
+        """
+        if self._unplaced:
             raise CondsimError(
-                f"block {self.name!r} has {self.branches} experts behind a gate, and {', '.join(self.beside)} whose place beside them cannot be seen; {MARK}"
+                f"block {self.name!r} has {self.branches} experts behind a gate, and "
+                f"{', '.join(self._unplaced)} whose place beside them cannot be seen; {MARK}"
             )
-        self.seen = True
+        execution = current()
         rows = ids.reshape(-1, ids.shape[-1])
+        self._seen = True
         self.top_k = rows.shape[1]
-        if self.name not in run.sites:
-            parents = tuple((f.site, f.choice) for f in run.frames)
-            run.sites[self.name] = SiteInfo(self.name, "moe", self.branches, rows.shape[1], parents)
-        if run.recorder is not None:
-            run.recorder.decided(self.name, ids)
-        forced, _ = run.forced_now(run.sites[self.name], rows)
-        if forced is not None:
-            ids = run.replaced(rows, forced).view(ids.shape)
-            rows = ids.reshape(-1, ids.shape[-1])
-        self.decided = ids
-        if run.observed is not None:
-            observe(run, self.name, rows, None, None)
-        if run.recorder is not None:
-            with run.quiet():
-                tokens_per_expert = torch.bincount(
-                    rows.reshape(-1), minlength=self.branches
-                ).tolist()
-            self.stack.enter_context(
-                run.recorder.experts(
-                    self.name, tokens_per_expert, rows.shape[0], unmarked_loop=True
-                )
+        if self.name not in execution.sites:
+            execution.sites[self.name] = SiteInfo(
+                self.name, MixtureOfExperts.name, self.branches, self.top_k, execution.parents()
             )
+        settled, _ = execution.settle(execution.sites[self.name], rows)
+        if settled is not rows:
+            ids = settled.view(ids.shape)
+            rows = ids.reshape(-1, ids.shape[-1])
+        self._decided = ids
+        self._recording.enter_context(
+            recorded_experts(
+                execution, self.name, rows, self.branches, has_room=False, unmarked_loop=True
+            )
+        )
         return ids
 
 
@@ -188,27 +196,32 @@ class _Watch(TorchFunctionMode):
         self.site = site
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
-        if (
-            func not in CHOOSERS
-            or not args
-            or args[0].shape[-1:] != (self.site.branches,)
-            or self.site.decided is not None
-        ):
+        out = func(*args, **(kwargs or {}))
+        if func not in CHOOSERS or not args or not self.site.awaits_choice(args[0]):
             return out
-        scores = args[0]
         if isinstance(out, tuple):
-            _, ids = out
-            single = ids.ndim == scores.ndim and ids.shape[-1] != self.site.branches
-            new = self.site.choose(ids if single else ids.unsqueeze(-1))
-            if new is ids or (current().forced is None and current().decide is None):
-                return out
-            with current().quiet():
-                picked = scores.gather(-1, new)
-                return type(out)((picked, new) if single else (picked.squeeze(-1), new.squeeze(-1)))
-        if not isinstance(out, torch.Tensor) or out.dtype != torch.int64:
+            return self._values_and_ids(args[0], out)
+        if isinstance(out, torch.Tensor) and out.dtype == torch.int64:
+            return self._ids(args[0], out)
+        return out
+
+    def _values_and_ids(self, scores: torch.Tensor, out: Any) -> Any:
+        """A result of topk or max. Where other ids are forced, their scores come with them."""
+        _, ids = out
+        has_slots = ids.ndim == scores.ndim and ids.shape[-1] != self.site.branches
+        wide = ids if has_slots else ids.unsqueeze(-1)
+        chosen = self.site.choose(wide)
+        execution = current()
+        if chosen is wide or not execution.forces:
             return out
-        wide = out.unsqueeze(-1) if out.ndim < scores.ndim else out
-        new = self.site.choose(wide)
-        return out if new is wide else new.view(out.shape)
+        with execution.quiet():
+            values = scores.gather(-1, chosen)
+            if not has_slots:
+                values, chosen = values.squeeze(-1), chosen.squeeze(-1)
+            return type(out)((values, chosen))
+
+    def _ids(self, scores: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """A result of argmax."""
+        wide = ids.unsqueeze(-1) if ids.ndim < scores.ndim else ids
+        chosen = self.site.choose(wide)
+        return ids if chosen is wide else chosen.view(ids.shape)

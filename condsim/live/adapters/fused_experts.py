@@ -1,25 +1,30 @@
-"""Mixture of experts behind one call: `experts(hidden_states [T, H], index [T, k], weights [T, k])`.
+"""Mixture of experts behind one call: experts(hidden states, indices, weights).
 
-This is the interface of Hugging Face transformers' mixture-of-experts families since version 5 and of modules written in their manner. The rule is the
-signature and stacked 3D weights, not a class name. The experts call is watched rather than the router, because what
-happens to the router's scores (grouping, bias, scaling) differs from family to family and what arrives at the experts does not.
+The hidden states are [tokens, hidden], indices and weights [tokens, k]. This is the interface of
+Hugging Face transformers' mixture-of-experts families since version 5 and of modules written in
+their manner. The rule is the signature and stacked 3D weights, not a class name. The experts call
+is watched rather than the router, because what happens to the router's scores (grouping, bias,
+scaling) differs from family to family and what arrives at the experts does not.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
-from condsim.live import expert_forms
-from condsim.live.adapters import ADAPTERS
+from condsim.live.adapters.base import ADAPTERS, LiveSite
+from condsim.live.adapters.structure import instead
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current
-from condsim.live.expert_forms import DenseExperts, ExpertWeights
-from condsim.live.marks import observe
-from condsim.lower import capacity
+from condsim.live.expert_calls import expert_room, recorded_experts
+from condsim.live.expert_forms import EXPERT_FORMS, DenseExperts, DenseForms, ExpertWeights
+from condsim.mechanisms.moe import MixtureOfExperts
 
 INDEX_NAMES = (
     "top_k_index",
@@ -29,259 +34,274 @@ INDEX_NAMES = (
     "expert_indices",
 )
 WEIGHT_NAMES = ("top_k_weights", "routing_weights", "router_weights", "expert_weights")
+UP_NAMES = ("gate_up_proj", "up_proj")
 LIBRARY_NAMES = {"looped": "eager", "grouped": "grouped_mm", "batched": "batched_mm"}
+"""Strategy → what transformers calls it."""
+IMPLEMENTATION = "_experts_implementation"
+"""Where transformers' configurations keep that name."""
+LOOPED = "looped"
 
 
 @ADAPTERS.register("fused_experts")
-def find(model: torch.nn.Module) -> list[Any]:
-    """Modules whose forward takes rows, indices and weights and which hold stacked projections."""
-    return [FusedExperts(model, name, m) for name, m in model.named_modules() if _is_fused(m)]
+def find(model: nn.Module) -> list[LiveSite]:
+    """Modules that are called with rows, indices and weights and hold stacked projections."""
+    sites: list[LiveSite] = []
+    for name, module in model.named_modules():
+        if _is_fused(module):
+            parent = model.get_submodule(name.rpartition(".")[0])
+            siblings = [child for child in parent.children() if child is not module]
+            sites.append(FusedExperts(name, module, siblings))
+    return sites
 
 
-def _is_fused(module: torch.nn.Module) -> bool:
-    names = list(inspect.signature(module.forward).parameters)
-    up = getattr(module, "gate_up_proj", getattr(module, "up_proj", None))
-    down = getattr(module, "down_proj", None)
-    return (
-        any(n in names for n in INDEX_NAMES)
-        and any(n in names for n in WEIGHT_NAMES)
-        and isinstance(up, torch.Tensor)
-        and up.ndim == 3
-        and isinstance(down, torch.Tensor)
-        and down.ndim == 3
-    )
+def _is_fused(module: nn.Module) -> bool:
+    arguments = list(inspect.signature(module.forward).parameters)
+    if not _known(arguments, INDEX_NAMES) or not _known(arguments, WEIGHT_NAMES):
+        return False
+    return _is_stacked(_up(module)) and _is_stacked(_down(module))
 
 
-class FusedExperts:
-    """One experts module of a live model."""
+def _is_stacked(projection: Any) -> bool:
+    return isinstance(projection, torch.Tensor) and projection.ndim == 3
 
-    def __init__(self, model: torch.nn.Module, name: str, module: torch.nn.Module) -> None:
-        self.name = name
-        self.module = module
-        self.branches = int(getattr(module, "num_experts", _up(module).shape[0]))
-        self.original = module.forward
-        names = list(inspect.signature(module.forward).parameters)
-        self.index_name = next(n for n in names if n in INDEX_NAMES)
-        self.weight_name = next(n for n in names if n in WEIGHT_NAMES)
-        self.names = names
-        self.router: torch.nn.Module | None = None
-        self.router_outputs = 0
-        self.top_k = 1  # known once it has run
-        self._siblings = _siblings(model, name)
-        self._dense: dict[int, DenseExperts] = {}
-        self._weights: ExpertWeights | None = None
-        config = getattr(module, "config", None)
+
+class FusedExperts(LiveSite):
+    """One experts module of a live model.
+
+    library: transformers can run the module by another implementation.
+    captured: the strategy that the module itself runs.
+    """
+
+    def __init__(self, name: str, module: nn.Module, siblings: list[nn.Module]) -> None:
+        """siblings: the modules beside it, one of which may be its router."""
+        super().__init__(name, module)
+        up = _up(module)
+        self.branches = int(_attribute(module, "num_experts") or up.shape[0])
+        self.arguments = list(inspect.signature(module.forward).parameters)
+        self.index_name = _known(self.arguments, INDEX_NAMES)[0]
+        self.weight_name = _known(self.arguments, WEIGHT_NAMES)[0]
+        config = _attribute(module, "config")
         self.library = config is not None and hasattr(type(module).forward, "__wrapped__")
-        implementation = getattr(config, "_experts_implementation", None)
-        self.captured = (
-            {v: k for k, v in LIBRARY_NAMES.items()}.get(str(implementation), "looped")
-            if self.library
-            else "looped"
-        )
+        self.captured = _library_strategy(config) if self.library else LOOPED
+        self.router = None
+        self.router_outputs = 0
+        self._router_call: RouterCall | None = None
+        self._siblings = siblings
+        self._dense = DenseForms(name)
+        self._weights: ExpertWeights | None = None
 
     def offers(self) -> dict[str, tuple[str, ...]]:
-        return {
-            "moe": tuple(dict.fromkeys((self.captured, "looped", "grouped", "batched", "padded")))
-        }
+        strategies = dict.fromkeys((self.captured, LOOPED, *EXPERT_FORMS))
+        return {MixtureOfExperts.name: tuple(strategies)}
 
     def prepare(self, execution: Execution) -> None:
         strategy = self._strategy(execution)
         if strategy in BASELINES:
-            self.dense(self._dense_experts(execution))
-        elif not (self.library and strategy in LIBRARY_NAMES) and strategy != "looped":
+            self._dense_network(strategy)
+        elif not self._runs_itself(strategy):
             self.weights()
 
-    def _strategy(self, run: Execution) -> str:
-        return (
-            run.strategies.get(self.name)
-            or run.strategies.get("moe")
-            or run.strategies.get("*")
-            or self.captured
-        )
+    def _strategy(self, execution: Execution) -> str:
+        return execution.asked_strategy(self.name, MixtureOfExperts.name) or self.captured
 
-    def _dense_experts(self, run: Execution) -> int:
-        return self.branches if self._strategy(run) == "same-params" else self.top_k
+    def _runs_itself(self, strategy: str) -> bool:
+        """Whether the module's own forward can run a strategy."""
+        return strategy == LOOPED or (self.library and strategy in LIBRARY_NAMES)
+
+    def _dense_network(self, baseline: str) -> DenseExperts:
+        """All experts (same-params), or the first k (same-flops), as one network."""
+        count = self.branches if baseline == "same-params" else self.top_k
+        return self._dense.first(count, self.weights)
 
     def named_tensors(self) -> dict[str, torch.Tensor]:
-        named: dict[str, torch.Tensor] = {}
-        for dense in self._dense.values():
-            named |= dense.named(self.name)
+        named = self._dense.named()
         if self._weights is not None:
-            named |= {
-                f"{self.name}.transposed.up": self._weights.up,
-                f"{self.name}.transposed.down": self._weights.down,
-            }
-        own = {t.untyped_storage()._cdata for t in self.module.parameters()}
-        return {name: t for name, t in named.items() if t.untyped_storage()._cdata not in own}
+            named |= self._weights.named(f"{self.name}.transposed")
+        storages = {_storage(parameter) for parameter in self.block.parameters()}
+        return {name: t for name, t in named.items() if _storage(t) not in storages}
 
     def weights(self) -> ExpertWeights:
-        """The experts' weights as [E, out, in]; a module that stores [E, in, out] is transposed once."""
-        if self._weights is None:
-            up, down = _up(self.module).detach(), self.module.down_proj.detach()  # type: ignore[operator]
-            if _is_transposed(self.module):
-                up, down = up.transpose(1, 2).contiguous(), down.transpose(1, 2).contiguous()
-            self._weights = ExpertWeights(
-                up,
-                down,
-                _bias(self.module, True),
-                _bias(self.module, False),
-                _activation(self.module),
-            )
-        return self._weights
+        """The experts' weights as [E, out, in].
 
-    def dense(self, experts: int) -> DenseExperts:
-        """The first so many experts as one network."""
-        if experts not in self._dense:
-            self._dense[experts] = DenseExperts.of(self.weights(), experts)
-        return self._dense[experts]
+        A module that stores [E, in, out] is transposed once.
+        """
+        if self._weights is None:
+            up = _up(self.block).detach()
+            down = _down(self.block).detach()
+            if _is_transposed(self.block):
+                up = up.transpose(1, 2).contiguous()
+                down = down.transpose(1, 2).contiguous()
+            up_bias = _bias(self.block, [f"{name}_bias" for name in UP_NAMES])
+            down_bias = _bias(self.block, ["down_proj_bias"])
+            self._weights = ExpertWeights(up, down, up_bias, down_bias, _activation(self.block))
+        return self._weights
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        module, router = self.module, self.router
-        restored: list[tuple[torch.nn.Module, Any]] = []
-        hooks = (
-            [m.register_forward_hook(self._saw_router) for m in self._siblings]
-            if router is None
-            else []
-        )
-        try:
-            restored.append((module, module.__dict__.get("forward")))
-            module.forward = self._forward
-            if router is not None:
-                restored.append((router, router.__dict__.get("forward")))
-                router.forward = _Router(self, router.forward)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(instead(self.block, self.forward))
+            if self.router is not None:
+                stack.enter_context(instead(self.router, self._router_forward))
+            else:
+                for sibling in self._siblings:
+                    hook = sibling.register_forward_hook(self._saw_call)
+                    stack.callback(hook.remove)
             yield
-        finally:
-            for m, before in reversed(restored):
-                if before is None:
-                    del m.__dict__["forward"]
-                else:
-                    m.forward = before
-            for h in hooks:
-                h.remove()
 
-    def _saw_router(self, module: torch.nn.Module, _args: Any, out: Any) -> None:
-        outs = out if isinstance(out, tuple) else (out,)
-        if any(isinstance(t, torch.Tensor) and t.dtype == torch.int64 for t in outs):
-            self._candidate = (module, len(outs), [id(t) for t in outs])
+    def _router_forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The router's result. It does not run while a baseline is in force."""
+        if self._strategy(current()) in BASELINES:
+            return (None,) * self.router_outputs
+        return own_forward(*args, **kwargs)
 
-    def _forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        given = dict(zip(self.names, args, strict=False)) | kwargs
-        x, ids, weights = (
-            given.get(self.names[0]),
-            given.get(self.index_name),
-            given.get(self.weight_name),
-        )
-        run = current()
-        strategy = self._strategy(run)
-        assert x is not None
+    def _saw_call(self, module: nn.Module, _args: Any, out: Any) -> None:
+        """Keep in mind a sibling's call whose result may be the decision."""
+        outputs = out if isinstance(out, tuple) else (out,)
+        tensors = [t for t in outputs if isinstance(t, torch.Tensor)]
+        if any(t.dtype == torch.int64 for t in tensors):
+            references = tuple(weakref.ref(t) for t in tensors)
+            self._router_call = RouterCall(module, len(outputs), references)
+
+    def _find_router(self, ids: torch.Tensor) -> None:
+        """The router is the sibling that gave the very tensor `ids`."""
+        call = self._router_call
+        if self.router is None and call is not None and call.gave(ids):
+            self.router, self.router_outputs = call.module, call.outputs
+
+    def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        given = dict(zip(self.arguments, args, strict=False)) | kwargs
+        x = given[self.arguments[0]]
+        execution = current()
+        strategy = self._strategy(execution)
         if strategy in BASELINES:
-            return self.dense(self._dense_experts(run))(x)
-        assert ids is not None
-        assert weights is not None
-        candidate = getattr(self, "_candidate", None)
-        if self.router is None and candidate is not None and id(ids) in candidate[2]:
-            self.router, self.router_outputs = candidate[:2]
+            return self._dense_network(strategy)(x)
+        ids, weights = self._decided(execution, given[self.index_name], given[self.weight_name])
+        looped = strategy == LOOPED
+        with recorded_experts(execution, self.name, ids, self.branches, unmarked_loop=looped):
+            if self._runs_itself(strategy):
+                return self._run_itself(own_forward, strategy, x, ids, weights)
+            room = expert_room(execution, ids, self.branches)
+            return EXPERT_FORMS[strategy](self.weights(), x, ids, weights, room)
+
+    def _decided(
+        self, execution: Execution, ids: torch.Tensor, weights: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The decision that stands, (ids, weights)."""
+        self._find_router(ids)
         self.top_k = ids.shape[1]
-        if self.name not in run.sites:
-            parents = tuple((f.site, f.choice) for f in run.frames)
-            run.sites[self.name] = SiteInfo(
+        if self.name not in execution.sites:
+            execution.sites[self.name] = SiteInfo(
                 self.name,
-                "moe",
+                MixtureOfExperts.name,
                 self.branches,
-                ids.shape[1],
-                parents,
+                self.top_k,
+                execution.parents(),
                 has_weights=True,
                 selects=True,
             )
-        if run.recorder is not None:
-            run.recorder.decided(
-                self.name, ids, weights
-            )  # the model's own: what is forced has no router
-        forced, forced_weights = run.forced_now(run.sites[self.name], ids)
-        if forced is not None:
-            ids = run.replaced(ids, forced)
-            if forced_weights is not None:
-                weights = run.replaced(weights, forced_weights)
-        if run.observed is not None:
-            observe(run, self.name, ids, weights, None)
-        if run.recorder is None:
-            return self._run(strategy, x, ids, weights)
-        with run.quiet():
-            tokens_per_expert = torch.bincount(ids.reshape(-1), minlength=self.branches)[
-                : self.branches
-            ].tolist()
-        room = run.room or int(capacity(ids.shape[0], ids.shape[1], self.branches))
-        with run.recorder.experts(
-            self.name, tokens_per_expert, x.shape[0], room, unmarked_loop=strategy == "looped"
-        ):
-            return self._run(strategy, x, ids, weights)
+        ids, settled_weights = execution.settle(execution.sites[self.name], ids, weights)
+        assert settled_weights is not None
+        return ids, settled_weights
 
-    def _run(
-        self, strategy: str, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor
-    ) -> torch.Tensor:
-        if self.library and strategy in LIBRARY_NAMES:
-            config: Any = self.module.config
-            before = config._experts_implementation
-            config._experts_implementation = LIBRARY_NAMES[strategy]
-            try:
-                return self.original(x, ids, weights)  # type: ignore[no-any-return]
-            finally:
-                config._experts_implementation = before
-        if strategy == "looped":
-            return self.original(x, ids, weights)  # type: ignore[no-any-return]
-        room = current().room or int(capacity(ids.shape[0], ids.shape[1], self.branches))
-        return expert_forms.STRATEGIES[strategy](self.weights(), x, ids, weights, room)
+    def _run_itself(
+        self,
+        own_forward: Callable[..., Any],
+        strategy: str,
+        x: torch.Tensor,
+        ids: torch.Tensor,
+        weights: torch.Tensor,
+    ) -> Any:
+        """The result of the module's own forward, by the library's implementation if it has one."""
+        if not self.library:
+            return own_forward(x, ids, weights)
+        config = self.block.config
+        before = getattr(config, IMPLEMENTATION)
+        setattr(config, IMPLEMENTATION, LIBRARY_NAMES[strategy])
+        try:
+            return own_forward(x, ids, weights)
+        finally:
+            setattr(config, IMPLEMENTATION, before)
 
 
-class _Router:
-    """A router that does not run while a baseline is in force."""
+@dataclass(frozen=True)
+class RouterCall:
+    """A call of a module that may be the router. outputs: how many results it gave."""
 
-    def __init__(self, site: FusedExperts, forward: Any) -> None:
-        self.site, self.forward = site, forward
+    module: nn.Module
+    outputs: int
+    tensors: tuple[weakref.ref[torch.Tensor], ...]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.site._strategy(current()) in BASELINES:
-            return (None,) * self.site.router_outputs
-        return self.forward(*args, **kwargs)
-
-
-def _up(module: torch.nn.Module) -> torch.Tensor:
-    up = getattr(module, "gate_up_proj", None)
-    found = up if up is not None else module.up_proj
-    assert isinstance(found, torch.Tensor)
-    return found
+    def gave(self, ids: torch.Tensor) -> bool:
+        """Whether the call gave this very tensor."""
+        return any(reference() is ids for reference in self.tensors)
 
 
-def _bias(module: torch.nn.Module, up: bool) -> torch.Tensor | None:
-    names = ("gate_up_proj_bias", "up_proj_bias") if up else ("down_proj_bias",)
-    found = next((getattr(module, n) for n in names if getattr(module, n, None) is not None), None)
-    return None if found is None else found.detach()
+def _known(names: list[str], known: tuple[str, ...]) -> list[str]:
+    """Those of the names that are known."""
+    return [name for name in names if name in known]
 
 
-def _is_transposed(module: torch.nn.Module) -> bool:
-    """True where projections are stored [E, in, out]."""
+def _attribute(module: nn.Module, *names: str) -> Any:
+    """The first of the attributes that a module has and that is not None; None without any."""
+    for name in names:
+        value = getattr(module, name, None)
+        if value is not None:
+            return value
+    return None
+
+
+def _library_strategy(config: Any) -> str:
+    """The strategy that transformers is configured to run."""
+    implementation = str(getattr(config, IMPLEMENTATION, None))
+    for strategy, name in LIBRARY_NAMES.items():
+        if name == implementation:
+            return strategy
+    return LOOPED
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    """The identity of a tensor's memory, also on the meta device."""
+    storage: int = tensor.untyped_storage()._cdata
+    return storage
+
+
+def _up(module: nn.Module) -> Any:
+    return _attribute(module, *UP_NAMES)
+
+
+def _down(module: nn.Module) -> Any:
+    return _attribute(module, "down_proj")
+
+
+def _bias(module: nn.Module, names: list[str]) -> torch.Tensor | None:
+    bias = _attribute(module, *names)
+    return None if bias is None else bias.detach()
+
+
+def _is_transposed(module: nn.Module) -> bool:
+    """Whether projections are stored [E, in, out]."""
     if hasattr(module, "is_transposed"):
         return bool(module.is_transposed)
-    down = module.down_proj
-    assert isinstance(down, torch.Tensor)
-    return _up(module).shape[1] == down.shape[2] and _up(module).shape[2] != down.shape[1]
+    up, down = _up(module), _down(module)
+    reads_hidden_first = up.shape[1] == down.shape[2]
+    reads_hidden_last = up.shape[2] == down.shape[1]
+    return reads_hidden_first and not reads_hidden_last
 
 
-def _activation(module: Any) -> Any:
-    """[..., n] → [..., i]: the module's own gating where it has one, else the usual gated or plain activation."""
+def _activation(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What stands between the projections, [..., n] → [..., i].
+
+    It is the module's own gating where it has one, else the usual gated or plain activation.
+    """
     if hasattr(module, "_apply_gate"):
-        return module._apply_gate
-    if getattr(module, "gate_up_proj", None) is None:
-        return module.act_fn
+        apply_gate: Callable[[torch.Tensor], torch.Tensor] = module._apply_gate
+        return apply_gate
+    activate: Callable[[torch.Tensor], torch.Tensor] = module.act_fn
+    if _attribute(module, "gate_up_proj") is None:
+        return activate
 
     def gated(h: torch.Tensor) -> torch.Tensor:
         gate, up = h.chunk(2, dim=-1)
-        return module.act_fn(gate) * up  # type: ignore[no-any-return]
+        return activate(gate) * up
 
     return gated
-
-
-def _siblings(model: torch.nn.Module, name: str) -> list[torch.nn.Module]:
-    parent = model.get_submodule(name.rpartition(".")[0])
-    return [m for m in parent.children() if m is not model.get_submodule(name)]

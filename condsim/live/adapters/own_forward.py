@@ -1,13 +1,16 @@
-"""Early exits, branches and skipped layers that nobody marked: read from what the forward itself does.
+"""Early exits, branches and skipped layers that nobody marked, read from what a forward does.
 
-The rule is the structure: a module with a gate beside what the gate guards, or with a list of heads. Its forward is taped while rows are sent everywhere
-(`condsim.live.lift.tape`), read (`reading`) and lifted (`lifted`). A lifted forward stands in for the own one only where it gives the same bits.
+The rule is the structure: a module with a gate beside what the gate guards, or with a list of
+heads. Its forward is taped while rows are sent everywhere (`condsim.live.lift.tape`), read
+(`condsim.live.lift.reader`) and lifted (`condsim.live.lift.lifted`). A lifted forward stands in for
+the module's own only where it gives the same bits.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,61 +18,148 @@ from torch import nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from condsim.errors import CondsimError
-from condsim.live.adapters import ADAPTERS
-from condsim.live.adapters.structure import could_decide, expert_list, instead
-from condsim.live.execution import MARKED, Execution, current, executing
+from condsim.live.adapters.base import ADAPTERS, LiveSite
+from condsim.live.adapters.structure import could_decide, expert_list
+from condsim.live.adapters.verify import agreeing_strategies, check_same_bits
+from condsim.live.execution import Execution, current, executing
 from condsim.live.experts import Experts
-from condsim.live.lift.lifted import Lifted, tensor_of
+from condsim.live.inputs import stretched
+from condsim.live.lift.lifted import Lifted
 from condsim.live.lift.meanings import Unlike
-from condsim.live.lift.tape import CONTAINERS, Ref, Tape
+from condsim.live.lift.tape import CONTAINERS, Tape
 
 HARMLESS = (torch.Tensor, str, int, float, bool, torch.dtype, torch.device)
+"""What a forward may be called with to be taped."""
+TAPED_ROWS = (12, 17)
+"""Rows of the two tapes of a forward, beside two for each member of its longest list."""
+MORE_POSITIONS = 3
+"""Positions that the second tape of sequences has more than the first."""
 
 
 @ADAPTERS.register("own_forward")
-def find(model: nn.Module) -> list[Any]:
+def find(model: nn.Module) -> list[LiveSite]:
     """Modules that could decide: see `could_decide`."""
-    return [
-        OwnForward(name, m)
-        for name, m in model.named_modules()
-        if could_decide(m) and expert_list(m) is None
-    ]
+    sites: list[LiveSite] = []
+    for name, module in model.named_modules():
+        if could_decide(module) and expert_list(module) is None:
+            sites.append(OwnForward(name, module))
+    return sites
 
 
-class OwnForward:
-    """One such module. It is read when it is first called; what cannot be read runs as it is written (reason says why)."""
+@dataclass(slots=True)
+class Constants:
+    """What two calls must share for one lifted forward to stand for both.
 
-    top_k = 1
+    structure: how the arguments are put together. values: those that are no tensors.
+    """
+
+    structure: Any
+    values: list[Any]
+
+    @classmethod
+    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Constants:
+        """Those of a call."""
+        leaves, structure = tree_flatten((args, kwargs))
+        return cls(structure, [leaf for leaf in leaves if not isinstance(leaf, torch.Tensor)])
+
+
+def _explained(lifted: Lifted) -> tuple[int, int]:
+    """How much of a forward was read: its sites, and the calls that have a place among them."""
+    return len(lifted.sites), len(lifted.place)
+
+
+@dataclass(frozen=True)
+class HostCall:
+    """A call of a module's own forward."""
+
+    forward: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def leaves(self) -> list[Any]:
+        """All arguments, those inside of lists, tuples and dicts one by one."""
+        leaves: list[Any] = tree_leaves((self.args, self.kwargs))
+        return leaves
+
+    def first(self) -> torch.Tensor | None:
+        """The first tensor with dimensions: its sizes count as rows and positions."""
+        for leaf in self.leaves():
+            if isinstance(leaf, torch.Tensor) and leaf.ndim:
+                return leaf
+        return None
+
+    def has_sequences(self) -> bool:
+        """Whether the first tensor's second dimension is one of positions."""
+        first = self.first()
+        if first is None:
+            return False
+        return first.ndim == 3 or (first.ndim == 2 and not first.is_floating_point())
+
+    def is_plain(self) -> bool:
+        """Whether the arguments are tensors and numbers, at least one a tensor with dimensions."""
+        harmless = [leaf is None or isinstance(leaf, HARMLESS) for leaf in self.leaves()]
+        return self.first() is not None and all(harmless)
+
+    def resized(self, rows: int, more_positions: int = 0) -> tuple[Any, Any]:
+        """(args, kwargs) for so many rows: what there is is repeated.
+
+        more_positions: how many positions each sequence has more.
+        """
+        first = self.first()
+        assert first is not None
+
+        def fit(leaf: Any) -> Any:
+            if not isinstance(leaf, torch.Tensor) or leaf.shape[:1] != first.shape[:1]:
+                return leaf
+            positions = None
+            if more_positions and leaf.ndim > 1 and leaf.shape[1] == first.shape[1]:
+                positions = leaf.shape[1] + more_positions
+            return stretched(leaf, rows, positions).clone()
+
+        args, kwargs = tree_map(fit, (self.args, self.kwargs))
+        return args, kwargs
+
+
+class OwnForward(LiveSite):
+    """A module whose forward may decide something.
+
+    The forward is read when it is first called. What cannot be read runs as it is written.
+    lifted: what stands in for the forward, None where it cannot be read (`reason` says why).
+    called_after_decision: submodules that the forward calls after its first decision; None where
+        the forward could not be taped.
+    """
 
     def __init__(self, name: str, block: nn.Module) -> None:
-        self.name, self.block = name, block
+        super().__init__(name, block)
         self.lifted: Lifted | None = None
-        self.reason: str | None = None
-        self.guards = False  # it decides something, whether or not that can be read
-        self.after: set[int] | None = (
-            None  # submodules that it calls after a decision, by identity; None where it could not be taped
-        )
-        self.learning = False
-        self.constants: Any = None  # arguments that are no tensors
-        self.note = ""
-        self.hint = ""
-        self._offers: dict[str, tuple[str, ...]] = {}
-
-    def offers(self) -> dict[str, tuple[str, ...]]:
-        return self._offers
+        self.called_after_decision: set[nn.Module] | None = None
+        self._reading = False
+        self._constants: Constants | None = None
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """Names of the sites in it."""
-        return () if self.lifted is None else tuple(s.name for s in self.lifted.sites.values())
+        if self.lifted is None:
+            return ()
+        return tuple(site.name for site in self.lifted.sites.values())
+
+    @property
+    def note(self) -> str:
+        if self.lifted is None:
+            return ""
+        return (
+            f"{', '.join(self.sites)}: read from the forward of {self.name or 'the model'}, "
+            "whose gathers and scatters run as index_select, index_copy and where"
+        )
+
+    def offers(self) -> dict[str, tuple[str, ...]]:
+        return {} if self.lifted is None else self.lifted.offers
 
     def experts(self) -> list[Experts]:
-        """Those of its mixtures that can be stacked."""
-        return (
-            []
-            if self.lifted is None
-            else [s.experts for s in self.lifted.sites.values() if s.experts is not None]
-        )
+        """The experts of the mixtures in the forward, where they can be told apart."""
+        if self.lifted is None:
+            return []
+        sites = self.lifted.sites.values()
+        return [site.experts for site in sites if site.experts is not None]
 
     def prepare(self, execution: Execution) -> None:
         for experts in self.experts():
@@ -77,221 +167,134 @@ class OwnForward:
             experts.prepare(execution)
 
     def named_tensors(self) -> dict[str, torch.Tensor]:
-        return {name: t for experts in self.experts() for name, t in experts.named().items()}
+        tensors: dict[str, torch.Tensor] = {}
+        for experts in self.experts():
+            tensors |= experts.named()
+        return tensors
 
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
-        with instead(self.block, self._forward):
-            yield
-
-    def _forward(self, own: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.run(*args, **kwargs) if self.reads(own, args, kwargs) else own(*args, **kwargs)
+    def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self.reads(own_forward, args, kwargs):
+            return self.run(*args, **kwargs)
+        return own_forward(*args, **kwargs)
 
     def reads(
         self,
-        own: Any,
+        own_forward: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        mechanisms: tuple[str, ...] = tuple(MARKED),
+        only: str | None = None,
     ) -> bool:
-        """Whether the forward can be lifted; finds out with the first call's arguments. mechanisms: what its sites may be."""
-        if self.learning:  # it calls itself
+        """Whether the forward can be lifted. The first call finds out, with its arguments.
+
+        only: the mechanism that its sites must have, None for any.
+        """
+        if self._reading:  # the forward calls itself
             return False
         if self.lifted is None and self.reason is None:
-            self.learning = True
+            call = HostCall(own_forward, args, kwargs)
+            self._reading = True
             try:
                 with current().quiet(), executing(Execution()):
-                    self._learn(own, args, kwargs)
+                    self._read(call)
             finally:
-                self.learning = False
-            self.constants = constants(args, kwargs)
-            if self.lifted is not None and not set(self._offers) <= set(mechanisms):
-                self.lifted, self._offers, self.note, self.reason = (
-                    None,
-                    {},
-                    "",
-                    f"its decision is not {' or '.join(mechanisms)}",
-                )
+                self._reading = False
+            self._constants = Constants.of(args, kwargs)
+            if only is not None and not set(self.offers()) <= {only}:
+                self.lifted = None
+                self.reason = f"its decision is not {only}"
         return self.lifted is not None
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """The lifted forward."""
-        run = current()
+        """The result of the lifted forward.
+
+        Raises CondsimError for a call with other constants than those of the call that was read.
+        """
         assert self.lifted is not None
-        if constants(args, kwargs) != self.constants:
+        assert self._constants is not None
+        constants = Constants.of(args, kwargs)
+        if constants != self._constants:
             raise CondsimError(
-                f"{self.name or 'the model'} was read when it was called with {self.constants[1]} and is called with {constants(args, kwargs)[1]}; mark its "
+                f"{self.name or 'the model'} was read when it was called with "
+                f"{self._constants.values} and is called with {constants.values}; mark its "
                 "decision with condsim.route and what it guards with condsim.branch"
             )
+        natural = current().natural
         for site in self.lifted.sites.values():
-            run.natural[site.name] = site.captured
+            natural[site.name] = site.captured
         return self.lifted(*args, **kwargs)
 
-    def _learn(self, own: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Tape, read, lift, and compare with the own forward."""
-        found: list[Lifted] = []
-        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor) and t.ndim]
-        if not tensors or not all(
-            leaf is None or isinstance(leaf, HARMLESS) for leaf in tree_leaves((args, kwargs))
-        ):
+    def _read(self, call: HostCall) -> None:
+        """Tape, read and lift the forward, and compare the result with the forward's own.
+
+        Sets `lifted` or `reason`. The forward is taped twice, because what is forced in a tape
+        hides one or the other side of a decision; the reading with the most sites is kept.
+        """
+        if not call.is_plain():
             self.reason = "it is called with something that is no tensor"
             return
-        longest = max(
-            (len(c) for c in self.block.children() if isinstance(c, CONTAINERS)), default=0
-        )
-        sizes = (12 + 2 * longest, 17 + 2 * longest)
+        readings = []
         for lone in (False, True):
             try:
-                tape = Tape(self.block, lone, longest).run(
-                    own, *resized(args, kwargs, tensors[0], sizes[0])
-                )
-                decides = next((n.number for n in tape.nodes if n.branches), len(tape.nodes))
-                self.guards |= decides < len(tape.nodes)
-                self.after = (self.after or set()) | {
-                    id(n.module) for n in tape.nodes[decides:] if n.module is not None
-                }
-                lifted = Lifted(
-                    self.block,
-                    self.name,
-                    sizes[0],
-                    tape,
-                    self._second(own, args, kwargs, tensors[0], lone, longest, sizes[1]),
-                )
-                self._verify(lifted, own, args, kwargs)
-                found.append(lifted)
-            except Unlike as e:
-                self.reason = str(e)
+                readings.append(self._lift(call, lone))
+            except Unlike as error:
+                self.reason = str(error)
             except CondsimError:
                 raise
-            except (
-                Exception
-            ) as e:  # whatever a stranger's forward does with batches that it does not expect
-                self.reason = f"it fails when rows are sent everywhere ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''})"
-        if found:
-            self._keep(max(found, key=lambda f: (len(f.sites), len(f.place))))
+            except Exception as error:
+                # A stranger's forward may do anything with batches that it does not expect.
+                first_line = str(error).splitlines()[0] if str(error) else ""
+                self.reason = (
+                    f"it fails when rows are sent everywhere ({type(error).__name__}: {first_line})"
+                )
+        if readings:
+            self._keep(max(readings, key=_explained))
         assert self.lifted is not None or self.reason is not None
 
-    def _second(
-        self,
-        own: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        first: torch.Tensor,
-        lone: bool,
-        ways: int,
-        rows: int,
-    ) -> Tape:
-        """A tape at another size, of the sequence too where there is one: it tells sizes from constants."""
-        if first.ndim == 3 or (first.ndim == 2 and not first.is_floating_point()):
+    def _lift(self, call: HostCall, lone: bool) -> Lifted:
+        """The lifted forward. lone: of `Tape`. Raises Unlike where it cannot be read."""
+        longest = self._longest_list()
+        rows, other_rows = (rows + 2 * longest for rows in TAPED_ROWS)
+        tape = self._tape(call, lone, rows)
+        self._learn_what_is_guarded(tape)
+        other = self._second_tape(call, lone, other_rows)
+        lifted = Lifted(self.block, self.name, rows, tape, other)
+        check_same_bits(lifted, call.forward, call.args, call.kwargs)
+        lifted.offers = agreeing_strategies(lifted)
+        return lifted
+
+    def _longest_list(self) -> int:
+        """Members of the longest list of modules."""
+        lists = [child for child in self.block.children() if isinstance(child, CONTAINERS)]
+        return max((len(members) for members in lists), default=0)
+
+    def _tape(self, call: HostCall, lone: bool, rows: int, more_positions: int = 0) -> Tape:
+        args, kwargs = call.resized(rows, more_positions)
+        return Tape(self.block, lone, self._longest_list()).run(call.forward, args, kwargs)
+
+    def _second_tape(self, call: HostCall, lone: bool, rows: int) -> Tape:
+        """A tape at another size, of the sequences too where there are any.
+
+        It tells sizes from constants. Some forwards take sequences of one length only.
+        """
+        if call.has_sequences():
             with contextlib.suppress(Exception):
-                return Tape(self.block, lone, ways).run(
-                    own, *resized(args, kwargs, first, rows, int(first.shape[1]) + 3)
-                )
-        return Tape(self.block, lone, ways).run(own, *resized(args, kwargs, first, rows))
+                return self._tape(call, lone, rows, MORE_POSITIONS)
+        return self._tape(call, lone, rows)
 
-    def _verify(
-        self, lifted: Lifted, own: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        """The own forward's bits, on this batch and on the tape's, where every branch has rows. Strategies that give another result are dropped."""
-        inputs = [t.out for t in lifted.tape.nodes if t.fn is None]
-        taped = [
-            tensor_of(lifted.tape, ref)
-            for ref in tree_leaves(lifted.tape.output)
-            if isinstance(ref, Ref)
-        ]
-        sites = {s.name: s for s in lifted.sites.values()}
-        forced = lifted.forced()
-
-        def run(strategies: dict[str, str]) -> list[torch.Tensor]:
-            with executing(Execution(strategies, forced=forced, room=len(inputs[0]) * 64)):
-                return [t for t in tree_leaves(lifted(*inputs)) if isinstance(t, torch.Tensor)]
-
-        captured = {s.name: s.captured for s in sites.values()}
-        if not same(run(captured), taped):
-            raise Unlike("what was read from it does not give its own output bit by bit")
-        with executing(Execution()):
-            natural = [t for t in tree_leaves(own(*args, **kwargs)) if isinstance(t, torch.Tensor)]
-        with executing(Execution(captured)):
-            again = [t for t in tree_leaves(lifted(*args, **kwargs)) if isinstance(t, torch.Tensor)]
-        if not same(natural, again):
-            raise Unlike("what was read from it does not give its own output bit by bit")
-        lifted.offers = {}
-        for mechanism in dict.fromkeys(s.mechanism for s in sites.values()):
-            own_way = {s.captured for s in sites.values() if s.mechanism == mechanism}
-            if len(own_way) > 1:
-                raise Unlike(
-                    f"it runs its {mechanism} sites in different ways ({', '.join(sorted(own_way))})"
-                )
-            stacks = mechanism == "moe" and all(
-                s.experts is not None and s.experts.stacks
-                for s in sites.values()
-                if s.mechanism == "moe"
-            )
-            others = [
-                s
-                for s in (("grouped", "batched", "padded") if stacks else MARKED[mechanism])
-                if s not in own_way
-            ]
-            agreeing = [
-                s
-                for s in others
-                if close(
-                    run(
-                        captured
-                        | {n: s for n, site in sites.items() if site.mechanism == mechanism}
-                    ),
-                    taped,
-                )
-            ]
-            if mechanism != "moe" and "compacted" not in (*own_way, *agreeing):
-                raise Unlike(
-                    f"its {mechanism} branches give another result when they see their rows alone"
-                )
-            lifted.offers[mechanism] = (*own_way, *agreeing)
+    def _learn_what_is_guarded(self, tape: Tape) -> None:
+        """Whether the forward decides anything, and which submodules it calls afterwards."""
+        called = self.called_after_decision or set()
+        decided = False
+        for node in tape.nodes:
+            decided = decided or node.branches > 0
+            if decided and node.module is not None:
+                called.add(node.module)
+        self.called_after_decision = called
+        self.guards = self.guards or decided
 
     def _keep(self, lifted: Lifted) -> None:
-        self.lifted, self.reason, self._offers = lifted, None, lifted.offers
-        self.top_k = max((s.decision.slots for s in lifted.sites.values()), default=0) or 1
+        self.lifted, self.reason = lifted, None
+        slots = [site.decision.slots for site in lifted.sites.values()]
+        self.top_k = max(slots, default=0) or 1
         for experts in self.experts():
             experts.top_k = self.top_k
-        names = ", ".join(s.name for s in lifted.sites.values())
-        self.note = f"{names}: read from the forward of {self.name or 'the model'}, whose gathers and scatters run as index_select, index_copy and where"
-
-
-def resized(
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    first: torch.Tensor,
-    rows: int,
-    seq: int | None = None,
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments with another number of rows (and positions): what there is is repeated. first: the tensor whose sizes count as rows and positions."""
-
-    def fit(t: Any) -> Any:
-        if not isinstance(t, torch.Tensor) or t.ndim == 0 or t.shape[0] != first.shape[0]:
-            return t
-        t = t[torch.arange(rows, device=t.device) % t.shape[0]]
-        if seq is not None and t.ndim > 1 and t.shape[1] == first.shape[1]:
-            t = t[:, torch.arange(seq, device=t.device) % t.shape[1]]
-        return t.clone()
-
-    return tree_map(fit, (args, kwargs))  # type: ignore[no-any-return]
-
-
-def constants(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
-    """How the arguments are put together, and those that are no tensors."""
-    leaves, spec = tree_flatten((args, kwargs))
-    return spec, [leaf for leaf in leaves if not isinstance(leaf, torch.Tensor)]
-
-
-def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
-    """Bit by bit."""
-    return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-def close(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
-    """But for the order of sums."""
-    return len(a) == len(b) and all(
-        x.shape == y.shape and torch.allclose(x, y, rtol=1e-4, atol=1e-5)
-        for x, y in zip(a, b, strict=True)
-    )

@@ -1,8 +1,10 @@
 """Sparse activation that nobody marked: a feed-forward of whose neurons a predictor picks blocks.
 
-The rule is the structure: two linear layers, the second as wide as the first's output, and beside them a module whose last layer has an output a block. Which
-of the usual forms the forward has (the threshold, the activation, the union of blocks gathered or each row masked) is tried on the first call's batch: the form
-that gives the own output bit by bit, there and on its first row alone, stands in for it. Where none does, the module runs as it is written.
+The rule is the structure: two linear layers, the second as wide as the first's output, and beside
+them a module whose last layer has an output a block. Which of the usual forms the forward has (the
+threshold, the activation, the union of blocks gathered or each row masked) is tried on the first
+call's batch: the form that gives the forward's own output bit by bit, there and on its first row
+alone, stands in for it. Where no form does, the module runs as it is written.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from condsim.live.adapters import ADAPTERS
-from condsim.live.adapters.structure import instead, marks_itself, width
-from condsim.live.execution import MARKED, Execution, current, executing
+from condsim.live.adapters.base import ADAPTERS, LiveSite
+from condsim.live.adapters.structure import marks_itself, width
+from condsim.live.block_selectors import BlockSelector
+from condsim.live.execution import Execution, current, executing
 from condsim.live.marks import branch, route
+from condsim.mechanisms.sparse_activation import SparseActivation
 from condsim.record.recorder import RecordedOp, Recorder
 
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -30,12 +34,20 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 FEWEST_BLOCKS = 2
 PRODUCTS = ("linear", "mm", "addmm", "matmul", "bmm", "baddbmm")
+"""Operators that multiply by a weight."""
+GATHERED, MASKED = "gathered", "masked"
+USUAL_DECISIONS = ((0.0, False), (0.5, True))
+"""(threshold, whether it is one of the sigmoid): a probability of one half, written in two ways."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a forward decides and runs. threshold: of the logits, or of their sigmoid; captured: gathered or masked; per_row: a row's own blocks count, not
-    only the batch's union."""
+    """How a forward decides and runs.
+
+    threshold: of the logits, or of their sigmoid where `sigmoid`.
+    captured: the strategy that the forward itself runs, gathered or masked.
+    per_row: each row gets its own blocks, not those of the batch's union.
+    """
 
     threshold: float
     sigmoid: bool
@@ -44,180 +56,173 @@ class Form:
     per_row: bool
 
     def __str__(self) -> str:
-        decides = f"{'sigmoid(logits)' if self.sigmoid else 'logits'} > {self.threshold:g}"
-        return f"{decides}, {self.activation}, {self.captured}{'' if self.per_row else ' for all rows alike'}"
+        logits = "sigmoid(logits)" if self.sigmoid else "logits"
+        rows = "" if self.per_row else " for all rows alike"
+        return f"{logits} > {self.threshold:g}, {self.activation}, {self.captured}{rows}"
 
     def active(self, logits: torch.Tensor) -> torch.Tensor:
         """Blocks that each row wants, bool [rows, blocks]."""
         return (logits.sigmoid() if self.sigmoid else logits) > self.threshold
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a feed-forward. predictor: gives a logit a block."""
+
+    up: nn.Linear
+    down: nn.Linear
+    predictor: nn.Module
+    blocks: int
+
+
 @ADAPTERS.register("predicted_blocks")
-def find(model: nn.Module) -> list[Any]:
-    """Modules with two linear layers end to end and a predictor of blocks between them."""
-    return [site for name, m in model.named_modules() if (site := _site(name, m)) is not None]
+def find(model: nn.Module) -> list[LiveSite]:
+    """Modules with two linear layers end to end and a predictor of blocks beside them."""
+    sites: list[LiveSite] = []
+    for name, module in model.named_modules():
+        parts = None if marks_itself(module) else _parts(module)
+        if parts is not None:
+            sites.append(PredictedBlocks(name or "ffn", module, parts))
+    return sites
 
 
-def _site(name: str, block: nn.Module) -> PredictedBlocks | None:
-    children = dict(block.named_children())
-    linears = {n: m for n, m in children.items() if isinstance(m, nn.Linear)}
-    for (up_name, up), (down_name, down) in itertools.permutations(linears.items(), 2):
-        others = {n: m for n, m in children.items() if n not in (up_name, down_name)}
-        if (
-            up.out_features != down.in_features
-            or up.in_features != down.out_features
-            or marks_itself(block)
-        ):
+def _parts(block: nn.Module) -> Parts | None:
+    """The parts of a feed-forward, None for any other structure."""
+    children = list(block.children())
+    linears = [child for child in children if isinstance(child, nn.Linear)]
+    for up, down in itertools.permutations(linears, 2):
+        if up.out_features != down.in_features or up.in_features != down.out_features:
             continue
-        for predictor in others.values():
+        for predictor in children:
+            if predictor is up or predictor is down:
+                continue
             blocks = width(predictor)
-            if (
-                blocks is not None
-                and FEWEST_BLOCKS <= blocks <= up.out_features
-                and up.out_features % blocks == 0
-            ):
-                return PredictedBlocks(name, block, up, down, predictor, blocks)
+            if blocks is not None and _splits_into(blocks, up.out_features):
+                return Parts(up, down, predictor, blocks)
     return None
 
 
-class PredictedBlocks:
-    """One such module of a live model."""
+def _splits_into(blocks: int, neurons: int) -> bool:
+    """Whether so many neurons can be blocks of one size."""
+    return FEWEST_BLOCKS <= blocks <= neurons and neurons % blocks == 0
 
-    top_k = 1
-    note = ""
 
-    def __init__(
-        self,
-        name: str,
-        block: nn.Module,
-        up: nn.Linear,
-        down: nn.Linear,
-        predictor: nn.Module,
-        blocks: int,
-    ) -> None:
-        self.name, self.block, self.up, self.down, self.predictor, self.blocks = (
-            name or "ffn",
-            block,
-            up,
-            down,
-            predictor,
-            blocks,
-        )
+class PredictedBlocks(LiveSite):
+    """One such module of a live model. form: how its forward decides and runs, once it is known."""
+
+    def __init__(self, name: str, block: nn.Module, parts: Parts) -> None:
+        super().__init__(name, block)
+        self.parts = parts
+        self.router = parts.predictor
         self.form: Form | None = None
-        self.tried = False
-        self.guards = False  # it decides something, whether or not that can be read
+        self._tried = False
 
     @property
-    def reason(self) -> str | None:
-        """Why it runs as it is written."""
+    def note(self) -> str:
+        if self.form is None:
+            return ""
         return (
-            None
-            if self.form
-            else f"a predictor of {self.blocks} blocks beside a feed-forward of {self.up.out_features} neurons, in none of the usual forms"
+            f"{self.name}: read as a feed-forward whose {self.parts.blocks} blocks "
+            f"a predictor picks ({self.form})"
         )
-
-    def prepare(self, execution: Execution) -> None:
-        """Nothing."""
-
-    def named_tensors(self) -> dict[str, torch.Tensor]:
-        return {}
 
     def offers(self) -> dict[str, tuple[str, ...]]:
         if self.form is None:
             return {}
-        others = MARKED["sparse_activation"] if self.form.per_row else ()
-        return {"sparse_activation": tuple(dict.fromkeys((self.form.captured, *others)))}
+        others = SparseActivation.marked if self.form.per_row else ()
+        strategies = dict.fromkeys((self.form.captured, *others))
+        return {SparseActivation.name: tuple(strategies)}
 
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
-        with instead(self.block, self._forward):
-            yield
-
-    def _forward(self, own: Any, *args: Any, **kwargs: Any) -> Any:
-        plain = len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor)
-        if not self.tried and plain:
-            self.tried = self.guards = True
+    def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        is_plain = len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor)
+        if not is_plain:
+            return own_forward(*args, **kwargs)
+        if not self._tried:
+            self._tried = self.guards = True
             with current().quiet(), executing(Execution()):
-                self.form = next(
-                    (
-                        f
-                        for f in self._forms(self._cuts(own, args[0]))
-                        if self._gives(f, own, args[0])
-                    ),
-                    None,
-                )
-            self.note = (
-                f"{self.name}: read as a feed-forward whose {self.blocks} blocks a predictor picks ({self.form})"
-                if self.form
-                else ""
-            )
-        if self.form is None or not plain:
-            return own(*args, **kwargs)
+                self._find_form(own_forward, args[0])
+        if self.form is None:
+            return own_forward(*args, **kwargs)
         current().natural[self.name] = self.form.captured
         return self._run(self.form, args[0])
 
-    def _cuts(self, own: Any, x: torch.Tensor) -> bool:
-        """Whether the own forward multiplies with a part of the first layer's weights only."""
-        name = next(n for n, p in self.block.named_parameters() if p is self.up.weight)
-        with torch.inference_mode(), Recorder(self.block) as recorder:
-            own(x)
-        return not any(
-            isinstance(op, RecordedOp)
-            and op.name in PRODUCTS
-            and any(t.weight == name for t in op.inputs)
-            for op in recorder.events
+    def _find_form(self, own_forward: Callable[..., Any], x: torch.Tensor) -> None:
+        """Try the usual forms. Sets `form` or `reason`."""
+        for form in self._forms(self._cuts_weights(own_forward, x)):
+            if self._gives(form, own_forward, x):
+                self.form = form
+                return
+        self.reason = (
+            f"a predictor of {self.parts.blocks} blocks beside a feed-forward of "
+            f"{self.parts.up.out_features} neurons, in none of the usual forms"
         )
 
-    def _forms(self, cuts: bool) -> Iterator[Form]:
-        own = [
-            float(v)
-            for k, v in vars(self.block).items()
-            if isinstance(v, (int, float)) and not isinstance(v, bool) and "thresh" in k.lower()
-        ]
-        decisions = [(t, sigmoid) for t in own for sigmoid in (False, True)] + [
-            (0.0, False),
-            (0.5, True),
-        ]
-        for (threshold, sigmoid), activation, per_row in itertools.product(
-            dict.fromkeys(decisions), ACTIVATIONS, (True, False) if cuts else (True,)
-        ):
-            yield Form(threshold, sigmoid, activation, "gathered" if cuts else "masked", per_row)
+    def _cuts_weights(self, own_forward: Callable[..., Any], x: torch.Tensor) -> bool:
+        """Whether the forward multiplies by a part of the first layer's weights only."""
+        names = {weight: name for name, weight in self.block.named_parameters()}
+        whole_weight = names[self.parts.up.weight]
+        with torch.inference_mode(), Recorder(self.block) as recorder:
+            own_forward(x)
+        for op in recorder.events:
+            if not isinstance(op, RecordedOp) or op.name not in PRODUCTS:
+                continue
+            if any(tensor.weight == whole_weight for tensor in op.inputs):
+                return False
+        return True
 
-    def _gives(self, form: Form, own: Any, x: torch.Tensor) -> bool:
-        """Whether the form gives the own output bit by bit, on the batch and on its first row."""
-        try:
-            return all(
-                torch.equal(own(batch), self._run(form, batch, form.captured))
-                for batch in (x, x[:1])
-            )
-        except (
-            Exception
-        ):  # whatever a stranger's module, which is no predictor after all, does with such an input
-            return False
+    def _forms(self, cuts_weights: bool) -> Iterator[Form]:
+        """The usual forms, those with a threshold that the module holds first."""
+        decisions = []
+        for threshold in self._thresholds():
+            decisions += [(threshold, False), (threshold, True)]
+        decisions += USUAL_DECISIONS
+        captured = GATHERED if cuts_weights else MASKED
+        union_or_row = (True, False) if cuts_weights else (True,)
+        combinations = itertools.product(dict.fromkeys(decisions), ACTIVATIONS, union_or_row)
+        for (threshold, sigmoid), activation, per_row in combinations:
+            yield Form(threshold, sigmoid, activation, captured, per_row)
 
-    def _run(self, form: Form, x: torch.Tensor, strategy: str | None = None) -> torch.Tensor:
-        if strategy is not None:
-            with executing(Execution({self.name: strategy})):
-                return self._run(form, x)
+    def _thresholds(self) -> list[float]:
+        """Numbers that the module holds under the name of a threshold."""
+        thresholds = []
+        for name, value in vars(self.block).items():
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if is_number and "thresh" in name.lower():
+                thresholds.append(float(value))
+        return thresholds
+
+    def _gives(self, form: Form, own_forward: Callable[..., Any], x: torch.Tensor) -> bool:
+        """Whether a form gives the forward's output bit by bit, on a batch and its first row."""
+        # A stranger's module that is no predictor after all may do anything with such an input.
+        with contextlib.suppress(Exception):
+            for batch in (x, x[:1]):
+                own = own_forward(batch)
+                with executing(Execution({self.name: form.captured})):
+                    if not torch.equal(own, self._run(form, batch)):
+                        return False
+            return True
+        return False
+
+    def _run(self, form: Form, x: torch.Tensor) -> torch.Tensor:
+        """The feed-forward as a form has it, with marks. x: [..., width]."""
         rows = x.reshape(-1, x.shape[-1])
         route(
             self.name,
-            "sparse_activation",
-            lambda: form.active(self.predictor(rows)),
-            branches=self.blocks,
+            SparseActivation.name,
+            lambda: form.active(self.parts.predictor(rows)),
+            branches=self.parts.blocks,
         )
         with branch(self.name) as blocks:
-            bias = self.up.bias
-            h = ACTIVATIONS[form.activation](
-                F.linear(
-                    rows,
-                    blocks.weight(self.up.weight, 0),
-                    None if bias is None else blocks.weight(bias, 0),
-                )
-            )
-            out = F.linear(
-                blocks.mask(h) if form.per_row else h,
-                blocks.weight(self.down.weight, 1),
-                self.down.bias,
-            )
+            hidden = ACTIVATIONS[form.activation](self._up(blocks, rows))
+            out = self._down(blocks, blocks.mask(hidden) if form.per_row else hidden)
         return out.view(*x.shape[:-1], out.shape[-1])
+
+    def _up(self, blocks: BlockSelector, rows: torch.Tensor) -> torch.Tensor:
+        weight, bias = self.parts.up.weight, self.parts.up.bias
+        cut_weight = blocks.weight(weight, 0)
+        cut_bias = None if bias is None else blocks.weight(bias, 0)
+        return F.linear(rows, cut_weight, cut_bias)
+
+    def _down(self, blocks: BlockSelector, hidden: torch.Tensor) -> torch.Tensor:
+        cut_weight = blocks.weight(self.parts.down.weight, 1)
+        return F.linear(hidden, cut_weight, self.parts.down.bias)

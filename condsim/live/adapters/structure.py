@@ -1,9 +1,13 @@
-"""What a module is made of, for telling what could decide: gates, lists of experts, heads, thresholds. No class names."""
+"""What a module is made of, for telling whether it could decide something.
+
+Gates, lists of experts, heads and thresholds count, class names never do.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any
 
 from torch import nn
@@ -11,14 +15,20 @@ from torch import nn
 from condsim.live.lift.tape import CONTAINERS
 
 THRESHOLDS = ("thresh", "confidence", "entropy", "patience")
+"""Parts of the names that people give to thresholds."""
+MARK = "route"
+"""The name of the function that marks a decision."""
 
 
 @contextlib.contextmanager
 def instead(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """While it lasts, calls of the module go to forward(own forward, *arguments). Nothing stays behind."""
-    before, own = module.__dict__.get("forward"), module.forward
+    """While it lasts, calls of the module go to forward(the module's own forward, *arguments).
+
+    Nothing stays behind.
+    """
+    before, own_forward = module.__dict__.get("forward"), module.forward
     try:
-        module.forward = lambda *args, **kwargs: forward(own, *args, **kwargs)
+        module.forward = lambda *args, **kwargs: forward(own_forward, *args, **kwargs)
         yield
     finally:
         if before is None:
@@ -28,34 +38,54 @@ def instead(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
 
 
 def could_decide(module: nn.Module) -> bool:
-    """A gate of one or two outputs, a gate of as many as a list beside it is long, a list of heads of the same width, or a threshold."""
+    """Whether a module has what a decision needs, and does not mark it itself.
+
+    That is a gate of one or two outputs, a gate of as many outputs as a list beside it is long, a
+    list of heads of the same width beside other parts, or a threshold.
+    """
     if type(module).__module__.startswith("torch.") or marks_itself(module):
         return False
-    lists = [c for c in module.children() if isinstance(c, CONTAINERS)]
-    single = [c for c in module.children() if not isinstance(c, CONTAINERS)]
-    parts = single + [m for members in lists for m in members.children()]
-    widths = ({width(m) for m in parts} - {None}) | {
-        size for p in module.parameters(recurse=False) for size in p.shape
-    }
-    heads = [{width(m) for m in members.children()} for members in lists]
-    return len(parts) > 1 and (
-        bool(widths & {1, 2})
-        or any(len(members) in widths for members in lists if len(members) > 1)
-        or (len(parts) > 2 and any(len(w) == 1 and w != {None} for w in heads))
-        or any(t in name.lower() for t in THRESHOLDS for name in vars(module))
-    )
+    lists = [child for child in module.children() if isinstance(child, CONTAINERS)]
+    parts = [child for child in module.children() if not isinstance(child, CONTAINERS)]
+    for members in lists:
+        parts.extend(members.children())
+    if len(parts) < 2:
+        return False
+    widths = _widths(parts)
+    for parameter in module.parameters(recurse=False):
+        widths.update(parameter.shape)
+    has_gate_of_two = not widths.isdisjoint({1, 2})
+    has_gate_of_list = any(len(members) in widths for members in lists if len(members) > 1)
+    has_heads = len(parts) > 2 and any(_are_heads(members) for members in lists)
+    return has_gate_of_two or has_gate_of_list or has_heads or _has_threshold(module)
+
+
+def _widths(modules: list[nn.Module]) -> set[int]:
+    """Outputs of those modules that have a width."""
+    widths = {width(module) for module in modules}
+    return {outputs for outputs in widths if outputs is not None}
+
+
+def _are_heads(members: nn.Module) -> bool:
+    """Whether all modules of a list have the same width."""
+    widths = {width(member) for member in members.children()}
+    return len(widths) == 1 and None not in widths
+
+
+def _has_threshold(module: nn.Module) -> bool:
+    names = [name.lower() for name in vars(module)]
+    return any(part in name for part in THRESHOLDS for name in names)
 
 
 def width(module: nn.Module) -> int | None:
     """Outputs of a module that ends in a linear layer or a convolution; None for others."""
-    last = [m for m in module.modules() if isinstance(m, (nn.Linear, nn.Conv2d))][-1:]
-    return (
-        None
-        if not last
-        else last[0].out_features
-        if isinstance(last[0], nn.Linear)
-        else last[0].out_channels
-    )
+    outputs = None
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            outputs = part.out_features
+        elif isinstance(part, nn.Conv2d):
+            outputs = part.out_channels
+    return outputs
 
 
 def expert_list(block: nn.Module) -> str | None:
@@ -63,45 +93,42 @@ def expert_list(block: nn.Module) -> str | None:
     if marks_itself(block):
         return None
     for name, child in block.named_children():
-        if (
-            isinstance(child, CONTAINERS)
-            and alike(child)
-            and gate_of(block, len(list(child.children()))) is not None
-        ):
+        if not isinstance(child, CONTAINERS) or not alike(child):
+            continue
+        experts = list(child.children())
+        if gate_of(block, len(experts)) is not None:
             return name
     return None
 
 
 def marks_itself(block: nn.Module) -> bool:
     """Whether a method of the module's class calls condsim.route."""
-    functions = (
-        getattr(f, "__code__", None)
-        for c in type(block).__mro__
-        if c is not nn.Module
-        for f in vars(c).values()
-    )
-    return any("route" in code.co_names for code in functions if code is not None)
+    for cls in type(block).__mro__:
+        if cls is nn.Module:
+            continue
+        for member in vars(cls).values():
+            if isinstance(member, FunctionType) and MARK in member.__code__.co_names:
+                return True
+    return False
 
 
 def alike(experts: nn.Module) -> bool:
+    """Whether a list has several modules of one class, with parameters of the same shapes."""
     members = list(experts.children())
-    shapes = {tuple(tuple(p.shape) for p in m.parameters()) for m in members}
-    return (
-        len(members) > 1
-        and len({type(m) for m in members}) == 1
-        and len(shapes) == 1
-        and shapes != {()}
-    )
+    classes = {type(member) for member in members}
+    shapes = set()
+    for member in members:
+        shapes.add(tuple(tuple(parameter.shape) for parameter in member.parameters()))
+    has_parameters = shapes != {()}
+    return len(members) > 1 and len(classes) == 1 and len(shapes) == 1 and has_parameters
 
 
 def gate_of(block: nn.Module, experts: int) -> nn.Module | None:
-    """The sibling that ends in a linear layer with as many outputs as there are experts."""
+    """The child that ends in a linear layer with as many outputs as there are experts."""
     for child in block.children():
-        linears = [m for m in child.modules() if isinstance(m, nn.Linear)]
-        if (
-            not isinstance(child, (nn.ModuleList, nn.ModuleDict))
-            and linears
-            and linears[-1].out_features == experts
-        ):
+        if isinstance(child, CONTAINERS):
+            continue
+        linears = [part for part in child.modules() if isinstance(part, nn.Linear)]
+        if linears and linears[-1].out_features == experts:
             return child
     return None

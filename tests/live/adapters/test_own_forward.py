@@ -1,4 +1,7 @@
-"""Ways to write a conditional forward: each is read as what it is, gives its own bits, and what cannot be read is said."""
+"""Ways to write a conditional forward.
+
+Each is read as what it is and gives its own bits; what cannot be read is said.
+"""
 
 from __future__ import annotations
 

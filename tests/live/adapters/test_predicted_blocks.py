@@ -105,6 +105,7 @@ def test_a_union_for_all_rows_offers_what_gives_the_same_result() -> None:
 def test_another_form_is_refused_with_what_was_found() -> None:
     with pytest.raises(
         CondsimError,
-        match=r"ffn: a predictor of 6 blocks beside a feed-forward of 24 neurons, in none of the usual forms.*condsim\.route",
+        match=r"ffn: a predictor of 6 blocks beside a feed-forward of 24 neurons, "
+        r"in none of the usual forms.*condsim\.route",
     ):
         condsim.capture(Odd().eval(), torch.randn(8, 12), measure=False)

@@ -1,4 +1,7 @@
-"""Mixtures of experts that nobody here wrote: captured, or refused with a line that says what was found and how to mark it."""
+"""Mixtures of experts that nobody here wrote.
+
+They are captured, or refused with a line that says what was found and how to mark it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ def package(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as e:
         pytest.skip(
-            f"{name} cannot be imported ({e}): pip install --no-deps {name.replace('_', '-')} and what it asks for"
+            f"{name} cannot be imported ({e}): "
+            f"pip install --no-deps {name.replace('_', '-')} and what it asks for"
         )
 
 

@@ -1,0 +1,133 @@
+"""Experts behind one call, in the manner of transformers but written by somebody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import condsim
+from condsim.live.adapters.fused_experts import FusedExperts, find
+from condsim.live.execution import Execution
+from condsim.live.inputs import as_batches
+from condsim.live.model import LiveModel
+
+EXPERTS, WIDTH, INNER, TOP_K = 4, 8, 12, 2
+"""Grouped matmuls want rows of a multiple of 16 bytes."""
+
+
+class Experts(nn.Module):
+    """Gated experts, those with rows in a loop. transposed: projections are stored [E, in, out]."""
+
+    def __init__(self, transposed: bool) -> None:
+        super().__init__()
+        up, down = torch.randn(EXPERTS, 2 * INNER, WIDTH), torch.randn(EXPERTS, WIDTH, INNER)
+        self.transposed = transposed
+        self.gate_up_proj = nn.Parameter(up.transpose(1, 2).contiguous() if transposed else up)
+        self.down_proj = nn.Parameter(down.transpose(1, 2).contiguous() if transposed else down)
+        self.act_fn = F.silu
+
+    def expert(self, number: Any, x: torch.Tensor) -> torch.Tensor:
+        up, down = self.gate_up_proj[number], self.down_proj[number]
+        if self.transposed:
+            up, down = up.t(), down.t()
+        gate, value = F.linear(x, up).chunk(2, dim=-1)
+        return F.linear(self.act_fn(gate) * value, down)
+
+    def forward(
+        self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
+    ) -> torch.Tensor:
+        out = torch.zeros_like(hidden_states)
+        took = F.one_hot(top_k_index, EXPERTS).permute(2, 1, 0)
+        hit = took.sum((-1, -2)).greater(0).nonzero()
+        for (number,) in hit:
+            slot, rows = torch.where(took[number])
+            result = self.expert(number, hidden_states[rows])
+            out.index_add_(0, rows, result * top_k_weights[rows, slot, None])
+        return out
+
+
+class Router(nn.Module):
+    """calls: how often it ran."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores = nn.Linear(WIDTH, EXPERTS)
+        self.calls = 0
+
+    def forward(self, x: torch.Tensor) -> Any:
+        self.calls += 1
+        weights, ids = self.scores(x).softmax(-1).topk(TOP_K)
+        return ids, weights
+
+
+class Layer(nn.Module):
+    def __init__(self, transposed: bool = False) -> None:
+        super().__init__()
+        self.router, self.experts = Router(), Experts(transposed)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.experts(x, *self.router(x))
+
+
+@pytest.fixture(params=[False, True], ids=["[E, out, in]", "[E, in, out]"])
+def layer(request: pytest.FixtureRequest) -> Layer:
+    torch.manual_seed(0)
+    return Layer(request.param).eval()
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    torch.manual_seed(1)
+    return torch.randn(5, WIDTH)
+
+
+def test_it_goes_by_the_signature_and_stacked_weights(layer: Layer) -> None:
+    (site,) = find(layer)
+    assert site.name == "experts"
+    assert find(nn.Sequential(nn.Linear(4, 4))) == []
+
+
+def test_strategies_agree(layer: Layer, x: torch.Tensor) -> None:
+    live, own = LiveModel.of(layer), layer(x)
+    batch = as_batches(x)[0]
+    (site,) = live.sites
+    for strategy in site.offers()["moe"]:
+        out = live.run(batch, Execution({"moe": strategy}, room=len(x)))
+        torch.testing.assert_close(out, own, rtol=1e-4, atol=1e-4)
+
+
+def test_the_router_is_found_and_does_not_run_in_a_baseline(layer: Layer, x: torch.Tensor) -> None:
+    live, batch = LiveModel.of(layer), as_batches(x)[0]
+    (site,) = live.sites
+    assert site.router is None
+    live.run(batch)
+    assert site.router is layer.router
+    assert site.top_k == TOP_K
+    calls = layer.router.calls
+    out = live.run(batch, Execution({"moe": "same-params"}))
+    assert layer.router.calls == calls
+    mean = torch.stack([layer.experts.expert(number, x) for number in range(EXPERTS)]).mean(0)
+    torch.testing.assert_close(out, mean, rtol=1e-4, atol=1e-4)
+
+
+def test_tensors_that_the_model_has_are_not_named_again(layer: Layer) -> None:
+    (site,) = find(layer)
+    assert isinstance(site, FusedExperts)
+    site.prepare(Execution({"moe": "batched"}))
+    copies = ["experts.transposed.up", "experts.transposed.down"]
+    assert list(site.named_tensors()) == (copies if layer.experts.transposed else [])
+
+
+def test_it_is_captured_and_replayed(layer: Layer, x: torch.Tensor) -> None:
+    own = layer(x)
+    trace = condsim.capture(layer, [x], measure=False)
+    (recorded,) = trace.sites
+    assert (recorded.name, recorded.mechanism, recorded.branches) == ("experts", "moe", EXPERTS)
+    assert recorded.top_k == TOP_K
+    with condsim.force(layer, trace):
+        assert torch.equal(layer(x), own)
+    assert "forward" not in layer.experts.__dict__
