@@ -25,7 +25,7 @@ from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.traffic import resident_share
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, Quantity, cache_folder, hardware, profiles
-from condsim.program.operators import work
+from condsim.program.operators import Shape, work
 from condsim.timing.cases import Progress, threads
 from condsim.timing.device import identity, the_device
 from condsim.timing.yardstick import Call, Yardstick
@@ -187,13 +187,11 @@ def _measured(
     profile = _with(known, _matmul_numbers(known, clock, most_bytes))
     progress("matmuls", 1.0)
     how = "CUDA's events" if clock.cuda else "the host's clock, NOT on a GPU: a test"
-    update = {
-        "name": f"{base.name}-here",
-        "fingerprint": identity(clock.device),
-        "description": f"{clock.device}: {base.name} with the constants measured here by {how}; "
-        "the rest is that profile's",
-    }
-    return profile.model_copy(update=update)
+    constants = f"{base.name} with the constants measured here by {how}"
+    description = f"{clock.device}: {constants}; the rest is that profile's"
+    name = f"{base.name}-here"
+    identified = {"name": name, "fingerprint": identity(clock.device), "description": description}
+    return profile.model_copy(update=identified)
 
 
 def _host_numbers(base: HardwareProfile, clock: Clock) -> Numbers:
@@ -220,13 +218,11 @@ def _memory_numbers(base: HardwareProfile, clock: Clock, most_bytes: float) -> N
     dram_rate = _copy_rate(clock, most_bytes, kernel_s)
     l2_rate = _copy_rate(clock, l2_bytes, kernel_s)
     dram_share = min(dram_rate / base.dram.bandwidth.value, 1.0)
-    gigabytes = most_bytes / 2e9
+    addition = f"an addition of 16 elements, {IN_A_GRAPH} in a CUDA graph"
+    copy = f"a copy of {most_bytes / 2e9:.2g} GB over the data sheet's bandwidth"
     return {
-        "gpu.kernel_s": (kernel_s, f"an addition of 16 elements, {IN_A_GRAPH} in a CUDA graph"),
-        "gpu.dram_fraction": (
-            dram_share,
-            f"a copy of {gigabytes:.2g} GB over the data sheet's bandwidth",
-        ),
+        "gpu.kernel_s": (kernel_s, addition),
+        "gpu.dram_fraction": (dram_share, copy),
         "memory.l2.bandwidth": (l2_rate, "a copy of a sixteenth of L2 into another"),
     }
 
@@ -271,9 +267,9 @@ def _sizes(most_bytes: float, itemsize: int) -> list[Size]:
     drawn: list[Size] = []
     for place in order:
         m, n, k = grid[place]
-        buffer_bytes = itemsize * (m * k + n * k + m * n)
+        elements = m * k + n * k + m * n
         small = m * n * k <= MULTIPLY_ADDS_PER_BYTE * most_bytes
-        if small and buffer_bytes <= most_bytes and len(drawn) < MATMULS:
+        if small and itemsize * elements <= most_bytes and len(drawn) < MATMULS:
             drawn.append((m, n, k))
     return sorted(drawn)
 
@@ -283,17 +279,20 @@ def _predicted(sizes: Sequence[Size], profile: HardwareProfile) -> np.ndarray:
     itemsize = DTYPES[profile.dtype].itemsize
     seconds = []
     for m, n, k in sizes:
-        inputs, outputs = [(m, k), (n, k)], [(m, n)]
+        inputs: list[Shape] = [(m, k), (n, k)]
+        outputs: list[Shape] = [(m, n)]
+        job = work("linear", inputs, outputs, ())
+        resident = float(resident_share(n * k * itemsize, profile))
         predicted = kernel(
-            "linear",
-            work("linear", inputs, outputs, ()),
-            inputs,
-            outputs,
-            (),
-            profile,
-            profile.dtype,
-            itemsize,
-            resident=float(resident_share(n * k * itemsize, profile)),
+            name="linear",
+            job=job,
+            inputs=inputs,
+            outputs=outputs,
+            params=(),
+            profile=profile,
+            dtype=profile.dtype,
+            itemsize=itemsize,
+            resident=resident,
         )
         seconds.append(float(predicted.seconds))
     return np.array(seconds)

@@ -22,6 +22,7 @@ OPERATORS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "read": torch.Tensor.sum,
     "written": partial(torch.Tensor.fill_, value=1.0),
 }
+"""What is done to each block."""
 
 
 class DistantActivations:
@@ -52,11 +53,9 @@ class DistantActivations:
 
     def table(self) -> Activations:
         """What the rounds so far say."""
-        return Activations(
-            distance=[mb * 1e6 for mb in self._footprints],
-            read=self._extra("read"),
-            written=self._extra("written"),
-        )
+        distance = [mb * 1e6 for mb in self._footprints]
+        read, written = self._extra("read"), self._extra("written")
+        return Activations(distance=distance, read=read, written=written)
 
     def _extra(self, kind: str) -> list[float]:
         """Extra seconds a byte at each footprint."""

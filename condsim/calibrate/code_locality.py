@@ -107,7 +107,8 @@ class AmongOthers:
         names = list(self._calls)
         orders = []
         for order in range(ORDERS):
-            orders.append(random.Random(10 * number + order).sample(names, len(names)))
+            rng = random.Random(10 * number + order)
+            orders.append(rng.sample(names, len(names)))
         times = [self._cycle(order) for order in orders]
         extra_s = {}
         for name in names:
@@ -129,7 +130,8 @@ class AmongOthers:
         light = light_operators()
         among_few_s = among_all_s = 0.0
         for draw in range(max(2, self._draws // distinct)):
-            order = random.Random(1000 * number + draw).sample(light, distinct)
+            rng = random.Random(1000 * number + draw)
+            order = rng.sample(light, distinct)
             for name, seconds in self._cycle(order, 16).items():
                 among_few_s += seconds - alone_s[name]
                 among_all_s += extra_s[name]
@@ -142,15 +144,14 @@ class AmongOthers:
         """Extra seconds of each operator among all, and the share of them among few."""
         extra_s = {}
         for name in self._calls:
-            extra_s[name] = float(np.median([seconds[name] for seconds in self._rounds]))
-        shares = [np.median(shares) for shares in self._shares.values()]
-        rising = [min(float(share), 1.0) for share in np.maximum.accumulate(shares)]
-        return Among(
-            extra_s=extra_s,
-            other_s=float(np.median(list(extra_s.values()))),
-            distinct=[*map(float, self._shares), float(len(extra_s))],
-            share=[*rising, 1.0],
-        )
+            rounds_s = [seconds[name] for seconds in self._rounds]
+            extra_s[name] = float(np.median(rounds_s))
+        other_s = float(np.median(list(extra_s.values())))
+        distinct = [float(count) for count in (*self._shares, len(extra_s))]
+        among_few = [np.median(shares) for shares in self._shares.values()]
+        rising = np.minimum(np.maximum.accumulate(among_few), 1.0)
+        share = [*rising.tolist(), 1.0]
+        return Among(extra_s=extra_s, other_s=other_s, distinct=distinct, share=share)
 
 
 def cycle(order: Mapping[str, Call], yardstick: Yardstick, cycles: int = 32) -> dict[str, float]:

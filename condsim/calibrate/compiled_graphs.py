@@ -6,7 +6,7 @@ short and long: the difference of its two lengths is what one more link costs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -68,14 +68,17 @@ def compiled_costs(pool: Pool, yardstick: Yardstick, rounds: int = 9) -> dict[st
         ) from error
     finally:
         torch._dynamo.reset()
-    links = LONG - SHORT
-    kernel_s = max((seconds["kernels", LONG] - seconds["kernels", SHORT]) / links, 0.0)
-    both_s = max((seconds["products", LONG] - seconds["products", SHORT]) / links, 0.0)
-    return {
-        GRAPH: max(seconds["block", 1] - PRODUCTS_OF_BLOCK * both_s, 0.0),
-        KERNEL: kernel_s,
-        PRODUCT: max(both_s - kernel_s, 0.0),
-    }
+    kernel_s = _link_s(seconds, "kernels")
+    both_s = _link_s(seconds, "products")
+    graph_s = seconds["block", 1] - PRODUCTS_OF_BLOCK * both_s
+    product_s = both_s - kernel_s
+    return {GRAPH: max(graph_s, 0.0), KERNEL: kernel_s, PRODUCT: max(product_s, 0.0)}
+
+
+def _link_s(seconds: Mapping[tuple[str, int], float], chain: str) -> float:
+    """Seconds of one more link of a chain. seconds: by chain and how long it is."""
+    more_s = seconds[chain, LONG] - seconds[chain, SHORT]
+    return max(more_s / (LONG - SHORT), 0.0)
 
 
 def _compiled_calls(pool: Pool) -> dict[tuple[str, int], Call]:

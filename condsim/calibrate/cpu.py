@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -123,6 +123,12 @@ class _Plan:
     between: Between | None
 
 
+class _Effect(Protocol):
+    """A micro-benchmark that is run in rounds."""
+
+    def round(self) -> None: ...
+
+
 class _Rounds:
     """What is measured in rounds, since what neighbours do changes by the minute.
 
@@ -138,7 +144,7 @@ class _Rounds:
         self.activations = DistantActivations(size.footprints_mb, yardstick)
         self.among = AmongOthers(pool, size.draws, yardstick)
         self.cold = AfterOtherData(pool, size.distances_mb, yardstick)
-        self._effects = {
+        self._effects: dict[str, _Effect] = {
             "evicted weights": self.weights,
             "distant activations": self.activations,
             "among others": self.among,

@@ -151,17 +151,22 @@ def _memory(measured: Measured, clone: Curve) -> dict[str, Level]:
     Sizes are the operating system's. The bandwidth of a cache is that of the fastest copy that fits
     it, of memory that of a read of 64 MB. clone: seconds of copies, by elements.
     """
-    copied_bytes = [2 * measured.itemsize * elements for elements in clone.sizes]
-    rates = [size / s for size, s in zip(copied_bytes, clone.seconds[0], strict=True)]
+    copies = []
+    for elements, seconds in zip(clone.sizes, clone.seconds[0], strict=True):
+        copied_bytes = 2 * measured.itemsize * elements
+        copies.append((copied_bytes, copied_bytes / seconds))
     levels: dict[str, Level] = {}
     for name in ("l1", "l2", "l3"):
         if name not in measured.machine:
             continue
         capacity = float(measured.machine[name])
-        fitting = [rate for size, rate in zip(copied_bytes, rates, strict=True) if size <= capacity]
+        rates = [rate for copied_bytes, rate in copies if copied_bytes <= capacity]
+        if not rates:
+            _, smallest_rate = copies[0]
+            rates = [smallest_rate]
         levels[name] = Level(
             bytes=_calibrated(capacity, "sysfs"),
-            bandwidth=_calibrated(max(fitting or rates[:1]), "the fastest clone that fits"),
+            bandwidth=_calibrated(max(rates), "the fastest clone that fits"),
         )
     levels["dram"] = Level(
         bytes=_calibrated(float(_ram_bytes()), "the operating system"),
@@ -179,24 +184,18 @@ def _ram_bytes() -> int:
 
 def _host_costs(instruction_s: float, curves: dict[str, Curve]) -> Host:
     """What the host takes for each operator, view and instruction."""
-    elementwise = [curve for name, curve in curves.items() if name in ELEMENTWISE]
-    views = [curves[operators.view_name(name)] for name in VIEWS]
+    smallest_s = {name: curve.seconds[0][0] for name, curve in curves.items()}
+    dispatch_s = np.median([smallest_s[name] for name in ELEMENTWISE])
+    view_s = np.median([smallest_s[operators.view_name(name)] for name in VIEWS])
+    call_s = INSTRUCTIONS_A_CALL * instruction_s
+    elementwise = "median over elementwise operators of 16 elements"
     return Host(
-        dispatch=_calibrated(
-            _median_of_smallest(elementwise), "median over elementwise operators of 16 elements"
-        ),
-        view=_calibrated(_median_of_smallest(views), "median over views"),
-        module_call=_calibrated(
-            INSTRUCTIONS_A_CALL * instruction_s, f"{INSTRUCTIONS_A_CALL} instructions"
-        ),
-        synchronise=_calibrated(curves["item"].seconds[0][0], "item() of a tensor on the CPU"),
+        dispatch=_calibrated(float(dispatch_s), elementwise),
+        view=_calibrated(float(view_s), "median over views"),
+        module_call=_calibrated(call_s, f"{INSTRUCTIONS_A_CALL} instructions"),
+        synchronise=_calibrated(smallest_s["item"], "item() of a tensor on the CPU"),
         instruction=_calibrated(instruction_s, "layers with and without their modules"),
     )
-
-
-def _median_of_smallest(curves: list[Curve]) -> float:
-    """Median over curves of the seconds at their smallest size."""
-    return float(np.median([curve.seconds[0][0] for curve in curves]))
 
 
 def _power(dtype: str) -> Power:

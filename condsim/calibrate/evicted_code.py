@@ -52,7 +52,8 @@ class AfterOtherData:
         for megabytes in (0.0, *distances_mb):
             elements = int(megabytes * 1e6 / pool.itemsize)
             self._reads.append(partial(torch.sum, pool(max(LEAST_ELEMENTS_READ, elements))))
-        self._between: list[list[Call]] = [[], [self._calls[name] for name in BETWEEN]]
+        others = [self._calls[name] for name in BETWEEN]
+        self._between: tuple[list[Call], ...] = ([], others)
         self._rounds = 0
         self._visits: dict[tuple[int, int, str], Visits] = {}
         """Visits by (straight or after others, number of the read, operator)."""
@@ -100,11 +101,12 @@ class AfterOtherData:
         farthest = np.maximum(own[-1], 0.0)
         sums = own[:, told].sum(1)
         share = np.clip(sums / max(sums[-1], LEAST_OWN_S), 0.0, 1.0)
+        own_s = dict(zip(names, farthest.tolist(), strict=True))
         return Cold(
             distance=[megabytes * 1e6 for megabytes in self._distances_mb],
             shared_s=shared.tolist(),
             share=np.maximum.accumulate(share).tolist(),
-            own_s=dict(zip(names, farthest.tolist(), strict=True)),
+            own_s=own_s,
             other_s=float(np.median(farthest)),
         )
 
@@ -118,4 +120,5 @@ class AfterOtherData:
             visits_of = [self._visits[way, number, name] for name in self._calls]
             rows.append([typical(visits, self._yardstick) for visits in visits_of])
         seconds = np.array(rows)
-        return seconds[1:] - seconds[:1]
+        extra_s: np.ndarray = seconds[1:] - seconds[:1]
+        return extra_s

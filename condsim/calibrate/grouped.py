@@ -80,6 +80,7 @@ def grouped_costs(
         counts.append([1.0, groups, busy])
         measured.append(case_s)
         beyond.append(max(case_s - layers_s - evicted_s, 0.0))
-    relative_counts = np.array(counts) / np.array(measured)[:, None]
-    fitted, _ = nnls(relative_counts, np.array(beyond) / np.array(measured))
+    scale_s = np.array(measured)
+    relative_counts = np.array(counts) / scale_s[:, None]
+    fitted, _ = nnls(relative_counts, np.array(beyond) / scale_s)
     return dict(zip(COSTS, fitted.tolist(), strict=True))

@@ -60,7 +60,8 @@ def instruction_s(yardstick: Yardstick, rounds: int = 9) -> float:
     """Seconds of an instruction. Must run under inference mode."""
     layers = Layers()
     image, rows = torch.ones(1, 4, 4, 4), torch.ones(4, 16)
-    with_modules, bare = partial(layers, image, rows), partial(layers.bare, image, rows)
+    with_modules = partial(layers, image, rows)
+    bare = partial(layers.bare, image, rows)
     instructions = count_instructions(with_modules) - count_instructions(bare)
     calls = existing({"layers": with_modules, "bare": bare})
     seconds = measure(calls, rounds, yardstick=yardstick)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -47,7 +48,8 @@ def cases(pool: Pool, size: shapes.Size) -> Cases:
 
 def _linear_of(pool: Pool, *shape: int) -> Call:
     """A square linear layer on an input of this shape."""
-    return partial(F.linear, pool(*shape), pool(shape[-1], shape[-1]))
+    width = shape[-1]
+    return partial(F.linear, pool(*shape), pool(width, width))
 
 
 def _bmm_tiny(pool: Pool) -> Call:
@@ -75,57 +77,54 @@ def grid(
     seconds: of each case, by its key. most_flops: of the largest cell that was timed.
     """
     table = np.full((len(rows), len(columns), len(depths)), np.nan)
-    for a, b, c in np.ndindex(table.shape):
-        m, n, k = rows[a], columns[b], depths[c]
-        if (family, m, n, k) in seconds:
-            table[a, b, c] = seconds[family, m, n, k]
+    for cell in np.ndindex(table.shape):
+        a, b, c = cell
+        key = (family, rows[a], columns[b], depths[c])
+        if key in seconds:
+            table[cell] = seconds[key]
         elif b:
-            at_same_rate = table[a, b - 1, c] * n / columns[b - 1]
-            of_fewer_rows = table[a - 1, b, c] if a else 0.0
-            table[a, b, c] = max(at_same_rate, of_fewer_rows)
+            fewer_columns_s = table[a, b - 1, c]
+            table[cell] = _at_same_rate(fewer_columns_s, columns[b - 1], columns[b])
+            if a:
+                table[cell] = max(table[cell], table[a - 1, b, c])
         elif a:
-            table[a, b, c] = table[a - 1, b, c] * m / rows[a - 1]
+            table[cell] = _at_same_rate(table[a - 1, b, c], rows[a - 1], rows[a])
         else:
-            table[a, b, c] = table[a, b, c - 1] * k / depths[c - 1]
-    return Grid(
-        m=list(rows),
-        n=list(columns),
-        k=list(depths),
-        seconds=table.ravel().tolist(),
-        reached=most_flops,
-    )
+            table[cell] = _at_same_rate(table[a, b, c - 1], depths[c - 1], depths[c])
+    cells_s = table.ravel().tolist()
+    return Grid(m=[*rows], n=[*columns], k=[*depths], seconds=cells_s, reached=most_flops)
+
+
+def _at_same_rate(seconds: float, size: int, larger_size: int) -> float:
+    """Seconds at a larger size, when `seconds` were measured at a size."""
+    return seconds * larger_size / size
 
 
 def bias_curve(seconds: dict[Any, float]) -> Curve:
     """What a bias adds to a linear layer, by elements of its result."""
-    extra_s = []
-    for family, *sizes in seconds:
+    extra_s = {}
+    for (family, *sizes), biased_s in seconds.items():
         if family == "bias":
-            m, n = sizes
-            extra = seconds["bias", m, n] - seconds["unbiased", m, n]
-            extra_s.append((m * n, max(extra, LEAST_BIAS_S)))
-    extra_s.sort()
-    rising_s = np.maximum.accumulate([extra for _, extra in extra_s])
-    return Curve(
-        sizes=[float(elements) for elements, _ in extra_s],
-        seconds=[rising_s.tolist()],
-        uncertainty=0.3,
-    )
+            unbiased_s = seconds["unbiased", *sizes]
+            elements = float(math.prod(sizes))
+            extra_s[elements] = max(biased_s - unbiased_s, LEAST_BIAS_S)
+    rising_sizes = sorted(extra_s)
+    rising_s = np.maximum.accumulate([extra_s[elements] for elements in rising_sizes])
+    return Curve(sizes=rising_sizes, seconds=[rising_s.tolist()], uncertainty=0.3)
 
 
 def peak_flops(seconds: dict[Any, float]) -> float:
     """FLOPs a second of the fastest linear layer."""
     fastest = 0.0
-    for family, *sizes in seconds:
+    for (family, *sizes), layer_s in seconds.items():
         if family == "linear":
-            m, n, k = sizes
-            fastest = max(fastest, 2 * m * n * k / seconds[family, m, n, k])
+            flops = 2 * math.prod(sizes)
+            fastest = max(fastest, flops / layer_s)
     return fastest
 
 
 def extra_costs(seconds: dict[Any, float]) -> dict[str, float]:
     """Seconds that an input of three dimensions adds to linear, and torch.matmul to torch.bmm."""
-    return {
-        "linear.deep": max(seconds["deep",] - seconds["flat",], 0.0),
-        "matmul.extra": max(seconds["matmul_tiny",] - seconds["bmm_tiny",], 0.0),
-    }
+    deep_s = seconds["deep",] - seconds["flat",]
+    matmul_s = seconds["matmul_tiny",] - seconds["bmm_tiny",]
+    return {"linear.deep": max(deep_s, 0.0), "matmul.extra": max(matmul_s, 0.0)}

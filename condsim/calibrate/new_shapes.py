@@ -53,7 +53,8 @@ def forget_kernels() -> None:
     It takes about half a second, and must be used under inference mode. There are two images, since
     a convolution of one small image is not oneDNN's.
     """
-    images, weight = torch.ones(2, 4, SIDES, SIDES), torch.ones(4, 4, 3, 3)
+    images = torch.ones(2, 4, SIDES, SIDES)
+    weight = torch.ones(4, 4, 3, 3)
     sizes = itertools.product(range(1, SIDES + 1), repeat=2)
     for height, width in itertools.islice(sizes, KEPT):
         F.conv2d(images[..., :height, :width].contiguous(), weight, padding=1)

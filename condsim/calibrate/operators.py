@@ -52,7 +52,8 @@ def cases(pool: Pool, size: shapes.Size) -> dict[Any, Callable[[], Call]]:
     made |= strided.cases(pool)
     for name, build in CONSTANT.items():
         made[name, 1, 1] = partial(build, pool, 1, 1)
-    made |= existing({(view_name(name), 1, 1): view for name, view in VIEWS.items()})
+    views = {(view_name(name), 1, 1): view for name, view in VIEWS.items()}
+    made |= existing(views)
     return made
 
 
@@ -91,8 +92,10 @@ def curves(seconds: dict[Any, float], size: shapes.Size) -> dict[str, Curve]:
         table = [_row(seconds, name, length, size) for length in size.lengths]
         made[name] = Curve(sizes=sizes, lengths=lengths, seconds=table)
     for name in (*CONSTANT, *map(view_name, VIEWS)):
-        made[name] = Curve(sizes=[1.0], seconds=[[seconds[name, 1, 1]]])
-    typical = np.median([made[name].seconds[0] for name in ELEMENTWISE], axis=0)
+        only_s = seconds[name, 1, 1]
+        made[name] = Curve(sizes=[1.0], seconds=[[only_s]])
+    rows = [made[name].seconds[0] for name in ELEMENTWISE]
+    typical = np.median(rows, axis=0)
     made["elementwise"] = Curve(sizes=sizes, seconds=[typical.tolist()], uncertainty=0.5)
     return made
 

@@ -55,7 +55,8 @@ class EvictedWeights:
         self._yardstick = yardstick or Yardstick()
         self._itemsize = dtype.itemsize
         n, k = WEIGHTS[-1]
-        elements = int(max(footprints) * 1e6 / dtype.itemsize) + n * k
+        most_bytes = max(footprints) * 1e6
+        elements = int(most_bytes / dtype.itemsize) + n * k
         self._buffer = torch.randn(elements).to(dtype)
         self._visits: dict[tuple[int, int, int], list[Visits]] = {}
         for m, (n, k) in itertools.product((ONE_ROW, MORE_ROWS), WEIGHTS):
@@ -97,12 +98,15 @@ class EvictedWeights:
         others = self._rate_of_others(distance, *timed[PAUSED])
         one_row, more_rows = [], []
         for n, k in WEIGHTS:
-            one_row.append(_shifted(others, distance, *timed[ONE_ROW, n, k]).tolist())
-            more_rows.append(_shifted(others, distance, *timed[MORE_ROWS, n, k]).tolist())
+            one_row_curve = _shifted(others, distance, *timed[ONE_ROW, n, k])
+            more_rows_curve = _shifted(others, distance, *timed[MORE_ROWS, n, k])
+            one_row.append(one_row_curve.tolist())
+            more_rows.append(more_rows_curve.tolist())
         spread = self._spread()
+        weight_bytes = [float(self._bytes(n, k)) for n, k in WEIGHTS]
         return Residency(
             distance=distance.tolist(),
-            bytes=[float(self._bytes(n, k)) for n, k in WEIGHTS],
+            bytes=weight_bytes,
             one_row=one_row,
             more_rows=more_rows,
             spread=spread + spread[-1:] * len(BEYOND_MB),
@@ -112,7 +116,8 @@ class EvictedWeights:
 
     def _timed(self, m: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Seconds of a round and extra seconds a byte, at each footprint, float [footprints]."""
-        seconds = [typical(visits, self._yardstick) for visits in self._visits[m, n, k]]
+        visits_of = self._visits[m, n, k]
+        seconds = [typical(visits, self._yardstick) for visits in visits_of]
         round_s = np.array(seconds[1:]) * self._counts(n, k)
         return round_s, extra_per_byte(seconds, self._bytes(n, k))
 
@@ -239,5 +244,6 @@ def _deviation(visits: Visits, yardstick: Yardstick) -> float:
     seconds = [seconds for seconds, reading in visits if reading <= yardstick.limit_s]
     if not seconds:
         seconds = [seconds for seconds, _ in visits]
-    low, high = float(np.quantile(seconds, 0.25)), float(np.quantile(seconds, 0.75))
+    low = float(np.quantile(seconds, 0.25))
+    high = float(np.quantile(seconds, 0.75))
     return (high - low) / QUARTILES_OF_DEVIATION

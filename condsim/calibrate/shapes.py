@@ -117,7 +117,8 @@ class Products(NamedTuple):
     @property
     def elements(self) -> int:
         """Elements of both operands and of the result."""
-        return self.groups * (self.m * self.k + self.n * self.k + self.m * self.n)
+        groups, m, n, k = self
+        return groups * (m * k + n * k + m * n)
 
 
 class Attention(NamedTuple):
@@ -176,7 +177,8 @@ def timed(m: int, n: int, k: int, flops: float) -> bool:
 
 def _log_uniform(rng: np.random.Generator, low: int, high: int) -> int:
     """A whole number, log-uniform between low and high; a multiple of 8 above 16."""
-    drawn = float(np.exp(rng.uniform(np.log(low), np.log(high + 1))))
+    log = rng.uniform(np.log(low), np.log(high + 1))
+    drawn = float(np.exp(log))
     whole = round(drawn / 8) * 8 if drawn > 16 else int(drawn)
     return max(low, whole)
 

@@ -229,7 +229,8 @@ def _interpolated(size: float, seconds: Mapping[Any, float]) -> float:
     """Seconds at a size between known ones, linear in logarithms. seconds: by size."""
     sizes = sorted(seconds)
     logs = np.log([seconds[known] for known in sizes])
-    return float(np.exp(np.interp(np.log(size), np.log(sizes), logs)))
+    log = np.interp(np.log(size), np.log(sizes), logs)
+    return float(np.exp(log))
 
 
 @contextmanager
@@ -285,7 +286,6 @@ def yardsticks(pool: Pool) -> dict[str, Call]:
     """
     a, b = pool(128, 128), pool(128, 128)
     big = pool(16_000_000)
-    return {
-        "matmul_l2": functools.partial(torch.mm, a, b),
-        "read_64mb": functools.partial(torch.sum, big),
-    }
+    matmul = functools.partial(torch.mm, a, b)
+    read = functools.partial(torch.sum, big)
+    return {"matmul_l2": matmul, "read_64mb": read}
