@@ -26,7 +26,7 @@ from condsim.cost.gpu.traffic import resident_share
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, Quantity, cache_folder, hardware, profiles
 from condsim.program.operators import Shape, work
-from condsim.timing.cases import Progress, threads
+from condsim.timing.cases import Progress, no_progress, threads
 from condsim.timing.device import identity, the_device
 from condsim.timing.yardstick import Call, Yardstick
 
@@ -148,14 +148,10 @@ def calibrate_accelerator(
             f"it can be {', '.join(DTYPES)}"
         )
     with threads(1):
-        profile = _measured(base, Clock(torch_device), progress or _say_nothing, most_bytes)
+        profile = _measured(base, Clock(torch_device), progress or no_progress, most_bytes)
     if save:
         profile.save(cache_folder() / f"{profile.name}.yaml")
     return profile
-
-
-def _say_nothing(_what: str, _share: float) -> None:
-    pass
 
 
 def _profile_named(device_name: str) -> str:

@@ -24,7 +24,7 @@ from condsim.cost.cpu.compiled_graphs import COMPILED
 from condsim.errors import unknown
 from condsim.hardware import HardwareProfile, cache_folder, fingerprint, this_machine
 from condsim.timing import cases as timing
-from condsim.timing.cases import Pool, Progress
+from condsim.timing.cases import Pool, Progress, no_progress
 from condsim.timing.yardstick import Yardstick
 
 Between = Callable[[int, float], None]
@@ -79,7 +79,7 @@ def calibrate(
         size=size or (shapes.FULL if full else shapes.NORMAL),
         dtype=dtype,
         compiled=compiled,
-        progress=progress or _say_nothing,
+        progress=progress or no_progress,
         cases=cases or {},
         between=between,
     )
@@ -92,10 +92,6 @@ def calibrate(
         profile = _keeping_compiled_costs(profile)
         profile.save(cache_folder() / f"{profile.name}.yaml")
     return profile
-
-
-def _say_nothing(_what: str, _share: float) -> None:
-    pass
 
 
 def _keeping_compiled_costs(profile: HardwareProfile) -> HardwareProfile:
@@ -158,8 +154,19 @@ class _Rounds:
         self.doubtful: set[Any] = set()
         """Keys of cases that were never timed undisturbed."""
 
-    def run(self, number: int) -> None:
-        """The round of this number."""
+    def run(self) -> None:
+        """Run all rounds; between two, what the caller wants to be done there."""
+        size, between = self._plan.size, self._plan.between
+        for number in range(size.rounds):
+            self._yardstick.patience_s += PATIENCE_IN_ROUNDS * size.patience_s / size.rounds
+            self._run_one(number)
+            last = number + 1 == size.rounds
+            if between is not None and not last:
+                self._yardstick.let_go()
+                between(number, self._yardstick.fast_s)
+
+    def _run_one(self, number: int) -> None:
+        """Run the round of this number."""
         size = self._plan.size
         for what, effect in self._effects.items():
             self._plan.progress(what, number / size.rounds)
@@ -189,28 +196,20 @@ def _measure(plan: _Plan, machine: dict[str, str | int]) -> Measured:
     pool = Pool(DTYPES[plan.dtype])
     yardstick = Yardstick(READINGS)
     rounds = _Rounds(plan, pool, yardstick)
-    for number in range(size.rounds):
-        yardstick.patience_s += PATIENCE_IN_ROUNDS * size.patience_s / size.rounds
-        rounds.run(number)
-        last = number + 1 == size.rounds
-        if plan.between is not None and not last:
-            yardstick.let_go()
-            plan.between(number, yardstick.fast_s)
+    rounds.run()
     plan.progress("Python", 0.0)
     yardstick.patience_s += PATIENCE_AFTER * size.patience_s
     instruction = instruction_s(yardstick)
     compiled = compiled_costs(pool, yardstick) if plan.compiled else {}
     times = timing.between_neighbours(rounds.times, rounds.doubtful)
-    load_pool = pool if plan.dtype == "fp32" else Pool()
-    load_s = {}
-    for name, call in timing.yardsticks(load_pool).items():
-        load_s[name] = min(timing.sample(call) for _ in range(LOAD_SAMPLES))
+    load_s = _load_s(pool if plan.dtype == "fp32" else Pool())
+    l2_bytes = int(machine.get("l2", DEFAULT_L2_BYTES))
     return Measured(
         machine=machine,
         itemsize=pool.itemsize,
         times=times,
         doubtful=rounds.doubtful,
-        residency=rounds.weights.curves(int(machine.get("l2", DEFAULT_L2_BYTES))),
+        residency=rounds.weights.curves(l2_bytes),
         activations=rounds.activations.table(),
         among=rounds.among.table(),
         cold=rounds.cold.table(),
@@ -221,3 +220,11 @@ def _measure(plan: _Plan, machine: dict[str, str | int]) -> Measured:
         new_shape_s=new_shape_costs(pool),
         yardstick_s=yardstick.fast_s,
     )
+
+
+def _load_s(pool: Pool) -> dict[str, float]:
+    """Seconds of the calls that say how loaded the machine is. pool: of fp32."""
+    seconds = {}
+    for name, call in timing.yardsticks(pool).items():
+        seconds[name] = min(timing.sample(call) for _ in range(LOAD_SAMPLES))
+    return seconds

@@ -50,6 +50,10 @@ POOL_ELEMENTS = 24_000_000
 ALIGNMENT_BYTES = 64
 
 
+def no_progress(_what: str, _share: float) -> None:
+    """Tell nobody how far it is."""
+
+
 class Pool:
     """Tensors of one dtype cut from one buffer, so that thousands of cases share its memory."""
 
