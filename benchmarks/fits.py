@@ -24,20 +24,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.operators import patient, table
-from condsim.calibrate import DTYPES
-from condsim.calibrate.code_locality import _LIGHT, calls, cycle
+from condsim.calibrate.code_locality import calls, cycle, light_operators
+from condsim.calibrate.cpu import DTYPES
 from condsim.calibrate.evicted_code import AfterOtherData
-from condsim.calibrate.instructions import _instructions
-from condsim.calibrate.matmul import bmm, conv, plain
-from condsim.calibrate.new_shapes import beyond
+from condsim.calibrate.instructions import count_instructions
+from condsim.calibrate.matmul_calls import bmm, convolution, linear
+from condsim.calibrate.new_shapes import first_call_extra_s
 from condsim.calibrate.residency import visit_in_turn
+from condsim.calibrate.shapes import Convolution, Products
 from condsim.cost.cpu.activations import curves_of
 from condsim.cost.cpu.new_shapes import new_shape_seconds
 from condsim.cost.cpu.residency import miss_per_byte
 from condsim.files import write_whole
 from condsim.hardware import HardwareProfile, hardware
 from condsim.show.plots import rendered
-from condsim.timing.cases import Pool, itself, measure, threads, typical
+from condsim.timing.cases import Pool, Visits, existing, measure, threads, typical
 from condsim.timing.yardstick import Call, Yardstick
 
 Points = list[dict[str, Any]]
@@ -67,13 +68,14 @@ def gather(profile: HardwareProfile) -> Points:
     return [_ratio(r) for r in _operators(profile) if r["family"] not in MATMULS]
 
 
-_TABLES: dict[int, list[dict[str, Any]]] = {}
+_TABLES: dict[str, list[dict[str, Any]]] = {}
+"""Measured operators by the profile's name: two effects show them."""
 
 
 def _operators(profile: HardwareProfile) -> list[dict[str, Any]]:
-    if id(profile) not in _TABLES:
-        _TABLES[id(profile)] = table(profile, 7, 10)
-    return _TABLES[id(profile)]
+    if profile.name not in _TABLES:
+        _TABLES[profile.name] = table(profile, 7, 10)
+    return _TABLES[profile.name]
 
 
 def _ratio(row: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +94,7 @@ def residency(profile: HardwareProfile) -> Points:
     for n, k, rows in ((160, 320, 1), (768, 1280, 1), (768, 1280, 32)):
         size = 4 * n * k
         x = torch.randn(rows, k)
-        hot, each = _in_turn(lambda: partial(F.linear, x, torch.randn(n, k)), size, yardstick)  # noqa: B023 (called at once)
+        hot, each = _in_turn(partial(_layer, x, n, k), size, yardstick)
         for c, seconds in each.items():
             others = profile.residency.others * c * seconds
             predicted = float(miss_per_byte(profile.residency, size, c * size + others, rows))
@@ -107,6 +109,11 @@ def residency(profile: HardwareProfile) -> Points:
     return found
 
 
+def _layer(x: torch.Tensor, n: int, k: int) -> Call:
+    """A linear layer with a weight of its own."""
+    return partial(F.linear, x, torch.randn(n, k))
+
+
 FOOTPRINTS_MB = (2, 3, 5, 7, 10, 14, 18, 22, 26, 30, 36, 44, 56, 80)
 
 
@@ -116,13 +123,12 @@ def _in_turn(
     """(seconds of a call alone, number of calls in turn → seconds of each). make: a call on memory of its own, size bytes of it."""
     counts = sorted({max(2, round(mb * 1e6 / size)) for mb in FOOTPRINTS_MB})
     every = [make() for _ in range(counts[-1])]
-    seen: dict[int, list[tuple[float, float]]] = {c: [] for c in (1, *counts)}
+    visits_of: dict[int, Visits] = {count: [] for count in (1, *counts)}
     for _ in range(5):
-        for c in seen:
-            before = yardstick.begin()
-            t = visit_in_turn(every[:c], int(size))
-            seen[c].append((t, max(before, yardstick())))
-    hot, *each = (typical(visits, yardstick) for visits in seen.values())
+        for count, visits in visits_of.items():
+            visit = partial(visit_in_turn, every[:count], int(size))
+            visits.append(yardstick.around(visit))
+    hot, *each = (typical(visits, yardstick) for visits in visits_of.values())
     return hot, dict(zip(counts, each, strict=True))
 
 
@@ -135,9 +141,7 @@ def activations(profile: HardwareProfile) -> Points:
         (16384, 131072), VISITED.items()
     ):
         size = 4.0 * elements * (read + written)
-        hot, each = _in_turn(
-            lambda: partial(call, *torch.ones(3, elements).unbind()), size, yardstick
-        )
+        hot, each = _in_turn(partial(_on_new_tensors, call, elements), size, yardstick)
         for c, seconds in each.items():
             extra = sum(
                 share
@@ -158,6 +162,11 @@ def activations(profile: HardwareProfile) -> Points:
     return found
 
 
+def _on_new_tensors(call: Callable[..., object], elements: int) -> Call:
+    """A call on two operands and a result of its own."""
+    return partial(call, *torch.ones(3, elements).unbind())
+
+
 VISITED: dict[str, tuple[Callable[..., object], int, int]] = {
     "relu": (lambda x, _y, out: torch.clamp_min(x, 0.0, out=out), 1, 1),
     "add": (lambda x, y, out: torch.add(x, y, out=out), 2, 1),
@@ -173,9 +182,10 @@ def among(profile: HardwareProfile) -> Points:
     every = calls(Pool())
     for distinct in (2, 3, 5, 7, 10, 14, 20, 28, 40, 56):
         for _ in range(3):
-            names = rng.sample(_LIGHT, distinct)
-            alone = measure({n: partial(itself, every[n]) for n in names}, 2, yardstick=yardstick)
-            times = cycle({n: every[n] for n in names}, yardstick)
+            names = rng.sample(light_operators(), distinct)
+            drawn = {name: every[name] for name in names}
+            alone = measure(existing(drawn), 2, yardstick=yardstick)
+            times = cycle(drawn, yardstick)
             share = float(np.interp(distinct, table_.distinct, table_.share))
             found.append(
                 {
@@ -228,21 +238,39 @@ WIDTHS = (16, 48, 96, 192)
 def new_shapes(profile: HardwareProfile) -> Points:
     """First calls of products of other widths than the calibrated ones, at sizes that were never run. x: width; seconds beyond the next call."""
     pool = Pool(DTYPES[profile.dtype])
-    families: dict[str, Callable[[int], Callable[[Pool, int], Call]]] = {
-        "linear": lambda width: lambda pool, m: plain(pool, m, 2 * width, width),
-        "bmm": lambda width: lambda pool, m: bmm(pool, 8, m, m, width),
-        "conv2d": lambda width: lambda pool, b: conv(pool, b, width, width, 5, 3, 1),
-    }
-    return [
-        {
-            "group": family,
-            "x": width,
-            "predicted": new_shape_seconds(family, profile),
-            "measured": median(beyond(make(width), pool, range(73, 53, -2))),
-        }
-        for family, make in families.items()
-        for width in WIDTHS
-    ]
+    points = []
+    for family, make in FIRST_CALLS.items():
+        for width in WIDTHS:
+            extra_s = first_call_extra_s(partial(make, width), pool, range(73, 53, -2))
+            points.append(
+                {
+                    "group": family,
+                    "x": width,
+                    "predicted": new_shape_seconds(family, profile),
+                    "measured": median(extra_s),
+                }
+            )
+    return points
+
+
+def _linear_call(width: int, pool: Pool, rows: int) -> Call:
+    return linear(pool, rows, 2 * width, width)
+
+
+def _bmm_call(width: int, pool: Pool, side: int) -> Call:
+    return bmm(pool, Products(8, side, side, width))
+
+
+def _convolution_call(width: int, pool: Pool, batch: int) -> Call:
+    return convolution(pool, Convolution(batch, width, width, side=5, kernel=3, stride=1))
+
+
+FIRST_CALLS: dict[str, Callable[[int, Pool, int], Call]] = {
+    "linear": _linear_call,
+    "bmm": _bmm_call,
+    "conv2d": _convolution_call,
+}
+"""Family → (width, pool, size) → the call of a product."""
 
 
 class _Block(nn.Module):
@@ -273,10 +301,8 @@ def instructions(profile: HardwareProfile) -> Points:
             pairs = [(layer.weight, layer.bias) for layer in block.items]  # type: ignore[union-attr]
             ways[layers, depth, "modules"] = partial(block, h)
             ways[layers, depth, "bare"] = partial(_bare, pairs, h)
-    counts = {key: _instructions(call) for key, call in ways.items()}
-    times = measure(
-        {key: partial(itself, call) for key, call in ways.items()}, 9, yardstick=patient()
-    )
+    counts = {key: count_instructions(call) for key, call in ways.items()}
+    times = measure(existing(ways), 9, yardstick=patient())
     for layers, depth in sorted({key[:2] for key in ways}):
         more = counts[layers, depth, "modules"] - counts[layers, depth, "bare"]
         found.append(

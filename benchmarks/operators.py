@@ -18,7 +18,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from condsim.calibrate import READINGS, calibrate, matmul
+from condsim.calibrate import calibrate, matmul_calls
+from condsim.calibrate.cpu import READINGS
+from condsim.calibrate.shapes import Attention, Convolution, Products
 from condsim.cost.cpu.operator_time import hot_seconds
 from condsim.cost.cpu.residency import miss_seconds
 from condsim.hardware import HardwareProfile, hardware
@@ -103,7 +105,7 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
             "conv2d",
             [(b, ci, side, side), (co, ci, ks, ks), (co,)],
             [(b, co, o, o)],
-            partial(matmul.conv, pool, b, ci, co, side, ks, st),
+            partial(matmul_calls.convolution, pool, Convolution(b, ci, co, side, ks, st)),
             (st, 1),
         )
 
@@ -123,7 +125,7 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
             "bmm",
             [(g, m, k), (g, k, n)],
             [(g, m, n)],
-            partial(matmul.bmm, pool, g, m, n, k),
+            partial(matmul_calls.bmm, pool, Products(g, m, n, k)),
         )
 
         h, t, d = draw(rng, 1, 64), draw(rng, 8, 512), int(rng.choice([16, 24, 32, 64]))
@@ -139,7 +141,7 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
             "scaled_dot_product_attention",
             [q, kv, kv],
             [q],
-            partial(matmul.attention, pool, h, m, t, d, 0),
+            partial(matmul_calls.attention, pool, Attention(h, m, t, d, 0)),
         )
 
         e, n, k = draw(rng, 4, 32), even(draw(rng, 32, 512)), even(draw(rng, 32, 512))
@@ -151,7 +153,7 @@ def cases(rng: np.random.Generator, pool: Pool, each: int) -> dict[tuple[str, in
             "_grouped_mm",
             [(tokens, k), (e, k, n), (e,)],
             [(tokens, n)],
-            partial(matmul.grouped, pool, rows.tolist(), n, k),
+            partial(matmul_calls.grouped, pool, rows.tolist(), n, k),
             (),
             rows,
         )

@@ -19,8 +19,9 @@ from scipy.stats import theilslopes
 from torch import nn
 
 from benchmarks.partitions.session import Prepared
-from condsim.calibrate import matmul, shapes
+from condsim.calibrate import shapes
 from condsim.calibrate.residency import EvictedWeights
+from condsim.calibrate.scattered import FAMILIES, NOISE
 from condsim.cost.cpu.tables import choose_scales
 from condsim.hardware import (
     FORMAT,
@@ -189,11 +190,11 @@ def node() -> float:
     return max((seconds[1] - seconds[0] - of_kernels[1] + of_kernels[0]) / (LINE - 1), 1e-9)
 
 
-def convolutions() -> list[tuple[int, ...]]:
+def convolutions() -> list[shapes.Convolution]:
     """(batch, channels in, channels out, side, kernel, stride): of the sizes that this machine's own calibration draws, those that are not too long."""
     drawn = [p for family, count in CONVOLUTIONS.items() for p in shapes.conv_sizes(family, count)]
     return [
-        (b, i, o, s, k, t)
+        shapes.Convolution(b, i, o, s, k, t)
         for b, i, o, s, k, t in drawn
         if 2 * b * (-(-s // t)) ** 2 * i * o * k * k <= MOST_FLOPS
         and b * s * s * max(i, o) <= MOST_ELEMENTS
@@ -263,15 +264,16 @@ def profile(
     own = fingerprint()
     own["onnxruntime"] = onnxruntime.__version__
     points = convolutions()
-    sizes = np.array([matmul.coordinates("conv2d", p) for p in points])
+    family = FAMILIES["conv2d"]
+    sizes = np.array([family.coordinates(p) for p in points], dtype=float)
     seconds = np.array([times["conv2d", p] for p in points])
-    scales, error = choose_scales("conv2d", matmul.DIMS["conv2d"], sizes, seconds, matmul.NOISE)
+    scales, error = choose_scales("conv2d", family.dims, sizes, seconds, NOISE)
     table = Scatter(
-        dims=matmul.DIMS["conv2d"],
+        dims=family.dims,
         points=sizes.tolist(),
         seconds=[_short(s) for s in seconds],
         scales=scales,
-        noise=matmul.NOISE,
+        noise=NOISE,
         uncertainty=max(_short(error), 0.02),
     )
     linear = Grid(

@@ -1,17 +1,19 @@
-"""Measuring a GPU: the numbers of its profile that micro-benchmarks can tell, in place of those of the data sheet. Never a model that is to be predicted.
+"""Measuring a GPU: the numbers of its profile that micro-benchmarks can tell.
 
-The laws stay those of `condsim.cost.gpu`; what is measured are their constants. Kernels are timed by CUDA's events, in a CUDA graph where launching would
-hide them, and the host by its own clock while the device runs behind. Without CUDA everything runs on the CPU with the host's clock: so it is tested, and
-so far only so.
+They replace those of the data sheet; a model that is to be predicted is never measured. The laws
+stay those of `condsim.cost.gpu`; what is measured are their constants. Kernels are timed by CUDA's
+events, in a CUDA graph where launching would hide them, and the host by its own clock while the
+device runs behind. Without CUDA everything runs on the CPU with the host's clock: so it is tested,
+and so far only so.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
 import statistics
 import time
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,10 +25,12 @@ from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.traffic import resident_share
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, Quantity, cache_folder, hardware, profiles
-from condsim.program.operators import work
-from condsim.timing.cases import Progress, threads
+from condsim.program.operators import Shape, work
+from condsim.timing.cases import Progress, no_progress, threads
 from condsim.timing.device import identity, the_device
 from condsim.timing.yardstick import Call, Yardstick
+
+__all__ = ["Clock", "calibrate_accelerator"]
 
 DTYPES = {
     "fp32": torch.float32,
@@ -35,61 +39,77 @@ DTYPES = {
     "fp16": torch.float16,
 }
 CONSTANTS = ("matmul_efficiency", "gpu.operand_bytes_per_clock", "gpu.overlap", "gpu.tile_s")
-SIZES = {
-    "m": (1, 16, 64, 256, 1024, 4096),
-    "n": (512, 1024, 4096, 8192),
-    "k": (512, 1024, 4096, 8192),
-}
+"""Dotted names of the profile's numbers that are fitted to linear layers."""
+ROWS = (1, 16, 64, 256, 1024, 4096)
+WIDTHS = (512, 1024, 4096, 8192)
+"""Of the linear layers, those of inputs and of outputs."""
 MATMULS, SEED = 48, 20251
-HOST_CALLS, DEVICE_SAMPLES, IN_A_GRAPH = 200, 7, 50
+MULTIPLY_ADDS_PER_BYTE = 40
+"""The largest linear layer has so many multiply-adds for each byte of the largest buffer."""
+HOST_CALLS, ROUNDS, IN_A_GRAPH, LONG_IN_A_GRAPH = 200, 7, 50, 5
+LONG_BYTES = 1e8
+"""Copies of more bytes than this are long."""
+GRAPH_WARM_UP = 3
+
+Size = tuple[int, int, int]
+"""Of a linear layer: m rows times weights [n, k]."""
+Numbers = dict[str, tuple[float, str]]
+"""Dotted name in a profile → (measured value, source)."""
 
 
 class Clock:
     """Seconds of calls on a device."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device, self.cuda = device, device.type == "cuda"
+        self.device = device
+        self.cuda = device.type == "cuda"
 
     def wait(self) -> None:
-        """Until the device has done what it was given."""
+        """Wait until the device has finished the work it was given."""
         if self.cuda:
             torch.cuda.synchronize(self.device)
 
     def host(self, call: Call) -> float:
-        """Seconds that the host is busy with one call, the device running behind: the median of a few rounds."""
-        found = []
-        for _ in range(DEVICE_SAMPLES):
+        """Seconds that the host is busy with one call while the device runs behind.
+
+        It is the median of a few rounds.
+        """
+        seconds = []
+        for _ in range(ROUNDS):
             self.wait()
             start = time.perf_counter()
-            for _ in range(HOST_CALLS):
-                call()
-            found.append((time.perf_counter() - start) / HOST_CALLS)
-        return statistics.median(found)
+            _repeat(call, HOST_CALLS)
+            seconds.append((time.perf_counter() - start) / HOST_CALLS)
+        return statistics.median(seconds)
 
     def device_s(self, call: Call, repeats: int = IN_A_GRAPH) -> float:
-        """Seconds of the device for one call among as many after each other: the median of a few rounds."""
-        run = self._graph(call, repeats) if self.cuda else partial(_again, call, repeats)
-        found = []
-        for _ in range(DEVICE_SAMPLES + 1):
-            found.append(self._elapsed(run) / repeats)
-        return statistics.median(found[1:])
+        """Seconds of the device for one call out of `repeats` in a row.
+
+        It is the median of a few rounds, after one to begin with.
+        """
+        run = self._graph(call, repeats) if self.cuda else partial(_repeat, call, repeats)
+        self._elapsed_s(run)
+        rounds_s = [self._elapsed_s(run) for _ in range(ROUNDS)]
+        return statistics.median(seconds / repeats for seconds in rounds_s)
 
     def _graph(self, call: Call, repeats: int) -> Call:
+        """A call that replays `repeats` calls in one CUDA graph."""
         stream = torch.cuda.Stream(self.device)
         with torch.cuda.stream(stream):
-            _again(call, 3)
+            _repeat(call, GRAPH_WARM_UP)
         self.wait()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=stream):
-            _again(call, repeats)
+            _repeat(call, repeats)
         return graph.replay
 
-    def _elapsed(self, run: Call) -> float:
+    def _elapsed_s(self, run: Call) -> float:
         if not self.cuda:
             start = time.perf_counter()
             run()
             return time.perf_counter() - start
-        before, after = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        before = torch.cuda.Event(enable_timing=True)
+        after = torch.cuda.Event(enable_timing=True)
         before.record()
         run()
         after.record()
@@ -97,7 +117,7 @@ class Clock:
         return float(before.elapsed_time(after)) * 1e-3
 
 
-def _again(call: Call, repeats: int) -> None:
+def _repeat(call: Call, repeats: int) -> None:
     for _ in range(repeats):
         call()
 
@@ -109,165 +129,166 @@ def calibrate_accelerator(
     save: bool = True,
     most_bytes: float = 1e9,
 ) -> HardwareProfile:
-    """The profile of the GPU at hand: that of its kind with measured constants, each marked calibrated, for the profile's own dtype.
+    """The profile of the GPU at hand: that of its kind, with constants that are measured.
 
-    device: of torch. like: the shipped profile of its kind; None: the one that its name says. save: keep it in the user's cache. most_bytes: of a buffer.
+    Each measured constant is marked as calibrated, and holds for the profile's dtype.
+
+    device: of torch. like: the shipped profile of its kind; None takes the one that the device's
+    name says. progress: called with (what is measured, share done). save: keep the profile in the
+    user's cache. most_bytes: of a buffer.
     Raises CondsimError where torch has no such device, or no profile of a GPU fits it.
     """
-    at = the_device(device)
-    base = hardware(like or _kind(torch.cuda.get_device_name(at)))
+    torch_device = the_device(device)
+    base = hardware(like or _profile_named(torch.cuda.get_device_name(torch_device)))
     if base.gpu is None:
         raise CondsimError(f"profile {base.name!r} is of class {base.kind}; name that of a GPU")
     if base.dtype not in DTYPES:
         raise CondsimError(
-            f"profile {base.name!r} computes in {base.dtype}, which cannot be timed here; it can be {', '.join(DTYPES)}"
+            f"profile {base.name!r} computes in {base.dtype}, which cannot be timed here; "
+            f"it can be {', '.join(DTYPES)}"
         )
-    progress = progress or (lambda _what, _share: None)
     with threads(1):
-        profile = _measured(base, Clock(at), progress, most_bytes)
+        profile = _measured(base, Clock(torch_device), progress or no_progress, most_bytes)
     if save:
         profile.save(cache_folder() / f"{profile.name}.yaml")
     return profile
 
 
-def _kind(name: str) -> str:
-    """The profile whose chip a device's name names, the one with the most words in common ("NVIDIA H100 80GB HBM3" is an nvidia-h100-sxm)."""
-    words = set(name.lower().replace("-", " ").split())
-    gpus = [n for n in profiles() if n.startswith("nvidia-")]
-    found = [n for n in gpus if n.split("-")[1] in words]
-    if not found:
+def _profile_named(device_name: str) -> str:
+    """The shipped profile whose chip a device's name names.
+
+    It is the one with the most words in common: "NVIDIA H100 80GB HBM3" is an nvidia-h100-sxm.
+    """
+    words = set(device_name.lower().replace("-", " ").split())
+    gpus = [profile for profile in profiles() if profile.startswith("nvidia-")]
+    of_its_chip = [profile for profile in gpus if profile.split("-")[1] in words]
+    if not of_its_chip:
         raise CondsimError(
-            f"no shipped profile is of {name!r}; pass --like with the nearest of {', '.join(gpus)}"
+            f"no shipped profile is of {device_name!r}; "
+            f"pass --like with the nearest of {', '.join(gpus)}"
         )
-    return max(found, key=lambda n: len(words & set(n.split("-"))))
+    return max(of_its_chip, key=lambda profile: len(words & set(profile.split("-"))))
 
 
 def _measured(
     base: HardwareProfile, clock: Clock, progress: Progress, most_bytes: float
 ) -> HardwareProfile:
-    assert base.gpu is not None
-    dtype = DTYPES[base.dtype]
-    x = torch.ones(16, dtype=dtype, device=clock.device)
-    flag = torch.ones((), device=clock.device)
+    """The profile with measured constants in place of those of its kind."""
     progress("the host", 0.0)
-    numbers: dict[str, tuple[float, str]] = {
-        "host.dispatch": (
-            clock.host(lambda: x + x),
-            "an addition of 16 elements, the device behind",
-        ),
-        "host.view": (clock.host(lambda: x.view(4, 4)), "view of 16 elements"),
-        "host.synchronise": (clock.host(flag.item), "item() of a scalar that is ready"),
-        "host.instruction": (instruction_s(Yardstick()), "layers with and without their modules"),
-    }
+    numbers = _host_numbers(base, clock)
     progress("memory", 0.2)
-    kernel_s = clock.device_s(lambda: x + x)
-    numbers["gpu.kernel_s"] = kernel_s, f"an addition of 16 elements, {IN_A_GRAPH} in a CUDA graph"
-    bandwidth = base.dram.bandwidth.value
-    far, near = (
-        _copy_rate(clock, size, kernel_s)
-        for size in (most_bytes, min(base.memory["l2"].bytes.value / 8, most_bytes))
-    )
-    numbers["gpu.dram_fraction"] = (
-        min(far / bandwidth, 1.0),
-        f"a copy of {most_bytes / 2e9:.2g} GB over the data sheet's bandwidth",
-    )
-    numbers["memory.l2.bandwidth"] = near, "a copy of a sixteenth of L2 into another"
+    numbers |= _memory_numbers(base, clock, most_bytes)
     known = _with(base, numbers)
     progress("matmuls", 0.4)
-    sizes = _sizes(most_bytes, dtype.itemsize)
-    seconds = np.array(
-        [
-            clock.device_s(partial(F.linear, *_operands(size, dtype, clock.device)), 5)
-            for size in sizes
-        ]
-    )
-    fitted = fit(partial(_predicted, sizes), seconds, known, CONSTANTS)
-    found = _with(
-        known,
-        {
-            name: (value, f"fitted to {len(sizes)} linear layers timed alone")
-            for name, value in fitted.items()
-        },
-    )
+    profile = _with(known, _matmul_numbers(known, clock, most_bytes))
     progress("matmuls", 1.0)
-    said = "CUDA's events" if clock.cuda else "the host's clock, NOT on a GPU: a test"
-    return found.model_copy(
-        update={
-            "name": f"{base.name}-here",
-            "fingerprint": identity(clock.device),
-            "description": f"{clock.device}: {base.name} with the constants measured here by {said}; the rest is that profile's",
-        }
-    )
+    how = "CUDA's events" if clock.cuda else "the host's clock, NOT on a GPU: a test"
+    constants = f"{base.name} with the constants measured here by {how}"
+    description = f"{clock.device}: {constants}; the rest is that profile's"
+    name = f"{base.name}-here"
+    identified = {"name": name, "fingerprint": identity(clock.device), "description": description}
+    return profile.model_copy(update=identified)
 
 
-def _with(profile: HardwareProfile, numbers: dict[str, tuple[float, str]]) -> HardwareProfile:
-    """The profile with measured numbers. numbers: dotted name → (value, source)."""
-    return profile.replace(
-        **{
-            n: Quantity(value=float(f"{v:.5g}"), basis="calibrated", source=source)
-            for n, (v, source) in numbers.items()
-        }
-    )
+def _host_numbers(base: HardwareProfile, clock: Clock) -> Numbers:
+    """What the host takes for an operator, a view, a synchronisation and an instruction."""
+    x = torch.ones(16, dtype=DTYPES[base.dtype], device=clock.device)
+    scalar = torch.ones((), device=clock.device)
+    dispatch_s = clock.host(lambda: x + x)
+    view_s = clock.host(lambda: x.view(4, 4))
+    synchronise_s = clock.host(scalar.item)
+    one_instruction_s = instruction_s(Yardstick())
+    return {
+        "host.dispatch": (dispatch_s, "an addition of 16 elements, the device behind"),
+        "host.view": (view_s, "view of 16 elements"),
+        "host.synchronise": (synchronise_s, "item() of a scalar that is ready"),
+        "host.instruction": (one_instruction_s, "layers with and without their modules"),
+    }
 
 
-def _copy_rate(clock: Clock, size: float, kernel_s: float) -> float:
-    """Bytes a second, read and written, of a copy of half of `size` bytes into the other half."""
-    half = max(int(size / 2), 4096)
-    source = torch.ones(half // 4, device=clock.device)
+def _memory_numbers(base: HardwareProfile, clock: Clock, most_bytes: float) -> Numbers:
+    """What a kernel takes at least, and the bandwidths of memory and of the L2 cache."""
+    x = torch.ones(16, dtype=DTYPES[base.dtype], device=clock.device)
+    kernel_s = clock.device_s(lambda: x + x)
+    l2_bytes = min(base.memory["l2"].bytes.value / 8, most_bytes)
+    dram_rate = _copy_rate(clock, most_bytes, kernel_s)
+    l2_rate = _copy_rate(clock, l2_bytes, kernel_s)
+    dram_share = min(dram_rate / base.dram.bandwidth.value, 1.0)
+    addition = f"an addition of 16 elements, {IN_A_GRAPH} in a CUDA graph"
+    copy = f"a copy of {most_bytes / 2e9:.2g} GB over the data sheet's bandwidth"
+    return {
+        "gpu.kernel_s": (kernel_s, addition),
+        "gpu.dram_fraction": (dram_share, copy),
+        "memory.l2.bandwidth": (l2_rate, "a copy of a sixteenth of L2 into another"),
+    }
+
+
+def _copy_rate(clock: Clock, size_bytes: float, kernel_s: float) -> float:
+    """Bytes a second, read and written, of a copy of half of so many bytes into the other half."""
+    half_bytes = max(int(size_bytes / 2), 4096)
+    source = torch.ones(half_bytes // 4, device=clock.device)
     target = torch.empty_like(source)
-    t = clock.device_s(lambda: target.copy_(source), 5 if size > 1e8 else IN_A_GRAPH)
-    return 2 * half / max(t - kernel_s, t / 2)
+    repeats = LONG_IN_A_GRAPH if size_bytes > LONG_BYTES else IN_A_GRAPH
+    copy_s = clock.device_s(lambda: target.copy_(source), repeats)
+    return 2 * half_bytes / max(copy_s - kernel_s, copy_s / 2)
 
 
-def _sizes(most_bytes: float, itemsize: int) -> list[tuple[int, int, int]]:
-    rng = np.random.default_rng(SEED)
-    found: set[tuple[int, int, int]] = set()
-    grid = math.prod(map(len, SIZES.values()))
-    for at in rng.permutation(grid):
-        m, n, k = (
-            int(v[i])
-            for v, i in zip(
-                SIZES.values(), np.unravel_index(at, [len(v) for v in SIZES.values()]), strict=True
-            )
-        )
-        if itemsize * (m * k + n * k + m * n) <= most_bytes and m * n * k <= 40 * most_bytes:
-            found.add((m, n, k))
-        if len(found) == MATMULS:
-            break
-    return sorted(found)
+def _matmul_numbers(known: HardwareProfile, clock: Clock, most_bytes: float) -> Numbers:
+    """The CONSTANTS, fitted to times of linear layers. known: the profile, all else measured."""
+    dtype = DTYPES[known.dtype]
+    sizes = _sizes(most_bytes, dtype.itemsize)
+    seconds = []
+    for m, n, k in sizes:
+        x = torch.ones(m, k, dtype=dtype, device=clock.device)
+        weight = torch.ones(n, k, dtype=dtype, device=clock.device)
+        seconds.append(clock.device_s(partial(F.linear, x, weight), LONG_IN_A_GRAPH))
+    fitted = fit(partial(_predicted, sizes), np.array(seconds), known, CONSTANTS)
+    source = f"fitted to {len(sizes)} linear layers timed alone"
+    return {name: (value, source) for name, value in fitted.items()}
 
 
-def _operands(
-    size: tuple[int, int, int], dtype: torch.dtype, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    m, n, k = size
-    return torch.ones(m, k, dtype=dtype, device=device), torch.ones(
-        n, k, dtype=dtype, device=device
-    )
+def _with(profile: HardwareProfile, numbers: Numbers) -> HardwareProfile:
+    """The profile with measured numbers."""
+    quantities = {}
+    for name, (value, source) in numbers.items():
+        rounded = float(f"{value:.5g}")
+        quantities[name] = Quantity(value=rounded, basis="calibrated", source=source)
+    return profile.replace(**quantities)
 
 
-def _predicted(sizes: list[tuple[int, int, int]], profile: HardwareProfile) -> np.ndarray:
+def _sizes(most_bytes: float, itemsize: int) -> list[Size]:
+    """Sizes of linear layers, drawn with a fixed seed. itemsize: bytes of an element."""
+    grid = list(itertools.product(ROWS, WIDTHS, WIDTHS))
+    order = np.random.default_rng(SEED).permutation(len(grid))
+    drawn: list[Size] = []
+    for place in order:
+        m, n, k = grid[place]
+        elements = m * k + n * k + m * n
+        small = m * n * k <= MULTIPLY_ADDS_PER_BYTE * most_bytes
+        if small and itemsize * elements <= most_bytes and len(drawn) < MATMULS:
+            drawn.append((m, n, k))
+    return sorted(drawn)
+
+
+def _predicted(sizes: Sequence[Size], profile: HardwareProfile) -> np.ndarray:
     """Device seconds of linear layers that are repeated, float [sizes]."""
     itemsize = DTYPES[profile.dtype].itemsize
-    found = []
+    seconds = []
     for m, n, k in sizes:
-        shapes: tuple[Any, Any] = ([(m, k), (n, k)], [(m, n)])
-        share = float(resident_share(n * k * itemsize, profile))
-        found.append(
-            float(
-                kernel(
-                    "linear",
-                    work("linear", *shapes, ()),
-                    *shapes,
-                    (),
-                    profile,
-                    profile.dtype,
-                    itemsize,
-                    resident=share,
-                ).seconds
-            )
+        inputs: list[Shape] = [(m, k), (n, k)]
+        outputs: list[Shape] = [(m, n)]
+        job = work("linear", inputs, outputs, ())
+        resident = float(resident_share(n * k * itemsize, profile))
+        predicted = kernel(
+            name="linear",
+            job=job,
+            inputs=inputs,
+            outputs=outputs,
+            params=(),
+            profile=profile,
+            dtype=profile.dtype,
+            itemsize=itemsize,
+            resident=resident,
         )
-    return np.array(found)
-
-
-__all__ = ["Clock", "calibrate_accelerator"]
+        seconds.append(float(predicted.seconds))
+    return np.array(seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,25 +27,34 @@ def fit(
 ) -> dict[str, float]:
     """Least squares of ln(predicted / measured) with soft-L1 loss, from the profile's own values.
 
-    seconds: profile → predicted seconds of each row, float [rows]; measured_s: float [rows]. names: dotted numbers of the profile. Returns name → value.
+    seconds: profile → predicted seconds of each row, float [rows]. measured_s: float [rows].
+    names: dotted names of numbers of the profile. Returns name → value.
     """
-    measured = np.log(measured_s)
 
-    def constants(z: np.ndarray) -> dict[str, float]:
-        return {
-            n: max(min(float(np.exp(x)), MOST.get(n, np.inf)), LEAST.get(n, 0.0))
-            for n, x in zip(names, z, strict=True)
-        }
+    def residuals(logs: np.ndarray) -> np.ndarray:
+        predicted_s = seconds(profile.replace(**_constants(names, logs)))
+        difference: np.ndarray = np.log(predicted_s) - np.log(measured_s)
+        return difference
 
-    def off(z: np.ndarray) -> np.ndarray:
-        found: np.ndarray = np.log(seconds(profile.replace(**constants(z)))) - measured
-        return found
+    start = np.log([_value(profile, name) for name in names])
+    best = least_squares(
+        residuals, start, loss="soft_l1", f_scale=0.1, diff_step=[0.03], max_nfev=12
+    )
+    fitted = _constants(names, best.x)
+    return {name: float(f"{value:.4g}") for name, value in fitted.items()}
 
-    start = np.log([_value(profile, n) for n in names])
-    found = least_squares(off, start, loss="soft_l1", f_scale=0.1, diff_step=[0.03], max_nfev=12)
-    return {n: float(f"{v:.4g}") for n, v in constants(found.x).items()}
+
+def _constants(names: Sequence[str], logs: np.ndarray) -> dict[str, float]:
+    """Name → constant within what physics allows. logs: natural logarithms, float [names]."""
+    constants = {}
+    for name, log in zip(names, logs, strict=True):
+        value = min(float(np.exp(log)), MOST.get(name, np.inf))
+        constants[name] = max(value, LEAST.get(name, 0.0))
+    return constants
 
 
 def _value(profile: HardwareProfile, dotted: str) -> float:
-    quantity: Any = functools.reduce(getattr, dotted.split("."), profile)
+    quantity: Any = profile
+    for part in dotted.split("."):
+        quantity = getattr(quantity, part)
     return float(quantity.value)

@@ -1,10 +1,13 @@
-"""What a bytecode instruction between operators costs: layers as models are made of them, with and without their modules.
+"""What a bytecode instruction between operators costs.
 
-It is timed hot. The interpreter and `torch.nn.Module` are run by every layer and so stay in the caches, unlike the code of an operator.
+Layers as models are made of them are timed with and without their modules. They are timed hot: the
+interpreter and `torch.nn.Module` are run by every layer and so stay in the caches, unlike the code
+of an operator.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,8 +16,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from condsim.record.interpreter import Interpreter
-from condsim.timing.cases import itself, measure
+from condsim.timing.cases import existing, measure
 from condsim.timing.yardstick import Yardstick
+
+LEAST_S = 1e-9
 
 
 class Layers(nn.Module):
@@ -22,18 +27,12 @@ class Layers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        conv, batch, norm, inner = (
-            nn.Conv2d(4, 4, 1),
-            nn.BatchNorm2d(4),
-            nn.LayerNorm(16),
-            nn.Linear(16, 16),
-        )
-        self.stack, self.norm, self.inner, self.drop = (
-            nn.Sequential(conv, batch, nn.ReLU()),
-            norm,
-            inner,
-            nn.Dropout(0.1),
-        )
+        conv = nn.Conv2d(4, 4, 1)
+        batch = nn.BatchNorm2d(4)
+        self.stack = nn.Sequential(conv, batch, nn.ReLU())
+        self.norm = nn.LayerNorm(16)
+        self.inner = nn.Linear(16, 16)
+        self.drop = nn.Dropout(0.1)
         self.eval()
         self.tensors = (
             conv.weight,
@@ -42,10 +41,10 @@ class Layers(nn.Module):
             batch.running_var,
             batch.weight,
             batch.bias,
-            norm.weight,
-            norm.bias,
-            inner.weight,
-            inner.bias,
+            self.norm.weight,
+            self.norm.bias,
+            self.inner.weight,
+            self.inner.bias,
         )
 
     def forward(self, x: torch.Tensor, h: torch.Tensor) -> Any:
@@ -59,16 +58,18 @@ class Layers(nn.Module):
 
 def instruction_s(yardstick: Yardstick, rounds: int = 9) -> float:
     """Seconds of an instruction. Must run under inference mode."""
-    layers, image, rows = Layers(), torch.ones(1, 4, 4, 4), torch.ones(4, 16)
-    ways = {"layers": partial(layers, image, rows), "bare": partial(layers.bare, image, rows)}
-    counts = {name: _instructions(call) for name, call in ways.items()}
-    times = measure(
-        {name: partial(itself, call) for name, call in ways.items()}, rounds, yardstick=yardstick
-    )
-    return max((times["layers"] - times["bare"]) / (counts["layers"] - counts["bare"]), 1e-9)
+    layers = Layers()
+    image, rows = torch.ones(1, 4, 4, 4), torch.ones(4, 16)
+    with_modules = partial(layers, image, rows)
+    bare = partial(layers.bare, image, rows)
+    instructions = count_instructions(with_modules) - count_instructions(bare)
+    calls = existing({"layers": with_modules, "bare": bare})
+    seconds = measure(calls, rounds, yardstick=yardstick)
+    return max((seconds["layers"] - seconds["bare"]) / instructions, LEAST_S)
 
 
-def _instructions(call: Any) -> int:
+def count_instructions(call: Callable[[], object]) -> int:
+    """Bytecode instructions that one call runs between operators, after a first call."""
     call()
     with Interpreter() as python:
         call()

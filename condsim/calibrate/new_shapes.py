@@ -1,61 +1,89 @@
-"""What a product costs at sizes that were never run: a first call, and one of the same sizes on other tensors.
+"""What a product costs more at sizes that were never run than the next time.
 
-oneDNN writes a kernel for each and keeps the last thousand, so that whatever ran before has to be forgotten first.
+oneDNN writes a kernel for each size and keeps the last thousand, so what ran before has to be
+forgotten first.
 """
 
 from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
 
-from condsim.calibrate.matmul import bmm, conv, plain
+from condsim.calibrate.matmul_calls import bmm, convolution, linear
+from condsim.calibrate.shapes import Convolution, Products
 from condsim.timing.cases import Pool, quiet
 from condsim.timing.yardstick import Call, the_clock, timed
 
-SIZES = range(73, 33, -2)  # of no table; the largest first, so that no later one needs new memory
-LEAST_S = 1e-4  # less is what the clock and the caches leave
-
-FAMILIES: dict[str, Callable[[Pool, int], Call]] = {
-    "linear": lambda pool, m: plain(pool, m, 256, 128),
-    "bmm": lambda pool, m: bmm(pool, 8, m, m, 64),
-    "conv2d": lambda pool, b: conv(pool, b, 32, 32, 7, 3, 1),
-}
-
-
+SIZES = range(73, 33, -2)
+"""Of no table; the largest first, so that no later one needs new memory."""
+LEAST_S = 1e-4
+"""A smaller difference is what the clock and the caches leave."""
 KEPT = 1024
-"""Source: oneDNN, developer guide, "Primitive cache": ONEDNN_PRIMITIVE_CACHE_CAPACITY, the least recently used goes first."""
+"""Kernels that oneDNN keeps, the least recently used goes first.
+
+Source: oneDNN, developer guide, "Primitive cache": ONEDNN_PRIMITIVE_CACHE_CAPACITY."""
 SIDES = 33
+
+Make = Callable[[Pool, int], Call]
+"""(pool, size) → call of a product, one of whose sizes it is."""
+
+
+def _linear(pool: Pool, rows: int) -> Call:
+    return linear(pool, rows, 256, 128)
+
+
+def _bmm(pool: Pool, side: int) -> Call:
+    return bmm(pool, Products(8, side, side, 64))
+
+
+def _convolution(pool: Pool, batch: int) -> Call:
+    return convolution(pool, Convolution(batch, 32, 32, side=7, kernel=3, stride=1))
+
+
+FAMILIES: dict[str, Make] = {"linear": _linear, "bmm": _bmm, "conv2d": _convolution}
 
 
 def forget_kernels() -> None:
-    """Run as many other sizes as it keeps kernels, so that none is left of what ran before. About half a second; must be used under inference mode.
+    """Run as many other sizes as oneDNN keeps kernels, so that none is left of what ran before.
 
-    Two images: a convolution of one small image is not oneDNN's.
+    It takes about half a second, and must be used under inference mode. There are two images, since
+    a convolution of one small image is not oneDNN's.
     """
-    image, weight = torch.ones(2, 4, SIDES, SIDES), torch.ones(4, 4, 3, 3)
-    for height, width in itertools.islice(itertools.product(range(1, SIDES + 1), repeat=2), KEPT):
-        F.conv2d(image[..., :height, :width].contiguous(), weight, padding=1)
+    images = torch.ones(2, 4, SIDES, SIDES)
+    weight = torch.ones(4, 4, 3, 3)
+    sizes = itertools.product(range(1, SIDES + 1), repeat=2)
+    for height, width in itertools.islice(sizes, KEPT):
+        F.conv2d(images[..., :height, :width].contiguous(), weight, padding=1)
 
 
 def new_shape_costs(pool: Pool) -> dict[str, float]:
-    """Family → seconds of a call at new sizes beyond the next one, the median over sizes; 0 where that is little. Must be used under inference mode."""
+    """Family → seconds of a call at new sizes beyond the next call; 0 where that is little.
+
+    It is the median over sizes. Must be used under inference mode.
+    """
     forget_kernels()
-    return {
-        family: cost if (cost := statistics.median(beyond(make, pool, SIZES))) > LEAST_S else 0.0
-        for family, make in FAMILIES.items()
-    }
+    costs = {}
+    for family, make in FAMILIES.items():
+        cost_s = statistics.median(first_call_extra_s(make, pool, SIZES))
+        costs[family] = cost_s if cost_s > LEAST_S else 0.0
+    return costs
 
 
-def beyond(make: Callable[[Pool, int], Call], pool: Pool, sizes: range) -> list[float]:
-    """Seconds of the first call at each size beyond that of the next one, whose tensors are in no cache either."""
+def first_call_extra_s(make: Make, pool: Pool, sizes: Iterable[int]) -> list[float]:
+    """Seconds of the first call at each size beyond those of the second.
+
+    The tensors of the second call are others, so that those of neither are in a cache.
+    """
     clock = the_clock()
-    calls = [[make(pool, size) for _ in range(2)] for size in sizes]
+    pairs = [(make(pool, size), make(pool, size)) for size in sizes]
+    extra_s = []
     with quiet():
-        return [
-            first - second
-            for first, second in ([timed(call, 1, clock) for call in pair] for pair in calls)
-        ]
+        for first, second in pairs:
+            first_s = timed(first, 1, clock)
+            second_s = timed(second, 1, clock)
+            extra_s.append(first_s - second_s)
+    return extra_s

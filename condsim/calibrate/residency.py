@@ -1,4 +1,7 @@
-"""What an evicted weight costs: linear layers with one row and with several, visited in turn, their weights together from 0.4 to 96 MB."""
+"""What an evicted weight costs: linear layers visited in turn, so that each evicts the others.
+
+There are layers with one row and with several, and their weights together take from 0.4 to 96 MB.
+"""
 
 from __future__ import annotations
 
@@ -11,149 +14,185 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from condsim.calibrate.shapes import FOOTPRINTS_MB
 from condsim.hardware import Residency
 from condsim.timing.cases import Visits, typical
 from condsim.timing.yardstick import Call, Yardstick, the_clock
 
-WEIGHTS = (
-    (192, 256),
-    (512, 512),
-    (1024, 1024),
-    (2048, 2048),
-)  # n, k: of fp32 192 KiB, which fits a private cache of 512 KiB, 1, 4 and 16 MiB
-ROWS = (1, 16)
-PAUSED = (1, *WEIGHTS[1])  # rows, n, k
-BEYOND_MB = (128.0, 192.0, 256.0, 384.0)
+WEIGHTS = ((192, 256), (512, 512), (1024, 1024), (2048, 2048))
+"""(n, k). In fp32: 192 KiB, which fits a private cache of 512 KiB, then 1, 4 and 16 MiB."""
+ONE_ROW, MORE_ROWS = 1, 16
+PAUSED = (ONE_ROW, *WEIGHTS[1])
+"""(rows, n, k) of the layer that is also visited after pauses."""
 PAUSES_S = (1e-3, 2e-3, 4e-3, 8e-3)
-RATES = (0.0, *(float(r) for r in np.geomspace(1e8, 2e10, 40)))
+PAUSED_VISITS = 15
+BEYOND_MB = (128.0, 192.0, 256.0, 384.0)
+"""Distances of a curve beyond the footprints: what others evict meanwhile moves it there."""
+RATES = (0.0, *(float(rate) for rate in np.geomspace(1e8, 2e10, 40)))
 """Bytes a second that others may evict."""
-FOOTPRINTS_MB = (0.4, 1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96)
+STRETCH_BYTES = 2**20
+LEAST_VISITS, LEAST_VISITED_BYTES = 12, 2**22
+QUARTILES_OF_DEVIATION = 1.35
+"""Distance of a normal distribution's quartiles, in standard deviations."""
 
 
 class EvictedWeights:
-    """Rounds of visits, to be run at several times (what others do to the caches changes by the minute), and the curves that they give.
+    """Rounds of visits to weights, and the curves that they give.
 
-    footprints: of all weights that are visited in turn, MB. dtype: of the weights. Must be used under inference mode.
+    The rounds are to be run at several times: what others do to the caches changes by the minute.
+    Must be used under inference mode.
+
+    footprints: of all weights that are visited in turn, MB. dtype: of the weights.
     """
 
     def __init__(
         self,
-        footprints: tuple[float, ...] = FOOTPRINTS_MB,
+        footprints: Sequence[float] = FOOTPRINTS_MB,
         yardstick: Yardstick | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self._footprints, self._yardstick, self._itemsize = (
-            footprints,
-            yardstick or Yardstick(),
-            dtype.itemsize,
-        )
-        self._buffer = torch.randn(
-            int(max(footprints) * 1e6 / dtype.itemsize) + WEIGHTS[-1][0] * WEIGHTS[-1][1]
-        ).to(dtype)
-        self._seen: dict[tuple[int, int, int], list[Visits]] = {
-            (m, n, k): [[] for _ in (0, *footprints)]
-            for m, (n, k) in itertools.product(ROWS, WEIGHTS)
-        }
+        self._footprints = footprints
+        self._yardstick = yardstick or Yardstick()
+        self._itemsize = dtype.itemsize
+        n, k = WEIGHTS[-1]
+        most_bytes = max(footprints) * 1e6
+        elements = int(most_bytes / dtype.itemsize) + n * k
+        self._buffer = torch.randn(elements).to(dtype)
+        self._visits: dict[tuple[int, int, int], list[Visits]] = {}
+        for m, (n, k) in itertools.product((ONE_ROW, MORE_ROWS), WEIGHTS):
+            self._visits[m, n, k] = [[] for _ in (0, *footprints)]
         self._paused: list[Visits] = [[] for _ in (0, *PAUSES_S)]
 
     def round(self) -> None:
-        """Every case once, and the pauses."""
-        for (m, n, k), seen in self._seen.items():
-            weights, x = (
-                self._buffer[: len(self._buffer) // (n * k) * n * k].view(-1, n, k).unbind(),
-                torch.randn(m, k).to(self._buffer.dtype),
-            )
-            for count, visits in zip((1, *self._counts(n, k)), seen, strict=True):
-                visits.append(
-                    self._between_readings(
-                        lambda: visit_in_turn(
-                            [partial(F.linear, x, w) for w in weights[:count]], self._bytes(n, k)
-                        )
-                    )
-                )
+        """Visit every layer at every footprint once, and one after the pauses."""
+        for (m, n, k), visits_of in self._visits.items():
+            count = len(self._buffer) // (n * k)
+            weights = self._buffer[: count * n * k].view(-1, n, k).unbind()
+            x = torch.randn(m, k).to(self._buffer.dtype)
+            layers = [partial(F.linear, x, weight) for weight in weights]
+            weight_bytes = self._bytes(n, k)
+            counts = (1, *self._counts(n, k))
+            for in_turn, visits in zip(counts, visits_of, strict=True):
+                visit = partial(visit_in_turn, layers[:in_turn], weight_bytes)
+                visits.append(self._yardstick.around(visit))
             if (m, n, k) == PAUSED:
-                for pause, visits in zip((0.0, *PAUSES_S), self._paused, strict=True):
-                    visits.append(
-                        self._between_readings(lambda: _visit_after(pause, weights[0], x, 15))
-                    )
+                self._visit_after_pauses(weights[0], x)
 
-    def _between_readings(self, visit: Call) -> tuple[float, float]:
-        before = self._yardstick.begin()
-        return visit(), max(before, self._yardstick())
+    def _visit_after_pauses(self, weight: torch.Tensor, x: torch.Tensor) -> None:
+        for pause_s, visits in zip((0.0, *PAUSES_S), self._paused, strict=True):
+            visit = partial(_visit_after, pause_s, weight, x, PAUSED_VISITS)
+            visits.append(self._yardstick.around(visit))
 
     def _counts(self, n: int, k: int) -> list[int]:
-        return [max(1, round(mb * 1e6 / self._bytes(n, k))) for mb in self._footprints]
+        """How many weights take each footprint."""
+        weight_bytes = self._bytes(n, k)
+        return [max(1, round(mb * 1e6 / weight_bytes)) for mb in self._footprints]
 
     def _bytes(self, n: int, k: int) -> int:
         return self._itemsize * n * k
 
     def curves(self, l2_bytes: int = 2**19) -> Residency:
         """What the rounds so far say. l2_bytes: of the private cache."""
-        times: dict[
-            tuple[int, int, int], tuple[np.ndarray, np.ndarray]
-        ] = {}  # → seconds of a round, extra seconds a byte
-        spreads = []
-        for (m, n, k), seen in self._seen.items():
-            each = [typical(visits, self._yardstick) for visits in seen]
-            times[m, n, k] = (
-                np.array(each[1:]) * self._counts(n, k),
-                extra_per_byte(each, self._bytes(n, k)),
-            )
-            spreads.append(
-                [_spread(visits, self._yardstick) / self._bytes(n, k) for visits in seen[1:]]
-            )
-        distance, size = (
-            np.array([*self._footprints, *BEYOND_MB]) * 1e6,
-            float(self._bytes(*PAUSED[1:])),
-        )
-        at_once, *later = (typical(visits, self._yardstick) for visits in self._paused)
-        paused = [
-            (s + at_once, max(t - at_once, 0.0) / size)
-            for s, t in zip(PAUSES_S, later, strict=True)
-        ]
-        others = min(RATES, key=lambda rate: _misfit(rate, distance, size, *times[PAUSED], paused))
-        curves = {
-            m: [_shifted(others, distance, *times[m, n, k]).tolist() for n, k in WEIGHTS]
-            for m in ROWS
-        }
+        distance = np.array([*self._footprints, *BEYOND_MB]) * 1e6
+        timed = {layer: self._timed(*layer) for layer in self._visits}
+        others = self._rate_of_others(distance, *timed[PAUSED])
+        one_row, more_rows = [], []
+        for n, k in WEIGHTS:
+            one_row_curve = _shifted(others, distance, *timed[ONE_ROW, n, k])
+            more_rows_curve = _shifted(others, distance, *timed[MORE_ROWS, n, k])
+            one_row.append(one_row_curve.tolist())
+            more_rows.append(more_rows_curve.tolist())
+        spread = self._spread()
+        weight_bytes = [float(self._bytes(n, k)) for n, k in WEIGHTS]
         return Residency(
             distance=distance.tolist(),
-            bytes=[float(self._bytes(n, k)) for n, k in WEIGHTS],
-            one_row=curves[1],
-            more_rows=curves[16],
-            spread=[*(widest := np.max(spreads, axis=0).tolist()), *[widest[-1]] * len(BEYOND_MB)],
+            bytes=weight_bytes,
+            one_row=one_row,
+            more_rows=more_rows,
+            spread=spread + spread[-1:] * len(BEYOND_MB),
             limit_bytes=float(l2_bytes),
             others=others,
         )
 
+    def _timed(self, m: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds of a round and extra seconds a byte, at each footprint, float [footprints]."""
+        visits_of = self._visits[m, n, k]
+        seconds = [typical(visits, self._yardstick) for visits in visits_of]
+        round_s = np.array(seconds[1:]) * self._counts(n, k)
+        return round_s, extra_per_byte(seconds, self._bytes(n, k))
 
-def extra_per_byte(seconds: Sequence[float], size: float) -> np.ndarray:
-    """What visits of so many bytes cost more a byte than the first of them, which was repeated alone; never less at a larger footprint. float [visits - 1]."""
-    hot, *each = seconds
-    extra: np.ndarray = np.maximum.accumulate(np.maximum(np.array(each) - hot, 0.0)) / size
-    return extra
+    def _rate_of_others(
+        self, distance: np.ndarray, round_s: np.ndarray, extra: np.ndarray
+    ) -> float:
+        """Bytes a second that others evict: the rate that explains best what pauses cost.
+
+        distance: bytes. round_s, extra: of the layer that was paused, as `_timed` returns them.
+        """
+        _, n, k = PAUSED
+        weight_bytes = float(self._bytes(n, k))
+        at_once_s, *after_pause_s = (typical(visits, self._yardstick) for visits in self._paused)
+        paused = []
+        for pause_s, seconds in zip(PAUSES_S, after_pause_s, strict=True):
+            extra_s = max(seconds - at_once_s, 0.0)
+            paused.append((pause_s + at_once_s, extra_s / weight_bytes))
+
+        def misfit(rate: float) -> float:
+            curve = _shifted(rate, distance, round_s, extra)
+            return _misfit(rate, distance, curve, weight_bytes, paused)
+
+        return min(RATES, key=misfit)
+
+    def _spread(self) -> list[float]:
+        """Standard deviation in seconds a byte, of the layer where it is largest, [footprints]."""
+        spreads = []
+        for (_, n, k), (_, *visits_of) in self._visits.items():
+            weight_bytes = self._bytes(n, k)
+            spreads.append([_deviation(v, self._yardstick) / weight_bytes for v in visits_of])
+        widest: list[float] = np.max(spreads, axis=0).tolist()
+        return widest
 
 
-def visit_in_turn(calls: Sequence[Call], size: int) -> float:
-    """Seconds a call, in turn, after one round to begin with: the median over stretches of about a megabyte, so that one disturbed does not count. size: bytes
-    that one call visits."""
-    clock, stretch = the_clock(), max(1, 2**20 // size)
+def extra_per_byte(seconds: Sequence[float], size_bytes: float) -> np.ndarray:
+    """What visits cost more a byte than the first of them, float [visits - 1].
+
+    seconds: first of a visit that was repeated alone, then of one at each larger footprint.
+    size_bytes: of what one visit reads. It never costs less at a larger footprint.
+    """
+    hot_s, *evicted_s = seconds
+    extra_s = np.maximum(np.array(evicted_s) - hot_s, 0.0)
+    rising: np.ndarray = np.maximum.accumulate(extra_s) / size_bytes
+    return rising
+
+
+def visit_in_turn(calls: Sequence[Call], size_bytes: int) -> float:
+    """Seconds a call when calls take turns, after one round to begin with.
+
+    It is the median over stretches of about a megabyte, so that one disturbed does not count.
+    size_bytes: that one call visits.
+    """
+    clock = the_clock()
     for call in calls:
         call()
-    found, turn = [], itertools.cycle(calls)
-    for _ in range(max(len(calls), 12, 2**22 // size) // stretch):
-        now = list(itertools.islice(turn, stretch))
+    stretch = max(1, STRETCH_BYTES // size_bytes)
+    visits = max(len(calls), LEAST_VISITS, LEAST_VISITED_BYTES // size_bytes)
+    turns = itertools.cycle(calls)
+    seconds = []
+    for _ in range(visits // stretch):
+        batch = list(itertools.islice(turns, stretch))
         start = clock()
-        for call in now:
+        for call in batch:
             call()
-        found.append((clock() - start) / stretch)
-    return float(np.median(found))
+        seconds.append((clock() - start) / stretch)
+    return float(np.median(seconds))
 
 
 def _visit_after(pause_s: float, weight: torch.Tensor, x: torch.Tensor, visits: int) -> float:
-    """Median seconds of a visit after a pause in which this thread works but touches nothing. Before it a small layer finds the operator's code again."""
+    """Median seconds of a visit after a pause in which this thread works but touches nothing.
+
+    Before each visit a small layer brings the operator's code back into the caches.
+    """
     small, square = weight.new_ones(4, 64), weight.new_ones(64, 64)
-    found = []
+    seconds = []
     for _ in range(visits):
         until = time.perf_counter() + pause_s
         while time.perf_counter() < until:
@@ -162,37 +201,49 @@ def _visit_after(pause_s: float, weight: torch.Tensor, x: torch.Tensor, visits: 
             F.linear(small, square)
         start = time.perf_counter()
         F.linear(x, weight)
-        found.append(time.perf_counter() - start)
-    return float(np.median(found))
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
 
 
 def _shifted(
     rate: float, distance: np.ndarray, round_s: np.ndarray, extra: np.ndarray
 ) -> np.ndarray:
-    """A curve over all that was touched between two visits of a weight, by this thread and by others in the time of a round. float [distances].
+    """A curve over all bytes that were touched between two visits of a weight, float [distances].
 
-    distance: of the result, bytes, the first of them the footprints. round_s, extra: seconds of a round, and seconds a byte, at each footprint.
+    They are those that this thread touched, and those that others did in the time of a round.
+
+    rate: bytes a second that others touch. distance: of the result, bytes; it begins with the
+    footprints. round_s, extra: seconds of a round, and seconds a byte, at each footprint.
     """
-    shifted: np.ndarray = np.interp(distance, distance[: len(extra)] + rate * round_s, extra)
+    footprints = distance[: len(extra)]
+    shifted: np.ndarray = np.interp(distance, footprints + rate * round_s, extra)
     return shifted
 
 
 def _misfit(
     rate: float,
     distance: np.ndarray,
-    size: float,
-    round_s: np.ndarray,
-    extra: np.ndarray,
-    paused: list[tuple[float, float]],
+    curve: np.ndarray,
+    weight_bytes: float,
+    paused: Sequence[tuple[float, float]],
 ) -> float:
-    """How far a rate is from what pauses cost a weight of so many bytes: squares of seconds a byte. Arguments as in `_shifted`."""
-    curve = _shifted(rate, distance, round_s, extra)
-    return sum(
-        (float(np.interp(size + rate * s, distance, curve)) - seconds) ** 2 for s, seconds in paused
-    )
+    """How far a rate is from what pauses cost a weight: the sum of squares of seconds a byte.
+
+    curve: `_shifted` by the rate. paused: (seconds between two visits, extra seconds a byte).
+    """
+    total = 0.0
+    for between_s, extra in paused:
+        touched = weight_bytes + rate * between_s
+        predicted = float(np.interp(touched, distance, curve))
+        total += (predicted - extra) ** 2
+    return total
 
 
-def _spread(visits: Visits, yardstick: Yardstick) -> float:
-    """Standard deviation by the quartiles of what was timed between fast readings."""
-    good = [t for t, reading in visits if reading <= yardstick.limit_s] or [t for t, _ in visits]
-    return float(np.quantile(good, 0.75) - np.quantile(good, 0.25)) / 1.35
+def _deviation(visits: Visits, yardstick: Yardstick) -> float:
+    """Standard deviation by the quartiles of undisturbed visits, of all if there is none."""
+    seconds = [seconds for seconds, reading in visits if reading <= yardstick.limit_s]
+    if not seconds:
+        seconds = [seconds for seconds, _ in visits]
+    low = float(np.quantile(seconds, 0.25))
+    high = float(np.quantile(seconds, 0.75))
+    return (high - low) / QUARTILES_OF_DEVIATION

@@ -1,7 +1,8 @@
-"""The sizes that a calibration visits, and nothing else: `overlap` says how many of a model's kernels are among them.
+"""The sizes that a calibration visits; `overlap` says how many of a model's kernels are among them.
 
-Grids are powers of two (and most row counts up to 16); sizes that those beside them foretell within 3 % are left out. The
-scattered points are drawn with a fixed seed; no size was taken from a model.
+Grids are powers of two (and most row counts up to 16); a size is left out where its neighbours on
+the grid foretell it within 3 %. The scattered sizes are drawn with a fixed seed. No size was taken
+from a model.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +30,9 @@ BIAS_SIZES = ((2, 8), (4, 16), (4, 128), (16, 128), (64, 256), (256, 512), (1024
 ELEMENTS = (16, 1024, 8192, 32768, 131072, 524288, 2097152)
 FEW_ELEMENTS = (16, 1024, 8192, 32768, 131072, 524288)
 LENGTHS = (2, 4, 8, 16, 64, 256, 1024)
+FOOTPRINTS_MB = (0.4, 1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96)
+DISTANCES_MB = (2.0, 6.0, 16.0)
+FRESH_ELEMENTS = 2**25  # 128 MiB: more than the C library ever keeps
 
 POINTS = {
     "bmm": 130,
@@ -44,8 +49,17 @@ SEED = 20250
 
 @dataclass(frozen=True)
 class Size:
-    """What a calibration may leave out: a reduced one is for tests. visits: of each operator and matmul; rounds: of everything else;
-    patience_s: for a machine that is disturbed."""
+    """What a calibration visits, and how often; a reduced one is for tests.
+
+    rows, columns, depths: the grid of linear layers; mm_rows, mm_columns, mm_depths: of torch.mm.
+    elements, lengths: of tensors and of their rows, for all other operators.
+    points: how many scattered sizes, as a share of POINTS.
+    rounds: over which the whole calibration is spread; visits: of each operator and matmul.
+    flops: of the largest matmul.
+    patience_s: how long the calibration may wait for a machine that is disturbed.
+    footprints_mb: of weights and activations visited in turn. draws: of operators among others.
+    distances_mb: read before operators. fresh_elements: of the memory that is used first.
+    """
 
     rows: tuple[int, ...] = ROWS
     columns: tuple[int, ...] = COLUMNS
@@ -60,6 +74,10 @@ class Size:
     visits: int = 2
     flops: float = MATMUL_FLOPS
     patience_s: float = 75.0
+    footprints_mb: tuple[float, ...] = FOOTPRINTS_MB
+    draws: int = 100
+    distances_mb: tuple[float, ...] = DISTANCES_MB
+    fresh_elements: int = FRESH_ELEMENTS
 
 
 NORMAL = Size()
@@ -77,13 +95,79 @@ TINY = Size(
     rounds=2,
     flops=1e7,
     patience_s=0.0,
+    footprints_mb=(0.4, 4.0),
+    draws=12,
+    distances_mb=(1.0, 8.0),
+    fresh_elements=2**24,
 )
 
 
-def _power(rng: np.random.Generator, low: int, high: int) -> int:
-    """Log-uniform between low and high; a multiple of 8 above 16."""
-    x = float(np.exp(rng.uniform(np.log(low), np.log(high + 1))))
-    return max(low, round(x / 8) * 8) if x > 16 else max(low, int(x))
+class Products(NamedTuple):
+    """A batch of products: `groups` times an [m, k] by [k, n] matmul."""
+
+    groups: int
+    m: int
+    n: int
+    k: int
+
+    @property
+    def multiply_adds(self) -> int:
+        return self.groups * self.m * self.n * self.k
+
+    @property
+    def elements(self) -> int:
+        """Elements of both operands and of the result."""
+        groups, m, n, k = self
+        return groups * (m * k + n * k + m * n)
+
+
+class Attention(NamedTuple):
+    """Attention of `heads` (of all sequences) over keys and values of `depth` elements a head.
+
+    mask: 1 where the call is given a mask, else 0.
+    """
+
+    heads: int
+    queries: int
+    keys: int
+    depth: int
+    mask: int
+
+
+class Convolution(NamedTuple):
+    """A convolution with same padding over a batch of square images; side: of the input image."""
+
+    batch: int
+    channels_in: int
+    channels_out: int
+    side: int
+    kernel: int
+    stride: int
+
+    @property
+    def area(self) -> int:
+        """Positions of the output image."""
+        return _strided(self.side, self.stride) ** 2
+
+
+class Depthwise(NamedTuple):
+    """A convolution with same padding that keeps the channels apart; side: of the input image."""
+
+    batch: int
+    channels: int
+    side: int
+    kernel: int
+    stride: int
+
+    @property
+    def area(self) -> int:
+        """Positions of the output image."""
+        return _strided(self.side, self.stride) ** 2
+
+
+def _strided(side: int, stride: int) -> int:
+    """Side of the output image."""
+    return -(-side // stride)
 
 
 def timed(m: int, n: int, k: int, flops: float) -> bool:
@@ -91,113 +175,137 @@ def timed(m: int, n: int, k: int, flops: float) -> bool:
     return 2 * m * n * k <= flops and n * k <= WEIGHT_ELEMENTS
 
 
+def _log_uniform(rng: np.random.Generator, low: int, high: int) -> int:
+    """A whole number, log-uniform between low and high; a multiple of 8 above 16."""
+    log = rng.uniform(np.log(low), np.log(high + 1))
+    drawn = float(np.exp(log))
+    whole = round(drawn / 8) * 8 if drawn > 16 else int(drawn)
+    return max(low, whole)
+
+
+def _one_of(rng: np.random.Generator, choices: tuple[int, ...]) -> int:
+    return choices[int(rng.integers(len(choices)))]
+
+
 @cache
-def bmm_sizes(family: str, count: int) -> tuple[tuple[int, int, int, int], ...]:
-    """(groups, m, n, k), two groups or more. bmm_row has m = 1 and bmm_column n = 1, as single rows times copied weights have."""
+def bmm_sizes(family: str, count: int) -> tuple[Products, ...]:
+    """Sizes of a batched product, two groups or more.
+
+    Family bmm_row has m = 1 and bmm_column n = 1, as single rows times copied weights have.
+    """
     rng = np.random.default_rng(SEED)
-    found: list[tuple[int, int, int, int]] = []
-    while len(found) < count:
-        g, m, n, k = (
-            _power(rng, 2, 512),
-            _power(rng, 1, 512),
-            _power(rng, 1, 1024),
-            _power(rng, 1, 1024),
-        )
-        m, n = (1, n) if family == "bmm_row" else (m, 1) if family == "bmm_column" else (m, n)
-        if (
-            bmm_family(g, m, n, k) == family
-            and g * m * n * k <= MATMUL_FLOPS / 2
-            and g * (m * k + n * k + m * n) <= 1.2e7
-        ):
-            found.append((g, m, n, k))
-    return tuple(found)
+    drawn: list[Products] = []
+    while len(drawn) < count:
+        groups = _log_uniform(rng, 2, 512)
+        m = _log_uniform(rng, 1, 512)
+        n = _log_uniform(rng, 1, 1024)
+        k = _log_uniform(rng, 1, 1024)
+        if family == "bmm_row":
+            m = 1
+        if family == "bmm_column":
+            n = 1
+        size = Products(groups, m, n, k)
+        small = size.multiply_adds <= MATMUL_FLOPS / 2 and size.elements <= 1.2e7
+        if bmm_family(groups, m, n, k) == family and small:
+            drawn.append(size)
+    return tuple(drawn)
 
 
 @cache
-def attention_sizes(count: int) -> tuple[tuple[int, int, int, int, int], ...]:
-    """(heads of all sequences, m queries, n keys, d, 1 for a mask); a third are decode steps (one query)."""
+def attention_sizes(count: int) -> tuple[Attention, ...]:
+    """Sizes of attention; a third of them are decode steps (one query)."""
     rng = np.random.default_rng(SEED + 1)
-    found: list[tuple[int, int, int, int, int]] = []
-    while len(found) < count:
-        h, n, d = (
-            _power(rng, 1, 256),
-            _power(rng, 4, 1024),
-            int(rng.choice([8, 16, 24, 32, 48, 64, 96, 128])),
-        )
-        m = (1, n, n)[len(found) % 3]
-        if 4 * h * m * n * d <= MATMUL_FLOPS and h * n * d <= 8e6:
-            found.append((h, m, n, d, int(rng.random() < 0.35)))
-    return tuple(found)
+    drawn: list[Attention] = []
+    while len(drawn) < count:
+        heads = _log_uniform(rng, 1, 256)
+        keys = _log_uniform(rng, 4, 1024)
+        depth = int(rng.choice([8, 16, 24, 32, 48, 64, 96, 128]))
+        queries = 1 if len(drawn) % 3 == 0 else keys
+        flops = 4 * heads * queries * keys * depth
+        if flops <= MATMUL_FLOPS and heads * keys * depth <= 8e6:
+            mask = int(rng.random() < 0.35)
+            drawn.append(Attention(heads, queries, keys, depth, mask))
+    return tuple(drawn)
 
 
 @cache
-def conv_sizes(family: str, count: int) -> tuple[tuple[int, int, int, int, int, int], ...]:
-    """(batch, channels in, channels out, height = width of the input, kernel, stride)."""
+def conv_sizes(family: str, count: int) -> tuple[Convolution, ...]:
+    """Sizes of the convolutions that run one kind of kernel."""
     rng = np.random.default_rng(SEED + 2)
-    found: list[tuple[int, int, int, int, int, int]] = []
-    while len(found) < count:
-        batch, cin, cout = _power(rng, 1, 128), _power(rng, 4, 256), _power(rng, 8, 256)
-        cout = max(8, cout // 8 * 8)
-        cin = int(rng.choice([1, 3])) if rng.random() < 0.12 else max(8, cin // 8 * 8)
-        side = int(rng.choice([4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32]))
-        kernel, stride = (1, 3, 3, 3, 5)[int(rng.integers(5))], (1, 1, 2)[int(rng.integers(3))]
-        if family == "conv2d_native" and rng.random() < 0.7:
-            batch = 1
-        out = -(-side // stride)
-        if conv_family(batch, cin * side * side, kernel, stride, 1) != family:
+    drawn: list[Convolution] = []
+    while len(drawn) < count:
+        size = _convolution(rng, family)
+        batch, channels_in, channels_out, side, kernel, stride = size
+        if conv_family(batch, channels_in * side * side, kernel, stride, 1) != family:
             continue
-        if (
-            2 * batch * out * out * cin * cout * kernel**2 <= MATMUL_FLOPS
-            and batch * side * side * max(cin, cout) <= 4e6
-        ):
-            found.append((batch, cin, cout, side, kernel, stride))
-    return tuple(found)
+        flops = 2 * batch * size.area * channels_in * channels_out * kernel**2
+        elements = batch * side * side * max(channels_in, channels_out)
+        if flops <= MATMUL_FLOPS and elements <= 4e6:
+            drawn.append(size)
+    return tuple(drawn)
+
+
+def _convolution(rng: np.random.Generator, family: str) -> Convolution:
+    """One convolution: some on 1 or 3 channels; a native one mostly on a single image."""
+    batch = _log_uniform(rng, 1, 128)
+    channels_in = _log_uniform(rng, 4, 256)
+    channels_out = max(8, _log_uniform(rng, 8, 256) // 8 * 8)
+    if rng.random() < 0.12:
+        channels_in = int(rng.choice([1, 3]))
+    else:
+        channels_in = max(8, channels_in // 8 * 8)
+    side = int(rng.choice([4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32]))
+    kernel = _one_of(rng, (1, 3, 3, 3, 5))
+    stride = _one_of(rng, (1, 1, 2))
+    if family == "conv2d_native" and rng.random() < 0.7:
+        batch = 1
+    return Convolution(batch, channels_in, channels_out, side, kernel, stride)
 
 
 @cache
-def depthwise_sizes(count: int) -> tuple[tuple[int, int, int, int, int], ...]:
-    """(batch, channels, height = width of the input, kernel, stride)."""
+def depthwise_sizes(count: int) -> tuple[Depthwise, ...]:
+    """Sizes of depthwise convolutions."""
     rng = np.random.default_rng(SEED + 3)
-    found: list[tuple[int, int, int, int, int]] = []
-    while len(found) < count:
-        batch, c, side = (
-            _power(rng, 1, 64),
-            _power(rng, 8, 256),
-            int(rng.choice([4, 7, 8, 14, 16, 28])),
-        )
-        if batch * side * side * c <= 4e6:
-            found.append(
-                (batch, c, side, (3, 3, 5)[int(rng.integers(3))], (1, 1, 2)[int(rng.integers(3))])
-            )
-    return tuple(found)
+    drawn: list[Depthwise] = []
+    while len(drawn) < count:
+        batch = _log_uniform(rng, 1, 64)
+        channels = _log_uniform(rng, 8, 256)
+        side = int(rng.choice([4, 7, 8, 14, 16, 28]))
+        if batch * side * side * channels <= 4e6:
+            kernel = _one_of(rng, (3, 3, 5))
+            stride = _one_of(rng, (1, 1, 2))
+            drawn.append(Depthwise(batch, channels, side, kernel, stride))
+    return tuple(drawn)
 
 
 @cache
 def visited(family: str) -> frozenset[tuple[int, ...]]:
-    """Matmul sizes (m, n, k, groups) that a normal calibration times, in the form of `condsim.program.operators.Work`."""
+    """Matmul sizes (m, n, k, groups) that a normal calibration times.
+
+    The form is that of `condsim.program.operators.Work`; empty for a family without matmuls.
+    """
+    sizes: set[tuple[int, ...]] = set()
     if family in ("linear", "grouped_mm"):
-        return frozenset(
-            (m, n, k, 1)
-            for m, n, k in itertools.product(ROWS, COLUMNS, DEPTHS)
-            if timed(m, n, k, MATMUL_FLOPS)
-        )
+        for m, n, k in itertools.product(ROWS, COLUMNS, DEPTHS):
+            if timed(m, n, k, MATMUL_FLOPS):
+                sizes.add((m, n, k, 1))
     if family == "bmm":
-        return frozenset(
-            (m, n, k, g)
-            for f in ("bmm", "bmm_small", "bmm_row", "bmm_column")
-            for g, m, n, k in bmm_sizes(f, POINTS[f])
-        )
+        for kind in ("bmm", "bmm_small", "bmm_row", "bmm_column"):
+            for groups, m, n, k in bmm_sizes(kind, POINTS[kind]):
+                sizes.add((m, n, k, groups))
     if family == "attention":
-        return frozenset((m, n, d, h) for h, m, n, d, _ in attention_sizes(POINTS["attention"]))
+        for heads, queries, keys, depth, _ in attention_sizes(POINTS["attention"]):
+            sizes.add((queries, keys, depth, heads))
     if family == "conv2d":
-        drawn = [size for f in ("conv2d", "conv2d_native") for size in conv_sizes(f, POINTS[f])]
-        return frozenset(
-            (b * (-(-s // st)) ** 2, co, ci * ks * ks, 1) for b, ci, co, s, ks, st in drawn
-        )
-    return frozenset()
+        for kind in ("conv2d", "conv2d_native"):
+            for size in conv_sizes(kind, POINTS[kind]):
+                rows = size.batch * size.area
+                depth = size.channels_in * size.kernel * size.kernel
+                sizes.add((rows, size.channels_out, depth, 1))
+    return frozenset(sizes)
 
 
 def overlap(kernels: Iterable[tuple[str, tuple[int, ...]]]) -> float:
-    """Share of kernels (family, (m, n, k, groups)) that a calibration visited exactly; 0 for none."""
+    """Share of kernels (family, (m, n, k, groups)) of sizes that a calibration times; 0 if none."""
     hits = [size in visited(family) for family, size in kernels]
     return float(np.mean(hits)) if hits else 0.0

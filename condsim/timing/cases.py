@@ -1,7 +1,8 @@
 """Timing many cases so that a neighbour's noise hits all alike.
 
-Every round visits every case once, in another order: warm up, then a few samples of as many calls as take long enough for the clock; their
-median counts. A case is a call without arguments, its time the median over the visits that a yardstick found undisturbed.
+Every round visits every case once, in another order: a warm-up, then a few samples, each of as many
+calls as take long enough for the clock; the median of the samples counts. A case is a call without
+arguments. Its time is the median over the visits that a yardstick found undisturbed.
 """
 
 from __future__ import annotations
@@ -9,54 +10,70 @@ from __future__ import annotations
 import functools
 import gc
 import itertools
+import math
 import os
 import random
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from condsim.timing.yardstick import Call, Yardstick, processors, the_clock, timed
 
+K = TypeVar("K")
+
 Progress = Callable[[str, float], None]
+"""Called with (what is done now, share of it done)."""
 Visits = list[tuple[float, float]]
-"""Of a case: (seconds, slowest reading of the yardstick around)."""
-SAMPLE_S, SAMPLES = (
-    5e-5,
-    6,
-)  # short and several, so that most fall between disturbances: a core was seen to change many times a second
-HEAVY_S = 1e-3  # above, two do, and no visit again
-AGAIN = 3  # visits of a case that none counts of
-WARM_S = 4e-5  # an operator that is timed alone needs some calls until its branches are predicted
-_POOL_ELEMENTS = 24_000_000
+"""The visits of one case: (seconds, slowest reading of the yardstick before and after)."""
+
+SAMPLE_S, SAMPLES = 5e-5, 6
+"""Seconds of a sample, and how many: short and several, so that most fall between disturbances.
+
+A core was seen to change its speed many times a second."""
+HEAVY_S, HEAVY_SAMPLES = 1e-3, 2
+"""A call that is longer than HEAVY_S has HEAVY_SAMPLES samples, and is never visited again."""
+AGAIN = 3
+"""Most extra visits of a case whose visits were all disturbed."""
+WARM_S, WARM_CALLS = 4e-5, 25
+"""A shorter call, timed alone, needs some more calls until its branches are predicted."""
+LEAST_S = 2e-8
+"""No case is said to take less than this."""
+PROGRESS_EVERY = 64
+"""Visits between two reports of progress."""
+POOL_ELEMENTS = 24_000_000
+ALIGNMENT_BYTES = 64
+
+
+def no_progress(_what: str, _share: float) -> None:
+    """Tell nobody how far it is."""
 
 
 class Pool:
-    """Tensors of one dtype cut from one buffer, so that thousands of cases need no memory of their own."""
+    """Tensors of one dtype cut from one buffer, so that thousands of cases share its memory."""
 
     def __init__(self, dtype: torch.dtype = torch.float32) -> None:
-        self.dtype, self.itemsize = dtype, dtype.itemsize
-        self._buffer = torch.randn(_POOL_ELEMENTS, generator=torch.Generator().manual_seed(0)).to(
-            dtype
-        )
+        self.dtype = dtype
+        self.itemsize = dtype.itemsize
+        generator = torch.Generator().manual_seed(0)
+        self._buffer = torch.randn(POOL_ELEMENTS, generator=generator).to(dtype)
         self._next = 0
 
     def __call__(self, *shape: int) -> torch.Tensor:
         """A tensor of this shape, at another place than the one before (64-byte aligned)."""
-        count = 1
-        for s in shape:
-            count *= s
-        if count > _POOL_ELEMENTS:
+        count = math.prod(shape)
+        if count > POOL_ELEMENTS:
             return torch.randn(shape).to(self.dtype)
-        if self._next + count > _POOL_ELEMENTS:
+        if self._next + count > POOL_ELEMENTS:
             self._next = 0
         cut = self._buffer[self._next : self._next + count].view(shape)
-        self._next += -(-count * self.itemsize // 64) * 64 // self.itemsize
+        lines = -(-count * self.itemsize // ALIGNMENT_BYTES)
+        self._next += lines * ALIGNMENT_BYTES // self.itemsize
         return cut
 
 
@@ -66,33 +83,52 @@ def sample(call: Call) -> float:
     call()
     once = timed(call, 1, clock)
     if once < WARM_S:
-        for _ in range(25):
+        for _ in range(WARM_CALLS):
             call()
         once = timed(call, 4, clock)
     repeats = max(1, min(100, int(SAMPLE_S / once)))
-    found = [timed(call, repeats, clock) for _ in range(SAMPLES if once < HEAVY_S else 2)]
-    return statistics.median_low(found + [once] * (repeats == 1))
+    samples = SAMPLES if once < HEAVY_S else HEAVY_SAMPLES
+    seconds = [timed(call, repeats, clock) for _ in range(samples)]
+    if repeats == 1:
+        seconds.append(once)
+    return statistics.median_low(seconds)
 
 
 class Rotation:
-    """The same call on several sets of tensors in turn, their results kept until they come round again: what each call reads and writes was last touched
-    when the others ran, as in a model, where a call that is repeated alone would find it in the first or second cache."""
+    """The same call on several sets of tensors in turn.
+
+    What each call reads and writes was last touched before the others ran, as in a model. A call
+    that is repeated alone would find it in the first or second cache. Results are kept until their
+    set comes round again.
+    """
 
     def __init__(self, calls: Sequence[Call]) -> None:
-        self._calls, self._kept = itertools.cycle(calls), deque[Any](maxlen=len(calls))
+        self._calls = itertools.cycle(calls)
+        self._results: deque[Any] = deque(maxlen=len(calls))
         for _ in calls:
             self()
 
     def __call__(self) -> None:
-        self._kept.append(next(self._calls)())
+        call = next(self._calls)
+        self._results.append(call())
 
 
-def itself(call: Call) -> Call:
-    """For `measure`, a case whose tensors exist already."""
+def existing(calls: Mapping[K, Call]) -> dict[K, Callable[[], Call]]:
+    """Cases for `measure` out of calls whose tensors exist already."""
+    return {key: functools.partial(_itself, call) for key, call in calls.items()}
+
+
+def _itself(call: Call) -> Call:
     return call
 
 
-_EMPTY: Call = lambda: None  # noqa: E731
+def _nothing() -> None:
+    pass
+
+
+def _overhead_s(call: Call) -> float:
+    """Seconds that calling takes when the call does nothing: the median of a few samples."""
+    return sorted(sample(call) for _ in range(9))[4]
 
 
 def measure(
@@ -102,77 +138,103 @@ def measure(
     yardstick: Yardstick | None = None,
     doubtful: set[Any] | None = None,
 ) -> dict[Any, float]:
-    """Seconds of each case.
+    """Seconds of each case, without what an empty call costs.
 
-    cases: key → a function that makes the call (its tensors exist only while it is timed). Every visit is between two readings of the yardstick; visits
-    with a slow one do not count, and cases without a good one get up to AGAIN more, as long as the yardstick's patience lasts; who has none then
-    is put into doubtful. Returns key → `typical` of the visits; the cost of the empty call is taken off.
+    cases: key → a function that makes the call (its tensors exist only while it is timed).
+    rounds: visits of every case. Every visit is between two readings of the yardstick. Visits with
+        a slow one do not count, and a case of which none counts gets up to AGAIN more, as long as
+        the yardstick's patience lasts.
+    progress: called with the share done.
+    doubtful: the keys of cases of which no visit counts in the end are put into it.
+    Returns key → `typical` of its visits.
     """
     yardstick = yardstick or Yardstick()
-    found: dict[Any, Visits] = {key: [] for key in cases}
-    empty, turning = (
-        sorted(sample(e) for _ in range(9))[4] for e in (_EMPTY, Rotation([_EMPTY] * 8))
-    )
+    visits_of: dict[Any, Visits] = {key: [] for key in cases}
+    empty_s = _overhead_s(_nothing)
+    empty_rotation_s = _overhead_s(Rotation([_nothing] * 8))
     order = list(cases)
-    total, done = rounds * max(len(cases), 1), 0
+    total = rounds * max(len(cases), 1)
+    done = 0
     with quiet():
-        for r in range(rounds + AGAIN):
-            limit = yardstick.limit_s
-            random.Random(r).shuffle(order)
+        for number in range(rounds + AGAIN):
+            limit_s = yardstick.limit_s
+            random.Random(number).shuffle(order)
             for key in order:
-                if r >= rounds:
-                    if found[key][0][0] > HEAVY_S or any(yard <= limit for _, yard in found[key]):
-                        continue
-                    if yardstick.patience_s <= 0:
-                        break
+                extra = number >= rounds
+                if extra and not _worth_another_visit(visits_of[key], limit_s):
+                    continue
+                if extra and yardstick.patience_s <= 0:
+                    break
                 call = cases[key]()
-                before, began = yardstick.begin(), time.monotonic()
-                t = sample(call) - (turning if isinstance(call, Rotation) else empty)
-                found[key].append((t, max(before, yardstick())))
+                before = yardstick.begin()
+                began = time.monotonic()
+                overhead_s = empty_rotation_s if isinstance(call, Rotation) else empty_s
+                seconds = sample(call) - overhead_s
+                visits_of[key].append((seconds, max(before, yardstick())))
                 done += 1
-                if r >= rounds:
+                if extra:
                     yardstick.patience_s -= time.monotonic() - began
-                if progress is not None and done % 64 == 0:
+                if progress is not None and done % PROGRESS_EVERY == 0:
                     progress(min(done / total, 1.0))
     if doubtful is not None:
-        doubtful |= {
-            key
-            for key, visits in found.items()
-            if all(yard > yardstick.limit_s for _, yard in visits)
-        }
-    return {key: max(typical(visits, yardstick), 2e-8) for key, visits in found.items()}
+        for key, visits in visits_of.items():
+            if not _undisturbed(visits, yardstick.limit_s):
+                doubtful.add(key)
+    times = {}
+    for key, visits in visits_of.items():
+        times[key] = max(typical(visits, yardstick), LEAST_S)
+    return times
+
+
+def _worth_another_visit(visits: Visits, limit_s: float) -> bool:
+    """Whether no visit of a case was undisturbed and another one takes little time."""
+    first_s, _ = visits[0]
+    return first_s <= HEAVY_S and not _undisturbed(visits, limit_s)
+
+
+def _undisturbed(visits: Visits, limit_s: float) -> list[float]:
+    """Seconds of the visits with fast readings before and after."""
+    return [seconds for seconds, reading in visits if reading <= limit_s]
 
 
 def typical(visits: Visits, yardstick: Yardstick) -> float:
-    """The median of what was timed between fast readings (of two the faster one: nothing makes an operator faster than it is), the least of all where there
-    is none."""
-    limit = yardstick.limit_s
-    good = [t for t, reading in visits if reading <= limit]
-    return float(np.quantile(good, 0.5, method="lower")) if good else min(t for t, _ in visits)
+    """Seconds of a case: the median of the undisturbed visits, the least of all if there is none.
 
-
-def between_neighbours(times: Mapping[Any, float], doubtful: set[Any]) -> dict[Any, float]:
-    """The times, doubtful ones no longer than those of the same case at the next smaller and larger last size say (logarithms; a disturbance only adds).
-
-    Of matmuls that is the depth: leaving out every other one is 3 % off in the median.
+    Of two undisturbed visits the faster one: nothing makes an operator faster than it is.
     """
-    lines: dict[Any, list[Any]] = {}
-    for key in sorted(times.keys() - doubtful, key=str):
-        lines.setdefault(key[:-1], []).append(key)
-    found = dict(times)
+    undisturbed = _undisturbed(visits, yardstick.limit_s)
+    if undisturbed:
+        return float(np.quantile(undisturbed, 0.5, method="lower"))
+    return min(seconds for seconds, _ in visits)
+
+
+def between_neighbours(times: Mapping[Any, float], doubtful: Collection[Any]) -> dict[Any, float]:
+    """The times, with each doubtful one at most what its two neighbours say.
+
+    A key is (family, *sizes). Neighbours are the same case at the next smaller and the next larger
+    last size; between them logarithms are interpolated. Only a longer time is replaced, since a
+    disturbance only adds. Of matmuls the last size is the depth: leaving out every other depth is
+    3 % off in the median.
+    """
+    sure: dict[Any, dict[Any, float]] = {}
+    for key, seconds in times.items():
+        if key not in doubtful:
+            sure.setdefault(key[:-1], {})[key[-1]] = seconds
+    result = dict(times)
     for key in doubtful:
-        known = {k[-1]: times[k] for k in lines.get(key[:-1], ()) if len(key) > 2}
-        if known and min(known) < key[-1] < max(known):
-            sizes = sorted(known)
-            found[key] = min(
-                times[key],
-                float(
-                    np.exp(
-                        np.interp(np.log(key[-1]), np.log(sizes), np.log([known[s] for s in sizes]))
-                    )
-                ),
-            )
-    return found
+        size = key[-1]
+        known = sure.get(key[:-1], {}) if len(key) > 2 else {}
+        if known and min(known) < size < max(known):
+            result[key] = min(times[key], _interpolated(size, known))
+    return result
+
+
+def _interpolated(size: float, seconds: Mapping[Any, float]) -> float:
+    """Seconds at a size between known ones, linear in logarithms. seconds: by size."""
+    sizes = sorted(seconds)
+    logs = np.log([seconds[known] for known in sizes])
+    log = np.interp(np.log(size), np.log(sizes), logs)
+    return float(np.exp(log))
 
 
 @contextmanager
@@ -188,11 +250,13 @@ def quiet() -> Iterator[None]:
 
 @functools.cache
 def settle_allocator() -> None:
-    """Free a block of nearly 32 MiB, once in a process, so that glibc keeps freed memory of that size for the next operator.
+    """Make glibc keep freed memory of up to nearly 32 MiB for the next operator, in this process.
 
-    Before, each large result is mapped anew and every page of it faults: a 5 MB result was seen to cost 9 ms instead of 0.4 ms, depending on what the
-    process had freed earlier. A process whose times are to be compared with a calibration must do the same.
-    A second such block would come from the heap, which would then have room for results that are mapped anew otherwise (`condsim.cost.cpu.new_memory`).
+    It frees a block of that size, once. Before that, each large result is mapped anew and every
+    page of it faults: a 5 MB result was seen to cost 9 ms instead of 0.4 ms, depending on what the
+    process had freed earlier. A process whose times are to be compared with a calibration must do
+    the same. A second such block would come from the heap, which would then have room for results
+    that are mapped anew otherwise (`condsim.cost.cpu.new_memory`).
     """
     block = torch.empty(8_000_000)
     block.fill_(0)
@@ -201,7 +265,11 @@ def settle_allocator() -> None:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """So many torch threads inside, inference mode, and the allocator settled; afterwards the thread may run where it might before."""
+    """So many torch threads inside, under inference mode, with the allocator settled.
+
+    Afterwards torch has as many threads as before, and this thread may run on every processor that
+    it might use before.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     allowed = processors()
@@ -216,7 +284,12 @@ def threads(count: int) -> Iterator[None]:
 
 
 def yardsticks(pool: Pool) -> dict[str, Call]:
-    """A matmul that stays in the second-level cache, and a read of 64 MB: they say how loaded the machine is."""
+    """Calls that say how loaded the machine is.
+
+    They are a matmul that stays in the second-level cache, and a read of 64 MB.
+    """
     a, b = pool(128, 128), pool(128, 128)
     big = pool(16_000_000)
-    return {"matmul_l2": lambda: torch.mm(a, b), "read_64mb": lambda: torch.sum(big)}
+    matmul = functools.partial(torch.mm, a, b)
+    read = functools.partial(torch.sum, big)
+    return {"matmul_l2": matmul, "read_64mb": read}

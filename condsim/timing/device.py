@@ -1,4 +1,7 @@
-"""A model on an accelerator: moved there and back, and timed by a clock that waits for it. Tested on CPUs only so far."""
+"""A model on an accelerator: moved there and back, and timed by a clock that waits for the device.
+
+Tested on CPUs only so far.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,27 @@ CPU = "cpu"
 
 
 def the_device(name: str) -> torch.device:
-    """Raises CondsimError for a device that torch does not know or does not find here."""
+    """The torch device of a name.
+
+    Raises CondsimError for a device that torch does not know, or does not find on this machine.
+    """
     try:
         device = torch.device(name)
     except RuntimeError:
         raise CondsimError(f"torch knows no device {name!r}; for example cuda, cuda:1") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise CondsimError(
-            f"torch {torch.__version__} finds no CUDA device here; without a device the CPU is measured"
+            f"torch {torch.__version__} finds no CUDA device here; "
+            "without a device the CPU is measured"
         )
     return device
 
 
 def identity(device: torch.device, threads: int = 1) -> dict[str, str | int]:
-    """What makes an accelerator the one that a profile was calibrated on; of a CPU its fingerprint with so many threads."""
+    """What identifies the device that a profile was calibrated on.
+
+    For a CPU this is its fingerprint with so many threads.
+    """
     if device.type == CPU:
         return fingerprint(threads)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
@@ -37,20 +47,25 @@ def identity(device: torch.device, threads: int = 1) -> dict[str, str | int]:
 
 
 def waiting_clock(device: torch.device) -> Clock:
-    """The wall clock, read when the device has done what it was given."""
+    """The wall clock, read only after the device has finished the work it was given."""
+    if device.type == CPU:
+        return time.perf_counter
 
     def read() -> float:
         torch.accelerator.synchronize(device)
         return time.perf_counter()
 
-    return time.perf_counter if device.type == CPU else read
+    return read
 
 
 @contextlib.contextmanager
 def placed(model: torch.nn.Module | None, device: torch.device) -> Iterator[None]:
-    """The model on a device, and back where it was afterwards."""
-    before = next((p.device for p in model.parameters()), device) if model is not None else device
-    if model is None or before == device:
+    """Move the model to a device, and afterwards back to where it was; None moves nothing."""
+    if model is None:
+        yield
+        return
+    before = next((parameter.device for parameter in model.parameters()), device)
+    if before == device:
         yield
         return
     model.to(device)

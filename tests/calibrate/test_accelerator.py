@@ -87,11 +87,7 @@ def test_host_and_device_time_the_same_call() -> None:
     clock = Clock(torch.device("cpu"))
     assert clock.host(lambda: calls.append(1)) > 0
     assert clock.device_s(lambda: calls.append(1), 3) > 0
-    assert (
-        len(calls)
-        == accelerator.DEVICE_SAMPLES * accelerator.HOST_CALLS
-        + (accelerator.DEVICE_SAMPLES + 1) * 3
-    )
+    assert len(calls) == accelerator.ROUNDS * accelerator.HOST_CALLS + (accelerator.ROUNDS + 1) * 3
 
 
 @pytest.mark.parametrize(
@@ -103,7 +99,7 @@ def test_host_and_device_time_the_same_call() -> None:
     ],
 )
 def test_a_device_finds_the_profile_of_its_kind(name: str, kind: str) -> None:
-    assert accelerator._kind(name) == kind
+    assert accelerator._profile_named(name) == kind
 
 
 @pytest.mark.parametrize(
@@ -121,7 +117,7 @@ def test_what_cannot_be_calibrated_is_named(device: str, like: str | None, said:
 
 def test_a_name_that_no_profile_has() -> None:
     with pytest.raises(condsim.CondsimError, match="--like"):
-        accelerator._kind("Acme X1")
+        accelerator._profile_named("Acme X1")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
