@@ -19,7 +19,8 @@ from benchmarks.suite.cases import Case, Under, by_model, listed
 from condsim.errors import CondsimError
 from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
-from condsim.measure.protocol import Measured, Plan, measure_cases
+from condsim.measure.plan import Plan
+from condsim.measure.protocol import Measured, measure_cases
 from condsim.zoo.specs import load_spec
 
 PAIRS = 4

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from condsim.capture.probe import start_decode
 from condsim.errors import CondsimError
 from condsim.live.adapters.expert_list import look_alikes
+from condsim.live.decode import start_decode
 from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel

@@ -5,16 +5,14 @@ Every strategy that can run is run, recorded, and fitted. Decisions are forced, 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from condsim.capture.fit import Fitter, Misfit, Run
-from condsim.errors import CondsimError
+from condsim.live.decode import start_decode
 from condsim.live.execution import BASELINES, Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
@@ -190,26 +188,3 @@ def record_decode(live: LiveModel, prefix: Batch, execution: Execution) -> Any:
     """Run `prefix` unrecorded, then record one more token a sequence with the model's cache."""
     token, cache = start_decode(live, prefix, Execution())
     return live.record(Batch((), {"input_ids": token}, prefix.units, 1), execution, **cache)
-
-
-def start_decode(
-    live: LiveModel, prefix: Batch, execution: Execution
-) -> tuple[torch.Tensor, dict[str, Any]]:
-    """Run `prefix` and give the greedy next token [units, 1] and the arguments that continue from the model's cache.
-
-    Raises CondsimError where the model keeps no cache.
-    """
-    out = live.run(prefix, execution, use_cache=True)
-    name = (
-        "cache"
-        if "cache" in inspect.signature(live.model.forward).parameters
-        else "past_key_values"
-    )
-    cache = getattr(out, name, None)
-    if cache is None:
-        cache = getattr(out, "past_key_values", None)
-    if cache is None:
-        raise CondsimError(
-            f"new_tokens: {type(live.model).__name__} returns no key-value cache; capture without new_tokens"
-        )
-    return out.logits[:, -1:].argmax(-1), {name: cache, "use_cache": True}
