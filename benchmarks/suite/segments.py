@@ -21,7 +21,7 @@ from condsim.errors import CondsimError
 from condsim.files import write_whole
 from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
-from condsim.measure.protocol import Plan
+from condsim.measure.plan import Plan
 from condsim.measure.segments import time_segments
 from condsim.study.compare import cancelled
 from condsim.trace import SEGMENTS, Trace

@@ -20,7 +20,8 @@ from condsim.errors import CondsimError
 from condsim.files import write_whole
 from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
-from condsim.measure.protocol import Measured, Plan, measure_cases
+from condsim.measure.plan import Plan
+from condsim.measure.protocol import Measured, measure_cases
 from condsim.zoo.specs import load_spec
 
 PAIRS = 4

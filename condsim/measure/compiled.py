@@ -1,4 +1,7 @@
-"""A model under torch.compile, with its sites: marks and adapters are not traced, so that a graph ends before each and the next begins after it."""
+"""A model under torch.compile.
+
+Marks and adapters are not traced, so a graph ends before each site, and the next begins after it.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +13,42 @@ import torch
 
 from condsim.errors import CondsimError
 
+UNTRACED = ("condsim.live", "condsim.mechanisms", "condsim.record", "condsim.registry")
+"""What runs between the graphs: marks, adapters, and what they call."""
 VERSIONS = 64
-"""Of the code of one function: each size that is special, and each strategy, is another."""
+"""Of one function, how many compiled versions are kept: each special size makes one, and each
+strategy."""
 
 
 @functools.cache
-def _untraced() -> None:
-    torch._dynamo.trace_rules.add("condsim.capture")
+def leave_sites_untraced() -> None:
+    """Tell torch.compile, once in a process, not to trace what decides and what selects rows."""
+    for name in UNTRACED:
+        torch._dynamo.trace_rules.add(name)
 
 
 @contextlib.contextmanager
 def compiling() -> Iterator[None]:
-    """What is compiled inside may have VERSIONS of each function; afterwards none is kept. Raises CondsimError where a model cannot be compiled."""
+    """What is compiled inside may have VERSIONS of each function; afterwards none is kept.
+
+    Raises CondsimError where a model cannot be compiled.
+    """
     import torch._dynamo
     from torch._dynamo.exc import BackendCompilerFailed, TorchDynamoException
     from torch._inductor import config
 
-    _untraced()
-    many = torch._dynamo.config.patch(
+    leave_sites_untraced()
+    many_versions = torch._dynamo.config.patch(
         recompile_limit=VERSIONS, accumulated_recompile_limit=VERSIONS**2
     )
     try:
-        with many, config.patch(compile_threads=1):
+        with many_versions, config.patch(compile_threads=1):
             yield
-    except (BackendCompilerFailed, TorchDynamoException) as e:
+    except (BackendCompilerFailed, TorchDynamoException) as error:
+        reason = str(error).strip().splitlines()[0]
         raise CondsimError(
-            f"torch.compile failed: {str(e).strip().splitlines()[0]}; measure without --runtime compiled"
-        ) from e
+            f"torch.compile failed: {reason}; measure without --runtime compiled"
+        ) from error
     finally:
         torch._dynamo.reset()
 

@@ -1,14 +1,19 @@
 """Measured seconds of a live model by segment and operator, in this process.
 
-Each step runs in pairs with its baseline as in `condsim.measure.protocol`, in sessions of a few pairs, with the profiler and without in turn. What a session
-finds in the caches is what its first pair, which does not count, left. The operators that the profiler saw are those of a recording of the same step, one by
-one and in order, and the recording knows what guards they stand behind. Of the calls that nothing disturbed the middle half by duration counts, each operator
-with its mean over them: so the seconds of a call's operators sum up to a time that the whole call took.
+Each step runs in pairs with its baseline as in `condsim.measure.protocol`, in sessions of a few
+pairs, with the profiler and without in turn. What a session finds in the caches is what its first
+pair, which does not count, left. The operators that the profiler saw are those of a recording of
+the same step, one by one and in order, and the recording knows what guards they stand behind.
+
+Of the calls that nothing disturbed, the middle half by duration counts, each operator with its mean
+over them: so the seconds of a call's operators sum up to a time that the whole call took.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,197 +22,242 @@ import pandas as pd
 from condsim.errors import CondsimError
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
-from condsim.measure.profiled import Cost, Profiled, cost, mark, profiled
-from condsim.measure.protocol import (
-    PATIENCE_S,
-    WATCHED,
-    Gate,
-    Plan,
-    Side,
-    about,
-    assignments,
-    checked_steps,
-    evaluating,
-    installed,
-    know_sites,
+from condsim.measure.agreement import learn_sites
+from condsim.measure.cases import Case, Cases, evaluating
+from condsim.measure.gate import Gate
+from condsim.measure.plan import Plan, Progress
+from condsim.measure.profiler import (
+    ProfiledCall,
+    ProfilerCost,
+    mark,
+    measure_profiler_cost,
+    profile_calls,
 )
-from condsim.measure.steps import Replay, Step
+from condsim.measure.protocol import clock_of, ignore_progress
+from condsim.measure.replay import Captured, Step
+from condsim.measure.sides import Side, installed
 from condsim.predict.segments import families, segment_of
 from condsim.record.nest import guarded, tree
 from condsim.strategies.choose import program_of
 from condsim.timing.cases import Pool, quiet, threads
-from condsim.timing.clock import CPU, WALL, clock_for
+from condsim.timing.clock import CPU, Clock
 from condsim.trace import SEGMENTS, Trace
 
 PAIRS_A_SESSION = 3
-SHARED = 1.02  # wall over CPU time of a call, above which another process had the core
-Labels = list[tuple[str, str]]  # (segment, operator) of each operator of a call, in order
+SHARED = 1.02
+"""Wall over CPU time of a call, above which another process had the core."""
+LOST = math.inf
+"""The reading of a call during which another process had the core: the profiler's clock is the
+wall's."""
+Labels = list[tuple[str, str]]
+"""(segment, operator) of each operator of a call, in order."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What all cases are timed with. order: of the sides within a pair."""
+
+    gate: Gate
+    order: np.random.Generator
+    profiler_cost: ProfilerCost
+
+
+@dataclass(frozen=True)
+class TimedCall:
+    """A profiled call. reading_s: the slower reading of the yardstick around it, or LOST."""
+
+    call: ProfiledCall
+    reading_s: float
+
+
+@dataclass
+class Timings:
+    """What was timed of one side in one step.
+
+    profiled: calls with the profiler. whole: (seconds, slower reading of the yardstick around it)
+    of calls without.
+    """
+
+    profiled: list[TimedCall] = field(default_factory=list)
+    whole: list[tuple[float, float]] = field(default_factory=list)
 
 
 def time_segments(
     trace: Trace,
     live: LiveModel,
-    batches: list[Batch],
+    inputs: Sequence[Batch],
     plan: Plan,
-    progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
+    progress: Progress = ignore_progress,
 ) -> pd.DataFrame:
-    """Rows of `Trace.segments`, all cases of a plan. plan.pairs: profiled pairs a case, and as many without the profiler.
+    """Rows of `Trace.segments`, all cases of a plan.
 
-    Raises CondsimError as measuring does, for a protocol other than `repeat`, and where the profiler sees other operators than the recorder.
+    plan.pairs: profiled pairs a case, and as many without the profiler.
+    Raises CondsimError as measuring does, for a protocol other than `repeat`, and where the
+    profiler sees other operators than the recorder.
     """
-    if plan.protocol != "repeat":
+    if plan.streams:
         raise CondsimError(
             f"by segment a step is timed again and again (protocol 'repeat'), got {plan.protocol!r}"
         )
-    rng = np.random.default_rng(plan.seed)
-    phases = list(dict.fromkeys(trace.steps["phase"])) if plan.phase is None else [plan.phase]
+    captured = Captured(trace, live, list(inputs))
+    order = np.random.default_rng(plan.seed)
     rows: list[dict[str, Any]] = []
     with threads(1), evaluating(live.model):
-        know_sites(trace, live, batches[0])
-        ways = assignments(trace, live, plan.strategies)
+        learn_sites(captured)
+        cases = Cases(captured, plan)
         gate = Gate(plan.yardstick_s)
         with quiet():
-            profiler = cost(Pool(), gate.read)
-        done, total = 0, len(phases) * len(plan.sizes) * len(ways) * len(plan.baselines)
-        for phase in phases:
-            for size in plan.sizes:
-                replay = Replay(trace, live, batches, size, phase)
-                for way in ways:
-                    steps = checked_steps(replay, way, plan)
-                    for kind in plan.baselines:
-                        progress("measure by segment", done, total)
-                        with quiet():
-                            rows += _case(replay, steps, way, kind, plan, rng, gate, profiler)
-                        done += 1
-        progress("measure by segment", done, total)
+            profiler_cost = measure_profiler_cost(Pool(), gate.yardstick)
+        tools = Tools(gate, order, profiler_cost)
+        done = 0
+        for workload in cases.workloads():
+            for case in cases.of(workload):
+                progress("measure by segment", done, len(cases))
+                with quiet():
+                    rows += time_case(case, tools)
+                done += 1
+        progress("measure by segment", done, len(cases))
     return pd.DataFrame(rows).assign(process=0)[list(SEGMENTS)]
 
 
-def _case(
-    replay: Replay,
-    steps: Sequence[Step],
-    way: Mapping[str, str],
-    kind: str,
-    plan: Plan,
-    rng: np.random.Generator,
-    gate: Gate,
-    profiler: Cost,
-) -> list[dict[str, Any]]:
-    sides = {
-        "conditional": Side(replay, way, plan),
-        "baseline": Side(replay, dict.fromkeys(way, kind), plan),
-    }
-    labels = {
-        (name, step.index): _labels(replay, side, step)
-        for name, side in sides.items()
-        for step in steps
-    }
-    common = about(replay, way, kind, plan)
-    rows: list[dict[str, Any]] = []
-    with installed(tuple(sides.values()), steps):
+def time_case(case: Case, tools: Tools) -> list[dict[str, Any]]:
+    """Rows of `Trace.segments` but for the process: both sides of a case, step by step."""
+    plan, steps = case.plan, case.workload.steps
+    conditional, baseline = case.sides()
+    sides = {"conditional": conditional, "baseline": baseline}
+    labels: dict[tuple[str, int], Labels] = {}
+    for name, side in sides.items():
         for step in steps:
-            waits = [clock_for(side.warm_up(step, WATCHED)) is WALL for side in sides.values()]
-            calls, wholes = _sessions(
-                sides, step, -(-plan.pairs // len(steps)), rng, gate, WALL if any(waits) else CPU
-            )
+            labels[name, step.index] = label_operators(side, step)
+    columns = case.columns()
+    pairs_a_step = -(-plan.pairs // len(steps))
+    rows: list[dict[str, Any]] = []
+    with installed((conditional, baseline), steps):
+        for step in steps:
+            clock = clock_of((conditional, baseline), step, plan)
+            sessions = Sessions(sides, step, clock, tools)
+            timings = sessions.run(pairs_a_step, plan.patience_s)
             for name in sides:
-                found = _rows(labels[name, step.index], calls[name], wholes[name], gate, profiler)
-                rows += [{**common, "step": step.index, "side": name, **row} for row in found]
+                of_side = rows_of(labels[name, step.index], timings[name], tools)
+                rows += [{**columns, "step": step.index, "side": name, **row} for row in of_side]
     return rows
 
 
-def _labels(replay: Replay, side: Side, step: Step) -> Labels:
-    """Of the operators that a side runs in a step, by a recording."""
-    program = program_of(replay.trace, side.way, replay.steps)
-    recorder = replay.live.record(step.batch, side.execution(step), **step.more())
-    alike = families(replay.trace, program)
-    return [
-        (segment_of(op, guards, alike), op.name)
-        for op, guards in guarded(tree(recorder, dict(program.periods)))
-    ]
+def label_operators(side: Side, step: Step) -> Labels:
+    """The operators that a side runs in a step, by a recording."""
+    replay = side.replay
+    program = program_of(replay.trace, side.strategies, replay.steps)
+    recorder = replay.live.record(step.batch, side.execution(step), **step.cache())
+    of_families = families(replay.trace, program)
+    labels: Labels = []
+    for operator, guards in guarded(tree(recorder, dict(program.periods))):
+        labels.append((segment_of(operator, guards, of_families), operator.name))
+    return labels
 
 
-def _sessions(
-    sides: Mapping[str, Side],
-    step: Step,
-    pairs: int,
-    rng: np.random.Generator,
-    gate: Gate,
-    clock: Callable[[], float],
-) -> tuple[dict[str, list[tuple[Profiled, float]]], dict[str, list[tuple[float, float]]]]:
-    """By side: (profiled call, slowest yardstick around it; infinite where another process had the core meanwhile, since the profiler's clock is the wall's),
-    and (seconds of a call without the profiler, slowest yardstick)."""
-    calls: dict[str, list[tuple[Profiled, float]]] = {name: [] for name in sides}
-    wholes: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
-    patience = PATIENCE_S
+class Sessions:
+    """Sessions of a few pairs of one step, each without the profiler and then with it."""
 
-    def run(order: list[str], clock: Callable[[], float]) -> list[float]:
-        return [sides[name].run(step, clock) for name in order]
+    def __init__(self, sides: Mapping[str, Side], step: Step, clock: Clock, tools: Tools) -> None:
+        self.sides = sides
+        self.step = step
+        self.clock = clock
+        self.tools = tools
+        self.timings = {name: Timings() for name in sides}
 
-    for _ in range(-(-pairs // PAIRS_A_SESSION)):
-        order = [name for _ in range(1 + PAIRS_A_SESSION) for name in rng.permutation(list(sides))]
-        before, waited = gate.wait(patience)
-        patience -= waited
-        seconds = run(order, clock)
-        between = gate.read()
-        own: list[float] = []
-        seen = profiled(lambda order=order, own=own: own.extend(run(order, mark)))  # type: ignore[misc]
-        after = gate.read()
-        for name, whole, call, cpu in list(zip(order, seconds, seen, own, strict=True))[
-            len(sides) :
-        ]:
-            wholes[name].append((whole, max(before, between)))
-            lost = clock is CPU and call.seconds.sum() > SHARED * cpu
-            calls[name].append((call, float("inf") if lost else max(between, after)))
-    return calls, wholes
+    def run(self, pairs: int, patience_s: float) -> dict[str, Timings]:
+        """At least so many pairs. Returns the timings of each side.
+
+        patience_s: how long to wait, in all, for a machine that is disturbed.
+        """
+        for _ in range(-(-pairs // PAIRS_A_SESSION)):
+            patience_s -= self._session(patience_s)
+        return self.timings
+
+    def _session(self, patience_s: float) -> float:
+        """One session. Returns the seconds that it waited."""
+        gate = self.tools.gate
+        names = self._draw_order()
+        before_s, waited_s = gate.wait(patience_s)
+        seconds = self._run_sides(names, self.clock)
+        between_s = gate.yardstick()
+        marked_s: list[float] = []
+        calls = profile_calls(lambda: marked_s.extend(self._run_sides(names, mark)))
+        after_s = gate.yardstick()
+        for i in range(len(self.sides), len(names)):
+            timings = self.timings[names[i]]
+            timings.whole.append((seconds[i], max(before_s, between_s)))
+            reading_s = max(between_s, after_s)
+            if self.clock is CPU and calls[i].seconds.sum() > SHARED * marked_s[i]:
+                reading_s = LOST
+            timings.profiled.append(TimedCall(calls[i], reading_s))
+        return waited_s
+
+    def _draw_order(self) -> list[str]:
+        """The sides of a pair that does not count, and of the pairs of a session."""
+        names: list[str] = []
+        for _ in range(1 + PAIRS_A_SESSION):
+            names += [str(name) for name in self.tools.order.permutation(list(self.sides))]
+        return names
+
+    def _run_sides(self, names: Sequence[str], clock: Callable[[], float]) -> list[float]:
+        return [self.sides[name].run(self.step, clock) for name in names]
 
 
-def _rows(
-    labels: Labels,
-    calls: list[tuple[Profiled, float]],
-    wholes: list[tuple[float, float]],
-    gate: Gate,
-    profiler: Cost,
-) -> list[dict[str, Any]]:
-    """A row a segment and operator, in executed order."""
-    operators = tuple(operator for _, operator in labels)
-    for call, _ in calls:
-        if call.names != operators:
-            at = next(
-                (i for i, (a, b) in enumerate(zip(call.names, operators, strict=False)) if a != b),
-                min(len(call.names), len(operators)),
-            )
-            raise CondsimError(
-                f"by segment: the profiler saw {len(call.names)} operators and the recorder {len(operators)}; they part at number {at}: "
-                f"{[*call.names, 'none'][at]!r} and {[*operators, 'none'][at]!r}"
-            )
-    good = [c for c, reading in calls if gate.open(reading)]
-    counting = _middle(
-        good or [c for c, reading in calls if reading < float("inf")] or [c for c, _ in calls]
-    )
-    taken_off = profiler.of(counting[0].events)
-    seconds = np.mean([c.seconds for c in counting], axis=0) - taken_off
-    undisturbed = [s for s, reading in wholes if gate.open(reading)] or [s for s, _ in wholes]
-    table = pd.DataFrame(
-        {
-            "segment": [s for s, _ in labels],
-            "operator": operators,
-            "calls": 1,
-            "seconds": seconds,
-            "profiler_s": taken_off,
-        }
-    )
-    summed = table.groupby(["segment", "operator"], sort=False, as_index=False).sum()
-    same: dict[str, Any] = {
-        "whole_s": float(np.median(undisturbed)),
+def rows_of(labels: Labels, timings: Timings, tools: Tools) -> list[dict[str, Any]]:
+    """One row for each segment and operator of a side in a step, in executed order."""
+    for timed in timings.profiled:
+        require_same_operators(timed.call, labels)
+    gate = tools.gate
+    undisturbed = [timed.call for timed in timings.profiled if gate.is_open(timed.reading_s)]
+    counting = middle_half(undisturbed or _with_the_core(timings))
+    profiler_s = tools.profiler_cost.of(counting[0].events)
+    seconds = np.mean([call.seconds for call in counting], axis=0) - profiler_s
+    operators = pd.DataFrame(labels, columns=["segment", "operator"])
+    operators = operators.assign(calls=1, seconds=seconds, profiler_s=profiler_s)
+    summed = operators.groupby(["segment", "operator"], sort=False, as_index=False).sum()
+    columns: dict[str, Any] = {
+        "whole_s": _whole_s(timings, gate),
         "repetitions": len(counting),
-        "quiet": bool(good),
+        "quiet": bool(undisturbed),
     }
-    return [{**same, **{str(k): v for k, v in row.items()}} for row in summed.to_dict("records")]
+    rows: list[dict[str, Any]] = []
+    for row in summed.to_dict("records"):
+        rows.append(columns | {str(name): value for name, value in row.items()})
+    return rows
 
 
-def _middle(calls: list[Profiled]) -> list[Profiled]:
+def _with_the_core(timings: Timings) -> list[ProfiledCall]:
+    """Calls during which no other process had the core; all calls if there is none."""
+    calls = [timed.call for timed in timings.profiled if timed.reading_s < LOST]
+    return calls or [timed.call for timed in timings.profiled]
+
+
+def _whole_s(timings: Timings, gate: Gate) -> float:
+    """Median seconds of undisturbed calls without the profiler; of all if there is none."""
+    undisturbed = [seconds for seconds, reading_s in timings.whole if gate.is_open(reading_s)]
+    return float(np.median(undisturbed or [seconds for seconds, _ in timings.whole]))
+
+
+def require_same_operators(call: ProfiledCall, labels: Labels) -> None:
+    """Raises CondsimError where the profiler saw other operators than the recorder."""
+    seen = call.names
+    recorded = tuple(operator for _, operator in labels)
+    if seen == recorded:
+        return
+    number = 0
+    while number < min(len(seen), len(recorded)) and seen[number] == recorded[number]:
+        number += 1
+    seen_there = [*seen, "none"][number]
+    recorded_there = [*recorded, "none"][number]
+    raise CondsimError(
+        f"by segment: the profiler saw {len(seen)} operators and the recorder {len(recorded)}; "
+        f"they part at number {number}: {seen_there!r} and {recorded_there!r}"
+    )
+
+
+def middle_half(calls: Sequence[ProfiledCall]) -> list[ProfiledCall]:
     """The middle half by duration."""
-    order = sorted(calls, key=lambda c: float(c.seconds.sum()))
-    edge = len(order) // 4
-    return order[edge : len(order) - edge]
+    by_duration = sorted(calls, key=lambda call: float(call.seconds.sum()))
+    edge = len(by_duration) // 4
+    return by_duration[edge : len(by_duration) - edge]

@@ -1,8 +1,10 @@
-"""`python -m condsim.measure.worker JOB RESULT`: rebuild a model from its spec and time it, in a process of its own.
+"""`python -m condsim.measure.worker JOB RESULT`: rebuild a model from its spec and time it.
 
-JOB: a JSON file (trace: folder; by: None or "segment"; and the fields of `protocol.Plan`). RESULT: a Parquet file; beside it, ending in .json, what the
-yardsticks said.
-Progress goes to standard output, a JSON list [what, done, of] a line. Exit code 2 and one line on standard error for what a user can put right.
+JOB: a JSON file: `trace`, a folder; `by_segment`, whether operators are timed by segment; `plan`,
+the fields of `condsim.measure.plan.Plan`. RESULT: a Parquet file for the table; beside it, ending
+in .json, what the yardsticks said.
+Progress goes to standard output, a JSON list [what, done, of] a line. Exit code 2 and one line on
+standard error for what a user can put right.
 """
 
 from __future__ import annotations
@@ -10,47 +12,52 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from condsim.errors import CondsimError
+from condsim.live.inputs import as_batches
+from condsim.live.model import LiveModel
+from condsim.measure.plan import Plan
+from condsim.measure.processes import BAD_INPUT
+from condsim.measure.protocol import measure_cases
+from condsim.measure.segments import time_segments
+from condsim.trace.store import load
+from condsim.zoo.specs import load_spec
 
 
 def main(arguments: list[str]) -> int:
+    """Exit code 0, or 2 and one line for bad input."""
     job, result = Path(arguments[0]), Path(arguments[1])
     try:
-        _work(json.loads(job.read_text()), result)
-    except CondsimError as e:
-        print(e, file=sys.stderr)
-        return 2
+        work(json.loads(job.read_text()), result)
+    except CondsimError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
     return 0
 
 
-def _work(job: dict[str, object], result: Path) -> None:
-    from condsim.trace.store import load
-    from condsim.zoo.specs import load_spec
-
-    trace, by = load(str(job.pop("trace"))), job.pop("by", None)
+def work(job: dict[str, Any], result: Path) -> None:
+    """Measure what a job says and write it. Raises CondsimError as measuring does."""
+    trace = load(job["trace"])
+    plan = Plan(**job.get("plan", {}))
     spec = trace.header.provenance.spec
     if spec is None:
         raise CondsimError(f"trace {trace.name!r} names no spec")
     example = load_spec(spec)
-
-    from condsim.live.inputs import as_batches
-    from condsim.live.model import LiveModel
-    from condsim.measure.protocol import Plan, measure_cases
-
-    plan, live, batches = Plan(**job), LiveModel.of(example.model), as_batches(example.inputs)  # type: ignore[arg-type]
-    if by == "segment":
-        from condsim.measure.segments import time_segments
-
-        table, readings = time_segments(trace, live, batches, plan, _say), list[dict[str, float]]()
+    live, inputs = LiveModel.of(example.model), as_batches(example.inputs)
+    readings: list[dict[str, float]] = []
+    if job.get("by_segment", False):
+        table = time_segments(trace, live, inputs, plan, say)
     else:
-        measured = measure_cases(trace, live, batches, plan, progress=_say)
-        table, readings = measured.table(0, 1.0), measured.readings
+        measured = measure_cases(trace, live, inputs, plan, progress=say)
+        table = measured.table(process=0, yardstick_ratio=1.0)
+        readings = measured.readings
     table.to_parquet(result, index=False)
     result.with_suffix(".json").write_text(json.dumps(readings))
 
 
-def _say(what: str, done: int, of: int) -> None:
+def say(what: str, done: int, of: int) -> None:
+    """Tell the process that waits how far this one is."""
     print(json.dumps([what, done, of]), flush=True)
 
 

@@ -1,42 +1,44 @@
-"""How loaded the memory was: a fixed job, timed before and after whatever a process measures; and which measurements count.
+"""How loaded the memory was, and which measurements count.
 
-Yardsticks gate and never correct. A process in which the read took more than 15 % longer than in the best process is marked, and measured again once. How
-disturbed the core was is read beside every pair (`condsim.timing.yardstick.Yardstick`).
+The memory's yardstick is a fixed job, timed before and after whatever a process measures. A process
+in which it took more than 15 % longer than in the best process is marked, and measured again once.
+How disturbed the core was is read beside every pair (`condsim.timing.yardstick.Yardstick`).
+Yardsticks gate and never correct.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from statistics import median
-from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from condsim.hardware import UNDISTURBED
 from condsim.timing.clock import CPU
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 NOISY = 1.15
+"""The ratio of `ratio` above which a process is marked."""
 CASE = ["strategy", "baseline", "phase", "batch", "protocol", "fingerprint", "where"]
+ELEMENTS = 16_000_000
+SAMPLES = 7
 Reading = Mapping[str, float]
+"""Yardstick → seconds."""
 
 
 def read() -> dict[str, float]:
-    """Seconds of a read of 64 MB: the median of seven samples."""
+    """Seconds of a read of 64 MB: the median of seven samples, after one that does not count."""
     import torch
 
     from condsim.timing.cases import quiet
 
-    big = torch.full((16_000_000,), 0.5)
+    big = torch.full((ELEMENTS,), 0.5)
+    samples: list[float] = []
     with quiet():
-        samples = [_sample(lambda: torch.sum(big)) for _ in range(8)]
+        for _ in range(1 + SAMPLES):
+            start = CPU()
+            torch.sum(big)
+            samples.append(CPU() - start)
     return {"read_64mb": median(samples[1:])}
-
-
-def _sample(call: Callable[[], Any]) -> float:
-    start = CPU()
-    call()
-    return CPU() - start
 
 
 def best(readings: Iterable[Reading]) -> dict[str, float]:
@@ -54,29 +56,37 @@ def ratio(readings: Iterable[Reading], lowest: Reading) -> float:
 
 
 def quiet_rows(measurements: pd.DataFrame, fast_s: float | None = None) -> pd.DataFrame:
-    """What counts: processes that were not noisy, and in them pairs that nothing disturbed; of a case that has none of either, all.
+    """What counts: pairs that nothing disturbed, in processes that were not noisy.
 
-    fast_s: the yardstick when nothing disturbs (the profile's); None: the 5 % quantile of the readings.
+    Of a case that has no such process, or no such pair in those processes, all count.
+    measurements: rows of `Trace.measurements`. fast_s: the yardstick when nothing disturbs (the
+    profile's); None: the 5 % quantile of the readings.
     """
     if measurements.empty:
         return measurements
-    fast = min(float(measurements["yardstick_s"].quantile(0.05)), fast_s or float("inf"))
-    return _where_any(
-        _where_any(measurements, "yardstick_ratio", NOISY), "yardstick_s", UNDISTURBED * fast
-    )
-
-
-def _where_any(measurements: pd.DataFrame, column: str, limit: float) -> pd.DataFrame:
-    """Rows up to the limit; all rows of a case that has none."""
-    good = measurements[column] <= limit
-    any_good = good.groupby([measurements[c] for c in CASE]).transform("any")
-    return measurements[good | ~any_good]
+    fastest_s = _fastest(float(measurements["yardstick_s"].quantile(0.05)), fast_s)
+    of_quiet_processes = _up_to(measurements, "yardstick_ratio", NOISY)
+    return _up_to(of_quiet_processes, "yardstick_s", UNDISTURBED * fastest_s)
 
 
 def noisy(counting: pd.DataFrame, fast_s: float | None = None) -> bool:
-    """Whether what counts in a case was disturbed all the same: there was nothing else. Arguments as in `quiet_rows`."""
-    fast = min(float(counting["yardstick_s"].min()), fast_s or float("inf"))
-    return bool(
-        (counting["yardstick_ratio"] > NOISY).any()
-        or (counting["yardstick_s"] > UNDISTURBED * fast).any()
-    )
+    """Whether what counts in a case was disturbed all the same, since there was nothing else.
+
+    counting: rows of one case from `quiet_rows`. fast_s: as in `quiet_rows`; None: the fastest
+    reading.
+    """
+    fastest_s = _fastest(float(counting["yardstick_s"].min()), fast_s)
+    noisy_process = counting["yardstick_ratio"] > NOISY
+    disturbed_pair = counting["yardstick_s"] > UNDISTURBED * fastest_s
+    return bool((noisy_process | disturbed_pair).any())
+
+
+def _fastest(seen_s: float, calibrated_s: float | None) -> float:
+    return min(seen_s, calibrated_s) if calibrated_s else seen_s
+
+
+def _up_to(measurements: pd.DataFrame, column: str, limit: float) -> pd.DataFrame:
+    """Rows up to a limit; all rows of a case that has none."""
+    good = measurements[column] <= limit
+    any_good = good.groupby([measurements[c] for c in CASE]).transform("any")
+    return measurements[good | ~any_good]

@@ -15,8 +15,21 @@ from condsim.zoo.base import CHECKPOINTS
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 and one line for bad input."""
-    parser = argparse.ArgumentParser(prog="python -m condsim.zoo", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    given = parser().parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    try:
+        checkpoint = train(given.name, given.steps, given.seed, given.folder)
+    except CondsimError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(checkpoint)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    whole = argparse.ArgumentParser(prog="python -m condsim.zoo", description=__doc__)
+    commands = whole.add_subparsers(dest="command", required=True)
     command = commands.add_parser("train", help="train a zoo model from scratch")
     command.add_argument("name", help=", ".join(ZOO))
     command.add_argument(
@@ -30,15 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
         default=CHECKPOINTS,
         help="where the checkpoint goes (default: the package)",
     )
-    given = parser.parse_args(arguments)
-    torch.set_num_threads(given.threads)
-    try:
-        print(train(given.name, given.steps, given.seed, given.folder))
-    except CondsimError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return whole
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

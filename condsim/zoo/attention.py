@@ -6,9 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+BASE = 1000.0
+"""Of the rotary positions' frequencies."""
+
 
 class CausalAttention(nn.Module):
-    """Multi-head attention with rotary positions over [batch, seq ≤ max_seq, hidden]; a position sees itself and what came before."""
+    """Multi-head attention with rotary positions over [batch, seq ≤ max_seq, hidden].
+
+    A position sees itself and what came before.
+    """
 
     cos: torch.Tensor
     sin: torch.Tensor
@@ -19,23 +25,28 @@ class CausalAttention(nn.Module):
         self.qkv = nn.Linear(hidden, 3 * hidden, bias=False)
         self.out = nn.Linear(hidden, hidden, bias=False)
         half = hidden // heads // 2
-        angle = torch.arange(max_seq).unsqueeze(1) * 1000.0 ** (-torch.arange(half) / half)
-        self.register_buffer("cos", angle.cos().repeat(1, 2), persistent=False)
-        self.register_buffer("sin", torch.cat([-angle.sin(), angle.sin()], -1), persistent=False)
+        frequency = BASE ** (-torch.arange(half) / half)
+        angle = torch.arange(max_seq).unsqueeze(1) * frequency
+        cos = angle.cos().repeat(1, 2)
+        sin = torch.cat([-angle.sin(), angle.sin()], -1)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, seq, hidden = x.shape
-        q, k, v = (
-            self.qkv(x)
-            .view(batch, seq, 3, self.heads, hidden // self.heads)
-            .permute(2, 0, 3, 1, 4)
-            .unbind(0)
+        width = hidden // self.heads
+        qkv = self.qkv(x).view(batch, seq, 3, self.heads, width)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        mixed = F.scaled_dot_product_attention(
+            self._rotated(q), self._rotated(k), v, is_causal=True
         )
-        mixed = F.scaled_dot_product_attention(self._turned(q), self._turned(k), v, is_causal=True)
         y: torch.Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return y
 
-    def _turned(self, x: torch.Tensor) -> torch.Tensor:
-        """x [batch, heads, seq, width] with each pair of channels (i, i + width / 2) turned by its position's angle."""
+    def _rotated(self, x: torch.Tensor) -> torch.Tensor:
+        """Each pair of channels (i, i + width / 2) turned by its position's angle.
+
+        x: [batch, heads, seq, width].
+        """
         seq, width = x.shape[-2:]
         return x * self.cos[:seq] + x.roll(width // 2, -1) * self.sin[:seq]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -20,16 +20,16 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 class ZooModel(nn.Module, ABC):
     """A model that knows how it was configured and how it is trained.
 
-    Subclasses set the class attributes, take their configuration as keyword arguments and pass it on to this constructor.
+    Subclasses set the class attributes, take their configuration as keyword arguments and pass it
+    on to this constructor.
     """
 
     mechanism: ClassVar[str]
-    data: ClassVar[str]
-    """images or text"""
+    data: ClassVar[Literal["images", "text"]]
     seq: ClassVar[int] = 0
-    """bytes a sequence that the example's inputs have (text only)"""
+    """Bytes a sequence that the example's inputs have (text only)."""
     steps: ClassVar[int]
-    """training steps of the shipped checkpoint"""
+    """Training steps of the shipped checkpoint."""
 
     def __init__(self, **config: Any) -> None:
         super().__init__()
@@ -38,18 +38,25 @@ class ZooModel(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def fit(cls, steps: int, progress: Any) -> tuple[ZooModel, dict[str, Any]]:
-        """Train from scratch; the caller has seeded torch. Returns the model and what the checkpoint should say about it."""
+        """Train from scratch; the caller has seeded torch.
+
+        progress: a `rich.progress.Progress`. Returns the model and what the checkpoint should say
+        about it.
+        """
 
 
 ZOO: Registry[type[ZooModel]] = Registry("zoo model")
 
 
 def save_checkpoint(model: ZooModel, about: dict[str, Any], path: Path) -> None:
-    """Weights in half precision (integers stay), the configuration that rebuilds the model, and `about`."""
-    weights = {
-        name: t.detach().half() if t.is_floating_point() else t.detach()
-        for name, t in model.state_dict().items()
-    }
+    """Write a model's weights, the configuration that rebuilds it, and `about`.
+
+    Weights are in half precision, but integers stay.
+    """
+    weights: dict[str, torch.Tensor] = {}
+    for name, weight in model.state_dict().items():
+        weight = weight.detach()
+        weights[name] = weight.half() if weight.is_floating_point() else weight
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     torch.save({"config": model.config, "about": about, "weights": weights}, content)
@@ -57,20 +64,25 @@ def save_checkpoint(model: ZooModel, about: dict[str, Any], path: Path) -> None:
 
 
 def read_checkpoint(name: str, folder: Path = CHECKPOINTS) -> dict[str, Any]:
-    """The checkpoint of a zoo model: config, about, weights. Raises CondsimError where there is none."""
+    """The checkpoint of a zoo model: config, about, weights.
+
+    Raises CondsimError where there is none.
+    """
     path = folder / f"{name}.pt"
     if not path.exists():
         raise CondsimError(
-            f"zoo model {name!r} has no checkpoint in {folder}; train it: python -m condsim.zoo train {name}"
+            f"zoo model {name!r} has no checkpoint in {folder}; "
+            f"train it: python -m condsim.zoo train {name}"
         )
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return checkpoint
 
 
 def build(name: str, checkpoint: dict[str, Any]) -> ZooModel:
-    """The model of a checkpoint: fp32, eval mode."""
+    """The model of a checkpoint: fp32, in evaluation mode."""
     model = ZOO[name](**checkpoint["config"])
-    model.load_state_dict(
-        {key: t.float() if t.is_floating_point() else t for key, t in checkpoint["weights"].items()}
-    )
+    weights: dict[str, torch.Tensor] = {}
+    for key, weight in checkpoint["weights"].items():
+        weights[key] = weight.float() if weight.is_floating_point() else weight
+    model.load_state_dict(weights)
     return model.eval()

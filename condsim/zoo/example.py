@@ -1,4 +1,4 @@
-"""An example: a trained model together with inputs it has not seen and a way to judge its outputs."""
+"""An example: a trained model, inputs that it has not seen, and a way to judge its outputs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import torch
 from torch import nn
 
 Quality = Callable[[torch.Tensor, int], np.ndarray]
+"""(output, batch number) → float32 [batch]."""
 
 
 @dataclass(frozen=True)
 class Example:
     """What `condsim.zoo.load` returns, and what a spec of one's own may return.
 
-    name: the zoo's name, or that of the function. mechanism: of the routing; empty where the model says it itself.
-    model: of the zoo, in eval mode and fp32. inputs: batches; the zoo's are images float [batch, 1, 28, 28] or bytes int64 [batch, seq].
-    quality: (output, batch number) → float32 [batch], in the unit that quality_name says; higher_is_better says which way. None: it cannot be told.
+    name: the zoo's name, or that of the function. mechanism: of the routing; empty where the model
+    says it itself. model: of the zoo, in evaluation mode and fp32. inputs: batches; the zoo's are
+    images float [batch, 1, 28, 28] or bytes int64 [batch, seq]. quality: in the unit that
+    quality_name says, and higher_is_better says which way; None: it cannot be told.
     """
 
     name: str

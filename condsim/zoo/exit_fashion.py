@@ -1,4 +1,4 @@
-"""exit-fashion: an early-exit CNN; an image leaves at the first head that is sure enough of its class."""
+"""exit-fashion: an early-exit CNN; an image leaves at the first head that is sure of its class."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from rich.progress import Progress
 from torch import nn
 
 import condsim
+from condsim.mechanisms.early_exit import EarlyExit
 from condsim.zoo.base import ZOO, ZooModel
 from condsim.zoo.convolution import convolution
 from condsim.zoo.data import VALIDATION_IMAGES, fashion_training
-from condsim.zoo.training import minimise, shuffled
+from condsim.zoo.training import ShuffledBatches, minimise
 
 TOLERANCE = 0.003
-"""Accuracy below that of the last exit which the choice of the threshold may cost, on images kept out of training."""
+"""Accuracy below that of the last exit which the choice of the threshold may cost, on images kept
+out of training."""
 
 
 class Head(nn.Sequential):
@@ -28,30 +30,25 @@ class Head(nn.Sequential):
 
 @ZOO.register("exit-fashion")
 class ExitFashion(ZooModel):
-    """Images [batch, 1, 28, 28] → class logits [batch, 10]; 4 stages of about equal cost, each with a head.
+    """Images [batch, 1, 28, 28] → class logits [batch, 10].
 
-    threshold: softmax confidence at which an image leaves.
+    4 stages of about equal cost, each with a head. threshold: softmax confidence at which an image
+    leaves.
     """
 
-    mechanism = "early_exit"
+    mechanism = EarlyExit.name
     data = "images"
     steps = 1070
 
     def __init__(self, threshold: float = 0.9) -> None:
         super().__init__(threshold=threshold)
         self.threshold = threshold
-        self.stages = nn.ModuleList(
-            [
-                nn.Sequential(
-                    convolution(1, 24), convolution(24, 40, stride=2), convolution(40, 40)
-                ),
-                nn.Sequential(convolution(40, 40), convolution(40, 40)),
-                nn.Sequential(
-                    convolution(40, 64, stride=2), convolution(64, 64), convolution(64, 64)
-                ),
-                nn.Sequential(convolution(64, 96), convolution(96, 96)),
-            ]
-        )
+        first = [convolution(1, 24), convolution(24, 40, stride=2), convolution(40, 40)]
+        second = [convolution(40, 40), convolution(40, 40)]
+        third = [convolution(40, 64, stride=2), convolution(64, 64), convolution(64, 64)]
+        fourth = [convolution(64, 96), convolution(96, 96)]
+        stages = (first, second, third, fourth)
+        self.stages = nn.ModuleList(nn.Sequential(*stage) for stage in stages)
         self.heads = nn.ModuleList(Head(channels) for channels in (40, 40, 64, 96))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -81,7 +78,7 @@ class ExitFashion(ZooModel):
 
     def every_exit(self, x: torch.Tensor) -> list[torch.Tensor]:
         """The class logits of all exits, for all images."""
-        logits = []
+        logits: list[torch.Tensor] = []
         for stage, head in zip(self.stages, self.heads, strict=True):
             x = stage(x)
             logits.append(head(x))
@@ -91,15 +88,17 @@ class ExitFashion(ZooModel):
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
         model = cls().train()
         images, labels, digest = fashion_training()
-        rows = shuffled(len(images) - VALIDATION_IMAGES, 128)
+        batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, 128)
 
         def loss(step: int) -> torch.Tensor:
-            at = rows(step)
-            return torch.stack(
-                [F.cross_entropy(logits, labels[at]) for logits in model.every_exit(images[at])]
-            ).sum()
+            """The sum over all exits."""
+            rows = batches(step)
+            losses: list[torch.Tensor] = []
+            for logits in model.every_exit(images[rows]):
+                losses.append(F.cross_entropy(logits, labels[rows]))
+            return torch.stack(losses).sum()
 
-        minimise(model.parameters(), loss, steps, 3e-3, progress, "exit-fashion")
+        minimise(model.parameters(), loss, steps, progress, "exit-fashion")
         model.eval()
         threshold = model.choose_threshold(images[-VALIDATION_IMAGES:], labels[-VALIDATION_IMAGES:])
         tuned = cls(threshold=threshold)
@@ -108,14 +107,17 @@ class ExitFashion(ZooModel):
 
     @torch.inference_mode()
     def choose_threshold(self, images: torch.Tensor, labels: torch.Tensor) -> float:
-        """The lowest threshold on a grid whose accuracy stays within TOLERANCE of the last exit's."""
+        """The lowest threshold on a grid that keeps the last exit's accuracy, but for TOLERANCE."""
         batches = [torch.stack(self.every_exit(x)) for x in torch.split(images, 250)]
-        confidence, predicted = torch.cat(batches, 1).softmax(-1).max(-1)  # [exits, images]
+        probabilities = torch.cat(batches, 1).softmax(-1)
+        confidence, predicted = probabilities.max(-1)  # [exits, images]
         right = predicted == labels
+        least_accuracy = right[-1].float().mean() - TOLERANCE
         for percent in range(50, 100):
             sure = confidence >= percent / 100
             sure[-1] = True
             taken = sure.int().argmax(0)
-            if right.gather(0, taken[None]).float().mean() >= right[-1].float().mean() - TOLERANCE:
+            accuracy = right.gather(0, taken[None]).float().mean()
+            if accuracy >= least_accuracy:
                 return percent / 100
         return 0.99

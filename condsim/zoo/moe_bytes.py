@@ -1,4 +1,7 @@
-"""moe-bytes: a causal language model over bytes whose FFNs are mixtures of 8 experts, of which each byte takes 2."""
+"""moe-bytes: a causal language model over bytes.
+
+Its FFNs are mixtures of 8 experts, of which each byte takes 2.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import torch.nn.functional as F
 from rich.progress import Progress
 from torch import nn
 
+from condsim.mechanisms.moe import MixtureOfExperts
 from condsim.zoo.attention import CausalAttention
 from condsim.zoo.base import ZOO, ZooModel
 from condsim.zoo.data import training_text, windows
@@ -19,7 +23,11 @@ BALANCE = 0.001
 
 
 class Gate(nn.Module):
-    """Top-k router: forward gives logits [rows, experts], weights [rows, k] that sum to 1, and indices int64 [rows, k]."""
+    """Top-k router.
+
+    forward gives logits [rows, experts], weights [rows, k] that sum to 1, and indices int64
+    [rows, k].
+    """
 
     def __init__(self, hidden: int, experts: int, top_k: int) -> None:
         super().__init__()
@@ -35,7 +43,10 @@ class Gate(nn.Module):
 
 
 class Experts(nn.Module):
-    """Gated FFNs with the weights of all experts in one tensor a projection, called as transformers calls its experts."""
+    """Gated FFNs with the weights of all experts in one tensor a projection.
+
+    They are called as transformers calls its experts.
+    """
 
     def __init__(self, hidden: int, width: int, experts: int) -> None:
         super().__init__()
@@ -47,11 +58,15 @@ class Experts(nn.Module):
     def forward(
         self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
     ) -> torch.Tensor:
-        """hidden_states: [rows, hidden]; top_k_index: int64 [rows, k]; top_k_weights: [rows, k]. Returns [rows, hidden]."""
+        """The weighted sum of each row's experts [rows, hidden].
+
+        hidden_states: [rows, hidden]. top_k_index: int64 [rows, k]. top_k_weights: [rows, k].
+        """
         out = torch.zeros_like(hidden_states)
         for expert in torch.unique(top_k_index).tolist():
             rows, slots = torch.where(top_k_index == expert)
-            gate, up = F.linear(hidden_states[rows], self.gate_up_proj[expert]).chunk(2, dim=-1)
+            gate_up = F.linear(hidden_states[rows], self.gate_up_proj[expert])
+            gate, up = gate_up.chunk(2, dim=-1)
             y = F.linear(self.act_fn(gate) * up, self.down_proj[expert])
             out.index_add_(0, rows, y * top_k_weights[rows, slots, None])
         return out
@@ -94,7 +109,7 @@ class Layer(nn.Module):
 class MoeBytes(ZooModel):
     """Byte ids int64 [batch, seq ≤ 256] → next-byte logits [batch, seq, 256]."""
 
-    mechanism = "moe"
+    mechanism = MixtureOfExperts.name
     data = "text"
     seq = 64
     steps = 1100
@@ -119,9 +134,9 @@ class MoeBytes(ZooModel):
             max_seq=max_seq,
         )
         self.embed = nn.Embedding(256, hidden)
-        self.layers = nn.ModuleList(
-            Layer(hidden, heads, width, experts, top_k, max_seq) for _ in range(layers)
-        )
+        self.layers = nn.ModuleList()
+        for _ in range(layers):
+            self.layers.append(Layer(hidden, heads, width, experts, top_k, max_seq))
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Linear(hidden, 256, bias=False)
         nn.init.normal_(self.embed.weight, std=0.1)
@@ -132,7 +147,7 @@ class MoeBytes(ZooModel):
     def run(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Next-byte logits, and every router's logits [rows, experts]."""
         x = self.embed(ids)
-        routers = []
+        routers: list[torch.Tensor] = []
         for layer in self.layers:
             x, router = layer(x)
             routers.append(router)
@@ -145,18 +160,25 @@ class MoeBytes(ZooModel):
         seq, batch = 128, 16
 
         def loss(_: int) -> torch.Tensor:
-            ids, targets = windows(text, torch.randint(len(text) - seq - 1, (batch,)), seq)
+            starts = torch.randint(len(text) - seq - 1, (batch,))
+            ids, targets = windows(text, starts, seq)
             logits, routers = model.run(ids)
-            return bits(logits, targets).mean() + BALANCE * sum(
-                (imbalance(r, 2) for r in routers), torch.zeros(())
-            )
+            load = torch.zeros(())
+            for router in routers:
+                load = load + imbalance(router, 2)
+            return bits(logits, targets).mean() + BALANCE * load
 
-        minimise(model.parameters(), loss, steps, 3e-3, progress, "moe-bytes")
+        minimise(model.parameters(), loss, steps, progress, "moe-bytes")
         return model.eval(), {"data_sha256": digest}
 
 
 def imbalance(logits: torch.Tensor, top_k: int) -> torch.Tensor:
-    """experts x Σ (share of rows an expert takes) x (its mean probability): top_k when balanced, more when not."""
+    """experts x Σ (share of rows an expert takes) x (its mean probability).
+
+    That is top_k when the experts are balanced, more when they are not. logits: [rows, experts].
+    """
+    experts = logits.shape[-1]
     probabilities = logits.softmax(-1)
-    taken = torch.zeros_like(probabilities).scatter(-1, logits.topk(top_k, dim=-1).indices, 1.0)
-    return logits.shape[-1] * (taken.mean(0) * probabilities.mean(0)).sum()
+    chosen = logits.topk(top_k, dim=-1).indices
+    taken = torch.zeros_like(probabilities).scatter(-1, chosen, 1.0)
+    return experts * (taken.mean(0) * probabilities.mean(0)).sum()

@@ -1,4 +1,7 @@
-"""skip-fashion: a residual CNN in the manner of SkipNet; a gate before every block decides for each image whether it enters."""
+"""skip-fashion: a residual CNN in the manner of SkipNet.
+
+A gate before every block decides for each image whether it enters.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,25 @@ from rich.progress import Progress
 from torch import nn
 
 import condsim
+from condsim.mechanisms.skip import Skip
 from condsim.zoo.base import ZOO, ZooModel
 from condsim.zoo.convolution import convolution
 from condsim.zoo.data import VALIDATION_IMAGES, fashion_training
-from condsim.zoo.training import Spread, minimise, shuffled
+from condsim.zoo.spread import Spread
+from condsim.zoo.training import ShuffledBatches, minimise
 
 COST_WEIGHT = 0.15
-OPEN_SHARE = (0.75, 0.25)
-"""Share of a batch's images that enter every block, in the first step and from half of the training on: so that the network without gates is
-trained as well as the one with them, and is a fair rival."""
+OPEN_AT_FIRST, OPEN_LATER = 0.75, 0.25
+"""Share of a batch's images that enter every block, in the first step and from half of the training
+on: so that the network without gates is trained as well as the one with them, and is a fair
+rival."""
+NOISY_SHARE = 0.75
+"""Of the training steps: in these, gates are sampled."""
+BLOCKS = 8
 SHRINK_BEFORE = 3
 """The block from which on feature maps are 7 x 7."""
+WIDE, NARROW = 32, 48
+"""Channels of feature maps that are 14 x 14, and 7 x 7."""
 
 
 class Block(nn.Module):
@@ -52,20 +63,23 @@ class Gate(nn.Sequential):
 
 @ZOO.register("skip-fashion")
 class SkipFashion(ZooModel):
-    """Images [batch, 1, 28, 28] → class logits [batch, 10]; 3 blocks at 14 x 14, 5 at 7 x 7, each behind a gate."""
+    """Images [batch, 1, 28, 28] → class logits [batch, 10].
 
-    mechanism = "skip"
+    3 blocks at 14 x 14, 5 at 7 x 7, each behind a gate.
+    """
+
+    mechanism = Skip.name
     data = "images"
     steps = 3000
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(convolution(1, 16), convolution(16, 32, stride=2))
-        self.shrink = convolution(32, 48, stride=2)
-        channels = [32] * SHRINK_BEFORE + [48] * (8 - SHRINK_BEFORE)
+        self.stem = nn.Sequential(convolution(1, 16), convolution(16, WIDE, stride=2))
+        self.shrink = convolution(WIDE, NARROW, stride=2)
+        channels = [WIDE] * SHRINK_BEFORE + [NARROW] * (BLOCKS - SHRINK_BEFORE)
         self.blocks = nn.ModuleList(Block(c) for c in channels)
         self.gates = nn.ModuleList(Gate(c) for c in channels)
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 10))
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(NARROW, 10))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.stem(images)
@@ -92,49 +106,63 @@ class SkipFashion(ZooModel):
 
     @classmethod
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
-        model = cls().train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # trains in two thirds of the time
+        model = cls().train()
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # trains in two thirds of the time
         images, labels, digest = fashion_training()
-        rows = shuffled(len(images) - VALIDATION_IMAGES, 64)
+        batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, 64)
         spreads = nn.ModuleList(Spread(1, centre=0.0, reach=1.0) for _ in model.blocks)
-        cost = torch.tensor(
-            [14**2 * 32**2] * SHRINK_BEFORE + [7**2 * 48**2] * (8 - SHRINK_BEFORE),
-            dtype=torch.float32,
-        )  # in proportion to FLOPs
-        cost = COST_WEIGHT * cost / cost.sum()
 
         def loss(step: int) -> torch.Tensor:
-            """All blocks run; a straight-through Gumbel sigmoid decides what counts, without noise in the last quarter."""
-            at = rows(step)
-            first, last = OPEN_SHARE
-            opened = round(len(at) * max(last, first - (first - last) * 2 * step / steps))
-            x = model.stem(images[at])
-            spent = torch.zeros(())
-            for i, block in enumerate(model.blocks):
-                if i == SHRINK_BEFORE:
-                    x = model.shrink(x)
-                score = 2 * spreads[i](model.gates[i](x[opened:]))
-                if step < 0.75 * steps:
-                    uniform = torch.rand_like(score).clamp(1e-6, 1 - 1e-6)
-                    score = score + uniform.log() - (-uniform).log1p()
-                soft = score.sigmoid()
-                gate = torch.cat(
-                    [torch.ones(opened, 1), (score > 0).float() + soft - soft.detach()]
-                )[:, :, None, None]
-                x = gate * block(x) + (1 - gate) * x
-                spent = spent + cost[i] * soft.mean()
-            return F.cross_entropy(model.head(x), labels[at]) + spent
+            rows = batches(step)
+            opened = round(len(rows) * open_share(step, steps))
+            noisy = step < NOISY_SHARE * steps
+            logits, spent = model.gated(images[rows], spreads, opened, noisy)
+            value: torch.Tensor = F.cross_entropy(logits, labels[rows]) + spent
+            return value
 
-        minimise(
-            [*model.parameters(), *spreads.parameters()],
-            loss,
-            steps,
-            3e-3,
-            progress,
-            "skip-fashion",
-        )
+        parameters = [*model.parameters(), *spreads.parameters()]
+        minimise(parameters, loss, steps, progress, "skip-fashion")
         for gate, spread in zip(model.gates, spreads, strict=True):
             assert isinstance(gate, Gate)
             assert isinstance(spread, Spread)
-            assert isinstance(gate[-1], nn.Linear)
             spread.fold(gate[-1])
         return model.eval(), {"data_sha256": digest}
+
+    def gated(
+        self, images: torch.Tensor, spreads: nn.ModuleList, opened: int, noisy: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Class logits, and what the gates let the images spend, as a part of the loss.
+
+        All blocks run; a straight-through sigmoid decides what counts, a Gumbel sample if noisy.
+        opened: so many images, the first ones, enter every block.
+        """
+        x = self.stem(images)
+        costs = block_costs()
+        spent = torch.zeros(())
+        for i, block in enumerate(self.blocks):
+            if i == SHRINK_BEFORE:
+                x = self.shrink(x)
+            score = 2 * spreads[i](self.gates[i](x[opened:]))
+            if noisy:
+                uniform = torch.rand_like(score).clamp(1e-6, 1 - 1e-6)
+                score = score + uniform.log() - (-uniform).log1p()
+            soft = score.sigmoid()
+            straight_through = (score > 0).float() + soft - soft.detach()
+            gate = torch.cat([torch.ones(opened, 1), straight_through])[:, :, None, None]
+            x = gate * block(x) + (1 - gate) * x
+            spent = spent + costs[i] * soft.mean()
+        return self.head(x), spent
+
+
+def open_share(step: int, steps: int) -> float:
+    """The share of a batch's images that enter every block in a training step."""
+    falling = OPEN_AT_FIRST - (OPEN_AT_FIRST - OPEN_LATER) * 2 * step / steps
+    return max(OPEN_LATER, falling)
+
+
+def block_costs() -> torch.Tensor:
+    """What each block costs in the loss, in proportion to its FLOPs [BLOCKS]."""
+    wide, narrow = 14**2 * WIDE**2, 7**2 * NARROW**2
+    flops = [wide] * SHRINK_BEFORE + [narrow] * (BLOCKS - SHRINK_BEFORE)
+    costs = torch.tensor(flops, dtype=torch.float32)
+    return COST_WEIGHT * costs / costs.sum()

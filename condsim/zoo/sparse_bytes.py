@@ -1,7 +1,9 @@
-"""sparse-bytes: a causal language model over bytes with wide ReLU FFNs, of which a predictor picks the blocks of neurons that run.
+"""sparse-bytes: a causal language model over bytes with wide ReLU FFNs.
 
-The first layer's FFN is plain and narrow: what its neurons want follows single bytes, so that a sequence would touch nearly all of its blocks (91 % within
-64 bytes, in a model that was trained with blocks there) and gathering them would save little.
+A predictor picks the blocks of neurons that run. The first layer's FFN is plain and narrow: what
+its neurons want follows single bytes, so that a sequence would touch nearly all of its blocks (91 %
+within 64 bytes, in a model that was trained with blocks there) and gathering them would save
+little.
 """
 
 from __future__ import annotations
@@ -15,15 +17,19 @@ from torch import nn
 
 import condsim
 from condsim.live.execution import Execution, executing
+from condsim.mechanisms.sparse_activation import SparseActivation
 from condsim.zoo.attention import CausalAttention
 from condsim.zoo.base import ZOO, ZooModel
 from condsim.zoo.data import spread_starts, training_text, windows
-from condsim.zoo.training import Spread, bits, minimise
+from condsim.zoo.spread import Spread
+from condsim.zoo.training import bits, minimise
 
 LEAK_WEIGHT = 1.0
-"""Of the loss on activations in blocks that the predictor does not pick: it makes the predictor right, not only obeyed."""
+"""Of the loss on activations in blocks that the predictor does not pick: it makes the predictor
+right, not only obeyed."""
 CHANGE_WEIGHT = 0.2
-"""Of the loss on how much a block's logit changes within a window: nearby bytes should want the same blocks."""
+"""Of the loss on how much a block's logit changes within a window: nearby bytes should want the
+same blocks."""
 WINDOW = 32
 """Bytes in such a window."""
 PRUNED_BELOW = 0.02
@@ -54,6 +60,7 @@ class Layer(nn.Module):
         self.down = nn.Linear(width, hidden)
 
     def attend(self, x: torch.Tensor) -> torch.Tensor:
+        """x after attention and its residual."""
         y: torch.Tensor = x + self.attention(self.attention_norm(x))
         return y
 
@@ -64,13 +71,18 @@ class Layer(nn.Module):
 
 
 class SparseLayer(Layer):
-    """A layer of whose neurons, `blocks` blocks of `size`, each row computes those that a predictor picks for it."""
+    """A layer with `blocks` blocks of `size` neurons.
+
+    Each row computes those that a predictor picks for it.
+    """
 
     def __init__(
         self, site: str, hidden: int, heads: int, blocks: int, size: int, rank: int, max_seq: int
     ) -> None:
         super().__init__(hidden, heads, blocks * size, max_seq)
-        self.site, self.blocks, self.size = site, blocks, size
+        self.site = site
+        self.blocks = blocks
+        self.size = size
         self.predictor = Predictor(hidden, rank, blocks)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -84,21 +96,51 @@ class SparseLayer(Layer):
         )
         chosen: Any
         with condsim.branch(self.site) as chosen:
-            h = F.relu(
-                F.linear(rows, chosen.weight(self.up.weight, 0), chosen.weight(self.up.bias, 0))
-            )
-            y = F.linear(chosen.mask(h), chosen.weight(self.down.weight, 1), self.down.bias)
+            h = F.relu(self._up(rows, chosen))
+            y = self._down(h, chosen)
         return x + y.view_as(x)
+
+    def _up(self, rows: torch.Tensor, chosen: Any) -> torch.Tensor:
+        """What goes into the chosen neurons. chosen: the selector of blocks."""
+        weight = chosen.weight(self.up.weight, 0)
+        bias = chosen.weight(self.up.bias, 0)
+        return F.linear(rows, weight, bias)
+
+    def _down(self, h: torch.Tensor, chosen: Any) -> torch.Tensor:
+        """What comes out of them. h: their activations."""
+        masked = chosen.mask(h)
+        weight = chosen.weight(self.down.weight, 1)
+        return F.linear(masked, weight, self.down.bias)
+
+    def training_forward(
+        self, x: torch.Tensor, spread: nn.Module
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The output, and two parts of the loss: change and leak, weighted.
+
+        Every block runs; the predicted mask is applied straight through.
+        """
+        x = self.attend(x)
+        rows = self.ffn_norm(x).flatten(0, 1)
+        logits = spread(self.predictor(rows))
+        soft = (3 * logits).sigmoid()
+        hard = (logits > 0).float()
+        mask = (hard + soft - soft.detach()).unsqueeze(-1)
+        h = F.relu(self.up(rows)).view(-1, self.blocks, self.size)
+        x = x + self.down((h * mask).flatten(1)).view_as(x)
+        change = logits.view(-1, WINDOW, self.blocks).var(1).mean()
+        leak = (h * (1 - hard).unsqueeze(-1)).mean()
+        return x, CHANGE_WEIGHT * change, LEAK_WEIGHT * leak
 
 
 @ZOO.register("sparse-bytes")
 class SparseBytes(ZooModel):
     """Byte ids int64 [batch, seq ≤ 256] → next-byte logits [batch, seq, 256].
 
-    width: neurons of the first layer. blocks: of `size` neurons each, one number for each layer after it.
+    width: neurons of the first layer. blocks: of `size` neurons each, one number for each layer
+    after it.
     """
 
-    mechanism = "sparse_activation"
+    mechanism = SparseActivation.name
     data = "text"
     seq = 64
     steps = 1400
@@ -123,10 +165,10 @@ class SparseBytes(ZooModel):
             max_seq=max_seq,
         )
         self.embed = nn.Embedding(256, hidden)
-        sparse = [
-            SparseLayer(f"ffn{i}", hidden, heads, n, size, rank, max_seq)
-            for i, n in enumerate(blocks, start=1)
-        ]
+        sparse: list[Layer] = []
+        for number, count in enumerate(blocks, start=1):
+            site = f"ffn{number}"
+            sparse.append(SparseLayer(site, hidden, heads, count, size, rank, max_seq))
         self.layers = nn.ModuleList([Layer(hidden, heads, width, max_seq), *sparse])
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Linear(hidden, 256, bias=False)
@@ -144,45 +186,36 @@ class SparseBytes(ZooModel):
         model = cls().train()
         text, digest = training_text()
         seq, batch = 64, 32
-        spreads = nn.ModuleList(
-            Spread(layer.blocks, centre=-1.1, reach=0.4) for layer in model.sparse_layers()
-        )
+        spreads = nn.ModuleList()
+        for layer in model.sparse_layers():
+            spreads.append(Spread(layer.blocks, centre=-1.1, reach=0.4))
 
         def loss(_: int) -> torch.Tensor:
-            """Every block runs; the predicted mask is applied straight through."""
-            ids, targets = windows(text, torch.randint(len(text) - seq - 1, (batch,)), seq)
-            x = model.layers[0](model.embed(ids))
-            extra = torch.zeros(())
-            for layer, spread in zip(model.sparse_layers(), spreads, strict=True):
-                x = layer.attend(x)
-                rows = layer.ffn_norm(x).flatten(0, 1)
-                logits = spread(layer.predictor(rows))
-                soft = (3 * logits).sigmoid()
-                hard = (logits > 0).float()
-                mask = (hard + soft - soft.detach()).unsqueeze(-1)
-                h = F.relu(layer.up(rows)).view(-1, layer.blocks, layer.size)
-                x = x + layer.down((h * mask).flatten(1)).view_as(x)
-                change = logits.view(-1, WINDOW, layer.blocks).var(1).mean()
-                leak = (h * (1 - hard).unsqueeze(-1)).mean()
-                extra = extra + CHANGE_WEIGHT * change + LEAK_WEIGHT * leak
-            return bits(model.head(model.norm(x)), targets).mean() + extra / len(spreads)
+            starts = torch.randint(len(text) - seq - 1, (batch,))
+            ids, targets = windows(text, starts, seq)
+            logits, of_blocks = model.training_forward(ids, spreads)
+            return bits(logits, targets).mean() + of_blocks
 
-        minimise(
-            [*model.parameters(), *spreads.parameters()],
-            loss,
-            steps,
-            3e-3,
-            progress,
-            "sparse-bytes",
-        )
+        parameters = [*model.parameters(), *spreads.parameters()]
+        minimise(parameters, loss, steps, progress, "sparse-bytes")
         for layer, spread in zip(model.sparse_layers(), spreads, strict=True):
             assert isinstance(spread, Spread)
-            assert isinstance(layer.predictor[1], nn.Linear)
             spread.fold(layer.predictor[1])
-        wanted = model.eval().wanted(windows(text, spread_starts(text, 1024, seq), seq)[0])
-        return model.pruned([share >= PRUNED_BELOW for share in wanted]).eval(), {
-            "data_sha256": digest
-        }
+        model.eval()
+        ids, _ = windows(text, spread_starts(text, 1024, seq), seq)
+        keep = [share >= PRUNED_BELOW for share in model.wanted(ids)]
+        return model.pruned(keep).eval(), {"data_sha256": digest}
+
+    def training_forward(
+        self, ids: torch.Tensor, spreads: nn.ModuleList
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Next-byte logits, and what the blocks add to the loss, the mean over the layers."""
+        x = self.layers[0](self.embed(ids))
+        extra = torch.zeros(())
+        for layer, spread in zip(self.sparse_layers(), spreads, strict=True):
+            x, change, leak = layer.training_forward(x, spread)
+            extra = extra + change + leak
+        return self.head(self.norm(x)), extra / len(spreads)
 
     def sparse_layers(self) -> list[SparseLayer]:
         """All layers but the first."""
@@ -190,31 +223,40 @@ class SparseBytes(ZooModel):
 
     @torch.inference_mode()
     def wanted(self, ids: torch.Tensor) -> list[torch.Tensor]:
-        """Share of the bytes that want each block: float [blocks], one a sparse layer. ids: int64 [sequences, seq]."""
+        """Share of the bytes that want each block: float [blocks], one a sparse layer.
+
+        ids: int64 [sequences, seq].
+        """
         with executing(Execution(observed={})) as execution:
             for batch in torch.split(ids, 32):
                 self(batch)
         assert execution.observed is not None
-        return [
-            torch.cat([d["ids"] for d in execution.observed[layer.site]]).float().mean(0)
-            for layer in self.sparse_layers()
-        ]
+        shares: list[torch.Tensor] = []
+        for layer in self.sparse_layers():
+            decisions = [observed["ids"] for observed in execution.observed[layer.site]]
+            shares.append(torch.cat(decisions).float().mean(0))
+        return shares
 
     def pruned(self, keep: list[torch.Tensor]) -> SparseBytes:
-        """A copy with the blocks that `keep` (bool [blocks], one a sparse layer) says, at least one a layer."""
-        keep = [k if k.any() else torch.ones_like(k) for k in keep]
+        """A copy with some of the blocks, at least one a layer.
+
+        keep: which blocks, bool [blocks], one a sparse layer; where it names none, all are kept.
+        """
+        keep = [kept if kept.any() else torch.ones_like(kept) for kept in keep]
         weights = self.state_dict()
-        for i, kept in enumerate(keep, start=1):
+        for number, kept in enumerate(keep, start=1):
             neurons = kept.repeat_interleave(self.config["size"])
-            for key, index, dim in (
+            for name, selected, dim in (
                 ("up.weight", neurons, 0),
                 ("up.bias", neurons, 0),
                 ("down.weight", neurons, 1),
                 ("predictor.1.weight", kept, 0),
                 ("predictor.1.bias", kept, 0),
             ):
-                name = f"layers.{i}.{key}"
-                weights[name] = weights[name].index_select(dim, index.nonzero().squeeze(-1))
-        copy = type(self)(**{**self.config, "blocks": tuple(int(k.sum()) for k in keep)})
+                key = f"layers.{number}.{name}"
+                rows = selected.nonzero().squeeze(-1)
+                weights[key] = weights[key].index_select(dim, rows)
+        blocks = tuple(int(kept.sum()) for kept in keep)
+        copy = type(self)(**{**self.config, "blocks": blocks})
         copy.load_state_dict(weights)
         return copy

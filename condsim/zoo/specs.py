@@ -1,6 +1,7 @@
 """Specs: how a person names a model so that another process can build it again.
 
-A spec is the name of a zoo model, or `file.py:function`, whose function returns (model, inputs) or an Example.
+A spec is the name of a zoo model, or `file.py:function`, whose function returns (model, inputs) or
+an Example.
 """
 
 from __future__ import annotations
@@ -9,80 +10,86 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+
+import torch
 
 from condsim.errors import CondsimError, unknown
-
-if TYPE_CHECKING:
-    from condsim.zoo.example import Example
+from condsim.zoo.base import ZOO
+from condsim.zoo.example import Example
+from condsim.zoo.loading import load
 
 
 def load_spec(spec: str) -> Example:
     """The model that a spec names, with its inputs.
 
-    Inputs are what the function gives: a tensor, a tuple, a dict of forward() arguments, or a list of such. An example made of (model, inputs) has no
-    quality.
-    Raises CondsimError for an unknown name, a file or function that is not there, and a function that returns something else.
+    Inputs are what the function gives: a tensor, a tuple, a dict of forward() arguments, or a list
+    of such. An example made of (model, inputs) has no quality.
+    Raises CondsimError for an unknown name, a file or function that is not there, and a function
+    that returns something else.
     """
     path, colon, function = spec.rpartition(":")
-    if not colon or not path.endswith(".py"):
-        if spec.endswith(".py"):
-            raise CondsimError(
-                f"spec {spec!r} names no function; write {spec}:FUNCTION, which returns (model, inputs)"
-            )
-        from condsim.zoo import ZOO, load
+    if colon and path.endswith(".py"):
+        return call_function(spec, Path(path), function)
+    if spec.endswith(".py"):
+        raise CondsimError(
+            f"spec {spec!r} names no function; write {spec}:FUNCTION, which returns (model, inputs)"
+        )
+    if spec not in ZOO:
+        raise unknown("spec", spec, ZOO, "or file.py:function that returns (model, inputs)")
+    return load(spec)
 
-        if spec not in ZOO:
-            raise unknown("spec", spec, ZOO, "or file.py:function that returns (model, inputs)")
-        return load(spec)
-    module = _module(Path(path))
+
+def call_function(spec: str, path: Path, function: str) -> Example:
+    """What a function of a file makes. spec: the file and the function, for errors."""
+    module = run_file(path)
     make = getattr(module, function, None)
     if not callable(make):
-        there = (
-            ", ".join(
-                n
-                for n, v in vars(module).items()
-                if callable(v) and getattr(v, "__module__", "") == module.__name__
-            )
-            or "none"
-        )
-        raise CondsimError(f"{path} has no function {function!r}; it has: {there}")
-    return _example(make(), spec, function)
+        known = ", ".join(functions_of(module)) or "none"
+        raise CondsimError(f"{path} has no function {function!r}; it has: {known}")
+    return as_example(make(), spec, function)
 
 
-def _module(path: Path) -> ModuleType:
+def run_file(path: Path) -> ModuleType:
     """A file run as a module; what lies beside it can be imported."""
     if not path.is_file():
         raise CondsimError(f"spec: there is no file {path}")
-    found = importlib.util.spec_from_file_location(f"condsim_spec_{path.stem}", path)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
+    location = importlib.util.spec_from_file_location(f"condsim_spec_{path.stem}", path)
+    assert location is not None
+    assert location.loader is not None
+    module = importlib.util.module_from_spec(location)
     sys.modules[module.__name__] = module
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)
     try:
-        found.loader.exec_module(module)
-    except (ImportError, SyntaxError) as e:
-        raise CondsimError(f"{path} cannot be imported: {type(e).__name__}: {e}") from e
+        location.loader.exec_module(module)
+    except (ImportError, SyntaxError) as error:
+        problem = type(error).__name__
+        raise CondsimError(f"{path} cannot be imported: {problem}: {error}") from error
     return module
 
 
-def _example(made: Any, spec: str, function: str) -> Example:
-    import torch
+def functions_of(module: ModuleType) -> list[str]:
+    """Names of what can be called and was written in a module."""
+    names: list[str] = []
+    for name, value in vars(module).items():
+        if callable(value) and getattr(value, "__module__", "") == module.__name__:
+            names.append(name)
+    return names
 
-    from condsim.zoo.example import Example
 
+def as_example(made: object, spec: str, function: str) -> Example:
+    """What a function returned as an example. Raises CondsimError for anything else."""
     if isinstance(made, Example):
         return made
-    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], torch.nn.Module)):
-        got = (
-            f"a tuple of {', '.join(type(m).__name__ for m in made)}"
-            if isinstance(made, tuple)
-            else type(made).__name__
-        )
-        raise CondsimError(
-            f"spec {spec!r}: {function}() must return (torch.nn.Module, inputs) or an Example, got {got}"
-        )
-    return Example(function, "", made[0], made[1])
+    if isinstance(made, tuple):
+        if len(made) == 2 and isinstance(made[0], torch.nn.Module):
+            model, inputs = made
+            return Example(function, "", model, inputs)
+        got = f"a tuple of {', '.join(type(part).__name__ for part in made)}"
+    else:
+        got = type(made).__name__
+    raise CondsimError(
+        f"spec {spec!r}: {function}() must return (torch.nn.Module, inputs) or an Example, "
+        f"got {got}"
+    )

@@ -1,45 +1,88 @@
-"""The training loop, and how gates are kept from collapsing."""
+"""How zoo models are trained: the loop, batches of images, the loss of language models."""
 
 from __future__ import annotations
 
 import math
+import platform
+import time
 from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from rich.progress import Progress
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from torch import nn
+
+from condsim.errors import CondsimError
+from condsim.zoo.base import CHECKPOINTS, ZOO, save_checkpoint
+
+LEARNING_RATE = 3e-3
+WEIGHT_DECAY = 0.02
+"""Of matrices; vectors do not decay."""
+REPORTS = 40
+"""How often the loss is shown in a training."""
+
+
+def train(name: str, steps: int | None = None, seed: int = 0, folder: Path = CHECKPOINTS) -> Path:
+    """Train the model `name` from scratch and write its checkpoint to `folder`. Shows progress.
+
+    steps: None for as many as the shipped checkpoint had. seed: of everything random; the caller's
+    generator is left as it was.
+    """
+    kind = ZOO[name]
+    steps = kind.steps if steps is None else steps
+    if steps < 1:
+        raise CondsimError(f"steps must be at least 1, got {steps}")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    began = time.perf_counter()
+    with Progress(*columns) as progress, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model, about = kind.fit(steps, progress)
+    about |= {
+        "steps": steps,
+        "seed": seed,
+        "training_s": round(time.perf_counter() - began, 1),
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),  # a subclass of str, which a weights-only load refuses
+        "python": platform.python_version(),
+    }
+    path = folder / f"{name}.pt"
+    save_checkpoint(model, about, path)
+    return path
 
 
 def minimise(
     parameters: Iterable[nn.Parameter],
     loss: Callable[[int], torch.Tensor],
     steps: int,
-    learning_rate: float,
     progress: Progress,
     name: str,
 ) -> None:
-    """AdamW, a linear warm-up over a twentieth of the steps, then a cosine to zero; gradients clipped at norm 1.
+    """AdamW; the learning rate warms up and then falls to zero, gradients are clipped at norm 1.
 
-    loss: step → the loss of that step's batch.
+    loss: step → the loss of that step's batch. name: shown with the progress.
     """
     parameters = list(parameters)
     matrices: dict[str, Any] = {"params": [p for p in parameters if p.ndim > 1]}
-    vectors: dict[str, Any] = {
-        "params": [p for p in parameters if p.ndim <= 1],
-        "weight_decay": 0.0,
-    }
-    optimiser = torch.optim.AdamW([matrices, vectors], lr=learning_rate, weight_decay=0.02)
-    warm = max(1, steps // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda s: (
-            min((s + 1) / warm, 0.5 * (1 + math.cos(math.pi * min(1.0, s / steps))))
-            if s >= warm
-            else (s + 1) / warm
-        ),
-    )
+    vectors: dict[str, Any] = {"params": [p for p in parameters if p.ndim <= 1]}
+    vectors["weight_decay"] = 0.0
+    optimiser = torch.optim.AdamW([matrices, vectors], lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    factor = partial(learning_rate_factor, steps=steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
     task = progress.add_task(name, total=steps)
     for step in range(steps):
         value = loss(step)
@@ -48,58 +91,51 @@ def minimise(
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
-        if step % max(1, steps // 40) == 0 or step == steps - 1:
-            progress.update(task, description=f"{name}  loss {value.item():.3f}")
-            if not progress.console.is_terminal:
-                progress.console.print(f"{name} step {step} of {steps} loss {value.item():.4f}")
+        if step % max(1, steps // REPORTS) == 0 or step == steps - 1:
+            _report(progress, task, f"{name} step {step} of {steps}", name, value.item())
         progress.advance(task)
 
 
-def shuffled(count: int, batch: int) -> Callable[[int], torch.Tensor]:
-    """step → the row numbers of its batch; every epoch is another permutation, a last partial batch is dropped."""
-    batches_per_epoch = count // batch
-    order = torch.randperm(count)
+def learning_rate_factor(step: int, steps: int) -> float:
+    """A linear warm-up over a twentieth of the steps, then a cosine to zero."""
+    warm_up = max(1, steps // 20)
+    linear = (step + 1) / warm_up
+    if step < warm_up:
+        return linear
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    return min(linear, cosine)
 
-    def rows(step: int) -> torch.Tensor:
-        nonlocal order
-        at = step % batches_per_epoch
-        if at == 0 and step:
-            order = torch.randperm(count)
-        return order[at * batch : (at + 1) * batch]
 
-    return rows
+def _report(progress: Progress, task: TaskID, place: str, name: str, loss: float) -> None:
+    progress.update(task, description=f"{name}  loss {loss:.3f}")
+    if not progress.console.is_terminal:
+        progress.console.print(f"{place} loss {loss:.4f}")
+
+
+class ShuffledBatches:
+    """Row numbers of batches: every epoch is another permutation, a last partial batch is dropped.
+
+    Steps are asked for in order.
+    """
+
+    def __init__(self, count: int, batch: int) -> None:
+        self.count = count
+        self.batch = batch
+        self.batches_an_epoch = count // batch
+        self.order = torch.randperm(count)
+
+    def __call__(self, step: int) -> torch.Tensor:
+        """Row numbers of a step's batch, int64 [batch]."""
+        place = step % self.batches_an_epoch
+        if place == 0 and step > 0:
+            self.order = torch.randperm(self.count)
+        return self.order[place * self.batch : (place + 1) * self.batch]
 
 
 def bits(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean next-byte cross entropy of each sequence, in bits. logits: [batch, seq, 256]; targets: int64 [batch, seq]; returns [batch]."""
-    return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none").mean(1) / math.log(2)
+    """Mean next-byte cross entropy of each sequence, in bits [batch].
 
-
-class Spread(nn.Module):
-    """Gate logits with mean `centre` ± `reach` (learnt) and deviation 1 over the batch, so that no branch is ever starved or takes everything.
-
-    Used while training only: `fold` then writes it into the linear layer that makes the logits.
+    logits: [batch, seq, 256]. targets: int64 [batch, seq].
     """
-
-    def __init__(self, width: int, centre: float, reach: float) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(width, affine=False, momentum=0.05)
-        self.shift = nn.Parameter(torch.zeros(width))
-        self.centre, self.reach = centre, reach
-
-    def mean(self) -> torch.Tensor:
-        """The mean that the logits get [width]."""
-        return self.centre + self.reach * torch.tanh(self.shift)
-
-    def forward(self, logits: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.norm(logits) + self.mean()
-        return out
-
-    @torch.no_grad()
-    def fold(self, linear: nn.Linear) -> None:
-        """Make `linear` give what this module would give of its logits, from running statistics."""
-        assert self.norm.running_var is not None
-        assert self.norm.running_mean is not None
-        scale = torch.rsqrt(self.norm.running_var + self.norm.eps)
-        linear.weight.mul_(scale.unsqueeze(1))
-        linear.bias.copy_((linear.bias - self.norm.running_mean) * scale + self.mean())
+    nats = F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+    return nats.mean(1) / math.log(2)

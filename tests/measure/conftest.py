@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import condsim
-from condsim.live.inputs import Batch, as_batches
+from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
-from condsim.trace import Trace
+from condsim.measure.replay import Captured
 from condsim.zoo.specs import load_spec
 
 TINY = Path(__file__).with_name("tiny.py")
 
 
-@dataclass
-class Captured:
-    """A trace, and what it was captured from."""
-
-    trace: Trace
-    live: LiveModel
-    batches: list[Batch]
-
-
 def captured(function: str, new_tokens: int = 0) -> Captured:
+    """Capture the model that a function of tiny.py makes."""
     spec = f"{TINY}:{function}"
     example = load_spec(spec)
     trace = condsim.capture(

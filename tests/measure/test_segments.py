@@ -1,169 +1,196 @@
-"""Times by segment: the profiler sees what the recorder sees, call by call, and what was stored is compared without torch."""
+"""Times by segment: the recorder's operators one by one, and compared later without torch."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-import torch
-import torch.nn.functional as F
 
 import condsim
 from condsim.cli import main
 from condsim.errors import CondsimError
-from condsim.measure import measure_segments, profiled, segments
-from condsim.measure.profiled import Cost, mark
-from condsim.measure.protocol import Plan
+from condsim.measure import measure_segments, segments
+from condsim.measure.gate import Gate
+from condsim.measure.plan import Plan
+from condsim.measure.profiler import ProfiledCall, ProfilerCost
+from condsim.measure.replay import Captured
+from condsim.measure.segments import (
+    LOST,
+    TimedCall,
+    Timings,
+    Tools,
+    middle_half,
+    require_same_operators,
+    rows_of,
+    time_segments,
+)
 from condsim.predict.simulate import simulate
-from condsim.timing.cases import Pool, threads
-from condsim.timing.yardstick import Yardstick
 from condsim.trace import SEGMENTS, Trace
-from measure.conftest import Captured
 
-PLAN = {"baselines": ("same-params",), "pairs": 2, "steps": 2}
+DEVICE = "amd-epyc-9655"
+
+
+def plan(**fields: Any) -> Plan:
+    """A short plan against one baseline."""
+    return Plan(**{"baselines": ("same-params",), "pairs": 2, "steps": 2, **fields})
 
 
 @pytest.fixture(autouse=True)
 def free_profiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "cost", lambda _pool, _yardstick: Cost(0.0, 0.0))
-
-
-def test_a_call_is_split_into_what_python_called() -> None:
-    x, w = torch.ones(64, 256), torch.ones(256, 256)
-
-    def run() -> None:
-        for _ in range(2):
-            torch.neg(x)  # outside of the marks
-            mark()
-            F.linear(x, w).relu().view(-1)
-            mark()
-
-    with torch.inference_mode():
-        first, second = profiled.profiled(run)
-    assert first.names == second.names == ("linear", "relu", "view")
-    assert list(first.events[1:]) == list(second.events[1:])
-    assert first.events[0] > first.events[2] == 1  # a composite calls others
-    assert bool((first.seconds > 0).all())
-    assert second.seconds.argmax() == 0  # 8 MFLOP against 16,384 elements and none
-
-
-def test_a_tensor_that_is_made_is_one_operator() -> None:
-    def run() -> None:
-        mark()
-        torch.tensor(3.0).neg()
-        torch.empty(2).to(torch.float64)
-        mark()
-
-    with torch.inference_mode():
-        (call,) = profiled.profiled(run)
-    assert [n for n in call.names if n != "detach_"] == ["lift_fresh", "neg", "empty", "to"]
-
-
-def test_the_profilers_cost_is_fitted_from_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        profiled,
-        "_extra",
-        lambda sequence, _yardstick: 2e-6 * len(sequence) + 1e-6 * sum(map(events_of, sequence)),
-    )
-    events: dict[object, int] = {}
-
-    def events_of(call: object) -> int:
-        if call not in events:
-            events[call] = int(profiled._profile_once(call).sum())  # type: ignore[arg-type]
-        return events[call]
-
-    with threads(1):
-        found = profiled.cost(Pool(), Yardstick(3))
-    assert found.operator_s == pytest.approx(2e-6)
-    assert found.event_s == pytest.approx(1e-6)
-    assert found.of(np.array([1, 10])) == pytest.approx([3e-6, 12e-6])
+    nothing = ProfilerCost(0.0, 0.0)
+    monkeypatch.setattr(segments, "measure_profiler_cost", lambda _pool, _yardstick: nothing)
 
 
 @pytest.mark.parametrize("batch", [1, 5])
-@pytest.mark.parametrize("phase", ["prefill", "decode"])
+@pytest.mark.parametrize(
+    ("model", "strategies", "phase"),
+    [
+        ("leaving", ["compacted", "wait", "masked"], "prefill"),
+        ("talking", ["compacted"], "prefill"),
+        ("talking", ["compacted"], "decode"),
+    ],
+)
 def test_calls_are_those_predicted(
-    leaving: Captured, talking: Captured, phase: str, batch: int
+    model: str, strategies: list[str], phase: str, batch: int, request: pytest.FixtureRequest
 ) -> None:
-    for c, strategies in ((leaving, ("compacted", "wait", "masked")), (talking, ("compacted",))):
-        if phase not in set(c.trace.steps["phase"]):
-            continue
-        table = segments.time_segments(
-            c.trace, c.live, c.batches, Plan([batch], strategies, phase=phase, **PLAN)
-        )  # type: ignore[arg-type]
-        assert tuple(table.columns) == SEGMENTS
-        assert set(table["strategy"]) == set(strategies)
-        for (strategy, step, side), group in table.groupby(["strategy", "step", "side"]):
-            p = simulate(c.trace, "amd-epyc-9655", strategy, batch, phase=phase, steps=[step])
-            predicted = p.segments[
-                (p.segments["side"] == side) & (p.segments["calls"] > 0)
-            ].set_index(["segment", "operator"])["calls"]
-            assert (
-                group.set_index(["segment", "operator"])["calls"].to_dict() == predicted.to_dict()
-            )
-            assert group["seconds"].sum() > 0
-            assert group["whole_s"].nunique() == 1
+    captured: Captured = request.getfixturevalue(model)
+    asked = plan(batch_sizes=[batch], strategies=strategies, phase=phase)
+    table = time_segments(captured.trace, captured.live, captured.inputs, asked)
+    assert tuple(table.columns) == SEGMENTS
+    assert set(table["strategy"]) == set(strategies)
+    for (strategy, step, side), measured in table.groupby(["strategy", "step", "side"]):
+        prediction = simulate(captured.trace, DEVICE, strategy, batch, phase=phase, steps=[step])
+        predicted = prediction.segments[prediction.segments["side"] == side]
+        assert calls_of(measured) == calls_of(predicted)
+        assert measured["seconds"].sum() > 0
+        assert measured["whole_s"].nunique() == 1
+
+
+def calls_of(table: pd.DataFrame) -> dict[Any, float]:
+    """(segment, operator) → calls, without those that never run."""
+    calls = table.set_index(["segment", "operator"])["calls"]
+    return calls[calls > 0].to_dict()
 
 
 def test_another_stream_than_the_recorded_one_is_an_error(
     leaving: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = segments._labels
-    monkeypatch.setattr(segments, "_labels", lambda *a: original(*a)[:-1])
-    with pytest.raises(
-        CondsimError,
-        match=r"profiler saw (\d+) operators and the recorder \d+; they part at number \d+: '\w+' and 'none'",
-    ):
-        segments.time_segments(leaving.trace, leaving.live, leaving.batches, Plan(**PLAN))  # type: ignore[arg-type]
+    label_operators = segments.label_operators
+    monkeypatch.setattr(segments, "label_operators", lambda *asked: label_operators(*asked)[:-1])
+    message = (
+        r"profiler saw (\d+) operators and the recorder \d+; "
+        r"they part at number \d+: '\w+' and 'none'"
+    )
+    with pytest.raises(CondsimError, match=message):
+        time_segments(leaving.trace, leaving.live, leaving.inputs, plan())
 
 
 def test_only_repeat_can_be_timed_by_segment(leaving: Captured) -> None:
     with pytest.raises(CondsimError, match=r"protocol 'repeat'.*got 'stream'"):
-        segments.time_segments(
-            leaving.trace, leaving.live, leaving.batches, Plan(protocol="stream", **PLAN)
-        )  # type: ignore[arg-type]
+        time_segments(leaving.trace, leaving.live, leaving.inputs, plan(protocol="stream"))
+
+
+def call(*seconds: float) -> ProfiledCall:
+    """A call of as many operators, "mm" and "relu" in turn."""
+    names = ("mm", "relu", "mm")[: len(seconds)]
+    return ProfiledCall(names, np.array(seconds), np.ones(len(seconds), int))
+
+
+def tools(limit_s: float) -> Tools:
+    gate = Gate()
+    gate.is_open = lambda reading_s: reading_s <= limit_s  # type: ignore[method-assign]
+    return Tools(gate, np.random.default_rng(0), ProfilerCost(0.0, 0.5))
+
+
+def test_undisturbed_calls_count() -> None:
+    labels = [("trunk", "mm"), ("exit0=1", "relu"), ("trunk", "mm")]
+    timings = Timings(
+        [TimedCall(call(1.0, 2.0, 3.0), 1.0), TimedCall(call(9.0, 9.0, 9.0), 5.0)],
+        [(7.0, 1.0), (50.0, 5.0)],
+    )
+    trunk, behind_exit = rows_of(labels, timings, tools(limit_s=2.0))
+    assert (trunk["segment"], trunk["operator"], trunk["calls"]) == ("trunk", "mm", 2)
+    assert trunk["seconds"] == pytest.approx(1.0 + 3.0 - 2 * 0.5)
+    assert behind_exit["seconds"] == pytest.approx(2.0 - 0.5)
+    assert trunk["profiler_s"] == pytest.approx(1.0)
+    assert (trunk["whole_s"], trunk["repetitions"], trunk["quiet"]) == (7.0, 1, True)
+
+
+def test_where_all_calls_are_disturbed_those_that_had_the_core_count() -> None:
+    timed = [TimedCall(call(2.0), 5.0), TimedCall(call(9.0), LOST)]
+    (row,) = rows_of([("trunk", "mm")], Timings(timed, [(7.0, 5.0)]), tools(limit_s=2.0))
+    assert row["seconds"] == pytest.approx(2.0 - 0.5)
+    assert not row["quiet"]
+
+
+def test_the_middle_half_by_duration_counts() -> None:
+    calls = [call(seconds) for seconds in (5.0, 1.0, 9.0, 3.0)]
+    assert [float(c.seconds[0]) for c in middle_half(calls)] == [3.0, 5.0]
+    assert middle_half(calls[:1]) == calls[:1]
+
+
+def test_operators_that_part_are_named() -> None:
+    require_same_operators(call(1.0, 1.0), [("", "mm"), ("", "relu")])
+    with pytest.raises(CondsimError, match="part at number 1: 'relu' and 'gelu'"):
+        require_same_operators(call(1.0, 1.0), [("", "mm"), ("", "gelu")])
+    with pytest.raises(CondsimError, match="part at number 2: 'none' and 'add'"):
+        require_same_operators(call(1.0, 1.0), [("", "mm"), ("", "relu"), ("", "add")])
 
 
 @pytest.fixture(scope="module")
 def timed(leaving: Captured) -> Trace:
+    """The trace with what a fresh process measured."""
     return measure_segments(leaving.trace, batches=[8, 12], pairs=2, steps=1)
 
 
-def test_from_a_fresh_process_to_a_comparison(
-    timed: Trace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_fresh_process_measures_every_batch_size(timed: Trace) -> None:
     assert set(timed.segments["where"]) == {"fresh process"}
-    folder = timed.save(tmp_path / "trace")
-    table = condsim.compare(folder, "amd-epyc-9655", by="segment")
+    assert set(timed.segments["batch"]) == {8, 12}
+
+
+def test_measured_segments_are_compared_with_predicted_ones(timed: Trace) -> None:
+    table = condsim.compare(timed, DEVICE, by="segment")
     assert list(table["batch"].unique()) == [8, 12]
     assert {"trunk", "exit0 router", "exit0=1"} < set(table["segment"])
-    np.testing.assert_allclose(table.groupby(["batch", "side"])["share"].sum(), 1.0)
-    for (batch, side), group in table.groupby(["batch", "side"]):
-        steps = sorted(timed.segments.loc[timed.segments["batch"] == batch, "step"].unique())
-        p = simulate(timed, "amd-epyc-9655", batch=batch, steps=steps, protocol="repeat")
-        assert group["predicted_s"].sum() == pytest.approx(
-            p.latency_s if side == "conditional" else p.baseline_s, rel=1e-12
-        )
     assert not table["same_machine"].any()
-    code = f"import sys, condsim; condsim.compare({str(folder)!r}, 'amd-epyc-9655', by='operator'); assert 'torch' not in sys.modules"
+    np.testing.assert_allclose(table.groupby(["batch", "side"])["share"].sum(), 1.0)
+    for (batch, side), of_side in table.groupby(["batch", "side"]):
+        steps = sorted(timed.segments.loc[timed.segments["batch"] == batch, "step"].unique())
+        prediction = simulate(timed, DEVICE, batch=batch, steps=steps, protocol="repeat")
+        whole_s = prediction.latency_s if side == "conditional" else prediction.baseline_s
+        assert of_side["predicted_s"].sum() == pytest.approx(whole_s, rel=1e-12)
+
+
+def test_comparing_by_operator_needs_no_torch(timed: Trace, tmp_path: Path) -> None:
+    folder = timed.save(tmp_path / "trace")
+    code = (
+        f"import sys, condsim; condsim.compare({str(folder)!r}, {DEVICE!r}, by='operator'); "
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert main(["compare", str(folder), "--by", "segment", "--device", "amd-epyc-9655"]) == 0
+
+
+def test_the_command_line_shows_segments(
+    timed: Trace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = timed.save(tmp_path / "trace")
+    assert main(["compare", str(folder), "--by", "segment", "--device", DEVICE]) == 0
     shown = capsys.readouterr().out
     assert "exit0 router" in shown
     assert "sum of the |errors| of each segment" in shown
 
 
 def test_measuring_again_replaces_the_same_case(timed: Trace) -> None:
-    again = measure_segments(timed, batches=[8], pairs=1, steps=1)
-    assert again.segments.groupby("batch")["repetitions"].max().to_dict().keys() == {8, 12}
-    assert len(again.segments[again.segments["batch"] == 8]) == len(
-        timed.segments[timed.segments["batch"] == 8]
-    )
-    assert not again.segments.duplicated(
-        ["batch", "side", "segment", "operator", "step", "process"]
-    ).any()
+    again = measure_segments(timed, batches=[8], pairs=1, steps=1).segments
+    assert set(again["batch"]) == {8, 12}
+    assert (again["batch"] == 8).sum() == (timed.segments["batch"] == 8).sum()
+    key = ["batch", "side", "segment", "operator", "step", "process"]
+    assert not again.duplicated(key).any()
 
 
 def test_what_was_not_measured_says_how_to(
@@ -171,7 +198,5 @@ def test_what_was_not_measured_says_how_to(
 ) -> None:
     folder = leaving.trace.save(tmp_path / "trace")
     assert main(["compare", str(folder), "--by", "segment"]) == 2
-    assert (
-        f"nothing was measured by segment yet; `condsim measure {folder} --by segment` does"
-        in capsys.readouterr().err
-    )
+    how = f"nothing was measured by segment yet; `condsim measure {folder} --by segment` does"
+    assert how in capsys.readouterr().err

@@ -46,7 +46,7 @@ class Memory:
 
 
 class Talking(nn.Module):
-    """One skippable layer a position: token ids [batch, seq] → logits [batch, seq, 32]; keeps a cache."""
+    """One skippable layer a position, with a cache: ids [batch, seq] → logits [batch, seq, 32]."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -20,6 +20,22 @@ def test_a_function_that_returns_model_and_inputs() -> None:
     assert example.quality is None
 
 
+def test_a_function_that_returns_an_example(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("from condsim.zoo import load\ndef make():\n    return load('skip-fashion')\n")
+    example = load_spec(f"{file}:make")
+    assert example.name == "skip-fashion"
+    assert example.quality_name == "accuracy"
+
+
+def test_a_file_may_import_what_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "beside_spec_test.py").write_text("from torch import nn\nMODEL = nn.ReLU()\n")
+    (tmp_path / "importing.py").write_text(
+        "import beside_spec_test\ndef make():\n    return beside_spec_test.MODEL, []\n"
+    )
+    assert load_spec(f"{tmp_path / 'importing.py'}:make").inputs == []
+
+
 def test_a_zoo_name() -> None:
     assert load_spec("exit-fashion").mechanism == "early_exit"
 
@@ -40,6 +56,13 @@ def test_a_zoo_name() -> None:
 def test_what_cannot_be_loaded(spec: str, message: str) -> None:
     with pytest.raises(CondsimError, match=message):
         load_spec(spec)
+
+
+def test_a_tuple_of_something_else_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "pair.py"
+    file.write_text("def make():\n    return 1, 'two'\n")
+    with pytest.raises(CondsimError, match="got a tuple of int, str"):
+        load_spec(f"{file}:make")
 
 
 def test_a_file_that_cannot_be_imported(tmp_path: Path) -> None:

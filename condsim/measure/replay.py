@@ -1,0 +1,199 @@
+"""A trace's steps as they really ran: the inputs behind them, and what their rows decided."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from condsim.errors import CondsimError
+from condsim.live.decode import start_decode
+from condsim.live.execution import Execution
+from condsim.live.inputs import Batch
+from condsim.live.model import LiveModel
+from condsim.steps.rebatch import Steps, rebatch
+from condsim.trace import Trace
+
+Arguments = Callable[[], dict[str, Any]]
+"""Makes keyword arguments of one call of the model."""
+
+
+@dataclass
+class Captured:
+    """A trace, the model that it was captured of, and the inputs.
+
+    inputs: batches that hold the trace's units in captured order, cut in any way.
+    """
+
+    trace: Trace
+    live: LiveModel
+    inputs: list[Batch]
+    _ids: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def ids(self, site: str) -> np.ndarray:
+        """All decisions of a site in row order, as `condsim.trace.Decisions.ids`."""
+        if site not in self._ids:
+            self._ids[site] = self.trace.decisions(site).ids
+        return self._ids[site]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step, ready to run.
+
+    index: its place among the steps of `condsim.steps.rebatch`. ids: site → decisions of its rows.
+    kept: site → rows (or blocks) that each branch keeps under same-flops, int [branches].
+    cache: makes the arguments that a call uses up, anew for each call.
+    """
+
+    index: int
+    batch: Batch
+    ids: Mapping[str, np.ndarray]
+    kept: Mapping[str, np.ndarray]
+    cache: Arguments = dict
+
+    def call(self, model: torch.nn.Module) -> Any:
+        """The output of the model for this step."""
+        return self.batch.call(model, **self.cache())
+
+
+class Replay:
+    """Steps of `batch` units of one phase, each made when it is first asked for.
+
+    batch: None for the captured one. Raises CondsimError for what `rebatch` refuses, and where the
+    inputs have fewer units than the trace.
+    """
+
+    def __init__(self, captured: Captured, batch: int | None, phase: str) -> None:
+        self.captured = captured
+        self.trace, self.live = captured.trace, captured.live
+        self.phase = phase
+        self.steps = rebatch(self.trace, batch, phase)
+        self.inputs_of_units = source_units(self.trace)
+        self._made: dict[int, Step] = {}
+        self._require_all_units()
+
+    def __len__(self) -> int:
+        return len(self.steps.rows)
+
+    def step(self, index: int) -> Step:
+        """One step with its inputs; in the decode phase the tokens before it are run first."""
+        if index not in self._made:
+            self._made[index] = self._make(index)
+        return self._made[index]
+
+    def _require_all_units(self) -> None:
+        needed = int(self.inputs_of_units.max()) + 1
+        present = sum(batch.units for batch in self.captured.inputs)
+        if present < needed:
+            raise CondsimError(
+                f"the inputs have {present} units where trace {self.trace.name!r} has {needed}; "
+                "pass what it was captured on"
+            )
+
+    def _make(self, index: int) -> Step:
+        units = units_of_step(self.trace, self.steps, index)
+        batch = gather(self.captured.inputs, self.inputs_of_units[units])
+        cache: Arguments = dict
+        if self.phase == "decode":
+            batch, cache = self._decoded_up_to(batch, index)
+        ids = {site.name: self._ids_of(site.name, units) for site in self.trace.sites}
+        kept = {site: rows[index] for site, rows in self.steps.rows.kept.items()}
+        return Step(index, batch, ids, kept, cache)
+
+    def _decoded_up_to(self, prefix: Batch, index: int) -> tuple[Batch, Arguments]:
+        """The batch of one decode step, and copies of the cache that it starts from."""
+        rows = self.steps.rows
+        past = int(rows.total[index] - rows.seq[index])
+        token, cache = start_decode(self.live, prefix, Execution())
+        for _ in range(past - (prefix.seq or 0)):
+            output = self.live.run(_next_token(token), Execution(), **cache)
+            token = output.logits[:, -1:].argmax(-1)
+        return _next_token(token), lambda: copy.deepcopy(cache)
+
+    def _ids_of(self, site: str, units: np.ndarray) -> np.ndarray:
+        """Decisions at a site of the rows of some unit-steps."""
+        ids = self.captured.ids(site)
+        rows = self.trace.rows_per_unit(self.trace.site(site))
+        ends = np.cumsum(rows)
+        starts = ends - rows
+        return np.concatenate([ids[starts[unit] : ends[unit]] for unit in units])
+
+
+def _next_token(token: torch.Tensor) -> Batch:
+    """A batch of one token a sequence. token: int64 [units, 1]."""
+    return Batch((), {"input_ids": token}, len(token), 1)
+
+
+def source_units(trace: Trace) -> np.ndarray:
+    """The image or sequence behind each unit-step, counted in captured order, int [unit-steps].
+
+    Decode steps follow the prefill of the same sequences.
+    """
+    sources: list[np.ndarray] = []
+    first = total = 0
+    for phase, units in zip(trace.steps["phase"], trace.steps["units"].astype(int), strict=True):
+        if phase != "decode":
+            first = total
+            total += units
+        sources.append(first + np.arange(units))
+    return np.concatenate(sources)
+
+
+def units_of_step(trace: Trace, steps: Steps, index: int) -> np.ndarray:
+    """Unit-steps of a rebatched step, int [batch]: from its first one on, those of its size."""
+    seq = steps.rows.seq[index]
+    past = steps.rows.total[index] - seq
+    captured = trace.steps
+    of_this_size = (captured["seq"] == seq) & (captured["past"] == past)
+    alike = (captured["phase"] == steps.phase) & of_this_size
+    members = np.flatnonzero(np.repeat(alike.to_numpy(), captured["units"].to_numpy()))
+    start = int(np.searchsorted(members, steps.first_unit[index]))
+    return members[start : start + steps.batch]
+
+
+def gather(batches: Sequence[Batch], units: np.ndarray) -> Batch:
+    """One batch of the given units, which are counted through several batches.
+
+    What is no tensor of units is the first batch's. A whole batch is given as it is.
+    """
+    parts = _consecutive_parts(batches, units)
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    sizes = [part.units for part in parts]
+    args = tuple(_joined([part.args[i] for part in parts], sizes) for i in range(len(first.args)))
+    kwargs = {name: _joined([part.kwargs[name] for part in parts], sizes) for name in first.kwargs}
+    return Batch(args, kwargs, len(units), first.seq)
+
+
+def _consecutive_parts(batches: Sequence[Batch], units: np.ndarray) -> list[Batch]:
+    """The units in order, cut where one does not follow the one before in the same batch."""
+    starts = np.cumsum([0, *(batch.units for batch in batches)])
+    owner = np.searchsorted(starts, units, side="right") - 1
+    place = units - starts[owner]
+    cuts = np.flatnonzero((np.diff(units) != 1) | (np.diff(owner) != 0)) + 1
+    parts: list[Batch] = []
+    for part in np.split(np.arange(len(units)), cuts):
+        batch = batches[owner[part[0]]]
+        start, stop = int(place[part[0]]), int(place[part[-1]]) + 1
+        whole = stop - start == batch.units
+        parts.append(batch if whole else batch.rows(start, stop))
+    return parts
+
+
+def _joined(values: list[Any], sizes: list[int]) -> Any:
+    """One argument of several batches: tensors of units are joined, else the first one's is kept.
+
+    sizes: units of each batch.
+    """
+    first = values[0]
+    if not isinstance(first, torch.Tensor) or first.ndim == 0:
+        return first
+    if any(len(value) != units for value, units in zip(values, sizes, strict=True)):
+        return first
+    return torch.cat(values)

@@ -1,0 +1,137 @@
+"""The two sides of a pair: a model under the strategies that are timed, and its dense baseline."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from condsim.errors import CondsimError
+from condsim.live.execution import Execution, executing
+from condsim.measure.compiled import compiled
+from condsim.measure.plan import ALL_BASELINES, Plan
+from condsim.measure.replay import Replay, Step
+from condsim.strategies import name_of
+from condsim.timing.clock import WALL, Clock, pauses
+
+
+class Side:
+    """A model that runs steps of a replay in one way.
+
+    strategies: mechanism → strategy; of a baseline, every mechanism → the baseline's name.
+    module: a dense module that runs instead of the model.
+    """
+
+    def __init__(
+        self,
+        replay: Replay,
+        strategies: Mapping[str, str],
+        plan: Plan,
+        module: torch.nn.Module | None = None,
+    ) -> None:
+        self.replay = replay
+        self.strategies = dict(strategies)
+        self.module = module
+        self.forces_decisions = plan.forces_decisions and not self._is_baseline()
+        model = replay.live.model if module is None else module
+        self.model = compiled(model) if plan.compiles else model
+        self._executions: dict[int, Execution] = {}
+
+    def execution(self, step: Step) -> Execution:
+        """What is in force in a step; made once, outside of the clock."""
+        if step.index not in self._executions:
+            execution = self._execution_of(step)
+            execution.sites.update(self.replay.live.infos)
+            self._executions[step.index] = execution
+        return self._executions[step.index]
+
+    def run(self, step: Step, clock: Clock) -> float:
+        """Seconds of one call."""
+        model = self.model
+        batch = step.batch
+        arguments = step.cache()
+        with executing(self.execution(step)):
+            start = clock()
+            output = batch.call(model, **arguments)
+            seconds = clock() - start
+        del output
+        return seconds
+
+    def warm_up(self, step: Step, calls: int = 1) -> list[int]:
+        """Run a step once, and then so many times.
+
+        Returns how often each of the later calls paused. Raises CondsimError for an output that is
+        NaN.
+        """
+        with executing(self.execution(step)):
+            output = step.call(self.model)
+        if has_nan(output):
+            raise CondsimError(
+                f"the output of step {step.index} is NaN ({name_of(self.strategies)}): "
+                "no timing of such a model means anything"
+            )
+        return [pauses(partial(self.run, step, WALL)) for _ in range(calls)]
+
+    def _is_baseline(self) -> bool:
+        return set(self.strategies.values()) <= set(ALL_BASELINES)
+
+    def _forces_everywhere(self, baseline: str) -> bool:
+        return set(self.strategies.values()) == {baseline}
+
+    def _execution_of(self, step: Step) -> Execution:
+        if self.module is not None:
+            return Execution()
+        if self._forces_everywhere("same-params"):
+            costliest = self.replay.trace.header.costliest
+            return Execution({"*": "same-params"}, costliest=costliest)
+        if self._forces_everywhere("same-flops"):
+            return Execution({"*": "same-flops"}, rows_kept=step.kept)
+        if self.forces_decisions:
+            forced = {site: forcible(ids) for site, ids in step.ids.items()}
+            return Execution(self.strategies, forced=forced)
+        return Execution(self.strategies)
+
+
+@contextlib.contextmanager
+def installed(sides: Sequence[Side], steps: Sequence[Step]) -> Iterator[None]:
+    """The sites of the model obey whichever execution is in force inside.
+
+    Weights that a side needs are stacked before.
+    """
+    live = sides[0].replay.live
+    for side in sides:
+        if side.module is None:
+            for site in live.sites:
+                site.prepare(side.execution(steps[0]))
+    with live.prepared(sides[0].execution(steps[0])):
+        yield
+
+
+def forcible(ids: np.ndarray) -> np.ndarray:
+    """Decisions in the type that models use.
+
+    A row that never got to an experts layer takes expert 0, where a strategy runs it all the same.
+    """
+    if ids.dtype == bool:
+        return ids
+    if ids.ndim == 2:
+        ids = np.where(ids < 0, 0, ids)
+    return ids.astype(np.int64)
+
+
+def has_nan(output: Any) -> bool:
+    """Whether a tensor of a model's output holds NaN."""
+    if isinstance(output, Mapping):
+        parts = list(output.values())
+    elif isinstance(output, (tuple, list)):
+        parts = list(output)
+    else:
+        parts = [output]
+    for part in parts:
+        if isinstance(part, torch.Tensor) and part.is_floating_point() and bool(part.isnan().any()):
+            return True
+    return False

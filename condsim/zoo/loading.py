@@ -1,0 +1,97 @@
+"""Trained zoo models with held-out inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from condsim.errors import CondsimError
+from condsim.zoo.base import CHECKPOINTS, ZOO, ZooModel, build, read_checkpoint
+from condsim.zoo.data import fashion_sample, spread_starts, text_sample, windows
+from condsim.zoo.example import Example, Quality
+from condsim.zoo.training import bits
+
+
+def load(
+    name: str,
+    batch: int = 32,
+    batches: int = 64,
+    seq: int | None = None,
+    folder: Path = CHECKPOINTS,
+) -> Example:
+    """The trained model `name` with held-out inputs.
+
+    batch: images or sequences a batch. batches: how many, at most (there are 2,048 images). seq:
+    bytes a sequence, None for what the model's checkpoint is meant for; images have none. folder:
+    where the checkpoints are.
+    Raises CondsimError for an unknown name, a bad size or a missing checkpoint.
+    """
+    kind = ZOO[name]
+    for what, value in (("batch", batch), ("batches", batches), ("seq", seq)):
+        if value is not None and value < 1:
+            raise CondsimError(f"{what} must be at least 1, got {value}")
+    model = build(name, read_checkpoint(name, folder))
+    if kind.data == "text":
+        return text_example(name, model, batch, batches, seq or kind.seq)
+    if seq is not None:
+        raise CondsimError(f"zoo model {name!r} takes images, which have no seq")
+    return image_example(name, model, batch, batches)
+
+
+def image_example(name: str, model: ZooModel, batch: int, batches: int) -> Example:
+    """Held-out images for a model that tells classes."""
+    images, labels = fashion_sample()
+    if batch > len(images):
+        raise CondsimError(f"batch must be at most {len(images)}, got {batch}")
+    count = min(batches, len(images) // batch)
+    inputs = torch.split(images[: count * batch], batch)
+    return Example(
+        name=name,
+        mechanism=model.mechanism,
+        model=model,
+        inputs=list(inputs),
+        quality=accuracy(torch.split(labels, batch)),
+        quality_name="accuracy",
+        higher_is_better=True,
+    )
+
+
+def text_example(name: str, model: ZooModel, batch: int, batches: int, seq: int) -> Example:
+    """Held-out sequences for a model of bytes."""
+    max_seq = model.config["max_seq"]
+    if seq > max_seq:
+        raise CondsimError(f"seq must be at most {max_seq}, got {seq}")
+    text = text_sample()
+    starts = spread_starts(text, batch * batches, seq)
+    ids, targets = windows(text, starts, seq)
+    return Example(
+        name=name,
+        mechanism=model.mechanism,
+        model=model,
+        inputs=list(torch.split(ids, batch)),
+        quality=bits_a_byte(torch.split(targets, batch)),
+        quality_name="cross entropy (bits a byte)",
+        higher_is_better=False,
+    )
+
+
+def accuracy(labels: tuple[torch.Tensor, ...]) -> Quality:
+    """Whether each image's class was told, 1 or 0. labels: int64 [batch] of each batch."""
+
+    def correct(output: torch.Tensor, number: int) -> np.ndarray:
+        hits: np.ndarray = (output.argmax(-1) == labels[number]).float().numpy()
+        return hits
+
+    return correct
+
+
+def bits_a_byte(targets: tuple[torch.Tensor, ...]) -> Quality:
+    """Mean cross entropy of each sequence. targets: int64 [batch, seq] of each batch."""
+
+    def entropy(output: torch.Tensor, number: int) -> np.ndarray:
+        mean: np.ndarray = bits(output.float(), targets[number]).numpy()
+        return mean.astype(np.float32)
+
+    return entropy
