@@ -1,4 +1,4 @@
-"""condsim in a browser: `condsim app [TRACE]`. This file only builds the navigation; a page is a file in condsim/dashboard."""
+"""condsim in a browser: `condsim app [TRACE]`. A page is a file in condsim/dashboard."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import streamlit as st
 import condsim.dashboard
 from condsim.dashboard.parts.shell import run
 
+FOLDER = Path(condsim.dashboard.__file__).parent
 PAGES = {
     "verdict": ("Verdict", "Does it pay here?"),
     "waterfall": ("Waterfall", "Where did the saving go?"),
@@ -16,11 +17,15 @@ PAGES = {
     "compare": ("Compare", "Which device, strategy, model?"),
     "breakeven": ("Break-even", "When does it start or stop paying?"),
 }
-folder = Path(condsim.dashboard.__file__).parent
-pages = [
-    st.Page(
-        folder / f"{name}.py", title=title, help=question, url_path=name, default=name == "verdict"
-    )
-    for name, (title, question) in PAGES.items()
-]
-run(st.navigation(pages, position="top"))
+"""File, and path in the address → title, question."""
+
+
+def page(name: str) -> st.Page:
+    """A page of the navigation; the first one is shown where an address names none."""
+    title, question = PAGES[name]
+    file = FOLDER / f"{name}.py"
+    first = name == next(iter(PAGES))
+    return st.Page(file, title=title, help=question, url_path=name, default=first)
+
+
+run(st.navigation([page(name) for name in PAGES], position="top"))

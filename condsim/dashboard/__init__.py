@@ -1,6 +1,9 @@
-"""condsim in a browser (`condsim app`). One file a page, each a script that answers one question; what they share is in `parts`.
+"""condsim in a browser (`condsim app`).
 
-No page computes a number of its own: it shows what `condsim.study.answer`, `condsim.compare` and their like return.
+A page is a file of this folder that answers one question. Its functions give tables, sentences,
+figures and code for a scenario; its `page()` lays them out, and Streamlit runs it. What pages share
+is in `parts`, what they draw in `charts`. No page computes a number of its own: it shows what
+`condsim.study.answer`, `condsim.compare` and their like return.
 """
 
 GIVEN = "CONDSIM_TRACE"

@@ -4,164 +4,36 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from condsim.dashboard.parts import charts, library
-from condsim.dashboard.parts.figure import figure, take_away
-from condsim.dashboard.parts.layers import gpu_layers
-from condsim.dashboard.parts.scenario import Scenario, python
-from condsim.dashboard.parts.shell import the_scenario
+from condsim.dashboard.charts import accuracy as charts
+from condsim.dashboard.parts import columns, library
+from condsim.dashboard.parts.figure import Figure, Recipe, show, take_away
+from condsim.dashboard.parts.layers import show_layers
+from condsim.dashboard.parts.reproduce import python
+from condsim.dashboard.parts.scenario import Scenario
+from condsim.dashboard.parts.shell import current_scenario
+from condsim.hardware import HardwareProfile
 from condsim.resources import resource
 from condsim.show.plots import accuracy_figure, residual_figure
 from condsim.show.text import error_line
 from condsim.study.compare import cause_of, compare, errors_by, errors_of
+from condsim.trace import Trace
 
 BY = ("mechanism", "profile", "strategy", "batch", "baseline", "phase")
-CASES, SUITE, LAYERS = (
-    ("this trace", "all traces"),
-    "36 models of make accuracy",
-    "GPU layers of others",
-)
-RUNS = sorted(
-    (
-        r
-        for r in resource("benchmarks").glob("runs/*/cases.parquet")
-        if re.fullmatch(r"[\d-]+(-[a-z])?", r.parent.name)
-    ),
-    reverse=True,
-)
-"""What `make accuracy` wrote, the newest first; in the repository, not in the wheel. Runs in other dtypes, threads and runtimes say so in their names."""
-NUMBER = st.column_config.NumberColumn
-COLUMNS: dict[str, Any] = {
-    "bias": NUMBER(format="percent", help="Median of predicted / measured - 1, with its sign."),
-    "median_abs_error": NUMBER("median |error|", format="percent"),
-    "p90_abs_error": NUMBER("90th percentile", format="percent"),
-    "worst_abs_error": NUMBER("worst", format="percent"),
-    "error": NUMBER(format="percent", help="predicted / measured - 1"),
-    "predicted_speedup": NUMBER("predicted", format="%.2fx"),
-    "measured_speedup": NUMBER("measured", format="%.2fx"),
-}
+"""Columns that cases can be grouped by."""
+THIS_TRACE, ALL_TRACES = "this trace", "all traces"
+SUITE = "36 models of make accuracy"
+LAYERS = "GPU layers of others"
+NAME_OF_A_RUN = re.compile(r"[\d-]+(-[a-z])?")
+"""Runs in other dtypes, threads and runtimes say so in their names."""
 WORST = 5
-
-
-def compared(name: str) -> pd.DataFrame:
-    """Every measured case of one trace, predicted on the profile that it was measured under."""
-    return library.kept(
-        "compare",
-        Scenario(name, library.where(name)),
-        lambda trace, profile: compare([trace], profile),
-    )
-
-
-def of_traces(names: list[str]) -> tuple[pd.DataFrame, str, str]:
-    """(table of `compare` over the traces that were measured, command, Python). Ends the page where nothing was."""
-    bar = st.progress(0.0, "predicting what was measured")
-    tables = []
-    for done, name in enumerate(names):
-        bar.progress(done / len(names), f"predicting what was measured of {name}")
-        tables.append(compared(name))
-    bar.empty()
-    measured = [t for t in tables if len(t)]
-    if not measured:
-        st.info(
-            f"Nothing was measured yet. `condsim measure {scenario.where}` times this model here, against both baselines."
-        )
-        st.stop()
-    where = [library.where(n) for n, t in zip(names, tables, strict=True) if len(t)]
-    call = f"table = condsim.compare({'[trace]' if len(where) == 1 else 'traces'})"
-    return (
-        pd.concat(measured, ignore_index=True),
-        shlex.join(["condsim", "compare", *where]),
-        python(where, call, "print(table)"),
-    )
-
-
-def of_a_run() -> tuple[pd.DataFrame, str, str]:
-    """(table of a run of `make accuracy`, command, Python)."""
-    run = st.selectbox("Run", RUNS, format_func=lambda r: r.parent.name, width=200)
-    st.caption(
-        f"Measured and predicted by `make accuracy` in fresh processes (run {run.parent.name}); docs/accuracy.md names the causes of its errors."
-    )
-    path = f"benchmarks/runs/{run.parent.name}"
-    return (
-        pd.read_parquet(run),
-        f"python -m benchmarks.accuracy {path}",
-        f"import pandas as pd\n\ntable = pd.read_parquet('{path}/cases.parquet')\nprint(table)",
-    )
-
-
-scenario = the_scenario()
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    chosen = st.segmented_control(
-        "Cases",
-        (*CASES, *([SUITE] if RUNS else []), LAYERS),
-        default=CASES[0],
-        required=True,
-        key="cases",
-        bind="query-params",
-    )
-    if chosen != LAYERS:
-        by = st.selectbox("Group by", BY, key="by", bind="query-params", width=200)
-        own_only = st.checkbox(
-            "Only what was measured on the machine of its profile", key="own", bind="query-params"
-        )
-if chosen == LAYERS:
-    gpu_layers(scenario, COLUMNS)
-    st.stop()
-if chosen == SUITE:
-    table, command, code = of_a_run()
-else:
-    table, command, code = of_traces(
-        [n for n in library.traces() if chosen == CASES[1] or n == scenario.name]
-    )
-table = table[table["same_machine"].astype(bool)] if own_only else table
-
-line = error_line(errors_of(table))
-st.markdown(f"#### {line[:1].upper()}{line[1:]}")
-left, right = st.columns([5, 6], gap="medium")
-with left:
-    figure(
-        "accuracy",
-        charts.accuracy(table, by),
-        table,
-        lambda: accuracy_figure(table, by),
-        scenario,
-        "Predicted against measured speedup",
-        command,
-        code,
-    )
-    st.caption(
-        "Filled: measured on the machine of the profile. Hollow: on another, not in the statistics. Band: 10 %. Lines: 90 % intervals."
-    )
-with right:
-    groups = errors_by(table, by)
-    st.dataframe(
-        groups, hide_index=True, column_config=COLUMNS, key="groups", alt=f"Errors by {by}"
-    )
-    take_away(
-        "groups",
-        groups,
-        scenario,
-        command,
-        code + f"\nfrom condsim.study.compare import errors_by\nprint(errors_by(table, {by!r}))",
-    )
-    figure(
-        "residuals",
-        charts.residuals(table, by),
-        table,
-        lambda: residual_figure(table, by),
-        scenario,
-        "Errors against batch",
-        command,
-        code,
-    )
-st.markdown("**The worst cases, and what they say themselves**")
-worst = table.loc[table["error"].abs().sort_values(ascending=False).index[:WORST]]
-alike = [c for c in ("trace", "phase") if table[c].nunique() == 1]
-columns = [
+WORST_COLUMNS = (
     "trace",
     "strategy",
     "phase",
@@ -170,14 +42,212 @@ columns = [
     "predicted_speedup",
     "measured_speedup",
     "error",
-]
-shown = (
-    worst[columns].drop(columns=alike).assign(cause=[cause_of(r) for r in worst.to_dict("records")])
 )
-st.dataframe(
-    shown,
-    hide_index=True,
-    column_config=COLUMNS,
-    key="worst",
-    alt="The cases with the largest errors",
-)
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Measured cases with their predictions.
+
+    table: of `condsim.compare`. command, python: what gives the same table.
+    """
+
+    table: pd.DataFrame
+    command: str
+    python: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is shown. by: one of BY. own_only: only what was measured on the profile's machine."""
+
+    cases: str
+    by: str = BY[0]
+    own_only: bool = False
+
+
+def page() -> None:
+    """Lay the page out."""
+    scenario = current_scenario()
+    runs = runs_of_make_accuracy()
+    choice = choice_input(runs)
+    if choice.cases == LAYERS:
+        show_layers(scenario)
+        return
+    if choice.cases == SUITE:
+        cases = cases_of_a_run(run_input(runs))
+    else:
+        every_trace = choice.cases == ALL_TRACES
+        names = list(library.traces()) if every_trace else [scenario.name]
+        cases = cases_of_traces(names)
+    if cases.table.empty:
+        st.info(
+            f"Nothing was measured yet. `condsim measure {scenario.where}` times this model here,"
+            " against both baselines."
+        )
+        return
+    show_cases(cases, choice, scenario)
+
+
+def runs_of_make_accuracy() -> list[Path]:
+    """Tables that `make accuracy` wrote, the newest first; in the repository, not in the wheel."""
+    tables = resource("benchmarks").glob("runs/*/cases.parquet")
+    named = [table for table in tables if NAME_OF_A_RUN.fullmatch(table.parent.name)]
+    return sorted(named, reverse=True)
+
+
+def choice_input(runs: Sequence[Path]) -> Choice:
+    """Let the user choose cases. runs: of `make accuracy`."""
+    suite = [SUITE] if runs else []
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        cases = st.segmented_control(
+            "Cases",
+            (THIS_TRACE, ALL_TRACES, *suite, LAYERS),
+            default=THIS_TRACE,
+            required=True,
+            key="cases",
+            bind="query-params",
+        )
+        if cases == LAYERS:
+            return Choice(LAYERS)
+        by = st.selectbox("Group by", BY, key="by", bind="query-params", width=200)
+        own_only = st.checkbox(
+            "Only what was measured on the machine of its profile", key="own", bind="query-params"
+        )
+    return Choice(cases or THIS_TRACE, by, own_only)
+
+
+def run_input(runs: Sequence[Path]) -> Path:
+    """Let the user choose a run of `make accuracy`."""
+    run = st.selectbox("Run", runs, format_func=lambda table: table.parent.name, width=200)
+    st.caption(
+        f"Measured and predicted by `make accuracy` in fresh processes (run {run.parent.name});"
+        " docs/accuracy.md names the causes of its errors."
+    )
+    return run
+
+
+def cases_of_a_run(run: Path) -> Cases:
+    """The cases of a run of `make accuracy`. run: its table."""
+    folder = f"benchmarks/runs/{run.parent.name}"
+    reading = f"table = pd.read_parquet('{folder}/cases.parquet')"
+    return Cases(
+        pd.read_parquet(run),
+        f"python -m benchmarks.accuracy {folder}",
+        f"import pandas as pd\n\n{reading}\nprint(table)",
+    )
+
+
+def cases_of_traces(names: Sequence[str]) -> Cases:
+    """The cases of those of the traces that were measured; an empty table where none was."""
+    tables = {}
+    bar = st.progress(0.0, "predicting what was measured")
+    for done, name in enumerate(names):
+        bar.progress(done / len(names), f"predicting what was measured of {name}")
+        table = compared(name)
+        if len(table):
+            tables[name] = table
+    bar.empty()
+    if not tables:
+        return Cases(pd.DataFrame(), "", "")
+    where = [library.where(name) for name in tables]
+    of = "[trace]" if len(where) == 1 else "traces"
+    return Cases(
+        pd.concat(tables.values(), ignore_index=True),
+        shlex.join(["condsim", "compare", *where]),
+        python(where, f"table = condsim.compare({of})", "print(table)"),
+    )
+
+
+def compared(name: str) -> pd.DataFrame:
+    """Every measured case of a trace, predicted on the profile that it was measured under."""
+
+    def compute(trace: Trace, profile: HardwareProfile | None) -> pd.DataFrame:
+        return compare([trace], profile)
+
+    return library.computed_once("compare", Scenario(name, library.where(name)), compute)
+
+
+def show_cases(cases: Cases, choice: Choice, scenario: Scenario) -> None:
+    """Show the errors of cases, in all, by group and the worst."""
+    table, by = cases.table, choice.by
+    if choice.own_only:
+        table = table[table["same_machine"].astype(bool)]
+    recipe = Recipe(scenario, cases.command, cases.python)
+    st.markdown(headline(table))
+    left, right = st.columns([5, 6], gap="medium")
+    with left:
+        show(scatter_of(table, by), recipe)
+        st.caption(
+            "Filled: measured on the machine of the profile. Hollow: on another, not in the"
+            " statistics. Band: 10 %. Lines: 90 % intervals."
+        )
+    with right:
+        show_groups(table, by, recipe)
+        show(residuals_of(table, by), recipe)
+    st.markdown("**The worst cases, and what they say themselves**")
+    st.dataframe(
+        worst_cases(table),
+        hide_index=True,
+        column_config=columns.OF_ERRORS,
+        key="worst",
+        alt="The cases with the largest errors",
+    )
+
+
+def headline(table: pd.DataFrame) -> str:
+    """The errors of all cases in one sentence."""
+    line = error_line(errors_of(table))
+    return f"#### {line[:1].upper()}{line[1:]}"
+
+
+def scatter_of(table: pd.DataFrame, by: str) -> Figure:
+    """Predicted against measured speedup."""
+    return Figure(
+        "accuracy",
+        charts.speedups(table, by),
+        table,
+        draw=lambda: accuracy_figure(table, by),
+        says="Predicted against measured speedup",
+    )
+
+
+def residuals_of(table: pd.DataFrame, by: str) -> Figure:
+    """Errors against batch."""
+    return Figure(
+        "residuals",
+        charts.residuals(table, by),
+        table,
+        draw=lambda: residual_figure(table, by),
+        says="Errors against batch",
+    )
+
+
+def show_groups(table: pd.DataFrame, by: str, recipe: Recipe) -> None:
+    """Show the errors of each group."""
+    groups = errors_by(table, by)
+    st.dataframe(
+        groups,
+        hide_index=True,
+        column_config=columns.OF_ERRORS,
+        key="groups",
+        alt=f"Errors by {by}",
+    )
+    grouping = f"from condsim.study.compare import errors_by\nprint(errors_by(table, {by!r}))"
+    take_away("groups", groups, replace(recipe, python=f"{recipe.python}\n{grouping}"))
+
+
+def worst_cases(table: pd.DataFrame) -> pd.DataFrame:
+    """The cases with the largest errors and their causes, without columns in which all are alike.
+
+    Columns: WORST_COLUMNS and cause.
+    """
+    errors = table["error"].abs().sort_values(ascending=False)
+    worst = table.loc[errors.index[:WORST]]
+    causes = [cause_of(row) for row in worst.to_dict("records")]
+    alike = [column for column in ("trace", "phase") if table[column].nunique() == 1]
+    return worst[list(WORST_COLUMNS)].drop(columns=alike).assign(cause=causes)
+
+
+if __name__ == "__main__":  # Streamlit runs a page as a script
+    page()

@@ -2,178 +2,287 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
-from condsim.dashboard.parts import charts, library
-from condsim.dashboard.parts.figure import figure
-from condsim.dashboard.parts.scenario import NAMES
-from condsim.dashboard.parts.shell import the_scenario
-from condsim.dashboard.parts.work import through
+from condsim.dashboard.charts import breakeven as charts
+from condsim.dashboard.charts.breakeven import UNSURE
+from condsim.dashboard.parts import library
+from condsim.dashboard.parts.figure import Figure, Recipe, show
+from condsim.dashboard.parts.reproduce import keywords, simulate_command, simulate_python
+from condsim.dashboard.parts.scenario import FIELDS, Scenario
+from condsim.dashboard.parts.shell import current_scenario
+from condsim.dashboard.parts.work import Job, results_of
 from condsim.errors import CondsimError
+from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import the_profile
 from condsim.show.plots import breakeven_figure
 from condsim.show.text import number
 from condsim.study.breakeven import BATCH, SHARE, SKEW, axes, crossings, grid
 
 NOTHING = "nothing"
-WORDS = {
+"""Stands among axes for having one axis only."""
+TITLES = {
     BATCH: "batch",
     SKEW: "skew of the experts (Zipf exponent)",
     SHARE: "share of rows or blocks that run",
 }
+"""Axis → what it is called. Every other axis is a number of the profile."""
+MOST_VALUES = 40
+TOO_LARGE = 1e15
 
 
-def named(axis: str) -> str:
+@dataclass(frozen=True)
+class Axes:
+    """What is varied, and over which values. y: None for a line."""
+
+    x: str
+    xs: Sequence[float]
+    y: str | None = None
+    ys: Sequence[float] = ()
+
+    @property
+    def names(self) -> set[str]:
+        """Of the axes that are varied."""
+        return {self.x} if self.y is None else {self.x, self.y}
+
+    @property
+    def points(self) -> int:
+        """How many points there are."""
+        return len(self.xs) * max(len(self.ys), 1)
+
+    @property
+    def titles(self) -> tuple[str, str | None]:
+        """(of x, of y), for a person."""
+        return title(self.x), None if self.y is None else title(self.y)
+
+
+def page() -> None:
+    """Lay the page out."""
+    scenario = current_scenario()
+    trace = library.open_trace(scenario.name)
+    profile = the_profile(trace, scenario.profile(trace, library.device))
+    varied = axes_input(axes(trace, profile))
+    options = options_of(scenario, varied)
+
+    def simulate_all() -> Iterator[dict[str, Any]]:
+        return grid(trace, profile, varied.x, varied.xs, varied.y, varied.ys, **options)
+
+    job = Job("breakeven", (scenario, varied), varied.points, simulate_all, at_once=False)
+    results = results_of(job)
+    points = pd.DataFrame([result for result in results if "speedup" in result])
+    if points.empty:
+        show_that_nothing_is_there(results)
+        return
+    crossed = crossings(points)
+    st.markdown(headline(points, crossed, varied))
+    st.caption(caption(points, varied, profile))
+    show(figure_of(points, varied), recipe(scenario, varied))
+    if not crossed.empty:
+        x_title, y_title = varied.titles
+        st.dataframe(
+            crossed,
+            hide_index=True,
+            key="crossings",
+            alt="Where the speedup crosses 1x",
+            column_config={"x": x_title, "y": y_title},
+        )
+    for problem in problems(results):
+        st.caption(problem)
+
+
+def title(axis: str) -> str:
     """An axis for a person."""
-    return WORDS.get(axis, f"{axis}, times what it is")
+    return TITLES.get(axis, f"{axis}, times what it is")
+
+
+def axes_input(known: Mapping[str, list[float]]) -> Axes:
+    """Let the user choose axes and values. known: axis → its usual values.
+
+    Raises CondsimError for values that are not numbers.
+    """
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        x = st.selectbox("Along", list(known), key="x", bind="query-params", format_func=title)
+        xs_text = st.text_input(
+            "Its values", placeholder=listed(known[x]), key="xs", bind="query-params"
+        )
+        xs = values(xs_text, known[x])
+        others = [NOTHING, *(axis for axis in known if axis != x)]
+        y = st.selectbox(
+            "And against",
+            others,
+            index_of_usual_y(known, others),
+            key="y",
+            bind="query-params",
+            format_func=title,
+        )
+        usual = known.get(y, [])
+        ys_text = st.text_input(
+            "Its values ",
+            placeholder=listed(usual),
+            key="ys",
+            bind="query-params",
+            disabled=y == NOTHING,
+        )
+        if y == NOTHING:
+            return Axes(x, tuple(xs))
+        return Axes(x, tuple(xs), y, tuple(values(ys_text, usual)))
+
+
+def index_of_usual_y(known: Container[str], others: Sequence[str]) -> int:
+    """Place of the second axis at first: what the routing is varied by; 0, none, if that is x.
+
+    others: what can be chosen, NOTHING first.
+    """
+    of_routing = [axis for axis in (SHARE, SKEW) if axis in known]
+    if of_routing and of_routing[0] in others:
+        return others.index(of_routing[0])
+    return 0
+
+
+def listed(numbers: Sequence[float]) -> str:
+    """Numbers as a user may write them."""
+    return ", ".join(f"{value:g}" for value in numbers)
 
 
 def values(text: str | None, usual: list[float]) -> list[float]:
-    """Numbers of a text field. Raises CondsimError for what is not one."""
+    """Numbers of a text field, ascending; the usual ones where it is empty.
+
+    Raises CondsimError for what is not a list of numbers.
+    """
     if not text or not text.strip():
         return usual
+    parts = [part for part in text.replace(";", ",").split(",") if part.strip()]
     try:
-        found = sorted({float(part) for part in text.replace(";", ",").split(",") if part.strip()})
-    except ValueError as e:
+        numbers = sorted({float(part) for part in parts})
+    except ValueError as error:
+        example = listed(usual[:3])
         raise CondsimError(
-            f"{text!r} is not a list of numbers ({e}); write for example {', '.join(f'{v:g}' for v in usual[:3])}"
+            f"{text!r} is not a list of numbers ({error}); write for example {example}"
         ) from None
-    if not found or len(found) > 40 or not all(abs(v) < 1e15 for v in found):
-        raise CondsimError(f"an axis takes 1 to 40 finite numbers, got {text!r}")
-    return found
+    finite = all(abs(value) < TOO_LARGE for value in numbers)
+    if not finite or not 1 <= len(numbers) <= MOST_VALUES:
+        raise CondsimError(f"an axis takes 1 to {MOST_VALUES} finite numbers, got {text!r}")
+    return numbers
 
 
-scenario = the_scenario()
-trace = library.opened(scenario.name)
-profile = the_profile(trace, scenario.profile(trace, library.device))
-known = axes(trace, profile)
-routing = [a for a in (SHARE, SKEW) if a in known]
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    x = st.selectbox("Along", list(known), key="x", bind="query-params", format_func=named)
-    xs = values(
-        st.text_input(
-            "Its values",
-            placeholder=", ".join(f"{v:g}" for v in known[x]),
-            key="xs",
-            bind="query-params",
-        ),
-        known[x],
-    )
-    rest = [NOTHING, *(a for a in known if a != x)]
-    y = st.selectbox(
-        "And against",
-        rest,
-        rest.index(routing[0]) if routing and routing[0] in rest else 0,
-        key="y",
-        bind="query-params",
-        format_func=named,
-    )
-    usual = known.get(y, [])
-    text = st.text_input(
-        "Its values ",
-        placeholder=", ".join(f"{v:g}" for v in usual),
-        key="ys",
-        bind="query-params",
-        disabled=y == NOTHING,
-    )
-    ys = values(text, usual) if y != NOTHING else []
-other = None if y == NOTHING else y
-options = {
-    "strategy": scenario.strategy,
-    "baseline": scenario.baseline,
-    **{k: v for k, v in scenario.options().items() if v is not None and k not in (x, other)},
-}
-total = len(xs) * max(len(ys), 1)
-done = through(
-    "breakeven",
-    (scenario, x, tuple(xs), y, tuple(ys)),
-    total,
-    lambda: grid(trace, profile, x, xs, other, ys, **options),
-    auto=False,
-)
-points = pd.DataFrame([p for p in done if "speedup" in p])
-if points.empty:
-    if done:
-        st.error(str(done[0].get("error")), title="No point could be simulated")
+def options_of(scenario: Scenario, varied: Axes) -> dict[str, Any]:
+    """Arguments of `condsim.simulate` at every point: those of the scenario that do not vary."""
+    options = {"strategy": scenario.strategy, "baseline": scenario.baseline}
+    for name, value in scenario.options().items():
+        if value is not None and name not in varied.names:
+            options[name] = value
+    return options
+
+
+def show_that_nothing_is_there(results: Sequence[Mapping[str, Any]]) -> None:
+    """Say why there is no point to draw. results: so far."""
+    if results:
+        st.error(str(results[0].get("error")), title="No point could be simulated")
     else:
         st.info("It runs when you press Run, and can be stopped; what is done by then is shown.")
-    st.stop()
-found = crossings(points)
-along = named(x)
-unsure = int((points["verdict"] == charts.UNSURE).sum())
-if found.empty:
-    side = ("pays" if (points["speedup"] > 1).all() else "does not pay") + (
-        ", or is too close to call," if unsure else ""
-    )
-    st.markdown(
-        f"#### It {side} everywhere on this {'line' if other is None else 'map'} ({len(points)} of {total} points)."
-    )
-elif other is None:
-    st.markdown(
-        "#### "
-        + "; ".join(f"it {r['what']} at {along} {number(r['x'])}" for r in found.to_dict("records"))
-        + "."
-    )
-else:
-    low, high = number(found["x"].min()), number(found["x"].max())
-    st.markdown(
-        f"#### It crosses 1x at {along} {low}."
-        if low == high
-        else f"#### It crosses 1x between {along} {low} and {high}."
-    )
-basis = f" Predicted on {profile.name}, {'calibrated' if profile.calibrated else 'estimated'}."
-hypothetical = (
-    " Routing is drawn anew for this axis: the model's own decisions are not these."
-    if {x, y} & {SKEW, SHARE}
-    else ""
-)
-scaled = (
-    " A profile number that is varied counts as estimated."
-    if {x, y} - {BATCH, SKEW, SHARE, NOTHING}
-    else ""
-)
-st.caption(
-    f"{unsure} of {len(points)} points are too close to call (?, dashed): their 90 % interval holds 1x.{basis}{hypothetical}{scaled}"
-)
-labels = (along, None if other is None else named(other))
-call = ", ".join(
-    [
-        "trace",
-        "None" if scenario.device is None else repr(scenario.device),
-        repr(x),
-        repr(xs),
-        *([repr(y), repr(ys)] if other else []),
+
+
+def problems(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why points are missing, each reason once."""
+    return list(dict.fromkeys(result["error"] for result in results if "error" in result))
+
+
+def headline(points: pd.DataFrame, crossed: pd.DataFrame, varied: Axes) -> str:
+    """Where it starts and stops paying, in one sentence. crossed: of `crossings`."""
+    along = title(varied.x)
+    if crossed.empty:
+        shape = "line" if varied.y is None else "map"
+        done = f"({len(points)} of {varied.points} points)"
+        return f"#### It {side_of_1x(points)} everywhere on this {shape} {done}."
+    if varied.y is None:
+        words = []
+        for crossing in crossed.to_dict("records"):
+            words.append(f"it {crossing['what']} at {along} {number(crossing['x'])}")
+        return f"#### {'; '.join(words)}."
+    low, high = number(crossed["x"].min()), number(crossed["x"].max())
+    if low == high:
+        return f"#### It crosses 1x at {along} {low}."
+    return f"#### It crosses 1x between {along} {low} and {high}."
+
+
+def side_of_1x(points: pd.DataFrame) -> str:
+    """What points that never cross 1x say."""
+    pays = "pays" if (points["speedup"] > 1).all() else "does not pay"
+    return f"{pays}, or is too close to call," if count_unsure(points) else pays
+
+
+def count_unsure(points: pd.DataFrame) -> int:
+    """How many points are too close to call."""
+    return int((points["verdict"] == UNSURE).sum())
+
+
+def caption(points: pd.DataFrame, varied: Axes, profile: HardwareProfile) -> str:
+    """What the points rest on."""
+    basis = "calibrated" if profile.calibrated else "estimated"
+    words = [
+        f"{count_unsure(points)} of {len(points)} points are too close to call (?, dashed):"
+        " their 90 % interval holds 1x.",
+        f"Predicted on {profile.name}, {basis}.",
     ]
-)
-given = "".join(f", {k}={v!r}" for k, v in options.items() if v is not None)
-code = (
-    "import pandas as pd\nfrom condsim.study.breakeven import crossings, grid\n\n"
-    + f"points = pd.DataFrame(grid({call}{given}))\nprint(points, crossings(points))"
-)
-one = scenario.command(flags=tuple(n for n in NAMES if n != BATCH))
-command = (
-    f"for batch in {' '.join(f'{v:g}' for v in xs)}; do {one} --batch $batch; done"
-    if labels == (BATCH, None)
-    else scenario.command()
-)
-figure(
-    "breakeven",
-    charts.breakeven(points, labels),
-    points,
-    lambda: breakeven_figure(points, labels),
-    scenario,
-    "Speedup over the chosen axes",
-    command,
-    scenario.python(code),
-)
-if not found.empty:
-    st.dataframe(
-        found,
-        hide_index=True,
-        key="crossings",
-        alt="Where the speedup crosses 1x",
-        column_config={"x": along, "y": labels[1]},
+    if varied.names & {SKEW, SHARE}:
+        words.append(
+            "Routing is drawn anew for this axis: the model's own decisions are not these."
+        )
+    if varied.names - {BATCH, SKEW, SHARE}:
+        words.append("A profile number that is varied counts as estimated.")
+    return " ".join(words)
+
+
+def figure_of(points: pd.DataFrame, varied: Axes) -> Figure:
+    """The speedup over the axes."""
+    x_title, y_title = varied.titles
+    if y_title is None:
+        chart = charts.line(points, x_title)
+    else:
+        chart = charts.heat_map(points, x_title, y_title)
+    return Figure(
+        "breakeven",
+        chart,
+        points,
+        draw=lambda: breakeven_figure(points, varied.titles),
+        says="Speedup over the chosen axes",
     )
-for problem in dict.fromkeys(p["error"] for p in done if "error" in p):
-    st.caption(problem)
+
+
+def recipe(scenario: Scenario, varied: Axes) -> Recipe:
+    """How to get the same points."""
+    return Recipe(scenario, command(scenario, varied), code(scenario, varied))
+
+
+def command(scenario: Scenario, varied: Axes) -> str:
+    """What to type: a loop over batches; for other axes, which have no flag, the scenario only."""
+    if varied.names != {BATCH}:
+        return simulate_command(scenario)
+    names = [name for name in FIELDS if name != BATCH]
+    one = simulate_command(scenario, names=names)
+    batches = " ".join(f"{value:g}" for value in varied.xs)
+    return f"for batch in {batches}; do {one} --batch $batch; done"
+
+
+def code(scenario: Scenario, varied: Axes) -> str:
+    """What to run in Python."""
+    arguments = ["trace", repr(scenario.device), repr(varied.x), repr(list(varied.xs))]
+    if varied.y is not None:
+        arguments += [repr(varied.y), repr(list(varied.ys))]
+    arguments += keywords(options_of(scenario, varied))
+    return simulate_python(
+        scenario,
+        "import pandas as pd\n"
+        "from condsim.study.breakeven import crossings, grid\n\n"
+        f"points = pd.DataFrame(grid({', '.join(arguments)}))\n"
+        "print(points, crossings(points))",
+    )
+
+
+if __name__ == "__main__":  # Streamlit runs a page as a script
+    page()

@@ -2,88 +2,167 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import streamlit as st
 
-from condsim.dashboard.parts import charts, library
-from condsim.dashboard.parts.figure import figure, take_away
-from condsim.dashboard.parts.shell import the_scenario
+from condsim.dashboard.charts import waterfall as charts
+from condsim.dashboard.parts import library
+from condsim.dashboard.parts.figure import Figure, Recipe, show, take_away
+from condsim.dashboard.parts.reproduce import simulate_command, simulate_python
+from condsim.dashboard.parts.scenario import Scenario
+from condsim.dashboard.parts.shell import current_scenario
+from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import bars, losses
 from condsim.show.plots import waterfall_figure
 from condsim.show.text import number, percent, sentence, shares, si, times
+from condsim.study.answer import Answer
 
-scenario = the_scenario()
-found = library.answered(scenario)
-p, measured = found.prediction, found.measured
+COLOURS = {"faster": "green", "slower": "red"}
+"""Of a verdict's badge."""
+UNSURE_COLOUR = "orange"
 
-head, _, rest = sentence(p).partition(": ")
-st.markdown(
-    f"#### :{ ({'faster': 'green', 'slower': 'red'}.get(p.verdict, 'orange')) }-badge[{head}] {rest}"
-)
-others = [f"{times(v)} over {b}" for b, v in found.speedups.items() if b != p.baseline]
-said = f"measured {times(found.measured_speedup)}" if measured else "not measured"
-cards = (
-    ("speedup", f"Over {p.baseline}", times(p.speedup), ", ".join([*others, said])),
-    (
-        "latency_s",
-        "Latency a step",
-        si(p.latency_s, "s"),
-        f"p50 {si(p.percentile(50), 's')}, p99 {si(p.percentile(99), 's')}, dense {si(p.baseline_s, 's')}",
-    ),
-    ("energy_j", "Energy a step", si(p.energy_j, "J"), f"dense {si(p.baseline_energy_j, 'J')}"),
-    ("peak_bytes", "Peak memory", si(p.peak_bytes, "B"), f"dense {si(p.baseline_peak_bytes, 'B')}"),
-)
-for column, (what, label, value, below) in zip(st.columns([4, 5, 3, 3]), cards, strict=True):
-    column.metric(
-        f"{label}, {p.bases[what]}", value, below, delta_color="off", delta_arrow="off", border=True
-    )
 
-left, right = st.columns([7, 5], gap="medium")
-with left:
-    st.markdown("**Where the FLOP saving went**")
-    drawn = bars(p.waterfall, p.speedup, p.speedup_interval, found.measured_speedup)
-    figure(
-        "verdict",
-        charts.waterfall(drawn, p.baseline, height=360),
-        drawn,
-        lambda: waterfall_figure(p, found.measured_speedup),
-        scenario,
-        sentence(p),
-        scenario.command(),
-        scenario.python(),
-    )
-with right:
-    st.markdown("**What costs most**")
-    lost = losses(p.waterfall).to_dict("records")
-    st.markdown(
-        "\n".join(
-            f"- {r['meaning']} (`{r['world']}`): **x{number(r['factor'])}**, without it {times(r['without'])}"
-            for r in lost
-        )
-        or "Nothing does."
-    )
-    st.markdown("**Is it true?**")
-    if measured is None:
-        st.markdown(
-            f"Not measured on this device. `condsim measure {scenario.where}` times it on the machine that you are at."
-        )
+def page() -> None:
+    """Lay the page out."""
+    scenario = current_scenario()
+    answer = library.answer_to(scenario)
+    st.markdown(headline(answer.prediction))
+    show_cards(cards(answer))
+    left, right = st.columns([7, 5], gap="medium")
+    with left:
+        st.markdown("**Where the FLOP saving went**")
+        recipe = Recipe(scenario, simulate_command(scenario), simulate_python(scenario))
+        show(waterfall_of(answer), recipe)
+    with right:
+        st.markdown("**What costs most**")
+        st.markdown(what_costs_most(answer.prediction))
+        st.markdown("**Is it true?**")
+        st.markdown(what_was_measured(answer, scenario.where))
+        st.markdown(f"The prediction rests on {shares(answer.prediction.estimated)}.")
+        for note in answer.prediction.notes:
+            st.caption(note)
+        show_numbers(answer, scenario)
+
+
+def headline(prediction: Prediction) -> str:
+    """The verdict in one sentence, its first words as a badge."""
+    verdict, _, rest = sentence(prediction).partition(": ")
+    colour = COLOURS.get(prediction.verdict, UNSURE_COLOUR)
+    return f"#### :{colour}-badge[{verdict}] {rest}"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One number. label: with the word that says what it rests on. below: what it compares with."""
+
+    label: str
+    value: str
+    below: str
+
+
+def cards(answer: Answer) -> list[Card]:
+    """Speedup, latency, energy and peak memory."""
+    p = answer.prediction
+    median, tail = si(p.percentile(50), "s"), si(p.percentile(99), "s")
+    below_latency = f"p50 {median}, p99 {tail}, dense {si(p.baseline_s, 's')}"
+    below_energy = f"dense {si(p.baseline_energy_j, 'J')}"
+    below_memory = f"dense {si(p.baseline_peak_bytes, 'B')}"
+    return [
+        Card(f"Over {p.baseline}, {p.bases['speedup']}", times(p.speedup), other_speedups(answer)),
+        Card(f"Latency a step, {p.bases['latency_s']}", si(p.latency_s, "s"), below_latency),
+        Card(f"Energy a step, {p.bases['energy_j']}", si(p.energy_j, "J"), below_energy),
+        Card(f"Peak memory, {p.bases['peak_bytes']}", si(p.peak_bytes, "B"), below_memory),
+    ]
+
+
+def other_speedups(answer: Answer) -> str:
+    """The speedup over every other baseline, and the measured one."""
+    words = []
+    for baseline, speedup in answer.speedups.items():
+        if baseline != answer.prediction.baseline:
+            words.append(f"{times(speedup)} over {baseline}")
+    if answer.measured is None:
+        words.append("not measured")
     else:
-        st.markdown(
-            f"- Measured **{times(measured['measured_speedup'])}** over {measured['pairs']} pairs, predicted {times(measured['predicted_speedup'])} "
-            f"for the same steps: **{percent(measured['error'])}**.\n"
-            f"- Latency measured {si(measured['measured_latency_s'], 's')}, dense {si(measured['measured_baseline_s'], 's')}."
-            + ("\n- The machine was noisy while this was measured." if measured["noisy"] else "")
+        words.append(f"measured {times(answer.measured_speedup)}")
+    return ", ".join(words)
+
+
+def show_cards(of: list[Card]) -> None:
+    """Show cards beside each other."""
+    columns = st.columns([4, 5, 3, 3])
+    for column, card in zip(columns, of, strict=True):
+        column.metric(
+            card.label, card.value, card.below, delta_color="off", delta_arrow="off", border=True
         )
-    st.markdown(f"The prediction rests on {shares(p.estimated)}.")
-    for note in p.notes:
-        st.caption(note)
-    numbers = found.table()
-    st.code(scenario.command(), language="bash", wrap_lines=True)
+
+
+def waterfall_of(answer: Answer) -> Figure:
+    """Where the FLOP saving went."""
+    p = answer.prediction
+    measured = answer.measured_speedup
+    table = bars(p.waterfall, p.speedup, p.speedup_interval, measured)
+    return Figure(
+        "verdict",
+        charts.waterfall(table, p.baseline, height=360),
+        table,
+        draw=lambda: waterfall_figure(p, measured),
+        says=sentence(p),
+    )
+
+
+def what_costs_most(prediction: Prediction) -> str:
+    """The effects that take most of the saving, one a line of Markdown."""
+    lines = []
+    for loss in losses(prediction.waterfall).to_dict("records"):
+        effect = f"{loss['meaning']} (`{loss['world']}`)"
+        factor, without = number(loss["factor"]), times(loss["without"])
+        lines.append(f"- {effect}: **x{factor}**, without it {without}")
+    return "\n".join(lines) or "Nothing does."
+
+
+def what_was_measured(answer: Answer, where: str) -> str:
+    """Measured beside predicted, as Markdown. where: of the trace, for the command line."""
+    if answer.measured is None:
+        return (
+            f"Not measured on this device. `condsim measure {where}` times it on the machine"
+            " that you are at."
+        )
+    return "\n".join(_lines_of_a_measurement(answer.measured))
+
+
+def _lines_of_a_measurement(measured: Mapping[str, Any]) -> list[str]:
+    speedup, predicted = times(measured["measured_speedup"]), times(measured["predicted_speedup"])
+    error = percent(measured["error"])
+    latency, dense = measured["measured_latency_s"], measured["measured_baseline_s"]
+    lines = [
+        f"- Measured **{speedup}** over {measured['pairs']} pairs, predicted {predicted}"
+        f" for the same steps: **{error}**.",
+        f"- Latency measured {si(latency, 's')}, dense {si(dense, 's')}.",
+    ]
+    if measured["noisy"]:
+        lines.append("- The machine was noisy while this was measured.")
+    return lines
+
+
+def show_numbers(answer: Answer, scenario: Scenario) -> None:
+    """Show the command, and behind buttons every number of the page."""
+    table = answer.table()
+    st.code(simulate_command(scenario), language="bash", wrap_lines=True)
     with st.container(horizontal=True):
         with st.popover("All numbers", icon=":material/table:"):
             st.dataframe(
-                numbers,
+                table,
                 hide_index=True,
                 key="numbers",
                 alt="Every number of this page with its basis",
             )
-        take_away("numbers", numbers, scenario, scenario.command("--json"), scenario.python())
+        command = simulate_command(scenario, "--json")
+        take_away("numbers", table, Recipe(scenario, command, simulate_python(scenario)))
+
+
+if __name__ == "__main__":  # Streamlit runs a page as a script
+    page()

@@ -2,164 +2,220 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from condsim.dashboard.parts import charts, library
-from condsim.dashboard.parts.figure import figure
-from condsim.dashboard.parts.inputs import second_scenario
+from condsim.dashboard.charts import waterfall as charts
+from condsim.dashboard.parts import library
+from condsim.dashboard.parts.figure import Figure, Recipe, show
+from condsim.dashboard.parts.reproduce import simulate_command, simulate_python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import the_scenario
+from condsim.dashboard.parts.second import second_scenario
+from condsim.dashboard.parts.shell import current_scenario
 from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import WORLDS, bars, switched_off
 from condsim.show.plots import waterfall_figure
 from condsim.show.text import sentence, shares, spoken, times
 from condsim.study.answer import Answer
 
-COLUMNS: dict[str, Any] = {
+EFFECTS = WORLDS[1:]
+"""What can be switched off: the FLOP ratio, which all begins with, cannot."""
+NUMBER = st.column_config.NumberColumn
+COLUMNS: Mapping[str, Any] = {
     "world": "effect",
-    "factor": st.column_config.NumberColumn(
-        format="x%.3f", help="Speedup with this effect over the speedup before it."
-    ),
-    "alone": st.column_config.NumberColumn(
-        format="x%.3f", help="Its factor if it were the only effect."
-    ),
-    "without": st.column_config.NumberColumn(
-        format="%.3fx", help="The speedup if this effect did not exist."
-    ),
-    "speedup": st.column_config.NumberColumn(format="%.3fx"),
-    "conditional_ms": st.column_config.NumberColumn(
+    "factor": NUMBER(format="x%.3f", help="Speedup with this effect over the speedup before it."),
+    "alone": NUMBER(format="x%.3f", help="Its factor if it were the only effect."),
+    "without": NUMBER(format="%.3fx", help="The speedup if this effect did not exist."),
+    "speedup": NUMBER(format="%.3fx"),
+    "conditional_ms": NUMBER(
         "conditional, ms a step",
         format="%.4g",
         help="What it adds to a step of the conditional model.",
     ),
-    "baseline_ms": st.column_config.NumberColumn(
+    "baseline_ms": NUMBER(
         "dense, ms a step", format="%.4g", help="What it adds to a step of the dense model."
     ),
+}
+COLUMNS_OF_TWO: Mapping[str, Any] = {
+    "world": "effect",
+    "factor": NUMBER("first", format="x%.3f"),
+    "second": NUMBER(format="x%.3f"),
+    "ratio": NUMBER("second / first", format="x%.3f"),
 }
 
 
 @dataclass(frozen=True)
 class World:
-    """One scenario's waterfall as it is drawn, with the effects that are switched off. measured: None where the world does not exist."""
+    """A scenario's prediction where some effects do not exist.
+
+    off: names of those effects; empty: the world as it is. measured: the speedup that was measured,
+    None where nothing was, or where an effect is off.
+    """
 
     scenario: Scenario
     prediction: Prediction
     measured: float | None
-    chain: pd.DataFrame
-    bars: pd.DataFrame
+    off: Sequence[str] = ()
 
-    @classmethod
-    def of(cls, scenario: Scenario, found: Answer, off: list[str]) -> World:
-        p, measured = found.prediction, found.measured_speedup
-        if off:
-            chain, measured = switched_off(p.waterfall, off), None
-            end = float(chain["speedup"].iloc[-1])
-            p = replace(p, _waterfall=lambda: chain, speedup=end, speedup_interval=(end, end))
-        return cls(
-            scenario,
-            p,
-            measured,
-            p.waterfall,
-            bars(p.waterfall, p.speedup, p.speedup_interval, measured),
-        )
+    @cached_property
+    def bars(self) -> pd.DataFrame:
+        """The waterfall as it is drawn."""
+        p = self.prediction
+        return bars(p.waterfall, p.speedup, p.speedup_interval, self.measured)
 
-    def show(self, name: str, off: list[str], height: int, beside: World | None = None) -> None:
-        """Draw it. beside: what is to have the same axis."""
-        python = self.scenario.python(
-            f"from condsim.predict.waterfall import switched_off\nprint(switched_off(p.waterfall, {off}))"
-            if off
-            else "print(p.waterfall)"
-        )
-        chart = charts.waterfall(
-            self.bars, self.prediction.baseline, height, None if beside is None else beside.bars
-        )
-        figure(
+    @property
+    def caption(self) -> str:
+        """What was predicted."""
+        p = self.prediction
+        return f"{self.scenario.name}, {p.profile}, {p.strategy}, batch {p.batch}"
+
+    def figure(self, name: str, height: int, beside: World | None = None) -> Figure:
+        """The waterfall. beside: another world, which is to have the same axis."""
+        p = self.prediction
+        other = None if beside is None else beside.bars
+        return Figure(
             name,
-            chart,
+            charts.waterfall(self.bars, p.baseline, height, other),
             self.bars,
-            lambda: waterfall_figure(self.prediction, self.measured),
-            self.scenario,
-            sentence(self.prediction),
-            self.scenario.command("--plot", f"{self.scenario.name}.svg"),
-            python,
+            draw=lambda: waterfall_figure(p, self.measured),
+            says=sentence(p),
         )
 
+    def recipe(self) -> Recipe:
+        """How to get the same waterfall."""
+        last = "print(p.waterfall)"
+        if self.off:
+            last = (
+                "from condsim.predict.waterfall import switched_off\n"
+                f"print(switched_off(p.waterfall, {list(self.off)}))"
+            )
+        command = simulate_command(self.scenario, "--plot", f"{self.scenario.name}.svg")
+        return Recipe(self.scenario, command, simulate_python(self.scenario, last))
 
-scenario = the_scenario()
-found = library.answered(scenario)
-st.markdown(f"#### {sentence(found.prediction)}")
-about = "As if this did not exist, on either side."
-off = st.pills(
-    "Switch effects off",
-    WORLDS[1:],
-    selection_mode="multi",
-    format_func=spoken,
-    key="off",
-    bind="query-params",
-    help=about,
-)
-second = second_scenario(scenario)
-here = World.of(scenario, found, off)
-chain = here.chain
-if second is None:
-    here.show("waterfall", off, 400)
-    steps = len(found.prediction.steps)
-    table = chain.assign(
-        world=chain["world"].map(spoken),
-        **{f"{side}_ms": chain[f"{side}_s"] / steps * 1e3 for side in ("conditional", "baseline")},
+
+def world_without(scenario: Scenario, answer: Answer, off: Sequence[str]) -> World:
+    """A scenario's world where the effects named in `off` do not exist, on either side."""
+    if not off:
+        return World(scenario, answer.prediction, answer.measured_speedup)
+    chain = switched_off(answer.prediction.waterfall, off)
+    speedup = float(chain["speedup"].iloc[-1])
+    prediction = replace(
+        answer.prediction,
+        _waterfall=lambda: chain,
+        speedup=speedup,
+        speedup_interval=(speedup, speedup),
     )
+    return World(scenario, prediction, None, off)
+
+
+def page() -> None:
+    """Lay the page out."""
+    scenario = current_scenario()
+    answer = library.answer_to(scenario)
+    st.markdown(f"#### {sentence(answer.prediction)}")
+    off = st.pills(
+        "Switch effects off",
+        EFFECTS,
+        selection_mode="multi",
+        format_func=spoken,
+        key="off",
+        bind="query-params",
+        help="As if this did not exist, on either side.",
+    )
+    second = second_scenario(scenario)
+    world = world_without(scenario, answer, off)
+    if second is None:
+        show_one(world)
+    else:
+        show_two(world, world_without(second, library.answer_to(second), off))
+    if off:
+        st.info(
+            f"Without {', '.join(map(spoken, off))}: no interval and no measurement belong to a"
+            " world that does not exist."
+        )
+    for words in captions(answer, off):
+        st.caption(words)
+
+
+def show_one(world: World) -> None:
+    """Show a waterfall and its numbers."""
+    show(world.figure("waterfall", 400), world.recipe())
     st.dataframe(
-        table.drop(columns=["conditional_s", "baseline_s"]),
+        numbers(world.prediction),
         hide_index=True,
         column_config=COLUMNS,
         key="chain",
-        alt="Each effect: factor, speedup after it, alone, without it, milliseconds it adds to a step",
+        alt="Each effect: factor, speedup after it, alone, without it,"
+        " milliseconds it adds to a step",
     )
-else:
-    there = World.of(second, library.answered(second), off)
-    for column, world, other, name in zip(
-        st.columns(2), (here, there), (there, here), ("waterfall", "waterfall-second"), strict=True
-    ):
-        with column:
-            p = world.prediction
-            st.caption(f"{world.scenario.name}, {p.profile}, {p.strategy}, batch {p.batch}")
-            world.show(name, off, 340, other)
-    second_factor = there.chain["factor"]
-    both = chain[["meaning", "factor"]].assign(
-        world=chain["world"].map(spoken),
-        second=second_factor,
-        ratio=second_factor / chain["factor"],
-    )
+
+
+def show_two(first: World, second: World) -> None:
+    """Show two waterfalls on one axis, and what differs between them."""
+    left, right = st.columns(2)
+    with left:
+        st.caption(first.caption)
+        show(first.figure("waterfall", 340, second), first.recipe())
+    with right:
+        st.caption(second.caption)
+        show(second.figure("waterfall-second", 340, first), second.recipe())
     st.markdown(
-        "**What differs**: the second scenario's factor over the first's; their product is the quotient of the two speedups."
-    )
-    form = st.column_config.NumberColumn
-    names: dict[str, Any] = {
-        "world": "effect",
-        "factor": form("first", format="x%.3f"),
-        "second": form(format="x%.3f"),
-        "ratio": form("second / first", format="x%.3f"),
-    }
-    about, order = (
-        "Each effect's factor in both scenarios and their quotient",
-        ["world", "meaning", "factor", "second", "ratio"],
+        "**What differs**: the second scenario's factor over the first's; their product is the"
+        " quotient of the two speedups."
     )
     st.dataframe(
-        both, hide_index=True, column_order=order, column_config=names, key="both", alt=about
+        factors_of_both(first.prediction, second.prediction),
+        hide_index=True,
+        column_order=["world", "meaning", "factor", "second", "ratio"],
+        column_config=COLUMNS_OF_TWO,
+        key="both",
+        alt="Each effect's factor in both scenarios and their quotient",
     )
-if off:
-    st.info(
-        f"Without {', '.join(map(spoken, off))}: no interval and no measurement belong to a world that does not exist."
+
+
+def numbers(prediction: Prediction) -> pd.DataFrame:
+    """The waterfall for a person: spoken names, and the milliseconds that an effect adds to a step.
+
+    Columns: world, meaning, factor, speedup, alone, without, conditional_ms, baseline_ms.
+    """
+    chain = prediction.waterfall
+    steps = len(prediction.steps)
+    table = chain.drop(columns=["conditional_s", "baseline_s"])
+    return table.assign(
+        world=chain["world"].map(spoken),
+        conditional_ms=chain["conditional_s"] / steps * 1e3,
+        baseline_ms=chain["baseline_s"] / steps * 1e3,
     )
-st.caption(
-    f"Predicted, {found.prediction.basis}: rests on {shares(found.prediction.estimated)}. Switching off, alone and without are simulated as well."
-)
-if found.measured is not None and not off:
-    own = times(found.measured["predicted_speedup"])
-    st.caption(
-        f"The measured bar is {found.measured['pairs']} pairs on this device; for exactly these steps {own} is predicted."
+
+
+def factors_of_both(first: Prediction, second: Prediction) -> pd.DataFrame:
+    """Each effect's factor in both, and their quotient: meaning, factor, world, second, ratio."""
+    chain, other = first.waterfall, second.waterfall["factor"]
+    return chain[["meaning", "factor"]].assign(
+        world=chain["world"].map(spoken), second=other, ratio=other / chain["factor"]
     )
+
+
+def captions(answer: Answer, off: Sequence[str]) -> list[str]:
+    """What the numbers rest on. off: effects that are switched off."""
+    p, measured = answer.prediction, answer.measured
+    words = [
+        f"Predicted, {p.basis}: rests on {shares(p.estimated)}."
+        " Switching off, alone and without are simulated as well."
+    ]
+    if measured is not None and not off:
+        predicted = times(measured["predicted_speedup"])
+        words.append(
+            f"The measured bar is {measured['pairs']} pairs on this device;"
+            f" for exactly these steps {predicted} is predicted."
+        )
+    return words
+
+
+if __name__ == "__main__":  # Streamlit runs a page as a script
+    page()

@@ -1,4 +1,4 @@
-"""The real server and a real browser, started once."""
+"""A scenario and its answer; the real server and a real browser, started once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,32 @@ from typing import Any
 
 import pytest
 
+import condsim
 from benchmarks import browser
+from condsim.dashboard.parts.scenario import Scenario
+from condsim.resources import resource
+from condsim.study.answer import Answer, answer
+from condsim.trace import Trace
+
+NAME = "exit-fashion"
+
+
+@pytest.fixture(scope="session")
+def trace() -> Trace:
+    """A small trace that comes with condsim, measured on the machine of its profile."""
+    return condsim.load(resource("traces") / NAME)
+
+
+@pytest.fixture(scope="session")
+def scenario() -> Scenario:
+    """The trace as it was captured."""
+    return Scenario(NAME, NAME)
+
+
+@pytest.fixture(scope="session")
+def captured(trace: Trace) -> Answer:
+    """The answer to `scenario`."""
+    return answer(trace)
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +46,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def chromium() -> Iterator[Any]:
     """A headless Chromium of the system."""
     try:
-        with browser.chromium() as found:
-            yield found
+        with browser.chromium() as started:
+            yield started
     except browser.Missing as missing:
         pytest.skip(f"the browser test {missing}")
 

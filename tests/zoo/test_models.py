@@ -118,7 +118,7 @@ def test_the_dense_baseline_needs_no_decision(name: str) -> None:
     with executing(dense) as execution, torch.inference_mode():
         output = loaded.model(loaded.inputs[0][:3])
         assert output.shape[0] == 3
-        assert all(ids is None for _, _, ids, _ in execution.decisions.values())
+        assert all(routed.ids is None for routed in execution.decisions.values())
 
 
 @pytest.mark.parametrize("name", NAMES)

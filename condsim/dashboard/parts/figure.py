@@ -3,97 +3,128 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
-from condsim.dashboard.parts.inputs import BOUND
-from condsim.dashboard.parts.scenario import Scenario
+from condsim.dashboard.charts.elements import Chart
+from condsim.dashboard.parts.scenario import IN_LINK, Scenario
 from condsim.show.plots import rendered
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
 
 alt.data_transformers.disable_max_rows()
 MIME = {"svg": "image/svg+xml", "pdf": "application/pdf"}
+"""Kind of picture → its media type."""
 
 
-def figure(
-    name: str,
-    chart: alt.Chart | alt.LayerChart | alt.FacetChart,
-    table: pd.DataFrame,
-    draw: Callable[[], Any],
-    scenario: Scenario,
-    alt_text: str,
-    command: str,
-    python: str,
-    width: Literal["stretch", "content"] = "stretch",
-) -> None:
-    """Show a chart and what belongs to it.
+@dataclass(frozen=True)
+class Figure:
+    """A chart and what belongs to it.
 
-    table: its data. draw: makes its Matplotlib figure, called when a picture is asked for. command, python: what gives the same numbers.
+    name: of its widgets and files; no two of a page are alike. table: its data. draw: makes the
+    same figure in Matplotlib, when a picture is asked for. says: what the chart shows, in words.
     """
-    st.vega_lite_chart(None, spec(chart), width=width, alt=alt_text, key=f"chart-{name}")
-    take_away(name, table, scenario, command, python, draw)
+
+    name: str
+    chart: Chart
+    table: pd.DataFrame
+    draw: Callable[[], Picture]
+    says: str
+    width: Literal["stretch", "content"] = "stretch"
 
 
-def spec(chart: Any) -> dict[str, Any]:
-    """A chart as Vega-Lite. It is not validated here, which took longer than all else on a page: a test validates every chart."""
-    found: dict[str, Any] = chart.to_dict(validate=False)
-    found.pop("config", None)  # Altair's own theme
-    return found
+@dataclass(frozen=True)
+class Recipe:
+    """How to get the same numbers elsewhere: a link, a command line, and Python."""
+
+    scenario: Scenario
+    command: str
+    python: str
+
+
+def show(figure: Figure, recipe: Recipe) -> None:
+    """Show a figure, and a button for what belongs to it."""
+    key = f"chart-{figure.name}"
+    drawn = vega_lite(figure.chart)
+    st.vega_lite_chart(None, drawn, width=figure.width, alt=figure.says, key=key)
+    take_away(figure.name, figure.table, recipe, figure.draw)
+
+
+def vega_lite(chart: Chart) -> dict[str, Any]:
+    """A chart as Vega-Lite.
+
+    Validating it would take longer than all else on a page; a test validates every chart.
+    """
+    specification: dict[str, Any] = chart.to_dict(validate=False)
+    specification.pop("config", None)  # Altair's own theme
+    return specification
 
 
 def take_away(
     name: str,
     table: pd.DataFrame,
-    scenario: Scenario,
-    command: str,
-    python: str,
-    draw: Callable[[], Any] | None = None,
+    recipe: Recipe,
+    draw: Callable[[], Picture] | None = None,
 ) -> None:
     """Data, picture, link and recipe of a figure or table, behind one button."""
-    file = f"{scenario.name}-{name}"
+    file_name = f"{recipe.scenario.name}-{name}"
     with st.popover("Data, picture, reproduce", icon=":material/ios_share:"):
         with st.container(horizontal=True):
-            data = table.to_csv(index=False).encode
-            st.download_button(
-                "CSV",
-                data,
-                f"{file}.csv",
-                "text/csv",
-                key=f"csv-{name}",
-                on_click="ignore",
-                icon=":material/table:",
-            )
-            for kind in MIME if draw is not None else ():
-                picture = _picture(draw, kind)
-                st.download_button(
-                    kind.upper(),
-                    picture,
-                    f"{file}.{kind}",
-                    MIME[kind],
-                    key=f"{kind}-{name}",
-                    on_click="ignore",
-                    icon=":material/image:",
-                )
+            _table_button(name, file_name, table)
+            if draw is not None:
+                _picture_buttons(name, file_name, draw)
         st.caption("On the command line")
-        st.code(command, language="bash", wrap_lines=True)
+        st.code(recipe.command, language="bash", wrap_lines=True)
         st.caption("In Python")
-        st.code(python, wrap_lines=True)
+        st.code(recipe.python, wrap_lines=True)
         st.caption("As a link")
-        st.code(link(scenario), language=None, wrap_lines=True)
+        st.code(link(recipe.scenario), language=None, wrap_lines=True)
 
 
-def _picture(draw: Callable[[], Any] | None, kind: str) -> Callable[[], bytes]:
-    assert draw is not None
+def _table_button(name: str, file_name: str, table: pd.DataFrame) -> None:
+    st.download_button(
+        "CSV",
+        table.to_csv(index=False).encode,
+        f"{file_name}.csv",
+        "text/csv",
+        key=f"csv-{name}",
+        on_click="ignore",
+        icon=":material/table:",
+    )
+
+
+def _picture_buttons(name: str, file_name: str, draw: Callable[[], Picture]) -> None:
+    for kind, media_type in MIME.items():
+        st.download_button(
+            kind.upper(),
+            _picture(draw, kind),
+            f"{file_name}.{kind}",
+            media_type,
+            key=f"{kind}-{name}",
+            on_click="ignore",
+            icon=":material/image:",
+        )
+
+
+def _picture(draw: Callable[[], Picture], kind: str) -> Callable[[], bytes]:
+    """What makes the picture's file once it is asked for."""
     return lambda: rendered(draw(), kind)
 
 
 def link(scenario: Scenario) -> str:
-    """A link to this page with these inputs."""
-    own = urlencode(
-        [(k, v) for k in st.query_params for v in st.query_params.get_all(k) if k not in BOUND]
-    )
+    """A link to this page with the same inputs: the scenario's, and the page's own."""
     page = (st.context.url or "http://127.0.0.1:8501/").partition("?")[0]
-    return f"{page}?{scenario.query()}" + (f"&{own}" if own else "")
+    of_the_page = []
+    for name in st.query_params:
+        if name not in IN_LINK:
+            of_the_page += [(name, value) for value in st.query_params.get_all(name)]
+    query = scenario.query()
+    if of_the_page:
+        query += "&" + urlencode(of_the_page)
+    return f"{page}?{query}"

@@ -1,4 +1,4 @@
-"""Which traces and devices there are, opened once and kept: what is on disk is read again when it changes."""
+"""Which traces and devices there are; what is on disk is read once, and again when it changes."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ from condsim.trace import Trace
 
 T = TypeVar("T")
 
+# Traces
+
+
+def traces() -> dict[str, Path]:
+    """All traces by their names in a link.
+
+    Those of `condsim demo` here, those that come with condsim, the one that the app was started
+    with, and what was uploaded; of two with the same name the later one.
+    """
+    return {**_in(Path("demo-out")), **shipped(), **given(), **_in(uploads())}
+
 
 def shipped() -> dict[str, Path]:
     """Traces that come with condsim, by name."""
@@ -37,117 +48,130 @@ def shipped() -> dict[str, Path]:
 
 
 def given() -> dict[str, Path]:
-    """The trace that the app was started with, by name."""
+    """The trace that the app was started with, by name; empty where it was started without."""
     text = os.environ.get(GIVEN)
-    folder = Path(text or "").resolve()
-    return {folder.name: Path(text)} if text and folder.exists() else {}
-
-
-def traces() -> dict[str, Path]:
-    """All traces by the name in a link: the given ones, the shipped ones, those of `condsim demo` here, and what was uploaded."""
-    return {**_in(Path("demo-out")), **shipped(), **given(), **_in(uploads())}
-
-
-def _in(folder: Path) -> dict[str, Path]:
-    return {p.parent.name: p.parent for p in sorted(folder.glob("*/trace.json"))}
+    if not text:
+        return {}
+    folder = Path(text)
+    return {folder.resolve().name: folder} if folder.exists() else {}
 
 
 @st.cache_resource(show_spinner=False)
 def uploads() -> Path:
-    """Where uploaded traces are kept until the server ends."""
+    """The folder where uploaded traces are kept until the server ends."""
     folder = Path(tempfile.mkdtemp(prefix="condsim-uploads-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
+def _in(folder: Path) -> dict[str, Path]:
+    """Traces in the folders of a folder, by the folder's name."""
+    return {path.parent.name: path.parent for path in sorted(folder.glob("*/trace.json"))}
+
+
 def where(name: str) -> str:
-    """What the command line is given for a trace: its name where it comes with condsim, else its folder."""
+    """What the command line is given for a trace: its name where it is shipped, else its folder."""
     folder = traces()[name]
     return name if folder == shipped().get(name) else str(folder)
 
 
 def stamp(folder: Path) -> tuple[int, int]:
     """Changes when a file of the folder does: (newest modification in ns, bytes)."""
-    stamps = (files.stamp(f) for f in sorted(folder.rglob("*")) if f.is_file())
-    found = [s for s in stamps if s is not None]  # a save may move files meanwhile
-    newest = max((modified_ns for _, modified_ns, _ in found), default=0)
-    return newest, sum(size for size, *_ in found)
+    stamps = [files.stamp(f) for f in sorted(folder.rglob("*")) if f.is_file()]
+    present = [s for s in stamps if s is not None]  # a save may move files meanwhile
+    newest = max((modified_ns for _, modified_ns, _ in present), default=0)
+    return newest, sum(size for size, *_ in present)
 
 
-def opened(name: str) -> Trace:
+def open_trace(name: str) -> Trace:
     """A trace of the library. Raises CondsimError where it cannot be read."""
     folder = traces()[name]
-    return _opened(str(folder), stamp(folder))
+    return _trace_in(str(folder), stamp(folder))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _opened(folder: str, stamp: tuple[int, int]) -> Trace:
+def _trace_in(folder: str, stamp: tuple[int, int]) -> Trace:
     return condsim.load(folder)
+
+
+def stamp(folder: Path) -> tuple[int, int]:
+    """(newest modification in ns, bytes) of a folder's files: differs when a file changes."""
+    files = [path.stat() for path in sorted(folder.rglob("*")) if path.is_file()]
+    newest_ns = max((file.st_mtime_ns for file in files), default=0)
+    return newest_ns, sum(file.st_size for file in files)
+
+
+# Devices
 
 
 def devices() -> list[str]:
     """Names of devices, this machine first where it was calibrated."""
-    own = _own(_calibrations())
-    return [*([THIS_MACHINE] if own is not None else []), *(n for n in profiles() if n != own)]
+    own = _own_profile(_calibrations())
+    names = [name for name in profiles() if name != own]
+    return names if own is None else [THIS_MACHINE, *names]
 
 
 def device(name: str) -> HardwareProfile:
     """A profile by name. Raises CondsimError where it is unknown or cannot be read."""
-    return _device(name, _modified(name))
-
-
-def _modified(name: str | None) -> int:
-    """When a device's file changed, ns; 0 where it has none."""
-    path = profiles().get((_own(_calibrations()) if name == THIS_MACHINE else name) or "")
-    return path.stat().st_mtime_ns if path is not None else 0
-
-
-def _calibrations() -> tuple[tuple[str, int], ...]:
-    """What is in the folder of calibrations."""
-    return tuple((p.name, p.stat().st_mtime_ns) for p in sorted(cache_folder().glob("*.yaml")))
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _own(calibrations: tuple[tuple[str, int], ...]) -> str | None:
-    """Name of this machine's calibration: reading them all takes a while."""
-    found = this_machine() if calibrations else None
-    return None if found is None else found.name
+    return _profile_of(name, _modified_ns(name))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _device(name: str, modified: int) -> HardwareProfile:
+def _profile_of(name: str, modified_ns: int) -> HardwareProfile:
     return hardware(name)
 
 
-def answered(scenario: Scenario) -> Answer:
+def _modified_ns(name: str | None) -> int:
+    """When a device's file changed; 0 where it has none."""
+    if name == THIS_MACHINE:
+        name = _own_profile(_calibrations())
+    path = profiles().get(name or "")
+    return 0 if path is None else path.stat().st_mtime_ns
+
+
+def _calibrations() -> tuple[tuple[str, int], ...]:
+    """(name, modification in ns) of each file in the folder of calibrations."""
+    files = sorted(cache_folder().glob("*.yaml"))
+    return tuple((path.name, path.stat().st_mtime_ns) for path in files)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _own_profile(calibrations: tuple[tuple[str, int], ...]) -> str | None:
+    """Name of this machine's calibration, None where there is none. Reading all takes a while."""
+    profile = this_machine() if calibrations else None
+    return None if profile is None else profile.name
+
+
+# Results
+
+
+def answer_to(scenario: Scenario) -> Answer:
     """The answer to a scenario, computed once."""
-    return kept(
-        "answer",
-        scenario,
-        lambda trace, profile: answer(
-            trace, profile, scenario.strategy, scenario.baseline, **scenario.options()
-        ),
-    )
+
+    def compute(trace: Trace, profile: HardwareProfile | None) -> Answer:
+        options = scenario.options()
+        return answer(trace, profile, scenario.strategy, scenario.baseline, **options)
+
+    return computed_once("answer", scenario, compute)
 
 
-def kept(
-    what: str,
-    scenario: Scenario,
-    compute: Callable[[Trace, HardwareProfile | None], T],
-    *more: object,
+def computed_once(
+    what: str, scenario: Scenario, compute: Callable[[Trace, HardwareProfile | None], T]
 ) -> T:
-    """compute(trace, profile), once for each (what, scenario, more) as long as trace and profile do not change. The result is shared: nobody may change it."""
-    changes = (stamp(traces()[scenario.name]), _modified(scenario.device))
+    """compute(trace, profile), once for each `what` and scenario while neither file changes.
 
-    def compute_it() -> T:
-        trace = opened(scenario.name)
+    The result is shared by all sessions: nobody may change it.
+    """
+    versions = (stamp(traces()[scenario.name]), _modified_ns(scenario.device))
+
+    def compute_now() -> T:
+        trace = open_trace(scenario.name)
         return compute(trace, scenario.profile(trace, device))
 
-    return _kept(what, scenario, changes, more, compute_it)
+    return _computed(what, scenario, versions, compute_now)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _kept(
-    what: str, scenario: Scenario, changes: object, more: object, _compute: Callable[[], T]
-) -> T:
+def _computed(what: str, scenario: Scenario, versions: object, _compute: Callable[[], T]) -> T:
+    """Streamlit compares all arguments but the one with an underscore."""
     return _compute()

@@ -1,32 +1,37 @@
-"""What surrounds every page: the scenario, the way in where there is no trace yet, and errors as one line."""
+"""What surrounds every page.
+
+The scenario, the way in where there is no trace yet, and errors as one line.
+"""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
-from condsim.dashboard.parts import inputs, library
+from condsim.dashboard.parts import library, sidebar
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.errors import CondsimError
-from condsim.show.text import spoken
+from condsim.mechanisms import MECHANISMS
+from condsim.trace import Trace
 
 ICON = Path(__file__).parents[1] / "icon.svg"
+CAPTURE = """\
+import condsim
+
+trace = condsim.capture(model, inputs)
+trace.save("my-trace")"""
 
 
-def run(page: Any) -> None:
+def run(page: st.Page) -> None:
     """Show a page, or what is wrong in one line. page: of `st.navigation`."""
     st.set_page_config(page_title=f"{page.title} · condsim", page_icon=ICON, layout="wide")
     try:
-        for name in library.given():
-            if "trace" not in st.query_params and "trace" not in st.session_state:
-                st.query_params["trace"] = st.session_state["trace"] = (
-                    name  # both: the link shall name it
-                )
-        st.session_state["scenario"] = inputs.scenario()
-        if st.session_state["scenario"] is None:
+        _choose_the_given_trace()
+        scenario = sidebar.scenario_of_sidebar()
+        st.session_state["scenario"] = scenario
+        if scenario is None:
             welcome()
         else:
             page.run()
@@ -35,45 +40,64 @@ def run(page: Any) -> None:
     except Exception as error:
         logging.getLogger("condsim").exception("the page %s failed", page.title)
         st.error(
-            f"{type(error).__name__}: the terminal that runs `condsim app` shows where. Please report it.",
+            f"{type(error).__name__}: the terminal that runs `condsim app` shows where."
+            " Please report it.",
             title="condsim itself failed here",
         )
 
 
-def the_scenario() -> Scenario:
-    """The scenario of this run."""
-    found: Scenario = st.session_state["scenario"]
-    return found
+def _choose_the_given_trace() -> None:
+    """Begin with the trace that the app was started with, unless a link names another."""
+    for name in library.given():
+        if "trace" not in st.query_params and "trace" not in st.session_state:
+            st.query_params["trace"] = name  # so that the link names it
+            st.session_state["trace"] = name
+
+
+def current_scenario() -> Scenario:
+    """The scenario of this run of the page."""
+    scenario: Scenario = st.session_state["scenario"]
+    return scenario
 
 
 def welcome() -> None:
     """No trace yet: the ones that are here, and how to get one's own."""
     st.title("Does conditional computation pay here?", anchor=False)
     st.write(
-        "One trace of a model's routing, one device: the speedup over the dense model, where the rest of the FLOP saving went, and what was measured."
+        "One trace of a model's routing, one device: the speedup over the dense model,"
+        " where the rest of the FLOP saving went, and what was measured."
     )
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Look at one that is here", anchor=False)
         for name in library.traces():
-            try:
-                trace = library.opened(name)
-            except CondsimError as error:
-                st.caption(f"{name}: {error}")
-                continue
-            about = (
-                ", ".join(map(spoken, trace.mechanisms))
-                + f", {trace.units:,} units"
-                + ("" if trace.measurements.empty else ", measured")
-            )
-            st.button(
-                f"**{name}** · {about}",
-                key=f"open-{name}",
-                on_click=inputs.choose,
-                args=(name,),
-                width="stretch",
-            )
+            _button_of_a_trace(name)
     with right:
         st.subheader("Or capture your own model", anchor=False)
-        st.code(inputs.CAPTURE)
+        st.code(CAPTURE)
         st.write("Then start `condsim app my-trace`, or drop it on **Open a trace** on the left.")
+
+
+def _button_of_a_trace(name: str) -> None:
+    """A button that shows the trace, or why it cannot be read."""
+    try:
+        trace = library.open_trace(name)
+    except CondsimError as error:
+        st.caption(f"{name}: {error}")
+        return
+    st.button(
+        f"**{name}** · {summary(trace)}",
+        key=f"open-{name}",
+        on_click=sidebar.show_trace,
+        args=(name,),
+        width="stretch",
+    )
+
+
+def summary(trace: Trace) -> str:
+    """A trace in a few words: what decides, how much was captured, whether it was measured."""
+    words = [MECHANISMS[name].title for name in trace.mechanisms]
+    words.append(f"{trace.units:,} units")
+    if not trace.measurements.empty:
+        words.append("measured")
+    return ", ".join(words)

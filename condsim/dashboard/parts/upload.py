@@ -1,6 +1,7 @@
-"""An uploaded trace: a zip or the files of a folder, from anyone. What is taken from it, and what is refused.
+"""An uploaded trace: a zip or the files of a folder, from anyone. What is taken, what is refused.
 
-Nothing is written outside of one new folder, nothing is unpacked beyond LIMIT_BYTES, and the trace is read whole before it is kept.
+Nothing is written outside of one new folder, nothing is unpacked beyond LIMIT_BYTES, and the trace
+is read whole before it is kept.
 """
 
 from __future__ import annotations
@@ -30,165 +31,190 @@ LIMIT_PROGRAMS_BYTES = 256 << 20
 LIMIT_FILES = 2000
 LIMIT_ROWS = 200_000_000
 """Of one table: a few bytes of Parquet can claim any number."""
-CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 KINDS = (".json", ".parquet", ".json.gz", ".yaml")
+"""How the names of a trace's files end."""
+OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""Files that appear in any folder."""
 WAY_OUT = "upload the folder that `condsim capture SPEC -o FOLDER` writes, or a zip of it"
+ON_THE_SERVER = "run `condsim app FOLDER` on the trace instead"
+
+Files = Iterable[tuple[str, IO[bytes]]]
+"""(path in the folder, content) of each file."""
 
 
 def keep_zip(data: bytes | IO[bytes], called: str, into: Path) -> str:
-    """Unpack a zip, check the trace in it and keep it in `into`. Returns the name of its folder there.
+    """Unpack a zip, check the trace in it, and keep it in `into`.
 
-    called: what the user knows it as. Raises CondsimError for anything that is not exactly one trace; nothing is kept then.
+    called: what the user knows it as. Returns the name of the trace's folder in `into`. Raises
+    CondsimError for anything that is not exactly one trace; nothing is kept then.
     """
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
     try:
-        with zipfile.ZipFile(io.BytesIO(data) if isinstance(data, bytes) else data) as archive:
+        with zipfile.ZipFile(file) as archive:
             return _keep(_members(archive, called), called, into)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as e:
-        raise CondsimError(f"{called} is not a zip that can be read ({e}); {WAY_OUT}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        problem = f"{called} is not a zip that can be read ({error}); {WAY_OUT}"
+        raise CondsimError(problem) from None
 
 
-def keep_files(files: Iterable[tuple[str, IO[bytes]]], called: str, into: Path) -> str:
-    """The same for the files of a folder: (path in the folder, content)."""
-    return _keep(((name, content) for name, content in files if not _ignored(name)), called, into)
+def keep_files(files: Files, called: str, into: Path) -> str:
+    """Check the trace in the files of a folder, and keep it; otherwise as `keep_zip`."""
+    wanted = ((name, content) for name, content in files if not _is_ignored(name))
+    return _keep(wanted, called, into)
 
 
 def _members(archive: zipfile.ZipFile, called: str) -> Iterator[tuple[str, IO[bytes]]]:
+    """The files in a zip, opened one after the other."""
     for info in archive.infolist():
-        if info.is_dir() or _ignored(info.filename):
+        if info.is_dir() or _is_ignored(info.filename):
             continue
         if stat.S_ISLNK(info.external_attr >> 16):
             raise CondsimError(f"{called}: {info.filename!r} is a link; {WAY_OUT}")
         if info.flag_bits & 1:
-            raise CondsimError(
-                f"{called}: {info.filename!r} is encrypted; pack it without a password"
-            )
+            problem = f"{info.filename!r} is encrypted; pack it without a password"
+            raise CondsimError(f"{called}: {problem}")
         with archive.open(info) as content:
             yield info.filename, content
 
 
-def _ignored(name: str) -> bool:
-    """What file managers add."""
-    parts = PurePosixPath(name).parts
-    return "__MACOSX" in parts or (
-        bool(parts) and parts[-1] in (".DS_Store", "Thumbs.db", "desktop.ini")
-    )
+def _is_ignored(name: str) -> bool:
+    """Whether a file was added by a file manager."""
+    path = PurePosixPath(name)
+    return "__MACOSX" in path.parts or path.name in OF_FILE_MANAGERS
 
 
-def _keep(files: Iterable[tuple[str, IO[bytes]]], called: str, into: Path) -> str:
+def _keep(files: Files, called: str, into: Path) -> str:
+    """Write the files below a new folder, and rename it to the trace that is in them."""
     work = Path(tempfile.mkdtemp(prefix=".upload-", dir=into))
     try:
         _write(files, called, work)
-        folder = _the_trace(work, called)
-        name = f"{file_name(_check(folder, called).name)}-{_digest(folder)[:6]}"
+        folder = _folder_of_the_trace(work, called)
+        trace = _read_whole(folder, called)
+        name = f"{file_name(trace.name)}-{_digest(folder)[:6]}"
         target = into / name
         if not target.exists():
             folder.rename(target)
         return name
-    except CondsimError as e:
-        raise CondsimError(str(e).replace(f"{work}/", "").replace(str(work), called)) from None
+    except CondsimError as error:
+        said = str(error).replace(f"{work}/", "").replace(str(work), called)
+        raise CondsimError(said) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _write(files: Iterable[tuple[str, IO[bytes]]], called: str, work: Path) -> None:
-    """Write the files below `work`."""
-    left = LIMIT_BYTES
+def _write(files: Files, called: str, work: Path) -> None:
+    """Write the files below `work`, within the limits."""
+    left_bytes = LIMIT_BYTES
     for count, (name, content) in enumerate(files):
         if count >= LIMIT_FILES:
-            raise CondsimError(
-                f"{called} has more than {LIMIT_FILES} files: that is not a trace; {WAY_OUT}"
-            )
-        path = PurePosixPath(name)
-        if (
-            path.is_absolute()
-            or ".." in path.parts
-            or "\\" in name
-            or ":" in name
-            or "\0" in name
-            or not path.parts
-        ):
-            raise CondsimError(f"{called}: the path {name!r} leads out of the folder; {WAY_OUT}")
-        if not name.endswith(KINDS):
-            raise CondsimError(
-                f"{called}: {name!r} does not belong to a trace, which has only {', '.join(KINDS)} files; {WAY_OUT}"
-            )
-        target = work.joinpath(*path.parts)
+            problem = f"has more than {LIMIT_FILES} files: that is not a trace; {WAY_OUT}"
+            raise CondsimError(f"{called} {problem}")
+        target = _target(name, called, work)
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
             raise CondsimError(f"{called}: {name!r} is in it twice; {WAY_OUT}")
-        with target.open("wb") as out:
-            while chunk := content.read(min(CHUNK, left + 1)):
-                left -= len(chunk)
-                if left < 0:
-                    raise CondsimError(
-                        f"{called} is larger than {si(LIMIT_BYTES, 'B')} unpacked; run `condsim app FOLDER` on the trace instead"
-                    )
-                out.write(chunk)
+        left_bytes = _write_file(target, content, called, left_bytes)
 
 
-def _digest(folder: Path) -> str:
-    """A hash of the names and contents of a folder's files."""
-    found = sorted(p for p in folder.rglob("*") if p.is_file())
-    return hashlib.sha256(
-        repr(
-            [
-                (str(p.relative_to(folder)), hashlib.sha256(p.read_bytes()).hexdigest())
-                for p in found
-            ]
-        ).encode()
-    ).hexdigest()
-
-
-def _the_trace(work: Path, called: str) -> Path:
-    found = sorted(p.parent for p in work.rglob("trace.json"))
-    if not found:
-        raise CondsimError(f"{called} holds no trace.json; {WAY_OUT}")
-    if len(found) > 1:
-        names = ", ".join(str(p.relative_to(work)) for p in found[:3])
-        raise CondsimError(f"{called} holds {len(found)} traces ({names}); upload one at a time")
-    return found[0]
-
-
-def _check(folder: Path, called: str) -> Trace:
-    """Read all of a trace, within limits. Raises CondsimError, naming the file."""
-    packed = folder / "programs.json.gz"
-    if packed.is_file() and _unpacked_bytes(packed) > LIMIT_PROGRAMS_BYTES:
+def _target(name: str, called: str, work: Path) -> Path:
+    """Where a file of an upload is written. Raises CondsimError for what leads elsewhere."""
+    path = PurePosixPath(name)
+    leads_up = path.is_absolute() or ".." in path.parts or not path.parts
+    foreign = any(character in name for character in ("\\", ":", "\0"))
+    if leads_up or foreign:
+        raise CondsimError(f"{called}: the path {name!r} leads out of the folder; {WAY_OUT}")
+    if not name.endswith(KINDS):
         raise CondsimError(
-            f"{called}: programs.json.gz is larger than {si(LIMIT_PROGRAMS_BYTES, 'B')} unpacked; that is not a trace"
+            f"{called}: {name!r} does not belong to a trace, which has only {', '.join(KINDS)}"
+            f" files; {WAY_OUT}"
         )
-    for path in folder.rglob("*.parquet"):
-        try:
-            rows = pq.read_metadata(path).num_rows
-        except Exception as e:
-            raise CondsimError(
-                f"{path} is damaged or truncated ({type(e).__name__}); capture the trace again"
-            ) from None
-        if rows > LIMIT_ROWS:
-            raise CondsimError(
-                f"{path} claims {rows:,} rows, more than {LIMIT_ROWS:,}; run `condsim app FOLDER` on the trace instead"
-            )
+    return work.joinpath(*path.parts)
+
+
+def _write_file(target: Path, content: IO[bytes], called: str, left_bytes: int) -> int:
+    """Write one file. left_bytes: how many may be written; returns how many may be afterwards."""
+    with target.open("wb") as file:
+        while chunk := content.read(min(CHUNK_BYTES, left_bytes + 1)):
+            left_bytes -= len(chunk)
+            if left_bytes < 0:
+                limit = si(LIMIT_BYTES, "B")
+                raise CondsimError(f"{called} is larger than {limit} unpacked; {ON_THE_SERVER}")
+            file.write(chunk)
+    return left_bytes
+
+
+def _folder_of_the_trace(work: Path, called: str) -> Path:
+    """The folder below `work` that holds a trace. Raises CondsimError where not exactly one is."""
+    folders = sorted(header.parent for header in work.rglob("trace.json"))
+    if not folders:
+        raise CondsimError(f"{called} holds no trace.json; {WAY_OUT}")
+    if len(folders) > 1:
+        names = ", ".join(str(folder.relative_to(work)) for folder in folders[:3])
+        raise CondsimError(f"{called} holds {len(folders)} traces ({names}); upload one at a time")
+    return folders[0]
+
+
+def _read_whole(folder: Path, called: str) -> Trace:
+    """Read all of a trace, within the limits. Raises CondsimError, naming the file."""
+    _check_sizes(folder, called)
     try:
         trace = load(folder)
         for site in trace.sites:
             trace.unit_counts(site.name)
     except CondsimError:
         raise
-    except Exception as e:
+    except Exception as error:
         raise CondsimError(
-            f"{called} cannot be read as a trace ({type(e).__name__}: {e}); capture it again"
-        ) from e
+            f"{called} cannot be read as a trace ({type(error).__name__}: {error});"
+            " capture it again"
+        ) from error
     return trace
 
 
+def _check_sizes(folder: Path, called: str) -> None:
+    """Raise CondsimError where a file would take more memory than a trace ever does."""
+    packed = folder / "programs.json.gz"
+    if packed.is_file() and _unpacked_bytes(packed) > LIMIT_PROGRAMS_BYTES:
+        limit = si(LIMIT_PROGRAMS_BYTES, "B")
+        problem = f"programs.json.gz is larger than {limit} unpacked; that is not a trace"
+        raise CondsimError(f"{called}: {problem}")
+    for path in folder.rglob("*.parquet"):
+        rows = _claimed_rows(path)
+        if rows > LIMIT_ROWS:
+            problem = f"claims {rows:,} rows, more than {LIMIT_ROWS:,}; {ON_THE_SERVER}"
+            raise CondsimError(f"{path} {problem}")
+
+
+def _claimed_rows(path: Path) -> int:
+    """How many rows a Parquet file says that it has."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except Exception as error:
+        problem = f"is damaged or truncated ({type(error).__name__}); capture the trace again"
+        raise CondsimError(f"{path} {problem}") from None
+
+
 def _unpacked_bytes(path: Path) -> int:
-    """Size of a gzip file's content, read no further than over the limit."""
-    size, unpack = 0, zlib.decompressobj(wbits=31)
+    """Size of a gzip file's content, read no further than over LIMIT_PROGRAMS_BYTES."""
+    size = 0
+    unpacker = zlib.decompressobj(wbits=31)
     with path.open("rb") as file:
         try:
-            while (chunk := file.read(CHUNK)) and size <= LIMIT_PROGRAMS_BYTES:
-                while chunk and size <= LIMIT_PROGRAMS_BYTES:
-                    size += len(unpack.decompress(chunk, CHUNK))
-                    chunk = unpack.unconsumed_tail
+            while (packed := file.read(CHUNK_BYTES)) and size <= LIMIT_PROGRAMS_BYTES:
+                while packed and size <= LIMIT_PROGRAMS_BYTES:
+                    size += len(unpacker.decompress(packed, CHUNK_BYTES))
+                    packed = unpacker.unconsumed_tail
         except zlib.error:
             return size  # `load` says what is wrong with it
     return size
+
+
+def _digest(folder: Path) -> str:
+    """A hash of the names and contents of a folder's files."""
+    hashes = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            hashes.append((str(path.relative_to(folder)), content))
+    return hashlib.sha256(repr(hashes).encode()).hexdigest()

@@ -1,0 +1,111 @@
+"""What a model decided: heat maps of load, and lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from condsim.dashboard.charts import elements
+
+WIDTH_PIXELS = 900
+"""About what a heat map may take."""
+
+
+def load(table: pd.DataFrame, value: str) -> elements.Chart:
+    """Load of each branch at each site.
+
+    table: of `condsim.study.routing.load`. value: the column that gives the colour: relative
+    (diverging at 1) or share. Cells are of whole pixels, so that no seams show.
+    """
+    sites = list(dict.fromkeys(table["site"]))
+    branches = list(dict.fromkeys(table["branch"]))
+    fits_numbers = len(branches) <= 12 and len(sites) <= 30
+    if fits_numbers:
+        width = min(100, 700 // len(branches))
+    else:
+        width = max(4, min(40, WIDTH_PIXELS // len(branches)))
+    height = max(5, min(24, 420 // max(len(sites), 1)))
+    size = {"width": alt.Step(width), "height": alt.Step(height)}
+
+    relative = value == "relative"
+    colour = _relative_colour() if relative else _share_colour()
+    base = _cells(table, sites, branches)
+    cells: elements.Chart = base.mark_rect().encode(color=colour)
+    if not fits_numbers:
+        return cells.properties(**size)
+    dark = "abs(datum.relative - 1) > 0.7" if relative else "datum.share < 0.6"
+    text = base.mark_text(fontSize=11).encode(
+        text=alt.Text(f"{value}:Q", format=".2f" if relative else ".0%"),
+        color=alt.condition(dark, alt.value("white"), alt.value("black")),
+    )
+    return alt.layer(cells, text).properties(**size)
+
+
+def _cells(table: pd.DataFrame, sites: list[str], branches: list[Any]) -> alt.Chart:
+    """Sites below each other, branches beside each other, without a mark yet."""
+    no_gap = alt.Scale(padding=0)
+    branch_axis = alt.Axis(labelOverlap=True, labelAngle=0)
+    site_axis = alt.Axis(labelLimit=180, labelOverlap=len(sites) > 30)
+    return alt.Chart(table).encode(
+        x=alt.X("branch:O", sort=branches, title="branch", scale=no_gap, axis=branch_axis),
+        y=alt.Y("site:N", sort=sites, title=None, scale=no_gap, axis=site_axis),
+        tooltip=[
+            alt.Tooltip("site:N"),
+            alt.Tooltip("branch:O"),
+            alt.Tooltip("rows:Q", format=","),
+            alt.Tooltip("share:Q", format=".1%"),
+            alt.Tooltip("relative:Q", title="load / mean", format=".2f"),
+        ],
+    )
+
+
+def _relative_colour() -> alt.Color:
+    scale = alt.Scale(scheme="blueorange", domain=[0, 2], domainMid=1, clamp=True)
+    return alt.Color("relative:Q", scale=scale, title="load / mean")
+
+
+def _share_colour() -> alt.Color:
+    scale = alt.Scale(scheme="viridis", domain=[0, 1])
+    return alt.Color("share:Q", scale=scale, title="share of rows")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """One line a site; y is a share.
+
+    x, y: columns of `table`. x_title, y_title: of the axes. x_doubles: each step of the x axis
+    doubles it. y_from_zero: the y axis begins at 0. levels: dashed lines to compare with, a row a
+    site.
+    """
+
+    table: pd.DataFrame
+    x: str
+    y: str
+    x_title: str
+    y_title: str
+    x_doubles: bool = False
+    y_from_zero: bool = False
+    levels: pd.DataFrame | None = None
+
+
+def lines(of: Lines) -> elements.Chart:
+    """The lines of some sites."""
+    site = alt.Tooltip("site:N")
+    share = alt.Tooltip(f"{of.y}:Q", format=".1%")
+    x_scale = alt.Scale(type="log", base=2) if of.x_doubles else alt.Scale()
+    y_scale = alt.Scale(zero=of.y_from_zero, nice=True)
+    base = alt.Chart(of.table).mark_line(point=alt.OverlayMarkDef(size=25), strokeWidth=1.5)
+    solid: elements.Chart = base.encode(
+        x=alt.X(f"{of.x}:Q", title=of.x_title, scale=x_scale),
+        y=alt.Y(f"{of.y}:Q", title=of.y_title, axis=alt.Axis(format=".0%"), scale=y_scale),
+        color=alt.Color("site:N", sort=None, title="site", legend=alt.Legend(symbolLimit=20)),
+        tooltip=[site, alt.Tooltip(f"{of.x}:Q"), share],
+    ).properties(height=260)
+    if of.levels is None:
+        return solid
+    rules = alt.Chart(of.levels).mark_rule(strokeDash=[4, 4], strokeWidth=1.5)
+    dashed = rules.encode(y=alt.Y(f"{of.y}:Q"), color=alt.Color("site:N"), tooltip=[site, share])
+    return alt.layer(dashed, solid)

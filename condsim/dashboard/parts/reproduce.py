@@ -1,0 +1,76 @@
+"""How to get a page's numbers elsewhere: on the command line, and in Python."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from condsim.dashboard.parts.scenario import FIELDS, Scenario
+
+SPEEDUP = "print(p.speedup, p.speedup_interval, p.verdict)"
+
+
+def flags(scenario: Scenario, names: Iterable[str] = FIELDS) -> list[str]:
+    """Command line options of what differs from its default. names: those that a command takes."""
+    changed = scenario.changed()
+    words = []
+    for name in names:
+        if name in changed:
+            words += [f"--{name}", str(changed[name])]
+    return words
+
+
+def simulate_command(scenario: Scenario, *more: str, names: Iterable[str] = FIELDS) -> str:
+    """`condsim simulate` with the same question.
+
+    more: further words. names: the fields of the scenario that are given.
+    """
+    words = ["condsim", "simulate", scenario.where, *flags(scenario, names), *more]
+    return shlex.join(words)
+
+
+def simulate_python(scenario: Scenario, last: str = SPEEDUP) -> str:
+    """`condsim.simulate` with the same question. last: what is done with its prediction `p`."""
+    changed = scenario.changed()
+    arguments = ["trace"]
+    if "device" in changed:
+        arguments.append(repr(changed.pop("device")))
+    arguments += keywords(changed)
+    call = f"p = condsim.simulate({', '.join(arguments)})"
+    return python([scenario.where], call, last)
+
+
+def keywords(arguments: Mapping[str, Any]) -> list[str]:
+    """Keyword arguments as they are written in Python, without those that are None."""
+    return [f"{name}={value!r}" for name, value in arguments.items() if value is not None]
+
+
+def python(where: Sequence[str], *lines: str) -> str:
+    """Python that loads `trace`, or `traces` where there are several, and then runs `lines`.
+
+    where: names of traces that come with condsim, or folders.
+    """
+    program = ["import condsim"]
+    if any(_is_shipped(place) for place in where):
+        program.append("from condsim.resources import resource")
+    program.append("")
+    loads = [_load(place) for place in where]
+    if len(loads) == 1:
+        program.append(f"trace = {loads[0]}")
+    else:
+        listed = "".join(f"    {load},\n" for load in loads)
+        program.append(f"traces = [\n{listed}]")
+    return "\n".join([*program, *lines])
+
+
+def _is_shipped(place: str) -> bool:
+    """Whether a trace comes with condsim: every other one is named by its folder."""
+    return not Path(place).exists()
+
+
+def _load(place: str) -> str:
+    if _is_shipped(place):
+        return f'condsim.load(resource("traces") / {place!r})'
+    return f"condsim.load({place!r})"

@@ -1,0 +1,59 @@
+"""A second scenario, to lay beside the first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from condsim.dashboard.parts import fields, library
+from condsim.dashboard.parts.scenario import Scenario
+from condsim.trace import Trace
+
+
+def second_scenario(first: Scenario) -> Scenario | None:
+    """The second scenario, None where none is asked for.
+
+    It differs in what is chosen; the rest is as in the first.
+    """
+    if not st.toggle("A second scenario beside it", key="second", bind="query-params"):
+        return None
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        names = list(library.traces())
+        index = names.index(first.name)
+        name = st.selectbox("Its trace", names, index, key="trace2", bind="query-params")
+        return _scenario(first, library.open_trace(name), name)
+
+
+def _scenario(first: Scenario, trace: Trace, name: str) -> Scenario:
+    same_trace = name == first.name
+    device = fields.device_input(trace, "Its device", "device2", first.device)
+    profile = fields.profile_of(trace, device)
+    strategy = fields.strategy_input(
+        trace, profile, "Its strategy", "strategy2", first.strategy if same_trace else None
+    )
+    phase = phase_like(first, fields.phases_of(trace))
+    batch = fields.batch_input(trace, phase, "Its batch", "batch2", first.batch, about=None)
+    same_device = device == first.device
+    return replace(
+        first,
+        name=name,
+        where=library.where(name),
+        device=device,
+        strategy=strategy,
+        batch=batch,
+        phase=phase,
+        dtype=first.dtype if same_device else None,
+        runtime=first.runtime if same_device else None,
+        threshold=first.threshold if same_trace else None,
+    )
+
+
+def phase_like(first: Scenario, phases: list[str]) -> str | None:
+    """The first scenario's phase where the second trace has it, else the trace's first phase.
+
+    None where the trace has one phase, which is not the first scenario's. phases: of the trace.
+    """
+    if first.phase in phases:
+        return first.phase
+    return phases[0] if len(phases) > 1 else None

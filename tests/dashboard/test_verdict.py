@@ -1,0 +1,78 @@
+"""The verdict page, without a browser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from condsim.dashboard import verdict
+from condsim.predict.waterfall import WORLDS
+from condsim.show.text import times
+from condsim.study.answer import Answer
+
+
+@pytest.mark.parametrize(
+    ("interval", "colour"),
+    [((1.5, 2.5), "green"), ((0.2, 0.9), "red"), ((0.9, 1.1), "orange")],
+)
+def test_the_badge_has_the_colour_of_the_verdict(
+    captured: Answer, interval: tuple[float, float], colour: str
+) -> None:
+    prediction = replace(captured.prediction, speedup_interval=interval)
+    assert verdict.headline(prediction).startswith(f"#### :{colour}-badge[")
+
+
+def test_cards_say_what_their_numbers_rest_on(captured: Answer) -> None:
+    cards = verdict.cards(captured)
+    assert [card.label.split(",")[0] for card in cards] == [
+        "Over same-params",
+        "Latency a step",
+        "Energy a step",
+        "Peak memory",
+    ]
+    assert cards[0].value == times(captured.prediction.speedup)
+    for card, number in zip(cards, ("speedup", "latency_s", "energy_j", "peak_bytes"), strict=True):
+        assert card.label.endswith(captured.prediction.bases[number])
+
+
+def test_the_speedup_stands_beside_the_other_baseline_and_the_measurement(
+    captured: Answer,
+) -> None:
+    same_flops = times(captured.speedups["same-flops"])
+    measured = times(captured.measured_speedup)
+    said = verdict.other_speedups(captured)
+    assert said == f"{same_flops} over same-flops, measured {measured}"
+    unmeasured = replace(captured, measured=None)
+    assert verdict.other_speedups(unmeasured) == f"{same_flops} over same-flops, not measured"
+
+
+def test_what_costs_most_is_named_worst_first(captured: Answer) -> None:
+    chain = captured.prediction.waterfall
+    worst = chain.loc[chain["factor"].idxmin(), "world"]
+    lines = verdict.what_costs_most(captured.prediction).splitlines()
+    assert 1 <= len(lines) <= 3
+    assert f"(`{worst}`)" in lines[0]
+
+
+def test_a_measurement_is_told_with_its_error_and_its_noise(captured: Answer) -> None:
+    assert captured.measured is not None
+    quiet = replace(captured, measured={**captured.measured, "noisy": False})
+    noisy = replace(captured, measured={**captured.measured, "noisy": True})
+    said = verdict.what_was_measured(quiet, "mine")
+    assert f"over {captured.measured['pairs']} pairs" in said
+    assert "noisy" not in said
+    assert "noisy" in verdict.what_was_measured(noisy, "mine")
+
+
+def test_without_a_measurement_the_command_is_named(captured: Answer) -> None:
+    said = verdict.what_was_measured(replace(captured, measured=None), "mine")
+    assert "`condsim measure mine`" in said
+
+
+def test_the_waterfall_has_a_bar_an_effect_the_prediction_and_the_measurement(
+    captured: Answer,
+) -> None:
+    figure = verdict.waterfall_of(captured)
+    assert list(figure.table["effect"]) == [*WORLDS, "predicted", "measured"]
+    figure.chart.to_dict()  # raises for what the schema does not know
