@@ -1,6 +1,7 @@
-"""The command line: one short function a command, which calls the library and prints what it returns.
+"""The command line: a short function a command, which calls the library and prints what it says.
 
-Data go to stdout, everything else to stderr. Exit codes: 0, 2 for bad input (one line says what), 130 for Ctrl-C.
+Data go to stdout, everything else to stderr. Exit codes: 0; 2 for bad input, with one line that
+says what is wrong; 130 for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ from collections.abc import Sequence
 import cyclopts
 
 from condsim import __version__
+from condsim.cli.help import JoinLines
 from condsim.errors import CondsimError
 
+QUESTION = (
+    "Does conditional computation pay on this device, and where did the rest of the saving go?"
+)
 EXAMPLES = """\
 condsim demo                                  measured and predicted, here, now
 condsim capture moe-bytes -o moe              what a model decides and executes
@@ -25,9 +30,9 @@ COMMANDS = {
     "demo": ("demo:demo", "Start here: five small models, measured and predicted."),
     "capture": ("record:capture", "Record what a model decides and executes, and time it here."),
     "measure": ("record:measure", "Time a captured model here, against its baselines."),
-    "simulate": ("predict:simulate", "Predict a trace on a device: where did the saving go?"),
-    "compare": ("predict:compare", "Put predictions beside measurements."),
-    "report": ("story:report", "Write the whole story as one HTML file."),
+    "simulate": ("simulate:simulate", "Predict a trace on a device: where did the saving go?"),
+    "compare": ("compare:compare", "Put predictions beside measurements."),
+    "report": ("report:report", "Write the whole story as one HTML file."),
     "app": ("browser:app", "Explore traces in the browser."),
     "calibrate": ("machine:calibrate", "Measure the operators of this machine."),
     "profiles": ("machine:profiles", "List devices, or the numbers of one and their sources."),
@@ -37,10 +42,11 @@ COMMANDS = {
 
 app = cyclopts.App(
     name="condsim",
-    help="Does conditional computation pay on this device, and where did the rest of the saving go?",
+    help=QUESTION,
     help_prologue=EXAMPLES,
     version=__version__,
     help_format="plaintext",
+    help_formatter=JoinLines(),
     default_parameter=cyclopts.Parameter(negative=()),
     suppress_keyboard_interrupt=False,
 )
