@@ -20,6 +20,7 @@ import pandas as pd
 import condsim
 from benchmarks.suite import judge, segments
 from benchmarks.suite.run import run, traces
+from condsim.files import write_whole
 from condsim.hardware import load_profile
 from condsim.trace import Trace
 from condsim.trace.store import load
@@ -132,7 +133,7 @@ def write_readme(text: str, path: Path = Path("README.md")) -> None:
     """Put the table between its marks."""
     readme = path.read_text()
     begin, end = (readme.index(m) for m in MARK)
-    path.write_text(readme[: begin + len(MARK[0])] + "\n" + text + "\n" + readme[end:])
+    write_whole(path, readme[: begin + len(MARK[0])] + "\n" + text + "\n" + readme[end:])
 
 
 def main() -> None:
@@ -172,9 +173,11 @@ def main() -> None:
             "operators that the error of a side comes from, percent of its time", operators.head(20)
         )
     if not (options.traces or options.profile):
-        table.to_parquet(options.run / "cases.parquet", index=False, compression="zstd")
+        write_whole(
+            options.run / "cases.parquet", table.to_parquet(index=False, compression="zstd")
+        )
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1, default=str))
+        write_whole(options.json, json.dumps(result, indent=1, default=str))
     if options.write_readme:
         write_readme(
             markdown(

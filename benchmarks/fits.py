@@ -34,6 +34,7 @@ from condsim.calibrate.residency import visit_in_turn
 from condsim.cost.cpu.activations import curves_of
 from condsim.cost.cpu.new_shapes import new_shape_seconds
 from condsim.cost.cpu.residency import miss_per_byte
+from condsim.files import write_whole
 from condsim.hardware import HardwareProfile, hardware
 from condsim.show.plots import rendered
 from condsim.timing.cases import Pool, itself, measure, threads, typical
@@ -407,9 +408,9 @@ def main() -> None:
             f"{effect:14} {s['points']:4} points  median |error| {s['median']:.1%}  90th percentile {s['p90']:.1%}"
         )
     if args.write:
-        (folder / "fits.json").write_text(json.dumps(kept, separators=(",", ":"), default=float))
+        write_whole(folder / "fits.json", json.dumps(kept, separators=(",", ":"), default=float))
     for effect, found in kept.items() if folder else ():
-        (folder / f"fit-{effect}.svg").write_bytes(draw(effect, found["points"], found["profile"]))
+        write_whole(folder / f"fit-{effect}.svg", draw(effect, found["points"], found["profile"]))
 
 
 if __name__ == "__main__":

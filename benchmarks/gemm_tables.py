@@ -25,6 +25,7 @@ from benchmarks.gpu.report import error, named, quantiles, show_groups
 from benchmarks.gpu.report import options as common_options
 from condsim.calibrate.fit import fit
 from condsim.errors import CondsimError
+from condsim.files import write_whole
 from condsim.hardware import HardwareProfile
 
 SAMPLE = Path(__file__).with_name("gpu") / "gemm_sample.parquet"
@@ -60,7 +61,7 @@ def take_sample() -> None:
                 **{c: picked[c].astype("int32") for c in gemm.KEY},
             )
         )
-    pd.concat(parts, ignore_index=True).to_parquet(SAMPLE, compression="zstd")
+    write_whole(SAMPLE, pd.concat(parts, ignore_index=True).to_parquet(compression="zstd"))
 
 
 def fitted(rows: pd.DataFrame, profile: HardwareProfile) -> np.ndarray:

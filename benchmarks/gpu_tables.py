@@ -28,6 +28,7 @@ from benchmarks.gpu.report import options as common_options
 from benchmarks.gpu.rows import KEY, half, kept, sample
 from condsim.calibrate.fit import fit
 from condsim.errors import CondsimError
+from condsim.files import write_whole
 from condsim.hardware import HardwareProfile
 
 SAMPLE = Path(__file__).with_name("gpu") / "sample.parquet"
@@ -125,7 +126,7 @@ def take_sample() -> None:
                 latency=picked["latency"].astype("float32"),
             )
         )
-    pd.concat(parts, ignore_index=True).to_parquet(SAMPLE, compression="zstd")
+    write_whole(SAMPLE, pd.concat(parts, ignore_index=True).to_parquet(compression="zstd"))
 
 
 def constants(

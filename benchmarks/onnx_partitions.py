@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 import condsim
+from condsim.files import write_whole
 from condsim.hardware import HardwareProfile
 from condsim.resources import resource
 from condsim.trace import Trace
@@ -124,11 +125,10 @@ def measure_all() -> None:
         print(case, file=sys.stderr, flush=True)
         parts.append(measure(case))
     head = f"# python -m benchmarks.onnx_partitions --fresh measure; {datetime.date.today()}; onnxruntime {onnxruntime.__version__}, torch {torch.__version__}; "
-    partial = MEASURED.with_suffix(".partial")
-    partial.write_text(
-        f"{head}{fingerprint()['cpu']}, one thread, fp32\n" + pd.concat(parts).to_csv(index=False)
+    write_whole(
+        MEASURED,
+        f"{head}{fingerprint()['cpu']}, one thread, fp32\n" + pd.concat(parts).to_csv(index=False),
     )
-    partial.replace(MEASURED)
 
 
 def main() -> None:

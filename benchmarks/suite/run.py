@@ -26,6 +26,7 @@ from benchmarks.suite.cases import Under, by_model, listed
 from condsim.calibrate.accelerator import calibrate_accelerator
 from condsim.calibrate.shapes import NORMAL
 from condsim.errors import CondsimError
+from condsim.files import write_whole
 from condsim.trace import MEASUREMENTS, Trace
 
 PROCESSES = 3
@@ -45,7 +46,7 @@ def run(
         raise CondsimError(
             f"{folder} was begun under {kept.read_text()}; go on with these options, or choose another folder"
         )
-    kept.write_text(json.dumps(asdict(under)))
+    write_whole(kept, json.dumps(asdict(under)))
     models = list(by_model(listed(under)))
     for model in models:
         captured(model)
@@ -74,9 +75,8 @@ def collect(folder: Path, parts: list[Path]) -> None:
     """Put what was measured into one table, in place of its parts."""
     found = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
     found["yardstick_ratio"] = found["read_64mb"] / found["read_64mb"].min()
-    found[["model", *MEASUREMENTS]].to_parquet(
-        folder / "measurements.parquet", index=False, compression="zstd"
-    )
+    table = found[["model", *MEASUREMENTS]]
+    write_whole(folder / "measurements.parquet", table.to_parquet(index=False, compression="zstd"))
     for part in parts:
         part.unlink()
     (folder / "parts").rmdir()

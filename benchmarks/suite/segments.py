@@ -18,6 +18,7 @@ from benchmarks.suite.captured import captured
 from benchmarks.suite.cases import Case, by_model, read
 from benchmarks.suite.worker import alone
 from condsim.errors import CondsimError
+from condsim.files import write_whole
 from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
 from condsim.measure.protocol import Plan
@@ -55,9 +56,8 @@ def run(folder: Path) -> None:
         for case in cases
         if (parts / f"{case.model}.parquet").exists()
     ]
-    pd.concat(tables, ignore_index=True)[["model", *SEGMENTS]].to_parquet(
-        folder / FILE, index=False, compression="zstd"
-    )
+    table = pd.concat(tables, ignore_index=True)[["model", *SEGMENTS]]
+    write_whole(folder / FILE, table.to_parquet(index=False, compression="zstd"))
     for part in parts.glob("*.parquet"):
         part.unlink()
     parts.rmdir()
@@ -83,9 +83,7 @@ def measure_case(case: Case, fast_s: float | None, part: Path) -> None:
     except CondsimError as e:
         print(f"{case}: left out, since {e}", file=sys.stderr)
         return
-    half_written = part.with_suffix(".tmp")
-    table.assign(model=case.model).to_parquet(half_written, index=False)
-    half_written.rename(part)
+    write_whole(part, table.assign(model=case.model).to_parquet(index=False))
 
 
 def traces(folder: Path) -> list[Trace]:

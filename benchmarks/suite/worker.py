@@ -17,6 +17,7 @@ import transformers  # noqa: F401 (once, not in each fork)
 from benchmarks.suite.captured import captured
 from benchmarks.suite.cases import Case, Under, by_model, listed
 from condsim.errors import CondsimError
+from condsim.files import write_whole
 from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
 from condsim.measure.protocol import Measured, Plan, measure_cases
@@ -97,9 +98,7 @@ def measure_model(
     table: pd.DataFrame = found.table(process, 1.0).assign(
         model=model, read_64mb=max(r["read_64mb"] for r in found.readings)
     )
-    half_written = part.with_suffix(".tmp")
-    table.to_parquet(half_written, index=False)
-    half_written.rename(part)
+    write_whole(part, table.to_parquet(index=False))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,17 @@ says what is wrong; 130 for Ctrl-C.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import IO
 
 import cyclopts
 
 from condsim import __version__
 from condsim.cli.help import JoinLines
+from condsim.cli.output import out
 from condsim.errors import CondsimError
 
 QUESTION = (
@@ -39,6 +42,12 @@ COMMANDS = {
     "completion": ("shell:completion", "Print a completion script for bash, zsh or fish."),
 }
 """Command → where its function is (imported when it runs) and what the overview says of it."""
+OPTIONAL_PACKAGES = {
+    "torch": "'condsim[capture]'",
+    "transformers": "transformers",
+    "sklearn": "sklearn",
+}
+"""Package that only some commands need → what to install."""
 
 app = cyclopts.App(
     name="condsim",
@@ -57,38 +66,81 @@ for _number, (_name, (_where, _help)) in enumerate(COMMANDS.items()):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; never raises for bad input."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    _open_closed_streams()
     try:
-        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        app(
+            tokens,
+            console=out(),
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
+        _discard(sys.stderr)
         return 0
     except (CondsimError, cyclopts.CycloptsError, OSError, ImportError) as error:
         message = _message(error)
         if message is None:
             raise
-        print(f"error: {message}", file=sys.stderr)
+        _complain(message)
         return 2
     return 0
 
 
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard output or error one that nobody reads."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _discard(stream: IO[str]) -> None:
+    """Send what a stream still holds to nobody, so that it does not fail again when Python ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nobody, stream.fileno())
+        os.close(nobody)
+
+
+def _complain(message: str) -> None:
+    """Print one line on standard error; nothing where nothing can be written any more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard(sys.stdout)
+    try:
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr)
+
+
 def _message(error: Exception) -> str | None:
-    """One line for a person, None where the error is ours and not the user's."""
+    """One line for a person; None where the error is condsim's and not the user's."""
     if isinstance(error, ImportError):
-        missing = (error.name or "").split(".")[0]
-        if missing not in ("torch", "transformers", "sklearn"):
-            return None
-        extra = "pip install 'condsim[capture]'" if missing == "torch" else f"pip install {missing}"
-        return f"this command needs {missing}, which is not installed: {extra}"
+        return _missing_package(error)
     if isinstance(error, OSError):
-        if error.filename is None:
+        if error.errno is None:
             return None
-        return f"{error.filename}: {error.strerror}"
+        where = "the output cannot be written" if error.filename is None else error.filename
+        return f"{where}: {error.strerror}"
+    line = " ".join(str(error).split())
     if isinstance(error, cyclopts.CycloptsError) and error.msg is None:
-        return " ".join(str(error).split()) + " (condsim --help)"
-    return " ".join(str(error).split())
+        return f"{line} (condsim --help)"
+    return line
+
+
+def _missing_package(error: ImportError) -> str | None:
+    """How to install a package that only some commands need; None for any other import."""
+    missing = (error.name or "").split(".")[0]
+    if missing not in OPTIONAL_PACKAGES:
+        return None
+    install = OPTIONAL_PACKAGES[missing]
+    return f"this command needs {missing}, which is not installed: pip install {install}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from condsim.cli.output import Step, progress, say
 from condsim.errors import CondsimError, unknown
+from condsim.files import check_writable, is_stream
 
 if TYPE_CHECKING:
     from condsim.hardware import HardwareProfile
@@ -29,26 +30,13 @@ def check_known(what: str, name: str | None, known: tuple[str, ...]) -> None:
 def check_output_file(path: Path | None, suffixes: tuple[str, ...] = ()) -> None:
     """Raises CondsimError where a file could not be written; None: not given.
 
-    suffixes: how its name must end, one of them.
+    suffixes: one that its name must end with, unless it is a device or a pipe.
     """
     if path is None:
         return
-    if suffixes and path.suffix.lower() not in suffixes:
+    if suffixes and path.suffix.lower() not in suffixes and not is_stream(path):
         raise CondsimError(f"{path} must end in {', '.join(suffixes)}")
-    if not path.parent.is_dir():
-        raise CondsimError(f"{path}: there is no folder {path.parent}")
-    if path.is_dir():
-        raise CondsimError(f"{path} is a folder, not a file")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    check_writable(path)
 
 
 def open_trace(where: str) -> Trace:

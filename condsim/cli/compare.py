@@ -10,10 +10,10 @@ from condsim.cli.arguments import (
     check_output_file,
     open_trace,
     profile_for,
-    write_text,
 )
 from condsim.cli.output import out, print_json, suggest
 from condsim.errors import CondsimError
+from condsim.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def compare(
     profile = None if device is None else profile_for(device, None)
     table = compare_with_measured(opened, profile, by or "case")
     if csv is not None:
-        write_text(csv, table.to_csv(index=False))
+        write_whole(csv, table.to_csv(index=False))
     if by is not None:
         _show_parts(table, by, not_measured, json)
         more = not_measured[0] if not_measured else opened[0].name

@@ -26,7 +26,7 @@ ELSEWHERE = ("nvidia-h100-sxm", "google-tpu-v5e", "apple-neural-engine-m4")
 """A profile of each class of devices that is not this machine's."""
 
 
-def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
+def demo(*, output: Path = Path("demo-out"), force: bool = False, json: bool = False) -> None:
     """Capture and measure a small model of each mechanism, and put predictions beside it.
 
     This machine is calibrated first. It takes some four minutes where two cores are idle.
@@ -35,6 +35,8 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
     ----------
     output
         Folder for the traces.
+    force
+        Replace the traces of an earlier demo; what was measured is lost.
     json
         Print JSON.
     """
@@ -44,12 +46,12 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
     import condsim.zoo as zoo
     from condsim.study.compare import compare, errors_of
 
-    _check_output(output, list(zoo.ZOO))
+    _check_output(output, list(zoo.ZOO), force)
     torch.set_num_threads(1)
     with progress() as step:
         profile = local_profile(step)
         say(f"profile: {profile.description}")
-        folders = record(list(zoo.ZOO), output, step)
+        folders = record(list(zoo.ZOO), output, step, force)
         skipped = time_all(folders, began, step)
     table = compare(list(folders.values()), profile=profile)
     summary = errors_of(table)
@@ -72,18 +74,18 @@ def demo(*, output: Path = Path("demo-out"), json: bool = False) -> None:
     )
 
 
-def _check_output(output: Path, names: list[str]) -> None:
+def _check_output(output: Path, names: list[str], force: bool) -> None:
     """Raises CondsimError where the traces could not be saved. names: of the traces."""
-    from condsim.cli.record import free_for_a_trace
+    from condsim.trace.store import check_target
 
     if output.is_file():
         raise CondsimError(f"{output} is a file; name a folder for the traces")
     for name in names:
-        free_for_a_trace(output / name)
+        check_target(output / name, force)
 
 
-def record(names: list[str], output: Path, step: Step) -> dict[str, Path]:
-    """Capture each model; the traces replace those of an earlier demo. Returns name → folder."""
+def record(names: list[str], output: Path, step: Step, force: bool) -> dict[str, Path]:
+    """Capture each model. force: replace the traces of an earlier demo. Returns name → folder."""
     from condsim.capture import capture
     from condsim.zoo.specs import load_spec
 
@@ -102,7 +104,7 @@ def record(names: list[str], output: Path, step: Step) -> dict[str, Path]:
             spec=name,
             command="condsim demo",
         )
-        folders[name] = trace.save(output / name)
+        folders[name] = trace.save(output / name, force)
     step("capture", len(names), len(names))
     return folders
 
@@ -114,6 +116,7 @@ def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
     was left out.
     """
     from condsim.measure import measure
+    from condsim.trace.store import add_measured, load
 
     cases = [(name, batch) for batch in BATCHES for name in folders]
     skipped = []
@@ -123,9 +126,9 @@ def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
         if time_is_up and batch != BATCHES[0]:
             skipped.append(f"{name} at batch {batch}")
             continue
-        folder = folders[name]
-        timed = measure(folder, batches=[batch], processes=PROCESSES, pairs=PAIRS)
-        timed.save(folder)
+        opened = load(folders[name])
+        timed = measure(opened, batches=[batch], processes=PROCESSES, pairs=PAIRS)
+        add_measured(folders[name], timed, opened)
     step("measure", len(cases), len(cases))
     return skipped
 

@@ -23,16 +23,22 @@ class Step(Protocol):
     def __call__(self, what: str, done: float, of: float = 1.0, /) -> None: ...
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `condsim.cli.main` what happens when nobody reads any more."""
+        raise
+
+
 def out() -> Console:
     """Where data go. Never so narrow that a table would be cut."""
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     least = TERMINAL_WIDTH if console.is_terminal else FILE_WIDTH
-    return Console(highlight=False, width=max(console.width, least))
+    return _Console(highlight=False, width=max(console.width, least))
 
 
 def err() -> Console:
     """Where everything else goes."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:

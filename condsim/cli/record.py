@@ -29,15 +29,48 @@ CASE = ["strategy", "baseline", "phase", "batch", "runtime", "threads"]
 # capture
 
 
+@dataclass(frozen=True, kw_only=True)
+class CaptureOptions:
+    """What is captured, and how. The texts below are the command line's help.
+
+    Parameters
+    ----------
+    batch_limit
+        Capture at most so many batches.
+    new_tokens
+        Greedy decode steps after each batch, with the model's own cache.
+    measure
+        Time the captured strategy and both baselines here, in fresh processes.
+    threads
+        PyTorch threads while capturing (the operators that are recorded are small); measuring uses
+        one.
+    force
+        Replace a trace that has measurements; they are lost.
+    """
+
+    batch_limit: int | None = None
+    new_tokens: int = 0
+    measure: Annotated[bool, Parameter(negative="--no-measure")] = True
+    threads: int = 1
+    force: bool = False
+
+    def check(self) -> None:
+        """Raises CondsimError for what no model could be captured with."""
+        check_at_least_one("batch-limit", self.batch_limit)
+        check_at_least_one("threads", self.threads)
+        if self.new_tokens < 0:
+            raise CondsimError(f"new-tokens must be at least 0, got {self.new_tokens}")
+
+
+CAPTURE_ALL = CaptureOptions()
+
+
 def capture(
     spec: str,
     /,
     *,
     output: Annotated[Path, Parameter(alias="-o")],
-    batch_limit: int | None = None,
-    new_tokens: int = 0,
-    measure: Annotated[bool, Parameter(negative="--no-measure")] = True,
-    threads: int = 1,
+    options: Annotated[CaptureOptions, Parameter(name="*")] = CAPTURE_ALL,
     json: bool = False,
 ) -> None:
     """Run a model on its inputs; write what it decides and executes, and what it takes here.
@@ -49,52 +82,43 @@ def capture(
         file.py:function that returns (model, inputs).
     output
         Folder of the trace.
-    batch_limit
-        Capture at most so many batches.
-    new_tokens
-        Greedy decode steps after each batch, with the model's own cache.
-    measure
-        Time the captured strategy and both baselines here, in fresh processes.
-    threads
-        PyTorch threads while capturing (the operators that are recorded are small); measuring uses
-        one.
     json
         Print JSON.
     """
-    check_at_least_one("batch-limit", batch_limit)
-    check_at_least_one("threads", threads)
-    if new_tokens < 0:
-        raise CondsimError(f"new-tokens must be at least 0, got {new_tokens}")
-    free_for_a_trace(output)
+    options.check()
+    from condsim.trace.store import add_measured, check_target, load
+
+    check_target(output, options.force)
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(options.threads)
     with progress() as step:
-        trace = _capture(spec, batch_limit, new_tokens, step)
-        trace.save(output)
-        if measure:
+        trace = _capture(spec, options, step)
+        trace.save(output, options.force)
+        if options.measure:
             from condsim.measure import measure as time_here
 
             local_profile(step, dtype=trace.dtype)
-            trace = time_here(output, progress=step)
-            trace.save(output)
+            opened = load(output)
+            timed = time_here(opened, progress=step)
+            trace = add_measured(output, timed, opened)
     report(trace, output, "capture", json)
 
 
-def _capture(spec: str, batch_limit: int | None, new_tokens: int, step: Step) -> Trace:
-    """Load a model and its inputs, and capture it. batch_limit: None = all batches."""
+def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
+    """Load a model and its inputs, and capture it."""
     from condsim.capture import capture as capture_model
     from condsim.zoo.specs import load_spec
 
     example = load_spec(spec)
     inputs = example.inputs
-    if batch_limit is not None and isinstance(inputs, list):
-        inputs = inputs[:batch_limit]
+    if options.batch_limit is not None and isinstance(inputs, list):
+        inputs = inputs[: options.batch_limit]
     return capture_model(
         example.model,
         inputs,
         measure=False,
-        new_tokens=new_tokens,
+        new_tokens=options.new_tokens,
         name=example.name,
         quality=example.quality,
         quality_name=example.quality_name,
@@ -103,18 +127,6 @@ def _capture(spec: str, batch_limit: int | None, new_tokens: int, step: Step) ->
         command=shlex.join(["condsim", *sys.argv[1:]]),
         progress=step,
     )
-
-
-def free_for_a_trace(folder: Path) -> None:
-    """Raises CondsimError where a trace could not be saved, before anything is captured."""
-    if folder.is_file():
-        raise CondsimError(f"{folder} is a file; name a folder for the trace")
-    if not folder.exists() or (folder / "trace.json").exists():
-        return
-    if any(folder.iterdir()):
-        raise CondsimError(
-            f"{folder} exists and is not a trace; choose another folder, nothing was overwritten"
-        )
 
 
 # measure
@@ -213,14 +225,14 @@ class MeasureOptions:
         )
 
 
-AS_CAPTURED = MeasureOptions()
+MEASURE_AS_CAPTURED = MeasureOptions()
 
 
 def measure(
     trace: str,
     /,
     *,
-    options: Annotated[MeasureOptions, Parameter(name="*")] = AS_CAPTURED,
+    options: Annotated[MeasureOptions, Parameter(name="*")] = MEASURE_AS_CAPTURED,
     json: bool = False,
 ) -> None:
     """Time a captured model here, in pairs with its baselines; the times are added to the trace.
@@ -235,13 +247,16 @@ def measure(
     options.check()
     opened = open_trace(trace)
     folder = _folder_of_measured(trace, opened.name)
+    from condsim.trace.store import add_measured, check_target
+
+    check_target(folder, force=True)
     timer = options.timer()
     strategies = options.strategies(opened)
     with progress() as step:
         if options.device == "cpu":
             local_profile(step, options.threads, opened.dtype)
         timed = timer(opened, strategies=strategies, batches=options.batch, progress=step)
-    timed.save(folder)
+    timed = add_measured(folder, timed, opened)
     report(timed, folder, "measure", json, options.by)
 
 

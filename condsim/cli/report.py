@@ -14,10 +14,10 @@ from condsim.cli.arguments import (
     check_output_file,
     open_trace,
     profile_for,
-    write_text,
 )
 from condsim.cli.output import print_json, progress, suggest
 from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
+from condsim.files import write_whole
 
 if TYPE_CHECKING:
     from condsim.hardware import HardwareProfile
@@ -54,7 +54,7 @@ def report(
     others = _predict_others(opened, profile, scenario)
     rows = [answered.prediction.to_dict(), *others]
     command = shlex.join(["condsim", *sys.argv[1:]])
-    write_text(output, report_html(opened, answered, rows, command))
+    write_whole(output, report_html(opened, answered, rows, command))
     if json:
         about = {"command": "report", "trace": opened.name, "file": str(output)}
         print_json({**about, **answered.to_dict()})

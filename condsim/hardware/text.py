@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from condsim.errors import CondsimError
+from condsim.files import named_errors, write_whole
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -38,19 +38,13 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def write(fields: dict[str, Any], target: Path) -> Path:
-    """Write fields as YAML, under a temporary name first so that a reader never sees half a file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(
-            yaml.dump(
-                _compact(fields), Dumper=_Dumper, sort_keys=False, width=160, allow_unicode=True
-            )
-        )
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    """Write fields as YAML, whole or not at all. Raises CondsimError where it cannot be written."""
+    with named_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return write_whole(
+        target,
+        yaml.dump(_compact(fields), Dumper=_Dumper, sort_keys=False, width=160, allow_unicode=True),
+    )
 
 
 def validated(model: type[M], data: Mapping[str, Any], where: str) -> M:

@@ -16,6 +16,7 @@ from condsim.cost.cpu.operator_time import VIEW
 from condsim.cost.static.prepared_graphs import prepared_kernels
 from condsim.cost.step_cost import distinct_sizes, side
 from condsim.engine import closed_form as engine
+from condsim.files import write_whole
 from condsim.lower import Call, Lowering, Place, Stretch
 from condsim.program.operators import GROUPED, MATMULS
 
@@ -225,8 +226,10 @@ def _price(
 
 
 def write_chrome_trace(prediction: Any, path: str | Path) -> Path:
-    """Write a prediction's timeline; both sides are processes of one file. Raises OSError where the path cannot be written."""
-    path = Path(path)
+    """Write a prediction's timeline; both sides are processes of one file.
+
+    Raises CondsimError where the path cannot be written.
+    """
     events: list[dict[str, Any]] = []
     for pid, (name, table) in enumerate(prediction.timeline.groupby("side", sort=False)):
         label = f"{name}: {prediction.strategy if name == 'conditional' else prediction.baseline} on {prediction.profile}"
@@ -249,7 +252,4 @@ def write_chrome_trace(prediction: Any, path: str | Path) -> Path:
                     "args": {"module": row.module, "guard": row.guard, "basis": row.basis},
                 }
             )
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
-    partial.replace(path)
-    return path
+    return write_whole(path, json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))

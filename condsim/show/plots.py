@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from condsim.files import is_stream, write_whole
 from condsim.predict.waterfall import bars
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from condsim.predict.prediction import Prediction
 
+KINDS = ("svg", "pdf", "png")
+"""Of files that figures can be written to."""
 COLOURS = {
     "total": "#4c72b0",
     "gain": "#55a868",
@@ -336,16 +339,14 @@ def save_waterfall(
 ) -> Path:
     """Write the waterfall to a file (.svg, .pdf or .png), whole or not at all.
 
-    The same prediction gives the same bytes.
+    The same prediction gives the same bytes. A device or a pipe whose name says no kind gets SVG.
+    Raises CondsimError where it cannot be written.
     """
     kind = path.suffix.lower().removeprefix(".")
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        part.write_bytes(rendered(waterfall_figure(prediction, measured, title), kind))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    if is_stream(path) and kind not in KINDS:
+        kind = "svg"
+    figure = waterfall_figure(prediction, measured, title)
+    return write_whole(path, rendered(figure, kind))
 
 
 def rendered(figure: Figure, kind: str) -> bytes:

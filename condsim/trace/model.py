@@ -234,11 +234,16 @@ class Trace:
             self._cache[site] = counts
         return self._cache[site]  # type: ignore[no-any-return]
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the trace to a folder, whole or not at all. Raises CondsimError where the folder holds something else."""
+    def save(self, folder: str | Path, force: bool = False) -> Path:
+        """Write the trace to a folder, whole or not at all.
+
+        A trace there is replaced, other files are kept.
+        Raises CondsimError where the folder holds something else and no trace, and where it holds
+        measurements that this trace lacks, unless `force` is given.
+        """
         from condsim.trace.store import save
 
-        return save(self, Path(folder))
+        return save(self, Path(folder), force)
 
     def with_measurements(self, more: pd.DataFrame, profile: Any = None) -> Trace:
         """The same trace with more measurements; those of the same case on the same machine are kept beside them."""

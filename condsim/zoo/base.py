@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from condsim.errors import CondsimError
+from condsim.files import write_whole
 from condsim.registry import Registry
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -49,7 +51,9 @@ def save_checkpoint(model: ZooModel, about: dict[str, Any], path: Path) -> None:
         for name, t in model.state_dict().items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"config": model.config, "about": about, "weights": weights}, path)
+    content = io.BytesIO()
+    torch.save({"config": model.config, "about": about, "weights": weights}, content)
+    write_whole(path, content.getvalue())
 
 
 def read_checkpoint(name: str, folder: Path = CHECKPOINTS) -> dict[str, Any]:

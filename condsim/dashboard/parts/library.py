@@ -13,6 +13,7 @@ from typing import TypeVar
 import streamlit as st
 
 import condsim
+from condsim import files
 from condsim.dashboard import GIVEN
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.hardware import (
@@ -67,8 +68,10 @@ def where(name: str) -> str:
 
 def stamp(folder: Path) -> tuple[int, int]:
     """Changes when a file of the folder does: (newest modification in ns, bytes)."""
-    found = [f.stat() for f in sorted(folder.rglob("*")) if f.is_file()]
-    return max((s.st_mtime_ns for s in found), default=0), sum(s.st_size for s in found)
+    stamps = (files.stamp(f) for f in sorted(folder.rglob("*")) if f.is_file())
+    found = [s for s in stamps if s is not None]  # a save may move files meanwhile
+    newest = max((modified_ns for _, modified_ns, _ in found), default=0)
+    return newest, sum(size for size, *_ in found)
 
 
 def opened(name: str) -> Trace:
