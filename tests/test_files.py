@@ -16,7 +16,7 @@ import pytest
 
 import condsim
 from condsim.cli import main
-from condsim.cli.output import writable, write_text
+from condsim.cli.arguments import check_output_file
 from condsim.errors import CondsimError
 from condsim.files import check_writable, write_whole
 from condsim.hardware import hardware
@@ -40,7 +40,7 @@ Writer = Callable[[Path], object]
 def writer(request: pytest.FixtureRequest, prediction: object) -> Writer:
     """Everything that writes a file of a user's."""
     return {
-        "text": lambda path: write_text(path, "text"),
+        "text": lambda path: write_whole(path, "text"),
         "timeline": lambda path: write_chrome_trace(prediction, path),
         "plot": lambda path: save_waterfall(prediction, path),  # type: ignore[arg-type]
         "profile": lambda path: hardware(DEVICE).save(path),
@@ -97,7 +97,7 @@ def test_a_pipe_is_written_to(tmp_path: Path, writer: Writer) -> None:
 def test_a_device_stays_a_device(tmp_path: Path, writer: Writer) -> None:
     node = tmp_path / "null"
     os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(1, 3))
-    writable(node, (".svg",))
+    check_output_file(node, (".svg",))
     writer(node)
     assert stat.S_ISCHR(node.stat().st_mode)
     assert names(tmp_path) == ["null"]

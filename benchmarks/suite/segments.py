@@ -23,7 +23,7 @@ from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
 from condsim.measure.plan import Plan
 from condsim.measure.segments import time_segments
-from condsim.study.compare import cancelled
+from condsim.study.parts import cancelled
 from condsim.trace import SEGMENTS, Trace
 from condsim.zoo.specs import load_spec
 

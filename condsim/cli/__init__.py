@@ -1,6 +1,7 @@
-"""The command line: one short function a command, which calls the library and prints what it returns.
+"""The command line: a short function a command, which calls the library and prints what it says.
 
-Data go to stdout, everything else to stderr. Exit codes: 0, 2 for bad input (one line says what), 130 for Ctrl-C.
+Data go to stdout, everything else to stderr. Exit codes: 0; 2 for bad input, with one line that
+says what is wrong; 130 for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from typing import IO
 import cyclopts
 
 from condsim import __version__
+from condsim.cli.help import JoinLines
 from condsim.cli.output import out
 from condsim.errors import CondsimError
 
+QUESTION = (
+    "Does conditional computation pay on this device, and where did the rest of the saving go?"
+)
 EXAMPLES = """\
 condsim demo                                  measured and predicted, here, now
 condsim capture moe-bytes -o moe              what a model decides and executes
@@ -28,22 +33,29 @@ COMMANDS = {
     "demo": ("demo:demo", "Start here: five small models, measured and predicted."),
     "capture": ("record:capture", "Record what a model decides and executes, and time it here."),
     "measure": ("record:measure", "Time a captured model here, against its baselines."),
-    "simulate": ("predict:simulate", "Predict a trace on a device: where did the saving go?"),
-    "compare": ("predict:compare", "Put predictions beside measurements."),
-    "report": ("story:report", "Write the whole story as one HTML file."),
+    "simulate": ("simulate:simulate", "Predict a trace on a device: where did the saving go?"),
+    "compare": ("compare:compare", "Put predictions beside measurements."),
+    "report": ("report:report", "Write the whole story as one HTML file."),
     "app": ("browser:app", "Explore traces in the browser."),
     "calibrate": ("machine:calibrate", "Measure the operators of this machine."),
     "profiles": ("machine:profiles", "List devices, or the numbers of one and their sources."),
     "completion": ("shell:completion", "Print a completion script for bash, zsh or fish."),
 }
 """Command → where its function is (imported when it runs) and what the overview says of it."""
+OPTIONAL_PACKAGES = {
+    "torch": "'condsim[capture]'",
+    "transformers": "transformers",
+    "sklearn": "sklearn",
+}
+"""Package that only some commands need → what to install."""
 
 app = cyclopts.App(
     name="condsim",
-    help="Does conditional computation pay on this device, and where did the rest of the saving go?",
+    help=QUESTION,
     help_prologue=EXAMPLES,
     version=__version__,
     help_format="plaintext",
+    help_formatter=JoinLines(),
     default_parameter=cyclopts.Parameter(negative=()),
     suppress_keyboard_interrupt=False,
 )
@@ -54,7 +66,7 @@ for _number, (_name, (_where, _help)) in enumerate(COMMANDS.items()):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; never raises for bad input."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    _open_closed()
+    _open_closed_streams()
     try:
         app(
             tokens,
@@ -79,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _open_closed() -> None:
+def _open_closed_streams() -> None:
     """Give a process that was started without standard output or error one that nobody reads."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
@@ -96,7 +108,7 @@ def _discard(stream: IO[str]) -> None:
 
 
 def _complain(message: str) -> None:
-    """One line on standard error; where nothing can be written any more, nothing is."""
+    """Print one line on standard error; nothing where nothing can be written any more."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -108,21 +120,27 @@ def _complain(message: str) -> None:
 
 
 def _message(error: Exception) -> str | None:
-    """One line for a person, None where the error is ours and not the user's."""
+    """One line for a person; None where the error is condsim's and not the user's."""
     if isinstance(error, ImportError):
-        missing = (error.name or "").split(".")[0]
-        if missing not in ("torch", "transformers", "sklearn"):
-            return None
-        extra = "pip install 'condsim[capture]'" if missing == "torch" else f"pip install {missing}"
-        return f"this command needs {missing}, which is not installed: {extra}"
+        return _missing_package(error)
     if isinstance(error, OSError):
         if error.errno is None:
             return None
         where = "the output cannot be written" if error.filename is None else error.filename
         return f"{where}: {error.strerror}"
+    line = " ".join(str(error).split())
     if isinstance(error, cyclopts.CycloptsError) and error.msg is None:
-        return " ".join(str(error).split()) + " (condsim --help)"
-    return " ".join(str(error).split())
+        return f"{line} (condsim --help)"
+    return line
+
+
+def _missing_package(error: ImportError) -> str | None:
+    """How to install a package that only some commands need; None for any other import."""
+    missing = (error.name or "").split(".")[0]
+    if missing not in OPTIONAL_PACKAGES:
+        return None
+    install = OPTIONAL_PACKAGES[missing]
+    return f"this command needs {missing}, which is not installed: pip install {install}"
 
 
 if __name__ == "__main__":

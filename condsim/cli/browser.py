@@ -6,8 +6,10 @@ import importlib.util
 import os
 import sys
 
-from condsim.cli.output import open_trace
+from condsim.cli.arguments import open_trace
 from condsim.errors import CondsimError
+
+LAST_PORT = 65535
 
 
 def app(trace: str | None = None, /, *, port: int | None = None, headless: bool = False) -> None:
@@ -16,14 +18,15 @@ def app(trace: str | None = None, /, *, port: int | None = None, headless: bool 
     Parameters
     ----------
     trace
-        Folder of a trace, or the name of one that comes with condsim. Default: choose in the browser.
+        Folder of a trace, or the name of one that comes with condsim. Default: choose in the
+        browser.
     port
         Default: 8501, or the next one that is free.
     headless
         Only serve: open no browser window.
     """
-    if port is not None and not 1 <= port <= 65535:
-        raise CondsimError(f"port must be 1 to 65535, got {port}")
+    if port is not None and not 1 <= port <= LAST_PORT:
+        raise CondsimError(f"port must be 1 to {LAST_PORT}, got {port}")
     if importlib.util.find_spec("streamlit") is None:
         raise CondsimError(
             "the dashboard needs Streamlit, which is not installed: pip install 'condsim[app]'"
@@ -32,14 +35,11 @@ def app(trace: str | None = None, /, *, port: int | None = None, headless: bool 
     from condsim.resources import resource
 
     if trace is not None:
-        open_trace(trace)
+        open_trace(trace)  # raises where it could not be shown
         os.environ[GIVEN] = trace
-    options = {
-        "server.headless": str(headless).lower(),
-        **({"server.port": str(port)} if port is not None else {}),
-    }
-    flags = [f"--{name}={value}" for name, value in options.items()]
+    command = [sys.executable, "-m", "streamlit", "run", str(resource("app.py"))]
+    command.append(f"--server.headless={str(headless).lower()}")
+    if port is not None:
+        command.append(f"--server.port={port}")
     sys.stdout.flush()
-    os.execv(
-        sys.executable, [sys.executable, "-m", "streamlit", "run", str(resource("app.py")), *flags]
-    )
+    os.execv(sys.executable, command)

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from condsim.cli.output import Step, out, own_profile, print_json, progress, say, suggest
+from condsim.cli.arguments import local_profile
+from condsim.cli.output import Step, out, print_json, progress, say, suggest
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
@@ -15,19 +16,20 @@ if TYPE_CHECKING:
     from condsim.hardware import HardwareProfile
 
 BATCHES = (32, 1)
+"""Batch sizes that are measured; the first one in any case."""
 BUDGET_S = 240.0
-"""After so long, no case but those of the first batch size is begun: a busy machine takes longer."""
-CAPTURED = 16
-"""Batches of 32."""
+"""After so long only cases of the first batch size are begun: a busy machine takes longer."""
+CAPTURED_BATCHES = 16
+"""Batches of 32 that are captured."""
 PROCESSES, PAIRS = 1, 30
 ELSEWHERE = ("nvidia-h100-sxm", "google-tpu-v5e", "apple-neural-engine-m4")
-"""A profile of each class that is not this machine's."""
+"""A profile of each class of devices that is not this machine's."""
 
 
 def demo(*, output: Path = Path("demo-out"), force: bool = False, json: bool = False) -> None:
-    """Calibrate this machine, capture and measure a small trained model of each mechanism, and put the predictions beside it.
+    """Capture and measure a small model of each mechanism, and put predictions beside it.
 
-    Some four minutes where two cores are idle.
+    This machine is calibrated first. It takes some four minutes where two cores are idle.
 
     Parameters
     ----------
@@ -42,54 +44,48 @@ def demo(*, output: Path = Path("demo-out"), force: bool = False, json: bool = F
     import torch
 
     import condsim.zoo as zoo
-    from condsim.study.compare import compare
-    from condsim.trace.store import check_target
+    from condsim.study.compare import compare, errors_of
 
-    if output.is_file():
-        raise CondsimError(f"{output} is a file; name a folder for the traces")
-    for name in zoo.ZOO:
-        check_target(output / name, force)
+    _check_output(output, list(zoo.ZOO), force)
     torch.set_num_threads(1)
     with progress() as step:
-        profile = own_profile(step)
+        profile = local_profile(step)
         say(f"profile: {profile.description}")
         folders = record(list(zoo.ZOO), output, step, force)
         skipped = time_all(folders, began, step)
     table = compare(list(folders.values()), profile=profile)
-    from condsim.study.compare import errors_of
-
     summary = errors_of(table)
     others = elsewhere(folders, profile)
     if json:
-        print_json(
-            {
-                "command": "demo",
-                "profile": profile.name,
-                "rows": table,
-                "summary": summary,
-                "not_measured": skipped,
-                "elsewhere": others,
-            }
-        )
+        data = {"rows": table, "summary": summary, "not_measured": skipped, "elsewhere": others}
+        print_json({"command": "demo", "profile": profile.name, **data})
         return
-    show(table, summary, folders, profile)
-    from condsim.show.text import elsewhere_table
-
-    out().print()
-    out().print(elsewhere_table(others))
+    _print_comparison(table, summary)
+    _print_worst_waterfall(table, folders, profile)
+    _print_elsewhere(others)
     for case in skipped:
         say(f"not measured, time was up: {case}")
     say(f"{time.monotonic() - began:.0f} s; the traces are in {output}/")
-    name = next(iter(folders))
+    first = next(iter(folders))
     suggest(
-        f"condsim simulate {output}/{name} --batch 8",
-        f"condsim simulate {output}/{name} --device all",
+        f"condsim simulate {output}/{first} --batch 8",
+        f"condsim simulate {output}/{first} --device all",
         f"condsim compare {output}/*",
     )
 
 
+def _check_output(output: Path, names: list[str], force: bool) -> None:
+    """Raises CondsimError where the traces could not be saved. names: of the traces."""
+    from condsim.trace.store import check_target
+
+    if output.is_file():
+        raise CondsimError(f"{output} is a file; name a folder for the traces")
+    for name in names:
+        check_target(output / name, force)
+
+
 def record(names: list[str], output: Path, step: Step, force: bool) -> dict[str, Path]:
-    """Capture each model; force: replace those of an earlier demo. Returns name → folder."""
+    """Capture each model. force: replace the traces of an earlier demo. Returns name → folder."""
     from condsim.api import capture
     from condsim.zoo.specs import load_spec
 
@@ -99,7 +95,7 @@ def record(names: list[str], output: Path, step: Step, force: bool) -> dict[str,
         example = load_spec(name)
         trace = capture(
             example.model,
-            example.inputs[:CAPTURED],
+            example.inputs[:CAPTURED_BATCHES],
             measure=False,
             name=name,
             quality=example.quality,
@@ -114,7 +110,11 @@ def record(names: list[str], output: Path, step: Step, force: bool) -> dict[str,
 
 
 def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
-    """Measure every trace at the first batch size, then at the others while there is time. Returns what was left out."""
+    """Measure every trace at the first batch size, then at the others while there is time.
+
+    folders: name → folder of a trace. began: when the demo did, by `time.monotonic`. Returns what
+    was left out.
+    """
     from condsim.measure import measure
     from condsim.trace.store import add_measured, load
 
@@ -122,7 +122,8 @@ def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
     skipped = []
     for done, (name, batch) in enumerate(cases):
         step("measure", done, len(cases))
-        if batch != BATCHES[0] and time.monotonic() - began > BUDGET_S:
+        time_is_up = time.monotonic() - began > BUDGET_S
+        if time_is_up and batch != BATCHES[0]:
             skipped.append(f"{name} at batch {batch}")
             continue
         opened = load(folders[name])
@@ -133,49 +134,70 @@ def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
 
 
 def elsewhere(folders: dict[str, Path], profile: HardwareProfile) -> list[dict[str, Any]]:
-    """Each trace with the fastest strategy that a device of each class has, at the first batch size: rows of `condsim.study.ranking.every`."""
+    """Each trace on a device of each class, with the fastest strategy that it has there.
+
+    profile: of this machine. Returns rows of `condsim.study.ranking.predict_all`, at the first
+    batch size.
+    """
     from condsim.hardware import hardware
-    from condsim.study.ranking import every
+    from condsim.study.ranking import predict_all
     from condsim.trace.store import load
 
     devices = [profile, *(hardware(name) for name in ELSEWHERE)]
-    found = []
+    fastest: list[dict[str, Any]] = []
     for folder in folders.values():
-        rows = [row for row in every(load(folder), devices, batch=BATCHES[0]) if "error" not in row]
-        found += [
-            min((r for r in rows if r["profile"] == d.name), key=lambda r: r["latency_s"])
-            for d in devices
-        ]
-    return found
+        rows = list(predict_all(load(folder), devices, batch=BATCHES[0]))
+        for device in devices:
+            fastest.append(_fastest_on(device, rows))
+    return fastest
 
 
-def show(
-    table: pd.DataFrame, summary: dict[str, Any], folders: dict[str, Path], profile: HardwareProfile
-) -> None:
-    """The table, and the waterfall of the case that lost most of its FLOP saving."""
-    from condsim.predict.simulate import simulate
-    from condsim.show.text import comparison_table, error_line, waterfall_lines
-    from condsim.study.answer import measured_beside
-    from condsim.trace.store import load
+def _fastest_on(device: HardwareProfile, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The row of a device that has the shortest latency."""
+    possible = [row for row in rows if row["profile"] == device.name and "error" not in row]
+    return min(possible, key=lambda row: float(row["latency_s"]))
+
+
+def _print_comparison(table: pd.DataFrame, summary: dict[str, Any]) -> None:
+    from condsim.show.tables import comparison_table
+    from condsim.show.text import error_line
 
     console = out()
     console.print(comparison_table(table))
     console.print(error_line(summary))
-    main = table[table["baseline"] == "same-params"]
-    if main.empty:
+
+
+def _print_worst_waterfall(
+    table: pd.DataFrame, folders: dict[str, Path], profile: HardwareProfile
+) -> None:
+    """The waterfall of the case that lost most of its FLOP saving. table: of `condsim.compare`."""
+    from condsim.predict.simulate import simulate
+    from condsim.show.bars import waterfall_lines
+    from condsim.study.answer import measured_beside
+    from condsim.trace.store import load
+
+    cases = table[table["baseline"] == "same-params"]
+    if cases.empty:
         return
-    worst = main.iloc[int((main["flop_ratio"] / main["measured_speedup"]).to_numpy().argmax())]
+    lost = cases["flop_ratio"] / cases["measured_speedup"]
+    worst = cases.iloc[int(lost.to_numpy().argmax())]
     trace = load(folders[worst["trace"]])
-    prediction = simulate(
-        trace, profile, strategy=worst["strategy"], batch=int(worst["batch"]), phase=worst["phase"]
-    )
-    measured = measured_beside(trace, profile, prediction)
+    batch = int(worst["batch"])
+    p = simulate(trace, profile, worst["strategy"], batch, phase=worst["phase"])
+    measured = measured_beside(trace, profile, p)
+    measured_speedup = None if measured is None else measured["measured_speedup"]
+    title = f"{trace.name} · {p.strategy} · batch {p.batch} · against {p.baseline}"
+    console = out()
     console.print()
-    console.print(
-        f"{trace.name} · {prediction.strategy} · batch {prediction.batch} · against {prediction.baseline}",
-        style="bold",
-    )
-    for line in waterfall_lines(
-        prediction, (measured or {}).get("measured_speedup"), console.options.ascii_only
-    ):
+    console.print(title, style="bold")
+    for line in waterfall_lines(p, measured_speedup, console.options.ascii_only):
         console.print(line)
+
+
+def _print_elsewhere(rows: list[dict[str, Any]]) -> None:
+    """What the traces gain on a device of each class."""
+    from condsim.show.tables import elsewhere_table
+
+    console = out()
+    console.print()
+    console.print(elsewhere_table(rows))

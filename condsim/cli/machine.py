@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from condsim.cli.output import at_least_one, out, plain, print_json, progress, say, suggest
+from condsim.cli.arguments import check_at_least_one
+from condsim.cli.output import out, plain, print_json, progress, say, suggest
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
     from condsim.hardware import HardwareProfile
+
+PARTS = (
+    "peak_flops",
+    "matmul_efficiency",
+    "memory",
+    "host",
+    "matrix",
+    "graphs",
+    "companion",
+    "weight_cache_bytes",
+    "gpu",
+    "links",
+    "power",
+)
+"""The parts of a profile that hold numbers, in the order in which they are listed."""
+DESCRIBED = ("name", "description", "dtype", "runtime", "threads", "fingerprint")
 
 
 def calibrate(
@@ -21,7 +39,7 @@ def calibrate(
     like: str | None = None,
     json: bool = False,
 ) -> None:
-    """Measure the operators of this machine and keep the profile (micro-benchmarks only, about a minute).
+    """Measure the operators of this machine and keep the profile (about a minute).
 
     Parameters
     ----------
@@ -30,7 +48,8 @@ def calibrate(
     threads
         PyTorch threads.
     dtype
-        fp32 or bf16: of weights and activations. bf16 takes several minutes where the processor has no instructions for it.
+        fp32 or bf16: of weights and activations. bf16 takes several minutes where the processor has
+        no instructions for it.
     compiled
         Also what torch.compile costs on the CPU (it needs a C++ compiler; half a minute more).
     device
@@ -40,36 +59,31 @@ def calibrate(
     json
         Print JSON.
     """
-    at_least_one("threads", threads)
+    check_at_least_one("threads", threads)
     if device != "cpu" and (compiled or dtype != "fp32"):
         raise CondsimError(
-            "--dtype and --compiled go with --device cpu: a GPU's profile has all dtypes and runtimes at once"
+            "--dtype and --compiled go with --device cpu: "
+            "a GPU's profile has all dtypes and runtimes at once"
         )
     if device == "cpu" and like is not None:
         raise CondsimError("--like goes with --device cuda: the CPU's profile is made anew")
-    from condsim.calibrate import calibrate as run
+    from condsim.calibrate import calibrate as calibrate_cpu
     from condsim.calibrate.accelerator import calibrate_accelerator
     from condsim.hardware import cache_folder
 
     with progress() as step:
-        profile = (
-            run(full=full, threads=threads, dtype=dtype, compiled=compiled, progress=step)
-            if device == "cpu"
-            else calibrate_accelerator(device, like, step)
-        )
+        if device == "cpu":
+            profile = calibrate_cpu(
+                full=full, threads=threads, dtype=dtype, compiled=compiled, progress=step
+            )
+        else:
+            profile = calibrate_accelerator(device, like, step)
+    file = f"{cache_folder() / profile.name}.yaml"
     if json:
-        print_json(
-            {
-                "command": "calibrate",
-                "profile": described(profile),
-                "file": str(cache_folder() / f"{profile.name}.yaml"),
-            }
-        )
+        print_json({"command": "calibrate", "profile": described(profile), "file": file})
         return
-    from condsim.show.text import profile_table
-
-    out().print(profile_table(numbers(profile), profile.description))
-    out().print(f"kept in {cache_folder() / profile.name}.yaml", markup=False)
+    _print_numbers(profile)
+    out().print(f"kept in {file}", markup=False)
     suggest("condsim demo", "condsim capture moe-bytes -o moe-bytes")
 
 
@@ -83,130 +97,129 @@ def profiles(name: str | None = None, /, *, json: bool = False) -> None:
     json
         Print JSON.
     """
-    from condsim.hardware import THIS_MACHINE, cache_folder, hardware, load_profile, this_machine
-    from condsim.hardware import profiles as shipped
-
-    if name is not None:
-        profile = hardware(name)
-        if json:
-            print_json({"command": "profiles", "profile": described(profile)})
-            return
-        from condsim.show.text import profile_table
-
-        out().print(profile_table(numbers(profile), profile.description))
-        suggest(f"condsim simulate TRACE --device {name}")
+    if name is None:
+        _list_profiles(json)
         return
-    known: dict[str, HardwareProfile] = {}
-    for n, p in shipped().items():
-        try:
-            known[n] = load_profile(p)
-        except CondsimError as error:
-            say(f"left out: {error}")
-    own = this_machine()
-    if own is not None:
-        known[THIS_MACHINE] = own
+    from condsim.hardware import hardware
+
+    profile = hardware(name)
     if json:
-        listed = [
-            {
-                "name": n,
-                "class": p.kind,
-                "description": p.description,
-                "calibrated": p.calibrated,
-                "dtypes": list(p.peak_flops),
-            }
-            for n, p in known.items()
-        ]
+        print_json({"command": "profiles", "profile": described(profile)})
+        return
+    _print_numbers(profile)
+    suggest(f"condsim simulate TRACE --device {name}")
+
+
+def _list_profiles(json: bool) -> None:
+    from condsim.hardware import THIS_MACHINE, cache_folder
+
+    known = _known_profiles()
+    if json:
+        listed = [_listed(name, profile) for name, profile in known.items()]
         print_json({"command": "profiles", "profiles": listed, "cache": str(cache_folder())})
         return
-    from condsim.show.text import profile_list
+    from condsim.show.catalogue import profile_list
 
     out().print(profile_list(known))
-    suggest(
-        *(
-            ["condsim profiles NAME"]
-            if own is not None
-            else ["condsim calibrate      (adds this machine)", "condsim profiles NAME"]
-        )
-    )
+    if THIS_MACHINE in known:
+        suggest("condsim profiles NAME")
+    else:
+        suggest("condsim calibrate      (adds this machine)", "condsim profiles NAME")
 
 
-def numbers(profile: HardwareProfile) -> list[dict[str, Any]]:
-    """Each number of a profile: what, value, basis, source, and what a table holds."""
-    found: list[dict[str, Any]] = []
+def _known_profiles() -> dict[str, HardwareProfile]:
+    """The profiles that come with condsim, and this machine's where it was calibrated."""
+    from condsim.hardware import THIS_MACHINE, load_profile, this_machine
+    from condsim.hardware import profiles as shipped
 
-    def walk(path: str, value: Any) -> None:
-        if isinstance(value, dict) and "basis" in value:
-            found.append(
-                {
-                    "what": path,
-                    **{k: value.get(k) for k in ("value", "basis", "source", "uncertainty")},
-                }
-            )
-        elif isinstance(value, dict):
-            for key, inner in value.items():
-                walk(f"{path}.{key}" if path else str(key), inner)
-
-    data = profile.model_dump()
-    for key in (
-        "peak_flops",
-        "matmul_efficiency",
-        "memory",
-        "host",
-        "matrix",
-        "graphs",
-        "companion",
-        "weight_cache_bytes",
-        "gpu",
-        "links",
-        "power",
-    ):
-        walk(key, data[key])
-    found += [
-        {
-            "what": f"{kind}.{n}",
-            "value": None,
-            "basis": "calibrated",
-            "source": f"a table of {count(t)} times",
-            "uncertainty": t.uncertainty,
-        }
-        for kind, tables in (("operators", profile.operators), ("matmuls", profile.matmuls))
-        for n, t in tables.items()
-    ]
-    found += [
-        {
-            "what": f"extra_s.{n}",
-            "value": v,
-            "basis": "calibrated",
-            "source": "",
-            "uncertainty": None,
-        }
-        for n, v in profile.extra_s.items()
-    ]
-    for name, table in (("residency", profile.residency), ("activations", profile.activations)):
-        if table is not None:
-            source = f"a curve of {len(table.distance)} distances"
-            found.append(
-                {
-                    "what": name,
-                    "value": None,
-                    "basis": "calibrated",
-                    "source": source,
-                    "uncertainty": None,
-                }
-            )
-    return found
+    known: dict[str, HardwareProfile] = {}
+    for name, file in shipped().items():
+        try:
+            known[name] = load_profile(file)
+        except CondsimError as error:
+            say(f"left out: {error}")
+    local = this_machine()
+    if local is not None:
+        known[THIS_MACHINE] = local
+    return known
 
 
-def count(table: Any) -> int:
-    """How many times a table holds."""
-    return sum(len(row) if isinstance(row, list) else 1 for row in table.seconds)
+def _listed(name: str, profile: HardwareProfile) -> dict[str, Any]:
+    """One line of the list, for JSON."""
+    return {
+        "name": name,
+        "class": profile.kind,
+        "description": profile.description,
+        "calibrated": profile.calibrated,
+        "dtypes": list(profile.peak_flops),
+    }
+
+
+def _print_numbers(profile: HardwareProfile) -> None:
+    from condsim.show.catalogue import profile_table
+
+    out().print(profile_table(numbers(profile), profile.description))
 
 
 def described(profile: HardwareProfile) -> dict[str, Any]:
     """A profile for JSON: what it is, and its numbers one by one."""
-    kept = ("name", "description", "dtype", "runtime", "threads", "fingerprint")
+    about = {name: plain(getattr(profile, name)) for name in DESCRIBED}
+    return {"class": profile.kind, **about, "numbers": numbers(profile)}
+
+
+def numbers(profile: HardwareProfile) -> list[dict[str, Any]]:
+    """Each number of a profile, a row each: what, value, basis, source, uncertainty.
+
+    what: its path. value: None for a table or a curve, whose source says how much it holds.
+    """
+    fields = profile.model_dump()
+    rows: list[dict[str, Any]] = []
+    for part in PARTS:
+        rows += _quantities(part, fields[part])
+    for kind, tables in (("operators", profile.operators), ("matmuls", profile.matmuls)):
+        for name, table in tables.items():
+            source = f"a table of {count(table.seconds)} times"
+            rows.append(_calibrated(f"{kind}.{name}", None, source, table.uncertainty))
+    for name, seconds in profile.extra_s.items():
+        rows.append(_calibrated(f"extra_s.{name}", seconds, ""))
+    curves = {"residency": profile.residency, "activations": profile.activations}
+    for name, curve in curves.items():
+        if curve is not None:
+            source = f"a curve of {len(curve.distance)} distances"
+            rows.append(_calibrated(name, None, source))
+    return rows
+
+
+def _quantities(path: str, fields: Any) -> Iterator[dict[str, Any]]:
+    """The quantities in a part of a profile, however deep. path: of the part."""
+    if not isinstance(fields, Mapping):
+        return
+    if "basis" in fields:
+        row: dict[str, Any] = {"what": path}
+        for name in ("value", "basis", "source", "uncertainty"):
+            row[name] = fields.get(name)
+        yield row
+        return
+    for name, inner in fields.items():
+        yield from _quantities(f"{path}.{name}", inner)
+
+
+def _calibrated(
+    path: str, value: float | None, source: str, uncertainty: float | None = None
+) -> dict[str, Any]:
+    """One calibrated number that is not a quantity of the profile, or a table of them."""
     return {
-        "class": profile.kind,
-        **{k: plain(getattr(profile, k)) for k in kept},
-        "numbers": numbers(profile),
+        "what": path,
+        "value": value,
+        "basis": "calibrated",
+        "source": source,
+        "uncertainty": uncertainty,
     }
+
+
+def count(seconds: list[Any]) -> int:
+    """How many times a table holds. seconds: times, or rows of times."""
+    total = 0
+    for entry in seconds:
+        total += len(entry) if isinstance(entry, list) else 1
+    return total

@@ -4,48 +4,37 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from condsim.cli.output import (
-    at_least_one,
-    one_of,
-    open_trace,
-    out,
-    own_profile,
-    print_json,
-    progress,
-    suggest,
-)
+from condsim.cli.arguments import check_at_least_one, check_known, local_profile, open_trace
+from condsim.cli.output import Step, out, print_json, progress, suggest
 from condsim.errors import CondsimError, unknown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from condsim.trace import Trace
 
+RUNTIMES = ("eager", "compiled")
+CASE = ["strategy", "baseline", "phase", "batch", "runtime", "threads"]
+"""What tells one measured case from another in a summary."""
 
-def capture(
-    spec: str,
-    /,
-    *,
-    output: Annotated[Path, Parameter(alias="-o")],
-    batch_limit: int | None = None,
-    new_tokens: int = 0,
-    measure: Annotated[bool, Parameter(negative="--no-measure")] = True,
-    threads: int = 1,
-    force: bool = False,
-    json: bool = False,
-) -> None:
-    """Run a model on its inputs and write what it decides, what it executes and (unless told not to) what it takes here.
+
+# capture
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureOptions:
+    """What is captured, and how. The texts below are the command line's help.
 
     Parameters
     ----------
-    spec
-        A zoo name (branch-fashion, exit-fashion, moe-bytes, skip-fashion, sparse-bytes), or file.py:function that returns (model, inputs).
-    output
-        Folder of the trace.
     batch_limit
         Capture at most so many batches.
     new_tokens
@@ -53,76 +42,102 @@ def capture(
     measure
         Time the captured strategy and both baselines here, in fresh processes.
     threads
-        PyTorch threads while capturing (the operators that are recorded are small); measuring uses one.
+        PyTorch threads while capturing (the operators that are recorded are small); measuring uses
+        one.
     force
         Replace a trace that has measurements; they are lost.
-    json
-        Print JSON.
     """
-    at_least_one("batch-limit", batch_limit)
-    at_least_one("threads", threads)
-    if new_tokens < 0:
-        raise CondsimError(f"new-tokens must be at least 0, got {new_tokens}")
-    from condsim.trace.store import add_measured, check_target, load
 
-    check_target(output, force)
-    import torch
+    batch_limit: int | None = None
+    new_tokens: int = 0
+    measure: Annotated[bool, Parameter(negative="--no-measure")] = True
+    threads: int = 1
+    force: bool = False
 
-    from condsim.zoo.specs import load_spec
-
-    torch.set_num_threads(threads)
-    example = load_spec(spec)
-    inputs = (
-        example.inputs
-        if batch_limit is None or not isinstance(example.inputs, list)
-        else example.inputs[:batch_limit]
-    )
-    from condsim.api import capture as run
-
-    with progress() as step:
-        trace = run(
-            example.model,
-            inputs,
-            measure=False,
-            new_tokens=new_tokens,
-            name=example.name,
-            quality=example.quality,
-            quality_name=example.quality_name,
-            higher_is_better=example.higher_is_better,
-            spec=spec,
-            command=shlex.join(["condsim", *sys.argv[1:]]),
-            progress=step,
-        )
-        trace.save(output, force)
-        if measure:
-            from condsim.measure import measure as time_it
-
-            own_profile(step, dtype=trace.dtype)
-            opened = load(output)
-            trace = add_measured(output, time_it(opened, progress=step), opened)
-    report(trace, output, "capture", json)
+    def check(self) -> None:
+        """Raises CondsimError for what no model could be captured with."""
+        check_at_least_one("batch-limit", self.batch_limit)
+        check_at_least_one("threads", self.threads)
+        if self.new_tokens < 0:
+            raise CondsimError(f"new-tokens must be at least 0, got {self.new_tokens}")
 
 
-def measure(
-    trace: str,
+CAPTURE_ALL = CaptureOptions()
+
+
+def capture(
+    spec: str,
     /,
     *,
-    strategy: str | None = None,
-    batch: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None,
-    processes: int | None = None,
-    pairs: int | None = None,
-    by: str | None = None,
-    threads: int = 1,
-    runtime: str = "eager",
-    device: str = "cpu",
+    output: Annotated[Path, Parameter(alias="-o")],
+    options: Annotated[CaptureOptions, Parameter(name="*")] = CAPTURE_ALL,
     json: bool = False,
 ) -> None:
-    """Time a captured model on this machine, in pairs with its baselines and in fresh processes; the times are added to the trace.
+    """Run a model on its inputs; write what it decides and executes, and what it takes here.
 
     Parameters
     ----------
-    trace
-        Folder of a trace whose model a spec can rebuild.
+    spec
+        A zoo name (branch-fashion, exit-fashion, moe-bytes, skip-fashion, sparse-bytes), or
+        file.py:function that returns (model, inputs).
+    output
+        Folder of the trace.
+    json
+        Print JSON.
+    """
+    options.check()
+    from condsim.trace.store import add_measured, check_target, load
+
+    check_target(output, options.force)
+    import torch
+
+    torch.set_num_threads(options.threads)
+    with progress() as step:
+        trace = _capture(spec, options, step)
+        trace.save(output, options.force)
+        if options.measure:
+            from condsim.measure import measure as time_here
+
+            local_profile(step, dtype=trace.dtype)
+            opened = load(output)
+            timed = time_here(opened, progress=step)
+            trace = add_measured(output, timed, opened)
+    report(trace, output, "capture", json)
+
+
+def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
+    """Load a model and its inputs, and capture it."""
+    from condsim.api import capture as capture_model
+    from condsim.zoo.specs import load_spec
+
+    example = load_spec(spec)
+    inputs = example.inputs
+    if options.batch_limit is not None and isinstance(inputs, list):
+        inputs = inputs[: options.batch_limit]
+    return capture_model(
+        example.model,
+        inputs,
+        measure=False,
+        new_tokens=options.new_tokens,
+        name=example.name,
+        quality=example.quality,
+        quality_name=example.quality_name,
+        higher_is_better=example.higher_is_better,
+        spec=spec,
+        command=shlex.join(["condsim", *sys.argv[1:]]),
+        progress=step,
+    )
+
+
+# measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureOptions:
+    """What is timed, and how. The texts below are the command line's help.
+
+    Parameters
+    ----------
     strategy
         One strategy, or all that run here (default: the captured one).
     batch
@@ -132,129 +147,206 @@ def measure(
     pairs
         Interleaved pairs of conditional and baseline a process. Default: 30; by segment 36.
     by
-        segment: time every operator with PyTorch's profiler instead, for condsim compare --by segment.
+        segment: time every operator with PyTorch's profiler instead, for condsim compare --by
+        segment.
     threads
-        PyTorch threads; several are compared with `condsim compare --device` on a profile of `condsim calibrate --threads`.
+        PyTorch threads; several are compared with `condsim compare --device` on a profile of
+        `condsim calibrate --threads`.
     runtime
-        compiled: under torch.compile, a graph between two sites. Compared with a profile of `condsim calibrate --compiled`.
+        compiled: under torch.compile, a graph between two sites. Compared with a profile of
+        `condsim calibrate --compiled`.
     device
         cuda: on the GPU. Tested on CPUs only so far.
+    """
+
+    strategy: str | None = None
+    batch: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None
+    processes: int | None = None
+    pairs: int | None = None
+    by: str | None = None
+    threads: int = 1
+    runtime: str = RUNTIMES[0]
+    device: str = "cpu"
+
+    def check(self) -> None:
+        """Raises CondsimError for what no trace could be measured with."""
+        check_at_least_one("processes", self.processes)
+        check_at_least_one("pairs", self.pairs)
+        check_at_least_one("threads", self.threads)
+        for batch in self.batch or ():
+            check_at_least_one("batch", batch)
+        check_known("by", self.by, ("segment",))
+        check_known("runtime", self.runtime, RUNTIMES)
+        if self.by is not None:
+            self._check_by_segment()
+
+    def _check_by_segment(self) -> None:
+        """Raises CondsimError for what PyTorch's profiler is not used for."""
+        if self.runtime != RUNTIMES[0]:
+            raise CondsimError(
+                f"--by segment times operators of eager PyTorch; leave out --runtime {self.runtime}"
+            )
+        if self.device != "cpu":
+            raise CondsimError(
+                f"--by segment times operators on a CPU; leave out --device {self.device}"
+            )
+        if self.threads > 1:
+            raise CondsimError(
+                f"--by segment times operators of one thread; leave out --threads {self.threads}"
+            )
+
+    def strategies(self, trace: Trace) -> list[str] | None:
+        """The strategies to time; None: the captured one. Raises CondsimError for unknown ones."""
+        from condsim.strategies.choose import strategies_of
+
+        if self.strategy is None:
+            return None
+        able = strategies_of(trace)
+        if self.strategy == "all":
+            return able
+        if self.strategy not in able:
+            raise unknown("strategy", self.strategy, able, f"what {trace.name} was captured with")
+        return [self.strategy]
+
+    def timer(self) -> Callable[..., Trace]:
+        """The library's function that times a trace, with how often."""
+        from condsim.measure import measure as time_pairs
+        from condsim.measure import measure_segments
+
+        if self.by is not None:
+            return partial(measure_segments, processes=self.processes or 1, pairs=self.pairs or 36)
+        return partial(
+            time_pairs,
+            processes=self.processes or 3,
+            pairs=self.pairs or 30,
+            device=self.device,
+            threads=self.threads,
+            runtime=self.runtime,
+        )
+
+
+MEASURE_AS_CAPTURED = MeasureOptions()
+
+
+def measure(
+    trace: str,
+    /,
+    *,
+    options: Annotated[MeasureOptions, Parameter(name="*")] = MEASURE_AS_CAPTURED,
+    json: bool = False,
+) -> None:
+    """Time a captured model here, in pairs with its baselines; the times are added to the trace.
+
+    Parameters
+    ----------
+    trace
+        Folder of a trace whose model a spec can rebuild.
     json
         Print JSON.
     """
-    for what, value in (
-        ("processes", processes),
-        ("pairs", pairs),
-        ("threads", threads),
-        *(("batch", b) for b in batch or ()),
-    ):
-        at_least_one(what, value)
-    one_of("by", by, ("segment",))
-    one_of("runtime", runtime, ("eager", "compiled"))
-    if by is not None and runtime != "eager":
-        raise CondsimError(
-            f"--by segment times operators of eager PyTorch; leave out --runtime {runtime}"
-        )
-    if by is not None and device != "cpu":
-        raise CondsimError(f"--by segment times operators on a CPU; leave out --device {device}")
-    if by is not None and threads > 1:
-        raise CondsimError(
-            f"--by segment times operators of one thread; leave out --threads {threads}"
-        )
+    options.check()
     opened = open_trace(trace)
-    folder = Path(trace) if Path(trace).exists() else Path(opened.name)
-    if folder.exists() and not Path(trace).exists():
-        raise CondsimError(
-            f"{trace} comes with condsim and would be measured into {folder}, which exists; run this in another folder"
-        )
+    folder = _folder_of_measured(trace, opened.name)
     from condsim.trace.store import add_measured, check_target
 
     check_target(folder, force=True)
-    from condsim.measure import measure as whole
-    from condsim.measure import measure_segments
-    from condsim.strategies.choose import strategies_of
-
-    time_it, usual = (
-        (partial(whole, device=device, threads=threads, runtime=runtime), (3, 30))
-        if by is None
-        else (measure_segments, (1, 36))
-    )
-    known = strategies_of(opened)
-    if strategy is not None and strategy != "all" and strategy not in known:
-        raise unknown("strategy", strategy, known, f"what {opened.name} was captured with")
-    chosen = known if strategy == "all" else None if strategy is None else [strategy]
+    timer = options.timer()
+    strategies = options.strategies(opened)
     with progress() as step:
-        if device == "cpu":
-            own_profile(step, threads, opened.dtype)
-        timed = time_it(
-            opened,
-            strategies=chosen,
-            batches=batch,
-            processes=processes or usual[0],
-            pairs=pairs or usual[1],
-            progress=step,
-        )
+        if options.device == "cpu":
+            local_profile(step, options.threads, opened.dtype)
+        timed = timer(opened, strategies=strategies, batches=options.batch, progress=step)
     timed = add_measured(folder, timed, opened)
-    report(timed, folder, "measure", json, by)
+    report(timed, folder, "measure", json, options.by)
+
+
+def _folder_of_measured(where: str, name: str) -> Path:
+    """The folder that a measured trace is saved in.
+
+    where: the folder that was given, or the name of a trace that comes with condsim. name: of the
+    trace; one that comes with condsim is saved in a new folder of that name.
+    """
+    if Path(where).exists():
+        return Path(where)
+    folder = Path(name)
+    if folder.exists():
+        raise CondsimError(
+            f"{where} comes with condsim and would be measured into {folder}, which exists; "
+            "run this in another folder"
+        )
+    return folder
+
+
+# What both print
 
 
 def report(trace: Trace, folder: Path, command: str, json: bool, by: str | None = None) -> None:
-    """What is in the trace now. by: what was measured last."""
+    """Print what is in the trace now. by: "segment" where segments were measured last."""
     about = summary(trace)
     if json:
         print_json({"command": command, "trace": str(folder), **about})
         return
-    from condsim.show.text import trace_lines
+    from condsim.show.catalogue import trace_lines
 
     out().print(*trace_lines(about, str(folder)), sep="\n")
-    compare = f"condsim compare {folder}" + (f" --by {by}" if by else "")
-    suggest(
-        f"condsim simulate {folder}",
-        *([compare] if by or about["measurements"] else [f"condsim measure {folder}"]),
-    )
+    if by is not None:
+        more = f"condsim compare {folder} --by {by}"
+    elif about["measurements"]:
+        more = f"condsim compare {folder}"
+    else:
+        more = f"condsim measure {folder}"
+    suggest(f"condsim simulate {folder}", more)
 
 
 def summary(trace: Trace) -> dict[str, Any]:
-    """What a trace holds, and its measurements case by case."""
-    sites = [
-        {"name": s.name, "mechanism": s.mechanism, "branches": s.branches, "top_k": s.top_k}
-        for s in trace.sites
-    ]
-    measured: list[dict[str, Any]] = []
-    if not trace.measurements.empty:
-        case = ["strategy", "baseline", "phase", "batch", "runtime", "threads"]
-        for key, rows in trace.measurements.groupby(case, sort=False):
-            total, dense = float(rows["conditional_s"].sum()), float(rows["baseline_s"].sum())
-            measured.append(
-                dict(zip(case, key, strict=True))
-                | {
-                    "speedup": dense / total,
-                    "latency_s": float(rows["conditional_s"].mean()),
-                    "pairs": len(rows),
-                    "basis": "measured",
-                }
-            )
+    """What a trace holds, and its measurements case by case, for JSON."""
+    provenance = trace.header.provenance
     return {
         "name": trace.name,
-        "model": trace.header.provenance.model,
+        "model": provenance.model,
         "mechanisms": list(trace.mechanisms),
-        "sites": sites,
+        "sites": _sites(trace),
         "steps": len(trace.steps),
         "units": trace.units,
-        "parameters": trace.header.provenance.parameters,
+        "parameters": provenance.parameters,
         "captured": dict(trace.header.captured),
-        "quality_name": trace.header.provenance.quality_name,
-        "quality": {
-            c: float(trace.quality[c].mean())
-            for c in ("conditional", "dense")
-            if c in trace.quality
-        },
-        "measurements": measured,
-        "by_segment": sorted(
-            {
-                f"{s}, batch {b}"
-                for s, b in zip(trace.segments["strategy"], trace.segments["batch"], strict=True)
-            }
-        ),
+        "quality_name": provenance.quality_name,
+        "quality": _mean_quality(trace),
+        "measurements": _measured_cases(trace.measurements),
+        "by_segment": _cases_by_segment(trace.segments),
         "notes": list(trace.header.notes),
     }
+
+
+def _sites(trace: Trace) -> list[dict[str, Any]]:
+    shown = ("name", "mechanism", "branches", "top_k")
+    return [{field: getattr(site, field) for field in shown} for site in trace.sites]
+
+
+def _mean_quality(trace: Trace) -> dict[str, float]:
+    sides = [side for side in ("conditional", "dense") if side in trace.quality]
+    return {side: float(trace.quality[side].mean()) for side in sides}
+
+
+def _measured_cases(measurements: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row a measured case."""
+    if measurements.empty:
+        return []
+    cases = []
+    for values, pairs in measurements.groupby(CASE, sort=False):
+        case = dict(zip(CASE, values, strict=True))
+        conditional_s = float(pairs["conditional_s"].sum())
+        baseline_s = float(pairs["baseline_s"].sum())
+        times = {
+            "speedup": baseline_s / conditional_s,
+            "latency_s": float(pairs["conditional_s"].mean()),
+            "pairs": len(pairs),
+            "basis": "measured",
+        }
+        cases.append(case | times)
+    return cases
+
+
+def _cases_by_segment(segments: pd.DataFrame) -> list[str]:
+    cases = zip(segments["strategy"], segments["batch"], strict=True)
+    return sorted({f"{strategy}, batch {batch}" for strategy, batch in cases})

@@ -11,11 +11,11 @@ def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     Parameters
     ----------
     shell
-        bash (~/.local/share/bash-completion/completions/condsim), zsh (_condsim, in a folder of $fpath) or fish (~/.config/fish/completions/condsim.fish).
+        bash (~/.local/share/bash-completion/completions/condsim), zsh (_condsim, in a folder of
+        $fpath) or fish (~/.config/fish/completions/condsim.fish).
     """
     from condsim.cli import app
 
     script = app.generate_completion(prog_name="condsim", shell=shell)
-    print(
-        script.replace("complete -F ", "complete -o default -F "), end=""
-    )  # where there is no name to complete, a folder
+    # Bash completes folders where there is no name to complete.
+    print(script.replace("complete -F ", "complete -o default -F "), end="")

@@ -1,22 +1,41 @@
-"""The same story as one self-contained HTML file, for people who were not there: no script, nothing loaded from anywhere."""
+"""The whole story as one self-contained HTML file, for people who were not there.
+
+The file has no script and loads nothing from anywhere.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from condsim import __version__
+from condsim.mechanisms import MECHANISMS
+from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import losses
 from condsim.show.plots import accuracy_figure, load_figure, rendered, waterfall_figure
-from condsim.show.text import error_line, number, percent, sentence, shares, si, times
+from condsim.show.text import (
+    error_line,
+    interval,
+    joules,
+    number,
+    percent,
+    seconds,
+    sentence,
+    shares,
+    size,
+    times,
+)
 from condsim.study import routing
-from condsim.study.answer import Answer
+from condsim.study.answer import PERCENTILES, Answer
 from condsim.study.compare import cause_of, compare, errors_by, errors_of
 from condsim.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; }
@@ -26,204 +45,200 @@ table { border-collapse: collapse; margin: .8rem 0; font-size: .9rem; }
 td, th { border-bottom: 1px solid var(--line); padding: .25rem .7rem; text-align: left; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 img { max-width: 100%; background: white; border-radius: 4px; padding: .3rem; }
-code, pre { font-size: .85rem; } pre { overflow-x: auto; border: 1px solid var(--line); padding: .6rem; }
+code, pre { font-size: .85rem; } \
+pre { overflow-x: auto; border: 1px solid var(--line); padding: .6rem; }
 .verdict { font-size: 1.2rem; font-weight: 600; } .small { opacity: .75; font-size: .85rem; }
 """
+WORST_CASES = 3
+"""So many cases of the largest error are explained."""
 
 
-def report(trace: Trace, found: Answer, rows: Iterable[Mapping[str, Any]], command: str) -> str:
+def report(trace: Trace, answer: Answer, rows: Iterable[Mapping[str, Any]], command: str) -> str:
     """The HTML of a report.
 
-    found: the answer to the scenario. rows: of `condsim.study.ranking.every`, other devices; may be empty. command: what makes this file again.
+    answer: to the scenario. rows: of `condsim.study.ranking.predict_all`, of several devices; may
+    be empty. command: the command line that makes this file again.
     """
-    p = found.prediction
-    parts = [
-        f"<h1>Does conditional computation pay for {escape(trace.name)}?</h1>",
-        f"<p class='verdict'>{escape(sentence(p))}</p>",
-        _numbers(found),
-        _picture(waterfall_figure(p, found.measured_speedup), sentence(p)),
-        _lost(p),
-        _table(_chain(p.waterfall)),
-        *_accuracy(trace, p.profile),
+    p = answer.prediction
+    sections = [
+        *_verdict(trace.name, answer),
+        *_losses(p),
+        *_accuracy(trace),
         *_devices(rows),
         *_routing(trace),
         *_basis(trace, p, command),
     ]
-    title = escape(f"{trace.name} on {p.profile}")
-    head = f"<meta charset='utf-8'><meta name='viewport' content='width=device-width'><title>{title}</title><style>{STYLE}</style>"
-    return (
-        f"<!doctype html><html lang='en'><head>{head}</head><body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
+    return _page(f"{trace.name} on {p.profile}", "\n".join(sections))
+
+
+def _page(title: str, body: str) -> str:
+    head = (
+        "<meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style>"
     )
+    return f"<!doctype html><html lang='en'><head>{head}</head><body>\n{body}\n</body></html>\n"
 
 
-def _numbers(found: Answer) -> str:
-    p, m, word = found.prediction, found.measured, found.prediction.bases
-    steps = [(f"latency p{q}", p.percentile(q), p.percentile(q, "baseline_s")) for q in (50, 99)]
-    rows = [
-        {"": f"speedup over {b}", "model": times(s), "dense": "", "rests on": word["speedup"]}
-        for b, s in found.speedups.items()
-    ]
-    rows += [
-        {
-            "": "latency a step",
-            "model": si(p.latency_s, "s"),
-            "dense": si(p.baseline_s, "s"),
-            "rests on": word["latency_s"],
-        },
-        *(
-            {
-                "": what,
-                "model": si(own, "s"),
-                "dense": si(dense, "s"),
-                "rests on": word["latency_s"],
-            }
-            for what, own, dense in steps
-        ),
-        {
-            "": "energy a step",
-            "model": si(p.energy_j, "J"),
-            "dense": si(p.baseline_energy_j, "J"),
-            "rests on": word["energy_j"],
-        },
-        {
-            "": "peak memory",
-            "model": si(p.peak_bytes, "B"),
-            "dense": si(p.baseline_peak_bytes, "B"),
-            "rests on": word["peak_bytes"],
-        },
-    ]
-    if m is not None:
-        rows.append(
-            {
-                "": "measured speedup",
-                "model": times(m["measured_speedup"]),
-                "dense": "",
-                "rests on": "measured",
-            }
-        )
-        rows.append(
-            {
-                "": "measured latency",
-                "model": si(m["measured_latency_s"], "s"),
-                "dense": si(m["measured_baseline_s"], "s"),
-                "rests on": "measured",
-            }
-        )
-    return _table(pd.DataFrame(rows))
+def _verdict(name: str, answer: Answer) -> Iterator[str]:
+    """The question, the answer, its numbers and the waterfall. name: of the trace."""
+    p = answer.prediction
+    verdict = sentence(p)
+    numbers = pd.DataFrame(_numbers(answer), columns=["", "model", "dense", "rests on"])
+    yield f"<h1>Does conditional computation pay for {escape(name)}?</h1>"
+    yield f"<p class='verdict'>{escape(verdict)}</p>"
+    yield _table(numbers)
+    yield _picture(waterfall_figure(p, answer.measured_speedup), verdict)
 
 
-def _lost(p: Any) -> str:
-    items = "".join(
-        f"<li>{escape(r['meaning'])} ({escape(r['world'])}): x{number(r['factor'])}, without it {times(r['without'])}</li>"
-        for r in losses(p.waterfall).to_dict("records")
-    )
-    return f"<h2>What costs most</h2><ul>{items or '<li>nothing</li>'}</ul>"
+def _numbers(answer: Answer) -> Iterator[tuple[str, str, str, str]]:
+    """What is predicted and measured: name, conditional model, dense baseline, basis."""
+    p = answer.prediction
+    basis = p.bases
+    for baseline, speedup in answer.speedups.items():
+        yield f"speedup over {baseline}", times(speedup), "", basis["speedup"]
+    yield "latency a step", seconds(p.latency_s), seconds(p.baseline_s), basis["latency_s"]
+    for q in PERCENTILES:
+        model, dense = seconds(p.percentile(q)), seconds(p.percentile(q, "baseline_s"))
+        yield f"latency p{q}", model, dense, basis["latency_s"]
+    yield "energy a step", joules(p.energy_j), joules(p.baseline_energy_j), basis["energy_j"]
+    model, dense = size(p.peak_bytes), size(p.baseline_peak_bytes)
+    yield "peak memory", model, dense, basis["peak_bytes"]
+    measured = answer.measured
+    if measured is not None:
+        yield "measured speedup", times(measured["measured_speedup"]), "", "measured"
+        model = seconds(measured["measured_latency_s"])
+        dense = seconds(measured["measured_baseline_s"])
+        yield "measured latency", model, dense, "measured"
 
 
-def _chain(chain: pd.DataFrame) -> pd.DataFrame:
+def _losses(p: Prediction) -> Iterator[str]:
+    """The effects that cost most, and the whole waterfall."""
+    items = []
+    for row in losses(p.waterfall).to_dict("records"):
+        effect = f"{escape(row['meaning'])} ({escape(row['world'])})"
+        factor, without = number(row["factor"]), times(row["without"])
+        items.append(f"{effect}: x{factor}, without it {without}")
+    yield f"<h2>What costs most</h2>{_list(items or ['nothing'])}"
+    yield _table(_waterfall(p.waterfall))
+
+
+def _waterfall(chain: pd.DataFrame) -> pd.DataFrame:
+    """The waterfall as text. chain: of `condsim.predict.waterfall.waterfall`."""
     shown = chain[["world", "meaning"]].copy()
-    for column, form in (
-        ("factor", lambda v: f"x{number(v)}"),
-        ("speedup", times),
-        ("alone", lambda v: f"x{number(v)}"),
-        ("without", times),
-    ):
-        shown[column] = [form(v) for v in chain[column]]
+    shown["factor"] = [f"x{number(value)}" for value in chain["factor"]]
+    shown["speedup"] = [times(value) for value in chain["speedup"]]
+    shown["alone"] = [f"x{number(value)}" for value in chain["alone"]]
+    shown["without"] = [times(value) for value in chain["without"]]
     return shown
 
 
-def _accuracy(trace: Trace, profile: str) -> list[str]:
-    table = compare([trace])
+def _accuracy(trace: Trace) -> Iterator[str]:
+    """Predictions beside the measurements of the trace."""
+    title = "<h2>Is it true?</h2>"
+    table = compare(trace)
     if table.empty:
-        return [
-            "<h2>Is it true?</h2><p>Nothing was measured of this trace yet: <code>condsim measure</code> does it.</p>"
-        ]
-    groups = errors_by(table, "strategy")
-    shown = groups[["strategy", "cases"]].assign(
-        **{c: [percent(v, c == "bias") for v in groups[c]] for c in groups.columns[2:]}
-    )
-    worst = table.loc[table["error"].abs().sort_values(ascending=False).index[:3]]
-    causes = "".join(
-        f"<li>{escape(r['strategy'])}, batch {r['batch']}, over {r['baseline']}: {percent(r['error'])}; {escape(cause_of(r))}</li>"
-        for r in worst.to_dict("records")
-    )
-    line = escape(error_line(errors_of(table)))
-    return [
-        "<h2>Is it true?</h2>",
-        f"<p>{line}.</p>",
-        _picture(accuracy_figure(table, "strategy"), line),
-        _table(shown),
-        f"<p>The worst:</p><ul>{causes}</ul>",
-    ]
+        measure = "<code>condsim measure</code> does it"
+        yield f"{title}<p>Nothing was measured of this trace yet: {measure}.</p>"
+        return
+    statistics = escape(error_line(errors_of(table)))
+    yield title
+    yield f"<p>{statistics}.</p>"
+    yield _picture(accuracy_figure(table, "strategy"), statistics)
+    yield _table(_errors_by_strategy(table))
+    yield f"<p>The worst:</p>{_list(_worst_cases(table))}"
 
 
-def _devices(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    good = [r for r in rows if "error" not in r]
-    if not good:
-        return []
-    shown = pd.DataFrame(
-        {
-            "device": [r["profile"] for r in good],
-            "dtype": [r["dtype"] for r in good],
-            "speedup": [times(r["speedup"]) for r in good],
-            "90 % interval": [" ... ".join(number(v) for v in r["speedup_interval"]) for r in good],
-            "verdict": [r["verdict"] for r in good],
-            "latency": [si(r["latency_s"], "s") for r in good],
-            "energy": [si(r["energy_j"], "J") for r in good],
-            "rests on": [r["basis"] for r in good],
-        }
-    )
-    return [
-        "<h2>On other devices</h2>",
-        _table(shown),
-        "<p class='small'>Each over its own dense baseline; energy is estimated everywhere.</p>",
-    ]
+def _errors_by_strategy(table: pd.DataFrame) -> pd.DataFrame:
+    errors = errors_by(table, "strategy")
+    shown = errors[["strategy", "cases"]].copy()
+    for column in errors.columns[2:]:
+        shown[column] = [percent(value, sign=column == "bias") for value in errors[column]]
+    return shown
 
 
-def _routing(trace: Trace) -> list[str]:
+def _worst_cases(table: pd.DataFrame) -> list[str]:
+    """The cases of the largest error, each with what explains it."""
+    by_error = table["error"].abs().sort_values(ascending=False).index
+    cases = []
+    for row in table.loc[by_error[:WORST_CASES]].to_dict("records"):
+        case = f"{escape(row['strategy'])}, batch {row['batch']}, over {row['baseline']}"
+        cases.append(f"{case}: {percent(row['error'])}; {escape(cause_of(row))}")
+    return cases
+
+
+def _devices(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """What the trace gains on other devices; nothing where it could be predicted on none."""
+    shown = [_device(row) for row in rows if "error" not in row]
+    if shown:
+        yield "<h2>On other devices</h2>"
+        yield _table(pd.DataFrame(shown))
+        note = "Each over its own dense baseline; energy is estimated everywhere."
+        yield f"<p class='small'>{note}</p>"
+
+
+def _device(row: Mapping[str, Any]) -> dict[str, str]:
+    """One line of the table of devices."""
+    return {
+        "device": row["profile"],
+        "dtype": row["dtype"],
+        "speedup": times(row["speedup"]),
+        "90 % interval": interval(row["speedup_interval"]),
+        "verdict": row["verdict"],
+        "latency": seconds(row["latency_s"]),
+        "energy": joules(row["energy_j"]),
+        "rests on": row["basis"],
+    }
+
+
+def _routing(trace: Trace) -> Iterator[str]:
+    """The load of each branch: relative to the mean where routers aim at an even load."""
     table = routing.load(trace)
-    value = "relative" if (table["mechanism"] == "moe").all() else "share"
-    return [
-        "<h2>What the model decided</h2>",
-        _picture(load_figure(table, value), f"{value} load of each branch at each site"),
-        f"<p class='small'>{trace.units:,} units in {len(trace.steps):,} steps, counted from the captured decisions: measured.</p>",
-    ]
+    mechanisms = [MECHANISMS[name] for name in trace.mechanisms]
+    balanced = all(mechanism.balanced for mechanism in mechanisms)
+    value = "relative" if balanced else "share"
+    counted = f"{trace.units:,} units in {len(trace.steps):,} steps"
+    yield "<h2>What the model decided</h2>"
+    yield _picture(load_figure(table, value), f"{value} load of each branch at each site")
+    yield f"<p class='small'>{counted}, counted from the captured decisions: measured.</p>"
 
 
-def _basis(trace: Trace, p: Any, command: str) -> list[str]:
-    made = trace.header.provenance
-    notes = "".join(f"<li>{escape(n)}</li>" for n in p.notes)
-    versions = ", ".join(f"{k} {v}" for k, v in made.versions.items())
-    return [
-        "<h2>What it rests on</h2>",
-        f"<p>The prediction: {escape(shares(p.estimated))}. Device {escape(p.profile)}, {p.dtype}, {p.runtime}, {p.strategy}.</p>",
-        f"<ul>{notes}</ul>" if notes else "",
-        f"<p>Captured {escape(made.taken)} from {escape(made.model)} ({escape(versions)}).</p>",
-        f"<pre>{escape(command)}</pre>",
-        f"<p class='small'>condsim {__version__}</p>",
-    ]
+def _basis(trace: Trace, p: Prediction, command: str) -> Iterator[str]:
+    """What the prediction rests on, where the trace comes from, and how to make the file again."""
+    provenance = trace.header.provenance
+    versions = [f"{name} {version}" for name, version in provenance.versions.items()]
+    device = f"Device {escape(p.profile)}, {p.dtype}, {p.runtime}, {p.strategy}."
+    origin = f"Captured {escape(provenance.taken)} from {escape(provenance.model)}"
+    yield "<h2>What it rests on</h2>"
+    yield f"<p>The prediction: {escape(shares(p.estimated))}. {device}</p>"
+    yield _list([escape(note) for note in p.notes]) if p.notes else ""
+    yield f"<p>{origin} ({escape(', '.join(versions))}).</p>"
+    yield f"<pre>{escape(command)}</pre>"
+    yield f"<p class='small'>condsim {__version__}</p>"
+
+
+def _list(items: Iterable[str]) -> str:
+    """A list in HTML. items: HTML."""
+    points = "".join(f"<li>{item}</li>" for item in items)
+    return f"<ul>{points}</ul>"
 
 
 def _table(table: pd.DataFrame) -> str:
-    def cell(tag: str, value: object) -> str:
-        text = str(value)
-        return (
-            f"<{tag}{' class=n' if text.lstrip('x+-')[:1].isdigit() else ''}>{escape(text)}</{tag}>"
-        )
-
-    head = "".join(f"<th>{escape(str(c))}</th>" for c in table.columns)
-    return (
-        f"<table><tr>{head}</tr>"
-        + "".join(
-            "<tr>" + "".join(cell("td", v) for v in row) + "</tr>"
-            for row in table.itertuples(index=False)
-        )
-        + "</table>"
-    )
+    """A table in HTML; numbers stand on the right."""
+    head = "".join(f"<th>{escape(str(column))}</th>" for column in table.columns)
+    lines = [f"<tr>{head}</tr>"]
+    for row in table.itertuples(index=False):
+        cells = "".join(_cell(str(value)) for value in row)
+        lines.append(f"<tr>{cells}</tr>")
+    return f"<table>{''.join(lines)}</table>"
 
 
-def _picture(figure: Any, says: str) -> str:
+def _cell(text: str) -> str:
+    is_number = text.lstrip("x+-")[:1].isdigit()
+    right = " class=n" if is_number else ""
+    return f"<td{right}>{escape(text)}</td>"
+
+
+def _picture(figure: Figure, description: str) -> str:
     data = base64.b64encode(rendered(figure, "svg")).decode()
-    return f"<img alt='{escape(says, quote=True)}' src='data:image/svg+xml;base64,{data}'>"
+    text = escape(description, quote=True)
+    return f"<img alt='{text}' src='data:image/svg+xml;base64,{data}'>"

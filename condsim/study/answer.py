@@ -1,8 +1,12 @@
-"""The answer to one question, "does it pay here?": what the command line, the dashboard and a report all show, so that their numbers cannot differ."""
+"""The answer to one question: does it pay here?
+
+The command line, the dashboard and a report all show an `Answer`, so that their numbers cannot
+differ.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +19,27 @@ from condsim.strategies import BASELINES
 from condsim.study.compare import compare
 from condsim.trace import Trace
 
-CASE = ("strategy", "baseline", "phase", "batch", "runtime")
+SAME_CASE = ("strategy", "baseline", "phase", "batch", "runtime")
+"""What a measurement and a prediction have in common where they speak of the same case."""
+MEASURED = (
+    "measured_speedup",
+    "measured_low",
+    "measured_high",
+    "measured_latency_s",
+    "measured_baseline_s",
+    "predicted_speedup",
+    "error",
+)
+PERCENTILES = (50, 99)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """prediction: over the chosen baseline. speedups: over every baseline. measured: the same case as it was timed, None where it was not."""
+    """What was predicted and measured of one scenario.
+
+    prediction: over the chosen baseline. speedups: over every baseline. measured: the same case as
+    it was timed (`measured_beside`), None where it was not.
+    """
 
     prediction: Prediction
     speedups: Mapping[str, float]
@@ -28,7 +47,10 @@ class Answer:
 
     @property
     def measured_speedup(self) -> float | None:
-        return None if self.measured is None else float(self.measured["measured_speedup"])
+        """The measured speedup of the same case, None where it was not measured."""
+        if self.measured is None:
+            return None
+        return float(self.measured["measured_speedup"])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values in SI units, for JSON."""
@@ -39,49 +61,37 @@ class Answer:
         }
 
     def table(self) -> pd.DataFrame:
-        """A row a number: what, conditional, baseline (NaN where it has none), basis."""
-        p, m = self.prediction, self.measured
-        word = p.bases
-        rows: list[tuple[str, float, float | None, str]] = [
-            (f"speedup over {p.baseline}", p.speedup, None, word["speedup"]),
-            ("speedup, 5th percentile", p.speedup_interval[0], None, word["speedup"]),
-            ("speedup, 95th percentile", p.speedup_interval[1], None, word["speedup"]),
-            *(
-                (f"speedup over {b}", s, None, word["speedup"])
-                for b, s in self.speedups.items()
-                if b != p.baseline
-            ),
-            ("latency_s", p.latency_s, p.baseline_s, word["latency_s"]),
-            *(
-                (
-                    f"latency_p{q}_s",
-                    p.percentile(q),
-                    p.percentile(q, "baseline_s"),
-                    word["latency_s"],
-                )
-                for q in (50, 99)
-            ),
-            ("energy_j", p.energy_j, p.baseline_energy_j, word["energy_j"]),
-            ("peak_bytes", p.peak_bytes, p.baseline_peak_bytes, word["peak_bytes"]),
-            ("flops_ratio", p.flops_ratio, None, "measured"),
-        ]
-        if m is not None:
-            rows += [
-                ("measured_speedup", m["measured_speedup"], None, m["basis"]),
-                (
-                    "predicted_speedup of the measured steps",
-                    m["predicted_speedup"],
-                    None,
-                    word["speedup"],
-                ),
-                (
-                    "measured_latency_s",
-                    m["measured_latency_s"],
-                    m["measured_baseline_s"],
-                    m["basis"],
-                ),
-            ]
+        """A row a number: its name, conditional, baseline (NaN where there is none), basis."""
+        rows = [*self._predicted_rows(), *self._measured_rows()]
         return pd.DataFrame(rows, columns=["number", "conditional", "baseline", "basis"])
+
+    def _predicted_rows(self) -> Iterator[tuple[str, float, float | None, str]]:
+        p = self.prediction
+        basis = p.bases
+        low, high = p.speedup_interval
+        yield f"speedup over {p.baseline}", p.speedup, None, basis["speedup"]
+        yield "speedup, 5th percentile", low, None, basis["speedup"]
+        yield "speedup, 95th percentile", high, None, basis["speedup"]
+        for baseline, speedup in self.speedups.items():
+            if baseline != p.baseline:
+                yield f"speedup over {baseline}", speedup, None, basis["speedup"]
+        yield "latency_s", p.latency_s, p.baseline_s, basis["latency_s"]
+        for q in PERCENTILES:
+            baseline_s = p.percentile(q, "baseline_s")
+            yield f"latency_p{q}_s", p.percentile(q), baseline_s, basis["latency_s"]
+        yield "energy_j", p.energy_j, p.baseline_energy_j, basis["energy_j"]
+        yield "peak_bytes", p.peak_bytes, p.baseline_peak_bytes, basis["peak_bytes"]
+        yield "flops_ratio", p.flops_ratio, None, "measured"
+
+    def _measured_rows(self) -> Iterator[tuple[str, float, float | None, str]]:
+        m = self.measured
+        if m is None:
+            return
+        predicted = m["predicted_speedup"]
+        basis = self.prediction.bases["speedup"]
+        yield "measured_speedup", m["measured_speedup"], None, m["basis"]
+        yield "predicted_speedup of the measured steps", predicted, None, basis
+        yield "measured_latency_s", m["measured_latency_s"], m["measured_baseline_s"], m["basis"]
 
 
 def answer(
@@ -107,33 +117,30 @@ def answer(
 def measured_beside(
     trace: Trace, profile: HardwareProfile, prediction: Prediction
 ) -> dict[str, Any] | None:
-    """What was measured of the same case on the machine of the profile, None where nothing was.
+    """What was measured of the case of a prediction, on the machine of the profile.
 
-    Its own prediction is of exactly the measured steps.
+    None where nothing was. Steps that follow each other ("stream") count before repeated ones. The
+    predicted_speedup and error that are returned are of exactly the measured steps.
     """
-    same = trace.measurements
-    for column in CASE:
-        same = same[same[column] == getattr(prediction, column)]
-    if same.empty:
+    measurements = trace.measurements
+    for column in SAME_CASE:
+        same = measurements[column] == getattr(prediction, column)
+        measurements = measurements[same]
+    if measurements.empty:
         return None
-    stream = same[same["protocol"] == "stream"]
-    same = same if stream.empty else stream
-    table = compare([replace(trace, measurements=same)], profile=profile)
+    stream = measurements[measurements["protocol"] == "stream"]
+    if not stream.empty:
+        measurements = stream
+    table = compare(replace(trace, measurements=measurements), profile=profile)
     table = table[table["same_machine"].astype(bool)]
     if table.empty:
         return None
     row = table.iloc[0]
-    numbers = (
-        "measured_speedup",
-        "measured_low",
-        "measured_high",
-        "measured_latency_s",
-        "measured_baseline_s",
-        "predicted_speedup",
-        "error",
-    )
-    found: dict[str, Any] = {
+    numbers: dict[str, Any] = {name: float(row[name]) for name in MEASURED}
+    return {
         "protocol": str(row["protocol"]),
-        **{k: float(row[k]) for k in numbers},
+        **numbers,
+        "pairs": int(row["pairs"]),
+        "noisy": bool(row["noisy"]),
+        "basis": "measured",
     }
-    return found | {"pairs": int(row["pairs"]), "noisy": bool(row["noisy"]), "basis": "measured"}

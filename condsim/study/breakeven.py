@@ -1,4 +1,7 @@
-"""When does it start, or stop, paying: one scenario over a grid of two axes, and where the speedup crosses 1x."""
+"""When conditional computation starts, or stops, to pay.
+
+One scenario over a grid of one or two axes, and where the speedup crosses 1x.
+"""
 
 from __future__ import annotations
 
@@ -11,36 +14,53 @@ import pandas as pd
 
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile, Quantity
+from condsim.mechanisms import MECHANISMS
 from condsim.predict.simulate import simulate, the_profile
-from condsim.steps.redraw import SHARED, redrawn
+from condsim.steps.redraw import redrawn
 from condsim.study.routing import powers
 from condsim.trace import Trace
 
 BATCH, SKEW, SHARE = "batch", "skew", "share"
+"""Axes that are not a number of the profile."""
+SKEWS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
 FACTORS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """By which a number of the profile is multiplied."""
 
 
 def axes(trace: Trace, profile: HardwareProfile) -> dict[str, list[float]]:
-    """What can be varied, with sensible values: the batch, the skew of experts, the share of rows that run, and each number of the profile (as a factor)."""
-    phase = trace.steps["phase"].iloc[0]
-    most = int(
-        trace.steps.loc[trace.steps["phase"] == phase].groupby(["seq", "past"])["units"].sum().max()
-    )
-    found: dict[str, list[float]] = {BATCH: [float(b) for b in powers(most)]}
-    if any(s.mechanism == "moe" for s in trace.sites):
-        found[SKEW] = [0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
-    if any(s.mechanism in SHARED for s in trace.sites):
-        found[SHARE] = [0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95]
-    return found | {path: list(FACTORS) for path in _numbers(profile.model_dump())}
+    """What can be varied, with sensible values.
+
+    The batch, the skew of the experts' popularity, the share of rows that run, and each number of
+    the profile, by its path ("memory.dram.bandwidth"), as a factor.
+    """
+    redrawn_by = {MECHANISMS[site.mechanism].redrawn_by for site in trace.sites}
+    values = {BATCH: [float(batch) for batch in powers(_largest_batch(trace))]}
+    if SKEW in redrawn_by:
+        values[SKEW] = list(SKEWS)
+    if SHARE in redrawn_by:
+        values[SHARE] = list(SHARES)
+    for path in _numbers(profile.model_dump()):
+        values[path] = list(FACTORS)
+    return values
+
+
+def _largest_batch(trace: Trace) -> int:
+    """Units of the most frequent size in the first phase of the trace."""
+    first_phase = trace.steps["phase"] == trace.steps["phase"].iloc[0]
+    units = trace.steps.loc[first_phase].groupby(["seq", "past"])["units"].sum()
+    return int(units.max())
 
 
 def _numbers(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in data.items():
-        if isinstance(value, Mapping) and "basis" in value and "value" in value:
-            yield prefix + key
-        elif isinstance(value, Mapping):
-            yield from _numbers(value, f"{prefix}{key}.")
+    """Paths of the numbers in a profile's fields."""
+    for name, value in data.items():
+        if not isinstance(value, Mapping):
+            continue
+        if "basis" in value and "value" in value:
+            yield prefix + name
+        else:
+            yield from _numbers(value, f"{prefix}{name}.")
 
 
 def grid(
@@ -52,94 +72,120 @@ def grid(
     ys: Sequence[float] = (),
     **options: Any,
 ) -> Iterator[dict[str, Any]]:
-    """Simulate every point of a grid, one row at a time: x, y, speedup, low, high, verdict, latency_s, and error where a point cannot be.
+    """Simulate every point of a grid, one row at a time.
 
-    x, y: names of `axes` (y None: a line). options: of `condsim.simulate`. Raises CondsimError for an unknown axis.
+    x, y: names of `axes`; y None: a line. xs, ys: values on them. options: of `condsim.simulate`.
+    Yields x, y, speedup, low, high, verdict, latency_s and baseline_s; only x, y and error where a
+    point cannot be simulated. Raises CondsimError for an unknown axis.
     """
     device = the_profile(trace, profile)
-    known = axes(trace, device)
+    _check_axes(axes(trace, device), x, y)
+    traces = _RedrawnTraces(trace)
+    for y_value in [None] if y is None else ys:
+        for x_value in xs:
+            point = {x: float(x_value)}
+            if y is not None and y_value is not None:
+                point[y] = float(y_value)
+            row = {"x": float(x_value), "y": None if y_value is None else float(y_value)}
+            yield row | _simulate_point(traces, device, point, options)
+
+
+def _check_axes(known: Mapping[str, Sequence[float]], x: str, y: str | None) -> None:
     for axis in (x, y):
         if axis is not None and axis not in known:
             raise unknown("axis", axis, known)
     if x == y:
         raise CondsimError(f"both axes are {x!r}; choose two")
-    traces: dict[Any, Trace] = {}
-    for b in ys if y is not None else [None]:
-        for a in xs:
-            at = {x: float(a)} | ({} if y is None or b is None else {y: float(b)})
-            yield {
-                "x": float(a),
-                "y": None if b is None else float(b),
-                **_point(trace, device, at, traces, options),
-            }
 
 
-def _point(
-    trace: Trace,
+class _RedrawnTraces:
+    """A trace at several skews and shares, each drawn once."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._traces: dict[tuple[float | None, float | None], Trace] = {(None, None): trace}
+
+    def at(self, skew: float | None, share: float | None) -> Trace:
+        """The trace at a skew and share; None: as captured."""
+        if (skew, share) not in self._traces:
+            captured = self._traces[None, None]
+            self._traces[skew, share] = redrawn(captured, skew, share)
+        return self._traces[skew, share]
+
+
+def _simulate_point(
+    traces: _RedrawnTraces,
     device: HardwareProfile,
-    at: Mapping[str, float],
-    traces: dict[Any, Trace],
+    point: Mapping[str, float],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    key = at.get(SKEW), at.get(SHARE)
+    """Simulate one point. point: axis → value."""
+    given = dict(options)
+    if BATCH in point:
+        given["batch"] = round(point[BATCH])
     try:
-        if key not in traces:
-            traces[key] = trace if key == (None, None) else redrawn(trace, *key)
-        changed = {
-            path: _times(device, path, factor)
-            for path, factor in at.items()
-            if path not in (BATCH, SKEW, SHARE) and factor != 1.0
-        }
-        given = dict(options) | ({"batch": round(at[BATCH])} if BATCH in at else {})
-        p = simulate(traces[key], device.replace(**changed) if changed else device, **given)
+        trace = traces.at(point.get(SKEW), point.get(SHARE))
+        prediction = simulate(trace, _scaled(device, point), **given)
     except CondsimError as error:
         return {"error": str(error)}
-    low, high = p.speedup_interval
+    low, high = prediction.speedup_interval
     return {
-        "speedup": p.speedup,
+        "speedup": prediction.speedup,
         "low": low,
         "high": high,
-        "verdict": p.verdict,
-        "latency_s": p.latency_s,
-        "baseline_s": p.baseline_s,
+        "verdict": prediction.verdict,
+        "latency_s": prediction.latency_s,
+        "baseline_s": prediction.baseline_s,
     }
 
 
-def _times(device: HardwareProfile, path: str, factor: float) -> Quantity:
-    value: Any = device.model_dump()
-    for part in path.split("."):
-        value = value[part]
-    return Quantity.model_validate(
-        {
-            **value,
-            "value": value["value"] * factor,
-            "basis": "estimated",
-            "source": f"what if x{factor:g}",
-            "uncertainty": value["uncertainty"] or 0.0,
-        }
+def _scaled(device: HardwareProfile, point: Mapping[str, float]) -> HardwareProfile:
+    """The profile with each number that a point names multiplied by its factor."""
+    fields = device.model_dump()
+    changed = {}
+    for path, factor in point.items():
+        if path not in (BATCH, SKEW, SHARE) and factor != 1.0:
+            changed[path] = _times(fields, path, factor)
+    return device.replace(**changed) if changed else device
+
+
+def _times(fields: Mapping[str, Any], path: str, factor: float) -> Quantity:
+    """The number at a path of a profile's fields, `factor` times as large, as an estimate."""
+    number: Any = fields
+    for name in path.split("."):
+        number = number[name]
+    return Quantity(
+        value=number["value"] * factor,
+        basis="estimated",
+        source=f"what if x{factor:g}",
+        uncertainty=number["uncertainty"] or 0.0,
     )
 
 
 def crossings(points: pd.DataFrame, level: float = 1.0) -> pd.DataFrame:
-    """Where the speedup crosses `level` along x, for each y: x of the crossing, and starts or stops.
+    """Where the speedup crosses `level` along x, for each y.
 
-    points: rows of `grid`. Between two points the logarithm of the speedup is taken as linear in log x (in x, where x is 0).
+    points: rows of `grid`. Returns a row a crossing: y, x, and in "what" whether it starts or stops
+    to pay there. Between two points the logarithm of the speedup is taken as linear in log x, or in
+    x where x is 0.
     """
     rows = []
     usable = points.dropna(subset=["speedup"]) if "speedup" in points else points.iloc[:0]
-    for y, line in usable.groupby(
-        usable["y"].astype(object).where(usable["y"].notna(), None), dropna=False, sort=False
-    ):
-        line = line.sort_values("x")
-        x, s = line["x"].to_numpy(float), np.log(line["speedup"].to_numpy(float) / level)
-        for i in np.flatnonzero(np.diff(np.sign(s)) != 0):
-            part = s[i] / (s[i] - s[i + 1])
-            at = (
-                math.exp(math.log(x[i]) + part * math.log(x[i + 1] / x[i]))
-                if x[i] > 0
-                else x[i] + part * (x[i + 1] - x[i])
-            )
-            rows.append(
-                {"y": y, "x": at, "what": "starts to pay" if s[i + 1] > s[i] else "stops to pay"}
-            )
+    lines = usable["y"].astype(object).where(usable["y"].notna(), None)
+    for y, line in usable.groupby(lines, dropna=False, sort=False):
+        ordered = line.sort_values("x")
+        x = ordered["x"].to_numpy(float)
+        log_speedup = np.log(ordered["speedup"].to_numpy(float) / level)
+        crosses = np.diff(np.sign(log_speedup)) != 0
+        for i in np.flatnonzero(crosses):
+            before, after = log_speedup[i], log_speedup[i + 1]
+            crossing = _between(x[i], x[i + 1], before / (before - after))
+            what = "starts to pay" if after > before else "stops to pay"
+            rows.append({"y": y, "x": crossing, "what": what})
     return pd.DataFrame(rows, columns=["y", "x", "what"])
+
+
+def _between(start: float, end: float, part: float) -> float:
+    """The point that is `part` (0 to 1) of the way from start to end, in logarithms if above 0."""
+    if start > 0:
+        return math.exp(math.log(start) + part * math.log(end / start))
+    return start + part * (end - start)

@@ -1,8 +1,9 @@
-"""Which device and strategy: one row a combination, the ones that nothing beats, and which rows may be compared at all."""
+"""Which device and strategy: a row a combination, which may be compared, and which are best."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,80 +16,122 @@ from condsim.strategies import BASELINES
 from condsim.strategies.choose import able_on
 from condsim.trace import Trace
 
-ALIKE = ("trace", "baseline", "dtype", "phase", "batch")
+COMMON = ("trace", "baseline", "dtype", "phase", "batch")
 """What two rows must have in common for the quotient of their numbers to mean something."""
 
 
-def cases(
+@dataclass(frozen=True)
+class Candidate:
+    """A device and a strategy to predict.
+
+    strategy: None = as captured. refusal: why the device runs the trace with no strategy at all,
+    empty where it does.
+    """
+
+    profile: HardwareProfile
+    strategy: str | None
+    refusal: str = ""
+
+
+def candidates(
     trace: Trace,
     profiles: Iterable[HardwareProfile],
     strategies: Iterable[str | None] | None = None,
     runtime: str | None = None,
-) -> Iterator[tuple[HardwareProfile, str | None, str]]:
-    """(device, strategy, why it cannot be) of each row of `every`. strategies: None = all that a device has; a None among them: as captured."""
-    ways = None if strategies is None else list(strategies)
+) -> Iterator[Candidate]:
+    """What `predict_all` predicts, one candidate a row.
+
+    strategies: None = all that a device has; a None among them: as captured.
+    """
+    named = None if strategies is None else list(strategies)
     for profile in profiles:
+        if named is not None:
+            for strategy in named:
+                yield Candidate(profile, strategy)
+            continue
         try:
-            yield from (
-                (profile, way, "")
-                for way in (able_on(trace, profile, runtime) if ways is None else ways)
-            )
+            able = able_on(trace, profile, runtime)
         except CondsimError as error:
-            yield profile, "all", str(error)
+            yield Candidate(profile, "all", str(error))
+            continue
+        for strategy in able:
+            yield Candidate(profile, strategy)
 
 
-def every(
+def predict_all(
     trace: Trace,
     profiles: Iterable[HardwareProfile],
     strategies: Iterable[str | None] | None = None,
     baseline: str = BASELINES[0],
     **options: Any,
 ) -> Iterator[dict[str, Any]]:
-    """A row for each device and strategy, as `Prediction.to_dict` with the device's class; one that cannot be is a row with class, profile, strategy, baseline
-    and the reason in "error".
+    """Predict each device with each strategy, one row at a time.
 
-    strategies: None = all that a device has; a None among them: as captured. options: of `condsim.simulate`.
+    A row is `Prediction.to_dict` with the device's class. A combination that cannot be predicted is
+    a row with class, profile, strategy, baseline and the reason in "error".
+
+    strategies: None = all that a device has; a None among them: as captured.
+    options: of `condsim.simulate`.
     """
-    for profile, strategy, why in cases(trace, profiles, strategies, options.get("runtime")):
-        name = {
-            "class": profile.kind,
-            "profile": profile.name,
-            "strategy": strategy or "as captured",
+    for candidate in candidates(trace, profiles, strategies, options.get("runtime")):
+        row = {
+            "class": candidate.profile.kind,
+            "profile": candidate.profile.name,
+            "strategy": candidate.strategy or "as captured",
             "baseline": baseline,
         }
-        try:
-            yield name | (
-                {"error": why}
-                if why
-                else simulate(
-                    trace, profile=profile, strategy=strategy, baseline=baseline, **options
-                ).to_dict()
-            )
-        except CondsimError as error:
-            yield name | {"error": str(error)}
+        yield row | _predict_or_refuse(trace, candidate, baseline, options)
+
+
+def _predict_or_refuse(
+    trace: Trace, candidate: Candidate, baseline: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    if candidate.refusal:
+        return {"error": candidate.refusal}
+    try:
+        prediction = simulate(
+            trace, candidate.profile, candidate.strategy, baseline=baseline, **options
+        )
+        return prediction.to_dict()
+    except CondsimError as error:
+        return {"error": str(error)}
 
 
 def front(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Which points no other beats, where less is better in both (Pareto). x, y: float [n]. Returns bool [n]."""
-    better = (
-        (x[None] <= x[:, None])
-        & (y[None] <= y[:, None])
-        & ((x[None] < x[:, None]) | (y[None] < y[:, None]))
-    )
-    beaten: np.ndarray = np.any(better, axis=1)
+    """Which points no other point beats, bool [n]: the Pareto front.
+
+    x, y: float [n]; less is better in both. A point beats another one if it is not worse in either
+    and better in one.
+    """
+    not_worse = (x[None] <= x[:, None]) & (y[None] <= y[:, None])
+    better = (x[None] < x[:, None]) | (y[None] < y[:, None])
+    beaten: np.ndarray = np.any(not_worse & better, axis=1)
     return ~beaten
 
 
-def unlike(row: Mapping[Any, Any], reference: Mapping[Any, Any]) -> str:
+def why_not_comparable(row: Mapping[Any, Any], reference: Mapping[Any, Any]) -> str:
     """Why two rows must not be compared: "bf16 against fp32"; empty where they may be."""
-    return ", ".join(f"{row[c]} against {reference[c]}" for c in ALIKE if row[c] != reference[c])
+    differing = [column for column in COMMON if row[column] != reference[column]]
+    return ", ".join(f"{row[column]} against {reference[column]}" for column in differing)
 
 
 def beside(table: pd.DataFrame, reference: int) -> pd.DataFrame:
-    """The table with columns times_faster and times_energy against its row `reference`, NaN where rows are unlike, and why."""
-    ref = table.iloc[reference].to_dict()
-    why = [unlike(r, ref) for r in table.to_dict("records")]
-    same = np.array([not w for w in why])
-    faster = np.where(same, ref["latency_s"] / table["latency_s"], np.nan)
-    energy = np.where(same, table["energy_j"] / ref["energy_j"], np.nan)
-    return table.assign(times_faster=faster, times_energy=energy, not_comparable=why)
+    """Set every row beside one of them. table: of `predict_all`. reference: the number of that row.
+
+    Returns the table with the columns times_faster and times_energy, NaN where two rows are not
+    comparable, and not_comparable, which says why.
+    """
+    reference_row = table.iloc[reference].to_dict()
+    reasons = [why_not_comparable(row, reference_row) for row in table.to_dict("records")]
+    comparable = np.array([reason == "" for reason in reasons])
+    times_faster = reference_row["latency_s"] / table["latency_s"]
+    times_energy = table["energy_j"] / reference_row["energy_j"]
+    return table.assign(
+        times_faster=np.where(comparable, times_faster, np.nan),
+        times_energy=np.where(comparable, times_energy, np.nan),
+        not_comparable=reasons,
+    )
+
+
+every = predict_all
+"""The former name, until all callers use the new one."""

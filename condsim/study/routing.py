@@ -1,97 +1,109 @@
-"""What a trace's model decided: load of each branch, branches touched at a batch size, and how alike steps are. Tables for a page or a notebook."""
+"""What a trace's model decided: tables for a page or a notebook.
+
+The load of each branch, the branches touched at a batch size, and how alike steps are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from condsim.errors import CondsimError
+from condsim.mechanisms import MECHANISMS
 from condsim.steps.rebatch import rebatch
-from condsim.trace import Trace
+from condsim.trace import Site, Trace
 
 LAGS = (1, 2, 4, 8, 16)
+"""Steps so far apart are compared."""
+ANY_LAG = 0
+"""Stands for two steps that are paired at random."""
 
 
 def load(trace: Trace) -> pd.DataFrame:
-    """A row a site and branch: rows that took it, share (of the rows that decided there; sparse_activation: of the rows in which the block runs), and
-    relative (load / mean load over the site's branches)."""
+    """A row a site and branch: the rows that took it, and two ways to relate them.
+
+    share: of the rows that decided at the site; where blocks of a weight are selected, of the rows
+    in which the block runs. relative: load / mean load over the site's branches.
+    """
     tables = []
     for site in trace.sites:
         rows = trace.unit_counts(site.name).sum(0)
-        decided = (
-            int(trace.rows_per_unit(site).sum())
-            if site.mechanism == "sparse_activation"
-            else rows.sum() / (site.top_k or 1)
-        )
-        tables.append(
-            pd.DataFrame(
-                {
-                    "site": site.name,
-                    "mechanism": site.mechanism,
-                    "branch": np.arange(site.branches),
-                    "rows": rows,
-                    "share": rows / max(decided, 1),
-                    "relative": rows / max(rows.mean(), 1e-30),
-                }
-            )
-        )
+        columns = {
+            "site": site.name,
+            "mechanism": site.mechanism,
+            "branch": np.arange(site.branches),
+            "rows": rows,
+            "share": rows / max(_rows_that_decided(trace, site, rows), 1),
+            "relative": rows / max(rows.mean(), 1e-30),
+        }
+        tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
 
-def touched(trace: Trace, batches: Iterable[int], phase: str | None = None) -> pd.DataFrame:
-    """A row a site and batch size: branches that at least one row of a step takes, mean over the steps, and its share of all branches.
+def _rows_that_decided(trace: Trace, site: Site, rows: np.ndarray) -> float:
+    """How many rows decided at a site. rows: that took each branch, int [branches]."""
+    if MECHANISMS[site.mechanism].selects_blocks:
+        return int(trace.rows_per_unit(site).sum())
+    branches_a_row = site.top_k or 1
+    return float(rows.sum() / branches_a_row)
 
-    Batch sizes that the trace has not enough units for are left out. Raises CondsimError where none is left.
+
+def touched(trace: Trace, batches: Iterable[int], phase: str | None = None) -> pd.DataFrame:
+    """A row a site and batch size: how many branches at least one row of a step takes.
+
+    touched: the mean over the steps. share: of all branches of the site.
+    Batch sizes that the trace has not enough units for are left out. Raises CondsimError where no
+    batch size is left.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    refusal = CondsimError("name at least one batch size")
     for batch in batches:
         try:
-            counts = rebatch(trace, batch, phase).rows.counts
+            steps = rebatch(trace, batch, phase)
         except CondsimError as error:
-            problem = error
+            refusal = error
             continue
         for site in trace.sites:
-            mean = float((counts[site.name] > 0).sum(1).mean())
-            rows.append(
-                {
-                    "site": site.name,
-                    "mechanism": site.mechanism,
-                    "batch": batch,
-                    "touched": mean,
-                    "share": mean / site.branches,
-                }
-            )
+            touched_branches = steps.rows.counts[site.name] > 0
+            mean = float(touched_branches.sum(1).mean())
+            row = {"site": site.name, "mechanism": site.mechanism, "batch": batch}
+            rows.append(row | {"touched": mean, "share": mean / site.branches})
     if not rows:
-        raise problem
+        raise refusal
     return pd.DataFrame(rows)
 
 
 def alike(trace: Trace, batch: int | None = None, phase: str | None = None) -> pd.DataFrame:
-    """A row a site and lag: the share of rows that two steps so far apart send to the same branches, 1 - total variation, mean over pairs of steps.
+    """A row a site and lag: how alike two steps are that are `lag` steps apart.
 
-    lag 0 stands for steps paired at random: a lag above it shows correlation in time.
+    alike: the share of rows that both steps send to the same branches (1 - total variation), the
+    mean over pairs of steps. Lag 0 stands for steps paired at random: a larger value at another lag
+    shows correlation in time.
     """
-    counts = rebatch(trace, batch, phase).rows.counts
+    steps = rebatch(trace, batch, phase)
+    rng = np.random.default_rng(0)
     rows = []
-    order = np.random.default_rng(0)
     for site in trace.sites:
-        share = counts[site.name] / np.maximum(counts[site.name].sum(1, keepdims=True), 1)
-        n = len(share)
-        for lag in (0, *(lag for lag in LAGS if lag < n)):
-            a, b = (share, share[order.permutation(n)]) if lag == 0 else (share[:-lag], share[lag:])
-            rows.append(
-                {
-                    "site": site.name,
-                    "mechanism": site.mechanism,
-                    "lag": lag,
-                    "alike": float(np.minimum(a, b).sum(1).mean()),
-                }
-            )
+        counts = steps.rows.counts[site.name]
+        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        possible = [lag for lag in LAGS if lag < len(shares)]
+        for lag in (ANY_LAG, *possible):
+            if lag == ANY_LAG:
+                one, other = shares, shares[rng.permutation(len(shares))]
+            else:
+                one, other = shares[:-lag], shares[lag:]
+            in_common = np.minimum(one, other).sum(1)
+            row = {"site": site.name, "mechanism": site.mechanism, "lag": lag}
+            rows.append(row | {"alike": float(in_common.mean())})
     return pd.DataFrame(rows)
 
 
 def powers(most: int) -> list[int]:
-    """1, 2, 4, ... up to `most`."""
-    return [1 << i for i in range(max(most, 1).bit_length()) if 1 << i <= most]
+    """1, 2, 4, ... up to `most`, at least 1."""
+    values = [1]
+    while values[-1] * 2 <= most:
+        values.append(values[-1] * 2)
+    return values

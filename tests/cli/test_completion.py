@@ -12,7 +12,8 @@ from condsim.cli import COMMANDS, main
 COMPLETE = """
 cd {folder}
 . {script}
-complete -p condsim | grep -q -- '-o default' || exit 1  # else a trace's folder would not be completed
+# without it a trace's folder would not be completed
+complete -p condsim | grep -q -- '-o default' || exit 1
 COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
 _condsim
 printf '%s\\n' "${{COMPREPLY[@]}}"

@@ -15,7 +15,7 @@ from condsim.predict.segments import families, segment_of
 from condsim.predict.simulate import simulate
 from condsim.steps.rebatch import rebatch, site_rules
 from condsim.strategies.choose import choose_strategies, probed_strategies, program_of
-from condsim.study.compare import cancelled
+from condsim.study.parts import cancelled
 from condsim.trace import Trace
 
 TRACES = Path(__file__).parents[2] / "traces"

@@ -1,60 +1,85 @@
-"""The report: one file that needs nothing else and says what the command line says."""
+"""The report's HTML: well-formed, escaped, and with every part."""
 
 from __future__ import annotations
 
-import json
-import re
-from pathlib import Path
+from dataclasses import replace
+from html.parser import HTMLParser
 
 import pytest
 
-from condsim.cli import main
-from condsim.show.text import si, times
+import condsim
+from condsim.resources import resource
+from condsim.show.report import report
+from condsim.study.answer import Answer, answer
+from condsim.trace import Trace
+
+ALONE = ("img", "meta")
+"""Elements without an end."""
 
 
-def test_the_report_stands_alone_and_says_what_json_says(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    file = tmp_path / "out.html"
-    assert main(["report", "exit-fashion", "-o", str(file), "--batch", "8", "--json"]) == 0
-    data = json.loads(capsys.readouterr().out)
-    text = file.read_text()
-    for value in (
-        times(data["speedup"]),
-        si(data["latency_s"], "s"),
-        si(data["energy_j"], "J"),
-        si(data["peak_bytes"], "B"),
-        data["profile"],
-        "nvidia-h100-sxm",
-    ):
-        assert value in text
-    assert not re.search(r"<script|https?://(?!www\.w3\.org)", re.sub(r"base64,[^']*", "", text))
-    assert text.count("data:image/svg+xml;base64,") >= 3
-    assert main(["simulate", "exit-fashion", "--batch", "8", "--json"]) == 0
-    simulated = json.loads(capsys.readouterr().out)
-    assert {k: v for k, v in data.items() if k not in ("command", "file")} == {
-        k: v for k, v in simulated.items() if k != "command"
-    }
+class Outline(HTMLParser):
+    """Collects headings, and checks that every element ends in the right place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.headings: list[str] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ALONE:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["exit-fashion", "-o", "out.txt"], "out.txt must end in"),
-        (["exit-fashion", "-o", "no/where.html"], "there is no folder"),
-        (["exit-fashio", "-o", "out.html"], "did you mean 'exit-fashion'"),
-        (["exit-fashion", "-o", "out.html", "--batch", "0"], "batch must be at least 1"),
-    ],
-)
-def test_bad_input_is_one_line_and_no_file(
-    arguments: list[str],
-    said: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["report", *arguments]) == 2
-    assert said in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+def outline(html: str) -> Outline:
+    parser = Outline()
+    parser.feed(html)
+    assert not parser.open
+    return parser
+
+
+@pytest.fixture(scope="module")
+def trace() -> Trace:
+    return condsim.load(resource("traces") / "skip-fashion")
+
+
+@pytest.fixture(scope="module")
+def answered(trace: Trace) -> Answer:
+    return answer(trace)
+
+
+def test_every_part_is_there(trace: Trace, answered: Answer) -> None:
+    rows = [answered.prediction.to_dict()]
+    parsed = outline(report(trace, answered, rows, "condsim report"))
+    assert parsed.headings == [
+        "What costs most",
+        "Is it true?",
+        "On other devices",
+        "What the model decided",
+        "What it rests on",
+    ]
+    assert "condsim report" in parsed.texts
+
+
+def test_parts_without_content_say_so_or_are_left_out(trace: Trace) -> None:
+    unmeasured = replace(trace, measurements=trace.measurements.iloc[:0])
+    answered = answer(unmeasured)
+    failed = {"profile": "a", "error": "cannot"}
+    parsed = outline(report(unmeasured, answered, [failed], ""))
+    assert "On other devices" not in parsed.headings
+    assert any("Nothing was measured" in text for text in parsed.texts)
+
+
+def test_what_the_user_typed_is_escaped(trace: Trace, answered: Answer) -> None:
+    command = "condsim report <script>alert(1)</script> & more"
+    html = report(trace, answered, [], command)
+    assert "<script>" not in html
+    assert command in outline(html).texts

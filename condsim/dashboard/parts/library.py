@@ -75,14 +75,6 @@ def where(name: str) -> str:
     return name if folder == shipped().get(name) else str(folder)
 
 
-def stamp(folder: Path) -> tuple[int, int]:
-    """Changes when a file of the folder does: (newest modification in ns, bytes)."""
-    stamps = [files.stamp(f) for f in sorted(folder.rglob("*")) if f.is_file()]
-    present = [s for s in stamps if s is not None]  # a save may move files meanwhile
-    newest = max((modified_ns for _, modified_ns, _ in present), default=0)
-    return newest, sum(size for size, *_ in present)
-
-
 def open_trace(name: str) -> Trace:
     """A trace of the library. Raises CondsimError where it cannot be read."""
     folder = traces()[name]
@@ -95,10 +87,11 @@ def _trace_in(folder: str, stamp: tuple[int, int]) -> Trace:
 
 
 def stamp(folder: Path) -> tuple[int, int]:
-    """(newest modification in ns, bytes) of a folder's files: differs when a file changes."""
-    files = [path.stat() for path in sorted(folder.rglob("*")) if path.is_file()]
-    newest_ns = max((file.st_mtime_ns for file in files), default=0)
-    return newest_ns, sum(file.st_size for file in files)
+    """Changes when a file of the folder does: (newest modification in ns, bytes)."""
+    stamps = [files.stamp(f) for f in sorted(folder.rglob("*")) if f.is_file()]
+    present = [s for s in stamps if s is not None]  # a save may move files meanwhile
+    newest = max((modified_ns for _, modified_ns, _ in present), default=0)
+    return newest, sum(size for size, *_ in present)
 
 
 # Devices

@@ -1,0 +1,124 @@
+"""The options that say how a trace is run: each is defined once, for all commands that take it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from condsim.cli.arguments import check_at_least_one, check_known
+
+if TYPE_CHECKING:
+    from condsim.trace import Trace
+
+BASELINES = ("same-params", "same-flops")
+"""As in condsim.strategies, which would bring NumPy into --help."""
+ALL = "all"
+NotTaken = Annotated[float | None, Parameter(parse=False)]
+"""An option that a command does not have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioOptions:
+    """How a trace is run, and on what. The texts below are the command line's help.
+
+    Parameters
+    ----------
+    device
+        A profile (condsim profiles lists them), a YAML file, this-machine, or all. Default: where
+        the trace was measured, else this machine.
+    strategy
+        How sites execute (looped, compacted, ...), or all.
+    batch
+        Units a step: images, sequences, or sequences at one decode position. Default: as captured.
+    baseline
+        What the speedup is over: same-params or same-flops.
+    dtype
+        Default: what the profile names.
+    runtime
+        How operators become kernels. Default: what the profile names.
+    threshold
+        Decide anew at early exits that kept their scores.
+    capacity_factor
+        Rows that an expert has room for over its even share, where the strategy is padded.
+        Default: 1.25.
+    expert_cache
+        Share of the experts' weights that the device keeps, where the strategy is offloaded.
+        Default: what its memory has room for.
+    phase
+        prefill or decode, where a trace has both.
+    """
+
+    device: str | None = None
+    strategy: str | None = None
+    batch: int | None = None
+    baseline: str = BASELINES[0]
+    dtype: str | None = None
+    runtime: str | None = None
+    threshold: float | None = None
+    capacity_factor: float | None = None
+    expert_cache: float | None = None
+    phase: str | None = None
+
+    @property
+    def names_all(self) -> bool:
+        """Whether all devices or all strategies are asked for."""
+        return ALL in (self.device, self.strategy)
+
+    def check(self) -> None:
+        """Raises CondsimError for what no trace could be run with."""
+        check_at_least_one("batch", self.batch)
+        check_known("baseline", self.baseline, BASELINES)
+
+    def check_with(self, trace: Trace) -> None:
+        """Raises CondsimError for what no device could run, before anything is calibrated."""
+        from condsim.steps.rebatch import rebatch
+        from condsim.strategies.choose import the_strategies
+
+        if self.strategy != ALL:
+            the_strategies(trace, self.strategy)
+        rebatch(trace, self.batch, self.phase, self.threshold)
+
+    def keywords(self) -> dict[str, Any]:
+        """Arguments of `condsim.simulate` besides trace, profile, strategy and baseline."""
+        keywords: dict[str, Any] = {
+            "batch": self.batch,
+            "dtype": self.dtype,
+            "runtime": self.runtime,
+            "threshold": self.threshold,
+            "phase": self.phase,
+        }
+        if self.capacity_factor is not None:
+            keywords["capacity_factor"] = self.capacity_factor
+        if self.expert_cache is not None:
+            keywords["expert_cache"] = self.expert_cache
+        return keywords
+
+
+AS_CAPTURED = ScenarioOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneScenarioOptions(ScenarioOptions):
+    """The scenario of a report: one device and one strategy.
+
+    Parameters
+    ----------
+    device
+        A profile (condsim profiles lists them), a YAML file, or this-machine. Default: where the
+        trace was measured, else this machine.
+    strategy
+        How sites execute (looped, compacted, ...).
+    batch
+        Units a step. Default: as captured.
+    """
+
+    device: str | None = None
+    strategy: str | None = None
+    batch: int | None = None
+    capacity_factor: NotTaken = None
+    expert_cache: NotTaken = None
+
+
+ONE_AS_CAPTURED = OneScenarioOptions()

@@ -1,0 +1,153 @@
+"""What there is, for a terminal: the devices that condsim knows, and what a trace holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from condsim.hardware import UNCERTAINTY
+from condsim.show.tables import Column, table_of
+from condsim.show.text import number, seconds, si, times
+
+if TYPE_CHECKING:
+    from condsim.hardware import HardwareProfile
+
+DEVICE_CLASSES = ("cpu", "gpu", "tpu", "npu")
+PROFILES = (
+    Column("class", "class"),
+    Column("name", "name", escape),
+    Column("basis", "basis"),
+    Column("dtype", "dtype"),
+    Column("description", "description", escape, wraps=True),
+)
+NUMBERS = (
+    Column("number", "what", escape),
+    Column("value", "value", right=True),
+    Column("basis", "basis"),
+    Column("±", "uncertainty", right=True),
+    Column("source", "source", escape, wraps=True),
+)
+MEASUREMENTS = (
+    Column("strategy", "strategy"),
+    Column("phase", "phase"),
+    Column("batch", "batch", right=True),
+    Column("against", "baseline"),
+    Column("speedup", "speedup", times, right=True),
+    Column("latency", "latency_s", seconds, right=True),
+    Column("basis", "basis"),
+)
+UNITS = {
+    "bytes": "B",
+    "weight_cache_bytes": "B",
+    "bandwidth": "B/s",
+    "j_per_flop": "J/FLOP",
+    "j_per_byte": "J/B",
+    "peak_flops": "FLOP/s",
+    "flops": "FLOP/s",
+    "host": "s",
+    "graphs": "s",
+    "dispatch": "s",
+    "extra_s": "s",
+}
+"""Part of the path of a profile's number → its unit."""
+
+
+def profile_list(profiles: Mapping[str, HardwareProfile]) -> Table:
+    """Devices by class. profiles: by name."""
+    rows = []
+    for name, profile in profiles.items():
+        rows.append(
+            {
+                "class": profile.kind,
+                "name": name,
+                "basis": "calibrated" if profile.calibrated else "data sheet",
+                "dtype": profile.dtype,
+                "description": profile.description,
+            }
+        )
+    rows.sort(key=_class_and_name)
+    return table_of(PROFILES, rows)
+
+
+def _class_and_name(row: Mapping[str, str]) -> tuple[int, str]:
+    return DEVICE_CLASSES.index(row["class"]), row["name"]
+
+
+def profile_table(numbers: Sequence[Mapping[str, Any]], description: str) -> Table:
+    """One number a line: value, basis, uncertainty, source.
+
+    numbers: of `condsim.cli.machine.numbers`.
+    """
+    rows = []
+    for row in numbers:
+        uncertainty = row["uncertainty"]
+        if uncertainty is None:
+            uncertainty = UNCERTAINTY[row["basis"]]
+        shown = {
+            "value": _value_with_unit(row["what"], row["value"]),
+            "uncertainty": f"{uncertainty:.0%}",
+            "source": row["source"] or "",
+        }
+        rows.append({**row, **shown})
+    return table_of(NUMBERS, rows, escape(description))
+
+
+def _value_with_unit(path: str, value: float | None) -> str:
+    if value is None:
+        return "table"
+    unit = unit_of(path)
+    return si(value, unit) if unit else number(value)
+
+
+def unit_of(path: str) -> str:
+    """The unit of a profile's number by its path; empty for a quotient."""
+    if path.endswith(("efficiency", "mixing")):
+        return ""
+    if path.endswith("_w"):
+        return "W"
+    for name in reversed(path.split(".")):
+        if name in UNITS:
+            return UNITS[name]
+    return ""
+
+
+def trace_lines(about: Mapping[str, Any], folder: str) -> list[Text | Table]:
+    """What a trace holds, and what was measured. about: of `condsim.cli.record.summary`."""
+    lines: list[Text | Table] = [
+        Text(f"{about['name']} in {folder}", "bold"),
+        Text(_contents(about)),
+    ]
+    if about["quality"]:
+        values = [f"{side} {number(value)}" for side, value in about["quality"].items()]
+        lines.append(Text(f"{about['quality_name']}: {', '.join(values)}"))
+    for note in about["notes"]:
+        lines.append(Text(f"note: {note}", "dim"))
+    if about["measurements"]:
+        lines.append(_measurements_table(about["measurements"]))
+    return lines
+
+
+def _contents(about: Mapping[str, Any]) -> str:
+    kinds = []
+    for site in about["sites"]:
+        kind = f"{site['mechanism']}, {site['branches']} branches"
+        if site["top_k"]:
+            kind += f", top {site['top_k']}"
+        if kind not in kinds:
+            kinds.append(kind)
+    return (
+        f"{len(about['sites'])} sites ({'; '.join(kinds)}), {about['steps']} steps, "
+        f"{about['units']} units, {about['parameters']:,} parameters"
+    )
+
+
+def _measurements_table(measurements: Sequence[Mapping[str, Any]]) -> Table:
+    rows = []
+    for case in measurements:
+        runtime = "" if case["runtime"] == "eager" else f", {case['runtime']}"
+        rows.append({**case, "strategy": case["strategy"] + runtime, "basis": "measured"})
+    return table_of(MEASUREMENTS, rows)

@@ -1,0 +1,70 @@
+"""One answer for the command line, the dashboard and a report."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+import condsim
+from condsim.resources import resource
+from condsim.strategies import BASELINES
+from condsim.study.answer import Answer, answer, measured_beside
+from condsim.trace import Trace
+
+GPU = "nvidia-h100-sxm"
+
+
+@pytest.fixture(scope="module")
+def trace() -> Trace:
+    return condsim.load(resource("traces") / "skip-fashion")
+
+
+@pytest.fixture(scope="module")
+def answered(trace: Trace) -> Answer:
+    return answer(trace)
+
+
+def test_speedups_are_over_every_baseline(trace: Trace) -> None:
+    answered = answer(trace, GPU, baseline="same-flops", batch=8)
+    assert set(answered.speedups) == set(BASELINES)
+    assert answered.prediction.baseline == "same-flops"
+    assert answered.speedups["same-flops"] == answered.prediction.speedup
+
+
+def test_what_was_measured_stands_beside_it(trace: Trace, answered: Answer) -> None:
+    measured = answered.measured
+    assert measured is not None
+    assert answered.measured_speedup == measured["measured_speedup"]
+    quotient = measured["predicted_speedup"] / measured["measured_speedup"]
+    assert measured["error"] == pytest.approx(quotient - 1)
+    assert measured["measured_low"] <= measured["measured_speedup"] <= measured["measured_high"]
+    latencies = measured["measured_latency_s"], measured["measured_baseline_s"]
+    assert latencies[1] / latencies[0] == pytest.approx(measured["measured_speedup"], rel=0.05)
+
+
+def test_nothing_was_measured_on_another_device(trace: Trace) -> None:
+    answered = answer(trace, GPU)
+    assert answered.measured is None
+    assert answered.measured_speedup is None
+    assert answered.to_dict()["measured"] is None
+
+
+def test_nothing_was_measured_of_another_case(trace: Trace, answered: Answer) -> None:
+    other = replace(answered.prediction, batch=answered.prediction.batch + 1)
+    assert measured_beside(trace, trace.profile, other) is None
+
+
+def test_the_table_has_every_number_with_its_basis(answered: Answer) -> None:
+    table = answered.table().set_index("number")
+    p = answered.prediction
+    assert table.loc["latency_s", "conditional"] == p.latency_s
+    assert table.loc["latency_s", "baseline"] == p.baseline_s
+    assert table.loc["measured_speedup", "conditional"] == answered.measured_speedup
+    assert math.isnan(table.loc["flops_ratio", "baseline"])
+    for baseline in BASELINES:
+        row = table.loc[f"speedup over {baseline}"]
+        assert row["conditional"] == answered.speedups[baseline]
+    assert (table["basis"] != "").all()
+    assert table.index.is_unique
