@@ -138,10 +138,9 @@ class Gate:
     def _scores(self, environment: Environment) -> torch.Tensor | None:
         if self.scores is None:
             return None
-        if self.keeps_scores:
-            scores = environment[self.scores]
-        else:
-            scores = environment.pop(self.scores)
+        scores: torch.Tensor = environment[self.scores]
+        if not self.keeps_scores:
+            del environment[self.scores]
         return scores if scores.ndim == 1 else scores.reshape(-1)
 
 

@@ -57,7 +57,7 @@ RANDOM = {
     "exponential",
     "gumbel_softmax",
 }
-INPLACE_OPERATORS = {
+INPLACE_OPERATORS: dict[str, Callable[..., Any]] = {
     "__iadd__": torch.add,
     "__isub__": torch.sub,
     "__imul__": torch.mul,
