@@ -197,11 +197,11 @@ class MeasureOptions:
 
     def strategies(self, trace: Trace) -> list[str] | None:
         """The strategies to time; None: the captured one. Raises CondsimError for unknown ones."""
-        from condsim.strategies.choose import strategies_of
+        from condsim.strategies.choose import probed_strategies
 
         if self.strategy is None:
             return None
-        able = strategies_of(trace)
+        able = probed_strategies(trace)
         if self.strategy == "all":
             return able
         if self.strategy not in able:

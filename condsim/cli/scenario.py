@@ -74,10 +74,10 @@ class ScenarioOptions:
     def check_with(self, trace: Trace) -> None:
         """Raises CondsimError for what no device could run, before anything is calibrated."""
         from condsim.steps.rebatch import rebatch
-        from condsim.strategies.choose import the_strategies
+        from condsim.strategies.choose import choose_strategies
 
         if self.strategy != ALL:
-            the_strategies(trace, self.strategy)
+            choose_strategies(trace, self.strategy)
         rebatch(trace, self.batch, self.phase, self.threshold)
 
     def keywords(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from condsim.dashboard.parts.shell import current_scenario
 from condsim.dashboard.parts.work import Job, results_of
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.predict.simulate import the_profile
+from condsim.predict.simulate import resolve_profile
 from condsim.show.plots import breakeven_figure
 from condsim.show.text import number
 from condsim.study.breakeven import BATCH, SHARE, SKEW, axes, crossings, grid
@@ -65,7 +65,7 @@ def page() -> None:
     """Lay the page out."""
     scenario = current_scenario()
     trace = library.open_trace(scenario.name)
-    profile = the_profile(trace, scenario.profile(trace, library.device))
+    profile = resolve_profile(trace, scenario.profile(trace, library.device))
     varied = axes_input(axes(trace, profile))
     options = options_of(scenario, varied)
 

@@ -21,10 +21,10 @@ from condsim.dashboard.parts.shell import current_scenario
 from condsim.dashboard.parts.work import Job, results_of
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.predict.simulate import the_profile
+from condsim.predict.simulate import resolve_profile
 from condsim.show.plots import pareto_figure
 from condsim.show.text import number, times
-from condsim.strategies.choose import strategies_of
+from condsim.strategies.choose import probed_strategies
 from condsim.study.ranking import beside, every, front
 from condsim.trace import Trace
 
@@ -124,7 +124,7 @@ def choice_input(scenario: Scenario) -> Choice:
         )
         strategies = st.multiselect(
             "Strategies",
-            [AS_CAPTURED, *strategies_of(trace)],
+            [AS_CAPTURED, *probed_strategies(trace)],
             default=[scenario.strategy or AS_CAPTURED],
             key="strategies",
             bind="query-params",
@@ -185,7 +185,7 @@ def predicted_row(scenario: Scenario) -> dict[str, Any]:
     """The row of one scenario. Raises CondsimError where its profile cannot be read."""
 
     def compute(trace: Trace, profile: HardwareProfile | None) -> dict[str, Any]:
-        device = the_profile(trace, profile)
+        device = resolve_profile(trace, profile)
         options = scenario.options()
         rows = every(trace, [device], [scenario.strategy], scenario.baseline, **options)
         return {"kind": device.kind, "trace": scenario.name, **next(rows)}

@@ -7,7 +7,7 @@ import contextlib
 import torch
 
 from condsim.live.execution import Execution
-from condsim.lower import capacity
+from condsim.steps.extents import capacity
 
 
 def expert_room(execution: Execution, ids: torch.Tensor, experts: int) -> int:

@@ -78,7 +78,7 @@ class Replay:
         self._require_all_units()
 
     def __len__(self) -> int:
-        return len(self.steps.rows)
+        return len(self.steps.steps)
 
     def step(self, index: int) -> Step:
         """One step with its inputs; in the decode phase the tokens before it are run first."""
@@ -102,7 +102,7 @@ class Replay:
         if self.phase == "decode":
             batch, cache = self._decoded_up_to(batch, index)
         ids = {site.name: self._ids_of(site.name, units) for site in self.trace.sites}
-        kept = {site: rows[index] for site, rows in self.steps.rows.kept.items()}
+        kept = {site: rows[index] for site, rows in self.steps.steps.kept.items()}
         return Step(index, batch, ids, kept, cache)
 
     def _decoded_up_to(self, prefix: Batch, index: int) -> tuple[Batch, Arguments]:
@@ -146,8 +146,8 @@ def source_units(trace: Trace) -> np.ndarray:
 
 def units_of_step(trace: Trace, steps: Steps, index: int) -> np.ndarray:
     """Unit-steps of a rebatched step, int [batch]: from its first one on, those of its size."""
-    seq = steps.rows.seq[index]
-    past = steps.rows.total[index] - seq
+    seq = steps.steps.extents["seq"][index]
+    past = steps.steps.extents["total"][index] - seq
     captured = trace.steps
     of_this_size = (captured["seq"] == seq) & (captured["past"] == past)
     alike = (captured["phase"] == steps.phase) & of_this_size

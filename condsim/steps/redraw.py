@@ -57,7 +57,7 @@ def redrawn(
         raise CondsimError(
             f"trace {trace.name!r} has only {kinds} sites: {asked_name} means nothing there"
         )
-    return replace(trace, reader=in_memory(decisions | drawn), _cache={})
+    return replace(trace, reader=in_memory(decisions | drawn))
 
 
 def _check(skew: float | None, share: float | None) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from condsim.hardware import HardwareProfile
 from condsim.predict.prediction import Prediction
-from condsim.predict.simulate import simulate, the_profile
+from condsim.predict.simulate import simulate, resolve_profile
 from condsim.strategies import BASELINES
 from condsim.study.compare import compare
 from condsim.trace import Trace
@@ -105,7 +105,7 @@ def answer(
 
     options: of `condsim.simulate`. Raises CondsimError as it does.
     """
-    device = the_profile(trace, profile)
+    device = resolve_profile(trace, profile)
     prediction = simulate(trace, device, strategy, baseline=baseline, **options)
     speedups = {baseline: prediction.speedup}
     for other in BASELINES:

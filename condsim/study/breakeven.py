@@ -15,7 +15,7 @@ import pandas as pd
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile, Quantity
 from condsim.mechanisms import MECHANISMS
-from condsim.predict.simulate import simulate, the_profile
+from condsim.predict.simulate import simulate, resolve_profile
 from condsim.steps.redraw import redrawn
 from condsim.study.routing import powers
 from condsim.trace import Trace
@@ -78,7 +78,7 @@ def grid(
     Yields x, y, speedup, low, high, verdict, latency_s and baseline_s; only x, y and error where a
     point cannot be simulated. Raises CondsimError for an unknown axis.
     """
-    device = the_profile(trace, profile)
+    device = resolve_profile(trace, profile)
     _check_axes(axes(trace, device), x, y)
     traces = _RedrawnTraces(trace)
     for y_value in [None] if y is None else ys:

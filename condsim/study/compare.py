@@ -11,7 +11,7 @@ import pandas as pd
 from condsim.errors import unknown
 from condsim.hardware import HardwareProfile
 from condsim.measure.yardsticks import noisy, quiet_rows
-from condsim.predict.simulate import the_profile
+from condsim.predict.simulate import resolve_profile
 from condsim.study.cases import Case, measured_cases, taken_from
 from condsim.study.parts import compare_parts
 from condsim.trace import Trace
@@ -98,7 +98,7 @@ def compare(
     for trace in opened:
         if trace.measurements.empty:
             continue
-        device = the_profile(trace, profile)
+        device = resolve_profile(trace, profile)
         for case, measured in measured_cases(trace.measurements):
             if case.baseline != "module":
                 rows.append(_compare_case(trace, device, case, measured))

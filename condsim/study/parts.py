@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from condsim.hardware import HardwareProfile
-from condsim.predict.simulate import the_profile
+from condsim.predict.simulate import resolve_profile
 from condsim.study.cases import Case, measured_cases, taken_from
 from condsim.trace import Trace
 
@@ -48,7 +48,7 @@ def compare_parts(
     for trace in traces:
         if trace.segments.empty:
             continue
-        device = the_profile(trace, profile)
+        device = resolve_profile(trace, profile)
         for case, measured in measured_cases(trace.segments):
             tables.append(_compare_case(trace, device, case, measured, by))
     if not tables:

@@ -13,7 +13,7 @@ from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import simulate
 from condsim.strategies import BASELINES
-from condsim.strategies.choose import able_on
+from condsim.strategies.choose import strategies_on
 from condsim.trace import Trace
 
 COMMON = ("trace", "baseline", "dtype", "phase", "batch")
@@ -50,7 +50,7 @@ def candidates(
                 yield Candidate(profile, strategy)
             continue
         try:
-            able = able_on(trace, profile, runtime)
+            able = strategies_on(trace, profile, runtime)
         except CondsimError as error:
             yield Candidate(profile, "all", str(error))
             continue

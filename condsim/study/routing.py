@@ -67,7 +67,7 @@ def touched(trace: Trace, batches: Iterable[int], phase: str | None = None) -> p
             refusal = error
             continue
         for site in trace.sites:
-            touched_branches = steps.rows.counts[site.name] > 0
+            touched_branches = steps.steps.counts[site.name] > 0
             mean = float(touched_branches.sum(1).mean())
             row = {"site": site.name, "mechanism": site.mechanism, "batch": batch}
             rows.append(row | {"touched": mean, "share": mean / site.branches})
@@ -87,7 +87,7 @@ def alike(trace: Trace, batch: int | None = None, phase: str | None = None) -> p
     rng = np.random.default_rng(0)
     rows = []
     for site in trace.sites:
-        counts = steps.rows.counts[site.name]
+        counts = steps.steps.counts[site.name]
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         possible = [lag for lag in LAGS if lag < len(shares)]
         for lag in (ANY_LAG, *possible):

@@ -11,7 +11,7 @@ from cli.harness import Run
 from condsim.cli.demo import ELSEWHERE, elsewhere
 from condsim.hardware import HardwareProfile, hardware
 from condsim.resources import resource
-from condsim.strategies.choose import able_on
+from condsim.strategies.choose import strategies_on
 
 TRACE = resource("traces") / "exit-fashion"
 
@@ -28,7 +28,7 @@ def test_each_with_its_fastest_strategy(name: str) -> None:
     trace, device = condsim.load(TRACE), hardware(name)
     _, *rows = elsewhere({"exit-fashion": TRACE}, trace.profile)
     fastest = rows[ELSEWHERE.index(name)]
-    for strategy in able_on(trace, device):
+    for strategy in strategies_on(trace, device):
         prediction = condsim.simulate(trace, device, strategy, batch=32)
         assert fastest["latency_s"] <= prediction.latency_s
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from condsim.live.execution import Execution
 from condsim.live.expert_calls import expert_room, recorded_experts
-from condsim.lower import capacity
+from condsim.steps.extents import capacity
 from condsim.record.recorder import Recorder
 
 EXPERTS = 4

@@ -39,7 +39,7 @@ def test_a_step_has_the_decisions_of_its_rows(leaving: Captured) -> None:
 
 
 def test_same_flops_keeps_the_rows_that_are_predicted(leaving: Captured) -> None:
-    kept = rebatch(leaving.trace, 12).rows.kept["exit0"]
+    kept = rebatch(leaving.trace, 12).steps.kept["exit0"]
     replay = Replay(leaving, 12, "prefill")
     for index in range(len(replay)):
         np.testing.assert_array_equal(replay.step(index).kept["exit0"], kept[index])

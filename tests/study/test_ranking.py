@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import condsim
 from condsim.hardware import HardwareProfile, hardware
 from condsim.resources import resource
-from condsim.strategies.choose import able_on
+from condsim.strategies.choose import strategies_on
 from condsim.study.ranking import (
     COMMON,
     beside,
@@ -76,7 +76,7 @@ def test_rows_are_set_beside_the_reference_where_they_are_comparable() -> None:
 
 def test_candidates_are_all_strategies_of_a_device(trace: Trace, gpu: HardwareProfile) -> None:
     strategies = [candidate.strategy for candidate in candidates(trace, [gpu])]
-    assert strategies == able_on(trace, gpu)
+    assert strategies == strategies_on(trace, gpu)
 
 
 def test_candidates_are_the_named_strategies_on_each_device(

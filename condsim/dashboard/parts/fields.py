@@ -17,7 +17,7 @@ from condsim.mechanisms import MECHANISMS
 from condsim.runtimes import RUNTIMES
 from condsim.steps.rebatch import captured_batch
 from condsim.strategies import BASELINES, name_of
-from condsim.strategies.choose import able_on
+from condsim.strategies.choose import strategies_on
 from condsim.trace import Trace
 
 AS_MEASURED = "as-measured"
@@ -77,7 +77,7 @@ def strategy_input(
     wanted: str | None = None,
 ) -> str | None:
     """One of the strategies that the device has, None for the captured one."""
-    known = able_on(trace, profile)
+    known = strategies_on(trace, profile)
     captured = name_of(trace.header.captured)
     warn_if_unknown(key, known)
     usual = wanted if wanted in known else captured

@@ -16,7 +16,8 @@ from condsim.capture.observe import observe
 from condsim.live.execution import Execution
 from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
-from condsim.lower import Lowering, peak_bytes
+from condsim.lower import lower
+from condsim.predict.peak_memory import peak_bytes
 from condsim.record.nest import tree
 from condsim.steps.rebatch import rebatch, site_rules
 
@@ -94,8 +95,8 @@ def test_lowering_conforms(net: tuple[Net, list[torch.Tensor]]) -> None:
             )
             recorder = live.record(as_batches(x)[0], forced)
             program = trace.programs[f"{strategy}/{steps.regime}"]
-            calls = Lowering(
-                program, site_rules(trace), {"moe": strategy}, steps.rows.step(0)
+            calls = lower(
+                program, site_rules(trace), {"moe": strategy}, steps.steps.step(0)
             ).sequence()
             recorded, lowered = (
                 Counter(flat(tree(recorder, dict(program.periods)))),
