@@ -14,7 +14,7 @@ import pandas as pd
 
 from condsim.hardware import HardwareProfile
 from condsim.predict.prediction import Prediction
-from condsim.predict.simulate import simulate, resolve_profile
+from condsim.predict.simulate import resolve_profile, simulate
 from condsim.strategies import BASELINES
 from condsim.study.compare import compare
 from condsim.trace import Trace

@@ -15,7 +15,7 @@ import pandas as pd
 from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile, Quantity
 from condsim.mechanisms import MECHANISMS
-from condsim.predict.simulate import simulate, resolve_profile
+from condsim.predict.simulate import resolve_profile, simulate
 from condsim.steps.redraw import redrawn
 from condsim.study.routing import powers
 from condsim.trace import Trace

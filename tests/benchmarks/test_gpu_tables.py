@@ -65,7 +65,10 @@ def test_a_layer_as_a_trace_has_the_rows_and_flops_that_were_drawn() -> None:
     names = [
         c.op.name
         for c in lower(
-            trace.programs["fused/prefill-1"], site_rules(trace), {"moe": "fused"}, cut.steps.step(0)
+            trace.programs["fused/prefill-1"],
+            site_rules(trace),
+            {"moe": "fused"},
+            cut.steps.step(0),
         ).sequence()
     ]
     assert names.count("fused_moe_mm") == 2

@@ -18,12 +18,12 @@ from condsim.live.execution import Execution
 from condsim.live.inputs import Batch, as_batches
 from condsim.live.model import LiveModel
 from condsim.lower import Call, lower
-from condsim.steps.extents import Steps
-from condsim.predict.peak_memory import peak_bytes
 from condsim.mechanisms import MECHANISMS
+from condsim.predict.peak_memory import peak_bytes
 from condsim.program.regime import Regime
 from condsim.record.nest import RunScope, guarded, tree
 from condsim.record.recorder import Recorder
+from condsim.steps.extents import Steps
 from condsim.steps.rebatch import rebatch, site_rules
 from condsim.strategies import name_of
 from condsim.trace import Site, Trace

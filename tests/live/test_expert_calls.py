@@ -7,8 +7,8 @@ from torch import nn
 
 from condsim.live.execution import Execution
 from condsim.live.expert_calls import expert_room, recorded_experts
-from condsim.steps.extents import capacity
 from condsim.record.recorder import Recorder
+from condsim.steps.extents import capacity
 
 EXPERTS = 4
 IDS = torch.tensor([[0, 1], [0, 2], [0, 1]])

@@ -88,7 +88,9 @@ def _matmul_kernel(product: matmul.Matmul, device: GpuRates) -> Kernel:
     return Kernel(product.tiled_s + kernel_s, worlds, product.flops)
 
 
-def _moving_kernel(name: str, inputs: list[Shape], outputs: list[Shape], device: GpuRates) -> Kernel:
+def _moving_kernel(
+    name: str, inputs: list[Shape], outputs: list[Shape], device: GpuRates
+) -> Kernel:
     """The kernel of an operator that computes nothing of note."""
     sorting_s: Any = 0.0
     if facts(name).one_thread_block:

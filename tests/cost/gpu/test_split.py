@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from condsim.cost.gpu import split
-from condsim.cost.gpu.rates import GpuRates
 from condsim.cost.gpu.kernel import kernel
+from condsim.cost.gpu.rates import GpuRates
 from condsim.hardware import hardware
 from condsim.program.operators import work
 
