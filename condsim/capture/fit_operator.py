@@ -9,8 +9,8 @@ from condsim.capture.forms import Sizes, fit_dim
 from condsim.errors import CondsimError
 from condsim.program import Dim, Op, Product, Tensor, elements
 from condsim.program.operators import elementwise
+from condsim.record.events import ExpertsCall, RecordedOp, RecordedTensor
 from condsim.record.nest import Instance, RunScope
-from condsim.record.recorder import ExpertsCall, RecordedOp, RecordedTensor
 
 
 class Misfit(CondsimError):

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from condsim.program import Free, Loop, Op, Scope
+from condsim.record.events import Died, RecordedOp
 from condsim.record.nest import Instance, RunScope
-from condsim.record.recorder import Died, RecordedOp
 
 Path = tuple[tuple[int, int, int, int], ...]
 """A scope of a program: loops from the root, each (node, choice, outer regime, rows regime)."""
