@@ -15,11 +15,10 @@ from condsim.capture.fit_operator import (
     ScopePass,
     different_operators,
 )
-from condsim.capture.forms import fit_dim as fit_dim
 from condsim.capture.lifetimes import Lifetimes, Location, Path
 from condsim.program import FIRST, Loop, Op, Program, Scope
+from condsim.record.events import ExpertsCall, RecordedOp
 from condsim.record.nest import Instance, RunLoop, RunScope
-from condsim.record.recorder import ExpertsCall, RecordedOp
 
 SHARED = -1
 """The choice of a body that serves every choice."""

@@ -9,8 +9,8 @@ from condsim.capture.forms import Sizes, fit_dim
 from condsim.errors import CondsimError
 from condsim.program import Dim, Op, Product, Tensor, elements
 from condsim.program.operators import elementwise
+from condsim.record.events import ExpertsCall, RecordedOp, RecordedTensor
 from condsim.record.nest import Instance, RunScope
-from condsim.record.recorder import ExpertsCall, RecordedOp, RecordedTensor
 
 
 class Misfit(CondsimError):
@@ -68,7 +68,7 @@ class OperatorFit:
         self.exact = True
         self._require_alike()
         self.samples = _samples(column[0].site, passes)
-        self.samples_key = tuple(tuple(sorted(sample.items())) for sample in self.samples)
+        self.samples_key = _key(self.samples)
 
     def _require_alike(self) -> None:
         """Raises Misfit where the passes called different operators."""
@@ -81,7 +81,10 @@ class OperatorFit:
 
     def _same_weights(self) -> bool:
         """Whether every operand is the same weight in all passes, or that of the choice."""
-        weights = [[t.weight for t in (*op.inputs, *op.outputs)] for op in self.column]
+        weights = []
+        for op in self.column:
+            operands = (*op.inputs, *op.outputs)
+            weights.append([operand.weight for operand in operands])
         for names in zip(*weights, strict=True):
             if common_name(names, self.choices) is None:
                 return False
@@ -154,6 +157,11 @@ def different_operators(first: RecordedOp, names: list[str]) -> Misfit:
     return Misfit(f"operator {first.name!r} in {where} differs between runs: {names}")
 
 
+def _key(samples: list[Sizes]) -> SamplesKey:
+    """The same for equal variables."""
+    return tuple(tuple(sorted(sample.items())) for sample in samples)
+
+
 def _samples(site: str, passes: Sequence[ScopePass]) -> list[Sizes]:
     """The variables of each pass. site: whose experts' call the operator belongs to, or ""."""
     if not site:
@@ -190,12 +198,18 @@ def _with_star(parts: list[str], position: int, choice: int) -> str | None:
     """The name with "*" for the part at a position; None where that part is not the choice."""
     if position >= len(parts) or parts[position] != str(choice):
         return None
-    return ".".join([*parts[:position], "*", *parts[position + 1 :]])
+    pattern = [*parts]
+    pattern[position] = "*"
+    return ".".join(pattern)
 
 
 def _kind(op: RecordedOp) -> tuple[object, ...]:
     """What must be equal in all passes. How elementwise operands lie may depend on their sizes."""
     params = () if elementwise(op.name) else op.params
-    inputs = tuple((len(t.shape), t.dtype) for t in op.inputs)
-    outputs = tuple((len(t.shape), t.dtype) for t in op.outputs)
+    inputs = _dims_and_dtypes(op.inputs)
+    outputs = _dims_and_dtypes(op.outputs)
     return (op.name, inputs, outputs, params, op.site, op.view, op.sync, len(op.allocs))
+
+
+def _dims_and_dtypes(operands: list[RecordedTensor]) -> tuple[tuple[int, str], ...]:
+    return tuple((len(operand.shape), operand.dtype) for operand in operands)

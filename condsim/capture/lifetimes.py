@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from condsim.program import Free, Loop, Op, Scope
+from condsim.record.events import Died, RecordedOp
 from condsim.record.nest import Instance, RunScope
-from condsim.record.recorder import Died, RecordedOp
 
 Path = tuple[tuple[int, int, int, int], ...]
 """A scope of a program: loops from the root, each (node, choice, outer regime, rows regime)."""
@@ -107,10 +107,11 @@ class Lifetimes:
         location = self.location.get(died.op)
         if location is None or path is None:
             return
-        owner = self.instance[died.op]
         op_path, op = location
-        earlier = owner is not None and owner not in inside and len(op_path) <= len(path)
-        free = Free(position, op_path, op, died.alloc, previous=earlier)
+        owner = self.instance[died.op]
+        another_pass = owner is not None and owner not in inside
+        previous = another_pass and len(op_path) <= len(path)
+        free = Free(position, op_path, op, died.alloc, previous)
         self.frees.setdefault(path, {})[free] = None
 
     def _keep_survivors(self, point: Point, alive: set[tuple[RecordedOp, int]]) -> None:
@@ -125,7 +126,8 @@ class Lifetimes:
             if isinstance(node, Loop):
                 bodies = {}
                 for body_key, body in node.bodies.items():
-                    bodies[body_key] = self._attached(body, (*path, (position, *body_key)))
+                    inner_path = (*path, (position, *body_key))
+                    bodies[body_key] = self._attached(body, inner_path)
                 nodes.append(Loop(node.site, node.choices, bodies))
             else:
                 nodes.append(node)
@@ -150,8 +152,8 @@ def implied(frees: Frees, survived: set[tuple[Point, Storage]]) -> Frees:
     result: Frees = {}
     for storage, points in deaths_of.items():
         siblings = {other for point in points for other in dead_at[point]} - {storage}
-        elsewhere = {point for other in siblings for point in deaths_of[other]} - set(points)
-        for path, position in elsewhere:
+        elsewhere = {point for other in siblings for point in deaths_of[other]}
+        for path, position in elsewhere - set(points):
             if path and ((path, position), storage) not in survived:
                 (op_path, op), alloc = storage
                 free = Free(position, op_path, op, alloc)

@@ -63,11 +63,10 @@ class Observation:
         """Site → decisions of all steps, one after the other."""
         joined = {}
         for name, steps in self.decisions.items():
-            joined[name] = Decisions(
-                np.concatenate([step.ids for step in steps]),
-                _join([step.weights for step in steps]),
-                _join([step.scores for step in steps]),
-            )
+            ids = np.concatenate([step.ids for step in steps])
+            weights = _join([step.weights for step in steps])
+            scores = _join([step.scores for step in steps])
+            joined[name] = Decisions(ids, weights, scores)
         return joined
 
     def quality_table(self) -> pd.DataFrame:
@@ -217,7 +216,8 @@ def _decisions_of_all_rows(
     if call is not None:
         ids[present] = call["ids"].numpy()
         if weights is not None:
-            weights[present] = call["weights"].numpy().reshape(-1, weights.shape[1])
+            of_present = call["weights"].numpy()
+            weights[present] = of_present.reshape(-1, weights.shape[1])
         if scores is not None:
             scores[present] = call["scores"].numpy()
     return Decisions(mechanism.compact(ids), weights, scores)

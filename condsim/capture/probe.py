@@ -15,7 +15,7 @@ from condsim.capture.fit import Fitter, Run
 from condsim.capture.fit_operator import Misfit
 from condsim.capture.site_facts import facts_of
 from condsim.live.decode import record_decode
-from condsim.live.decode import start_decode as start_decode
+from condsim.live.decode import start_decode as start_decode  # for condsim.measure.steps
 from condsim.live.execution import BASELINES, Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
@@ -23,8 +23,10 @@ from condsim.mechanisms import MECHANISMS, Draw
 from condsim.program import Program
 from condsim.program.logical import branch_flops
 from condsim.program.regime import DECODE, PREFILL, Regime
-from condsim.record.nest import Periods, tree
-from condsim.record.recorder import ExpertsCall, Recorder
+from condsim.record.events import ExpertsCall
+from condsim.record.loops import Periods
+from condsim.record.nest import tree
+from condsim.record.recorder import Recorder
 from condsim.strategies import name_of
 
 SINGLE_SEQUENCES = ((1, 6), (1, 9), (1, 13), (1, 22), (1, 11), (1, 8), (1, 15))

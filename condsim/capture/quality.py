@@ -12,6 +12,9 @@ from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS
 
+Scores = dict[str, list[np.ndarray]]
+"""Exit → what it compared, float32 [units], one array a batch."""
+
 
 def score_exits(
     live: LiveModel, batches: list[Batch], seen: Observation, quality: Quality | None
@@ -24,7 +27,7 @@ def score_exits(
     exits = _exits_with_scores(live)
     if not exits:
         return
-    scores: dict[str, list[np.ndarray]] = {name: [] for name in exits}
+    scores: Scores = {name: [] for name in exits}
     last = len(exits)
     stops = range(last + 1) if quality is not None else (last,)
     for number, batch in enumerate(batches):
@@ -59,7 +62,7 @@ def _leave_at(exits: list[str], stop: int, units: int) -> dict[str, np.ndarray]:
     return forced
 
 
-def _keep_scores(run: Execution, scores: dict[str, list[np.ndarray]]) -> None:
+def _keep_scores(run: Execution, scores: Scores) -> None:
     """Add the scores of one run in which every row saw every exit."""
     assert run.observed is not None
     for name, batches in scores.items():

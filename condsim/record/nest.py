@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from condsim.record.events import Died, Enter, Leave, RecordedOp
-from condsim.record.loops import Periods as Periods
-from condsim.record.loops import with_marks
+from condsim.record.loops import Periods, with_marks
 from condsim.record.recorder import Recorder
 from condsim.record.routers import mark_routers
 

@@ -16,14 +16,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from condsim.program.operators import elementwise
-from condsim.record.events import Died as Died
-from condsim.record.events import Enter as Enter
-from condsim.record.events import Event as Event
-from condsim.record.events import ExpertsCall as ExpertsCall
-from condsim.record.events import Leave as Leave
+from condsim.record.events import (
+    Died,
+    Enter,
+    Event,
+    ExpertsCall,
+    Leave,
+    RecordedTensor,
+    SiteCall,
+)
 from condsim.record.events import RecordedOp as RecordedOp
-from condsim.record.events import RecordedTensor as RecordedTensor
-from condsim.record.events import SiteCall as SiteCall
 from condsim.record.interpreter import Interpreter
 from condsim.record.strides import inner_loops
 

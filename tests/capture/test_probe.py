@@ -44,7 +44,7 @@ def test_rows_are_units_or_positions() -> None:
     assert set(rows_per_site(sites, per_position, 3, None).values()) == {3}
 
 
-@pytest.mark.parametrize("info", infos(), ids=lambda info: info.name)
+@pytest.mark.parametrize("info", [*infos()], ids=lambda info: info.name)
 def test_forced_decisions_are_decisions_of_every_row(info: SiteInfo) -> None:
     mechanism = MECHANISMS[info.mechanism]
     for run in range(8):

@@ -10,7 +10,7 @@ from gates.models import case
 from hypothesis import given
 from hypothesis import strategies as st
 
-from condsim.capture.fit import fit_dim
+from condsim.capture.forms import fit_dim
 from condsim.program import Dim, Product, from_json, to_json
 
 VALUES = st.integers(1, 50)

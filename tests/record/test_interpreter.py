@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from condsim.record.events import RecordedOp
 from condsim.record.interpreter import Interpreter
-from condsim.record.recorder import RecordedOp, Recorder
+from condsim.record.recorder import Recorder
 
 
 def counted(call: Any, *args: Any) -> int:

@@ -10,10 +10,11 @@ from condsim.record.recorder import Recorder
 
 
 def recorded(model: nn.Module, x: torch.Tensor) -> Recorder:
-    """One forward pass whose result is dropped inside."""
+    """One forward pass, whose result nobody drops while it is recorded."""
     with torch.inference_mode(), Recorder(model) as recorder:
-        model(x)
+        result = model(x)
         recorder.stop()
+    del result
     return recorder
 
 

@@ -33,7 +33,7 @@ def test_the_innermost_loops(operands: tuple[torch.Tensor, ...], expected: tuple
 
 
 def test_a_result_lies_as_pytorch_makes_it() -> None:
-    """A transposed operand gives a transposed result, so that nothing is strided in what follows."""
+    """A transposed operand gives a transposed result: nothing is strided in what follows."""
     doubled = Q * 2
     assert inner_loops([doubled, Q]) == ()
     assert inner_loops([doubled + X, doubled, X]) == (64 * 8, 1)

@@ -23,6 +23,7 @@ class NotLiftable(Exception):
 
 
 Unlike = NotLiftable
+"""The same under the name that adapters import."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def _read_node(reading: Reading, node: Node) -> None:
     reading.arguments[node.number] = (args, kwargs)
     ref = Ref(node.number)
     if node.is_input:
-        has_rows = node.out.ndim > 0 and node.out.shape[0] == reading.rows
+        has_rows = _is_as_long(node.out, reading.rows)
         reading.values[ref] = Plain(ref, (), has_rows)
         return
     try:
@@ -91,7 +91,7 @@ def _read_ordinary_call(reading: Reading, node: Node) -> None:
     context = _joined([context_of(value) for value in read], node.name)
     from_rows = any(_has_rows(value) for value in read)
     for item, tensor in _results(node):
-        as_many = not read and tensor.ndim > 0 and tensor.shape[0] == reading.rows
+        as_many = not read and _is_as_long(tensor, reading.rows)
         has_rows = tensor.ndim > 0 and (from_rows or as_many)
         ref = Ref(node.number, item)
         reading.values[ref] = Plain(ref, context, has_rows)
@@ -105,6 +105,11 @@ def _results(node: Node) -> list[tuple[int | None, torch.Tensor]]:
         return [(None, node.out)]
     items = enumerate(tree_leaves(node.out))
     return [(item, leaf) for item, leaf in items if isinstance(leaf, torch.Tensor)]
+
+
+def _is_as_long(tensor: torch.Tensor, rows: int) -> bool:
+    """Whether a tensor has as many items along its first dimension as there are rows."""
+    return tensor.ndim > 0 and tensor.shape[0] == rows
 
 
 def _has_rows(value: Meaning) -> bool:

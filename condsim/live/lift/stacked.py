@@ -72,19 +72,15 @@ def stack(experts: list[nn.Module], x: torch.Tensor) -> ExpertWeights | None:
         forwards.append(forward)
     if not _alike(forwards):
         return None
-    up_bias = None
+    up = torch.stack([forward.up_weight() for forward in forwards])
+    down = torch.stack([forward.down.weight for forward in forwards])
+    up_bias, down_bias = None, None
     if forwards[0].ups[0].bias is not None:
-        up_bias = torch.stack([torch.cat([up.bias for up in f.ups]) for f in forwards]).detach()
-    down_bias = None
+        up_bias = torch.stack([forward.up_bias() for forward in forwards]).detach()
     if forwards[0].down.bias is not None:
-        down_bias = torch.stack([f.down.bias for f in forwards]).detach()
-    return ExpertWeights(
-        up=torch.stack([torch.cat([up.weight for up in f.ups]) for f in forwards]).detach(),
-        down=torch.stack([f.down.weight for f in forwards]).detach(),
-        up_bias=up_bias,
-        down_bias=down_bias,
-        activate=forwards[0].activation,
-    )
+        down_bias = torch.stack([forward.down.bias for forward in forwards]).detach()
+    activation = forwards[0].activation
+    return ExpertWeights(up.detach(), down.detach(), up_bias, down_bias, activation)
 
 
 @dataclass(frozen=True)
@@ -101,8 +97,10 @@ class Activation:
 
     def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
         """[..., n] → [..., i]. hidden: what the layers that read the input give, side by side."""
-        parts = hidden.chunk(len(self.ups), dim=-1) if len(self.ups) > 1 else (hidden,)
         made: dict[Ref, Any] = {}
+        parts: tuple[torch.Tensor, ...] = (hidden,)
+        if len(self.ups) > 1:
+            parts = hidden.chunk(len(self.ups), dim=-1)
         for number, part in zip(self.ups, parts, strict=True):
             made[Ref(number)] = part
         for node in self.between:
@@ -133,6 +131,14 @@ class ExpertForward:
     ups: tuple[nn.Linear, ...]
     down: nn.Linear
     activation: Activation
+
+    def up_weight(self) -> torch.Tensor:
+        """Weights of the layers that read the input, one below the other; [n, hidden]."""
+        return torch.cat([up.weight for up in self.ups])
+
+    def up_bias(self) -> torch.Tensor:
+        """Their biases, [n]. Only for layers that have one."""
+        return torch.cat([up.bias for up in self.ups])
 
 
 def _read(tape: Tape) -> ExpertForward | None:
