@@ -1,9 +1,12 @@
-"""How well each effect of the CPU's cost model fits what it was not calibrated on: fresh micro-benchmarks, and a figure an effect.
+"""How well each effect of the CPU's cost model fits what it was not calibrated on.
+
+Fresh micro-benchmarks, and a figure an effect.
 
     python -m benchmarks.fits [--profile NAME_OR_PATH] [--only EFFECT ...] [--write docs/images]
 
-Needs a calibration of this machine (`condsim calibrate`) and about two minutes of a quiet one. With --write the measured points go to FOLDER/fits.json,
-those of other effects in it are kept, and every effect in it is drawn to FOLDER/fit-EFFECT.svg. --draw FOLDER only draws.
+Needs a calibration of this machine (`condsim calibrate`) and about two minutes of a quiet one. With
+--write the measured points go to FOLDER/fits.json, those of other effects in it are kept, and every
+effect in it is drawn to FOLDER/fit-EFFECT.svg. --draw FOLDER only draws.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ import argparse
 import itertools
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -23,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from benchmarks.fit_figures import Chart, Point, draw
 from benchmarks.operators import patient, table
 from condsim.calibrate.code_locality import calls, cycle, light_operators
 from condsim.calibrate.cpu import DTYPES
@@ -35,37 +40,31 @@ from condsim.calibrate.shapes import Convolution, Products
 from condsim.cost.cpu.activations import curves_of
 from condsim.cost.cpu.new_shapes import new_shape_seconds
 from condsim.cost.cpu.residency import miss_per_byte
-from condsim.files import write_whole
-from condsim.hardware import HardwareProfile, hardware
-from condsim.show.plots import rendered
+from condsim.hardware import Cold, HardwareProfile, hardware
 from condsim.timing.cases import Pool, Visits, existing, measure, threads, typical
 from condsim.timing.yardstick import Call, Yardstick
 
-Points = list[dict[str, Any]]
-"""group, x, predicted, measured: what an effect costs at x, in the unit of its axis."""
 MATMULS = ("linear", "linear, few columns", "bmm", "grouped_mm", "attention", "conv2d")
-COLOURS = (
-    "#4c8bd6",
-    "#e08030",
-    "#3ca35c",
-    "#d05060",
-    "#9070d0",
-    "#a07850",
-    "#d070b0",
-    "#40a0a8",
-    "#909020",
-)
-GREY = "#808080"  # reads on white and on black
 
 
-def hot_operators(profile: HardwareProfile) -> Points:
+def point(group: str, x: float, predicted: float, measured: float) -> Point:
+    return {"group": group, "x": x, "predicted": predicted, "measured": measured}
+
+
+# Operators
+
+
+def hot_operators(profile: HardwareProfile) -> list[Point]:
     """Matmuls, convolutions and attention at random sizes, hot. x: measured seconds."""
-    return [_ratio(r) for r in _operators(profile) if r["family"] in MATMULS]
+    return [_ratio(row) for row in _operators(profile) if row["family"] in MATMULS]
 
 
-def gather(profile: HardwareProfile) -> Points:
-    """Elementwise operators, gather and scatter, softmax, normalisation, reductions at random sizes, hot. x: measured seconds."""
-    return [_ratio(r) for r in _operators(profile) if r["family"] not in MATMULS]
+def gather(profile: HardwareProfile) -> list[Point]:
+    """All other operators at random sizes, hot. x: measured seconds.
+
+    They are elementwise ones, gather and scatter, softmax, normalisation and reductions.
+    """
+    return [_ratio(row) for row in _operators(profile) if row["family"] not in MATMULS]
 
 
 _TABLES: dict[str, list[dict[str, Any]]] = {}
@@ -78,35 +77,37 @@ def _operators(profile: HardwareProfile) -> list[dict[str, Any]]:
     return _TABLES[profile.name]
 
 
-def _ratio(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "group": row["family"],
-        "x": row["measured_s"],
-        "predicted": row["predicted_s"],
-        "measured": row["measured_s"],
-    }
+def _ratio(row: dict[str, Any]) -> Point:
+    return point(row["family"], row["measured_s"], row["predicted_s"], row["measured_s"])
 
 
-def residency(profile: HardwareProfile) -> Points:
-    """Linear layers of other sizes than the calibration's, with 1 and 32 rows, visited in turn. x: bytes between two visits; seconds a byte of the weight."""
-    assert profile.residency is not None
-    yardstick, found = patient(), list[dict[str, Any]]()
+# Weights and activations that were evicted
+
+FOOTPRINTS_MB = (2, 3, 5, 7, 10, 14, 18, 22, 26, 30, 36, 44, 56, 80)
+ROUNDS_IN_TURN = 5
+
+
+def residency(profile: HardwareProfile) -> list[Point]:
+    """Linear layers of other sizes than the calibration's, visited in turn, with 1 and 32 rows.
+
+    x: bytes between two visits; seconds a byte of the weight.
+    """
+    table = profile.residency
+    assert table is not None
+    yardstick = patient()
+    points = []
     for n, k, rows in ((160, 320, 1), (768, 1280, 1), (768, 1280, 32)):
-        size = 4 * n * k
-        x = torch.randn(rows, k)
-        hot, each = _in_turn(partial(_layer, x, n, k), size, yardstick)
-        for c, seconds in each.items():
-            others = profile.residency.others * c * seconds
-            predicted = float(miss_per_byte(profile.residency, size, c * size + others, rows))
-            found.append(
-                {
-                    "group": f"{size / 2**20:.1f} MiB, {rows} row{'s' if rows > 1 else ''}",
-                    "x": c * size,
-                    "predicted": predicted,
-                    "measured": (seconds - hot) / size,
-                }
-            )
-    return found
+        weight_bytes = 4 * n * k
+        group = f"{weight_bytes / 2**20:.1f} MiB, {rows} row{'s' if rows > 1 else ''}"
+        make = partial(_layer, torch.randn(rows, k), n, k)
+        hot_s, in_turn = _in_turn(make, weight_bytes, yardstick)
+        for count, seconds in in_turn.items():
+            distance = count * weight_bytes
+            by_others = table.others * count * seconds
+            predicted = float(miss_per_byte(table, weight_bytes, distance + by_others, rows))
+            measured = (seconds - hot_s) / weight_bytes
+            points.append(point(group, distance, predicted, measured))
+    return points
 
 
 def _layer(x: torch.Tensor, n: int, k: int) -> Call:
@@ -114,52 +115,49 @@ def _layer(x: torch.Tensor, n: int, k: int) -> Call:
     return partial(F.linear, x, torch.randn(n, k))
 
 
-FOOTPRINTS_MB = (2, 3, 5, 7, 10, 14, 18, 22, 26, 30, 36, 44, 56, 80)
-
-
 def _in_turn(
-    make: Callable[[], Call], size: float, yardstick: Yardstick
+    make: Callable[[], Call], size_bytes: float, yardstick: Yardstick
 ) -> tuple[float, dict[int, float]]:
-    """(seconds of a call alone, number of calls in turn → seconds of each). make: a call on memory of its own, size bytes of it."""
-    counts = sorted({max(2, round(mb * 1e6 / size)) for mb in FOOTPRINTS_MB})
-    every = [make() for _ in range(counts[-1])]
+    """(seconds of a call alone, number of calls in turn → seconds of each).
+
+    make: a call on memory of its own. size_bytes: of that memory.
+    """
+    counts = sorted({max(2, round(mb * 1e6 / size_bytes)) for mb in FOOTPRINTS_MB})
+    made = [make() for _ in range(counts[-1])]
     visits_of: dict[int, Visits] = {count: [] for count in (1, *counts)}
-    for _ in range(5):
+    for _ in range(ROUNDS_IN_TURN):
         for count, visits in visits_of.items():
-            visit = partial(visit_in_turn, every[:count], int(size))
+            visit = partial(visit_in_turn, made[:count], int(size_bytes))
             visits.append(yardstick.around(visit))
-    hot, *each = (typical(visits, yardstick) for visits in visits_of.values())
-    return hot, dict(zip(counts, each, strict=True))
+    hot_s, *in_turn_s = (typical(visits, yardstick) for visits in visits_of.values())
+    return hot_s, dict(zip(counts, in_turn_s, strict=True))
 
 
-def activations(profile: HardwareProfile) -> Points:
-    """Operators of other sizes than the calibration's blocks, on sets of tensors in turn. x: bytes between two visits; extra seconds a byte that is touched."""
+def activations(profile: HardwareProfile) -> list[Point]:
+    """Operators of other sizes than the calibration's blocks, on sets of tensors in turn.
+
+    x: bytes between two visits; extra seconds a byte that is touched.
+    """
     curves = curves_of(profile)
     assert curves is not None
-    yardstick, found = patient(), list[dict[str, Any]]()
-    for elements, (name, (call, read, written)) in itertools.product(
-        (16384, 131072), VISITED.items()
-    ):
-        size = 4.0 * elements * (read + written)
-        hot, each = _in_turn(partial(_on_new_tensors, call, elements), size, yardstick)
-        for c, seconds in each.items():
-            extra = sum(
-                share
-                * (
-                    np.interp(c * size, curves.distance, curve)
-                    - np.interp(size, curves.distance, curve)
-                )
-                for share, curve in ((read, curves.read), (written, curves.written))
-            )
-            found.append(
-                {
-                    "group": f"{name}, {size / 2**20:.1f} MiB",
-                    "x": c * size,
-                    "predicted": float(extra) / (read + written),
-                    "measured": (seconds - hot) / size,
-                }
-            )
-    return found
+    yardstick = patient()
+    points = []
+    for elements, (name, visited) in itertools.product((16384, 131072), VISITED.items()):
+        tensors = visited.read + visited.written
+        size_bytes = 4.0 * elements * tensors
+        group = f"{name}, {size_bytes / 2**20:.1f} MiB"
+        make = partial(_on_new_tensors, visited.call, elements)
+        hot_s, in_turn = _in_turn(make, size_bytes, yardstick)
+        for count, seconds in in_turn.items():
+            distance = count * size_bytes
+            extra = 0.0
+            for share, curve in ((visited.read, curves.read), (visited.written, curves.written)):
+                far = np.interp(distance, curves.distance, curve)
+                near = np.interp(size_bytes, curves.distance, curve)
+                extra += share * float(far - near)
+            measured = (seconds - hot_s) / size_bytes
+            points.append(point(group, distance, extra / tensors, measured))
+    return points
 
 
 def _on_new_tensors(call: Callable[..., object], elements: int) -> Call:
@@ -167,89 +165,105 @@ def _on_new_tensors(call: Callable[..., object], elements: int) -> Call:
     return partial(call, *torch.ones(3, elements).unbind())
 
 
-VISITED: dict[str, tuple[Callable[..., object], int, int]] = {
-    "relu": (lambda x, _y, out: torch.clamp_min(x, 0.0, out=out), 1, 1),
-    "add": (lambda x, y, out: torch.add(x, y, out=out), 2, 1),
+@dataclass(frozen=True)
+class Visited:
+    """A call of (two operands, result), and how many of these tensors it reads and writes."""
+
+    call: Callable[..., object]
+    read: int
+    written: int
+
+
+VISITED = {
+    "relu": Visited(lambda x, _y, out: torch.clamp_min(x, 0.0, out=out), 1, 1),
+    "add": Visited(lambda x, y, out: torch.add(x, y, out=out), 2, 1),
 }
-"""Name → call of (two operands, result), how many it reads, how many it writes."""
 
 
-def among(profile: HardwareProfile) -> Points:
-    """A few operators in turn, drawn anew. x: how many different; seconds that a call takes longer than alone."""
-    table_ = profile.among
-    assert table_ is not None
-    yardstick, found, rng = patient(), list[dict[str, Any]](), random.Random(77)
+# Code
+
+
+def among(profile: HardwareProfile) -> list[Point]:
+    """A few operators in turn, drawn anew.
+
+    x: how many different; seconds that a call takes longer than alone.
+    """
+    table = profile.among
+    assert table is not None
+    yardstick = patient()
+    rng = random.Random(77)
     every = calls(Pool())
+    points = []
     for distinct in (2, 3, 5, 7, 10, 14, 20, 28, 40, 56):
+        share = float(np.interp(distinct, table.distinct, table.share))
         for _ in range(3):
             names = rng.sample(light_operators(), distinct)
             drawn = {name: every[name] for name in names}
-            alone = measure(existing(drawn), 2, yardstick=yardstick)
-            times = cycle(drawn, yardstick)
-            share = float(np.interp(distinct, table_.distinct, table_.share))
-            found.append(
-                {
-                    "group": "a draw",
-                    "x": distinct,
-                    "predicted": share * sum(table_.extra_s[n] for n in names) / distinct,
-                    "measured": sum(times[n] - alone[n] for n in names) / distinct,
-                }
-            )
-    return found
+            alone_s = measure(existing(drawn), 2, yardstick=yardstick)
+            in_turn_s = cycle(drawn, yardstick)
+            predicted = share * sum(table.extra_s[name] for name in names) / distinct
+            measured = sum(in_turn_s[name] - alone_s[name] for name in names) / distinct
+            points.append(point("a draw", distinct, predicted, measured))
+    return points
 
 
-def cold_code(profile: HardwareProfile) -> Points:
-    """All operators after other data of sizes between the calibrated ones. x: bytes; seconds that a call takes longer, of four groups of operators."""
+DISTANCES_MB = (1.0, 4.0, 8.0, 12.0)
+
+
+def cold_code(profile: HardwareProfile) -> list[Point]:
+    """All operators after other data of sizes between the calibrated ones.
+
+    x: bytes; seconds that a call takes longer, of four groups of operators.
+    """
     known = profile.cold
     assert known is not None
-    megabytes = (1.0, 4.0, 8.0, 12.0)
-    timings = AfterOtherData(Pool(), megabytes, patient())
+    timings = AfterOtherData(Pool(), DISTANCES_MB, patient())
     for _ in range(3):
         timings.round()
     fresh = timings.table()
-    order = sorted(known.own_s, key=lambda n: known.own_s[n])
-    groups = {
-        f"{q} quarter by cost": order[i * len(order) // 4 : (i + 1) * len(order) // 4]
-        for i, q in enumerate(("first", "second", "third", "last"))
-    }
-    found = []
-    for i, mb in enumerate(megabytes):
-        distance = [0.0, *known.distance]
-        share, shared = (
-            float(np.interp(mb * 1e6, distance, [0.0, *column]))
-            for column in (known.share, known.shared_s)
-        )
-        for label, names in groups.items():
-            found.append(
-                {
-                    "group": label,
-                    "x": mb * 1e6,
-                    "predicted": shared + share * float(np.mean([known.own_s[n] for n in names])),
-                    "measured": fresh.shared_s[i]
-                    + fresh.share[i] * float(np.mean([fresh.own_s[n] for n in names])),
-                }
-            )
-    return found
+    points = []
+    for i, megabytes in enumerate(DISTANCES_MB):
+        distance = megabytes * 1e6
+        distances = [0.0, *known.distance]
+        share = float(np.interp(distance, distances, [0.0, *known.share]))
+        shared_s = float(np.interp(distance, distances, [0.0, *known.shared_s]))
+        for group, names in _quarters(known).items():
+            known_s = float(np.mean([known.own_s[name] for name in names]))
+            fresh_s = float(np.mean([fresh.own_s[name] for name in names]))
+            predicted = shared_s + share * known_s
+            measured = fresh.shared_s[i] + fresh.share[i] * fresh_s
+            points.append(point(group, distance, predicted, measured))
+    return points
 
+
+def _quarters(known: Cold) -> dict[str, list[str]]:
+    """The operators in four groups, by what their own code costs."""
+    order = sorted(known.own_s, key=lambda name: known.own_s[name])
+    quarters = {}
+    for i, which in enumerate(("first", "second", "third", "last")):
+        begin, end = i * len(order) // 4, (i + 1) * len(order) // 4
+        quarters[f"{which} quarter by cost"] = order[begin:end]
+    return quarters
+
+
+# First calls
 
 WIDTHS = (16, 48, 96, 192)
+NEW_SIZES = range(73, 53, -2)
 
 
-def new_shapes(profile: HardwareProfile) -> Points:
-    """First calls of products of other widths than the calibrated ones, at sizes that were never run. x: width; seconds beyond the next call."""
+def new_shapes(profile: HardwareProfile) -> list[Point]:
+    """First calls of products of other widths than the calibrated ones, at sizes never run.
+
+    x: width; seconds beyond the next call.
+    """
     pool = Pool(DTYPES[profile.dtype])
     points = []
     for family, make in FIRST_CALLS.items():
         for width in WIDTHS:
-            extra_s = first_call_extra_s(partial(make, width), pool, range(73, 53, -2))
-            points.append(
-                {
-                    "group": family,
-                    "x": width,
-                    "predicted": new_shape_seconds(family, profile),
-                    "measured": median(extra_s),
-                }
-            )
+            extra_s = first_call_extra_s(partial(make, width), pool, NEW_SIZES)
+            predicted = new_shape_seconds(family, profile)
+            points.append(point(family, width, predicted, median(extra_s)))
     return points
 
 
@@ -273,6 +287,9 @@ FIRST_CALLS: dict[str, Callable[[int, Pool, int], Call]] = {
 """Family → (width, pool, size) → the call of a product."""
 
 
+# Python
+
+
 class _Block(nn.Module):
     """Modules in modules, as models have them, around so many linear layers."""
 
@@ -290,30 +307,31 @@ class _Block(nn.Module):
         return h
 
 
-def instructions(profile: HardwareProfile) -> Points:
-    """Stacks of modules around linear layers, against the same operators called one after the other. x: instructions; seconds."""
-    price = profile.host.instruction
-    assert price is not None
-    h, found, ways = torch.randn(4, 16), list[dict[str, Any]](), dict[Any, Callable[[], Any]]()
-    for layers in (1, 2, 4):
-        for depth in (0, 1, 2, 4):
-            block = _Block(layers, depth).eval()
-            pairs = [(layer.weight, layer.bias) for layer in block.items]  # type: ignore[union-attr]
-            ways[layers, depth, "modules"] = partial(block, h)
-            ways[layers, depth, "bare"] = partial(_bare, pairs, h)
+def instructions(profile: HardwareProfile) -> list[Point]:
+    """Stacks of modules around linear layers, against the same operators called one by one.
+
+    x: instructions; seconds.
+    """
+    instruction = profile.host.instruction
+    assert instruction is not None
+    h = torch.randn(4, 16)
+    ways: dict[tuple[int, int, str], Call] = {}
+    stacks = list(itertools.product((1, 2, 4), (0, 1, 2, 4)))
+    for layers, depth in stacks:
+        block = _Block(layers, depth).eval()
+        pairs = [(layer.weight, layer.bias) for layer in block.items]  # type: ignore[union-attr]
+        ways[layers, depth, "modules"] = partial(block, h)
+        ways[layers, depth, "bare"] = partial(_bare, pairs, h)
     counts = {key: count_instructions(call) for key, call in ways.items()}
-    times = measure(existing(ways), 9, yardstick=patient())
-    for layers, depth in sorted({key[:2] for key in ways}):
-        more = counts[layers, depth, "modules"] - counts[layers, depth, "bare"]
-        found.append(
-            {
-                "group": f"{layers} linear layer{'s' if layers > 1 else ''}",
-                "x": more,
-                "predicted": more * price.value,
-                "measured": times[layers, depth, "modules"] - times[layers, depth, "bare"],
-            }
-        )
-    return found
+    seconds = measure(existing(ways), 9, yardstick=patient())
+    points = []
+    for layers, depth in stacks:
+        modules, bare = (layers, depth, "modules"), (layers, depth, "bare")
+        group = f"{layers} linear layer{'s' if layers > 1 else ''}"
+        more = counts[modules] - counts[bare]
+        measured = seconds[modules] - seconds[bare]
+        points.append(point(group, more, more * instruction.value, measured))
+    return points
 
 
 def _bare(pairs: list[tuple[torch.Tensor, torch.Tensor]], h: torch.Tensor) -> torch.Tensor:
@@ -322,92 +340,46 @@ def _bare(pairs: list[tuple[torch.Tensor, torch.Tensor]], h: torch.Tensor) -> to
     return h
 
 
-EFFECTS: dict[str, tuple[Callable[[HardwareProfile], Points], str, str, float]] = {
-    "hot-operators": (hot_operators, "measured (s)", "predicted / measured", 1.0),
-    "gather": (gather, "measured (s)", "predicted / measured", 1.0),
-    "residency": (residency, "bytes between two visits (MB)", "extra (ps a byte)", 1e12),
-    "activations": (activations, "bytes between two visits (MB)", "extra (ps a byte)", 1e12),
-    "new-shapes": (new_shapes, "width", "extra of a first call (µs)", 1e6),
-    "among": (among, "different operators in turn", "extra a call (µs)", 1e6),
-    "cold-code": (cold_code, "bytes read before each call (MB)", "extra a call (µs)", 1e6),
-    "instructions": (instructions, "instructions", "extra (µs)", 1e6),
+@dataclass(frozen=True)
+class Effect:
+    """How an effect is measured, and how it is drawn."""
+
+    points: Callable[[HardwareProfile], list[Point]]
+    chart: Chart
+
+
+RATIO = Chart("measured (s)", "predicted / measured", ratio=True)
+BY_DISTANCE = Chart("bytes between two visits (MB)", "extra (ps a byte)", 1e-6, 1e12)
+BY_WIDTH = Chart("width", "extra of a first call (µs)", y_scale=1e6)
+BY_DISTINCT = Chart("different operators in turn", "extra a call (µs)", y_scale=1e6)
+BY_BYTES_READ = Chart("bytes read before each call (MB)", "extra a call (µs)", 1e-6, 1e6)
+BY_INSTRUCTIONS = Chart("instructions", "extra (µs)", y_scale=1e6)
+EFFECTS = {
+    "hot-operators": Effect(hot_operators, RATIO),
+    "gather": Effect(gather, RATIO),
+    "residency": Effect(residency, BY_DISTANCE),
+    "activations": Effect(activations, BY_DISTANCE),
+    "new-shapes": Effect(new_shapes, BY_WIDTH),
+    "among": Effect(among, BY_DISTINCT),
+    "cold-code": Effect(cold_code, BY_BYTES_READ),
+    "instructions": Effect(instructions, BY_INSTRUCTIONS),
 }
-"""Effect → its measurement, axes, and what seconds are multiplied by."""
-MEGABYTES = ("residency", "activations", "cold-code")
 
 
-def draw(effect: str, points: Points, about: str) -> bytes:
-    """Dots are measured, lines predicted; of operators the ratio of both. SVG."""
-    import matplotlib
+def spread(points: Sequence[Point]) -> dict[str, float]:
+    """Median and 90th percentile of |predicted - measured|, relative.
 
-    matplotlib.rcParams["svg.fonttype"] = "none"
-    from matplotlib.figure import Figure
-
-    _, xlabel, ylabel, scale = EFFECTS[effect]
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
-    axes = figure.subplots()
-    ratio = ylabel == "predicted / measured"
-    across = 1e-6 if effect in MEGABYTES else 1.0
-    for colour, group in zip(COLOURS, dict.fromkeys(p["group"] for p in points), strict=False):
-        mine = sorted((p for p in points if p["group"] == group), key=lambda p: p["x"])
-        x = [p["x"] * across for p in mine]
-        if ratio:
-            axes.scatter(
-                x,
-                [p["predicted"] / p["measured"] for p in mine],
-                14,
-                color=colour,
-                label=group,
-                linewidths=0,
-            )
-        else:
-            axes.scatter(
-                x,
-                [p["measured"] * scale for p in mine],
-                14,
-                color=colour,
-                label=group,
-                linewidths=0,
-            )
-            if effect == "among":
-                mine = [
-                    {"predicted": np.mean([p["predicted"] for p in mine if p["x"] == at])}
-                    for at in sorted(set(x))
-                ]
-                x = sorted(set(x))
-            axes.plot(
-                x, [p["predicted"] * scale for p in mine], color=colour, linewidth=1.2, alpha=0.8
-            )
-    if ratio:
-        axes.axhspan(0.9, 1.1, color=GREY, alpha=0.2, linewidth=0)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_yticks([0.5, 0.7, 0.9, 1.1, 1.5, 2.0], ["0.5", "0.7", "0.9", "1.1", "1.5", "2"])
-        axes.set_yticks([], minor=True)
-        axes.set_ylim(0.45, 2.2)
-    else:
-        axes.set_ylim(bottom=min(0.0, *(p["measured"] * scale for p in points)))
-    axes.set_xlabel(xlabel, color=GREY)
-    axes.set_ylabel(ylabel, color=GREY)
-    axes.set_title(about, fontsize=8, color=GREY, loc="left")
-    axes.tick_params(colors=GREY, which="both", labelsize=8)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(GREY)
-    legend = axes.legend(frameon=False, fontsize=7, ncols=2 if ratio else 1)
-    for text in legend.get_texts():
-        text.set_color(GREY)
-    figure.patch.set_alpha(0.0)
-    axes.patch.set_alpha(0.0)
-    return rendered(figure, "svg")
-
-
-def spread(points: Points) -> dict[str, float]:
-    """Median and 90th percentile of |predicted - measured|, over measured where an operator is predicted whole, over the mean measured of the effect else."""
+    Relative to what was measured where an operator is predicted whole, else to the mean measured of
+    the effect.
+    """
     whole = all(p["x"] == p["measured"] for p in points)
     mean = float(np.mean([p["measured"] for p in points]))
-    off = [abs(p["predicted"] - p["measured"]) / (p["measured"] if whole else mean) for p in points]
-    return {"points": len(points), "median": median(off), "p90": float(np.quantile(off, 0.9))}
+    errors = []
+    for p in points:
+        scale = p["measured"] if whole else mean
+        errors.append(abs(p["predicted"] - p["measured"]) / scale)
+    p90 = float(np.quantile(errors, 0.9))
+    return {"points": len(points), "median": median(errors), "p90": p90}
 
 
 def main() -> None:
@@ -417,26 +389,29 @@ def main() -> None:
     parser.add_argument("--write", type=Path)
     parser.add_argument("--draw", type=Path)
     args = parser.parse_args()
-    folder = args.write or args.draw
-    kept: dict[str, Any] = (
-        json.loads((folder / "fits.json").read_text())
-        if folder and (folder / "fits.json").exists()
-        else {}
-    )
+    folder: Path | None = args.write or args.draw
+    fits: dict[str, Any] = {}
+    if folder and (folder / "fits.json").exists():
+        fits = json.loads((folder / "fits.json").read_text())
     if args.draw is None:
         profile = hardware(args.profile)
-        for effect in args.only:
+        for name in args.only:
             with threads(profile.threads):
-                kept[effect] = {"profile": profile.name, "points": EFFECTS[effect][0](profile)}
-    for effect, found in kept.items():
-        s = spread(found["points"])
+                points = EFFECTS[name].points(profile)
+            fits[name] = {"profile": profile.name, "points": points}
+    for name, fit in fits.items():
+        errors = spread(fit["points"])
         print(
-            f"{effect:14} {s['points']:4} points  median |error| {s['median']:.1%}  90th percentile {s['p90']:.1%}"
+            f"{name:14} {errors['points']:4} points  "
+            f"median |error| {errors['median']:.1%}  90th percentile {errors['p90']:.1%}"
         )
     if args.write:
-        write_whole(folder / "fits.json", json.dumps(kept, separators=(",", ":"), default=float))
-    for effect, found in kept.items() if folder else ():
-        write_whole(folder / f"fit-{effect}.svg", draw(effect, found["points"], found["profile"]))
+        text = json.dumps(fits, separators=(",", ":"), default=float)
+        (args.write / "fits.json").write_text(text)
+    if folder:
+        for name, fit in fits.items():
+            svg = draw(EFFECTS[name].chart, fit["points"], fit["profile"])
+            (folder / f"fit-{name}.svg").write_bytes(svg)
 
 
 if __name__ == "__main__":

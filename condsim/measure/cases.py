@@ -59,7 +59,7 @@ class Case:
             "strategy": name_of(self.workload.strategies),
             "baseline": self.baseline,
             "phase": replay.phase,
-            "batch": replay.steps.batch,
+            "batch": replay.cut.batch,
             "protocol": plan.protocol,
             "runtime": plan.runtime,
             "dtype": replay.trace.header.provenance.dtype,

@@ -15,7 +15,7 @@ from condsim.live.decode import start_decode
 from condsim.live.execution import Execution
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
-from condsim.steps.rebatch import Steps, rebatch
+from condsim.steps.rebatch import Cut, rebatch
 from condsim.trace import Trace
 
 Arguments = Callable[[], dict[str, Any]]
@@ -72,13 +72,13 @@ class Replay:
         self.captured = captured
         self.trace, self.live = captured.trace, captured.live
         self.phase = phase
-        self.steps = rebatch(self.trace, batch, phase)
+        self.cut = rebatch(self.trace, batch, phase)
         self.inputs_of_units = source_units(self.trace)
         self._made: dict[int, Step] = {}
         self._require_all_units()
 
     def __len__(self) -> int:
-        return len(self.steps.steps)
+        return len(self.cut.steps)
 
     def step(self, index: int) -> Step:
         """One step with its inputs; in the decode phase the tokens before it are run first."""
@@ -96,19 +96,19 @@ class Replay:
             )
 
     def _make(self, index: int) -> Step:
-        units = units_of_step(self.trace, self.steps, index)
+        units = units_of_step(self.trace, self.cut, index)
         batch = gather(self.captured.inputs, self.inputs_of_units[units])
         cache: Arguments = dict
         if self.phase == "decode":
             batch, cache = self._decoded_up_to(batch, index)
         ids = {site.name: self._ids_of(site.name, units) for site in self.trace.sites}
-        kept = {site: rows[index] for site, rows in self.steps.steps.kept.items()}
+        kept = {site: rows[index] for site, rows in self.cut.steps.kept.items()}
         return Step(index, batch, ids, kept, cache)
 
     def _decoded_up_to(self, prefix: Batch, index: int) -> tuple[Batch, Arguments]:
         """The batch of one decode step, and copies of the cache that it starts from."""
-        rows = self.steps.rows
-        past = int(rows.total[index] - rows.seq[index])
+        extents = self.cut.steps.extents
+        past = int(extents["total"][index] - extents["seq"][index])
         token, cache = start_decode(self.live, prefix, Execution())
         for _ in range(past - (prefix.seq or 0)):
             output = self.live.run(_next_token(token), Execution(), **cache)
@@ -144,16 +144,16 @@ def source_units(trace: Trace) -> np.ndarray:
     return np.concatenate(sources)
 
 
-def units_of_step(trace: Trace, steps: Steps, index: int) -> np.ndarray:
+def units_of_step(trace: Trace, cut: Cut, index: int) -> np.ndarray:
     """Unit-steps of a rebatched step, int [batch]: from its first one on, those of its size."""
-    seq = steps.steps.extents["seq"][index]
-    past = steps.steps.extents["total"][index] - seq
+    seq = cut.steps.extents["seq"][index]
+    past = cut.steps.extents["total"][index] - seq
     captured = trace.steps
     of_this_size = (captured["seq"] == seq) & (captured["past"] == past)
-    alike = (captured["phase"] == steps.phase) & of_this_size
+    alike = (captured["phase"] == cut.phase) & of_this_size
     members = np.flatnonzero(np.repeat(alike.to_numpy(), captured["units"].to_numpy()))
-    start = int(np.searchsorted(members, steps.first_unit[index]))
-    return members[start : start + steps.batch]
+    start = int(np.searchsorted(members, cut.first_unit[index]))
+    return members[start : start + cut.batch]
 
 
 def gather(batches: Sequence[Batch], units: np.ndarray) -> Batch:

@@ -146,7 +146,7 @@ def time_case(case: Case, tools: Tools) -> list[dict[str, Any]]:
 def label_operators(side: Side, step: Step) -> Labels:
     """The operators that a side runs in a step, by a recording."""
     replay = side.replay
-    program = program_of(replay.trace, side.strategies, replay.steps)
+    program = program_of(replay.trace, side.strategies, replay.cut.regime)
     recorder = replay.live.record(step.batch, side.execution(step), **step.cache())
     of_families = families(replay.trace, program)
     labels: Labels = []
