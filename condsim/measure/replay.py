@@ -166,9 +166,13 @@ def gather(batches: Sequence[Batch], units: np.ndarray) -> Batch:
     if len(parts) == 1:
         return first
     sizes = [part.units for part in parts]
-    args = tuple(_joined([part.args[i] for part in parts], sizes) for i in range(len(first.args)))
-    kwargs = {name: _joined([part.kwargs[name] for part in parts], sizes) for name in first.kwargs}
-    return Batch(args, kwargs, len(units), first.seq)
+    args: list[Any] = []
+    for values in zip(*(part.args for part in parts), strict=True):
+        args.append(_joined(values, sizes))
+    kwargs: dict[str, Any] = {}
+    for name in first.kwargs:
+        kwargs[name] = _joined([part.kwargs[name] for part in parts], sizes)
+    return Batch(tuple(args), kwargs, len(units), first.seq)
 
 
 def _consecutive_parts(batches: Sequence[Batch], units: np.ndarray) -> list[Batch]:
@@ -179,14 +183,16 @@ def _consecutive_parts(batches: Sequence[Batch], units: np.ndarray) -> list[Batc
     cuts = np.flatnonzero((np.diff(units) != 1) | (np.diff(owner) != 0)) + 1
     parts: list[Batch] = []
     for part in np.split(np.arange(len(units)), cuts):
-        batch = batches[owner[part[0]]]
-        start, stop = int(place[part[0]]), int(place[part[-1]]) + 1
+        first, last = part[0], part[-1]
+        batch = batches[owner[first]]
+        start = int(place[first])
+        stop = int(place[last]) + 1
         whole = stop - start == batch.units
         parts.append(batch if whole else batch.rows(start, stop))
     return parts
 
 
-def _joined(values: list[Any], sizes: list[int]) -> Any:
+def _joined(values: Sequence[Any], sizes: Sequence[int]) -> Any:
     """One argument of several batches: tensors of units are joined, else the first one's is kept.
 
     sizes: units of each batch.
@@ -196,4 +202,4 @@ def _joined(values: list[Any], sizes: list[int]) -> Any:
         return first
     if any(len(value) != units for value, units in zip(values, sizes, strict=True)):
         return first
-    return torch.cat(values)
+    return torch.cat(list(values))

@@ -107,7 +107,8 @@ class SkipFashion(ZooModel):
     @classmethod
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
         model = cls().train()
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # trains in two thirds of the time
+        # It trains in two thirds of the time with the channels last.
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         images, labels, digest = fashion_training()
         batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, 64)
         spreads = nn.ModuleList(Spread(1, centre=0.0, reach=1.0) for _ in model.blocks)
