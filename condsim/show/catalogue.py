@@ -117,10 +117,8 @@ def unit_of(path: str) -> str:
 
 def trace_lines(about: Mapping[str, Any], folder: str) -> list[Text | Table]:
     """What a trace holds, and what was measured. about: of `condsim.cli.record.summary`."""
-    lines: list[Text | Table] = [
-        Text(f"{about['name']} in {folder}", "bold"),
-        Text(_contents(about)),
-    ]
+    title = Text(f"{about['name']} in {folder}", "bold")
+    lines: list[Text | Table] = [title, Text(_contents(about))]
     if about["quality"]:
         values = [f"{side} {number(value)}" for side, value in about["quality"].items()]
         lines.append(Text(f"{about['quality_name']}: {', '.join(values)}"))

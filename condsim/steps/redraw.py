@@ -9,7 +9,7 @@ import numpy as np
 
 from condsim.errors import CondsimError
 from condsim.mechanisms import MECHANISMS, Redraw
-from condsim.trace import Decisions, Site, Trace
+from condsim.trace import Decisions, Trace
 from condsim.trace.store import in_memory
 
 GOES_ON = 1
@@ -27,7 +27,8 @@ def redrawn(
         exit or take the costliest branch, or of the blocks that run.
     seed: of the draws.
     Sites behind other sites keep the rows that reached them. Behind an exit, the rows that go on
-    in the new draw reach the next exit.
+    in the new draw reach the next exit. Combination weights are kept; scores are not, they would
+    not fit the new decisions.
     Raises CondsimError where no site of the trace has what is asked for, and for values outside.
     """
     _check(skew, share)
@@ -40,17 +41,15 @@ def redrawn(
         asked = skew if mechanism.redrawn_by == "skew" else share
         if asked is None:
             continue
-        redraw = Redraw(
-            site.branches,
-            site.top_k,
-            costliest=trace.header.costliest.get(site.name, 1),
-            alive=alive if mechanism.leaves else None,
-            share=share,
-            skew=skew,
-        )
-        drawn[site.name] = _redraw_site(site, decisions[site.name], redraw, rng)
+        costliest = trace.header.costliest.get(site.name, 1)
+        reached = alive if mechanism.leaves else None
+        redraw = Redraw(site.branches, site.top_k, costliest, reached, share, skew)
+        old = decisions[site.name]
+        ids = mechanism.redraw(old.ids, redraw, rng)
+        weights = old.weights if mechanism.mixes_experts else None
+        drawn[site.name] = Decisions(ids, weights)
         if mechanism.leaves:
-            alive = drawn[site.name].ids == GOES_ON
+            alive = ids == GOES_ON
     if not drawn:
         kinds = ", ".join(trace.mechanisms)
         asked_name = "share" if skew is None else "skew"
@@ -65,10 +64,3 @@ def _check(skew: float | None, share: float | None) -> None:
         raise CondsimError(f"skew must be 0 or more, got {skew}")
     if share is not None and not 0 <= share <= 1:
         raise CondsimError(f"share must be from 0 to 1, got {share}")
-
-
-def _redraw_site(site: Site, old: Decisions, redraw: Redraw, rng: np.random.Generator) -> Decisions:
-    """New decisions of a site; combination weights stay, scores that no longer fit do not."""
-    mechanism = MECHANISMS[site.mechanism]
-    ids = mechanism.redraw(old.ids, redraw, rng)
-    return Decisions(ids, old.weights if mechanism.mixes_experts else None)

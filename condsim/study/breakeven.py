@@ -169,23 +169,34 @@ def crossings(points: pd.DataFrame, level: float = 1.0) -> pd.DataFrame:
     x where x is 0.
     """
     rows = []
-    usable = points.dropna(subset=["speedup"]) if "speedup" in points else points.iloc[:0]
-    lines = usable["y"].astype(object).where(usable["y"].notna(), None)
-    for y, line in usable.groupby(lines, dropna=False, sort=False):
-        ordered = line.sort_values("x")
-        x = ordered["x"].to_numpy(float)
-        log_speedup = np.log(ordered["speedup"].to_numpy(float) / level)
+    for y, line in _lines(points):
+        x = line["x"].to_numpy(float)
+        speedup = line["speedup"].to_numpy(float)
+        log_speedup = np.log(speedup / level)
         crosses = np.diff(np.sign(log_speedup)) != 0
         for i in np.flatnonzero(crosses):
             before, after = log_speedup[i], log_speedup[i + 1]
-            crossing = _between(x[i], x[i + 1], before / (before - after))
+            part = before / (before - after)
+            crossing = _between(x[i], x[i + 1], part)
             what = "starts to pay" if after > before else "stops to pay"
             rows.append({"y": y, "x": crossing, "what": what})
     return pd.DataFrame(rows, columns=["y", "x", "what"])
 
 
+def _lines(points: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """Each y (None where there is one axis) with its points that were simulated, in order of x."""
+    if "speedup" not in points:
+        return
+    simulated = points.dropna(subset=["speedup"])
+    has_y = simulated["y"].notna()
+    y_or_none = simulated["y"].astype(object).where(has_y, None)
+    for y, line in simulated.groupby(y_or_none, dropna=False, sort=False):
+        yield y, line.sort_values("x")
+
+
 def _between(start: float, end: float, part: float) -> float:
     """The point that is `part` (0 to 1) of the way from start to end, in logarithms if above 0."""
     if start > 0:
-        return math.exp(math.log(start) + part * math.log(end / start))
+        log_step = part * math.log(end / start)
+        return math.exp(math.log(start) + log_step)
     return start + part * (end - start)

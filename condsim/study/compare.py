@@ -178,7 +178,7 @@ def errors_of(table: pd.DataFrame) -> dict[str, Any]:
     """
     same_machine = table[table["same_machine"].astype(bool)]
     errors = same_machine["error"].abs().dropna()
-    summary = {
+    summary: dict[str, Any] = {
         "rows": len(table),
         "rows_same_machine": len(same_machine),
         "median_abs_error": None,
@@ -187,11 +187,10 @@ def errors_of(table: pd.DataFrame) -> dict[str, Any]:
     }
     if errors.empty:
         return summary
-    return summary | {
-        "median_abs_error": float(errors.median()),
-        "p90_abs_error": float(errors.quantile(0.9)),
-        "worst_abs_error": float(errors.max()),
-    }
+    summary["median_abs_error"] = float(errors.median())
+    summary["p90_abs_error"] = float(errors.quantile(0.9))
+    summary["worst_abs_error"] = float(errors.max())
+    return summary
 
 
 def errors_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -226,10 +225,9 @@ def cause_of(row: Mapping[Any, Any]) -> str:
 
 
 def _sides_that_are_off(row: Mapping[Any, Any]) -> list[str]:
-    errors = {
-        "conditional": row["predicted_latency_s"] / row["measured_latency_s"] - 1,
-        "dense": row["predicted_baseline_s"] / row["measured_baseline_s"] - 1,
-    }
+    conditional_error = row["predicted_latency_s"] / row["measured_latency_s"] - 1
+    dense_error = row["predicted_baseline_s"] / row["measured_baseline_s"] - 1
+    errors = {"conditional": conditional_error, "dense": dense_error}
     said = []
     for side in sorted(errors, key=lambda side: -abs(errors[side])):
         error = errors[side]

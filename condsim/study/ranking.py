@@ -32,6 +32,15 @@ class Candidate:
     strategy: str | None
     refusal: str = ""
 
+    def named(self) -> dict[str, str]:
+        """What a row calls it."""
+        strategy = self.strategy or "as captured"
+        return {
+            "class": self.profile.kind,
+            "profile": self.profile.name,
+            "strategy": strategy,
+        }
+
 
 def candidates(
     trace: Trace,
@@ -74,12 +83,7 @@ def predict_all(
     options: of `condsim.simulate`.
     """
     for candidate in candidates(trace, profiles, strategies, options.get("runtime")):
-        row = {
-            "class": candidate.profile.kind,
-            "profile": candidate.profile.name,
-            "strategy": candidate.strategy or "as captured",
-            "baseline": baseline,
-        }
+        row = {**candidate.named(), "baseline": baseline}
         yield row | _predict_or_refuse(trace, candidate, baseline, options)
 
 
@@ -103,8 +107,10 @@ def front(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x, y: float [n]; less is better in both. A point beats another one if it is not worse in either
     and better in one.
     """
-    not_worse = (x[None] <= x[:, None]) & (y[None] <= y[:, None])
-    better = (x[None] < x[:, None]) | (y[None] < y[:, None])
+    x_of_others, y_of_others = x[None, :], y[None, :]
+    x_of_each, y_of_each = x[:, None], y[:, None]
+    not_worse = (x_of_others <= x_of_each) & (y_of_others <= y_of_each)
+    better = (x_of_others < x_of_each) | (y_of_others < y_of_each)
     beaten: np.ndarray = np.any(not_worse & better, axis=1)
     return ~beaten
 
