@@ -1,4 +1,7 @@
-"""The real server and a real browser, for tests, benchmarks and screenshots. Needs playwright and a Chromium of the system."""
+"""The real server and a real browser, for tests, benchmarks and screenshots.
+
+Needs playwright, and a Chromium of the system.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,15 @@ SIZE = {"width": 1400, "height": 900}
 PATIENCE_MS = 120_000
 """How long anything may take on a busy machine before it counts as broken."""
 RAN = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+"""Selector of the app once its script has run."""
 CHART = '[data-testid="stVegaLiteChart"]'
+SOMETHING = '[data-testid="stMainBlockContainer"] [data-testid]'
+"""Selector of anything on the page."""
+DRAWN = """([chart]) =>
+    !document.querySelector('[data-testid=stSkeleton]') &&
+    [...document.querySelectorAll(chart)].every(e => e.querySelector('canvas, svg'))
+"""
+"""Whether all charts are drawn."""
 
 
 class Missing(Exception):
@@ -38,18 +49,25 @@ def free_port() -> int:
 @contextmanager
 def served(folder: Path, *arguments: str) -> Iterator[str]:
     """`condsim app` on a free port, in `folder`. Gives its address once it answers."""
+    command = [sys.executable, "-c", START, "app", *arguments, "--headless", "--port"]
+    with answering(command, folder, folder / "server.log") as address:
+        yield address
+
+
+@contextmanager
+def answering(command: Sequence[str], folder: Path, log: Path) -> Iterator[str]:
+    """A Streamlit server. Gives its address once it answers, and ends it afterwards.
+
+    command: what starts it, to its last word, which takes the port. folder: where it runs.
+    """
     port = free_port()
-    command = [sys.executable, "-c", START, "app", *arguments, "--headless", "--port", str(port)]
-    with (folder / "server.log").open("wb") as log:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    with log.open("wb") as output:
         process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
+            [*command, str(port)], cwd=folder, stdout=output, stderr=output, env=environment
         )
     try:
-        until_it_answers(port, process, folder / "server.log")
+        wait_until_it_answers(port, process, log)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -59,14 +77,13 @@ def served(folder: Path, *arguments: str) -> Iterator[str]:
             process.kill()
 
 
-def until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait for a Streamlit server. Raises RuntimeError, with its log, where it does not come."""
+    health = f"http://127.0.0.1:{port}/_stcore/health"
     end = time.monotonic() + PATIENCE_MS / 1e3
     while process.poll() is None and time.monotonic() < end:
         try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{port}/_stcore/health", timeout=5
-            ) as answer:
+            with urllib.request.urlopen(health, timeout=5) as answer:
                 if answer.read() == b"ok":
                     return
         except OSError:
@@ -76,14 +93,15 @@ def until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A headless Chromium of the system. Raises Missing where it, or playwright, is not installed."""
+    """A headless Chromium of the system.
+
+    Raises Missing where it, or playwright, is not installed.
+    """
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         raise Missing("needs playwright: pip install -c constraints.txt playwright") from None
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
-    if path is None:
-        raise Missing("needs Chromium: apt-get install chromium-headless-shell, or chromium")
+    path = _installed_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", "--font-render-hinting=none"]
@@ -94,8 +112,20 @@ def chromium() -> Iterator[Any]:
             browser.close()
 
 
+def _installed_chromium() -> str:
+    """Path of a Chromium. Raises Missing where none is installed."""
+    for name in NAMES:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    raise Missing("needs Chromium: apt-get install chromium-headless-shell, or chromium")
+
+
 def profile(browser: Any, **options: Any) -> Any:
-    """A fresh profile: nothing is remembered. options: of a browser context, color_scheme among them."""
+    """A fresh profile: nothing is remembered.
+
+    options: of a browser context, color_scheme among them.
+    """
     context = browser.new_context(viewport=SIZE, **options)
     context.set_default_timeout(PATIENCE_MS)
     return context
@@ -104,8 +134,5 @@ def profile(browser: Any, **options: Any) -> Any:
 def settled(page: Any) -> None:
     """Wait until the script has run and everything that it asked for is drawn."""
     page.wait_for_selector(RAN)
-    page.wait_for_selector('[data-testid="stMainBlockContainer"] [data-testid]')
-    page.wait_for_function(
-        "([chart]) => !document.querySelector('[data-testid=stSkeleton]') && [...document.querySelectorAll(chart)].every(e => e.querySelector('canvas, svg'))",
-        arg=[CHART],
-    )
+    page.wait_for_selector(SOMETHING)
+    page.wait_for_function(DRAWN, arg=[CHART])

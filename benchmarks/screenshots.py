@@ -1,6 +1,9 @@
-"""Pictures of the dashboard, from the real server in a real browser: `python -m benchmarks.screenshots [--every FOLDER]`.
+"""Pictures of the dashboard, from the real server in a real browser.
 
-By default those in README.md and docs, written to docs/images; with --every, each page in light and dark and at its full height, to look at.
+    python -m benchmarks.screenshots [--every FOLDER [--only NAME ...] [--scheme light|dark ...]]
+
+By default those in README.md and docs, written to docs/images; with --every, each page in light and
+dark and at its full height, to look at.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +41,19 @@ LINKS = {
     "breakeven-line": "breakeven?trace=skip-fashion&y=nothing",
 }
 """What --every shows: name → link."""
+SCHEMES = ["light", "dark"]
+FULL_HEIGHT = """() => {
+    const parts = '[data-testid=stMain], [data-testid=stSidebarContent]';
+    return Math.max(...[...document.querySelectorAll(parts)].map(e => e.scrollHeight));
+}"""
+"""Pixels that the page and its sidebar take."""
 
 
 def shot(page: Any, whole: bool) -> Image.Image:
     """A picture of a page. whole: as tall as it takes to see all of it."""
     if whole:
-        height = page.evaluate(
-            "Math.max(...[...document.querySelectorAll('[data-testid=stMain], [data-testid=stSidebarContent]')].map(e => e.scrollHeight))"
-        )
-        page.set_viewport_size({**SIZE, "height": max(int(height), SIZE["height"])})
+        height = max(int(page.evaluate(FULL_HEIGHT)), SIZE["height"])
+        page.set_viewport_size({**SIZE, "height": height})
         page.wait_for_timeout(1500)  # charts follow the size after a moment
     return Image.open(io.BytesIO(page.screenshot(animations="disabled")))
 
@@ -54,7 +62,7 @@ def show(page: Any, address: str, link: str) -> None:
     """Open a link and wait until all of it is there."""
     page.goto(f"{address}/{link}")
     settled(page)
-    if "breakeven" in link:
+    if link.startswith("breakeven"):
         page.get_by_test_id("stMainBlockContainer").get_by_role("button", name="Run").click()
     if link:
         page.locator(CHART).first.wait_for()
@@ -63,15 +71,42 @@ def show(page: Any, address: str, link: str) -> None:
     page.wait_for_timeout(1000)
 
 
+def take_those_in_docs(browser: Any, address: str) -> None:
+    """Write the pictures of README.md and docs."""
+    page = profile(browser, color_scheme="light").new_page()
+    for name, link in IN_DOCS.items():
+        show(page, address, link)
+        picture = shot(page, whole=False).convert("RGB")
+        picture.save(IMAGES / f"{name}.png", optimize=True)
+
+
+def take_all(
+    browser: Any, address: str, folder: Path, names: Sequence[str], schemes: Sequence[str]
+) -> None:
+    """Write pictures of whole pages to a folder. names: of LINKS."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for scheme in schemes:
+        context = profile(browser, color_scheme=scheme)
+        for name in names:
+            page = context.new_page()
+            show(page, address, LINKS[name])
+            shot(page, whole=True).save(folder / f"{name}-{scheme}.png")
+            page.close()
+            print(name, scheme, flush=True)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Take the pictures that are asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--every", type=Path, metavar="FOLDER", help="each page, light and dark, at its full height"
     )
     parser.add_argument(
         "--only", nargs="*", default=list(LINKS), help="names of LINKS, with --every"
     )
-    parser.add_argument("--scheme", nargs="*", default=["light", "dark"], choices=["light", "dark"])
+    parser.add_argument("--scheme", nargs="*", default=SCHEMES, choices=SCHEMES)
     asked = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -79,20 +114,9 @@ def main() -> None:
         chromium() as browser,
     ):
         if asked.every is None:
-            page = profile(browser, color_scheme="light").new_page()
-            for name, link in IN_DOCS.items():
-                show(page, address, link)
-                shot(page, whole=False).convert("RGB").save(IMAGES / f"{name}.png", optimize=True)
-            return
-        asked.every.mkdir(parents=True, exist_ok=True)
-        for scheme in asked.scheme:
-            context = profile(browser, color_scheme=scheme)
-            for name in asked.only:
-                page = context.new_page()
-                show(page, address, LINKS[name])
-                shot(page, whole=True).save(asked.every / f"{name}-{scheme}.png")
-                page.close()
-                print(name, scheme, flush=True)
+            take_those_in_docs(browser, address)
+        else:
+            take_all(browser, address, asked.every, asked.only, asked.scheme)
 
 
 if __name__ == "__main__":

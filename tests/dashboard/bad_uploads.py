@@ -1,4 +1,7 @@
-"""Uploads that must be refused in one line: name → (bytes of a zip, what the line says)."""
+"""Uploads that must be refused in one line.
+
+Bombs are of 24 MiB, and too many files are 51: tests lower the limits.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,25 @@ import io
 import json
 import stat
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 Files = dict[str, bytes]
+"""Path in the folder → content."""
+BOMB_MIB = 24
+PROGRAMS = "programs.json.gz"
+STEPS = "steps.parquet"
+HEADER = "trace.json"
 
 
 def files_of(folder: Path) -> Files:
-    """Path in the folder → content."""
-    return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
-    }
+    """The files of a folder."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def packed(files: Mapping[str, bytes]) -> bytes:
@@ -33,117 +41,134 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 
 
 def parquet(**columns: object) -> bytes:
+    """A Parquet file of these columns."""
     out = io.BytesIO()
     pd.DataFrame(columns).to_parquet(out)
     return out.getvalue()
 
 
-def header(files: Files, change: Callable[[dict], None]) -> Files:
-    data = json.loads(files["trace.json"])
-    change(data)
-    return {**files, "trace.json": json.dumps(data).encode()}
+def with_header(files: Files, **changed: Any) -> Files:
+    """The files, some fields of the trace's header changed."""
+    header = json.loads(files[HEADER]) | changed
+    return files | {HEADER: json.dumps(header).encode()}
 
 
-def link(files: Files) -> bytes:
+def with_site(files: Files, **changed: Any) -> Files:
+    """The files, some fields of the first site changed."""
+    sites = json.loads(files[HEADER])["sites"]
+    sites[0] |= changed
+    return with_header(files, sites=sites)
+
+
+def link() -> bytes:
+    """A zip whose only member is a symbolic link."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        info = zipfile.ZipInfo("trace.json")
+        info = zipfile.ZipInfo(HEADER)
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(info, "/etc/hostname")
     return out.getvalue()
 
 
 def encrypted(files: Files) -> bytes:
-    data = bytearray(packed({"trace.json": files["trace.json"]}))
-    data[6] |= 1  # general purpose flag of the local header
-    at = data.index(b"PK\x01\x02")
-    data[at + 8] |= 1
+    """A zip that says that its member is encrypted."""
+    data = bytearray(packed({HEADER: files[HEADER]}))
+    central_directory = data.index(b"PK\x01\x02")
+    data[6] |= 1  # general purpose flags of the local header
+    data[central_directory + 8] |= 1
     return bytes(data)
 
 
-def bomb(files: Files) -> bytes:
-    """A few hundred kB that unpack to many GB: one name, whose content repeats."""
+def zip_bomb(files: Files) -> bytes:
+    """A zip of a few kB that unpacks to many MB: one name, whose content repeats."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        archive.writestr("trace.json", files["trace.json"])
-        with archive.open("steps.parquet", "w", force_zip64=True) as part:
-            for _ in range(24):
+        archive.writestr(HEADER, files[HEADER])
+        with archive.open(STEPS, "w", force_zip64=True) as part:
+            for _ in range(BOMB_MIB):
                 part.write(bytes(1 << 20))
     return out.getvalue()
 
 
-def gzip_bomb(files: Files) -> bytes:
-    return packed({**files, "programs.json.gz": gzip.compress(bytes(24 << 20))})
+def two_traces(files: Files) -> Files:
+    """The same trace in two folders."""
+    twice = {f"a/{name}": data for name, data in files.items()}
+    return twice | {f"b/{name}": data for name, data in files.items()}
 
 
-def bad_uploads(good: Path) -> dict[str, tuple[bytes, str]]:
-    """The set. good: folder of a trace that is in order. Bombs are of 24 MiB, many files are 51: tests lower the limits."""
-    files = files_of(good)
-    decisions = next(n for n in files if n.startswith("decisions/"))
-    without = lambda name: {k: v for k, v in files.items() if k != name}  # noqa: E731
+def bad_zips(files: Files) -> dict[str, tuple[bytes, str]]:
+    """What is wrong with a zip itself. files: of a trace that is in order."""
     whole = packed(files)
-
-    def outside(data: dict) -> None:
-        data["sites"][0]["stored"] = "../../secret"
-
-    def newer(data: dict) -> None:
-        data["schema_version"] = 999
-
-    def no_branches(data: dict) -> None:
-        data["sites"][0]["branches"] = 0
-
+    corrupt = whole[:200] + bytes(64) + whole[264:]
     return {
         "not a zip": (b"hello", "not a zip"),
         "empty": (b"", "not a zip"),
         "truncated": (whole[: len(whole) // 2], "not a zip"),
-        "corrupt member": (whole[:200] + bytes(64) + whole[264:], "not a zip"),
-        "no files": (packed({}), "no trace.json"),
-        "no trace": (packed({"steps.parquet": files["steps.parquet"]}), "no trace.json"),
-        "two traces": (
-            packed({f"{f}/{n}": d for f in "ab" for n, d in files.items()}),
-            "holds 2 traces",
-        ),
-        "leads out": (packed({**files, "../evil.json": b"{}"}), "'../evil.json' leads out"),
-        "absolute": (packed({**files, "/tmp/evil.json": b"{}"}), "leads out"),
-        "drive": (packed({**files, "C:evil.json": b"{}"}), "leads out"),
-        "backslash": (packed({**files, "..\\evil.json": b"{}"}), "leads out"),
-        "link": (link(files), "is a link"),
+        "corrupt member": (corrupt, "not a zip"),
+        "link": (link(), "is a link"),
         "encrypted": (encrypted(files), "encrypted"),
-        "program": (packed({**files, "run.py": b"print(1)"}), "'run.py' does not belong"),
-        "many files": (packed({f"{i}.json": b"" for i in range(51)}), "more than 50 files"),
-        "bomb": (bomb(files), "larger than"),
-        "gzip bomb": (gzip_bomb(files), "programs.json.gz is larger"),
-        "header is text": (packed({**files, "trace.json": b"hello"}), "trace.json is damaged"),
-        "header is a list": (packed({**files, "trace.json": b"[]"}), "trace.json"),
-        "header is empty": (packed({**files, "trace.json": b"{}"}), "trace.json"),
-        "newer schema": (packed(header(files, newer)), "schema version 999"),
-        "no branches": (packed(header(files, no_branches)), "branches"),
-        "file outside": (packed(header(files, outside)), "stored"),
-        "no programs": (packed(without("programs.json.gz")), "programs.json.gz"),
-        "bad programs": (
-            packed({**files, "programs.json.gz": gzip.compress(b'{"a": 1}')}),
-            "programs.json.gz",
-        ),
-        "no steps": (packed(without("steps.parquet")), "steps.parquet"),
-        "bad steps": (packed({**files, "steps.parquet": b"PAR1PAR1"}), "steps.parquet"),
-        "wrong columns": (packed({**files, "steps.parquet": parquet(a=[1, 2])}), "steps.parquet"),
-        "no units": (
-            packed(
-                {
-                    **files,
-                    "steps.parquet": parquet(phase=["prefill"], units=[None], seq=[1], past=[0]),
-                }
-            ),
-            "cannot be read",
-        ),
-        "wrong decisions": (
-            packed({**files, decisions: parquet(other=np.zeros(2048, np.int8))}),
-            "damaged",
-        ),
-        "no decisions": (packed(without(decisions)), decisions),
-        "few decisions": (
-            packed({**files, decisions: parquet(id_0=np.zeros(3, np.int8))}),
-            "3 rows",
-        ),
-        "bad profile": (packed({**files, "profile.yaml": b"name: [1"}), "profile.yaml"),
+        "bomb": (zip_bomb(files), "larger than"),
     }
+
+
+def bad_names(files: Files) -> dict[str, tuple[Files, str]]:
+    """What is wrong with names: too many, foreign ones, and paths that lead elsewhere."""
+    return {
+        "no files": ({}, "no trace.json"),
+        "no trace": ({STEPS: files[STEPS]}, "no trace.json"),
+        "two traces": (two_traces(files), "holds 2 traces"),
+        "leads out": (files | {"../evil.json": b"{}"}, "'../evil.json' leads out"),
+        "absolute": (files | {"/tmp/evil.json": b"{}"}, "leads out"),
+        "drive": (files | {"C:evil.json": b"{}"}, "leads out"),
+        "backslash": (files | {"..\\evil.json": b"{}"}, "leads out"),
+        "program": (files | {"run.py": b"print(1)"}, "'run.py' does not belong"),
+        "many files": ({f"{i}.json": b"" for i in range(51)}, "more than 50 files"),
+    }
+
+
+def bad_headers(files: Files) -> dict[str, tuple[Files, str]]:
+    """What is wrong with the header."""
+    return {
+        "header is text": (files | {HEADER: b"hello"}, "trace.json is damaged"),
+        "header is a list": (files | {HEADER: b"[]"}, "trace.json"),
+        "header is empty": (files | {HEADER: b"{}"}, "trace.json"),
+        "newer schema": (with_header(files, schema_version=999), "schema version 999"),
+        "no branches": (with_site(files, branches=0), "branches"),
+        "file outside": (with_site(files, stored="../../secret"), "stored"),
+    }
+
+
+def bad_tables(files: Files) -> dict[str, tuple[Files, str]]:
+    """What is wrong with programs, steps, decisions and the profile."""
+    decisions = next(name for name in files if name.startswith("decisions/"))
+    without_programs, without_steps, without_decisions = (
+        {name: data for name, data in files.items() if name != missing}
+        for missing in (PROGRAMS, STEPS, decisions)
+    )
+    bomb = gzip.compress(bytes(BOMB_MIB << 20))
+    no_units = parquet(phase=["prefill"], units=[None], seq=[1], past=[0])
+    other_column = parquet(other=np.zeros(2048, np.int8))
+    three_rows = parquet(id_0=np.zeros(3, np.int8))
+    return {
+        "gzip bomb": (files | {PROGRAMS: bomb}, "programs.json.gz is larger"),
+        "no programs": (without_programs, PROGRAMS),
+        "bad programs": (files | {PROGRAMS: gzip.compress(b'{"a": 1}')}, PROGRAMS),
+        "no steps": (without_steps, STEPS),
+        "bad steps": (files | {STEPS: b"PAR1PAR1"}, STEPS),
+        "wrong columns": (files | {STEPS: parquet(a=[1, 2])}, STEPS),
+        "no units": (files | {STEPS: no_units}, "cannot be read"),
+        "wrong decisions": (files | {decisions: other_column}, "damaged"),
+        "no decisions": (without_decisions, decisions),
+        "few decisions": (files | {decisions: three_rows}, "3 rows"),
+        "bad profile": (files | {"profile.yaml": b"name: [1"}, "profile.yaml"),
+    }
+
+
+def bad_uploads(good: Path) -> dict[str, tuple[bytes, str]]:
+    """Name → (bytes of a zip, what the line says). good: folder of a trace that is in order."""
+    files = files_of(good)
+    uploads = bad_zips(files)
+    for group in (bad_names(files), bad_headers(files), bad_tables(files)):
+        for name, (changed, said) in group.items():
+            uploads[name] = (packed(changed), said)
+    return uploads

@@ -9,6 +9,7 @@ import pytest
 
 import condsim
 from benchmarks import browser
+from condsim.dashboard.parts import upload
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.resources import resource
 from condsim.study.answer import Answer, answer
@@ -33,6 +34,14 @@ def scenario() -> Scenario:
 def captured(trace: Trace) -> Answer:
     """The answer to `scenario`."""
     return answer(trace)
+
+
+@pytest.fixture
+def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits that the bombs of `bad_uploads` break."""
+    monkeypatch.setattr(upload, "LIMIT_BYTES", 16 << 20)
+    monkeypatch.setattr(upload, "LIMIT_PROGRAMS_BYTES", 12 << 20)
+    monkeypatch.setattr(upload, "LIMIT_FILES", 50)
 
 
 @pytest.fixture(scope="session")

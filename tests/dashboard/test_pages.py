@@ -1,4 +1,7 @@
-"""Every page on every shipped trace, without a browser: it answers, and its numbers are those of the command line."""
+"""Every page on every shipped trace, without a browser.
+
+It answers, and its numbers are those of the command line.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,18 @@ APP = resource("app.py")
 PAGES = sorted(p.name for p in (APP.parent / "condsim/dashboard").glob("[a-z]*.py"))
 TRACES = sorted(p.parent.name for p in resource("traces").glob("*/trace.json"))
 GPU = "nvidia-h100-sxm"
+SUITE = "36 models of make accuracy"
+LAYERS = "GPU layers of others"
+SAME_NAME = (
+    "latency_s",
+    "latency_p50_s",
+    "latency_p99_s",
+    "energy_j",
+    "peak_bytes",
+    "flops_ratio",
+)
+"""Numbers that the page and the command line call by the same name."""
+INTERVAL = ["speedup, 5th percentile", "speedup, 95th percentile"]
 
 
 def opened(**query: object) -> AppTest:
@@ -31,19 +46,24 @@ def opened(**query: object) -> AppTest:
     return app.run()
 
 
-def answers(app: AppTest) -> None:
+def assert_answers(app: AppTest) -> None:
     """Nothing went wrong, in the page or behind it."""
     assert not app.exception, app.exception[0].message
     assert not app.error, app.error[0].value
 
 
+def charts_of(app: AppTest) -> Any:
+    """The charts on a page."""
+    return app.get("vega_lite_chart")
+
+
 def test_without_a_trace_the_shipped_ones_are_buttons_that_answer_in_one_click() -> None:
     app = opened()
-    answers(app)
-    assert [b.key for b in app.button] == [f"open-{name}" for name in TRACES]
+    assert_answers(app)
+    assert [button.key for button in app.button] == [f"open-{name}" for name in TRACES]
     assert "condsim.capture" in app.code[0].value
     app.button[0].click().run()
-    answers(app)
+    assert_answers(app)
     assert app.selectbox(key="trace").value == TRACES[0]
     assert app.metric
 
@@ -53,35 +73,33 @@ def test_every_page_shows_every_shipped_trace(trace: str) -> None:
     app = opened(trace=trace, xs="1,2", ys="0.5")
     for page in PAGES:
         app.switch_page(f"condsim/dashboard/{page}").run()
-        answers(app)
+        assert_answers(app)
         if page == "breakeven.py":
-            assert not app.get("vega_lite_chart"), "it runs only when it is told to"
+            assert not charts_of(app), "it runs only when it is told to"
             app.button(key="run-breakeven").click().run()
-            answers(app)
-        charts = app.get("vega_lite_chart")
-        assert charts, page
-        for chart in charts:
-            alt.Chart.from_dict(
-                json.loads(chart.proto.spec)
-            )  # raises for what the schema does not know
+            assert_answers(app)
+        assert charts_of(app), page
+        for chart in charts_of(app):
+            specification = json.loads(chart.proto.spec)
+            alt.Chart.from_dict(specification)  # raises for what the schema does not know
         assert app.code[0].value.startswith(("condsim", "for batch in")), page
 
 
 def test_the_accuracy_page_shows_a_run_of_the_frozen_list() -> None:
-    app = opened(trace="exit-fashion", cases="36 models of make accuracy")
+    app = opened(trace="exit-fashion", cases=SUITE)
     app.switch_page("condsim/dashboard/accuracy.py")
-    app.query_params["cases"] = "36 models of make accuracy"
+    app.query_params["cases"] = SUITE
     app.run()
-    answers(app)
+    assert_answers(app)
     assert "over 248 rows" in app.markdown[0].value
     assert "make accuracy" in app.caption[0].value
-    assert len(app.get("vega_lite_chart")) == 2
+    assert len(charts_of(app)) == 2
 
 
 @pytest.mark.parametrize(
     ("trace", "flags"),
     [
-        *((t, {}) for t in TRACES),
+        *((trace, {}) for trace in TRACES),
         ("moe-bytes", {"device": GPU, "baseline": "same-flops", "batch": 2}),
     ],
 )
@@ -89,35 +107,24 @@ def test_app_command_line_and_json_agree_to_the_last_digit(
     trace: str, flags: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = opened(trace=trace, **flags)
-    answers(app)
-    command = [
-        "condsim",
-        "simulate",
-        trace,
-        *(part for name, value in flags.items() for part in (f"--{name}", str(value))),
-    ]
-    assert app.code[0].value == " ".join(command)
-    assert main([*command[1:], "--json"]) == 0
-    data = json.loads(capsys.readouterr().out)
+    assert_answers(app)
+    command = ["simulate", trace]
+    for name, value in flags.items():
+        command += [f"--{name}", str(value)]
+    assert app.code[0].value == " ".join(["condsim", *command])
+
+    assert main([*command, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
     shown = app.dataframe[0].value.set_index("number")["conditional"]
-    for name in (
-        "latency_s",
-        "latency_p50_s",
-        "latency_p99_s",
-        "energy_j",
-        "peak_bytes",
-        "flops_ratio",
-    ):
-        assert shown[name] == data[name]
-    assert (
-        list(shown[["speedup, 5th percentile", "speedup, 95th percentile"]])
-        == data["speedup_interval"]
-    )
-    for baseline, speedup in data["speedups"].items():
+    for name in SAME_NAME:
+        assert shown[name] == answer[name]
+    assert list(shown[INTERVAL]) == answer["speedup_interval"]
+    for baseline, speedup in answer["speedups"].items():
         assert shown[f"speedup over {baseline}"] == speedup
-    if data["measured"] is not None:
-        assert shown["measured_speedup"] == data["measured"]["measured_speedup"]
-    assert main(command[1:]) == 0
+    if answer["measured"] is not None:
+        assert shown["measured_speedup"] == answer["measured"]["measured_speedup"]
+
+    assert main(command) == 0
     text = capsys.readouterr().out
     for metric in app.metric:
         assert metric.value in text
@@ -126,22 +133,21 @@ def test_app_command_line_and_json_agree_to_the_last_digit(
 def test_layers_that_others_measured_are_predicted_on_demand(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gpu_tables, "TABLES", gpu_tables.TABLES[-1:])
+    last = gpu_tables.TABLES[-1]
+    monkeypatch.setattr(gpu_tables, "TABLES", (last,))
     monkeypatch.setattr(layers, "ROWS", 12)
     app = opened(trace="moe-bytes")
     app.switch_page("condsim/dashboard/accuracy.py").run()
-    app.segmented_control(key="cases").set_value("GPU layers of others").run()
-    answers(app)
-    assert not app.get("vega_lite_chart"), "it runs only when it is told to"
+    app.segmented_control(key="cases").set_value(LAYERS).run()
+    assert_answers(app)
+    assert not charts_of(app), "it runs only when it is told to"
     app.button(key="run-layers").click().run()
-    answers(app)
-    assert len(app.get("vega_lite_chart")) == 2
-    table = gpu_tables.beside(gpu_tables.TABLES[-1], 12)
-    assert any(
-        f"Seconds of {len(table)} layers: median |error| {table['error'].abs().median():.1%}"
-        in m.value
-        for m in app.markdown
-    )
+    assert_answers(app)
+    assert len(charts_of(app)) == 2
+    table = gpu_tables.beside(last, 12)
+    median = table["error"].abs().median()
+    line = f"Seconds of {len(table)} layers: median |error| {median:.1%}"
+    assert any(line in markdown.value for markdown in app.markdown)
 
 
 def test_a_link_is_the_scenario() -> None:
@@ -153,10 +159,11 @@ def test_a_link_is_the_scenario() -> None:
         strategy="grouped",
         dtype="fp32",
     )
-    answers(app)
-    link = next(c.value for c in app.code if "http" in c.value)
-    again = opened(**dict(part.split("=", 1) for part in link.partition("?")[2].split("&")))
-    assert [m.value for m in again.metric] == [m.value for m in app.metric]
+    assert_answers(app)
+    link = next(code.value for code in app.code if "http" in code.value)
+    query = link.partition("?")[2]
+    again = opened(**dict(part.split("=", 1) for part in query.split("&")))
+    assert [metric.value for metric in again.metric] == [metric.value for metric in app.metric]
 
 
 @pytest.mark.parametrize(
@@ -171,25 +178,48 @@ def test_a_link_is_the_scenario() -> None:
 )
 def test_a_link_to_what_is_not_here_says_so(query: dict[str, Any], said: str) -> None:
     app = opened(**query)
-    answers(app)
+    assert_answers(app)
     assert said in app.warning[0].value
 
 
-def test_the_given_trace_is_shown_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_scenario_keeps_what_it_shares_with_the_first() -> None:
+    app = opened(trace="moe-bytes", batch=4)
+    app.switch_page("condsim/dashboard/waterfall.py").run()
+    app.toggle(key="second").set_value(True).run()
+    assert_answers(app)
+    assert len(charts_of(app)) == 2
+    captions = [caption.value for caption in app.main.caption if caption.value.endswith("batch 4")]
+    assert len(captions) == 2
+    app.selectbox(key="device2").set_value(GPU).run()
+    assert_answers(app)
+    assert any(f"moe-bytes, {GPU}" in caption.value for caption in app.main.caption)
+
+
+def test_another_trace_starts_at_its_own_batch() -> None:
+    app = opened(trace="moe-bytes", batch=4)
+    app.selectbox(key="trace").set_value("exit-fashion").run()
+    assert_answers(app)
+    assert app.code[0].value == "condsim simulate exit-fashion"
+
+
+@pytest.fixture
+def given_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A trace of the user, which the app is started with."""
     folder = tmp_path / "mine"
     shutil.copytree(resource("traces") / "exit-fashion", folder)
     monkeypatch.setenv(GIVEN, str(folder))
+    return folder
+
+
+def test_the_given_trace_is_shown_first(given_folder: Path) -> None:
     app = opened()
-    answers(app)
+    assert_answers(app)
     assert app.selectbox(key="trace").value == "mine"
-    assert str(folder) in app.code[0].value
+    assert str(given_folder) in app.code[0].value
 
 
-def test_a_trace_that_breaks_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "mine"
-    shutil.copytree(resource("traces") / "exit-fashion", folder)
-    (folder / "steps.parquet").write_bytes(b"PAR1")
-    monkeypatch.setenv(GIVEN, str(folder))
+def test_a_trace_that_breaks_is_one_line(given_folder: Path) -> None:
+    (given_folder / "steps.parquet").write_bytes(b"PAR1")
     app = opened()
     assert not app.exception
     assert "steps.parquet is damaged" in app.error[0].value

@@ -1,0 +1,58 @@
+"""Uploads in the app: a bad one leaves the old trace on every page, a good one is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from condsim.dashboard.parts import library
+from condsim.resources import resource
+from dashboard.bad_uploads import bad_uploads, files_of, packed
+from dashboard.test_pages import PAGES, TRACES, opened
+
+GOOD = resource("traces") / "exit-fashion"
+BAD = bad_uploads(GOOD)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays() -> Iterator[None]:
+    """What a page was given is not there for the tests that follow in this process."""
+    yield
+    library.uploads.clear()
+
+
+def shown(app: AppTest) -> list[str]:
+    """What a page says."""
+    main = app.main
+    return [element.value for element in (*main.markdown, *main.metric, *main.caption, *main.info)]
+
+
+@pytest.mark.usefixtures("low_limits")
+@pytest.mark.parametrize("trace", TRACES)
+def test_every_page_refuses_a_bad_one_and_keeps_the_old_trace(trace: str) -> None:
+    """Every page meets every bad upload: each trace meets every fifth of them on each page."""
+    cases = list(BAD)[TRACES.index(trace) :: len(TRACES)]
+    app = opened(trace=trace)
+    for page in PAGES:
+        app.switch_page(f"condsim/dashboard/{page}").run()
+        before = shown(app)
+        for case in cases:
+            data, said = BAD[case]
+            uploader = app.file_uploader(key="zip")
+            uploader.set_value((f"{case}.zip", data, "application/zip")).run()
+            assert not app.exception, (page, case)
+            assert any(said in error.value for error in app.error), (page, case)
+            assert shown(app) == before, (page, case)
+
+
+def test_a_good_one_is_shown() -> None:
+    app = opened(trace="moe-bytes")
+    data = packed(files_of(GOOD))
+    app.file_uploader(key="zip").set_value(("good.zip", data, "application/zip")).run()
+    assert not app.error
+    assert app.selectbox(key="trace").value.startswith("exit-fashion-")
+    app.run()
+    assert not app.error
+    assert app.metric
