@@ -136,7 +136,9 @@ class WeightRead:
         """Bytes that a call reads, all experts that have rows together; float [sizes]."""
         if self.experts is None:
             return self.bytes
-        return self.bytes * (self.experts > 0).sum(1)
+        experts_read = (self.experts > 0).sum(1)
+        read: np.ndarray = self.bytes * experts_read
+        return read
 
 
 @dataclass
@@ -252,7 +254,8 @@ class Kernels:
     def seconds(self) -> np.ndarray:
         """Seconds of each row, float [rows]."""
         parts = [self.columns[part] for part in PARTS if part in self.columns]
-        return np.sum(parts, axis=0)
+        total: np.ndarray = np.sum(parts, axis=0)
+        return total
 
     def rows_of(self, calls: Sequence[Call]) -> np.ndarray:
         """Return the row of each call, int [calls]."""

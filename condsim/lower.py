@@ -197,7 +197,8 @@ def rows_that_arrive(
     inside = sizes.get("rows")
     if inside is not None and "block" not in sizes:
         return inside
-    return steps.arriving(rule)[step]
+    arriving: np.ndarray = steps.arriving(rule)[step]
+    return arriving
 
 
 def _sites_without_guards(scope: Scope) -> dict[str, None]:
@@ -293,7 +294,9 @@ class _Guarded:
         """Number of the regime of each call and guard, int [m, guards]."""
         runs = self.rows > 0
         first = runs & (np.cumsum(runs, axis=1) == 1)
-        return np.minimum(self.outer, 2) * 6 + np.minimum(self.rows, 2) * 2 + first
+        of_outer, of_rows = np.minimum(self.outer, 2), np.minimum(self.rows, 2)
+        regimes: np.ndarray = of_outer * 6 + of_rows * 2 + first
+        return regimes
 
 
 def _split_regime(regime: int) -> tuple[int, int, bool]:

@@ -107,7 +107,8 @@ class StepCost:
     @cached_property
     def seconds(self) -> np.ndarray:
         """Seconds of a step whose weights are where its kernels were timed with them."""
-        return np.sum(list(self.parts.values()), axis=0)
+        total: np.ndarray = np.sum(list(self.parts.values()), axis=0)
+        return total
 
     @cached_property
     def worlds(self) -> Mapping[str, np.ndarray]:
@@ -163,14 +164,16 @@ class StepCost:
     def touched_bytes(self) -> np.ndarray:
         """Bytes that a step touches one operator after the other: weights, and activations once
         (one operator writes what the next one reads)."""
-        return self.kernels.total("moved_bytes") / 2 + self.weight_bytes
+        touched: np.ndarray = self.kernels.total("moved_bytes") / 2 + self.weight_bytes
+        return touched
 
     @cached_property
     def footprint_bytes(self) -> np.ndarray:
         """Different bytes that a step touches: each weight once, and the largest operator's
         activations (their memory is used again)."""
         different = self.weight_bytes - self._read_again_bytes()
-        return self.kernels.largest("moved_bytes") + different
+        footprint: np.ndarray = self.kernels.largest("moved_bytes") + different
+        return footprint
 
     def _read_again_bytes(self) -> np.ndarray:
         """Bytes of weights that a step has read before."""
@@ -368,7 +371,7 @@ def _since_last(step: np.ndarray, choice: np.ndarray, cumulative: np.ndarray) ->
     previous = np.concatenate([[0], step[:-1]])
     distance = cumulative[step] - cumulative[previous]
     distance[begins] = cumulative[step[begins]] + most - cumulative[step[ends]]
-    found = np.empty_like(distance)
+    found: np.ndarray = np.empty_like(distance)
     found[order] = np.maximum(distance, 1.0)
     return found
 
@@ -383,4 +386,5 @@ class EvictedCode:
     @property
     def total(self) -> np.ndarray:
         """Seconds of all calls, float [steps]."""
-        return self.calls * self.each_s
+        seconds: np.ndarray = self.calls * self.each_s
+        return seconds

@@ -106,7 +106,7 @@ def world_without(scenario: Scenario, answer: Answer, off: Sequence[str]) -> Wor
     speedup = float(chain["speedup"].iloc[-1])
     prediction = replace(
         answer.prediction,
-        _waterfall=lambda: chain,
+        later=replace(answer.prediction.later, waterfall=lambda: chain),
         speedup=speedup,
         speedup_interval=(speedup, speedup),
     )

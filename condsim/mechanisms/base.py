@@ -125,7 +125,8 @@ class Mechanism:
 
     def arrived(self, ids: np.ndarray) -> np.ndarray:
         """Which rows reached the site, bool [rows]."""
-        return ids.reshape(len(ids), -1)[:, 0] != NOT_REACHED
+        arrived: np.ndarray = ids.reshape(len(ids), -1)[:, 0] != NOT_REACHED
+        return arrived
 
     def reach_all(self, draw: Draw) -> np.ndarray | None:
         """Decisions that run every branch, so that each can be seen; None: any decision does."""

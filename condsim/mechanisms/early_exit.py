@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 
 from condsim.mechanisms.base import Mechanism, mechanism
@@ -14,7 +17,7 @@ class EarlyExit(Mechanism):
     name = "early_exit"
     title = "early exit"
     leaves = True
-    branch_names = {0: "0: leaves", 1: "1: goes on"}
+    branch_names: ClassVar[Mapping[int, str]] = {0: "0: leaves", 1: "1: goes on"}
 
 
 def goes_on(scores: np.ndarray, threshold: float) -> np.ndarray:

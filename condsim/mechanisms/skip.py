@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from condsim.mechanisms.base import Mechanism, mechanism
 
 
@@ -11,4 +14,4 @@ class Skip(Mechanism):
 
     name = "skip"
     title = "skip"
-    branch_names = {0: "0: jumps over", 1: "1: enters"}
+    branch_names: ClassVar[Mapping[int, str]] = {0: "0: jumps over", 1: "1: enters"}

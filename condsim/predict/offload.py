@@ -89,8 +89,8 @@ def _fastest(
     issued: Issued, waiting: Offloaded, ahead: Mapping[int, list[Expert]], last: np.ndarray
 ) -> np.ndarray:
     """When each step ends, without prefetch or with it. last: last kernel of each step."""
-    plain = reference.run(issued, waiting)[1][last]
-    fetched = reference.run(issued, replace(waiting, ahead=ahead))[1][last]
+    plain: np.ndarray = reference.run(issued, waiting)[1][last]
+    fetched: np.ndarray = reference.run(issued, replace(waiting, ahead=ahead))[1][last]
     if fetched[-1] - fetched[0] < plain[-1] - plain[0]:
         return fetched
     return plain

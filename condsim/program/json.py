@@ -179,7 +179,8 @@ class _Reader:
 
     def _size(self, written: Any) -> Dim:
         if not self.first_format:
-            return self.sizes[written]
+            size: Dim = self.sizes[written]
+            return size
         plus, coefficient, mask = written
         extents = [name for bit, name in enumerate(VARIABLES) if mask >> bit & 1]
         return Dim.product(coefficient, *extents, plus=plus) if extents else Dim(plus)

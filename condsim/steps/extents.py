@@ -97,7 +97,8 @@ class Steps:
         if named is not None:
             return named
         if rule.per_position:
-            return self.extents["batch"] * self.extents["seq"]
+            positions: np.ndarray = self.extents["batch"] * self.extents["seq"]
+            return positions
         return self.extents["batch"]
 
 

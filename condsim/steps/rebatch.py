@@ -174,7 +174,9 @@ def _summed(of_unit: np.ndarray, chosen: np.ndarray, batch: int) -> np.ndarray:
         of_step = of_unit[chosen]
     if batch == 1:
         return of_step.astype(np.int64)
-    return of_step.reshape(len(chosen) // batch, batch, -1).sum(1, dtype=np.int64)
+    steps = of_step.reshape(len(chosen) // batch, batch, -1)
+    summed: np.ndarray = steps.sum(1, dtype=np.int64)
+    return summed
 
 
 def branch_shares(trace: Trace, site: str) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 
 import condsim
 from condsim.resources import resource
+from condsim.strategies.choose import probed_strategies
 from condsim.trace import Site, Trace
 
 FOLDERS = sorted(f.parent for f in resource("traces").glob("*/trace.json"))
