@@ -11,25 +11,49 @@ sizes are each call's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from condsim.cost.cpu.memory_blocks import Memory
 from condsim.hardware import Activations, HardwareProfile
-from condsim.lower import Call, Place
-from condsim.program import Op, Tensor
-from condsim.program.operators import OPERATORS
+from condsim.lower import Place
 
 # What a calibrated operator that is no matmul turns through between two visits of the same tensors:
 # so many bytes, but no more than so many sets of tensors.
 BETWEEN_BYTES = 2**20
 SETS = 8
 
-BytesOf = Callable[[Op, Tensor, Any, Any], float]
-ItemSize = Callable[[str], int]
+
+@dataclass(frozen=True)
+class CallMemory:
+    """Bytes that one call of a step touches.
+
+    reads: of each activation that it reads. weights: of all weights that it reads. new: of each
+    storage that it makes. in_place: that it writes where something was. freed: of each storage that
+    is dead after it. product: it is a matmul.
+    """
+
+    place: Place
+    reads: tuple[float, ...] = ()
+    weights: float = 0.0
+    new: tuple[float, ...] = ()
+    in_place: float = 0.0
+    freed: tuple[float, ...] = ()
+    product: bool = False
+
+    @cached_property
+    def bytes(self) -> float:
+        """All that it touches."""
+        return sum(self.reads) + self.weights + sum(self.new) + self.in_place
+
+    def usual_distance(self) -> float:
+        """Return the bytes touched between two visits to a tensor in the micro-benchmark."""
+        if self.product:
+            return self.bytes
+        return max(self.bytes, min(BETWEEN_BYTES, SETS * self.bytes))
 
 
 def curves_of(profile: HardwareProfile) -> Activations | None:
@@ -45,143 +69,84 @@ def curves_of(profile: HardwareProfile) -> Activations | None:
     return Activations(distance=residency.distance, read=smallest, written=smallest)
 
 
-def far_per_byte(
-    calls: list[Call], bytes_of: BytesOf, itemsize: ItemSize, curves: Activations
-) -> dict[Place, float]:
-    """Extra seconds a byte that each place of a program reads or writes, its mean over one step.
+def far_per_byte(calls: Sequence[CallMemory], curves: Activations) -> dict[Place, float]:
+    """Return extra seconds a byte that each place of a program reads or writes, its mean over one
+    step.
 
-    calls: of the step in executed order. bytes_of: (operator, tensor, its shape, shapes of the
-    results) → bytes of it that one call touches. itemsize: dtype → bytes of an element.
+    calls: of the step in executed order.
     """
-    step = _Step(calls, bytes_of, itemsize)
-    visits, touched_bytes = step.visits()
-    if not visits:
+    visits = _visits(calls)
+    if not visits.call:
         return {}
-    call = np.array([visit.call for visit in visits])
-    size = np.array([visit.bytes for visit in visits])
-    written = np.array([visit.written for visit in visits])
-    usual = np.array([visit.usual_distance for visit in visits])
-    distance = np.array([visit.distance for visit in visits])
+    size, written = np.array(visits.bytes), np.array(visits.written)
+    usual = np.array([call.usual_distance() for call in calls])[visits.call]
     # The visits are of two steps: more than one step's bytes is not touched before it comes round.
-    distance = np.minimum(distance, touched_bytes / 2)
+    distance = np.minimum(np.array(visits.distance), visits.touched_bytes / 2)
     extra_s = np.zeros(len(size))
     for curve, chosen in ((curves.read, ~written), (curves.written, written)):
         far_s = np.interp(distance[chosen], curves.distance, curve)
         usual_s = np.interp(usual[chosen], curves.distance, curve)
         extra_s[chosen] = np.maximum(far_s - usual_s, 0.0) * size[chosen]
-    by_call_s = np.bincount(call, extra_s, len(calls))
-    by_call_bytes = np.bincount(call, size, len(calls))
+    by_call_s = np.bincount(visits.call, extra_s, len(calls))
+    by_call_bytes = np.bincount(visits.call, size, len(calls))
     return _by_place(calls, by_call_s, by_call_bytes)
 
 
-def _by_place(calls: list[Call], seconds: np.ndarray, moved: np.ndarray) -> dict[Place, float]:
-    """Seconds a byte of each place. seconds, moved: of each call; moved in bytes."""
-    sums: dict[Place, list[float]] = {}
+def _by_place(
+    calls: Sequence[CallMemory], seconds: np.ndarray, moved: np.ndarray
+) -> dict[Place, float]:
+    """Return seconds a byte of each place. seconds, moved: of each call; moved in bytes."""
+    total_s: dict[Place, float] = {}
+    total_bytes: dict[Place, float] = {}
     for call, call_s, call_bytes in zip(calls, seconds.tolist(), moved.tolist(), strict=True):
-        total = sums.setdefault(call.place, [0.0, 0.0])
-        total[0] += call_s
-        total[1] += call_bytes
-    return {place: total_s / size for place, (total_s, size) in sums.items() if total_s}
+        total_s[call.place] = total_s.get(call.place, 0.0) + call_s
+        total_bytes[call.place] = total_bytes.get(call.place, 0.0) + call_bytes
+    return {place: s / total_bytes[place] for place, s in total_s.items() if s}
 
 
-@dataclass(frozen=True)
-class _Operand:
-    """Bytes of a tensor that a call touches.
+@dataclass
+class _Visits:
+    """Visits to activations in one step, a list a column.
 
-    weight: it is one. new: its storage is. in_place: it is written where it was read.
+    call: number of the call. bytes: of the activation. written: its storage is new. distance:
+    bytes touched since its memory was. touched_bytes: by two steps.
     """
 
-    bytes: float
-    weight: bool = False
-    new: bool = False
-    in_place: bool = False
+    call: list[int] = field(default_factory=list)
+    bytes: list[float] = field(default_factory=list)
+    written: list[bool] = field(default_factory=list)
+    distance: list[float] = field(default_factory=list)
+    touched_bytes: float = 0.0
+
+    def add(self, call: int, size: float, written: bool, distance: float) -> None:
+        self.call.append(call)
+        self.bytes.append(size)
+        self.written.append(written)
+        self.distance.append(distance)
 
 
-@dataclass(frozen=True)
-class _Visit:
-    """An activation that a call touches. call: its number in the step.
-
-    distance: bytes touched since its memory was; usual_distance: in the micro-benchmark.
-    """
-
-    call: int
-    bytes: float
-    written: bool
-    distance: float
-    usual_distance: float = 0.0
+def _visits(calls: Sequence[CallMemory]) -> _Visits:
+    """Play a step twice: one that repeats finds the memory that the one before it left."""
+    memory = Memory()
+    _play(calls, memory, 0.0)
+    return _play(calls, memory, sum(call.bytes for call in calls))
 
 
-class _Step:
-    """A step that is played back."""
-
-    def __init__(self, calls: list[Call], bytes_of: BytesOf, itemsize: ItemSize) -> None:
-        self._calls = calls
-        self._bytes_of = bytes_of
-        self._itemsize = itemsize
-        self._operands = [self._operands_of(call) for call in calls]
-        self._memory = Memory()
-        self._touched_bytes = 0.0
-
-    def visits(self) -> tuple[list[_Visit], float]:
-        """All visits to activations in a step, and the bytes that two steps touch.
-
-        A step that repeats finds the memory that the one before it left: the second is returned.
-        """
-        self._play()
-        return self._play(), self._touched_bytes
-
-    def _play(self) -> list[_Visit]:
-        visits = []
-        for number, call in enumerate(self._calls):
-            if self._operands[number]:
-                visits += self._run(number, call)
-            for count, dtype in call.freed:
-                self._memory.give_back(count * self._itemsize(dtype))
-        return visits
-
-    def _run(self, number: int, call: Call) -> list[_Visit]:
-        """Touch the operands of a call."""
-        operands = self._operands[number]
-        call_bytes = sum(operand.bytes for operand in operands)
-        now = self._touched_bytes + call_bytes / 2
-        visits = []
-        for operand in operands:
-            if not operand.weight:
-                distance = now - self._last_touched(operand, now)
-                visits.append(_Visit(number, operand.bytes, operand.new, distance))
-        self._memory.settle()
-        self._touched_bytes += call_bytes
-        usual_distance = call_bytes
-        if call.op.name not in OPERATORS:
-            usual_distance = max(call_bytes, min(BETWEEN_BYTES, SETS * call_bytes))
-        return [replace(visit, usual_distance=usual_distance) for visit in visits]
-
-    def _last_touched(self, operand: _Operand, now: float) -> float:
-        """Touch an operand. Returns when its memory was touched before."""
-        if operand.in_place:
-            return now
-        if operand.new:
-            return self._memory.take(operand.bytes, now)
-        return self._memory.touch(operand.bytes, now)
-
-    def _operands_of(self, call: Call) -> Sequence[_Operand]:
-        """What a call reads, and what it writes: new storages, the rest in place."""
-        op = call.op
-        if op.view:
-            return ()
-        result_shapes = [t.shape(call.bindings) for t in op.outputs]
-        operands = []
-        for tensor in op.inputs:
-            shape = tensor.shape(call.bindings)
-            size = self._bytes_of(op, tensor, shape, result_shapes)
-            operands.append(_Operand(size, weight=bool(tensor.weight)))
-        new_bytes: float = 0
-        for count, dtype in call.born:
-            size = float(count * self._itemsize(dtype))
-            operands.append(_Operand(size, new=True))
-            new_bytes += size
-        written_bytes: float = 0
-        for tensor, shape in zip(op.outputs, result_shapes, strict=True):
-            written_bytes += self._bytes_of(op, tensor, shape, result_shapes)
-        operands.append(_Operand(max(written_bytes - new_bytes, 0.0), in_place=True))
-        return [operand for operand in operands if operand.bytes]
+def _play(calls: Sequence[CallMemory], memory: Memory, touched_bytes: float) -> _Visits:
+    """Run one step. touched_bytes: before it."""
+    visits = _Visits()
+    for number, call in enumerate(calls):
+        if call.bytes:
+            now = touched_bytes + call.bytes / 2
+            for size in call.reads:
+                visits.add(number, size, False, now - memory.touch(size))
+            for size in call.new:
+                visits.add(number, size, True, now - memory.take(size))
+            if call.in_place:
+                visits.add(number, call.in_place, False, 0.0)
+            memory.settle(now)
+            touched_bytes += call.bytes
+        for size in call.freed:
+            memory.give_back(size)
+    visits.touched_bytes = touched_bytes
+    return visits

@@ -2,60 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from condsim.cost.cpu.activations import curves_of, far_per_byte
+from condsim.cost.cpu.activations import CallMemory, curves_of, far_per_byte
 from condsim.hardware import Activations, hardware
-from condsim.lower import ITEMSIZE, Call
-from condsim.program import Dim, Op, Tensor, elements
 
 CURVES = Activations(
     distance=[1e6, 5e6, 1e8], read=[0.0, 4e-11, 4e-11], written=[0.0, 8e-11, 8e-11]
 )
-MB = 250_000  # elements
+MB = 1e6
 
 
-def tensor(count: int, weight: str = "") -> Tensor:
-    return Tensor((Dim(count),), "float", weight)
+def call(number: int, **bytes_touched: object) -> CallMemory:
+    return CallMemory((0, number), **bytes_touched)  # type: ignore[arg-type]
 
 
-def call(
-    number: int,
-    name: str,
-    inputs: list[Tensor],
-    outputs: list[Tensor],
-    born: int = 0,
-    freed: tuple[int, ...] = (),
-) -> Call:
-    return Call(
-        Op(name, tuple(inputs), tuple(outputs)),
-        {},
-        (),
-        ((), number),
-        [(born, "float")] if born else [],
-        [(n, "float") for n in freed],
-    )
-
-
-def far(calls: list[Call], curves: Activations = CURVES) -> dict[Any, float]:
-    def bytes_of(_op: Op, t: Tensor, shape: Any, _outs: Any) -> float:
-        return float(4 * elements(shape))
-
-    by_place = far_per_byte(calls, bytes_of, ITEMSIZE.__getitem__, curves)
-    return {number: seconds for (_, number), seconds in by_place.items()}
+def far(calls: list[CallMemory]) -> dict[int, float]:
+    """Extra seconds a byte of each call."""
+    return {number: seconds for (_, number), seconds in far_per_byte(calls, CURVES).items()}
 
 
 def test_what_a_large_weight_pushed_away_is_read_from_afar() -> None:
     """0 writes a megabyte; 1 streams a weight of 20 MB; 2 reads what 0 wrote, in place."""
     calls = [
-        call(0, "relu_", [tensor(MB)], [tensor(MB)]),
-        call(1, "linear", [tensor(20 * MB, "w")], [tensor(8)], born=8, freed=(8,)),
-        call(2, "relu_", [tensor(MB)], [tensor(MB)], freed=(MB,)),
+        call(9, new=(MB,)),
+        call(0, reads=(MB,), in_place=MB),
+        call(1, weights=20 * MB, new=(32.0,), freed=(32.0,), product=True),
+        call(2, reads=(MB,), in_place=MB, freed=(MB,)),
     ]
-    first = call(9, "new_zeros", [], [tensor(MB)], born=MB)
-    extra_s = far([first, *calls])
+    extra_s = far(calls)
     half_is_read = 4e-11 / 2 - usual(2e6) / 2  # the other half is written in place
     assert extra_s[2] == pytest.approx(half_is_read, rel=0.05)
     assert 0 not in extra_s  # at once after it was made
@@ -67,20 +42,20 @@ def usual(distance: float) -> float:
 
 
 def test_results_on_memory_of_long_ago_cost_more_than_those_on_the_last() -> None:
-    def step(weight: int) -> list[Call]:
+    def step(weights: float) -> list[CallMemory]:
         return [
-            call(0, "mul", [tensor(8)], [tensor(MB)], born=MB, freed=(MB,)),
-            call(1, "linear", [tensor(weight, "w")], [tensor(8)], born=8, freed=(8,)),
+            call(0, reads=(32.0,), new=(MB,), freed=(MB,)),
+            call(1, weights=weights, new=(32.0,), freed=(32.0,), product=True),
         ]
 
-    near, distant = far(step(8)), far(step(40 * MB))
+    near, distant = far(step(32.0)), far(step(40 * MB))
     assert 0 not in near
     assert 0 < distant[0] <= 8e-11
 
 
 def test_a_step_that_moves_nothing_costs_nothing() -> None:
     assert far([]) == {}
-    assert far([call(0, "item", [], [])]) == {}
+    assert far([call(0)]) == {}
 
 
 def test_profiles_of_before_take_the_curve_of_small_weights() -> None:

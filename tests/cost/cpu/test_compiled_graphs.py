@@ -17,7 +17,7 @@ from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, load_profile
 from condsim.lower import Visit
 from condsim.program import JOINED, Dim, Op, Program, Scope, Tensor
-from condsim.runtimes.fusion import looked_up
+from condsim.runtimes.fusion import drop_weight_gathers
 
 ROOT = Path(__file__).parents[3]
 CALIBRATED = ROOT / "benchmarks" / "runs" / "2026-11-28-c" / "profile.yaml"
@@ -119,7 +119,7 @@ def test_weights_are_looked_up_by_products_of_single_rows_only() -> None:
         x = Tensor((rows, rows_of_product, width), "float")
         product = Op("bmm", (x, copied), (x,))
         program = Program("batched", "prefill-n", Scope((lookup, product), ()))
-        nodes = looked_up(program).root.nodes
+        nodes = drop_weight_gathers(program).root.nodes
         return [node.name for node in nodes if isinstance(node, Op)]
 
     assert names(Dim(1)) == ["index.joined", "bmm"]
