@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
+import numpy as np
 import torch
 
 from condsim.capture.observe import Observation, ordered
@@ -58,24 +59,8 @@ def header_of(
     sites = []
     for name in ordered(live.infos):
         info = live.infos[name]
-        chained = name in exits
-        encoding = MECHANISMS[info.mechanism].encoding
         flops = branch_flops(logical, name, info.branches)
-        site = Site(
-            name=name,
-            mechanism=cast(Mechanism, info.mechanism),
-            branches=info.branches,
-            top_k=info.top_k,
-            parents=info.parents,
-            encoding="depth" if chained else encoding,
-            stored=EXITS_FILE if chained else file_name(name),
-            level=exits.index(name) if chained else 0,
-            per_position=seen.per_position[name],
-            has_weights=decisions[name].weights is not None,
-            has_scores=decisions[name].scores is not None,
-            branch_flops=tuple(float(f) for f in flops),
-        )
-        sites.append(site)
+        sites.append(_site(info, decisions[name], flops, seen.per_position[name], exits))
     return Header(
         name=labels.name,
         sites=tuple(sites),
@@ -85,6 +70,33 @@ def header_of(
         notes=_notes(live),
         provenance=_provenance(live.model, labels),
     )
+
+
+def _site(
+    info: SiteInfo, decided: Decisions, flops: np.ndarray, per_position: bool, exits: list[str]
+) -> Site:
+    """A site as the header describes it.
+
+    flops: of a row in each branch. per_position: whether its rows are positions. exits: the names
+    of chained exits, in order.
+    """
+    site = Site(
+        name=info.name,
+        mechanism=cast(Mechanism, info.mechanism),
+        branches=info.branches,
+        top_k=info.top_k,
+        parents=info.parents,
+        encoding=MECHANISMS[info.mechanism].encoding,
+        stored=file_name(info.name),
+        per_position=per_position,
+        has_weights=decided.weights is not None,
+        has_scores=decided.scores is not None,
+        branch_flops=tuple(flops.tolist()),
+    )
+    if info.name not in exits:
+        return site
+    level = exits.index(info.name)
+    return site.model_copy(update={"encoding": "depth", "stored": EXITS_FILE, "level": level})
 
 
 def chained_exits(infos: Mapping[str, SiteInfo], per_position: Mapping[str, bool]) -> list[str]:

@@ -12,7 +12,7 @@ from torch.utils._pytree import TreeSpec, tree_leaves, tree_unflatten
 
 from condsim.live.execution import current
 from condsim.live.experts import Experts
-from condsim.live.lift.environment import Environment, Run, Variable, rows_variable
+from condsim.live.lift.environment import Environment, Run, Variable
 from condsim.live.lift.meanings import Context
 from condsim.live.lift.sites import LiftedSite
 from condsim.live.marks import branch, route
@@ -50,22 +50,24 @@ class Arguments:
 
 @dataclass(frozen=True)
 class CallFunction:
-    """Call a function and keep what it gives. single: whether that is one tensor."""
+    """Call a function and keep what it gives.
 
-    number: int
-    context: Context
+    results: where to keep it, one for each item. single: whether it is one tensor.
+    """
+
     function: Callable[..., Any]
     arguments: Arguments
+    results: list[Variable]
     single: bool
 
     def __call__(self, environment: Environment) -> None:
         args, kwargs = self.arguments.build(environment)
         out = self.function(*args, **kwargs)
         if self.single:
-            environment[Variable((self.number, None), self.context)] = out
+            environment[self.results[0]] = out
             return
-        for item, leaf in enumerate(tree_leaves(out)):
-            environment[Variable((self.number, item), self.context)] = leaf
+        # It may give more pieces than on the tape; nobody there read them.
+        environment.update(zip(self.results, tree_leaves(out), strict=False))
 
 
 @dataclass(frozen=True)
@@ -163,18 +165,20 @@ class RouteRows:
 class Body:
     """What stands behind a guard.
 
-    choice: the branch, as the site counts. context: the conditions inside. runs: what is done.
-    values: what it gives for each result of the guard; None where it gives nothing for it.
+    choice: the branch, as the site counts. context: the conditions inside. rows: where the selector
+    of its rows is kept. runs: what is done. values: what it gives for each result of the guard;
+    None where it gives nothing for it.
     """
 
     choice: int
     context: Context
+    rows: Variable
     runs: list[Run]
     values: list[Variable | None]
 
     def run(self, environment: Environment, rows: Any) -> None:
         """Run it. rows: the selector of `condsim.branch`."""
-        environment[rows_variable(self.context)] = rows
+        environment[self.rows] = rows
         for run in self.runs:
             run(environment)
 
@@ -185,7 +189,7 @@ class Body:
 
     def end(self, environment: Environment) -> None:
         """Let go of the selector."""
-        del environment[rows_variable(self.context)]
+        del environment[self.rows]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
-from condsim.live.lift.environment import Environment, Variable, forgetting
+from condsim.live.lift.environment import Environment, Variable, forgetting, tensor_variable
 from condsim.live.lift.meanings import NotLiftable, is_value
 from condsim.live.lift.placement import Place, Placement
 from condsim.live.lift.program import Program
@@ -45,6 +45,7 @@ class Lifted:
         self._output, self._output_spec = tree_flatten(reading.output, is_leaf=is_value)
         program = Program(self._placement, other)
         actions = program.actions(())
+        self._inputs = [tensor_variable(ref, ()) for ref in program.inputs]
         self._results: list[Variable | None] = []
         for leaf in self._output:
             self._results.append(program.variable(leaf, ()) if is_value(leaf) else None)
@@ -63,9 +64,7 @@ class Lifted:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-        environment: Environment = {}
-        for number, tensor in enumerate(tensors):
-            environment[Variable((number, None), ())] = tensor
+        environment: Environment = dict(zip(self._inputs, tensors, strict=True))
         del tensors
         for run in self._runs:
             run(environment)

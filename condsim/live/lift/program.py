@@ -168,7 +168,8 @@ class Program:
             if ref.node == number:
                 writes.add(tensor_variable(ref, context))
         self._defined |= writes
-        call = CallFunction(number, context, function, arguments, node.single)
+        results = [tensor_variable(ref, context) for ref in node.results]
+        call = CallFunction(function, arguments, results, node.single)
         return Action(call, arguments.reads, writes)
 
     def _arguments(self, node: Node, context: Context, more: dict[str, Any]) -> Arguments:
@@ -297,7 +298,8 @@ class Program:
             used |= action.reads
         outside = {variable for variable in used if variable.context != inner}
         entered = choice if site.works is None else 1
-        return Body(entered, inner, forgetting(actions, made), values), outside
+        body = Body(entered, inner, rows_variable(inner), forgetting(actions, made), values)
+        return body, outside
 
     def _mixture(
         self,

@@ -51,8 +51,8 @@ def _read_node(reading: Reading, node: Node) -> None:
             _keep(reading, node, given)
     except NotLiftable as problem:
         unknown = Unknown(ref, str(problem))
-        for item in (None, *_items(node)):
-            reading.values[Ref(node.number, item)] = unknown
+        for result in (ref, *node.results):
+            reading.values[result] = unknown
 
 
 def _meaning(call: Call) -> Given:
@@ -73,15 +73,9 @@ def _keep(reading: Reading, node: Node, given: Meaning | tuple[Meaning, ...]) ->
     if isinstance(given, tuple):
         for item, meaning in enumerate(given):
             reading.values[Ref(node.number, item)] = meaning
-    elif node.single:
-        reading.values[Ref(node.number)] = given
     else:
-        for item in _items(node):
-            reading.values[Ref(node.number, item)] = given
-
-
-def _items(node: Node) -> range:
-    return range(len(tree_leaves(node.out)))
+        for ref in node.results:
+            reading.values[ref] = given
 
 
 def _read_ordinary_call(reading: Reading, node: Node) -> None:
@@ -90,21 +84,19 @@ def _read_ordinary_call(reading: Reading, node: Node) -> None:
     read = reading.values_read(node.number)
     context = _joined([context_of(value) for value in read], node.name)
     from_rows = any(_has_rows(value) for value in read)
-    for item, tensor in _results(node):
+    for ref, tensor in _tensors(node):
         as_many = not read and _is_as_long(tensor, reading.rows)
         has_rows = tensor.ndim > 0 and (from_rows or as_many)
-        ref = Ref(node.number, item)
         reading.values[ref] = Plain(ref, context, has_rows)
     if node.fork is not None:
         _read_decision(reading, node, context)
 
 
-def _results(node: Node) -> list[tuple[int | None, torch.Tensor]]:
-    """The tensors that a node gives, each with its item; None where there is but one."""
-    if node.single:
-        return [(None, node.out)]
-    items = enumerate(tree_leaves(node.out))
-    return [(item, leaf) for item, leaf in items if isinstance(leaf, torch.Tensor)]
+def _tensors(node: Node) -> list[tuple[Ref, torch.Tensor]]:
+    """The tensors that a node gives."""
+    leaves = [node.out] if node.single else tree_leaves(node.out)
+    items = zip(node.results, leaves, strict=True)
+    return [(ref, leaf) for ref, leaf in items if isinstance(leaf, torch.Tensor)]
 
 
 def _is_as_long(tensor: torch.Tensor, rows: int) -> bool:

@@ -88,6 +88,13 @@ class Node:
         return isinstance(self.out, torch.Tensor)
 
     @property
+    def results(self) -> list[Ref]:
+        """Its result, or every item of it."""
+        if self.single:
+            return [Ref(self.number)]
+        return [Ref(self.number, item) for item in range(len(tree_leaves(self.out)))]
+
+    @property
     def branches(self) -> int:
         """Ways that rows can go by its result; 0 where it is no decision."""
         return 0 if self.fork is None else self.fork.branches
