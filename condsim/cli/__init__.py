@@ -141,7 +141,3 @@ def _missing_package(error: ImportError) -> str | None:
         return None
     install = OPTIONAL_PACKAGES[missing]
     return f"this command needs {missing}, which is not installed: pip install {install}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
