@@ -195,13 +195,6 @@ def test_a_second_scenario_keeps_what_it_shares_with_the_first() -> None:
     assert any(f"moe-bytes, {GPU}" in caption.value for caption in app.main.caption)
 
 
-def test_another_trace_starts_at_its_own_batch() -> None:
-    app = opened(trace="moe-bytes", batch=4)
-    app.selectbox(key="trace").set_value("exit-fashion").run()
-    assert_answers(app)
-    assert app.code[0].value == "condsim simulate exit-fashion"
-
-
 @pytest.fixture
 def given_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A trace of the user, which the app is started with."""
