@@ -79,5 +79,6 @@ def taken_from(prediction: Prediction, names: Sequence[str]) -> dict[str, Any]:
 
 def measured_cases(rows: pd.DataFrame) -> Iterator[tuple[Case, pd.DataFrame]]:
     """Each case with its rows, in measured order. rows: of `Trace.measurements` or `segments`."""
-    for values, group in rows.groupby(CASE, sort=False):
-        yield Case(**dict(zip(CASE, values, strict=True))), group
+    for key, group in rows.groupby(CASE, sort=False):
+        values: dict[str, Any] = dict(zip(CASE, key, strict=True))
+        yield Case(**values), group
