@@ -79,6 +79,6 @@ def taken_from(prediction: Prediction, names: Sequence[str]) -> dict[str, Any]:
 
 def measured_cases(rows: pd.DataFrame) -> Iterator[tuple[Case, pd.DataFrame]]:
     """Each case with its rows, in measured order. rows: of `Trace.measurements` or `segments`."""
-    for key, group in rows.groupby(CASE, sort=False):
-        values: dict[str, Any] = dict(zip(CASE, key, strict=True))
-        yield Case(**values), group
+    for values, group in rows.groupby(CASE, sort=False):
+        case: dict[str, Any] = dict(zip(CASE, values, strict=True))
+        yield Case(**case), group
