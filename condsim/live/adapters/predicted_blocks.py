@@ -159,7 +159,9 @@ class PredictedBlocks(LiveSite):
 
     def _cuts_weights(self, own_forward: Callable[..., Any], x: torch.Tensor) -> bool:
         """Whether the forward multiplies by a part of the first layer's weights only."""
-        names = {weight: name for name, weight in self.block.named_parameters()}
+        names: dict[torch.Tensor, str] = {}
+        for name, weight in self.block.named_parameters():
+            names[weight] = name
         whole_weight = names[self.parts.up.weight]
         with torch.inference_mode(), Recorder(self.block) as recorder:
             own_forward(x)
