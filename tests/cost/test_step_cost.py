@@ -5,40 +5,95 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from condsim.cost.cost_model import device_model
 from condsim.cost.cpu.evicted_code import own_seconds
 from condsim.cost.cpu.residency import miss_seconds
-from condsim.cost.step_cost import Side, WeightVisits
+from condsim.cost.device import Target
+from condsim.cost.step_cost import Between, StepCost
 from condsim.hardware import HardwareProfile, hardware
+from condsim.lower import lower
+from condsim.program import Dim, Op, Program, Scope, Tensor
+from condsim.runtimes import RUNTIMES
+from condsim.steps.extents import Steps
+
+ROWS = Dim.product(1, "batch")
+FAR = 1e8
+
+
+def cost_of(profile: HardwareProfile, *ops: Op, batches: tuple[int, ...] = (4,)) -> StepCost:
+    """The cost of steps that run some operators, a step a batch."""
+    units, one = np.array(batches), np.ones(len(batches), int)
+    steps = Steps.rectangular(units, one, one, {})
+    program = Program("dense", "prefill-n", Scope(ops))
+    model = device_model(Target(profile, profile.dtype, RUNTIMES["eager"]))
+    return model.step_cost(model.kernels(lower(program, {}, {}, steps)))
+
+
+def relu() -> Op:
+    x = Tensor((ROWS, Dim(250_000)), "float")
+    return Op("relu", (x,), (x,))
+
+
+def product_with_weights(name: str, weights: Tensor) -> Op:
+    stack = weights.dims[:-2]
+    x = Tensor((*stack, Dim(1), weights.dims[-2]), "float")
+    y = Tensor((*stack, Dim(1), weights.dims[-1]), "float")
+    return Op(name, (x, weights), (y,))
+
+
+def between(touched: float, steps: int = 1) -> Between:
+    return Between(np.full(steps, touched), np.full(steps, touched))
 
 
 def test_a_batched_products_weights_are_looked_up_one_by_one(profile: HardwareProfile) -> None:
-    at = {"step": np.zeros(1, int), "choice": np.zeros(1, int), "rows": np.ones(1)}
-    whole = WeightVisits("w", np.array([3.2e6]), **at)
-    sixteen = WeightVisits("w", np.array([3.2e6]), **at, pieces=16)
-    far = np.array([1e8])
-    one_piece = miss_seconds(2e5, 1e8, profile)
-    np.testing.assert_allclose(sixteen.miss_seconds(far, profile), 16 * one_piece)
-    assert sixteen.miss_seconds(far, profile) > whole.miss_seconds(far, profile)
+    stack = Tensor((Dim(16), Dim(100), Dim(500)), "float", "stack")
+    evicted, _ = cost_of(profile, product_with_weights("bmm", stack)).evicted_weights(between(FAR))
+    one_piece = miss_seconds(4 * 100 * 500, FAR, profile)
+    np.testing.assert_allclose(evicted, 16 * one_piece, rtol=1e-6)
+
+
+def test_a_weight_costs_more_the_more_was_touched_since(profile: HardwareProfile) -> None:
+    matrix = Tensor((Dim(500), Dim(500)), "float", "w")
+    cost = cost_of(profile, product_with_weights("mm", matrix))
+    seconds = [cost.evicted_weights(between(touched))[0][0] for touched in (0.0, 4e6, FAR)]
+    assert seconds == sorted(seconds)
+    assert seconds[0] < seconds[-1]
+
+
+def test_a_weight_that_two_operators_read_counts_once(profile: HardwareProfile) -> None:
+    matrix = Tensor((Dim(500), Dim(500)), "float", "w")
+    other = Tensor((Dim(500), Dim(500)), "float", "v")
+    once = cost_of(profile, product_with_weights("mm", matrix))
+    twice = cost_of(profile, *[product_with_weights("mm", matrix)] * 2)
+    both = cost_of(profile, product_with_weights("mm", matrix), product_with_weights("mm", other))
+    assert twice.footprint_bytes == once.footprint_bytes
+    assert both.footprint_bytes == once.footprint_bytes + 4 * 500 * 500
+    assert twice.weight_bytes == both.weight_bytes == 2 * once.weight_bytes
 
 
 def test_the_first_call_after_something_else_finds_its_code_evicted(
     profile: HardwareProfile,
 ) -> None:
-    none, touched = np.zeros(2), np.array([4e6, 4e6])
-    side = Side(
-        2,
-        none,
-        none,
-        {"dispatch": none},
-        activation_bytes=touched,
-        moved_bytes=2 * touched,
-        calls={"relu": np.array([4.0, 0.0])},
-    )
-    assert side.returning(profile, None) == {}
-    assert side.returning(profile, 0.0)["relu"].tolist() == [0.0, 0.0]
-    called, not_called = side.returning(profile, 1e9)["relu"]
-    usual_s, evicted_s = own_seconds("relu", 1e6, profile), own_seconds("relu", 1e9, profile)
-    assert called == pytest.approx(float(evicted_s - usual_s))
-    assert not_called == 0
-    assert 0 < side.returning(profile, 2e6)["relu"][0] < called
-    assert side.returning(hardware("nvidia-h100-sxm"), 1e9) == {}
+    cost = cost_of(profile, *[relu()] * 4)
+    assert cost.first_calls(None) == {}
+    assert cost.first_calls(between(0.0))["relu"].tolist() == [0.0]
+    usual_bytes = min(cost.touched_bytes[0] / 4, cost.footprint_bytes[0])
+    usual_s = own_seconds("relu", usual_bytes, profile)
+    evicted_s = own_seconds("relu", usual_bytes + 1e9, profile)
+    first = cost.first_calls(between(1e9))["relu"][0]
+    assert first == pytest.approx(float(evicted_s - usual_s))
+    assert 0 <= cost.first_calls(between(2e6))["relu"][0] <= first
+
+
+def test_a_device_without_a_calibration_evicts_nothing() -> None:
+    cost = cost_of(hardware("nvidia-h100-sxm"), relu())
+    assert cost.first_calls(between(1e9)) == {}
+    assert cost.evicted_weights(between(1e9))[0].tolist() == [0.0]
+
+
+def test_parts_sum_up_to_the_seconds(profile: HardwareProfile) -> None:
+    matrix = Tensor((Dim(500), Dim(500)), "float", "w")
+    cost = cost_of(profile, relu(), product_with_weights("mm", matrix), batches=(2, 4, 4))
+    np.testing.assert_allclose(cost.seconds, sum(cost.parts.values()))
+    assert cost.seconds[0] < cost.seconds[1] == cost.seconds[2]
+    assert sum(cost.by_basis.values()) == pytest.approx(cost.seconds.sum())

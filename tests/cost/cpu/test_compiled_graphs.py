@@ -109,10 +109,10 @@ def test_both_engines_agree_on_compiled_graphs(profile: HardwareProfile) -> None
 
 
 def test_weights_are_looked_up_by_products_of_single_rows_only() -> None:
-    rows, width = Dim(0, 1, 1), Dim(64)
+    rows, width = Dim.product(1, "batch"), Dim(64)
     weights = Tensor((Dim(8), width, width), "float", "experts")
     copied = Tensor((rows, width, width), "float")
-    allocs = ((Dim(0, 4096, 1), "float"),)
+    allocs = ((Dim.product(4096, "batch"), "float"),)
     lookup = Op("index", (weights, Tensor((rows,), "int64")), (copied,), allocs=allocs)
 
     def names(rows_of_product: Dim) -> list[str]:

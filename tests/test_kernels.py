@@ -1,0 +1,71 @@
+"""The table of kernels: what it says of a step is the sum over that step's calls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import condsim
+from condsim.cost.cost_model import device_model
+from condsim.cost.device import Target
+from condsim.kernels import Kernels, SizeSet
+from condsim.lower import lower
+from condsim.resources import resource
+from condsim.runtimes import choose_runtime
+from condsim.steps.rebatch import rebatch, site_rules
+from condsim.strategies.choose import choose_strategies, program_of
+from condsim.trace import Trace
+
+TRACES = ("branch-fashion", "exit-fashion", "moe-bytes", "skip-fashion", "sparse-bytes")
+DEVICES = ("captured", "nvidia-h100-sxm", "google-tpu-v4", "google-edge-tpu")
+STRATEGY = {"google-tpu-v4": "bucketed", "google-edge-tpu": "cpu_tail"}
+
+
+def priced(trace: Trace, device: str, batch: int) -> Kernels:
+    profile = trace.profile if device == "captured" else condsim.hardware(device)
+    strategies = choose_strategies(trace, STRATEGY.get(device))
+    cut = rebatch(trace, batch, phase="prefill")
+    program = program_of(trace, strategies, cut.regime)
+    steps = cut.steps.take(slice(0, 6))
+    model = device_model(Target(profile, profile.dtype, choose_runtime(None, profile)))
+    return model.kernels(lower(program, site_rules(trace), strategies, steps))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", TRACES)
+def test_a_column_sums_up_over_the_calls_of_each_step(name: str, device: str) -> None:
+    kernels = priced(condsim.load(resource("traces") / name), device, batch=3)
+    for column in ("dispatch", "flops", "moved_bytes"):
+        of_rows = kernels.column(column)
+        played = []
+        for step in range(kernels.steps):
+            rows = kernels.rows_of(kernels.lowered.sequence(step))
+            played.append(of_rows[rows].sum())
+        np.testing.assert_allclose(kernels.total(column), played, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_labels_share_a_column_out(name: str) -> None:
+    kernels = priced(condsim.load(resource("traces") / name), "captured", batch=3)
+    shares = kernels.by_label(kernels.family, kernels.seconds)
+    np.testing.assert_allclose(sum(shares.values()), kernels.per_step(kernels.seconds))
+
+
+def test_the_largest_of_a_step_is_one_of_its_calls() -> None:
+    kernels = priced(condsim.load(resource("traces") / "exit-fashion"), "captured", batch=3)
+    moved = kernels.column("moved_bytes")
+    for step, largest in enumerate(kernels.largest("moved_bytes")):
+        rows = kernels.rows_of(kernels.lowered.sequence(step))
+        assert largest == moved[rows].max()
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=30))
+def test_distinct_sizes_give_every_call_its_own(calls: list[tuple[int, int]]) -> None:
+    sizes = {"rows": np.array([c[0] for c in calls]), "outer": np.array([c[1] for c in calls])}
+    found = SizeSet.distinct(sizes)
+    assert len(found) == len(set(calls))
+    for extent, values in sizes.items():
+        np.testing.assert_array_equal(found.sizes[extent][found.of_call], values)
