@@ -37,7 +37,7 @@ from condsim.calibrate.matmul_calls import bmm, convolution, linear
 from condsim.calibrate.new_shapes import first_call_extra_s
 from condsim.calibrate.residency import visit_in_turn
 from condsim.calibrate.shapes import Convolution, Products
-from condsim.cost.cpu.activations import curves_of
+from condsim.cost.cpu.activations import activation_curves
 from condsim.cost.cpu.new_shapes import new_shape_seconds
 from condsim.cost.cpu.residency import miss_per_byte
 from condsim.hardware import Cold, HardwareProfile, hardware
@@ -138,7 +138,7 @@ def activations(profile: HardwareProfile) -> list[Point]:
 
     x: bytes between two visits; extra seconds a byte that is touched.
     """
-    curves = curves_of(profile)
+    curves = activation_curves(profile)
     assert curves is not None
     yardstick = patient()
     points = []

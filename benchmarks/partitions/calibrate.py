@@ -22,7 +22,7 @@ from benchmarks.partitions.session import Prepared
 from condsim.calibrate import shapes
 from condsim.calibrate.residency import EvictedWeights
 from condsim.calibrate.scattered import FAMILIES, NOISE
-from condsim.cost.cpu.tables import choose_scales
+from condsim.cost.cpu.scattered import choose_scales
 from condsim.hardware import (
     FORMAT,
     Curve,

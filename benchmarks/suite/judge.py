@@ -10,7 +10,7 @@ import pandas as pd
 import condsim
 from benchmarks.suite.cases import half
 from condsim.calibrate.shapes import overlap
-from condsim.cost.cpu.activations import curves_of
+from condsim.cost.cpu.activations import activation_curves
 from condsim.cost.cpu.new_memory import NEW
 from condsim.cost.cpu.new_shapes import NEW_SHAPE
 from condsim.hardware import Activations, HardwareProfile
@@ -195,7 +195,7 @@ def effects(profile: HardwareProfile) -> dict[str, HardwareProfile]:
     )
     return {
         "residency of weights": profile.model_copy(
-            update={"residency": None, "activations": curves_of(profile)}
+            update={"residency": None, "activations": activation_curves(profile)}
         ),
         "distant activations": profile.model_copy(update={"activations": near}),
         "others in the caches": profile.model_copy(update={"residency": alone}),

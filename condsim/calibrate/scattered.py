@@ -16,7 +16,7 @@ import numpy as np
 from condsim.calibrate import shapes
 from condsim.calibrate.matmul_calls import attention, bmm, convolution, depthwise_convolution
 from condsim.calibrate.shapes import Attention, Convolution, Depthwise, Products, Size
-from condsim.cost.cpu.tables import choose_scales
+from condsim.cost.cpu.scattered import choose_scales
 from condsim.hardware import Scatter
 from condsim.timing.cases import Pool
 from condsim.timing.yardstick import Call

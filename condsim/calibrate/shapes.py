@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from condsim.cost.cpu.tables import bmm_family, conv_family
+from condsim.cost.cpu.kernel_families import bmm_family, conv_family
 
 ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14, 15, 16, 24, 32, 64, 128, 256, 512, 1024)
 COLUMNS = (1, 2, 3, 4, 6, 8, 9, 10, 12, 14, 15, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 16384)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from condsim.capture.forms import Sizes, fit_dim
 from condsim.errors import CondsimError
 from condsim.program import Dim, Op, Product, Tensor, elements
-from condsim.program.operators import elementwise
+from condsim.program.operators import strides_recorded
 from condsim.record.events import ExpertsCall, RecordedOp, RecordedTensor
 from condsim.record.nest import Instance, RunScope
 
@@ -205,7 +205,7 @@ def _with_star(parts: list[str], position: int, choice: int) -> str | None:
 
 def _kind(op: RecordedOp) -> tuple[object, ...]:
     """What must be equal in all passes. How elementwise operands lie may depend on their sizes."""
-    params = () if elementwise(op.name) else op.params
+    params = () if strides_recorded(op.name) else op.params
     inputs = _dims_and_dtypes(op.inputs)
     outputs = _dims_and_dtypes(op.outputs)
     return (op.name, inputs, outputs, params, op.site, op.view, op.sync, len(op.allocs))

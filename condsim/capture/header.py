@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from condsim.capture.observe import Observation, ordered
-from condsim.capture.site_facts import facts_of
 from condsim.hardware import fingerprint
 from condsim.live.execution import SiteInfo
 from condsim.live.model import LiveModel
@@ -149,10 +148,9 @@ def _notes(live: LiveModel) -> tuple[str, ...]:
     notes = []
     routerless = []
     for site in live.sites:
-        facts = facts_of(site)
-        if facts.note and not live.infos.keys().isdisjoint(facts.names):
-            notes.append(facts.note)
-        if facts.router_missing:
+        if site.note and not live.infos.keys().isdisjoint(site.sites):
+            notes.append(site.note)
+        if site.router is None:
             routerless.append(site.name)
     if routerless:
         notes.append(

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from condsim.capture.site_facts import facts_of
 from condsim.errors import CondsimError
 from condsim.live.adapters.expert_list import look_alikes
 from condsim.live.decode import decode_token, start_decode
@@ -244,8 +243,7 @@ def _no_routing(live: LiveModel) -> str:
         start = f"found {', '.join(similar[:3])}, but not how its experts are chosen. "
     unread = []
     for site in live.sites:
-        facts = facts_of(site)
-        if facts.decides and facts.reason:
-            unread.append(f"{site.name or 'its forward'}: {facts.reason}")
+        if site.guards and site.reason:
+            unread.append(f"{site.name or 'its forward'}: {site.reason}")
     given_up = f" (read and given up: {'; '.join(unread[:3])})" if unread else ""
     return f"{start}{LOOKED_FOR}{given_up}{WAY_OUT}"

@@ -13,7 +13,6 @@ import numpy as np
 
 from condsim.capture.fit import Fitter, Run
 from condsim.capture.fit_operator import Misfit
-from condsim.capture.site_facts import facts_of
 from condsim.live.decode import record_decode
 from condsim.live.decode import start_decode as start_decode  # for condsim.measure.steps
 from condsim.live.execution import BASELINES, Execution, SiteInfo
@@ -201,9 +200,8 @@ class _Prober:
     def _hint(self) -> str:
         """How the decision of the first site with a hint can be marked; "" for none."""
         for site in self.live.sites:
-            hint = facts_of(site).hint
-            if hint and site.name in self.live.infos:
-                return f"{hint} "
+            if site.hint and site.name in self.live.infos:
+                return f"{site.hint} "
         return ""
 
 

@@ -11,6 +11,9 @@ from condsim.errors import CondsimError
 
 LAST_PORT = 65535
 
+GIVEN = "CONDSIM_TRACE"
+"""Environment variable: the trace that `condsim app TRACE` was given."""
+
 
 def app(trace: str | None = None, /, *, port: int | None = None, headless: bool = False) -> None:
     """Explore traces in the browser, on this machine only. Ctrl-C ends it.
@@ -31,7 +34,6 @@ def app(trace: str | None = None, /, *, port: int | None = None, headless: bool 
         raise CondsimError(
             "the dashboard needs Streamlit, which is not installed: pip install 'condsim[app]'"
         )
-    from condsim.dashboard import GIVEN
     from condsim.resources import resource
 
     if trace is not None:

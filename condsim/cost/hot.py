@@ -17,7 +17,7 @@ VIEW = "view"
 
 
 @dataclass(frozen=True, slots=True)
-class Hot:
+class OperatorTime:
     """The time of an operator whose operands are where its last visit left them.
 
     seconds: float, or float array [n]; includes the dispatch of the operator.

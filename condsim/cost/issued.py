@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.code_locality import among_seconds, call_sites, distances
+from condsim.cost.cpu.code_locality import call_sites, code_locality_seconds, distances
 from condsim.cost.device import DeviceModel, Pricing, ShapedOperator
-from condsim.cost.hot import VIEW, Hot
+from condsim.cost.hot import VIEW, OperatorTime
 from condsim.engine.closed_form import Issued
 from condsim.kernels import Entry, KernelCost, Kernels
 from condsim.lower import Call, Lowered, Place
@@ -63,14 +63,14 @@ class IssuedModel(DeviceModel):
         return 0.0
 
     @abstractmethod
-    def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[Hot, Any]:
+    def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         """Return an operator's time and its FLOPs."""
 
     def code_of(self, op: Op) -> str:
         """Return whose machine code an operator runs, of what costs more after other data."""
         return ""
 
-    def host_seconds(self, op: Op, hot: Hot, place: Place, step: PlayedStep) -> float:
+    def host_seconds(self, op: Op, hot: OperatorTime, place: Place, step: PlayedStep) -> float:
         """Return the host's time of one call: its dispatch, what it costs more among other
         operators, and what Python did before it."""
         host = self.target.runtime.host
@@ -79,7 +79,7 @@ class IssuedModel(DeviceModel):
         if host == "kernel":
             return 0.0 if op.view else hot.dispatch
         profile = self.target.profile
-        among = among_seconds(
+        among = code_locality_seconds(
             op.name,
             step.distinct.get(place, step.most),
             profile,
@@ -137,7 +137,7 @@ class IssuedPricing(Pricing):
             worlds=hot.worlds,
         )
 
-    def _time(self, entry: Entry) -> tuple[ShapedOperator, Hot, Any]:
+    def _time(self, entry: Entry) -> tuple[ShapedOperator, OperatorTime, Any]:
         """Operators of one kind and size are priced once."""
         model = self.model
         resident = self._resident_of(entry.scope)
@@ -148,7 +148,7 @@ class IssuedPricing(Pricing):
         if key not in model.priced.costs:
             sized = model.sized(entry, self.lowered)
             model.priced.costs[key] = (sized, *model.operator_time(sized, resident))
-        found: tuple[ShapedOperator, Hot, Any] = model.priced.costs[key]
+        found: tuple[ShapedOperator, OperatorTime, Any] = model.priced.costs[key]
         return found
 
     def _resident_of(self, scope: int) -> Any:

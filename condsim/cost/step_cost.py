@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.evicted_code import cold_seconds, own_seconds
+from condsim.cost.cpu.evicted_code import evicted_code_seconds, own_code_seconds
 from condsim.cost.cpu.new_shapes import NewShapes
 from condsim.cost.cpu.residency import miss_seconds, miss_spread_seconds
 from condsim.hardware import HardwareProfile
@@ -232,7 +232,7 @@ class StepCost:
         touched, different = self.touched_bytes, self.footprint_bytes
         found = {}
         for code, calls in self.code_calls.items():
-            each = cold_seconds(code, calls, every, touched, different, self.profile)
+            each = evicted_code_seconds(code, calls, every, touched, different, self.profile)
             found[code] = EvictedCode(each, calls)
         return found
 
@@ -245,8 +245,8 @@ class StepCost:
         found = {}
         for code, calls in self.code_calls.items():
             since = np.minimum(touched / np.maximum(calls, 1.0), different)
-            usual = own_seconds(code, since, self.profile)
-            first = own_seconds(code, since + between.footprint_bytes, self.profile)
+            usual = own_code_seconds(code, since, self.profile)
+            first = own_code_seconds(code, since + between.footprint_bytes, self.profile)
             found[code] = np.minimum(calls, 1.0) * (first - usual)
         return found
 

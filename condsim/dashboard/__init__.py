@@ -5,6 +5,3 @@ figures and code for a scenario; its `page()` lays them out, and Streamlit runs 
 is in `parts`, what they draw in `charts`. No page computes a number of its own: it shows what
 `condsim.study.answer`, `condsim.compare` and their like return.
 """
-
-GIVEN = "CONDSIM_TRACE"
-"""Environment variable: the trace that `condsim app TRACE` was given."""

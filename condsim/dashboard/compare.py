@@ -25,7 +25,7 @@ from condsim.predict.simulate import resolve_profile
 from condsim.show.plots import pareto_figure
 from condsim.show.text import number, times
 from condsim.strategies.choose import probed_strategies
-from condsim.study.ranking import beside, every, front
+from condsim.study.ranking import beside, front, predict_all
 from condsim.trace import Trace
 
 AS_CAPTURED = "as captured"
@@ -169,7 +169,7 @@ def _named(strategy: str) -> str | None:
 
 
 def predicted_rows(scenarios: Sequence[Scenario]) -> Iterator[dict[str, Any]]:
-    """A row a scenario: of `condsim.study.ranking.every`, and the kind of device and the trace."""
+    """A row a scenario: of `condsim.study.ranking.predict_all`, and the kind of device and the trace."""
     for scenario in scenarios:
         try:
             yield predicted_row(scenario)
@@ -187,7 +187,7 @@ def predicted_row(scenario: Scenario) -> dict[str, Any]:
     def compute(trace: Trace, profile: HardwareProfile | None) -> dict[str, Any]:
         device = resolve_profile(trace, profile)
         options = scenario.options()
-        rows = every(trace, [device], [scenario.strategy], scenario.baseline, **options)
+        rows = predict_all(trace, [device], [scenario.strategy], scenario.baseline, **options)
         return {"kind": device.kind, "trace": scenario.name, **next(rows)}
 
     return library.computed_once("row", scenario, compute)
@@ -342,10 +342,10 @@ def code(scenario: Scenario, choice: Choice) -> str:
         devices += " + [trace.profile]"
     strategies = [_named(strategy) for strategy in choice.strategies]
     arguments = [repr(scenario.baseline), *keywords(scenario.options())]
-    call = f"every(trace, devices, {strategies!r}, {', '.join(arguments)})"
+    call = f"predict_all(trace, devices, {strategies!r}, {', '.join(arguments)})"
     return python(
         [scenario.where],
-        "from condsim.study.ranking import every",
+        "from condsim.study.ranking import predict_all",
         devices,
         f"print(*{call}, sep='\\n')",
     )

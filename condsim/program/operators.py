@@ -35,7 +35,6 @@ __all__ = [
     "Shape",
     "Work",
     "called",
-    "elementwise",
     "extent",
     "facts",
     "fuses_elementwise",
@@ -45,6 +44,7 @@ __all__ = [
     "out_of_place",
     "reduces",
     "reduces_inward",
+    "strides_recorded",
     "synchronises",
     "takes_rows",
     "work",
@@ -296,7 +296,7 @@ def called(name: str, inputs: int) -> str:
     return "nonzero" if name == "where" and inputs == 1 else name
 
 
-def elementwise(name: str) -> bool:
+def strides_recorded(name: str) -> bool:
     """Whether traces record how the operands of an operator, or of its in-place form, lie."""
     return facts(out_of_place(name)).strides_recorded
 

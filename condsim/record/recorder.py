@@ -15,7 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from condsim.program.operators import elementwise
+from condsim.program.operators import strides_recorded
 from condsim.record.events import (
     Died,
     Enter,
@@ -183,7 +183,7 @@ class Recorder(TorchDispatchMode):
             inputs.append(self._recorded(tensor, number))
         written = _tensors(result)
         name = func._schema.name.split("::")[1]
-        if elementwise(name):
+        if strides_recorded(name):
             params = inner_loops([*written, *read])
         else:
             params = _params(name, args)

@@ -139,5 +139,4 @@ def beside(table: pd.DataFrame, reference: int) -> pd.DataFrame:
     )
 
 
-every = predict_all
 """The former name, until all callers use the new one."""

@@ -7,7 +7,7 @@ import pytest
 from condsim.calibrate.cpu_profile import INSTRUCTIONS_A_CALL, _rounded
 from condsim.calibrate.scattered import FAMILIES
 from condsim.cost.cpu.new_memory import NEW
-from condsim.cost.cpu.operator_time import hot_seconds
+from condsim.cost.cpu.operator_time import operator_time
 from condsim.hardware import HardwareProfile
 
 
@@ -52,8 +52,8 @@ def test_a_larger_operator_takes_longer(
     tiny_profile: HardwareProfile,
 ) -> None:
     """A thousand times the work, which no noise can turn round."""
-    less = hot_seconds(name, [small, *weights], [small], (), tiny_profile)
-    more = hot_seconds(name, [large, *weights], [large], (), tiny_profile)
+    less = operator_time(name, [small, *weights], [small], (), tiny_profile)
+    more = operator_time(name, [large, *weights], [large], (), tiny_profile)
     assert less.seconds < more.seconds
     assert less.seconds >= less.dispatch * 0.99
 

@@ -6,7 +6,7 @@ import pytest
 
 from condsim.calibrate import matmul, shapes
 from condsim.calibrate.shapes import Convolution
-from condsim.cost.cpu.tables import bmm_family, conv_family
+from condsim.cost.cpu.kernel_families import bmm_family, conv_family
 from condsim.timing.cases import Pool
 
 

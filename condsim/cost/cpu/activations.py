@@ -56,7 +56,7 @@ class CallMemory:
         return max(self.bytes, min(BETWEEN_BYTES, SETS * self.bytes))
 
 
-def curves_of(profile: HardwareProfile) -> Activations | None:
+def activation_curves(profile: HardwareProfile) -> Activations | None:
     """The calibrated curves of activations.
 
     A profile from before they were calibrated answers with the curve of its smallest weight, since

@@ -21,7 +21,7 @@ from condsim.program.operators import called, facts
 _NUMBER = re.compile(r"\d+")
 
 
-def among_seconds(
+def code_locality_seconds(
     name: str, distinct: Any, profile: HardwareProfile, *, view: bool = False, inputs: int = 0
 ) -> Any:
     """Extra seconds of one call.
@@ -35,14 +35,14 @@ def among_seconds(
     if among is None:
         return 0.0 * np.asarray(distinct) if np.ndim(distinct) else 0.0
     share = np.interp(distinct, among.distinct, among.share)
-    code = key_of(among.extra_s, name, view, inputs)
+    code = code_key(among.extra_s, name, view, inputs)
     return among.extra_s.get(code, among.other_s) * share
 
 
-def key_of(table: Container[str], name: str, view: bool, inputs: int) -> str:
+def code_key(table: Container[str], name: str, view: bool, inputs: int) -> str:
     """The name under which a table of operators' code knows an operator.
 
-    Arguments as in `among_seconds`. Returns the operator's own name where the table lacks it.
+    Arguments as in `code_locality_seconds`. Returns the operator's own name where the table lacks it.
     """
     name = called(name, inputs)
     if name == "linear" and inputs > 2:

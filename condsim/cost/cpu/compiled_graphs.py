@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.operator_time import Hot, hot_seconds
+from condsim.cost.cpu.operator_time import OperatorTime, operator_time
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.lower import Place, Visit
@@ -51,26 +51,26 @@ def check(profile: HardwareProfile) -> None:
 
 def joined_seconds(
     op: Op, inputs: list[Shape], outputs: list[Shape], profile: HardwareProfile
-) -> Hot:
+) -> OperatorTime:
     """The time of an operator that joined a kernel: its arithmetic, and reading its other operand.
 
     What is looked up costs nothing by itself.
     """
     name = op.name.removesuffix(JOINED)
     if looks_up_rows(name):
-        return Hot(0.0, 0.0, "estimated", name)
-    alone = hot_seconds(name, inputs, outputs, (), profile)
-    copy = hot_seconds("clone", inputs, inputs, (), profile)
+        return OperatorTime(0.0, 0.0, "estimated", name)
+    alone = operator_time(name, inputs, outputs, (), profile)
+    copy = operator_time("clone", inputs, inputs, (), profile)
     beyond_copy_s = np.maximum(_without_dispatch(alone) - _without_dispatch(copy), 0.0)
     seconds = beyond_copy_s if beyond_copy_s.ndim else float(beyond_copy_s)
-    return Hot(seconds, 0.0, "estimated", alone.family)
+    return OperatorTime(seconds, 0.0, "estimated", alone.family)
 
 
-def _without_dispatch(hot: Hot) -> Any:
+def _without_dispatch(hot: OperatorTime) -> Any:
     return np.asarray(hot.seconds) - hot.dispatch
 
 
-def host_seconds(op: Op, hot: Hot, begins: bool, profile: HardwareProfile) -> float:
+def host_seconds(op: Op, hot: OperatorTime, begins: bool, profile: HardwareProfile) -> float:
     """Host time of one call. begins: whether it is the first of a graph."""
     if op.view:
         return 0.0
@@ -78,7 +78,7 @@ def host_seconds(op: Op, hot: Hot, begins: bool, profile: HardwareProfile) -> fl
     return call_s + (profile.extra_s[GRAPH] if begins else 0.0)
 
 
-def _call_seconds(op: Op, hot: Hot, profile: HardwareProfile) -> float:
+def _call_seconds(op: Op, hot: OperatorTime, profile: HardwareProfile) -> float:
     """Host time of a kernel, of a product, or of an operator that stays as it is."""
     if is_product(op.name):
         return profile.extra_s[PRODUCT]
@@ -88,7 +88,7 @@ def _call_seconds(op: Op, hot: Hot, profile: HardwareProfile) -> float:
     return hot.dispatch
 
 
-def beginnings(visits: Iterable[Visit]) -> frozenset[Place]:
+def graph_beginnings(visits: Iterable[Visit]) -> frozenset[Place]:
     """Places where a graph begins.
 
     These are the first operator, and each after a guard, a router or a site's experts began or

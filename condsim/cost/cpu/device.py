@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.cpu import compiled_graphs
-from condsim.cost.cpu.activations import CallMemory, curves_of, far_per_byte
+from condsim.cost.cpu.activations import CallMemory, activation_curves, far_per_byte
 from condsim.cost.cpu.evicted_code import code_of
 from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
-from condsim.cost.cpu.operator_time import hot_seconds
+from condsim.cost.cpu.operator_time import operator_time
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, Target
-from condsim.cost.hot import Hot
+from condsim.cost.hot import OperatorTime
 from condsim.cost.issued import IssuedModel, PlayedStep, played
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
@@ -50,12 +50,12 @@ class CpuModel(IssuedModel):
     def played_step(self, lowered: Lowered, entries: list[Entry]) -> PlayedStep:
         calls = lowered.sequence()
         step = played(calls)
-        curves = curves_of(self.target.profile)
+        curves = activation_curves(self.target.profile)
         if curves is not None and self._plays_activations:
             memory = self._memory_of(calls, lowered, entries)
             step = replace(step, far_per_byte=far_per_byte(memory, curves))
         if self.compiled:
-            step = replace(step, begins=compiled_graphs.beginnings(lowered.visits()))
+            step = replace(step, begins=compiled_graphs.graph_beginnings(lowered.visits()))
         return step
 
     def _memory_of(
@@ -94,13 +94,13 @@ class CpuModel(IssuedModel):
 
     # One operator
 
-    def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[Hot, Any]:
+    def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         op = sized.op
         profile = self.target.profile
         if self.compiled and op.name.endswith(JOINED):
             hot = compiled_graphs.joined_seconds(op, sized.inputs, sized.outputs, profile)
             return hot, sized.job.flops
-        hot = hot_seconds(
+        hot = operator_time(
             op.name,
             sized.inputs,
             sized.outputs,
@@ -114,7 +114,7 @@ class CpuModel(IssuedModel):
             hot = replace(hot, basis="estimated")
         return hot, sized.job.flops
 
-    def host_seconds(self, op: Op, hot: Hot, place: Place, step: PlayedStep) -> float:
+    def host_seconds(self, op: Op, hot: OperatorTime, place: Place, step: PlayedStep) -> float:
         if self.compiled:
             begins = place in step.begins
             return compiled_graphs.host_seconds(op, hot, begins, self.target.profile)

@@ -16,21 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.code_locality import key_of
+from condsim.cost.cpu.code_locality import code_key
 from condsim.hardware import HardwareProfile
 
 
 def code_of(name: str, view: bool, inputs: int, profile: HardwareProfile) -> str:
     """The code that an operator runs, of those whose cost after other data was measured.
 
-    Arguments as in `among_seconds`. "" without a calibration.
+    Arguments as in `code_locality_seconds`. "" without a calibration.
     """
     if profile.cold is None:
         return ""
-    return key_of(profile.cold.own_s, name, view, inputs)
+    return code_key(profile.cold.own_s, name, view, inputs)
 
 
-def cold_seconds(
+def evicted_code_seconds(
     code: str,
     calls: Any,
     all_calls: Any,
@@ -51,11 +51,11 @@ def cold_seconds(
     by_one_operator = np.minimum(touched / np.maximum(all_calls, 1), different_bytes)
     since_last_call = np.minimum(touched / np.maximum(calls, 1), different_bytes)
     shared_s = _interpolated(by_one_operator, cold.distance, cold.shared_s)
-    return own_seconds(code, since_last_call, profile) + shared_s
+    return own_code_seconds(code, since_last_call, profile) + shared_s
 
 
-def own_seconds(code: str, since_bytes: Any, profile: HardwareProfile) -> Any:
-    """The part of `cold_seconds` that the operator's own code costs.
+def own_code_seconds(code: str, since_bytes: Any, profile: HardwareProfile) -> Any:
+    """The part of `evicted_code_seconds` that the operator's own code costs.
 
     since_bytes: different bytes touched since its last call, number or array [n].
     """

@@ -14,7 +14,7 @@ import numpy as np
 from condsim.cost.cpu.kernel_families import bmm_family, conv_family
 from condsim.cost.cpu.scattered import scatter_seconds
 from condsim.cost.cpu.tables import curve_seconds, grid_seconds
-from condsim.cost.hot import Hot, SizedOperator, basis_of, number_or_array
+from condsim.cost.hot import OperatorTime, SizedOperator, basis_of, number_or_array
 from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import Grid, HardwareProfile, Scatter
 from condsim.program import elements
@@ -28,7 +28,7 @@ GROUPED_BUSY_GROUP_S = 1e-6
 GROUPED_FACTOR = 1.0
 
 
-def linear_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
+def linear_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
     """A linear layer; weights that are not transposed ("mm") have a table of their own.
 
     A bias costs extra, and so do rows in more than two dimensions.
@@ -44,10 +44,10 @@ def linear_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
         extra_s = curve_seconds(profile.operators["linear.bias"], results)[0]
     if len(operator.inputs[0]) > 2:
         extra_s = extra_s + profile.extra_s.get("linear.deep", 0.0)
-    return Hot(seconds + extra_s, table.dispatch_s, basis_of(outside), family)
+    return OperatorTime(seconds + extra_s, table.dispatch_s, basis_of(outside), family)
 
 
-def grouped_time(product: Work, groups_rows: Any, profile: HardwareProfile) -> Hot:
+def grouped_time(product: Work, groups_rows: Any, profile: HardwareProfile) -> OperatorTime:
     """A ragged grouped product.
 
     set-up + sum over groups of (overhead + where it has rows: overhead + factor * their time as a
@@ -70,10 +70,10 @@ def grouped_time(product: Work, groups_rows: Any, profile: HardwareProfile) -> H
     by_size_s = np.where(sizes > 0, busy_group_s + beyond_s, 0.0)
     by_group_s = by_size_s[size_of_group.reshape(rows.shape)]
     seconds = number_or_array(dispatch + by_group_s.sum(-1))
-    return Hot(seconds, dispatch, basis_of(outside & (sizes > 0)), "grouped_mm")
+    return OperatorTime(seconds, dispatch, basis_of(outside & (sizes > 0)), "grouped_mm")
 
 
-def batched_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
+def batched_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
     """A batch of products: one is a plain matmul, more run one of four kernels (`bmm_family`).
 
     Each kernel has its table. Beyond what was timed, one product runs after the other.
@@ -100,7 +100,7 @@ def batched_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
     extra_s = profile.extra_s.get(f"{operator.name}.extra", 0.0)
     empty = groups * m * n * k == 0
     all_seconds = number_or_array(np.where(empty, plain.dispatch_s, seconds) + extra_s)
-    return Hot(all_seconds, plain.dispatch_s + extra_s, basis_of(outside & ~empty), "bmm")
+    return OperatorTime(all_seconds, plain.dispatch_s + extra_s, basis_of(outside & ~empty), "bmm")
 
 
 def _bmm_families(groups: np.ndarray, m: np.ndarray, n: np.ndarray, k: np.ndarray) -> np.ndarray:
@@ -110,7 +110,7 @@ def _bmm_families(groups: np.ndarray, m: np.ndarray, n: np.ndarray, k: np.ndarra
     return np.array(names).reshape(groups.shape)
 
 
-def scattered_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
+def scattered_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
     """Attention or a convolution, from measured points; from peak rates where there are none."""
     product = operator.work
     if product.family == "conv2d":
@@ -127,7 +127,7 @@ def scattered_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
     return _from_points(product.family, columns, operator, profile)
 
 
-def _convolution_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
+def _convolution_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
     product = operator.work
     weight = operator.inputs[1]
     columns = {
@@ -161,24 +161,26 @@ def _convolution_time(operator: SizedOperator, profile: HardwareProfile) -> Hot:
 
 def _from_points(
     family: str, columns: dict[str, Any], operator: SizedOperator, profile: HardwareProfile
-) -> Hot:
+) -> OperatorTime:
     """The time from one table of points. columns: the coordinates that tables may use."""
     table = profile.matmuls.get(family)
     flops = operator.work.flops
     if not isinstance(table, Scatter):
         traffic_bytes = element_bytes(profile) * operator.moved_elements
         seconds, dispatch = roofline_seconds(flops, traffic_bytes, profile)
-        return Hot(seconds, dispatch, "estimated", family)
+        return OperatorTime(seconds, dispatch, "estimated", family)
     seconds, outside = scatter_seconds(family, table, columns)
     empty = np.asarray(flops) == 0
     extra_s = profile.extra_s.get(f"{operator.name}.extra", 0.0)
     seconds = np.where(empty, table.dispatch_s, seconds) + extra_s
-    return Hot(number_or_array(seconds), table.dispatch_s, basis_of(outside & ~empty), family)
+    return OperatorTime(
+        number_or_array(seconds), table.dispatch_s, basis_of(outside & ~empty), family
+    )
 
 
 def _from_points_of_each(
     families: np.ndarray, columns: dict[str, Any], profile: HardwareProfile
-) -> Hot:
+) -> OperatorTime:
     """A convolution that runs one kernel at some batch sizes and another at others.
 
     families: the table of each size, str array [n].
@@ -198,7 +200,7 @@ def _from_points_of_each(
         dispatch = max(dispatch, table.dispatch_s)
     empty = by_size["m"] == 0
     seconds = np.where(empty, dispatch, seconds)
-    return Hot(seconds, dispatch, basis_of(outside & ~empty), "conv2d")
+    return OperatorTime(seconds, dispatch, basis_of(outside & ~empty), "conv2d")
 
 
 def _grid(profile: HardwareProfile, family: str) -> Grid:

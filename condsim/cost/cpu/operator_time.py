@@ -15,19 +15,19 @@ import numpy as np
 from condsim.cost.cpu.matmul_time import batched_time, grouped_time, linear_time, scattered_time
 from condsim.cost.cpu.new_memory import fresh_seconds
 from condsim.cost.cpu.tables import curve_seconds
-from condsim.cost.hot import VIEW, Hot, SizedOperator, basis_of, number_or_array
+from condsim.cost.hot import VIEW, OperatorTime, SizedOperator, basis_of, number_or_array
 from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import HardwareProfile
-from condsim.program.operators import called, elementwise, extent, facts, out_of_place, reduces
+from condsim.program.operators import called, extent, facts, out_of_place, reduces, strides_recorded
 from condsim.program.work import MATMULS, Params, Shape
 
-__all__ = ["ELEMENTWISE", "VIEW", "Hot", "extent", "hot_seconds"]
+__all__ = ["ELEMENTWISE", "VIEW", "OperatorTime", "extent", "operator_time"]
 
 ELEMENTWISE = "elementwise"
 """The curve of an operator that has none: the median of all that compute element by element."""
 
 
-def hot_seconds(
+def operator_time(
     name: str,
     inputs: list[Shape],
     outputs: list[Shape],
@@ -37,7 +37,7 @@ def hot_seconds(
     *,
     view: bool = False,
     dtype: str | None = None,
-) -> Hot:
+) -> OperatorTime:
     """Time of one operator.
 
     name: as the recorder gives it. inputs, outputs: shapes, entries int or int array [n].
@@ -57,13 +57,15 @@ def hot_seconds(
     return _with_extra(hot, fresh_seconds(name, outputs, profile, element_bytes(profile)))
 
 
-def _with_extra(hot: Hot, extra_s: Any) -> Hot:
+def _with_extra(hot: OperatorTime, extra_s: Any) -> OperatorTime:
     if not np.any(extra_s):
         return hot
     return replace(hot, seconds=number_or_array(hot.seconds + extra_s))
 
 
-def _from_tables(operator: SizedOperator, profile: HardwareProfile, groups_rows: Any = None) -> Hot:
+def _from_tables(
+    operator: SizedOperator, profile: HardwareProfile, groups_rows: Any = None
+) -> OperatorTime:
     """The time from the tables of a calibrated profile."""
     product = operator.work
     family = product.family
@@ -86,7 +88,7 @@ def _has_no_kernel(attention: SizedOperator) -> bool:
     return bool(value[-1] != query[-1])
 
 
-def _attention_in_parts(attention: SizedOperator, profile: HardwareProfile) -> Hot:
+def _attention_in_parts(attention: SizedOperator, profile: HardwareProfile) -> OperatorTime:
     """Attention that has no kernel of its own is the sum of the operators that it calls.
 
     Queries and keys are scaled and multiplied, the mask is added, a softmax looks for rows without
@@ -120,10 +122,12 @@ def _attention_in_parts(attention: SizedOperator, profile: HardwareProfile) -> H
     times = [_from_tables(part, profile) for part in parts]
     seconds = sum(np.asarray(time.seconds) for time in times)
     dispatch = sum(time.dispatch for time in times)
-    return Hot(number_or_array(seconds), dispatch, _least_sure(times), attention.work.family)
+    return OperatorTime(
+        number_or_array(seconds), dispatch, _least_sure(times), attention.work.family
+    )
 
 
-def _least_sure(times: list[Hot]) -> str:
+def _least_sure(times: list[OperatorTime]) -> str:
     """The basis of a sum of times."""
     bases = {time.basis for time in times}
     for basis in ("estimated", "extrapolated"):
@@ -132,19 +136,19 @@ def _least_sure(times: list[Hot]) -> str:
     return "calibrated"
 
 
-def _from_curve(operator: SizedOperator, profile: HardwareProfile) -> Hot:
+def _from_curve(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
     """The time of an operator that is no matmul, by the elements that it follows."""
     count, length = extent(operator.name, operator.inputs, operator.outputs)
     for key in _curves_that_answer(operator):
         if key in profile.operators:
             curve = profile.operators[key]
             seconds, outside = curve_seconds(curve, count, length)
-            return Hot(seconds, curve.dispatch_s, basis_of(outside), key)
+            return OperatorTime(seconds, curve.dispatch_s, basis_of(outside), key)
     if ELEMENTWISE not in profile.operators:
         return _from_peak(operator, profile, None, operator.name)
     curve = profile.operators[ELEMENTWISE]
     seconds, _ = curve_seconds(curve, count)
-    return Hot(seconds, curve.dispatch_s, "estimated", ELEMENTWISE)
+    return OperatorTime(seconds, curve.dispatch_s, "estimated", ELEMENTWISE)
 
 
 def _curves_that_answer(operator: SizedOperator) -> list[str]:
@@ -178,7 +182,7 @@ def _strides_seconds(operator: SizedOperator, profile: HardwareProfile) -> Any:
     Each time that it goes through its two innermost loops costs, and so does each element where the
     loops skip some. params: (elements of the innermost loops, whether these lie together).
     """
-    if not operator.params or not elementwise(operator.name):
+    if not operator.params or not strides_recorded(operator.name):
         return 0.0
     inner_elements, together = operator.params
     loops_s = profile.extra_s.get("strided.loops", 0.0)
@@ -188,24 +192,24 @@ def _strides_seconds(operator: SizedOperator, profile: HardwareProfile) -> Any:
     return count / inner_elements * loops_s + skipping_s
 
 
-def _view_time(name: str, profile: HardwareProfile) -> Hot:
+def _view_time(name: str, profile: HardwareProfile) -> OperatorTime:
     """A view takes the host's time only."""
     key = f"{name}.view"
     if key not in profile.operators:
         return _view_without_curve(profile)
     seconds = profile.operators[key].dispatch_s
-    return Hot(seconds, seconds, "calibrated", VIEW)
+    return OperatorTime(seconds, seconds, "calibrated", VIEW)
 
 
-def _view_without_curve(profile: HardwareProfile) -> Hot:
+def _view_without_curve(profile: HardwareProfile) -> OperatorTime:
     seconds = profile.host.view.value
-    return Hot(seconds, seconds, "estimated", VIEW)
+    return OperatorTime(seconds, seconds, "estimated", VIEW)
 
 
 def _from_peak(
     operator: SizedOperator, profile: HardwareProfile, dtype: str | None, family: str
-) -> Hot:
+) -> OperatorTime:
     """The time from peak rates. Raises CondsimError for a dtype that the device lacks."""
     traffic_bytes = element_bytes(profile, dtype) * operator.moved_elements
     seconds, dispatch = roofline_seconds(operator.work.flops, traffic_bytes, profile, dtype)
-    return Hot(seconds, dispatch, "estimated", family)
+    return OperatorTime(seconds, dispatch, "estimated", family)

@@ -13,18 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.kernel_families import COLUMN_TILE, ROW_TILE, bmm_family, conv_family
-from condsim.cost.cpu.scattered import choose_scales, scatter_seconds
+from condsim.cost.cpu.kernel_families import COLUMN_TILE, ROW_TILE
 from condsim.hardware import Curve, Floats, Grid
-
-__all__ = [
-    "bmm_family",
-    "choose_scales",
-    "conv_family",
-    "curve_seconds",
-    "grid_seconds",
-    "scatter_seconds",
-]
 
 EXACT = 16
 """Up to this size remainders of rows and columns are measured themselves."""

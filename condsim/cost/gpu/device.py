@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.operator_time import hot_seconds
+from condsim.cost.cpu.operator_time import operator_time
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, Target
 from condsim.cost.gpu.operator import gpu_operator
 from condsim.cost.gpu.traffic import resident_share
-from condsim.cost.hot import Hot
+from condsim.cost.hot import OperatorTime
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.kernels import Kernels
@@ -32,10 +32,10 @@ class GpuModel(IssuedModel):
     def serves(cls, target: Target) -> bool:
         return target.profile.kind != "cpu" and not target.prepared
 
-    def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[Hot, Any]:
+    def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         op, target = sized.op, self.target
         if target.profile.gpu is None:
-            hot = hot_seconds(
+            hot = operator_time(
                 op.name,
                 sized.inputs,
                 sized.outputs,

@@ -76,7 +76,7 @@ def two_four_sparse(
 
     params: (which input is sparse,): 0 = the activations, 1 = the weights. resident: as in `plain`.
     """
-    limits = two_four.needs(device.profile)
+    limits = two_four.two_four_of(device.profile)
     sparse = params[0]
     itemsize = device.itemsize
     m, n, depth = two_four.padded(job.m, job.n, inputs[1][1], itemsize, sparse, limits)

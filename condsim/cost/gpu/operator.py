@@ -8,7 +8,7 @@ import numpy as np
 
 from condsim.cost.gpu import two_four
 from condsim.cost.gpu.kernel import kernel
-from condsim.cost.hot import VIEW, Hot
+from condsim.cost.hot import VIEW, OperatorTime
 from condsim.hardware import HardwareProfile
 from condsim.program import JOINED, Op
 from condsim.program.work import Shape, Work
@@ -24,20 +24,20 @@ def gpu_operator(
     itemsize: int,
     groups_rows: np.ndarray | None,
     resident: np.ndarray | float,
-) -> tuple[Hot, Work]:
+) -> tuple[OperatorTime, Work]:
     """(time, work) of one operator; arguments as in `kernel`.
 
     Its work counts the rows of the experts that are on this device.
     """
     if op.view:
         seconds = 0.0 if op.name.endswith(JOINED) else profile.host.view.value
-        return Hot(seconds, seconds, "estimated", VIEW), job
+        return OperatorTime(seconds, seconds, "estimated", VIEW), job
     on_device = kernel(
         op.name, job, inputs, outputs, op.params, profile, dtype, itemsize, groups_rows, resident
     )
     dispatch = profile.host.dispatch.value
     if op.name == two_four.NAME:
-        dispatch += two_four.needs(profile).call_s.value
+        dispatch += two_four.two_four_of(profile).call_s.value
     seconds = dispatch + on_device.seconds
-    hot = Hot(seconds, dispatch, "estimated", job.family, on_device.worlds)
+    hot = OperatorTime(seconds, dispatch, "estimated", job.family, on_device.worlds)
     return hot, dataclasses.replace(job, flops=on_device.flops)

@@ -29,7 +29,7 @@ LIMITS_ITEMSIZE = 2
 """Bytes of the elements that a profile's limits count."""
 
 
-def needs(profile: HardwareProfile) -> TwoFour:
+def two_four_of(profile: HardwareProfile) -> TwoFour:
     """What a device has for 2:4 sparse products. Raises CondsimError where it has nothing."""
     if profile.gpu is None or profile.gpu.two_four is None:
         raise CondsimError(

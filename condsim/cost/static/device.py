@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.operator_time import hot_seconds
+from condsim.cost.cpu.operator_time import operator_time
 from condsim.cost.device import (
     DEVICE_MODELS,
     DeviceModel,
@@ -89,7 +89,7 @@ class PreparedGraphs(DeviceModel):
     def _from_tables(self, sized: ShapedOperator) -> KernelCost:
         """The tables of a calibration know neither padding nor memory apart."""
         op, profile = sized.op, self.target.profile
-        hot = hot_seconds(
+        hot = operator_time(
             op.name, sized.inputs, sized.outputs, op.params, profile, dtype=self.target.dtype
         )
         product = sized.job.family in MATMULS

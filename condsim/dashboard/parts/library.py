@@ -14,7 +14,7 @@ import streamlit as st
 
 import condsim
 from condsim import files
-from condsim.dashboard import GIVEN
+from condsim.cli.browser import GIVEN
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.hardware import (
     THIS_MACHINE,

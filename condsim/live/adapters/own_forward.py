@@ -25,7 +25,7 @@ from condsim.live.execution import Execution, current, executing
 from condsim.live.experts import Experts
 from condsim.live.inputs import stretched
 from condsim.live.lift.lifted import Lifted
-from condsim.live.lift.meanings import Unlike
+from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.tape import CONTAINERS, Tape
 
 HARMLESS = (torch.Tensor, str, int, float, bool, torch.dtype, torch.device)
@@ -236,7 +236,7 @@ class OwnForward(LiveSite):
         for lone in (False, True):
             try:
                 readings.append(self._lift(call, lone))
-            except Unlike as error:
+            except NotLiftable as error:
                 self.reason = str(error)
             except CondsimError:
                 raise
@@ -251,7 +251,7 @@ class OwnForward(LiveSite):
         assert self.lifted is not None or self.reason is not None
 
     def _lift(self, call: HostCall, lone: bool) -> Lifted:
-        """The lifted forward. lone: of `Tape`. Raises Unlike where it cannot be read."""
+        """The lifted forward. lone: of `Tape`. Raises NotLiftable where it cannot be read."""
         longest = self._longest_list()
         rows, other_rows = (rows + 2 * longest for rows in TAPED_ROWS)
         tape = self._tape(call, lone, rows)

@@ -10,9 +10,10 @@ from torch.utils._pytree import tree_leaves
 
 from condsim.live.execution import Execution, executing
 from condsim.live.expert_forms import EXPERT_FORMS
-from condsim.live.lift.lifted import Lifted, LiftedSite, tensor_of
-from condsim.live.lift.meanings import Unlike
-from condsim.live.lift.tape import Ref
+from condsim.live.lift.lifted import Lifted
+from condsim.live.lift.meanings import NotLiftable
+from condsim.live.lift.sites import LiftedSite
+from condsim.live.lift.tape import Ref, tensor_of
 from condsim.mechanisms import MECHANISMS
 
 ROOM_A_ROW = 64
@@ -30,7 +31,7 @@ def check_same_bits(
     """Compare a lifted forward with the module's own, bit by bit.
 
     They are compared on the tape's batch, where every branch has rows, and on a call of the user's,
-    where rows go where the module sends them. Raises Unlike where they differ.
+    where rows go where the module sends them. Raises NotLiftable where they differ.
     """
     captured = {site.name: site.captured for site in lifted.sites.values()}
     on_tape = _same(_run_taped(lifted, captured), _taped(lifted))
@@ -40,13 +41,13 @@ def check_same_bits(
         with executing(Execution(captured)):
             again = _tensors(lifted(*args, **kwargs))
     if not on_tape or not _same(own, again):
-        raise Unlike("what was read from it does not give its own output bit by bit")
+        raise NotLiftable("what was read from it does not give its own output bit by bit")
 
 
 def agreeing_strategies(lifted: Lifted) -> dict[str, tuple[str, ...]]:
     """Mechanism → strategies that give the module's result, its own first.
 
-    Raises Unlike where sites of one mechanism run in different ways, or where a branch gives
+    Raises NotLiftable where sites of one mechanism run in different ways, or where a branch gives
     another result for its rows alone.
     """
     sites_by_mechanism: dict[str, list[LiftedSite]] = {}
@@ -56,14 +57,14 @@ def agreeing_strategies(lifted: Lifted) -> dict[str, tuple[str, ...]]:
     for mechanism, sites in sites_by_mechanism.items():
         own = {site.captured for site in sites}
         if len(own) > 1:
-            raise Unlike(
+            raise NotLiftable(
                 f"it runs its {mechanism} sites in different ways ({', '.join(sorted(own))})"
             )
         others = [strategy for strategy in _candidates(mechanism, sites) if strategy not in own]
         offered = (*own, *(s for s in others if _agrees(lifted, sites, s)))
         kind = MECHANISMS[mechanism]
         if not kind.mixes_experts and kind.alone not in offered:
-            raise Unlike(
+            raise NotLiftable(
                 f"its {mechanism} branches give another result when they see their rows alone"
             )
         offers[mechanism] = offered

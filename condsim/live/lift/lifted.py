@@ -19,9 +19,8 @@ from condsim.live.lift.meanings import NotLiftable, is_value
 from condsim.live.lift.placement import Place, Placement
 from condsim.live.lift.program import Program
 from condsim.live.lift.reader import read_tape
-from condsim.live.lift.sites import LiftedSite as LiftedSite
+from condsim.live.lift.sites import LiftedSite
 from condsim.live.lift.tape import Tape
-from condsim.live.lift.tape import tensor_of as tensor_of
 
 
 class Lifted:

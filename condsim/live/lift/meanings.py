@@ -22,10 +22,6 @@ class NotLiftable(Exception):
     """The forward does something with a decision that cannot be told apart into branches."""
 
 
-Unlike = NotLiftable
-"""The same under the name that adapters import."""
-
-
 @dataclass(frozen=True)
 class Value:
     """What one tensor means. ref: the tensor on the tape."""

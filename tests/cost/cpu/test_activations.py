@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from condsim.cost.cpu.activations import CallMemory, curves_of, far_per_byte
+from condsim.cost.cpu.activations import CallMemory, activation_curves, far_per_byte
 from condsim.hardware import Activations, hardware
 
 CURVES = Activations(
@@ -60,8 +60,8 @@ def test_a_step_that_moves_nothing_costs_nothing() -> None:
 
 def test_profiles_of_before_take_the_curve_of_small_weights() -> None:
     chip = hardware("nvidia-h100-sxm")
-    assert curves_of(chip) is None
-    assert curves_of(chip.model_copy(update={"activations": CURVES})) is CURVES
+    assert activation_curves(chip) is None
+    assert activation_curves(chip.model_copy(update={"activations": CURVES})) is CURVES
 
 
 @pytest.mark.parametrize("name", ["read", "written"])

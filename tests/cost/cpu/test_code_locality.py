@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from condsim.cost.cpu.code_locality import among_seconds, call_sites, distances, key_of
+from condsim.cost.cpu.code_locality import call_sites, code_key, code_locality_seconds, distances
 from condsim.hardware import HardwareProfile, hardware
 
 
@@ -32,20 +32,20 @@ def test_layers_of_a_stack_are_one_place() -> None:
 
 
 def test_the_cost_grows_with_the_operators_in_between(profile: HardwareProfile) -> None:
-    seconds = among_seconds("relu", np.array([1, 4, 16, 99]), profile)
+    seconds = code_locality_seconds("relu", np.array([1, 4, 16, 99]), profile)
     np.testing.assert_allclose(seconds, [0, 1e-6, 4e-6, 4e-6])
 
 
 def test_an_operator_is_found_by_the_code_that_it_runs(profile: HardwareProfile) -> None:
-    assert among_seconds("view", 16, profile, view=True) == 3e-6
-    assert among_seconds("linear", 16, profile, inputs=3) == 7e-6
-    assert among_seconds("where", 16, profile, inputs=1) == 5e-6
-    assert among_seconds("frobnicate", 16, profile) == 4e-6
-    assert key_of({"gt"}, "greater", False, 2) == "gt"
-    assert key_of({"add_"}, "add", False, 2) == "add_"
-    assert key_of({"add"}, "add_", False, 2) == "add"
-    assert key_of(set(), "add_", False, 2) == "add_"
+    assert code_locality_seconds("view", 16, profile, view=True) == 3e-6
+    assert code_locality_seconds("linear", 16, profile, inputs=3) == 7e-6
+    assert code_locality_seconds("where", 16, profile, inputs=1) == 5e-6
+    assert code_locality_seconds("frobnicate", 16, profile) == 4e-6
+    assert code_key({"gt"}, "greater", False, 2) == "gt"
+    assert code_key({"add_"}, "add", False, 2) == "add_"
+    assert code_key({"add"}, "add_", False, 2) == "add"
+    assert code_key(set(), "add_", False, 2) == "add_"
 
 
 def test_without_a_calibration_it_costs_nothing() -> None:
-    assert among_seconds("relu", 5, hardware("nvidia-h100-sxm")) == 0
+    assert code_locality_seconds("relu", 5, hardware("nvidia-h100-sxm")) == 0

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import condsim
-from condsim.cost.cpu.compiled_graphs import beginnings, host_seconds, joined_seconds
-from condsim.cost.cpu.operator_time import Hot, hot_seconds
+from condsim.cost.cpu.compiled_graphs import graph_beginnings, host_seconds, joined_seconds
+from condsim.cost.cpu.operator_time import OperatorTime, operator_time
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, load_profile
 from condsim.lower import Visit
@@ -21,7 +20,7 @@ from condsim.runtimes.fusion import drop_weight_gathers
 
 ROOT = Path(__file__).parents[3]
 CALIBRATED = ROOT / "benchmarks" / "runs" / "2026-11-28-c" / "profile.yaml"
-HOT = Hot(5e-6, 2e-6, "calibrated", "add")
+HOT = OperatorTime(5e-6, 2e-6, "calibrated", "add")
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +50,11 @@ def test_the_host_pays_for_graphs_kernels_and_products(
 def test_what_joins_costs_its_arithmetic(profile: HardwareProfile) -> None:
     shapes = [(512, 1024)]
 
-    def joined(name: str) -> Hot:
+    def joined(name: str) -> OperatorTime:
         return joined_seconds(Op(f"{name}{JOINED}", (), (), view=True), shapes, shapes, profile)
 
     gelu, add, relu = joined("gelu"), joined("add"), joined("relu")
-    alone, copy = (hot_seconds(name, shapes, shapes, (), profile) for name in ("gelu", "clone"))
+    alone, copy = (operator_time(name, shapes, shapes, (), profile) for name in ("gelu", "clone"))
     arithmetic_s = alone.seconds - alone.dispatch - copy.seconds + copy.dispatch
     assert gelu.seconds == pytest.approx(arithmetic_s)
     assert gelu.dispatch == add.dispatch == 0
@@ -66,8 +65,7 @@ def test_a_graph_begins_where_a_guard_does() -> None:
     def call(
         number: int, guards: tuple[tuple[str, int], ...] = (), view: bool = False, role: str = ""
     ) -> Visit:
-        once = np.zeros(1, int)
-        return Visit(Op("add", (), (), view=view, role=role), {}, once, once, guards, ((), number))
+        return Visit(Op("add", (), (), view=view, role=role), guards, (0, number))
 
     calls = [
         call(0),
@@ -78,7 +76,7 @@ def test_a_graph_begins_where_a_guard_does() -> None:
         call(5, (("a", 1),)),
         call(6),
     ]
-    assert beginnings(calls) == {((), 0), ((), 2), ((), 4), ((), 6)}
+    assert graph_beginnings(calls) == {(0, 0), (0, 2), (0, 4), (0, 6)}
 
 
 def test_a_profile_without_graphs_is_refused() -> None:

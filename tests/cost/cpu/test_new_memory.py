@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from condsim.cost.cpu.new_memory import KEPT_BYTES, NEW, fresh_seconds
-from condsim.cost.cpu.operator_time import hot_seconds
+from condsim.cost.cpu.operator_time import operator_time
 from condsim.hardware import HardwareProfile
 
 S_PER_BYTE = 5e-10
@@ -30,8 +30,8 @@ def test_only_large_new_results_cost(
     profile: HardwareProfile, known: HardwareProfile, name: str, elements: int, extra_s: float
 ) -> None:
     x = (elements,)
-    paid = hot_seconds(name, [x, x], [x], (), known)
-    free = hot_seconds(name, [x, x], [x], (), profile)
+    paid = operator_time(name, [x, x], [x], (), known)
+    free = operator_time(name, [x, x], [x], (), profile)
     assert paid.seconds - free.seconds == pytest.approx(extra_s, abs=1e-12)
 
 

@@ -78,7 +78,7 @@ def test_at_a_rate_of_one_a_large_product_takes_what_a_dense_one_does() -> None:
 
 
 def test_small_sizes_are_padded() -> None:
-    limits = two_four.needs(A100)
+    limits = two_four.two_four_of(A100)
     # Of the sparse matrix a multiple of 32 rows and a depth of 64, of the dense one 8 columns.
     assert two_four.padded(1, 40, 70, 2, 1, limits) == (8, 64, 128)
     assert two_four.padded(1, 40, 70, 2, 0, limits) == (32, 40, 128)
