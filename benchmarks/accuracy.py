@@ -23,7 +23,7 @@ from benchmarks.suite.run import run, traces
 from condsim.files import write_whole
 from condsim.hardware import load_profile
 from condsim.trace import Trace
-from condsim.trace.store import load
+from condsim.trace.read import load
 
 MARK = ("<!-- accuracy: begin -->", "<!-- accuracy: end -->")
 RUNS = Path(__file__).with_name("runs")

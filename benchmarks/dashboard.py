@@ -27,7 +27,7 @@ import condsim
 from benchmarks.browser import CHART, RAN, answering, chromium, profile, served, settled
 from condsim.resources import resource
 from condsim.trace import Decisions, Trace
-from condsim.trace.store import in_memory
+from condsim.trace.encoding import in_memory
 
 PAGES = ("", "waterfall", "accuracy", "routing", "timeline", "compare", "breakeven")
 """Paths in the address; the first is the verdict's."""
@@ -172,7 +172,6 @@ def repeated(trace: Trace, rows: int, name: str) -> Trace:
         steps=pd.concat([trace.steps] * copies, ignore_index=True),
         quality=pd.concat([trace.quality] * copies, ignore_index=True),
         reader=in_memory(decisions),
-        _cache={},
     )
 
 

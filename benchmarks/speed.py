@@ -31,7 +31,7 @@ def large_trace(folder: Path) -> None:
 
     import condsim
     from condsim.trace import Decisions, Trace
-    from condsim.trace.store import in_memory
+    from condsim.trace.encoding import in_memory
     from condsim.zoo.moe_bytes import MoeBytes
 
     torch.manual_seed(0)

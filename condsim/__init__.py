@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from condsim.live.marks import route as route
     from condsim.predict.simulate import simulate as simulate
     from condsim.study.compare import compare as compare
-    from condsim.trace.store import load as load
+    from condsim.trace.read import load as load
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "capture": "condsim.api",
-    "load": "condsim.trace.store",
+    "load": "condsim.trace.read",
     "route": "condsim.live.marks",
     "branch": "condsim.live.marks",
     "force": "condsim.live.force",

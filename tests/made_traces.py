@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from condsim.trace import Decisions, Header, Provenance, Site, Trace
-from condsim.trace.store import in_memory
+from condsim.trace.encoding import in_memory
 
 RNG = np.random.default_rng(0)
 UNITS, SEQ = 12, 3

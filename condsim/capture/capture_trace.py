@@ -18,7 +18,7 @@ from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
 from condsim.program.regime import PREFILL, Regime
 from condsim.trace import Trace
-from condsim.trace.store import in_memory
+from condsim.trace.encoding import in_memory
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how much of it is done, of how much."""

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
 
 import numpy as np
 import torch
@@ -19,8 +18,8 @@ from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
 from condsim.program.logical import branch_flops
-from condsim.trace import Decisions, Header, Mechanism, Provenance, Site
-from condsim.trace.store import file_name
+from condsim.trace import Decisions, Header, Provenance, Site
+from condsim.trace.encoding import file_name
 
 EXITS_FILE = "exits"
 """File of the decisions of a chain of exits, one depth a row."""
@@ -81,7 +80,7 @@ def _site(
     """
     site = Site(
         name=info.name,
-        mechanism=cast(Mechanism, info.mechanism),
+        mechanism=info.mechanism,
         branches=info.branches,
         top_k=info.top_k,
         parents=info.parents,

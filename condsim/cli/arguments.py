@@ -42,7 +42,7 @@ def check_output_file(path: Path | None, suffixes: tuple[str, ...] = ()) -> None
 def open_trace(where: str) -> Trace:
     """Open a trace. where: its folder, or the name of one that comes with condsim."""
     from condsim.resources import resource
-    from condsim.trace.store import load
+    from condsim.trace.read import load
 
     folder = Path(where)
     if folder.exists():

@@ -116,7 +116,8 @@ def time_all(folders: dict[str, Path], began: float, step: Step) -> list[str]:
     was left out.
     """
     from condsim.measure import measure
-    from condsim.trace.store import add_measured, load
+    from condsim.trace.read import load
+    from condsim.trace.store import add_measured
 
     cases = [(name, batch) for batch in BATCHES for name in folders]
     skipped = []
@@ -141,7 +142,7 @@ def elsewhere(folders: dict[str, Path], profile: HardwareProfile) -> list[dict[s
     """
     from condsim.hardware import hardware
     from condsim.study.ranking import predict_all
-    from condsim.trace.store import load
+    from condsim.trace.read import load
 
     devices = [profile, *(hardware(name) for name in ELSEWHERE)]
     fastest: list[dict[str, Any]] = []
@@ -174,7 +175,7 @@ def _print_worst_waterfall(
     from condsim.predict.simulate import simulate
     from condsim.show.bars import waterfall_lines
     from condsim.study.answer import measured_beside
-    from condsim.trace.store import load
+    from condsim.trace.read import load
 
     cases = table[table["baseline"] == "same-params"]
     if cases.empty:

@@ -86,7 +86,8 @@ def capture(
         Print JSON.
     """
     options.check()
-    from condsim.trace.store import add_measured, check_target, load
+    from condsim.trace.read import load
+    from condsim.trace.store import add_measured, check_target
 
     check_target(output, options.force)
     import torch

@@ -26,7 +26,7 @@ from condsim.measure.plan import (
 )
 from condsim.measure.processes import Processes, Result, processes_for
 from condsim.trace import Trace
-from condsim.trace.store import load
+from condsim.trace.read import load
 
 SEGMENT_DEFAULTS: SegmentOptions = {"baselines": ("same-params",), "pairs": 36, "steps": 3}
 

@@ -21,7 +21,7 @@ from condsim.measure.plan import Plan
 from condsim.measure.processes import BAD_INPUT
 from condsim.measure.protocol import measure_cases
 from condsim.measure.segments import time_segments
-from condsim.trace.store import load
+from condsim.trace.read import load
 from condsim.zoo.specs import load_spec
 
 

@@ -82,6 +82,7 @@ def rebatch(
     Raises CondsimError for a batch below 1 or above the units there are, for a site that decides
     over the whole batch, and for a threshold without scores.
     """
+    trace.require_decisions()
     phase = choose_phase(trace, phase)
     if batch is None:
         batch = captured_batch(trace, phase)

@@ -10,7 +10,7 @@ import numpy as np
 from condsim.errors import CondsimError
 from condsim.mechanisms import MECHANISMS, Redraw
 from condsim.trace import Decisions, Trace
-from condsim.trace.store import in_memory
+from condsim.trace.encoding import in_memory
 
 GOES_ON = 1
 """The branch of the rows that do not leave, at sites where rows may leave."""

@@ -25,6 +25,7 @@ def choose_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) ->
     strategy: a name, "mechanism=name,..." or mechanism → name.
     Raises CondsimError for an unknown strategy or one that does not fit the trace.
     """
+    trace.require_programs()
     chosen = dict(trace.header.captured)
     if isinstance(strategy, str) and "=" in strategy:
         strategy = _assignments(strategy)
@@ -130,6 +131,7 @@ def refusal(
 
 def program_of(trace: Trace, strategies: Mapping[str, str], regime: str) -> Program:
     """Return the program that runs. Raises CondsimError where it was not probed."""
+    trace.require_programs()
     asked = f"{name_of(strategies)}/{regime}"
     if asked in trace.programs:
         return trace.programs[asked]

@@ -15,7 +15,7 @@ from condsim.predict.simulate import resolve_profile
 from condsim.study.cases import Case, measured_cases, taken_from
 from condsim.study.parts import compare_parts
 from condsim.trace import Trace
-from condsim.trace.store import load
+from condsim.trace.read import load
 
 COLUMNS = [
     "trace",

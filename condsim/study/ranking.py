@@ -137,6 +137,3 @@ def beside(table: pd.DataFrame, reference: int) -> pd.DataFrame:
         times_energy=np.where(comparable, times_energy, np.nan),
         not_comparable=reasons,
     )
-
-
-"""The former name, until all callers use the new one."""

@@ -1,17 +1,8 @@
 """A captured model: which rows took which branches, in which steps, and the programs they steer."""
 
-from condsim.trace.model import (
-    DTYPES,
-    MEASUREMENTS,
-    SCHEMA_VERSION,
-    SEGMENTS,
-    Decisions,
-    Header,
-    Mechanism,
-    Provenance,
-    Site,
-    Trace,
-)
+from condsim.trace.columns import MEASUREMENTS, SEGMENTS
+from condsim.trace.header import DTYPES, SCHEMA_VERSION, Header, Provenance, Site
+from condsim.trace.model import Decisions, Reader, Trace
 
 __all__ = [
     "DTYPES",
@@ -20,8 +11,8 @@ __all__ = [
     "SEGMENTS",
     "Decisions",
     "Header",
-    "Mechanism",
     "Provenance",
+    "Reader",
     "Site",
     "Trace",
 ]

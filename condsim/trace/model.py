@@ -1,169 +1,71 @@
-"""What a trace is: who decided what, in which step, and the programs that the decisions steer."""
+"""What a trace is: who decided what, in which step, and the programs that decisions steer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
-from condsim.errors import unknown
-from condsim.mechanisms import MECHANISMS
-from condsim.mechanisms import Mechanism as Routing
+from condsim.errors import CondsimError, unknown
+from condsim.hardware import HardwareProfile
 from condsim.program import Program
 from condsim.results import Results
+from condsim.trace.columns import MEASUREMENTS, SEGMENTS
 from condsim.trace.counting import UnitCounter
+from condsim.trace.header import DTYPES, Header, Site
 
-SCHEMA_VERSION = 1
-Mechanism = Literal["moe", "early_exit", "multi_branch", "skip", "sparse_activation"]
-PHASES = ("prefill", "decode")
-MEASUREMENTS = (
-    "strategy",
-    "baseline",
-    "phase",
-    "batch",
-    "protocol",
-    "runtime",
-    "dtype",
-    "threads",
-    "process",
-    "pair",
-    "step",
-    "repetitions",
-    "conditional_s",
-    "baseline_s",
-    "clock",
-    "yardstick_s",
-    "fingerprint",
-    "where",
-    "torch",
-    "taken",
-    "yardstick_ratio",
-)
-SEGMENTS = (
-    "strategy",
-    "baseline",
-    "phase",
-    "batch",
-    "protocol",
-    "runtime",
-    "dtype",
-    "threads",
-    "process",
-    "step",
-    "side",
-    "segment",
-    "operator",
-    "calls",
-    "seconds",
-    "profiler_s",
-    "whole_s",
-    "repetitions",
-    "quiet",
-    "fingerprint",
-    "where",
-    "torch",
-    "taken",
-)
-
-
-class Site(BaseModel):
-    """Where rows choose.
-
-    encoding: ids (int [rows, k] or [rows]), depth (one number for a chain of nested exits; `level` is this exit's place) or bits (packed).
-    stored: file of its decisions. scope: row, sequence or batch. per_position: rows are positions of sequences, not units.
-    parents: guards it stands behind. branch_flops: logical FLOPs that a row costs in each branch. router_flops: of its router, a row.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    mechanism: Mechanism
-    branches: int = Field(ge=1)
-    top_k: int | None = None
-    encoding: Literal["ids", "depth", "bits"] = "ids"
-    stored: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
-    level: int = 0
-    scope: Literal["row", "sequence", "batch"] = "row"
-    per_position: bool = False
-    parents: tuple[tuple[str, int], ...] = ()
-    has_weights: bool = False
-    has_scores: bool = False
-    branch_flops: tuple[float, ...] = ()
-
-    @property
-    def routing(self) -> Routing:
-        """What the site's mechanism says of its decisions."""
-        return MECHANISMS[self.mechanism]
-
-
-DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
-"""torch's names → those of profiles."""
-
-
-class Provenance(BaseModel):
-    """How a trace came to be."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    model: str
-    spec: str | None = None
-    command: str | None = None
-    taken: str
-    versions: Mapping[str, str]
-    machine: Mapping[str, Any] | None = None
-    dtype: str = "float32"
-    parameters: int = 0
-    parameter_bytes: int = 0
-    quality_name: str | None = None
-    higher_is_better: bool = True
-
-
-class Header(BaseModel):
-    """trace.json."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    schema_version: int = SCHEMA_VERSION
-    name: str
-    sites: tuple[Site, ...]
-    captured: Mapping[str, str]
-    costliest: Mapping[str, int] = {}
-    thresholds: Mapping[str, float] = {}
-    notes: tuple[str, ...] = ()
-    provenance: Provenance
+SEGMENT_CASE = ["strategy", "baseline", "phase", "batch", "protocol", "fingerprint"]
+"""Times by segment of one case on one machine replace older ones."""
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """One site's decisions. ids: int16 [rows, k] or int8/int16 [rows] (-1: the row never got there), or bool [rows, blocks].
-    weights: float32 [rows, k]. scores: float32 [rows], NaN where unknown."""
+    """One site's decisions.
+
+    ids: int [rows, k] or [rows] (-1: the row never got there), or bool [rows, blocks].
+    weights: float32 [rows, k]. scores: float32 [rows], NaN where unknown.
+    """
 
     ids: np.ndarray
     weights: np.ndarray | None = None
     scores: np.ndarray | None = None
 
 
+Reader = Callable[[str], Iterator[Decisions]]
+"""Site → its decisions in row order, a block at a time."""
+
+
+def _no_measurements() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(MEASUREMENTS))
+
+
+def _no_segments() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(SEGMENTS))
+
+
 @dataclass(frozen=True)
 class Trace:
-    """A captured model: its sites, steps, decisions and programs. Nothing in it is changed after it is made.
+    """A captured model. Nothing in it is changed after it is made.
 
-    steps: a row a captured step: phase, units, seq, past. reader: site name → iterator over its decisions in row order, a block at a time.
-    quality: a row a unit: conditional, dense, and exit_J where exits were scored. measurements: a row a timed pair. segments: measured seconds, a row a
-    process, step, side, segment and operator (`condsim.measure.segments`).
+    steps: a row a captured step: phase, units, seq, past.
+    programs: "STRATEGY/REGIME" → program; empty for recorded routing.
+    quality: a row a unit: conditional, dense, and exit_J where exits were scored.
+    measurements: a row a timed pair. segments: measured seconds by segment and operator.
+    profile: of the machine that was measured.
+    results: what simulations of the trace remember.
     """
 
     header: Header
     steps: pd.DataFrame
     programs: Mapping[str, Program]
-    reader: Callable[[str], Iterator[Decisions]]
+    reader: Reader
     quality: pd.DataFrame = field(default_factory=pd.DataFrame)
-    measurements: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=list(MEASUREMENTS))
-    )
-    segments: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(SEGMENTS)))
-    profile: Any = None
+    measurements: pd.DataFrame = field(default_factory=_no_measurements)
+    segments: pd.DataFrame = field(default_factory=_no_segments)
+    profile: HardwareProfile | None = None
     results: Results = field(default_factory=Results, init=False, repr=False, compare=False)
 
     @property
@@ -176,13 +78,14 @@ class Trace:
 
     @property
     def dtype(self) -> str:
-        """Of the model as profiles call it: "fp32", "bf16", ..."""
-        return DTYPES.get(self.header.provenance.dtype, self.header.provenance.dtype)
+        """The model's dtype as profiles call it: "fp32", "bf16", ..."""
+        dtype = self.header.provenance.dtype
+        return DTYPES.get(dtype, dtype)
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
-        """In order of appearance."""
-        return tuple(dict.fromkeys(s.mechanism for s in self.sites))
+        """Mechanisms of the sites, in order of appearance."""
+        return tuple(dict.fromkeys(site.mechanism for site in self.sites))
 
     @property
     def units(self) -> int:
@@ -190,43 +93,68 @@ class Trace:
         return int(self.steps["units"].sum())
 
     def site(self, name: str) -> Site:
-        """A site by name. Raises CondsimError for an unknown one."""
-        found = next((s for s in self.sites if s.name == name), None)
-        if found is None:
-            raise unknown("site", name, [s.name for s in self.sites])
-        return found
+        """Return a site by name. Raises CondsimError for an unknown one."""
+        for site in self.sites:
+            if site.name == name:
+                return site
+        raise unknown("site", name, [site.name for site in self.sites])
+
+    # Both halves
+
+    def require_programs(self) -> None:
+        """Raises CondsimError where nothing says what the model executes."""
+        if not self.header.has_programs:
+            raise CondsimError(
+                f"trace {self.name!r} holds recorded routing only: it says which rows took which "
+                "branches, not what the model executes; capture the model to simulate it"
+            )
+
+    def require_decisions(self) -> None:
+        """Raises CondsimError where nothing says what the model decided."""
+        if not self.header.has_decisions:
+            raise CondsimError(
+                f"trace {self.name!r} holds programs only: it says what the model executes, not "
+                "which rows take which branches; capture it on inputs, or give it routing"
+            )
+
+    # Decisions
 
     def decisions(self, site: str) -> Decisions:
-        """All decisions of a site at once."""
-        parts = list(self.reader(site))
-
-        def join(of: Callable[[Decisions], np.ndarray | None]) -> np.ndarray | None:
-            found = [a for p in parts if (a := of(p)) is not None]
-            return np.concatenate(found) if found else None
-
-        ids = join(lambda d: d.ids)
-        assert ids is not None
-        return Decisions(ids, join(lambda d: d.weights), join(lambda d: d.scores))
+        """Return all decisions of a site at once. Raises CondsimError where there are none."""
+        self.require_decisions()
+        blocks = list(self.reader(site))
+        ids = np.concatenate([block.ids for block in blocks])
+        weights = [block.weights for block in blocks if block.weights is not None]
+        scores = [block.scores for block in blocks if block.scores is not None]
+        return Decisions(
+            ids,
+            np.concatenate(weights) if weights else None,
+            np.concatenate(scores) if scores else None,
+        )
 
     def rows_per_unit(self, site: Site) -> np.ndarray:
-        """Rows of each unit-step at a site, int [units]."""
-        per_step = (
-            self.steps["seq"].to_numpy() if site.per_position else np.ones(len(self.steps), int)
-        )
-        return np.repeat(per_step, self.steps["units"].to_numpy()).astype(np.int64)
+        """Return the rows of each unit-step at a site, int [units]."""
+        per_step = np.ones(len(self.steps), np.int64)
+        if site.per_position:
+            per_step = self.steps["seq"].to_numpy().astype(np.int64)
+        return np.repeat(per_step, self.steps["units"].to_numpy())
 
     def unit_counts(self, site: str) -> np.ndarray:
         """Return the rows of each unit-step that took each branch, int32 [units, branches].
 
         Of blocks, the rows that asked for each. Decisions are read a block at a time.
+        Raises CondsimError where there are none.
         """
         return self.results.remember(("unit counts", site), lambda: self._count(self.site(site)))
 
     def _count(self, site: Site) -> np.ndarray:
+        self.require_decisions()
         counter = UnitCounter(self.rows_per_unit(site), site.branches)
         for block in self.reader(site.name):
             counter.add(block.ids)
         return counter.counts
+
+    # Files and measurements
 
     def save(self, folder: str | Path, force: bool = False) -> Path:
         """Write the trace to a folder, whole or not at all.
@@ -239,23 +167,28 @@ class Trace:
 
         return save(self, Path(folder), force)
 
-    def with_measurements(self, more: pd.DataFrame, profile: Any = None) -> Trace:
-        """The same trace with more measurements; those of the same case on the same machine are kept beside them."""
-        joined = (
-            more
-            if self.measurements.empty
-            else pd.concat([self.measurements, more], ignore_index=True)
-        )
+    def with_measurements(
+        self, more: pd.DataFrame, profile: HardwareProfile | None = None
+    ) -> Trace:
+        """Return the trace with more measurements, those that it has kept beside them.
+
+        profile: of the machine that was measured; None for the one that it has.
+        """
+        joined = more
+        if not self.measurements.empty:
+            joined = pd.concat([self.measurements, more], ignore_index=True)
         return replace(self, measurements=joined, profile=profile or self.profile)
 
-    def with_segments(self, more: pd.DataFrame, profile: Any = None) -> Trace:
-        """The same trace with times by segment; those of the same case on the same machine are replaced."""
-        case = ["strategy", "baseline", "phase", "batch", "protocol", "fingerprint"]
+    def with_segments(self, more: pd.DataFrame, profile: HardwareProfile | None = None) -> Trace:
+        """Return the trace with times by segment; those of the same case on the same machine are
+        replaced.
+
+        profile: of the machine that was measured; None for the one that it has.
+        """
         if not self.segments.empty:
-            old = self.segments[
-                ~pd.MultiIndex.from_frame(self.segments[case]).isin(
-                    pd.MultiIndex.from_frame(more[case])
-                )
-            ]
-            more = pd.concat([old, more], ignore_index=True) if len(old) else more
+            cases = pd.MultiIndex.from_frame(self.segments[SEGMENT_CASE])
+            replaced = cases.isin(pd.MultiIndex.from_frame(more[SEGMENT_CASE]))
+            kept = self.segments[~replaced]
+            if len(kept):
+                more = pd.concat([kept, more], ignore_index=True)
         return replace(self, segments=more, profile=profile or self.profile)

@@ -39,7 +39,13 @@ SINGLE = (
     "profile.yaml",
 )
 """Files of a trace, but for those in DECISIONS."""
-OPTIONAL = ("quality.parquet", "measurements.parquet", "segments.parquet", "profile.yaml")
+OPTIONAL = (
+    "programs.json.gz",
+    "quality.parquet",
+    "measurements.parquet",
+    "segments.parquet",
+    "profile.yaml",
+)
 JOURNAL = ".condsim-save"
 """New files that count already and are not all in place yet."""
 UNUSED = "unused.json"

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from benchmarks import gpu_tables
 from condsim.cli import main
-from condsim.dashboard import GIVEN
+from condsim.cli.browser import GIVEN
 from condsim.dashboard.parts import layers
 from condsim.resources import resource
 

@@ -13,7 +13,7 @@ from condsim.measure import processes
 from condsim.measure.plan import Plan
 from condsim.measure.processes import processes_for
 from condsim.measure.replay import Captured
-from condsim.trace.store import load
+from condsim.trace.read import load
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import condsim
 from condsim.errors import CondsimError
 from condsim.steps.rebatch import rebatch
 from condsim.trace import Decisions, Header, Provenance, Site, Trace
-from condsim.trace.store import in_memory
+from condsim.trace.encoding import in_memory
 
 
 def routed(

@@ -27,7 +27,8 @@ from condsim.errors import CondsimError
 from condsim.hardware import hardware
 from condsim.resources import resource
 from condsim.trace import MEASUREMENTS, SEGMENTS, Decisions, Trace, swap
-from condsim.trace.store import add_measured, check_target, in_memory
+from condsim.trace.encoding import in_memory
+from condsim.trace.store import add_measured, check_target
 
 SPEC = """
 import torch
@@ -521,7 +522,7 @@ def test_a_kill_while_an_interrupted_save_is_finished(tmp_path: Path) -> None:
     def prepare(base: Path) -> Path:
         folder = old.save(base / "t")
         with swap.staging(folder) as work:
-            importlib.import_module("condsim.trace.store")._write(new, work)
+            importlib.import_module("condsim.trace.store").write(new, work)
             (work / swap.UNUSED).write_text("[]")
             work.rename(folder / swap.JOURNAL)
         return folder
@@ -665,7 +666,7 @@ def test_a_trace_that_changed_while_it_was_open(tmp_path: Path, how: str) -> Non
 def test_a_trace_that_changes_while_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("condsim.trace.store.ROW_GROUP", 8)
+    monkeypatch.setattr("condsim.trace.encoding.ROW_GROUP", 8)
     folder = named("before").save(tmp_path / "t")
     blocks = condsim.load(folder).reader("experts")
     next(blocks)

@@ -14,6 +14,7 @@ from condsim.dashboard.parts import library
 from condsim.errors import unknown
 from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
+from condsim.predict.simulate import resolve_profile
 from condsim.runtimes import RUNTIMES
 from condsim.steps.rebatch import captured_batch
 from condsim.strategies import BASELINES, name_of
@@ -59,8 +60,7 @@ def profile_of(trace: Trace, device: str | None) -> HardwareProfile:
 
     device: of `device_input`, so that None is given only where the trace has a profile.
     """
-    own: HardwareProfile = trace.profile
-    return own if device is None else library.device(device)
+    return resolve_profile(trace, None) if device is None else library.device(device)
 
 
 def _device_label(name: str, trace: Trace) -> str:

@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 from condsim.errors import CondsimError
 from condsim.show.text import si
 from condsim.trace import Trace
-from condsim.trace.store import file_name, load
+from condsim.trace.encoding import file_name
+from condsim.trace.read import load
 
 LIMIT_BYTES = 2 << 30
 """Of everything in a trace, unpacked."""

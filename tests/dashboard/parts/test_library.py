@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from condsim.dashboard import GIVEN
+from condsim.cli.browser import GIVEN
 from condsim.dashboard.parts import library
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.resources import resource
