@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.cpu.code_locality import call_sites, code_locality_seconds, distances
-from condsim.cost.device import DeviceModel, Pricing, ShapedOperator
+from condsim.cost.device import DeviceModel, Pricing, ShapedOperator, Target
 from condsim.cost.hot import VIEW, OperatorTime
 from condsim.engine.closed_form import Issued
 from condsim.kernels import Entry, KernelCost, Kernels
 from condsim.lower import Call, Lowered, Place
-from condsim.program import Op
+from condsim.program import Op, Program
 from condsim.program.work import MATMULS
+from condsim.results import Results
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,21 @@ def played(calls: list[Call]) -> PlayedStep:
 class IssuedModel(DeviceModel):
     """A device whose operators a host issues."""
 
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._played = Results()
+
     def begin(self, lowered: Lowered) -> IssuedPricing:
         return IssuedPricing(self, lowered)
 
     def played_step(self, lowered: Lowered, entries: list[Entry]) -> PlayedStep:
         """Return the first step of a lowered program, played in executed order."""
-        return played(lowered.sequence())
+        return self.played(lowered.program, lowered.sequence())
+
+    def played(self, program: Program, calls: list[Call]) -> PlayedStep:
+        """Return how far apart the calls of the same code are. calls: of the program."""
+        key = (program.digest, tuple([call.place for call in calls]))
+        return self._played.remember(key, lambda: played(calls))
 
     def resident(self, lowered: Lowered) -> np.ndarray | float:
         """Return the share of each step's weights that a cache still has from the step before,

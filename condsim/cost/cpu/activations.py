@@ -12,7 +12,7 @@ sizes are each call's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -36,7 +36,6 @@ class CallMemory:
     is dead after it. product: it is a matmul.
     """
 
-    place: Place
     reads: tuple[float, ...] = ()
     weights: float = 0.0
     new: tuple[float, ...] = ()
@@ -49,8 +48,9 @@ class CallMemory:
         """All that it touches."""
         return sum(self.reads) + self.weights + sum(self.new) + self.in_place
 
+    @cached_property
     def usual_distance(self) -> float:
-        """Return the bytes touched between two visits to a tensor in the micro-benchmark."""
+        """Bytes touched between two visits to a tensor in the micro-benchmark."""
         if self.product:
             return self.bytes
         return max(self.bytes, min(BETWEEN_BYTES, SETS * self.bytes))
@@ -69,84 +69,73 @@ def activation_curves(profile: HardwareProfile) -> Activations | None:
     return Activations(distance=residency.distance, read=smallest, written=smallest)
 
 
-def far_per_byte(calls: Sequence[CallMemory], curves: Activations) -> dict[Place, float]:
+def far_per_byte(
+    places: Sequence[Place], calls: Sequence[CallMemory], curves: Activations
+) -> dict[Place, float]:
     """Return extra seconds a byte that each place of a program reads or writes, its mean over one
     step.
 
-    calls: of the step in executed order.
+    places, calls: where each call of the step stands and what it touches, in executed order.
     """
-    visits = _visits(calls)
-    if not visits.call:
+    visits, touched_bytes = _visits(calls)
+    if not visits:
         return {}
-    size, written = np.array(visits.bytes), np.array(visits.written)
-    usual = np.array([call.usual_distance() for call in calls])[visits.call]
+    call, size, written, last_distance = (np.array(column) for column in zip(*visits, strict=True))
+    usual = np.array([memory.usual_distance for memory in calls])[call]
     # The visits are of two steps: more than one step's bytes is not touched before it comes round.
-    distance = np.minimum(np.array(visits.distance), visits.touched_bytes / 2)
+    distance = np.minimum(last_distance, touched_bytes / 2)
     extra_s = np.zeros(len(size))
     for curve, chosen in ((curves.read, ~written), (curves.written, written)):
         far_s = np.interp(distance[chosen], curves.distance, curve)
         usual_s = np.interp(usual[chosen], curves.distance, curve)
         extra_s[chosen] = np.maximum(far_s - usual_s, 0.0) * size[chosen]
-    by_call_s = np.bincount(visits.call, extra_s, len(calls))
-    by_call_bytes = np.bincount(visits.call, size, len(calls))
-    return _by_place(calls, by_call_s, by_call_bytes)
+    by_call_s = np.bincount(call, extra_s, len(calls))
+    by_call_bytes = np.bincount(call, size, len(calls))
+    return _by_place(places, by_call_s, by_call_bytes)
 
 
 def _by_place(
-    calls: Sequence[CallMemory], seconds: np.ndarray, moved: np.ndarray
+    places: Sequence[Place], seconds: np.ndarray, moved: np.ndarray
 ) -> dict[Place, float]:
     """Return seconds a byte of each place. seconds, moved: of each call; moved in bytes."""
     total_s: dict[Place, float] = {}
     total_bytes: dict[Place, float] = {}
-    for call, call_s, call_bytes in zip(calls, seconds.tolist(), moved.tolist(), strict=True):
-        total_s[call.place] = total_s.get(call.place, 0.0) + call_s
-        total_bytes[call.place] = total_bytes.get(call.place, 0.0) + call_bytes
+    for place, call_s, call_bytes in zip(places, seconds.tolist(), moved.tolist(), strict=True):
+        total_s[place] = total_s.get(place, 0.0) + call_s
+        total_bytes[place] = total_bytes.get(place, 0.0) + call_bytes
     return {place: s / total_bytes[place] for place, s in total_s.items() if s}
 
 
-@dataclass
-class _Visits:
-    """Visits to activations in one step, a list a column.
+Visit = tuple[int, float, bool, float]
+"""(number of the call, bytes of an activation, its storage is new, bytes touched since its memory
+was)."""
 
-    call: number of the call. bytes: of the activation. written: its storage is new. distance:
-    bytes touched since its memory was. touched_bytes: by two steps.
+
+def _visits(calls: Sequence[CallMemory]) -> tuple[list[Visit], float]:
+    """Play a step twice: one that repeats finds the memory that the one before it left.
+
+    Returns the visits of the second run, and the bytes that both touch.
     """
-
-    call: list[int] = field(default_factory=list)
-    bytes: list[float] = field(default_factory=list)
-    written: list[bool] = field(default_factory=list)
-    distance: list[float] = field(default_factory=list)
-    touched_bytes: float = 0.0
-
-    def add(self, call: int, size: float, written: bool, distance: float) -> None:
-        self.call.append(call)
-        self.bytes.append(size)
-        self.written.append(written)
-        self.distance.append(distance)
-
-
-def _visits(calls: Sequence[CallMemory]) -> _Visits:
-    """Play a step twice: one that repeats finds the memory that the one before it left."""
     memory = Memory()
+    one_step = sum(call.bytes for call in calls)
     _play(calls, memory, 0.0)
-    return _play(calls, memory, sum(call.bytes for call in calls))
+    return _play(calls, memory, one_step), 2 * one_step
 
 
-def _play(calls: Sequence[CallMemory], memory: Memory, touched_bytes: float) -> _Visits:
+def _play(calls: Sequence[CallMemory], memory: Memory, touched_bytes: float) -> list[Visit]:
     """Run one step. touched_bytes: before it."""
-    visits = _Visits()
+    visits: list[Visit] = []
     for number, call in enumerate(calls):
         if call.bytes:
             now = touched_bytes + call.bytes / 2
             for size in call.reads:
-                visits.add(number, size, False, now - memory.touch(size))
+                visits.append((number, size, False, now - memory.touch(size)))
             for size in call.new:
-                visits.add(number, size, True, now - memory.take(size))
+                visits.append((number, size, True, now - memory.take(size)))
             if call.in_place:
-                visits.add(number, call.in_place, False, 0.0)
+                visits.append((number, call.in_place, False, 0.0))
             memory.settle(now)
             touched_bytes += call.bytes
         for size in call.freed:
             memory.give_back(size)
-    visits.touched_bytes = touched_bytes
     return visits

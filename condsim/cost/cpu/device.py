@@ -8,26 +8,26 @@ evicted, and kernels that a library writes for new sizes (`new_shapes`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from condsim.cost.cpu import compiled_graphs
-from condsim.cost.cpu.activations import CallMemory, activation_curves, far_per_byte
+from condsim.cost.cpu.activations import activation_curves, far_per_byte
+from condsim.cost.cpu.call_memory import MemoryOfCalls
 from condsim.cost.cpu.evicted_code import code_of
 from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
 from condsim.cost.cpu.operator_time import operator_time
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, Target
 from condsim.cost.hot import OperatorTime
-from condsim.cost.issued import IssuedModel, PlayedStep, played
+from condsim.cost.issued import IssuedModel, PlayedStep
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.kernels import Entry, Kernels
 from condsim.lower import Call, Lowered, Place
 from condsim.program import JOINED, Op
-from condsim.program.work import OPERATORS
 
 
 @DEVICE_MODELS.register("cpu")
@@ -49,48 +49,15 @@ class CpuModel(IssuedModel):
 
     def played_step(self, lowered: Lowered, entries: list[Entry]) -> PlayedStep:
         calls = lowered.sequence()
-        step = played(calls)
+        step = self.played(lowered.program, calls)
         curves = activation_curves(self.target.profile)
         if curves is not None and self._plays_activations:
-            memory = self._memory_of(calls, lowered, entries)
-            step = replace(step, far_per_byte=far_per_byte(memory, curves))
+            shaped = partial(self.sized, lowered=lowered)
+            places, memory = MemoryOfCalls(self.target, entries, shaped).of_step(calls)
+            step = replace(step, far_per_byte=far_per_byte(places, memory, curves))
         if self.compiled:
             step = replace(step, begins=compiled_graphs.graph_beginnings(lowered.visits()))
         return step
-
-    def _memory_of(
-        self, calls: list[Call], lowered: Lowered, entries: list[Entry]
-    ) -> list[CallMemory]:
-        """What each call of a step touches."""
-        by_place = {(entry.scope, entry.node): entry for entry in entries}
-        operands: dict[tuple[int, int], _Operands] = {}
-        memory = []
-        for call in calls:
-            place = (call.scope, call.place[1])
-            if place not in operands:
-                operands[place] = self._operands(by_place[place], lowered)
-            size = by_place[place].sizes.of_call[call.call]
-            memory.append(operands[place].memory(call, size, self._storage_bytes))
-        return memory
-
-    def _operands(self, entry: Entry, lowered: Lowered) -> _Operands:
-        """The tensors that an operator touches, at each of its sizes."""
-        op = entry.op
-        if op.view:
-            return _Operands([], 0.0, 0.0, False)
-        shaped = self.sized(entry, lowered)
-        reads, weights, written = [], 0.0, 0.0
-        for tensor, shape in zip(op.inputs, shaped.inputs, strict=True):
-            if tensor.weight:
-                weights = weights + self.target.weight_bytes(op, tensor, shape, shaped.outputs)
-            else:
-                reads.append(self.target.bytes_of(tensor, shape))
-        for tensor, shape in zip(op.outputs, shaped.outputs, strict=True):
-            written = written + self.target.bytes_of(tensor, shape)
-        return _Operands(reads, weights, written, op.name in OPERATORS)
-
-    def _storage_bytes(self, storages: list[tuple[int, str]]) -> tuple[float, ...]:
-        return tuple([float(n * self.target.itemsize(dtype)) for n, dtype in storages if n])
 
     # One operator
 
@@ -164,45 +131,3 @@ class CpuModel(IssuedModel):
         evicted = self.step_cost(kernels).evicted_code
         first = {code: float(np.atleast_1d(cost.each_s)[0]) for code, cost in evicted.items()}
         return np.array([first.get(self.code_of(call.op), 0.0) for call in calls])
-
-
-@dataclass(frozen=True)
-class _Operands:
-    """Bytes that an operator touches, numbers or arrays [sizes].
-
-    reads: of each activation. weights: of all weights. written: of all results, where they lie.
-    product: it is a matmul.
-    """
-
-    reads: list[Any]
-    weights: Any
-    written: Any
-    product: bool
-
-    def memory(
-        self,
-        call: Call,
-        size: int,
-        storage_bytes: Callable[[list[tuple[int, str]]], tuple[float, ...]],
-    ) -> CallMemory:
-        """Return what one call touches. size: number of its sizes."""
-        freed = storage_bytes(call.freed)
-        if call.op.view:
-            return CallMemory(call.place, freed=freed)
-        reads = [_at(read, size) for read in self.reads]
-        new = storage_bytes(call.born)
-        in_place = max(_at(self.written, size) - sum(new), 0.0)
-        return CallMemory(
-            call.place,
-            reads=tuple([read for read in reads if read]),
-            weights=_at(self.weights, size),
-            new=new,
-            in_place=in_place,
-            freed=freed,
-            product=self.product,
-        )
-
-
-def _at(values: Any, size: int) -> float:
-    """The value of one of several sizes."""
-    return float(values[size]) if np.ndim(values) else float(values)

@@ -13,13 +13,18 @@ CURVES = Activations(
 MB = 1e6
 
 
-def call(number: int, **bytes_touched: object) -> CallMemory:
-    return CallMemory((0, number), **bytes_touched)  # type: ignore[arg-type]
+Numbered = tuple[int, CallMemory]
 
 
-def far(calls: list[CallMemory]) -> dict[int, float]:
+def call(number: int, **bytes_touched: object) -> Numbered:
+    return number, CallMemory(**bytes_touched)  # type: ignore[arg-type]
+
+
+def far(calls: list[Numbered]) -> dict[int, float]:
     """Extra seconds a byte of each call."""
-    return {number: seconds for (_, number), seconds in far_per_byte(calls, CURVES).items()}
+    places = [(0, number) for number, _ in calls]
+    by_place = far_per_byte(places, [memory for _, memory in calls], CURVES)
+    return {number: seconds for (_, number), seconds in by_place.items()}
 
 
 def test_what_a_large_weight_pushed_away_is_read_from_afar() -> None:
@@ -42,7 +47,7 @@ def usual(distance: float) -> float:
 
 
 def test_results_on_memory_of_long_ago_cost_more_than_those_on_the_last() -> None:
-    def step(weights: float) -> list[CallMemory]:
+    def step(weights: float) -> list[Numbered]:
         return [
             call(0, reads=(32.0,), new=(MB,), freed=(MB,)),
             call(1, weights=weights, new=(32.0,), freed=(32.0,), product=True),
