@@ -7,6 +7,7 @@ import pandas as pd
 
 from condsim.trace import Decisions, Header, Provenance, Site, Trace
 from condsim.trace.encoding import in_memory
+from condsim.trace.header import ONE_A_POSITION
 
 RNG = np.random.default_rng(0)
 UNITS, SEQ = 12, 3
@@ -21,7 +22,7 @@ def make_trace(name: str = "made") -> Trace:
             branches=5,
             top_k=2,
             stored="experts",
-            per_position=True,
+            unit_rows=ONE_A_POSITION,
             has_weights=True,
         ),
         *(

@@ -27,7 +27,7 @@ def counts(trace: Trace, units: int, seq: int, take: Any) -> dict[str, np.ndarra
     """Rows of each branch where `take(rows)` of the rows that get to a site go on."""
     found: dict[str, np.ndarray] = {}
     for site in trace.sites:
-        rows = units * seq if site.per_position else units
+        rows = units * site.unit_rows.of(seq)
         for parent, choice in site.parents:
             rows = int(found[parent][0, choice])
         if site.routing.alike:

@@ -14,6 +14,7 @@ import pandas as pd
 from condsim.program import Dim, Op, Program, Scope, Tensor
 from condsim.strategies.fused import FusedExperts, top_k_softmax
 from condsim.trace import Decisions, Header, Provenance, Site, Trace
+from condsim.trace.header import ONE_A_POSITION
 
 SITE = "experts"
 ROWS = Dim.product(1, "batch", "seq")
@@ -54,7 +55,7 @@ def trace(layer: Layer, draws: Sequence[tuple[int, np.ndarray]]) -> Trace:
         branches=layer.experts,
         top_k=layer.top_k,
         stored=SITE,
-        per_position=True,
+        unit_rows=ONE_A_POSITION,
         branch_flops=flops,
     )
     header = Header(

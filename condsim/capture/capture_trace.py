@@ -58,7 +58,7 @@ def _probe(
     regimes = 4 if decode else 2
     probed = _counter(progress, "probe", len(live.assignments()) * regimes)
     with one_thread():
-        return probe(live, batch, seen.per_position, decode=decode, progress=probed)
+        return probe(live, batch, seen.unit_rows, decode=decode, progress=probed)
 
 
 @contextlib.contextmanager

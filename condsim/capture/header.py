@@ -20,6 +20,7 @@ from condsim.program import Program
 from condsim.program.logical import branch_flops
 from condsim.trace import Decisions, Header, Provenance, Site
 from condsim.trace.encoding import file_name
+from condsim.trace.header import ONE_A_UNIT, UnitRows
 
 EXITS_FILE = "exits"
 """File of the decisions of a chain of exits, one depth a row."""
@@ -53,12 +54,12 @@ def header_of(
     decisions: of every site, all steps. logical: the program in which every guard stands alone.
     costliest: site → the branch of the most FLOPs, where rows take one of several.
     """
-    exits = chained_exits(live.infos, seen.per_position)
+    exits = chained_exits(live.infos, seen.unit_rows)
     sites = []
     for name in ordered(live.infos):
         info = live.infos[name]
         flops = branch_flops(logical, name, info.branches)
-        sites.append(_site(info, decisions[name], flops, seen.per_position[name], exits))
+        sites.append(_site(info, decisions[name], flops, seen.unit_rows[name], exits))
     return Header(
         name=labels.name,
         sites=tuple(sites),
@@ -71,12 +72,12 @@ def header_of(
 
 
 def _site(
-    info: SiteInfo, decided: Decisions, flops: np.ndarray, per_position: bool, exits: list[str]
+    info: SiteInfo, decided: Decisions, flops: np.ndarray, unit_rows: UnitRows, exits: list[str]
 ) -> Site:
     """A site as the header describes it.
 
-    flops: of a row in each branch. per_position: whether its rows are positions. exits: the names
-    of chained exits, in order.
+    flops: of a row in each branch. unit_rows: rows that a unit has there. exits: the names of
+    chained exits, in order.
     """
     site = Site(
         name=info.name,
@@ -86,7 +87,7 @@ def _site(
         parents=info.parents,
         encoding=MECHANISMS[info.mechanism].encoding,
         stored=file_name(info.name),
-        per_position=per_position,
+        unit_rows=unit_rows,
         has_weights=decided.weights is not None,
         has_scores=decided.scores is not None,
         branch_flops=tuple(flops.tolist()),
@@ -97,7 +98,7 @@ def _site(
     return site.model_copy(update={"encoding": "depth", "stored": EXITS_FILE, "level": level})
 
 
-def chained_exits(infos: Mapping[str, SiteInfo], per_position: Mapping[str, bool]) -> list[str]:
+def chained_exits(infos: Mapping[str, SiteInfo], unit_rows: Mapping[str, UnitRows]) -> list[str]:
     """The exits of units, in order, where each stands behind all before it.
 
     Their decisions are one number a row: the exits that it passed. Empty where the exits are no
@@ -106,7 +107,7 @@ def chained_exits(infos: Mapping[str, SiteInfo], per_position: Mapping[str, bool
     exits: list[str] = []
     for name in ordered(infos):
         info = infos[name]
-        if not MECHANISMS[info.mechanism].leaves or per_position[name]:
+        if not MECHANISMS[info.mechanism].leaves or unit_rows[name] != ONE_A_UNIT:
             continue
         if info.parents != tuple((exit_before, 1) for exit_before in exits):
             return []

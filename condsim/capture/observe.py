@@ -22,6 +22,7 @@ from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS, Draw
 from condsim.program.regime import DECODE, PREFILL
 from condsim.trace import Decisions
+from condsim.trace.header import ONE_A_POSITION, UnitRows
 
 Quality = Callable[[Any, int], np.ndarray]
 """(output of the model, number of the batch) → quality of each unit, float [units]."""
@@ -49,13 +50,13 @@ class Observation:
     """What all batches decided.
 
     steps: rows of the trace's table of steps. decisions: site → decisions, one item a step.
-    per_position: site → whether its rows are positions, not units.
+    unit_rows: site → the rows that a unit has there where nothing was dropped before.
     quality: column of the trace's table of quality → values, one array [units] a batch.
     """
 
     steps: list[dict[str, Any]] = field(default_factory=list)
     decisions: dict[str, list[Decisions]] = field(default_factory=dict)
-    per_position: dict[str, bool] = field(default_factory=dict)
+    unit_rows: dict[str, UnitRows] = field(default_factory=dict)
     quality: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
     def joined(self) -> dict[str, Decisions]:
@@ -100,8 +101,7 @@ def observe(
     quality: what to judge outputs by, where nothing is decoded. progress: called after each batch.
     Raises CondsimError where no site was seen.
     """
-    seen = Observation()
-    live.run(batches[0], Execution(decide=_take_every_branch))
+    seen = Observation(unit_rows=learn_unit_rows(live, batches[0]))
     for number, batch in enumerate(batches):
         if new_tokens:
             _observe_decoding(live, batch, new_tokens, seen)
@@ -125,6 +125,65 @@ def _observe_decoding(live: LiveModel, prefix: Batch, new_tokens: int, seen: Obs
         token = decode_token(live, token, cache, run)
         past = (prefix.seq or 0) + decoded
         keep_decisions(live, seen, run, StepSize(DECODE, prefix.units, 1, past))
+
+
+def learn_unit_rows(live: LiveModel, batch: Batch) -> dict[str, UnitRows]:
+    """Site → the rows that a unit has there where nothing was dropped before.
+
+    A site behind a guard has the rows of the guard's site.
+    """
+    of_batch = _rows_decided(live, batch)
+    of_other_length: dict[str, int] = {}
+    unit_rows: dict[str, UnitRows] = {}
+    for name in ordered(live.infos):
+        info = live.infos[name]
+        if info.parents:
+            parent, _ = info.parents[-1]
+            unit_rows[name] = unit_rows[parent]
+            continue
+        rows = of_batch.get(name, batch.units)
+        if batch.seq is not None and rows == batch.units * batch.seq:
+            unit_rows[name] = ONE_A_POSITION
+        elif batch.seq is None or rows == batch.units:
+            unit_rows[name] = UnitRows(a_position=0, a_unit=_rows_a_unit(name, rows, batch.units))
+        else:
+            of_other_length = of_other_length or _rows_decided(live, _of_other_length(batch))
+            grown = of_other_length[name] - rows
+            a_position = grown // (batch.units * (_other_length(batch) - batch.seq))
+            a_unit = _rows_a_unit(name, rows, batch.units) - a_position * batch.seq
+            unit_rows[name] = UnitRows(a_position=a_position, a_unit=a_unit)
+    return unit_rows
+
+
+def _rows_a_unit(site: str, rows: int, units: int) -> int:
+    """Raises CondsimError where units have no whole number of rows at a site."""
+    if rows % units:
+        raise CondsimError(
+            f"site {site!r} decided for {rows} rows where the batch has {units}; "
+            "route every row, or mark what comes before"
+        )
+    return rows // units
+
+
+OTHER_LENGTHS = (9, 6)
+"""Positions of a second run, which tells rows that follow the length from rows that do not."""
+
+
+def _other_length(batch: Batch) -> int:
+    first, second = OTHER_LENGTHS
+    return second if batch.seq == first else first
+
+
+def _of_other_length(batch: Batch) -> Batch:
+    return batch.resized(batch.units, _other_length(batch))
+
+
+def _rows_decided(live: LiveModel, batch: Batch) -> dict[str, int]:
+    """Site → rows that decide in one pass; rows are sent into every branch."""
+    run = Execution(decide=_take_every_branch, observed={})
+    live.run(batch, run)
+    assert run.observed is not None
+    return {name: len(calls[0]["ids"]) for name, calls in run.observed.items()}
 
 
 def _take_every_branch(info: SiteInfo, own: np.ndarray) -> tuple[np.ndarray, None] | None:
@@ -156,12 +215,7 @@ def keep_decisions(live: LiveModel, seen: Observation, run: Execution, size: Ste
         if info.parents:
             parent, choice = info.parents[-1]
             present = ids_of[parent] == choice
-        if name not in seen.per_position:
-            seen.per_position[name] = _decides_per_position(call, present, size)
-        if seen.per_position[name] or (present is not None and len(present) != size.units):
-            rows = size.units * (size.seq or 1)
-        else:
-            rows = size.units
+        rows = size.units * seen.unit_rows[name].of(size.seq or 1)
         decisions = _decisions_of_all_rows(info, call, rows, present)
         ids_of[name] = decisions.ids
         seen.decisions.setdefault(name, []).append(decisions)
@@ -175,18 +229,6 @@ def _only_call(site: str, calls: list[dict[str, Any]]) -> SiteCall | None:
             "give each place a name of its own"
         )
     return calls[0] if calls else None
-
-
-def _decides_per_position(
-    call: SiteCall | None, present: np.ndarray | None, size: StepSize
-) -> bool:
-    """Whether a site decided for every position of every unit.
-
-    A site behind a guard takes the rows of the guard's site, and counts as one of units.
-    """
-    if not size.seq or call is None or present is not None:
-        return False
-    return len(call["ids"]) == size.units * size.seq
 
 
 def _decisions_of_all_rows(
@@ -209,6 +251,13 @@ def _decisions_of_all_rows(
         weights = call["weights"].numpy() if "weights" in call else None
         scores = call["scores"].numpy() if "scores" in call else None
         return Decisions(mechanism.compact(ids), weights, scores)
+    arriving = int(present.sum())
+    decided = 0 if call is None else len(call["ids"])
+    if decided not in (0, arriving):
+        raise CondsimError(
+            f"site {info.name!r} decided for {decided} rows where {arriving} reach it; "
+            "a site behind a guard decides for the rows that the guard lets through"
+        )
     ids = mechanism.nowhere(Draw(rows, info.branches, info.top_k))
     weights = np.zeros((rows, info.top_k or 1), np.float32) if info.has_weights else None
     scores = np.full(rows, np.nan, np.float32) if info.has_scores else None

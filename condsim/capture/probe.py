@@ -27,6 +27,7 @@ from condsim.record.loops import Periods
 from condsim.record.nest import tree
 from condsim.record.recorder import Recorder
 from condsim.strategies import name_of
+from condsim.trace.header import UnitRows
 
 SINGLE_SEQUENCES = ((1, 6), (1, 9), (1, 13), (1, 22), (1, 11), (1, 8), (1, 15))
 SEVERAL_SEQUENCES = ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9), (3, 8))
@@ -56,15 +57,15 @@ def probing_sizes(regime: Regime, sequences: bool) -> list[tuple[int, int | None
 
 
 def rows_per_site(
-    infos: Mapping[str, SiteInfo], per_position: Mapping[str, bool], units: int, seq: int | None
+    infos: Mapping[str, SiteInfo], unit_rows: Mapping[str, UnitRows], units: int, seq: int | None
 ) -> dict[str, int]:
     """Rows that each site sees at a size where nothing was dropped before it.
 
-    per_position: site → whether its rows are positions, not units.
+    unit_rows: site → rows that a unit has there.
     """
     rows = {}
     for name in infos:
-        rows[name] = units * (seq or 1) if per_position[name] else units
+        rows[name] = units * unit_rows[name].of(seq or 1)
     return rows
 
 
@@ -108,20 +109,20 @@ def costliest_branches(program: Program, infos: Mapping[str, SiteInfo]) -> dict[
 def probe(
     live: LiveModel,
     batch: Batch,
-    per_position: Mapping[str, bool],
+    unit_rows: Mapping[str, UnitRows],
     *,
     decode: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Program]:
     """Programs of every assignment and regime, by name.
 
-    batch: the kind of input; it is cut and repeated to other sizes. per_position: site → whether
-    its rows are positions. decode: also one token after a prefix, with the model's own cache.
+    batch: the kind of input; it is cut and repeated to other sizes. unit_rows: site → rows that
+    a unit has there. decode: also one token after a prefix, with the model's own cache.
     Raises Misfit where the same regime has different operators at different sizes.
     """
     phases = (PREFILL, DECODE) if decode else (PREFILL,)
     regimes = [Regime(phase, single) for phase in phases for single in (True, False)]
-    prober = _Prober(live, batch, per_position)
+    prober = _Prober(live, batch, unit_rows)
     programs: dict[str, Program] = {}
     for assignment in _baselines_last(live.assignments()):
         periods: Periods = {}
@@ -164,7 +165,7 @@ class _Prober:
 
     live: LiveModel
     batch: Batch
-    per_position: Mapping[str, bool]
+    unit_rows: Mapping[str, UnitRows]
     costliest: dict[str, int] = field(default_factory=dict)
 
     def program(self, assignment: Assignment, regime: Regime, periods: Periods) -> Program:
@@ -188,7 +189,7 @@ class _Prober:
         self, assignment: Assignment, regime: Regime, units: int, seq: int | None, run: int
     ) -> _Recording:
         positions = 1 if regime.decodes else seq
-        rows = rows_per_site(self.live.infos, self.per_position, units, positions)
+        rows = rows_per_site(self.live.infos, self.unit_rows, units, positions)
         execution = execution_for(assignment, self.live.infos, rows, run, self.costliest)
         batch = self.batch.resized(units, seq)
         if regime.decodes:

@@ -99,7 +99,7 @@ def rows_kept(trace: Trace) -> dict[str, np.ndarray]:
     positions = int(of_first_phase["seq"].mode().iloc[0])
     kept = {}
     for site in trace.sites:
-        rows = units * positions if site.per_position else units
+        rows = units * site.unit_rows.of(positions)
         mechanism = MECHANISMS[site.mechanism]
         shares = branch_shares(trace, site.name)
         kept[site.name] = mechanism.rows_kept(shares, rows, site.top_k)
@@ -210,9 +210,8 @@ class ReplayedSite:
         self.name = site.name
         self.mechanism = MECHANISMS[site.mechanism]
         self.decisions = trace.decisions(site.name)
-        rows_per_step = trace.steps["units"].to_numpy()
-        if site.per_position:
-            rows_per_step = rows_per_step * trace.steps["seq"].to_numpy()
+        rows_of_unit = site.unit_rows.of(trace.steps["seq"].to_numpy())
+        rows_per_step = trace.steps["units"].to_numpy() * rows_of_unit
         self.ends = np.cumsum(rows_per_step)
         self.starts = self.ends - rows_per_step
         self.next = 0

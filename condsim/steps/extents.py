@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from condsim.mechanisms import MECHANISMS, Mechanism
+from condsim.mechanisms import Mechanism
+from condsim.trace.header import Site, UnitRows
 
 CAPACITY_FACTOR = 1.25
 
@@ -23,21 +24,19 @@ CAPACITY_FACTOR = 1.25
 class SiteRule:
     """What steps say of a site.
 
-    per_position: its rows are positions, not units. top_k: branches that a row takes.
+    unit_rows: the rows that a unit has here. top_k: branches that a row takes.
     """
 
     name: str
     mechanism: Mechanism
     branches: int
-    per_position: bool
+    unit_rows: UnitRows
     top_k: int = 1
 
     @classmethod
-    def of(
-        cls, name: str, mechanism: str, branches: int, per_position: bool, top_k: int | None = None
-    ) -> SiteRule:
-        """Return the rule of a site by its mechanism's name; no top-k counts as 1."""
-        return cls(name, MECHANISMS[mechanism], branches, per_position, top_k or 1)
+    def of(cls, site: Site) -> SiteRule:
+        """Return the rule of a site; no top-k counts as 1."""
+        return cls(site.name, site.routing, site.branches, site.unit_rows, site.top_k or 1)
 
 
 def rows_extent(site: str) -> str:
@@ -96,10 +95,11 @@ class Steps:
         named = self.extents.get(rows_extent(rule.name))
         if named is not None:
             return named
-        if rule.per_position:
-            positions: np.ndarray = self.extents["batch"] * self.extents["seq"]
-            return positions
-        return self.extents["batch"]
+        rows = self.extents["batch"] * rule.unit_rows.a_unit
+        if rule.unit_rows.a_position:
+            positions = self.extents["batch"] * self.extents["seq"]
+            rows = rows + positions * rule.unit_rows.a_position
+        return rows
 
 
 def capacity(rows: Any, top_k: int, experts: int, factor: float = CAPACITY_FACTOR) -> np.ndarray:

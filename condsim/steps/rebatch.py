@@ -36,12 +36,7 @@ class Cut:
 
 def site_rules(trace: Trace) -> dict[str, SiteRule]:
     """Return what steps say of each site."""
-    rules = {}
-    for site in trace.sites:
-        rules[site.name] = SiteRule.of(
-            site.name, site.mechanism, site.branches, site.per_position, site.top_k
-        )
-    return rules
+    return {site.name: SiteRule.of(site) for site in trace.sites}
 
 
 def choose_phase(trace: Trace, phase: str | None) -> str:

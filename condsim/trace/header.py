@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from condsim.errors import CondsimError
 from condsim.mechanisms import MECHANISMS, Mechanism
@@ -16,6 +17,29 @@ DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "
 """torch's names of dtypes → those of profiles."""
 
 
+Count = TypeVar("Count", int, np.ndarray)
+
+
+class UnitRows(BaseModel):
+    """Rows that a unit has at a site: `a_position` for each of its positions, and `a_unit` more.
+
+    A layer of experts in a language model sees (1, 0); one that comes after a class token, (1, 1).
+    An exit for whole images sees (0, 1); a layer of experts on an image of 8 x 8 patches, (0, 64).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    a_position: int = Field(default=0, ge=0)
+    a_unit: int = Field(default=1, ge=0)
+
+    def of(self, positions: Count) -> Count:
+        """Return the rows of units with so many positions."""
+        return self.a_position * positions + self.a_unit
+
+
+ONE_A_UNIT = UnitRows(a_position=0, a_unit=1)
+ONE_A_POSITION = UnitRows(a_position=1, a_unit=0)
+
+
 class Site(BaseModel):
     """Where rows choose.
 
@@ -23,7 +47,7 @@ class Site(BaseModel):
         chain of nested exits; `level` is the place of this exit) or "bits" (packed).
     stored: the file of its decisions.
     scope: what one decision is about: a row, a sequence or the whole batch.
-    per_position: its rows are positions of sequences, not units.
+    unit_rows: the rows that a unit has here where nothing was dropped before.
     parents: the guards that it stands behind.
     branch_flops: logical FLOPs that a row costs in each branch.
     """
@@ -37,11 +61,22 @@ class Site(BaseModel):
     stored: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
     level: int = 0
     scope: Literal["row", "sequence", "batch"] = "row"
-    per_position: bool = False
+    unit_rows: UnitRows = ONE_A_UNIT
     parents: tuple[tuple[str, int], ...] = ()
     has_weights: bool = False
     has_scores: bool = False
     branch_flops: tuple[float, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, fields: Any) -> Any:
+        """Read what older files say: whether rows are positions."""
+        if not isinstance(fields, dict) or "per_position" not in fields:
+            return fields
+        known = dict(fields)
+        per_position = known.pop("per_position")
+        known.setdefault("unit_rows", ONE_A_POSITION if per_position else ONE_A_UNIT)
+        return known
 
     @field_validator("mechanism")
     @classmethod

@@ -134,10 +134,8 @@ class Trace:
 
     def rows_per_unit(self, site: Site) -> np.ndarray:
         """Return the rows of each unit-step at a site, int [units]."""
-        per_step = np.ones(len(self.steps), np.int64)
-        if site.per_position:
-            per_step = self.steps["seq"].to_numpy().astype(np.int64)
-        return np.repeat(per_step, self.steps["units"].to_numpy())
+        positions = self.steps["seq"].to_numpy().astype(np.int64)
+        return np.repeat(site.unit_rows.of(positions), self.steps["units"].to_numpy())
 
     def unit_counts(self, site: str) -> np.ndarray:
         """Return the rows of each unit-step that took each branch, int32 [units, branches].

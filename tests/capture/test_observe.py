@@ -12,6 +12,7 @@ from condsim.errors import CondsimError
 from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
+from condsim.trace.header import ONE_A_POSITION, ONE_A_UNIT
 
 EXIT = SiteInfo("exit", "early_exit", 2, has_scores=True)
 BEHIND = SiteInfo("jump", "skip", 2, parents=(("exit", 1),))
@@ -27,12 +28,17 @@ def call(*ids: int) -> dict[str, torch.Tensor]:
     return {"ids": torch.tensor(ids)}
 
 
+def of_units() -> Observation:
+    """An observation of an exit for units."""
+    return Observation(unit_rows={"exit": ONE_A_UNIT})
+
+
 def test_parents_come_first() -> None:
     assert ordered({"jump": BEHIND, "exit": EXIT}) == ["exit", "jump"]
 
 
 def test_rows_that_never_got_there_are_marked() -> None:
-    seen = Observation()
+    seen = Observation(unit_rows={"exit": ONE_A_UNIT, "jump": ONE_A_UNIT})
     first = {**call(1, 0, 1), "scores": torch.tensor([0.1, 0.9, 0.2])}
     run = Execution(observed={"exit": [first], "jump": [call(1, 0)]})
     keep_decisions(live(EXIT, BEHIND), seen, run, StepSize("prefill", 3, None, past=0))
@@ -45,20 +51,20 @@ def test_rows_that_never_got_there_are_marked() -> None:
 def test_a_site_that_decides_twice_is_refused() -> None:
     run = Execution(observed={"exit": [call(1), call(0)]})
     with pytest.raises(CondsimError, match="site 'exit' decides 2 times in one forward pass"):
-        keep_decisions(live(EXIT), Observation(), run, StepSize("prefill", 1, None, past=0))
+        keep_decisions(live(EXIT), of_units(), run, StepSize("prefill", 1, None, past=0))
 
 
 def test_a_site_that_leaves_out_rows_is_refused() -> None:
     run = Execution(observed={"exit": [call(1, 0)]})
     with pytest.raises(CondsimError, match="decided for 2 rows where the batch has 3"):
-        keep_decisions(live(EXIT), Observation(), run, StepSize("prefill", 3, None, past=0))
+        keep_decisions(live(EXIT), of_units(), run, StepSize("prefill", 3, None, past=0))
 
 
 def test_rows_are_positions_where_a_site_decides_for_each() -> None:
-    seen = Observation()
+    seen = Observation(unit_rows={"exit": ONE_A_POSITION})
     run = Execution(observed={"exit": [call(*[1] * 6)]})
     keep_decisions(live(EXIT), seen, run, StepSize("prefill", 2, 3, past=0))
-    assert seen.per_position == {"exit": True}
+    assert len(seen.decisions["exit"][0].ids) == 6
 
 
 def test_a_model_without_routing_is_refused() -> None:

@@ -11,6 +11,7 @@ from condsim.capture.probe import execution_for, key, probing_sizes, rows_per_si
 from condsim.live.execution import SiteInfo
 from condsim.mechanisms import MECHANISMS
 from condsim.program.regime import PREFILL, Regime
+from condsim.trace.header import ONE_A_POSITION, ONE_A_UNIT
 
 BRANCHES = 4
 ROWS = 12
@@ -38,10 +39,10 @@ def test_a_single_unit_is_probed_alone(sequences: bool) -> None:
 
 def test_rows_are_units_or_positions() -> None:
     sites = {info.name: info for info in infos()}
-    per_position = {name: name == "moe" for name in sites}
-    rows = rows_per_site(sites, per_position, 3, 5)
+    unit_rows = {name: ONE_A_POSITION if name == "moe" else ONE_A_UNIT for name in sites}
+    rows = rows_per_site(sites, unit_rows, 3, 5)
     assert {name for name, number in rows.items() if number == 15} == {"moe"}
-    assert set(rows_per_site(sites, per_position, 3, None).values()) == {3}
+    assert set(rows_per_site(sites, unit_rows, 3, None).values()) == {3}
 
 
 @pytest.mark.parametrize("info", [*infos()], ids=lambda info: info.name)

@@ -97,4 +97,4 @@ def test_the_code_names_what_was_chosen(scenario: Scenario) -> None:
     code = page.code(replace(scenario, batch=4), CHOICE)
     ast.parse(code)
     assert f"for n in ['{GPU}']] + [trace.profile]" in code
-    assert "every(trace, devices, [None], 'same-params', batch=4)" in code
+    assert "predict_all(trace, devices, [None], 'same-params', batch=4)" in code

@@ -131,9 +131,8 @@ def step_rows(trace: Trace, execution: Execution, units: int, seq: int, total: i
         taken = ids[arrives].reshape(-1)
         counts[site.name] = np.bincount(taken, minlength=site.branches)[None]
     kept = {name: branches[None] for name, branches in execution.rows_kept.items()}
-    return Steps.rectangular(
-        np.array([units]), np.array([seq]), np.array([total]), counts, kept, trace.header.costliest
-    )
+    extents = {"batch": np.array([units]), "seq": np.array([seq]), "total": np.array([total])}
+    return Steps(extents, counts, kept, trace.header.costliest)
 
 
 @functools.cache
@@ -171,8 +170,8 @@ def _forced_pair(name: str, strategy: str, batch: Batch, regime: Regime, run: in
         seq, total = positions, positions
         if regime.decodes:
             seq, total = 1, positions + 1
-    per_position = {site.name: site.per_position for site in trace.sites}
-    rows = rows_per_site(model.infos, per_position, units, seq)
+    unit_rows = {site.name: site.unit_rows for site in trace.sites}
+    rows = rows_per_site(model.infos, unit_rows, units, seq)
     costliest = dict(trace.header.costliest)
     execution = execution_for(assignment, model.infos, rows, 1000 + run, costliest)
     execution.room = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from condsim.program import VARIABLES, Dim, Loop, Op, Program, Scope, Tensor
+from condsim.program import Dim, Loop, Op, Program, Scope, Tensor
 from condsim.program.logical import branch_flops, op_flops, scope_flops
 
-ROWS = Dim(0, 1, 1 << VARIABLES.index("rows"))
-BATCH = Dim(0, 1, 1 << VARIABLES.index("batch"))
+ROWS = Dim.product(1, "rows")
+BATCH = Dim.product(1, "batch")
 EXTENTS = {"batch": 4, "seq": 8}
 
 
@@ -46,8 +46,8 @@ def test_one_more_row_costs_what_its_branch_does() -> None:
 
 
 def test_one_more_block_costs_the_same_in_every_branch() -> None:
-    whole = Dim(0, 1, 1 << VARIABLES.index("batch") | 1 << VARIABLES.index("seq"))
-    columns = Dim(0, 8, 1 << VARIABLES.index("rows"))
+    whole = Dim.product(1, "batch", "seq")
+    columns = Dim.product(8, "rows")
     x, weight = Tensor((whole, Dim(16)), "float"), Tensor((columns, Dim(16)), "float", "w")
     op = Op("linear", (x, weight), (Tensor((whole, columns), "float"),))
     loop = Loop("site", (-1,), {(-1, 2, 2): body(op)})

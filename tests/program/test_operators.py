@@ -9,7 +9,6 @@ from condsim.errors import CondsimError
 from condsim.program.operators import (
     FACTS,
     called,
-    elementwise,
     extent,
     facts,
     fuses_elementwise,
@@ -18,6 +17,7 @@ from condsim.program.operators import (
     looks_up_rows,
     reduces,
     reduces_inward,
+    strides_recorded,
     synchronises,
     takes_rows,
 )
@@ -54,18 +54,18 @@ def test_extents_of_arrays_are_arrays() -> None:
 
 
 def test_a_name_with_an_underscore_is_the_operator_in_place() -> None:
-    for ask in (elementwise, fuses_elementwise, is_epilogue):
+    for ask in (strides_recorded, fuses_elementwise, is_epilogue):
         assert ask("add_")
         assert ask("add")
     assert reduces("sum_")
-    assert elementwise("__and__")
+    assert strides_recorded("__and__")
 
 
 def test_recorded_strides_and_fusion_are_two_questions() -> None:
-    assert elementwise("ceil")
+    assert strides_recorded("ceil")
     assert not fuses_elementwise("ceil")
     assert fuses_elementwise("erf")
-    assert not elementwise("erf")
+    assert not strides_recorded("erf")
 
 
 def test_what_compilers_make_of_an_operator() -> None:

@@ -16,6 +16,7 @@ from condsim.errors import CondsimError
 from condsim.steps.rebatch import rebatch
 from condsim.trace import Decisions, Header, Provenance, Site, Trace
 from condsim.trace.encoding import in_memory
+from condsim.trace.header import ONE_A_POSITION
 
 
 def routed(
@@ -31,7 +32,9 @@ def routed(
     rng = np.random.default_rng(seed)
     ids = np.argsort(rng.random((units, seq, experts)), axis=2)[:, :, :k].astype(np.int16)
     ids = ids if order is None else ids[order]
-    site = Site(name="e", mechanism="moe", branches=experts, top_k=k, stored="e", per_position=True)
+    site = Site(
+        name="e", mechanism="moe", branches=experts, top_k=k, stored="e", unit_rows=ONE_A_POSITION
+    )
     header = Header(
         name="routed",
         sites=(site,),

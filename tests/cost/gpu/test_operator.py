@@ -6,10 +6,10 @@ import pytest
 
 from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.operator import gpu_operator
-from condsim.cost.gpu.two_four import NAME, needs
+from condsim.cost.gpu.two_four import NAME, two_four_of
 from condsim.hardware import hardware
 from condsim.program import JOINED, Op
-from condsim.program.operators import work
+from condsim.program.work import work
 
 H100 = hardware("nvidia-h100-sxm")
 INPUTS, OUTPUTS = [(64, 512), (256, 512)], [(64, 256)]
@@ -29,7 +29,7 @@ def test_an_operator_is_its_kernel_and_its_dispatch(name: str) -> None:
     op = Op(name, (), (), params=params)
     hot, done = gpu_operator(op, job, INPUTS, OUTPUTS, H100, "bf16", 2, None, 0.0)
     on_device = kernel(name, job, INPUTS, OUTPUTS, params, H100, "bf16", 2)
-    more_s = needs(H100).call_s.value if name == NAME else 0.0
+    more_s = two_four_of(H100).call_s.value if name == NAME else 0.0
     assert hot.dispatch == pytest.approx(H100.host.dispatch.value + more_s)
     assert hot.seconds == pytest.approx(hot.dispatch + on_device.seconds)
     assert done.flops == job.flops
