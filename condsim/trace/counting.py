@@ -49,10 +49,12 @@ class UnitCounter:
         wide = self.branches + 1
         units = len(rows)
         offsets = np.repeat(np.arange(units, dtype=np.intp) * wide, rows)
-        outside = (ids < 0) | (ids >= self.branches) if self._may_be_outside(ids) else None
-        bins = ids + offsets[:, None]
-        if outside is not None:
-            bins = np.where(outside, offsets[:, None] + self.branches, bins)
+        taken = ids.T
+        if self._may_be_outside(ids):
+            outside = (taken < 0) | (taken >= self.branches)
+            taken = np.where(outside, self.branches, taken.astype(np.intp))
+        # Column after column: an inner loop over a row's few ids would cost twice as much.
+        bins = np.add(taken, offsets, order="C")
         found = np.bincount(bins.ravel(), minlength=units * wide)
         counts = found.reshape(units, wide)[:, : self.branches]
         self.counts[first : first + units] += counts.astype(np.int32)
