@@ -74,7 +74,7 @@ class Scenario:
     def arguments(self) -> dict[str, Any]:
         """Return what differs from the defaults: arguments of `condsim.simulate`."""
         different = {}
-        for field in fields(self):
+        for field in fields(Scenario):
             value = getattr(self, field.name)
             if value != field.default:
                 different[field.name] = value

@@ -68,8 +68,11 @@ class ScenarioOptions:
 
     def check(self) -> None:
         """Raises CondsimError for what no trace could be run with."""
+        from condsim.scenario import Scenario
+
         check_at_least_one("batch", self.batch)
         check_known("baseline", self.baseline, BASELINES)
+        Scenario(baseline=self.baseline, **self.keywords())
 
     def check_with(self, trace: Trace) -> None:
         """Raises CondsimError for what no device could run, before anything is calibrated."""

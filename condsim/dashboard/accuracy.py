@@ -165,7 +165,7 @@ def compared(name: str) -> pd.DataFrame:
     def compute(trace: Trace, profile: HardwareProfile | None) -> pd.DataFrame:
         return compare([trace], profile)
 
-    return library.computed_once("compare", Scenario(name, library.where(name)), compute)
+    return library.computed_once("compare", Scenario(name=name, where=library.where(name)), compute)
 
 
 def show_cases(cases: Cases, choice: Choice, scenario: Scenario) -> None:

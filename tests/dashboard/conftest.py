@@ -27,7 +27,7 @@ def trace() -> Trace:
 @pytest.fixture(scope="session")
 def scenario() -> Scenario:
     """The trace as it was captured."""
-    return Scenario(NAME, NAME)
+    return Scenario(name=NAME, where=NAME)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import condsim.scenario
 from condsim.hardware import HardwareProfile
 from condsim.strategies import BASELINES
 from condsim.trace import Trace
@@ -19,25 +20,18 @@ IN_LINK = ("trace", *FIELDS)
 """Names in the query of a link that belong to the scenario."""
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """One question.
+@dataclass(frozen=True, kw_only=True)
+class Scenario(condsim.scenario.Scenario):
+    """The library's question, and the trace and the device that it is asked of.
 
     name: of the trace in the library. where: what the command line is given for that trace, a name
-    or a folder. device: name of a profile; None: the one that the trace was measured on. The other
-    fields are those of `condsim.simulate`; None: its default.
+    or a folder. device: name of a profile; None: the one that the trace was measured on.
     """
 
     name: str
     where: str
     device: str | None = None
     strategy: str | None = None
-    batch: int | None = None
-    baseline: str = BASELINES[0]
-    dtype: str | None = None
-    runtime: str | None = None
-    threshold: float | None = None
-    phase: str | None = None
 
     def options(self) -> dict[str, Any]:
         """Arguments of `condsim.simulate` beside trace, profile, strategy and baseline."""

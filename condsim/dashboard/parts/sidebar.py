@@ -54,8 +54,8 @@ def _scenario(trace: Trace, name: str) -> Scenario:
         runtime = fields.runtime_input(profile)
         threshold = fields.threshold_input(trace)
     return Scenario(
-        name,
-        library.where(name),
+        name=name,
+        where=library.where(name),
         device=device,
         strategy=strategy,
         batch=batch,

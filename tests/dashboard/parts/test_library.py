@@ -49,9 +49,9 @@ def test_a_result_is_computed_once_for_a_scenario() -> None:
         calls.append(trace)
         return len(calls)
 
-    scenario = Scenario("exit-fashion", "exit-fashion", batch=1)
+    scenario = Scenario(name="exit-fashion", where="exit-fashion", batch=1)
     name = "test_a_result_is_computed_once"
     assert library.computed_once(name, scenario, compute) == 1
     assert library.computed_once(name, scenario, compute) == 1
-    other = Scenario("exit-fashion", "exit-fashion", batch=2)
+    other = Scenario(name="exit-fashion", where="exit-fashion", batch=2)
     assert library.computed_once(name, other, compute) == 2

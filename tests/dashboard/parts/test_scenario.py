@@ -8,8 +8,8 @@ from condsim.dashboard.parts.scenario import FIELDS, IN_LINK, Scenario
 from condsim.trace import Trace
 
 EVERYTHING = Scenario(
-    "mine",
-    "traces/mine",
+    name="mine",
+    where="traces/mine",
     device="nvidia-h100-sxm",
     strategy="wait",
     batch=4,
@@ -22,7 +22,7 @@ EVERYTHING = Scenario(
 
 
 def test_nothing_is_changed_at_first() -> None:
-    assert Scenario("mine", "mine").changed() == {}
+    assert Scenario(name="mine", where="mine").changed() == {}
 
 
 def test_what_is_changed_comes_in_one_order() -> None:
@@ -30,7 +30,7 @@ def test_what_is_changed_comes_in_one_order() -> None:
 
 
 def test_a_link_holds_every_field_and_the_baseline_always() -> None:
-    assert Scenario("mine", "mine").query() == "trace=mine&baseline=same-params"
+    assert Scenario(name="mine", where="mine").query() == "trace=mine&baseline=same-params"
     query = dict(parse_qsl(EVERYTHING.query()))
     assert set(query) == set(IN_LINK)
     assert query["trace"] == "mine"
@@ -38,7 +38,7 @@ def test_a_link_holds_every_field_and_the_baseline_always() -> None:
 
 
 def test_options_are_arguments_of_simulate_even_at_their_defaults() -> None:
-    assert set(Scenario("mine", "mine").options().values()) == {None}
+    assert set(Scenario(name="mine", where="mine").options().values()) == {None}
     assert EVERYTHING.options()["batch"] == 4
 
 
@@ -49,7 +49,7 @@ def test_without_a_device_the_profile_is_that_of_the_trace(trace: Trace) -> None
         asked.append(name)
         return trace.profile
 
-    assert Scenario("mine", "mine").profile(trace, find) is trace.profile
+    assert Scenario(name="mine", where="mine").profile(trace, find) is trace.profile
     assert asked == []
     EVERYTHING.profile(trace, find)
     assert asked == ["nvidia-h100-sxm"]

@@ -21,4 +21,4 @@ from condsim.dashboard.parts.second import phase_like
 def test_the_phase_is_that_of_the_first_where_the_trace_has_it(
     phase: str | None, phases: list[str], expected: str | None
 ) -> None:
-    assert phase_like(Scenario("mine", "mine", phase=phase), phases) == expected
+    assert phase_like(Scenario(name="mine", where="mine", phase=phase), phases) == expected
