@@ -14,7 +14,16 @@ from installed.pages import DOCS, Block, blocks, script
 
 MINUTES = "condsim measure"
 SERVES = "condsim app"
-OTHERS = ("capture", "add-a-device", "add-a-strategy", "add-an-adapter")
+OTHERS = (
+    "how-it-works",
+    "capture",
+    "add-an-effect",
+    "add-a-device",
+    "add-a-device-class",
+    "add-a-strategy",
+    "add-a-mechanism",
+    "add-an-adapter",
+)
 
 
 def of(environment: Environment, folder: Path) -> Environment:
