@@ -101,8 +101,12 @@ def measure_segments(
 
 
 def open_with_spec(trace: Trace | str | Path) -> Trace:
-    """The trace, read if a folder is given. Raises CondsimError if no spec rebuilds its model."""
+    """The trace, read if a folder is given.
+
+    Raises CondsimError if no spec rebuilds its model, and where no decisions say what to run.
+    """
     opened = trace if isinstance(trace, Trace) else load(trace)
+    opened.require_decisions()
     if opened.header.provenance.spec is None:
         raise CondsimError(
             f"trace {opened.name!r} has no spec that rebuilds its model, so no fresh process can "

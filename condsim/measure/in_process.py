@@ -35,9 +35,10 @@ def measure_live(
     as one more baseline on the same inputs. batch: units a step, None for the captured one.
     options: fields of `condsim.measure.plan.Plan`: baselines, phase, protocol, pairs, steps, seed,
     decisions, threads, runtime, where.
-    Raises CondsimError for inputs or decisions that are not the trace's, an unknown name, and
-    outputs that are NaN.
+    Raises CondsimError for a trace without decisions, inputs or decisions that are not the
+    trace's, an unknown name, and outputs that are NaN.
     """
+    trace.require_decisions()
     fields: dict[str, Any] = plan_fields(options, LiveOptions, strategies)
     machine = this_machine(options.get("threads", 1), trace.dtype)
     undisturbed_s = machine.yardstick_s if machine else None

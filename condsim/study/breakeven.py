@@ -46,7 +46,11 @@ def axes(trace: Trace, profile: HardwareProfile) -> dict[str, list[float]]:
 
 
 def _largest_batch(trace: Trace) -> int:
-    """Units of the most frequent size in the first phase of the trace."""
+    """Units of the most frequent size in the first phase of the trace.
+
+    Raises CondsimError where no unit decided anything.
+    """
+    trace.require_decisions()
     first_phase = trace.steps["phase"] == trace.steps["phase"].iloc[0]
     units = trace.steps.loc[first_phase].groupby(["seq", "past"])["units"].sum()
     return int(units.max())
@@ -76,8 +80,10 @@ def grid(
 
     x, y: names of `axes`; y None: a line. xs, ys: values on them. options: of `condsim.simulate`.
     Yields x, y, speedup, low, high, verdict, latency_s and baseline_s; only x, y and error where a
-    point cannot be simulated. Raises CondsimError for an unknown axis.
+    point cannot be simulated. Raises CondsimError for an unknown axis, and for a trace without
+    programs or decisions.
     """
+    trace.require_programs()
     device = resolve_profile(trace, profile)
     _check_axes(axes(trace, device), x, y)
     traces = _RedrawnTraces(trace)

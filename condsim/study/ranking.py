@@ -59,6 +59,7 @@ def candidates(
                 yield Candidate(profile, strategy)
             continue
         try:
+            trace.require_programs()
             able = strategies_on(trace, profile, runtime)
         except CondsimError as error:
             yield Candidate(profile, "all", str(error))
