@@ -1,4 +1,7 @@
-"""How far off predictions are: statistics of a table of `condsim.compare`, and what each effect and each limit say."""
+"""How far off predictions are: statistics of a table of `condsim.compare`.
+
+Also what each effect and each limit say.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from condsim.cost.cpu.new_memory import NEW
 from condsim.cost.cpu.new_shapes import NEW_SHAPE
 from condsim.hardware import Activations, HardwareProfile
 from condsim.lower import lower
-from condsim.predict.prediction import CONFORMAL
+from condsim.predict.intervals import CONFORMAL
 from condsim.program.operators import MATMULS, work
 from condsim.steps.rebatch import rebatch, site_rules
 from condsim.strategies.choose import choose_strategies, program_of
@@ -27,13 +30,16 @@ LIMITS = {"speedup": (5.0, 12.0), "latency": (8.0, 20.0)}
 WORST_MECHANISM = 1.5
 """No mechanism's 90th percentile may exceed so many times the limit."""
 CLEAR, FAR = 0.05, 0.15
-"""Distances of a measured speedup from 1 beyond which no verdict may be wrong, and few may be missing."""
+"""Distances of a measured speedup from 1 beyond which no verdict may be wrong, and few missing."""
 STEADY = 0.03
 RIVALS = ("flop_ratio", "roofline", "hot_sum")
 
 
 def errors(table: pd.DataFrame) -> pd.DataFrame:
-    """|error| in percent of each case: of the speedup, of both latencies, and of the speedup as rivals have it."""
+    """|error| in percent of each case.
+
+    Of the speedup, of both latencies, and of the speedup as rivals have it.
+    """
     return (
         pd.DataFrame(
             {
@@ -52,7 +58,10 @@ def errors(table: pd.DataFrame) -> pd.DataFrame:
 def statistics(
     table: pd.DataFrame, columns: Iterable[str] = ("speedup", "latency", "dense latency", *RIVALS)
 ) -> pd.DataFrame:
-    """Median and 90th percentile of |error|, percent, by mechanism; in the last row the mean over mechanisms. Columns: cases, "speedup median", …"""
+    """Median and 90th percentile of |error|, percent, by mechanism.
+
+    In the last row the mean over mechanisms. Columns: cases, "speedup median", …
+    """
     found = errors(table)[list(columns)]
     rows = {name: _medians(group) for name, group in found.groupby(table["mechanism"])}
     out = pd.DataFrame(rows).T
@@ -70,7 +79,10 @@ def _medians(group: pd.DataFrame) -> dict[str, float]:
 
 
 def by(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Median and 90th percentile of |error| of the speedup and of the latency, percent, and the bias of both, by the values of a column."""
+    """|error| of the speedup and of the latency by the values of a column, and the bias of both.
+
+    Median and 90th percentile, in percent.
+    """
     found = errors(table)[["speedup", "latency"]].groupby(table[column])
     signed = (
         pd.DataFrame(
@@ -93,7 +105,10 @@ def halves(table: pd.DataFrame) -> pd.Series:
 
 
 def verdicts(table: pd.DataFrame) -> dict[str, float]:
-    """How often intervals hold the measurement, and verdicts that are wrong or missing. A measurement whose own spread has 1 inside counts for neither."""
+    """How often intervals hold the measurement, and verdicts that are wrong or missing.
+
+    A measurement whose own spread has 1 inside counts for neither.
+    """
     inside = (table["low"] <= table["measured_speedup"]) & (
         table["measured_speedup"] <= table["high"]
     )
@@ -160,9 +175,11 @@ def limits(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def conformal(table: pd.DataFrame) -> str:
-    """The factor that intervals are widened by (split-conformal: Vovk, Gammerman, Shafer, 2005) as the development half has it, and what it does to the other.
+    """The factor that intervals are widened by as the development half has it.
 
-    The score of a case: how many half-widths of its interval, as it would be without a factor, the measured speedup lies from the predicted one (logarithms).
+    Split-conformal: Vovk, Gammerman, Shafer, 2005. Also what it does to the other half. The score
+    of a case: how many half-widths of its interval, as it would be without a factor, the measured
+    speedup lies from the predicted one (logarithms).
     """
     off = np.log(table["measured_speedup"] / table["predicted_speedup"])
     width = np.where(
@@ -174,7 +191,10 @@ def conformal(table: pd.DataFrame) -> str:
     scores, ours = off.abs() / np.maximum(width / force, 1e-6), halves(table) == "development"
     factor = float(np.quantile(scores[ours], min(0.9 * (1 + 1 / max(int(ours.sum()), 1)), 1.0)))
     inside = 100 * (scores[~ours] <= factor).mean()
-    return f"the development half asks for a factor of {factor:.2f} ({force:.2f} is in force); with it {inside:.0f} % of the check half are inside"
+    return (
+        f"the development half asks for a factor of {factor:.2f} ({force:.2f} is in force); "
+        f"with it {inside:.0f} % of the check half are inside"
+    )
 
 
 def effects(profile: HardwareProfile) -> dict[str, HardwareProfile]:
@@ -222,7 +242,10 @@ def worth(traces: list[Trace], table: pd.DataFrame) -> pd.DataFrame:
 
 
 def visited(traces: list[Trace], table: pd.DataFrame) -> pd.Series:
-    """Share of each case's matmul kernels (of one step, both sides) whose very size the calibration timed."""
+    """Share of each case's matmul kernels whose very size the calibration timed.
+
+    Of one step, both sides.
+    """
     known = {t.name: t for t in traces}
     found = []
     for row in table.itertuples():
