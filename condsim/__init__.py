@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from condsim.live.marks import branch as branch
     from condsim.live.marks import route as route
     from condsim.predict.simulate import simulate as simulate
+    from condsim.predict.simulate import simulate_many as simulate_many
+    from condsim.scenario import Scenario as Scenario
     from condsim.study.compare import compare as compare
     from condsim.trace.read import load as load
 
@@ -30,6 +32,8 @@ _PUBLIC = {
     "hardware": "condsim.hardware",
     "calibrate": "condsim.calibrate",
     "simulate": "condsim.predict.simulate",
+    "simulate_many": "condsim.predict.simulate",
+    "Scenario": "condsim.scenario",
     "compare": "condsim.study.compare",
     "CondsimError": "condsim.errors",
 }

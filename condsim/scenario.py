@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 from typing import Any
 
 from condsim.errors import CondsimError, unknown
@@ -54,18 +55,27 @@ class Scenario:
         _one_of("baseline", self.baseline, BASELINES)
         _one_of("protocol", self.protocol, PROTOCOLS)
         _one_of("engine", self.engine, ENGINES)
-        _whole("batch", self.batch)
-        if not (math.isfinite(self.capacity_factor) and self.capacity_factor > 0):
+        if self.batch is not None:
+            _whole("batch", self.batch, least=1)
+        _number("capacity_factor", self.capacity_factor)
+        if not 0 < self.capacity_factor < math.inf:
             raise CondsimError(f"capacity_factor must be above 0, got {self.capacity_factor}")
-        if self.expert_cache is not None and not 0 <= self.expert_cache <= 1:
-            raise CondsimError(
-                f"expert_cache is a share of the experts, from 0 to 1, got {self.expert_cache}"
-            )
-        if self.threshold is not None and math.isnan(self.threshold):
-            raise CondsimError("threshold must be a number, got nan")
-        for step in self.steps or ():
-            if step < 0:
-                raise CondsimError(f"steps are numbered from 0, got {step}")
+        if self.threshold is not None:
+            _number("threshold", self.threshold)
+        if self.expert_cache is not None:
+            _number("expert_cache", self.expert_cache)
+            if not 0 <= self.expert_cache <= 1:
+                raise CondsimError(
+                    f"expert_cache is a share of the experts, from 0 to 1, got {self.expert_cache}"
+                )
+        if self.steps is not None:
+            self._check_steps(self.steps)
+
+    def _check_steps(self, steps: Sequence[int]) -> None:
+        if len(steps) == 0:
+            raise CondsimError("steps: got none; name at least one, or leave steps out for all")
+        for step in steps:
+            _whole("steps", step, least=0)
 
     def but(self, **changes: Any) -> Scenario:
         """Return the same question with other values."""
@@ -86,6 +96,13 @@ def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
         raise unknown(what, value, known)
 
 
-def _whole(what: str, value: int | None) -> None:
-    if value is not None and (value != int(value) or value < 1):
-        raise CondsimError(f"{what} must be at least 1, got {value}")
+def _number(what: str, value: Any) -> None:
+    a_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not a_number or math.isnan(value):
+        raise CondsimError(f"{what} must be a number, got {value!r}")
+
+
+def _whole(what: str, value: Any, least: int) -> None:
+    a_whole_number = isinstance(value, Integral) and not isinstance(value, bool)
+    if not a_whole_number or value < least:
+        raise CondsimError(f"{what} must be a whole number of at least {least}, got {value!r}")

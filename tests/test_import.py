@@ -75,6 +75,7 @@ def test_public_names_are_the_contract() -> None:
     done = python("import condsim; print(sorted(condsim.__all__))")
     names = [
         "CondsimError",
+        "Scenario",
         "branch",
         "calibrate",
         "capture",
@@ -84,6 +85,7 @@ def test_public_names_are_the_contract() -> None:
         "load",
         "route",
         "simulate",
+        "simulate_many",
     ]
     assert done.stdout.strip() == str(names)
 

@@ -22,7 +22,13 @@ from condsim.scenario import Scenario
         ({"capacity_factor": 0.0}, "capacity_factor must be above 0, got 0.0"),
         ({"capacity_factor": float("inf")}, "capacity_factor must be above 0, got inf"),
         ({"expert_cache": 1.5}, "from 0 to 1, got 1.5"),
-        ({"steps": (2, -1)}, "steps are numbered from 0, got -1"),
+        ({"capacity_factor": "a"}, "capacity_factor must be a number, got 'a'"),
+        ({"threshold": "x"}, "threshold must be a number, got 'x'"),
+        ({"batch": True}, "batch must be a whole number of at least 1, got True"),
+        ({"batch": "8"}, "batch must be a whole number of at least 1, got '8'"),
+        ({"steps": (2, -1)}, "steps must be a whole number of at least 0, got -1"),
+        ({"steps": (1.5,)}, "steps must be a whole number of at least 0, got 1.5"),
+        ({"steps": ()}, "steps: got none"),
     ],
 )
 def test_impossible_values_are_refused_in_one_line(asked: dict[str, Any], line: str) -> None:

@@ -66,6 +66,7 @@ class Asked:
             raise CondsimError(
                 f"force(model, {self.what!r}) needs trace=, which says how much each branch does"
             )
+        self.trace.require_decisions()
         return self.trace
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from condsim.mechanisms.base import MECHANISMS, Draw, Guards, Mechanism, Redraw, Rows
+from condsim.mechanisms.base import MECHANISMS, Draw, Guards, Mechanism, Redraw, Rows, mechanism
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["MECHANISMS", "Draw", "Guards", "Mechanism", "Redraw", "Rows"]
+__all__ = ["MECHANISMS", "Draw", "Guards", "Mechanism", "Redraw", "Rows", "mechanism"]

@@ -179,8 +179,8 @@ def crossings(points: pd.DataFrame, level: float = 1.0) -> pd.DataFrame:
         x = line["x"].to_numpy(float)
         speedup = line["speedup"].to_numpy(float)
         log_speedup = np.log(speedup / level)
-        crosses = np.diff(np.sign(log_speedup)) != 0
-        for i in np.flatnonzero(crosses):
+        pays = log_speedup > 0
+        for i in np.flatnonzero(pays[1:] != pays[:-1]):
             before, after = log_speedup[i], log_speedup[i + 1]
             part = before / (before - after)
             crossing = _between(x[i], x[i + 1], part)

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import condsim
+from condsim.trace import Trace
 from condsim.trace.header import UnitRows
 
 HIDDEN = 16
@@ -75,7 +76,7 @@ class BehindTokens(nn.Module):
         return self.head(mixed[:, 0])
 
 
-def captured(model: nn.Module, inputs: list[torch.Tensor]) -> condsim.Trace:
+def captured(model: nn.Module, inputs: list[torch.Tensor]) -> Trace:
     """The trace of a model."""
     return condsim.capture(model.eval(), inputs, name="t", measure=False)
 

@@ -5,7 +5,7 @@ Time is counted in bytes that the steps have touched.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 
 NEVER = float("-inf")
 
@@ -68,9 +68,14 @@ class Memory:
         self._of_running_operator = []
 
     def give_back(self, size: float) -> None:
-        """A block of so many bytes dies: of several the one that was not touched for longest."""
+        """A block of so many bytes dies: of several the one that was not touched for longest.
+
+        Of those that one operator touched it is the one of the first operand.
+        """
         blocks = self._live.get(size)
         if blocks:
-            touched, _ = blocks.pop(0)
+            longest_ago, _ = blocks[0]
+            first_operand = bisect_right(blocks, (longest_ago, 0)) - 1
+            touched, _ = blocks.pop(first_operand)
             self._deaths += 1
             insort(self._free, (size, self._deaths, touched))
