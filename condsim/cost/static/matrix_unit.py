@@ -30,12 +30,17 @@ def padded_flops(job: Work, matrix: Matrix | None, group_rows: np.ndarray | None
     """
     if matrix is None:
         return job.flops
-    units, rows = matrix.units.value, matrix.rows.value
-    columns, feed = matrix.columns.value, matrix.feed.value
-    m, n = np.asarray(job.m, dtype=float), np.asarray(job.n, dtype=float)
-    k, groups = np.asarray(job.k, dtype=float), np.asarray(job.groups, dtype=float)
+    units = matrix.units.value
+    rows = matrix.rows.value
+    columns = matrix.columns.value
+    feed = matrix.feed.value
+    m = np.asarray(job.m, dtype=float)
+    n = np.asarray(job.n, dtype=float)
+    k = np.asarray(job.k, dtype=float)
+    groups = np.asarray(job.groups, dtype=float)
     if group_rows is not None:
-        row_blocks = np.ceil(group_rows / rows).sum(-1) * (rows / feed)
+        row_tiles = np.ceil(group_rows / rows).sum(-1)
+        row_blocks = row_tiles * (rows / feed)
     else:
         row_blocks = groups * np.ceil(m / feed)
         if job.family == "conv2d":
@@ -47,4 +52,5 @@ def padded_flops(job: Work, matrix: Matrix | None, group_rows: np.ndarray | None
     rounds = np.ceil(blocks / units)
     padded = rounds * units * 2 * feed * rows * columns
     flops = np.asarray(job.flops)
-    return np.where(flops > 0, np.maximum(padded, job.flops), 0.0)
+    at_least_flops = np.maximum(padded, job.flops)
+    return np.where(flops > 0, at_least_flops, 0.0)
