@@ -87,7 +87,10 @@ class Clock:
 
         It is the median of a few rounds, after one to begin with.
         """
-        run = self._graph(call, repeats) if self.cuda else partial(_repeat, call, repeats)
+        if self.cuda:
+            run = self._graph(call, repeats)
+        else:
+            run = partial(_repeat, call, repeats)
         self._elapsed_s(run)
         rounds_s = [self._elapsed_s(run) for _ in range(ROUNDS)]
         return statistics.median(seconds / repeats for seconds in rounds_s)
@@ -167,7 +170,11 @@ def _profile_named(device_name: str) -> str:
             f"no shipped profile is of {device_name!r}; "
             f"pass --like with the nearest of {', '.join(gpus)}"
         )
-    return max(of_its_chip, key=lambda profile: len(words & set(profile.split("-"))))
+
+    def words_in_common(profile: str) -> int:
+        return len(words & set(profile.split("-")))
+
+    return max(of_its_chip, key=words_in_common)
 
 
 def _measured(
