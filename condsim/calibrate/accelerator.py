@@ -248,8 +248,10 @@ def _matmul_numbers(known: HardwareProfile, clock: Clock, most_bytes: float) -> 
     for m, n, k in sizes:
         x = torch.ones(m, k, dtype=dtype, device=clock.device)
         weight = torch.ones(n, k, dtype=dtype, device=clock.device)
-        seconds.append(clock.device_s(partial(F.linear, x, weight), LONG_IN_A_GRAPH))
-    fitted = fit(partial(_predicted, sizes), np.array(seconds), known, CONSTANTS)
+        layer = partial(F.linear, x, weight)
+        seconds.append(clock.device_s(layer, LONG_IN_A_GRAPH))
+    predicted = partial(_predicted, sizes)
+    fitted = fit(predicted, np.array(seconds), known, CONSTANTS)
     source = f"fitted to {len(sizes)} linear layers timed alone"
     return {name: (value, source) for name, value in fitted.items()}
 

@@ -246,7 +246,10 @@ def _fit(family: str, table: Scatter) -> Fit:
 def _at_rates(family: str, dims: list[str], points: Floats, fitted: Floats) -> Any:
     """Seconds without the correction [p]. points: sizes [p, d]."""
     features = FEATURES[family](_by_name(dims, points))
-    return sum(rate * feature for rate, feature in zip(fitted, features, strict=True))
+    seconds: Any = 0
+    for rate, feature in zip(fitted, features, strict=True):
+        seconds = seconds + rate * feature
+    return seconds
 
 
 def _by_name(dims: list[str], points: Floats) -> dict[str, Floats]:

@@ -68,7 +68,8 @@ def _along_each(curve: Curve, elements: np.ndarray, length: np.ndarray) -> tuple
 def _along(sizes: Floats, row: Floats, elements: Any) -> tuple[Any, Any]:
     """Seconds at so many elements, and whether these are more than was measured."""
     seconds = np.interp(elements, sizes, row)
-    beyond = np.maximum(np.asarray(elements, dtype=float) - sizes[-1], 0.0)
+    more_elements = np.asarray(elements, dtype=float) - sizes[-1]
+    beyond = np.maximum(more_elements, 0.0)
     if np.any(beyond):
         seconds_per_element = row[-1] / sizes[-1]
         seconds = seconds + beyond * seconds_per_element
@@ -136,7 +137,9 @@ def _measured_rows(grid: Grid, n: float, k: float) -> Floats:
     """
     _, columns, depths, seconds = grid.arrays
     cell, fraction = _locate(depths, k)
-    plane = _between(seconds[:, :, cell], seconds[:, :, cell + 1], fraction)  # [m, n]
+    at_less_depth_s = seconds[:, :, cell]
+    at_more_depth_s = seconds[:, :, cell + 1]
+    plane = _between(at_less_depth_s, at_more_depth_s, fraction)  # [m, n]
     rest = n % COLUMN_TILE
     is_known = set(columns) >= MEASURED_COLUMNS
     if EXACT < n < columns[-1] and rest and is_known:

@@ -45,10 +45,13 @@ def padded_flops(job: Work, matrix: Matrix | None, group_rows: np.ndarray | None
         row_blocks = groups * np.ceil(m / feed)
         if job.family == "conv2d":
             n = n / groups
-    blocks = row_blocks * np.ceil(k / rows) * np.ceil(n / columns)
+    depth_blocks = np.ceil(k / rows)
+    column_blocks = np.ceil(n / columns)
+    blocks = row_blocks * depth_blocks * column_blocks
     if job.family == "attention":  # a second product, of n keys with k columns of values
-        value_blocks = row_blocks * np.ceil(n / rows) * np.ceil(k / columns)
-        blocks = blocks + value_blocks
+        depth_blocks = np.ceil(n / rows)
+        column_blocks = np.ceil(k / columns)
+        blocks = blocks + row_blocks * depth_blocks * column_blocks
     rounds = np.ceil(blocks / units)
     padded = rounds * units * 2 * feed * rows * columns
     flops = np.asarray(job.flops)
