@@ -87,7 +87,10 @@ class Clock:
 
         It is the median of a few rounds, after one to begin with.
         """
-        run = self._graph(call, repeats) if self.cuda else partial(_repeat, call, repeats)
+        if self.cuda:
+            run = self._graph(call, repeats)
+        else:
+            run = partial(_repeat, call, repeats)
         self._elapsed_s(run)
         rounds_s = [self._elapsed_s(run) for _ in range(ROUNDS)]
         return statistics.median(seconds / repeats for seconds in rounds_s)
@@ -167,7 +170,11 @@ def _profile_named(device_name: str) -> str:
             f"no shipped profile is of {device_name!r}; "
             f"pass --like with the nearest of {', '.join(gpus)}"
         )
-    return max(of_its_chip, key=lambda profile: len(words & set(profile.split("-"))))
+
+    def words_in_common(profile: str) -> int:
+        return len(words & set(profile.split("-")))
+
+    return max(of_its_chip, key=words_in_common)
 
 
 def _measured(
@@ -241,8 +248,10 @@ def _matmul_numbers(known: HardwareProfile, clock: Clock, most_bytes: float) -> 
     for m, n, k in sizes:
         x = torch.ones(m, k, dtype=dtype, device=clock.device)
         weight = torch.ones(n, k, dtype=dtype, device=clock.device)
-        seconds.append(clock.device_s(partial(F.linear, x, weight), LONG_IN_A_GRAPH))
-    fitted = fit(partial(_predicted, sizes), np.array(seconds), known, CONSTANTS)
+        layer = partial(F.linear, x, weight)
+        seconds.append(clock.device_s(layer, LONG_IN_A_GRAPH))
+    predicted = partial(_predicted, sizes)
+    fitted = fit(predicted, np.array(seconds), known, CONSTANTS)
     source = f"fitted to {len(sizes)} linear layers timed alone"
     return {name: (value, source) for name, value in fitted.items()}
 

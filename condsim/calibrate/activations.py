@@ -36,8 +36,10 @@ class DistantActivations:
     ) -> None:
         self._footprints = footprints
         self._yardstick = yardstick or Yardstick()
-        counts = [max(1, round(mb * 1e6 / BLOCK_BYTES)) for mb in footprints]
-        self._counts = [1, *counts]
+        self._counts = [1]
+        for megabytes in footprints:
+            blocks = round(megabytes * 1e6 / BLOCK_BYTES)
+            self._counts.append(max(1, blocks))
         self._blocks = torch.ones(max(self._counts), BLOCK_ELEMENTS).unbind()
         self._visits: dict[str, list[Visits]] = {}
         for kind in OPERATORS:
@@ -53,8 +55,9 @@ class DistantActivations:
 
     def table(self) -> Activations:
         """What the rounds so far say."""
-        distance = [mb * 1e6 for mb in self._footprints]
-        read, written = self._extra("read"), self._extra("written")
+        distance = [megabytes * 1e6 for megabytes in self._footprints]
+        read = self._extra("read")
+        written = self._extra("written")
         return Activations(distance=distance, read=read, written=written)
 
     def _extra(self, kind: str) -> list[float]:

@@ -40,7 +40,9 @@ def calls(pool: Pool) -> dict[str, Call]:
         made[name] = build(pool, ELEMENTS, LENGTH)
     for name, view in operator_calls.VIEWS.items():
         made[view_name(name)] = view
-    x, weight, heads = pool(4, 64), pool(64, 64), pool(1, 2, 8, 8)
+    x = pool(4, 64)
+    weight = pool(64, 64)
+    heads = pool(1, 2, 8, 8)
     made["linear"] = partial(F.linear, x, weight)
     made["linear.bias"] = partial(F.linear, x, weight, pool(64))
     made["mm"] = partial(torch.mm, x, weight)
@@ -138,7 +140,8 @@ class AmongOthers:
         return max(among_few_s / max(among_all_s, 1e-9), 0.0)
 
     def _cycle(self, order: list[str], cycles: int = 32) -> dict[str, float]:
-        return cycle({name: self._calls[name] for name in order}, self._yardstick, cycles)
+        calls_in_order = {name: self._calls[name] for name in order}
+        return cycle(calls_in_order, self._yardstick, cycles)
 
     def table(self) -> Among:
         """Extra seconds of each operator among all, and the share of them among few."""

@@ -75,8 +75,10 @@ def calibrate(
     """
     if dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES, "what this machine can be calibrated in")
+    if size is None:
+        size = shapes.FULL if full else shapes.NORMAL
     plan = _Plan(
-        size=size or (shapes.FULL if full else shapes.NORMAL),
+        size=size,
         dtype=dtype,
         compiled=compiled,
         progress=progress or no_progress,
@@ -158,7 +160,8 @@ class _Rounds:
         """Run all rounds; between two, what the caller wants to be done there."""
         size, between = self._plan.size, self._plan.between
         for number in range(size.rounds):
-            self._yardstick.patience_s += PATIENCE_IN_ROUNDS * size.patience_s / size.rounds
+            patience_s = PATIENCE_IN_ROUNDS * size.patience_s / size.rounds
+            self._yardstick.patience_s += patience_s
             self._run_one(number)
             last = number + 1 == size.rounds
             if between is not None and not last:
@@ -172,13 +175,14 @@ class _Rounds:
             self._plan.progress(what, number / size.rounds)
             effect.round()
         keys = list(self._cases)[number :: size.rounds]
-        part = {key: self._cases[key] for key in keys}
+        cases = {key: self._cases[key] for key in keys}
         told = partial(self._tell, number)
-        self.times |= timing.measure(part, size.visits, told, self._yardstick, self.doubtful)
+        self.times |= timing.measure(cases, size.visits, told, self._yardstick, self.doubtful)
 
     def _tell(self, number: int, share: float) -> None:
         """Say how far the calibration is. share: of the cases of a round that are done."""
-        self._plan.progress("operators and matmuls", (number + share) / self._plan.size.rounds)
+        share_of_all = (number + share) / self._plan.size.rounds
+        self._plan.progress("operators and matmuls", share_of_all)
 
 
 def _times_of_others(measured: Measured) -> dict[Any, float]:

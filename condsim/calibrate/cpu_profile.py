@@ -168,9 +168,11 @@ def _memory(measured: Measured, clone: Curve) -> dict[str, Level]:
             bytes=_calibrated(capacity, "sysfs"),
             bandwidth=_calibrated(max(rates), "the fastest clone that fits"),
         )
+    ram_bytes = float(_ram_bytes())
+    read_bandwidth = READ_BYTES / measured.read_64mb_s
     levels["dram"] = Level(
-        bytes=_calibrated(float(_ram_bytes()), "the operating system"),
-        bandwidth=_calibrated(READ_BYTES / measured.read_64mb_s, "a sum over 64 MB"),
+        bytes=_calibrated(ram_bytes, "the operating system"),
+        bandwidth=_calibrated(read_bandwidth, "a sum over 64 MB"),
     )
     return levels
 
@@ -186,7 +188,8 @@ def _host_costs(instruction_s: float, curves: dict[str, Curve]) -> Host:
     """What the host takes for each operator, view and instruction."""
     smallest_s = {name: curve.seconds[0][0] for name, curve in curves.items()}
     dispatch_s = np.median([smallest_s[name] for name in ELEMENTWISE])
-    view_s = np.median([smallest_s[operators.view_name(name)] for name in VIEWS])
+    views = [operators.view_name(name) for name in VIEWS]
+    view_s = np.median([smallest_s[name] for name in views])
     call_s = INSTRUCTIONS_A_CALL * instruction_s
     elementwise = "median over elementwise operators of 16 elements"
     return Host(

@@ -51,7 +51,8 @@ class AfterOtherData:
         self._reads: list[Call] = []
         for megabytes in (0.0, *distances_mb):
             elements = int(megabytes * 1e6 / pool.itemsize)
-            self._reads.append(partial(torch.sum, pool(max(LEAST_ELEMENTS_READ, elements))))
+            buffer = pool(max(LEAST_ELEMENTS_READ, elements))
+            self._reads.append(partial(torch.sum, buffer))
         others = [self._calls[name] for name in BETWEEN]
         self._between: tuple[list[Call], ...] = ([], others)
         self._rounds = 0
@@ -101,11 +102,12 @@ class AfterOtherData:
         farthest = np.maximum(own[-1], 0.0)
         sums = own[:, told].sum(1)
         share = np.clip(sums / max(sums[-1], LEAST_OWN_S), 0.0, 1.0)
+        rising_share = np.maximum.accumulate(share)
         own_s = dict(zip(names, farthest.tolist(), strict=True))
         return Cold(
             distance=[megabytes * 1e6 for megabytes in self._distances_mb],
             shared_s=shared.tolist(),
-            share=np.maximum.accumulate(share).tolist(),
+            share=rising_share.tolist(),
             own_s=own_s,
             other_s=float(np.median(farthest)),
         )

@@ -40,16 +40,19 @@ def fit(
     best = least_squares(
         residuals, start, loss="soft_l1", f_scale=0.1, diff_step=[0.03], max_nfev=12
     )
-    fitted = _constants(names, best.x)
-    return {name: float(f"{value:.4g}") for name, value in fitted.items()}
+    rounded = {}
+    for name, value in _constants(names, best.x).items():
+        rounded[name] = float(f"{value:.4g}")
+    return rounded
 
 
 def _constants(names: Sequence[str], logs: np.ndarray) -> dict[str, float]:
     """Name → constant within what physics allows. logs: natural logarithms, float [names]."""
     constants = {}
     for name, log in zip(names, logs, strict=True):
-        value = min(float(np.exp(log)), MOST.get(name, np.inf))
-        constants[name] = max(value, LEAST.get(name, 0.0))
+        value = float(np.exp(log))
+        not_too_large = min(value, MOST.get(name, np.inf))
+        constants[name] = max(not_too_large, LEAST.get(name, 0.0))
     return constants
 
 

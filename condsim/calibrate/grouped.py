@@ -66,21 +66,25 @@ def grouped_costs(
     itemsize: bytes of an element of the weights.
     """
     dispatch_s = min(linear.seconds)
-    counts, measured, beyond = [], [], []
+    counts = []
+    measured = []
+    beyond = []
     for number, (groups, rows, n, k) in enumerate(SIZES):
         busy = groups if rows else 0
         weight_bytes = itemsize * n * k
         layers_s = evicted_s = 0.0
+        all_weights_bytes = weight_bytes * busy
         for _ in range(busy):
-            layer_s = float(grid_seconds(linear, rows, n, k)[0])
-            layers_s += max(layer_s - dispatch_s, 0.0)
-            miss = float(miss_per_byte(residency, float(weight_bytes), weight_bytes * busy, rows))
-            evicted_s += miss * weight_bytes
+            layer_s, _outside = grid_seconds(linear, rows, n, k)
+            layers_s += max(float(layer_s) - dispatch_s, 0.0)
+            miss = miss_per_byte(residency, float(weight_bytes), all_weights_bytes, rows)
+            evicted_s += float(miss) * weight_bytes
         case_s = seconds["grouped_mm", number]
         counts.append([1.0, groups, busy])
         measured.append(case_s)
         beyond.append(max(case_s - layers_s - evicted_s, 0.0))
     scale_s = np.array(measured)
     relative_counts = np.array(counts) / scale_s[:, None]
-    fitted, _ = nnls(relative_counts, np.array(beyond) / scale_s)
+    relative_s = np.array(beyond) / scale_s
+    fitted, _ = nnls(relative_counts, relative_s)
     return dict(zip(COSTS, fitted.tolist(), strict=True))

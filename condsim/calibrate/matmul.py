@@ -76,21 +76,25 @@ def grid(
 
     seconds: of each case, by its key. most_flops: of the largest cell that was timed.
     """
-    table = np.full((len(rows), len(columns), len(depths)), np.nan)
-    for cell in np.ndindex(table.shape):
+    shape = (len(rows), len(columns), len(depths))
+    table = np.full(shape, np.nan)
+    for cell in np.ndindex(shape):
         a, b, c = cell
-        key = (family, rows[a], columns[b], depths[c])
-        if key in seconds:
-            table[cell] = seconds[key]
+        m, n, k = rows[a], columns[b], depths[c]
+        if (family, m, n, k) in seconds:
+            table[cell] = seconds[family, m, n, k]
         elif b:
             fewer_columns_s = table[a, b - 1, c]
-            table[cell] = _at_same_rate(fewer_columns_s, columns[b - 1], columns[b])
+            table[cell] = _at_same_rate(fewer_columns_s, columns[b - 1], n)
             if a:
-                table[cell] = max(table[cell], table[a - 1, b, c])
+                fewer_rows_s = table[a - 1, b, c]
+                table[cell] = max(table[cell], fewer_rows_s)
         elif a:
-            table[cell] = _at_same_rate(table[a - 1, b, c], rows[a - 1], rows[a])
+            fewer_rows_s = table[a - 1, b, c]
+            table[cell] = _at_same_rate(fewer_rows_s, rows[a - 1], m)
         else:
-            table[cell] = _at_same_rate(table[a, b, c - 1], depths[c - 1], depths[c])
+            less_depth_s = table[a, b, c - 1]
+            table[cell] = _at_same_rate(less_depth_s, depths[c - 1], k)
     cells_s = table.ravel().tolist()
     return Grid(m=[*rows], n=[*columns], k=[*depths], seconds=cells_s, reached=most_flops)
 

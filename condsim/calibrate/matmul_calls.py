@@ -42,7 +42,8 @@ def attention(pool: Pool, size: Attention) -> Call:
     value = pool(1, heads, keys, depth)
     attend = partial(F.scaled_dot_product_attention, query, key, value)
     if mask:
-        return partial(attend, attn_mask=torch.ones(1, 1, queries, keys, dtype=torch.bool))
+        all_keys = torch.ones(1, 1, queries, keys, dtype=torch.bool)
+        return partial(attend, attn_mask=all_keys)
     return partial(attend, is_causal=queries == keys)
 
 
@@ -51,7 +52,9 @@ def convolution(pool: Pool, size: Convolution) -> Call:
     batch, channels_in, channels_out, side, kernel, stride = size
     images = pool(batch, channels_in, side, side)
     weight = pool(channels_out, channels_in, kernel, kernel)
-    return partial(F.conv2d, images, weight, pool(channels_out), stride, kernel // 2, 1, 1)
+    bias = pool(channels_out)
+    padding = kernel // 2
+    return partial(F.conv2d, images, weight, bias, stride, padding, 1, 1)
 
 
 def depthwise_convolution(pool: Pool, size: Depthwise) -> Call:
@@ -59,12 +62,14 @@ def depthwise_convolution(pool: Pool, size: Depthwise) -> Call:
     batch, channels, side, kernel, stride = size
     images = pool(batch, channels, side, side)
     weight = pool(channels, 1, kernel, kernel)
-    return partial(F.conv2d, images, weight, pool(channels), stride, kernel // 2, 1, channels)
+    bias = pool(channels)
+    padding = kernel // 2
+    return partial(F.conv2d, images, weight, bias, stride, padding, 1, channels)
 
 
 def grouped(pool: Pool, rows: Sequence[int], n: int, k: int) -> Call:
     """Ragged groups of rows, each times a matrix of its own. rows: of each group."""
     ends = torch.tensor(rows).cumsum(0).to(torch.int32)
     x = pool(max(sum(rows), 1), k)
-    weights = pool(len(rows), n, k).transpose(-2, -1)
-    return partial(F.grouped_mm, x, weights, offs=ends)
+    weights = pool(len(rows), n, k)
+    return partial(F.grouped_mm, x, weights.transpose(-2, -1), offs=ends)

@@ -57,7 +57,8 @@ def forget_kernels() -> None:
     weight = torch.ones(4, 4, 3, 3)
     sizes = itertools.product(range(1, SIDES + 1), repeat=2)
     for height, width in itertools.islice(sizes, KEPT):
-        F.conv2d(images[..., :height, :width].contiguous(), weight, padding=1)
+        smaller = images[..., :height, :width].contiguous()
+        F.conv2d(smaller, weight, padding=1)
 
 
 def new_shape_costs(pool: Pool) -> dict[str, float]:

@@ -52,7 +52,9 @@ def cases(pool: Pool, size: shapes.Size) -> dict[Any, Callable[[], Call]]:
     made |= strided.cases(pool)
     for name, build in CONSTANT.items():
         made[name, 1, 1] = partial(build, pool, 1, 1)
-    views = {(view_name(name), 1, 1): view for name, view in VIEWS.items()}
+    views = {}
+    for name, view in VIEWS.items():
+        views[view_name(name), 1, 1] = view
     made |= existing(views)
     return made
 
@@ -112,7 +114,8 @@ def _row(seconds: dict[Any, float], name: str, length: int, size: shapes.Size) -
         if (name, length, elements) in seconds:
             row.append(seconds[name, length, elements])
             continue
-        here = seconds[name, timed_length, elements]
-        before = seconds[name, timed_length, size.elements[i - 1]]
-        row.append(row[-1] * here / before)
+        fewer_elements = size.elements[i - 1]
+        here_s = seconds[name, timed_length, elements]
+        before_s = seconds[name, timed_length, fewer_elements]
+        row.append(row[-1] * here_s / before_s)
     return row

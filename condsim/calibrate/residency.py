@@ -61,13 +61,14 @@ class EvictedWeights:
         self._visits: dict[tuple[int, int, int], list[Visits]] = {}
         for m, (n, k) in itertools.product((ONE_ROW, MORE_ROWS), WEIGHTS):
             self._visits[m, n, k] = [[] for _ in (0, *footprints)]
-        self._paused: list[Visits] = [[] for _ in (0, *PAUSES_S)]
+        self._paused: list[Visits] = [[] for _ in (0.0, *PAUSES_S)]
 
     def round(self) -> None:
         """Visit every layer at every footprint once, and one after the pauses."""
         for (m, n, k), visits_of in self._visits.items():
             count = len(self._buffer) // (n * k)
-            weights = self._buffer[: count * n * k].view(-1, n, k).unbind()
+            whole_weights = self._buffer[: count * n * k]
+            weights = whole_weights.view(-1, n, k).unbind()
             x = torch.randn(m, k).to(self._buffer.dtype)
             layers = [partial(F.linear, x, weight) for weight in weights]
             weight_bytes = self._bytes(n, k)
@@ -86,7 +87,11 @@ class EvictedWeights:
     def _counts(self, n: int, k: int) -> list[int]:
         """How many weights take each footprint."""
         weight_bytes = self._bytes(n, k)
-        return [max(1, round(mb * 1e6 / weight_bytes)) for mb in self._footprints]
+        counts = []
+        for megabytes in self._footprints:
+            weights = round(megabytes * 1e6 / weight_bytes)
+            counts.append(max(1, weights))
+        return counts
 
     def _bytes(self, n: int, k: int) -> int:
         return self._itemsize * n * k
@@ -103,13 +108,14 @@ class EvictedWeights:
             one_row.append(one_row_curve.tolist())
             more_rows.append(more_rows_curve.tolist())
         spread = self._spread()
+        spread_beyond = [spread[-1]] * len(BEYOND_MB)
         weight_bytes = [float(self._bytes(n, k)) for n, k in WEIGHTS]
         return Residency(
             distance=distance.tolist(),
             bytes=weight_bytes,
             one_row=one_row,
             more_rows=more_rows,
-            spread=spread + spread[-1:] * len(BEYOND_MB),
+            spread=[*spread, *spread_beyond],
             limit_bytes=float(l2_bytes),
             others=others,
         )
@@ -118,7 +124,8 @@ class EvictedWeights:
         """Seconds of a round and extra seconds a byte, at each footprint, float [footprints]."""
         visits_of = self._visits[m, n, k]
         seconds = [typical(visits, self._yardstick) for visits in visits_of]
-        round_s = np.array(seconds[1:]) * self._counts(n, k)
+        visit_s = np.array(seconds[1:])
+        round_s = visit_s * self._counts(n, k)
         return round_s, extra_per_byte(seconds, self._bytes(n, k))
 
     def _rate_of_others(
@@ -130,10 +137,11 @@ class EvictedWeights:
         """
         _, n, k = PAUSED
         weight_bytes = float(self._bytes(n, k))
-        at_once_s, *after_pause_s = (typical(visits, self._yardstick) for visits in self._paused)
+        seconds = [typical(visits, self._yardstick) for visits in self._paused]
+        at_once_s, *after_pauses_s = seconds
         paused = []
-        for pause_s, seconds in zip(PAUSES_S, after_pause_s, strict=True):
-            extra_s = max(seconds - at_once_s, 0.0)
+        for pause_s, after_pause_s in zip(PAUSES_S, after_pauses_s, strict=True):
+            extra_s = max(after_pause_s - at_once_s, 0.0)
             paused.append((pause_s + at_once_s, extra_s / weight_bytes))
 
         def misfit(rate: float) -> float:
@@ -147,7 +155,8 @@ class EvictedWeights:
         spreads = []
         for (_, n, k), (_, *visits_of) in self._visits.items():
             weight_bytes = self._bytes(n, k)
-            spreads.append([_deviation(v, self._yardstick) / weight_bytes for v in visits_of])
+            spread = [_deviation(visits, self._yardstick) / weight_bytes for visits in visits_of]
+            spreads.append(spread)
         widest: list[float] = np.max(spreads, axis=0).tolist()
         return widest
 
@@ -191,7 +200,8 @@ def _visit_after(pause_s: float, weight: torch.Tensor, x: torch.Tensor, visits: 
 
     Before each visit a small layer brings the operator's code back into the caches.
     """
-    small, square = weight.new_ones(4, 64), weight.new_ones(64, 64)
+    small = weight.new_ones(4, 64)
+    square = weight.new_ones(64, 64)
     seconds = []
     for _ in range(visits):
         until = time.perf_counter() + pause_s
@@ -216,7 +226,8 @@ def _shifted(
     footprints. round_s, extra: seconds of a round, and seconds a byte, at each footprint.
     """
     footprints = distance[: len(extra)]
-    shifted: np.ndarray = np.interp(distance, footprints + rate * round_s, extra)
+    touched = footprints + rate * round_s
+    shifted: np.ndarray = np.interp(distance, touched, extra)
     return shifted
 
 

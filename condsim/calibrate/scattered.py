@@ -24,6 +24,10 @@ from condsim.timing.yardstick import Call
 NOISE = 0.03
 """Of one measurement, relative."""
 LEAST_UNCERTAINTY = 0.02
+LEAST_POINTS = 16
+"""Sizes that are drawn for a family at least."""
+LEAST_SURE_POINTS = 12
+"""So many points that were timed undisturbed can stand for a family alone."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,9 @@ FAMILIES: dict[str, Family] = {
 def points(name: str, size: Size) -> list[Any]:
     """The sizes at which a family is timed."""
     family = FAMILIES[name]
-    count = max(16, int(shapes.POINTS[name] * size.points))
-    return [point for point in family.draw(count) if family.flops(point) <= size.flops]
+    count = max(LEAST_POINTS, int(shapes.POINTS[name] * size.points))
+    drawn = family.draw(count)
+    return [point for point in drawn if family.flops(point) <= size.flops]
 
 
 def cases(pool: Pool, size: Size) -> dict[Any, Callable[[], Call]]:
@@ -171,16 +176,22 @@ def scatter(
     family = FAMILIES[name]
     chosen = points(name, size)
     sure = [point for point in chosen if (name, *point) not in doubtful]
-    if len(sure) >= max(12, len(chosen) // 2):
+    if len(sure) >= max(LEAST_SURE_POINTS, len(chosen) // 2):
         chosen = sure
-    coordinates = np.array([family.coordinates(point) for point in chosen], dtype=float)
-    times = np.array([seconds[name, *point] for point in chosen])
-    scales, error = choose_scales(name, family.dims, coordinates, times, NOISE)
+    coordinates = []
+    times = []
+    for point in chosen:
+        coordinates.append(family.coordinates(point))
+        times.append(seconds[name, *point])
+    coordinate_table = np.array(coordinates, dtype=float)
+    point_s = np.array(times)
+    scales, error = choose_scales(name, family.dims, coordinate_table, point_s, NOISE)
+    uncertainty = max(error, LEAST_UNCERTAINTY)
     return Scatter(
         dims=family.dims,
-        points=coordinates.tolist(),
-        seconds=times.tolist(),
+        points=coordinate_table.tolist(),
+        seconds=point_s.tolist(),
         scales=scales,
         noise=NOISE,
-        uncertainty=max(error, LEAST_UNCERTAINTY),
+        uncertainty=uncertainty,
     )

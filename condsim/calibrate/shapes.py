@@ -172,14 +172,18 @@ def _strided(side: int, stride: int) -> int:
 
 def timed(m: int, n: int, k: int, flops: float) -> bool:
     """Whether a linear layer of the grid is small enough to be timed."""
-    return 2 * m * n * k <= flops and n * k <= WEIGHT_ELEMENTS
+    small_enough = 2 * m * n * k <= flops
+    return small_enough and n * k <= WEIGHT_ELEMENTS
 
 
 def _log_uniform(rng: np.random.Generator, low: int, high: int) -> int:
     """A whole number, log-uniform between low and high; a multiple of 8 above 16."""
     log = rng.uniform(np.log(low), np.log(high + 1))
     drawn = float(np.exp(log))
-    whole = round(drawn / 8) * 8 if drawn > 16 else int(drawn)
+    if drawn > 16:
+        whole = round(drawn / 8) * 8
+    else:
+        whole = int(drawn)
     return max(low, whole)
 
 
@@ -236,7 +240,8 @@ def conv_sizes(family: str, count: int) -> tuple[Convolution, ...]:
     while len(drawn) < count:
         size = _convolution(rng, family)
         batch, channels_in, channels_out, side, kernel, stride = size
-        if conv_family(batch, channels_in * side * side, kernel, stride, 1) != family:
+        image_elements = channels_in * side * side
+        if conv_family(batch, image_elements, kernel, stride, 1) != family:
             continue
         flops = 2 * batch * size.area * channels_in * channels_out * kernel**2
         elements = batch * side * side * max(channels_in, channels_out)

@@ -12,6 +12,7 @@ from condsim.timing.cases import Pool
 from condsim.timing.yardstick import Call
 
 HEADS, POSITIONS, WIDTH = 8, 64, 16
+ELEMENTS = HEADS * POSITIONS * WIDTH
 
 
 def _whole(pool: Pool) -> torch.Tensor:
@@ -58,5 +59,5 @@ def strided_costs(seconds: dict[Any, float]) -> dict[str, float]:
     elements_s = max(seconds["strided", "elements"] - whole_s, 0.0)
     return {
         "strided.loops": loops_s / POSITIONS,
-        "strided.element": elements_s / (HEADS * POSITIONS * WIDTH),
+        "strided.element": elements_s / ELEMENTS,
     }

@@ -149,9 +149,13 @@ class OperatorKinds:
 
 def _kind(op: Op) -> tuple[Any, ...]:
     """All of an operator that its cost at given sizes depends on."""
-    inputs = tuple((t.dims, t.dtype, bool(t.weight)) for t in op.inputs)
-    outputs = tuple((t.dims, t.dtype, bool(t.weight)) for t in op.outputs)
+    inputs = tuple(_tensor_kind(tensor) for tensor in op.inputs)
+    outputs = tuple(_tensor_kind(tensor) for tensor in op.outputs)
     return op.name, op.view, op.params, inputs, outputs
+
+
+def _tensor_kind(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.dims, tensor.dtype, bool(tensor.weight)
 
 
 @dataclass
@@ -280,15 +284,15 @@ class DeviceModel(ABC):
             size = self.target.weight_bytes(entry.op, tensor, shape, sized.outputs)
             here = None
             if sized.experts_rows is not None:
-                here = sized.experts_rows[:, : int(np.max(shape[0]))]
+                experts_here = int(np.max(shape[0]))
+                here = sized.experts_rows[:, :experts_here]
                 size = size / here.shape[1]
             size = of_each_size(size, count)
             of_call = entry.sizes.of_call
-            reads.append(
-                WeightRead(
-                    tensor.weight, entry.scope, entry.node, of_call, size, rows, pieces, here
-                )
+            read = WeightRead(
+                tensor.weight, entry.scope, entry.node, of_call, size, rows, pieces, here
             )
+            reads.append(read)
         return reads
 
     @staticmethod
@@ -296,7 +300,8 @@ class DeviceModel(ABC):
         """Return the rows of each expert in each call of a grouped product, else None."""
         op = entry.op
         if op.name in GROUPED and op.site:
-            rows: np.ndarray = lowered.steps.counts[op.site][lowered.scopes[entry.scope].step]
+            step = lowered.scopes[entry.scope].step
+            rows: np.ndarray = lowered.steps.counts[op.site][step]
             return rows
         return None
 

@@ -34,7 +34,8 @@ def energy_j(
     dtype = profile.dtype if dtype is None else dtype
     if dtype not in power.j_per_flop:
         raise unknown("dtype of power.j_per_flop", dtype, power.j_per_flop)
-    joules = power.idle_w.value * seconds + flops * power.j_per_flop[dtype].value
+    idle_j = power.idle_w.value * seconds
+    joules = idle_j + flops * power.j_per_flop[dtype].value
     if not isinstance(traffic_bytes, Mapping):
         level = _largest_level(profile) if level is None else level
         traffic_bytes = {level: traffic_bytes}
@@ -49,7 +50,8 @@ def energy_j(
 
 def _largest_level(profile: HardwareProfile) -> str:
     """The largest level of memory that the profile has an energy for."""
-    sizes = {}
+    sizes: dict[str, float] = {}
     for name in profile.power.j_per_byte:
-        sizes[name] = profile.memory[name].bytes.value if name in profile.memory else 0
+        level = profile.memory.get(name)
+        sizes[name] = 0 if level is None else level.bytes.value
     return max(sizes, key=sizes.__getitem__)

@@ -57,7 +57,10 @@ class SizedOperator:
     @property
     def moved_elements(self) -> Any:
         """Elements that it reads and writes, int or int array [n]."""
-        return sum((elements(shape) for shape in (*self.inputs, *self.outputs)), 0)
+        total: Any = 0
+        for shape in (*self.inputs, *self.outputs):
+            total = total + elements(shape)
+        return total
 
 
 def basis_of(outside: Any) -> str:

@@ -41,11 +41,16 @@ class PlayedStep:
 
 def played(calls: list[Call]) -> PlayedStep:
     """Return how far apart the calls of the same code are."""
-    names = [f"{c.op.name}.view" if c.op.view else c.op.name for c in calls]
-    modules = [c.op.module for c in calls]
-    labels = call_sites(names, modules, [c.op.entered for c in calls])
-    places = [c.place for c in calls]
-    return PlayedStep(dict(zip(places, distances(labels), strict=True)), len(set(labels)))
+    names = []
+    for call in calls:
+        name = call.op.name
+        names.append(f"{name}.view" if call.op.view else name)
+    modules = [call.op.module for call in calls]
+    entered = [call.op.entered for call in calls]
+    labels = call_sites(names, modules, entered)
+    places = [call.place for call in calls]
+    distinct = dict(zip(places, distances(labels), strict=True))
+    return PlayedStep(distinct, len(set(labels)))
 
 
 class IssuedModel(DeviceModel):
@@ -89,25 +94,24 @@ class IssuedModel(DeviceModel):
         if host == "kernel":
             return 0.0 if op.view else hot.dispatch
         profile = self.target.profile
-        among = code_locality_seconds(
-            op.name,
-            step.distinct.get(place, step.most),
-            profile,
-            view=op.view,
-            inputs=len(op.inputs),
+        distinct = step.distinct.get(place, step.most)
+        among_s = code_locality_seconds(
+            op.name, distinct, profile, view=op.view, inputs=len(op.inputs)
         )
-        python = op.entered * profile.host.module_call.value
-        if profile.host.instruction is not None:
-            python = op.instructions * profile.host.instruction.value
-        return hot.dispatch + float(among) + python
+        if profile.host.instruction is None:
+            python_s = op.entered * profile.host.module_call.value
+        else:
+            python_s = op.instructions * profile.host.instruction.value
+        return hot.dispatch + float(among_s) + python_s
 
     def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         calls = kernels.lowered.sequence(step)
         rows = kernels.rows_of(calls)
         host = kernels.column("dispatch")[rows]
         device = kernels.seconds[rows] - host
-        sync = np.array([c.op.sync for c in calls], bool)
-        return Issued(host, device, np.zeros(len(calls), int), sync), calls
+        stream = np.zeros(len(calls), int)
+        sync = np.array([call.op.sync for call in calls], bool)
+        return Issued(host, device, stream, sync), calls
 
 
 class IssuedPricing(Pricing):
@@ -133,15 +137,16 @@ class IssuedPricing(Pricing):
             return KernelCost({"dispatch": host}, VIEW, hot.basis, code=code, view=True)
         beyond_dispatch = np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
         far = self.step.far_per_byte.get(entry.place, 0.0) * sized.moved_bytes
-        product = sized.job.family in MATMULS
-        parts = {"dispatch": host, "traffic": beyond_dispatch + far}
-        if product:
+        if sized.job.family in MATMULS:
             parts = {"dispatch": host, "matmul": beyond_dispatch, "traffic": far}
+        else:
+            parts = {"dispatch": host, "traffic": beyond_dispatch + far}
+            flops = 0.0
         return KernelCost(
             parts,
             hot.family,
             hot.basis,
-            flops=flops if product else 0.0,
+            flops=flops,
             moved_bytes=sized.moved_bytes,
             code=code,
             worlds=hot.worlds,
@@ -163,5 +168,6 @@ class IssuedPricing(Pricing):
 
     def _resident_of(self, scope: int) -> Any:
         if isinstance(self.resident, np.ndarray):
-            return self.resident[self.lowered.scopes[scope].step]
+            calls = self.lowered.scopes[scope]
+            return self.resident[calls.step]
         return self.resident

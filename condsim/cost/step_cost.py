@@ -100,8 +100,10 @@ class StepCost:
             if part in self.extra_s:
                 seconds = seconds + self.extra_s[part]
             found[part] = seconds
-        evicted = sum((code.total for code in self.evicted_code.values()), np.zeros(self.steps))
-        found["dispatch"] = found["dispatch"] + evicted
+        evicted_s = np.zeros(self.steps)
+        for code in self.evicted_code.values():
+            evicted_s = evicted_s + code.total
+        found["dispatch"] = found["dispatch"] + evicted_s
         return found
 
     @cached_property
@@ -129,13 +131,13 @@ class StepCost:
         if self.by_source is not None:
             return self.by_source
         kernels = self.kernels
-        busy = np.where(kernels.view[kernels.entry], 0.0, kernels.seconds)
-        beyond = busy - np.where(kernels.view[kernels.entry], 0.0, kernels.column("dispatch"))
-        labels = [
-            None if view else family
-            for view, family in zip(kernels.view, kernels.family, strict=True)
-        ]
-        summed = kernels.by_label(labels, beyond)
+        is_view = kernels.view[kernels.entry]
+        busy_s = np.where(is_view, 0.0, kernels.seconds)
+        dispatch_s = np.where(is_view, 0.0, kernels.column("dispatch"))
+        labels = []
+        for view, family in zip(kernels.view, kernels.family, strict=True):
+            labels.append(None if view else family)
+        summed = kernels.by_label(labels, busy_s - dispatch_s)
         return {family: seconds for family, seconds in summed.items() if family is not None}
 
     @cached_property
@@ -144,13 +146,13 @@ class StepCost:
         kernels = self.kernels
         summed = kernels.by_label(kernels.basis, kernels.seconds)
         found = {basis: float(seconds.sum()) for basis, seconds in summed.items()}
-        beside = sum(float(seconds.sum()) for seconds in self.extra_s.values())
-        if beside:
+        beside_s = sum(float(seconds.sum()) for seconds in self.extra_s.values())
+        if beside_s:
             basis = "calibrated" if self.profile.calibrated else "estimated"
-            found[basis] = found.get(basis, 0.0) + beside
-        evicted = sum(float(code.total.sum()) for code in self.evicted_code.values())
+            found[basis] = found.get(basis, 0.0) + beside_s
         if self.evicted_code:
-            found["calibrated"] = found.get("calibrated", 0.0) + evicted
+            evicted_s = sum(float(code.total.sum()) for code in self.evicted_code.values())
+            found["calibrated"] = found.get("calibrated", 0.0) + evicted_s
         return found
 
     # Bytes
@@ -200,7 +202,10 @@ class StepCost:
         shared = []
         for reads in by_name.values():
             numbers = {read.scope for read in reads}
-            loops = {(scopes[n].parent, scopes[n].placed.loop) for n in numbers}
+            loops = set()
+            for number in numbers:
+                scope = scopes[number]
+                loops.add((scope.parent, scope.placed.loop))
             if len(numbers) < len(reads) or len(loops) > 1:
                 shared.append(reads)
         return shared
@@ -209,8 +214,9 @@ class StepCost:
     def evicting_bytes(self) -> np.ndarray:
         """Bytes that pass through the caches while a step runs: those that it touches, and those
         of whoever else uses the caches in that time."""
-        others = 0.0 if self.profile.residency is None else self.profile.residency.others
-        return self.footprint_bytes + others * self.seconds
+        residency = self.profile.residency
+        others_bytes_per_s = 0.0 if residency is None else residency.others
+        return self.footprint_bytes + others_bytes_per_s * self.seconds
 
     # Evicted code
 
@@ -220,7 +226,8 @@ class StepCost:
         if not any(self.kernels.code):
             return {}
         kernels = self.kernels
-        calls = kernels.by_label(kernels.code, np.ones(len(kernels.entry)))
+        ones = np.ones(len(kernels.entry))
+        calls = kernels.by_label(kernels.code, ones)
         return {code: count for code, count in calls.items() if code}
 
     @cached_property
@@ -255,17 +262,19 @@ class StepCost:
     def beginning(self, between: Between | None) -> np.ndarray:
         """Return the seconds of first calls after other data, or of kernels that are written at
         sizes which no step before had."""
+        each_s: Mapping[Any, np.ndarray] = {}
         if between is not None:
-            return sum(self.first_calls(between).values(), np.zeros(self.steps))
-        if self.new_shapes is None:
-            return np.zeros(self.steps)
-        return sum(self.new_shapes.seconds(self.profile).values(), np.zeros(self.steps))
+            each_s = self.first_calls(between)
+        elif self.new_shapes is not None:
+            each_s = self.new_shapes.seconds(self.profile)
+        return sum(each_s.values(), np.zeros(self.steps))
 
     # Evicted weights
 
     def evicted_weights(self, between: Between | None) -> tuple[np.ndarray, np.ndarray]:
         """Return (seconds that evicted weights cost, one standard deviation of it)."""
-        seconds, spread = np.zeros(self.steps), np.zeros(self.steps)
+        seconds = np.zeros(self.steps)
+        spread = np.zeros(self.steps)
         if self.profile.residency is None:
             return seconds, spread
         for group, distance in self._distances(between):
@@ -290,10 +299,9 @@ class StepCost:
                 yield place, np.bincount(visits.step, miss, self.steps)
 
     def _miss_seconds(self, visits: Visits, distance: np.ndarray) -> np.ndarray:
-        piece = visits.bytes / visits.pieces
-        seconds: np.ndarray = visits.pieces * miss_seconds(
-            piece, distance, self.profile, visits.rows
-        )
+        piece_bytes = visits.bytes / visits.pieces
+        piece_s = miss_seconds(piece_bytes, distance, self.profile, visits.rows)
+        seconds: np.ndarray = visits.pieces * piece_s
         return seconds
 
     def _visits(self, read: WeightRead) -> Visits:
@@ -309,11 +317,13 @@ class StepCost:
                 calls.choice,
             )
         call, expert = np.nonzero(read.experts)
+        rows = read.experts[call, expert].astype(float)
+        pieces = np.ones(len(call))
         return Visits(
             read,
             read.bytes[of_call][call],
-            read.experts[call, expert].astype(float),
-            np.ones(len(call)),
+            rows,
+            pieces,
             calls.step[call],
             expert,
         )
@@ -327,9 +337,10 @@ class StepCost:
             group = [self._visits(read) for read in reads]
             first = group[0]
             if between is None:
-                yield group, _since_last(first.step, first.choice, cumulative)
+                distance = _since_last(first.step, first.choice, cumulative)
             else:
-                yield group, (touched + between.evicting_bytes)[first.step]
+                distance = (touched + between.evicting_bytes)[first.step]
+            yield group, distance
 
     def _read_together(self) -> Iterator[list[WeightRead]]:
         """Yield the reads of each scope; those of a grouped product, and of a scope with very
@@ -370,7 +381,8 @@ def _since_last(step: np.ndarray, choice: np.ndarray, cumulative: np.ndarray) ->
     ends = np.concatenate([begins[1:], [True]])
     previous = np.concatenate([[0], step[:-1]])
     distance = cumulative[step] - cumulative[previous]
-    distance[begins] = cumulative[step[begins]] + most - cumulative[step[ends]]
+    first_step, last_step = step[begins], step[ends]
+    distance[begins] = cumulative[first_step] + most - cumulative[last_step]
     found: np.ndarray = np.empty_like(distance)
     found[order] = np.maximum(distance, 1.0)
     return found

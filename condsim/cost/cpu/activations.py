@@ -80,7 +80,8 @@ def far_per_byte(
     visits, touched_bytes = _visits(calls)
     if not visits:
         return {}
-    call, size, written, last_distance = (np.array(column) for column in zip(*visits, strict=True))
+    columns = [np.array(column) for column in zip(*visits, strict=True)]
+    call, size, written, last_distance = columns
     usual = np.array([memory.usual_distance for memory in calls])[call]
     # The visits are of two steps: more than one step's bytes is not touched before it comes round.
     distance = np.minimum(last_distance, touched_bytes / 2)
@@ -88,7 +89,8 @@ def far_per_byte(
     for curve, chosen in ((curves.read, ~written), (curves.written, written)):
         far_s = np.interp(distance[chosen], curves.distance, curve)
         usual_s = np.interp(usual[chosen], curves.distance, curve)
-        extra_s[chosen] = np.maximum(far_s - usual_s, 0.0) * size[chosen]
+        extra_s_per_byte = np.maximum(far_s - usual_s, 0.0)
+        extra_s[chosen] = extra_s_per_byte * size[chosen]
     by_call_s = np.bincount(call, extra_s, len(calls))
     by_call_bytes = np.bincount(call, size, len(calls))
     return _by_place(places, by_call_s, by_call_bytes)

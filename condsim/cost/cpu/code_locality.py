@@ -50,7 +50,9 @@ def code_key(table: Container[str], name: str, view: bool, inputs: int) -> str:
     if view:
         names = [f"{name}.view"]
     else:
-        names = [name, name.rstrip("_"), f"{name}_", facts(name).code or name]
+        names = [name, name.rstrip("_"), f"{name}_"]
+        if facts(name).code:
+            names.append(facts(name).code)
     for key in names:
         if key in table:
             return key

@@ -53,10 +53,12 @@ class CpuModel(IssuedModel):
         curves = activation_curves(self.target.profile)
         if curves is not None and self._plays_activations:
             shaped = partial(self.sized, lowered=lowered)
-            places, memory = MemoryOfCalls(self.target, entries, shaped).of_step(calls)
+            memory_of_calls = MemoryOfCalls(self.target, entries, shaped)
+            places, memory = memory_of_calls.of_step(calls)
             step = replace(step, far_per_byte=far_per_byte(places, memory, curves))
         if self.compiled:
-            step = replace(step, begins=compiled_graphs.graph_beginnings(lowered.visits()))
+            begins = compiled_graphs.graph_beginnings(lowered.visits())
+            step = replace(step, begins=begins)
         return step
 
     # One operator
@@ -122,12 +124,17 @@ class CpuModel(IssuedModel):
     def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         """On a CPU the host does everything, and waits for every kernel."""
         issued, calls = super().issued(kernels, step)
-        seconds = issued.host_s + issued.device_s + self._evicted_code_s(kernels, calls)
-        everything = np.ones(len(calls), bool)
-        return Issued(seconds, np.zeros(len(calls)), issued.stream, everything), calls
+        evicted_code_s = self._evicted_code_s(kernels, calls)
+        host_s = issued.host_s + issued.device_s + evicted_code_s
+        device_s = np.zeros(len(calls))
+        waits = np.ones(len(calls), bool)
+        return Issued(host_s, device_s, issued.stream, waits), calls
 
     def _evicted_code_s(self, kernels: Kernels, calls: list[Call]) -> np.ndarray:
         """What each call costs more in the first step because its code was evicted, seconds."""
-        evicted = self.step_cost(kernels).evicted_code
-        first = {code: float(np.atleast_1d(cost.each_s)[0]) for code, cost in evicted.items()}
-        return np.array([first.get(self.code_of(call.op), 0.0) for call in calls])
+        first_step_s = {}
+        for code, evicted in self.step_cost(kernels).evicted_code.items():
+            of_steps = np.atleast_1d(evicted.each_s)
+            first_step_s[code] = float(of_steps[0])
+        codes = [self.code_of(call.op) for call in calls]
+        return np.array([first_step_s.get(code, 0.0) for code in codes])

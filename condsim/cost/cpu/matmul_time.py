@@ -57,7 +57,10 @@ def grouped_time(product: Work, groups_rows: Any, profile: HardwareProfile) -> O
     """
     table = _grid(profile, "linear")
     groups = int(np.max(product.groups))
-    rows = even_rows(product.m, groups) if groups_rows is None else np.asarray(groups_rows)
+    if groups_rows is None:
+        rows = even_rows(product.m, groups)
+    else:
+        rows = np.asarray(groups_rows)
     extra_s = profile.extra_s
     factor = extra_s.get("grouped_mm.factor", GROUPED_FACTOR)
     busy_group_s = extra_s.get("grouped_mm.busy", GROUPED_BUSY_GROUP_S)
@@ -65,12 +68,14 @@ def grouped_time(product: Work, groups_rows: Any, profile: HardwareProfile) -> O
     dispatch = extra_s.get("grouped_mm.setup", GROUPED_SETUP_S) + groups * group_s
 
     sizes, size_of_group = np.unique(rows, return_inverse=True)
-    layer_s, outside = grid_seconds(table, np.maximum(sizes, 1), product.n, product.k)
+    layer_rows = np.maximum(sizes, 1)
+    layer_s, outside = grid_seconds(table, layer_rows, product.n, product.k)
     beyond_s = np.maximum(layer_s - table.dispatch_s, 0.0) * factor
     by_size_s = np.where(sizes > 0, busy_group_s + beyond_s, 0.0)
     by_group_s = by_size_s[size_of_group.reshape(rows.shape)]
     seconds = number_or_array(dispatch + by_group_s.sum(-1))
-    return OperatorTime(seconds, dispatch, basis_of(outside & (sizes > 0)), "grouped_mm")
+    basis = basis_of(outside & (sizes > 0))
+    return OperatorTime(seconds, dispatch, basis, "grouped_mm")
 
 
 def batched_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
@@ -79,8 +84,10 @@ def batched_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorT
     Each kernel has its table. Beyond what was timed, one product runs after the other.
     """
     product = operator.work
-    shared = (product.groups, product.m, product.n, product.k)
-    groups, m, n, k = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in shared))
+    sizes = []
+    for size in (product.groups, product.m, product.n, product.k):
+        sizes.append(np.asarray(size, dtype=float))
+    groups, m, n, k = np.broadcast_arrays(*sizes)
     families = _bmm_families(groups, m, n, k)
     seconds = np.zeros(groups.shape)
     outside = np.zeros(groups.shape, dtype=bool)
@@ -90,7 +97,9 @@ def batched_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorT
         table = profile.matmuls.get(str(family))
         if isinstance(table, Scatter):
             columns = {"groups": groups[chosen], "m": m[chosen], "n": n[chosen], "k": k[chosen]}
-            seconds[chosen], outside[chosen] = scatter_seconds(str(family), table, columns)
+            chosen_s, is_outside = scatter_seconds(str(family), table, columns)
+            seconds[chosen] = chosen_s
+            outside[chosen] = is_outside
             chosen = chosen & outside & (family == "bmm")
         if chosen.any() and isinstance(plain, Grid):
             once_s, beyond = grid_seconds(plain, m[chosen], n[chosen], k[chosen])
@@ -99,14 +108,17 @@ def batched_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorT
             outside[chosen] = outside[chosen] | beyond
     extra_s = profile.extra_s.get(f"{operator.name}.extra", 0.0)
     empty = groups * m * n * k == 0
-    all_seconds = number_or_array(np.where(empty, plain.dispatch_s, seconds) + extra_s)
-    return OperatorTime(all_seconds, plain.dispatch_s + extra_s, basis_of(outside & ~empty), "bmm")
+    seconds = np.where(empty, plain.dispatch_s, seconds) + extra_s
+    dispatch = plain.dispatch_s + extra_s
+    basis = basis_of(outside & ~empty)
+    return OperatorTime(number_or_array(seconds), dispatch, basis, "bmm")
 
 
 def _bmm_families(groups: np.ndarray, m: np.ndarray, n: np.ndarray, k: np.ndarray) -> np.ndarray:
     """The kernel of each batch of products, str array of their shape."""
-    sizes = zip(groups.flat, m.flat, n.flat, k.flat, strict=True)
-    names = [bmm_family(*map(int, size)) for size in sizes]
+    names = []
+    for size in zip(groups.flat, m.flat, n.flat, k.flat, strict=True):
+        names.append(bmm_family(*map(int, size)))
     return np.array(names).reshape(groups.shape)
 
 
@@ -129,22 +141,24 @@ def scattered_time(operator: SizedOperator, profile: HardwareProfile) -> Operato
 
 def _convolution_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
     product = operator.work
-    weight = operator.inputs[1]
+    image, weight = operator.inputs[:2]
+    result = operator.outputs[0]
+    kernel_area = float(elements(weight[2:]))
     columns = {
         "m": product.m,
-        "area": elements(operator.outputs[0][2:]),
+        "area": elements(result[2:]),
         "cin": weight[1],
         "cout": weight[0],
-        "kernel": np.sqrt(float(elements(weight[2:]))),
+        "kernel": np.sqrt(kernel_area),
         "stride": operator.params[0] if operator.params else 1,
     }
     grouped = np.all(np.asarray(product.groups) > 1)
-    if grouped and np.all(np.asarray(columns["cin"]) == 1):
+    one_channel = np.all(np.asarray(columns["cin"]) == 1)
+    if grouped and one_channel:
         depthwise = {**columns, "cin": product.n}
         return _from_points("conv2d_depthwise", depthwise, operator, profile)
     if "conv2d_native" not in profile.matmuls:  # one kernel for all convolutions
         return _from_points("conv2d", columns, operator, profile)
-    image = operator.inputs[0]
     families = conv_family(
         image[0],
         elements(image[1:]),
@@ -173,9 +187,8 @@ def _from_points(
     empty = np.asarray(flops) == 0
     extra_s = profile.extra_s.get(f"{operator.name}.extra", 0.0)
     seconds = np.where(empty, table.dispatch_s, seconds) + extra_s
-    return OperatorTime(
-        number_or_array(seconds), table.dispatch_s, basis_of(outside & ~empty), family
-    )
+    basis = basis_of(outside & ~empty)
+    return OperatorTime(number_or_array(seconds), table.dispatch_s, basis, family)
 
 
 def _from_points_of_each(
@@ -189,18 +202,22 @@ def _from_points_of_each(
     outside = np.zeros(families.shape, dtype=bool)
     dispatch = 0.0
     by_size = {}
-    for name, column in columns.items():
-        by_size[name] = np.broadcast_to(np.asarray(column, dtype=float), families.shape)
+    for name, size in columns.items():
+        column = np.asarray(size, dtype=float)
+        by_size[name] = np.broadcast_to(column, families.shape)
     for family in set(families.flat):
         table = profile.matmuls[family]
         assert isinstance(table, Scatter)
         chosen = families == family
         of_family = {name: column[chosen] for name, column in by_size.items()}
-        seconds[chosen], outside[chosen] = scatter_seconds(family, table, of_family)
+        chosen_s, is_outside = scatter_seconds(family, table, of_family)
+        seconds[chosen] = chosen_s
+        outside[chosen] = is_outside
         dispatch = max(dispatch, table.dispatch_s)
     empty = by_size["m"] == 0
     seconds = np.where(empty, dispatch, seconds)
-    return OperatorTime(seconds, dispatch, basis_of(outside & ~empty), "conv2d")
+    basis = basis_of(outside & ~empty)
+    return OperatorTime(seconds, dispatch, basis, "conv2d")
 
 
 def _grid(profile: HardwareProfile, family: str) -> Grid:

@@ -52,22 +52,25 @@ def kernels(
     if groups_rows is None:
         yield from _kernels_of_sizes(job, count)
         return
-    n, k = float(np.max(job.n)), float(np.max(job.k))
+    n = float(np.max(job.n))
+    k = float(np.max(job.k))
     for rows in np.unique(groups_rows[groups_rows > 0]):
+        kernel = Kernel("linear", float(rows), n, k, 1.0)
         has_such_a_group = (groups_rows == rows).any(1)
-        yield Kernel("linear", float(rows), n, k, 1.0), np.flatnonzero(has_such_a_group)
+        yield kernel, np.flatnonzero(has_such_a_group)
 
 
 def _kernels_of_sizes(job: Work, count: int) -> Iterator[tuple[Kernel, np.ndarray]]:
     columns = []
     for size in (job.m, job.n, job.k, job.groups):
-        columns.append(np.broadcast_to(np.asarray(size, float), (count,)))
+        column = np.asarray(size, float)
+        columns.append(np.broadcast_to(column, (count,)))
     distinct, which = np.unique(np.stack(columns), axis=1, return_inverse=True)
     which = which.ravel()
     for number, sizes in enumerate(distinct.T.tolist()):
         if all(sizes):
-            m, n, k, groups = sizes
-            yield Kernel(job.family, m, n, k, groups), np.flatnonzero(which == number)
+            kernel = Kernel(job.family, *sizes)
+            yield kernel, np.flatnonzero(which == number)
 
 
 class NewShapes:

@@ -54,7 +54,8 @@ def operator_time(
     if view:
         return _view_time(name, profile)
     hot = _from_tables(operator, profile, groups_rows)
-    return _with_extra(hot, fresh_seconds(name, outputs, profile, element_bytes(profile)))
+    fresh_s = fresh_seconds(name, outputs, profile, element_bytes(profile))
+    return _with_extra(hot, fresh_s)
 
 
 def _with_extra(hot: OperatorTime, extra_s: Any) -> OperatorTime:
@@ -79,7 +80,8 @@ def _from_tables(
         return _attention_in_parts(operator, profile)
     if family in MATMULS:
         return scattered_time(operator, profile)
-    return _with_extra(_from_curve(operator, profile), _strides_seconds(operator, profile))
+    hot = _from_curve(operator, profile)
+    return _with_extra(hot, _strides_seconds(operator, profile))
 
 
 def _has_no_kernel(attention: SizedOperator) -> bool:
@@ -100,6 +102,7 @@ def _attention_in_parts(attention: SizedOperator, profile: HardwareProfile) -> O
     query, key, value = attention.inputs[:3]
     heads = attention.work.groups
     scores: Shape = (*query[:-1], key[-2])
+    one_a_row: Shape = (*scores[:-1], 1)
     heads_query = (heads, *query[-2:])
     heads_key = (heads, key[-1], key[-2])
     heads_value = (heads, *value[-2:])
@@ -112,19 +115,16 @@ def _attention_in_parts(attention: SizedOperator, profile: HardwareProfile) -> O
     ]
     if len(attention.inputs) > 3:
         parts.append(SizedOperator("add", [scores, scores], [scores]))
-    parts += [
-        SizedOperator("softmax", [scores], [scores]),
-        SizedOperator("eq", [scores], [scores]),
-        SizedOperator("all", [scores], [(*scores[:-1], 1)]),
-        SizedOperator("where", [scores, scores], [scores]),
-        SizedOperator("bmm", [heads_scores, heads_value], [heads_result]),
-    ]
+    parts.append(SizedOperator("softmax", [scores], [scores]))
+    parts.append(SizedOperator("eq", [scores], [scores]))
+    parts.append(SizedOperator("all", [scores], [one_a_row]))
+    parts.append(SizedOperator("where", [scores, scores], [scores]))
+    parts.append(SizedOperator("bmm", [heads_scores, heads_value], [heads_result]))
     times = [_from_tables(part, profile) for part in parts]
-    seconds = sum(np.asarray(time.seconds) for time in times)
+    seconds = number_or_array(sum(np.asarray(time.seconds) for time in times))
     dispatch = sum(time.dispatch for time in times)
-    return OperatorTime(
-        number_or_array(seconds), dispatch, _least_sure(times), attention.work.family
-    )
+    basis = _least_sure(times)
+    return OperatorTime(seconds, dispatch, basis, attention.work.family)
 
 
 def _least_sure(times: list[OperatorTime]) -> str:
@@ -171,9 +171,13 @@ def _reduces_last_dimension(operator: SizedOperator) -> bool:
     if not operator.inputs or not operator.outputs or not operator.inputs[0]:
         return True
     source, result = operator.inputs[0], operator.outputs[0]
+    if not result:
+        return True
+    last_of_result = np.asarray(result[-1])
     if len(result) == len(source):
-        return bool(np.all(np.asarray(result[-1]) == 1))
-    return not result or not np.all(np.asarray(result[-1]) == np.asarray(source[-1]))
+        return bool(np.all(last_of_result == 1))
+    last_of_source = np.asarray(source[-1])
+    return not np.all(last_of_result == last_of_source)
 
 
 def _strides_seconds(operator: SizedOperator, profile: HardwareProfile) -> Any:

@@ -62,7 +62,8 @@ def miss_per_byte(
     too_large = size > residency.limit_bytes
     if not too_large.any():
         return evicted
-    in_hot_time = np.where(too_large, _evicted_per_byte(residency, size, size, rows), 0.0)
+    evicted_by_itself = _evicted_per_byte(residency, size, size, rows)
+    in_hot_time = np.where(too_large, evicted_by_itself, 0.0)
     return np.maximum(evicted - in_hot_time, 0.0)
 
 
@@ -94,9 +95,11 @@ def _of_one_size(
     curves: seconds a byte by weight and distance. place: of the size among the weights that were
     timed, 1.5 = halfway between the second and the third.
     """
-    last_pair = max(len(curves) - 2, 0)
-    below = min(int(place), last_pair)
-    smaller, larger = np.array(curves[below]), np.array(curves[min(below + 1, len(curves) - 1)])
+    last = len(curves) - 1
+    below = min(int(place), max(last - 1, 0))
+    above = min(below + 1, last)
+    smaller = np.array(curves[below])
+    larger = np.array(curves[above])
     curve = smaller + (place - below) * (larger - smaller)
     return np.interp(distance_bytes, residency.distance, curve)
 
@@ -108,7 +111,8 @@ def _of_sizes(
     per_byte: Any = 0
     for number, curve in enumerate(curves):
         share = np.maximum(1.0 - np.abs(place - number), 0.0)
-        per_byte = per_byte + share * np.interp(distance_bytes, residency.distance, curve)
+        of_size = np.interp(distance_bytes, residency.distance, curve)
+        per_byte = per_byte + share * of_size
     return per_byte
 
 

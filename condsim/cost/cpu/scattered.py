@@ -49,10 +49,13 @@ FEATURES: Registry[Features] = Registry("matmul family")
 @FEATURES.register("bmm", "bmm_small")
 def batched(c: Columns) -> list[Any]:
     """Of a batch of matrix products."""
-    groups, m, n, k = c["groups"], c["m"], c["n"], c["k"]
+    groups = c["groups"]
+    m, n, k = c["m"], c["n"], c["k"]
     multiply_adds = groups * m * n * k
     set_up = 1 + 0 * multiply_adds
-    left, right, results = groups * m * k, groups * n * k, groups * m * n
+    left = groups * m * k
+    right = groups * n * k
+    results = groups * m * n
     passes = groups * np.ceil(m / ROW_TILE) * n
     traffic = groups * (m * k + n * k + m * n)
     evicted = np.maximum(traffic - CORE_CACHE_ELEMENTS, 0)
@@ -77,18 +80,22 @@ def _vector_features(groups: Any, length: Any, depth: Any) -> list[Any]:
     matrices = groups * length * depth
     beyond_core = np.maximum(matrices - CORE_CACHE_ELEMENTS, 0)
     beyond_shared = np.maximum(matrices - SHARED_CACHE_ELEMENTS, 0)
-    results, vectors = groups * length, groups * depth
+    results = groups * length
+    vectors = groups * depth
     return [set_up, groups, matrices, beyond_core, beyond_shared, results, vectors]
 
 
 @FEATURES.register("attention")
 def attention(c: Columns) -> list[Any]:
     """Of heads of m queries and n keys, d wide."""
-    heads, m, n, d, mask = c["groups"], c["m"], c["n"], c["d"], c["mask"]
+    heads, mask = c["groups"], c["mask"]
+    m, n, d = c["m"], c["n"], c["d"]
     set_up = 1 + 0 * heads * m
     passes = heads * np.ceil(m / ATTENTION_ROW_TILE)
     multiply_adds = heads * m * n * d
-    scores, queries, keys = heads * m * n, heads * m * d, heads * n * d
+    scores = heads * m * n
+    queries = heads * m * d
+    keys = heads * n * d
     evicted = np.maximum(2 * keys - CORE_CACHE_ELEMENTS, 0)
     masked = mask * heads * m * n
     return [
@@ -113,7 +120,8 @@ def convolution(c: Columns) -> list[Any]:
     set_up = 1 + 0 * m
     padded_channels = np.ceil(cout / VECTOR) * VECTOR
     multiply_adds = m * cin * padded_channels * area
-    read, written = m * c["stride"] ** 2 * cin, m * cout
+    read = m * c["stride"] ** 2 * cin
+    written = m * cout
     weights = cin * cout * area
     padded_results = m * padded_channels
     evicted = np.maximum(read + written - CONVOLUTION_CACHE_ELEMENTS, 0)
@@ -137,7 +145,8 @@ def depthwise_convolution(c: Columns) -> list[Any]:
     area = c["kernel"] ** 2
     set_up = 1 + 0 * m
     multiply_adds = m * channels * area
-    read, written = m * c["stride"] ** 2 * channels, m * channels
+    read = m * c["stride"] ** 2 * channels
+    written = m * channels
     weights = channels * area
     return [set_up, multiply_adds, read, written, weights]
 
@@ -168,7 +177,8 @@ def scatter_seconds(family: str, table: Scatter, columns: Columns) -> tuple[Any,
     points = np.stack([size.ravel() for size in sizes], axis=1)
     inside = np.clip(points, fit.low, fit.high)
     uncorrected = _at_rates(family, table.dims, points, fit.rates)
-    near = _correlation(np.log1p(inside) / np.array(table.scales), fit.points)
+    scaled = np.log1p(inside) / np.array(table.scales)
+    near = _correlation(scaled, fit.points)
     seconds = uncorrected * np.exp(near @ fit.weights)
     outside = (points != inside).any(1)
     shape = sizes[0].shape
@@ -183,7 +193,8 @@ def choose_scales(
     points: sizes [p, d]. seconds: of each [p]. noise: relative, of one measurement. The error is
     the root mean square of log ratios.
     """
-    uncorrected = _at_rates(family, dims, points, rates(family, points, seconds, dims))
+    fitted = rates(family, points, seconds, dims)
+    uncorrected = _at_rates(family, dims, points, fitted)
     log_ratios = np.log(seconds / uncorrected)
     best = [FIRST_SCALE] * len(dims)
     error = _leave_one_out_error(points, log_ratios, best, noise)
@@ -203,31 +214,42 @@ def rates(family: str, points: Floats, seconds: Floats, dims: list[str]) -> Floa
 
     points: sizes [p, d]. seconds: of each [p].
     """
-    listed = FEATURES[family](_by_name(dims, points))
-    full = [np.broadcast_to(np.asarray(f, dtype=float), seconds.shape) for f in listed]
-    features = np.stack(full, axis=1)
+    columns = []
+    for feature in FEATURES[family](_by_name(dims, points)):
+        column = np.asarray(feature, dtype=float)
+        columns.append(np.broadcast_to(column, seconds.shape))
+    features = np.stack(columns, axis=1)
     relative = features / seconds[:, None]
     norm = np.maximum(np.abs(relative).max(0), 1e-30)
-    normed, _ = nnls(relative / norm, np.ones(len(seconds)))
+    ones = np.ones(len(seconds))
+    normed, _ = nnls(relative / norm, ones)
     fitted = normed / norm
-    ratio = np.median(np.log(seconds / (features @ fitted)))  # least squares of a ratio fits low
-    return np.asarray(fitted * np.exp(ratio))
+    log_ratios = np.log(seconds / (features @ fitted))
+    too_low = np.median(log_ratios)  # least squares of a ratio fits low
+    return np.asarray(fitted * np.exp(too_low))
 
 
 def _fit(family: str, table: Scatter) -> Fit:
-    points, seconds = np.array(table.points), np.array(table.seconds)
+    points = np.array(table.points)
+    seconds = np.array(table.seconds)
     fitted = rates(family, points, seconds, table.dims)
-    log_ratios = np.log(seconds / _at_rates(family, table.dims, points, fitted))
+    uncorrected = _at_rates(family, table.dims, points, fitted)
+    log_ratios = np.log(seconds / uncorrected)
     scaled = np.log1p(points) / np.array(table.scales)
     covariance = _covariance(scaled, table.noise)
     weights = cho_solve(cho_factor(covariance), log_ratios)
-    return Fit(fitted, scaled, weights, points.min(0), points.max(0))
+    low = points.min(0)
+    high = points.max(0)
+    return Fit(fitted, scaled, weights, low, high)
 
 
 def _at_rates(family: str, dims: list[str], points: Floats, fitted: Floats) -> Any:
     """Seconds without the correction [p]. points: sizes [p, d]."""
     features = FEATURES[family](_by_name(dims, points))
-    return sum(rate * feature for rate, feature in zip(fitted, features, strict=True))
+    seconds: Any = 0
+    for rate, feature in zip(fitted, features, strict=True):
+        seconds = seconds + rate * feature
+    return seconds
 
 
 def _by_name(dims: list[str], points: Floats) -> dict[str, Floats]:
@@ -246,11 +268,14 @@ def _leave_one_out_error(
 
 def _covariance(scaled: Floats, noise: float) -> Floats:
     """Of the measured points, noise included [p, p]. scaled: [p, d], in length scales."""
-    return _correlation(scaled, scaled) + (noise / SIGNAL) ** 2 * np.eye(len(scaled))
+    noise_variance = (noise / SIGNAL) ** 2
+    return _correlation(scaled, scaled) + noise_variance * np.eye(len(scaled))
 
 
 def _correlation(a: Floats, b: Floats) -> Floats:
     """Matérn 3/2 of the distances between rows of a [p, d] and b [q, d] → [p, q]."""
-    squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * (a @ b.T)
+    squares_of_a = (a**2).sum(1)[:, None]
+    squares_of_b = (b**2).sum(1)
+    squares = squares_of_a + squares_of_b - 2 * (a @ b.T)
     distance = np.sqrt(np.maximum(squares, 0.0) * 3.0)
     return np.asarray((1 + distance) * np.exp(-distance))

@@ -40,7 +40,8 @@ def curve_seconds(curve: Curve, elements: Any, length: Any = 1) -> tuple[Any, An
     if len(lengths) == 1:
         return _along(sizes, seconds[0], elements)
     if np.ndim(length) == 0:
-        cell, fraction = _locate(-1 / lengths, -1 / max(float(length), 1.0))
+        at_least_one = max(float(length), 1.0)
+        cell, fraction = _locate(-1 / lengths, -1 / at_least_one)
         row = _between(seconds[cell], seconds[cell + 1], fraction)
         return _along(sizes, row, elements)
     elements, length = np.broadcast_arrays(elements, length)
@@ -55,18 +56,23 @@ def _along_each(curve: Curve, elements: np.ndarray, length: np.ndarray) -> tuple
         row_seconds, outside = _along(sizes, row, elements.ravel())
         by_length.append(row_seconds)
     table = np.stack(by_length)  # [lengths, n]
-    cell, fraction = _locate(-1 / lengths, -1 / np.maximum(length.ravel(), 1.0))
+    at_least_one = np.maximum(length.ravel(), 1.0)
+    cell, fraction = _locate(-1 / lengths, -1 / at_least_one)
     column = np.arange(elements.size)
-    of_each = _between(table[cell, column], table[cell + 1, column], fraction)
+    at_shorter_s = table[cell, column]
+    at_longer_s = table[cell + 1, column]
+    of_each = _between(at_shorter_s, at_longer_s, fraction)
     return of_each.reshape(elements.shape), outside.reshape(elements.shape)
 
 
 def _along(sizes: Floats, row: Floats, elements: Any) -> tuple[Any, Any]:
     """Seconds at so many elements, and whether these are more than was measured."""
     seconds = np.interp(elements, sizes, row)
-    beyond = np.maximum(np.asarray(elements, dtype=float) - sizes[-1], 0.0)
+    more_elements = np.asarray(elements, dtype=float) - sizes[-1]
+    beyond = np.maximum(more_elements, 0.0)
     if np.any(beyond):
-        seconds = seconds + beyond * (row[-1] / sizes[-1])
+        seconds_per_element = row[-1] / sizes[-1]
+        seconds = seconds + beyond * seconds_per_element
     return seconds, beyond > 0
 
 
@@ -94,15 +100,20 @@ def grid_seconds(grid: Grid, m: Any, n: Any, k: Any) -> tuple[Any, Any]:
     m, n, k: int or int arrays that broadcast. Above EXACT sizes, time is linear between multiples
     of a tile, and a remainder costs what it costs just below.
     """
+    m = np.asarray(m, dtype=float)
     if np.ndim(n) == 0 and np.ndim(k) == 0:
-        return _by_rows(grid, np.asarray(m, dtype=float), float(n), float(k))
-    m, n, k = np.broadcast_arrays(*(np.asarray(size, dtype=float) for size in (m, n, k)))
+        return _by_rows(grid, m, float(n), float(k))
+    n = np.asarray(n, dtype=float)
+    k = np.asarray(k, dtype=float)
+    m, n, k = np.broadcast_arrays(m, n, k)
     seconds = np.empty(m.shape)
     outside = np.empty(m.shape, dtype=bool)
     weights = zip(n.ravel().tolist(), k.ravel().tolist(), strict=True)
     for columns, depth in set(weights):
         chosen = (n == columns) & (k == depth)
-        seconds[chosen], outside[chosen] = _by_rows(grid, m[chosen], columns, depth)
+        chosen_s, is_outside = _by_rows(grid, m[chosen], columns, depth)
+        seconds[chosen] = chosen_s
+        outside[chosen] = is_outside
     return seconds, outside
 
 
@@ -111,9 +122,10 @@ def _by_rows(grid: Grid, m: Floats, n: float, k: float) -> tuple[Any, Any]:
     rows, columns, depths, _ = grid.arrays
     measured: Floats = grid.once((n, k), partial(_measured_rows, grid, n, k))
     inside = _with_row_remainder(rows, measured, m)
-    beyond = max(n / columns[-1], 1.0) * max(k / depths[-1], 1.0)
+    most_columns, most_depth = columns[-1], depths[-1]
+    beyond = max(n / most_columns, 1.0) * max(k / most_depth, 1.0)
     scale = np.maximum(m / rows[-1], 1.0) * beyond
-    flops = 2 * m * min(n, columns[-1]) * min(k, depths[-1])
+    flops = 2 * m * min(n, most_columns) * min(k, most_depth)
     outside = (scale > 1) | (flops > grid.reached * ROUNDING)
     return inside * scale, outside
 
@@ -125,7 +137,9 @@ def _measured_rows(grid: Grid, n: float, k: float) -> Floats:
     """
     _, columns, depths, seconds = grid.arrays
     cell, fraction = _locate(depths, k)
-    plane = _between(seconds[:, :, cell], seconds[:, :, cell + 1], fraction)  # [m, n]
+    at_less_depth_s = seconds[:, :, cell]
+    at_more_depth_s = seconds[:, :, cell + 1]
+    plane = _between(at_less_depth_s, at_more_depth_s, fraction)  # [m, n]
     rest = n % COLUMN_TILE
     is_known = set(columns) >= MEASURED_COLUMNS
     if EXACT < n < columns[-1] and rest and is_known:

@@ -75,7 +75,9 @@ class GpuModel(IssuedModel):
         total = np.zeros(steps)
         for scope, calls in enumerate(lowered.scopes):
             for _, op in calls.operators():
-                for tensor in () if op.view else op.inputs:
+                if op.view:
+                    continue
+                for tensor in op.inputs:
                     if tensor.weight:
                         read = self._bytes_of_calls(op, tensor, scope, lowered)
                         total += np.bincount(calls.step, read, steps)
@@ -83,13 +85,15 @@ class GpuModel(IssuedModel):
 
     def _bytes_of_calls(self, op: Op, tensor: Tensor, scope: int, lowered: Lowered) -> np.ndarray:
         """Bytes of a weight that each call of an operator reads, float [m]."""
+        calls = lowered.scopes[scope]
         shape = tensor.shape(lowered.sizes(scope, op.site))
         size = np.asarray(self.target.bytes_of(tensor, shape), float)
         if op.name in GROUPED and op.site:
-            here = int(np.max(shape[0]))
-            experts = lowered.steps.counts[op.site][lowered.scopes[scope].step]
-            size = size / here * (experts[:, :here] > 0).sum(1)
-        return np.broadcast_to(size, len(lowered.scopes[scope]))
+            experts_here = int(np.max(shape[0]))
+            experts_rows = lowered.steps.counts[op.site][calls.step]
+            has_rows = experts_rows[:, :experts_here] > 0
+            size = size / experts_here * has_rows.sum(1)
+        return np.broadcast_to(size, len(calls))
 
     def step_cost(self, kernels: Kernels) -> StepCost:
         return StepCost(kernels, self.target.profile)

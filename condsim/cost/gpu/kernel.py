@@ -79,11 +79,12 @@ def _matmul_kernel(product: matmul.Matmul, device: GpuRates) -> Kernel:
     reached_s = product.flops / device.reached_flops_per_s
     traffic_s = product.weights_s + product.activations_s
     without_tiles_s = soft_maximum(reached_s, traffic_s, overlap)
+    launch_s = kernel_s + 0.0 * ideal_s  # of the shape of the others
     worlds = {
         "weight_traffic": with_weights_s - ideal_s,
         "efficiency": without_tiles_s - with_weights_s,
         "quantisation": product.tiled_s - without_tiles_s,
-        "launch": kernel_s + 0.0 * ideal_s,
+        "launch": launch_s,
     }
     return Kernel(product.tiled_s + kernel_s, worlds, product.flops)
 
@@ -98,7 +99,8 @@ def _moving_kernel(
     moved_bytes = _moved_bytes(name, inputs, outputs, device)
     seconds = traffic.stream_seconds(moved_bytes, device) + sorting_s
     kernel_s = device.gpu.kernel_s.value
-    worlds = {"gather": seconds, "launch": kernel_s + 0.0 * seconds}
+    launch_s = kernel_s + 0.0 * seconds  # of the shape of the others
+    worlds = {"gather": seconds, "launch": launch_s}
     return Kernel(seconds + kernel_s, worlds, 0 * seconds)
 
 
@@ -108,11 +110,16 @@ def _moved_bytes(name: str, inputs: list[Shape], outputs: list[Shape], device: G
     if rows is not None:
         count, row_elements = _rows_and_length(rows)
         row_bytes = row_elements * device.itemsize
-        return 2 * traffic.sector_bytes(count, row_bytes, device) + INDEX_BYTES * count
+        rows_bytes = traffic.sector_bytes(count, row_bytes, device)
+        return 2 * rows_bytes + INDEX_BYTES * count
     if facts(name).access == "by column":
         read_bytes = traffic.sector_bytes(elements(inputs[0]), device.itemsize, device)
-        return read_bytes + elements(outputs[0]) * device.itemsize
-    return sum((elements(shape) for shape in (*inputs, *outputs)), 0) * device.itemsize
+        written_bytes = elements(outputs[0]) * device.itemsize
+        return read_bytes + written_bytes
+    moved_elements: Any = 0
+    for shape in (*inputs, *outputs):
+        moved_elements = moved_elements + elements(shape)
+    return moved_elements * device.itemsize
 
 
 def _named_rows(name: str, inputs: list[Shape], outputs: list[Shape]) -> Shape | None:

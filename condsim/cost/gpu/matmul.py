@@ -36,7 +36,9 @@ def plain(
 
     resident: share of the weights that L2 has, 0 to 1, number or array [n].
     """
-    weight_bytes = elements(inputs[1]) * device.itemsize if len(inputs) > 1 else 0
+    weight_bytes: Any = 0
+    if len(inputs) > 1:
+        weight_bytes = elements(inputs[1]) * device.itemsize
     activations = elements(inputs[0]) + sum(map(elements, outputs))
     weights_s = traffic.weight_seconds(weight_bytes, resident, device)
     activations_s = traffic.stream_seconds(activations * device.itemsize, device)
@@ -51,11 +53,13 @@ def plain(
 def _in_parts(parts: int, job: Work, tile: TileSize, traffic_s: Any, device: GpuRates) -> Any:
     """Seconds of a product that is cut into so many parts along its depth."""
     m = np.asarray(job.m, dtype=float)
+    depth = job.k / parts
+    results = job.groups * m * job.n
     blocks = job.groups * np.ceil(m / tile.m) * parts
-    arithmetic_s = tiles.tiled_seconds(blocks, job.n, job.k / parts, tile, device)
+    arithmetic_s = tiles.tiled_seconds(blocks, job.n, depth, tile, device)
     overlapped_s = _overlapped(arithmetic_s, traffic_s, device)
     fixed_s = tiles.fixed_seconds(blocks, job.n, tile, device)
-    reduction_s = split.reduction_seconds(parts, job.groups * m * job.n, device)
+    reduction_s = split.reduction_seconds(parts, results, device)
     return overlapped_s + fixed_s + reduction_s
 
 
@@ -79,7 +83,8 @@ def two_four_sparse(
     limits = two_four.two_four_of(device.profile)
     sparse = params[0]
     itemsize = device.itemsize
-    m, n, depth = two_four.padded(job.m, job.n, inputs[1][1], itemsize, sparse, limits)
+    dense_depth = inputs[1][1]
+    m, n, depth = two_four.padded(job.m, job.n, dense_depth, itemsize, sparse, limits)
     kept_share = two_four.sparse_bytes(1, 1, itemsize) / itemsize
     result_bytes = sum(map(elements, outputs)) * itemsize
     if sparse == 0:
@@ -100,7 +105,8 @@ def two_four_sparse(
             operands = tile.m + tile.n * kept_share
         arithmetic_s = tiles.tiled_seconds(blocks, n, depth, tile, device, operands, times)
         overlapped_s = _overlapped(arithmetic_s, weights_s + activations_s, device)
-        seconds.append(overlapped_s + tiles.fixed_seconds(blocks, n, tile, device))
+        fixed_s = tiles.fixed_seconds(blocks, n, tile, device)
+        seconds.append(overlapped_s + fixed_s)
     return Matmul(job.flops, weights_s, activations_s, tiles.fastest(seconds))
 
 
@@ -121,7 +127,8 @@ def grouped(
     groups = int(np.max(job.groups))
     if groups_rows is None:
         groups_rows = even_rows(job.m, groups)
-    near, elsewhere = groups_rows[..., :groups], groups_rows[..., groups:]
+    near = groups_rows[..., :groups]
+    elsewhere = groups_rows[..., groups:]
     rows = near.sum(-1)
     read_groups = (near > 0).sum(-1)
     weight_bytes = read_groups * job.n * job.k * device.itemsize
@@ -130,14 +137,17 @@ def grouped(
     weights_s = traffic.weight_seconds(weight_bytes, resident, device)
     activations_s = traffic.stream_seconds(activation_bytes, device)
     if params:
-        tokens = np.broadcast_to(inputs[0][0] // params[0], rows.shape)
+        input_rows, rows_of_token = inputs[0][0], params[0]
+        tokens = np.broadcast_to(input_rows // rows_of_token, rows.shape)
         candidates = [tiles.by_rule(device.gpu.grouped_tiles, tokens)]
     else:
         candidates = tiles.sizes(device.gpu.tiles)
     seconds = []
     for tile in candidates:
         blocks = tiles.row_blocks(near, tile.m)
-        zero_blocks = tiles.row_blocks(elsewhere, tile.m) if elsewhere.shape[-1] else 0.0
+        zero_blocks = 0.0
+        if elsewhere.shape[-1]:
+            zero_blocks = tiles.row_blocks(elsewhere, tile.m)
         arithmetic_s = tiles.tiled_seconds(blocks, job.n, job.k, tile, device)
         overlapped_s = _overlapped(arithmetic_s, weights_s + activations_s, device)
         fixed_s = tiles.fixed_seconds(blocks + zero_blocks, job.n, tile, device)

@@ -30,14 +30,17 @@ def gpu_operator(
     Its work counts the rows of the experts that are on this device.
     """
     if op.view:
-        seconds = 0.0 if op.name.endswith(JOINED) else profile.host.view.value
-        return OperatorTime(seconds, seconds, "estimated", VIEW), job
+        view_s = 0.0 if op.name.endswith(JOINED) else profile.host.view.value
+        view = OperatorTime(view_s, view_s, "estimated", VIEW)
+        return view, job
     on_device = kernel(
         op.name, job, inputs, outputs, op.params, profile, dtype, itemsize, groups_rows, resident
     )
     dispatch = profile.host.dispatch.value
     if op.name == two_four.NAME:
-        dispatch += two_four.two_four_of(profile).call_s.value
+        two_four_limits = two_four.two_four_of(profile)
+        dispatch += two_four_limits.call_s.value
     seconds = dispatch + on_device.seconds
     hot = OperatorTime(seconds, dispatch, "estimated", job.family, on_device.worlds)
-    return hot, dataclasses.replace(job, flops=on_device.flops)
+    work_here = dataclasses.replace(job, flops=on_device.flops)
+    return hot, work_here

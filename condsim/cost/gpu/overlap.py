@@ -14,7 +14,8 @@ def soft_maximum(a: Any, b: Any, exponent: float) -> Any:
     and write their last results with no arithmetic beside it, so that arithmetic and traffic
     overlap in the middle only.
     """
-    larger, smaller = np.maximum(a, b), np.minimum(a, b)
+    larger = np.maximum(a, b)
+    smaller = np.minimum(a, b)
     not_zero = np.where(larger > 0, larger, 1.0)
     share = smaller / not_zero
     return larger * (1.0 + share**exponent) ** (1.0 / exponent)

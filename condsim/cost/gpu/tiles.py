@@ -45,7 +45,8 @@ def row_blocks(rows: Any, m: Any) -> Any:
     rows: int array [..., groups], 0 for a group without rows. m: rows of a tile, int or int array
     [...].
     """
-    blocks = np.ceil(np.asarray(rows) / np.asarray(m)[..., None])
+    tile_rows = np.asarray(m)[..., None]
+    blocks = np.ceil(np.asarray(rows) / tile_rows)
     return blocks.sum(-1)
 
 
@@ -95,12 +96,15 @@ def tiled_seconds(
         operands = tile.m + tile.n
     whole_depth = np.ceil(depth / DEPTH) * DEPTH
     flops_per_s_of_sm = device.reached_flops_per_s * times / gpu.sms.value
-    arithmetic_s = 2.0 * tile.m * tile.n * whole_depth / flops_per_s_of_sm
+    flops_of_tile = 2.0 * tile.m * tile.n * whole_depth
+    arithmetic_s = flops_of_tile / flops_per_s_of_sm
     bytes_per_s_of_sm = gpu.operand_bytes_per_clock.value * gpu.clock_hz.value
-    taken_in_s = operands * whole_depth * device.itemsize / bytes_per_s_of_sm
+    operand_bytes = operands * whole_depth * device.itemsize
+    taken_in_s = operand_bytes / bytes_per_s_of_sm
     tiles = blocks * np.ceil(columns / tile.n)
     waves = np.ceil(tiles * tile.sms / gpu.sms.value)
-    return waves * np.maximum(arithmetic_s, taken_in_s) / tile.sms
+    wave_s = np.maximum(arithmetic_s, taken_in_s)
+    return waves * wave_s / tile.sms
 
 
 def fixed_seconds(blocks: Any, columns: Any, tile: TileSize, device: GpuRates) -> Any:
@@ -110,4 +114,5 @@ def fixed_seconds(blocks: Any, columns: Any, tile: TileSize, device: GpuRates) -
     zeros too. columns: N of the product.
     """
     tiles = blocks * np.ceil(columns / tile.n)
-    return tiles * tile.sms / device.gpu.sms.value * device.gpu.tile_s.value
+    tiles_of_each_sm = tiles * tile.sms / device.gpu.sms.value
+    return tiles_of_each_sm * device.gpu.tile_s.value

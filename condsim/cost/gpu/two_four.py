@@ -47,10 +47,12 @@ def padded(
     depth: of the dense operand. sparse: the operand with the zeros, 0 = of m rows, 1 = of n rows.
     """
     scale = max(LIMITS_ITEMSIZE // itemsize, 1)
-    depth = round_up(depth, limits.depth * scale)
-    if sparse == 0:
-        return round_up(m, limits.rows * scale), round_up(n, limits.columns * scale), depth
-    return round_up(m, limits.columns * scale), round_up(n, limits.rows * scale), depth
+    block_of_m = limits.rows * scale
+    block_of_n = limits.columns * scale
+    if sparse != 0:
+        block_of_m, block_of_n = block_of_n, block_of_m
+    whole_depth = round_up(depth, limits.depth * scale)
+    return round_up(m, block_of_m), round_up(n, block_of_n), whole_depth
 
 
 def sparse_bytes(rows: Any, depth: Any, itemsize: int) -> Any:
@@ -58,4 +60,5 @@ def sparse_bytes(rows: Any, depth: Any, itemsize: int) -> Any:
 
     9/16 of a dense one of 2 bytes an element.
     """
-    return rows * depth / 2 * (itemsize + INDEX_BITS / 8)
+    kept = rows * depth / 2
+    return kept * (itemsize + INDEX_BITS / 8)

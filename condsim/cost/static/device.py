@@ -53,9 +53,9 @@ class PreparedGraphs(DeviceModel):
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
-        memory = target.profile.memory
-        self.main = max(memory, key=lambda name: memory[name].bytes.value)
-        self.chip = min(memory, key=lambda name: memory[name].bytes.value)
+        capacity = {name: level.bytes.value for name, level in target.profile.memory.items()}
+        self.main = max(capacity, key=capacity.__getitem__)
+        self.chip = min(capacity, key=capacity.__getitem__)
         self.basis = "calibrated" if target.profile.calibrated else "estimated"
 
     def begin(self, lowered: Lowered) -> PreparedPricing:
@@ -80,7 +80,8 @@ class PreparedGraphs(DeviceModel):
     def _view(self, op: Op, on_cpu: bool) -> KernelCost:
         """An interpreter of graphs runs a view as any operator; a compiler removes it."""
         profile = self.target.profile
-        interpreted = profile.calibrated and not on_cpu and not op.name.endswith(JOINED)
+        joined = op.name.endswith(JOINED)
+        interpreted = profile.calibrated and not on_cpu and not joined
         if not interpreted:
             return self.nothing(view=True)
         dispatch = profile.host.view.value + profile.host.dispatch.value
@@ -92,19 +93,19 @@ class PreparedGraphs(DeviceModel):
         hot = operator_time(
             op.name, sized.inputs, sized.outputs, op.params, profile, dtype=self.target.dtype
         )
-        product = sized.job.family in MATMULS
+        is_product = sized.job.family in MATMULS
+        part = "matmul" if is_product else "traffic"
         beyond_dispatch = np.maximum(hot.seconds - hot.dispatch, 0.0)
-        parts = {
-            "matmul" if product else "traffic": beyond_dispatch,
-            "dispatch": hot.dispatch + profile.host.dispatch.value,
-        }
+        dispatch = hot.dispatch + profile.host.dispatch.value
+        parts = {part: beyond_dispatch, "dispatch": dispatch}
         weights, activations = 0, 0
         for tensor, shape in _tensors(sized):
+            size = self.target.bytes_of(tensor, shape)
             if tensor.weight:
-                weights = weights + self.target.bytes_of(tensor, shape)
+                weights = weights + size
             else:
-                activations = activations + self.target.bytes_of(tensor, shape)
-        flops = sized.job.flops if product else 0.0
+                activations = activations + size
+        flops = sized.job.flops if is_product else 0.0
         return self._cost(parts, flops, weights + activations, 0.0)
 
     def _on_companion(self, sized: ShapedOperator) -> KernelCost:
@@ -114,9 +115,10 @@ class PreparedGraphs(DeviceModel):
         weights = self._weights_of_kernel(sized)
         moved = weights + self._activations_of_kernel(sized, tiled=False)
         product = sized.job.flops / cpu.flops.value
+        memory = moved / cpu.bandwidth.value
         parts = {
             "matmul": product,
-            "traffic": np.maximum(moved / cpu.bandwidth.value - product, 0.0),
+            "traffic": np.maximum(memory - product, 0.0),
             "dispatch": cpu.dispatch.value,
         }
         return self._cost(parts, sized.job.flops, moved, 0.0, on_host=True)
@@ -133,15 +135,19 @@ class PreparedGraphs(DeviceModel):
             flops = job.flops
             padded = padded_flops(job, profile.matrix, sized.experts_rows)
         of_weights, of_activations, fits = traffic_seconds(weights, activations, profile)
-        product, whole = flops / rate, padded / rate
-        memory = np.where(fits, np.maximum(of_weights, of_activations), of_weights + of_activations)
+        product = flops / rate
+        whole = padded / rate
+        at_once = np.maximum(of_weights, of_activations)
+        one_after_the_other = of_weights + of_activations
+        memory = np.where(fits, at_once, one_after_the_other)
         seconds = np.maximum(whole, memory)
         more_weights = np.maximum(of_weights - whole, 0.0)
+        rest_of_memory = seconds - whole - more_weights
         parts = {
             "matmul": product,
             "quantisation": whole - product,
             "weights": more_weights,
-            "traffic": seconds - whole - more_weights,
+            "traffic": rest_of_memory,
             "dispatch": profile.host.dispatch.value,
         }
         in_main = weights + np.where(fits, 0.0, activations)
@@ -169,10 +175,12 @@ class PreparedGraphs(DeviceModel):
                 continue
             size = self.target.bytes_of(tensor, shape)
             if takes_rows(sized.op.name):
-                looked_up = elements(sized.outputs[0]) * self.target.itemsize(tensor.dtype)
+                itemsize = self.target.itemsize(tensor.dtype)
+                looked_up = elements(sized.outputs[0]) * itemsize
                 size = np.minimum(size, looked_up)
             if sized.experts_rows is not None:
-                size = size * (sized.experts_rows > 0).mean(-1)
+                has_rows = sized.experts_rows > 0
+                size = size * has_rows.mean(-1)
             total = total + size
         return total
 
@@ -208,15 +216,16 @@ class PreparedGraphs(DeviceModel):
             return []
         sized = self.sized(entry, lowered)
         count = len(entry.sizes)
-        rows, one = of_each_size(sized.job.m, count), np.ones(count)
+        rows = of_each_size(sized.job.m, count)
+        pieces = np.ones(count)
+        of_call = entry.sizes.of_call
         reads = []
         for tensor, shape in zip(entry.op.inputs, sized.inputs, strict=True):
-            if tensor.weight:
-                size = of_each_size(self.target.bytes_of(tensor, shape), count)
-                of_call = entry.sizes.of_call
-                reads.append(
-                    WeightRead(tensor.weight, entry.scope, entry.node, of_call, size, rows, one)
-                )
+            if not tensor.weight:
+                continue
+            size = of_each_size(self.target.bytes_of(tensor, shape), count)
+            read = WeightRead(tensor.weight, entry.scope, entry.node, of_call, size, rows, pieces)
+            reads.append(read)
         return reads
 
     # One step
@@ -234,10 +243,9 @@ class PreparedGraphs(DeviceModel):
         if profile.companion is not None:
             companion_s = kernels.per_step(kernels.seconds * on_host)
             cost.companion_j = companion_s * profile.companion.active_w.value
-        cost.by_source = {
-            "matrix unit": np.sum([kernels.total(part) for part in MATRIX_UNIT], axis=0),
-            "memory": np.sum([kernels.total(part) for part in MEMORY], axis=0),
-        }
+        matrix_unit_s = np.sum([kernels.total(part) for part in MATRIX_UNIT], axis=0)
+        memory_s = np.sum([kernels.total(part) for part in MEMORY], axis=0)
+        cost.by_source = {"matrix unit": matrix_unit_s, "memory": memory_s}
         cost.uncertainty = {
             "dispatch": self._uncertainty_of_dispatch(kernels, started_s),
             "matrix unit": self._uncertainty_of_rate(),
@@ -254,7 +262,8 @@ class PreparedGraphs(DeviceModel):
         launch_s = float(started_s.sum())
         of_kernels = kernels_s * profile.host.dispatch.relative
         of_launches = launch_s * profile.graphs.launch.relative
-        return float(np.hypot(of_kernels, of_launches) / max(kernels_s + launch_s, 1e-30))
+        deviation_s = np.hypot(of_kernels, of_launches)
+        return float(deviation_s / max(kernels_s + launch_s, 1e-30))
 
     def _uncertainty_of_rate(self) -> float:
         profile = self.target.profile
@@ -291,7 +300,8 @@ class PreparedGraphs(DeviceModel):
                 elif event == "read":
                     host[i] += profile.host.synchronise.value
                     sync[max(i - 1, 0)] = True
-        return Issued(host, device, np.zeros(len(calls), int), sync), calls
+        stream = np.zeros(len(calls), int)
+        return Issued(host, device, stream, sync), calls
 
 
 def _tensors(sized: ShapedOperator) -> Iterator[tuple[Tensor, Shape]]:
@@ -354,14 +364,17 @@ class PreparedPricing(Pricing):
         guards = self.lowered.scopes[scope].guards
         if not guards:
             return False
-        return steering(self.lowered.strategy_of(guards[-1][0]), self.profile) == "host"
+        site, _ = guards[-1]
+        strategy = self.lowered.strategy_of(site)
+        return steering(strategy, self.profile) == "host"
 
     def _decides(self, scope: int, op: Op) -> bool:
         """Whether the host does it when it decides: it stands behind a guard that the host
         steers, and touches decisions only, no activations."""
         if not self._host_steers(scope):
             return False
-        return not any(t.dtype in FLOATING for t in (*op.inputs, *op.outputs))
+        tensors = (*op.inputs, *op.outputs)
+        return not any(tensor.dtype in FLOATING for tensor in tensors)
 
     def _beginning(self, scope: int) -> int:
         """Node of the first kernel of the graph that the host starts for a branch; -1 for none."""

@@ -30,21 +30,30 @@ def padded_flops(job: Work, matrix: Matrix | None, group_rows: np.ndarray | None
     """
     if matrix is None:
         return job.flops
-    units, rows = matrix.units.value, matrix.rows.value
-    columns, feed = matrix.columns.value, matrix.feed.value
-    m, n = np.asarray(job.m, dtype=float), np.asarray(job.n, dtype=float)
-    k, groups = np.asarray(job.k, dtype=float), np.asarray(job.groups, dtype=float)
+    units = matrix.units.value
+    rows = matrix.rows.value
+    columns = matrix.columns.value
+    feed = matrix.feed.value
+    m = np.asarray(job.m, dtype=float)
+    n = np.asarray(job.n, dtype=float)
+    k = np.asarray(job.k, dtype=float)
+    groups = np.asarray(job.groups, dtype=float)
     if group_rows is not None:
-        row_blocks = np.ceil(group_rows / rows).sum(-1) * (rows / feed)
+        row_tiles = np.ceil(group_rows / rows).sum(-1)
+        row_blocks = row_tiles * (rows / feed)
     else:
         row_blocks = groups * np.ceil(m / feed)
         if job.family == "conv2d":
             n = n / groups
-    blocks = row_blocks * np.ceil(k / rows) * np.ceil(n / columns)
+    depth_blocks = np.ceil(k / rows)
+    column_blocks = np.ceil(n / columns)
+    blocks = row_blocks * depth_blocks * column_blocks
     if job.family == "attention":  # a second product, of n keys with k columns of values
-        value_blocks = row_blocks * np.ceil(n / rows) * np.ceil(k / columns)
-        blocks = blocks + value_blocks
+        depth_blocks = np.ceil(n / rows)
+        column_blocks = np.ceil(k / columns)
+        blocks = blocks + row_blocks * depth_blocks * column_blocks
     rounds = np.ceil(blocks / units)
     padded = rounds * units * 2 * feed * rows * columns
     flops = np.asarray(job.flops)
-    return np.where(flops > 0, np.maximum(padded, job.flops), 0.0)
+    at_least_flops = np.maximum(padded, job.flops)
+    return np.where(flops > 0, at_least_flops, 0.0)

@@ -86,7 +86,9 @@ def tiled_elements(shape: Shape, itemsize: int, sublanes: float) -> Any:
         return round_up(shape[0], LANES)
     least: Any = None
     for lane, row in itertools.permutations(range(len(shape)), 2):
-        others = elements(tuple(size for i, size in enumerate(shape) if i not in (lane, row)))
-        padded = others * round_up(shape[lane], LANES) * round_up(shape[row], tile_rows)
+        other_sizes = [size for i, size in enumerate(shape) if i not in (lane, row)]
+        lanes = round_up(shape[lane], LANES)
+        rows = round_up(shape[row], tile_rows)
+        padded = elements(tuple(other_sizes)) * lanes * rows
         least = padded if least is None else np.minimum(least, padded)
     return least

@@ -47,7 +47,7 @@ def decided(lowered: Lowered) -> dict[LoopPlace, Decided]:
     for calls in lowered.scopes:
         if not calls.guards or not any(calls.operators()):
             continue
-        site = calls.guards[-1][0]
+        site, _ = calls.guards[-1]
         place = loop_of(calls)
         if place not in found:
             branches = lowered.sites[site].branches + 1
@@ -61,10 +61,13 @@ def _add_calls(at_loop: Decided, calls: ScopeCalls) -> None:
     at_loop.reached[calls.step] = True
     rows = calls.sizes["rows"]
     runs = rows > 0
-    at_loop.taken[calls.step[runs], calls.choice[runs]] = True
-    for choice in np.unique(calls.choice[runs]):
-        of_choice = np.unique(rows[runs & (calls.choice == choice)])
-        at_loop.sizes.setdefault(int(choice), set()).update(of_choice.tolist())
+    steps, choices = calls.step[runs], calls.choice[runs]
+    at_loop.taken[steps, choices] = True
+    for choice in np.unique(choices):
+        of_choice = runs & (calls.choice == choice)
+        distinct = np.unique(rows[of_choice])
+        sizes = at_loop.sizes.setdefault(int(choice), set())
+        sizes.update(distinct.tolist())
 
 
 def loop_of(calls: ScopeCalls) -> LoopPlace:
@@ -100,7 +103,9 @@ class Launches:
 def launches(lowered: Lowered, profile: HardwareProfile) -> Launches:
     """Count what each step starts and decides."""
     steps = len(lowered.steps)
-    graphs, read, on_device = np.ones(steps), np.zeros(steps), np.zeros(steps)
+    graphs = np.ones(steps)
+    read = np.zeros(steps)
+    on_device = np.zeros(steps)
     prepared = 1
     for at_loop in decided(lowered).values():
         follower = steering(lowered.strategy_of(at_loop.site), profile)
@@ -110,7 +115,8 @@ def launches(lowered: Lowered, profile: HardwareProfile) -> Launches:
             read += at_loop.reached
             started = np.maximum(at_loop.taken.sum(1), 1)
             graphs += np.where(at_loop.reached, started, 0)
-            prepared += 1 + sum(len(sizes) for sizes in at_loop.sizes.values())
+            programs = sum(len(sizes) for sizes in at_loop.sizes.values())
+            prepared += 1 + programs
         elif follower == "companion":
             read = np.maximum(read, at_loop.reached)
     return Launches(graphs, read, on_device, prepared)
