@@ -59,8 +59,7 @@ class MultiBranch(Mechanism):
 
     def kept_slice(self, kept: np.ndarray, choice: int) -> tuple[int, int]:
         ends = np.cumsum(kept)
-        stop = int(ends[choice])
-        return stop - int(kept[choice]), stop
+        return int(ends[choice] - kept[choice]), int(ends[choice])
 
     def dense_choice(self, choice: int, costliest: int | None) -> bool:
         return choice == costliest

@@ -115,7 +115,7 @@ class Rotation:
 
 def existing(calls: Mapping[K, Call]) -> dict[K, Callable[[], Call]]:
     """Cases for `measure` out of calls whose tensors exist already."""
-    entries = {}
+    entries: dict[K, Callable[[], Call]] = {}
     for key, call in calls.items():
         entries[key] = functools.partial(_itself, call)
     return entries
