@@ -27,8 +27,11 @@ def load_profile(path: str | os.PathLike[str]) -> HardwareProfile:
 
 def profiles() -> dict[str, Path]:
     """All profiles by name: those that come with condsim, then this user's calibrations."""
-    files = sorted(resource("hwprofiles").glob("*.yaml")) + sorted(cache_folder().glob("*.yaml"))
-    return {file.stem: file for file in files}
+    files: dict[str, Path] = {}
+    for folder in (resource("hwprofiles"), cache_folder()):
+        for file in sorted(folder.glob("*.yaml")):
+            files[file.stem] = file
+    return files
 
 
 def hardware(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
@@ -50,7 +53,9 @@ def hardware(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
 
 
 def _is_path(text: str) -> bool:
-    return text.endswith((".yaml", ".yml")) or "/" in text or os.sep in text
+    if text.endswith((".yaml", ".yml")):
+        return True
+    return "/" in text or os.sep in text
 
 
 def _calibration_of_this_machine() -> HardwareProfile:

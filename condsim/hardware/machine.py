@@ -63,5 +63,6 @@ def _cache_bytes() -> dict[str, int]:
             continue
         number = re.fullmatch(r"(\d+)([KMG]?)", size)
         if kind != "Instruction" and number:
-            sizes[f"l{level}"] = int(number[1]) * UNITS[number[2]]
+            count, unit = number.groups()
+            sizes[f"l{level}"] = int(count) * UNITS[unit]
     return sizes

@@ -59,7 +59,9 @@ class Curve(Table):
     @cached_property
     def arrays(self) -> tuple[Floats, Floats, Floats]:
         """sizes [s], lengths [l], seconds [l, s]."""
-        return np.array(self.sizes), np.array(self.lengths), np.array(self.seconds)
+        sizes = np.array(self.sizes)
+        lengths = np.array(self.lengths)
+        return sizes, lengths, np.array(self.seconds)
 
 
 class Grid(Table):
@@ -90,8 +92,11 @@ class Grid(Table):
     @cached_property
     def arrays(self) -> tuple[Floats, Floats, Floats, Floats]:
         """m, n, k and seconds [m, n, k]."""
-        m, n, k = np.array(self.m), np.array(self.n), np.array(self.k)
-        return m, n, k, np.array(self.seconds).reshape(len(m), len(n), len(k))
+        m = np.array(self.m)
+        n = np.array(self.n)
+        k = np.array(self.k)
+        seconds = np.array(self.seconds)
+        return m, n, k, seconds.reshape(len(m), len(n), len(k))
 
     @cached_property
     def dispatch_s(self) -> float:
@@ -123,9 +128,8 @@ class Scatter(Table):
             )
         widths = {len(self.scales), *map(len, self.points)}
         if widths != {len(self.dims)}:
-            raise ValueError(
-                f"points and scales must have {len(self.dims)} numbers ({', '.join(self.dims)})"
-            )
+            names = ", ".join(self.dims)
+            raise ValueError(f"points and scales must have {len(self.dims)} numbers ({names})")
         return self
 
     @cached_property
@@ -171,8 +175,10 @@ class Residency(Model):
         """
         if not isinstance(given, dict) or "small" not in given:
             return given
-        fields = {name: value for name, value in given.items() if name not in ("small", "large")}
-        curves = [given["small"], given.get("large", [])]
+        fields = dict(given)
+        small = fields.pop("small")
+        large = fields.pop("large", [])
+        curves = [small, large]
         limit = given.get("limit_bytes", 1.0)
         just_above = limit * 1.001
         return {

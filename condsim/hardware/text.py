@@ -82,7 +82,8 @@ def _broken_rule(errors: list[ErrorDetails]) -> str:
     said = ""
     if deepest["type"] != "missing" and not isinstance(value, (dict, list)):
         said = f"got {value!r}: "
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    others = len(errors) - 1
+    more = f" (and {others} more)" if others else ""
     return f"{field}: {said}{rule}{more}"
 
 
@@ -129,7 +130,10 @@ _ProfileDumper.add_representer(_FlowDict, _represent_flow_dict)
 def _compact(value: Any) -> Any:
     """Lists of numbers and quantities on one line; whole floats without a decimal point."""
     if isinstance(value, dict):
-        fields = {key: _compact(field) for key, field in value.items() if field != {}}
+        fields = {}
+        for key, field in value.items():
+            if field != {}:
+                fields[key] = _compact(field)
         return _FlowDict(fields) if "basis" in fields else fields
     if isinstance(value, (list, tuple)):
         if value and isinstance(value[0], (list, tuple)):

@@ -37,10 +37,12 @@ class Batch:
             if not self._has_units(tensor):
                 return tensor
             has_positions = tensor.ndim > 1 and tensor.shape[1] == self.seq
-            return stretched(tensor, units, seq if has_positions else None).contiguous()
+            positions = seq if has_positions else None
+            return stretched(tensor, units, positions).contiguous()
 
         keeps_positions = self.seq is None or seq is None
-        resized = replace(self, units=units, seq=self.seq if keeps_positions else seq)
+        positions = self.seq if keeps_positions else seq
+        resized = replace(self, units=units, seq=positions)
         return resized._with(fit)
 
     def to(self, device: torch.device) -> Batch:
@@ -65,7 +67,9 @@ class Batch:
             return change(value) if isinstance(value, torch.Tensor) else value
 
         args = tuple(changed(value) for value in self.args)
-        kwargs = {name: changed(value) for name, value in self.kwargs.items()}
+        kwargs = {}
+        for name, value in self.kwargs.items():
+            kwargs[name] = changed(value)
         return replace(self, args=args, kwargs=kwargs)
 
 
@@ -111,8 +115,10 @@ def _as_batch(inputs: Any) -> Batch:
             "inputs: expected a tensor, a tuple, a dict of forward() arguments or a list of such, "
             f"got {type(inputs).__name__}"
         )
-    values = [*args, *kwargs.values()]
-    tensors = [value for value in values if isinstance(value, torch.Tensor) and value.ndim]
+    tensors: list[torch.Tensor] = []
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, torch.Tensor) and value.ndim:
+            tensors.append(value)
     if not tensors:
         raise CondsimError("inputs: no tensor with a batch dimension in it")
     first = tensors[0]
@@ -120,7 +126,8 @@ def _as_batch(inputs: Any) -> Batch:
         raise CondsimError("inputs: the batch is empty (0 units); pass at least one")
     if first.is_floating_point() and not bool(torch.isfinite(first).all()):
         raise CondsimError("inputs: NaN or infinite values in the batch; clean the data first")
-    return Batch(args, kwargs, int(first.shape[0]), _positions(tensors))
+    units = int(first.shape[0])
+    return Batch(args, kwargs, units, _positions(tensors))
 
 
 def _positions(tensors: list[torch.Tensor]) -> int | None:

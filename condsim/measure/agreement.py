@@ -39,7 +39,8 @@ def learn_sites(captured: Captured) -> None:
     Raises CondsimError where the model's sites are not the trace's.
     """
     trace, live = captured.trace, captured.live
-    live.run(captured.inputs[0], Execution(dict(trace.header.captured)))
+    as_captured = Execution(dict(trace.header.captured))
+    live.run(captured.inputs[0], as_captured)
     of_model = set(live.infos)
     of_trace = {site.name for site in trace.sites}
     for odd in sorted(of_model ^ of_trace):
@@ -58,7 +59,8 @@ def checked_steps(replay: Replay, strategies: Mapping[str, str], plan: Plan) -> 
     count = len(replay)
     if plan.streams:
         return [replay.step(index) for index in range(min(count, plan.pairs))]
-    spread = np.linspace(0, count - 1, min(plan.steps, count)).round()
+    wanted_steps = min(plan.steps, count)
+    spread = np.linspace(0, count - 1, wanted_steps).round()
     wanted = [int(index) for index in np.unique(spread)]
     if not plan.forces_decisions:
         return _steps_that_agree(replay, strategies, plan, wanted)
@@ -180,7 +182,9 @@ def disagreement(mechanism: Mechanism, recorded: np.ndarray, observed: np.ndarra
         return len(recorded), len(recorded)
     if mechanism.selects_blocks:
         return int((recorded != observed).sum()), recorded.size
-    differs = (np.sort(recorded, axis=1) != np.sort(observed, axis=1)).any(axis=1)
+    recorded_sorted = np.sort(recorded, axis=1)
+    observed_sorted = np.sort(observed, axis=1)
+    differs = (recorded_sorted != observed_sorted).any(axis=1)
     return int(differs.sum()), len(recorded)
 
 

@@ -46,15 +46,20 @@ class Case:
 
     def sides(self) -> tuple[Side, Side]:
         """The conditional side and its baseline."""
-        replay, strategies = self.workload.replay, self.workload.strategies
+        replay = self.workload.replay
+        strategies = self.workload.strategies
         forced = dict.fromkeys(strategies, self.baseline)
         conditional = Side(replay, strategies, self.plan)
-        return conditional, Side(replay, forced, self.plan, self.module)
+        baseline = Side(replay, forced, self.plan, self.module)
+        return conditional, baseline
 
     def columns(self) -> dict[str, Any]:
         """What the rows of the case have in common in `Trace.measurements` and `.segments`."""
-        plan, replay = self.plan, self.workload.replay
-        fingerprint = identity(the_device(plan.device), plan.threads)
+        plan = self.plan
+        replay = self.workload.replay
+        device = the_device(plan.device)
+        fingerprint = identity(device, plan.threads)
+        now = datetime.now(UTC)
         return {
             "strategy": name_of(self.workload.strategies),
             "baseline": self.baseline,
@@ -67,7 +72,7 @@ class Case:
             "where": plan.where,
             "fingerprint": json.dumps(fingerprint, sort_keys=True),
             "torch": torch.__version__,
-            "taken": datetime.now(UTC).isoformat(timespec="seconds"),
+            "taken": now.isoformat(timespec="seconds"),
         }
 
 
@@ -89,7 +94,8 @@ class Cases:
         self.phases = phases_of(captured.trace, plan)
 
     def __len__(self) -> int:
-        workloads = len(self.phases) * len(self.plan.batch_sizes) * len(self.assignments)
+        replays = len(self.phases) * len(self.plan.batch_sizes)
+        workloads = replays * len(self.assignments)
         return workloads * len(self.baselines)
 
     def workloads(self) -> Iterator[Workload]:
@@ -143,24 +149,29 @@ def assignments(
     captured = dict(trace.header.captured)
     if strategies is None:
         return [captured]
-    possible = [way for way in live.assignments() if not set(way.values()) <= set(BASELINES)]
+    possible = []
+    for assignment in live.assignments():
+        names = set(assignment.values())
+        if not names <= set(BASELINES):
+            possible.append(assignment)
     return [_assignment(name, possible, captured, trace.name) for name in strategies]
 
 
 def _assignment(
     name: str, possible: Sequence[Mapping[str, str]], captured: Assignment, trace_name: str
 ) -> Assignment:
-    by_name = {name_of(way): dict(way) for way in possible}
+    by_name = {name_of(assignment): dict(assignment) for assignment in possible}
     if name in by_name:
         return by_name[name]
     offered: dict[str, set[str]] = {}
-    for way in possible:
-        for mechanism, strategy in way.items():
+    for assignment in possible:
+        for mechanism, strategy in assignment.items():
             offered.setdefault(strategy, set()).add(mechanism)
     if name not in offered:
         known = [*by_name, *offered]
         raise unknown("strategy", name, known, f"what can run {trace_name} here")
-    return captured | dict.fromkeys(offered[name] & captured.keys(), name)
+    mechanisms = offered[name] & captured.keys()
+    return captured | dict.fromkeys(mechanisms, name)
 
 
 @contextlib.contextmanager

@@ -58,7 +58,8 @@ def measure(
     opened = open_with_spec(trace)
     at_least_one("processes", processes)
     machine = this_machine(options.get("threads", 1), opened.dtype)
-    plan = fresh_plan(plan_fields(options, ProcessOptions, strategies), batches, machine)
+    fields = plan_fields(options, ProcessOptions, strategies)
+    plan = fresh_plan(fields, batches, machine)
     if plan.compiles and machine is not None:
         compiled_graphs.check(machine)
     with processes_for(opened, progress) as fresh:
@@ -95,9 +96,11 @@ def measure_segments(
     tables: list[pd.DataFrame] = []
     with processes_for(opened, progress, by_segment=True) as fresh:
         for number in range(processes):
-            result = fresh.run(with_seed(plan, number), number, processes)
+            ordered = with_seed(plan, number)
+            result = fresh.run(ordered, number, processes)
             tables.append(result.table.assign(process=number))
-    return opened.with_segments(pd.concat(tables, ignore_index=True), opened.profile or machine)
+    segments = pd.concat(tables, ignore_index=True)
+    return opened.with_segments(segments, opened.profile or machine)
 
 
 def open_with_spec(trace: Trace | str | Path) -> Trace:
@@ -120,12 +123,9 @@ def fresh_plan(
     fields: dict[str, Any], batches: Sequence[int] | None, machine: HardwareProfile | None
 ) -> Plan:
     """The plan of a fresh process. fields: of `Plan`. machine: the calibration of this machine."""
-    return Plan(
-        batch_sizes=list(batches) if batches else [None],
-        where="fresh process",
-        yardstick_s=machine.yardstick_s if machine else None,
-        **fields,
-    )
+    batch_sizes: list[int | None] = list(batches) if batches else [None]
+    yardstick_s = machine.yardstick_s if machine else None
+    return Plan(batch_sizes=batch_sizes, where="fresh process", yardstick_s=yardstick_s, **fields)
 
 
 def with_seed(plan: Plan, process: int) -> Plan:
@@ -135,9 +135,14 @@ def with_seed(plan: Plan, process: int) -> Plan:
 
 def run_all(fresh: Processes, plan: Plan, count: int) -> list[Result]:
     """So many processes, and once more those that turned out noisy."""
-    results = [fresh.run(with_seed(plan, number), number, count) for number in range(count)]
-    ratios = yardstick_ratios(results)
-    noisy = [number for number, ratio in enumerate(ratios) if ratio > yardsticks.NOISY]
+    results = []
+    for number in range(count):
+        ordered = with_seed(plan, number)
+        results.append(fresh.run(ordered, number, count))
+    noisy = []
+    for number, ratio in enumerate(yardstick_ratios(results)):
+        if ratio > yardsticks.NOISY:
+            noisy.append(number)
     total = count + len(noisy)
     for number in noisy:
         again = with_seed(plan, count + number)
@@ -147,16 +152,22 @@ def run_all(fresh: Processes, plan: Plan, count: int) -> list[Result]:
 
 def yardstick_ratios(results: Sequence[Result]) -> list[float]:
     """By how much the yardsticks of each process were slower than the fastest of all."""
-    fastest = yardsticks.best(reading for result in results for reading in result.readings)
+    readings: list[yardsticks.Reading] = []
+    for result in results:
+        readings += result.readings
+    fastest = yardsticks.best(readings)
     return [yardsticks.ratio(result.readings, fastest) for result in results]
 
 
 def as_measurements(results: Sequence[Result], first_process: int) -> pd.DataFrame:
     """Rows of `Trace.measurements`. first_process: the number of the first process."""
     tables = []
+    process = first_process
     ratios = yardstick_ratios(results)
-    for process, (result, ratio) in enumerate(zip(results, ratios, strict=True), first_process):
-        tables.append(result.table.assign(process=process, yardstick_ratio=ratio))
+    for result, ratio in zip(results, ratios, strict=True):
+        table = result.table.assign(process=process, yardstick_ratio=ratio)
+        tables.append(table)
+        process += 1
     return pd.concat(tables, ignore_index=True)
 
 

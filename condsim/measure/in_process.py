@@ -40,10 +40,13 @@ def measure_live(
     """
     trace.require_decisions()
     fields: dict[str, Any] = plan_fields(options, LiveOptions, strategies)
-    machine = this_machine(options.get("threads", 1), trace.dtype)
+    threads = options.get("threads", 1)
+    machine = this_machine(threads, trace.dtype)
     undisturbed_s = machine.yardstick_s if machine else None
     plan = Plan(batch_sizes=[batch], yardstick_s=undisturbed_s, **fields)
     measured = measure_cases(trace, live, batches, plan, module, progress)
-    ratio = yardsticks.ratio(measured.readings, yardsticks.best(measured.readings))
-    table = measured.table(next_process(trace), ratio)
+    fastest = yardsticks.best(measured.readings)
+    ratio = yardsticks.ratio(measured.readings, fastest)
+    process = next_process(trace)
+    table = measured.table(process, ratio)
     return trace.with_measurements(table, trace.profile or machine)

@@ -64,16 +64,16 @@ class Processes:
         """
         job = self.folder / f"job-{number}.json"
         result = self.folder / f"result-{number}.parquet"
-        told = {
-            "trace": str(self.trace_folder),
-            "by_segment": self.by_segment,
-            "plan": dataclasses.asdict(plan),
-        }
+        folder = str(self.trace_folder)
+        fields = dataclasses.asdict(plan)
+        told = {"trace": folder, "by_segment": self.by_segment, "plan": fields}
         job.write_text(json.dumps(told))
         label = f"process {number + 1} of {of}"
         self._run_worker([str(job), str(result)], plan.threads, label)
-        readings = json.loads(result.with_suffix(".json").read_text())
-        return Result(pd.read_parquet(result), readings)
+        table = pd.read_parquet(result)
+        readings_file = result.with_suffix(".json")
+        readings = json.loads(readings_file.read_text())
+        return Result(table, readings)
 
     def _run_worker(self, arguments: list[str], threads: int, label: str) -> None:
         command = [sys.executable, "-m", "condsim.measure.worker", *arguments]
@@ -106,8 +106,10 @@ def processes_for(
     trace: Trace, progress: Progress | None, by_segment: bool = False
 ) -> Iterator[Processes]:
     """Processes with a temporary folder, and in it the trace without what was measured before."""
+    no_measurements = trace.measurements[:0]
+    no_segments = trace.segments[:0]
     bare = dataclasses.replace(
-        trace, measurements=trace.measurements[:0], segments=trace.segments[:0], profile=None
+        trace, measurements=no_measurements, segments=no_segments, profile=None
     )
     with tempfile.TemporaryDirectory(prefix="condsim-measure-") as folder:
         processes = Processes(Path(folder), progress, by_segment)

@@ -94,7 +94,10 @@ def profile_calls(run: Callable[[], object]) -> list[ProfiledCall]:
         run()
     assert profiled.kineto_results is not None
     operators = _outermost(profiled.kineto_results.events())
-    markers = [i for i, operator in enumerate(operators) if operator.name == MARKER]
+    markers = []
+    for number, operator in enumerate(operators):
+        if operator.name == MARKER:
+            markers.append(number)
     assert len(markers) % 4 == 0, "a call stands between two marks of two operators each"
     calls: list[ProfiledCall] = []
     for last_before, first_after in zip(markers[1::4], markers[2::4], strict=True):
@@ -108,7 +111,8 @@ def profile_calls(run: Callable[[], object]) -> list[ProfiledCall]:
 
 def _outermost(events: Sequence[Any]) -> list[Outermost]:
     """The outermost operators in order, of the thread that marks."""
-    threads = {event.start_thread_id() for event in events if event.name() == f"aten::{MARKER}"}
+    marks = [event for event in events if event.name() == f"aten::{MARKER}"]
+    threads = {mark.start_thread_id() for mark in marks}
     timed = [event for event in events if event.start_thread_id() in threads]
     timed.sort(key=_begin_then_longest)
     operators: list[Outermost] = []
@@ -151,15 +155,21 @@ def measure_profiler_cost(pool: Pool, yardstick: Yardstick) -> ProfilerCost:
     Each sequence is timed as a whole. Must run under inference mode.
     """
     calls = tiny_calls(pool)
-    events = {name: int(_profile_once(call).sum()) for name, call in calls.items()}
+    events = {}
+    for name, call in calls.items():
+        events_of_call = _profile_once(call)
+        events[name] = int(events_of_call.sum())
     by_events = sorted(calls, key=events.__getitem__)
     sizes: list[list[int]] = []
     extra_s: list[float] = []
     for number in range(SEQUENCES):
         names = _draw_sequence(by_events, number)
-        sizes.append([len(names), sum(events[name] for name in names)])
-        extra_s.append(_extra_s([calls[name] for name in names], yardstick))
-    solution, *_ = np.linalg.lstsq(np.array(sizes, float), np.array(extra_s), rcond=None)
+        events_of_sequence = sum(events[name] for name in names)
+        sequence = [calls[name] for name in names]
+        sizes.append([len(names), events_of_sequence])
+        extra_s.append(_extra_s(sequence, yardstick))
+    coefficients = np.array(sizes, float)
+    solution, *_ = np.linalg.lstsq(coefficients, np.array(extra_s), rcond=None)
     operator_s, event_s = solution
     return ProfilerCost(float(operator_s), float(event_s))
 

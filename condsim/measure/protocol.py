@@ -158,7 +158,8 @@ def time_case(case: Case, gate: Gate, order: np.random.Generator) -> list[dict[s
         pairs: list[Pair] = []
         for turn in turns(steps, plan):
             pairs += timer.time(turn)
-    columns |= {"repetitions": 1, "clock": "cpu" if clock is CPU else "wall"}
+    columns["repetitions"] = 1
+    columns["clock"] = "cpu" if clock is CPU else "wall"
     return [columns | _pair_columns(number, pair) for number, pair in enumerate(pairs)]
 
 
@@ -177,7 +178,10 @@ def clock_of(sides: Sequence[Side], step: Step, plan: Plan) -> Clock:
 
     Both sides are warmed up to see that.
     """
-    clocks = [clock_for(side.warm_up(step, WATCHED_CALLS)) for side in sides]
+    clocks = []
+    for side in sides:
+        pauses = side.warm_up(step, WATCHED_CALLS)
+        clocks.append(clock_for(pauses))
     if plan.device != CPU_DEVICE:
         return waiting_clock(the_device(plan.device))
     if WALL in clocks or plan.threads > 1:
@@ -189,7 +193,9 @@ def turns(steps: Sequence[Step], plan: Plan) -> Iterator[Turn]:
     """The pairs of a case in order; pairs that are run again do not count."""
     if plan.streams:
         for pair in range(plan.pairs):
-            yield Turn(steps[pair % len(steps)], before=steps[(pair - 1) % len(steps)])
+            step = steps[pair % len(steps)]
+            before = steps[(pair - 1) % len(steps)]
+            yield Turn(step, before=before)
         return
     pairs_a_step = -(-plan.pairs // len(steps))
     for step in steps:

@@ -101,14 +101,19 @@ class Replay:
         cache: Arguments = dict
         if self.phase == "decode":
             batch, cache = self._decoded_up_to(batch, index)
-        ids = {site.name: self._ids_of(site.name, units) for site in self.trace.sites}
-        kept = {site: rows[index] for site, rows in self.cut.steps.kept.items()}
+        ids = {}
+        for site in self.trace.sites:
+            ids[site.name] = self._ids_of(site.name, units)
+        kept = {}
+        for name, rows in self.cut.steps.kept.items():
+            kept[name] = rows[index]
         return Step(index, batch, ids, kept, cache)
 
     def _decoded_up_to(self, prefix: Batch, index: int) -> tuple[Batch, Arguments]:
         """The batch of one decode step, and copies of the cache that it starts from."""
         extents = self.cut.steps.extents
-        past = int(extents["total"][index] - extents["seq"][index])
+        total = int(extents["total"][index])
+        past = total - int(extents["seq"][index])
         token, cache = start_decode(self.live, prefix, Execution())
         for _ in range(past - (prefix.seq or 0)):
             output = self.live.run(_next_token(token), Execution(), **cache)
@@ -121,7 +126,11 @@ class Replay:
         rows = self.trace.rows_per_unit(self.trace.site(site))
         ends = np.cumsum(rows)
         starts = ends - rows
-        return np.concatenate([ids[starts[unit] : ends[unit]] for unit in units])
+        of_units = []
+        for unit in units:
+            rows_of_unit = slice(starts[unit], ends[unit])
+            of_units.append(ids[rows_of_unit])
+        return np.concatenate(of_units)
 
 
 def _next_token(token: torch.Tensor) -> Batch:
@@ -151,7 +160,9 @@ def units_of_step(trace: Trace, cut: Cut, index: int) -> np.ndarray:
     captured = trace.steps
     of_this_size = (captured["seq"] == seq) & (captured["past"] == past)
     alike = (captured["phase"] == cut.phase) & of_this_size
-    members = np.flatnonzero(np.repeat(alike.to_numpy(), captured["units"].to_numpy()))
+    units_of_steps = captured["units"].to_numpy()
+    alike_units = np.repeat(alike.to_numpy(), units_of_steps)
+    members = np.flatnonzero(alike_units)
     start = int(np.searchsorted(members, cut.first_unit[index]))
     return members[start : start + cut.batch]
 
@@ -171,16 +182,20 @@ def gather(batches: Sequence[Batch], units: np.ndarray) -> Batch:
         args.append(_joined(values, sizes))
     kwargs: dict[str, Any] = {}
     for name in first.kwargs:
-        kwargs[name] = _joined([part.kwargs[name] for part in parts], sizes)
+        of_parts = [part.kwargs[name] for part in parts]
+        kwargs[name] = _joined(of_parts, sizes)
     return Batch(tuple(args), kwargs, len(units), first.seq)
 
 
 def _consecutive_parts(batches: Sequence[Batch], units: np.ndarray) -> list[Batch]:
     """The units in order, cut where one does not follow the one before in the same batch."""
-    starts = np.cumsum([0, *(batch.units for batch in batches)])
+    sizes = [batch.units for batch in batches]
+    starts = np.cumsum([0, *sizes])
     owner = np.searchsorted(starts, units, side="right") - 1
     place = units - starts[owner]
-    cuts = np.flatnonzero((np.diff(units) != 1) | (np.diff(owner) != 0)) + 1
+    skips = np.diff(units) != 1
+    changes_batch = np.diff(owner) != 0
+    cuts = np.flatnonzero(skips | changes_batch) + 1
     parts: list[Batch] = []
     for part in np.split(np.arange(len(units)), cuts):
         first, last = part[0], part[-1]

@@ -122,7 +122,8 @@ def time_segments(
 
 def time_case(case: Case, tools: Tools) -> list[dict[str, Any]]:
     """Rows of `Trace.segments` but for the process: both sides of a case, step by step."""
-    plan, steps = case.plan, case.workload.steps
+    plan = case.plan
+    steps = case.workload.steps
     conditional, baseline = case.sides()
     sides = {"conditional": conditional, "baseline": baseline}
     labels: dict[tuple[str, int], Labels] = {}
@@ -138,8 +139,9 @@ def time_case(case: Case, tools: Tools) -> list[dict[str, Any]]:
             sessions = Sessions(sides, step, clock, tools)
             timings = sessions.run(pairs_a_step, plan.patience_s)
             for name in sides:
-                of_side = rows_of(labels[name, step.index], timings[name], tools)
-                rows += [{**columns, "step": step.index, "side": name, **row} for row in of_side]
+                of_step = columns | {"step": step.index, "side": name}
+                for row in rows_of(labels[name, step.index], timings[name], tools):
+                    rows.append(of_step | row)
     return rows
 
 
@@ -147,11 +149,14 @@ def label_operators(side: Side, step: Step) -> Labels:
     """The operators that a side runs in a step, by a recording."""
     replay = side.replay
     program = program_of(replay.trace, side.strategies, replay.cut.regime)
-    recorder = replay.live.record(step.batch, side.execution(step), **step.cache())
+    execution = side.execution(step)
+    recorder = replay.live.record(step.batch, execution, **step.cache())
+    recorded = tree(recorder, dict(program.periods))
     of_families = families(replay.trace, program)
     labels: Labels = []
-    for operator, guards in guarded(tree(recorder, dict(program.periods))):
-        labels.append((segment_of(operator, guards, of_families), operator.name))
+    for operator, guards in guarded(recorded):
+        segment = segment_of(operator, guards, of_families)
+        labels.append((segment, operator.name))
     return labels
 
 
@@ -195,9 +200,11 @@ class Sessions:
 
     def _draw_order(self) -> list[str]:
         """The sides of a pair that does not count, and of the pairs of a session."""
+        sides = list(self.sides)
         names: list[str] = []
         for _ in range(1 + PAIRS_A_SESSION):
-            names += [str(name) for name in self.tools.order.permutation(list(self.sides))]
+            pair = self.tools.order.permutation(sides)
+            names += [str(name) for name in pair]
         return names
 
     def _run_sides(self, names: Sequence[str], clock: Callable[[], float]) -> list[float]:
@@ -216,14 +223,13 @@ def rows_of(labels: Labels, timings: Timings, tools: Tools) -> list[dict[str, An
     operators = pd.DataFrame(labels, columns=["segment", "operator"])
     operators = operators.assign(calls=1, seconds=seconds, profiler_s=profiler_s)
     summed = operators.groupby(["segment", "operator"], sort=False, as_index=False).sum()
-    columns: dict[str, Any] = {
-        "whole_s": _whole_s(timings, gate),
-        "repetitions": len(counting),
-        "quiet": bool(undisturbed),
-    }
+    whole_s = _whole_s(timings, gate)
+    columns: dict[str, Any] = {"whole_s": whole_s, "repetitions": len(counting)}
+    columns["quiet"] = bool(undisturbed)
     rows: list[dict[str, Any]] = []
     for row in summed.to_dict("records"):
-        rows.append(columns | {str(name): value for name, value in row.items()})
+        of_operator = {str(name): value for name, value in row.items()}
+        rows.append(columns | of_operator)
     return rows
 
 
@@ -236,7 +242,8 @@ def _with_the_core(timings: Timings) -> list[ProfiledCall]:
 def _whole_s(timings: Timings, gate: Gate) -> float:
     """Median seconds of undisturbed calls without the profiler; of all if there is none."""
     undisturbed = [seconds for seconds, reading_s in timings.whole if gate.is_open(reading_s)]
-    return float(np.median(undisturbed or [seconds for seconds, _ in timings.whole]))
+    all_calls = [seconds for seconds, _ in timings.whole]
+    return float(np.median(undisturbed or all_calls))
 
 
 def require_same_operators(call: ProfiledCall, labels: Labels) -> None:
@@ -246,7 +253,8 @@ def require_same_operators(call: ProfiledCall, labels: Labels) -> None:
     if seen == recorded:
         return
     number = 0
-    while number < min(len(seen), len(recorded)) and seen[number] == recorded[number]:
+    shorter = min(len(seen), len(recorded))
+    while number < shorter and seen[number] == recorded[number]:
         number += 1
     seen_there = [*seen, "none"][number]
     recorded_there = [*recorded, "none"][number]

@@ -91,7 +91,9 @@ class Side:
         if self._forces_everywhere("same-flops"):
             return Execution({"*": "same-flops"}, rows_kept=step.kept)
         if self.forces_decisions:
-            forced = {site: forcible(ids) for site, ids in step.ids.items()}
+            forced = {}
+            for site, ids in step.ids.items():
+                forced[site] = forcible(ids)
             return Execution(self.strategies, forced=forced)
         return Execution(self.strategies)
 

@@ -27,9 +27,11 @@ from condsim.zoo.specs import load_spec
 
 def main(arguments: list[str]) -> int:
     """Exit code 0, or 2 and one line for bad input."""
-    job, result = Path(arguments[0]), Path(arguments[1])
+    job_file = Path(arguments[0])
+    result = Path(arguments[1])
     try:
-        work(json.loads(job.read_text()), result)
+        job = json.loads(job_file.read_text())
+        work(job, result)
     except CondsimError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
@@ -44,7 +46,8 @@ def work(job: dict[str, Any], result: Path) -> None:
     if spec is None:
         raise CondsimError(f"trace {trace.name!r} names no spec")
     example = load_spec(spec)
-    live, inputs = LiveModel.of(example.model), as_batches(example.inputs)
+    live = LiveModel.of(example.model)
+    inputs = as_batches(example.inputs)
     readings: list[dict[str, float]] = []
     if job.get("by_segment", False):
         table = time_segments(trace, live, inputs, plan, say)
@@ -53,12 +56,14 @@ def work(job: dict[str, Any], result: Path) -> None:
         table = measured.table(process=0, yardstick_ratio=1.0)
         readings = measured.readings
     table.to_parquet(result, index=False)
-    result.with_suffix(".json").write_text(json.dumps(readings))
+    readings_file = result.with_suffix(".json")
+    readings_file.write_text(json.dumps(readings))
 
 
 def say(what: str, done: int, of: int) -> None:
     """Tell the process that waits how far this one is."""
-    print(json.dumps([what, done, of]), flush=True)
+    line = json.dumps([what, done, of])
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,11 @@ def best(readings: Iterable[Reading]) -> dict[str, float]:
 
 def ratio(readings: Iterable[Reading], lowest: Reading) -> float:
     """The longest time of any yardstick over the shortest that was seen, at least 1."""
-    return max(seconds / lowest[name] for reading in readings for name, seconds in reading.items())
+    ratios: list[float] = []
+    for reading in readings:
+        for name, seconds in reading.items():
+            ratios.append(seconds / lowest[name])
+    return max(ratios)
 
 
 def quiet_rows(measurements: pd.DataFrame, fast_s: float | None = None) -> pd.DataFrame:
@@ -64,7 +68,8 @@ def quiet_rows(measurements: pd.DataFrame, fast_s: float | None = None) -> pd.Da
     """
     if measurements.empty:
         return measurements
-    fastest_s = _fastest(float(measurements["yardstick_s"].quantile(0.05)), fast_s)
+    low_s = float(measurements["yardstick_s"].quantile(0.05))
+    fastest_s = _fastest(low_s, fast_s)
     of_quiet_processes = _up_to(measurements, "yardstick_ratio", NOISY)
     return _up_to(of_quiet_processes, "yardstick_s", UNDISTURBED * fastest_s)
 
@@ -75,7 +80,8 @@ def noisy(counting: pd.DataFrame, fast_s: float | None = None) -> bool:
     counting: rows of one case from `quiet_rows`. fast_s: as in `quiet_rows`; None: the fastest
     reading.
     """
-    fastest_s = _fastest(float(counting["yardstick_s"].min()), fast_s)
+    lowest_s = float(counting["yardstick_s"].min())
+    fastest_s = _fastest(lowest_s, fast_s)
     noisy_process = counting["yardstick_ratio"] > NOISY
     disturbed_pair = counting["yardstick_s"] > UNDISTURBED * fastest_s
     return bool((noisy_process | disturbed_pair).any())
@@ -88,5 +94,6 @@ def _fastest(seen_s: float, calibrated_s: float | None) -> float:
 def _up_to(measurements: pd.DataFrame, column: str, limit: float) -> pd.DataFrame:
     """Rows up to a limit; all rows of a case that has none."""
     good = measurements[column] <= limit
-    any_good = good.groupby([measurements[c] for c in CASE]).transform("any")
+    case = [measurements[name] for name in CASE]
+    any_good = good.groupby(case).transform("any")
     return measurements[good | ~any_good]

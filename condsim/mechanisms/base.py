@@ -43,11 +43,13 @@ class Guards:
 
     def every_row(self) -> np.ndarray:
         """All rows that arrive, behind each guard; int [n, guards]."""
-        return np.repeat(self.arriving[:, None], len(self.choices), axis=1)
+        arriving = self.arriving[:, None]
+        return np.repeat(arriving, len(self.choices), axis=1)
 
     def no_row(self) -> np.ndarray:
         """Zero rows behind each guard; int [n, guards]."""
-        return np.zeros((len(self.arriving), len(self.choices)), np.int64)
+        shape = (len(self.arriving), len(self.choices))
+        return np.zeros(shape, np.int64)
 
     def taken(self) -> np.ndarray:
         """Rows that took the branch behind each guard, int [n, guards]."""
@@ -125,7 +127,8 @@ class Mechanism:
 
     def arrived(self, ids: np.ndarray) -> np.ndarray:
         """Which rows reached the site, bool [rows]."""
-        arrived: np.ndarray = ids.reshape(len(ids), -1)[:, 0] != NOT_REACHED
+        first_ids = ids.reshape(len(ids), -1)[:, 0]
+        arrived: np.ndarray = first_ids != NOT_REACHED
         return arrived
 
     def reach_all(self, draw: Draw) -> np.ndarray | None:
@@ -141,7 +144,8 @@ class Mechanism:
 
     def random_decisions(self, draw: Draw, rng: np.random.Generator) -> Drawn:
         """Every branch as likely as any other."""
-        order = np.argsort(rng.random((draw.rows, draw.branches)), axis=1)
+        scores = rng.random((draw.rows, draw.branches))
+        order = np.argsort(scores, axis=1)
         return order[:, 0], None
 
     def probe_decisions(
@@ -153,9 +157,11 @@ class Mechanism:
         there are more than two.
         """
         if draw.branches == 2:
-            return (rng.random(draw.rows) < share).astype(np.int64), None
+            leaves = rng.random(draw.rows) < share
+            return leaves.astype(np.int64), None
         first = turn % draw.branches
-        drawn = rng.random(draw.branches - first) < 0.2 + 0.8 * share
+        likelihood = 0.2 + 0.8 * share
+        drawn = rng.random(draw.branches - first) < likelihood
         later = first + np.flatnonzero(drawn)
         ids = rng.choice(np.union1d(later, [first]), draw.rows)
         ids[rng.integers(draw.rows)] = first
@@ -186,7 +192,8 @@ class Mechanism:
 
     def same_flops(self, guards: Guards) -> Rows:
         """A dense network of the mean work: the first rows by a slice."""
-        kept = guards.kept_rows()[:, guards.choices] * (guards.choices != 0)
+        enters = guards.choices != 0
+        kept = guards.kept_rows()[:, guards.choices] * enters
         arriving = guards.every_row()
         runs = kept > 0
         return arriving * runs, np.minimum(kept, arriving)
@@ -197,7 +204,8 @@ class Mechanism:
         shares: of all rows that could reach the site, those that take each branch, float
             [branches].
         """
-        kept: np.ndarray = np.rint(shares * rows).astype(np.int64)
+        rounded = np.rint(shares * rows)
+        kept: np.ndarray = rounded.astype(np.int64)
         return kept
 
     def kept_slice(self, kept: np.ndarray, choice: int) -> tuple[int, int]:

@@ -33,7 +33,9 @@ class MixtureOfExperts(Mechanism):
     redrawn_by = "skew"
 
     def nowhere(self, draw: Draw) -> np.ndarray:
-        shape = (draw.rows,) if draw.top_k is None else (draw.rows, draw.top_k)
+        shape = [draw.rows]
+        if draw.top_k is not None:
+            shape.append(draw.top_k)
         return np.full(shape, NOT_REACHED, np.int16)
 
     def reach_all(self, draw: Draw) -> np.ndarray | None:
@@ -41,28 +43,34 @@ class MixtureOfExperts(Mechanism):
 
     def balanced_decisions(self, draw: Draw, rng: np.random.Generator) -> Drawn:
         k = draw.top_k or 1
-        first = np.arange(draw.rows) * k
-        ids = (first[:, None] + np.arange(k)) % draw.branches
+        first = np.arange(draw.rows)[:, None] * k
+        ids = (first + np.arange(k)) % draw.branches
         return self._with_even_weights(ids, draw)
 
     def random_decisions(self, draw: Draw, rng: np.random.Generator) -> Drawn:
-        order = np.argsort(rng.random((draw.rows, draw.branches)), axis=1)
-        return self._with_even_weights(order[:, : draw.top_k or 1], draw)
+        k = draw.top_k or 1
+        scores = rng.random((draw.rows, draw.branches))
+        order = np.argsort(scores, axis=1)
+        return self._with_even_weights(order[:, :k], draw)
 
     def _with_even_weights(self, ids: np.ndarray, draw: Draw) -> Drawn:
         if draw.top_k is None:
             return ids[:, 0], None
-        return ids, np.full(ids.shape, 1 / draw.top_k, np.float32)
+        weights = np.full(ids.shape, 1 / draw.top_k, np.float32)
+        return ids, weights
 
     def probe_decisions(
         self, draw: Draw, share: float, turn: int, rng: np.random.Generator
     ) -> Drawn:
         """Top-k of scores whose skew grows with `share`."""
         k = draw.top_k or 1
-        popularity = rng.permutation(np.linspace(0.2, 1.0, draw.branches)) ** (4 * share)
-        scores = rng.gumbel(size=(draw.rows, draw.branches)) + np.log(popularity)
+        levels = rng.permutation(np.linspace(0.2, 1.0, draw.branches))
+        popularity = levels ** (4 * share)
+        noise = rng.gumbel(size=(draw.rows, draw.branches))
+        scores = noise + np.log(popularity)
         ids = np.argsort(-scores, axis=1)[:, :k]
-        weights = rng.dirichlet(np.ones(k), draw.rows).astype(np.float32)
+        drawn = rng.dirichlet(np.ones(k), draw.rows)
+        weights = drawn.astype(np.float32)
         return ids if draw.top_k else ids[:, 0], weights
 
     def probe_kept(self, draw: Draw, share: float, ids: np.ndarray) -> np.ndarray:
@@ -81,12 +89,15 @@ class MixtureOfExperts(Mechanism):
         ids = old.reshape(len(old), -1).copy()
         for start in range(0, len(ids), BLOCK_ROWS):
             block = ids[start : start + BLOCK_ROWS]
-            noisy = popularity + rng.gumbel(size=(len(block), asked.branches))
+            noise = rng.gumbel(size=(len(block), asked.branches))
+            noisy = popularity + noise
             if k < asked.branches:
-                chosen = np.argpartition(-noisy, k - 1, axis=1)[:, :k]
+                order = np.argpartition(-noisy, k - 1, axis=1)
+                chosen = order[:, :k]
             else:
                 chosen = np.argsort(-noisy, axis=1)
-            block[:] = np.where(block >= 0, chosen[:, : block.shape[1]], block)
+            slots = block.shape[1]
+            block[:] = np.where(block >= 0, chosen[:, :slots], block)
         return ids if asked.top_k is not None else ids[:, 0]
 
     def same_params(self, guards: Guards) -> Rows:

@@ -31,7 +31,8 @@ class MultiBranch(Mechanism):
 
     def redraw(self, old: np.ndarray, asked: Redraw, rng: np.random.Generator) -> np.ndarray:
         takes_costliest = rng.random(len(old)) < asked.share_of_rows()
-        others = [b for b in range(asked.branches) if b != asked.costliest]
+        branches = range(asked.branches)
+        others = [branch for branch in branches if branch != asked.costliest]
         other = rng.choice(others, len(old)) if others else asked.costliest
         ids = np.where(takes_costliest, asked.costliest, other)
         return np.where(old >= 0, ids, NOT_REACHED).astype(old.dtype)
@@ -51,7 +52,9 @@ class MultiBranch(Mechanism):
         return arriving * runs, rows * runs
 
     def rows_kept(self, shares: np.ndarray, rows: int, top_k: int | None = None) -> np.ndarray:
-        ends = np.rint(np.cumsum(shares) / max(shares.sum(), 1e-30) * rows).astype(np.int64)
+        total = max(shares.sum(), 1e-30)
+        share_so_far = np.cumsum(shares) / total
+        ends = np.rint(share_so_far * rows).astype(np.int64)
         return np.diff(ends, prepend=0)
 
     def kept_slice(self, kept: np.ndarray, choice: int) -> tuple[int, int]:

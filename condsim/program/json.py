@@ -27,7 +27,9 @@ FORMAT = 2
 def to_json(programs: Mapping[str, Program]) -> dict[str, Any]:
     """Return programs as lists and numbers."""
     writer = _Writer()
-    written = {name: writer.program(program) for name, program in programs.items()}
+    written = {}
+    for name, program in programs.items():
+        written[name] = writer.program(program)
     return {
         "format": FORMAT,
         "sizes": writer.sizes.rows,
@@ -43,7 +45,10 @@ def from_json(data: Mapping[str, Any]) -> dict[str, Program]:
     Raises KeyError, IndexError, TypeError or ValueError where the data is not of that form.
     """
     reader = _Reader(data)
-    return {name: reader.program(written) for name, written in data["programs"].items()}
+    programs = {}
+    for name, written in data["programs"].items():
+        programs[name] = reader.program(written)
+    return programs
 
 
 class _Table:
@@ -79,30 +84,31 @@ class _Writer:
     def _scope(self, scope: Scope) -> list[Any]:
         nodes: list[Any] = []
         for node in scope.nodes:
-            if isinstance(node, Op):
-                nodes.append(self._operator(node))
-            else:
-                bodies = [[*key, self._scope(body)] for key, body in node.bodies.items()]
-                nodes.append([node.site, node.choices, bodies])
-        frees = [[f.position, f.path, f.op, f.alloc, int(f.previous)] for f in scope.frees]
+            written = self._operator(node) if isinstance(node, Op) else self._loop(node)
+            nodes.append(written)
+        frees = [_written_free(free) for free in scope.frees]
         return [nodes, frees]
 
+    def _loop(self, loop: Loop) -> list[Any]:
+        bodies = []
+        for key, body in loop.bodies.items():
+            scope = self._scope(body)
+            bodies.append([*key, scope])
+        return [loop.site, loop.choices, bodies]
+
     def _operator(self, op: Op) -> int:
-        row = (
-            op.name,
-            tuple(self._tensor(t) for t in op.inputs),
-            tuple(self._tensor(t) for t in op.outputs),
-            op.params,
-            op.role,
-            op.site,
-            op.module,
-            op.entered,
-            op.instructions,
-            op.view,
-            op.sync,
-            tuple((self._elements(count), dtype) for count, dtype in op.allocs),
-        )
+        inputs = self._tensors(op.inputs)
+        outputs = self._tensors(op.outputs)
+        labels = (op.role, op.site, op.module, op.entered, op.instructions, op.view, op.sync)
+        allocs = []
+        for count, dtype in op.allocs:
+            factors = self._elements(count)
+            allocs.append((factors, dtype))
+        row = (op.name, inputs, outputs, op.params, *labels, tuple(allocs))
         return self.operators.number(row)
+
+    def _tensors(self, tensors: tuple[Tensor, ...]) -> tuple[int, ...]:
+        return tuple(self._tensor(tensor) for tensor in tensors)
 
     def _tensor(self, tensor: Tensor) -> int:
         dims = tuple(self._size(d) for d in tensor.dims)
@@ -114,25 +120,34 @@ class _Writer:
         return tuple(self._size(d) for d in factors)
 
     def _size(self, dim: Dim) -> int:
-        return self.sizes.number((dim.plus, dim.terms))
+        row = (dim.plus, dim.terms)
+        return self.sizes.number(row)
+
+
+def _written_free(free: Free) -> list[Any]:
+    return [free.position, free.path, free.op, free.alloc, int(free.previous)]
 
 
 class _Reader:
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.first_format = data.get("format", 1) == 1
-        sizes = data.get("sizes", ())
-        self.sizes = [Dim(plus, _terms(terms)) for plus, terms in sizes]
+        self.sizes = [_dim(row) for row in data.get("sizes", ())]
         self.tensors = [self._tensor(row) for row in data["tensors"]]
         self.operators = [self._operator(row) for row in data["operators"]]
 
     def program(self, written: Mapping[str, Any]) -> Program:
-        periods = {site: tuple(period) for site, period in written["periods"].items()}
+        root = self._scope(written["root"])
+        flagged = tuple(written["flagged"])
+        probed = tuple(written["probed"])
+        periods = {}
+        for site, period in written["periods"].items():
+            periods[site] = tuple(period)
         return Program(
             strategy=written["strategy"],
             regime=written["regime"],
-            root=self._scope(written["root"]),
-            flagged=tuple(written["flagged"]),
-            probed=tuple(written["probed"]),
+            root=root,
+            flagged=flagged,
+            probed=probed,
             periods=periods,
         )
 
@@ -145,7 +160,9 @@ class _Reader:
         if isinstance(written, int):
             return self.operators[written]
         site, choices, bodies = written
-        scopes = {(c, outer, rows): self._scope(body) for c, outer, rows, body in bodies}
+        scopes = {}
+        for choice, outer, rows, body in bodies:
+            scopes[choice, outer, rows] = self._scope(body)
         return Loop(site, tuple(choices), scopes)
 
     def _operator(self, row: Any) -> Op:
@@ -153,8 +170,8 @@ class _Reader:
         role, site, module, entered, instructions, view, sync = labels
         return Op(
             name=name,
-            inputs=tuple(self.tensors[i] for i in inputs),
-            outputs=tuple(self.tensors[i] for i in outputs),
+            inputs=self._tensors(inputs),
+            outputs=self._tensors(outputs),
             params=tuple(params),
             role=role,
             site=site,
@@ -166,31 +183,49 @@ class _Reader:
             allocs=tuple(self._alloc(a) for a in allocs),
         )
 
+    def _tensors(self, numbers: Any) -> tuple[Tensor, ...]:
+        return tuple(self.tensors[number] for number in numbers)
+
     def _tensor(self, row: Any) -> Tensor:
-        dims, dtype, weight = row
-        return Tensor(tuple(self._size(d) for d in dims), dtype, weight)
+        sizes, dtype, weight = row
+        dims = tuple(self._size(size) for size in sizes)
+        return Tensor(dims, dtype, weight)
 
     def _alloc(self, written: Any) -> tuple[Dim | Product, str]:
         if self.first_format and len(written) == 4:
-            return self._size(written[:3]), written[3]
-        factors = tuple(self._size(d) for d in written[0])
-        single = len(factors) == 1 and not self.first_format
-        return (factors[0] if single else Product(factors)), written[1]
+            *size, dtype = written
+            return self._size(size), dtype
+        sizes, dtype = written
+        factors = tuple(self._size(size) for size in sizes)
+        if len(factors) == 1 and not self.first_format:
+            return factors[0], dtype
+        return Product(factors), dtype
 
     def _size(self, written: Any) -> Dim:
         if not self.first_format:
             size: Dim = self.sizes[written]
             return size
         plus, coefficient, mask = written
-        extents = [name for bit, name in enumerate(VARIABLES) if mask >> bit & 1]
-        return Dim.product(coefficient, *extents, plus=plus) if extents else Dim(plus)
+        extents = []
+        for bit, name in enumerate(VARIABLES):
+            if mask >> bit & 1:
+                extents.append(name)
+        if not extents:
+            return Dim(plus)
+        return Dim.product(coefficient, *extents, plus=plus)
 
 
-def _terms(written: Any) -> tuple[tuple[int, tuple[str, ...]], ...]:
-    return tuple((coefficient, tuple(extents)) for coefficient, extents in written)
+def _dim(row: Any) -> Dim:
+    plus, written = row
+    terms = []
+    for coefficient, extents in written:
+        terms.append((coefficient, tuple(extents)))
+    return Dim(plus, tuple(terms))
 
 
 def _free(row: Any) -> Free:
-    position, path, op, alloc, previous = row
-    loops = tuple((node, choice, outer, rows) for node, choice, outer, rows in path)
-    return Free(position, loops, op, alloc, bool(previous))
+    position, written, op, alloc, previous = row
+    path = []
+    for node, choice, outer, rows in written:
+        path.append((node, choice, outer, rows))
+    return Free(position, tuple(path), op, alloc, bool(previous))

@@ -26,7 +26,11 @@ def op_flops(op: Op, bindings: Bindings) -> float:
 
 def scope_flops(scope: Scope, bindings: Bindings) -> float:
     """FLOPs of the operators directly in a scope, without inner guards and their routers."""
-    return sum(op_flops(n, bindings) for n in scope.nodes if isinstance(n, Op) and not n.role)
+    flops = 0.0
+    for node in scope.nodes:
+        if isinstance(node, Op) and not node.role:
+            flops += op_flops(node, bindings)
+    return flops
 
 
 def branch_flops(program: Program, site: str, branches: int) -> np.ndarray:
@@ -41,7 +45,9 @@ def branch_flops(program: Program, site: str, branches: int) -> np.ndarray:
         if loop.site != site:
             continue
         if loop.choices == WEIGHT_BLOCKS:
-            per_row += _flops_of_blocks(loop, extents, 2) - _flops_of_blocks(loop, extents, 1)
+            two_blocks = _flops_of_blocks(loop, extents, 2)
+            one_block = _flops_of_blocks(loop, extents, 1)
+            per_row += two_blocks - one_block
             continue
         for choice in loop.choices:
             if 0 <= choice < branches:
@@ -54,10 +60,13 @@ def _flops_a_row(loop: Loop, choice: int, extents: Bindings) -> float:
     body = loop.body(choice, 2, 2)
     if body is None:
         return 0.0
-    few, more = (
-        scope_flops(body[1], _guarded(extents, ARRIVING, rows) | {"hits": 1, "capacity": 1})
-        for rows in (FEW_ROWS, MORE_ROWS)
-    )
+    _, scope = body
+    flops = []
+    for rows in (FEW_ROWS, MORE_ROWS):
+        inside = _guarded(extents, ARRIVING, rows)
+        inside |= {"hits": 1, "capacity": 1}
+        flops.append(scope_flops(scope, inside))
+    few, more = flops
     return (more - few) / (MORE_ROWS - FEW_ROWS)
 
 
@@ -66,8 +75,10 @@ def _flops_of_blocks(loop: Loop, extents: Bindings, blocks: int) -> float:
     body = loop.body(-1, 2, 2)
     if body is None:
         return 0.0
+    _, scope = body
     rows = extents["batch"] * extents.get("seq", 1)
-    return float(scope_flops(body[1], _guarded(extents, rows, blocks)) / rows)
+    flops = scope_flops(scope, _guarded(extents, rows, blocks))
+    return float(flops / rows)
 
 
 def _guarded(extents: Bindings, arriving: int, taking: int) -> dict[str, int]:

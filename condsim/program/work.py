@@ -70,10 +70,11 @@ def out_of_place(name: str) -> str:
 @OPERATORS.register("linear")
 def linear(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
     """x [..., k] times w [n, k] transposed."""
-    x, w = inputs[0], inputs[1]
+    x, w = inputs[:2]
     m = elements(x[:-1])
-    n, k = w[0], w[1]
-    return Work("linear", m, n, k, flops=2 * m * n * k)
+    n, k = w[:2]
+    flops = 2 * m * n * k
+    return Work("linear", m, n, k, flops=flops)
 
 
 @OPERATORS.register("two_four_linear")
@@ -82,10 +83,11 @@ def two_four_linear(inputs: list[Shape], _outputs: list[Shape], _params: Params)
 
     params: (which input is sparse,): 0 = x, 1 = w. Of each four of its k in a row two are zero.
     """
-    x, w = inputs[0], inputs[1]
+    x, w = inputs[:2]
     m = elements(x[:-1])
-    n, k = w[0], w[1]
-    return Work("linear", m, n, k / 2, flops=m * n * k)
+    n, k = w[:2]
+    flops = m * n * k
+    return Work("linear", m, n, k / 2, flops=flops)
 
 
 @OPERATORS.register("mm")
@@ -103,7 +105,8 @@ def addmm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
 def _plain_product(left: Shape, right: Shape) -> Work:
     m, k = left
     n = right[1]
-    return Work("linear", m, n, k, flops=2 * m * n * k)
+    flops = 2 * m * n * k
+    return Work("linear", m, n, k, flops=flops)
 
 
 @OPERATORS.register("bmm")
@@ -111,21 +114,25 @@ def bmm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
     """[groups, m, k] times [groups, k, n]."""
     groups, m, k = inputs[0]
     n = inputs[1][2]
-    return Work("bmm", m, n, k, groups, 2 * groups * m * n * k)
+    flops = 2 * groups * m * n * k
+    return Work("bmm", m, n, k, groups, flops)
 
 
 @OPERATORS.register("matmul")
 def matmul(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
     """The general product: a bmm where both have more than two dimensions, else a linear layer."""
-    left, right = inputs[0], inputs[1]
+    left, right = inputs[:2]
     k = left[-1]
     if len(right) > 2 and len(left) > 2:
         groups = elements(outputs[0][:-2])
-        m, n = left[-2], right[-1]
-        return Work("bmm", m, n, k, groups, 2 * groups * m * n * k)
+        m = left[-2]
+        n = right[-1]
+        flops = 2 * groups * m * n * k
+        return Work("bmm", m, n, k, groups, flops)
     m = elements(left[:-1])
     n = right[-1] if len(right) > 1 else 1
-    return Work("linear", m, n, k, flops=2 * m * n * k)
+    flops = 2 * m * n * k
+    return Work("linear", m, n, k, flops=flops)
 
 
 @OPERATORS.register("_grouped_mm")
@@ -133,7 +140,8 @@ def grouped_mm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> W
     """x [m, k] in ragged groups times w [groups, k, n]; every row is in one group."""
     m, k = inputs[0]
     groups, _, n = inputs[1]
-    return Work("grouped_mm", m, n, k, groups, 2 * m * n * k)
+    flops = 2 * m * n * k
+    return Work("grouped_mm", m, n, k, groups, flops)
 
 
 @OPERATORS.register("fused_moe_mm")
@@ -144,7 +152,8 @@ def fused_moe_mm(inputs: list[Shape], outputs: list[Shape], _params: Params) -> 
     """
     m = outputs[0][0]
     groups, n, k = inputs[1]
-    return Work("grouped_mm", m, n, k, groups, 2 * m * n * k)
+    flops = 2 * m * n * k
+    return Work("grouped_mm", m, n, k, groups, flops)
 
 
 @OPERATORS.register("conv2d")
@@ -154,11 +163,14 @@ def conv2d(inputs: list[Shape], outputs: list[Shape], params: Params) -> Work:
     m: output positions of all images. n: output channels. k: inputs of one position in its group.
     params: (stride, groups).
     """
-    w, out = inputs[1], outputs[0]
+    w = inputs[1]
+    out = outputs[0]
     groups = params[1] if len(params) > 1 else 1
     m = out[0] * elements(out[2:])
-    n, k = w[0], elements(w[1:])
-    return Work("conv2d", m, n, k, groups, 2 * m * n * k)
+    n = w[0]
+    k = elements(w[1:])
+    flops = 2 * m * n * k
+    return Work("conv2d", m, n, k, groups, flops)
 
 
 @OPERATORS.register("scaled_dot_product_attention")
@@ -167,10 +179,13 @@ def attention(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Wo
 
     The half of them that a causal kernel may skip is counted.
     """
-    query, key, value = inputs[0], inputs[1], inputs[2]
+    query, key, value = inputs[:3]
     heads = elements(query[:-2])
-    m, n, d = query[-2], key[-2], query[-1]
-    return Work("attention", m, n, d, heads, 2 * heads * m * n * (d + value[-1]))
+    m, d = query[-2:]
+    n = key[-2]
+    dv = value[-1]
+    flops = 2 * heads * m * n * (d + dv)
+    return Work("attention", m, n, d, heads, flops)
 
 
 @OPERATORS.register("einsum")
@@ -181,7 +196,8 @@ def einsum(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
     """
     k = inputs[0][-1]
     n = elements(outputs[0])
-    return Work("bmm", 1, n, k, flops=2 * n * k)
+    flops = 2 * n * k
+    return Work("bmm", 1, n, k, flops=flops)
 
 
 def even_rows(rows: Any, groups: int) -> np.ndarray:
@@ -190,5 +206,6 @@ def even_rows(rows: Any, groups: int) -> np.ndarray:
     rows: of all groups together, int or int array [n].
     """
     together = np.asarray(rows)[..., None]
-    even: np.ndarray = together // groups + (np.arange(groups) < together % groups)
+    gets_one_more = np.arange(groups) < together % groups
+    even: np.ndarray = together // groups + gets_one_more
     return even

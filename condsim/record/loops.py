@@ -92,8 +92,10 @@ def _find_period(
         return None
     before, length = period
     iteration = signatures[before : before + length]
-    reads_weights = any(weight for _, inputs, _ in iteration for _, weight in inputs)
-    return period if reads_weights else None
+    for _, inputs, _ in iteration:
+        if any(is_weight for _, is_weight in inputs):
+            return period
+    return None
 
 
 @dataclass(frozen=True)

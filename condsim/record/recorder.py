@@ -191,7 +191,8 @@ class Recorder(TorchDispatchMode):
         self._record_outputs(op, written)
         if isinstance(result, (list, tuple)) and name in PIECES:
             _stack_pieces(op)
-        op.view = bool(written) and not op.allocs and not func._schema.is_mutable
+        creates_nothing = bool(written) and not op.allocs
+        op.view = creates_nothing and not func._schema.is_mutable
         self.events.append(op)
         return result
 

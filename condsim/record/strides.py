@@ -26,7 +26,8 @@ class LoopDimension:
 
     def merges(self, outer: LoopDimension) -> bool:
         """Whether one loop can go through both, for every operand."""
-        return outer.strides == tuple(self.size * stride for stride in self.strides)
+        following = tuple(self.size * stride for stride in self.strides)
+        return outer.strides == following
 
 
 def inner_loops(operands: Sequence[torch.Tensor]) -> tuple[int, ...]:
@@ -62,7 +63,8 @@ def _loops(operands: Sequence[torch.Tensor]) -> list[LoopDimension]:
     for dimension in sorted(dimensions, key=functools.cmp_to_key(_which_first)):
         if loops and loops[-1].merges(dimension):
             inner = loops[-1]
-            loops[-1] = LoopDimension(inner.size * dimension.size, inner.strides)
+            size = inner.size * dimension.size
+            loops[-1] = LoopDimension(size, inner.strides)
         else:
             loops.append(dimension)
     return loops

@@ -94,7 +94,9 @@ def drop_weight_gathers(program: Program) -> Program:
 
 def begins_kernel(op: Op) -> bool:
     """Whether a kernel may begin with an operator."""
-    return not op.view and not op.sync and bool(kind(op)) and len(op.outputs) == 1
+    if op.view or op.sync:
+        return False
+    return bool(kind(op)) and len(op.outputs) == 1
 
 
 # Weights that are looked up
@@ -104,7 +106,9 @@ def _without_gathers(scope: Scope) -> Scope:
     nodes = list(scope.nodes)
     for position, node in enumerate(nodes):
         if isinstance(node, Loop):
-            bodies = {key: _without_gathers(body) for key, body in node.bodies.items()}
+            bodies = {}
+            for key, body in node.bodies.items():
+                bodies[key] = _without_gathers(body)
             nodes[position] = Loop(node.site, node.choices, bodies)
         elif _copies_matrices(node) and _single_rows_read(nodes, position, node):
             nodes[position] = replace(_joined_view(node, ()), outputs=node.outputs)
@@ -124,7 +128,9 @@ def _single_rows_read(nodes: list[Op | Loop], position: int, op: Op) -> bool:
     if len(op.outputs[0].dims) < STACK_DIMS:
         return False
     *stack, rows, columns = op.outputs[0].dims
-    as_read = ((*stack, rows, columns), (*stack, columns, rows))
+    stored = (*stack, rows, columns)
+    transposed = (*stack, columns, rows)
+    as_read = (stored, transposed)
     for reader in nodes[position + 1 :]:
         if isinstance(reader, Loop):
             return False
@@ -150,7 +156,8 @@ def _fused_scope(scope: Scope, path: Path, rule: Rule) -> Scope:
         if isinstance(node, Loop):
             bodies = {}
             for key, body in node.bodies.items():
-                bodies[key] = _fused_scope(body, (*path, (position, *key)), rule)
+                path_of_body = (*path, (position, *key))
+                bodies[key] = _fused_scope(body, path_of_body, rule)
             nodes[position] = Loop(node.site, node.choices, bodies)
         elif begins_kernel(node):
             members = _Chain(nodes, deaths, rule).members(position, node)
@@ -184,7 +191,8 @@ class _Chain:
             op = self._operator(position)
             if not self._may_join(head, op):
                 return members
-            reads_result = any(_sizes(t) in sizes and not t.weight for t in op.inputs)
+            activations = [tensor for tensor in op.inputs if not tensor.weight]
+            reads_result = any(_sizes(tensor) in sizes for tensor in activations)
             if not reads_result or (op.allocs and not self._dies(owner, position)):
                 return members
             members.append(position)
@@ -196,7 +204,9 @@ class _Chain:
             return False
         if (op.role, op.site) != (head.role, head.site):
             return False
-        return kind(head) != "product" or op.outputs[0].dims == head.outputs[0].dims
+        if kind(head) != "product":
+            return True
+        return op.outputs[0].dims == head.outputs[0].dims
 
     def _dies(self, owner: int, position: int) -> bool:
         """Whether the only storage of an operator dies with the operator at `position`."""

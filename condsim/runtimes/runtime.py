@@ -76,7 +76,8 @@ def choose_runtime(name: str | None, profile: HardwareProfile) -> Runtime:
     preferred = profile.runtime if profile.runtime in RUNTIMES else EAGER.name
     runtime = RUNTIMES[preferred if name is None else name]
     if kind not in runtime.kinds:
-        able = ", ".join(name for name, other in RUNTIMES.items() if kind in other.kinds)
+        fitting = [name for name, other in RUNTIMES.items() if kind in other.kinds]
+        able = ", ".join(fitting)
         of = ", ".join(runtime.kinds)
         raise CondsimError(
             f"runtime {runtime.name!r} is not for a {kind} (it is for {of}); a {kind} has: {able}"

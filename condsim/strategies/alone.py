@@ -28,8 +28,10 @@ def compacted(guards: Guards) -> Rows:
 @strategy("gathered", BLOCKS, shapes="any", steered="host")
 def gathered(guards: Guards) -> Rows:
     """The union of the blocks that rows ask for."""
-    union = (guards.counts > 0).sum(1)[:, None]
-    return guards.every_row(), union + guards.no_row()
+    asked_for = guards.counts > 0
+    union = asked_for.sum(1)[:, None]
+    blocks = union + guards.no_row()
+    return guards.every_row(), blocks
 
 
 def rows_alone(guards: Guards) -> Rows:

@@ -28,6 +28,7 @@ def bucketed(guards: Guards) -> Rows:
 
 def bucket(rows: np.ndarray) -> np.ndarray:
     """Return the smallest bucket that holds so many rows; int array of the same shape."""
-    exponent = np.ceil(np.log2(np.maximum(rows, SMALLEST))).astype(np.int64)
+    least = np.maximum(rows, SMALLEST)
+    exponent = np.ceil(np.log2(least)).astype(np.int64)
     sizes: np.ndarray = np.left_shift(np.int64(1), exponent)
     return sizes

@@ -66,24 +66,35 @@ def _assignments(text: str) -> Strategies:
 def _mechanisms_of(trace: Trace, name: str) -> list[str]:
     """Return the mechanisms of a trace that a strategy is for."""
     strategy = STRATEGIES[name]
-    fitting = [m for m in trace.mechanisms if strategy.is_for(MECHANISMS[m])]
+    fitting = []
+    able: set[str] = set()
+    for mechanism in trace.mechanisms:
+        if strategy.is_for(MECHANISMS[mechanism]):
+            fitting.append(mechanism)
+        able.update(strategies_for(mechanism))
     if fitting and name not in BASELINES:
         return fitting
-    able = sorted({s for m in trace.mechanisms for s in strategies_for(m)})
     mechanisms = ", ".join(trace.mechanisms)
-    raise CondsimError(f"strategy {name!r} is not for {mechanisms}; these are: {', '.join(able)}")
+    these = ", ".join(sorted(able))
+    raise CondsimError(f"strategy {name!r} is not for {mechanisms}; these are: {these}")
 
 
 def has_program(trace: Trace, strategies: Mapping[str, str]) -> bool:
     """Whether the trace has a program for the strategies, in any regime."""
-    prefixes = (f"{name_of(strategies)}/", f"{program_name(strategies)}/")
+    own = name_of(strategies)
+    captured = program_name(strategies)
+    prefixes = (f"{own}/", f"{captured}/")
     return any(name.startswith(prefixes) for name in trace.programs)
 
 
 def probed_strategies(trace: Trace) -> list[str]:
     """Return the names of the strategies that a trace has programs of."""
-    names = dict.fromkeys(program.split("/")[0] for program in trace.programs)
-    return [name for name in names if name not in BASELINES]
+    names: list[str] = []
+    for program in trace.programs:
+        name, _, _ = program.partition("/")
+        if name not in names and name not in BASELINES:
+            names.append(name)
+    return names
 
 
 def strategies_on_kind(trace: Trace, kind: str, static: bool = False) -> list[str]:
@@ -94,9 +105,14 @@ def strategies_on_kind(trace: Trace, kind: str, static: bool = False) -> list[st
     able = []
     for mechanism in trace.mechanisms:
         names = strategies_for(mechanism)
-        able.append([name for name in names if STRATEGIES[name].fits_device(kind, static)])
-    ways = [dict(zip(trace.mechanisms, names, strict=True)) for names in itertools.product(*able)]
-    return [name_of(way) for way in ways if has_program(trace, way)]
+        fitting = [name for name in names if STRATEGIES[name].fits_device(kind, static)]
+        able.append(fitting)
+    possible = []
+    for chosen in itertools.product(*able):
+        strategies = dict(zip(trace.mechanisms, chosen, strict=True))
+        if has_program(trace, strategies):
+            possible.append(name_of(strategies))
+    return possible
 
 
 def strategies_on(trace: Trace, profile: HardwareProfile, runtime: str | None = None) -> list[str]:
@@ -118,8 +134,11 @@ def refusal(
 ) -> CondsimError:
     """Return why a device cannot run the strategies, and what it can run."""
     kind = profile.kind
-    names = [n for n in strategies.values() if not STRATEGIES[n].fits_device(kind, static)]
-    name = names[0]
+    unfit = []
+    for strategy in strategies.values():
+        if not STRATEGIES[strategy].fits_device(kind, static):
+            unfit.append(strategy)
+    name = unfit[0]
     because = f"is not for a {kind}"
     if static and STRATEGIES[name].shapes == "any":
         because = "needs sizes that follow the data, and the sizes of a prepared graph are fixed"
@@ -140,9 +159,11 @@ def program_of(trace: Trace, strategies: Mapping[str, str], regime: str) -> Prog
         raise CondsimError(
             f"trace {trace.name!r} has no program {captured!r}: this regime was not captured"
         )
-    return trace.results.remember(
-        ("program", asked), lambda: _rewritten(trace.programs[captured], strategies)
-    )
+
+    def rewritten() -> Program:
+        return _rewritten(trace.programs[captured], strategies)
+
+    return trace.results.remember(("program", asked), rewritten)
 
 
 def _rewritten(program: Program, strategies: Mapping[str, str]) -> Program:

@@ -37,7 +37,8 @@ class FusedExperts:
 
     def operators(self) -> tuple[Op, ...]:
         """Return the operators of the experts, in order."""
-        hidden, inner, wide = self.second.dims[1], self.second.dims[2], self.first.dims[1]
+        wide = self.first.dims[1]
+        _, hidden, inner = self.second.dims
         routed = self.rows * self.top_k
         ids = Tensor((self.rows, Dim(self.top_k)), "int32")
         sorted_ids = Tensor((routed,), "int32")
@@ -47,14 +48,13 @@ class FusedExperts:
         down = Tensor((routed, hidden), "float")
         each = Tensor((self.rows, Dim(self.top_k), hidden), "float")
         activation = "silu_and_mul" if self.gated else "silu"
-        return (
-            self._op("moe_align_block_size", (ids,), sorted_ids),
-            self._op("count_and_sort_expert_tokens", (ids,), sorted_ids),
-            self._op("fused_moe_mm", (x, self.first, sorted_ids), up, (1,)),
-            self._op(activation, (up,), act),
-            self._op("fused_moe_mm", (act, self.second, sorted_ids), down, (self.top_k,)),
-            self._op("moe_sum", (each,), x),
-        )
+        align = self._op("moe_align_block_size", (ids,), sorted_ids)
+        sort = self._op("count_and_sort_expert_tokens", (ids,), sorted_ids)
+        first = self._op("fused_moe_mm", (x, self.first, sorted_ids), up, (1,))
+        activate = self._op(activation, (up,), act)
+        second = self._op("fused_moe_mm", (act, self.second, sorted_ids), down, (self.top_k,))
+        combine = self._op("moe_sum", (each,), x)
+        return align, sort, first, activate, second, combine
 
     def _op(
         self, name: str, inputs: tuple[Tensor, ...], output: Tensor, params: tuple[int, ...] = ()
@@ -81,16 +81,24 @@ def rewritten(program: Program) -> Program:
 
 def _rewritten_scope(scope: Scope) -> Scope:
     nodes: list[Op | Loop] = []
+    sites: list[str] = []
     for node in scope.nodes:
         if isinstance(node, Loop):
-            bodies = {key: _rewritten_scope(body) for key, body in node.bodies.items()}
-            node = Loop(node.site, node.choices, bodies)
+            node = _rewritten_loop(node)
+        elif node.site and node.site not in sites:
+            sites.append(node.site)
         nodes.append(node)
-    sites = dict.fromkeys(node.site for node in nodes if isinstance(node, Op) and node.site)
     for site in sites:
         _fuse_experts(nodes, site)
         _fuse_router(nodes, site)
     return Scope(tuple(nodes), scope.frees)
+
+
+def _rewritten_loop(loop: Loop) -> Loop:
+    bodies = {}
+    for key, body in loop.bodies.items():
+        bodies[key] = _rewritten_scope(body)
+    return Loop(loop.site, loop.choices, bodies)
 
 
 def _fuse_experts(nodes: list[Op | Loop], site: str) -> None:
@@ -98,29 +106,45 @@ def _fuse_experts(nodes: list[Op | Loop], site: str) -> None:
     kernels and the last one of a site stood."""
     ops = _operators(nodes, lambda op: op.site == site)
     places = _places_of_grouped(ops, site)
-    first, last = ops[places.products[0]], ops[places.products[-1]]
-    tokens, inner = ops[places.last].outputs[0], last.inputs[0]
-    rows, routed = tokens.dims[0], first.inputs[0].dims[0]
+    kernels = _fused_kernels(ops, places)
+    for place, op in ops.items():
+        if place in kernels:
+            nodes[place] = _replaced(op, kernels[place])
+        else:
+            nodes[place] = _absorbed(op)
+
+
+def _fused_kernels(ops: dict[int, Op], places: _Places) -> dict[int, Op]:
+    """The fused operators of a site, each by the place that it takes."""
+    routed_x = ops[places.products[0]].inputs[0]
+    inner = ops[places.products[-1]].inputs[0]
+    tokens = ops[places.last].outputs[0]
+    routed, hidden = routed_x.dims[0], routed_x.dims[1:]
+    rows, out = tokens.dims[0], tokens.dims[1:]
     top_k = routed.ratio(rows)
+    x = Tensor((rows, *hidden), "float")
     ids = Tensor((rows, Dim(top_k)), "int32")
     sorted_ids = Tensor((routed,), "int32")
-    each = Tensor((rows, Dim(top_k), *tokens.dims[1:]), "float")
-    up = tuple(ops[place].outputs[0] for place in places.products[:-1])
-    fused = {
-        places.before[0]: _kernel("moe_align_block_size", (ids,), (sorted_ids,)),
-        places.before[1]: _kernel("count_and_sort_expert_tokens", (ids,), (sorted_ids,)),
-        places.activation: _kernel("silu_and_mul", up, (inner,)),
-        places.last: _kernel("moe_sum", (each,), (tokens,)),
-    }
-    for place in places.products:
-        is_last = place == places.products[-1]
-        source = inner if is_last else Tensor((rows, *first.inputs[0].dims[1:]), "float")
-        weights = _transposed(ops[place].inputs[1])
-        rows_a_token = top_k if is_last else 1
-        inputs = (source, weights, sorted_ids)
-        fused[place] = _kernel("fused_moe_mm", inputs, ops[place].outputs, (rows_a_token,))
-    for place, op in ops.items():
-        nodes[place] = _replaced(op, fused[place]) if place in fused else _absorbed(op)
+    each = Tensor((rows, Dim(top_k), *out), "float")
+    align, sort = places.before[:2]
+    *first, second = places.products
+    up = tuple(ops[place].outputs[0] for place in first)
+    kernels = {}
+    kernels[align] = _kernel("moe_align_block_size", (ids,), (sorted_ids,))
+    kernels[sort] = _kernel("count_and_sort_expert_tokens", (ids,), (sorted_ids,))
+    for place in first:
+        kernels[place] = _product(ops[place], x, sorted_ids, 1)
+    kernels[places.activation] = _kernel("silu_and_mul", up, (inner,))
+    kernels[second] = _product(ops[second], inner, sorted_ids, top_k)
+    kernels[places.last] = _kernel("moe_sum", (each,), (tokens,))
+    return kernels
+
+
+def _product(grouped: Op, rows: Tensor, sorted_ids: Tensor, rows_a_token: int) -> Op:
+    """The fused product of rows, taken by their index, in place of a grouped product."""
+    weights = _transposed(grouped.inputs[1])
+    inputs = (rows, weights, sorted_ids)
+    return _kernel("fused_moe_mm", inputs, grouped.outputs, (rows_a_token,))
 
 
 @dataclass(frozen=True)
@@ -142,18 +166,19 @@ def _places_of_grouped(ops: dict[int, Op], site: str) -> _Places:
         raise CondsimError(
             f"site {site!r} does not run as grouped products, which strategy fused would join"
         )
-    between = [place for place in kernels if place < products[-1] and place not in products]
-    return _Places(products, before, max(between), kernels[-1])
+    others = [place for place in kernels if place not in products]
+    activation = max(place for place in others if place < products[-1])
+    return _Places(products, before, activation, kernels[-1])
 
 
 def _fuse_router(nodes: list[Op | Loop], site: str) -> None:
     """Put one kernel where the top-k and the softmax of the logits stood."""
     ops = _operators(nodes, lambda op: op.role == f"router:{site}")
-    top = next((place for place, op in ops.items() if op.name == "topk"), None)
-    if top is None:
+    top_ks = [place for place, op in ops.items() if op.name == "topk"]
+    if not top_ks:
         return
     for place, op in ops.items():
-        if place == top:
+        if place == top_ks[0]:
             fused = _kernel("topk_softmax", op.inputs[:1], op.outputs)
             nodes[place] = _replaced(op, fused)
         elif op.name in SOFTMAX_OF_ROUTER and not op.view:
@@ -193,9 +218,11 @@ def _replaced(op: Op, kernel: Op) -> Op:
 
 def _absorbed(op: Op) -> Op:
     """`op` as a view that costs nothing and creates nothing."""
-    nothing = tuple((Dim(0), dtype) for _, dtype in op.allocs)
-    gone = _replaced(op, _kernel(f"{op.name}{JOINED}", (), ()))
-    return replace(gone, view=True, allocs=nothing)
+    nothing = Dim(0)
+    allocs = tuple((nothing, dtype) for _, dtype in op.allocs)
+    view = _kernel(f"{op.name}{JOINED}", (), ())
+    gone = _replaced(op, view)
+    return replace(gone, view=True, allocs=allocs)
 
 
 def _transposed(weights: Tensor) -> Tensor:

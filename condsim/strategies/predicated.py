@@ -29,7 +29,8 @@ WARP = 32
 def predicated(guards: Guards) -> Rows:
     """The rows of all warps in which at least one row takes the branch, as expected."""
     arriving = guards.every_row()
-    rows = np.rint(diverged(guards.taken(), arriving)).astype(np.int64)
+    expected = diverged(guards.taken(), arriving)
+    rows = np.rint(expected).astype(np.int64)
     return arriving, rows
 
 
@@ -47,11 +48,16 @@ def diverged(taken: Any, arriving: Any, warp: int = WARP) -> Any:
     others = arriving - taken
     ways_without = _log_choose(np.maximum(others, lanes), lanes)
     ways = _log_choose(np.maximum(arriving, lanes), lanes)
-    no_lane_takes_it = np.where(others >= lanes, np.exp(ways_without - ways), 0.0)
-    rows = np.clip(arriving * (1.0 - no_lane_takes_it), taken, arriving)
+    share_without = np.exp(ways_without - ways)
+    no_lane_takes_it = np.where(others >= lanes, share_without, 0.0)
+    expected = arriving * (1.0 - no_lane_takes_it)
+    rows = np.clip(expected, taken, arriving)
     return np.where(taken > 0, rows, 0.0)
 
 
 def _log_choose(n: Any, k: Any) -> Any:
     """Return the logarithm of C(n, k)."""
-    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    orders_of_all = gammaln(n + 1)
+    orders_of_chosen = gammaln(k + 1)
+    orders_of_rest = gammaln(n - k + 1)
+    return orders_of_all - orders_of_chosen - orders_of_rest

@@ -109,4 +109,5 @@ def name_of(strategies: Mapping[str, str]) -> str:
     names = set(strategies.values())
     if len(strategies) == 1 or names <= set(BASELINES):
         return next(iter(strategies.values()))
-    return ",".join(f"{mechanism}={name}" for mechanism, name in sorted(strategies.items()))
+    parts = [f"{mechanism}={name}" for mechanism, name in sorted(strategies.items())]
+    return ",".join(parts)

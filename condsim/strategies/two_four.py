@@ -48,7 +48,9 @@ def _rewritten_scope(scope: Scope, site: str) -> Scope:
 def _rewritten_node(node: Op | Loop) -> Op | Loop:
     if isinstance(node, Op):
         return node
-    bodies = {key: _rewritten_scope(body, node.site) for key, body in node.bodies.items()}
+    bodies = {}
+    for key, body in node.bodies.items():
+        bodies[key] = _rewritten_scope(body, node.site)
     return Loop(node.site, node.choices, bodies)
 
 

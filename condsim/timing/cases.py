@@ -115,7 +115,10 @@ class Rotation:
 
 def existing(calls: Mapping[K, Call]) -> dict[K, Callable[[], Call]]:
     """Cases for `measure` out of calls whose tensors exist already."""
-    return {key: functools.partial(_itself, call) for key, call in calls.items()}
+    entries: dict[K, Callable[[], Call]] = {}
+    for key, call in calls.items():
+        entries[key] = functools.partial(_itself, call)
+    return entries
 
 
 def _itself(call: Call) -> Call:

@@ -96,7 +96,8 @@ class Yardstick:
         clock = the_clock()
         for _ in range(self.RUNS):
             self._call()
-        return min(timed(self._call, self.RUNS, clock) for _ in range(self.SAMPLES))
+        samples = [timed(self._call, self.RUNS, clock) for _ in range(self.SAMPLES)]
+        return min(samples)
 
     @property
     def fast_s(self) -> float:

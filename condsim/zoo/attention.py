@@ -26,7 +26,8 @@ class CausalAttention(nn.Module):
         self.out = nn.Linear(hidden, hidden, bias=False)
         half = hidden // heads // 2
         frequency = BASE ** (-torch.arange(half) / half)
-        angle = torch.arange(max_seq).unsqueeze(1) * frequency
+        position = torch.arange(max_seq).unsqueeze(1)
+        angle = position * frequency
         cos = angle.cos().repeat(1, 2)
         sin = torch.cat([-angle.sin(), angle.sin()], -1)
         self.register_buffer("cos", cos, persistent=False)

@@ -41,9 +41,10 @@ class BranchFashion(ZooModel):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(convolution(1, 16), convolution(16, 32, stride=2))
-        self.gate = nn.Sequential(
-            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(128, 16), nn.ReLU(), nn.Linear(16, 3)
-        )
+        pool = nn.AdaptiveAvgPool2d(2)
+        hidden = nn.Linear(128, 16)
+        score = nn.Linear(16, 3)
+        self.gate = nn.Sequential(pool, nn.Flatten(), hidden, nn.ReLU(), score)
         light = convolution(32, 112, stride=2)
         medium = nn.Sequential(convolution(32, 56, stride=2), convolution(56, 112))
         heavy = nn.Sequential(
@@ -79,7 +80,8 @@ class BranchFashion(ZooModel):
         def loss(step: int) -> torch.Tensor:
             rows = batches(step)
             noisy = step < NOISY_SHARE * steps
-            value: torch.Tensor = model.training_loss(images[rows], labels[rows], spread, noisy)
+            x, classes = images[rows], labels[rows]
+            value: torch.Tensor = model.training_loss(x, classes, spread, noisy)
             return value
 
         parameters = [*model.parameters(), *spread.parameters()]
@@ -97,13 +99,16 @@ class BranchFashion(ZooModel):
         if noisy:
             picked = F.gumbel_softmax(gate, hard=True)
         else:
-            picked = F.one_hot(gate.argmax(-1), 3) + soft - soft.detach()
+            hard = F.one_hot(gate.argmax(-1), 3)
+            picked = hard + soft - soft.detach()
         outputs = [branch(x) for branch in self.branches]
         mixed = torch.zeros(())
         for choice, output in enumerate(outputs):
-            mixed = mixed + picked[:, choice, None, None, None] * output
+            weight = picked[:, choice, None, None, None]
+            mixed = mixed + weight * output
         conditional = F.cross_entropy(self.head(mixed), labels)
         dense = F.cross_entropy(self.head(outputs[-1]), labels)
         cost = (soft * torch.tensor(COST)).sum(-1).mean()
-        loss: torch.Tensor = conditional + DENSE_WEIGHT * dense + COST_WEIGHT * cost
+        of_classes = conditional + DENSE_WEIGHT * dense
+        loss: torch.Tensor = of_classes + COST_WEIGHT * cost
         return loss

@@ -63,7 +63,8 @@ def fashion_training() -> tuple[torch.Tensor, torch.Tensor, str]:
     folder = fashion_folder()
     images = folder / "train-images-idx3-ubyte.gz"
     labels = folder / "train-labels-idx1-ubyte.gz"
-    digest = hashlib.sha256(images.read_bytes() + labels.read_bytes()).hexdigest()
+    both = images.read_bytes() + labels.read_bytes()
+    digest = hashlib.sha256(both).hexdigest()
     return normalise(read_idx(images)), as_int64(read_idx(labels)), digest
 
 
@@ -126,4 +127,5 @@ def windows(
 
 def spread_starts(text: torch.Tensor, count: int, seq: int) -> torch.Tensor:
     """`count` starts of sequences, evenly over the text."""
-    return torch.arange(count) * (len(text) - seq - 1) // count
+    possible_starts = len(text) - seq - 1
+    return torch.arange(count) * possible_starts // count

@@ -25,7 +25,8 @@ class Head(nn.Sequential):
     """Class logits [rows, 10] from feature maps."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
+        pool = nn.AdaptiveAvgPool2d(1)
+        super().__init__(pool, nn.Flatten(), nn.Linear(channels, 10))
 
 
 @ZOO.register("exit-fashion")
@@ -100,7 +101,8 @@ class ExitFashion(ZooModel):
 
         minimise(model.parameters(), loss, steps, progress, "exit-fashion")
         model.eval()
-        threshold = model.choose_threshold(images[-VALIDATION_IMAGES:], labels[-VALIDATION_IMAGES:])
+        held_out = slice(-VALIDATION_IMAGES, None)
+        threshold = model.choose_threshold(images[held_out], labels[held_out])
         tuned = cls(threshold=threshold)
         tuned.load_state_dict(model.state_dict())
         return tuned.eval(), {"data_sha256": digest, "threshold": threshold}
@@ -108,7 +110,10 @@ class ExitFashion(ZooModel):
     @torch.inference_mode()
     def choose_threshold(self, images: torch.Tensor, labels: torch.Tensor) -> float:
         """The lowest threshold on a grid that keeps the last exit's accuracy, but for TOLERANCE."""
-        batches = [torch.stack(self.every_exit(x)) for x in torch.split(images, 250)]
+        batches = []
+        for batch in torch.split(images, 250):
+            exits = self.every_exit(batch)
+            batches.append(torch.stack(exits))
         probabilities = torch.cat(batches, 1).softmax(-1)
         confidence, predicted = probabilities.max(-1)  # [exits, images]
         right = predicted == labels
@@ -116,8 +121,9 @@ class ExitFashion(ZooModel):
         for percent in range(50, 100):
             sure = confidence >= percent / 100
             sure[-1] = True
-            taken = sure.int().argmax(0)
-            accuracy = right.gather(0, taken[None]).float().mean()
+            exit_taken = sure.int().argmax(0)
+            right_there = right.gather(0, exit_taken[None])
+            accuracy = right_there.float().mean()
             if accuracy >= least_accuracy:
                 return percent / 100
         return 0.99

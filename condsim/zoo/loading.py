@@ -47,12 +47,13 @@ def image_example(name: str, model: ZooModel, batch: int, batches: int) -> Examp
         raise CondsimError(f"batch must be at most {len(images)}, got {batch}")
     count = min(batches, len(images) // batch)
     inputs = torch.split(images[: count * batch], batch)
+    labels_of_batches = torch.split(labels, batch)
     return Example(
         name=name,
         mechanism=model.mechanism,
         model=model,
         inputs=list(inputs),
-        quality=accuracy(torch.split(labels, batch)),
+        quality=accuracy(labels_of_batches),
         quality_name="accuracy",
         higher_is_better=True,
     )
@@ -66,12 +67,14 @@ def text_example(name: str, model: ZooModel, batch: int, batches: int, seq: int)
     text = text_sample()
     starts = spread_starts(text, batch * batches, seq)
     ids, targets = windows(text, starts, seq)
+    inputs = torch.split(ids, batch)
+    targets_of_batches = torch.split(targets, batch)
     return Example(
         name=name,
         mechanism=model.mechanism,
         model=model,
-        inputs=list(torch.split(ids, batch)),
-        quality=bits_a_byte(torch.split(targets, batch)),
+        inputs=list(inputs),
+        quality=bits_a_byte(targets_of_batches),
         quality_name="cross entropy (bits a byte)",
         higher_is_better=False,
     )
@@ -81,8 +84,10 @@ def accuracy(labels: tuple[torch.Tensor, ...]) -> Quality:
     """Whether each image's class was told, 1 or 0. labels: int64 [batch] of each batch."""
 
     def correct(output: torch.Tensor, number: int) -> np.ndarray:
-        hits: np.ndarray = (output.argmax(-1) == labels[number]).float().numpy()
-        return hits
+        predicted = output.argmax(-1)
+        hits = predicted == labels[number]
+        quality: np.ndarray = hits.float().numpy()
+        return quality
 
     return correct
 
@@ -91,7 +96,8 @@ def bits_a_byte(targets: tuple[torch.Tensor, ...]) -> Quality:
     """Mean cross entropy of each sequence. targets: int64 [batch, seq] of each batch."""
 
     def entropy(output: torch.Tensor, number: int) -> np.ndarray:
-        mean: np.ndarray = bits(output.float(), targets[number]).numpy()
-        return mean.astype(np.float32)
+        means = bits(output.float(), targets[number])
+        quality: np.ndarray = means.numpy()
+        return quality.astype(np.float32)
 
     return entropy

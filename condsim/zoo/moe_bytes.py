@@ -32,7 +32,8 @@ class Gate(nn.Module):
     def __init__(self, hidden: int, experts: int, top_k: int) -> None:
         super().__init__()
         self.top_k = top_k
-        self.weight = nn.Parameter(torch.randn(experts, hidden) * hidden**-0.5)
+        weight = torch.randn(experts, hidden) * hidden**-0.5
+        self.weight = nn.Parameter(weight)
 
     def forward(
         self, hidden_states: torch.Tensor
@@ -51,8 +52,10 @@ class Experts(nn.Module):
     def __init__(self, hidden: int, width: int, experts: int) -> None:
         super().__init__()
         self.num_experts = experts
-        self.gate_up_proj = nn.Parameter(torch.randn(experts, 2 * width, hidden) * hidden**-0.5)
-        self.down_proj = nn.Parameter(torch.randn(experts, hidden, width) * width**-0.5)
+        gate_up = torch.randn(experts, 2 * width, hidden)
+        down = torch.randn(experts, hidden, width)
+        self.gate_up_proj = nn.Parameter(gate_up * hidden**-0.5)
+        self.down_proj = nn.Parameter(down * width**-0.5)
         self.act_fn = nn.SiLU()
 
     def forward(
@@ -158,15 +161,17 @@ class MoeBytes(ZooModel):
         model = cls().train()
         text, digest = training_text()
         seq, batch = 128, 16
+        possible_starts = len(text) - seq - 1
 
         def loss(_: int) -> torch.Tensor:
-            starts = torch.randint(len(text) - seq - 1, (batch,))
+            starts = torch.randint(possible_starts, (batch,))
             ids, targets = windows(text, starts, seq)
             logits, routers = model.run(ids)
             load = torch.zeros(())
             for router in routers:
                 load = load + imbalance(router, 2)
-            return bits(logits, targets).mean() + BALANCE * load
+            entropy = bits(logits, targets).mean()
+            return entropy + BALANCE * load
 
         minimise(model.parameters(), loss, steps, progress, "moe-bytes")
         return model.eval(), {"data_sha256": digest}
@@ -180,5 +185,8 @@ def imbalance(logits: torch.Tensor, top_k: int) -> torch.Tensor:
     experts = logits.shape[-1]
     probabilities = logits.softmax(-1)
     chosen = logits.topk(top_k, dim=-1).indices
-    taken = torch.zeros_like(probabilities).scatter(-1, chosen, 1.0)
-    return experts * (taken.mean(0) * probabilities.mean(0)).sum()
+    nothing = torch.zeros_like(probabilities)
+    taken = nothing.scatter(-1, chosen, 1.0)
+    share_of_rows = taken.mean(0)
+    mean_probability = probabilities.mean(0)
+    return experts * (share_of_rows * mean_probability).sum()

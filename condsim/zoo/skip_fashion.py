@@ -40,9 +40,8 @@ class Block(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = convolution(channels, channels)
-        self.second = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-        )
+        convolved = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second = nn.Sequential(convolved, nn.BatchNorm2d(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(x + self.second(self.first(x)))
@@ -52,13 +51,10 @@ class Gate(nn.Sequential):
     """One logit an image: [rows, 1]."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(channels, 8),
-            nn.ReLU(),
-            nn.Linear(8, 1),
-        )
+        pool = nn.AdaptiveAvgPool2d(1)
+        hidden = nn.Linear(channels, 8)
+        score = nn.Linear(8, 1)
+        super().__init__(pool, nn.Flatten(), hidden, nn.ReLU(), score)
 
 
 @ZOO.register("skip-fashion")
@@ -76,10 +72,11 @@ class SkipFashion(ZooModel):
         super().__init__()
         self.stem = nn.Sequential(convolution(1, 16), convolution(16, WIDE, stride=2))
         self.shrink = convolution(WIDE, NARROW, stride=2)
-        channels = [WIDE] * SHRINK_BEFORE + [NARROW] * (BLOCKS - SHRINK_BEFORE)
+        channels = by_block(WIDE, NARROW)
         self.blocks = nn.ModuleList(Block(c) for c in channels)
         self.gates = nn.ModuleList(Gate(c) for c in channels)
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(NARROW, 10))
+        pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Sequential(pool, nn.Flatten(), nn.Linear(NARROW, 10))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.stem(images)
@@ -111,14 +108,17 @@ class SkipFashion(ZooModel):
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         images, labels, digest = fashion_training()
         batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, 64)
-        spreads = nn.ModuleList(Spread(1, centre=0.0, reach=1.0) for _ in model.blocks)
+        spreads = nn.ModuleList()
+        for _ in model.blocks:
+            spreads.append(Spread(1, centre=0.0, reach=1.0))
 
         def loss(step: int) -> torch.Tensor:
             rows = batches(step)
             opened = round(len(rows) * open_share(step, steps))
             noisy = step < NOISY_SHARE * steps
             logits, spent = model.gated(images[rows], spreads, opened, noisy)
-            value: torch.Tensor = F.cross_entropy(logits, labels[rows]) + spent
+            of_classes = F.cross_entropy(logits, labels[rows])
+            value: torch.Tensor = of_classes + spent
             return value
 
         parameters = [*model.parameters(), *spreads.parameters()]
@@ -143,13 +143,17 @@ class SkipFashion(ZooModel):
         for i, block in enumerate(self.blocks):
             if i == SHRINK_BEFORE:
                 x = self.shrink(x)
-            score = 2 * spreads[i](self.gates[i](x[opened:]))
+            logit = self.gates[i](x[opened:])
+            score = 2 * spreads[i](logit)
             if noisy:
                 uniform = torch.rand_like(score).clamp(1e-6, 1 - 1e-6)
                 score = score + uniform.log() - (-uniform).log1p()
             soft = score.sigmoid()
-            straight_through = (score > 0).float() + soft - soft.detach()
-            gate = torch.cat([torch.ones(opened, 1), straight_through])[:, :, None, None]
+            hard = (score > 0).float()
+            straight_through = hard + soft - soft.detach()
+            open_gate = torch.ones(opened, 1)
+            gate = torch.cat([open_gate, straight_through])
+            gate = gate[:, :, None, None]
             x = gate * block(x) + (1 - gate) * x
             spent = spent + costs[i] * soft.mean()
         return self.head(x), spent
@@ -157,13 +161,20 @@ class SkipFashion(ZooModel):
 
 def open_share(step: int, steps: int) -> float:
     """The share of a batch's images that enter every block in a training step."""
-    falling = OPEN_AT_FIRST - (OPEN_AT_FIRST - OPEN_LATER) * 2 * step / steps
-    return max(OPEN_LATER, falling)
+    fall = (OPEN_AT_FIRST - OPEN_LATER) * 2 * step / steps
+    return max(OPEN_LATER, OPEN_AT_FIRST - fall)
+
+
+def by_block(wide: int, narrow: int) -> list[int]:
+    """A number for each block: one where feature maps are 14 x 14, another where they are 7 x 7."""
+    narrow_blocks = BLOCKS - SHRINK_BEFORE
+    return [wide] * SHRINK_BEFORE + [narrow] * narrow_blocks
 
 
 def block_costs() -> torch.Tensor:
     """What each block costs in the loss, in proportion to its FLOPs [BLOCKS]."""
-    wide, narrow = 14**2 * WIDE**2, 7**2 * NARROW**2
-    flops = [wide] * SHRINK_BEFORE + [narrow] * (BLOCKS - SHRINK_BEFORE)
+    wide_flops = 14**2 * WIDE**2
+    narrow_flops = 7**2 * NARROW**2
+    flops = by_block(wide_flops, narrow_flops)
     costs = torch.tensor(flops, dtype=torch.float32)
     return COST_WEIGHT * costs / costs.sum()

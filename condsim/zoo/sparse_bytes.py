@@ -40,7 +40,9 @@ class Predictor(nn.Sequential):
     """Low-rank: one logit a block and row [rows, blocks]."""
 
     def __init__(self, hidden: int, rank: int, blocks: int) -> None:
-        super().__init__(nn.Linear(hidden, rank, bias=False), nn.Linear(rank, blocks))
+        narrow = nn.Linear(hidden, rank, bias=False)
+        wide = nn.Linear(rank, blocks)
+        super().__init__(narrow, wide)
 
     def active(self, x: torch.Tensor) -> torch.Tensor:
         """Blocks that each row wants: bool [rows, blocks]."""
@@ -125,10 +127,14 @@ class SparseLayer(Layer):
         soft = (3 * logits).sigmoid()
         hard = (logits > 0).float()
         mask = (hard + soft - soft.detach()).unsqueeze(-1)
-        h = F.relu(self.up(rows)).view(-1, self.blocks, self.size)
-        x = x + self.down((h * mask).flatten(1)).view_as(x)
-        change = logits.view(-1, WINDOW, self.blocks).var(1).mean()
-        leak = (h * (1 - hard).unsqueeze(-1)).mean()
+        h = F.relu(self.up(rows))
+        h = h.view(-1, self.blocks, self.size)
+        masked = (h * mask).flatten(1)
+        x = x + self.down(masked).view_as(x)
+        of_windows = logits.view(-1, WINDOW, self.blocks)
+        change = of_windows.var(1).mean()
+        not_picked = (1 - hard).unsqueeze(-1)
+        leak = (h * not_picked).mean()
         return x, CHANGE_WEIGHT * change, LEAK_WEIGHT * leak
 
 
@@ -169,7 +175,8 @@ class SparseBytes(ZooModel):
         for number, count in enumerate(blocks, start=1):
             site = f"ffn{number}"
             sparse.append(SparseLayer(site, hidden, heads, count, size, rank, max_seq))
-        self.layers = nn.ModuleList([Layer(hidden, heads, width, max_seq), *sparse])
+        plain = Layer(hidden, heads, width, max_seq)
+        self.layers = nn.ModuleList([plain, *sparse])
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Linear(hidden, 256, bias=False)
         nn.init.normal_(self.embed.weight, std=0.1)
@@ -186,15 +193,17 @@ class SparseBytes(ZooModel):
         model = cls().train()
         text, digest = training_text()
         seq, batch = 64, 32
+        possible_starts = len(text) - seq - 1
         spreads = nn.ModuleList()
         for layer in model.sparse_layers():
             spreads.append(Spread(layer.blocks, centre=-1.1, reach=0.4))
 
         def loss(_: int) -> torch.Tensor:
-            starts = torch.randint(len(text) - seq - 1, (batch,))
+            starts = torch.randint(possible_starts, (batch,))
             ids, targets = windows(text, starts, seq)
             logits, of_blocks = model.training_forward(ids, spreads)
-            return bits(logits, targets).mean() + of_blocks
+            entropy = bits(logits, targets).mean()
+            return entropy + of_blocks
 
         parameters = [*model.parameters(), *spreads.parameters()]
         minimise(parameters, loss, steps, progress, "sparse-bytes")
@@ -202,9 +211,11 @@ class SparseBytes(ZooModel):
             assert isinstance(spread, Spread)
             spread.fold(layer.predictor[1])
         model.eval()
-        ids, _ = windows(text, spread_starts(text, 1024, seq), seq)
+        starts = spread_starts(text, 1024, seq)
+        ids, _ = windows(text, starts, seq)
         keep = [share >= PRUNED_BELOW for share in model.wanted(ids)]
-        return model.pruned(keep).eval(), {"data_sha256": digest}
+        pruned = model.pruned(keep).eval()
+        return pruned, {"data_sha256": digest}
 
     def training_forward(
         self, ids: torch.Tensor, spreads: nn.ModuleList
@@ -215,7 +226,8 @@ class SparseBytes(ZooModel):
         for layer, spread in zip(self.sparse_layers(), spreads, strict=True):
             x, change, leak = layer.training_forward(x, spread)
             extra = extra + change + leak
-        return self.head(self.norm(x)), extra / len(spreads)
+        logits = self.head(self.norm(x))
+        return logits, extra / len(spreads)
 
     def sparse_layers(self) -> list[SparseLayer]:
         """All layers but the first."""
@@ -233,8 +245,9 @@ class SparseBytes(ZooModel):
         assert execution.observed is not None
         shares: list[torch.Tensor] = []
         for layer in self.sparse_layers():
-            decisions = [observed["ids"] for observed in execution.observed[layer.site]]
-            shares.append(torch.cat(decisions).float().mean(0))
+            calls = execution.observed[layer.site]
+            decisions = torch.cat([call["ids"] for call in calls])
+            shares.append(decisions.float().mean(0))
         return shares
 
     def pruned(self, keep: list[torch.Tensor]) -> SparseBytes:
@@ -242,9 +255,11 @@ class SparseBytes(ZooModel):
 
         keep: which blocks, bool [blocks], one a sparse layer; where it names none, all are kept.
         """
-        keep = [kept if kept.any() else torch.ones_like(kept) for kept in keep]
         weights = self.state_dict()
-        for number, kept in enumerate(keep, start=1):
+        blocks: list[int] = []
+        for number, asked in enumerate(keep, start=1):
+            kept = asked if asked.any() else torch.ones_like(asked)
+            blocks.append(int(kept.sum()))
             neurons = kept.repeat_interleave(self.config["size"])
             for name, selected, dim in (
                 ("up.weight", neurons, 0),
@@ -256,7 +271,7 @@ class SparseBytes(ZooModel):
                 key = f"layers.{number}.{name}"
                 rows = selected.nonzero().squeeze(-1)
                 weights[key] = weights[key].index_select(dim, rows)
-        blocks = tuple(int(kept.sum()) for kept in keep)
-        copy = type(self)(**{**self.config, "blocks": blocks})
+        config = {**self.config, "blocks": tuple(blocks)}
+        copy = type(self)(**config)
         copy.load_state_dict(weights)
         return copy

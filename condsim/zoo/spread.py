@@ -38,6 +38,7 @@ class Spread(nn.Module):
         assert self.norm.running_var is not None
         assert self.norm.running_mean is not None
         scale = torch.rsqrt(self.norm.running_var + self.norm.eps)
-        bias = (linear.bias - self.norm.running_mean) * scale + self.mean()
+        centred = linear.bias - self.norm.running_mean
+        bias = centred * scale + self.mean()
         linear.weight.mul_(scale.unsqueeze(1))
         linear.bias.copy_(bias)

@@ -52,10 +52,11 @@ def train(name: str, steps: int | None = None, seed: int = 0, folder: Path = CHE
     with Progress(*columns) as progress, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, about = kind.fit(steps, progress)
+    took_s = time.perf_counter() - began
     about |= {
         "steps": steps,
         "seed": seed,
-        "training_s": round(time.perf_counter() - began, 1),
+        "training_s": round(took_s, 1),
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),  # a subclass of str, which a weights-only load refuses
         "python": platform.python_version(),
@@ -77,10 +78,13 @@ def minimise(
     loss: step → the loss of that step's batch. name: shown with the progress.
     """
     parameters = list(parameters)
-    matrices: dict[str, Any] = {"params": [p for p in parameters if p.ndim > 1]}
-    vectors: dict[str, Any] = {"params": [p for p in parameters if p.ndim <= 1]}
-    vectors["weight_decay"] = 0.0
-    optimiser = torch.optim.AdamW([matrices, vectors], lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    matrices = [p for p in parameters if p.ndim > 1]
+    vectors = [p for p in parameters if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": WEIGHT_DECAY},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE)
     factor = partial(learning_rate_factor, steps=steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
     task = progress.add_task(name, total=steps)
@@ -92,7 +96,8 @@ def minimise(
         optimiser.step()
         schedule.step()
         if step % max(1, steps // REPORTS) == 0 or step == steps - 1:
-            _report(progress, task, f"{name} step {step} of {steps}", name, value.item())
+            place = f"{name} step {step} of {steps}"
+            _report(progress, task, place, name, value.item())
         progress.advance(task)
 
 
@@ -102,7 +107,8 @@ def learning_rate_factor(step: int, steps: int) -> float:
     linear = (step + 1) / warm_up
     if step < warm_up:
         return linear
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+    done = min(1.0, step / steps)
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
     return min(linear, cosine)
 
 
@@ -129,7 +135,8 @@ class ShuffledBatches:
         place = step % self.batches_an_epoch
         if place == 0 and step > 0:
             self.order = torch.randperm(self.count)
-        return self.order[place * self.batch : (place + 1) * self.batch]
+        first = place * self.batch
+        return self.order[first : first + self.batch]
 
 
 def bits(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

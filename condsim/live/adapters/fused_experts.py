@@ -118,7 +118,11 @@ class FusedExperts(LiveSite):
         if self._weights is not None:
             named |= self._weights.named(f"{self.name}.transposed")
         storages = {_storage(parameter) for parameter in self.block.parameters()}
-        return {name: t for name, t in named.items() if _storage(t) not in storages}
+        own: dict[str, torch.Tensor] = {}
+        for name, tensor in named.items():
+            if _storage(tensor) not in storages:
+                own[name] = tensor
+        return own
 
     def weights(self) -> ExpertWeights:
         """The experts' weights as [E, out, in].

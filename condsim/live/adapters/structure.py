@@ -55,8 +55,10 @@ def could_decide(module: nn.Module) -> bool:
     for parameter in module.parameters(recurse=False):
         widths.update(parameter.shape)
     has_gate_of_two = not widths.isdisjoint({1, 2})
-    has_gate_of_list = any(len(members) in widths for members in lists if len(members) > 1)
-    has_heads = len(parts) > 2 and any(_are_heads(members) for members in lists)
+    lengths = {len(members) for members in lists if len(members) > 1}
+    has_gate_of_list = not widths.isdisjoint(lengths)
+    has_list_of_heads = any(_are_heads(members) for members in lists)
+    has_heads = has_list_of_heads and len(parts) > 2
     return has_gate_of_two or has_gate_of_list or has_heads or _has_threshold(module)
 
 
@@ -118,9 +120,11 @@ def alike(experts: nn.Module) -> bool:
     classes = {type(member) for member in members}
     shapes = set()
     for member in members:
-        shapes.add(tuple(tuple(parameter.shape) for parameter in member.parameters()))
+        of_member = [tuple(parameter.shape) for parameter in member.parameters()]
+        shapes.add(tuple(of_member))
     has_parameters = shapes != {()}
-    return len(members) > 1 and len(classes) == 1 and len(shapes) == 1 and has_parameters
+    same = len(classes) == 1 and len(shapes) == 1
+    return len(members) > 1 and same and has_parameters
 
 
 def gate_of(block: nn.Module, experts: int) -> nn.Module | None:

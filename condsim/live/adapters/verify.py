@@ -34,7 +34,8 @@ def check_same_bits(
     where rows go where the module sends them. Raises NotLiftable where they differ.
     """
     captured = {site.name: site.captured for site in lifted.sites.values()}
-    on_tape = _same(_run_taped(lifted, captured), _taped(lifted))
+    outputs = _run_taped(lifted, captured)
+    on_tape = _same(outputs, _taped(lifted))
     if on_tape:
         with executing(Execution()):
             own = _tensors(own_forward(*args, **kwargs))
@@ -52,22 +53,24 @@ def agreeing_strategies(lifted: Lifted) -> dict[str, tuple[str, ...]]:
     """
     sites_by_mechanism: dict[str, list[LiftedSite]] = {}
     for site in lifted.sites.values():
-        sites_by_mechanism.setdefault(site.mechanism, []).append(site)
+        sites = sites_by_mechanism.setdefault(site.mechanism, [])
+        sites.append(site)
     offers = {}
     for mechanism, sites in sites_by_mechanism.items():
         own = {site.captured for site in sites}
         if len(own) > 1:
-            raise NotLiftable(
-                f"it runs its {mechanism} sites in different ways ({', '.join(sorted(own))})"
-            )
-        others = [strategy for strategy in _candidates(mechanism, sites) if strategy not in own]
-        offered = (*own, *(s for s in others if _agrees(lifted, sites, s)))
+            ways = ", ".join(sorted(own))
+            raise NotLiftable(f"it runs its {mechanism} sites in different ways ({ways})")
+        offered = list(own)
+        for strategy in _candidates(mechanism, sites):
+            if strategy not in own and _agrees(lifted, sites, strategy):
+                offered.append(strategy)
         kind = MECHANISMS[mechanism]
         if not kind.mixes_experts and kind.alone not in offered:
             raise NotLiftable(
                 f"its {mechanism} branches give another result when they see their rows alone"
             )
-        offers[mechanism] = offered
+        offers[mechanism] = tuple(offered)
     return offers
 
 
@@ -75,7 +78,9 @@ def _candidates(mechanism: str, sites: list[LiftedSite]) -> tuple[str, ...]:
     """Strategies that could run the sites of a mechanism."""
     kind = MECHANISMS[mechanism]
     stacks = [site.experts is not None and site.experts.stacks for site in sites]
-    return tuple(EXPERT_FORMS) if kind.mixes_experts and all(stacks) else kind.marked
+    if kind.mixes_experts and all(stacks):
+        return tuple(EXPERT_FORMS)
+    return kind.marked
 
 
 def _agrees(lifted: Lifted, sites: list[LiftedSite], strategy: str) -> bool:
@@ -83,7 +88,8 @@ def _agrees(lifted: Lifted, sites: list[LiftedSite], strategy: str) -> bool:
     strategies = {site.name: site.captured for site in lifted.sites.values()}
     for site in sites:
         strategies[site.name] = strategy
-    return _close(_run_taped(lifted, strategies), _taped(lifted))
+    outputs = _run_taped(lifted, strategies)
+    return _close(outputs, _taped(lifted))
 
 
 def _taped(lifted: Lifted) -> list[torch.Tensor]:
@@ -99,7 +105,8 @@ def _run_taped(lifted: Lifted, strategies: Mapping[str, str]) -> list[torch.Tens
     """
     inputs = [node.out for node in lifted.tape.nodes if node.fn is None]
     room = ROOM_A_ROW * len(inputs[0])
-    with executing(Execution(strategies, forced=lifted.forced(), room=room)):
+    execution = Execution(strategies, forced=lifted.forced(), room=room)
+    with executing(execution):
         return _tensors(lifted(*inputs))
 
 
@@ -109,7 +116,9 @@ def _tensors(result: Any) -> list[torch.Tensor]:
 
 def _same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
     """Whether results are the same bit by bit."""
-    return len(a) == len(b) and all(map(torch.equal, a, b))
+    if len(a) != len(b):
+        return False
+    return all(map(torch.equal, a, b))
 
 
 def _close(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:

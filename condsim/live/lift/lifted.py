@@ -83,7 +83,8 @@ class Lifted:
             if site.decision.context:
                 outer, choice = site.decision.context[-1]
                 arrives = taken[outer] == choice
-                taken[number] = np.full((len(arrives), *ids.shape[1:]), -1)
+                shape = (len(arrives), *ids.shape[1:])
+                taken[number] = np.full(shape, -1)
                 taken[number][arrives] = ids
             else:
                 taken[number] = ids
@@ -92,7 +93,8 @@ class Lifted:
             if site.works is None:
                 forced[site.name] = np.maximum(taken[number], 0)
             else:
-                forced[site.name] = (taken[number] == site.works).astype(np.int64)
+                enters = taken[number] == site.works
+                forced[site.name] = enters.astype(np.int64)
         return forced
 
 

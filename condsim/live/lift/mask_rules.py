@@ -70,11 +70,11 @@ def of_slots(call: Call, mask: Mask) -> Given:
     if not call.decision(mask.decision).slots or mask.per == "row":
         return None
     if name in ("where", "nonzero") and mask.per == "slot" and not call.node.single:
-        rows, slots = Ref(call.node.number, 0), Ref(call.node.number, 1)
-        return (
-            RowIndex(rows, mask.decision, mask.choice),
-            SlotIndex(slots, mask.decision, mask.choice),
-        )
+        rows = Ref(call.node.number, 0)
+        slots = Ref(call.node.number, 1)
+        row_numbers = RowIndex(rows, mask.decision, mask.choice)
+        slot_numbers = SlotIndex(slots, mask.decision, mask.choice)
+        return row_numbers, slot_numbers
     if name == "any" and mask.per == "slot" and call.out.ndim == 1:
         return Mask(call.ref, mask.decision, mask.choice)
     if name in COUNTS:
@@ -110,7 +110,8 @@ def equal(call: Call) -> Given:
     ids = call.first
     if not isinstance(ids, BranchIds) or not isinstance(call.args[1], int):
         return None
-    return call.reading.shaped(Mask(call.ref, ids.decision, call.args[1]))
+    mask = Mask(call.ref, ids.decision, call.args[1])
+    return call.reading.shaped(mask)
 
 
 @RULES.register("ne")
@@ -158,7 +159,9 @@ def total(call: Call) -> Given:
 def numbers(call: Call) -> Given:
     """The numbers of the rows that took a branch."""
     mask = call.first
-    return RowIndex(call.ref, mask.decision, mask.choice) if isinstance(mask, Mask) else None
+    if not isinstance(mask, Mask):
+        return None
+    return RowIndex(call.ref, mask.decision, mask.choice)
 
 
 @RULES.register("arange")

@@ -65,11 +65,11 @@ class Placement:
 
     def router_calls(self, decision: int) -> list[int]:
         """The calls that lead to a decision, in order; the decision itself is the last of them."""
-        return sorted(
-            number
-            for number, place in self.places.items()
-            if isinstance(place, RouterPlace) and place.decision == decision
-        )
+        calls = []
+        for number, place in self.places.items():
+            if isinstance(place, RouterPlace) and place.decision == decision:
+                calls.append(number)
+        return sorted(calls)
 
     def selects_of(self, decision: int) -> list[Select]:
         """Where rows are put together that parted at a decision."""
@@ -110,18 +110,21 @@ class Placement:
             raise NotLiftable(value.reason)
         if isinstance(value, Gathered):
             in_router = isinstance(place, RouterPlace)
-            self._need(value.source, place if in_router else context_of(value.source))
+            place_of_source = place if in_router else context_of(value.source)
+            self._need(value.source, place_of_source)
         elif isinstance(value, Sum):
             self._need(value.value, place)
             self._need(value.addend, place)
         elif isinstance(value, Select):
             if value not in self.selects:
                 self.selects.append(value)
-                self._selects_at.setdefault(value.number, []).append(value)
+                selects = self._selects_at.setdefault(value.number, [])
+                selects.append(value)
         elif isinstance(value, Plain):
             if isinstance(value, PlainDecision) and place != RouterPlace(value.decision):
                 self._used_as_numbers.add(value.decision)
-            self._node_uses.setdefault(value.ref.node, []).append(place)
+            uses = self._node_uses.setdefault(value.ref.node, [])
+            uses.append(place)
         elif isinstance(value, Value):
             self._need(self.reading.plain(value), place)
 

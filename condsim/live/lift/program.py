@@ -143,7 +143,8 @@ class Program:
         inner = Variable(outer.what, context)
         if inner not in self._defined:
             take = TakeRows(outer, inner, rows_variable(context))
-            self._actions[context].append(Action(take, {outer}, {inner}))
+            action = Action(take, {outer}, {inner})
+            self._actions[context].append(action)
             self._defined.add(inner)
         return inner
 
@@ -152,8 +153,8 @@ class Program:
         if total not in self._defined:
             first = self.variable(value.value, context)
             addend = self.variable(value.addend, context)
-            add = AddUp(first, addend, total)
-            self._actions[context].append(Action(add, {first, addend}, {total}))
+            add = Action(AddUp(first, addend, total), {first, addend}, {total})
+            self._actions[context].append(add)
             self._defined.add(total)
         return total
 
@@ -176,8 +177,10 @@ class Program:
         """The arguments of a call. more: by keyword, beside those on the tape."""
         args, kwargs = self.reading.arguments[node.number]
         other = self.other.nodes[node.number]
-        leaves, spec = tree_flatten((args, {**kwargs, **more}), is_leaf=is_value)
-        other_leaves = tree_leaves((other.args, {**other.kwargs, **more}))
+        by_keyword = {**kwargs, **more}
+        other_by_keyword = {**other.kwargs, **more}
+        leaves, spec = tree_flatten((args, by_keyword), is_leaf=is_value)
+        other_leaves = tree_leaves((other.args, other_by_keyword))
         variables: list[tuple[int, Variable]] = []
         sizes: list[tuple[int, Variable, int]] = []
         for place, (leaf, other_leaf) in enumerate(zip(leaves, other_leaves, strict=True)):
@@ -248,7 +251,8 @@ class Program:
         for select in self.placement.selects_of(number):
             rest = self.sites.rest(select, site)
             if isinstance(rest, Plain) and rest.ref.node in self.placement.places:
-                kept.add(tensor_variable(rest.ref, self.placement.home(rest.ref.node)))
+                home = self.placement.home(rest.ref.node)
+                kept.add(tensor_variable(rest.ref, home))
         return kept
 
     def _weights(self, number: int, context: Context) -> Variable | None:
@@ -273,7 +277,8 @@ class Program:
         reads = {rest for rest in rests if rest is not None}
         bodies = []
         for choice in _guarded_choices(selects, site):
-            body, body_reads = self._body(choice, (*context, (number, choice)), selects, site)
+            inner = (*context, (number, choice))
+            body, body_reads = self._body(choice, inner, selects, site)
             bodies.append(body)
             reads |= body_reads
         self._defined |= set(results)
@@ -281,7 +286,8 @@ class Program:
             base = rests[0]
             assert base is not None
             return self._mixture(site, selects[0], bodies, base, reads)
-        return Action(RunGuarded(site, bodies, results, rests), reads, set(results))
+        run = RunGuarded(site, bodies, results, rests)
+        return Action(run, reads, set(results))
 
     def _body(
         self, choice: int, inner: Context, selects: list[Select], site: LiftedSite
@@ -298,7 +304,8 @@ class Program:
             used |= action.reads
         outside = {variable for variable in used if variable.context != inner}
         entered = choice if site.works is None else 1
-        body = Body(entered, inner, rows_variable(inner), forgetting(actions, made), values)
+        runs = forgetting(actions, made)
+        body = Body(entered, inner, rows_variable(inner), runs, values)
         return body, outside
 
     def _mixture(
@@ -317,9 +324,9 @@ class Program:
         variable = None
         if rows is not None:
             variable = self.variable(rows, context)
-            site.experts = Experts(
-                site.name, self._expert_modules(mixture), tensor_of(self.tape, rows.ref)[:2]
-            )
+            modules = self._expert_modules(mixture)
+            two_rows = tensor_of(self.tape, rows.ref)[:2]
+            site.experts = Experts(site.name, modules, two_rows)
             reads.add(variable)
         run = RunMixture(site, bodies, base, result, routed, variable, site.experts)
         return Action(run, reads, {result})
@@ -334,7 +341,8 @@ class Program:
                 return None
             sources.append(source)
         first = sources[0]
-        return first if all(source.ref == first.ref for source in sources) else None
+        same = all(source.ref == first.ref for source in sources)
+        return first if same else None
 
     def _rows_of(self, call: Node, mixture: Mixture) -> Plain | None:
         """What an expert takes its rows from."""
@@ -378,7 +386,10 @@ def functional(node: Node) -> tuple[Callable[..., Any], dict[str, Any]]:
     if name == "__setitem__":
         raise NotLiftable("it writes into single rows or columns of a tensor")
     if name.endswith("_") and not name.startswith("__"):
-        if not hasattr(torch.Tensor, name[:-1]):
+        out_of_place = name[:-1]
+        if not hasattr(torch.Tensor, out_of_place):
             raise NotLiftable(f"it changes a tensor in place by {name}")
-        return getattr(torch.Tensor, name[:-1]), {}
-    return node.fn, {"inplace": False} if node.kwargs.get("inplace") else {}
+        return getattr(torch.Tensor, out_of_place), {}
+    if node.kwargs.get("inplace"):
+        return node.fn, {"inplace": False}
+    return node.fn, {}

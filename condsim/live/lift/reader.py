@@ -28,7 +28,8 @@ def read_tape(tape: Tape, rows: int) -> Reading:
     reading = Reading(tape, rows)
     for node in tape.nodes:
         _read_node(reading, node)
-    reading.output = reading.with_plain(reading.with_meanings(tape.output))
+    output = reading.with_meanings(tape.output)
+    reading.output = reading.with_plain(output)
     return reading
 
 
@@ -80,7 +81,8 @@ def _keep(reading: Reading, node: Node, given: Meaning | tuple[Meaning, ...]) ->
 
 def _read_ordinary_call(reading: Reading, node: Node) -> None:
     """A call on ordinary tensors gives ordinary tensors; if it may be a decision, it is one."""
-    reading.arguments[node.number] = reading.with_plain(reading.arguments[node.number])
+    arguments = reading.arguments[node.number]
+    reading.arguments[node.number] = reading.with_plain(arguments)
     read = reading.values_read(node.number)
     context = _joined([context_of(value) for value in read], node.name)
     from_rows = any(_has_rows(value) for value in read)
@@ -95,8 +97,11 @@ def _read_ordinary_call(reading: Reading, node: Node) -> None:
 def _tensors(node: Node) -> list[tuple[Ref, torch.Tensor]]:
     """The tensors that a node gives."""
     leaves = [node.out] if node.single else tree_leaves(node.out)
-    items = zip(node.results, leaves, strict=True)
-    return [(ref, leaf) for ref, leaf in items if isinstance(leaf, torch.Tensor)]
+    tensors: list[tuple[Ref, torch.Tensor]] = []
+    for ref, leaf in zip(node.results, leaves, strict=True):
+        if isinstance(leaf, torch.Tensor):
+            tensors.append((ref, leaf))
+    return tensors
 
 
 def _is_as_long(tensor: torch.Tensor, rows: int) -> bool:
@@ -109,16 +114,17 @@ def _has_rows(value: Meaning) -> bool:
 
 
 def _read_decision(reading: Reading, node: Node, context: Context) -> None:
-    assert node.fork is not None
+    fork = node.fork
+    assert fork is not None
     boolean = node.decided().dtype == torch.bool
     reading.decisions[node.number] = Decision(
         node=node.number,
-        branches=node.fork.branches,
+        branches=fork.branches,
         boolean=boolean,
         context=context,
-        slots=node.fork.slots,
+        slots=fork.slots,
     )
-    ref = Ref(node.number, node.fork.item)
+    ref = Ref(node.number, fork.item)
     if boolean:
         reading.values[ref] = Mask(ref, node.number, 1)
     else:

@@ -53,7 +53,11 @@ class Reading:
 
     def with_meanings(self, tree: Any) -> Any:
         """A tree of arguments with the meaning in place of every Ref."""
-        return tree_map(lambda leaf: self.values[leaf] if isinstance(leaf, Ref) else leaf, tree)
+
+        def meaning(leaf: Any) -> Any:
+            return self.values[leaf] if isinstance(leaf, Ref) else leaf
+
+        return tree_map(meaning, tree)
 
     def with_plain(self, tree: Any) -> Any:
         """A tree of arguments with an ordinary tensor in place of every other meaning."""
@@ -120,7 +124,10 @@ class Reading:
 
     def is_zero(self, value: Meaning) -> bool:
         """Whether a tensor was made as zeros."""
-        return isinstance(value, Plain) and self.tape.nodes[value.ref.node].name in ZEROS
+        if not isinstance(value, Plain):
+            return False
+        node = self.tape.nodes[value.ref.node]
+        return node.name in ZEROS
 
 
 @dataclass(frozen=True)

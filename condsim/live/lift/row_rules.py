@@ -48,7 +48,7 @@ def getitem(call: Call) -> Given:
     if not is_value(first):
         return _sliced(call, value, keys)
     if isinstance(value, BranchWeights) and isinstance(first, (Mask, RowIndex)):
-        same = (first.decision, first.choice) == (value.decision, value.choice)
+        same = first.decision == value.decision and first.choice == value.choice
         if value.everyone and same:
             return replace(value, ref=call.ref, everyone=False)
     if isinstance(first, RowIndex) and _then_slots(keys) and isinstance(value, Plain):
@@ -113,7 +113,9 @@ def _gathered_choices(call: Call, value: Any, mask: Mask) -> Given:
 def index_select(call: Call) -> Given:
     """Rows by their numbers."""
     value, dim, index = call.args
-    return _gathered(call, value, index) if dim == 0 and isinstance(index, RowIndex) else None
+    if dim != 0 or not isinstance(index, RowIndex):
+        return None
+    return _gathered(call, value, index)
 
 
 def _gathered(call: Call, value: Any, key: Mask | RowIndex) -> Meaning:
@@ -147,14 +149,18 @@ def setitem(call: Call) -> Given:
 def index_copy(call: Call) -> Given:
     """Rows put back by their numbers."""
     value, dim, key, new = call.args
-    return _written(call, value, key, new) if dim == 0 else None
+    if dim != 0:
+        return None
+    return _written(call, value, key, new)
 
 
 @RULES.register("index_put")
 def index_put(call: Call) -> Given:
     """Rows put back by one key."""
     value, keys, new = call.args[:3]
-    return _written(call, value, keys[0], new) if len(keys) == 1 else None
+    if len(keys) != 1:
+        return None
+    return _written(call, value, keys[0], new)
 
 
 @RULES.register("index_add")
@@ -166,11 +172,14 @@ def index_add(call: Call) -> Given:
     if isinstance(new, WeightedResult):
         return _mixed(call, value, key, new)
     if not isinstance(key, RowNumbers) and call.decision(key.decision).slots:
-        unweighted = WeightedResult(call.ref, key.decision, key.choice, None, call.plain(new))
+        result = call.plain(new)
+        unweighted = WeightedResult(call.ref, key.decision, key.choice, None, result)
         return _mixed(call, value, key, unweighted)
     if call.reading.is_zero(value):
         return _written(call, value, key, new)
-    added = Sum(call.ref, call.plain(value), call.plain(new), call.node.number)
+    before = call.plain(value)
+    addend = call.plain(new)
+    added = Sum(call.ref, before, addend, call.node.number)
     return _written(call, value, key, added)
 
 
@@ -237,7 +246,9 @@ def where(call: Call) -> Given:
     decision = call.decision(mask.decision)
     decision.masks = True
     condition = (mask.decision, mask.choice)
-    select = _selected(call, call.plain(no), (condition,), call.plain(yes))
+    other_rows = call.plain(no)
+    rows = call.plain(yes)
+    select = _selected(call, other_rows, (condition,), rows)
     if decision.branches == 2 and select.base is not None:
         select.options.setdefault(1 - mask.choice, select.base)
     return select
@@ -261,7 +272,8 @@ def multiplication(call: Call) -> Given:
             decision = call.decision(mask.decision)
             if not decision.slots:
                 decision.masks = True
-            return MaskedSum(call.ref, mask.decision, ((mask.choice, call.plain(other)),))
+            option = (mask.choice, call.plain(other))
+            return MaskedSum(call.ref, mask.decision, (option,))
     return None
 
 
@@ -274,7 +286,8 @@ def addition(call: Call) -> Given:
             return replace(weighted, ref=call.ref, onto=onto)
     both_masked = isinstance(one, MaskedSum) and isinstance(other, MaskedSum)
     if both_masked and one.decision == other.decision:
-        return MaskedSum(call.ref, one.decision, (*one.options, *other.options))
+        options = (*one.options, *other.options)
+        return MaskedSum(call.ref, one.decision, options)
     for masked, value in ((one, other), (other, one)):
         if isinstance(masked, MaskedSum):
             if is_value(value):
@@ -305,7 +318,7 @@ def _masked_onto(call: Call, masked: MaskedSum, value: Meaning) -> Meaning:
 def _mixed(call: Call, value: Any, key: Any, new: WeightedResult) -> Mixture:
     """One more expert's result, added to those before it."""
     decision = call.decision(new.decision)
-    same_branch = (key.decision, key.choice) == (new.decision, new.choice)
+    same_branch = key.decision == new.decision and key.choice == new.choice
     if not decision.slots or not same_branch:
         raise NotLiftable("it adds an expert's result to the rows of another")
     options = {new.choice: new.result}

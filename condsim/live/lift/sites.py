@@ -79,8 +79,10 @@ class Sites:
         self.nodes = reading.tape.nodes
         self.host = host
         self.of_decision: dict[int, LiftedSite] = {}
-        self._paths = {module: f"{path}.{name}".strip(".") for name, module in host.named_modules()}
         self._ancestors: dict[int, set[int]] = {}
+        self._paths: dict[nn.Module, str] = {}
+        for name, module in host.named_modules():
+            self._paths[module] = f"{path}.{name}".strip(".")
 
     def site_of(self, select: Select) -> LiftedSite:
         """The site whose branches a selection chooses from; a new one where it is the first.
@@ -88,9 +90,10 @@ class Sites:
         Raises NotLiftable where the decision guards nothing, or different things in two places.
         """
         number = select.decision
-        working = [
-            choice for choice, value in select.options.items() if self._does_work(value, number)
-        ]
+        working = []
+        for choice, value in select.options.items():
+            if self._does_work(value, number):
+                working.append(choice)
         if not working:
             raise NotLiftable("a decision chooses between tensors that are there anyway")
         known = self.of_decision.get(number)
@@ -114,7 +117,8 @@ class Sites:
     def _mixture_site(
         self, select: Select, decision: Decision, known: LiftedSite | None
     ) -> LiftedSite:
-        complete = isinstance(select, Mixture) and len(select.options) == decision.branches
+        every_expert = len(select.options) == decision.branches
+        complete = isinstance(select, Mixture) and every_expert
         if known is not None or not complete:
             raise NotLiftable("it does not add up the results of all experts in one place")
         moe = MixtureOfExperts
@@ -125,7 +129,8 @@ class Sites:
         if decision.gathers and decision.masks:
             raise NotLiftable("it gathers rows by a decision and masks others by the same one")
         mechanism = MultiBranch.name if works is None else Skip.name
-        site = LiftedSite(self._name_of_decision(decision.node), mechanism, decision, works)
+        name = self._name_of_decision(decision.node)
+        site = LiftedSite(name, mechanism, decision, works)
         if not decision.gathers:
             site.captured = "wait" if decision.waits else "masked"
         if self._leaves(select, site):

@@ -172,8 +172,11 @@ def _is_elementwise(node: Node) -> bool:
 def _alike(forwards: list[ExpertForward]) -> bool:
     """Whether all experts have as many layers, of the same sizes, with or without biases."""
     layers = {len(forward.ups) for forward in forwards}
-    ups = [up for forward in forwards for up in forward.ups]
+    ups: list[nn.Linear] = []
+    for forward in forwards:
+        ups += forward.ups
     shapes = {up.weight.shape for up in ups}
     up_biases = {up.bias is None for up in ups}
     down_biases = {forward.down.bias is None for forward in forwards}
-    return len(layers) == len(shapes) == len(up_biases) == len(down_biases) == 1
+    kinds = (layers, shapes, up_biases, down_biases)
+    return all(len(kind) == 1 for kind in kinds)

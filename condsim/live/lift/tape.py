@@ -278,17 +278,24 @@ class Tape(TorchFunctionMode):
 
 def _one_a_row(tensor: torch.Tensor) -> bool:
     """Whether there is one value for each of several rows."""
-    return tensor.ndim > 0 and tensor.numel() == tensor.shape[0] > 1
+    if tensor.ndim == 0:
+        return False
+    rows = tensor.shape[0]
+    return rows > 1 and tensor.numel() == rows
 
 
 def _may_be_ids(leaf: Any) -> bool:
     """Whether part of a submodule's result may be branches [rows, k]."""
-    return isinstance(leaf, torch.Tensor) and leaf.dtype == torch.int64 and leaf.ndim > 1
+    if not isinstance(leaf, torch.Tensor):
+        return False
+    return leaf.dtype == torch.int64 and leaf.ndim > 1
 
 
 def _chooses_several(scores: torch.Tensor, ids: torch.Tensor) -> bool:
     """Whether ids [..., k] choose fewer than all of the scores [..., branches]."""
-    return ids.shape[:-1] == scores.shape[:-1] and ids.shape[-1] < scores.shape[-1]
+    if ids.shape[:-1] != scores.shape[:-1]:
+        return False
+    return ids.shape[-1] < scores.shape[-1]
 
 
 def _chooses_one(scores: torch.Tensor, ids: torch.Tensor) -> bool:
