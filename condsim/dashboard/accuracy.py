@@ -165,7 +165,8 @@ def compared(name: str) -> pd.DataFrame:
     def compute(trace: Trace, profile: HardwareProfile | None) -> pd.DataFrame:
         return compare([trace], profile)
 
-    return library.computed_once("compare", Scenario(name=name, where=library.where(name)), compute)
+    scenario = Scenario(name=name, where=library.where(name))
+    return library.computed_once("compare", scenario, compute)
 
 
 def show_cases(cases: Cases, choice: Choice, scenario: Scenario) -> None:
@@ -234,7 +235,8 @@ def show_groups(table: pd.DataFrame, by: str, recipe: Recipe) -> None:
         alt=f"Errors by {by}",
     )
     grouping = f"from condsim.study.compare import errors_by\nprint(errors_by(table, {by!r}))"
-    take_away("groups", groups, replace(recipe, python=f"{recipe.python}\n{grouping}"))
+    of_groups = replace(recipe, python=f"{recipe.python}\n{grouping}")
+    take_away("groups", groups, of_groups)
 
 
 def worst_cases(table: pd.DataFrame) -> pd.DataFrame:
@@ -242,11 +244,13 @@ def worst_cases(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns: WORST_COLUMNS and cause.
     """
-    errors = table["error"].abs().sort_values(ascending=False)
-    worst = table.loc[errors.index[:WORST]]
+    errors = table["error"].abs()
+    worst_first = errors.sort_values(ascending=False)
+    worst = table.loc[worst_first.index[:WORST]]
     causes = [cause_of(row) for row in worst.to_dict("records")]
     alike = [column for column in ("trace", "phase") if table[column].nunique() == 1]
-    return worst[list(WORST_COLUMNS)].drop(columns=alike).assign(cause=causes)
+    shown = worst[list(WORST_COLUMNS)].drop(columns=alike)
+    return shown.assign(cause=causes)
 
 
 if __name__ == "__main__":  # Streamlit runs a page as a script

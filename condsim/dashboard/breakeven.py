@@ -189,7 +189,8 @@ def show_that_nothing_is_there(results: Sequence[Mapping[str, Any]]) -> None:
 
 def problems(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """Why points are missing, each reason once."""
-    return list(dict.fromkeys(result["error"] for result in results if "error" in result))
+    reasons = [result["error"] for result in results if "error" in result]
+    return list(dict.fromkeys(reasons))
 
 
 def headline(points: pd.DataFrame, crossed: pd.DataFrame, varied: Axes) -> str:
@@ -204,7 +205,8 @@ def headline(points: pd.DataFrame, crossed: pd.DataFrame, varied: Axes) -> str:
         for crossing in crossed.to_dict("records"):
             words.append(f"it {crossing['what']} at {along} {number(crossing['x'])}")
         return f"#### {'; '.join(words)}."
-    low, high = number(crossed["x"].min()), number(crossed["x"].max())
+    low = number(crossed["x"].min())
+    high = number(crossed["x"].max())
     if low == high:
         return f"#### It crosses 1x at {along} {low}."
     return f"#### It crosses 1x between {along} {low} and {high}."
@@ -256,7 +258,9 @@ def figure_of(points: pd.DataFrame, varied: Axes) -> Figure:
 
 def recipe(scenario: Scenario, varied: Axes) -> Recipe:
     """How to get the same points."""
-    return Recipe(scenario, command(scenario, varied), code(scenario, varied))
+    typed = command(scenario, varied)
+    run = code(scenario, varied)
+    return Recipe(scenario, typed, run)
 
 
 def command(scenario: Scenario, varied: Axes) -> str:
@@ -275,11 +279,12 @@ def code(scenario: Scenario, varied: Axes) -> str:
     if varied.y is not None:
         arguments += [repr(varied.y), repr(list(varied.ys))]
     arguments += keywords(options_of(scenario, varied))
+    joined = ", ".join(arguments)
     return simulate_python(
         scenario,
         "import pandas as pd\n"
         "from condsim.study.breakeven import crossings, grid\n\n"
-        f"points = pd.DataFrame(grid({', '.join(arguments)}))\n"
+        f"points = pd.DataFrame(grid({joined}))\n"
         "print(points, crossings(points))",
     )
 

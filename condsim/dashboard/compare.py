@@ -146,20 +146,15 @@ def scenarios_of(scenario: Scenario, choice: Choice) -> list[Scenario]:
     """
     scenarios = []
     for model in choice.models:
-        of_model = replace(
-            scenario, name=model, where=library.where(model), dtype=None, runtime=None
-        )
+        where = library.where(model)
+        of_model = replace(scenario, name=model, where=where, dtype=None, runtime=None)
         for device in choice.devices:
             if device == AS_MEASURED and library.open_trace(model).profile is None:
                 continue
+            name = None if device == AS_MEASURED else device
+            on_device = replace(of_model, device=name)
             for strategy in choice.strategies:
-                scenarios.append(
-                    replace(
-                        of_model,
-                        device=None if device == AS_MEASURED else device,
-                        strategy=_named(strategy),
-                    )
-                )
+                scenarios.append(replace(on_device, strategy=_named(strategy)))
     return scenarios
 
 
@@ -202,12 +197,15 @@ def prepared(rows: Sequence[Mapping[str, Any]], several_traces: bool) -> pd.Data
     name = table["profile"] + ", " + table["strategy"]
     if several_traces:
         name += ", " + table["trace"]
+    lows = [low for low, _ in table["speedup_interval"]]
+    highs = [high for _, high in table["speedup_interval"]]
+    units = table["batch"]
     return table.assign(
         name=name,
-        low=[low for low, _ in table["speedup_interval"]],
-        high=[high for _, high in table["speedup_interval"]],
-        latency_per_unit_s=table["latency_s"] / table["batch"],
-        energy_per_unit_j=table["energy_j"] / table["batch"],
+        low=lows,
+        high=highs,
+        latency_per_unit_s=table["latency_s"] / units,
+        energy_per_unit_j=table["energy_j"] / units,
     )
 
 
@@ -233,9 +231,13 @@ def ranked(table: pd.DataFrame, order: Order) -> pd.DataFrame:
     reference = list(table["name"]).index(order.reference)
     compared = beside(table, reference)
     within = compared[order.limits.allow(compared)]
-    best_first = within.sort_values(RANKS[order.rank], ascending=order.rank != "speedup")
+    column = RANKS[order.rank]
+    less_is_better = order.rank != "speedup"
+    best_first = within.sort_values(column, ascending=less_is_better)
     rows = best_first.reset_index(drop=True)
-    return rows.assign(front=front(rows[AXES.x].to_numpy(), rows[AXES.y].to_numpy()))
+    x = rows[AXES.x].to_numpy()
+    y = rows[AXES.y].to_numpy()
+    return rows.assign(front=front(x, y))
 
 
 def show_ranking(ranking: pd.DataFrame, rank: str) -> None:
@@ -282,21 +284,21 @@ def for_a_person(ranking: pd.DataFrame) -> pd.DataFrame:
     intervals = []
     for low, high in zip(ranking["low"], ranking["high"], strict=True):
         intervals.append(f"{number(low)} ... {number(high)}")
-    return pd.DataFrame(
-        {
-            "name": ranking["name"],
-            "verdict": ranking["verdict"],
-            "speedup": ranking["speedup"],
-            "interval": intervals,
-            "basis": ranking["basis"],
-            "latency_us": ranking["latency_per_unit_s"] * 1e6,
-            "energy_mj": ranking["energy_per_unit_j"] * 1e3,
-            "peak_mb": ranking["peak_bytes"] / 1e6,
-            "against": [against_reference(row) for row in ranking.to_dict("records")],
-            "dtype": ranking["dtype"],
-            "batch": ranking["batch"],
-        }
-    )
+    against = [against_reference(row) for row in ranking.to_dict("records")]
+    columns = {
+        "name": ranking["name"],
+        "verdict": ranking["verdict"],
+        "speedup": ranking["speedup"],
+        "interval": intervals,
+        "basis": ranking["basis"],
+        "latency_us": ranking["latency_per_unit_s"] * 1e6,
+        "energy_mj": ranking["energy_per_unit_j"] * 1e3,
+        "peak_mb": ranking["peak_bytes"] / 1e6,
+        "against": against,
+        "dtype": ranking["dtype"],
+        "batch": ranking["batch"],
+    }
+    return pd.DataFrame(columns)
 
 
 def against_reference(row: Mapping[Any, Any]) -> str:
@@ -320,7 +322,9 @@ def pareto_of(ranking: pd.DataFrame) -> Figure:
 
 def recipe(scenario: Scenario, choice: Choice) -> Recipe:
     """How to get the same rows."""
-    return Recipe(scenario, command(scenario, choice), code(scenario, choice))
+    typed = command(scenario, choice)
+    run = code(scenario, choice)
+    return Recipe(scenario, typed, run)
 
 
 def command(scenario: Scenario, choice: Choice) -> str:
@@ -342,7 +346,8 @@ def code(scenario: Scenario, choice: Choice) -> str:
         devices += " + [trace.profile]"
     strategies = [_named(strategy) for strategy in choice.strategies]
     arguments = [repr(scenario.baseline), *keywords(scenario.options())]
-    call = f"predict_all(trace, devices, {strategies!r}, {', '.join(arguments)})"
+    listed = ", ".join(arguments)
+    call = f"predict_all(trace, devices, {strategies!r}, {listed})"
     return python(
         [scenario.where],
         "from condsim.study.ranking import predict_all",

@@ -75,9 +75,10 @@ class Load:
 
     def figure(self) -> Figure:
         """The heat map."""
+        chart = charts.load(with_named_branches(self.table), self.value)
         return Figure(
             f"load-{self.value}",
-            charts.load(with_named_branches(self.table), self.value),
+            chart,
             self.table,
             draw=lambda: load_figure(self.table, self.value),
             says=self.heading,
@@ -86,8 +87,11 @@ class Load:
 
     def share_of_blocks(self) -> float | None:
         """Share of the weight blocks that a row runs, None where no site chooses among blocks."""
-        blocks = self.table[self.table["mechanism"].map(_selects_blocks)]
-        return None if blocks.empty else float(blocks["share"].mean())
+        selects_blocks = self.table["mechanism"].map(_selects_blocks)
+        blocks = self.table[selects_blocks]
+        if blocks.empty:
+            return None
+        return float(blocks["share"].mean())
 
 
 def parts_of(load: pd.DataFrame) -> list[Load]:

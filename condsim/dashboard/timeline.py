@@ -73,7 +73,8 @@ def ends(table: pd.DataFrame) -> list[str]:
     """When each side ends, and after how many kernels."""
     words = []
     for side, of_side in table.groupby("side", sort=False):
-        end_s = float((of_side["start_s"] + of_side["duration_s"]).max())
+        slice_end_s = of_side["start_s"] + of_side["duration_s"]
+        end_s = float(slice_end_s.max())
         lane = of_side["lane"].min()  # "device" comes before "host"
         kernels = int((of_side["lane"] == lane).sum())
         words.append(f"{side} {si(end_s, 's')} in {kernels:,} kernels")
@@ -116,21 +117,27 @@ def longest(table: pd.DataFrame) -> pd.DataFrame:
     """As many slices as a browser can draw, the longest; in the order of their starts."""
     if len(table) <= MOST_SLICES:
         return table
-    return table.nlargest(MOST_SLICES, "duration_s").sort_values("start_s")
+    of_longest = table.nlargest(MOST_SLICES, "duration_s")
+    return of_longest.sort_values("start_s")
 
 
 def timeline_of(table: pd.DataFrame, name_lanes: bool) -> Figure:
     """The slices on lanes. name_lanes: a side has more than one."""
-    end_s = table["start_s"] + table["duration_s"]
+    start_s, duration_s = table["start_s"], table["duration_s"]
+    end_s = start_s + duration_s
+    lane = table["side"]
+    if name_lanes:
+        lane = table["side"] + ", " + table["lane"]
     drawn = table.assign(
-        lane=table["side"] + ", " + table["lane"] if name_lanes else table["side"],
-        start_ms=table["start_s"] * 1e3,
+        lane=lane,
+        start_ms=start_s * 1e3,
         end_ms=end_s * 1e3,
-        duration_us=table["duration_s"] * 1e6,
+        duration_us=duration_s * 1e6,
     )
+    chart = charts.timeline(drawn)
     return Figure(
         "timeline",
-        charts.timeline(drawn),
+        chart,
         drawn,
         draw=lambda: timeline_figure(drawn),
         says="Kernels of one step, both sides",
@@ -140,7 +147,8 @@ def timeline_of(table: pd.DataFrame, name_lanes: bool) -> Figure:
 def recipe(scenario: Scenario) -> Recipe:
     """How to get the same slices."""
     command = simulate_command(scenario, "--timeline", f"{scenario.name}.json")
-    return Recipe(scenario, command, simulate_python(scenario, "print(p.timeline)"))
+    code = simulate_python(scenario, "print(p.timeline)")
+    return Recipe(scenario, command, code)
 
 
 def caption(table: pd.DataFrame, wanted: pd.DataFrame, drawn: pd.DataFrame) -> str:
@@ -178,7 +186,8 @@ def download_button(prediction: Prediction, scenario: Scenario) -> None:
 def perfetto(prediction: Prediction) -> bytes:
     """The whole step as a file that ui.perfetto.dev opens."""
     with tempfile.TemporaryDirectory() as folder:
-        return write_chrome_trace(prediction, Path(folder) / "step.json").read_bytes()
+        file = write_chrome_trace(prediction, Path(folder) / "step.json")
+        return file.read_bytes()
 
 
 def totals(table: pd.DataFrame) -> pd.DataFrame:

@@ -66,16 +66,23 @@ class Card:
 def cards(answer: Answer) -> list[Card]:
     """Speedup, latency, energy and peak memory."""
     p = answer.prediction
-    median, tail = si(p.percentile(50), "s"), si(p.percentile(99), "s")
-    below_latency = f"p50 {median}, p99 {tail}, dense {si(p.baseline_s, 's')}"
-    below_energy = f"dense {si(p.baseline_energy_j, 'J')}"
-    below_memory = f"dense {si(p.baseline_peak_bytes, 'B')}"
-    return [
-        Card(f"Over {p.baseline}, {p.bases['speedup']}", times(p.speedup), other_speedups(answer)),
-        Card(f"Latency a step, {p.bases['latency_s']}", si(p.latency_s, "s"), below_latency),
-        Card(f"Energy a step, {p.bases['energy_j']}", si(p.energy_j, "J"), below_energy),
-        Card(f"Peak memory, {p.bases['peak_bytes']}", si(p.peak_bytes, "B"), below_memory),
-    ]
+    bases = p.bases
+    speedup = Card(
+        f"Over {p.baseline}, {bases['speedup']}", times(p.speedup), other_speedups(answer)
+    )
+    median = si(p.percentile(50), "s")
+    tail = si(p.percentile(99), "s")
+    dense = si(p.baseline_s, "s")
+    latency = Card(
+        f"Latency a step, {bases['latency_s']}",
+        si(p.latency_s, "s"),
+        f"p50 {median}, p99 {tail}, dense {dense}",
+    )
+    dense = si(p.baseline_energy_j, "J")
+    energy = Card(f"Energy a step, {bases['energy_j']}", si(p.energy_j, "J"), f"dense {dense}")
+    dense = si(p.baseline_peak_bytes, "B")
+    memory = Card(f"Peak memory, {bases['peak_bytes']}", si(p.peak_bytes, "B"), f"dense {dense}")
+    return [speedup, latency, energy, memory]
 
 
 def other_speedups(answer: Answer) -> str:
@@ -105,9 +112,10 @@ def waterfall_of(answer: Answer) -> Figure:
     p = answer.prediction
     measured = answer.measured_speedup
     table = bars(p.waterfall, p.speedup, p.speedup_interval, measured)
+    chart = charts.waterfall(table, p.baseline, height=360)
     return Figure(
         "verdict",
-        charts.waterfall(table, p.baseline, height=360),
+        chart,
         table,
         draw=lambda: waterfall_figure(p, measured),
         says=sentence(p),
@@ -135,13 +143,15 @@ def what_was_measured(answer: Answer, where: str) -> str:
 
 
 def _lines_of_a_measurement(measured: Mapping[str, Any]) -> list[str]:
-    speedup, predicted = times(measured["measured_speedup"]), times(measured["predicted_speedup"])
+    speedup = times(measured["measured_speedup"])
+    predicted = times(measured["predicted_speedup"])
     error = percent(measured["error"])
-    latency, dense = measured["measured_latency_s"], measured["measured_baseline_s"]
+    latency = si(measured["measured_latency_s"], "s")
+    dense = si(measured["measured_baseline_s"], "s")
     lines = [
         f"- Measured **{speedup}** over {measured['pairs']} pairs, predicted {predicted}"
         f" for the same steps: **{error}**.",
-        f"- Latency measured {si(latency, 's')}, dense {si(dense, 's')}.",
+        f"- Latency measured {latency}, dense {dense}.",
     ]
     if measured["noisy"]:
         lines.append("- The machine was noisy while this was measured.")
@@ -161,7 +171,8 @@ def show_numbers(answer: Answer, scenario: Scenario) -> None:
                 alt="Every number of this page with its basis",
             )
         command = simulate_command(scenario, "--json")
-        take_away("numbers", table, Recipe(scenario, command, simulate_python(scenario)))
+        recipe = Recipe(scenario, command, simulate_python(scenario))
+        take_away("numbers", table, recipe)
 
 
 if __name__ == "__main__":  # Streamlit runs a page as a script

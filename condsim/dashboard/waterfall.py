@@ -78,9 +78,10 @@ class World:
         """The waterfall. beside: another world, which is to have the same axis."""
         p = self.prediction
         other = None if beside is None else beside.bars
+        chart = charts.waterfall(self.bars, p.baseline, height, other)
         return Figure(
             name,
-            charts.waterfall(self.bars, p.baseline, height, other),
+            chart,
             self.bars,
             draw=lambda: waterfall_figure(p, self.measured),
             says=sentence(p),
@@ -94,8 +95,10 @@ class World:
                 "from condsim.predict.waterfall import switched_off\n"
                 f"print(switched_off(p.waterfall, {list(self.off)}))"
             )
-        command = simulate_command(self.scenario, "--plot", f"{self.scenario.name}.svg")
-        return Recipe(self.scenario, command, simulate_python(self.scenario, last))
+        file = f"{self.scenario.name}.svg"
+        command = simulate_command(self.scenario, "--plot", file)
+        code = simulate_python(self.scenario, last)
+        return Recipe(self.scenario, command, code)
 
 
 def world_without(scenario: Scenario, answer: Answer, off: Sequence[str]) -> World:
@@ -104,12 +107,9 @@ def world_without(scenario: Scenario, answer: Answer, off: Sequence[str]) -> Wor
         return World(scenario, answer.prediction, answer.measured_speedup)
     chain = switched_off(answer.prediction.waterfall, off)
     speedup = float(chain["speedup"].iloc[-1])
-    prediction = replace(
-        answer.prediction,
-        later=replace(answer.prediction.later, waterfall=lambda: chain),
-        speedup=speedup,
-        speedup_interval=(speedup, speedup),
-    )
+    later = replace(answer.prediction.later, waterfall=lambda: chain)
+    interval = (speedup, speedup)
+    prediction = replace(answer.prediction, later=later, speedup=speedup, speedup_interval=interval)
     return World(scenario, prediction, None, off)
 
 
@@ -132,10 +132,12 @@ def page() -> None:
     if second is None:
         show_one(world)
     else:
-        show_two(world, world_without(second, library.answer_to(second), off))
+        second_answer = library.answer_to(second)
+        show_two(world, world_without(second, second_answer, off))
     if off:
+        effects = ", ".join(spoken(effect) for effect in off)
         st.info(
-            f"Without {', '.join(map(spoken, off))}: no interval and no measurement belong to a"
+            f"Without {effects}: no interval and no measurement belong to a"
             " world that does not exist."
         )
     for words in captions(answer, off):
@@ -185,20 +187,24 @@ def numbers(prediction: Prediction) -> pd.DataFrame:
     """
     chain = prediction.waterfall
     steps = len(prediction.steps)
+    conditional_s = chain["conditional_s"] / steps
+    baseline_s = chain["baseline_s"] / steps
     table = chain.drop(columns=["conditional_s", "baseline_s"])
     return table.assign(
         world=chain["world"].map(spoken),
-        conditional_ms=chain["conditional_s"] / steps * 1e3,
-        baseline_ms=chain["baseline_s"] / steps * 1e3,
+        conditional_ms=conditional_s * 1e3,
+        baseline_ms=baseline_s * 1e3,
     )
 
 
 def factors_of_both(first: Prediction, second: Prediction) -> pd.DataFrame:
     """Each effect's factor in both, and their quotient: meaning, factor, world, second, ratio."""
-    chain, other = first.waterfall, second.waterfall["factor"]
-    return chain[["meaning", "factor"]].assign(
-        world=chain["world"].map(spoken), second=other, ratio=other / chain["factor"]
-    )
+    chain = first.waterfall
+    first_factor = chain["factor"]
+    second_factor = second.waterfall["factor"]
+    names = chain["world"].map(spoken)
+    table = chain[["meaning", "factor"]]
+    return table.assign(world=names, second=second_factor, ratio=second_factor / first_factor)
 
 
 def captions(answer: Answer, off: Sequence[str]) -> list[str]:

@@ -20,13 +20,17 @@ def logical_flops(trace: Trace, steps: Steps, dense: StepCost) -> np.ndarray:
 
     dense: the same-params side.
     """
-    inside, whole = np.zeros(len(steps)), np.zeros(len(steps))
-    for site, rule in zip(trace.sites, site_rules(trace).values(), strict=True):
+    asked = np.zeros(len(steps))
+    executed = np.zeros(len(steps))
+    rules = site_rules(trace).values()
+    for site, rule in zip(trace.sites, rules, strict=True):
         per_branch = np.array(site.branch_flops)
         costliest = steps.costliest.get(site.name)
-        inside += steps.counts[site.name] @ per_branch
-        whole += steps.arriving(rule) * rule.mechanism.dense_flops(per_branch, costliest)
-    logical: np.ndarray = dense.flops - whole + inside
+        per_row = rule.mechanism.dense_flops(per_branch, costliest)
+        asked += steps.counts[site.name] @ per_branch
+        executed += steps.arriving(rule) * per_row
+    outside_of_sites = dense.flops - executed
+    logical: np.ndarray = outside_of_sites + asked
     return logical
 
 
@@ -35,23 +39,25 @@ def without_imbalance(trace: Trace, steps: Steps) -> Steps:
     is what a router aims at."""
     counts = dict(steps.counts)
     for site in trace.sites:
-        if site.routing.balanced:
-            counts[site.name] = site.routing.evened(counts[site.name])
+        routing = site.routing
+        if routing.balanced:
+            counts[site.name] = routing.evened(counts[site.name])
     return replace(steps, counts=counts)
 
 
 def dropped_share(trace: Trace, steps: Steps) -> float:
     """Return the share of the assignments of rows to experts that are over an expert's capacity."""
-    over = total = 0
+    dropped = total = 0
     for rule in site_rules(trace).values():
         if not rule.mechanism.mixes_experts:
             continue
         counts = steps.counts[rule.name]
         rows = steps.arriving(rule)
         room = capacity(rows, rule.top_k, rule.branches, steps.capacity_factor)
-        over += int(np.maximum(counts - room[:, None], 0).sum())
+        over = np.maximum(counts - room[:, None], 0)
+        dropped += int(over.sum())
         total += int(counts.sum())
-    return over / max(total, 1)
+    return dropped / max(total, 1)
 
 
 @dataclass(frozen=True)
@@ -66,13 +72,20 @@ class Rivals:
     ) -> dict[str, float]:
         """Return the FLOP ratio, a plain roofline (peak and bandwidth), and the sum of
         micro-benchmarks whose data is in the caches."""
+        flop_ratio = float(baseline.flops.sum() / logical.sum())
+        roofline = self._roofline_s(baseline) / self._roofline_s(conditional)
+        hot_baseline_s = float(baseline.seconds.sum())
+        hot_conditional_s = float(conditional.seconds.sum())
         return {
-            "flop_ratio": float(baseline.flops.sum() / logical.sum()),
-            "roofline": self._roofline_s(baseline) / self._roofline_s(conditional),
-            "hot_sum": float(baseline.seconds.sum()) / float(conditional.seconds.sum()),
+            "flop_ratio": flop_ratio,
+            "roofline": roofline,
+            "hot_sum": hot_baseline_s / hot_conditional_s,
         }
 
     def _roofline_s(self, side: StepCost) -> float:
-        compute = (side.flops + side.router_flops) / self.peak
-        memory = side.footprint_bytes / self.profile.dram.bandwidth.value
-        return float(np.maximum(compute, memory).sum())
+        flops = side.flops + side.router_flops
+        bandwidth = self.profile.dram.bandwidth.value
+        compute_s = flops / self.peak
+        memory_s = side.footprint_bytes / bandwidth
+        step_s = np.maximum(compute_s, memory_s)
+        return float(step_s.sum())

@@ -41,8 +41,11 @@ class SideSeconds:
     @property
     def overlap(self) -> float:
         """Seconds as the clocks run over the sum of all seconds."""
-        total = sum(self.by_source.values()) + self.evicted[0]
-        return 1.0 if self.clocked is None or not total else self.clocked / total
+        evicted, _ = self.evicted
+        total = sum(self.by_source.values()) + evicted
+        if self.clocked is None or total == 0:
+            return 1.0
+        return self.clocked / total
 
 
 @dataclass(frozen=True)
@@ -65,30 +68,43 @@ def intervals(
     """
     names = sorted({*conditional.by_source, *baseline.by_source})
     rng = np.random.default_rng(spread.seed)
-    shared, own_c, own_b = rng.standard_normal((3, DRAWS, len(names) + 1))
-    c = _drawn(conditional, names, _mixed(shared, own_c), spread)
-    b = _drawn(baseline, names, _mixed(shared, own_b), spread)
-    speedup = np.percentile(b / c, (5, 95))
-    latency = np.percentile(c, (5, 95))
-    return (float(speedup[0]), float(speedup[1])), (float(latency[0]), float(latency[1]))
+    columns = len(names) + 1  # the last one: evicted weights
+    shared, own_c, own_b = rng.standard_normal((3, DRAWS, columns))
+    normal_c = _mixed(shared, own_c)
+    normal_b = _mixed(shared, own_b)
+    conditional_s = _drawn(conditional, names, normal_c, spread)
+    baseline_s = _drawn(baseline, names, normal_b, spread)
+    speedup = baseline_s / conditional_s
+    return _middle_90(speedup), _middle_90(conditional_s)
+
+
+def _middle_90(draws: np.ndarray) -> Interval:
+    low, high = np.percentile(draws, (5, 95))
+    return float(low), float(high)
 
 
 def _mixed(shared: np.ndarray, own: np.ndarray) -> np.ndarray:
-    mixed: np.ndarray = math.sqrt(SHARED) * shared + math.sqrt(1 - SHARED) * own
+    """Standard normal draws whose variance is SHARED with the other side."""
+    of_shared = math.sqrt(SHARED) * shared
+    of_own = math.sqrt(1 - SHARED) * own
+    mixed: np.ndarray = of_shared + of_own
     return mixed
 
 
 def _drawn(side: SideSeconds, names: list[str], normal: np.ndarray, spread: Spread) -> np.ndarray:
     """Seconds of a side in each draw. normal: float [draws, sources + 1], standard normal."""
-    relative = spread.factor * np.array([spread.uncertainty[name] for name in names])
+    uncertainty = np.array([spread.uncertainty[name] for name in names])
     seconds = np.array([side.by_source.get(name, 0.0) for name in names])
+    relative = spread.factor * uncertainty
     of_sources = np.exp(relative * normal[:, :-1]) @ seconds
     evicted, deviation = side.evicted
-    of_evicted = np.maximum(evicted + spread.factor * deviation * normal[:, -1], 0.0)
+    off_by = spread.factor * deviation * normal[:, -1]
+    of_evicted = np.maximum(evicted + off_by, 0.0)
     drawn: np.ndarray = (of_sources + of_evicted) * side.overlap
     return drawn
 
 
 def around(interval: Interval, value: float) -> Interval:
     """Return an interval that holds a value."""
-    return min(interval[0], value), max(interval[1], value)
+    low, high = interval
+    return min(low, value), max(high, value)

@@ -76,29 +76,37 @@ def play(side: Side, share: float | None) -> Offloading:
     needs = demand.needs + demand.needs
     bandwidth = profile.links["host"].value * LINK_SHARE
     waiting = Offloaded(needs, demand.expert_bytes, room, bandwidth, COPY_S, {})
-    last = np.concatenate([[0], ends]) - 1 + len(demand.needs)
-    plain = closed_form.run(twice)[1][last]
-    copied = plain
+    kernels_before = np.concatenate([[0], ends])
+    last = kernels_before - 1 + len(demand.needs)  # of each step, the second time
+    _, end, _ = closed_form.run(twice)
+    all_resident = end[last]
+    copied = all_resident
     if room < total:
         copied = _fastest(twice, waiting, demand.fetched_ahead(), last)
-    seconds, alone = np.diff(copied), np.diff(plain)
-    return Offloading(seconds, np.maximum(seconds - alone, 0.0), total, room)
+    seconds = np.diff(copied)
+    resident_s = np.diff(all_resident)
+    waited_s = np.maximum(seconds - resident_s, 0.0)
+    return Offloading(seconds, waited_s, total, room)
 
 
 def _fastest(
     issued: Issued, waiting: Offloaded, ahead: Mapping[int, list[Expert]], last: np.ndarray
 ) -> np.ndarray:
     """When each step ends, without prefetch or with it. last: last kernel of each step."""
-    plain: np.ndarray = reference.run(issued, waiting)[1][last]
-    fetched: np.ndarray = reference.run(issued, replace(waiting, ahead=ahead))[1][last]
-    if fetched[-1] - fetched[0] < plain[-1] - plain[0]:
-        return fetched
-    return plain
+    with_prefetch = replace(waiting, ahead=ahead)
+    _, end, _ = reference.run(issued, waiting)
+    _, end_with_prefetch, _ = reference.run(issued, with_prefetch)
+    on_demand: np.ndarray = end[last]
+    fetched: np.ndarray = end_with_prefetch[last]
+    on_demand_s = on_demand[-1] - on_demand[0]
+    fetched_s = fetched[-1] - fetched[0]
+    return fetched if fetched_s < on_demand_s else on_demand
 
 
 def _twice(issued: Issued) -> Issued:
     columns = (issued.host_s, issued.device_s, issued.stream, issued.sync)
-    return Issued(*[np.concatenate([column, column]) for column in columns])
+    doubled = [np.concatenate([column, column]) for column in columns]
+    return Issued(*doubled)
 
 
 @dataclass
@@ -127,12 +135,17 @@ class _Demand:
         sizes: dict[Expert, float] = {}
         for call, expert in zip(calls, experts, strict=True):
             if expert is not None:
-                sizes[expert] = sizes.get(expert, 0.0) + self._weight_bytes(call)
-                if expert[0] not in self.sites:
-                    self.sites.append(expert[0])
+                before = sizes.get(expert, 0.0)
+                sizes[expert] = before + self._weight_bytes(call)
+                site, _ = expert
+                if site not in self.sites:
+                    self.sites.append(site)
+        by_site: dict[str, list[Expert]] = {site: [] for site in self.sites}
         for expert, size in sizes.items():
-            self.expert_bytes[expert] = max(size, self.expert_bytes.get(expert, 0.0))
-        by_site = {site: [e for e in sizes if e[0] == site] for site in self.sites}
+            largest = self.expert_bytes.get(expert, 0.0)
+            self.expert_bytes[expert] = max(size, largest)
+            site, _ = expert
+            by_site[site].append(expert)
         self.used.append(by_site)
 
     def _expert(self, call: Call) -> Expert | None:
@@ -140,7 +153,8 @@ class _Demand:
         if call.op.view or not any(t.weight for t in call.op.inputs):
             return None
         for guard in reversed(call.guards):
-            strategy = self.side.lowered.strategy_of(guard[0])
+            site, _ = guard
+            strategy = self.side.lowered.strategy_of(site)
             if STRATEGIES[strategy].waits_for_weights:
                 return guard
         return None
@@ -150,7 +164,8 @@ class _Demand:
         total = 0.0
         for tensor in call.op.inputs:
             if tensor.weight:
-                total += target.bytes_of(tensor, tensor.shape(call.bindings))
+                shape = tensor.shape(call.bindings)
+                total += target.bytes_of(tensor, shape)
         return total
 
     def experts_bytes(self) -> float:
@@ -159,16 +174,19 @@ class _Demand:
         total = 0.0
         for name, rule in self.side.lowered.sites.items():
             sizes = [size for (site, _), size in self.expert_bytes.items() if site == name]
-            total += max(sizes, default=0.0) * rule.branches
+            largest = max(sizes, default=0.0)
+            total += largest * rule.branches
         return total
 
     def joined(self) -> tuple[Issued, np.ndarray]:
         """Return one table of all steps, each of which ends with a wait, and where each ends
         (kernels up to there)."""
-        ends = np.cumsum([len(step.host_s) for step in self.issued])
+        lengths = [len(step.host_s) for step in self.issued]
+        ends = np.cumsum(lengths)
         columns = []
         for name in ("host_s", "device_s", "stream", "sync"):
-            columns.append(np.concatenate([getattr(step, name) for step in self.issued]))
+            of_steps = [getattr(step, name) for step in self.issued]
+            columns.append(np.concatenate(of_steps))
         joined = Issued(*columns)
         joined.sync[ends - 1] = True
         return joined, ends
@@ -181,9 +199,10 @@ class _Demand:
         for step, experts in enumerate(self.needs_of_step):
             seen: set[str] = set()
             for expert in experts:
-                if expert is not None and expert[0] not in seen:
-                    seen.add(expert[0])
-                    fetched = self._next_experts(step, expert[0])
+                site = None if expert is None else expert[0]
+                if site is not None and site not in seen:
+                    seen.add(site)
+                    fetched = self._next_experts(step, site)
                     found[kernel] = fetched
                     found[kernel + len(self.needs)] = fetched
                 kernel += 1
@@ -192,5 +211,7 @@ class _Demand:
     def _next_experts(self, step: int, site: str) -> list[Expert]:
         following = self.sites.index(site) + 1
         if following < len(self.sites):
-            return self.used[step - 1].get(self.sites[following], [])
-        return self.used[step].get(self.sites[0], [])
+            next_site = self.sites[following]
+            return self.used[step - 1].get(next_site, [])
+        first_site = self.sites[0]
+        return self.used[step].get(first_site, [])

@@ -31,6 +31,11 @@ def peak_with_weights(lowered: Lowered, target: Target) -> int:
     """Return the weights plus the largest sum of live tensors over at most SAMPLED_STEPS evenly
     spread steps, bytes."""
     last = len(lowered.steps) - 1
-    sample = np.unique(np.linspace(0, last, SAMPLED_STEPS).astype(int))
-    live = max(peak_bytes(lowered.sequence(int(step)), target.float_bytes) for step in sample)
-    return live + target.weights_bytes
+    evenly_spaced = np.linspace(0, last, SAMPLED_STEPS).astype(int)
+    sample = np.unique(evenly_spaced)
+    largest = 0
+    for step in sample:
+        calls = lowered.sequence(int(step))
+        live = peak_bytes(calls, target.float_bytes)
+        largest = max(largest, live)
+    return largest + target.weights_bytes

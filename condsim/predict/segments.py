@@ -44,7 +44,8 @@ def families(trace: Trace, program: Program) -> frozenset[str]:
     serves in this program."""
     shared = set()
     for loop in loops(program.root):
-        if any(choice < 0 for choice, _, _ in loop.bodies):
+        one_for_all = any(choice < 0 for choice, _, _ in loop.bodies)
+        if one_for_all:
             shared.add(loop.site)
     alike = {site.name for site in trace.sites if site.routing.alike}
     return frozenset(shared | alike)
@@ -60,7 +61,8 @@ def segment_of(op: Placed, guards: Sequence[tuple[str, int]], of_families: Colle
     if op.site:
         return op.site
     # A baseline runs experts without a guard, in the module that has the site's name.
-    named = [site for site in of_families if f"{op.module}.".startswith(f"{site}.")]
+    module = f"{op.module}."
+    named = [site for site in of_families if module.startswith(f"{site}.")]
     if named:
         return max(named, key=len)
     if not guards:
@@ -86,7 +88,8 @@ def segments(trace: Trace, sides: Mapping[str, Side], *, repeat: bool) -> pd.Dat
         seconds = table.seconds(between)
         calls = table.calls()
         for label, of_label in seconds.items():
-            mean_calls, mean_s = float(np.mean(calls[label])), float(np.mean(of_label))
+            mean_calls = float(np.mean(calls[label]))
+            mean_s = float(np.mean(of_label))
             rows.append((name, *label, mean_calls, mean_s))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -104,7 +107,8 @@ class _Labelled:
     """A side's kernels by segment and operator."""
 
     def __init__(self, trace: Trace, cost: StepCost) -> None:
-        self.cost, self.kernels = cost, cost.kernels
+        self.cost = cost
+        self.kernels = cost.kernels
         self.labels = _labels(trace, self.kernels)
 
     def calls(self) -> dict[Label, np.ndarray]:
@@ -116,26 +120,31 @@ class _Labelled:
         """Return label → seconds of each step, evicted weights and code included."""
         found = self.kernels.by_label(self.labels, self.kernels.seconds)
         self._add_code(found, between)
-        if between is None and self.cost.new_shapes is not None:
-            for entry, seconds in self.cost.new_shapes.seconds(self.cost.profile).items():
+        new_shapes = self.cost.new_shapes
+        if between is None and new_shapes is not None:
+            for entry, seconds in new_shapes.seconds(self.cost.profile).items():
                 label = self.labels[entry]
                 found[label] = found[label] + seconds
         for place, seconds in self.cost.evicted_weights_by_entry(between):
-            label = self.labels[self.kernels.entry_of[place]]
+            entry = self.kernels.entry_of[place]
+            label = self.labels[entry]
             found[label] = found[label] + seconds
         return found
 
     def _add_code(self, found: dict[Label, np.ndarray], between: Between | None) -> None:
         """Add what calls cost more because their code was evicted, by a step's data and by what
         runs between two steps."""
-        evicted, first = self.cost.evicted_code, self.cost.first_calls(between)
-        both = list(zip(self.labels, self.kernels.code, strict=True))
-        calls = self.kernels.by_label(both, np.ones(len(self.kernels.entry)))
+        evicted = self.cost.evicted_code
+        first = self.cost.first_calls(between)
+        labels_and_code = list(zip(self.labels, self.kernels.code, strict=True))
+        ones = np.ones(len(self.kernels.entry))
+        calls = self.kernels.by_label(labels_and_code, ones)
         for (label, code), count in calls.items():
             if code in evicted:
                 found[label] = found[label] + count * evicted[code].each_s
             if code in first:
-                share = count / np.maximum(self.cost.code_calls[code], 1.0)
+                calls_of_code = np.maximum(self.cost.code_calls[code], 1.0)
+                share = count / calls_of_code
                 found[label] = found[label] + first[code] * share
 
 
@@ -145,5 +154,6 @@ def _labels(trace: Trace, kernels: Kernels) -> list[Label]:
     labels = []
     for entry in kernels.entries:
         guards = kernels.lowered.scopes[entry.scope].guards
-        labels.append((segment_of(entry.op, guards, of_families), entry.op.name))
+        segment = segment_of(entry.op, guards, of_families)
+        labels.append((segment, entry.op.name))
     return labels

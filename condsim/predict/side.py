@@ -34,7 +34,8 @@ class Side:
     @cached_property
     def cost(self) -> StepCost:
         """What each step costs."""
-        return self.model.step_cost(self.model.kernels(self.lowered))
+        kernels = self.model.kernels(self.lowered)
+        return self.model.step_cost(kernels)
 
     def between(self) -> Between:
         """Return what this side touches, for the other side that runs in turn with it."""
@@ -46,29 +47,35 @@ class Side:
         if not self.model.two_clocks:
             return self.cost.seconds
         if loops(self.lowered.program.root):
-            return np.array([self._finish(step) for step in range(self.cost.steps)])
-        return closed_form.run(self._all_steps())[2]
+            finish = [self._finish(step) for step in range(self.cost.steps)]
+            return np.array(finish)
+        _, _, finish_of_all = closed_form.run(self._all_steps())
+        return finish_of_all
 
     def seconds_by_events(self) -> np.ndarray:
         """Return the seconds of each step by the reference engine."""
         finish = []
         for step in range(self.cost.steps):
             issued, _ = self.model.issued(self.cost.kernels, step)
-            finish.append(float(reference.run(issued)[2]))
+            _, _, end_of_step = reference.run(issued)
+            finish.append(float(end_of_step))
         return np.array(finish)
 
     def _finish(self, step: int) -> float:
         issued, _ = self.model.issued(self.cost.kernels, step)
-        return float(closed_form.run(issued)[2])
+        _, _, end_of_step = closed_form.run(issued)
+        return float(end_of_step)
 
     def _all_steps(self) -> Issued:
         """All steps at once, device seconds [steps, kernels]: every step runs the same kernels."""
         kernels = self.cost.kernels
         first, calls = self.model.issued(kernels, 0)
+        dispatch_s = kernels.column("dispatch")
         device = [first.device_s]
         for step in range(1, kernels.steps):
-            rows = kernels.rows_of([replace(call, call=step) for call in calls])
-            device.append(kernels.seconds[rows] - kernels.column("dispatch")[rows])
+            calls_of_step = [replace(call, call=step) for call in calls]
+            rows = kernels.rows_of(calls_of_step)
+            device.append(kernels.seconds[rows] - dispatch_s[rows])
         return Issued(first.host_s, np.stack(device), first.stream, first.sync)
 
     def energy_j(self, seconds: np.ndarray) -> float:

@@ -77,10 +77,10 @@ def simulate(
     more: protocol, steps, engine, capacity_factor, expert_cache: as in `condsim.scenario.Scenario`.
     Raises CondsimError for anything unknown or impossible, naming the way out.
     """
-    scenario = Scenario(
-        strategy, batch, baseline, dtype, runtime, threshold, phase, **_known_options(more)
-    )
-    return predict(trace, resolve_profile(trace, profile), scenario)
+    options = _known_options(more)
+    scenario = Scenario(strategy, batch, baseline, dtype, runtime, threshold, phase, **options)
+    device = resolve_profile(trace, profile)
+    return predict(trace, device, scenario)
 
 
 def simulate_many(
@@ -98,7 +98,8 @@ def _known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
     known = ("protocol", "steps", "engine", "capacity_factor", "expert_cache")
     for name in options:
         if name not in known:
-            raise TypeError(f"simulate() has no argument {name!r}; it has {', '.join(known)}")
+            listed = ", ".join(known)
+            raise TypeError(f"simulate() has no argument {name!r}; it has {listed}")
     return options
 
 
@@ -132,8 +133,10 @@ def predict(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Predi
         if scenario.strategy is not None:
             raise refusal(strategies, trace, profile, runtime.static)
         return _fastest(trace, profile, scenario, runtime.static)
-    target = Target(profile, dtype, runtime, trace.header.provenance.parameters)
-    return Simulation(trace, target, scenario, strategies).prediction()
+    parameters = trace.header.provenance.parameters
+    target = Target(profile, dtype, runtime, parameters)
+    simulation = Simulation(trace, target, scenario, strategies)
+    return simulation.prediction()
 
 
 def _fastest(
@@ -141,11 +144,13 @@ def _fastest(
 ) -> Prediction:
     """The fastest of what a device can run, where it cannot run what was captured."""
     able = strategies_on_kind(trace, profile.kind, static)
-    refused = refusal(choose_strategies(trace, None), trace, profile, static)
+    captured = choose_strategies(trace, None)
+    refused = refusal(captured, trace, profile, static)
     predictions = []
     for strategy in able:
+        with_strategy = scenario.but(strategy=strategy)
         try:
-            predictions.append(predict(trace, profile, scenario.but(strategy=strategy)))
+            predictions.append(predict(trace, profile, with_strategy))
         except CondsimError as error:
             refused = error
     if not predictions:
@@ -188,8 +193,9 @@ class Simulation:
         if self.waits_for_weights:  # what a cache has depends on the step before
             return tuple(range(min(count, CLOCKED_STEPS)))
         if self.model.two_clocks and count > CLOCKED_STEPS:
-            spread = np.linspace(0, count - 1, CLOCKED_STEPS).astype(int)
-            return tuple(int(step) for step in np.unique(spread))
+            evenly_spaced = np.linspace(0, count - 1, CLOCKED_STEPS).astype(int)
+            distinct: list[int] = np.unique(evenly_spaced).tolist()
+            return tuple(distinct)
         return None
 
     def _checked(self, asked: Iterable[int], count: int) -> tuple[int, ...]:
@@ -207,7 +213,8 @@ class Simulation:
         """The steps that are looked at."""
         steps = self.cut.steps
         if self.selected is not None:
-            steps = steps.take(np.array(self.selected, int))
+            numbers = np.array(self.selected, int)
+            steps = steps.take(numbers)
         return replace(steps, capacity_factor=self.scenario.capacity_factor)
 
     @property
@@ -224,15 +231,18 @@ class Simulation:
     def lowered(self, strategies: Mapping[str, str], steps: Steps) -> Lowered:
         """Return a side's program on given steps."""
         program = self._program(strategies)
-        return lower(program, site_rules(self.trace), strategies, steps)
+        rules = site_rules(self.trace)
+        return lower(program, rules, strategies, steps)
 
     def _program(self, strategies: Mapping[str, str]) -> Program:
         """The program as the runtime runs it."""
-        regime, runtime = self.cut.regime, self.target.runtime
+        regime = self.cut.regime
+        runtime = self.target.runtime
         program = program_of(self.trace, strategies, regime)
         if runtime.fuses is None:
             return program
-        key = ("fused", runtime.name, self.target.profile.kind, name_of(strategies), regime)
+        kind = self.target.profile.kind
+        key = ("fused", runtime.name, kind, name_of(strategies), regime)
         return self.trace.results.remember(key, lambda: runtime.fused(program))
 
     def side(self, strategies: Mapping[str, str]) -> Side:
@@ -246,7 +256,8 @@ class Simulation:
         return self.trace.results.remember(key, make)
 
     def _side(self, strategies: Mapping[str, str]) -> Side:
-        return Side(self.lowered(strategies, self.steps), self.model)
+        lowered = self.lowered(strategies, self.steps)
+        return Side(lowered, self.model)
 
     @cached_property
     def conditional(self) -> Side:
@@ -254,18 +265,24 @@ class Simulation:
 
     @cached_property
     def baseline(self) -> Side:
-        return self.side(dict.fromkeys(self.strategies, self.scenario.baseline))
+        return self._same_for_all(self.scenario.baseline)
+
+    def _same_for_all(self, strategy: str) -> Side:
+        """The side that runs every mechanism with one strategy, as a baseline does."""
+        strategies = dict.fromkeys(self.strategies, strategy)
+        return self.side(strategies)
 
     @cached_property
     def logical(self) -> np.ndarray:
         """FLOPs that the decisions ask for, float [steps]."""
-        dense = self.side(dict.fromkeys(self.strategies, "same-params"))
+        dense = self._same_for_all("same-params")
         return logical_flops(self.trace, self.steps, dense.cost)
 
     @property
     def peak(self) -> float:
         """FLOPs a second of the device's data sheet."""
-        return self.target.profile.peak_flops[self.target.dtype].value
+        peak_flops = self.target.profile.peak_flops
+        return peak_flops[self.target.dtype].value
 
     @property
     def basis(self) -> str:
@@ -280,14 +297,14 @@ class Simulation:
         conditional, baseline = self.timed
         speedup = float(baseline.seconds.sum() / conditional.seconds.sum())
         latency_s = float(conditional.seconds.mean())
-        speedup_interval, sum_interval = intervals(
+        speedup_interval, (low_s, high_s) = intervals(
             conditional.sources(), baseline.sources(), self._spread()
         )
-        n = len(self.steps)
-        latency_interval = (sum_interval[0] / n, sum_interval[1] / n)
+        steps = len(self.steps)
+        latency_interval = (low_s / steps, high_s / steps)
         c, b = conditional.side.cost, baseline.side.cost
-        graphs = self.target.profile.graphs
-        basis_s = c.by_basis
+        executed_flops = c.flops + c.router_flops
+        rivals = Rivals(self.target.profile, self.peak)
         return Prediction(
             trace=self.trace.name,
             mechanism="+".join(self.trace.mechanisms),
@@ -304,16 +321,16 @@ class Simulation:
             energy_j=conditional.side.energy_j(conditional.seconds),
             baseline_energy_j=baseline.side.energy_j(baseline.seconds),
             flops_ratio=float(b.flops.sum() / self.logical.sum()),
-            executed_flops=float((c.flops + c.router_flops).mean()),
+            executed_flops=float(executed_flops.mean()),
             baseline_flops=float(b.flops.mean()),
             speedup_interval=around(speedup_interval, speedup),
             latency_interval=around(latency_interval, latency_s),
-            estimated={word: s / sum(basis_s.values()) for word, s in basis_s.items()},
+            estimated=_shares(c.by_basis),
             steps=self._steps_table(conditional.seconds, baseline.seconds),
-            rivals=Rivals(self.target.profile, self.peak).speedups(c, b, self.logical),
+            rivals=rivals.speedups(c, b, self.logical),
             notes=self._notes(),
             graphs=c.graphs,
-            prepare_s=c.graphs * graphs.prepare.value if graphs else 0.0,
+            prepare_s=self._prepare_s(c.graphs),
             basis=self.basis,
             later=Later(
                 peaks=self._peaks,
@@ -323,18 +340,22 @@ class Simulation:
             ),
         )
 
+    def _prepare_s(self, compiled: int) -> float:
+        """Seconds to prepare the graphs. compiled: how many."""
+        graphs = self.target.profile.graphs
+        return compiled * graphs.prepare.value if graphs else 0.0
+
     @cached_property
     def timed(self) -> tuple[TimedSide, TimedSide]:
         """Seconds of the conditional side and the baseline."""
         conditional, baseline = self.conditional, self.baseline
-        repeated = self.scenario.protocol == "repeat"
+        in_turn = self.scenario.protocol == "repeat"
         by_events = self.scenario.engine == "events"
-        timed_c = TimedSide.of(conditional, baseline if repeated else None, by_events)
-        timed_b = TimedSide.of(baseline, conditional if repeated else None, by_events)
-        if self.offloading is not None:
-            timed_c = replace(
-                timed_c, seconds=self.offloading.seconds, waited_s=self.offloading.waited_s
-            )
+        timed_c = TimedSide.of(conditional, baseline if in_turn else None, by_events)
+        timed_b = TimedSide.of(baseline, conditional if in_turn else None, by_events)
+        played = self.offloading
+        if played is not None:
+            timed_c = replace(timed_c, seconds=played.seconds, waited_s=played.waited_s)
         return timed_c, timed_b
 
     @cached_property
@@ -372,47 +393,70 @@ class Simulation:
         logical = float(self.logical.sum())
         even = self.balanced().cost
         dense = baseline.side.cost
-        return waterfall(
-            world_seconds(conditional, even, logical, self.peak),
-            world_seconds(baseline, dense, float(dense.flops.sum()), self.peak),
-        )
+        dense_flops = float(dense.flops.sum())
+        of_conditional = world_seconds(conditional, even, logical, self.peak)
+        of_baseline = world_seconds(baseline, dense, dense_flops, self.peak)
+        return waterfall(of_conditional, of_baseline)
 
     def _steps_table(self, conditional_s: np.ndarray, baseline_s: np.ndarray) -> pd.DataFrame:
-        numbers = self.selected if self.selected is not None else range(len(self.steps))
-        columns = {"step": list(numbers), "conditional_s": conditional_s, "baseline_s": baseline_s}
+        numbers = self.selected
+        if numbers is None:
+            numbers = tuple(range(len(self.steps)))
+        columns = {
+            "step": list(numbers),
+            "conditional_s": conditional_s,
+            "baseline_s": baseline_s,
+        }
         return pd.DataFrame(columns)
 
     def _notes(self) -> tuple[str, ...]:
-        trace, cut = self.trace, self.cut
-        notes = list(trace.header.notes)
-        if self.target.profile.calibrated and trace.dtype != self.target.dtype:
+        return (
+            *self.trace.header.notes,
+            *self._notes_on_steps(),
+            *self._notes_on_strategies(),
+        )
+
+    def _notes_on_steps(self) -> list[str]:
+        """How the steps differ from the captured ones."""
+        captured_in, predicted_in = self.trace.dtype, self.target.dtype
+        notes = []
+        if self.target.profile.calibrated and captured_in != predicted_in:
             notes.append(
-                f"captured in {trace.dtype}, predicted in {self.target.dtype}: casts between the "
+                f"captured in {captured_in}, predicted in {predicted_in}: casts between the "
                 "two are as captured"
             )
-        if cut.dropped:
-            notes.append(f"{cut.dropped} units of partial last steps are left out")
+        dropped = self.cut.dropped
+        if dropped:
+            notes.append(f"{dropped} units of partial last steps are left out")
         if self.scenario.steps is None and self.selected is not None:
-            looked_at, all_steps = len(self.selected), len(cut.steps)
+            looked_at = len(self.selected)
+            all_steps = len(self.cut.steps)
             if looked_at < all_steps:
                 notes.append(
                     f"{looked_at} of {all_steps} steps are looked at: host and device are two "
                     "clocks here, which need each step in order; percentiles mean little"
                 )
-        flagged = program_of(trace, self.strategies, cut.regime).flagged
+        flagged = program_of(self.trace, self.strategies, self.cut.regime).flagged
         if flagged:
-            notes.append(
-                f"{len(flagged)} operators keep the size they were captured at: {flagged[0]}"
-            )
+            count = len(flagged)
+            notes.append(f"{count} operators keep the size they were captured at: {flagged[0]}")
+        return notes
+
+    def _notes_on_strategies(self) -> list[str]:
+        """What the strategies change about the model."""
         chosen = [STRATEGIES[name] for name in self.strategies.values()]
-        notes += [f"{strategy.name}: {strategy.changes}" for strategy in chosen if strategy.changes]
+        notes = []
+        for strategy in chosen:
+            if strategy.changes:
+                notes.append(f"{strategy.name}: {strategy.changes}")
         if any(strategy.drops for strategy in chosen):
-            share = dropped_share(trace, self.steps)
+            share = dropped_share(self.trace, self.steps)
+            factor = self.steps.capacity_factor
             notes.append(
-                f"capacity factor {self.steps.capacity_factor:g}: {share:.1%} of the assignments "
+                f"capacity factor {factor:g}: {share:.1%} of the assignments "
                 "are over an expert's capacity and dropped, so outputs differ from the model's"
             )
-        return tuple(notes)
+        return notes
 
     def _peaks(self) -> tuple[int, int]:
         away_bytes = 0 if self.offloading is None else self.offloading.away_bytes
@@ -433,5 +477,12 @@ class Simulation:
         feels = any(STRATEGIES[name].feels_imbalance for name in self.strategies.values())
         if not feels or name_of(self.strategies) == self.scenario.baseline:
             return self.conditional
-        steps = without_imbalance(self.trace, self.steps)
-        return Side(self.lowered(self.strategies, steps), self.model)
+        even_steps = without_imbalance(self.trace, self.steps)
+        lowered = self.lowered(self.strategies, even_steps)
+        return Side(lowered, self.model)
+
+
+def _shares(seconds: Mapping[str, float]) -> dict[str, float]:
+    """The share of each value in their sum."""
+    total = sum(seconds.values())
+    return {name: value / total for name, value in seconds.items()}

@@ -43,17 +43,23 @@ class TimedSide:
         evicted, spread = side.cost.evicted_weights(between)
         beginning = side.cost.beginning(between)
         clocked = side.seconds_by_events() if by_events else side.clocked_s
-        return cls(side, clocked + evicted + beginning, beginning, evicted, spread)
+        seconds = clocked + evicted + beginning
+        return cls(side, seconds, beginning, evicted, spread)
 
     def sources(self) -> SideSeconds:
         """Return what the seconds rest on."""
         cost = self.side.cost
-        by_source = {name: float(np.sum(s)) for name, s in cost.by_family.items()}
-        by_source["dispatch"] = float(cost.parts["dispatch"].sum() + self.beginning_s.sum())
+        by_source = {}
+        for family, seconds in cost.by_family.items():
+            by_source[family] = float(np.sum(seconds))
+        dispatch_s = cost.parts["dispatch"].sum()
+        by_source["dispatch"] = float(dispatch_s + self.beginning_s.sum())
         if self.waited_s is not None:
             by_source[HOST_LINK] = float(self.waited_s.sum())
-        evicted = (float(self.evicted_s.sum()), float(self.spread_s.sum()))
-        return SideSeconds(by_source, evicted, float(self.seconds.sum()))
+        evicted_s = float(self.evicted_s.sum())
+        deviation_s = float(self.spread_s.sum())
+        clocked_s = float(self.seconds.sum())
+        return SideSeconds(by_source, (evicted_s, deviation_s), clocked_s)
 
 
 def world_seconds(
@@ -65,19 +71,24 @@ def world_seconds(
     a second. What no other world explains (clocks that overlap, first calls) counts as launch.
     """
     cost = timed.side.cost
-    executed, router = float(cost.flops.sum()), float(cost.router_flops.sum())
+    executed = float(cost.flops.sum())
+    router = float(cost.router_flops.sum())
     added = {
         "flops": logical / peak,
         "executed": (executed - logical) / peak,
         "router": router / peak,
     }
-    ideal = (executed + router) / peak
     if cost.worlds:
         added |= _worlds_of_device(cost, even)
     else:
-        added |= _worlds_of_parts(cost, even, ideal, float(timed.evicted_s.sum()))
-    added["communication"] = 0.0 if timed.waited_s is None else float(timed.waited_s.sum())
-    added["launch"] += float(timed.seconds.sum()) - sum(added.values())
+        ideal_s = (executed + router) / peak
+        evicted_s = float(timed.evicted_s.sum())
+        added |= _worlds_of_parts(cost, even, ideal_s, evicted_s)
+    added["communication"] = 0.0
+    if timed.waited_s is not None:
+        added["communication"] = float(timed.waited_s.sum())
+    whole_s = float(timed.seconds.sum())
+    added["launch"] += whole_s - sum(added.values())
     return added
 
 
@@ -85,26 +96,33 @@ def _worlds_of_device(cost: StepCost, even: StepCost) -> dict[str, float]:
     """The device model says what each effect adds."""
     added = {}
     for world in OF_PRODUCTS:
-        added[world] = float(np.sum(even.worlds.get(world, 0.0)))
-    added["gather"] = float(np.sum(cost.worlds.get("gather", 0.0)))
+        added[world] = _added_by(even, world)
+    added["gather"] = _added_by(cost, "gather")
     added["imbalance"] = _total(cost, "matmul") - _total(even, "matmul")
-    launch = float(np.sum(cost.worlds.get("launch", 0.0)))
-    added["launch"] = launch + _total(cost, "dispatch")
+    added["launch"] = _added_by(cost, "launch") + _total(cost, "dispatch")
     return added
+
+
+def _added_by(cost: StepCost, world: str) -> float:
+    seconds = cost.worlds.get(world, 0.0)
+    return float(np.sum(seconds))
 
 
 def _worlds_of_parts(
     cost: StepCost, even: StepCost, ideal_s: float, evicted_s: float
 ) -> dict[str, float]:
     """Worlds from what kernels' seconds are made of. ideal_s: FLOPs at the peak rate."""
-    products, padding = _total(even, "matmul"), _total(even, "quantisation")
-    uneven = _total(cost, "matmul") - products + _total(cost, "quantisation") - padding
+    even_matmul = _total(even, "matmul")
+    even_padding = _total(even, "quantisation")
+    matmul = _total(cost, "matmul")
+    padding = _total(cost, "quantisation")
+    weights = _total(cost, "weights")
     return {
         "gather": _total(cost, "traffic"),
-        "weight_traffic": evicted_s + _total(cost, "weights"),
-        "efficiency": products - ideal_s,
-        "imbalance": uneven,
-        "quantisation": padding,
+        "weight_traffic": evicted_s + weights,
+        "efficiency": even_matmul - ideal_s,
+        "imbalance": matmul - even_matmul + padding - even_padding,
+        "quantisation": even_padding,
         "launch": _total(cost, "dispatch"),
     }
 

@@ -51,17 +51,22 @@ def _lanes(name: str, side: Side, step: int) -> pd.DataFrame:
             "basis": [kernels.basis[entry] for entry in entries],
         }
     )
-    busy = issued.device_s > 0
-    on_host = (issued.host_s > 0) | ~busy
-    host = slices.assign(lane="host", start_s=issue - issued.host_s, duration_s=issued.host_s)[
-        on_host
-    ]
-    host["part"] = host["part"].mask(busy[on_host], "dispatch")
-    device = slices.assign(
-        lane="device", start_s=end - issued.device_s, duration_s=issued.device_s
-    )[busy]
-    lanes = pd.concat([host, device], ignore_index=True).assign(side=name)
-    return lanes.reindex(columns=list(COLUMNS)).sort_values("start_s", kind="stable")
+    on_device = issued.device_s > 0
+    on_host = (issued.host_s > 0) | ~on_device
+    host = _lane(slices, "host", issue, issued.host_s)[on_host]
+    dispatches = on_device[on_host]
+    host["part"] = host["part"].mask(dispatches, "dispatch")
+    device = _lane(slices, "device", end, issued.device_s)[on_device]
+    lanes = pd.concat([host, device], ignore_index=True)
+    lanes["side"] = name
+    ordered = lanes.reindex(columns=list(COLUMNS))
+    return ordered.sort_values("start_s", kind="stable")
+
+
+def _lane(
+    slices: pd.DataFrame, lane: str, end_s: np.ndarray, duration_s: np.ndarray
+) -> pd.DataFrame:
+    return slices.assign(lane=lane, start_s=end_s - duration_s, duration_s=duration_s)
 
 
 def _guards_text(call: Call) -> str:
@@ -91,8 +96,8 @@ def write_chrome_trace(prediction: Any, path: str | Path) -> Path:
     events: list[dict[str, Any]] = []
     for number, (name, table) in enumerate(prediction.timeline.groupby("side", sort=False)):
         events += _process_events(prediction, number, name, table)
-    text = json.dumps({"traceEvents": events, "displayTimeUnit": "ms"})
-    return write_whole(path, text)
+    content = {"traceEvents": events, "displayTimeUnit": "ms"}
+    return write_whole(path, json.dumps(content))
 
 
 def _process_events(
@@ -101,9 +106,8 @@ def _process_events(
     """The events of one side. number: of its process."""
     runs_as = prediction.strategy if name == "conditional" else prediction.baseline
     label = f"{name}: {runs_as} on {prediction.profile}"
-    events: list[dict[str, Any]] = [
-        {"ph": "M", "name": "process_name", "pid": number, "args": {"name": label}}
-    ]
+    process_name = {"ph": "M", "name": "process_name", "pid": number, "args": {"name": label}}
+    events: list[dict[str, Any]] = [process_name]
     lanes = list(dict.fromkeys(table["lane"]))
     for lane_number, lane in enumerate(lanes):
         lane_name = {"ph": "M", "name": "thread_name", "args": {"name": lane}}
@@ -112,6 +116,8 @@ def _process_events(
         details = {"module": row.module, "guard": row.guard, "basis": row.basis}
         event = {"ph": "X", "name": row.operator, "cat": row.part, "args": details}
         where = {"pid": number, "tid": lanes.index(str(row.lane))}
-        when = {"ts": float(str(row.start_s)) * 1e6, "dur": float(str(row.duration_s)) * 1e6}
+        start_s = float(str(row.start_s))
+        duration_s = float(str(row.duration_s))
+        when = {"ts": start_s * 1e6, "dur": duration_s * 1e6}
         events.append(event | where | when)
     return events

@@ -45,19 +45,24 @@ def waterfall(conditional: Deltas, baseline: Deltas) -> pd.DataFrame:
     before = 1.0
     rows = []
     for world in WORLDS:
-        c, b = conditional.get(world, 0.0), baseline.get(world, 0.0)
-        so_far_c, so_far_b = so_far_c + c, so_far_b + b
-        applies = c != 0 or b != 0  # where it does not, its factor is exactly 1
-        speedup = so_far_b / so_far_c if applies else before
-        if world == IDEAL:
-            alone, without = speedup, predicted / speedup
-        else:
+        c = conditional.get(world, 0.0)
+        b = baseline.get(world, 0.0)
+        so_far_c += c
+        so_far_b += b
+        speedup, factor, alone = before, 1.0, 1.0  # exactly, where the effect does not apply
+        if c != 0 or b != 0:
+            speedup = so_far_b / so_far_c
+            factor = speedup / before
             with_effect = (baseline[IDEAL] + b) / (conditional[IDEAL] + c)
-            alone = with_effect / ideal if applies else 1.0
+            alone = with_effect / ideal
+        if world == IDEAL:
+            alone = speedup
+            without = predicted / speedup
+        else:
             without = _except(baseline, world) / _except(conditional, world)
         row: dict[str, Any] = {"world": world, "meaning": MEANING[world]}
-        row |= {"factor": speedup / before if applies else 1.0, "speedup": speedup}
-        row |= {"alone": alone, "without": without, "conditional_s": c, "baseline_s": b}
+        row |= {"factor": factor, "speedup": speedup, "alone": alone, "without": without}
+        row |= {"conditional_s": c, "baseline_s": b}
         rows.append(row)
         before = speedup
     return pd.DataFrame(rows)
@@ -107,14 +112,18 @@ def switched_off(chain: pd.DataFrame, off: Collection[str]) -> pd.DataFrame:
     sides = []
     for side in ("conditional_s", "baseline_s"):
         seconds = dict(zip(chain["world"], chain[side], strict=True))
-        sides.append({world: 0.0 if world in off else s for world, s in seconds.items()})
-    return waterfall(*sides)
+        seconds |= dict.fromkeys(off, 0.0)
+        sides.append(seconds)
+    conditional, baseline = sides
+    return waterfall(conditional, baseline)
 
 
 def losses(chain: pd.DataFrame, most: int = 3) -> pd.DataFrame:
     """Return the effects that cost most: rows of a waterfall whose factor is below 1, the
     smallest factor first."""
-    lost = chain[(chain["world"] != IDEAL) & (chain["factor"] < 1)]
+    is_effect = chain["world"] != IDEAL
+    loses = chain["factor"] < 1
+    lost = chain[is_effect & loses]
     return lost.sort_values("factor").head(most)
 
 

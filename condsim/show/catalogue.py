@@ -60,15 +60,14 @@ def profile_list(profiles: Mapping[str, HardwareProfile]) -> Table:
     """Devices by class. profiles: by name."""
     rows = []
     for name, profile in profiles.items():
-        rows.append(
-            {
-                "class": profile.kind,
-                "name": name,
-                "basis": "calibrated" if profile.calibrated else "data sheet",
-                "dtype": profile.dtype,
-                "description": profile.description,
-            }
-        )
+        row = {
+            "class": profile.kind,
+            "name": name,
+            "basis": "calibrated" if profile.calibrated else "data sheet",
+            "dtype": profile.dtype,
+            "description": profile.description,
+        }
+        rows.append(row)
     rows.sort(key=_class_and_name)
     return table_of(PROFILES, rows)
 
@@ -118,15 +117,23 @@ def unit_of(path: str) -> str:
 def trace_lines(about: Mapping[str, Any], folder: str) -> list[Text | Table]:
     """What a trace holds, and what was measured. about: of `condsim.cli.record.summary`."""
     title = Text(f"{about['name']} in {folder}", "bold")
-    lines: list[Text | Table] = [title, Text(_contents(about))]
+    contents = Text(_contents(about))
+    lines: list[Text | Table] = [title, contents]
     if about["quality"]:
-        values = [f"{side} {number(value)}" for side, value in about["quality"].items()]
-        lines.append(Text(f"{about['quality_name']}: {', '.join(values)}"))
+        lines.append(Text(_quality(about)))
     for note in about["notes"]:
         lines.append(Text(f"note: {note}", "dim"))
     if about["measurements"]:
         lines.append(_measurements_table(about["measurements"]))
     return lines
+
+
+def _quality(about: Mapping[str, Any]) -> str:
+    values = []
+    for side, value in about["quality"].items():
+        values.append(f"{side} {number(value)}")
+    listed = ", ".join(values)
+    return f"{about['quality_name']}: {listed}"
 
 
 def _contents(about: Mapping[str, Any]) -> str:
@@ -137,8 +144,10 @@ def _contents(about: Mapping[str, Any]) -> str:
             kind += f", top {site['top_k']}"
         if kind not in kinds:
             kinds.append(kind)
+    sites = len(about["sites"])
+    listed = "; ".join(kinds)
     return (
-        f"{len(about['sites'])} sites ({'; '.join(kinds)}), {about['steps']} steps, "
+        f"{sites} sites ({listed}), {about['steps']} steps, "
         f"{about['units']} units, {about['parameters']:,} parameters"
     )
 
@@ -146,6 +155,9 @@ def _contents(about: Mapping[str, Any]) -> str:
 def _measurements_table(measurements: Sequence[Mapping[str, Any]]) -> Table:
     rows = []
     for case in measurements:
-        runtime = "" if case["runtime"] == "eager" else f", {case['runtime']}"
-        rows.append({**case, "strategy": case["strategy"] + runtime, "basis": "measured"})
+        strategy = case["strategy"]
+        if case["runtime"] != "eager":
+            strategy += f", {case['runtime']}"
+        row = {**case, "strategy": strategy, "basis": "measured"}
+        rows.append(row)
     return table_of(MEASUREMENTS, rows)

@@ -54,7 +54,8 @@ def waterfall_figure(
     names = [effect.replace("_", "\n") for effect in rows["effect"]]
     axes.set_xticks(range(len(rows)), names, fontsize=8)
     axes.set_ylabel(f"speedup over {p.baseline}")
-    case = f"{title or p.trace} · {p.profile} · {p.strategy} · batch {p.batch} · {p.dtype}"
+    trace = title or p.trace
+    case = f"{trace} · {p.profile} · {p.strategy} · batch {p.batch} · {p.dtype}"
     axes.set_title(case, fontsize=10, loc="left")
     return figure
 
@@ -62,10 +63,12 @@ def waterfall_figure(
 def _draw_bar(axes: Axes, place: int, row: Mapping[Any, Any]) -> None:
     """One bar of a waterfall with its label. row: of `condsim.predict.waterfall.bars`."""
     bottom, top = sorted((row["start"], row["end"]))
-    axes.bar(place, top - bottom, bottom=bottom, width=0.72, color=COLOURS[row["kind"]])
+    colour = COLOURS[row["kind"]]
+    axes.bar(place, top - bottom, bottom=bottom, width=0.72, color=colour)
     if row["effect"] == "predicted":
-        axes.plot([place, place], [row["low"], row["high"]], color="black", linewidth=1.2)
-        top = max(top, row["high"])
+        low, high = row["low"], row["high"]
+        axes.plot([place, place], [low, high], color="black", linewidth=1.2)
+        top = max(top, high)
     axes.annotate(
         row["label"],
         (place, top),
@@ -161,8 +164,10 @@ def load_figure(table: pd.DataFrame, value: str = "relative") -> Figure:
     table: of `condsim.study.routing.load`. value: relative (to the mean) or share.
     """
     sites = list(dict.fromkeys(table["site"]))
-    grid = table.pivot(index="site", columns="branch", values=value).reindex(sites)
-    width = min(2.5 + 0.12 * grid.shape[1], 16)
+    cells = table.pivot(index="site", columns="branch", values=value)
+    grid = cells.reindex(sites)
+    branches = grid.shape[1]
+    width = min(2.5 + 0.12 * branches, 16)
     height = min(1.6 + 0.18 * len(sites), 12)
     figure, axes = _empty(width, height)
     if value == "relative":
@@ -178,7 +183,8 @@ def load_figure(table: pd.DataFrame, value: str = "relative") -> Figure:
         vmax=largest,
     )
     axes.set(xlabel="branch", ylabel="site")
-    axes.set_yticks(range(len(sites)), sites, fontsize=6 if len(sites) > 20 else 8)
+    font_size = 6 if len(sites) > 20 else 8
+    axes.set_yticks(range(len(sites)), sites, fontsize=font_size)
     figure.colorbar(image, label=label)
     return figure
 
@@ -219,16 +225,13 @@ def timeline_figure(table: pd.DataFrame) -> Figure:
     parts = list(dict.fromkeys(table["part"]))
     figure, axes = _empty(10.5, 1.2 + 0.6 * len(lanes))
     for row in table.to_dict("records"):
-        axes.barh(
-            lanes.index(row["lane"]),
-            row["duration_s"] * 1e3,
-            left=row["start_s"] * 1e3,
-            color=f"C{parts.index(row['part'])}",
-            height=0.7,
-            linewidth=0,
-        )
-    for number, part in enumerate(parts):
-        axes.barh(0, 0, color=f"C{number}", label=part)
+        lane = lanes.index(row["lane"])
+        part = parts.index(row["part"])
+        start_ms = row["start_s"] * 1e3
+        duration_ms = row["duration_s"] * 1e3
+        axes.barh(lane, duration_ms, left=start_ms, color=f"C{part}", height=0.7, linewidth=0)
+    for number, name in enumerate(parts):
+        axes.barh(0, 0, color=f"C{number}", label=name)
     axes.set_yticks(range(len(lanes)), lanes)
     axes.invert_yaxis()
     axes.set(xlabel="ms")
@@ -286,25 +289,30 @@ def _breakeven_map(points: pd.DataFrame, x_label: str, y_label: str) -> Figure:
     figure, axes = _empty(7.2, 4.4)
     speedups = points.pivot(index="y", columns="x", values="speedup")
     verdicts = points.pivot(index="y", columns="x", values="verdict")
-    largest = max(abs(math.log2(speedup)) for speedup in points["speedup"]) or 1.0
+    largest = max(abs(math.log2(speedup)) for speedup in points["speedup"])
+    limit = largest or 1.0
     image = axes.imshow(
         speedups.map(math.log2).to_numpy(float),
         aspect="auto",
         origin="lower",
         cmap="RdBu",
-        vmin=-largest,
-        vmax=largest,
+        vmin=-limit,
+        vmax=limit,
     )
     cells = speedups.to_numpy(float)
-    for row in range(cells.shape[0]):
-        for column in range(cells.shape[1]):
+    rows, columns = cells.shape
+    for row in range(rows):
+        for column in range(columns):
             speedup = float(cells[row, column])
             if not math.isnan(speedup):
-                mark = "?" if verdicts.iloc[row, column] == "too close to call" else ""
+                unsure = verdicts.iloc[row, column] == "too close to call"
+                mark = "?" if unsure else ""
                 text = f"{speedup:.2f}{mark}"
                 axes.text(column, row, text, ha="center", va="center", fontsize=7)
-    axes.set_xticks(range(speedups.shape[1]), [f"{x:g}" for x in speedups.columns.tolist()])
-    axes.set_yticks(range(speedups.shape[0]), [f"{y:g}" for y in speedups.index.tolist()])
+    x_ticks = [f"{x:g}" for x in speedups.columns.tolist()]
+    y_ticks = [f"{y:g}" for y in speedups.index.tolist()]
+    axes.set_xticks(range(columns), x_ticks)
+    axes.set_yticks(range(rows), y_ticks)
     axes.set(xlabel=x_label, ylabel=y_label)
     figure.colorbar(image, label="log2 of the speedup; ?: too close to call")
     return figure
@@ -325,7 +333,8 @@ def _mark_as_speedups(axis: Axis) -> None:
     """Mark a log axis with 1x, 2x, ..."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(base=10, subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
+    round_values = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+    axis.set_major_locator(LogLocator(base=10, subs=round_values))
     axis.set_major_formatter(FuncFormatter(_speedup_label))
     axis.set_minor_formatter(NullFormatter())
 

@@ -79,20 +79,23 @@ def prediction_lines(
     speedups: baseline → speedup over it. measured: of `condsim.study.answer.measured_beside`.
     took_s: how long the prediction took, None: not shown.
     """
-    case = (p.profile, p.strategy, p.runtime, p.dtype, p.phase, f"batch {p.batch}")
-    title = Text(" · ".join((trace, *case, f"against {p.baseline}")), "bold")
+    asked = (
+        trace,
+        p.profile,
+        p.strategy,
+        p.runtime,
+        p.dtype,
+        p.phase,
+        f"batch {p.batch}",
+        f"against {p.baseline}",
+    )
+    title = Text(" · ".join(asked), "bold")
     if took_s is not None:
         title.append(f"   {took_s:.1f} s", "dim")
     table = Table.grid(padding=(0, 2))
     _add_speedups(table, p, speedups, measured)
     _add_latency(table, p, measured)
-    dense_j = joules(p.baseline_energy_j)
-    dense_bytes = size(p.baseline_peak_bytes)
-    bases = p.bases
-    table.add_row("energy", joules(p.energy_j), f"dense {dense_j}", "", bases["energy_j"])
-    table.add_row(
-        "peak memory", size(p.peak_bytes), f"dense {dense_bytes}", "", bases["peak_bytes"]
-    )
+    _add_energy_and_memory(table, p)
     table.add_row("rests on", shares(p.estimated))
     notes = [Text(f"note: {note}", "dim") for note in p.notes]
     return [title, table, *notes]
@@ -109,22 +112,35 @@ def _add_speedups(
     verdict = Text(p.verdict, VERDICT_STYLES[p.verdict])
     table.add_row("speedup", speedup, interval_text, verdict, p.basis)
     if measured is not None:
-        predicted, error = times(measured["predicted_speedup"]), percent(measured["error"])
+        measured_speedup = times(measured["measured_speedup"])
+        predicted = times(measured["predicted_speedup"])
+        error = percent(measured["error"])
         about = f"of the measured steps {predicted} was predicted: {error}"
-        table.add_row("", times(measured["measured_speedup"]), about, "", "measured")
+        table.add_row("", measured_speedup, about, "", "measured")
     for baseline, value in speedups.items():
         if baseline != p.baseline:
             table.add_row("", times(value), f"against {baseline}", "", p.basis)
 
 
 def _add_latency(table: Table, p: Prediction, measured: Mapping[str, Any] | None) -> None:
+    latency = seconds(p.latency_s)
     dense = seconds(p.baseline_s)
     p99 = seconds(p.percentile(99))
-    table.add_row("latency", seconds(p.latency_s), f"dense {dense}", f"p99 {p99}", p.basis)
+    table.add_row("latency", latency, f"dense {dense}", f"p99 {p99}", p.basis)
     if measured is not None:
         latency = seconds(measured["measured_latency_s"])
         dense = seconds(measured["measured_baseline_s"])
         table.add_row("", latency, f"dense {dense}", "", "measured")
+
+
+def _add_energy_and_memory(table: Table, p: Prediction) -> None:
+    bases = p.bases
+    energy = joules(p.energy_j)
+    dense = joules(p.baseline_energy_j)
+    table.add_row("energy", energy, f"dense {dense}", "", bases["energy_j"])
+    peak = size(p.peak_bytes)
+    dense = size(p.baseline_peak_bytes)
+    table.add_row("peak memory", peak, f"dense {dense}", "", bases["peak_bytes"])
 
 
 def predictions_table(trace: str, rows: Sequence[Row]) -> Table:
@@ -158,11 +174,14 @@ def comparison_table(cases: pd.DataFrame) -> Table:
     """Predicted beside measured, a row a measured case. cases: of `condsim.compare`."""
     rows = []
     for case in cases.to_dict("records"):
-        style = _error_style(case["error"], good=0.1, fair=0.25) if case["same_machine"] else "dim"
+        style = "dim"
+        if case["same_machine"]:
+            style = _error_style(case["error"], good=0.1, fair=0.25)
+        remark = _remark(case["same_machine"], case["noisy"])
         shown = {
             "interval": (case["low"], case["high"]),
             "styled_error": Text(percent(case["error"]), style),
-            "remark": Text(_remark(case["same_machine"], case["noisy"]), "dim"),
+            "remark": Text(remark, "dim"),
         }
         rows.append(case | shown)
     return table_of(COMPARISON, rows)
@@ -179,9 +198,11 @@ def parts_table(parts: pd.DataFrame, by: str) -> Table:
     for _, side in parts.groupby(key, sort=False):
         measured_s = float(side["measured_s"].sum())
         for part in side.to_dict("records"):
-            table.add_row(*_cells(columns, _shown_part(part, measured_s)))
+            cells = _cells(columns, _shown_part(part, measured_s))
+            table.add_row(*cells)
         total = _sum_of_parts(side, measured_s)
-        table.add_row(*_cells(columns, total | {by: "sum"}), style="bold", end_section=True)
+        total[by] = "sum"
+        table.add_row(*_cells(columns, total), style="bold", end_section=True)
     return table
 
 
@@ -198,7 +219,9 @@ def _sum_of_parts(side: pd.DataFrame, measured_s: float) -> dict[Any, Any]:
     first = side.iloc[0].to_dict()
     predicted_s = float(side["predicted_s"].sum())
     whole = seconds(float(first["whole_s"]))
-    remark = _remark(bool(side["same_machine"].all()), bool(side["noisy"].any()))
+    same_machine = bool(side["same_machine"].all())
+    noisy = bool(side["noisy"].any())
+    remark = _remark(same_machine, noisy)
     return {
         **first,
         "shown_side": _side(first),
@@ -214,8 +237,9 @@ def _sum_of_parts(side: pd.DataFrame, measured_s: float) -> dict[Any, Any]:
 
 def _side(part: Row) -> str:
     """A side as it is called in a table: the dense one by its baseline."""
-    is_conditional = part["side"] == "conditional"
-    return str(part["side"] if is_conditional else part["baseline"])
+    if part["side"] == "conditional":
+        return "conditional"
+    return str(part["baseline"])
 
 
 def _error_style(error: float, good: float, fair: float) -> str:

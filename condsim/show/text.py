@@ -110,7 +110,9 @@ def shares(basis: Mapping[str, float]) -> str:
     basis: word → share.
     """
     shown = [(share, word) for word, share in basis.items() if share >= SMALLEST_SHARE]
-    return ", ".join(f"{word} {share:.0%}" for share, word in sorted(shown, reverse=True))
+    largest_first = sorted(shown, reverse=True)
+    words = [f"{word} {share:.0%}" for share, word in largest_first]
+    return ", ".join(words)
 
 
 def sentence(p: Prediction) -> str:

@@ -110,8 +110,10 @@ def answer(
     speedups = {baseline: prediction.speedup}
     for other in BASELINES:
         if other != baseline:
-            speedups[other] = simulate(trace, device, strategy, baseline=other, **options).speedup
-    return Answer(prediction, speedups, measured_beside(trace, device, prediction))
+            over_other = simulate(trace, device, strategy, baseline=other, **options)
+            speedups[other] = over_other.speedup
+    measured = measured_beside(trace, device, prediction)
+    return Answer(prediction, speedups, measured)
 
 
 def measured_beside(
@@ -131,11 +133,12 @@ def measured_beside(
     stream = measurements[measurements["protocol"] == "stream"]
     if not stream.empty:
         measurements = stream
-    table = compare(replace(trace, measurements=measurements), profile=profile)
-    table = table[table["same_machine"].astype(bool)]
-    if table.empty:
+    with_these = replace(trace, measurements=measurements)
+    compared = compare(with_these, profile=profile)
+    same_machine = compared[compared["same_machine"].astype(bool)]
+    if same_machine.empty:
         return None
-    row = table.iloc[0]
+    row = same_machine.iloc[0]
     numbers: dict[str, Any] = {name: float(row[name]) for name in MEASURED}
     return {
         "protocol": str(row["protocol"]),

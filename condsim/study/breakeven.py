@@ -35,7 +35,8 @@ def axes(trace: Trace, profile: HardwareProfile) -> dict[str, list[float]]:
     the profile, by its path ("memory.dram.bandwidth"), as a factor.
     """
     redrawn_by = {MECHANISMS[site.mechanism].redrawn_by for site in trace.sites}
-    values = {BATCH: [float(batch) for batch in powers(_largest_batch(trace))]}
+    batches = powers(_largest_batch(trace))
+    values = {BATCH: [float(batch) for batch in batches]}
     if SKEW in redrawn_by:
         values[SKEW] = list(SKEWS)
     if SHARE in redrawn_by:
@@ -51,9 +52,10 @@ def _largest_batch(trace: Trace) -> int:
     Raises CondsimError where no unit decided anything.
     """
     trace.require_decisions()
-    first_phase = trace.steps["phase"] == trace.steps["phase"].iloc[0]
-    units = trace.steps.loc[first_phase].groupby(["seq", "past"])["units"].sum()
-    return int(units.max())
+    phases = trace.steps["phase"]
+    in_first_phase = trace.steps[phases == phases.iloc[0]]
+    units_of_size = in_first_phase.groupby(["seq", "past"])["units"].sum()
+    return int(units_of_size.max())
 
 
 def _numbers(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -108,7 +108,11 @@ def compare(
 def _opened(traces: Trace | str | Path | Iterable[Trace | str | Path]) -> list[Trace]:
     if isinstance(traces, (Trace, str, Path)):
         traces = [traces]
-    return [item if isinstance(item, Trace) else load(item) for item in traces]
+    opened = []
+    for item in traces:
+        trace = item if isinstance(item, Trace) else load(item)
+        opened.append(trace)
+    return opened
 
 
 def _compare_case(
@@ -121,6 +125,7 @@ def _compare_case(
     counting = quiet_rows(usable, yardstick_s)
     times = _measured_times(counting)
     predicted = case.predict(trace, device, counting)
+    error = predicted.speedup / times["measured_speedup"] - 1
     low, high = predicted.speedup_interval
     return {
         "trace": trace.name,
@@ -133,7 +138,7 @@ def _compare_case(
         "high": high,
         **predicted.rivals,
         **times,
-        "error": predicted.speedup / times["measured_speedup"] - 1,
+        "error": error,
         "same_machine": same_machine,
         "noisy": noisy(counting, yardstick_s),
     }
@@ -147,13 +152,14 @@ def _measured_times(pairs: pd.DataFrame) -> dict[str, Any]:
     and largest speedup of one process alone, over processes that have pairs of every step.
     """
     steps = pairs.groupby("step")[SIDES].median()
-    speedup = float(steps["baseline_s"].sum() / steps["conditional_s"].sum())
+    conditional_s, baseline_s = steps["conditional_s"], steps["baseline_s"]
+    speedup = float(baseline_s.sum() / conditional_s.sum())
     of_process = _speedup_of_processes(pairs, len(steps))
     speedups = [*of_process.tolist(), speedup]
     return {
         "measured_speedup": speedup,
-        "measured_latency_s": float(steps["conditional_s"].mean()),
-        "measured_baseline_s": float(steps["baseline_s"].mean()),
+        "measured_latency_s": float(conditional_s.mean()),
+        "measured_baseline_s": float(baseline_s.mean()),
         "measured_low": min(speedups),
         "measured_high": max(speedups),
         "processes": max(len(of_process), 1),
@@ -202,8 +208,11 @@ def errors_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
     rows = []
     for value, group in same_machine.groupby(column, sort=True):
         summary = errors_of(group)
-        row = {column: value, "cases": summary["rows"], "bias": float(group["error"].median())}
-        rows.append(row | {name: summary[name] for name in ERRORS})
+        bias = float(group["error"].median())
+        row = {column: value, "cases": summary["rows"], "bias": bias}
+        for name in ERRORS:
+            row[name] = summary[name]
+        rows.append(row)
     return pd.DataFrame(rows, columns=[column, "cases", "bias", *ERRORS])
 
 

@@ -64,11 +64,15 @@ def _compare_case(
     measured_s_of_side = table.groupby("side")["measured_s"].transform("sum")
     table["error"] = table["predicted_s"] / table["measured_s"] - 1
     table["share"] = table["measured_s"] / measured_s_of_side
-    steps = measured.drop_duplicates(["process", "step", "side"]).groupby("side")
-    table["whole_s"] = table["side"].map(steps["whole_s"].mean())
-    table["noisy"] = table["side"].map(~steps["quiet"].all())
+    steps = measured.drop_duplicates(["process", "step", "side"])
+    steps_of_side = steps.groupby("side")
+    whole_s = steps_of_side["whole_s"].mean()
+    noisy = ~steps_of_side["quiet"].all()
+    table["whole_s"] = table["side"].map(whole_s)
+    table["noisy"] = table["side"].map(noisy)
     about = taken_from(prediction, PREDICTED)
-    return table.assign(**about, trace=trace.name, same_machine=case.measured_on(device))
+    same_machine = case.measured_on(device)
+    return table.assign(**about, trace=trace.name, same_machine=same_machine)
 
 
 def _side_by_side(measured: pd.DataFrame, predicted: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -77,8 +81,9 @@ def _side_by_side(measured: pd.DataFrame, predicted: pd.DataFrame, by: str) -> p
     What one of the two lacks is 0.
     """
     key = ["side", by]
-    runs = len(measured[["process", "step"]].drop_duplicates())
-    measured_parts = measured.groupby(key, sort=False)[["calls", "seconds"]].sum() / runs
+    runs = measured[["process", "step"]].drop_duplicates()
+    sums = measured.groupby(key, sort=False)[["calls", "seconds"]].sum()
+    measured_parts = sums / len(runs)
     predicted_s = predicted.groupby(key, sort=False)["seconds"].sum()
     predicted_only = predicted_s.index.difference(measured_parts.index, sort=False)
     columns = {
@@ -86,7 +91,8 @@ def _side_by_side(measured: pd.DataFrame, predicted: pd.DataFrame, by: str) -> p
         "measured_s": measured_parts["seconds"],
         "predicted_s": predicted_s,
     }
-    table = pd.DataFrame(columns, measured_parts.index.append(predicted_only))
+    every_part = measured_parts.index.append(predicted_only)
+    table = pd.DataFrame(columns, every_part)
     return table.fillna(0.0).reset_index()
 
 
@@ -98,9 +104,11 @@ def cancelled(table: pd.DataFrame) -> dict[str, Any]:
     the |errors| of the parts, in which nothing cancels.
     """
     error_s = table["predicted_s"] - table["measured_s"]
-    sides = table.assign(error_s=error_s).groupby(COLUMNS_BEFORE)
+    parts = table.assign(error_s=error_s)
+    sides = parts.groupby(COLUMNS_BEFORE)
     measured_s = sides["measured_s"].sum()
-    error_of_sum = sides["error_s"].sum().abs() / measured_s
+    summed_error_s = sides["error_s"].sum()
+    error_of_sum = summed_error_s.abs() / measured_s
     sum_of_errors = sides["error_s"].agg(_sum_of_abs) / measured_s
     return {
         "sides": len(measured_s),

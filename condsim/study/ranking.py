@@ -118,8 +118,11 @@ def front(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def why_not_comparable(row: Mapping[Any, Any], reference: Mapping[Any, Any]) -> str:
     """Why two rows must not be compared: "bf16 against fp32"; empty where they may be."""
-    differing = [column for column in COMMON if row[column] != reference[column]]
-    return ", ".join(f"{row[column]} against {reference[column]}" for column in differing)
+    reasons = []
+    for column in COMMON:
+        if row[column] != reference[column]:
+            reasons.append(f"{row[column]} against {reference[column]}")
+    return ", ".join(reasons)
 
 
 def beside(table: pd.DataFrame, reference: int) -> pd.DataFrame:
@@ -129,7 +132,8 @@ def beside(table: pd.DataFrame, reference: int) -> pd.DataFrame:
     comparable, and not_comparable, which says why.
     """
     reference_row = table.iloc[reference].to_dict()
-    reasons = [why_not_comparable(row, reference_row) for row in table.to_dict("records")]
+    rows = table.to_dict("records")
+    reasons = [why_not_comparable(row, reference_row) for row in rows]
     comparable = np.array([reason == "" for reason in reasons])
     times_faster = reference_row["latency_s"] / table["latency_s"]
     times_energy = table["energy_j"] / reference_row["energy_j"]

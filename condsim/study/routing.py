@@ -67,8 +67,9 @@ def touched(trace: Trace, batches: Iterable[int], phase: str | None = None) -> p
             refusal = error
             continue
         for site in trace.sites:
-            touched_branches = steps.steps.counts[site.name] > 0
-            mean = float(touched_branches.sum(1).mean())
+            is_touched = steps.steps.counts[site.name] > 0
+            touched_branches = is_touched.sum(1)
+            mean = float(touched_branches.mean())
             row = {"site": site.name, "mechanism": site.mechanism, "batch": batch}
             rows.append(row | {"touched": mean, "share": mean / site.branches})
     if not rows:
@@ -88,7 +89,8 @@ def alike(trace: Trace, batch: int | None = None, phase: str | None = None) -> p
     rows = []
     for site in trace.sites:
         counts = steps.steps.counts[site.name]
-        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        rows_of_step = counts.sum(1, keepdims=True)
+        shares = counts / np.maximum(rows_of_step, 1)
         possible = [lag for lag in LAGS if lag < len(shares)]
         for lag in (ANY_LAG, *possible):
             if lag == ANY_LAG:

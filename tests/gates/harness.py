@@ -103,16 +103,17 @@ class Pair:
 def pair(
     name: str,
     assignment: dict[str, str],
-    rows: Steps,
+    step: Steps,
     recorder: Recorder,
     regime: Regime | str,
     trace: Trace,
 ) -> Pair:
-    """Lower `rows` (one step) and nest what was recorded."""
+    """Lower one step and nest what was recorded."""
     program_key = key(assignment, regime)
     program = trace.programs[program_key]
-    calls = lower(program, site_rules(trace), assignment, rows).sequence()
-    what = f"{name}, {program_key}, {int(rows.units[0])} units of {int(rows.seq[0])}"
+    calls = lower(program, site_rules(trace), assignment, step).sequence()
+    units, seq = int(step.extents["batch"][0]), int(step.extents["seq"][0])
+    what = f"{name}, {program_key}, {units} units of {seq}"
     return Pair(what, recorder, flat(tree(recorder, dict(program.periods))), calls)
 
 
@@ -188,7 +189,7 @@ def own_pairs(trace: Trace, name: str, strategy: str) -> list[Pair]:
     captured = as_batches(case(name).inputs)[0].units
     pairs = []
     for batch in (1, 3, 2 * captured):
-        steps = len(rebatch(trace, batch, phase="prefill").rows)
+        steps = len(rebatch(trace, batch, phase="prefill").steps)
         for step in (0, steps - 1):
             pairs.append(_own_pair(trace, name, strategy, batch, step))
     return pairs

@@ -49,20 +49,20 @@ class Axes:
 
     def identity_and_band(self) -> list[elements.Chart]:
         """[a shaded band around the identity, the identity]."""
-        frame = pd.DataFrame(
-            {
-                self.measured: self.ends,
-                self.predicted: self.ends,
-                "low": [end * (1 - BAND) for end in self.ends],
-                "high": [end * (1 + BAND) for end in self.ends],
-            }
-        )
-        base = alt.Chart(frame)
+        columns = {
+            self.measured: self.ends,
+            self.predicted: self.ends,
+            "low": [end * (1 - BAND) for end in self.ends],
+            "high": [end * (1 + BAND) for end in self.ends],
+        }
+        base = alt.Chart(pd.DataFrame(columns))
         low = alt.Y("low:Q", scale=self.scale)
+        high = alt.Y2("high:Q")
         area = base.mark_area(opacity=0.12, color="gray", clip=True)
+        band = area.encode(x=self.x, y=low, y2=high)
         line = base.mark_line(color="gray", strokeWidth=1, clip=True)
-        band = area.encode(x=self.x, y=low, y2=alt.Y2("high:Q"))
-        return [band, line.encode(x=self.x, y=self.y)]
+        identity = line.encode(x=self.x, y=self.y)
+        return [band, identity]
 
 
 def speedups(table: pd.DataFrame, by: str) -> elements.Chart:
@@ -77,20 +77,24 @@ def speedups(table: pd.DataFrame, by: str) -> elements.Chart:
     axes = Axes("measured_speedup", "predicted_speedup", " speedup", (low, high), axis)
     colour = _colour(by, legend_columns=3)
 
-    base = alt.Chart(table.drop(columns=RIVALS, errors="ignore"))
+    shown = table.drop(columns=RIVALS, errors="ignore")
+    base = alt.Chart(shown)
     lower = alt.Y("low:Q", scale=axes.scale)
+    upper = alt.Y2("high:Q")
     rule = base.mark_rule(opacity=0.35, clip=True)
-    interval = rule.encode(x=axes.x, y=lower, y2=alt.Y2("high:Q"), color=colour)
+    interval = rule.encode(x=axes.x, y=lower, y2=upper, color=colour)
     tooltip = [
         *elements.words("trace", "strategy", "batch", "baseline", "phase", "profile"),
         *elements.numbers(("predicted_speedup", "measured_speedup", "low", "high"), ".3g"),
         *elements.numbers(("error",), "+.1%"),
     ]
-    filled = alt.condition("datum.same_machine", alt.value(1.0), alt.value(0.0))
-    points = base.mark_point(filled=True, size=45, clip=True).encode(
+    opaque, hollow = alt.value(1.0), alt.value(0.0)
+    filled = alt.condition("datum.same_machine", opaque, hollow)
+    points = base.mark_point(filled=True, size=45, clip=True)
+    cases = points.encode(
         x=axes.x, y=axes.y, color=colour, fillOpacity=filled, stroke=colour, tooltip=tooltip
     )
-    chart = alt.layer(*axes.identity_and_band(), interval, points)
+    chart = alt.layer(*axes.identity_and_band(), interval, cases)
     return chart.properties(height=HEIGHT)
 
 
@@ -102,7 +106,8 @@ def seconds(table: pd.DataFrame, by: str) -> elements.Chart:
     """
     values = table[["predicted_s", "measured_s"]].to_numpy()
     ends = (values.min() / 1.1, values.max() * 1.1)
-    axes = Axes("measured_s", "predicted_s", ", s", ends, alt.Axis(format="~s", tickCount=5))
+    axis = alt.Axis(format="~s", tickCount=5)
+    axes = Axes("measured_s", "predicted_s", ", s", ends, axis)
     tooltip = [
         *elements.words("profile", "engine", "shape", "tp", "ep", "routing"),
         alt.Tooltip("batch:Q", title="tokens"),
@@ -111,8 +116,9 @@ def seconds(table: pd.DataFrame, by: str) -> elements.Chart:
     ]
     colour = _colour(by, legend_columns=2)
     points = alt.Chart(table).mark_point(filled=True, size=30, clip=True)
-    coloured = points.encode(x=axes.x, y=axes.y, color=colour, tooltip=tooltip)
-    return alt.layer(*axes.identity_and_band(), coloured).properties(height=HEIGHT)
+    layers = points.encode(x=axes.x, y=axes.y, color=colour, tooltip=tooltip)
+    chart = alt.layer(*axes.identity_and_band(), layers)
+    return chart.properties(height=HEIGHT)
 
 
 def residuals(table: pd.DataFrame, by: str, rows: str = "batch") -> elements.Chart:
@@ -121,8 +127,10 @@ def residuals(table: pd.DataFrame, by: str, rows: str = "batch") -> elements.Cha
     table: batch, error and the column `by`. rows: what the batch counts, the title of its axis.
     Colours are those of the chart that stands beside it, which has their legend.
     """
-    x = alt.X("batch:Q", scale=alt.Scale(type="log", base=2), title=rows)
-    y = alt.Y("error:Q", axis=alt.Axis(format="+.0%"), title="predicted / measured - 1")
+    doubling = alt.Scale(type="log", base=2)
+    signed_percent = alt.Axis(format="+.0%")
+    x = alt.X("batch:Q", scale=doubling, title=rows)
+    y = alt.Y("error:Q", axis=signed_percent, title="predicted / measured - 1")
     columns = dict.fromkeys((by, "trace", "strategy", "baseline", "shape"))
     shown = [column for column in columns if column in table]
     tooltip = [
@@ -132,8 +140,9 @@ def residuals(table: pd.DataFrame, by: str, rows: str = "batch") -> elements.Cha
     ]
     colour = alt.Color(f"{by}:N", legend=None)
     points = alt.Chart(table).mark_point(filled=True, size=45)
-    coloured = points.encode(x=x, y=y, color=colour, tooltip=tooltip)
-    return alt.layer(elements.level(0.0), coloured).properties(height=260)
+    errors = points.encode(x=x, y=y, color=colour, tooltip=tooltip)
+    chart = alt.layer(elements.level(0.0), errors)
+    return chart.properties(height=260)
 
 
 def _colour(by: str, legend_columns: int) -> alt.Color:

@@ -21,16 +21,21 @@ def line(points: pd.DataFrame, x_title: str) -> elements.Chart:
     low = min(1.0, points["low"].min()) / 1.05
     high = max(1.0, points["high"].max()) * 1.05
     scale = elements.log_scale(low, high)
-    x_scale = alt.Scale(type="log") if (points["x"] > 0).all() else alt.Scale()
+    axis = elements.times_axis(low, high)
+    all_positive = (points["x"] > 0).all()
+    x_scale = alt.Scale(type="log") if all_positive else alt.Scale()
     x = alt.X("x:Q", title=x_title, scale=x_scale)
-    y = alt.Y("speedup:Q", scale=scale, title="speedup", axis=elements.times_axis(low, high))
+    y = alt.Y("speedup:Q", scale=scale, title="speedup", axis=axis)
     tooltip = [alt.Tooltip("x:Q", title=x_title), *_tooltip_of_a_point()]
 
     base = alt.Chart(points)
     lower = alt.Y("low:Q", scale=scale)
-    band = base.mark_area(opacity=0.2).encode(x=x, y=lower, y2=alt.Y2("high:Q"))
+    upper = alt.Y2("high:Q")
+    interval = base.mark_area(opacity=0.2).encode(x=x, y=lower, y2=upper)
     speedup = base.mark_line(point=True).encode(x=x, y=y, tooltip=tooltip)
-    return alt.layer(band, elements.level(1.0, scale), speedup).properties(height=HEIGHT)
+    dense = elements.level(1.0, scale)
+    chart = alt.layer(interval, dense, speedup)
+    return chart.properties(height=HEIGHT)
 
 
 def heat_map(points: pd.DataFrame, x_title: str, y_title: str) -> elements.Chart:
@@ -38,28 +43,30 @@ def heat_map(points: pd.DataFrame, x_title: str, y_title: str) -> elements.Chart
 
     points: rows of `condsim.study.breakeven.grid` that have a speedup.
     """
-    table = points.assign(log2=np.log2(points["speedup"]), label=_labels(points))
-    limit = max(float(table["log2"].abs().max()), 0.1)
+    log2 = np.log2(points["speedup"])
+    table = points.assign(log2=log2, label=_labels(points))
+    largest = float(table["log2"].abs().max())
+    limit = max(largest, 0.1)
     no_gap = alt.Scale(padding=0)
-    base = alt.Chart(table).encode(
-        x=alt.X("x:O", title=x_title, scale=no_gap, axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("y:O", title=y_title, sort="descending", scale=no_gap),
-    )
-    unsure = f"datum.verdict == '{UNSURE}'"
+    upright = alt.Axis(labelAngle=0)
+    x = alt.X("x:O", title=x_title, scale=no_gap, axis=upright)
+    y = alt.Y("y:O", title=y_title, sort="descending", scale=no_gap)
+    base = alt.Chart(table).encode(x=x, y=y)
     tooltip = [
         alt.Tooltip("x:Q", title=x_title),
         alt.Tooltip("y:Q", title=y_title),
         *_tooltip_of_a_point(),
     ]
-    cells = base.mark_rect(strokeDash=[3, 3], strokeWidth=2).encode(
-        color=_colour_of_speedup(limit),
-        stroke=alt.condition(unsure, alt.value("black"), alt.value(None)),
-        tooltip=tooltip,
-    )
-    strong = f"abs(datum.log2) > {0.5 * limit}"
-    text_colour = alt.condition(strong, alt.value("white"), alt.value("black"))
-    text = base.mark_text().encode(text=alt.Text("label:N"), color=text_colour)
-    return alt.layer(cells, text).properties(height=HEIGHT)
+    colour = _colour_of_speedup(limit)
+    is_unsure = f"datum.verdict == '{UNSURE}'"
+    frame = alt.condition(is_unsure, alt.value("black"), alt.value(None))
+    cell = base.mark_rect(strokeDash=[3, 3], strokeWidth=2)
+    cells = cell.encode(color=colour, stroke=frame, tooltip=tooltip)
+    is_dark = f"abs(datum.log2) > {0.5 * limit}"
+    readable = alt.condition(is_dark, alt.value("white"), alt.value("black"))
+    labels = base.mark_text().encode(text=alt.Text("label:N"), color=readable)
+    chart = alt.layer(cells, labels)
+    return chart.properties(height=HEIGHT)
 
 
 def _labels(points: pd.DataFrame) -> list[str]:
@@ -80,4 +87,6 @@ def _colour_of_speedup(limit: float) -> alt.Color:
 
 
 def _tooltip_of_a_point() -> list[alt.Tooltip]:
-    return [*elements.numbers(("speedup", "low", "high"), ".3f"), *elements.words("verdict")]
+    numbers = elements.numbers(("speedup", "low", "high"), ".3f")
+    verdict = elements.words("verdict")
+    return [*numbers, *verdict]

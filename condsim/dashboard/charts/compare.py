@@ -41,15 +41,14 @@ def pareto(table: pd.DataFrame, axes: Axes) -> elements.Chart:
         *elements.words("verdict", "basis"),
     ]
     base = alt.Chart(table)
-    points = base.mark_point(filled=True, size=70).encode(
-        x=x,
-        y=y,
-        color=alt.Color("kind:N", title="device"),
-        opacity=alt.condition("datum.front", alt.value(1), alt.value(0.45)),
-        tooltip=tooltip,
-    )
+    point = base.mark_point(filled=True, size=70)
+    colour = alt.Color("kind:N", title="device")
+    opacity = alt.condition("datum.front", alt.value(1), alt.value(0.45))
+    points = point.encode(x=x, y=y, color=colour, opacity=opacity, tooltip=tooltip)
     best = base.transform_filter("datum.front")
-    joined = best.mark_line(color="gray", strokeWidth=1).encode(x=x, y=y)
+    line = best.mark_line(color="gray", strokeWidth=1)
+    joined = line.encode(x=x, y=y)
     text = best.mark_text(align="left", dx=7, dy=-7, color="gray")
     named = text.encode(x=x, y=y, text=alt.Text("name:N"))
-    return alt.layer(joined, points, named).properties(height=380)
+    chart = alt.layer(joined, points, named)
+    return chart.properties(height=380)

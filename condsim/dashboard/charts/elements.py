@@ -30,7 +30,8 @@ def level(value: float, scale: alt.Scale | None = None) -> alt.Chart:
     """A dashed line across a chart at one value of y. scale: of the chart's y axis."""
     table = pd.DataFrame({"y": [value]})
     y = alt.Y("y:Q") if scale is None else alt.Y("y:Q", scale=scale)
-    line: alt.Chart = alt.Chart(table).mark_rule(strokeDash=[4, 4], color="gray").encode(y=y)
+    rule = alt.Chart(table).mark_rule(strokeDash=[4, 4], color="gray")
+    line: alt.Chart = rule.encode(y=y)
     return line
 
 

@@ -26,22 +26,30 @@ def load(table: pd.DataFrame, value: str) -> elements.Chart:
     if fits_numbers:
         width = min(100, 700 // len(branches))
     else:
-        width = max(4, min(40, WIDTH_PIXELS // len(branches)))
-    height = max(5, min(24, 420 // max(len(sites), 1)))
+        width = _between(4, WIDTH_PIXELS // len(branches), 40)
+    height = _between(5, 420 // max(len(sites), 1), 24)
     size = {"width": alt.Step(width), "height": alt.Step(height)}
 
-    relative = value == "relative"
-    colour = _relative_colour() if relative else _share_colour()
+    if value == "relative":
+        colour = _relative_colour()
+        is_dark = "abs(datum.relative - 1) > 0.7"
+        number = alt.Text("relative:Q", format=".2f")
+    else:
+        colour = _share_colour()
+        is_dark = "datum.share < 0.6"
+        number = alt.Text(f"{value}:Q", format=".0%")
     base = _cells(table, sites, branches)
     cells: elements.Chart = base.mark_rect().encode(color=colour)
     if not fits_numbers:
         return cells.properties(**size)
-    dark = "abs(datum.relative - 1) > 0.7" if relative else "datum.share < 0.6"
-    text = base.mark_text(fontSize=11).encode(
-        text=alt.Text(f"{value}:Q", format=".2f" if relative else ".0%"),
-        color=alt.condition(dark, alt.value("white"), alt.value("black")),
-    )
-    return alt.layer(cells, text).properties(**size)
+    readable = alt.condition(is_dark, alt.value("white"), alt.value("black"))
+    text = base.mark_text(fontSize=11)
+    numbers = text.encode(text=number, color=readable)
+    return alt.layer(cells, numbers).properties(**size)
+
+
+def _between(least: int, pixels: int, most: int) -> int:
+    return max(least, min(most, pixels))
 
 
 def _cells(table: pd.DataFrame, sites: list[str], branches: list[Any]) -> alt.Chart:
@@ -49,17 +57,16 @@ def _cells(table: pd.DataFrame, sites: list[str], branches: list[Any]) -> alt.Ch
     no_gap = alt.Scale(padding=0)
     branch_axis = alt.Axis(labelOverlap=True, labelAngle=0)
     site_axis = alt.Axis(labelLimit=180, labelOverlap=len(sites) > 30)
-    return alt.Chart(table).encode(
-        x=alt.X("branch:O", sort=branches, title="branch", scale=no_gap, axis=branch_axis),
-        y=alt.Y("site:N", sort=sites, title=None, scale=no_gap, axis=site_axis),
-        tooltip=[
-            alt.Tooltip("site:N"),
-            alt.Tooltip("branch:O"),
-            alt.Tooltip("rows:Q", format=","),
-            alt.Tooltip("share:Q", format=".1%"),
-            alt.Tooltip("relative:Q", title="load / mean", format=".2f"),
-        ],
-    )
+    x = alt.X("branch:O", sort=branches, title="branch", scale=no_gap, axis=branch_axis)
+    y = alt.Y("site:N", sort=sites, title=None, scale=no_gap, axis=site_axis)
+    tooltip = [
+        alt.Tooltip("site:N"),
+        alt.Tooltip("branch:O"),
+        alt.Tooltip("rows:Q", format=","),
+        alt.Tooltip("share:Q", format=".1%"),
+        alt.Tooltip("relative:Q", title="load / mean", format=".2f"),
+    ]
+    return alt.Chart(table).encode(x=x, y=y, tooltip=tooltip)
 
 
 def _relative_colour() -> alt.Color:
@@ -93,19 +100,24 @@ class Lines:
 
 def lines(of: Lines) -> elements.Chart:
     """The lines of some sites."""
-    site = alt.Tooltip("site:N")
-    share = alt.Tooltip(f"{of.y}:Q", format=".1%")
     x_scale = alt.Scale(type="log", base=2) if of.x_doubles else alt.Scale()
     y_scale = alt.Scale(zero=of.y_from_zero, nice=True)
-    base = alt.Chart(of.table).mark_line(point=alt.OverlayMarkDef(size=25), strokeWidth=1.5)
-    solid: elements.Chart = base.encode(
-        x=alt.X(f"{of.x}:Q", title=of.x_title, scale=x_scale),
-        y=alt.Y(f"{of.y}:Q", title=of.y_title, axis=alt.Axis(format=".0%"), scale=y_scale),
-        color=alt.Color("site:N", sort=None, title="site", legend=alt.Legend(symbolLimit=20)),
-        tooltip=[site, alt.Tooltip(f"{of.x}:Q"), share],
-    ).properties(height=260)
+    percent = alt.Axis(format=".0%")
+    legend = alt.Legend(symbolLimit=20)
+    x = alt.X(f"{of.x}:Q", title=of.x_title, scale=x_scale)
+    y = alt.Y(f"{of.y}:Q", title=of.y_title, axis=percent, scale=y_scale)
+    colour = alt.Color("site:N", sort=None, title="site", legend=legend)
+    site = alt.Tooltip("site:N")
+    share = alt.Tooltip(f"{of.y}:Q", format=".1%")
+    tooltip = [site, alt.Tooltip(f"{of.x}:Q"), share]
+
+    dots = alt.OverlayMarkDef(size=25)
+    line = alt.Chart(of.table).mark_line(point=dots, strokeWidth=1.5)
+    encoded = line.encode(x=x, y=y, color=colour, tooltip=tooltip)
+    solid: elements.Chart = encoded.properties(height=260)
     if of.levels is None:
         return solid
-    rules = alt.Chart(of.levels).mark_rule(strokeDash=[4, 4], strokeWidth=1.5)
-    dashed = rules.encode(y=alt.Y(f"{of.y}:Q"), color=alt.Color("site:N"), tooltip=[site, share])
+    level = alt.Y(f"{of.y}:Q")
+    rule = alt.Chart(of.levels).mark_rule(strokeDash=[4, 4], strokeWidth=1.5)
+    dashed = rule.encode(y=level, color=alt.Color("site:N"), tooltip=[site, share])
     return alt.layer(dashed, solid)

@@ -16,18 +16,19 @@ def timeline(table: pd.DataFrame) -> elements.Chart:
 
     table: start_ms, end_ms, duration_us, lane, part, operator, module, guard, basis.
     """
-    tooltip = [
-        *elements.words("operator", "module", "guard", "part", "basis"),
-        alt.Tooltip("duration_us:Q", title="µs", format=".2f"),
-    ]
+    start = alt.X("start_ms:Q", title="ms")
+    end = alt.X2("end_ms:Q")
+    lane_axis = alt.Axis(labelLimit=200)
+    lane = alt.Y("lane:N", sort=None, title=None, axis=lane_axis)
+    legend = alt.Legend(orient="top")
+    part = alt.Color("part:N", title=None, legend=legend)
+    words = elements.words("operator", "module", "guard", "part", "basis")
+    duration = alt.Tooltip("duration_us:Q", title="µs", format=".2f")
+    tooltip = [*words, duration]
+
     slices = alt.Chart(table).mark_bar(strokeWidth=0)
-    encoded = slices.encode(
-        x=alt.X("start_ms:Q", title="ms"),
-        x2=alt.X2("end_ms:Q"),
-        y=alt.Y("lane:N", sort=None, title=None, axis=alt.Axis(labelLimit=200)),
-        color=alt.Color("part:N", title=None, legend=alt.Legend(orient="top")),
-        tooltip=tooltip,
-    )
+    placed = slices.encode(x=start, x2=end, y=lane, color=part, tooltip=tooltip)
     zoom = alt.selection_interval(bind="scales", encodings=["x"])
-    chart: elements.Chart = encoded.add_params(zoom).properties(height=300)
+    zoomable = placed.add_params(zoom)
+    chart: elements.Chart = zoomable.properties(height=300)
     return chart

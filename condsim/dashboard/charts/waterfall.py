@@ -19,30 +19,36 @@ def waterfall(
     waterfall that is to have the same axis.
     """
     both = pd.concat([bars, beside])
-    ends = both[["start", "end", "low", "high"]].to_numpy(float)
-    values = [1.0, *ends[np.isfinite(ends)].tolist()]
-    lowest, highest = min(values), max(values)
+    lowest, highest = _range_of(both)
     scale = elements.log_scale(lowest / 1.12, highest * 1.25)
+    axis = elements.times_axis(lowest, highest)
     x = _effects()
-    y = alt.Y(
-        "start:Q",
-        scale=scale,
-        title=f"speedup over {baseline}",
-        axis=elements.times_axis(lowest, highest),
-    )
-
-    table = bars.assign(top=bars[["start", "end", "high"]].max(axis=1))
-    base = alt.Chart(table)
-    drawn = base.mark_bar(minBandSize=2).encode(
-        x=x, y=y, y2=alt.Y2("end:Q"), color=_colour_of_kind(), tooltip=_tooltip()
-    )
-    low = alt.Y("low:Q", scale=scale)
-    known = base.transform_filter("isValid(datum.low)")
-    interval = known.mark_rule(color="gray", strokeWidth=2).encode(x=x, y=low, y2=alt.Y2("high:Q"))
+    start = alt.Y("start:Q", scale=scale, title=f"speedup over {baseline}", axis=axis)
+    end = alt.Y2("end:Q")
     top = alt.Y("top:Q", scale=scale)
-    text = base.mark_text(dy=-8, color="gray").encode(x=x, y=top, text=alt.Text("label:N"))
+    low = alt.Y("low:Q", scale=scale)
+    high = alt.Y2("high:Q")
+
+    highest_of_bar = bars[["start", "end", "high"]].max(axis=1)
+    base = alt.Chart(bars.assign(top=highest_of_bar))
+    bar = base.mark_bar(minBandSize=2)
+    drawn = bar.encode(x=x, y=start, y2=end, color=_colour_of_kind(), tooltip=_tooltip())
+    has_interval = base.transform_filter("isValid(datum.low)")
+    rule = has_interval.mark_rule(color="gray", strokeWidth=2)
+    interval = rule.encode(x=x, y=low, y2=high)
+    text = base.mark_text(dy=-8, color="gray")
+    label = text.encode(x=x, y=top, text=alt.Text("label:N"))
     dense = elements.level(1.0, scale)
-    return alt.layer(drawn, interval, text, dense).properties(height=height)
+    layers = alt.layer(drawn, interval, label, dense)
+    return layers.properties(height=height)
+
+
+def _range_of(bars: pd.DataFrame) -> tuple[float, float]:
+    """The smallest and the largest speedup that is drawn, 1x among them."""
+    ends = bars[["start", "end", "low", "high"]].to_numpy(float)
+    known = ends[np.isfinite(ends)].tolist()
+    values = [1.0, *known]
+    return min(values), max(values)
 
 
 def _effects() -> alt.X:
@@ -52,7 +58,9 @@ def _effects() -> alt.X:
 
 
 def _colour_of_kind() -> alt.Color:
-    scale = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
+    kinds = list(COLOURS)
+    colours = list(COLOURS.values())
+    scale = alt.Scale(domain=kinds, range=colours)
     return alt.Color("kind:N", scale=scale, legend=None)
 
 

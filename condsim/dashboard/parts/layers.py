@@ -70,10 +70,12 @@ def show_layers(scenario: Scenario) -> None:
     def predict_tables() -> Iterator[pd.DataFrame]:
         return (tables.beside(table, ROWS) for table in tables.TABLES)
 
-    job = Job("layers", ROWS, len(tables.TABLES), predict_tables, at_once=False, noun="tables")
+    count = len(tables.TABLES)
+    job = Job("layers", ROWS, count, predict_tables, at_once=False, noun="tables")
     predicted = results_of(job)
     if predicted:
-        show_errors(pd.concat(predicted, ignore_index=True), by, recipe(scenario))
+        table = pd.concat(predicted, ignore_index=True)
+        show_errors(table, by, recipe(scenario))
 
 
 def tables_of_the_repository() -> ModuleType | None:
@@ -162,7 +164,8 @@ def residuals_of(table: pd.DataFrame, by: str) -> Figure:
 
 def errors_of_groups(table: pd.DataFrame, by: str) -> pd.DataFrame:
     """A row a value of the column `by`: cases, bias, median, 90th percentile and worst |error|."""
-    groups = table.assign(off=table["error"].abs()).groupby(by, as_index=False)
+    with_size = table.assign(off=table["error"].abs())
+    groups = with_size.groupby(by, as_index=False)
     return groups.agg(
         cases=("off", "size"),
         bias=("error", "median"),
@@ -178,5 +181,6 @@ def _ninetieth_percentile(errors: pd.Series) -> float:
 
 def worst_layers(table: pd.DataFrame) -> pd.DataFrame:
     """The layers with the largest errors, the worst first."""
-    errors = table["error"].abs().sort_values(ascending=False)
-    return table.loc[errors.index[:WORST]]
+    errors = table["error"].abs()
+    worst_first = errors.sort_values(ascending=False)
+    return table.loc[worst_first.index[:WORST]]

@@ -22,16 +22,16 @@ def second_scenario(first: Scenario) -> Scenario | None:
         names = list(library.traces())
         index = names.index(first.name)
         name = st.selectbox("Its trace", names, index, key="trace2", bind="query-params")
-        return _scenario(first, library.open_trace(name), name)
+        trace = library.open_trace(name)
+        return _scenario(first, trace, name)
 
 
 def _scenario(first: Scenario, trace: Trace, name: str) -> Scenario:
     same_trace = name == first.name
     device = fields.device_input(trace, "Its device", "device2", first.device)
     profile = fields.profile_of(trace, device)
-    strategy = fields.strategy_input(
-        trace, profile, "Its strategy", "strategy2", first.strategy if same_trace else None
-    )
+    proposed = first.strategy if same_trace else None
+    strategy = fields.strategy_input(trace, profile, "Its strategy", "strategy2", proposed)
     phase = phase_like(first, fields.phases_of(trace))
     batch = fields.batch_input(trace, phase, "Its batch", "batch2", first.batch, about=None)
     same_device = device == first.device
