@@ -19,7 +19,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,8 +109,9 @@ def many() -> Part:
 def replay(tokens: int, strategy: str, bar: float | None) -> Part:
     """Return the part that simulates a large trace. bar: of its seconds."""
     what = f"{tokens // 1_000_000} M tokens, {strategy}"
-    figures = (Figure("s", what, "s", bar), Figure("gib", f"{what}: peak memory", "GiB"))
-    return Part(("replay", str(tokens), strategy), figures, tokens)
+    seconds = Figure("s", what, "s", bar)
+    memory = Figure("gib", f"{what}: peak memory", "GiB")
+    return Part(("replay", str(tokens), strategy), (seconds, memory), tokens)
 
 
 def count(command: str, source: str, bar: float) -> Part:
@@ -191,21 +192,17 @@ def ratios(above: list[float], below: list[float]) -> list[float]:
 # What is shown
 
 
-def as_table(rows: Iterable[Row]) -> str:
-    """Return a line a figure."""
-    lines = [line("figure", "bar", "before", "after", "met")]
-    for row in rows:
-        figure = row.figure
-        lines.append(
-            line(
-                figure.label,
-                shown_bar(figure),
-                shown(row.before, figure.unit),
-                shown(row.after, figure.unit),
-                shown_met(row),
-            )
-        )
-    return "\n".join(lines)
+def heading() -> str:
+    """Return the first line of the table."""
+    return line("figure", "bar", "before", "after", "met")
+
+
+def as_line(row: Row) -> str:
+    """Return a figure's line of the table."""
+    figure = row.figure
+    before = shown(row.before, figure.unit)
+    after = shown(row.after, figure.unit)
+    return line(figure.label, shown_bar(figure), before, after, shown_met(row))
 
 
 def line(label: str, bar: str, before: str, after: str, met: str) -> str:
@@ -277,19 +274,30 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     return chosen
 
 
+def all_rows(chosen: argparse.Namespace, trees: Mapping[str, Path]) -> Iterator[Row]:
+    """Measure the chosen parts; yields each row as soon as it is there."""
+    found: list[Row] = []
+    for part in parts(chosen.long):
+        if part.command[0] in chosen.parts:
+            print("measuring", *part.command, file=sys.stderr)
+            rows = measured(part, trees, chosen.repeats)
+            found += rows
+            yield from rows
+    yield from growth(found)
+
+
 def main(given: list[str] | None = None) -> None:
     """Measure, and print the table or JSON."""
     chosen = arguments(given)
     trees = {"after": ROOT}
     if chosen.before:
         trees = {"before": chosen.before.resolve(), "after": ROOT}
-    rows: list[Row] = []
-    for part in parts(chosen.long):
-        if part.command[0] in chosen.parts:
-            print("measuring", *part.command, file=sys.stderr)
-            rows += measured(part, trees, chosen.repeats)
-    rows += growth(rows)
-    print(as_json(rows) if chosen.json else as_table(rows))
+    if chosen.json:
+        print(as_json(list(all_rows(chosen, trees))))
+        return
+    print(heading(), flush=True)
+    for row in all_rows(chosen, trees):
+        print(as_line(row), flush=True)
 
 
 if __name__ == "__main__":

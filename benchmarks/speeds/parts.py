@@ -114,8 +114,9 @@ def build(tokens: str) -> Figures:
 
 def replay(tokens: str, strategy: str) -> Figures:
     """Open a large trace and simulate it at batch 1."""
-    import condsim
     from large import large_trace
+
+    import condsim
 
     folder = large_trace(int(tokens))
     profile = condsim.load(SHIPPED / PROFILE_OF).profile
@@ -133,16 +134,18 @@ def peak_gib() -> float:
 
 def count_files(tokens: str) -> Figures:
     """Count all decisions of a large trace, as they are stored."""
-    import condsim
     from large import large_trace
+
+    import condsim
 
     return counted(condsim.load(large_trace(int(tokens))))
 
 
 def count_memory(tokens: str) -> Figures:
     """Count all decisions of a large trace that are in memory."""
-    import condsim
     from large import large_trace
+
+    import condsim
 
     stored = condsim.load(large_trace(int(tokens)))
     decisions = {site.name: stored.decisions(site.name) for site in stored.sites}
