@@ -1,216 +1,303 @@
-"""How fast condsim itself is: a large trace, one configuration of a shipped trace, and what observing costs. `python benchmarks/speed.py [--json]`
+"""How fast condsim is, beside an earlier condsim where one is given.
 
-The large trace: a million tokens, 32 layers, top-2 of 64 experts, sequences of 256, replayed at batch 1 in a process of its own, whose peak memory is its own.
+    python -m benchmarks.speed [--json] [--before FOLDER] [--repeats N] [--parts PART...] [--long]
+
+FOLDER holds the earlier one; `git worktree add ../before d92c267` makes such a folder.
+
+Every part is measured in a process of its own, on one thread, as often as N says; the earlier
+condsim and this one take turns. The table shows medians, and from the least to the most. Shipped
+traces are simulated on the machine that they carry, large ones on the machine that `moe-bytes`
+carries. Large traces are built once and kept in the temporary folder. `--long` adds one of four
+million tokens.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import argparse
 import json
-import resource
-import shutil
+import os
+import statistics
 import subprocess
 import sys
-import tempfile
-import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
+ROOT = Path(__file__).resolve().parents[1]
+MEASURE = ROOT / "benchmarks" / "speeds" / "parts.py"
+REPEATS = 3
+TOKENS = 1_000_000
+LONG = 4 * TOKENS
+NAMES = ("branch-fashion", "exit-fashion", "moe-bytes", "skip-fashion", "sparse-bytes")
+"""Shipped traces, and the models of the zoo that they are of."""
 
-from condsim.program import Loop, Op, Scope
-
-TOKENS, LAYERS, EXPERTS, TOP_K, SEQ = 1_000_000, 32, 64, 2, 256
-LIMITS = {"grouped": 20.0, "looped": 90.0}
+Values = dict[str, list[float]]
+"""Name of a figure → what it was, once a repeat."""
 
 
-def large_trace(folder: Path) -> None:
-    """Programs of a real (small, random) model whose second layer is repeated to that depth, and Zipf-like routing."""
-    import torch
+@dataclass(frozen=True)
+class Figure:
+    """One number that a part gives.
 
-    import condsim
-    from condsim.trace import Decisions, Trace
-    from condsim.trace.encoding import in_memory
-    from condsim.zoo.moe_bytes import MoeBytes
+    key: its name in what the part prints.
+    bar: what it should not be over, or not under where more is better; None: it is only shown.
+    """
 
-    torch.manual_seed(0)
-    model = MoeBytes(hidden=32, width=32, heads=2, experts=EXPERTS, layers=2).eval()
-    small = condsim.capture(
-        model, torch.randint(0, 256, (2, 32)), measure=False, name="million-tokens"
+    key: str
+    label: str
+    unit: str
+    bar: float | None = None
+    more_is_better: bool = False
+
+    def met(self, value: float) -> bool | None:
+        """Say whether a value meets the bar; None where there is none."""
+        if self.bar is None:
+            return None
+        if self.more_is_better:
+            return value >= self.bar
+        return value <= self.bar
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one process measures.
+
+    command: the part of `benchmarks/speeds/parts.py`, and its arguments.
+    tokens: of the large trace that it needs; None for none.
+    """
+
+    command: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure with its values of the earlier condsim (empty where none was given) and this one."""
+
+    figure: Figure
+    before: list[float]
+    after: list[float]
+
+
+# What is measured
+
+
+def parts(long: bool) -> list[Part]:
+    """Return all parts. long: also those of the longer trace."""
+    found = [one(name) for name in NAMES]
+    found += [many(), replay(TOKENS, "grouped", 3), replay(TOKENS, "looped", 15)]
+    if long:
+        found.append(replay(LONG, "grouped", None))
+    found += [count("count-memory", "memory", 200), count("count-files", "files", 100), starting()]
+    found += [observing(name) for name in NAMES]
+    return found
+
+
+def one(name: str) -> Part:
+    """Return the part that asks a shipped trace for single configurations."""
+    return Part(("one", name), (Figure("ms", f"one configuration of {name}", "ms", 10),))
+
+
+def many() -> Part:
+    """Return the part that asks for many configurations in one call."""
+    label = "many configurations in one call"
+    return Part(("many",), (Figure("a_second", label, "/s", 300, more_is_better=True),))
+
+
+def replay(tokens: int, strategy: str, bar: float | None) -> Part:
+    """Return the part that simulates a large trace. bar: of its seconds."""
+    what = f"{tokens // 1_000_000} M tokens, {strategy}"
+    seconds = Figure("s", what, "s", bar)
+    memory = Figure("gib", f"{what}: peak memory", "GiB")
+    return Part(("replay", str(tokens), strategy), (seconds, memory), tokens)
+
+
+def count(command: str, source: str, bar: float) -> Part:
+    """Return the part that counts decisions. bar: millions a second."""
+    figure = Figure("millions_a_second", f"decisions from {source}", "M/s", bar, True)
+    return Part((command, str(TOKENS)), (figure,), TOKENS)
+
+
+def starting() -> Part:
+    """Return the part that starts the command and imports the library."""
+    show_help = Figure("help_ms", "condsim --help", "ms", 300)
+    import_library = Figure("import_s", "import condsim", "s", 1)
+    return Part(("starting",), (show_help, import_library))
+
+
+def observing(name: str) -> Part:
+    """Return the part that observes a model while it runs."""
+    forward = Figure("forward_ms", f"forward pass of {name}", "ms")
+    overhead = Figure("overhead_percent", f"observing {name} adds", "%", 10)
+    return Part(("observing", name), (forward, overhead))
+
+
+# How it is measured
+
+
+def measured(part: Part, trees: Mapping[str, Path], repeats: int) -> list[Row]:
+    """Measure a part in all trees, which take turns. trees: "before" (if any) and "after"."""
+    if part.tokens is not None:
+        for tree in trees.values():
+            in_process(tree, ("build", str(part.tokens)))
+    values: dict[str, Values] = {"before": {}, "after": {}}
+    for _ in range(repeats):
+        for when, tree in trees.items():
+            for key, value in in_process(tree, part.command).items():
+                values[when].setdefault(key, []).append(value)
+    rows = []
+    for figure in part.figures:
+        before = values["before"].get(figure.key, [])
+        rows.append(Row(figure, before, values["after"][figure.key]))
+    return rows
+
+
+def in_process(tree: Path, command: tuple[str, ...]) -> dict[str, float]:
+    """Run a part in a process that has the condsim of a tree; returns its figures.
+
+    This process stays small: the memory of its processes is counted from its own.
+    """
+    environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    process = subprocess.run(
+        [sys.executable, str(MEASURE), *command],
+        cwd=tree,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
-    first, second = small.sites
-    sites = [first] + [
-        second.model_copy(
-            update={"name": at_layer(second.name, i), "stored": at_layer(second.name, i)}
+    figures: dict[str, float] = json.loads(process.stdout)
+    return figures
+
+
+def growth(rows: Iterable[Row]) -> list[Row]:
+    """Return how much more memory the longer trace takes; nothing where it was not measured."""
+    by_label = {row.figure.label: row for row in rows}
+    short = by_label.get(f"{TOKENS // 1_000_000} M tokens, grouped: peak memory")
+    long = by_label.get(f"{LONG // 1_000_000} M tokens, grouped: peak memory")
+    if short is None or long is None:
+        return []
+    figure = Figure("", "peak memory, four times as long over once", "times", 1.2)
+    before = ratios(long.before, short.before)
+    return [Row(figure, before, ratios(long.after, short.after))]
+
+
+def ratios(above: list[float], below: list[float]) -> list[float]:
+    """Return one ratio a repeat."""
+    return [a / b for a, b in zip(above, below, strict=True)]
+
+
+# What is shown
+
+
+def heading() -> str:
+    """Return the first line of the table."""
+    return line("figure", "bar", "before", "after", "met")
+
+
+def as_line(row: Row) -> str:
+    """Return a figure's line of the table."""
+    figure = row.figure
+    before = shown(row.before, figure.unit)
+    after = shown(row.after, figure.unit)
+    return line(figure.label, shown_bar(figure), before, after, shown_met(row))
+
+
+def line(label: str, bar: str, before: str, after: str, met: str) -> str:
+    """Return a line of the table."""
+    return f"{label:42} {bar:>10}  {before:>27}  {after:>27}  {met}".rstrip()
+
+
+def shown_bar(figure: Figure) -> str:
+    """Return a bar as it is read."""
+    if figure.bar is None:
+        return ""
+    sign = "≥" if figure.more_is_better else "≤"
+    return f"{sign} {figure.bar:g} {figure.unit}"
+
+
+def shown(values: list[float], unit: str) -> str:
+    """Return the median, and from the least to the most where there are several."""
+    if not values:
+        return ""
+    median = f"{statistics.median(values):.3g} {unit}"
+    if len(values) == 1:
+        return median
+    return f"{median} ({min(values):.3g} to {max(values):.3g})"
+
+
+def shown_met(row: Row) -> str:
+    """Return whether the median meets the bar."""
+    met = row.figure.met(statistics.median(row.after))
+    if met is None:
+        return ""
+    return "yes" if met else "no"
+
+
+def as_json(rows: Iterable[Row]) -> str:
+    """Return all values."""
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        figure = row.figure
+        found.append(
+            {
+                "figure": figure.label,
+                "unit": figure.unit,
+                "bar": figure.bar,
+                "met": figure.met(statistics.median(row.after)),
+                "before": row.before,
+                "after": row.after,
+            }
         )
-        for i in range(1, LAYERS)
-    ]
-    units = TOKENS // SEQ
-    rng = np.random.default_rng(0)
-    popularity = np.arange(1, EXPERTS + 1, dtype=float) ** -0.8
-    decisions = {}
-    for site in sites:
-        edges = np.cumsum(rng.permutation(popularity))
-        one, two = np.searchsorted(edges, rng.random((2, units * SEQ)) * edges[-1])
-        two = np.where(one == two, (two + 1) % EXPERTS, two)
-        decisions[site.name] = Decisions(np.stack([one, two], 1).astype(np.int8))
-    steps = pd.DataFrame({"phase": "prefill", "units": [1] * units, "seq": SEQ, "past": 0})
-    programs = {
-        name: dataclasses.replace(p, root=deepened(p.root)) for name, p in small.programs.items()
-    }
-    Trace(
-        small.header.model_copy(update={"sites": tuple(sites)}),
-        steps,
-        programs,
-        in_memory(decisions),
-    ).save(folder)
+    return json.dumps(found)
 
 
-def opens(folder: Path) -> bool:
-    """Whether it is a whole trace of today's format (one that an older condsim left there is not)."""
-    import condsim
-
-    try:
-        condsim.load(folder)
-    except condsim.CondsimError:
-        return False
-    return True
+# The command
 
 
-def at_layer(name: str, layer: int) -> str:
-    return name.replace("layers.1.", f"layers.{layer}.")
+def arguments(given: list[str] | None) -> argparse.Namespace:
+    """Return the arguments of the command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed")
+    known = sorted({part.command[0] for part in parts(long=False)})
+    parser.add_argument("--json", action="store_true", help="print all values as JSON")
+    parser.add_argument("--before", type=Path, help="the folder of an earlier condsim")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="of each part")
+    parser.add_argument("--parts", nargs="+", choices=known, default=known, help="only these")
+    parser.add_argument("--long", action="store_true", help="also a trace of four million tokens")
+    chosen = parser.parse_args(given)
+    if chosen.repeats < 1:
+        parser.error("--repeats must be at least 1")
+    if chosen.before and not (chosen.before / "condsim" / "__init__.py").is_file():
+        parser.error(f"--before: {chosen.before} holds no condsim")
+    return chosen
 
 
-def deepened(root: Scope) -> Scope:
-    """A stream whose second layer stands LAYERS - 1 times (deaths of storages are left out: nothing here asks for memory)."""
-    inside = [
-        i
-        for i, n in enumerate(root.nodes)
-        if (n.module if isinstance(n, Op) else n.site).startswith("layers.1")
-    ]
-    layer = root.nodes[inside[0] : inside[-1] + 1]
-    copies = [renamed(n, i) for i in range(1, LAYERS) for n in layer]
-    return Scope((*root.nodes[: inside[0]], *copies, *root.nodes[inside[-1] + 1 :]))
+def all_rows(chosen: argparse.Namespace, trees: Mapping[str, Path]) -> Iterator[Row]:
+    """Measure the chosen parts; yields each row as soon as it is there."""
+    found: list[Row] = []
+    for part in parts(chosen.long):
+        if part.command[0] in chosen.parts:
+            print("measuring", *part.command, file=sys.stderr)
+            rows = measured(part, trees, chosen.repeats)
+            found += rows
+            yield from rows
+    yield from growth(found)
 
 
-def renamed(node: Op | Loop, layer: int) -> Op | Loop:
-    if isinstance(node, Loop):
-        bodies = {
-            k: Scope(tuple(renamed(n, layer) for n in b.nodes)) for k, b in node.bodies.items()
-        }
-        return Loop(at_layer(node.site, layer), node.choices, bodies)
-    inputs = tuple(dataclasses.replace(t, weight=at_layer(t.weight, layer)) for t in node.inputs)
-    return dataclasses.replace(
-        node,
-        inputs=inputs,
-        site=at_layer(node.site, layer),
-        module=at_layer(node.module, layer),
-        role=at_layer(node.role, layer),
-    )
-
-
-def replay(folder: Path, strategy: str) -> dict[str, Any]:
-    """Open and simulate; seconds and this process's peak memory."""
-    import condsim
-    from condsim.hardware import this_machine
-
-    start = time.perf_counter()
-    trace = condsim.load(folder)
-    opened = time.perf_counter()
-    p = condsim.simulate(trace, this_machine(), strategy, 1)
-    done = time.perf_counter()
-    return {
-        "strategy": strategy,
-        "open_s": opened - start,
-        "simulate_s": done - opened,
-        "speedup": p.speedup,
-        "steps": len(p.steps),
-        "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-    }
-
-
-def warm_configuration(folder: Path) -> float:
-    """Median seconds of one configuration that was not asked before, on an opened trace."""
-    import condsim
-    from condsim.hardware import this_machine
-
-    trace, profile = condsim.load(folder), this_machine()
-    condsim.simulate(trace, profile)
-    seconds = []
-    for batch in (2, 3, 4, 6, 8, 12, 16):
-        start = time.perf_counter()
-        condsim.simulate(trace, profile, batch=batch)
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds))
-
-
-def observing(name: str, pairs: int = 20) -> tuple[float, float]:
-    """(seconds of a plain forward pass, relative overhead of an observed one), medians of interleaved pairs."""
-    import torch
-
-    from condsim.live.execution import Execution
-    from condsim.live.inputs import as_batches
-    from condsim.live.model import LiveModel
-    from condsim.zoo import load
-
-    torch.set_num_threads(1)
-    example = load(name)
-    live, batch = LiveModel.of(example.model), as_batches(example.inputs[0])[0]
-    live.run(batch)
-    plain, ratio = [], []
-    for _ in range(pairs):
-        with torch.inference_mode():
-            start = time.perf_counter()
-            batch.call(example.model)
-            plain.append(time.perf_counter() - start)
-        run = Execution(observed={})
-        with live.prepared(run):
-            start = time.perf_counter()
-            batch.call(example.model)
-            ratio.append((time.perf_counter() - start) / plain[-1])
-    return float(np.median(plain)), float(np.median(ratio)) - 1
-
-
-def main() -> None:
-    if len(sys.argv) > 2 and sys.argv[1] == "--replay":
-        print(json.dumps(replay(Path(sys.argv[2]), sys.argv[3])))
+def main(given: list[str] | None = None) -> None:
+    """Measure, and print the table or JSON."""
+    chosen = arguments(given)
+    trees = {"after": ROOT}
+    if chosen.before:
+        trees = {"before": chosen.before.resolve(), "after": ROOT}
+    if chosen.json:
+        print(as_json(list(all_rows(chosen, trees))))
         return
-    results: dict[str, Any] = {"large": [], "warm_configuration_s": {}, "observing": {}}
-    cache = Path(tempfile.gettempdir()) / "condsim-million-tokens"
-    if not opens(cache):
-        print("building the large trace (once)", file=sys.stderr)
-        shutil.rmtree(cache, ignore_errors=True)
-        large_trace(cache)
-    for strategy, limit in LIMITS.items():
-        out = subprocess.run(
-            [sys.executable, __file__, "--replay", str(cache), strategy],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        results["large"].append(json.loads(out.stdout) | {"limit_s": limit, "limit_gib": 2.0})
-    for folder in sorted(Path("traces").iterdir()):
-        if (folder / "trace.json").exists():
-            results["warm_configuration_s"][folder.name] = warm_configuration(folder)
-    from condsim.zoo import ZOO
-
-    for name in ZOO:
-        plain, overhead = observing(name)
-        results["observing"][name] = {"forward_s": plain, "overhead": overhead}
-    if "--json" in sys.argv:
-        print(json.dumps(results))
-        return
-    for r in results["large"]:
-        print(
-            f"million tokens, {r['strategy']:8} {r['simulate_s']:6.1f} s (limit {r['limit_s']:.0f})   {r['peak_gib']:.2f} GiB (limit {r['limit_gib']:.0f})"
-        )
-    for name, s in results["warm_configuration_s"].items():
-        print(f"one configuration, {name:16} {s * 1e3:6.1f} ms (limit 50)")
-    for name, o in results["observing"].items():
-        print(
-            f"observing, {name:16} {o['forward_s'] * 1e3:6.1f} ms a forward pass, {o['overhead']:+.1%} (limit +10 %)"
-        )
+    print(heading(), flush=True)
+    for row in all_rows(chosen, trees):
+        print(as_line(row), flush=True)
 
 
 if __name__ == "__main__":
