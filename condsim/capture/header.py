@@ -19,8 +19,7 @@ from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
 from condsim.program.logical import branch_flops
 from condsim.trace import Decisions, Header, Provenance, Site
-from condsim.trace.encoding import file_name
-from condsim.trace.header import ONE_A_UNIT, UnitRows
+from condsim.trace.header import ONE_A_UNIT, UnitRows, file_name
 
 EXITS_FILE = "exits"
 """File of the decisions of a chain of exits, one depth a row."""

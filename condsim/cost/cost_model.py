@@ -15,9 +15,12 @@ for _package in pkgutil.iter_modules(condsim.cost.__path__):
 
 
 def device_model(target: Target) -> DeviceModel:
-    """Return the model that serves a target. Raises CondsimError where none does."""
-    for model in DEVICE_MODELS.values():
-        if model.serves(target):
-            return model(target)
+    """Return the model that serves a target. Raises CondsimError where not just one does."""
+    serving = [model for model in DEVICE_MODELS.values() if model.serves(target)]
     kind, runtime = target.profile.kind, target.runtime.name
-    raise CondsimError(f"no device model serves a {kind} under the runtime {runtime!r}")
+    if not serving:
+        raise CondsimError(f"no device model serves a {kind} under the runtime {runtime!r}")
+    if len(serving) > 1:
+        names = " and ".join(model.__name__ for model in serving)
+        raise CondsimError(f"{names} both serve a {kind} under the runtime {runtime!r}")
+    return serving[0](target)

@@ -1,8 +1,8 @@
 """What every device model does: sizes of operators, and the loop that prices a lowered program.
 
-A device model subclasses `DeviceModel` in a module `condsim/cost/NAME/device.py`. It says which
-targets it serves, what one operator costs (`begin`), and what a step costs beside its kernels
-(`step_cost`).
+A device model subclasses `DeviceModel` in a module `condsim/cost/NAME/device.py` and is registered
+in `DEVICE_MODELS`. It says which targets it serves, what one operator costs (`begin`), what a step
+costs beside its kernels (`step_cost`), and in which order its kernels are issued (`issued`).
 """
 
 from __future__ import annotations

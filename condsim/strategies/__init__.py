@@ -1,7 +1,7 @@
 """How a site executes its decisions: one file a strategy, each says how many rows run.
 
-A rule takes the guards of a site in n calls and returns (rows that reach each guard, rows that
-run behind it), int [n, guards] each. A new strategy is a new file here; every module of this
+A rule takes the guards of a site in n calls and returns (rows that reach the site, rows that
+run behind each guard), int [n, guards] each. A new strategy is a new file here; every module of this
 folder is imported.
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -15,11 +14,6 @@ ROW_GROUP = 65536
 """Rows that are written and read at a time."""
 
 Columns = dict[str, np.ndarray]
-
-
-def file_name(site: str) -> str:
-    """Return a site's name as a file name."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", site)
 
 
 def id_dtype(branches: int) -> np.dtype:

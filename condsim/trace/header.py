@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +19,11 @@ DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "
 
 
 Count = TypeVar("Count", int, np.ndarray)
+
+
+def file_name(site: str) -> str:
+    """Return a site's name as a file name."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", site)
 
 
 class UnitRows(BaseModel):
@@ -45,7 +51,7 @@ class Site(BaseModel):
 
     encoding: how decisions are stored: "ids" (int [rows, k] or [rows]), "depth" (one number for a
         chain of nested exits; `level` is the place of this exit) or "bits" (packed).
-    stored: the file of its decisions.
+    stored: the file of its decisions; its name where nothing else is said.
     scope: what one decision is about: a row, a sequence or the whole batch.
     unit_rows: the rows that a unit has here where nothing was dropped before.
     parents: the guards that it stands behind.
@@ -77,6 +83,13 @@ class Site(BaseModel):
         per_position = known.pop("per_position")
         known.setdefault("unit_rows", ONE_A_POSITION if per_position else ONE_A_UNIT)
         return known
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_file(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and not fields.get("stored"):
+            return fields | {"stored": file_name(str(fields.get("name", "")))}
+        return fields
 
     @field_validator("mechanism")
     @classmethod
@@ -131,3 +144,16 @@ class Header(BaseModel):
     has_programs: bool = True
     has_decisions: bool = True
     provenance: Provenance
+
+    @field_validator("sites")
+    @classmethod
+    def _files_apart(cls, sites: tuple[Site, ...]) -> tuple[Site, ...]:
+        """Only the exits of one chain share a file of decisions."""
+        name_of_file: dict[str, str] = {}
+        for site in sites:
+            other = name_of_file.setdefault(site.stored, site.name)
+            if other != site.name and site.encoding != "depth":
+                raise ValueError(
+                    f"sites {other!r} and {site.name!r} are stored in one file, {site.stored!r}"
+                )
+        return sites

@@ -6,6 +6,7 @@ from gates.models import case
 
 from condsim.capture.header import chained_exits
 from condsim.live.execution import SiteInfo
+from condsim.trace.header import ONE_A_POSITION, ONE_A_UNIT
 
 FIRST = SiteInfo("first", "early_exit", 2)
 SECOND = SiteInfo("second", "early_exit", 2, parents=(("first", 1),))
@@ -16,7 +17,8 @@ SKIP = SiteInfo("skip", "skip", 2, parents=(("first", 1),))
 def chain(*infos: SiteInfo, positions: str = "") -> list[str]:
     """The chain of exits. positions: the site whose rows are positions."""
     by_name = {info.name: info for info in infos}
-    return chained_exits(by_name, {name: name == positions for name in by_name})
+    unit_rows = {name: ONE_A_POSITION if name == positions else ONE_A_UNIT for name in by_name}
+    return chained_exits(by_name, unit_rows)
 
 
 def test_exits_behind_one_another_are_one_number_a_row() -> None:

@@ -21,6 +21,9 @@ from condsim.lower import Lowered
 from condsim.program import Op, Tensor
 from condsim.program.work import GROUPED
 
+KINDS = ("gpu", "tpu", "npu")
+"""Devices whose host issues operators, unless they run prepared graphs."""
+
 
 @DEVICE_MODELS.register("gpu")
 class GpuModel(IssuedModel):
@@ -30,7 +33,7 @@ class GpuModel(IssuedModel):
 
     @classmethod
     def serves(cls, target: Target) -> bool:
-        return target.profile.kind != "cpu" and not target.prepared
+        return target.profile.kind in KINDS and not target.prepared
 
     def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         op, target = sized.op, self.target

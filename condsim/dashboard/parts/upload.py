@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from condsim.errors import CondsimError
 from condsim.show.text import si
 from condsim.trace import Trace
-from condsim.trace.encoding import file_name
+from condsim.trace.header import file_name
 from condsim.trace.read import load
 
 LIMIT_BYTES = 2 << 30
