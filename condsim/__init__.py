@@ -1,4 +1,4 @@
-"""condsim: does conditional computation pay on this device, and where did the rest of the saving go?"""
+"""condsim: does conditional computation pay on a device, and where does the saving go?"""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class Lowered:
         return {key: tuple(numbers) for key, numbers in found.items()}
 
     def bodies(self, scope: int, call: int, loop: int) -> list[tuple[int, int]]:
-        """Return (scope, call) of what a loop runs in one call of its scope, by ascending choice."""
+        """Return (scope, call) of what a loop runs in one call of its scope, by choice."""
         found = []
         for number in self.inner.get((scope, loop), ()):
             calls = self.scopes[number]

@@ -164,7 +164,7 @@ def _named(strategy: str) -> str | None:
 
 
 def predicted_rows(scenarios: Sequence[Scenario]) -> Iterator[dict[str, Any]]:
-    """A row a scenario: of `condsim.study.ranking.predict_all`, and the kind of device and the trace."""
+    """A row a scenario, of `condsim.study.ranking.predict_all`; its kind of device, its trace."""
     for scenario in scenarios:
         try:
             yield predicted_row(scenario)

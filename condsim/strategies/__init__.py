@@ -1,8 +1,8 @@
 """How a site executes its decisions: one file a strategy, each says how many rows run.
 
 A rule takes the guards of a site in n calls and returns (rows that reach the site, rows that
-run behind each guard), int [n, guards] each. A new strategy is a new file here; every module of this
-folder is imported.
+run behind each guard), int [n, guards] each. A new strategy is a new file here; every module of
+this folder is imported.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ def code_locality_seconds(
 def code_key(table: Container[str], name: str, view: bool, inputs: int) -> str:
     """The name under which a table of operators' code knows an operator.
 
-    Arguments as in `code_locality_seconds`. Returns the operator's own name where the table lacks it.
+    Arguments as in `code_locality_seconds`. Returns the operator's own name where the table lacks
+    it.
     """
     name = called(name, inputs)
     if name == "linear" and inputs > 2:
