@@ -1,4 +1,8 @@
-"""What pyproject.toml cannot say: data and app.py stand at the top level of the repository and inside the wheel (condsim/resources.py)."""
+"""What pyproject.toml cannot say: where the data and app.py stand.
+
+They stand at the top level of the repository, and inside the package in a wheel
+(condsim/resources.py).
+"""
 
 import shutil
 from pathlib import Path
@@ -8,7 +12,10 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithData(build_py):
-    """Copies the top-level data and app.py into the package; an editable install reads them where they are."""
+    """Copies the top-level data and app.py into the package.
+
+    An editable install reads them where they are.
+    """
 
     def run(self) -> None:
         super().run()
