@@ -85,7 +85,7 @@ def decode(site: Site, columns: Columns) -> Decisions:
         bits = np.unpackbits(packed, axis=1, count=site.branches)
         return Decisions(bits.astype(bool))
     k = sum(name.startswith("id_") for name in columns)
-    ids = np.stack([columns[f"id_{j}"] for j in range(k)], axis=1)
+    ids = np.stack([columns[f"id_{j}"] for j in range(k)]).T  # a column stays in one piece
     weights = None
     if "weight_0" in columns:
         weights = np.stack([columns[f"weight_{j}"] for j in range(k)], axis=1)

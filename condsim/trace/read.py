@@ -187,7 +187,7 @@ class _DecisionsFile:
             file = pq.ParquetFile(self.path)
             self._check_same()
             for group in range(file.num_row_groups):
-                columns = self._columns(file.read_row_group(group))
+                columns = self._columns(file.read_row_group(group, use_threads=False))
                 self._check_same()
                 yield decode(self.site, columns)
         except CondsimError:
