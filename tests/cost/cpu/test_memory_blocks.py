@@ -46,3 +46,15 @@ def test_what_an_operator_touches_is_touched_when_it_is_done() -> None:
     memory.touch(8.0)
     memory.settle(5.0)
     assert memory.touch(8.0) == 5.0
+
+
+def test_of_blocks_touched_at_once_the_first_operand_s_dies() -> None:
+    """The one that is left counts as touched before the operand between the two."""
+    memory = with_blocks(8.0, 8.0, 16.0)
+    for operand in (8.0, 16.0, 8.0):
+        memory.touch(operand)
+    memory.settle(5.0)
+    memory.give_back(8.0)
+    memory.touch(4.0)  # part of the block of 16 bytes
+    assert memory.touch(16.0) == NEVER
+    assert memory.touch(8.0) == 5.0
