@@ -18,6 +18,7 @@ from condsim import __version__
 from condsim.cli.help import JoinLines
 from condsim.cli.output import out
 from condsim.errors import CondsimError
+from condsim.show.escape import printable
 
 QUESTION = (
     "Does conditional computation pay on this device, and where did the rest of the saving go?"
@@ -114,7 +115,7 @@ def _complain(message: str) -> None:
     except OSError:
         _discard(sys.stdout)
     try:
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        print(f"error: {printable(message)}", file=sys.stderr, flush=True)
     except OSError:
         _discard(sys.stderr)
 

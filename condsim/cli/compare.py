@@ -11,7 +11,7 @@ from condsim.cli.arguments import (
     open_trace,
     profile_for,
 )
-from condsim.cli.output import out, print_json, suggest
+from condsim.cli.output import command, out, print_json, suggest
 from condsim.errors import CondsimError
 from condsim.files import write_whole
 
@@ -59,16 +59,18 @@ def compare(
     profile = None if device is None else profile_for(device, None)
     table = compare_with_measured(opened, profile, by or "case")
     if csv is not None:
-        write_whole(csv, table.to_csv(index=False))
+        from condsim.show.escape import csv as as_csv
+
+        write_whole(csv, as_csv(table))
     if by is not None:
         _show_parts(table, by, not_measured, json)
         more = not_measured[0] if not_measured else opened[0].name
-        next_commands = [f"condsim measure {more} --by segment"]
+        next_commands = [command("measure", more, "--by", "segment")]
     else:
         _show_cases(table, not_measured, json)
-        next_commands = [f"condsim simulate {traces[0]}"]
+        next_commands = [command("simulate", traces[0])]
         if not_measured:
-            next_commands.append(f"condsim measure {not_measured[0]}")
+            next_commands.append(command("measure", not_measured[0]))
     if not json:
         suggest(*next_commands)
 
@@ -87,11 +89,11 @@ def _nothing_measured(names: list[str], first: str, by: str | None) -> CondsimEr
     """What to do where no trace was measured. first: what the user called the first trace."""
     listed = ", ".join(names)
     if by is None:
-        return CondsimError(f"{listed}: nothing was measured yet; `condsim measure {first}` does")
-    return CondsimError(
-        f"{listed}: nothing was measured by segment yet; "
-        f"`condsim measure {first} --by segment` does"
-    )
+        what, measure = "nothing was measured", command("measure", first)
+    else:
+        what = "nothing was measured by segment"
+        measure = command("measure", first, "--by", "segment")
+    return CondsimError(f"{listed}: {what} yet; `{measure}` does")
 
 
 def _show_cases(table: pd.DataFrame, not_measured: list[str], json: bool) -> None:

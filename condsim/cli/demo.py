@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condsim.cli.arguments import local_profile
-from condsim.cli.output import Step, out, print_json, progress, say, suggest
+from condsim.cli.output import Step, command, out, print_json, progress, say, suggest
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def demo(*, output: Path = Path("demo-out"), force: bool = False, json: bool = F
     say(f"{time.monotonic() - began:.0f} s; the traces are in {output}/")
     first = next(iter(folders))
     suggest(
-        f"condsim simulate {output}/{first} --batch 8",
-        f"condsim simulate {output}/{first} --device all",
-        f"condsim compare {output}/*",
+        command("simulate", output / first, "--batch", 8),
+        command("simulate", output / first, "--device", "all"),
+        command("compare", *folders.values()),
     )
 
 

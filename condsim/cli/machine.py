@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from condsim.cli.arguments import check_at_least_one
-from condsim.cli.output import out, plain, print_json, progress, say, suggest
+from condsim.cli.output import command, out, plain, print_json, progress, say, suggest
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def calibrate(
         print_json({"command": "calibrate", "profile": described(profile), "file": file})
         return
     _print_numbers(profile)
-    out().print(f"kept in {file}", markup=False)
+    out().print(f"kept in {file}")
     suggest("condsim demo", "condsim capture moe-bytes -o moe-bytes")
 
 
@@ -107,7 +107,7 @@ def profiles(name: str | None = None, /, *, json: bool = False) -> None:
         print_json({"command": "profiles", "profile": described(profile)})
         return
     _print_numbers(profile)
-    suggest(f"condsim simulate TRACE --device {name}")
+    suggest(command("simulate", "TRACE", "--device", name))
 
 
 def _list_profiles(json: bool) -> None:

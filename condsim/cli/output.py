@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from condsim.show.escape import printable
 
 SCHEMA_VERSION = 1
 """Of the JSON that commands print."""
@@ -24,6 +29,23 @@ class Step(Protocol):
 
 
 class _Console(Console):
+    """Prints text as it is: no markup, no codes of emoji, no characters that a terminal obeys."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text of a string, such as a cell of a table, as long as it will be shown."""
+        return super().render_str(printable(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """What is written; colours and the like are added later."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(printable(text), style)
+
     def on_broken_pipe(self) -> None:
         """Leave it to `condsim.cli.main` what happens when nobody reads any more."""
         raise
@@ -31,24 +53,29 @@ class _Console(Console):
 
 def out() -> Console:
     """Where data go. Never so narrow that a table would be cut."""
-    console = _Console(highlight=False)
+    console = _Console()
     least = TERMINAL_WIDTH if console.is_terminal else FILE_WIDTH
-    return _Console(highlight=False, width=max(console.width, least))
+    return _Console(width=max(console.width, least))
 
 
 def err() -> Console:
     """Where everything else goes."""
-    return _Console(stderr=True, highlight=False, soft_wrap=True)
+    return _Console(stderr=True, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """Print a line on stderr."""
-    err().print(text, markup=False)
+    err().print(text)
 
 
 def suggest(*commands: str) -> None:
     """Print on stderr what to try next."""
     say("next: " + "\n      ".join(commands))
+
+
+def command(*words: object) -> str:
+    """A command line of condsim that a shell takes word by word, whatever is in them."""
+    return shlex.join(["condsim", *map(str, words)])
 
 
 def print_json(data: dict[str, Any]) -> None:
@@ -108,7 +135,7 @@ def _bars(console: Console) -> Iterator[Step]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from condsim.cli.arguments import check_at_least_one, check_known, local_profile, open_trace
 from condsim.cli.output import Step, out, print_json, progress, suggest
+from condsim.cli.output import command as again
 from condsim.errors import CondsimError, unknown
 
 if TYPE_CHECKING:
@@ -291,12 +292,12 @@ def report(trace: Trace, folder: Path, command: str, json: bool, by: str | None 
 
     out().print(*trace_lines(about, str(folder)), sep="\n")
     if by is not None:
-        more = f"condsim compare {folder} --by {by}"
+        more = again("compare", folder, "--by", by)
     elif about["measurements"]:
-        more = f"condsim compare {folder}"
+        more = again("compare", folder)
     else:
-        more = f"condsim measure {folder}"
-    suggest(f"condsim simulate {folder}", more)
+        more = again("measure", folder)
+    suggest(again("simulate", folder), more)
 
 
 def summary(trace: Trace) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from condsim.cli.arguments import (
     open_trace,
     profile_for,
 )
-from condsim.cli.output import print_json, progress, suggest
+from condsim.cli.output import command, print_json, progress, suggest
 from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.files import write_whole
 
@@ -53,13 +53,13 @@ def report(
     answered = answer(opened, profile, scenario.strategy, scenario.baseline, **scenario.keywords())
     others = _predict_others(opened, profile, scenario)
     rows = [answered.prediction.to_dict(), *others]
-    command = shlex.join(["condsim", *sys.argv[1:]])
-    write_whole(output, report_html(opened, answered, rows, command))
+    asked = shlex.join(["condsim", *sys.argv[1:]])
+    write_whole(output, report_html(opened, answered, rows, asked))
     if json:
         about = {"command": "report", "trace": opened.name, "file": str(output)}
         print_json({**about, **answered.to_dict()})
         return
-    suggest(f"open {output} in a browser", f"condsim app {trace}")
+    suggest(f"open {output} in a browser", command("app", trace))
 
 
 def _predict_others(

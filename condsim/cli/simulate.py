@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from condsim.cli.arguments import all_devices, check_output_file, open_trace, profile_for
-from condsim.cli.output import out, print_json, progress, suggest
+from condsim.cli.output import command, out, print_json, progress, suggest
 from condsim.cli.scenario import ALL, AS_CAPTURED, ScenarioOptions
 from condsim.errors import CondsimError
 
@@ -71,9 +71,9 @@ def simulate(
         return
     _print_answer(answered, opened.name, time.perf_counter() - began)
     device = scenario.device
-    more = "--device all" if device is None else f"--device {device} --strategy all"
+    more = ["--device", ALL] if device is None else ["--device", device, "--strategy", ALL]
     beside = "measure" if answered.measured is None else "compare"
-    suggest(f"condsim simulate {trace} {more}", f"condsim {beside} {trace}")
+    suggest(command("simulate", trace, *more), command(beside, trace))
 
 
 def _print_answer(answered: Answer, name: str, seconds: float) -> None:
@@ -107,7 +107,8 @@ def _simulate_all(trace: Trace, where: str, scenario: ScenarioOptions, json: boo
 
     out().print(predictions_table(trace.name, rows))
     best = rows[0]
-    suggest(f"condsim simulate {where} --device {best['profile']} --strategy {best['strategy']}")
+    chosen = ["--device", best["profile"], "--strategy", best["strategy"]]
+    suggest(command("simulate", where, *chosen))
 
 
 def _predict_all(trace: Trace, scenario: ScenarioOptions) -> list[dict[str, Any]]:

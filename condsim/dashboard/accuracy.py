@@ -20,6 +20,7 @@ from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.shell import current_scenario
 from condsim.hardware import HardwareProfile
 from condsim.resources import resource
+from condsim.show.escape import code, markdown
 from condsim.show.plots import accuracy_figure, residual_figure
 from condsim.show.text import error_line
 from condsim.study.compare import cause_of, compare, errors_by, errors_of
@@ -81,8 +82,9 @@ def page() -> None:
         names = list(library.traces()) if every_trace else [scenario.name]
         cases = cases_of_traces(names)
     if cases.table.empty:
+        measure = shlex.join(["condsim", "measure", scenario.where])
         st.info(
-            f"Nothing was measured yet. `condsim measure {scenario.where}` times this model here,"
+            f"Nothing was measured yet. {code(measure)} times this model here,"
             " against both baselines."
         )
         return
@@ -143,7 +145,7 @@ def cases_of_traces(names: Sequence[str]) -> Cases:
     tables = {}
     bar = st.progress(0.0, "predicting what was measured")
     for done, name in enumerate(names):
-        bar.progress(done / len(names), f"predicting what was measured of {name}")
+        bar.progress(done / len(names), f"predicting what was measured of {markdown(name)}")
         table = compared(name)
         if len(table):
             tables[name] = table

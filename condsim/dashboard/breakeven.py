@@ -20,6 +20,7 @@ from condsim.dashboard.parts.work import Job, results_of
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
+from condsim.show.escape import markdown
 from condsim.show.plots import breakeven_figure
 from condsim.show.text import number
 from condsim.study.breakeven import BATCH, SHARE, SKEW, axes, crossings, grid
@@ -80,7 +81,7 @@ def page() -> None:
         return
     crossed = crossings(points)
     st.markdown(headline(points, crossed, varied))
-    st.caption(caption(points, varied, profile))
+    st.caption(markdown(caption(points, varied, profile)))
     show(figure_of(points, varied), recipe(scenario, varied))
     if not crossed.empty:
         x_title, y_title = varied.titles
@@ -92,7 +93,7 @@ def page() -> None:
             column_config={"x": x_title, "y": y_title},
         )
     for problem in problems(results):
-        st.caption(problem)
+        st.caption(markdown(problem))
 
 
 def title(axis: str) -> str:
@@ -182,7 +183,7 @@ def options_of(scenario: Scenario, varied: Axes) -> dict[str, Any]:
 def show_that_nothing_is_there(results: Sequence[Mapping[str, Any]]) -> None:
     """Say why there is no point to draw. results: so far."""
     if results:
-        st.error(str(results[0].get("error")), title="No point could be simulated")
+        st.error(markdown(str(results[0].get("error"))), title="No point could be simulated")
     else:
         st.info("It runs when you press Run, and can be stopped; what is done by then is shown.")
 
@@ -195,7 +196,7 @@ def problems(results: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def headline(points: pd.DataFrame, crossed: pd.DataFrame, varied: Axes) -> str:
     """Where it starts and stops paying, in one sentence. crossed: of `crossings`."""
-    along = title(varied.x)
+    along = markdown(title(varied.x))
     if crossed.empty:
         shape = "line" if varied.y is None else "map"
         done = f"({len(points)} of {varied.points} points)"

@@ -22,6 +22,7 @@ from condsim.dashboard.parts.work import Job, results_of
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
+from condsim.show.escape import markdown
 from condsim.show.plots import pareto_figure
 from condsim.show.text import number, times
 from condsim.strategies.choose import probed_strategies
@@ -111,7 +112,7 @@ def page() -> None:
         show(pareto_of(ranking), recipe(scenario, choice))
     for row in rows:
         if "error" in row:
-            st.caption(f"{row['profile']}, {row['strategy']}: {row['error']}")
+            st.caption(markdown(f"{row['profile']}, {row['strategy']}: {row['error']}"))
 
 
 def choice_input(scenario: Scenario) -> Choice:
@@ -266,7 +267,7 @@ def headline(ranking: pd.DataFrame, rank: str) -> str:
     """The best row in one sentence."""
     best = ranking.iloc[0]
     verdict = f"over {best['baseline']}: {best['verdict']} ({best['basis']})"
-    return f"#### By {rank}: {best['name']}; {verdict}"
+    return f"#### By {rank}: {markdown(best['name'])}; {verdict}"
 
 
 def differences(table: pd.DataFrame) -> str:

@@ -19,6 +19,7 @@ from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.shell import current_scenario
 from condsim.predict.prediction import Prediction
 from condsim.predict.timeline import write_chrome_trace
+from condsim.show.escape import markdown
 from condsim.show.plots import timeline_figure
 from condsim.show.text import si
 
@@ -103,6 +104,7 @@ def wanted_input(table: pd.DataFrame) -> Wanted:
             "Show",
             list(dict.fromkeys(table["part"])),
             selection_mode="multi",
+            format_func=markdown,
             key="parts",
             bind="query-params",
             help="Nothing chosen: all.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.shell import current_scenario
 from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import bars, losses
+from condsim.show.escape import code, markdown
 from condsim.show.plots import waterfall_figure
 from condsim.show.text import number, percent, sentence, shares, si, times
 from condsim.study.answer import Answer
@@ -43,7 +45,7 @@ def page() -> None:
         st.markdown(what_was_measured(answer, scenario.where))
         st.markdown(f"The prediction rests on {shares(answer.prediction.estimated)}.")
         for note in answer.prediction.notes:
-            st.caption(note)
+            st.caption(markdown(note))
         show_numbers(answer, scenario)
 
 
@@ -51,7 +53,7 @@ def headline(prediction: Prediction) -> str:
     """The verdict in one sentence, its first words as a badge."""
     verdict, _, rest = sentence(prediction).partition(": ")
     colour = COLOURS.get(prediction.verdict, UNSURE_COLOUR)
-    return f"#### :{colour}-badge[{verdict}] {rest}"
+    return f"#### :{colour}-badge[{verdict}] {markdown(rest)}"
 
 
 @dataclass(frozen=True)
@@ -135,9 +137,9 @@ def what_costs_most(prediction: Prediction) -> str:
 def what_was_measured(answer: Answer, where: str) -> str:
     """Measured beside predicted, as Markdown. where: of the trace, for the command line."""
     if answer.measured is None:
+        measure = shlex.join(["condsim", "measure", where])
         return (
-            f"Not measured on this device. `condsim measure {where}` times it on the machine"
-            " that you are at."
+            f"Not measured on this device. {code(measure)} times it on the machine that you are at."
         )
     return "\n".join(_lines_of_a_measurement(answer.measured))
 

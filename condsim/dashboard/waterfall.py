@@ -19,6 +19,7 @@ from condsim.dashboard.parts.second import second_scenario
 from condsim.dashboard.parts.shell import current_scenario
 from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import WORLDS, bars, switched_off
+from condsim.show.escape import markdown
 from condsim.show.plots import waterfall_figure
 from condsim.show.text import sentence, shares, spoken, times
 from condsim.study.answer import Answer
@@ -117,7 +118,7 @@ def page() -> None:
     """Lay the page out."""
     scenario = current_scenario()
     answer = library.answer_to(scenario)
-    st.markdown(f"#### {sentence(answer.prediction)}")
+    st.markdown(f"#### {markdown(sentence(answer.prediction))}")
     off = st.pills(
         "Switch effects off",
         EFFECTS,
@@ -161,10 +162,10 @@ def show_two(first: World, second: World) -> None:
     """Show two waterfalls on one axis, and what differs between them."""
     left, right = st.columns(2)
     with left:
-        st.caption(first.caption)
+        st.caption(markdown(first.caption))
         show(first.figure("waterfall", 340, second), first.recipe())
     with right:
-        st.caption(second.caption)
+        st.caption(markdown(second.caption))
         show(second.figure("waterfall-second", 340, first), second.recipe())
     st.markdown(
         "**What differs**: the second scenario's factor over the first's; their product is the"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -19,17 +18,17 @@ if TYPE_CHECKING:
 DEVICE_CLASSES = ("cpu", "gpu", "tpu", "npu")
 PROFILES = (
     Column("class", "class"),
-    Column("name", "name", escape),
+    Column("name", "name"),
     Column("basis", "basis"),
     Column("dtype", "dtype"),
-    Column("description", "description", escape, wraps=True),
+    Column("description", "description", wraps=True),
 )
 NUMBERS = (
-    Column("number", "what", escape),
+    Column("number", "what"),
     Column("value", "value", right=True),
     Column("basis", "basis"),
     Column("±", "uncertainty", right=True),
-    Column("source", "source", escape, wraps=True),
+    Column("source", "source", wraps=True),
 )
 MEASUREMENTS = (
     Column("strategy", "strategy"),
@@ -92,7 +91,7 @@ def profile_table(numbers: Sequence[Mapping[str, Any]], description: str) -> Tab
             "source": row["source"] or "",
         }
         rows.append({**row, **shown})
-    return table_of(NUMBERS, rows, escape(description))
+    return table_of(NUMBERS, rows, description)
 
 
 def _value_with_unit(path: str, value: float | None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from condsim.files import is_stream, write_whole
 from condsim.predict.waterfall import bars
+from condsim.show.escape import figure_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,7 @@ def waterfall_figure(
     axes.set_ylabel(f"speedup over {p.baseline}")
     trace = title or p.trace
     case = f"{trace} · {p.profile} · {p.strategy} · batch {p.batch} · {p.dtype}"
-    axes.set_title(case, fontsize=10, loc="left")
+    axes.set_title(figure_text(case), fontsize=10, loc="left")
     return figure
 
 
@@ -89,7 +90,7 @@ def accuracy_figure(table: pd.DataFrame, by: str = "mechanism", band: float = 0.
     for number, (name, group) in enumerate(table.groupby(by)):
         same_machine = group["same_machine"].astype(bool)
         colour = f"C{number}"
-        _scatter_with_intervals(axes, group[same_machine], colour, colour, str(name))
+        _scatter_with_intervals(axes, group[same_machine], colour, colour, figure_text(name))
         _scatter_with_intervals(axes, group[~same_machine], colour, "none", None)
     values = [*table["measured_speedup"], *table["low"], *table["high"]]
     ends = [min(values) / 1.1, max(values) * 1.1]
@@ -133,7 +134,7 @@ def layers_figure(table: pd.DataFrame, by: str, band: float = 0.1) -> Figure:
     """
     figure, axes = _empty(5.6, 5.2)
     for name, group in table.groupby(by):
-        axes.scatter(group["measured_s"], group["predicted_s"], 10, label=name)
+        axes.scatter(group["measured_s"], group["predicted_s"], 10, label=figure_text(name))
     values = table[["predicted_s", "measured_s"]].to_numpy()
     ends = [values.min() / 1.1, values.max() * 1.1]
     _draw_diagonal(axes, ends, band)
@@ -150,7 +151,7 @@ def residual_figure(table: pd.DataFrame, by: str = "mechanism", x: str = "batch"
     """
     figure, axes = _empty(6.4, 3.6)
     for name, group in table.groupby(by):
-        axes.scatter(group["batch"], group["error"] * 100, 18, label=name)
+        axes.scatter(group["batch"], group["error"] * 100, 18, label=figure_text(name))
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xscale("log", base=2)
     axes.set(xlabel=x, ylabel="predicted / measured - 1 (%)")
@@ -184,7 +185,7 @@ def load_figure(table: pd.DataFrame, value: str = "relative") -> Figure:
     )
     axes.set(xlabel="branch", ylabel="site")
     font_size = 6 if len(sites) > 20 else 8
-    axes.set_yticks(range(len(sites)), sites, fontsize=font_size)
+    axes.set_yticks(range(len(sites)), [figure_text(site) for site in sites], fontsize=font_size)
     figure.colorbar(image, label=label)
     return figure
 
@@ -205,8 +206,9 @@ def lines_figure(
     figure, axes = _empty(6.4, 3.6)
     for number, (name, group) in enumerate(table.groupby(by, sort=False)):
         colour = f"C{number}"
+        label = figure_text(name)
         axes.plot(
-            group[x], group[y], marker="o", markersize=3, linewidth=1, label=name, color=colour
+            group[x], group[y], marker="o", markersize=3, linewidth=1, label=label, color=colour
         )
         if level is not None:
             for value in level.loc[level[by] == name, y]:
@@ -231,8 +233,8 @@ def timeline_figure(table: pd.DataFrame) -> Figure:
         duration_ms = row["duration_s"] * 1e3
         axes.barh(lane, duration_ms, left=start_ms, color=f"C{part}", height=0.7, linewidth=0)
     for number, name in enumerate(parts):
-        axes.barh(0, 0, color=f"C{number}", label=name)
-    axes.set_yticks(range(len(lanes)), lanes)
+        axes.barh(0, 0, color=f"C{number}", label=figure_text(name))
+    axes.set_yticks(range(len(lanes)), [figure_text(lane) for lane in lanes])
     axes.invert_yaxis()
     axes.set(xlabel="ms")
     corner = (1, 1.25)
@@ -253,7 +255,8 @@ def pareto_figure(table: pd.DataFrame, x: str, y: str, labels: tuple[str, str]) 
     axes.plot(front[x], front[y], marker="o", markersize=4, linewidth=1, color=COLOURS["total"])
     for row in front.to_dict("records"):
         point = (row[x], row[y])
-        axes.annotate(row["name"], point, (4, 4), textcoords="offset points", fontsize=7)
+        name = figure_text(row["name"])
+        axes.annotate(name, point, (4, 4), textcoords="offset points", fontsize=7)
     axes.set(xscale="log", yscale="log", xlabel=labels[0], ylabel=labels[1])
     return figure
 
@@ -267,8 +270,8 @@ def breakeven_figure(points: pd.DataFrame, labels: tuple[str, str | None]) -> Fi
     simulated = points.dropna(subset=["speedup"])
     x_label, y_label = labels
     if y_label is None:
-        return _breakeven_line(simulated, x_label)
-    return _breakeven_map(simulated, x_label, y_label)
+        return _breakeven_line(simulated, figure_text(x_label))
+    return _breakeven_map(simulated, figure_text(x_label), figure_text(y_label))
 
 
 def _breakeven_line(points: pd.DataFrame, x_label: str) -> Figure:

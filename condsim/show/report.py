@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -16,6 +15,7 @@ from condsim import __version__
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import losses
+from condsim.show.html import Html, joined, tag
 from condsim.show.plots import accuracy_figure, load_figure, rendered, waterfall_figure
 from condsim.show.text import (
     error_line,
@@ -68,24 +68,28 @@ def report(trace: Trace, answer: Answer, rows: Iterable[Mapping[str, Any]], comm
         *_routing(trace),
         *_basis(trace, p, command),
     ]
-    return _page(f"{trace.name} on {p.profile}", "\n".join(sections))
+    return _page(f"{trace.name} on {p.profile}", joined(*sections, between="\n"))
 
 
-def _page(title: str, body: str) -> str:
-    head = (
-        "<meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{escape(title)}</title><style>{STYLE}</style>"
+def _page(title: str, body: Html) -> str:
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width"),
+        tag("title", title),
+        tag("style", Html(STYLE)),
     )
-    return f"<!doctype html><html lang='en'><head>{head}</head><body>\n{body}\n</body></html>\n"
+    page = tag("html", head, tag("body", body), lang="en")
+    return f"<!doctype html>{page}\n"
 
 
-def _verdict(name: str, answer: Answer) -> Iterator[str]:
+def _verdict(name: str, answer: Answer) -> Iterator[Html]:
     """The question, the answer, its numbers and the waterfall. name: of the trace."""
     p = answer.prediction
     verdict = sentence(p)
     numbers = pd.DataFrame(_numbers(answer), columns=["", "model", "dense", "rests on"])
-    yield f"<h1>Does conditional computation pay for {escape(name)}?</h1>"
-    yield f"<p class='verdict'>{escape(verdict)}</p>"
+    yield tag("h1", f"Does conditional computation pay for {name}?")
+    yield tag("p", verdict, class_="verdict")
     yield _table(numbers)
     yield _picture(waterfall_figure(p, answer.measured_speedup), verdict)
 
@@ -111,14 +115,15 @@ def _numbers(answer: Answer) -> Iterator[tuple[str, str, str, str]]:
         yield "measured latency", model, dense, "measured"
 
 
-def _losses(p: Prediction) -> Iterator[str]:
+def _losses(p: Prediction) -> Iterator[Html]:
     """The effects that cost most, and the whole waterfall."""
     items = []
     for row in losses(p.waterfall).to_dict("records"):
-        effect = f"{escape(row['meaning'])} ({escape(row['world'])})"
+        effect = f"{row['meaning']} ({row['world']})"
         factor, without = number(row["factor"]), times(row["without"])
         items.append(f"{effect}: x{factor}, without it {without}")
-    yield f"<h2>What costs most</h2>{_list(items or ['nothing'])}"
+    yield tag("h2", "What costs most")
+    yield _list(items or ["nothing"])
     yield _table(_waterfall(p.waterfall))
 
 
@@ -132,20 +137,20 @@ def _waterfall(chain: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def _accuracy(trace: Trace) -> Iterator[str]:
+def _accuracy(trace: Trace) -> Iterator[Html]:
     """Predictions beside the measurements of the trace."""
-    title = "<h2>Is it true?</h2>"
+    yield tag("h2", "Is it true?")
     table = compare(trace)
     if table.empty:
-        measure = "<code>condsim measure</code> does it"
-        yield f"{title}<p>Nothing was measured of this trace yet: {measure}.</p>"
+        measure = tag("code", "condsim measure")
+        yield tag("p", "Nothing was measured of this trace yet: ", measure, " does it.")
         return
-    statistics = escape(error_line(errors_of(table)))
-    yield title
-    yield f"<p>{statistics}.</p>"
+    statistics = error_line(errors_of(table))
+    yield tag("p", f"{statistics}.")
     yield _picture(accuracy_figure(table, "strategy"), statistics)
     yield _table(_errors_by_strategy(table))
-    yield f"<p>The worst:</p>{_list(_worst_cases(table))}"
+    yield tag("p", "The worst:")
+    yield _list(_worst_cases(table))
 
 
 def _errors_by_strategy(table: pd.DataFrame) -> pd.DataFrame:
@@ -161,19 +166,19 @@ def _worst_cases(table: pd.DataFrame) -> list[str]:
     by_error = table["error"].abs().sort_values(ascending=False).index
     cases = []
     for row in table.loc[by_error[:WORST_CASES]].to_dict("records"):
-        case = f"{escape(row['strategy'])}, batch {row['batch']}, over {row['baseline']}"
-        cases.append(f"{case}: {percent(row['error'])}; {escape(cause_of(row))}")
+        case = f"{row['strategy']}, batch {row['batch']}, over {row['baseline']}"
+        cases.append(f"{case}: {percent(row['error'])}; {cause_of(row)}")
     return cases
 
 
-def _devices(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _devices(rows: Iterable[Mapping[str, Any]]) -> Iterator[Html]:
     """What the trace gains on other devices; nothing where it could be predicted on none."""
     shown = [_device(row) for row in rows if "error" not in row]
     if shown:
-        yield "<h2>On other devices</h2>"
+        yield tag("h2", "On other devices")
         yield _table(pd.DataFrame(shown))
         note = "Each over its own dense baseline; energy is estimated everywhere."
-        yield f"<p class='small'>{note}</p>"
+        yield tag("p", note, class_="small")
 
 
 def _device(row: Mapping[str, Any]) -> dict[str, str]:
@@ -190,55 +195,52 @@ def _device(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _routing(trace: Trace) -> Iterator[str]:
+def _routing(trace: Trace) -> Iterator[Html]:
     """The load of each branch: relative to the mean where routers aim at an even load."""
     table = routing.load(trace)
     mechanisms = [MECHANISMS[name] for name in trace.mechanisms]
     balanced = all(mechanism.balanced for mechanism in mechanisms)
     value = "relative" if balanced else "share"
-    counted = f"{trace.units:,} units in {len(trace.steps):,} steps"
-    yield "<h2>What the model decided</h2>"
+    steps = f"{trace.units:,} units in {len(trace.steps):,} steps"
+    counted = f"{steps}, counted from the captured decisions: measured."
+    yield tag("h2", "What the model decided")
     yield _picture(load_figure(table, value), f"{value} load of each branch at each site")
-    yield f"<p class='small'>{counted}, counted from the captured decisions: measured.</p>"
+    yield tag("p", counted, class_="small")
 
 
-def _basis(trace: Trace, p: Prediction, command: str) -> Iterator[str]:
+def _basis(trace: Trace, p: Prediction, command: str) -> Iterator[Html]:
     """What the prediction rests on, where the trace comes from, and how to make the file again."""
     provenance = trace.header.provenance
     versions = [f"{name} {version}" for name, version in provenance.versions.items()]
-    device = f"Device {escape(p.profile)}, {p.dtype}, {p.runtime}, {p.strategy}."
-    origin = f"Captured {escape(provenance.taken)} from {escape(provenance.model)}"
-    yield "<h2>What it rests on</h2>"
-    yield f"<p>The prediction: {escape(shares(p.estimated))}. {device}</p>"
-    yield _list([escape(note) for note in p.notes]) if p.notes else ""
-    yield f"<p>{origin} ({escape(', '.join(versions))}).</p>"
-    yield f"<pre>{escape(command)}</pre>"
-    yield f"<p class='small'>condsim {__version__}</p>"
+    device = f"Device {p.profile}, {p.dtype}, {p.runtime}, {p.strategy}."
+    origin = f"Captured {provenance.taken} from {provenance.model}"
+    yield tag("h2", "What it rests on")
+    yield tag("p", f"The prediction: {shares(p.estimated)}. {device}")
+    if p.notes:
+        yield _list(p.notes)
+    yield tag("p", f"{origin} ({', '.join(versions)}).")
+    yield tag("pre", command)
+    yield tag("p", f"condsim {__version__}", class_="small")
 
 
-def _list(items: Iterable[str]) -> str:
-    """A list in HTML. items: HTML."""
-    points = "".join(f"<li>{item}</li>" for item in items)
-    return f"<ul>{points}</ul>"
+def _list(items: Iterable[str]) -> Html:
+    return tag("ul", *(tag("li", item) for item in items))
 
 
-def _table(table: pd.DataFrame) -> str:
+def _table(table: pd.DataFrame) -> Html:
     """A table in HTML; numbers stand on the right."""
-    head = "".join(f"<th>{escape(str(column))}</th>" for column in table.columns)
-    lines = [f"<tr>{head}</tr>"]
+    head = tag("tr", *(tag("th", str(column)) for column in table.columns))
+    lines = [head]
     for row in table.itertuples(index=False):
-        cells = "".join(_cell(str(value)) for value in row)
-        lines.append(f"<tr>{cells}</tr>")
-    return f"<table>{''.join(lines)}</table>"
+        lines.append(tag("tr", *(_cell(str(value)) for value in row)))
+    return tag("table", *lines)
 
 
-def _cell(text: str) -> str:
+def _cell(text: str) -> Html:
     is_number = text.lstrip("x+-")[:1].isdigit()
-    right = " class=n" if is_number else ""
-    return f"<td{right}>{escape(text)}</td>"
+    return tag("td", text, class_="n") if is_number else tag("td", text)
 
 
-def _picture(figure: Figure, description: str) -> str:
+def _picture(figure: Figure, description: str) -> Html:
     data = base64.b64encode(rendered(figure, "svg")).decode()
-    text = escape(description, quote=True)
-    return f"<img alt='{text}' src='data:image/svg+xml;base64,{data}'>"
+    return tag("img", alt=description, src=f"data:image/svg+xml;base64,{data}")

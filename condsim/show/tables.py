@@ -48,7 +48,7 @@ def table_of(columns: Sequence[Column], rows: Iterable[Row], title: str | None =
 
 def _without_lines(columns: Sequence[Column], title: str | None = None) -> Table:
     table = Table(
-        title=title,
+        title=None if title is None else Text(title, "table.title"),
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -60,8 +60,10 @@ def _without_lines(columns: Sequence[Column], title: str | None = None) -> Table
     return table
 
 
-def _cells(columns: Sequence[Column], row: Row) -> list[str | Text]:
-    return [column.show(row[column.key]) for column in columns]
+def _cells(columns: Sequence[Column], row: Row) -> list[Text]:
+    """Cells of a row; brackets in a name are no markup."""
+    shown = [column.show(row[column.key]) for column in columns]
+    return [cell if isinstance(cell, Text) else Text(cell) for cell in shown]
 
 
 # Predictions

@@ -16,6 +16,7 @@ from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.simulate import resolve_profile
 from condsim.runtimes import RUNTIMES
+from condsim.show.escape import markdown
 from condsim.steps.rebatch import captured_batch
 from condsim.strategies import BASELINES, name_of
 from condsim.strategies.choose import strategies_on
@@ -186,7 +187,8 @@ def warn_if_unknown(key: str, known: Sequence[str]) -> None:
     asked = st.query_params.get(key)
     if asked is None or key in st.session_state or asked in known:
         return
-    st.warning(f"The link names {unknown(key, asked, known)}. Showing the default instead.")
+    problem = markdown(str(unknown(key, asked, known)))
+    st.warning(f"The link names {problem}. Showing the default instead.")
 
 
 def _keep_within(key: str, low: int, high: int) -> None:
@@ -203,6 +205,6 @@ def _keep_within(key: str, low: int, high: int) -> None:
     if asked is None or (asked.isdecimal() and low <= int(asked) <= high):
         return
     st.warning(
-        f"The link names {key} {asked}; this trace has {low} to {high}."
+        f"The link names {key} {markdown(asked)}; this trace has {low} to {high}."
         " Showing the default instead."
     )

@@ -13,6 +13,7 @@ import streamlit as st
 
 from condsim.dashboard.charts.elements import Chart
 from condsim.dashboard.parts.scenario import IN_LINK, Scenario
+from condsim.show.escape import csv
 from condsim.show.plots import rendered
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def take_away(
 def _table_button(name: str, file_name: str, table: pd.DataFrame) -> None:
     st.download_button(
         "CSV",
-        table.to_csv(index=False).encode,
+        csv(table).encode,
         f"{file_name}.csv",
         "text/csv",
         key=f"csv-{name}",

@@ -14,6 +14,7 @@ from condsim.dashboard.parts import library, sidebar
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.errors import CondsimError
 from condsim.mechanisms import MECHANISMS
+from condsim.show.escape import markdown
 from condsim.trace import Trace
 
 ICON = Path(__file__).parents[1] / "icon.svg"
@@ -36,7 +37,7 @@ def run(page: st.Page) -> None:
         else:
             page.run()
     except CondsimError as error:
-        st.error(str(error), title="This cannot be answered")
+        st.error(markdown(str(error)), title="This cannot be answered")
     except Exception as error:
         logging.getLogger("condsim").exception("the page %s failed", page.title)
         st.error(
@@ -83,10 +84,10 @@ def _button_of_a_trace(name: str) -> None:
     try:
         trace = library.open_trace(name)
     except CondsimError as error:
-        st.caption(f"{name}: {error}")
+        st.caption(markdown(f"{name}: {error}"))
         return
     st.button(
-        f"**{name}** · {summary(trace)}",
+        f"**{markdown(name)}** · {summary(trace)}",
         key=f"open-{name}",
         on_click=sidebar.show_trace,
         args=(name,),

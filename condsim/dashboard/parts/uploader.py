@@ -9,6 +9,7 @@ import streamlit as st
 
 from condsim.dashboard.parts import library, upload
 from condsim.errors import CondsimError
+from condsim.show.escape import markdown
 
 Show = Callable[[str], None]
 """Makes the trace of a name the current one."""
@@ -39,9 +40,9 @@ def uploader(show: Show) -> None:
     problem = st.session_state.get("upload_problem")
     kept = st.session_state.get("upload_kept")
     if problem:
-        st.error(problem, title="This was not taken")
+        st.error(markdown(problem), title="This was not taken")
     elif kept:
-        st.success(f"{kept} is shown now.")
+        st.success(f"{markdown(kept)} is shown now.")
 
 
 def _take_zip(show: Show) -> None:
