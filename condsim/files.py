@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
+import shutil
 import stat
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from condsim.errors import CondsimError
@@ -22,6 +25,9 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
+PART = re.compile(r"\.condsim-[0-9a-f]{12}\.part")
+"""Names of files that are not complete yet."""
+
 
 def write_whole(path: str | Path, content: str | bytes) -> Path:
     """Write a file whole or not at all; returns `path`.
@@ -29,7 +35,8 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
     path: a link stays a link, and the file that it leads to is replaced. A file that is replaced
     keeps its permissions. Devices, pipes, and what is standard output already are written in place.
     content: text is written as UTF-8.
-    Raises CondsimError with the reason where it cannot be written; nothing is left beside it then.
+    Raises CondsimError with the reason where it cannot be written; nothing is left beside it then,
+    and what a killed process has left there is removed.
     """
     with named_errors(path):
         data = content.encode() if isinstance(content, str) else content
@@ -138,15 +145,86 @@ def _refusal(path: Path) -> OSError:
 
 
 def _replace(target: Path, data: bytes) -> None:
-    part = target.with_name(f".condsim-{secrets.token_hex(6)}.part")
+    _remove_abandoned(target.parent, PART)
+    part, mark = _own(lambda: _new_part(target.parent))
     try:
-        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        _write_all(number, data)
+        part.write_bytes(data)
         if target.exists():
             like(part, target)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+        if mark is not None:
+            unlock(mark)
+
+
+def _new_part(folder: Path) -> Path:
+    """An empty file for what is not complete yet."""
+    part = folder / f".condsim-{secrets.token_hex(6)}.part"
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    return part
+
+
+@contextlib.contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """A folder for one process, removed at its end; those of processes that were killed go, too.
+
+    prefix: how the name of the folder around it begins, whose lock says that it is in use; what
+    follows is made of letters, digits and "_".
+    """
+    _remove_abandoned(Path(tempfile.gettempdir()), re.compile(re.escape(prefix) + r"\w+"))
+    folder, mark = _own(lambda: Path(tempfile.mkdtemp(prefix=prefix)))
+    try:
+        work = folder / "work"
+        work.mkdir()
+        yield work
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if mark is not None:
+            unlock(mark)
+
+
+def _own(make: Callable[[], Path]) -> tuple[Path, int | None]:
+    """A new file or folder and its lock, which says that it is in use."""
+    while True:
+        path = make()
+        mark = lock_own(path)
+        if os.path.lexists(path):
+            return path, mark
+        if mark is not None:  # it was taken for abandoned before it was locked
+            unlock(mark)
+
+
+def _remove_abandoned(folder: Path, names: re.Pattern[str]) -> None:
+    """Remove this user's files and folders of such names that killed processes have left."""
+    if fcntl is None:
+        return
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if names.fullmatch(name) and _is_own(folder / name):
+                _remove_unless_in_use(folder / name)
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file or folder, which is no link, belongs to this user."""
+    found = path.lstat()
+    return not stat.S_ISLNK(found.st_mode) and found.st_uid == os.geteuid()
+
+
+def _remove_unless_in_use(path: Path) -> None:
+    """Remove a file or folder while its lock is held, so that nobody begins to use it meanwhile."""
+    try:
+        mark = _lock(path, "at once")
+    except BlockingIOError:
+        return
+    if mark is None:
+        return
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    unlock(mark)
 
 
 def like(new: Path, old: Path) -> None:

@@ -1,15 +1,17 @@
 """The command line: a short function a command, which calls the library and prints what it says.
 
 Data go to stdout, everything else to stderr. Exit codes: 0; 2 for bad input, with one line that
-says what is wrong; 130 for Ctrl-C.
+says what is wrong; 130 for Ctrl-C, 143 for SIGTERM.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import cyclopts
@@ -49,6 +51,10 @@ OPTIONAL_PACKAGES = {
     "sklearn": "sklearn",
 }
 """Package that only some commands need → what to install."""
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+TOLD_BY = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals by which other processes, or a terminal that is closed, tell a process to end."""
 
 app = cyclopts.App(
     name="condsim",
@@ -69,16 +75,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     _open_closed_streams()
     try:
-        app(
-            tokens,
-            console=out(),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        with _ending_when_told():
+            app(
+                tokens,
+                console=out(),
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",
+            )
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    except _Told as told:
+        return told.exit_code
     except BrokenPipeError:
         _discard(sys.stdout)
         _discard(sys.stderr)
@@ -90,6 +99,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(message)
         return 2
     return 0
+
+
+class _Told(BaseException):
+    """Another process told this one to end. Not an Exception: nothing but cleaning up is done."""
+
+    def __init__(self, number: int) -> None:
+        self.exit_code = 128 + number
+
+
+@contextlib.contextmanager
+def _ending_when_told() -> Iterator[None]:
+    """Clean up when this process is told to end, as after Ctrl-C.
+
+    A signal that is ignored, as `nohup` does it, stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    changed = [n for n in TOLD_BY if signal.getsignal(n) is signal.SIG_DFL]
+    for number in changed:
+        signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end(number: int, _frame: object) -> None:
+    raise _Told(number)
 
 
 def _open_closed_streams() -> None:

@@ -10,7 +10,8 @@ from condsim.cli.arguments import open_trace
 from condsim.errors import CondsimError
 
 LAST_PORT = 65535
-
+ADDRESS = "127.0.0.1"
+"""Of this machine only. As an option, it counts more than the environment and any settings."""
 GIVEN = "CONDSIM_TRACE"
 """Environment variable: the trace that `condsim app TRACE` was given."""
 
@@ -41,6 +42,7 @@ def app(trace: str | None = None, /, *, port: int | None = None, headless: bool 
         os.environ[GIVEN] = trace
     command = [sys.executable, "-m", "streamlit", "run", str(resource("app.py"))]
     command.append(f"--server.headless={str(headless).lower()}")
+    command.append(f"--server.address={ADDRESS}")
     if port is not None:
         command.append(f"--server.port={port}")
     sys.stdout.flush()

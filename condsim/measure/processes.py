@@ -20,11 +20,14 @@ from typing import IO
 import pandas as pd
 
 from condsim.errors import CondsimError
+from condsim.files import temporary_folder
 from condsim.measure.plan import Plan, Progress
 from condsim.trace import Trace
 
 BAD_INPUT = 2
 """The exit code of a worker whose last line on standard error is for the user."""
+FOLDER = "condsim-measure-"
+"""How the name of the folder around a temporary one begins."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,12 @@ class Processes:
         environment = os.environ | {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
         with tempfile.TemporaryFile("w+") as errors:
             with subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+                command,
+                stdin=subprocess.PIPE,  # it ends with this process, and the worker with it
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=environment,
             ) as worker:
                 try:
                     assert worker.stdout is not None
@@ -111,8 +119,8 @@ def processes_for(
     bare = dataclasses.replace(
         trace, measurements=no_measurements, segments=no_segments, profile=None
     )
-    with tempfile.TemporaryDirectory(prefix="condsim-measure-") as folder:
-        processes = Processes(Path(folder), progress, by_segment)
+    with temporary_folder(FOLDER) as folder:
+        processes = Processes(folder, progress, by_segment)
         bare.save(processes.trace_folder)
         yield processes
 

@@ -5,24 +5,23 @@ the fields of `condsim.measure.plan.Plan`. RESULT: a Parquet file for the table;
 in .json, what the yardsticks said.
 Progress goes to standard output, a JSON list [what, done, of] a line. Exit code 2 and one line on
 standard error for what a user can put right.
+It ends when its standard input does: the process that waits holds that open while it lives. This
+is watched before torch is imported, which takes seconds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from condsim.errors import CondsimError
-from condsim.live.inputs import as_batches
-from condsim.live.model import LiveModel
-from condsim.measure.plan import Plan
-from condsim.measure.processes import BAD_INPUT
-from condsim.measure.protocol import measure_cases
-from condsim.measure.segments import time_segments
-from condsim.trace.read import load
-from condsim.zoo.specs import load_spec
+from condsim.measure.processes import BAD_INPUT, FOLDER
 
 
 def main(arguments: list[str]) -> int:
@@ -40,6 +39,14 @@ def main(arguments: list[str]) -> int:
 
 def work(job: dict[str, Any], result: Path) -> None:
     """Measure what a job says and write it. Raises CondsimError as measuring does."""
+    from condsim.live.inputs import as_batches
+    from condsim.live.model import LiveModel
+    from condsim.measure.plan import Plan
+    from condsim.measure.protocol import measure_cases
+    from condsim.measure.segments import time_segments
+    from condsim.trace.read import load
+    from condsim.zoo.specs import load_spec
+
     trace = load(job["trace"])
     plan = Plan(**job.get("plan", {}))
     spec = trace.header.provenance.spec
@@ -66,5 +73,18 @@ def say(what: str, done: int, of: int) -> None:
     print(line, flush=True)
 
 
+def end_with_standard_input(job_file: Path) -> None:
+    """End this process when nobody waits for it any more, and remove a temporary folder."""
+    folder = job_file.parent.parent
+    with contextlib.suppress(OSError):
+        while os.read(0, 1):
+            pass
+    if folder.name.startswith(FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    job_file = Path(sys.argv[1])
+    threading.Thread(target=end_with_standard_input, args=(job_file,), daemon=True).start()
     sys.exit(main(sys.argv[1:]))

@@ -8,6 +8,9 @@ import pytest
 
 from cli.harness import Run, check_refused
 
+LOCAL = "--server.address=127.0.0.1"
+"""An option, which the environment and settings of Streamlit cannot change."""
+
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
@@ -23,12 +26,12 @@ def test_options_reach_streamlit(run: Run, started: list[list[str]]) -> None:
     (command,) = started
     assert command[1:4] == ["-m", "streamlit", "run"]
     assert command[4].endswith("app.py")
-    assert command[5:] == ["--server.headless=true", "--server.port=8600"]
+    assert command[5:] == ["--server.headless=true", LOCAL, "--server.port=8600"]
 
 
 def test_the_port_is_streamlit_s_choice(run: Run, started: list[list[str]]) -> None:
     assert run("app").code == 0
-    assert started[0][5:] == ["--server.headless=false"]
+    assert started[0][5:] == ["--server.headless=false", LOCAL]
 
 
 @pytest.mark.parametrize(
