@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from gates.models import NAMES
 from hypothesis import settings
 
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -37,9 +38,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def group(nodeid: str) -> str:
-    """Tests of one group run in one worker: the gates' go by model, those of the installed wheel together, the others by file."""
+    """Tests of one group run in one worker: those of one model together, which takes longer to
+    capture than to test, those of the installed wheel together, the others by file."""
     file, _, test = nodeid.partition("::")
-    _, parametrised, name = test.partition("[")
-    if "gates/" in file and parametrised:
+    name = test.partition("[")[2].removesuffix("]")
+    if name in NAMES:
         return name
     return "installed" if "installed/" in file else file
