@@ -9,25 +9,63 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_CHARACTERS = 1000
+"""Of a message. A longer one loses its middle: it begins with what is wrong and ends with the way
+out."""
+MOST_SHOWN = 60
+"""Of a value in a message."""
+MOST_NAMES = 40
+"""Of the known names in a message."""
+
 
 class CondsimError(ValueError):
     """Bad input. The message names the thing, the value, the rule and the way out."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(_without_middle(_encodable(message), MOST_CHARACTERS))
+
+
+def shown(value: object) -> str:
+    """Return a value as Python writes it, shortened."""
+    return _without_middle(repr(value), MOST_SHOWN)
+
 
 def unknown(kind: str, name: object, known: Iterable[str], see: str = "") -> CondsimError:
-    """The error for a name that is not in a registry, with the nearest known names.
+    """The error for a name that is not in a registry: the nearest known names, and all of them.
 
     kind: what was looked for ("profile"). name: what was asked. known: what exists. see: a command
     that lists all.
     """
     names = sorted(known)
-    nearest = difflib.get_close_matches(str(name), names, n=2, cutoff=0.4)
+    asked = str(name)[:MOST_SHOWN]
+    nearest = difflib.get_close_matches(asked, names, n=2, cutoff=0.4)
+    message = f"unknown {kind} {shown(name)}; "
     if nearest:
         choices = " or ".join(repr(near) for near in nearest)
-        hint = f"did you mean {choices}?"
-    else:
-        hint = f"known: {', '.join(names)}"
-    message = f"unknown {kind} {name!r}; {hint}"
+        message += f"did you mean {choices}? "
+    message += f"known: {_listed(names)}"
     if see:
         message += f" ({see})"
     return CondsimError(message)
+
+
+def _listed(names: list[str]) -> str:
+    if not names:
+        return "none"
+    more = len(names) - MOST_NAMES
+    listed = ", ".join(names[:MOST_NAMES])
+    return f"{listed} and {more} more" if more > 0 else listed
+
+
+def _encodable(text: str) -> str:
+    """Return a text that any terminal and file takes: lone surrogates become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _without_middle(text: str, most: int) -> str:
+    """Return a text, or its beginning and its end where it has more than `most` characters."""
+    if len(text) <= most:
+        return text
+    end = most // 4
+    beginning = most - end - len(" ... ")
+    return f"{text[:beginning]} ... {text[-end:]}"

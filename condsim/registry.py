@@ -36,14 +36,16 @@ class Registry(Mapping[str, T]):
         return enter
 
     def __getitem__(self, name: str) -> T:
-        """The entry of a name. Raises CondsimError for an unknown one, with the nearest names."""
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise unknown(self.kind, name, self._entries) from None
+        """The entry of a name. Raises CondsimError for an unknown one, with the known names.
+
+        So does `get`: an entry is never missing.
+        """
+        if name not in self:
+            raise unknown(self.kind, name, self._entries)
+        return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return isinstance(name, str) and name in self._entries
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

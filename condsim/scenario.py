@@ -9,12 +9,13 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any
 
-from condsim.errors import CondsimError, unknown
+from condsim.errors import CondsimError, shown, unknown
 from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.strategies import BASELINES
 
 PROTOCOLS = ("stream", "repeat")
 ENGINES = ("closed", "events")
+MOST_CAPACITY_FACTOR = 10_000
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,32 @@ class Scenario:
         _one_of("baseline", self.baseline, BASELINES)
         _one_of("protocol", self.protocol, PROTOCOLS)
         _one_of("engine", self.engine, ENGINES)
+        for name in ("dtype", "runtime", "phase"):
+            _text(name, getattr(self, name))
+        self._check_strategy()
         if self.batch is not None:
             _whole("batch", self.batch, least=1)
+        self._check_numbers()
+        if self.steps is not None:
+            self._check_steps(self.steps)
+
+    def _check_strategy(self) -> None:
+        if not isinstance(self.strategy, Mapping):
+            _text("strategy", self.strategy)
+            return
+        for mechanism, name in self.strategy.items():
+            if not isinstance(mechanism, str) or not isinstance(name, str):
+                raise CondsimError(
+                    f"strategy: a mapping is mechanism → name, got {shown(self.strategy)}"
+                )
+
+    def _check_numbers(self) -> None:
         _number("capacity_factor", self.capacity_factor)
-        if not 0 < self.capacity_factor < math.inf:
-            raise CondsimError(f"capacity_factor must be above 0, got {self.capacity_factor}")
+        if not 0 < self.capacity_factor <= MOST_CAPACITY_FACTOR:
+            raise CondsimError(
+                f"capacity_factor must be above 0 and at most {MOST_CAPACITY_FACTOR}, "
+                f"got {self.capacity_factor}"
+            )
         if self.threshold is not None:
             _number("threshold", self.threshold)
         if self.expert_cache is not None:
@@ -68,10 +90,10 @@ class Scenario:
                 raise CondsimError(
                     f"expert_cache is a share of the experts, from 0 to 1, got {self.expert_cache}"
                 )
-        if self.steps is not None:
-            self._check_steps(self.steps)
 
     def _check_steps(self, steps: Sequence[int]) -> None:
+        if isinstance(steps, (str, bytes)) or not hasattr(steps, "__len__"):
+            raise CondsimError(f"steps must be a list of whole numbers, got {shown(steps)}")
         if len(steps) == 0:
             raise CondsimError("steps: got none; name at least one, or leave steps out for all")
         for step in steps:
@@ -91,18 +113,30 @@ class Scenario:
         return different
 
 
-def _one_of(what: str, value: str, known: tuple[str, ...]) -> None:
+def _one_of(what: str, value: Any, known: tuple[str, ...]) -> None:
     if value not in known:
         raise unknown(what, value, known)
 
 
+def _text(what: str, value: Any) -> None:
+    if value is not None and not isinstance(value, str):
+        raise CondsimError(f"{what} must be a name, got {shown(value)}")
+
+
 def _number(what: str, value: Any) -> None:
     a_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not a_number or math.isnan(value):
-        raise CondsimError(f"{what} must be a number, got {value!r}")
+    if not a_number or not _is_finite(value):
+        raise CondsimError(f"{what} must be a number, got {shown(value)}")
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except (OverflowError, TypeError):
+        return False
 
 
 def _whole(what: str, value: Any, least: int) -> None:
     a_whole_number = isinstance(value, Integral) and not isinstance(value, bool)
     if not a_whole_number or value < least:
-        raise CondsimError(f"{what} must be a whole number of at least {least}, got {value!r}")
+        raise CondsimError(f"{what} must be a whole number of at least {least}, got {shown(value)}")

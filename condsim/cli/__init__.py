@@ -1,7 +1,8 @@
 """The command line: a short function a command, which calls the library and prints what it says.
 
 Data go to stdout, everything else to stderr. Exit codes: 0; 2 for bad input, with one line that
-says what is wrong; 130 for Ctrl-C, 143 for SIGTERM.
+says what is wrong; 1, with one line, where condsim itself failed (CONDSIM_DEBUG=1 prints the
+traceback); 130 for Ctrl-C, 143 for SIGTERM.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import os
 import signal
 import sys
 import threading
+import traceback
+import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO
 
 import cyclopts
@@ -71,7 +75,12 @@ for _number, (_name, (_where, _help)) in enumerate(COMMANDS.items()):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code; never raises for bad input."""
+    """Run one command. Returns the exit code; never raises."""
+    with _warnings_in_one_line():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     _open_closed_streams()
     try:
@@ -92,10 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard(sys.stdout)
         _discard(sys.stderr)
         return 0
-    except (CondsimError, cyclopts.CycloptsError, OSError, ImportError) as error:
+    except Exception as error:
         message = _message(error)
         if message is None:
-            raise
+            _complain(_failed(error))
+            return 1
         _complain(message)
         return 2
     return 0
@@ -131,6 +141,30 @@ def _end(number: int, _frame: object) -> None:
     raise _Told(number)
 
 
+@contextlib.contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Print warnings as one line each."""
+
+    def say(message: Warning | str, *_: object, **__: object) -> None:
+        _write(f"warning: {_one_line(message)}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = say
+        yield
+
+
+def _failed(error: Exception) -> str:
+    """One line for an error of condsim's own; its traceback is printed where that is asked for."""
+    if os.environ.get("CONDSIM_DEBUG"):
+        traceback.print_exception(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(__file__).parents[1] in Path(frame.filename).parents]
+    last = (ours or frames)[-1]
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    said = f"{type(error).__name__} at {where}: {_one_line(error):.200}"
+    return f"condsim itself failed ({said}); CONDSIM_DEBUG=1 prints the traceback, please report it"
+
+
 def _open_closed_streams() -> None:
     """Give a process that was started without standard output or error one that nobody reads."""
     if sys.stdout is None:
@@ -153,10 +187,19 @@ def _complain(message: str) -> None:
         sys.stdout.flush()
     except OSError:
         _discard(sys.stdout)
+    _write(f"error: {message}")
+
+
+def _write(line: str) -> None:
+    """Print a line on standard error; nothing where that is not possible."""
     try:
-        print(f"error: {printable(message)}", file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
     except OSError:
         _discard(sys.stderr)
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
 
 
 def _message(error: Exception) -> str | None:
@@ -168,7 +211,9 @@ def _message(error: Exception) -> str | None:
             return None
         where = "the output cannot be written" if error.filename is None else error.filename
         return f"{where}: {error.strerror}"
-    line = " ".join(str(error).split())
+    if not isinstance(error, (CondsimError, cyclopts.CycloptsError)):
+        return None
+    line = _one_line(error)
     if isinstance(error, cyclopts.CycloptsError) and error.msg is None:
         return f"{line} (condsim --help)"
     return line

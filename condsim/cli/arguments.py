@@ -110,7 +110,7 @@ def all_devices(trace: Trace) -> list[HardwareProfile]:
     First the one that the trace was measured under, then this machine, which is calibrated only if
     the trace has none, then those that come with condsim.
     """
-    from condsim.hardware import hardware, profiles, this_machine
+    from condsim.hardware import profiles, readable, this_machine
 
     devices: dict[str, HardwareProfile] = {}
     if trace.profile is not None:
@@ -120,9 +120,7 @@ def all_devices(trace: Trace) -> list[HardwareProfile]:
         local = local_profile(dtype=trace.dtype)
     if local is not None:
         devices.setdefault(local.name, local)
-    for name in profiles():
-        try:
-            devices.setdefault(name, hardware(name))
-        except CondsimError as error:
-            say(f"left out: {error}")
+    for name, file in profiles().items():
+        for profile in readable([file]):
+            devices.setdefault(name, profile)
     return list(devices.values())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from condsim.cli.arguments import check_at_least_one
-from condsim.cli.output import command, out, plain, print_json, progress, say, suggest
+from condsim.cli.output import command, out, plain, print_json, progress, suggest
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
@@ -129,15 +129,12 @@ def _list_profiles(json: bool) -> None:
 
 def _known_profiles() -> dict[str, HardwareProfile]:
     """The profiles that come with condsim, and this machine's where it was calibrated."""
-    from condsim.hardware import THIS_MACHINE, load_profile, this_machine
+    from condsim.hardware import THIS_MACHINE, readable, this_machine
     from condsim.hardware import profiles as shipped
 
     known: dict[str, HardwareProfile] = {}
     for name, file in shipped().items():
-        try:
-            known[name] = load_profile(file)
-        except CondsimError as error:
-            say(f"left out: {error}")
+        known |= {name: profile for profile in readable([file])}
     local = this_machine()
     if local is not None:
         known[THIS_MACHINE] = local

@@ -6,6 +6,7 @@ from condsim.hardware.find import (
     hardware,
     load_profile,
     profiles,
+    readable,
     this_machine,
 )
 from condsim.hardware.gpu import Gpu, Tile
@@ -46,5 +47,6 @@ __all__ = [
     "hardware",
     "load_profile",
     "profiles",
+    "readable",
     "this_machine",
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from condsim.errors import CondsimError, unknown
+from condsim.errors import CondsimError, shown, unknown
 from condsim.hardware.machine import fingerprint
 from condsim.hardware.profile import HardwareProfile
 from condsim.hardware.text import read, validated
@@ -34,6 +36,17 @@ def profiles() -> dict[str, Path]:
     return files
 
 
+def readable(files: Iterable[Path]) -> Iterator[HardwareProfile]:
+    """Yield the profiles in files; one that cannot be read is left out, with a warning."""
+    for file in files:
+        try:
+            profile = load_profile(file)
+        except CondsimError as error:
+            warnings.warn(f"left out: {error}", stacklevel=1)
+            continue
+        yield profile
+
+
 def hardware(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
     """A profile.
 
@@ -41,6 +54,8 @@ def hardware(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
     calibration of the machine that this runs on. Raises CondsimError for an unknown name (with the
     nearest ones) and for a file that breaks a rule.
     """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise CondsimError(f"a profile is a name or a path, got {shown(name_or_path)}")
     text = os.fspath(name_or_path)
     if text == THIS_MACHINE:
         return _calibration_of_this_machine()
@@ -71,22 +86,22 @@ def _calibration_of_this_machine() -> HardwareProfile:
 def this_machine(threads: int = 1, dtype: str = "fp32") -> HardwareProfile | None:
     """The newest calibration of this machine for a number of threads and a dtype, or None.
 
-    It is of the installed torch, too.
+    It is of the installed torch, too. A calibration that cannot be read is left out, with a
+    warning.
     """
     this = fingerprint(threads)
     newest_first = sorted(cache_folder().glob("*.yaml"), key=_modified, reverse=True)
-    for path in newest_first:
-        try:
-            profile = load_profile(path)
-        except CondsimError:
-            continue
+    for profile in readable(newest_first):
         if profile.fingerprint == this and profile.dtype == dtype:
             return profile
     return None
 
 
 def _modified(path: Path) -> float:
-    return path.stat().st_mtime
+    try:
+        return path.stat().st_mtime
+    except OSError:  # a link that leads nowhere, or a file that was removed meanwhile
+        return 0.0
 
 
 def cache_folder() -> Path:

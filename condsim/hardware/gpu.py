@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from condsim.hardware.quantity import Model, NotNegative, Quantity
+from condsim.hardware.quantity import Model, NotNegative, Quantity, within
+
+MOST_ELEMENTS = 1 << 20
+"""Of a side of a tile."""
 
 
 class Tile(Model):
@@ -17,9 +20,9 @@ class Tile(Model):
         limit.
     """
 
-    m: int = Field(ge=1)
-    n: int = Field(ge=1)
-    sms: int = Field(default=1, ge=1)
+    m: int = Field(ge=1, le=MOST_ELEMENTS)
+    n: int = Field(ge=1, le=MOST_ELEMENTS)
+    sms: int = Field(default=1, ge=1, le=MOST_ELEMENTS)
     rows: NotNegative | None = None
 
 
@@ -36,9 +39,9 @@ class TwoFour(Model):
 
     times: Quantity
     call_s: Quantity
-    rows: int = Field(ge=1)
-    depth: int = Field(ge=4)
-    columns: int = Field(ge=1)
+    rows: int = Field(ge=1, le=MOST_ELEMENTS)
+    depth: int = Field(ge=4, le=MOST_ELEMENTS)
+    columns: int = Field(ge=1, le=MOST_ELEMENTS)
 
 
 class Gpu(Model):
@@ -72,3 +75,10 @@ class Gpu(Model):
     tiles: list[Tile] = Field(min_length=1)
     grouped_tiles: list[Tile] = Field(min_length=1)
     two_four: TwoFour | None = None
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Gpu:
+        within("sms", self.sms, 1, 1e6)
+        within("dram_fraction", self.dram_fraction, 1e-3, 1)
+        within("overlap", self.overlap, 1, 100)
+        return self

@@ -16,15 +16,24 @@ from pydantic import BaseModel, Field, model_validator
 
 from condsim.errors import unknown
 from condsim.hardware.gpu import Gpu
-from condsim.hardware.quantity import UNCERTAINTY, Model, NotNegative, Positive, Quantity
+from condsim.hardware.quantity import (
+    UNCERTAINTY,
+    Model,
+    NotNegative,
+    Positive,
+    Quantity,
+    within,
+)
 from condsim.hardware.static import Companion, Graphs, Matrix
 from condsim.hardware.tables import Activations, Among, Cold, Curve, Grid, Residency, Scatter
 from condsim.hardware.text import validated, write
+from condsim.untrusted import Name, Text
 
 FORMAT = 3
 """Of the tables of a calibration; one of another format must be made again."""
 
 
+MOST_THREADS = 1 << 16
 MOST_PATHS = 500
 """So many paths are looked through for one that is near an unknown one; tables have more."""
 
@@ -65,8 +74,8 @@ class Power(Model):
 
     idle_w: Quantity
     limit_w: Quantity | None = None
-    j_per_flop: dict[str, Quantity]
-    j_per_byte: dict[str, Quantity]
+    j_per_flop: dict[Name, Quantity]
+    j_per_byte: dict[Name, Quantity]
 
 
 class HardwareProfile(Model):
@@ -92,17 +101,17 @@ class HardwareProfile(Model):
     links: bytes a second one way, to another device and to the host.
     """
 
-    name: str = Field(min_length=1)
+    name: Name
     kind: Literal["cpu", "gpu", "tpu", "npu"]
-    description: str
-    dtype: str
-    runtime: str
-    threads: int = Field(default=1, ge=1)
-    fingerprint: dict[str, str | int] | None = None
+    description: Text
+    dtype: Name
+    runtime: Name
+    threads: int = Field(default=1, ge=1, le=MOST_THREADS)
+    fingerprint: dict[Name, Text | int] | None = None
     yardstick_s: Positive | None = None
-    peak_flops: dict[str, Quantity] = Field(min_length=1)
+    peak_flops: dict[Name, Quantity] = Field(min_length=1)
     matmul_efficiency: Quantity
-    memory: dict[str, Level] = Field(min_length=1)
+    memory: dict[Name, Level] = Field(min_length=1)
     host: Host
     power: Power
     matrix: Matrix | None = None
@@ -110,15 +119,20 @@ class HardwareProfile(Model):
     companion: Companion | None = None
     weight_cache_bytes: Quantity | None = None
     format: int = FORMAT
-    operators: dict[str, Curve] = Field(default_factory=dict)
-    matmuls: dict[str, Grid | Scatter] = Field(default_factory=dict)
-    extra_s: dict[str, NotNegative] = Field(default_factory=dict)
+    operators: dict[Name, Curve] = Field(default_factory=dict)
+    matmuls: dict[Name, Grid | Scatter] = Field(default_factory=dict)
+    extra_s: dict[Name, NotNegative] = Field(default_factory=dict)
     residency: Residency | None = None
     activations: Activations | None = None
     among: Among | None = None
     cold: Cold | None = None
     gpu: Gpu | None = None
-    links: dict[str, Quantity] = Field(default_factory=dict)
+    links: dict[Name, Quantity] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _shares(self) -> HardwareProfile:
+        within("matmul_efficiency", self.matmul_efficiency, 1e-6, 1.5)
+        return self
 
     @model_validator(mode="after")
     def _fields_belong_together(self) -> HardwareProfile:

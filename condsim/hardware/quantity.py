@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from condsim.untrusted import Text
+
 Basis = Literal["measured", "calibrated", "sourced", "estimated"]
 UNCERTAINTY: dict[Basis, float] = {
     "measured": 0.05,
@@ -18,8 +20,13 @@ UNCERTAINTY: dict[Basis, float] = {
 }
 """Relative uncertainty of a figure by how it was found, one standard deviation."""
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+SMALLEST, LARGEST = 1e-18, 1e24
+"""No figure of a device in SI units is outside, and no product of a few of them is infinite."""
+MOST_UNCERTAINTY = 5.0
+
+Positive = Annotated[float, Field(gt=SMALLEST, le=LARGEST, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Uncertainty = Annotated[float, Field(ge=0, le=MOST_UNCERTAINTY, allow_inf_nan=False)]
 Floats = npt.NDArray[np.float64]
 
 
@@ -38,8 +45,8 @@ class Quantity(Model):
 
     value: Positive
     basis: Basis
-    source: str = ""
-    uncertainty: NotNegative | None = None
+    source: Text = ""
+    uncertainty: Uncertainty | None = None
 
     def __float__(self) -> float:
         return self.value
@@ -48,6 +55,12 @@ class Quantity(Model):
     def relative(self) -> float:
         """The relative uncertainty."""
         return UNCERTAINTY[self.basis] if self.uncertainty is None else self.uncertainty
+
+
+def within(name: str, quantity: Quantity, least: float, most: float) -> None:
+    """Raises ValueError for a value below `least` or above `most`."""
+    if not least <= quantity.value <= most:
+        raise ValueError(f"{name} must be from {least:g} to {most:g}, got {quantity.value:g}")
 
 
 def rising(name: str, values: list[float]) -> None:

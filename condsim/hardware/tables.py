@@ -9,7 +9,16 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from condsim.hardware.quantity import UNCERTAINTY, Floats, Model, NotNegative, Positive, rising
+from condsim.hardware.quantity import (
+    UNCERTAINTY,
+    Floats,
+    Model,
+    NotNegative,
+    Positive,
+    Uncertainty,
+    rising,
+)
+from condsim.untrusted import Name
 
 T = TypeVar("T")
 
@@ -40,7 +49,7 @@ class Curve(Table):
     sizes: list[NotNegative] = Field(min_length=1)
     lengths: list[Positive] = Field(default_factory=lambda: [1.0], min_length=1)
     seconds: list[list[Positive]]
-    uncertainty: NotNegative = UNCERTAINTY["calibrated"]
+    uncertainty: Uncertainty = UNCERTAINTY["calibrated"]
 
     @model_validator(mode="after")
     def _shape(self) -> Curve:
@@ -76,7 +85,7 @@ class Grid(Table):
     k: list[Positive] = Field(min_length=2)
     seconds: list[Positive]
     reached: Positive
-    uncertainty: NotNegative = UNCERTAINTY["calibrated"]
+    uncertainty: Uncertainty = UNCERTAINTY["calibrated"]
 
     @model_validator(mode="after")
     def _shape(self) -> Grid:
@@ -112,12 +121,12 @@ class Scatter(Table):
     `condsim.cost.cpu.scattered` makes a function of it.
     """
 
-    dims: list[str]
+    dims: list[Name]
     points: list[list[NotNegative]]
     seconds: list[Positive]
     scales: list[Positive]
     noise: Positive
-    uncertainty: NotNegative = UNCERTAINTY["calibrated"]
+    uncertainty: Uncertainty = UNCERTAINTY["calibrated"]
 
     @model_validator(mode="after")
     def _shape(self) -> Scatter:
@@ -231,9 +240,9 @@ class Cold(Model):
     distance: list[Positive]
     shared_s: list[NotNegative]
     share: list[NotNegative]
-    own_s: dict[str, NotNegative]
+    own_s: dict[Name, NotNegative]
     other_s: NotNegative
-    uncertainty: NotNegative = 0.3
+    uncertainty: Uncertainty = 0.3
 
     @model_validator(mode="after")
     def _shape(self) -> Cold:
@@ -253,11 +262,11 @@ class Among(Model):
     share: of extra_s, a number a distinct, 0 to 1 or little more.
     """
 
-    extra_s: dict[str, NotNegative]
+    extra_s: dict[Name, NotNegative]
     other_s: NotNegative
     distinct: list[Positive]
     share: list[NotNegative]
-    uncertainty: NotNegative = 0.25
+    uncertainty: Uncertainty = 0.25
 
     @model_validator(mode="after")
     def _shape(self) -> Among:

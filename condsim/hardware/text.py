@@ -9,34 +9,86 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, shown
 from condsim.files import named_errors, write_whole
+from condsim.untrusted import MEBIBYTE, broken_rule
 
 M = TypeVar("M", bound=BaseModel)
 
-UNION_TAGS = ("Grid", "Scatter")
-"""What pydantic adds to the path of a field that may be one of several models."""
+MOST_BYTES = 2 * MEBIBYTE
+"""Of a profile."""
+MOST_VALUES = 1_000_000
+"""In a profile, every text and number counted as often as it is referred to."""
+MOST_LEVELS = 20
+"""Of lists and mappings in each other."""
 WHOLE_BELOW = 1e6
 """Smaller whole floats are written without a decimal point."""
 
 
 def read(file: Path) -> dict[str, Any]:
-    """The fields in a YAML file. Raises CondsimError: no such file, not YAML, or not a mapping."""
+    """The fields in a YAML file.
+
+    Raises CondsimError: no such file, not YAML, a key that stands twice, too large, or not a
+    mapping.
+    """
     try:
-        fields = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
-    except OSError as error:
-        reason = error.strerror or error
-        raise CondsimError(f"cannot read the profile {file}: {reason}") from None
-    except UnicodeDecodeError:
-        raise CondsimError(f"{file}: not a text file") from None
+        fields = yaml.load(_text(file), Loader=_ProfileLoader)
     except yaml.YAMLError as error:
         raise CondsimError(f"{file}: not valid YAML{_yaml_problem(error)}") from None
+    except CondsimError:
+        raise
+    except Exception as error:  # a number of 5,000 digits, a date that is none, ...
+        raise CondsimError(f"{file}: a value in it cannot be read ({error})") from None
     if not isinstance(fields, dict):
         kind = type(fields).__name__
         raise CondsimError(f"{file}: a profile must be a mapping of fields, got {kind}")
+    _check_plain(fields, file)
     return fields
+
+
+def _text(file: Path) -> str:
+    """What a file holds. Raises CondsimError where that cannot be read, or is no short text."""
+    try:
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise CondsimError(f"{file} is not a file")  # a pipe would be waited for
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CondsimError(f"cannot read the profile {file}: {reason}") from None
+    except ValueError as error:
+        raise CondsimError(f"cannot read the profile {shown(str(file))}: {error}") from None
+    if len(content) > MOST_BYTES:
+        raise CondsimError(f"{file} is larger than {MOST_BYTES // MEBIBYTE} MiB: not a profile")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise CondsimError(f"{file}: not a text file") from None
+
+
+def _check_plain(fields: dict[str, Any], file: Path) -> None:
+    """Raises CondsimError where fields are too many, too deep in each other, or of other types.
+
+    An alias stands for all that it refers to, so a short text may have any number of values.
+    """
+    level: list[Any] = [fields]
+    seen = 0
+    for _ in range(MOST_LEVELS):
+        inside: list[Any] = []
+        for value in level:
+            held = [*value, *value.values()] if isinstance(value, dict) else value
+            seen += len(held)
+            if seen > MOST_VALUES:
+                raise CondsimError(f"{file} has more than {MOST_VALUES:,} values: not a profile")
+            inside += [each for each in held if isinstance(each, (dict, list))]
+            for each in held:
+                if not isinstance(each, (str, int, float, dict, list, type(None))):
+                    raise CondsimError(f"{file}: {shown(each)} is neither a text nor a number")
+        if not inside:
+            return
+        level = inside
+    raise CondsimError(f"{file} has more than {MOST_LEVELS} levels: not a profile")
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:
@@ -69,26 +121,7 @@ def validated(model: type[M], fields: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        raise CondsimError(f"{where}: {_broken_rule(error.errors())}") from None
-
-
-def _broken_rule(errors: list[ErrorDetails]) -> str:
-    """The field, the value and the rule of the error that lies deepest, and how many more."""
-    deepest = max(errors, key=_depth)
-    parts = [str(part) for part in deepest["loc"] if part not in UNION_TAGS]
-    field = ".".join(parts) or "profile"
-    rule = deepest["msg"].removeprefix("Value error, ")
-    value = deepest["input"]
-    said = ""
-    if deepest["type"] != "missing" and not isinstance(value, (dict, list)):
-        said = f"got {value!r}: "
-    others = len(errors) - 1
-    more = f" (and {others} more)" if others else ""
-    return f"{field}: {said}{rule}{more}"
-
-
-def _depth(error: ErrorDetails) -> int:
-    return len(error["loc"])
+        raise CondsimError(f"{where}: {broken_rule(error)}") from None
 
 
 class _Flow(list[Any]):
@@ -101,6 +134,19 @@ class _FlowDict(dict[str, Any]):
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _ProfileLoader(_Loader):  # type: ignore[misc]
+    """A key stands once in a mapping."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value]
+        if len(set(map(str, keys))) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise yaml.constructor.ConstructorError(
+                problem=f"the key {shown(twice)} stands twice", problem_mark=node.start_mark
+            )
+        return super().construct_mapping(node, deep)
 
 
 class _ProfileDumper(_Dumper):  # type: ignore[misc]

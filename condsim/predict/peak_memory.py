@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from condsim.cost.device import ITEMSIZE, Target
+from condsim.errors import CondsimError
 from condsim.lower import Call, Lowered
 
 SAMPLED_STEPS = 8
@@ -15,8 +16,12 @@ def peak_bytes(calls: list[Call], float_bytes: int = 4) -> int:
     not counted.
 
     calls: of the step in executed order. float_bytes: of one activation.
+    Raises CondsimError for a dtype that has no known size.
     """
     itemsize = {"float": float_bytes, **ITEMSIZE}
+    for dtype in {dtype for call in calls for _, dtype in call.born}:
+        if dtype not in itemsize:
+            raise CondsimError(f"a tensor of dtype {dtype!r} has no known size")
     live = peak = 0
     for call in calls:
         for elements, dtype in call.born:

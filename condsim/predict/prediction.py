@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from condsim.predict.gate import answering, checked_peaks, checked_waterfall
 from condsim.predict.waterfall import losses
 
 PERCENTILES = (50, 95, 99)
@@ -38,6 +39,8 @@ class Later:
 @dataclass(frozen=True)
 class Prediction:
     """One configuration: one forward of one batch, the mean over the trace's steps.
+
+    Every number is finite, and above 0 where 0 would mean nothing (`condsim.predict.gate`).
 
     speedup: Σ baseline / Σ conditional seconds over the steps. speedup_interval: 90 %.
     estimated: basis word → share of the conditional time that rests on it.
@@ -92,7 +95,8 @@ class Prediction:
     @cached_property
     def peaks(self) -> tuple[int, int]:
         """(conditional, baseline) peak bytes: weights + the largest sum of live tensors."""
-        return self.later.peaks()
+        with answering(self.trace, self.profile):
+            return checked_peaks(self, self.later.peaks())
 
     @property
     def peak_bytes(self) -> int:
@@ -105,7 +109,8 @@ class Prediction:
     @cached_property
     def waterfall(self) -> pd.DataFrame:
         """A row a world (`condsim.predict.waterfall`)."""
-        return self.later.waterfall()
+        with answering(self.trace, self.profile):
+            return checked_waterfall(self, self.later.waterfall())
 
     @cached_property
     def timeline(self) -> pd.DataFrame:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from condsim.cost.device import Target
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware, this_machine
+from condsim.predict.gate import answering, checked
 from condsim.predict.prediction import Prediction
 from condsim.predict.simulation import Simulation
 from condsim.runtimes import choose_runtime
@@ -46,8 +47,7 @@ def simulate(
     """
     options = _known_options(more)
     scenario = Scenario(strategy, batch, baseline, dtype, runtime, threshold, phase, **options)
-    device = resolve_profile(trace, profile)
-    return predict(trace, device, scenario)
+    return simulate_many(trace, profile, [scenario])[0]
 
 
 def simulate_many(
@@ -57,6 +57,10 @@ def simulate_many(
 
     Raises CondsimError at the first that is impossible.
     """
+    if not isinstance(trace, Trace):
+        raise CondsimError(
+            f"a trace is what condsim.load(FOLDER) or condsim.capture returns, got {shown(trace)}"
+        )
     device = resolve_profile(trace, profile)
     return [predict(trace, device, scenario) for scenario in scenarios]
 
@@ -89,7 +93,10 @@ def resolve_profile(trace: Trace, profile: HardwareProfile | str | None) -> Hard
 
 
 def predict(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Prediction:
-    """Predict one scenario. Raises CondsimError where it is impossible."""
+    """Predict one scenario.
+
+    Raises CondsimError where it is impossible, and where the answer would not be finite numbers.
+    """
     runtime = choose_runtime(scenario.runtime, profile)
     dtype = scenario.dtype or profile.dtype
     if dtype not in profile.peak_flops:
@@ -103,7 +110,8 @@ def predict(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Predi
     parameters = trace.header.provenance.parameters
     target = Target(profile, dtype, runtime, parameters)
     simulation = Simulation(trace, target, scenario, strategies)
-    return simulation.prediction()
+    with answering(trace.name, profile.name):
+        return checked(simulation.prediction())
 
 
 def _fastest(

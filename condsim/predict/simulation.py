@@ -31,7 +31,7 @@ from condsim.predict.timeline import timeline
 from condsim.predict.waterfall import waterfall
 from condsim.program import Program
 from condsim.scenario import Scenario
-from condsim.steps.extents import Steps
+from condsim.steps.extents import CAPACITY_FACTOR, Steps
 from condsim.steps.rebatch import Cut, rebatch, site_rules
 from condsim.strategies import STRATEGIES, name_of
 from condsim.strategies.choose import (
@@ -339,6 +339,7 @@ class Simulation:
         for strategy in chosen:
             if strategy.changes:
                 notes.append(f"{strategy.name}: {strategy.changes}")
+        notes += self._ignored()
         if any(strategy.drops for strategy in chosen):
             share = dropped_share(self.trace, self.steps)
             factor = self.steps.capacity_factor
@@ -347,6 +348,17 @@ class Simulation:
                 "are over an expert's capacity and dropped, so outputs differ from the model's"
             )
         return notes
+
+    def _ignored(self) -> list[str]:
+        """What was asked for and changes nothing."""
+        drops = any(STRATEGIES[name].drops for name in self.strategies.values())
+        ignored = []
+        if self.scenario.capacity_factor != CAPACITY_FACTOR and not drops:
+            ignored.append("capacity_factor")
+        if self.scenario.expert_cache is not None and not self.waits_for_weights:
+            ignored.append("expert_cache")
+        strategy = name_of(self.strategies)
+        return [f"{name} changes nothing: strategy {strategy} does not use it" for name in ignored]
 
     def _peaks(self) -> tuple[int, int]:
         away_bytes = 0 if self.offloading is None else self.offloading.away_bytes

@@ -6,10 +6,13 @@ Extents are written by name. Format 1 wrote a size as (plus, coefficient, bit ma
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+from condsim.errors import shown
 from condsim.program.model import (
+    FIRST,
     VARIABLES,
     Dim,
     Free,
@@ -20,8 +23,19 @@ from condsim.program.model import (
     Scope,
     Tensor,
 )
+from condsim.program.regime import Regime
+from condsim.untrusted import check_text
 
 FORMAT = 2
+MOST_NUMBER = 1 << 40
+MOST_ELEMENTS = 1 << 40
+"""Of a tensor, but for what the extents multiply it by."""
+MOST_FACTORS = 16
+"""Dimensions of a tensor, and extents that a size is a product of."""
+MOST_LEVELS = 16
+"""Loops in each other."""
+
+T = TypeVar("T")
 
 
 def to_json(programs: Mapping[str, Program]) -> dict[str, Any]:
@@ -39,16 +53,19 @@ def to_json(programs: Mapping[str, Program]) -> dict[str, Any]:
     }
 
 
-def from_json(data: Mapping[str, Any]) -> dict[str, Program]:
+def from_json(data: Any, branches: Mapping[str, int] | None = None) -> dict[str, Program]:
     """Return the programs that `to_json` wrote.
 
-    Raises KeyError, IndexError, TypeError or ValueError where the data is not of that form.
+    branches: of each site that programs may name; None for any.
+    Raises ValueError where the data is not of that form, and where a number, a name or a reference
+    is outside of what there is.
     """
-    reader = _Reader(data)
-    programs = {}
-    for name, written in data["programs"].items():
-        programs[name] = reader.program(written)
-    return programs
+    try:
+        reader = _Reader(data, branches)
+        return {name: reader.program(name, row) for name, row in data["programs"].items()}
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise ValueError(f"these are no programs ({problem})") from None
 
 
 class _Table:
@@ -129,83 +146,111 @@ def _written_free(free: Free) -> list[Any]:
 
 
 class _Reader:
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: Any, branches: Mapping[str, int] | None) -> None:
+        self.branches = branches
+        if _whole(data.get("format", 1), least=1) > FORMAT:
+            raise ValueError(f"format {data['format']} is newer than {FORMAT}; upgrade condsim")
         self.first_format = data.get("format", 1) == 1
         self.sizes = [_dim(row) for row in data.get("sizes", ())]
         self.tensors = [self._tensor(row) for row in data["tensors"]]
         self.operators = [self._operator(row) for row in data["operators"]]
 
-    def program(self, written: Mapping[str, Any]) -> Program:
-        root = self._scope(written["root"])
-        flagged = tuple(written["flagged"])
-        probed = tuple(written["probed"])
+    def program(self, name: str, written: Any) -> Program:
+        strategy, regime = _text(written["strategy"]), Regime.parse(_text(written["regime"]))
+        if name != f"{strategy}/{regime}":
+            raise ValueError(f"program {shown(name)} is that of {shown(f'{strategy}/{regime}')}")
         periods = {}
         for site, period in written["periods"].items():
-            periods[site] = tuple(period)
+            before, each = period
+            periods[self._site(site)] = (_whole(before), _whole(each))
         return Program(
-            strategy=written["strategy"],
-            regime=written["regime"],
-            root=root,
-            flagged=flagged,
-            probed=probed,
+            strategy=strategy,
+            regime=str(regime),
+            root=self._scope(written["root"], 0),
+            flagged=tuple(_text(op) for op in written["flagged"]),
+            probed=tuple(_extents(probed) for probed in written["probed"]),
             periods=periods,
         )
 
-    def _scope(self, written: Any) -> Scope:
-        nodes = tuple(self._node(node) for node in written[0])
-        frees = tuple(_free(row) for row in written[1])
-        return Scope(nodes, frees)
+    def _scope(self, written: Any, level: int) -> Scope:
+        if level > MOST_LEVELS:
+            raise ValueError(f"there are more than {MOST_LEVELS} loops in each other")
+        nodes, frees = written
+        return Scope(
+            tuple([self._node(node, level) for node in nodes]), tuple([_free(row) for row in frees])
+        )
 
-    def _node(self, written: Any) -> Op | Loop:
-        if isinstance(written, int):
-            return self.operators[written]
+    def _node(self, written: Any, level: int) -> Op | Loop:
+        if type(written) is int:
+            return _at(self.operators, written)
         site, choices, bodies = written
+        loop = self._choices(self._site(site), choices)
         scopes = {}
         for choice, outer, rows, body in bodies:
-            scopes[choice, outer, rows] = self._scope(body)
-        return Loop(site, tuple(choices), scopes)
+            key = (_whole(choice, -1), _whole(outer, 0, 2), _whole(rows, 0, FIRST))
+            if key in scopes or (choice != -1 and choice not in loop):
+                raise ValueError(f"a loop over site {shown(site)} has a body {key} too many")
+            scopes[key] = self._scope(body, level + 1)
+        return Loop(site, loop, scopes)
+
+    def _choices(self, site: str, written: Any) -> tuple[int, ...]:
+        """The branches that a loop runs: in ascending order, or -1 alone."""
+        most = MOST_NUMBER if self.branches is None else self.branches[site] - 1
+        choices = tuple(_whole(choice, -1, most) for choice in written)
+        ascending = all(a < b for a, b in itertools.pairwise(choices))
+        if not choices or not ascending or (choices[0] == -1 and len(choices) > 1):
+            raise ValueError(f"a loop over site {shown(site)} has the choices {shown(choices)}")
+        return choices
+
+    def _site(self, name: Any) -> str:
+        if self.branches is not None and name not in self.branches:
+            raise ValueError(f"there is no site {shown(name)}")
+        return _text(name)
 
     def _operator(self, row: Any) -> Op:
         name, inputs, outputs, params, *labels, allocs = row
         role, site, module, entered, instructions, view, sync = labels
+        if role:
+            kind, _, of_site = _text(role).partition(":")
+            if kind != "router" or self._site(of_site) != of_site:
+                raise ValueError(f"there is no role {shown(role)}")
         return Op(
-            name=name,
+            name=_text(name),
             inputs=self._tensors(inputs),
             outputs=self._tensors(outputs),
-            params=tuple(params),
-            role=role,
-            site=site,
-            module=module,
-            entered=entered,
-            instructions=instructions,
-            view=view,
-            sync=sync,
+            params=tuple(_whole(param, -MOST_NUMBER) for param in params),
+            role=_text(role),
+            site=self._site(site) if site else "",
+            module=_text(module),
+            entered=_whole(entered),
+            instructions=_whole(instructions),
+            view=_flag(view),
+            sync=_flag(sync),
             allocs=tuple(self._alloc(a) for a in allocs),
         )
 
     def _tensors(self, numbers: Any) -> tuple[Tensor, ...]:
-        return tuple(self.tensors[number] for number in numbers)
+        return tuple(_at(self.tensors, number) for number in numbers)
 
     def _tensor(self, row: Any) -> Tensor:
         sizes, dtype, weight = row
         dims = tuple(self._size(size) for size in sizes)
-        return Tensor(dims, dtype, weight)
+        return Tensor(_bounded(dims), _text(dtype), _text(weight))
 
     def _alloc(self, written: Any) -> tuple[Dim | Product, str]:
         if self.first_format and len(written) == 4:
             *size, dtype = written
-            return self._size(size), dtype
+            return self._size(size), _text(dtype)
         sizes, dtype = written
-        factors = tuple(self._size(size) for size in sizes)
+        factors = _bounded(tuple(self._size(size) for size in sizes))
         if len(factors) == 1 and not self.first_format:
-            return factors[0], dtype
-        return Product(factors), dtype
+            return factors[0], _text(dtype)
+        return Product(factors), _text(dtype)
 
     def _size(self, written: Any) -> Dim:
         if not self.first_format:
-            size: Dim = self.sizes[written]
-            return size
-        plus, coefficient, mask = written
+            return _at(self.sizes, written)
+        plus, coefficient, mask = (_whole(number, -MOST_NUMBER) for number in written)
         extents = []
         for bit, name in enumerate(VARIABLES):
             if mask >> bit & 1:
@@ -215,17 +260,60 @@ class _Reader:
         return Dim.product(coefficient, *extents, plus=plus)
 
 
+def _at(table: list[T], number: Any) -> T:
+    """The value of a number. Raises ValueError where there is none."""
+    if type(number) is not int or not 0 <= number < len(table):
+        raise ValueError(f"there is no number {shown(number)} among {len(table)}")
+    return table[number]
+
+
+def _whole(value: Any, least: int = 0, most: int = MOST_NUMBER) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"must be a whole number from {least} to {most}, got {shown(value)}")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if value not in (0, 1):
+        raise ValueError(f"must be true or false, got {shown(value)}")
+    return bool(value)
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise ValueError(f"must be a text, got {shown(value)}")
+    return check_text(value)
+
+
+def _extents(written: Any) -> dict[str, int]:
+    return {_text(name): _whole(value) for name, value in written.items()}
+
+
 def _dim(row: Any) -> Dim:
     plus, written = row
     terms = []
     for coefficient, extents in written:
-        terms.append((coefficient, tuple(extents)))
-    return Dim(plus, tuple(terms))
+        if len(extents) > MOST_FACTORS:
+            raise ValueError(f"a size is a product of more than {MOST_FACTORS} extents")
+        names = tuple(_text(extent) for extent in extents)
+        terms.append((_whole(coefficient, -MOST_NUMBER), names))
+    return Dim(_whole(plus, -MOST_NUMBER), tuple(terms))
+
+
+def _bounded(dims: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    """The sizes of a tensor. Raises ValueError where it is larger than any memory."""
+    elements = 1
+    for dim in dims:
+        coefficients = sum(abs(coefficient) for coefficient, _ in dim.terms)
+        elements *= max(1, abs(dim.plus) + coefficients)
+    if elements > MOST_ELEMENTS or len(dims) > MOST_FACTORS:
+        raise ValueError(f"a tensor has {elements:.3g} elements in {len(dims)} dimensions")
+    return dims
 
 
 def _free(row: Any) -> Free:
     position, written, op, alloc, previous = row
     path = []
     for node, choice, outer, rows in written:
-        path.append((node, choice, outer, rows))
-    return Free(position, tuple(path), op, alloc, bool(previous))
+        path.append((_whole(node), _whole(choice, -1), _whole(outer), _whole(rows)))
+    return Free(_whole(position, -1), tuple(path), _whole(op), _whole(alloc), _flag(previous))

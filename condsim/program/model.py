@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from condsim.errors import CondsimError
+
 VARIABLES = ("batch", "seq", "total", "outer", "rows", "rest", "hits", "capacity")
 """The extents of a rectangular step, and those that a guard or a mixture of experts adds.
 
@@ -65,14 +67,23 @@ class Dim:
     def __call__(self, bindings: Bindings) -> Any:
         """Return the value: int, or int array [n] where an extent is an array.
 
-        Raises KeyError for an extent that the step does not have.
+        Raises CondsimError for an extent that the step does not have, and for a size below 0.
         """
         value: Any = self.plus
-        for coefficient, extents in self.terms:
-            product: Any = coefficient
-            for extent in extents:
-                product = product * bindings[extent]
-            value = value + product
+        falls = self.plus < 0
+        try:
+            for coefficient, extents in self.terms:
+                product: Any = coefficient
+                for extent in extents:
+                    product = product * bindings[extent]
+                value = value + product
+                falls = falls or coefficient < 0
+        except KeyError as error:
+            raise CondsimError(
+                f"a size of the program is {self}, and a step has no {error} there"
+            ) from None
+        if falls and np.any(np.less(value, 0)):
+            raise CondsimError(f"a size of the program, {self}, is below 0 in a step")
         return value
 
     def __mul__(self, factor: int) -> Dim:

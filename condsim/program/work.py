@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from condsim.errors import CondsimError
 from condsim.program import elements
 from condsim.registry import Registry
 
@@ -53,10 +54,18 @@ def work(name: str, inputs: list[Shape], outputs: list[Shape], params: Params = 
 
     name: as recorded. inputs, outputs: shapes. params: what else its formula needs, such as a
     stride; see `condsim.program.Op`.
+    Raises CondsimError for tensors that the operator could not have.
     """
-    if name in OPERATORS:
+    if name not in OPERATORS:
+        return Work(out_of_place(name))
+    try:
         return OPERATORS[name](inputs, outputs, params)
-    return Work(out_of_place(name))
+    except (IndexError, ValueError, TypeError, ArithmeticError) as error:
+        dims = [len(shape) for shape in (*inputs, *outputs)]
+        raise CondsimError(
+            f"operator {name} cannot have {len(inputs)} inputs and {len(outputs)} outputs of "
+            f"{dims} dimensions and these sizes ({error})"
+        ) from error
 
 
 def out_of_place(name: str) -> str:

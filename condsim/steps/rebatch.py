@@ -217,7 +217,8 @@ def _thresholded(trace: Trace, site: str, threshold: float) -> np.ndarray:
     alive = np.ones(trace.units, bool)
     for exit_ in sorted(exits, key=lambda s: s.level):
         scores = trace.decisions(exit_.name).scores
-        assert scores is not None
+        if scores is None:
+            raise CondsimError(f"threshold: the scores of site {exit_.name!r} are missing")
         if bool(np.isnan(scores[alive]).any()):
             raise CondsimError(
                 f"threshold: site {exit_.name!r} has no score for rows that left before it; "

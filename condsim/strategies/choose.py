@@ -36,8 +36,9 @@ def choose_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) ->
         for mechanism, name in strategy.items():
             if mechanism not in chosen:
                 raise unknown("mechanism", mechanism, chosen)
-            if not STRATEGIES[name].is_for(MECHANISMS[mechanism]):
-                raise CondsimError(f"strategy {name!r} is not for {mechanism}")
+            if name in BASELINES or not STRATEGIES[name].is_for(MECHANISMS[mechanism]):
+                these = ", ".join(strategies_for(mechanism))
+                raise CondsimError(f"strategy {name!r} is not for {mechanism}; these are: {these}")
             chosen[mechanism] = name
     if not has_program(trace, chosen):
         able = ", ".join(probed_strategies(trace))

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
+from condsim.errors import CondsimError, shown, unknown
 from condsim.mechanisms import MECHANISMS, Guards, Mechanism, Rows
 from condsim.program import Program
 from condsim.registry import Registry
@@ -49,6 +52,13 @@ class Strategy:
     waits_for_weights: bool = False
     feels_imbalance: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises CondsimError for a family or mechanism that there is not."""
+        for served in (*self.serves, *self.runs):
+            if served not in EVERY_FAMILY and served not in MECHANISMS:
+                known = [*EVERY_FAMILY, *MECHANISMS]
+                raise unknown(f"family or mechanism of strategy {self.name!r}", served, known)
+
     def fits_device(self, kind: str, static: bool) -> bool:
         """Whether a class of device has it.
 
@@ -78,14 +88,36 @@ def strategy(name: str, *serves: str, **fields: Any) -> Callable[[Rule], Rule]:
 
 
 def rows_that_run(name: str, guards: Guards) -> Rows:
-    """Return the rows that a strategy runs behind each guard.
+    """Return the rows that reach a strategy's guards, and those that it runs behind each.
 
-    Raises CondsimError for an unknown strategy, ValueError for one that has no guards.
+    Raises CondsimError for an unknown strategy, for one that has no guards, and where its rule
+    returns what no such rows could be.
     """
     rule = STRATEGIES[name].rule
     if rule is None:
-        raise ValueError(f"strategy {name} has no guards")
-    return rule(guards)
+        raise CondsimError(f"strategy {name!r} has no guards, and a program that it runs has")
+    returned = rule(guards)
+    _check_rows(name, returned, guards)
+    return returned
+
+
+def _check_rows(name: str, returned: Any, guards: Guards) -> None:
+    """Raises CondsimError unless a rule returned whole numbers: 0 <= running <= arriving.
+
+    Of blocks, as many run as there are at most.
+    """
+    said = f"the rule of strategy {name!r} must return (rows that arrive, rows that run)"
+    shape = (len(guards.arriving), len(guards.choices))
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise CondsimError(f"{said}, got {shown(returned)}")
+    for rows in returned:
+        if not isinstance(rows, np.ndarray) or rows.shape != shape or rows.dtype.kind not in "iu":
+            found = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else shown(rows)
+            raise CondsimError(f"{said}, int {shape} each, got {found}")
+    arriving, running = returned
+    most = guards.counts.shape[1] if guards.mechanism.selects_blocks else arriving
+    if (running < 0).any() or (running > most).any():
+        raise CondsimError(f"{said}: at a guard more run than arrive, or fewer than none")
 
 
 def strategies_for(mechanism: str) -> list[str]:

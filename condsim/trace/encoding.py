@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from condsim.errors import CondsimError
+from condsim.mechanisms.base import NOT_REACHED
 from condsim.trace.header import Site
 from condsim.trace.model import Decisions, Reader
 
 ROW_GROUP = 65536
 """Rows that are written and read at a time."""
+INTEGERS = ("int8", "int16", "int32", "int64")
+FLOATING = ("float", "double")
 
 Columns = dict[str, np.ndarray]
 
@@ -64,17 +68,48 @@ def _encode_depth(sites: Sequence[Site], blocks: Sequence[Decisions]) -> Columns
 
 def _encode_ids(site: Site, block: Decisions) -> Columns:
     ids = block.ids.reshape(len(block.ids), -1)
-    if len(ids) and (ids.min() < -1 or ids.max() >= site.branches):
-        worst = int(ids.max() if ids.max() >= site.branches else ids.min())
-        raise CondsimError(
-            f"site {site.name!r} has {site.branches} branches, numbered from 0; a row took {worst}"
-        )
     narrow = ids.astype(id_dtype(site.branches))
     return {f"id_{j}": narrow[:, j] for j in range(narrow.shape[1])}
 
 
+def stored_columns(site: Site, present: Mapping[str, str], file: object) -> list[str]:
+    """Return the columns of a file that hold a site's decisions.
+
+    present: name → Arrow's name of the type, of all columns of the file.
+    Raises CondsimError where one is missing or of another type.
+    """
+    needed, allowed, numbers = _columns_of(site)
+    names = [*needed, *(name for name in numbers if name in present)]
+    for name in names:
+        types = allowed if name in needed else FLOATING
+        if present.get(name) not in types:
+            found = present.get(name, "missing")
+            raise CondsimError(
+                f"{file}: column {name} of site {site.name!r} must be one of "
+                f"{', '.join(types)}, is {found}; the trace is damaged, capture it again"
+            )
+    extra = [name for name in present if name.startswith(("id_", "bits_")) and name not in needed]
+    if extra:
+        raise CondsimError(
+            f"{file} has a column {extra[0]} that site {site.name!r} has no place for; "
+            "the trace is damaged, capture it again"
+        )
+    return names
+
+
+def _columns_of(site: Site) -> tuple[list[str], tuple[str, ...], list[str]]:
+    """(columns that a site needs, their types, columns of numbers that it may have)."""
+    if site.encoding == "depth":
+        return ["depth"], INTEGERS, [f"score_{site.level}"]
+    if site.encoding == "bits":
+        return [f"bits_{i}" for i in range(-(-site.branches // 8))], ("uint8",), []
+    k = site.top_k or 1
+    weights = [f"weight_{j}" for j in range(k)] if site.top_k else []
+    return [f"id_{j}" for j in range(k)], INTEGERS, [*weights, "score"]
+
+
 def decode(site: Site, columns: Columns) -> Decisions:
-    """Return one block of a site's decisions. Raises KeyError where a column is missing."""
+    """Return one block of a site's decisions. columns: those of `stored_columns`."""
     if site.encoding == "depth":
         depth = columns["depth"]
         goes_on = (depth > site.level).astype(np.int8)
@@ -84,7 +119,7 @@ def decode(site: Site, columns: Columns) -> Decisions:
         packed = np.stack([columns[f"bits_{i}"] for i in range(len(columns))], axis=1)
         bits = np.unpackbits(packed, axis=1, count=site.branches)
         return Decisions(bits.astype(bool))
-    k = sum(name.startswith("id_") for name in columns)
+    k = site.top_k or 1
     ids = np.stack([columns[f"id_{j}"] for j in range(k)]).T  # a column stays in one piece
     weights = None
     if "weight_0" in columns:
@@ -92,3 +127,52 @@ def decode(site: Site, columns: Columns) -> Decisions:
     if site.top_k is None:
         ids = ids[:, 0]
     return Decisions(ids, weights, columns.get("score"))
+
+
+def check_depth(depth: np.ndarray, exits: int) -> None:
+    """Raises ValueError for a row that passed fewer than no exits, or more than there are."""
+    if len(depth) and (depth.min() < 0 or depth.max() > exits):
+        worst = int(depth.max() if depth.max() > exits else depth.min())
+        raise ValueError(f"there are {exits} exits; a row passed {worst}")
+
+
+def check_block(site: Site, block: Decisions) -> None:
+    """Raises ValueError for decisions that a site cannot have."""
+    rows, width = len(block.ids), site.top_k or 1
+    if site.encoding == "bits":
+        if block.ids.dtype != bool or block.ids.shape != (rows, site.branches):
+            raise ValueError(f"site {site.name!r} needs bool [rows, {site.branches}]")
+        return
+    if block.ids.size != rows * width or block.ids.dtype.kind not in "iu":
+        raise ValueError(
+            f"site {site.name!r} needs {width} whole numbers a row, "
+            f"got {block.ids.dtype} {list(block.ids.shape)}"
+        )
+    _check_ids(site, block.ids.reshape(rows, width))
+    if block.weights is not None:
+        _check_weights(site, block.weights, rows, width)
+    if block.scores is not None and bool(np.isinf(block.scores).any()):
+        raise ValueError(f"a score at site {site.name!r} is infinite")
+
+
+def _check_ids(site: Site, ids: np.ndarray) -> None:
+    if not len(ids):
+        return
+    lowest, highest = int(ids.min()), int(ids.max())
+    if lowest < NOT_REACHED or highest >= site.branches:
+        worst = highest if highest >= site.branches else lowest
+        raise ValueError(
+            f"site {site.name!r} has {site.branches} branches, numbered from 0; a row took {worst}"
+        )
+    columns = [ids[:, j] for j in range(ids.shape[1])]
+    for one, other in itertools.combinations(columns, 2):
+        same = one == other
+        if same.any() and bool((one[same] != NOT_REACHED).any()):
+            raise ValueError(f"a row took one branch of site {site.name!r} twice")
+
+
+def _check_weights(site: Site, weights: np.ndarray, rows: int, width: int) -> None:
+    if weights.shape != (rows, width):
+        raise ValueError(f"site {site.name!r} needs a weight for each of {width} branches a row")
+    if not bool(np.isfinite(weights).all()):
+        raise ValueError(f"a weight at site {site.name!r} is not finite")

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from condsim.errors import CondsimError
 from condsim.mechanisms import MECHANISMS, Mechanism
+from condsim.untrusted import Name, Text
 
 SCHEMA_VERSION = 2
 
 DTYPES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "float64": "fp64"}
 """torch's names of dtypes → those of profiles."""
 
+MOST_SITES = 4096
+MOST_BRANCHES = 1 << 16
+"""Of one site."""
+MOST_NOTES = 200
+
+
+Whole = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Flops = Annotated[float, Field(strict=True, ge=0, le=1e18, allow_inf_nan=False)]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Rows = Annotated[Whole, Field(ge=0, le=1 << 31)]
+Parameters = Annotated[Whole, Field(ge=0, le=10**16)]
 
 Count = TypeVar("Count", int, np.ndarray)
 
@@ -34,8 +53,14 @@ class UnitRows(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    a_position: int = Field(default=0, ge=0)
-    a_unit: int = Field(default=1, ge=0)
+    a_position: Rows = 0
+    a_unit: Rows = 1
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> UnitRows:
+        if self.a_position + self.a_unit < 1:
+            raise ValueError("a unit must have at least one row")
+        return self
 
     def of(self, positions: Count) -> Count:
         """Return the rows of units with so many positions."""
@@ -59,19 +84,19 @@ class Site(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    mechanism: str
-    branches: int = Field(ge=1)
-    top_k: int | None = None
+    name: Name
+    mechanism: Name
+    branches: Whole = Field(ge=1, le=MOST_BRANCHES)
+    top_k: Whole | None = Field(default=None, ge=1)
     encoding: Literal["ids", "depth", "bits"] = "ids"
-    stored: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
-    level: int = 0
+    stored: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$", max_length=200)
+    level: Whole = Field(default=0, ge=0, le=MOST_SITES)
     scope: Literal["row", "sequence", "batch"] = "row"
     unit_rows: UnitRows = ONE_A_UNIT
-    parents: tuple[tuple[str, int], ...] = ()
-    has_weights: bool = False
-    has_scores: bool = False
-    branch_flops: tuple[float, ...] = ()
+    parents: tuple[tuple[Name, Whole], ...] = Field(default=(), max_length=MOST_SITES)
+    has_weights: Flag = False
+    has_scores: Flag = False
+    branch_flops: tuple[Flops, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -100,6 +125,24 @@ class Site(BaseModel):
             raise ValueError(str(error)) from None
         return name
 
+    @model_validator(mode="after")
+    def _fields_belong_together(self) -> Site:
+        routing = self.routing
+        if self.top_k is not None and not routing.mixes_experts:
+            raise ValueError(f"top_k belongs to a mixture of experts, not to {self.mechanism}")
+        if self.top_k is not None and self.top_k > self.branches:
+            raise ValueError(f"top_k {self.top_k} is more than the {self.branches} branches")
+        if (self.encoding == "bits") != (routing.encoding == "bits"):
+            raise ValueError(f"decisions of {self.mechanism} are not stored as {self.encoding}")
+        if self.encoding == "depth" and not (routing.leaves and self.branches == 2):
+            raise ValueError("depth is for exits, which have 2 branches")
+        if len(self.branch_flops) not in (0, self.branches):
+            raise ValueError(
+                f"branch_flops must have {self.branches} numbers, one a branch, "
+                f"got {len(self.branch_flops)}"
+            )
+        return self
+
     @property
     def routing(self) -> Mechanism:
         """What the site's mechanism says of its decisions."""
@@ -110,17 +153,17 @@ class Provenance(BaseModel):
     """How a trace came to be."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    model: str
-    spec: str | None = None
-    command: str | None = None
-    taken: str
-    versions: Mapping[str, str]
-    machine: Mapping[str, Any] | None = None
-    dtype: str = "float32"
-    parameters: int = 0
-    parameter_bytes: int = 0
-    quality_name: str | None = None
-    higher_is_better: bool = True
+    model: Name
+    spec: Text | None = None
+    command: Text | None = None
+    taken: Name
+    versions: Mapping[Name, Name]
+    machine: Mapping[Name, Text | int | float] | None = None
+    dtype: Name = "float32"
+    parameters: Parameters = 0
+    parameter_bytes: Parameters = 0
+    quality_name: Text | None = None
+    higher_is_better: Flag = True
 
 
 class Header(BaseModel):
@@ -134,26 +177,59 @@ class Header(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    schema_version: int = SCHEMA_VERSION
-    name: str
-    sites: tuple[Site, ...]
-    captured: Mapping[str, str]
-    costliest: Mapping[str, int] = {}
-    thresholds: Mapping[str, float] = {}
-    notes: tuple[str, ...] = ()
-    has_programs: bool = True
-    has_decisions: bool = True
+    schema_version: Whole = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    name: Name
+    sites: tuple[Site, ...] = Field(max_length=MOST_SITES)
+    captured: Mapping[Name, Name]
+    costliest: Mapping[Name, Whole] = {}
+    thresholds: Mapping[Name, Finite] = {}
+    notes: tuple[Text, ...] = Field(default=(), max_length=MOST_NOTES)
+    has_programs: Flag = True
+    has_decisions: Flag = True
     provenance: Provenance
 
     @field_validator("sites")
     @classmethod
-    def _files_apart(cls, sites: tuple[Site, ...]) -> tuple[Site, ...]:
-        """Only the exits of one chain share a file of decisions."""
-        name_of_file: dict[str, str] = {}
+    def _apart(cls, sites: tuple[Site, ...]) -> tuple[Site, ...]:
+        """Sites have names of their own, and only the exits of one chain share a file."""
+        names: set[str] = set()
+        in_file: dict[str, list[Site]] = {}
         for site in sites:
-            other = name_of_file.setdefault(site.stored, site.name)
-            if other != site.name and site.encoding != "depth":
-                raise ValueError(
-                    f"sites {other!r} and {site.name!r} are stored in one file, {site.stored!r}"
-                )
+            if site.name in names:
+                raise ValueError(f"two sites are called {site.name!r}")
+            names.add(site.name)
+            in_file.setdefault(site.stored, []).append(site)
+        for stored, members in in_file.items():
+            _check_chain(stored, members)
         return sites
+
+    @model_validator(mode="after")
+    def _references(self) -> Header:
+        sites = {site.name: site for site in self.sites}
+        for name, choice in self._named_choices():
+            if name not in sites:
+                raise ValueError(f"there is no site {name!r}")
+            if not 0 <= choice < sites[name].branches:
+                raise ValueError(f"site {name!r} has no branch {choice}")
+        return self
+
+    def _named_choices(self) -> Iterator[tuple[str, int]]:
+        """(site, branch) wherever the header names one."""
+        yield from self.costliest.items()
+        for site in self.sites:
+            yield from site.parents
+
+
+def _check_chain(stored: str, members: list[Site]) -> None:
+    """Raises ValueError unless sites that share a file are one chain of exits."""
+    first, *others = members
+    if others and any(site.encoding != "depth" for site in members):
+        raise ValueError(
+            f"sites {first.name!r} and {others[0].name!r} are stored in one file, {stored!r}"
+        )
+    if first.encoding != "depth":
+        return
+    if sorted(site.level for site in members) != list(range(len(members))):
+        raise ValueError(f"the levels of the exits in {stored!r} must be 0, 1, 2, ..., each once")
+    if any(site.unit_rows != first.unit_rows for site in others):
+        raise ValueError(f"the exits in {stored!r} must have as many rows as each other")

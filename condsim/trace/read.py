@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
-from pyarrow.lib import ArrowException
 from pydantic import ValidationError
 
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, shown
 from condsim.files import locked, stamp
 from condsim.hardware import load_profile
 from condsim.program import Program, from_json
-from condsim.trace.columns import MEASURED_PAIR, MEASUREMENTS, SEGMENTS, STEPS
-from condsim.trace.encoding import Columns, decode
+from condsim.trace.columns import (
+    MEASURED,
+    MEASUREMENTS,
+    MOST_MEASURED,
+    MOST_STEPS,
+    SEGMENTS,
+    STEPS,
+    TIMED_PARTS,
+)
+from condsim.trace.encoding import Columns, check_block, check_depth, decode, stored_columns
 from condsim.trace.header import SCHEMA_VERSION, Header, Site
 from condsim.trace.model import Decisions, Reader, Trace
 from condsim.trace.swap import DECISIONS, HEADER, pending, settle
+from condsim.trace.tables import read_numbers, read_table
+from condsim.trace.validate import check, check_reached, rows_at
+from condsim.untrusted import (
+    MEBIBYTE,
+    broken_rule,
+    check_is_file,
+    parse_json,
+    parsing,
+    read_bytes,
+    read_gzip,
+)
 
 PROGRAMS = "programs.json.gz"
-
-DAMAGES = (OSError, EOFError, ValueError, KeyError, IndexError, TypeError)
-"""What reading a damaged file raises."""
+MOST_OF_HEADER = 16 * MEBIBYTE
+MOST_OF_PROGRAMS = 64 * MEBIBYTE
+"""Unpacked."""
 
 
 def load(folder: str | Path) -> Trace:
     """Open a trace; decisions are read when they are asked for.
 
-    Raises CondsimError for a missing, truncated or newer trace, naming the file. Reading decisions
-    raises it where the files were replaced after the trace was opened.
+    Everything else is checked: types, sizes, ranges, and that what is named exists
+    (`docs/files.md`). Decisions are checked block by block when they are read.
+    Raises CondsimError for a missing, damaged or newer trace and for what breaks a rule, naming the
+    file. Reading decisions raises it too, and where files were replaced after the trace was opened.
     """
+    if not isinstance(folder, (str, Path)):
+        raise CondsimError(f"a trace is in a folder; its path is a text, got {shown(folder)}")
     folder = Path(folder)
     while True:
         settle(folder)
@@ -52,47 +74,52 @@ def open_locked(folder: Path) -> Trace:
         )
     header = read_header(folder / HEADER)
     quality, profile = folder / "quality.parquet", folder / "profile.yaml"
+    programs = _programs(folder / PROGRAMS, header) if header.has_programs else {}
     trace = Trace(
         header,
-        _with_columns(folder / "steps.parquet", STEPS),
-        _programs(folder / PROGRAMS) if header.has_programs else {},
-        _reader(folder, header),
-        _table(quality) if quality.exists() else pd.DataFrame(),
+        read_table(folder / "steps.parquet", STEPS, MOST_STEPS),
+        programs,
+        _reader(folder, header, programs),
+        read_numbers(quality, MOST_MEASURED) if quality.exists() else pd.DataFrame(),
         read_measurements(folder / "measurements.parquet"),
         read_segments(folder / "segments.parquet"),
         load_profile(profile) if profile.exists() else None,
     )
+    check(trace, folder)
     if header.has_decisions:
-        for site in header.sites:
-            _check_rows(folder, trace, site)
+        _check_decisions(folder, trace)
     return trace
 
 
-def _check_rows(folder: Path, trace: Trace, site: Site) -> None:
-    """Raises CondsimError where a site's file has not the rows that the steps need."""
-    path = folder / DECISIONS / f"{site.stored}.parquet"
-    expected = int(trace.rows_per_unit(site).sum())
-    rows = _metadata(path).num_rows
-    if rows != expected:
-        raise CondsimError(
-            f"{path} has {rows} rows where the steps need {expected}; the trace is damaged, "
-            "capture it again"
-        )
+def _check_decisions(folder: Path, trace: Trace) -> None:
+    """Raises CondsimError where a site's file lacks columns, or rows that the steps need."""
+    found: dict[str, tuple[int, Mapping[str, str]]] = {}
+    for site in trace.sites:
+        path = folder / DECISIONS / f"{site.stored}.parquet"
+        if site.stored not in found:
+            found[site.stored] = _rows_and_types(path)
+        rows, types = found[site.stored]
+        stored_columns(site, types, path)
+        expected = rows_at(site, trace.steps)
+        if rows != expected:
+            raise CondsimError(
+                f"{path} has {rows} rows where the steps need {expected}; the trace is damaged, "
+                "capture it again"
+            )
 
 
-def _damaged(path: Path, error: Exception) -> CondsimError:
-    kind = type(error).__name__
-    return CondsimError(f"{path} is damaged or truncated ({kind}); capture the trace again")
+def _rows_and_types(path: Path) -> tuple[int, Mapping[str, str]]:
+    """The rows of a Parquet file, and the types of its columns."""
+    check_is_file(path)
+    with parsing(path):
+        metadata = pq.read_metadata(path)
+        schema = metadata.schema.to_arrow_schema()
+        return metadata.num_rows, {field.name: str(field.type) for field in schema}
 
 
 def read_header(path: Path) -> Header:
     """Return what a trace says of itself. Raises CondsimError where that is not a header."""
-    try:
-        data = json.loads(path.read_text())
-    except ValueError as error:
-        raise CondsimError(
-            f"{path} is damaged or truncated ({error}); capture the trace again"
-        ) from error
+    data = parse_json(read_bytes(path, MOST_OF_HEADER), path)
     version = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise CondsimError(
@@ -102,66 +129,35 @@ def read_header(path: Path) -> Header:
     try:
         return Header.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        rule = first["msg"].removeprefix("Value error, ")
-        raise CondsimError(f"{path}: {field}: {rule} (got {first['input']!r:.60})") from error
+        raise CondsimError(f"{path}: {broken_rule(error)}") from error
 
 
-def _programs(path: Path) -> dict[str, Program]:
-    try:
-        return from_json(json.loads(gzip.decompress(path.read_bytes())))
-    except DAMAGES as error:
-        raise _damaged(path, error) from error
+def _programs(path: Path, header: Header) -> dict[str, Program]:
+    data = parse_json(read_gzip(path, MOST_OF_PROGRAMS), path)
+    branches = {site.name: site.branches for site in header.sites}
+    with parsing(path):
+        return from_json(data, branches)
 
 
 def read_measurements(path: Path) -> pd.DataFrame:
     """Return a row a timed pair; columns that an older version did not write are empty."""
-    table = _with_columns(path, MEASURED_PAIR) if path.exists() else pd.DataFrame()
+    table = read_table(path, MEASURED, MOST_MEASURED) if path.exists() else pd.DataFrame()
     return table.reindex(columns=list(MEASUREMENTS))
 
 
 def read_segments(path: Path) -> pd.DataFrame:
     """Return measured seconds by segment and operator."""
     if path.exists():
-        return _with_columns(path, SEGMENTS)
+        return read_table(path, TIMED_PARTS, MOST_MEASURED)
     return pd.DataFrame(columns=list(SEGMENTS))
 
 
-def _metadata(path: Path) -> Any:
-    try:
-        return pq.read_metadata(path)
-    except FileNotFoundError:
-        raise CondsimError(
-            f"{path} is missing; the trace is incomplete, capture it again"
-        ) from None
-    except (ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _table(path: Path) -> pd.DataFrame:
-    _metadata(path)
-    try:
-        return pd.read_parquet(path)
-    except (ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _with_columns(path: Path, names: Iterable[str]) -> pd.DataFrame:
-    table = _table(path)
-    missing = [name for name in names if name not in table]
-    if missing:
-        raise CondsimError(
-            f"{path} has no column {', '.join(missing)}; the trace is damaged, capture it again"
-        )
-    return table
-
-
-def _reader(folder: Path, header: Header) -> Reader:
+def _reader(folder: Path, header: Header, programs: Mapping[str, Program]) -> Reader:
     """Reads decisions late, from the files that are there now and no others."""
     files: dict[str, _DecisionsFile] = {}
+    sites_in_file = Counter(site.stored for site in header.sites)
     for site in header.sites:
-        files[site.name] = _DecisionsFile(folder, site)
+        files[site.name] = _DecisionsFile(folder, site, sites_in_file[site.stored], programs)
 
     def read(site: str) -> Iterator[Decisions]:
         yield from files[site].blocks()
@@ -170,36 +166,55 @@ def _reader(folder: Path, header: Header) -> Reader:
 
 
 class _DecisionsFile:
-    """The file of one site's decisions as it was when the trace was opened."""
+    """The file of one site's decisions as it was when the trace was opened.
 
-    def __init__(self, folder: Path, site: Site) -> None:
-        self.folder, self.site = folder, site
+    exits: sites whose decisions are in it. programs: of the trace.
+    """
+
+    def __init__(
+        self, folder: Path, site: Site, exits: int, programs: Mapping[str, Program]
+    ) -> None:
+        self.folder, self.site, self.exits, self.programs = folder, site, exits, programs
         self.path = folder.resolve() / DECISIONS / f"{site.stored}.parquet"
+        self.shown = folder / DECISIONS / self.path.name
         self.opened = stamp(self.path)
 
     def blocks(self) -> Iterator[Decisions]:
-        """Yield the decisions a row group at a time.
+        """Yield the decisions a row group at a time, each checked.
 
-        Raises CondsimError where the file is damaged or was replaced.
+        Raises CondsimError where the file is damaged, was replaced, or has a decision that the site
+        cannot have.
         """
         self._check_same()
-        try:
-            file = pq.ParquetFile(self.path)
+        with self._parsing(), pq.ParquetFile(self.path) as file:
             self._check_same()
+            types = {field.name: str(field.type) for field in file.schema_arrow}
+            names = stored_columns(self.site, types, self.shown)
             for group in range(file.num_row_groups):
-                columns = self._columns(file.read_row_group(group, use_threads=False))
+                columns = self._columns(file.read_row_group(group, names, use_threads=False))
                 self._check_same()
-                yield decode(self.site, columns)
-        except CondsimError:
-            raise
-        except (ArrowException, OSError, KeyError, ValueError) as error:
-            self._check_same()
-            shown = self.folder / DECISIONS / self.path.name
-            raise _damaged(shown, error) from error
+                block = decode(self.site, columns)
+                check_block(self.site, block)
+                check_reached(self.site, block.ids, self.programs)
+                yield block
 
-    @staticmethod
-    def _columns(table: Any) -> Columns:
-        return {name: table[name].to_numpy() for name in table.column_names}
+    @contextlib.contextmanager
+    def _parsing(self) -> Iterator[None]:
+        try:
+            with parsing(self.shown):
+                yield
+        except CondsimError:
+            self._check_same()
+            raise
+
+    def _columns(self, table: Any) -> Columns:
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            if column.null_count:
+                raise ValueError(f"column {name} has empty rows")
+        columns = {name: table[name].to_numpy() for name in table.column_names}
+        if "depth" in columns:
+            check_depth(columns["depth"], self.exits)
+        return columns
 
     def _check_same(self) -> None:
         if stamp(self.path) != self.opened:

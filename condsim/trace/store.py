@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.lib as pa
@@ -13,10 +14,10 @@ import pyarrow.parquet as pq
 from condsim.errors import CondsimError
 from condsim.files import locked, named_errors
 from condsim.program import to_json
-from condsim.trace.encoding import ROW_GROUP, encode
+from condsim.trace.encoding import ROW_GROUP, check_block, encode
 from condsim.trace.header import SCHEMA_VERSION, Site
 from condsim.trace.measured import joined, lost
-from condsim.trace.model import Trace
+from condsim.trace.model import Decisions, Trace
 from condsim.trace.read import (
     PROGRAMS,
     open_locked,
@@ -37,6 +38,7 @@ from condsim.trace.swap import (
     settle,
     staging,
 )
+from condsim.trace.validate import check_all, check_reached
 
 
 def check_target(folder: str | Path, force: bool = False) -> Path:
@@ -58,9 +60,11 @@ def save(trace: Trace, folder: Path, force: bool = False) -> Path:
     """Write `trace` to `folder`; an older trace there is replaced in one step.
 
     Other files are kept.
-    Raises CondsimError where the folder holds something else and no trace, where measurements in it
-    would be lost and `force` is not given, and where it cannot be written; nothing is changed then.
+    Raises CondsimError for what opening would refuse, where the folder holds something else and no
+    trace, where measurements in it would be lost and `force` is not given, and where it cannot be
+    written; nothing is changed then.
     """
+    check_all(trace, folder)
     target = check_target(folder, force=True)
     with named_errors(folder, "cannot be saved to"):
         if not force:
@@ -101,6 +105,7 @@ def add_measured(folder: Path, timed: Trace, opened: Trace) -> Trace:
                 "nothing was changed, measure it again"
             )
         now = joined(now, timed, opened)
+        check_all(now, folder)
         _write_measured(now, work)
         replace(work, target, [])
         return now
@@ -108,6 +113,7 @@ def add_measured(folder: Path, timed: Trace, opened: Trace) -> Trace:
 
 def _first(trace: Trace, target: Path, folder: Path) -> bool:
     """Save where there is no folder; returns False where somebody else has made one meanwhile."""
+    check_all(trace, folder)
     with named_errors(folder, "cannot be saved to"), staging(target) as work:
         write(trace, work)
         return appear(work, target)
@@ -201,6 +207,7 @@ def _write_decisions(trace: Trace, sites: list[Site], path: Path) -> None:
     writer: pq.ParquetWriter | None = None
     try:
         for blocks in zip(*readers, strict=True):
+            _check_blocks(trace, sites, blocks)
             table = pa.Table.from_pydict(encode(sites, blocks))
             if writer is None:
                 writer = pq.ParquetWriter(path, table.schema, compression="zstd")
@@ -208,3 +215,13 @@ def _write_decisions(trace: Trace, sites: list[Site], path: Path) -> None:
     finally:
         if writer is not None:
             writer.close()
+
+
+def _check_blocks(trace: Trace, sites: list[Site], blocks: Sequence[Decisions]) -> None:
+    """Raises CondsimError for decisions that opening would refuse."""
+    try:
+        for site, block in zip(sites, blocks, strict=True):
+            check_block(site, block)
+            check_reached(site, block.ids, trace.programs)
+    except ValueError as error:
+        raise CondsimError(str(error)) from None
