@@ -134,7 +134,8 @@ def _known_profiles() -> dict[str, HardwareProfile]:
 
     known: dict[str, HardwareProfile] = {}
     for name, file in shipped().items():
-        known |= {name: profile for profile in readable([file])}
+        for profile in readable([file]):
+            known[name] = profile
     local = this_machine()
     if local is not None:
         known[THIS_MACHINE] = local

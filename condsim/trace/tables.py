@@ -30,7 +30,7 @@ def read_table(file: Path, columns: Mapping[str, Column], most_rows: int) -> pd.
     with parsing(file), pq.ParquetFile(file, read_dictionary=texts) as parquet:
         present = _checked_names(parquet, file, most_rows)
         table = parquet.read([name for name in columns if name in present], use_threads=False)
-        frame = _plain(table, file).to_pandas(ignore_metadata=True)
+        frame: pd.DataFrame = _plain(table, file).to_pandas(ignore_metadata=True)
     check_table(frame, columns, file)
     return frame
 
@@ -46,7 +46,7 @@ def read_numbers(file: Path, most_rows: int) -> pd.DataFrame:
         for field in parquet.schema_arrow:
             if str(field.type) not in NUMBERS:
                 raise CondsimError(f"{file}: column {field.name} must be numbers, is {field.type}")
-        frame = parquet.read(use_threads=False).to_pandas(ignore_metadata=True)
+        frame: pd.DataFrame = parquet.read(use_threads=False).to_pandas(ignore_metadata=True)
     check_numbers(frame, file)
     return frame
 

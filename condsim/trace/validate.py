@@ -160,7 +160,8 @@ def _check_measured(table: pd.DataFrame, trace: Trace, where: Path) -> None:
             raise CondsimError(f"{where}: the trace has no phase {shown(phase)}")
         ends = (rows["step"] + 1) * rows["batch"]
         if bool((ends > units[phase]).any()):
-            step, batch = rows.loc[ends.idxmax(), ["step", "batch"]]
+            worst = int(np.nanargmax(ends))
+            step, batch = rows["step"].iloc[worst], rows["batch"].iloc[worst]
             raise CondsimError(
                 f"{where}: the trace has {units[phase]} units of phase {phase}; there is no step "
                 f"{step:g} of {batch:g} units"
