@@ -32,6 +32,13 @@ def test_an_unknown_name_names_the_nearest(colours: Registry[str]) -> None:
         colours["crimsn"]
 
 
+@pytest.mark.parametrize("name", ["blue", 5, None, ["red"]])
+def test_get_lists_what_is_known(colours: Registry[str], name: object) -> None:
+    assert name not in colours
+    with pytest.raises(CondsimError, match="known: crimson, red"):
+        colours.get(name)  # type: ignore[call-overload]
+
+
 def test_registering_is_a_decorator() -> None:
     registry: Registry[object] = Registry("function")
 

@@ -78,11 +78,7 @@ def taken_from(prediction: Prediction, names: Sequence[str]) -> dict[str, Any]:
 
 
 def measured_cases(rows: pd.DataFrame) -> Iterator[tuple[Case, pd.DataFrame]]:
-    """Each case with its rows, in measured order. rows: of `Trace.measurements` or `segments`.
-
-    Rows that do not say all of their case, or which step, are left out.
-    """
-    rows = rows.dropna(subset=["step"])
+    """Each case with its rows, in measured order. rows: of `Trace.measurements` or `segments`."""
     for values, group in rows.groupby(CASE, sort=False):
         case: dict[str, Any] = dict(zip(CASE, values, strict=True))
         yield Case(**case), group

@@ -120,7 +120,7 @@ MEASURED: Mapping[str, Column] = {
     "threads": _maybe(NUMBERED),
     "process": _maybe(NUMBERED),
     "pair": _maybe(NUMBERED),
-    "step": _maybe(NUMBERED),
+    "step": NUMBERED,
     "repetitions": _maybe(NUMBERED),
     "conditional_s": SECONDS,
     "baseline_s": SECONDS,
