@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -92,16 +93,28 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
 
 
+def check_path(path: object, what: str) -> Path:
+    """Return a path. what: it is of, for the error.
+
+    Raises CondsimError for what is neither a text nor a path, or no file system could have.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise CondsimError(f"{what} is named by a text or a path, got {shown(path)}")
+    try:
+        impossible = b"\0" in os.fsencode(path)
+    except UnicodeEncodeError:
+        impossible = True
+    if impossible:
+        raise CondsimError(f"{what} cannot be at {shown(str(path))}")
+    return Path(os.fsdecode(path))
+
+
 def check_is_file(file: Path) -> None:
     """Raises CondsimError for a path that is no regular file: a pipe would be waited for."""
-    try:
-        is_file, exists = file.is_file(), file.exists()
-    except (OSError, ValueError) as error:
-        raise CondsimError(f"{shown(str(file))} cannot be read: {error}") from None
-    if exists and not is_file:
-        raise CondsimError(f"{file} is not a file")
-    if not exists:
+    if not file.exists():
         raise CondsimError(f"{file} is missing; the trace is incomplete, capture it again")
+    if not file.is_file():
+        raise CondsimError(f"{file} is not a file")
 
 
 def check_name(name: str) -> str:

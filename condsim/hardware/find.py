@@ -9,11 +9,12 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from condsim.errors import CondsimError, shown, unknown
+from condsim.errors import CondsimError, unknown
 from condsim.hardware.machine import fingerprint
 from condsim.hardware.profile import HardwareProfile
 from condsim.hardware.text import read, validated
 from condsim.resources import resource
+from condsim.untrusted import check_path
 
 THIS_MACHINE = "this-machine"
 
@@ -23,7 +24,7 @@ def load_profile(path: str | os.PathLike[str]) -> HardwareProfile:
 
     Raises CondsimError: no such file, not YAML, or a field that breaks a rule.
     """
-    file = Path(path)
+    file = check_path(path, "a profile")
     return validated(HardwareProfile, read(file), str(file))
 
 
@@ -54,8 +55,7 @@ def hardware(name_or_path: str | os.PathLike[str]) -> HardwareProfile:
     calibration of the machine that this runs on. Raises CondsimError for an unknown name (with the
     nearest ones) and for a file that breaks a rule.
     """
-    if not isinstance(name_or_path, (str, os.PathLike)):
-        raise CondsimError(f"a profile is a name or a path, got {shown(name_or_path)}")
+    check_path(name_or_path, "a profile")
     text = os.fspath(name_or_path)
     if text == THIS_MACHINE:
         return _calibration_of_this_machine()

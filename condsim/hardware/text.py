@@ -57,8 +57,6 @@ def _text(file: Path) -> str:
     except OSError as error:
         reason = error.strerror or error
         raise CondsimError(f"cannot read the profile {file}: {reason}") from None
-    except ValueError as error:
-        raise CondsimError(f"cannot read the profile {shown(str(file))}: {error}") from None
     if len(content) > MOST_BYTES:
         raise CondsimError(f"{file} is larger than {MOST_BYTES // MEBIBYTE} MiB: not a profile")
     try:

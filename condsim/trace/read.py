@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from condsim.errors import CondsimError, shown
+from condsim.errors import CondsimError
 from condsim.files import locked, stamp
 from condsim.hardware import load_profile
 from condsim.program import Program, from_json
@@ -35,6 +35,7 @@ from condsim.untrusted import (
     MEBIBYTE,
     broken_rule,
     check_is_file,
+    check_path,
     parse_json,
     parsing,
     read_bytes,
@@ -55,9 +56,7 @@ def load(folder: str | Path) -> Trace:
     Raises CondsimError for a missing, damaged or newer trace and for what breaks a rule, naming the
     file. Reading decisions raises it too, and where files were replaced after the trace was opened.
     """
-    if not isinstance(folder, (str, Path)):
-        raise CondsimError(f"a trace is in a folder; its path is a text, got {shown(folder)}")
-    folder = Path(folder)
+    folder = check_path(folder, "a trace")
     while True:
         settle(folder)
         with locked(folder, shared=True):

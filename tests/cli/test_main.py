@@ -10,6 +10,7 @@ import pytest
 
 from cli.harness import GPU, Run, check_refused
 from condsim.cli import COMMANDS
+from condsim.hardware import cache_folder
 
 
 def test_help_names_every_command(run: Run) -> None:
@@ -57,3 +58,40 @@ def test_a_closed_pipe_is_no_error() -> None:
         assert child.stderr is not None
         child.stdout.close()
         assert "Traceback" not in child.stderr.read()
+
+
+def fail(*_: object, **__: object) -> None:
+    raise KeyError("x\ny")
+
+
+def test_a_failure_of_condsim_itself_is_one_line(
+    run: Run, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("condsim.cli.simulate.open_trace", fail)
+    done = run("simulate", trace)
+    assert (done.code, done.out) == (1, "")
+    assert len(done.err.splitlines()) == 1
+    for word in ("condsim itself failed", "KeyError", "CONDSIM_DEBUG"):
+        assert word in done.err
+
+
+def test_its_traceback_is_printed_where_that_is_asked_for(
+    run: Run, trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("condsim.cli.simulate.open_trace", fail)
+    monkeypatch.setenv("CONDSIM_DEBUG", "1")
+    done = run("simulate", trace)
+    assert done.code == 1
+    assert "Traceback" in done.err
+
+
+def test_a_profile_that_cannot_be_read_stops_no_command(run: Run, trace: Path) -> None:
+    folder = cache_folder()
+    folder.mkdir(parents=True)
+    (folder / "half.yaml").write_text("name: 2001-99-99")
+    for arguments in (["profiles"], ["simulate", trace, "--device", GPU]):
+        done = run(*arguments)
+        assert done.code == 0, done.err
+    left_out = [line for line in run("profiles").err.splitlines() if "half.yaml" in line]
+    assert len(left_out) == 1
+    assert left_out[0].startswith("warning: left out")

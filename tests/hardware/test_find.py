@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,3 +76,18 @@ def test_this_machine_is_the_newest_with_the_same_fingerprint() -> None:
     assert hardware("this-machine") == mine
     assert hardware("mine") == mine
     assert "mine" in profiles()
+
+
+def test_a_calibration_that_cannot_be_read_is_named_and_left_out() -> None:
+    mine = hardware("intel-i7-8700").replace(name="mine", fingerprint=fingerprint())
+    mine.save(cache_folder() / "mine.yaml")
+    (cache_folder() / "half.yaml").write_text("name: 2001-99-99")
+    (cache_folder() / "nowhere.yaml").symlink_to("/nowhere")
+    with pytest.warns(UserWarning, match=r"left out: .*half\.yaml"):
+        assert hardware("this-machine") == mine
+
+
+@pytest.mark.parametrize("name", [5, None, b"x.yaml", "\0.yaml", "\ud800.yaml", ["x"]])
+def test_what_is_no_name(name: Any) -> None:
+    with pytest.raises(CondsimError, match="a profile"):
+        hardware(name)

@@ -46,7 +46,7 @@ def merge(into: dict[str, Any], new: dict[str, Any]) -> None:
     [
         (
             {"memory": {"hbm": {"bandwidth": {"value": -1.0}}}},
-            ["memory.hbm.bandwidth.value", "-1.0", "greater than 0"],
+            ["memory.hbm.bandwidth.value", "-1.0", "greater than"],
         ),
         (
             {"memory": {"hbm": {"bandwidth": {"value": float("nan")}}}},
@@ -57,6 +57,13 @@ def merge(into: dict[str, Any], new: dict[str, Any]) -> None:
             ["host.dispatch.basis", "guessed", "estimated"],
         ),
         ({"colour": "blue"}, ["colour", "blue", "not permitted"]),
+        ({"memory": {"hbm": {"bandwidth": {"value": 1e300}}}}, ["memory.hbm.bandwidth", "1e+300"]),
+        ({"memory": {"hbm": {"bandwidth": {"value": 5e-324}}}}, ["memory.hbm.bandwidth", "5e-324"]),
+        ({"host": {"dispatch": {"uncertainty": 1e30}}}, ["host.dispatch.uncertainty", "1e+30"]),
+        ({"matmul_efficiency": {"value": 2.0}}, ["matmul_efficiency", "from 1e-06 to 1.5"]),
+        ({"name": "n" * 300}, ["name", "at most 200"]),
+        ({"name": "\x1b[31m"}, ["name", "printable"]),
+        ({"description": "d" * 20_000}, ["description", "at most 4000"]),
         ({"dtype": "fp4"}, ["fp4", "peak_flops"]),
         ({"kind": "fpga"}, ["kind", "fpga", "cpu"]),
         (
@@ -104,6 +111,36 @@ def test_files_that_are_no_profile(tmp_path: Path, text: str, words: str) -> Non
     with pytest.raises(CondsimError, match=words) as error:
         hardware(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x: 2001-99-99", "month must be in"),
+        ("x: !!int abc", "invalid literal"),
+        ("x: !!float abc", "could not convert"),
+        ("x: !!bool maybe", "maybe"),
+        ("x: !!timestamp abc", "cannot be read"),
+        ("x: " + "9" * 5000, "digits"),
+        ("x: 2001-01-01", "neither a text nor a number"),
+        ("x: !!binary aaaa", "neither a text nor a number"),
+        ("x: !!set {a, b}", "neither a text nor a number"),
+        ("x: 1\nx: 2", "the key 'x' stands twice"),
+        ("x: {y: 1, y: 2}", "the key 'y' stands twice"),
+        ("x: &a [*a]", "levels"),
+        ("x: " + "[" * 30 + "]" * 30, "levels"),
+        ("a: &a [" + "1," * 2000 + "]\nx: [" + "*a," * 2000 + "]", "1,000,000 values"),
+        ("x: '" + "a" * (3 << 20) + "'", "larger than 2 MiB"),
+    ],
+)
+def test_whatever_yaml_holds_is_one_short_line(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(CondsimError, match=words) as error:
+        hardware(path)
+    assert "broken.yaml" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 500
 
 
 def test_truncated_in_the_middle(file: Path) -> None:

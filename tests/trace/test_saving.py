@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from condsim.cli import main
 from condsim.errors import CondsimError
 from condsim.hardware import hardware
 from condsim.resources import resource
-from condsim.trace import MEASUREMENTS, SEGMENTS, Decisions, Trace, swap
+from condsim.trace import Decisions, Trace, swap
+from condsim.trace.columns import MEASURED, TIMED_PARTS, Column
 from condsim.trace.encoding import in_memory
 from condsim.trace.store import add_measured, check_target
 
@@ -62,29 +63,28 @@ def named(name: str) -> Trace:
     return dataclasses.replace(trace, reader=in_memory(zeros))
 
 
+HERE = {"fingerprint": '{"cpu": "here"}'}
+
+
+def a_row(columns: Mapping[str, Column], **values: Any) -> dict[str, Any]:
+    """A row of a table that may be saved. values: those that matter."""
+    least = {"text": "", "flag": True, "whole": 1, "number": 1.0}
+    row = {name: least[column.kind] for name, column in columns.items()}
+    case = {"strategy": "looped", "baseline": "same-params", "phase": "prefill", "step": 0}
+    return row | case | HERE | values
+
+
 def pairs(*seconds: float, process: int = 0) -> pd.DataFrame:
-    row = dict.fromkeys(MEASUREMENTS, 0) | {
-        "strategy": "looped",
-        "baseline": "same-params",
-        "phase": "prefill",
-        "fingerprint": "here",
-    }
-    return pd.DataFrame(
-        [
-            {**row, "batch": 4, "conditional_s": s, "baseline_s": 2 * s, "process": process}
-            for s in seconds
-        ]
-    )
+    rows = []
+    for s in seconds:
+        times = {"conditional_s": s, "baseline_s": 2 * s}
+        rows.append(a_row(MEASURED, batch=4, process=process, **times))
+    return pd.DataFrame(rows)
 
 
 def parts(batch: int, seconds: float = 1.0) -> pd.DataFrame:
-    row = dict.fromkeys(SEGMENTS, 0) | {
-        "strategy": "looped",
-        "baseline": "same-params",
-        "phase": "prefill",
-        "protocol": "repeat",
-    }
-    return pd.DataFrame([{**row, "fingerprint": "here", "batch": batch, "seconds": seconds}])
+    of_side = {"protocol": "repeat", "side": "conditional", "process": 0}
+    return pd.DataFrame([a_row(TIMED_PARTS, batch=batch, seconds=seconds, **of_side)])
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -143,7 +143,7 @@ DECISIONS: list[tuple[str, str, Change, str]] = [
     ("exit-fashion", "exits", lambda t: t.drop(columns="depth"), "depth.*missing"),
     ("moe-bytes", "layers.0.mlp.experts", lambda t: t.drop(columns="id_1"), "id_1.*missing"),
     ("moe-bytes", "layers.0.mlp.experts", lambda t: t.assign(id_1=t.id_0), "twice"),
-    ("moe-bytes", "layers.0.mlp.experts", lambda t: t.assign(weight_1=np.nan), "not finite"),
+    ("moe-bytes", "layers.0.mlp.experts", lambda t: t.assign(weight_1=np.inf), "not finite"),
     ("sparse-bytes", "ffn1", lambda t: t.assign(bits_0=0.0), "column bits_0"),
     ("sparse-bytes", "ffn1", lambda t: t.drop(columns="bits_2"), "bits_2.*missing"),
 ]
@@ -260,7 +260,7 @@ def test_saving_refuses_what_opening_would(tmp_path: Path) -> None:
     trace.save(tmp_path / "t")
 
 
-@pytest.mark.parametrize("folder", [5, None, b"x", "\0"])
+@pytest.mark.parametrize("folder", [5, None, b"x", "\0", "\ud800"])
 def test_what_is_no_path(folder: Any) -> None:
     with pytest.raises(CondsimError):
         condsim.load(folder)
