@@ -73,7 +73,8 @@ def choose_runtime(name: str | None, profile: HardwareProfile) -> Runtime:
     Raises CondsimError for an unknown runtime, and for one that the class of device has not.
     """
     kind = profile.kind
-    runtime = RUNTIMES[profile.runtime if name is None else name]
+    preferred = profile.runtime if profile.runtime in RUNTIMES else EAGER.name
+    runtime = RUNTIMES[preferred if name is None else name]
     if kind not in runtime.kinds:
         fitting = [name for name, other in RUNTIMES.items() if kind in other.kinds]
         able = ", ".join(fitting)

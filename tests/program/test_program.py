@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from condsim.capture.forms import fit_dim
+from condsim.errors import CondsimError
 from condsim.program import Dim, Product, from_json, to_json
 
 VALUES = st.integers(1, 50)
@@ -27,8 +28,15 @@ def test_a_size_is_a_function_of_its_variables(coef: int, plus: int, a: int, b: 
 
 
 def test_an_unbound_variable_is_an_error() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(CondsimError, match="a size of the program is batch, and a step has no"):
         Dim.product(1, "batch")({"seq": 3})
+
+
+def test_a_size_below_zero_is_an_error() -> None:
+    size = Dim.product(1, "seq", plus=-2)
+    assert size({"seq": np.array([2, 3])}).tolist() == [0, 1]
+    with pytest.raises(CondsimError, match="below 0"):
+        size({"seq": np.array([1, 3])})
 
 
 @given(coef=st.integers(1, 9), plus=st.integers(0, 9))

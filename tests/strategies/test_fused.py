@@ -109,7 +109,7 @@ def test_one_sequence_is_weight_traffic_where_memory_is_slow(trace: Trace) -> No
     small = condsim.hardware(GPU).replace(
         **{"memory.l2.bytes": 6e5, "gpu.kernel_s": 1e-12, "gpu.tile_s": 1e-12}
     )
-    for bandwidth, weights in ((3e10, True), (1e30, False)):
+    for bandwidth, weights in ((3e10, True), (1e24, False)):
         p = condsim.simulate(
             trace,
             small.replace(**{"memory.hbm.bandwidth": bandwidth}),
