@@ -150,13 +150,17 @@ def bad_tables(files: Files) -> dict[str, tuple[Files, str]]:
     other_column = parquet(other=np.zeros(2048, np.int8))
     three_rows = parquet(id_0=np.zeros(3, np.int8))
     return {
-        "gzip bomb": (files | {PROGRAMS: bomb}, "programs.json.gz is larger"),
+        "gzip bomb": (files | {PROGRAMS: bomb}, "programs.json.gz unpacks to more than"),
+        "gzip bomb of two members": (
+            files | {PROGRAMS: files[PROGRAMS] + bomb},
+            "programs.json.gz unpacks to more than",
+        ),
         "no programs": (without_programs, PROGRAMS),
         "bad programs": (files | {PROGRAMS: gzip.compress(b'{"a": 1}')}, PROGRAMS),
         "no steps": (without_steps, STEPS),
         "bad steps": (files | {STEPS: b"PAR1PAR1"}, STEPS),
         "wrong columns": (files | {STEPS: parquet(a=[1, 2])}, STEPS),
-        "no units": (files | {STEPS: no_units}, "cannot be read"),
+        "no units": (files | {STEPS: no_units}, "column units"),
         "wrong decisions": (files | {decisions: other_column}, "damaged"),
         "no decisions": (without_decisions, decisions),
         "few decisions": (files | {decisions: three_rows}, "3 rows"),

@@ -27,8 +27,6 @@ from condsim.trace.read import load
 
 LIMIT_BYTES = 2 << 30
 """Of everything in a trace, unpacked."""
-LIMIT_PROGRAMS_BYTES = 256 << 20
-"""Of the programs, unpacked: they are read into memory at once."""
 LIMIT_FILES = 2000
 LIMIT_ROWS = 200_000_000
 """Of one table: a few bytes of Parquet can claim any number."""
@@ -158,7 +156,7 @@ def _folder_of_the_trace(work: Path, called: str) -> Path:
 
 def _read_whole(folder: Path, called: str) -> Trace:
     """Read all of a trace, within the limits. Raises CondsimError, naming the file."""
-    _check_sizes(folder, called)
+    _check_rows(folder)
     try:
         trace = load(folder)
         for site in trace.sites:
@@ -173,13 +171,8 @@ def _read_whole(folder: Path, called: str) -> Trace:
     return trace
 
 
-def _check_sizes(folder: Path, called: str) -> None:
-    """Raise CondsimError where a file would take more memory than a trace ever does."""
-    packed = folder / "programs.json.gz"
-    if packed.is_file() and _unpacked_bytes(packed) > LIMIT_PROGRAMS_BYTES:
-        limit = si(LIMIT_PROGRAMS_BYTES, "B")
-        problem = f"programs.json.gz is larger than {limit} unpacked; that is not a trace"
-        raise CondsimError(f"{called}: {problem}")
+def _check_rows(folder: Path) -> None:
+    """Raise CondsimError where a table has more rows than are read for a visitor."""
     for path in folder.rglob("*.parquet"):
         rows = _claimed_rows(path)
         if rows > LIMIT_ROWS:
@@ -194,21 +187,6 @@ def _claimed_rows(path: Path) -> int:
     except Exception as error:
         problem = f"is damaged or truncated ({type(error).__name__}); capture the trace again"
         raise CondsimError(f"{path} {problem}") from None
-
-
-def _unpacked_bytes(path: Path) -> int:
-    """Size of a gzip file's content, read no further than over LIMIT_PROGRAMS_BYTES."""
-    size = 0
-    unpacker = zlib.decompressobj(wbits=31)
-    with path.open("rb") as file:
-        try:
-            while (packed := file.read(CHUNK_BYTES)) and size <= LIMIT_PROGRAMS_BYTES:
-                while packed and size <= LIMIT_PROGRAMS_BYTES:
-                    size += len(unpacker.decompress(packed, CHUNK_BYTES))
-                    packed = unpacker.unconsumed_tail
-        except zlib.error:
-            return size  # `load` says what is wrong with it
-    return size
 
 
 def _digest(folder: Path) -> str:
