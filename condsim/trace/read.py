@@ -98,13 +98,13 @@ def _check_decisions(folder: Path, trace: Trace) -> None:
         if site.stored not in found:
             found[site.stored] = _rows_and_types(path)
         rows, types = found[site.stored]
-        stored_columns(site, types, path)
         expected = rows_at(site, trace.steps)
         if rows != expected:
             raise CondsimError(
                 f"{path} has {rows} rows where the steps need {expected}; the trace is damaged, "
                 "capture it again"
             )
+        stored_columns(site, types, path)
 
 
 def _rows_and_types(path: Path) -> tuple[int, Mapping[str, str]]:
