@@ -165,6 +165,18 @@ class Trace:
 
         return save(self, Path(folder), force)
 
+    def export_routing(self, path: str | Path) -> list[str]:
+        """Write which experts each row took as an array [rows, layers, k], -1 where none.
+
+        path: ends in .npy, the array that vLLM, SGLang and trainers exchange, or in .npz, which
+            has weights, steps and numbers of experts beside it.
+        Returns what the file lacks, in sentences.
+        Raises CondsimError for a trace without experts, or whose layers do not see the same rows.
+        """
+        from condsim.trace.routing_file import export_routing
+
+        return export_routing(self, Path(path))
+
     def with_measurements(
         self, more: pd.DataFrame, profile: HardwareProfile | None = None
     ) -> Trace:
