@@ -11,7 +11,7 @@ import numpy as np
 
 from condsim.errors import CondsimError
 from condsim.importers.parts.base import Importer, ModelShape, importer
-from condsim.importers.parts.keyed import key_of, settle
+from condsim.importers.parts.keyed import KeyedFile, key_of, settle
 from condsim.importers.parts.peek import Peek
 from condsim.importers.parts.spool import Spool
 from condsim.importers.parts.texts import (
@@ -42,18 +42,18 @@ class RouteLog(Importer):
 
     def read(self, files: Sequence[Path], shape: ModelShape, spool: Spool) -> None:
         sequences = _Sequences()
-        starts = []
+        read = []
         for path in files:
-            starts.append((path, sequences.count))
-            spool.begin_file(path)
+            read.append(KeyedFile(path, sequences.count))
+            spool.begin_file(path.name)
             self._read_lines(path, spool, sequences)
-            if sequences.count - starts[-1][1] == 1:
-                spool.notes.append(
-                    f"{path.name} is one sequence, with one request id or none: boundaries of "
-                    "requests are missing"
-                )
             sequences.forget()
-        settle(spool, starts, are_steps=False)
+        if sequences.count == len(files):
+            spool.notes.append(
+                "each file is one sequence, with one request id or none: where requests begin may "
+                "be missing"
+            )
+        settle(spool, read)
 
     def read_file(self, path: Path, shape: ModelShape, spool: Spool) -> None:
         self.read([path], shape, spool)

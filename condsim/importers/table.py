@@ -17,7 +17,7 @@ import pyarrow.types as types
 from condsim.errors import CondsimError
 from condsim.importers.parts.base import Importer, ModelShape, importer
 from condsim.importers.parts.csv import csv_batches
-from condsim.importers.parts.keyed import MOST, key_of, settle
+from condsim.importers.parts.keyed import MOST, KeyedFile, key_of, settle
 from condsim.importers.parts.peek import PARQUET, Peek
 from condsim.importers.parts.spool import BLOCK, Spool
 from condsim.importers.parts.texts import IDS, LAYER, SEQUENCE, STEP, TOKEN, WEIGHTS, name_in
@@ -45,15 +45,16 @@ class Table(Importer):
 
     def read(self, files: Sequence[Path], shape: ModelShape, spool: Spool) -> None:
         numbering = _Numbering()
-        starts: list[tuple[Path, int]] = []
-        columns = None
+        read = []
         for path in files:
             columns = _Columns.of(Peek(path))
-            starts.append((path, numbering.next_file(columns)))
-            spool.begin_file(path)
+            first = numbering.next_file(columns)
+            read.append(KeyedFile(path, first, are_steps=columns.step is not None))
+            spool.begin_file(path.name)
             for batch in _batches(path, columns):
-                _add(batch, columns, numbering, spool)
-        settle(spool, starts, are_steps=columns is not None and columns.step is not None)
+                if batch.num_rows:
+                    _add(batch, columns, numbering, spool)
+        settle(spool, read)
 
     def read_file(self, path: Path, shape: ModelShape, spool: Spool) -> None:
         self.read([path], shape, spool)
@@ -230,10 +231,12 @@ def _matrix(batch: pa.RecordBatch, names: Sequence[str], file: Path) -> np.ndarr
 
 def _flattened(column: pa.Array, name: str, file: Path) -> np.ndarray:
     """A column of lists, [rows, k]. Raises CondsimError where they are of unlike length."""
+    if column.null_count:
+        raise CondsimError(f"{file}: column {name} has {column.null_count} rows without a value")
     values: np.ndarray = column.flatten().to_numpy(zero_copy_only=False)
-    if types.is_fixed_size_list(column.type) and not column.null_count:
+    if types.is_fixed_size_list(column.type):
         return values.reshape(len(column), -1)
-    lengths = np.array([-1 if value is None else len(value) for value in column.to_pylist()])
+    lengths = np.diff(column.offsets.to_numpy())
     if not (lengths == lengths[0]).all():
         some = " and ".join(str(length) for length in np.unique(lengths)[:3])
         raise CondsimError(

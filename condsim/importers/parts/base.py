@@ -53,7 +53,7 @@ class Importer(ABC):
         Raises CondsimError for a file that is damaged or has another layout, naming it.
         """
         for path in files:
-            spool.begin_file(path)
+            spool.begin_file(path.name)
             self.read_file(path, shape, spool)
             spool.check_even()
 

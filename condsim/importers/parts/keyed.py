@@ -6,7 +6,8 @@ the sequence of the step) in the lower one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,23 @@ def key_of(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     return (upper.astype(np.int64) << HALF) | lower.astype(np.int64)
 
 
-def settle(spool: Spool, files: list[tuple[Path, int]], are_steps: bool) -> None:
+@dataclass(frozen=True)
+class KeyedFile:
+    """A file whose rows have keys.
+
+    first: the first number of its keys in the upper half. are_steps: that half numbers steps, in
+    which each row is a token of another sequence; otherwise it numbers sequences.
+    """
+
+    path: Path
+    first: int
+    are_steps: bool = False
+
+
+def settle(spool: Spool, files: Sequence[KeyedFile]) -> None:
     """Put the rows of all layers in the order of their keys, and say what the steps are.
 
-    files: each with the first number that its keys have in the upper half.
-    are_steps: the upper half numbers steps, in which each row is a token of another sequence;
-        otherwise it numbers sequences.
+    files: in order; those of one layer each begin at the same number.
     Raises CondsimError where a row is there twice, or layers have not the same tokens.
     """
     spool.files.clear()
@@ -37,14 +49,29 @@ def settle(spool: Spool, files: list[tuple[Path, int]], are_steps: bool) -> None
         layer.close()
         _sort(number, layer)
     _check_same(spool)
-    waiting = list(files)
+    waiting = _grouped(files)
+    are_steps = False
     for upper, rows in _runs(spool):
-        while waiting and waiting[0][1] <= upper:
-            spool.begin_file(waiting.pop(0)[0])
+        while waiting and waiting[0][0].first <= upper:
+            group = waiting.pop(0)
+            more = f" and {len(group) - 1} more" if len(group) > 1 else ""
+            spool.begin_file(f"{group[0].path.name}{more}")
+            are_steps = group[0].are_steps
         if are_steps:
             spool.step(DECODE, units=rows)
         else:
             spool.step(seq=rows)
+
+
+def _grouped(files: Sequence[KeyedFile]) -> list[list[KeyedFile]]:
+    """Files that begin at the same number, side by side."""
+    groups: list[list[KeyedFile]] = []
+    for file in files:
+        if groups and groups[-1][0].first == file.first:
+            groups[-1].append(file)
+        else:
+            groups.append([file])
+    return groups
 
 
 def _sort(number: int, layer: Layer) -> None:

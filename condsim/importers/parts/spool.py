@@ -106,9 +106,9 @@ class Spool:
 
     # Writing
 
-    def begin_file(self, path: Path) -> None:
+    def begin_file(self, name: str) -> None:
         """Say that what follows comes from another file."""
-        self.files.append((path.name, self._tokens, self._sequences))
+        self.files.append((name, self._tokens, self._sequences))
 
     def step(self, phase: str = PREFILL, units: int = 1, seq: int = 1, past: int = 0) -> None:
         """Say that the next tokens are one step of the model: units of seq positions each."""
