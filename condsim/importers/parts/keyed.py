@@ -96,6 +96,8 @@ def _increasing(layer: Layer) -> bool:
 def _check_same(spool: Spool) -> None:
     """Raises CondsimError where two layers were not recorded for the same tokens."""
     numbers = sorted(spool.layers)
+    if not numbers:
+        return
     first = spool.layers[numbers[0]]
     for number in numbers[1:]:
         other = spool.layers[number]

@@ -88,22 +88,22 @@ def examine(spool: Spool, experts: int | None, drop_constant: bool) -> Findings:
     Raises CondsimError for ids of another model, and where nothing is left.
     """
     scan = _Scan(spool, experts)
+    drop_constant = drop_constant and not spool.clean
     kept = np.ones(spool.tokens, bool)
     files = []
     for name, start, stop, sequences in spool.file_ranges():
         numbers = FileNumbers(name, sequences)
-        runs = _Runs()
+        runs = _Runs(start)
         for first, block in scan.blocks(start, stop, numbers):
             is_unset = block == NOT_REACHED
             padding = np.zeros(len(block), bool) if spool.clean else is_unset.all(axis=1)
             kept[first : first + len(block)] = ~padding
             numbers.padding += int(padding.sum())
             numbers.unset += int(is_unset[~padding].sum())
-            runs.add(block, padding)
-        if drop_constant and not spool.clean:
-            constant = runs.constant(stop - start)
-            numbers.constant = int(constant.sum())
-            kept[start:stop] &= ~constant
+            runs.add(block)
+        for begin, end in runs.finish() if drop_constant else ():
+            numbers.constant += int(kept[begin:end].sum())
+            kept[begin:end] = False
         numbers.tokens = int(kept[start:stop].sum())
         files.append(numbers)
     findings = Findings(files, kept)
@@ -176,32 +176,37 @@ class _Scan:
 
 
 class _Runs:
-    """Finds runs of equal tokens, block by block."""
+    """Finds runs of equal tokens, block by block.
 
-    def __init__(self) -> None:
-        self.last: np.ndarray | None = None
-        self.changes: list[np.ndarray] = []
-        self.padding: list[np.ndarray] = []
+    found: (first token, token after the last) of each run of `CONSTANT_RUN` or more.
+    """
 
-    def add(self, block: np.ndarray, padding: np.ndarray) -> None:
-        """Look at the next tokens. block: int [tokens, ids]. padding: bool [tokens]."""
-        differs = np.ones(len(block), bool)
+    def __init__(self, start: int) -> None:
+        self.found: list[tuple[int, int]] = []
+        self._begin = self._end = start
+        self._last: np.ndarray | None = None
+
+    def add(self, block: np.ndarray) -> None:
+        """Look at the next tokens. block: int [tokens, ids]."""
+        differs = np.zeros(len(block), bool)
         differs[1:] = (block[1:] != block[:-1]).any(axis=1)
-        if self.last is not None:
-            differs[0] = bool((block[0] != self.last).any())
-        self.last = block[-1].copy()
-        self.changes.append(differs)
-        self.padding.append(padding)
+        if self._last is not None:
+            differs[0] = bool((block[0] != self._last).any())
+        self._last = block[-1].copy()
+        begins = self._end + np.flatnonzero(differs)
+        self._end += len(block)
+        self._close(np.concatenate([[self._begin], begins]))
+        self._begin = int(begins[-1]) if len(begins) else self._begin
 
-    def constant(self, tokens: int) -> np.ndarray:
-        """Which tokens belong to a run of `CONSTANT_RUN` or more, bool [tokens]."""
-        if not tokens:
-            return np.zeros(0, bool)
-        begins = np.flatnonzero(np.concatenate(self.changes))
-        lengths = np.diff(begins, append=tokens)
-        in_run: np.ndarray = np.repeat(lengths >= CONSTANT_RUN, lengths)
-        constant: np.ndarray = in_run & ~np.concatenate(self.padding)
-        return constant
+    def finish(self) -> list[tuple[int, int]]:
+        """Return what was found, after the last block."""
+        self._close(np.array([self._begin, self._end]))
+        return self.found
+
+    def _close(self, bounds: np.ndarray) -> None:
+        """Remember the long ones of runs that lie side by side."""
+        long = np.flatnonzero(np.diff(bounds) >= CONSTANT_RUN)
+        self.found.extend((int(bounds[run]), int(bounds[run + 1])) for run in long)
 
 
 def _refuse_foreign(spool: Spool, findings: Findings) -> None:
