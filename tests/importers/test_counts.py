@@ -62,7 +62,7 @@ def test_no_token_takes_an_expert_twice(counts: list[list[int]], top_k: int) -> 
         of_layer.close()
         if not tokens:
             continue
-        ids = of_layer.column("ids")
+        ids = of_layer.read("ids")
         taken = ids[ids >= 0]
         np.testing.assert_array_equal(np.bincount(taken, minlength=6), step[layer])
         for row in ids:

@@ -203,17 +203,14 @@ def _reader(spool: Spool, findings: Findings, sites: Sequence[Site]) -> Reader:
 
     def read(name: str) -> Iterator[Decisions]:
         site, layer = by_name[name], spool.layers[numbers[name]]
-        ids = layer.column("ids")
-        weights = layer.column("weights") if site.has_weights else None
         dtype = id_dtype(site.branches)
         for start in range(0, layer.rows, ROW_GROUP):
-            rows = slice(start, start + ROW_GROUP)
-            kept = findings.kept[rows]
-            block = ids[rows] if spool.clean else tidied(ids[rows], site.branches)
-            chosen = np.asarray(block[kept], dtype)
-            yield Decisions(
-                chosen[:, 0] if site.top_k is None else chosen,
-                None if weights is None else np.asarray(weights[rows][kept]),
-            )
+            stop = start + ROW_GROUP
+            kept = findings.kept[start:stop]
+            ids = layer.read("ids", start, stop)
+            block = ids if spool.clean else tidied(ids, site.branches)
+            chosen = block[kept].astype(dtype)
+            weights = layer.read("weights", start, stop)[kept] if site.has_weights else None
+            yield Decisions(chosen[:, 0] if site.top_k is None else chosen, weights)
 
     return read

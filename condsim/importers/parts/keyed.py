@@ -76,7 +76,7 @@ def _grouped(files: Sequence[KeyedFile]) -> list[list[KeyedFile]]:
 
 def _sort(number: int, layer: Layer) -> None:
     if not _increasing(layer):
-        layer.sort(np.argsort(layer.column("keys")[:, 0], kind="stable"))
+        layer.sort(np.argsort(layer.read("keys")[:, 0], kind="stable"))
     if not _increasing(layer):
         raise CondsimError(
             f"layer {number} has a token twice; import files that do not overlap, or name the "
@@ -85,9 +85,8 @@ def _sort(number: int, layer: Layer) -> None:
 
 
 def _increasing(layer: Layer) -> bool:
-    keys = layer.column("keys")[:, 0]
     for start in range(0, layer.rows, BLOCK):
-        block = keys[start : start + BLOCK + 1]
+        block = layer.read("keys", start, start + BLOCK + 1)[:, 0]
         if not (block[1:] > block[:-1]).all():
             return False
     return True
@@ -109,9 +108,11 @@ def _check_same(spool: Spool) -> None:
 
 
 def _same_keys(one: Layer, other: Layer) -> bool:
-    ours, theirs = one.column("keys"), other.column("keys")
-    starts = range(0, one.rows, BLOCK)
-    return all((ours[s : s + BLOCK] == theirs[s : s + BLOCK]).all() for s in starts)
+    for start in range(0, one.rows, BLOCK):
+        ours, theirs = (layer.read("keys", start, start + BLOCK) for layer in (one, other))
+        if not (ours == theirs).all():
+            return False
+    return True
 
 
 def _runs(spool: Spool) -> Iterator[tuple[int, int]]:
@@ -119,10 +120,10 @@ def _runs(spool: Spool) -> Iterator[tuple[int, int]]:
     if not spool.layers:
         return
     layer = spool.layers[min(spool.layers)]
-    keys = layer.column("keys")[:, 0]
     upper, rows = -1, 0
     for start in range(0, layer.rows, BLOCK):
-        uppers, counts = np.unique(keys[start : start + BLOCK] >> HALF, return_counts=True)
+        keys = layer.read("keys", start, start + BLOCK)
+        uppers, counts = np.unique(keys >> HALF, return_counts=True)
         for value, count in zip(uppers.tolist(), counts.tolist(), strict=True):
             if value == upper:
                 rows += count

@@ -16,7 +16,7 @@ from numpy.lib import format as npy_format
 from condsim.errors import CondsimError
 
 NPY_MAGIC = b"\x93NUMPY"
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 20
 """Bytes that are read at a time."""
 DAMAGES = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, KeyError)
 

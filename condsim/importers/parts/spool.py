@@ -59,16 +59,19 @@ class Layer:
         for file in self._open.values():
             file.close()
 
-    def column(self, part: str) -> np.ndarray:
-        """A part of all rows, [rows, values], mapped from disk."""
+    def read(self, part: str, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Read a part of some rows, [rows, values]; of all where nothing else is said."""
         dtype, width = self.parts[part]
-        return np.memmap(self._path(part), dtype, "r", shape=(self.rows, width))
+        count = (min(self.rows, self.rows if stop is None else stop) - start) * width
+        offset = start * width * np.dtype(dtype).itemsize
+        values: np.ndarray = np.fromfile(self._path(part), dtype, count, offset=offset)
+        return values.reshape(-1, width)
 
     def sort(self, order: np.ndarray) -> None:
         """Put the rows into another order."""
-        for part in self.parts:
+        for part, (dtype, width) in self.parts.items():
             new = self._path(f"{part}-sorted")
-            rows = self.column(part)
+            rows = np.memmap(self._path(part), dtype, "r", shape=(self.rows, width))
             with new.open("wb") as file:
                 for start in range(0, self.rows, BLOCK):
                     file.write(rows[order[start : start + BLOCK]].tobytes())

@@ -123,7 +123,6 @@ class _Scan:
     def __init__(self, spool: Spool, experts: int | None) -> None:
         self.spool = spool
         self.numbers = sorted(spool.layers)
-        self.ids = {number: spool.layers[number].column("ids") for number in self.numbers}
         self.experts = {n: spool.experts.get(n, experts) for n in self.numbers}
         self.highest = dict.fromkeys(self.numbers, NOT_REACHED)
         self.digests = {number: hashlib.blake2b() for number in self.numbers}
@@ -134,12 +133,13 @@ class _Scan:
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (the first token, ids int [tokens, ids of all layers]) of a file."""
         for first in range(start, stop, BLOCK):
-            rows = slice(first, min(first + BLOCK, stop))
-            layers = [self._block(number, rows, numbers) for number in self.numbers]
+            end = min(first + BLOCK, stop)
+            layers = [self._block(number, first, end, numbers) for number in self.numbers]
             yield first, np.concatenate(layers, axis=1)
 
-    def _block(self, number: int, rows: slice, numbers: FileNumbers) -> np.ndarray:
-        raw = np.asarray(self.ids[number][rows])
+    def _block(self, number: int, start: int, stop: int, numbers: FileNumbers) -> np.ndarray:
+        layer = self.spool.layers[number]
+        raw = layer.read("ids", start, stop)
         experts = self.experts[number]
         ids = raw if self.spool.clean else tidied(raw, experts)
         self.digests[number].update(raw.tobytes())
@@ -151,9 +151,8 @@ class _Scan:
         in_order = np.sort(ids, axis=1)
         twice = (in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != NOT_REACHED)
         numbers.repeated += int(twice.any(axis=1).sum())
-        layer = self.spool.layers[number]
         if "weights" in layer.parts and self.finite:
-            self.finite = bool(np.isfinite(layer.column("weights")[rows]).all())
+            self.finite = bool(np.isfinite(layer.read("weights", start, stop)).all())
         return ids
 
     def tell(self, findings: Findings) -> None:
