@@ -6,7 +6,7 @@ from pathlib import Path
 
 from condsim.errors import CondsimError
 from condsim.importers.parts.base import Importer, ModelShape, importer
-from condsim.importers.parts.npy import StoredArray, integers, stored_array
+from condsim.importers.parts.npy import ArrayFile, StoredArray
 from condsim.importers.parts.peek import Peek
 from condsim.importers.parts.spool import Spool
 
@@ -27,20 +27,22 @@ class Arrays(Importer):
     def recognises(self, file: Peek) -> bool:
         if file.is_npy or NAME in file.members:
             return True
-        axes = {len(stored_array(file.path, member).shape) for member in file.members}
-        return bool(axes) and axes <= {SEQUENCE_AXES, BATCH_AXES}
+        if not file.members:
+            return False
+        with ArrayFile(file.path) as arrays:
+            axes = {len(arrays.array(name).shape) for name in arrays.names}
+        return axes <= {SEQUENCE_AXES, BATCH_AXES}
 
     def read_file(self, path: Path, shape: ModelShape, spool: Spool) -> None:
-        members = Peek(path).members
-        if NAME in members:
-            members = (NAME,)
-        for member in members or ("",):
-            _read(stored_array(path, member), spool)
+        with ArrayFile(path) as arrays:
+            names = (NAME,) if NAME in arrays.names else arrays.names
+            for name in names:
+                _read(arrays.array(name), spool)
 
 
 def _read(array: StoredArray, spool: Spool) -> None:
     """Read sequences. Raises CondsimError for an array of another rank, or of no integers."""
-    integers(array)
+    array.check_integers()
     axes = len(array.shape)
     if axes == SEQUENCE_AXES:
         spool.step(seq=array.shape[0])

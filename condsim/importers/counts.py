@@ -15,7 +15,7 @@ import pyarrow.lib as pa
 from condsim.errors import CondsimError
 from condsim.importers.parts.base import Importer, ModelShape, importer
 from condsim.importers.parts.csv import csv_batches
-from condsim.importers.parts.npy import integers, stored_array
+from condsim.importers.parts.npy import ArrayFile
 from condsim.importers.parts.peek import Peek
 from condsim.importers.parts.spool import BLOCK, Spool
 from condsim.importers.parts.texts import LAYER, name_in
@@ -66,13 +66,14 @@ class Counts(Importer):
 
 def _member(path: Path) -> np.ndarray:
     """Counts int64 [steps, layers, experts]."""
-    array = integers(stored_array(path, MEMBER))
-    if len(array.shape) not in (2, 3):
-        raise CondsimError(
-            f"{array.label} has the shape {list(array.shape)}; counts are [steps, layers, experts] "
-            "or [layers, experts]"
-        )
-    counts = array.whole().astype(np.int64)
+    with ArrayFile(path) as arrays:
+        array = arrays.array(MEMBER).check_integers()
+        if len(array.shape) not in (2, 3):
+            raise CondsimError(
+                f"{array.label} has the shape {list(array.shape)}; counts are [steps, layers, "
+                "experts] or [layers, experts]"
+            )
+        counts = array.whole().astype(np.int64)
     if counts.size and counts.min() < 0:
         raise CondsimError(f"{array.label} has a negative count, {counts.min()}")
     return counts.reshape(-1, *counts.shape[-2:])

@@ -9,7 +9,7 @@ import numpy as np
 
 from condsim.errors import CondsimError
 from condsim.importers.parts.base import Importer, ModelShape, importer
-from condsim.importers.parts.npy import integers, stored_array
+from condsim.importers.parts.npy import ArrayFile
 from condsim.importers.parts.peek import Peek
 from condsim.importers.parts.spool import BLOCK, Spool
 from condsim.trace import routing_file as layout
@@ -27,50 +27,51 @@ class OwnArrays(Importer):
         return layout.VERSION in file.members
 
     def read_file(self, path: Path, shape: ModelShape, spool: Spool) -> None:
-        values = _beside(path)
-        _check_same(path, values, spool)
-        spool.clean = True
-        spool.unit_rows = layout.unit_rows_of(values[layout.UNIT_ROWS])
-        spool.names = dict(enumerate(values[layout.NAMES].tolist()))
-        spool.experts = dict(enumerate(values[layout.EXPERTS].tolist()))
-        top_k = values[layout.TOP_K].tolist()
-        spool.single = {layer for layer, k in enumerate(top_k) if k == 0}
-        for step in zip(*(values[column].tolist() for column in STEPS), strict=True):
-            spool.step(*step)
-        weighed = values[layout.HAS_WEIGHTS].tolist()
-        for ids, weights in _blocks(path, any(weighed)):
-            for layer, k in enumerate(top_k):
-                place = np.s_[:, layer, : max(k, 1)]
-                spool.add(layer, ids[place], weights[place] if weighed[layer] else None)
+        with ArrayFile(path) as arrays:
+            values = _beside(arrays)
+            _check_same(arrays, values, spool)
+            spool.clean = True
+            spool.unit_rows = layout.unit_rows_of(values[layout.UNIT_ROWS])
+            spool.names = dict(enumerate(values[layout.NAMES].tolist()))
+            spool.experts = dict(enumerate(values[layout.EXPERTS].tolist()))
+            top_k = values[layout.TOP_K].tolist()
+            spool.single = {layer for layer, k in enumerate(top_k) if k == 0}
+            for step in zip(*(values[column].tolist() for column in STEPS), strict=True):
+                spool.step(*step)
+            weighed = values[layout.HAS_WEIGHTS].tolist()
+            for ids, weights in _blocks(arrays, any(weighed)):
+                for layer, k in enumerate(top_k):
+                    place = np.s_[:, layer, : max(k, 1)]
+                    spool.add(layer, ids[place], weights[place] if weighed[layer] else None)
 
 
-def _beside(path: Path) -> dict[str, np.ndarray]:
+def _beside(arrays: ArrayFile) -> dict[str, np.ndarray]:
     """The small arrays. Raises CondsimError where one is missing, or of a newer version."""
-    values = {member: stored_array(path, member).whole() for member in layout.BESIDE}
+    values = {name: arrays.array(name).whole() for name in layout.BESIDE}
     version = int(values[layout.VERSION])
     if version > layout.CURRENT:
         raise CondsimError(
-            f"{path}: version {version} of condsim's layout is newer than this condsim reads "
-            f"({layout.CURRENT}); upgrade condsim"
+            f"{arrays.path}: version {version} of condsim's layout is newer than this condsim "
+            f"reads ({layout.CURRENT}); upgrade condsim"
         )
     return values
 
 
-def _check_same(path: Path, values: Mapping[str, np.ndarray], spool: Spool) -> None:
+def _check_same(arrays: ArrayFile, values: Mapping[str, np.ndarray], spool: Spool) -> None:
     """Raises CondsimError where a file has other layers than those before it."""
     names = values[layout.NAMES].tolist()
-    layers = stored_array(path, layout.IDS).shape[1:2]
+    layers = arrays.array(layout.IDS).shape[1:2]
     if layers != (len(names),):
-        raise CondsimError(f"{path} names {len(names)} layers and holds {list(layers)}")
+        raise CondsimError(f"{arrays.path} names {len(names)} layers and holds {list(layers)}")
     if spool.names and list(spool.names.values()) != names:
-        raise CondsimError(f"{path} has other layers than the files before it: {names[0]}, ...")
+        raise CondsimError(f"{arrays.path} has other layers than the files before it: {names[0]}")
 
 
-def _blocks(path: Path, has_weights: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _blocks(arrays: ArrayFile, has_weights: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (ids, weights) [tokens, layers, k]; without weights, the ids twice."""
-    ids = integers(stored_array(path, layout.IDS)).blocks(BLOCK)
+    ids = arrays.array(layout.IDS).check_integers().blocks(BLOCK)
     if not has_weights:
         for block in ids:
             yield block, block
         return
-    yield from zip(ids, stored_array(path, layout.WEIGHTS).blocks(BLOCK), strict=True)
+    yield from zip(ids, arrays.array(layout.WEIGHTS).blocks(BLOCK), strict=True)

@@ -62,12 +62,12 @@ class Responses(Importer):
 
 def _documents(path: Path) -> Iterator[tuple[str, Any]]:
     """Yield (where it is, JSON) of a file: each line, or the whole."""
-    first, *more = [line for line in Peek(path).lines if line.strip()] or [""]
-    whole_lines = first.rstrip().endswith("}") and all(m.startswith("{") for m in more)
-    if first.startswith("{") and whole_lines:
-        yield from json_lines(path)
-    else:
+    try:
+        next(json_lines(path), None)
+    except CondsimError:
         yield str(path), json_file(path)
+    else:
+        yield from json_lines(path)
 
 
 def _responses(value: Any, where: str, outer: tuple[int | None, int | None]) -> Iterator[Response]:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from condsim.errors import CondsimError
 from condsim.importers.parts.base import Importer, ModelShape, importer
-from condsim.importers.parts.npy import StoredArray, integers, stored_array
+from condsim.importers.parts.npy import ArrayFile, StoredArray
 from condsim.importers.parts.peek import Peek
 from condsim.importers.parts.spool import DECODE, PREFILL, Spool
 
 IDS, MODES = "topk_ids_of_layer", "forward_mode"
 IDS_AXES = 3
-DECODES = 2
-"""How SGLang numbers the mode of a pass in which each token is of another sequence."""
+EXTENDS, DECODES = 1, 2
+"""How SGLang numbers the modes of passes: of prompts, and of one token of each sequence."""
 
 
 @importer
@@ -29,28 +27,30 @@ class SGLangRecorder(Importer):
         return any(member.startswith(IDS) for member in file.members)
 
     def read_file(self, path: Path, shape: ModelShape, spool: Spool) -> None:
-        members = Peek(path).members
-        passes = [member for member in members if member.startswith(IDS)]
-        if not passes:
-            raise CondsimError(f"{path} has no array {IDS}")
-        passes.sort(key=_number)
-        modes = _modes(path, passes) if MODES in members else [1] * len(passes)
-        for member, mode in zip(passes, modes, strict=True):
-            _read_pass(integers(stored_array(path, member)), mode, spool)
+        with ArrayFile(path) as arrays:
+            passes = [name for name in arrays.names if name.startswith(IDS)]
+            if not passes:
+                raise CondsimError(f"{path} has no array {IDS}")
+            passes.sort(key=_number)
+            for name, mode in zip(passes, _modes(arrays, len(passes)), strict=True):
+                _read_pass(arrays.array(name).check_integers(), mode, spool)
 
 
-def _number(member: str) -> int:
-    digits = member.removeprefix(IDS).strip("_")
+def _number(name: str) -> int:
+    digits = name.removeprefix(IDS).strip("_")
     return int(digits) if digits.isdigit() else 0
 
 
-def _modes(path: Path, passes: list[str]) -> list[int]:
-    modes = integers(stored_array(path, MODES)).whole()
-    if modes.shape != (len(passes),):
+def _modes(arrays: ArrayFile, passes: int) -> list[int]:
+    """The mode of each pass; where the file has none, those of whole prompts."""
+    if MODES not in arrays.names:
+        return [EXTENDS] * passes
+    modes = arrays.array(MODES).check_integers()
+    if modes.shape != (passes,):
         raise CondsimError(
-            f"{path}: {MODES} has the shape {list(modes.shape)}; there are {len(passes)} passes"
+            f"{modes.label} has the shape {list(modes.shape)}; there are {passes} passes"
         )
-    return [int(mode) for mode in np.atleast_1d(modes)]
+    return [int(mode) for mode in modes.whole()]
 
 
 def _read_pass(array: StoredArray, mode: int, spool: Spool) -> None:

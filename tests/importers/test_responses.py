@@ -55,6 +55,16 @@ def test_a_line_is_a_response(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ids_of(trace), np.concatenate([drawn(3, 0), drawn(4, 1)]))
 
 
+def test_lines_may_be_longer_than_what_is_looked_at(tmp_path: Path) -> None:
+    lines = [base64_response(drawn(1500, 0)), base64_response(drawn(1500, 1))]
+    path = write_lines(tmp_path / "a.jsonl", lines)
+    trace = condsim.import_routing(path, model=SHAPE)
+    assert steps_of(trace) == [("prefill", 1, 1500, 0)] * 2
+    pretty = tmp_path / "pretty.json"
+    pretty.write_text(json.dumps(lines[0], indent=2))
+    assert steps_of(condsim.import_routing(pretty, model=SHAPE)) == [("prefill", 1, 1500, 0)]
+
+
 def test_lists_and_npy_bring_their_shape(tmp_path: Path) -> None:
     """vLLM's server; SGLang's OpenAI routes have the field deeper."""
     data = io.BytesIO()

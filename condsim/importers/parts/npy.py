@@ -15,28 +15,88 @@ from numpy.lib import format as npy_format
 
 from condsim.errors import CondsimError
 
-NPY_MAGIC = b"\x93NUMPY"
+NPY_MAGIC, ZIP_MAGIC = b"\x93NUMPY", b"PK"
 BLOCK_BYTES = 1 << 20
 """Bytes that are read at a time."""
 DAMAGES = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, KeyError)
+ONLY = ""
+"""The name of the array of an NPY."""
+
+
+class ArrayFile:
+    """An NPY or NPZ file that is open: `with ArrayFile(path) as file`.
+
+    names: of its arrays.
+    Raises CondsimError for a damaged file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._archive: zipfile.ZipFile | None = None
+        with named(path):
+            with path.open("rb") as file:
+                is_archive = file.read(len(ZIP_MAGIC)) == ZIP_MAGIC
+            if is_archive:
+                self._archive = zipfile.ZipFile(path)
+
+    def __enter__(self) -> ArrayFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._archive is not None:
+            self._archive.close()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        if self._archive is None:
+            return (ONLY,)
+        return tuple(name.removesuffix(".npy") for name in self._archive.namelist())
+
+    def array(self, name: str = ONLY) -> StoredArray:
+        """Find out what an array is, reading its header only.
+
+        Raises CondsimError for one that is damaged, missing, or of objects.
+        """
+        with named(self.path), self.opened(name) as file:
+            shape, _, dtype = _header(file)
+        array = StoredArray(self, name, shape, dtype)
+        if dtype.hasobject:
+            raise CondsimError(
+                f"{array.label} holds Python objects, a pickle, which could run any code when it "
+                "is read; save arrays of integers"
+            )
+        return array
+
+    @contextlib.contextmanager
+    def opened(self, name: str) -> Iterator[IO[bytes]]:
+        """The bytes of an array, its header first."""
+        if self._archive is None:
+            with self.path.open("rb") as file:
+                yield file
+        else:
+            with self._archive.open(f"{name}.npy") as member:
+                yield member
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array in a file.
+    """An array in a file that is open."""
 
-    path: of the file. member: of an NPZ; empty for an NPY.
-    """
-
-    path: Path
-    member: str
+    file: ArrayFile
+    name: str
     shape: tuple[int, ...]
     dtype: np.dtype
 
     @property
     def label(self) -> str:
         """What a person calls it."""
-        return f"{self.path}: {self.member}" if self.member else str(self.path)
+        return f"{self.file.path}: {self.name}" if self.name else str(self.file.path)
+
+    def check_integers(self) -> StoredArray:
+        """The array itself. Raises CondsimError where it does not hold integers."""
+        if self.dtype.kind not in "iu":
+            raise CondsimError(f"{self.label} holds {self.dtype}, expert ids are integers")
+        return self
 
     def blocks(self, rows: int | None = None) -> Iterator[np.ndarray]:
         """Yield the array in blocks along its first axis.
@@ -44,7 +104,7 @@ class StoredArray:
         rows: of a block; None: as many as fit in `BLOCK_BYTES`.
         Raises CondsimError where the file is truncated.
         """
-        with _named(self.path), _opened(self.path, self.member) as file:
+        with named(self.file.path), self.file.opened(self.name) as file:
             shape, by_columns, dtype = _header(file)
             if by_columns:
                 yield self.whole()
@@ -59,42 +119,9 @@ class StoredArray:
 
     def whole(self) -> np.ndarray:
         """The array, in memory."""
-        with _named(self.path), _opened(self.path, self.member) as file:
+        with named(self.file.path), self.file.opened(self.name) as file:
             values: np.ndarray = npy_format.read_array(file, allow_pickle=False)
             return values
-
-
-def stored_array(path: Path, member: str = "") -> StoredArray:
-    """Find out what an array is, reading its header only.
-
-    Raises CondsimError for a damaged file, and for an array of objects.
-    """
-    with _named(path), _opened(path, member) as file:
-        shape, _, dtype = _header(file)
-    array = StoredArray(path, member, shape, dtype)
-    if dtype.hasobject:
-        raise CondsimError(
-            f"{array.label} holds Python objects, a pickle, which could run any code when it is "
-            "read; save arrays of integers"
-        )
-    return array
-
-
-def integers(array: StoredArray) -> StoredArray:
-    """The array itself. Raises CondsimError where it does not hold integers."""
-    if array.dtype.kind not in "iu":
-        raise CondsimError(f"{array.label} holds {array.dtype}, expert ids are integers")
-    return array
-
-
-@contextlib.contextmanager
-def _opened(path: Path, member: str) -> Iterator[IO[bytes]]:
-    if not member:
-        with path.open("rb") as file:
-            yield file
-        return
-    with zipfile.ZipFile(path) as archive, archive.open(f"{member}.npy") as file:
-        yield file
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -112,7 +139,8 @@ def _read_exactly(file: IO[bytes], size: int) -> bytes:
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named(path: Path) -> Iterator[None]:
+    """Turn what reading a damaged file raises into a CondsimError that names the file."""
     try:
         yield
     except CondsimError:
