@@ -40,7 +40,7 @@ MEASUREMENTS = (
     Column("basis", "basis"),
 )
 FILES = (
-    Column("file", "name", escape),
+    Column("file", "name"),
     Column("sequences", "sequences", "{:,}".format, right=True),
     Column("tokens", "tokens", "{:,}".format, right=True),
     Column("padding", "padding", "{:,}".format, right=True),

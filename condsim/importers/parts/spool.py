@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+import contextlib
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from condsim.errors import CondsimError
+from condsim.files import temporary_folder
 from condsim.trace.header import ONE_A_POSITION, UnitRows
 
 BLOCK = 65536
 """Rows that are held in memory at a time."""
 DTYPES = {"ids": np.int32, "weights": np.float32, "keys": np.int64}
+PREFIX = "condsim-import-"
+"""How the names of temporary folders begin."""
 LARGEST = 2**31 - 1
 """Larger ids are no ids and become this one, so that they stay out of range."""
 PREFILL, DECODE = "prefill", "decode"
@@ -102,7 +106,9 @@ class Spool:
     clean: bool = False
 
     def __post_init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="condsim-import-")
+        with contextlib.ExitStack() as opening:
+            self._folder = opening.enter_context(temporary_folder(PREFIX))
+            weakref.finalize(self, opening.pop_all().close)
         self._steps: list[Step] = []
         self._tokens = 0
         self._sequences = 0
@@ -142,7 +148,7 @@ class Spool:
             rows["keys"] = keys[:, None]
         if layer not in self.layers:
             parts = {part: (DTYPES[part], rows[part].shape[1]) for part in rows}
-            self.layers[layer] = Layer(Path(self._folder.name) / str(layer), parts)
+            self.layers[layer] = Layer(self._folder / str(layer), parts)
         known = self.layers[layer]
         if ids.shape[1] != known.top_k:
             raise CondsimError(
