@@ -34,7 +34,7 @@ class ImportOptions:
     top_k
         Experts a token, for files that do not say it (counts, base64), and to check the others.
     layers
-        Layers with experts, for files that do not say it (base64), and to check the others.
+        Layers that the files hold, for files that do not say it (base64), and to check the others.
     phase
         prefill: a sequence is one step; decode: a token is. Default: as the files say, else
         prefill.
@@ -61,11 +61,13 @@ class ImportOptions:
         check_at_least_one("top-k", self.top_k)
         check_at_least_one("layers", self.layers)
 
-    def read(self, files: tuple[Path, ...], name: str) -> Imported:
-        """Import the files. name: of the trace."""
+    def read(self, files: tuple[Path, ...], name: str, programs: Trace | None) -> Imported:
+        """Import the files. name: of the trace. programs: a captured trace of the same model."""
         from condsim.importers import ModelShape, read_routing
 
         shape = ModelShape(self.layers, self.experts, self.top_k)
+        if programs is not None:
+            shape = shape.filled(ModelShape.of(programs))
         return read_routing(files, self.format, shape, self.phase, name, self.keep_constant)
 
 
@@ -96,7 +98,7 @@ def import_(
     from condsim.trace.store import check_target
 
     check_target(output, options.force)
-    imported = options.read(files, output.resolve().name)
+    imported = options.read(files, output.resolve().name, programs)
     trace = imported.trace if programs is None else programs.with_routing(imported.trace)
     trace.save(output, options.force)
     _report(trace, imported, output, json)

@@ -50,6 +50,18 @@ def test_other_routing_is_simulated_and_saved(captured: Trace, tmp_path: Path) -
         )
 
 
+def test_a_captured_trace_says_what_the_files_leave_unsaid(captured: Trace, tmp_path: Path) -> None:
+    """The routing never takes the last expert."""
+    ids = np.argsort(np.random.default_rng(0).random((64, 16, 4, 7)), axis=-1)[..., :2]
+    np.save(tmp_path / "a.npy", ids)
+    joined = condsim.import_routing(tmp_path / "a.npy", model=captured)
+    assert {site.branches for site in joined.sites} == {8}
+    assert joined.programs == captured.programs
+    np.save(tmp_path / "a.npy", ids[:, :, :3])
+    with pytest.raises(CondsimError, match="has 3 layers of experts"):
+        condsim.import_routing(tmp_path / "a.npy", model=captured)
+
+
 def test_what_belongs_to_other_decisions_is_left_out(captured: Trace, tmp_path: Path) -> None:
     joined = captured.with_routing(recorded(tmp_path))
     assert not captured.measurements.empty

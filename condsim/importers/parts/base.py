@@ -12,18 +12,38 @@ from condsim.errors import CondsimError
 from condsim.importers.parts.peek import Peek
 from condsim.importers.parts.spool import Spool
 from condsim.registry import Registry
+from condsim.trace import Trace
 
 
 @dataclass(frozen=True)
 class ModelShape:
     """What a file of routing may leave unsaid of its model; None: take it from the file.
 
-    layers: layers with experts. experts: of a layer, without shared ones. top_k: experts a token.
+    layers: that the files hold, also those without experts. experts: of a layer, without shared ones. top_k: experts a token.
     """
 
     layers: int | None = None
     experts: int | None = None
     top_k: int | None = None
+
+    @classmethod
+    def of(cls, trace: Trace) -> ModelShape:
+        """The shape of a model that was captured; None where its layers differ.
+
+        Files may have more layers than the trace has: those without experts.
+        """
+        sites = [site for site in trace.sites if site.routing.mixes_experts]
+        experts, top_k = {site.branches for site in sites}, {site.top_k for site in sites}
+        return cls(
+            experts=experts.pop() if len(experts) == 1 else None,
+            top_k=top_k.pop() if len(top_k) == 1 else None,
+        )
+
+    def filled(self, other: ModelShape) -> ModelShape:
+        """This shape; what it leaves unsaid is as `other` says."""
+        return ModelShape(
+            self.layers or other.layers, self.experts or other.experts, self.top_k or other.top_k
+        )
 
     def __post_init__(self) -> None:
         for name in ("layers", "experts", "top_k"):

@@ -12,7 +12,7 @@ import pandas as pd
 
 from condsim.errors import CondsimError
 from condsim.importers.parts.base import IMPORTERS, Importer, ModelShape
-from condsim.importers.parts.notes import notes_of
+from condsim.importers.parts.notes import FILES_NAMED, notes_of
 from condsim.importers.parts.peek import Peek
 from condsim.importers.parts.spool import DECODE, PREFILL, Spool
 from condsim.importers.parts.tidy import FileNumbers, Findings, examine, kept_steps, tidied
@@ -37,7 +37,7 @@ def import_routing(
     files: str | Path | Iterable[str | Path],
     format: str | None = None,
     *,
-    model: ModelShape | None = None,
+    model: ModelShape | Trace | None = None,
     phase: str | None = None,
     name: str | None = None,
     keep_constant: bool = False,
@@ -46,18 +46,21 @@ def import_routing(
 
     files: one or several, of one format and one model.
     format: of `condsim.importers.IMPORTERS`; None: recognised by what the files hold.
-    model: what the files leave unsaid: layers, experts, experts a token.
+    model: what the files leave unsaid: layers, experts, experts a token. Or a captured trace of the
+        model, which says that, and whose programs the result takes (`Trace.with_routing`).
     phase: "prefill": a sequence is one step. "decode": a token is. None: as the files say, else
         prefill.
     name: of the trace; the first file's by default.
     keep_constant: keep runs of eight or more equal tokens, which are dummy batches as a rule.
-    Returns a trace without programs, whose notes say what was found and what was left out; its
-    decisions lie in a temporary folder until it is saved.
+    Returns a trace, without programs unless `model` has them. Its notes say what was found and what
+        was left out; its decisions lie in a temporary folder until it is saved.
     Raises CondsimError for files that are damaged, no routing, or of several models.
     """
     paths = [Path(file) for file in ([files] if isinstance(files, (str, Path)) else files)]
-    shape = model or ModelShape()
-    return read_routing(paths, format, shape, phase, name, keep_constant).trace
+    captured = model if isinstance(model, Trace) else None
+    shape = ModelShape.of(model) if isinstance(model, Trace) else model or ModelShape()
+    trace = read_routing(paths, format, shape, phase, name, keep_constant).trace
+    return trace if captured is None else captured.with_routing(trace)
 
 
 def read_routing(
@@ -140,10 +143,11 @@ def _labels(paths: Sequence[Path], reader: Importer, name: str | None) -> Proven
     from condsim import __version__
 
     taken = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    named = [path.name for path in paths[:FILES_NAMED]]
+    rest = ["..."] if len(paths) > FILES_NAMED else []
     return Provenance(
         model=name or paths[0].stem,
-        command=f"condsim import {paths[0].name}{more} --format {reader.name}",
+        command=" ".join(["condsim import", *named, *rest, "--format", reader.name]),
         taken=taken,
         versions={"condsim": __version__},
     )
