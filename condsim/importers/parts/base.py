@@ -19,7 +19,8 @@ from condsim.trace import Trace
 class ModelShape:
     """What a file of routing may leave unsaid of its model; None: take it from the file.
 
-    layers: that the files hold, also those without experts. experts: of a layer, without shared ones. top_k: experts a token.
+    layers: that the files hold, also those without experts. experts: of a layer, without shared
+    ones. top_k: experts a token.
     """
 
     layers: int | None = None
