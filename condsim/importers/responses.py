@@ -45,7 +45,7 @@ class Responses(Importer):
     title = "responses of SGLang and vLLM servers with routed_experts (base64 of int32, or lists)"
 
     def recognises(self, file: Peek) -> bool:
-        return file.starts_with in ("{", "[") and any(f'"{KEY}"' in line for line in file.lines)
+        return file.starts_with in ("{", "[") and f'"{KEY}"'.encode() in file.head
 
     def read_file(self, path: Path, shape: ModelShape, spool: Spool) -> None:
         found = 0

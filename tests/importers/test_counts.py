@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from importers.made import EXPERTS, SHAPE, TOP_K, drawn, ids_of, noted, refused
 
@@ -49,6 +49,7 @@ def test_a_row_of_a_table_is_a_count_or_an_activation(tmp_path: Path) -> None:
             np.testing.assert_array_equal(found, counted(ids)[layer])
 
 
+@settings(max_examples=30)
 @given(
     st.lists(st.lists(st.integers(0, 9), min_size=6, max_size=6), min_size=1, max_size=3),
     st.integers(1, 6),
