@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from condsim.calibrate import calibrate as calibrate
     from condsim.errors import CondsimError as CondsimError
     from condsim.hardware import hardware as hardware
+    from condsim.importers import ModelShape as ModelShape
+    from condsim.importers import import_routing as import_routing
     from condsim.live.force import force as force
     from condsim.live.marks import branch as branch
     from condsim.live.marks import route as route
@@ -29,6 +31,8 @@ _PUBLIC = {
     "route": "condsim.live.marks",
     "branch": "condsim.live.marks",
     "force": "condsim.live.force",
+    "import_routing": "condsim.importers",
+    "ModelShape": "condsim.importers",
     "hardware": "condsim.hardware",
     "calibrate": "condsim.calibrate",
     "simulate": "condsim.predict.simulate",

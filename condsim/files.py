@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from condsim.errors import CondsimError
 
@@ -44,6 +45,22 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
             _check_replaceable(Path(path))
             _replace(Path(path).resolve(), data)
     return Path(path)
+
+
+@contextlib.contextmanager
+def open_whole(path: str | Path) -> Iterator[IO[bytes]]:
+    """Write a file piece by piece, whole or not at all, as `write_whole` does with content.
+
+    Raises CondsimError with the reason where it cannot be written; nothing is left beside it then.
+    """
+    with named_errors(path):
+        if is_stream(path):
+            with open(path, "wb") as stream:
+                yield stream
+            return
+        _check_replaceable(Path(path))
+        with _new_file(Path(path).resolve()) as file:
+            yield file
 
 
 def check_writable(path: str | Path) -> None:
@@ -145,10 +162,18 @@ def _refusal(path: Path) -> OSError:
 
 
 def _replace(target: Path, data: bytes) -> None:
+    with _new_file(target) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def _new_file(target: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `target` when all is written, and is removed otherwise."""
     _remove_abandoned(target.parent, PART)
     part, mark = _own(lambda: _new_part(target.parent))
     try:
-        part.write_bytes(data)
+        with part.open("wb") as file:
+            yield file
         if target.exists():
             like(part, target)
         part.replace(target)

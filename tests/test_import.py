@@ -75,6 +75,7 @@ def test_public_names_are_the_contract() -> None:
     done = python("import condsim; print(sorted(condsim.__all__))")
     names = [
         "CondsimError",
+        "ModelShape",
         "Scenario",
         "branch",
         "calibrate",
@@ -82,6 +83,7 @@ def test_public_names_are_the_contract() -> None:
         "compare",
         "force",
         "hardware",
+        "import_routing",
         "load",
         "route",
         "simulate",

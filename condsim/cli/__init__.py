@@ -39,6 +39,8 @@ condsim app moe                               all of it in the browser
 COMMANDS = {
     "demo": ("demo:demo", "Start here: five small models, measured and predicted."),
     "capture": ("record:capture", "Record what a model decides and executes, and time it here."),
+    "import": ("routing:import_", "Read routing that a serving engine or a trainer recorded."),
+    "export": ("routing:export", "Write a trace's routing as arrays that others read."),
     "measure": ("record:measure", "Time a captured model here, against its baselines."),
     "simulate": ("simulate:simulate", "Predict a trace on a device: where did the saving go?"),
     "compare": ("compare:compare", "Put predictions beside measurements."),

@@ -53,6 +53,8 @@ def compare(
     opened = [open_trace(where) for where in traces]
     not_measured = _not_measured(opened, by)
     if len(not_measured) == len(opened):
+        for trace in opened:
+            trace.require_programs()
         raise _nothing_measured(not_measured, traces[0], by)
     from condsim.study.compare import compare as compare_with_measured
 

@@ -11,7 +11,7 @@ from condsim.dashboard.charts import routing as charts
 from condsim.dashboard.charts.routing import Lines
 from condsim.dashboard.parts import library
 from condsim.dashboard.parts.figure import Figure, Recipe, show
-from condsim.dashboard.parts.reproduce import python, simulate_command
+from condsim.dashboard.parts.reproduce import app_command, python, simulate_command
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.shell import current_scenario
 from condsim.mechanisms import MECHANISMS
@@ -188,7 +188,10 @@ def lines_of(name: str, lines: Lines, table: pd.DataFrame, says: str) -> Figure:
 
 def recipe(scenario: Scenario, call: str) -> Recipe:
     """How to get a table of `condsim.study.routing`. call: of one of its functions."""
-    command = simulate_command(scenario, "--json", names=("phase",))
+    if library.open_trace(scenario.name).header.has_programs:
+        command = simulate_command(scenario, "--json", names=("phase",))
+    else:
+        command = app_command(scenario)
     importing = "from condsim.study import routing"
     code = python([scenario.where], importing, f"print(routing.{call})")
     return Recipe(scenario, command, code)

@@ -39,6 +39,17 @@ MEASUREMENTS = (
     Column("latency", "latency_s", seconds, right=True),
     Column("basis", "basis"),
 )
+FILES = (
+    Column("file", "name"),
+    Column("sequences", "sequences", "{:,}".format, right=True),
+    Column("tokens", "tokens", "{:,}".format, right=True),
+    Column("padding", "padding", "{:,}".format, right=True),
+    Column("constant runs", "constant", "{:,}".format, right=True),
+    Column("unset ids", "unset", "{:,}".format, right=True),
+    Column("out of range", "out_of_range", "{:,}".format, right=True),
+    Column("experts twice", "repeated", "{:,}".format, right=True),
+)
+FILES_SHOWN = 20
 UNITS = {
     "bytes": "B",
     "weight_cache_bytes": "B",
@@ -145,10 +156,19 @@ def _contents(about: Mapping[str, Any]) -> str:
             kinds.append(kind)
     sites = len(about["sites"])
     listed = "; ".join(kinds)
-    return (
-        f"{sites} sites ({listed}), {about['steps']} steps, "
-        f"{about['units']} units, {about['parameters']:,} parameters"
-    )
+    contents = f"{sites} sites ({listed}), {about['steps']} steps, {about['units']} units"
+    parameters = about["parameters"]
+    return f"{contents}, {parameters:,} parameters" if parameters else f"{contents}, no programs"
+
+
+def imported_files(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A line a file that was imported. rows: of `condsim.importers.Imported.files`.
+
+    Only `FILES_SHOWN` of many are there.
+    """
+    more = len(rows) - FILES_SHOWN
+    title = f"the first {FILES_SHOWN} of {len(rows)} files" if more > 0 else None
+    return table_of(FILES, rows[:FILES_SHOWN], title)
 
 
 def _measurements_table(measurements: Sequence[Mapping[str, Any]]) -> Table:

@@ -106,7 +106,8 @@ class Trace:
         if not self.header.has_programs:
             raise CondsimError(
                 f"trace {self.name!r} holds recorded routing only: it says which rows took which "
-                "branches, not what the model executes; capture the model to simulate it"
+                "branches, not what the model executes; capture the model to simulate it (and join "
+                "them: captured.with_routing(this), condsim import --programs)"
             )
 
     def require_decisions(self) -> None:
@@ -164,6 +165,30 @@ class Trace:
         from condsim.trace.store import save
 
         return save(self, Path(folder), force)
+
+    def export_routing(self, path: str | Path) -> list[str]:
+        """Write which experts each row took as an array [rows, layers, k], -1 where none.
+
+        path: ends in .npy, the array that vLLM, SGLang and trainers exchange, or in .npz, which
+            has weights, steps and numbers of experts beside it.
+        Returns what the file lacks, in sentences.
+        Raises CondsimError for a trace without experts, or whose layers do not see the same rows.
+        """
+        from condsim.trace.routing_file import export_routing
+
+        return export_routing(self, Path(path))
+
+    def with_routing(self, routing: Trace) -> Trace:
+        """Return a trace that executes what this one does and decides what `routing` did.
+
+        routing: of the same model, such as `condsim.import_routing` gives. Measurements and quality
+            of this trace are left out: they belong to other decisions.
+        Raises CondsimError where layers, experts or experts a token differ, where a site is no
+        mixture of experts, and where a phase has no program.
+        """
+        from condsim.trace.joining import with_routing
+
+        return with_routing(self, routing)
 
     def with_measurements(
         self, more: pd.DataFrame, profile: HardwareProfile | None = None

@@ -77,7 +77,12 @@ def strategy_input(
     key: str = "strategy",
     wanted: str | None = None,
 ) -> str | None:
-    """One of the strategies that the device has, None for the captured one."""
+    """One of the strategies that the device has, None for the captured one.
+
+    None, too, where nothing says what the model executes.
+    """
+    if not trace.header.has_programs:
+        return None
     known = strategies_on(trace, profile)
     captured = name_of(trace.header.captured)
     warn_if_unknown(key, known)

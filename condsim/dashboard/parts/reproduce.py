@@ -31,6 +31,11 @@ def simulate_command(scenario: Scenario, *more: str, names: Iterable[str] = FIEL
     return shlex.join(words)
 
 
+def app_command(scenario: Scenario) -> str:
+    """`condsim app` on the same trace."""
+    return shlex.join(["condsim", "app", scenario.where])
+
+
 def simulate_python(scenario: Scenario, last: str = SPEEDUP) -> str:
     """`condsim.simulate` with the same question. last: what is done with its prediction `p`."""
     changed = scenario.changed()
