@@ -25,6 +25,7 @@ CURRENT = 1
 VERSION, IDS, WEIGHTS = "condsim_routing", "routed_experts", "routed_weights"
 NAMES, EXPERTS, TOP_K, HAS_WEIGHTS = "site", "num_experts", "top_k", "has_weights"
 UNIT_ROWS = "unit_rows"
+PHASE, *SIZES = STEPS
 BESIDE = (VERSION, NAMES, EXPERTS, TOP_K, HAS_WEIGHTS, UNIT_ROWS, *STEPS)
 """Small arrays beside the ids: one value, one a layer (top_k 0: ids without an axis k), or one a
 step."""
@@ -109,9 +110,9 @@ def _beside(trace: Trace, sites: Sequence[Site]) -> dict[str, np.ndarray]:
         TOP_K: np.array([site.top_k or 0 for site in sites]),
         HAS_WEIGHTS: np.array([site.has_weights for site in sites]),
         UNIT_ROWS: np.array([unit_rows.a_position, unit_rows.a_unit]),
-        STEPS[0]: trace.steps[STEPS[0]].to_numpy().astype(str),
+        PHASE: trace.steps[PHASE].to_numpy().astype(str),
     }
-    for column in STEPS[1:]:
+    for column in SIZES:
         values[column] = trace.steps[column].to_numpy().astype(np.int64)
     return values
 
