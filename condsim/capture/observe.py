@@ -15,7 +15,7 @@ import torch
 
 from condsim.errors import CondsimError
 from condsim.live.adapters.expert_list import look_alikes
-from condsim.live.decode import decode_token, start_decode
+from condsim.live.decode import decode
 from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
@@ -103,28 +103,28 @@ def observe(
     """
     seen = Observation(unit_rows=learn_unit_rows(live, batches[0]))
     for number, batch in enumerate(batches):
+        run = Execution(observed={})
+        output = live.run(batch, run)
+        if quality is not None and not new_tokens:
+            seen.add_quality("conditional", quality(output, number))
+        del output
+        keep_decisions(live, seen, run, StepSize(PREFILL, batch.units, batch.seq, past=0))
         if new_tokens:
             _observe_decoding(live, batch, new_tokens, seen)
-        else:
-            run = Execution(observed={})
-            output = live.run(batch, run)
-            if quality is not None:
-                seen.add_quality("conditional", quality(output, number))
-            keep_decisions(live, seen, run, StepSize(PREFILL, batch.units, batch.seq, past=0))
         progress()
     return seen
 
 
 def _observe_decoding(live: LiveModel, prefix: Batch, new_tokens: int, seen: Observation) -> None:
-    """Run a prefix and `new_tokens` steps of one token after it."""
-    run = Execution(observed={})
-    token, cache = start_decode(live, prefix, run)
-    keep_decisions(live, seen, run, StepSize(PREFILL, prefix.units, prefix.seq, past=0))
-    for decoded in range(new_tokens):
-        run = Execution(observed={})
-        token = decode_token(live, token, cache, run)
-        past = (prefix.seq or 0) + decoded
+    """Run `new_tokens` steps of one token after a prefix."""
+    past = prefix.seq or 0
+
+    def keep(run: Execution) -> None:
+        nonlocal past
         keep_decisions(live, seen, run, StepSize(DECODE, prefix.units, 1, past))
+        past += 1
+
+    decode(live, prefix, new_tokens, keep)
 
 
 def learn_unit_rows(live: LiveModel, batch: Batch) -> dict[str, UnitRows]:

@@ -14,7 +14,6 @@ import numpy as np
 from condsim.capture.fit import Fitter, Run
 from condsim.capture.fit_operator import Misfit
 from condsim.live.decode import record_decode
-from condsim.live.decode import start_decode as start_decode  # for condsim.measure.steps
 from condsim.live.execution import BASELINES, Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
