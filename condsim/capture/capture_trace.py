@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 import pandas as pd
 import torch
 
+from condsim.capture.fit_operator import Misfit
 from condsim.capture.header import Labels, header_of
 from condsim.capture.observe import Observation, Quality, observe
-from condsim.capture.probe import costliest_branches, key, probe
+from condsim.capture.probe import CannotRun, costliest_branches, key, probe
 from condsim.capture.quality import dense_quality, score_exits
+from condsim.capture.sizes import Sizes, as_fixed, in_brackets, probed_batch, settle
+from condsim.errors import CondsimError
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS
@@ -38,9 +41,15 @@ def capture_trace(
     new_tokens: greedy cached decode steps after each batch. quality: (output, batch number) →
     float [units]. Raises CondsimError for a model without routing.
     """
+    batches, sizes = settle(live, batches)
+    if new_tokens and live.infos and sizes.lengths is None:
+        raise CondsimError(
+            "new_tokens: the inputs hold no sequences that could be longer"
+            f"{in_brackets(sizes.refusal)}; capture without new_tokens"
+        )
     observed = _counter(progress, "observe", len(batches))
-    seen = observe(live, batches, new_tokens, quality, observed)
-    programs = _probe(live, batches[0], seen, new_tokens > 0, progress)
+    seen = observe(live, batches, new_tokens, quality, observed, sizes.unit_rows)
+    programs = _probe_any_size(live, batches, sizes, seen, progress)
     score_exits(live, batches, seen, quality)
     costliest = costliest_branches(_captured_program(live, programs), live.infos)
     if quality is not None and not new_tokens:
@@ -52,13 +61,50 @@ def capture_trace(
     return Trace(header, steps, programs, in_memory(decisions), seen.quality_table())
 
 
+def _probe_any_size(
+    live: LiveModel,
+    batches: list[Batch],
+    sizes: Sizes,
+    seen: Observation,
+    progress: Progress,
+) -> dict[str, Program]:
+    """The programs of all lengths; of the captured one alone where no form fits several.
+
+    In that case `seen` says so afterwards.
+    """
+    refusal: CondsimError | None = None
+    programs: dict[str, Program] = {}
+    decode = seen.decodes
+    try:
+        programs = _probe(live, batches, sizes, decode, progress)
+    except (Misfit, CannotRun) as error:
+        refusal = error
+    if refusal is None and not _flagged(programs):
+        return programs
+    fixed = None if decode else as_fixed(batches, sizes)
+    with contextlib.suppress(Misfit, CannotRun):
+        if fixed is not None:
+            of_one_size = _probe(live, *fixed, decode, progress)
+            if refusal is not None or _flagged(of_one_size) < _flagged(programs):
+                seen.fix_length(fixed[1].unit_rows)
+                return of_one_size
+    if refusal is not None:
+        raise refusal
+    return programs
+
+
+def _flagged(programs: Mapping[str, Program]) -> int:
+    """Operators with a size that no form gives."""
+    return sum(len(program.flagged) for program in programs.values())
+
+
 def _probe(
-    live: LiveModel, batch: Batch, seen: Observation, decode: bool, progress: Progress
+    live: LiveModel, batches: list[Batch], sizes: Sizes, decode: bool, progress: Progress
 ) -> dict[str, Program]:
     regimes = 4 if decode else 2
     probed = _counter(progress, "probe", len(live.assignments()) * regimes)
     with one_thread():
-        return probe(live, batch, seen.unit_rows, decode=decode, progress=probed)
+        return probe(live, probed_batch(batches), sizes, decode=decode, progress=probed)
 
 
 @contextlib.contextmanager

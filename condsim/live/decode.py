@@ -44,11 +44,18 @@ class DecodeStep:
     @classmethod
     def of(cls, arguments: Mapping[str, Any], units: int) -> DecodeStep:
         """The step with these arguments. Tensors and plain values are the batch's."""
-        plain = (torch.Tensor, bool, int, float, str, type(None))
-        batch, cache = {}, {}
+        plain = (bool, int, float, str, type(None))
+        batch: Arguments = {}
+        cache: Arguments = {}
         for name, value in arguments.items():
-            of_batch = isinstance(value, plain) and name not in CACHES
-            (batch if of_batch else cache)[name] = value
+            if name in CACHES:
+                cache[name] = value
+            elif isinstance(value, torch.Tensor):
+                batch[name] = value.clone()  # a tensor of inference mode may be used in no other
+            elif isinstance(value, plain):
+                batch[name] = value
+            else:
+                cache[name] = value
         return cls(Batch((), batch, units, seq=1), cache)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -174,7 +174,7 @@ def gather(batches: Sequence[Batch], units: np.ndarray) -> Batch:
     for name in first.kwargs:
         of_parts = [part.kwargs[name] for part in parts]
         kwargs[name] = _joined(of_parts, sizes)
-    return Batch(tuple(args), kwargs, len(units), first.seq)
+    return replace(first, args=tuple(args), kwargs=kwargs, units=len(units))
 
 
 def _consecutive_parts(batches: Sequence[Batch], units: np.ndarray) -> list[Batch]:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from gates.models import case
 
-from condsim.capture.observe import Observation, StepSize, keep_decisions, observe, ordered
+from condsim.capture.observe import Observation, StepSize, keep_decisions, observe
+from condsim.capture.sizes import ordered
 from condsim.errors import CondsimError
 from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import as_batches
