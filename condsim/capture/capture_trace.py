@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pandas as pd
 import torch
 
+from condsim.capture.closing import checked
 from condsim.capture.fit_operator import Misfit
 from condsim.capture.header import Labels, header_of
 from condsim.capture.observe import Observation, Quality, observe
@@ -58,7 +59,8 @@ def capture_trace(
     logical = logical_program(live, programs)
     header = header_of(live, seen, decisions, logical, costliest, labels)
     steps = pd.DataFrame(seen.steps)
-    return Trace(header, steps, programs, in_memory(decisions), seen.quality_table())
+    trace = Trace(header, steps, programs, in_memory(decisions), seen.quality_table())
+    return checked(live, batches[0], trace)
 
 
 def _probe_any_size(
