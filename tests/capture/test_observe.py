@@ -68,6 +68,12 @@ def test_rows_are_positions_where_a_site_decides_for_each() -> None:
     assert len(seen.decisions["exit"][0].ids) == 6
 
 
+def test_a_site_that_a_decode_step_does_not_reach_is_refused() -> None:
+    run = Execution(observed={})
+    with pytest.raises(CondsimError, match="site 'exit' decides nothing in a decode step"):
+        keep_decisions(live(EXIT), of_units(), run, StepSize("decode", 2, 1, past=3))
+
+
 def test_a_model_without_routing_is_refused() -> None:
     model = LiveModel.of(torch.nn.Linear(3, 3).eval())
     with pytest.raises(CondsimError, match="no routing found in this model") as error:

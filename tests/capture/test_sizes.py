@@ -10,7 +10,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import condsim
-from condsim.capture.sizes import USUAL_LENGTHS, Lengths, learn_sizes, probed_batch
+from condsim.capture.sizes import (
+    USUAL_LENGTHS,
+    Lengths,
+    learn_sizes,
+    probed_batch,
+    require_one_kind,
+)
 from condsim.errors import CondsimError
 from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
@@ -204,6 +210,46 @@ def test_a_size_that_the_model_fails_at_is_named() -> None:
 
     with pytest.raises(CondsimError, match=r"compacted/prefill-1: the model fails at 1 units"):
         captured(Squeezed(), torch.randn(UNITS, HIDDEN, 1, 1))
+
+
+class Translator(nn.Module):
+    """Source ids [batch, n] and target ids [batch, m]; a site in the encoder, one in the decoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.words, self.last = (
+            Words(),
+            nn.Embedding(50, HIDDEN),
+            nn.Linear(HIDDEN, 1),
+        )
+
+    def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        encoded = self.encoder(source)
+        condsim.route("encoder", "skip", (encoded[:, 0] > 0).long(), branches=2)
+        with condsim.branch("encoder", 1) as taken:
+            if taken:
+                encoded = taken.put(encoded, taken.take(encoded).relu())
+        mean = encoded.view(*source.shape, HIDDEN).mean(1, keepdim=True)
+        decoded = (self.words(target) + mean).flatten(0, 1)
+        condsim.route("decoder", "skip", (decoded[:, 0] > 0).long(), branches=2)
+        with condsim.branch("decoder", 1) as taken:
+            if taken:
+                decoded = taken.put(decoded, taken.take(decoded).relu())
+        scores: torch.Tensor = self.last(decoded)
+        return scores
+
+
+def test_the_first_of_two_lengths_varies() -> None:
+    batch = {"source": words(12), "target": words(7)}
+    sizes = learn_sizes(LiveModel.of(Translator().eval()), as_batches(batch)[0])
+    assert sizes.lengths == USUAL_LENGTHS
+    fixed = UnitRows(a_position=0, a_unit=7)
+    assert sizes.unit_rows == {"encoder": ONE_A_POSITION, "decoder": fixed}
+    other = {"source": words(10), "target": words(7)}
+    require_one_kind(as_batches([batch, other]))
+    longer = {"source": words(12), "target": words(8)}
+    with pytest.raises(CondsimError, match=r"\(4, 8\) where batch 0 has \(4, 7\)"):
+        require_one_kind(as_batches([batch, longer]))
 
 
 def test_a_batch_with_padding_is_probed() -> None:
