@@ -50,6 +50,8 @@ def capture_trace(
         )
     observed = _counter(progress, "observe", len(batches))
     seen = observe(live, batches, new_tokens, quality, observed, sizes.unit_rows)
+    if sizes.refusal:
+        seen.notes.append(f"units are of one fixed size{in_brackets(sizes.refusal)}")
     programs = _probe_any_size(live, batches, sizes, seen, progress)
     score_exits(live, batches, seen, quality)
     costliest = costliest_branches(_captured_program(live, programs), live.infos)

@@ -168,6 +168,7 @@ def test_signals_have_a_fixed_size() -> None:
     trace = captured(Signals(), [torch.randn(UNITS, 3, 32) for _ in range(2)])
     assert trace.sites[0].unit_rows == ONE_A_UNIT
     assert set(trace.steps["seq"]) == {1}
+    assert "units are of one fixed size (at another length it fails: " in trace.header.notes[0]
     assert condsim.simulate(trace, "raspberry-pi-5", batch=2).speedup > 0
 
 
