@@ -72,34 +72,23 @@ def _probe_any_size(
     seen: Observation,
     progress: Progress,
 ) -> dict[str, Program]:
-    """The programs of all lengths; of the captured one alone where no form fits several.
+    """The programs of all lengths; of the captured one alone where no program serves several.
 
     In that case `seen` says so afterwards.
     """
-    refusal: CondsimError | None = None
-    programs: dict[str, Program] = {}
     decode = seen.decodes
     try:
-        programs = _probe(live, batches, sizes, decode, progress)
-    except (Misfit, CannotRun) as error:
-        refusal = error
-    if refusal is None and not _flagged(programs):
+        return _probe(live, batches, sizes, decode, progress)
+    except (Misfit, CannotRun) as refusal:
+        fixed = None if decode else as_fixed(batches, sizes)
+        if fixed is None:
+            raise
+        try:
+            programs = _probe(live, *fixed, decode, progress)
+        except (Misfit, CannotRun):
+            raise refusal from None
+        seen.fix_length(fixed[1].unit_rows)
         return programs
-    fixed = None if decode else as_fixed(batches, sizes)
-    with contextlib.suppress(Misfit, CannotRun):
-        if fixed is not None:
-            of_one_size = _probe(live, *fixed, decode, progress)
-            if refusal is not None or _flagged(of_one_size) < _flagged(programs):
-                seen.fix_length(fixed[1].unit_rows)
-                return of_one_size
-    if refusal is not None:
-        raise refusal
-    return programs
-
-
-def _flagged(programs: Mapping[str, Program]) -> int:
-    """Operators with a size that no form gives."""
-    return sum(len(program.flagged) for program in programs.values())
 
 
 def _probe(
