@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from condsim.capture import Labels, Progress, Quality, capture_trace
-from condsim.live.inputs import as_batches
+from condsim.live.inputs import SequenceAxis, as_batches, require_arguments
 from condsim.live.model import LiveModel
 from condsim.measure import measure_live
 from condsim.trace import Trace
@@ -30,6 +30,7 @@ def capture(
     spec: str | None = None,
     command: str | None = None,
     progress: Progress = lambda _what, _done, _of: None,
+    sequence_axis: SequenceAxis = "auto",
 ) -> Trace:
     """Capture a conditional model's routing and what it executes.
 
@@ -43,10 +44,13 @@ def capture(
     quality: (output, batch number) → float [units]. quality_name: what that is.
     higher_is_better: of the quality.
     progress: called with what is done, how much of it, of how much.
+    sequence_axis: the axis of the inputs along which positions lie, so that lengths may vary; None
+        for units of a fixed size. "auto" tries axis 1 where tensors look like sequences.
     Returns the trace. Raises CondsimError for empty inputs, weights that are not finite, or a model
     without routing.
     """
-    batches = as_batches(inputs)
+    batches = as_batches(inputs, sequence_axis)
+    require_arguments(model, batches)
     live = LiveModel.of(model)
     labels = Labels(
         name=name or type(model).__name__,

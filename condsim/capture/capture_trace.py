@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 import pandas as pd
 import torch
 
+from condsim.capture.closing import checked
+from condsim.capture.fit_operator import Misfit
 from condsim.capture.header import Labels, header_of
 from condsim.capture.observe import Observation, Quality, observe
-from condsim.capture.probe import costliest_branches, key, probe
+from condsim.capture.probe import CannotRun, costliest_branches, key, probe
 from condsim.capture.quality import dense_quality, score_exits
+from condsim.capture.sizes import Sizes, as_fixed, in_brackets, probed_batch, settle
+from condsim.errors import CondsimError
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS
@@ -38,9 +42,17 @@ def capture_trace(
     new_tokens: greedy cached decode steps after each batch. quality: (output, batch number) →
     float [units]. Raises CondsimError for a model without routing.
     """
+    batches, sizes = settle(live, batches)
+    if new_tokens and live.infos and sizes.lengths is None:
+        raise CondsimError(
+            "new_tokens: the inputs hold no sequences that could be longer"
+            f"{in_brackets(sizes.refusal)}; capture without new_tokens"
+        )
     observed = _counter(progress, "observe", len(batches))
-    seen = observe(live, batches, new_tokens, quality, observed)
-    programs = _probe(live, batches[0], seen, new_tokens > 0, progress)
+    seen = observe(live, batches, new_tokens, quality, observed, sizes.unit_rows)
+    if sizes.refusal:
+        seen.notes.append(f"units are of one fixed size{in_brackets(sizes.refusal)}")
+    programs = _probe_any_size(live, batches, sizes, seen, progress)
     score_exits(live, batches, seen, quality)
     costliest = costliest_branches(_captured_program(live, programs), live.infos)
     if quality is not None and not new_tokens:
@@ -49,16 +61,43 @@ def capture_trace(
     logical = logical_program(live, programs)
     header = header_of(live, seen, decisions, logical, costliest, labels)
     steps = pd.DataFrame(seen.steps)
-    return Trace(header, steps, programs, in_memory(decisions), seen.quality_table())
+    trace = Trace(header, steps, programs, in_memory(decisions), seen.quality_table())
+    return checked(live, batches[0], trace)
+
+
+def _probe_any_size(
+    live: LiveModel,
+    batches: list[Batch],
+    sizes: Sizes,
+    seen: Observation,
+    progress: Progress,
+) -> dict[str, Program]:
+    """The programs of all lengths; of the captured one alone where no program serves several.
+
+    In that case `seen` says so afterwards.
+    """
+    decode = seen.decodes
+    try:
+        return _probe(live, batches, sizes, decode, progress)
+    except (Misfit, CannotRun) as refusal:
+        fixed = None if decode else as_fixed(batches, sizes)
+        if fixed is None:
+            raise
+        try:
+            programs = _probe(live, *fixed, decode, progress)
+        except (Misfit, CannotRun):
+            raise refusal from None
+        seen.fix_length(fixed[1].unit_rows)
+        return programs
 
 
 def _probe(
-    live: LiveModel, batch: Batch, seen: Observation, decode: bool, progress: Progress
+    live: LiveModel, batches: list[Batch], sizes: Sizes, decode: bool, progress: Progress
 ) -> dict[str, Program]:
     regimes = 4 if decode else 2
     probed = _counter(progress, "probe", len(live.assignments()) * regimes)
     with one_thread():
-        return probe(live, batch, seen.unit_rows, decode=decode, progress=probed)
+        return probe(live, probed_batch(batches), sizes, decode=decode, progress=probed)
 
 
 @contextlib.contextmanager

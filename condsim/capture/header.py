@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 import numpy as np
 import torch
 
-from condsim.capture.observe import Observation, ordered
+from condsim.capture.observe import Observation
+from condsim.capture.sizes import ordered
 from condsim.hardware import fingerprint
 from condsim.live.execution import SiteInfo
 from condsim.live.model import LiveModel
@@ -65,7 +66,7 @@ def header_of(
         captured=live.captured,
         costliest=costliest,
         thresholds=_thresholds(live.model),
-        notes=_notes(live),
+        notes=(*_notes(live), *seen.notes),
         provenance=_provenance(live.model, labels),
     )
 

@@ -13,16 +13,17 @@ import numpy as np
 import pandas as pd
 import torch
 
+from condsim.capture.sizes import learn_sizes, ordered
 from condsim.errors import CondsimError
 from condsim.live.adapters.expert_list import look_alikes
-from condsim.live.decode import decode_token, start_decode
+from condsim.live.decode import decode
 from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS, Draw
 from condsim.program.regime import DECODE, PREFILL
 from condsim.trace import Decisions
-from condsim.trace.header import ONE_A_POSITION, UnitRows
+from condsim.trace.header import UnitRows
 
 Quality = Callable[[Any, int], np.ndarray]
 """(output of the model, number of the batch) → quality of each unit, float [units]."""
@@ -52,12 +53,14 @@ class Observation:
     steps: rows of the trace's table of steps. decisions: site → decisions, one item a step.
     unit_rows: site → the rows that a unit has there where nothing was dropped before.
     quality: column of the trace's table of quality → values, one array [units] a batch.
+    notes: what a reader of the trace should know of the steps.
     """
 
     steps: list[dict[str, Any]] = field(default_factory=list)
     decisions: dict[str, list[Decisions]] = field(default_factory=dict)
     unit_rows: dict[str, UnitRows] = field(default_factory=dict)
     quality: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def joined(self) -> dict[str, Decisions]:
         """Site → decisions of all steps, one after the other."""
@@ -68,6 +71,24 @@ class Observation:
             scores = _join([step.scores for step in steps])
             joined[name] = Decisions(ids, weights, scores)
         return joined
+
+    @property
+    def decodes(self) -> bool:
+        """Whether tokens were decoded after the batches."""
+        return any(step["phase"] == DECODE for step in self.steps)
+
+    def fix_length(self, unit_rows: Mapping[str, UnitRows]) -> None:
+        """Count the positions of a unit as a part of it: no program is of another length.
+
+        unit_rows: site → all rows of a unit.
+        """
+        seq = self.steps[0]["seq"]
+        self.unit_rows = dict(unit_rows)
+        self.steps = [{**step, "seq": 1} for step in self.steps]
+        self.notes.append(
+            f"the programs are those of {seq} positions: what the model executes at other lengths "
+            "does not follow from the length"
+        )
 
     def quality_table(self) -> pd.DataFrame:
         """Quality of each unit, a column a way to run the model; empty where none is known."""
@@ -95,107 +116,40 @@ def observe(
     new_tokens: int = 0,
     quality: Quality | None = None,
     progress: Callable[[], None] = lambda: None,
+    unit_rows: Mapping[str, UnitRows] | None = None,
 ) -> Observation:
     """Run every batch once, and `new_tokens` greedy cached steps after each.
 
     quality: what to judge outputs by, where nothing is decoded. progress: called after each batch.
+    unit_rows: site → the rows that a unit has there; None to learn them.
     Raises CondsimError where no site was seen.
     """
-    seen = Observation(unit_rows=learn_unit_rows(live, batches[0]))
+    if unit_rows is None:
+        unit_rows = learn_sizes(live, batches[0]).unit_rows
+    seen = Observation(unit_rows=dict(unit_rows))
     for number, batch in enumerate(batches):
+        run = Execution(observed={})
+        output = live.run(batch, run)
+        if quality is not None and not new_tokens:
+            seen.add_quality("conditional", quality(output, number))
+        del output
+        keep_decisions(live, seen, run, StepSize(PREFILL, batch.units, batch.seq, past=0))
         if new_tokens:
             _observe_decoding(live, batch, new_tokens, seen)
-        else:
-            run = Execution(observed={})
-            output = live.run(batch, run)
-            if quality is not None:
-                seen.add_quality("conditional", quality(output, number))
-            keep_decisions(live, seen, run, StepSize(PREFILL, batch.units, batch.seq, past=0))
         progress()
     return seen
 
 
 def _observe_decoding(live: LiveModel, prefix: Batch, new_tokens: int, seen: Observation) -> None:
-    """Run a prefix and `new_tokens` steps of one token after it."""
-    run = Execution(observed={})
-    token, cache = start_decode(live, prefix, run)
-    keep_decisions(live, seen, run, StepSize(PREFILL, prefix.units, prefix.seq, past=0))
-    for decoded in range(new_tokens):
-        run = Execution(observed={})
-        token = decode_token(live, token, cache, run)
-        past = (prefix.seq or 0) + decoded
+    """Run `new_tokens` steps of one token after a prefix."""
+    past = prefix.seq or 0
+
+    def keep(run: Execution) -> None:
+        nonlocal past
         keep_decisions(live, seen, run, StepSize(DECODE, prefix.units, 1, past))
+        past += 1
 
-
-def learn_unit_rows(live: LiveModel, batch: Batch) -> dict[str, UnitRows]:
-    """Site → the rows that a unit has there where nothing was dropped before.
-
-    A site behind a guard has the rows of the guard's site.
-    """
-    of_batch = _rows_decided(live, batch)
-    of_other_length: dict[str, int] = {}
-    unit_rows: dict[str, UnitRows] = {}
-    for name in ordered(live.infos):
-        info = live.infos[name]
-        if info.parents:
-            parent, _ = info.parents[-1]
-            unit_rows[name] = unit_rows[parent]
-            continue
-        rows = of_batch.get(name, batch.units)
-        if batch.seq is not None and rows == batch.units * batch.seq:
-            unit_rows[name] = ONE_A_POSITION
-        elif batch.seq is None or rows == batch.units:
-            unit_rows[name] = UnitRows(a_position=0, a_unit=_rows_a_unit(name, rows, batch.units))
-        else:
-            of_other_length = of_other_length or _rows_decided(live, _of_other_length(batch))
-            grown = of_other_length[name] - rows
-            a_position = grown // (batch.units * (_other_length(batch) - batch.seq))
-            a_unit = _rows_a_unit(name, rows, batch.units) - a_position * batch.seq
-            unit_rows[name] = UnitRows(a_position=a_position, a_unit=a_unit)
-    return unit_rows
-
-
-def _rows_a_unit(site: str, rows: int, units: int) -> int:
-    """Raises CondsimError where units have no whole number of rows at a site."""
-    if rows % units:
-        raise CondsimError(
-            f"site {site!r} decided for {rows} rows where the batch has {units}; "
-            "route every row, or mark what comes before"
-        )
-    return rows // units
-
-
-OTHER_LENGTHS = (9, 6)
-"""Positions of a second run, which tells rows that follow the length from rows that do not."""
-
-
-def _other_length(batch: Batch) -> int:
-    first, second = OTHER_LENGTHS
-    return second if batch.seq == first else first
-
-
-def _of_other_length(batch: Batch) -> Batch:
-    return batch.resized(batch.units, _other_length(batch))
-
-
-def _rows_decided(live: LiveModel, batch: Batch) -> dict[str, int]:
-    """Site → rows that decide in one pass; rows are sent into every branch."""
-    run = Execution(decide=_take_every_branch, observed={})
-    live.run(batch, run)
-    assert run.observed is not None
-    return {name: len(calls[0]["ids"]) for name, calls in run.observed.items()}
-
-
-def _take_every_branch(info: SiteInfo, own: np.ndarray) -> tuple[np.ndarray, None] | None:
-    """Send rows into every branch, so that sites show themselves that this data never reaches."""
-    draw = Draw(len(own), info.branches, info.top_k)
-    ids = MECHANISMS[info.mechanism].reach_all(draw)
-    return None if ids is None else (ids, None)
-
-
-def ordered(infos: Mapping[str, SiteInfo]) -> list[str]:
-    """Names of sites, parents first."""
-    return sorted(infos, key=lambda name: len(infos[name].parents))
+    decode(live, prefix, new_tokens, keep)
 
 
 def keep_decisions(live: LiveModel, seen: Observation, run: Execution, size: StepSize) -> None:
@@ -216,6 +170,8 @@ def keep_decisions(live: LiveModel, seen: Observation, run: Execution, size: Ste
             parent, choice = info.parents[-1]
             present = ids_of[parent] == choice
         rows = size.units * seen.unit_rows[name].of(size.seq or 1)
+        if size.phase == DECODE and present is None:
+            _require_decode_rows(name, call, rows, size.units)
         decisions = _decisions_of_all_rows(info, call, rows, present)
         ids_of[name] = decisions.ids
         seen.decisions.setdefault(name, []).append(decisions)
@@ -229,6 +185,22 @@ def _only_call(site: str, calls: list[dict[str, Any]]) -> SiteCall | None:
             "give each place a name of its own"
         )
     return calls[0] if calls else None
+
+
+def _require_decode_rows(site: str, call: SiteCall | None, rows: int, units: int) -> None:
+    """Raises CondsimError where a step of one token does not decide at a site as a prefix does."""
+    if call is None:
+        raise CondsimError(
+            f"new_tokens: site {site!r} decides nothing in a decode step (it is in an encoder?), "
+            "and a trace has decisions of every site for every step; capture without new_tokens"
+        )
+    decided = len(call["ids"])
+    if decided != rows:
+        raise CondsimError(
+            f"new_tokens: site {site!r} decided for {decided} rows of {units} units in a decode "
+            f"step, where a prefix of one token has {rows}: learnt tokens before the sequence are "
+            "not run again; capture without new_tokens"
+        )
 
 
 def _decisions_of_all_rows(

@@ -13,8 +13,9 @@ import numpy as np
 
 from condsim.capture.fit import Fitter, Run
 from condsim.capture.fit_operator import Misfit
+from condsim.capture.sizes import USUAL_LENGTHS, Lengths, Sizes, first_line
+from condsim.errors import CondsimError
 from condsim.live.decode import record_decode
-from condsim.live.decode import start_decode as start_decode  # for condsim.measure.steps
 from condsim.live.execution import BASELINES, Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
@@ -49,11 +50,21 @@ def key(assignment: Assignment, regime: Regime | str) -> str:
     return f"{name_of(assignment)}/{regime}"
 
 
-def probing_sizes(regime: Regime, sequences: bool) -> list[tuple[int, int | None]]:
-    """(units, positions) of every probing run. sequences: whether a unit has positions."""
-    if sequences:
-        return list(SINGLE_SEQUENCES if regime.single else SEVERAL_SEQUENCES)
-    return [(units, None) for units in (SINGLE_UNITS if regime.single else SEVERAL_UNITS)]
+class CannotRun(CondsimError):
+    """A model that fails at a size of the probing runs."""
+
+
+def probing_sizes(regime: Regime, lengths: Lengths | None) -> list[tuple[int, int | None]]:
+    """(units, positions) of every probing run. lengths: None where units have no positions."""
+    if lengths is None:
+        return [(units, None) for units in (SINGLE_UNITS if regime.single else SEVERAL_UNITS)]
+    usual = SINGLE_SEQUENCES if regime.single else SEVERAL_SEQUENCES
+    if lengths == USUAL_LENGTHS:
+        return list(usual)
+    ranked = sorted({positions for _, positions in usual})
+    spread = np.linspace(lengths.shortest, lengths.longest, len(ranked)).round()
+    in_range = dict(zip(ranked, spread.astype(int).tolist(), strict=True))
+    return [(units, in_range[positions]) for units, positions in usual]
 
 
 def rows_per_site(
@@ -109,20 +120,21 @@ def costliest_branches(program: Program, infos: Mapping[str, SiteInfo]) -> dict[
 def probe(
     live: LiveModel,
     batch: Batch,
-    unit_rows: Mapping[str, UnitRows],
+    sizes: Sizes,
     *,
     decode: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Program]:
     """Programs of every assignment and regime, by name.
 
-    batch: the kind of input; it is cut and repeated to other sizes. unit_rows: site → rows that
-    a unit has there. decode: also one token after a prefix, with the model's own cache.
-    Raises Misfit where the same regime has different operators at different sizes.
+    batch: the kind of input; it is cut and repeated to other sizes. sizes: what was learnt of it.
+    decode: also one token after a prefix, with the model's own cache.
+    Raises Misfit where the same regime has different operators at different sizes, and CannotRun
+    where the model fails at one of them.
     """
     phases = (PREFILL, DECODE) if decode else (PREFILL,)
     regimes = [Regime(phase, single) for phase in phases for single in (True, False)]
-    prober = _Prober(live, batch, unit_rows)
+    prober = _Prober(live, batch, sizes)
     programs: dict[str, Program] = {}
     for assignment in _baselines_last(live.assignments()):
         periods: Periods = {}
@@ -165,15 +177,23 @@ class _Prober:
 
     live: LiveModel
     batch: Batch
-    unit_rows: Mapping[str, UnitRows]
+    sizes: Sizes
     costliest: dict[str, int] = field(default_factory=dict)
 
     def program(self, assignment: Assignment, regime: Regime, periods: Periods) -> Program:
         """Record and fit one program. periods: of the assignment's loops; completed on the way."""
-        sizes = probing_sizes(regime, sequences=self.batch.seq is not None)
         recordings = []
-        for run, (units, seq) in enumerate(sizes):
-            recordings.append(self._record(assignment, regime, units, seq, run))
+        for run, (units, seq) in enumerate(probing_sizes(regime, self.sizes.lengths)):
+            try:
+                recordings.append(self._record(assignment, regime, units, seq, run))
+            except CondsimError:
+                raise
+            except Exception as error:  # a stranger's model may do anything at another size
+                size = f"{units} units" if seq is None else f"{units} units of {seq} positions"
+                raise CannotRun(
+                    f"{key(assignment, regime)}: the model fails at {size}, "
+                    f"while inputs of the captured size run ({first_line(error)})"
+                ) from error
         _find_periods(recordings, periods)
         runs = []
         for recording in recordings:
@@ -189,7 +209,7 @@ class _Prober:
         self, assignment: Assignment, regime: Regime, units: int, seq: int | None, run: int
     ) -> _Recording:
         positions = 1 if regime.decodes else seq
-        rows = rows_per_site(self.live.infos, self.unit_rows, units, positions)
+        rows = rows_per_site(self.live.infos, self.sizes.unit_rows, units, positions)
         execution = execution_for(assignment, self.live.infos, rows, run, self.costliest)
         batch = self.batch.resized(units, seq)
         if regime.decodes:

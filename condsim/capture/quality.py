@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from condsim.capture.observe import Observation, Quality, ordered
+from condsim.capture.observe import Observation, Quality
+from condsim.capture.sizes import ordered
 from condsim.live.execution import Execution
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -40,6 +40,9 @@ class CaptureOptions:
         Capture at most so many batches.
     new_tokens
         Greedy decode steps after each batch, with the model's own cache.
+    sequence_axis
+        The axis of the inputs along which positions lie: a number, none for units of a fixed size,
+        or auto to try axis 1 where tensors look like sequences.
     measure
         Time the captured strategy and both baselines here, in fresh processes.
     threads
@@ -51,6 +54,7 @@ class CaptureOptions:
 
     batch_limit: int | None = None
     new_tokens: int = 0
+    sequence_axis: int | Literal["auto", "none"] = "auto"
     measure: Annotated[bool, Parameter(negative="--no-measure")] = True
     threads: int = 1
     force: bool = False
@@ -121,6 +125,7 @@ def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
         inputs,
         measure=False,
         new_tokens=options.new_tokens,
+        sequence_axis=None if options.sequence_axis == "none" else options.sequence_axis,
         name=example.name,
         quality=example.quality,
         quality_name=example.quality_name,

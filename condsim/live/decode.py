@@ -1,68 +1,326 @@
-"""Decoding with the model's own cache: one greedy token a sequence after another."""
+"""Decoding with the model's own cache: one greedy token a sequence after another.
+
+A model of transformers is driven by its own `generate()`, and every forward pass that this runs
+after the first is a decode step. So a step has the arguments that it has in use: the mask of a
+padded batch, positions, token types. Any other model continues with the cache that it returns.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from condsim.errors import CondsimError
+from condsim.live.adapters.structure import instead
 from condsim.live.execution import Execution
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.record.recorder import Recorder
 
-Cache = dict[str, Any]
-"""Arguments of forward() that continue from the tokens before."""
+NOT_GENERATED_WITH = ("labels", "return_dict", "use_cache")
+"""Arguments of forward() that `generate()` does not take, or sets itself."""
+
+Arguments = dict[str, Any]
+"""Arguments of forward() by name."""
 
 
-def start_decode(
-    live: LiveModel, prefix: Batch, execution: Execution
-) -> tuple[torch.Tensor, Cache]:
-    """Run `prefix`; return the next token, int64 [units, 1], and what continues after it.
+@dataclass(frozen=True)
+class DecodeStep:
+    """One forward pass with one more token a sequence.
 
-    Raises CondsimError where the model keeps no cache.
+    batch: the tokens, and what comes with them. cache: arguments that the pass changes.
     """
-    output = live.run(prefix, execution, use_cache=True)
-    argument = _cache_argument(live.model)
-    cache = getattr(output, argument, None)
-    if cache is None:
-        cache = getattr(output, "past_key_values", None)
-    if cache is None:
-        model = type(live.model).__name__
-        raise CondsimError(
-            f"new_tokens: {model} returns no key-value cache; capture without new_tokens"
-        )
-    return greedy_token(output), {argument: cache, "use_cache": True}
+
+    batch: Batch
+    cache: Arguments
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any], units: int) -> DecodeStep:
+        """The step with these arguments. Tensors and plain values are the batch's."""
+        plain = (bool, int, float, str, type(None))
+        batch: Arguments = {}
+        cache: Arguments = {}
+        for name, value in arguments.items():
+            if name in CACHES:
+                cache[name] = value
+            elif isinstance(value, torch.Tensor):
+                batch[name] = value.clone()  # a tensor of inference mode may be used in no other
+            elif isinstance(value, plain):
+                batch[name] = value
+            else:
+                cache[name] = value
+        return cls(Batch((), batch, units, seq=1), cache)
 
 
-def decode_token(
-    live: LiveModel, token: torch.Tensor, cache: Cache, execution: Execution
-) -> torch.Tensor:
-    """Run one token a sequence; return the next one. token: int64 [units, 1]."""
-    output = live.run(token_batch(token), execution, **cache)
-    return greedy_token(output)
+CACHES = ("cache", "past_key_values")
+"""Names of the argument of forward() that takes the cache."""
+
+Forward = Callable[..., Any]
+RunStep = Callable[[Forward, Arguments], Any]
+"""Runs one decode step: (forward of the model, its arguments) → the output."""
+
+
+def decode(
+    live: LiveModel, prefix: Batch, new_tokens: int, watched: Callable[[Execution], None]
+) -> None:
+    """Run `prefix`, and `new_tokens` greedy steps after it; rows that have ended get padding.
+
+    watched: called after each step with the execution that observed it.
+    Raises CondsimError where the model cannot decode.
+    """
+
+    def watch(forward: Forward, arguments: Arguments) -> Any:
+        execution = Execution(observed={})
+        with live.in_force(execution):
+            output = forward(**arguments)
+        watched(execution)
+        return output
+
+    _run(live, prefix, new_tokens, watch)
+
+
+def decode_step(live: LiveModel, prefix: Batch, steps_before: int = 0) -> DecodeStep:
+    """The step that follows on `prefix` and `steps_before` steps, which are run unwatched.
+
+    Raises CondsimError where the model cannot decode.
+    """
+    done = 0
+
+    def run_or_stop(forward: Forward, arguments: Arguments) -> Any:
+        nonlocal done
+        if done == steps_before:
+            raise _Reached(arguments)
+        done += 1
+        return forward(**arguments)
+
+    try:
+        _run(live, prefix, steps_before + 1, run_or_stop)
+    except _Reached as reached:
+        return DecodeStep.of(reached.arguments, prefix.units)
+    raise CondsimError(f"new_tokens: {_name(live)} ended before decode step {steps_before}")
 
 
 def record_decode(live: LiveModel, prefix: Batch, execution: Execution) -> Recorder:
     """Run `prefix` unrecorded, then record one more token a sequence with the model's cache."""
-    token, cache = start_decode(live, prefix, Execution())
-    return live.record(token_batch(token), execution, **cache)
+    step = decode_step(live, prefix)
+    return live.record(step.batch, execution, **step.cache)
 
 
-def token_batch(token: torch.Tensor) -> Batch:
-    """One token a sequence as a batch. token: int64 [units, 1]."""
-    return Batch((), {"input_ids": token}, units=token.shape[0], seq=1)
+class _Reached(BaseException):
+    """The step that was asked for is about to run."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        super().__init__()
+        self.arguments = arguments
+
+
+def _run(live: LiveModel, prefix: Batch, new_tokens: int, run_step: RunStep) -> None:
+    """Run `prefix`, and then `new_tokens` steps by `run_step`."""
+    driver = _generate if _has_generate(live.model) else _continue
+    try:
+        with live.prepared(Execution()):
+            driver(live, prefix, new_tokens, run_step)
+    except CondsimError:
+        raise
+    except Exception as error:
+        first_line = str(error).strip().splitlines()[:1]
+        said = f"{type(error).__name__}: {''.join(first_line)}"
+        raise CondsimError(
+            f"new_tokens: {_name(live)} fails while it decodes ({said}); capture without new_tokens"
+        ) from error
+
+
+def _name(live: LiveModel) -> str:
+    return type(live.model).__name__
+
+
+# Models of transformers
+
+
+def _has_generate(model: torch.nn.Module) -> bool:
+    """Whether transformers generates with this model."""
+    generation = sys.modules.get("transformers.generation.utils")
+    return generation is not None and isinstance(model, generation.GenerationMixin)
+
+
+def _generate(live: LiveModel, prefix: Batch, new_tokens: int, run_step: RunStep) -> None:
+    """Let the model's own `generate()` run every step."""
+    model: Any = live.model
+    passes = 0
+
+    def forward(own_forward: Forward, *args: Any, **kwargs: Any) -> Any:
+        nonlocal passes
+        passes += 1
+        arguments = _by_name(own_forward, args, kwargs)
+        return own_forward(**arguments) if passes == 1 else run_step(own_forward, arguments)
+
+    arguments = _generation_arguments(model, prefix)
+    with instead(model, forward), _silent():
+        model.generate(
+            **arguments, max_new_tokens=new_tokens + 1, do_sample=False, num_beams=1, use_cache=True
+        )
+    if passes <= new_tokens:
+        raise CondsimError(
+            f"new_tokens: generate() of {_name(live)} ran {passes} forward passes where "
+            f"{new_tokens + 1} were asked for; capture without new_tokens"
+        )
+
+
+def _generation_arguments(model: Any, prefix: Batch) -> Arguments:
+    """What `generate()` is called with.
+
+    It never stops early: rows that have ended get padding until all steps are done, so that what a
+    row does is the same in any batch.
+    """
+    arguments: Arguments = {}
+    for name, value in _by_name(model.forward, prefix.args, prefix.kwargs).items():
+        if name not in NOT_GENERATED_WITH and value is not None:
+            arguments[name] = value
+    config = model.generation_config
+    ends = _as_list(config.eos_token_id)
+    if not ends:
+        return arguments
+    padding = ends[0] if config.pad_token_id is None else config.pad_token_id
+    ids = arguments.get("input_ids")
+    if padding in ends and ids is not None and "attention_mask" not in arguments:
+        # generate() cannot tell padding from an end, and then takes every token for one of text.
+        arguments["attention_mask"] = torch.ones_like(ids)
+    from transformers import LogitsProcessorList
+
+    processors = LogitsProcessorList([_PadEnded(ends, padding)])
+    return {**arguments, "eos_token_id": None, "logits_processor": processors}
+
+
+def _as_list(tokens: Any) -> list[int]:
+    if tokens is None:
+        return []
+    return [int(token) for token in (tokens if isinstance(tokens, (list, tuple)) else [tokens])]
+
+
+class _PadEnded:
+    """A logits processor of transformers: a row that has ended goes on with padding."""
+
+    def __init__(self, ends: list[int], padding: int) -> None:
+        self.ends = ends
+        self.padding = padding
+        self._prefix: int | None = None  # tokens before the first new one
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """input_ids: int [units, tokens so far]. scores: float [units, vocabulary]."""
+        if self._prefix is None:
+            self._prefix = input_ids.shape[1]
+        new = input_ids[:, self._prefix :]
+        ended = torch.isin(new, new.new_tensor(self.ends)).any(1)
+        scores = scores.masked_fill(ended[:, None], -float("inf"))
+        scores[ended, self.padding] = 0.0
+        return scores
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """While it lasts, transformers logs errors only: each run would repeat its advice."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+# Any other model
+
+
+def _continue(live: LiveModel, prefix: Batch, new_tokens: int, run_step: RunStep) -> None:
+    """Run every step with the cache that the model returns."""
+    model = live.model
+    accepted = inspect.signature(model.forward).parameters
+    use_cache = {"use_cache": True} if "use_cache" in accepted else {}
+    output = prefix.call(model, **use_cache)
+    cache_name = next((name for name in CACHES if name in accepted), CACHES[-1])
+    cache = _cache_of(output, cache_name)
+    if cache is None:
+        raise CondsimError(
+            f"new_tokens: {_name(live)} returns no key-value cache; capture without new_tokens"
+        )
+    arguments = _by_name(model.forward, prefix.args, prefix.kwargs)
+    continued = _Continued(arguments, prefix)
+    for _ in range(new_tokens):
+        token = greedy_token(output)
+        step = {**continued.with_token(token), **use_cache, cache_name: cache}
+        output = run_step(model.forward, step)
+        cache = _cache_of(output, cache_name)
+
+
+def _cache_of(output: Any, name: str) -> Any:
+    """The cache that an output holds; None where it has none."""
+    for attribute in (name, *CACHES):
+        cache = getattr(output, attribute, None)
+        if cache is not None:
+            return cache
+    return None
+
+
+class _Continued:
+    """The arguments of a batch as they go on with more tokens.
+
+    A mask is continued by ones, positions count on, token types stay what they were. Other
+    arguments with a value for each position belong to the prefix; the rest stays as it is.
+    """
+
+    def __init__(self, arguments: Mapping[str, Any], prefix: Batch) -> None:
+        self.tokens = "input_ids"
+        self.masks: Arguments = {}
+        self.positions: Arguments = {}
+        self.unchanged: Arguments = {}
+        for name, value in arguments.items():
+            of_positions = isinstance(value, torch.Tensor) and value.ndim >= 2
+            if not of_positions or value.shape[1] != prefix.seq:
+                self.unchanged[name] = value
+            elif "mask" in name:
+                self.masks[name] = value
+            elif "position" in name:
+                self.positions[name] = value[:, -1:]
+            elif "type" in name:
+                self.unchanged[name] = value[:, -1:]
+        tokens = [name for name, value in arguments.items() if self._are_tokens(name, value)]
+        if tokens:
+            self.tokens = tokens[0]
+
+    def _are_tokens(self, name: str, value: Any) -> bool:
+        known = name in (*self.masks, *self.positions, *self.unchanged, "labels")
+        is_integer = isinstance(value, torch.Tensor) and not value.is_floating_point()
+        return is_integer and not known
+
+    def with_token(self, token: torch.Tensor) -> Arguments:
+        """The arguments of the next step. token: int64 [units, 1]."""
+        for name, mask in self.masks.items():
+            self.masks[name] = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+        for name, position in self.positions.items():
+            self.positions[name] = position + 1
+        return {**self.unchanged, **self.masks, **self.positions, self.tokens: token}
 
 
 def greedy_token(output: Any) -> torch.Tensor:
     """The token of the largest logit at the last position, int64 [units, 1]."""
-    token: torch.Tensor = output.logits[:, -1:].argmax(-1)
+    logits = getattr(output, "logits", None)
+    if logits is None:
+        raise CondsimError(
+            f"new_tokens: the model returns {type(output).__name__} without .logits; "
+            "capture without new_tokens"
+        )
+    token: torch.Tensor = logits[:, -1:].argmax(-1)
     return token
 
 
-def _cache_argument(model: torch.nn.Module) -> str:
-    """The argument of forward() that takes the cache."""
-    accepted = inspect.signature(model.forward).parameters
-    return "cache" if "cache" in accepted else "past_key_values"
+def _by_name(forward: Forward, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
+    """Arguments of a call of forward(), those given by position too."""
+    positional = inspect.signature(forward).bind_partial(*args).arguments
+    return {**positional, **kwargs}

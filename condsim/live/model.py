@@ -53,8 +53,14 @@ class LiveModel:
             stack.enter_context(torch.inference_mode())
             for site in self.sites:
                 stack.enter_context(site.installed())
-            execution.sites.update(self.infos)
-            stack.enter_context(executing(execution))
+            stack.enter_context(self.in_force(execution))
+            yield
+
+    @contextlib.contextmanager
+    def in_force(self, execution: Execution) -> Iterator[None]:
+        """While it lasts, sites that are prepared obey `execution`; they are learnt from it."""
+        execution.sites.update(self.infos)
+        with executing(execution):
             yield
         for name, info in execution.sites.items():
             self.infos.setdefault(name, info)

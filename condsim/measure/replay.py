@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from condsim.errors import CondsimError
-from condsim.live.decode import start_decode
-from condsim.live.execution import Execution
+from condsim.live.decode import decode_step
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.steps.rebatch import Cut, rebatch
@@ -112,13 +111,9 @@ class Replay:
     def _decoded_up_to(self, prefix: Batch, index: int) -> tuple[Batch, Arguments]:
         """The batch of one decode step, and copies of the cache that it starts from."""
         extents = self.cut.steps.extents
-        total = int(extents["total"][index])
-        past = total - int(extents["seq"][index])
-        token, cache = start_decode(self.live, prefix, Execution())
-        for _ in range(past - (prefix.seq or 0)):
-            output = self.live.run(_next_token(token), Execution(), **cache)
-            token = output.logits[:, -1:].argmax(-1)
-        return _next_token(token), lambda: copy.deepcopy(cache)
+        past = int(extents["total"][index]) - int(extents["seq"][index])
+        step = decode_step(self.live, prefix, past - (prefix.seq or 0))
+        return step.batch, lambda: copy.deepcopy(step.cache)
 
     def _ids_of(self, site: str, units: np.ndarray) -> np.ndarray:
         """Decisions at a site of the rows of some unit-steps."""
@@ -131,11 +126,6 @@ class Replay:
             rows_of_unit = slice(starts[unit], ends[unit])
             of_units.append(ids[rows_of_unit])
         return np.concatenate(of_units)
-
-
-def _next_token(token: torch.Tensor) -> Batch:
-    """A batch of one token a sequence. token: int64 [units, 1]."""
-    return Batch((), {"input_ids": token}, len(token), 1)
 
 
 def source_units(trace: Trace) -> np.ndarray:
@@ -184,7 +174,7 @@ def gather(batches: Sequence[Batch], units: np.ndarray) -> Batch:
     for name in first.kwargs:
         of_parts = [part.kwargs[name] for part in parts]
         kwargs[name] = _joined(of_parts, sizes)
-    return Batch(tuple(args), kwargs, len(units), first.seq)
+    return replace(first, args=tuple(args), kwargs=kwargs, units=len(units))
 
 
 def _consecutive_parts(batches: Sequence[Batch], units: np.ndarray) -> list[Batch]:

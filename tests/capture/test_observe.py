@@ -7,7 +7,8 @@ import pytest
 import torch
 from gates.models import case
 
-from condsim.capture.observe import Observation, StepSize, keep_decisions, observe, ordered
+from condsim.capture.observe import Observation, StepSize, keep_decisions, observe
+from condsim.capture.sizes import ordered
 from condsim.errors import CondsimError
 from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import as_batches
@@ -65,6 +66,12 @@ def test_rows_are_positions_where_a_site_decides_for_each() -> None:
     run = Execution(observed={"exit": [call(*[1] * 6)]})
     keep_decisions(live(EXIT), seen, run, StepSize("prefill", 2, 3, past=0))
     assert len(seen.decisions["exit"][0].ids) == 6
+
+
+def test_a_site_that_a_decode_step_does_not_reach_is_refused() -> None:
+    run = Execution(observed={})
+    with pytest.raises(CondsimError, match="site 'exit' decides nothing in a decode step"):
+        keep_decisions(live(EXIT), of_units(), run, StepSize("decode", 2, 1, past=3))
 
 
 def test_a_model_without_routing_is_refused() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from condsim.capture.probe import execution_for, key, probing_sizes, rows_per_site
+from condsim.capture.sizes import USUAL_LENGTHS, Lengths
 from condsim.live.execution import SiteInfo
 from condsim.mechanisms import MECHANISMS
 from condsim.program.regime import PREFILL, Regime
@@ -29,12 +30,21 @@ def test_a_program_is_named_after_strategies_and_regime() -> None:
     assert key({"skip": "masked", "moe": "looped"}, regime) == "moe=looped,skip=masked/prefill-1"
 
 
-@pytest.mark.parametrize("sequences", [True, False])
-def test_a_single_unit_is_probed_alone(sequences: bool) -> None:
-    single = probing_sizes(Regime(PREFILL, single=True), sequences)
-    several = probing_sizes(Regime(PREFILL, single=False), sequences)
+@pytest.mark.parametrize("lengths", [USUAL_LENGTHS, Lengths(2, 8), None])
+def test_a_single_unit_is_probed_alone(lengths: Lengths | None) -> None:
+    single = probing_sizes(Regime(PREFILL, single=True), lengths)
+    several = probing_sizes(Regime(PREFILL, single=False), lengths)
     assert {units for units, _ in single} == {1}
     assert min(units for units, _ in several) > 1
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_lengths_are_spread_over_those_that_the_model_runs(single: bool) -> None:
+    sizes = probing_sizes(Regime(PREFILL, single), Lengths(4, 16))
+    positions = {positions or 0 for _, positions in sizes}
+    assert min(positions) == 4
+    assert max(positions) == 16
+    assert len(positions) >= 5
 
 
 def test_rows_are_units_or_positions() -> None:

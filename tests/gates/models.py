@@ -28,6 +28,7 @@ SMALL = {
     "num_key_value_heads": 4,
     "vocab_size": 64,
     "max_position_embeddings": 256,
+    "eos_token_id": None,
 }
 
 

@@ -6,6 +6,7 @@ Gates, lists of experts, heads and thresholds count, class names never do.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
@@ -24,11 +25,16 @@ MARK = "route"
 def instead(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """While it lasts, calls of the module go to forward(the module's own forward, *arguments).
 
-    Nothing stays behind.
+    What stands in for it has its signature. Nothing stays behind.
     """
     before, own_forward = module.__dict__.get("forward"), module.forward
+
+    @functools.wraps(own_forward)
+    def instead_of_it(*args: Any, **kwargs: Any) -> Any:
+        return forward(own_forward, *args, **kwargs)
+
     try:
-        module.forward = lambda *args, **kwargs: forward(own_forward, *args, **kwargs)
+        module.forward = instead_of_it
         yield
     finally:
         if before is None:

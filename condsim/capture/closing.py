@@ -1,0 +1,72 @@
+"""The closing check: programs are fitted at small sizes, and compared at the captured one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from condsim.capture.probe import key
+from condsim.live.decode import decode_step
+from condsim.live.execution import Execution
+from condsim.live.inputs import Batch
+from condsim.live.model import LiveModel
+from condsim.lower import lower
+from condsim.program import Program
+from condsim.program.regime import DECODE
+from condsim.record.nest import guarded, tree
+from condsim.record.recorder import Recorder
+from condsim.steps.extents import Steps
+from condsim.steps.rebatch import rebatch, site_rules
+from condsim.trace import Trace
+
+Signature = tuple[str, tuple[tuple[int, ...], ...]]
+"""An operator's name, and the shapes of its inputs."""
+
+
+def checked(live: LiveModel, batch: Batch, trace: Trace) -> Trace:
+    """The trace, with a note for each phase whose program is not what the model executes.
+
+    batch: the first that was captured. Its first step is recorded, and so is the first decode step
+    after it.
+    """
+    notes = []
+    for phase in dict.fromkeys(trace.steps["phase"]):
+        cut = rebatch(trace, batch.units, phase)
+        program = trace.programs[key(live.captured, cut.regime)]
+        recorder = _record(live, batch, decode=phase == DECODE)
+        odd = _departure(recorder, program, trace, cut.steps.step(0), live.captured)
+        if odd:
+            notes.append(f"{phase}: the program is not what the model executes: {odd}")
+    header = trace.header
+    return replace(trace, header=header.model_copy(update={"notes": (*header.notes, *notes)}))
+
+
+def _record(live: LiveModel, batch: Batch, decode: bool) -> Recorder:
+    """The step as the model itself runs it."""
+    execution = Execution(dict(live.captured))
+    if not decode:
+        return live.record(batch, execution)
+    step = decode_step(live, batch)
+    return live.record(step.batch, execution, **step.cache)
+
+
+def _departure(
+    recorder: Recorder,
+    program: Program,
+    trace: Trace,
+    step: Steps,
+    captured: Mapping[str, str],
+) -> str:
+    """The first operator that was recorded and is not in the program's step; "" for none."""
+    lowered: Counter[Signature] = Counter()
+    for call in lower(program, site_rules(trace), dict(captured), step).sequence():
+        inputs = tuple(tensor.shape(call.bindings) for tensor in call.op.inputs)
+        lowered[call.op.name, inputs] += 1
+    for op, _ in guarded(tree(recorder, dict(program.periods))):
+        signature = (op.name, tuple(tensor.shape for tensor in op.inputs))
+        lowered[signature] -= 1
+        if lowered[signature] < 0:
+            shapes = " and ".join(str(list(tensor.shape)) for tensor in op.inputs)
+            return f"{op.name} of {shapes} in {op.module or 'the model'} has another size there"
+    return ""
