@@ -59,7 +59,7 @@ def test_the_headline_begins_with_a_capital(cases: Cases) -> None:
 
 def test_whose_accuracy_it_is_stands_in_the_headline(cases: Cases) -> None:
     trace = condsim.load(resource("traces") / "exit-fashion")
-    assert f"On {trace.profile.name}: " in page.headline(cases.table)
+    assert f"On {trace.profile.name}" in page.headline(cases.table)
     assert page.note_on_device(cases.table, trace.profile) == ""
     note = page.note_on_device(cases.table, condsim.hardware("nvidia-h100-sxm"))
     assert "Nothing was measured on nvidia-h100-sxm" in note

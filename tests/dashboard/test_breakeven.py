@@ -12,6 +12,7 @@ from condsim.dashboard import breakeven as page
 from condsim.dashboard.breakeven import NOTHING, Axes
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.errors import CondsimError
+from condsim.show.escape import markdown
 from condsim.study.breakeven import BATCH, SHARE, SKEW
 from condsim.trace import Trace
 
@@ -81,7 +82,8 @@ def test_what_varies_is_not_given_as_an_option(scenario: Scenario) -> None:
 
 def test_the_headline_speaks_of_the_axes_that_vary() -> None:
     points = points_of(LINE, 0.5, 2.0)
-    assert page.headline(points, LINE) == "#### By batch: it does not pay at 1, pays at 4."
+    said = markdown("By batch: it does not pay at 1, pays at 4.")
+    assert page.headline(points, LINE) == f"#### {said}"
     dead = page.headline(points_of(LINE, 2.0, 2.0), LINE)
     assert dead.startswith("#### batch has no effect here")
 
