@@ -175,7 +175,7 @@ def bad_tables(files: Files) -> dict[str, tuple[Files, str]]:
     bomb = gzip.compress(bytes(BOMB_MIB << 20))
     no_units = parquet(phase=["prefill"], units=[None], seq=[1], past=[0])
     other_column = parquet(other=np.zeros(2048, np.int8))
-    three_rows = parquet(id_0=np.zeros(3, np.int8))
+    three_rows = parquet(depth=np.zeros(3, np.int8))
     return {
         "gzip bomb": (files | {PROGRAMS: bomb}, "programs.json.gz unpacks to more than"),
         "gzip bomb of two members": (
