@@ -14,6 +14,8 @@ ADDRESS = "127.0.0.1"
 """Of this machine only. As an option, it counts more than the environment and any settings."""
 GIVEN = "CONDSIM_TRACE"
 """Environment variable: the trace that `condsim app TRACE` was given."""
+NO_DUPLICATION_WARNING = "STREAMLIT_GLOBAL_DISABLE_WIDGET_STATE_DUPLICATION_WARNING"
+"""Streamlit's own: boxes have a default and follow the address, which it would warn of."""
 
 
 def app(trace: str | None = None, /, *, port: int | None = None, headless: bool = False) -> None:
@@ -40,6 +42,7 @@ def app(trace: str | None = None, /, *, port: int | None = None, headless: bool 
     if trace is not None:
         open_trace(trace)  # raises where it could not be shown
         os.environ[GIVEN] = trace
+    os.environ[NO_DUPLICATION_WARNING] = "true"
     command = [sys.executable, "-m", "streamlit", "run", str(resource("app.py"))]
     command.append(f"--server.headless={str(headless).lower()}")
     command.append(f"--server.address={ADDRESS}")

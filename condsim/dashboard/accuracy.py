@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from condsim.dashboard.charts import accuracy as charts
-from condsim.dashboard.parts import columns, library
+from condsim.dashboard.parts import boxes, columns, fields, library
 from condsim.dashboard.parts.figure import Figure, Recipe, show, take_away
 from condsim.dashboard.parts.layers import show_layers
 from condsim.dashboard.parts.reproduce import python
@@ -20,10 +20,10 @@ from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.shell import current_scenario
 from condsim.hardware import HardwareProfile
 from condsim.resources import resource
+from condsim.show.accuracy import accuracy_line, machines, not_checked_line
 from condsim.show.escape import code, markdown
 from condsim.show.plots import accuracy_figure, residual_figure
-from condsim.show.text import error_line
-from condsim.study.compare import cause_of, compare, errors_by, errors_of
+from condsim.study.compare import cause_of, compare, errors_by
 from condsim.trace import Trace
 
 BY = ("mechanism", "profile", "strategy", "batch", "baseline", "phase")
@@ -102,26 +102,17 @@ def choice_input(runs: Sequence[Path]) -> Choice:
     """Let the user choose cases. runs: of `make accuracy`."""
     suite = [SUITE] if runs else []
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        cases = st.segmented_control(
-            "Cases",
-            (THIS_TRACE, ALL_TRACES, *suite, LAYERS),
-            default=THIS_TRACE,
-            required=True,
-            key="cases",
-            bind="query-params",
-        )
+        cases = boxes.one_of_few("Cases", (THIS_TRACE, ALL_TRACES, *suite, LAYERS), "cases")
         if cases == LAYERS:
             return Choice(LAYERS)
-        by = st.selectbox("Group by", BY, key="by", bind="query-params", width=200)
-        own_only = st.checkbox(
-            "Only what was measured on the machine of its profile", key="own", bind="query-params"
-        )
-    return Choice(cases or THIS_TRACE, by, own_only)
+        by = boxes.one_of("Group by", BY, BY[0], "by", width=200)
+        own_only = boxes.ticked("Only what was measured on the machine of its profile", "own")
+    return Choice(cases, by, own_only)
 
 
 def run_input(runs: Sequence[Path]) -> Path:
     """Let the user choose a run of `make accuracy`."""
-    run = st.selectbox("Run", runs, format_func=lambda table: table.parent.name, width=200)
+    run = boxes.one_of("Run", runs, runs[0], "run", lambda table: str(table.parent.name), width=200)
     st.caption(
         f"Measured and predicted by `make accuracy` in fresh processes (run {run.parent.name});"
         " docs/accuracy.md names the causes of its errors."
@@ -178,6 +169,10 @@ def show_cases(cases: Cases, choice: Choice, scenario: Scenario) -> None:
         table = table[table["same_machine"].astype(bool)]
     recipe = Recipe(scenario, cases.command, cases.python)
     st.markdown(headline(table))
+    profile = fields.profile_of(library.open_trace(scenario.name), scenario.device)
+    note = note_on_device(table, profile)
+    if note:
+        st.warning(markdown(note))
     left, right = st.columns([5, 6], gap="medium")
     with left:
         show(scatter_of(table, by), recipe)
@@ -200,8 +195,18 @@ def show_cases(cases: Cases, choice: Choice, scenario: Scenario) -> None:
 
 def headline(table: pd.DataFrame) -> str:
     """The errors of all cases in one sentence."""
-    line = error_line(errors_of(table))
-    return f"#### {line[:1].upper()}{line[1:]}"
+    line = accuracy_line(table)
+    return f"#### {markdown(line[:1].upper() + line[1:])}"
+
+
+def note_on_device(table: pd.DataFrame, profile: HardwareProfile) -> str:
+    """That the chosen device is not among those that were checked; empty where it is.
+
+    profile: of the chosen device.
+    """
+    if profile.name in machines(table):
+        return ""
+    return not_checked_line(profile.name, "calibrated" if profile.calibrated else "estimated")
 
 
 def scatter_of(table: pd.DataFrame, by: str) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ import streamlit as st
 
 from condsim.dashboard.charts import breakeven as charts
 from condsim.dashboard.charts.breakeven import UNSURE
-from condsim.dashboard.parts import library
+from condsim.dashboard.parts import boxes, library
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import keywords, simulate_command, simulate_python
 from condsim.dashboard.parts.scenario import FIELDS, Scenario
@@ -20,19 +20,30 @@ from condsim.dashboard.parts.work import Job, results_of
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
+from condsim.show.breakeven import where_it_pays, without_effect_line
 from condsim.show.escape import markdown
 from condsim.show.plots import breakeven_figure
-from condsim.show.text import number
-from condsim.study.breakeven import BATCH, SHARE, SKEW, axes, crossings, grid
+from condsim.study.breakeven import (
+    BATCH,
+    SHARE,
+    SKEW,
+    axes,
+    check_values,
+    grid,
+    without_effect,
+    zones,
+)
 
 NOTHING = "nothing"
 """Stands among axes for having one axis only."""
 TITLES = {
+    NOTHING: NOTHING,
     BATCH: "batch",
     SKEW: "skew of the experts (Zipf exponent)",
     SHARE: "share of rows or blocks that run",
 }
 """Axis → what it is called. Every other axis is a number of the profile."""
+ONE_SCENARIO = "# one point of them; all points: in Python"
 MOST_VALUES = 40
 TOO_LARGE = 1e15
 
@@ -73,25 +84,18 @@ def page() -> None:
     def simulate_all() -> Iterator[dict[str, Any]]:
         return grid(trace, profile, varied.x, varied.xs, varied.y, varied.ys, **options)
 
-    job = Job("breakeven", (scenario, varied), varied.points, simulate_all, at_once=False)
+    request = (scenario, astuple(varied))  # plain values: Streamlit makes the page's classes anew
+    job = Job("breakeven", request, varied.points, simulate_all, at_once=False)
     results = results_of(job)
     points = pd.DataFrame([result for result in results if "speedup" in result])
     if points.empty:
         show_that_nothing_is_there(results)
         return
-    crossed = crossings(points)
-    st.markdown(headline(points, crossed, varied))
+    st.markdown(headline(points, varied))
     st.caption(markdown(caption(points, varied, profile)))
     show(figure_of(points, varied), recipe(scenario, varied))
-    if not crossed.empty:
-        x_title, y_title = varied.titles
-        st.dataframe(
-            crossed,
-            hide_index=True,
-            key="crossings",
-            alt="Where the speedup crosses 1x",
-            column_config={"x": x_title, "y": y_title},
-        )
+    if "x" not in without_effect(points):
+        show_zones(points, varied)
     for problem in problems(results):
         st.caption(markdown(problem))
 
@@ -107,42 +111,33 @@ def axes_input(known: Mapping[str, list[float]]) -> Axes:
     Raises CondsimError for values that are not numbers.
     """
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        x = st.selectbox("Along", list(known), key="x", bind="query-params", format_func=title)
-        xs_text = st.text_input(
-            "Its values", placeholder=listed(known[x]), key="xs", bind="query-params"
-        )
-        xs = values(xs_text, known[x])
+        x = boxes.one_of("Along", list(known), next(iter(known)), "x", title)
+        xs_text = boxes.text("Its values", "xs", placeholder=listed(known[x]))
         others = [NOTHING, *(axis for axis in known if axis != x)]
-        y = st.selectbox(
-            "And against",
-            others,
-            index_of_usual_y(known, others),
-            key="y",
-            bind="query-params",
-            format_func=title,
-        )
+        y = boxes.one_of("And against", others, usual_y(known, others), "y", title)
+        is_line = y == NOTHING
         usual = known.get(y, [])
-        ys_text = st.text_input(
-            "Its values ",
-            placeholder=listed(usual),
-            key="ys",
-            bind="query-params",
-            disabled=y == NOTHING,
-        )
-        if y == NOTHING:
-            return Axes(x, tuple(xs))
-        return Axes(x, tuple(xs), y, tuple(values(ys_text, usual)))
+        ys_text = boxes.text("Its values ", "ys", placeholder=listed(usual), disabled=is_line)
+    xs = axis_values(x, xs_text, known[x])
+    if is_line:
+        return Axes(x, tuple(xs))
+    return Axes(x, tuple(xs), y, tuple(axis_values(y, ys_text, usual)))
 
 
-def index_of_usual_y(known: Container[str], others: Sequence[str]) -> int:
-    """Place of the second axis at first: what the routing is varied by; 0, none, if that is x.
+def usual_y(known: Container[str], others: Sequence[str]) -> str:
+    """The second axis at first: what the routing is varied by; none if that is x.
 
     others: what can be chosen, NOTHING first.
     """
     of_routing = [axis for axis in (SHARE, SKEW) if axis in known]
-    if of_routing and of_routing[0] in others:
-        return others.index(of_routing[0])
-    return 0
+    return of_routing[0] if of_routing and of_routing[0] in others else NOTHING
+
+
+def axis_values(axis: str, text: str | None, usual: list[float]) -> list[float]:
+    """`values` of an axis. Raises CondsimError also for a batch that is not whole."""
+    numbers = values(text, usual)
+    check_values(axis, numbers)
+    return numbers
 
 
 def listed(numbers: Sequence[float]) -> str:
@@ -194,29 +189,28 @@ def problems(results: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(reasons))
 
 
-def headline(points: pd.DataFrame, crossed: pd.DataFrame, varied: Axes) -> str:
-    """Where it starts and stops paying, in one sentence. crossed: of `crossings`."""
-    along = markdown(title(varied.x))
-    if crossed.empty:
-        shape = "line" if varied.y is None else "map"
-        done = f"({len(points)} of {varied.points} points)"
-        return f"#### It {side_of_1x(points)} everywhere on this {shape} {done}."
-    if varied.y is None:
-        words = []
-        for crossing in crossed.to_dict("records"):
-            words.append(f"it {crossing['what']} at {along} {number(crossing['x'])}")
-        return f"#### {'; '.join(words)}."
-    low = number(crossed["x"].min())
-    high = number(crossed["x"].max())
-    if low == high:
-        return f"#### It crosses 1x at {along} {low}."
-    return f"#### It crosses 1x between {along} {low} and {high}."
+def headline(points: pd.DataFrame, varied: Axes) -> str:
+    """Where it pays in one sentence, or that what is varied has no effect."""
+    dead = without_effect(points)
+    if len(dead) == len(varied.names):
+        names = [title(varied.x), *([] if varied.y is None else [title(varied.y)])]
+        return f"#### {markdown(without_effect_line(points, names))}"
+    return f"#### {markdown(where_it_pays(points, title(varied.x), varied.points))}"
 
 
-def side_of_1x(points: pd.DataFrame) -> str:
-    """What points that never cross 1x say."""
-    pays = "pays" if (points["speedup"] > 1).all() else "does not pay"
-    return f"{pays}, or is too close to call," if count_unsure(points) else pays
+def show_zones(points: pd.DataFrame, varied: Axes) -> None:
+    """Show where it pays, for each value of the second axis."""
+    x_title, y_title = varied.titles
+    shown = zones(points)
+    if y_title is None:
+        shown = shown.drop(columns="y")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key="zones",
+        alt="Where it pays, and where not",
+        column_config={"y": y_title, "first": f"{x_title}, from", "last": "to"},
+    )
 
 
 def count_unsure(points: pd.DataFrame) -> int:
@@ -229,9 +223,13 @@ def caption(points: pd.DataFrame, varied: Axes, profile: HardwareProfile) -> str
     basis = "calibrated" if profile.calibrated else "estimated"
     words = [
         f"{count_unsure(points)} of {len(points)} points are too close to call (?, dashed):"
-        " their 90 % interval holds 1x.",
+        " their 90 % interval holds 1x. Values between the points were not simulated.",
         f"Predicted on {profile.name}, {basis}.",
     ]
+    dead = without_effect(points)
+    if len(dead) == 1 and varied.y is not None:
+        name = varied.x if dead == ["x"] else varied.y
+        words.append(without_effect_line(points, [title(name)]))
     if varied.names & {SKEW, SHARE}:
         words.append(
             "Routing is drawn anew for this axis: the model's own decisions are not these."
@@ -267,7 +265,7 @@ def recipe(scenario: Scenario, varied: Axes) -> Recipe:
 def command(scenario: Scenario, varied: Axes) -> str:
     """What to type: a loop over batches; for other axes, which have no flag, the scenario only."""
     if varied.names != {BATCH}:
-        return simulate_command(scenario)
+        return f"{simulate_command(scenario)}  {ONE_SCENARIO}"
     names = [name for name in FIELDS if name != BATCH]
     one = simulate_command(scenario, names=names)
     batches = " ".join(f"{value:g}" for value in varied.xs)
@@ -284,9 +282,9 @@ def code(scenario: Scenario, varied: Axes) -> str:
     return simulate_python(
         scenario,
         "import pandas as pd\n"
-        "from condsim.study.breakeven import crossings, grid\n\n"
+        "from condsim.study.breakeven import grid, zones\n\n"
         f"points = pd.DataFrame(grid({joined}))\n"
-        "print(points, crossings(points))",
+        "print(points, zones(points))",
     )
 
 

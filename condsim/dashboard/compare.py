@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import streamlit as st
 
 from condsim.dashboard.charts import compare as charts
 from condsim.dashboard.charts.compare import Axes
-from condsim.dashboard.parts import fields, library
+from condsim.dashboard.parts import boxes, fields, library
 from condsim.dashboard.parts.fields import AS_MEASURED
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import flags, keywords, python
@@ -25,8 +26,8 @@ from condsim.predict.simulate import resolve_profile
 from condsim.show.escape import markdown
 from condsim.show.plots import pareto_figure
 from condsim.show.text import number, times
-from condsim.strategies.choose import probed_strategies
-from condsim.study.ranking import beside, front, predict_all
+from condsim.strategies.choose import strategies_on
+from condsim.study.ranking import beside, front, most_comparable, predict_all
 from condsim.trace import Trace
 
 AS_CAPTURED = "as captured"
@@ -44,8 +45,10 @@ AXES = Axes(
     x_title="latency a unit, s",
     y_title="energy a unit, J (estimated)",
 )
-MAY_DIFFER = ("trace", "dtype", "batch", "phase", "baseline")
+MAY_DIFFER = ("trace", "dtype", "runtime", "outputs", "batch", "phase", "baseline")
 """Columns in which rows may differ, so that their numbers must not be divided."""
+NESTED = ("waterfall", "bases", "estimated", "rivals", "notes", "speedup_interval")
+"""Columns of a prediction that are no plain values."""
 NUMBER = st.column_config.NumberColumn
 COLUMNS: Mapping[str, Any] = {
     "speedup": NUMBER(format="%.2fx", help="Over its own dense baseline, on the same device."),
@@ -60,11 +63,16 @@ COLUMNS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Choice:
-    """What is compared. devices, strategies and models as they are chosen; models: traces."""
+    """What is compared. devices, strategies and models as they are chosen; models: traces.
+
+    every_device, every_strategy: nothing was left out.
+    """
 
     devices: Sequence[str]
     strategies: Sequence[str]
     models: Sequence[str]
+    every_device: bool = False
+    every_strategy: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,22 +102,25 @@ def page() -> None:
     """Lay the page out."""
     scenario = current_scenario()
     choice = choice_input(scenario)
-    scenarios = scenarios_of(scenario, choice)
-    if not scenarios:
+    wanted = scenarios_of(scenario, choice)
+    if not wanted:
         st.info("Choose at least one device, one strategy and one trace.")
         return
+    scenarios = [one for one in wanted if has_strategy(one)]
     job = Job("compare", tuple(scenarios), len(scenarios), lambda: predicted_rows(scenarios))
     rows = results_of(job)
     good = [row for row in rows if "error" not in row]
     if good:
         table = prepared(good, several_traces=len(choice.models) > 1)
-        order = order_input(list(table["name"]))
+        order = order_input(list(table["name"]), most_comparable(table))
         ranking = ranked(table, order)
         if ranking.empty:
             st.info("Nothing is within these limits; raise one of them.")
             return
         show_ranking(ranking, order.rank)
         show(pareto_of(ranking), recipe(scenario, choice))
+    for words in left_out([one for one in wanted if one not in scenarios]):
+        st.caption(markdown(words))
     for row in rows:
         if "error" in row:
             st.caption(markdown(f"{row['profile']}, {row['strategy']}: {row['error']}"))
@@ -119,25 +130,29 @@ def choice_input(scenario: Scenario) -> Choice:
     """Let the user choose devices, strategies and traces."""
     trace = library.open_trace(scenario.name)
     known = fields.known_devices(trace)
+    named = [AS_CAPTURED, *strategies_of_all(trace, known)]
+    usual = scenario.strategy if scenario.strategy in named else AS_CAPTURED
     with st.container(horizontal=True):
-        devices = st.multiselect(
-            "Devices", known, default=known, key="devices", bind="query-params"
-        )
-        strategies = st.multiselect(
-            "Strategies",
-            [AS_CAPTURED, *probed_strategies(trace)],
-            default=[scenario.strategy or AS_CAPTURED],
-            key="strategies",
-            bind="query-params",
-        )
-        models = st.multiselect(
-            "Traces",
-            list(library.traces()),
-            default=[scenario.name],
-            key="models",
-            bind="query-params",
-        )
-    return Choice(devices, strategies, models)
+        devices = boxes.some_of("Devices", known, known, "devices")
+        strategies = boxes.some_of("Strategies", named, [usual], "strategies")
+        models = boxes.some_of("Traces", list(library.traces()), [scenario.name], "models")
+    return Choice(
+        devices,
+        strategies,
+        models,
+        every_device=set(devices) == set(known),
+        every_strategy=set(strategies) >= set(named[1:]),
+    )
+
+
+def strategies_of_all(trace: Trace, devices: Sequence[str]) -> list[str]:
+    """The strategies that any of the devices has for a trace, each once."""
+    names: dict[str, None] = {}
+    for device in devices:
+        with contextlib.suppress(CondsimError):  # a profile that cannot be read is said in its row
+            profile = fields.profile_of(trace, None if device == AS_MEASURED else device)
+            names |= dict.fromkeys(strategies_on(trace, profile))
+    return list(names)
 
 
 def scenarios_of(scenario: Scenario, choice: Choice) -> list[Scenario]:
@@ -157,6 +172,29 @@ def scenarios_of(scenario: Scenario, choice: Choice) -> list[Scenario]:
             for strategy in choice.strategies:
                 scenarios.append(replace(on_device, strategy=_named(strategy)))
     return scenarios
+
+
+def has_strategy(scenario: Scenario) -> bool:
+    """Whether the device has the strategy; the captured one is replaced where it is missing."""
+    if scenario.strategy is None:
+        return True
+    trace = library.open_trace(scenario.name)
+    try:
+        return scenario.strategy in strategies_on(trace, fields.profile_of(trace, scenario.device))
+    except CondsimError:
+        return True  # the row says what is wrong
+
+
+def left_out(scenarios: Sequence[Scenario]) -> list[str]:
+    """Which devices have not which strategy, a line a strategy and trace. scenarios: of them."""
+    devices: dict[tuple[str | None, str], list[str]] = {}
+    for scenario in scenarios:
+        key = (scenario.strategy, scenario.name)
+        devices.setdefault(key, []).append(scenario.device or AS_MEASURED)
+    return [
+        f"{strategy} of {trace} is not for: {', '.join(names)}."
+        for (strategy, trace), names in devices.items()
+    ]
 
 
 def _named(strategy: str) -> str | None:
@@ -190,11 +228,12 @@ def predicted_row(scenario: Scenario) -> dict[str, Any]:
 
 
 def prepared(rows: Sequence[Mapping[str, Any]], several_traces: bool) -> pd.DataFrame:
-    """Rows without an error as a table.
+    """Rows without an error as a table, each device, strategy and trace once.
 
     Adds name, low and high (of the speedup's interval), latency_per_unit_s and energy_per_unit_j.
     """
-    table = pd.DataFrame(rows)
+    once = ["profile", "strategy", "trace"]
+    table = pd.DataFrame(rows).drop_duplicates(once, ignore_index=True)
     name = table["profile"] + ", " + table["strategy"]
     if several_traces:
         name += ", " + table["trace"]
@@ -210,18 +249,18 @@ def prepared(rows: Sequence[Mapping[str, Any]], several_traces: bool) -> pd.Data
     )
 
 
-def order_input(names: Sequence[str]) -> Order:
-    """Let the user rank and limit the rows. names: of the rows."""
+def order_input(names: Sequence[str], reference: int) -> Order:
+    """Let the user rank and limit the rows.
+
+    names: of the rows. reference: the number of the one that others stand by at first.
+    """
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        rank = st.selectbox("Rank by", list(RANKS), key="rank", bind="query-params")
-        latency_ms = st.number_input(
-            "Latency a step at most, ms", 0.0, value=None, key="most_ms", bind="query-params"
-        )
-        peak_mb = st.number_input(
-            "Peak memory at most, MB", 0.0, value=None, key="most_mb", bind="query-params"
-        )
-        reference = st.selectbox("Compare with", names, key="reference", bind="query-params")
-    return Order(rank, Limits(latency_ms, peak_mb), reference)
+        ranks = list(RANKS)
+        rank = boxes.one_of("Rank by", ranks, ranks[0], "rank")
+        latency_ms = boxes.number("Latency a step at most, ms", "most_ms", low=0.0)
+        peak_mb = boxes.number("Peak memory at most, MB", "most_mb", low=0.0)
+        chosen = boxes.one_of("Compare with", names, names[reference], "reference")
+    return Order(rank, Limits(latency_ms, peak_mb), chosen)
 
 
 def ranked(table: pd.DataFrame, order: Order) -> pd.DataFrame:
@@ -248,7 +287,8 @@ def show_ranking(ranking: pd.DataFrame, rank: str) -> None:
     if difference:
         st.caption(
             f"These rows are not all alike ({difference}): a quotient is shown only where they"
-            " are. Quality differs between models and is not weighed here."
+            " are, and where two devices run the same strategy. Quality differs between models"
+            " and is not weighed here."
         )
     st.dataframe(
         for_a_person(ranking),
@@ -258,8 +298,8 @@ def show_ranking(ranking: pd.DataFrame, rank: str) -> None:
         alt=f"Devices and strategies, best {rank} first",
     )
     st.caption(
-        "Energy is estimated everywhere. A unit: an image, a sequence, or a sequence at one"
-        " position."
+        "Each device in its own dtype and runtime. Energy is estimated everywhere."
+        " A unit: an image, a sequence, or a sequence at one position."
     )
 
 
@@ -291,12 +331,14 @@ def for_a_person(ranking: pd.DataFrame) -> pd.DataFrame:
         "verdict": ranking["verdict"],
         "speedup": ranking["speedup"],
         "interval": intervals,
+        "against": against,
         "basis": ranking["basis"],
         "latency_us": ranking["latency_per_unit_s"] * 1e6,
         "energy_mj": ranking["energy_per_unit_j"] * 1e3,
         "peak_mb": ranking["peak_bytes"] / 1e6,
-        "against": against,
         "dtype": ranking["dtype"],
+        "runtime": ranking["runtime"],
+        "outputs": ranking["outputs"],
         "batch": ranking["batch"],
     }
     return pd.DataFrame(columns)
@@ -315,7 +357,7 @@ def pareto_of(ranking: pd.DataFrame) -> Figure:
     return Figure(
         "pareto",
         charts.pareto(ranking, AXES),
-        ranking,
+        ranking.drop(columns=list(NESTED)),
         draw=lambda: pareto_figure(ranking, AXES.x, AXES.y, AXES.titles),
         says="Energy against latency a unit; the points that no other beats are joined",
     )
@@ -329,32 +371,47 @@ def recipe(scenario: Scenario, choice: Choice) -> Recipe:
 
 
 def command(scenario: Scenario, choice: Choice) -> str:
-    """What to type for them."""
-    words = ["condsim", "simulate", scenario.where, "--device", "all"]
-    if len(choice.strategies) > 1:
-        words += ["--strategy", "all"]
-    elif scenario.strategy is not None:
-        words += ["--strategy", scenario.strategy]
-    words += flags(scenario, ("batch", "baseline", "phase", "threshold"))
-    return shlex.join(words)
+    """What to type for them: a line a trace and strategy, with a loop over some devices."""
+    strategies = ["all"] if choice.every_strategy else choice.strategies
+    lines = []
+    for model in choice.models:
+        for strategy in strategies:
+            lines += _lines(library.where(model), strategy, scenario, choice)
+    return "\n".join(lines)
+
+
+def _lines(where: str, strategy: str, scenario: Scenario, choice: Choice) -> list[str]:
+    """The lines of one trace and strategy."""
+    named = [] if strategy == AS_CAPTURED else ["--strategy", strategy]
+    more = [*named, *flags(scenario, ("batch", "baseline", "phase", "threshold"))]
+    start = ["condsim", "simulate", where]
+    if choice.every_device:
+        return [shlex.join([*start, "--device", "all", *more])]
+    names = [device for device in choice.devices if device != AS_MEASURED]
+    lines = [] if len(names) == len(choice.devices) else [shlex.join([*start, *more])]
+    if len(names) == 1:
+        lines.append(shlex.join([*start, "--device", names[0], *more]))
+    elif names:
+        one = f"{shlex.join(start)} --device $device {shlex.join(more)}".strip()
+        lines.append(f"for device in {shlex.join(names)}; do {one}; done")
+    return lines
 
 
 def code(scenario: Scenario, choice: Choice) -> str:
     """What to run in Python for them."""
     names = [device for device in choice.devices if device != AS_MEASURED]
-    devices = f"devices = [condsim.hardware(n) for n in {names!r}]"
+    devices = f"[condsim.hardware(n) for n in {names!r}]"
     if AS_MEASURED in choice.devices:
         devices += " + [trace.profile]"
     strategies = [_named(strategy) for strategy in choice.strategies]
-    arguments = [repr(scenario.baseline), *keywords(scenario.options())]
-    listed = ", ".join(arguments)
+    own = replace(scenario, dtype=None, runtime=None)
+    listed = ", ".join([repr(scenario.baseline), *keywords(own.options())])
     call = f"predict_all(trace, devices, {strategies!r}, {listed})"
-    return python(
-        [scenario.where],
-        "from condsim.study.ranking import predict_all",
-        devices,
-        f"print(*{call}, sep='\\n')",
-    )
+    lines = [f"devices = {devices}", f"print(*{call}, sep='\\n')"]
+    if len(choice.models) > 1:
+        lines = ["for trace in traces:", *(f"    {line}" for line in lines)]
+    where = [library.where(model) for model in choice.models]
+    return python(where, "from condsim.study.ranking import predict_all", *lines)
 
 
 if __name__ == "__main__":  # Streamlit runs a page as a script

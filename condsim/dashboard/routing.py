@@ -19,6 +19,8 @@ from condsim.show.plots import lines_figure, load_figure
 from condsim.study import routing
 from condsim.trace import Trace
 
+COUNTED = "# the prediction; what was counted: in Python"
+
 
 def page() -> None:
     """Lay the page out."""
@@ -189,7 +191,7 @@ def lines_of(name: str, lines: Lines, table: pd.DataFrame, says: str) -> Figure:
 def recipe(scenario: Scenario, call: str) -> Recipe:
     """How to get a table of `condsim.study.routing`. call: of one of its functions."""
     if library.open_trace(scenario.name).header.has_programs:
-        command = simulate_command(scenario, "--json", names=("phase",))
+        command = simulate_command(scenario, names=("phase",)) + f"  {COUNTED}"
     else:
         command = app_command(scenario)
     importing = "from condsim.study import routing"

@@ -12,7 +12,7 @@ import streamlit as st
 
 from condsim.dashboard.charts import timeline as charts
 from condsim.dashboard.charts.timeline import MOST_SLICES
-from condsim.dashboard.parts import library
+from condsim.dashboard.parts import boxes, library
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import simulate_command, simulate_python
 from condsim.dashboard.parts.scenario import Scenario
@@ -100,19 +100,10 @@ class Wanted:
 def wanted_input(table: pd.DataFrame) -> Wanted:
     """Let the user choose slices."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        parts = st.pills(
-            "Show",
-            list(dict.fromkeys(table["part"])),
-            selection_mode="multi",
-            format_func=markdown,
-            key="parts",
-            bind="query-params",
-            help="Nothing chosen: all.",
-        )
-        shortest_us = st.number_input(
-            "At least, µs", 0.0, value=0.0, key="shortest", bind="query-params", width=140
-        )
-    return Wanted(parts, shortest_us)
+        known = list(dict.fromkeys(table["part"]))
+        parts = boxes.some_of_few("Show", known, "parts", markdown, help="Nothing chosen: all.")
+        shortest_us = boxes.number("At least, µs", "shortest", low=0.0, usual=0.0, width=140)
+    return Wanted(parts, shortest_us or 0.0)
 
 
 def longest(table: pd.DataFrame) -> pd.DataFrame:

@@ -139,7 +139,8 @@ def what_was_measured(answer: Answer, where: str) -> str:
     if answer.measured is None:
         measure = shlex.join(["condsim", "measure", where])
         return (
-            f"Not measured on this device. {code(measure)} times it on the machine that you are at."
+            f"This scenario was not measured on this device. {code(measure)} times the model on the"
+            " machine that you are at."
         )
     return "\n".join(_lines_of_a_measurement(answer.measured))
 

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from condsim.dashboard.charts import waterfall as charts
-from condsim.dashboard.parts import library
+from condsim.dashboard.parts import boxes, library
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import simulate_command, simulate_python
 from condsim.dashboard.parts.scenario import Scenario
@@ -26,6 +26,7 @@ from condsim.study.answer import Answer
 
 EFFECTS = WORLDS[1:]
 """What can be switched off: the FLOP ratio, which all begins with, cannot."""
+EVERY_EFFECT = "# with every effect; without some of them: in Python"
 NUMBER = st.column_config.NumberColumn
 COLUMNS: Mapping[str, Any] = {
     "world": "effect",
@@ -67,7 +68,17 @@ class World:
     def bars(self) -> pd.DataFrame:
         """The waterfall as it is drawn."""
         p = self.prediction
-        return bars(p.waterfall, p.speedup, p.speedup_interval, self.measured)
+        interval = None if self.off else p.speedup_interval
+        return bars(p.waterfall, p.speedup, interval, self.measured)
+
+    @property
+    def says(self) -> str:
+        """What is predicted, in one sentence."""
+        p = self.prediction
+        if not self.off:
+            return sentence(p)
+        effects = ", ".join(spoken(effect) for effect in self.off)
+        return f"Without {effects}: {times(p.speedup)} over {p.baseline} on {p.profile}."
 
     @property
     def caption(self) -> str:
@@ -85,7 +96,7 @@ class World:
             chart,
             self.bars,
             draw=lambda: waterfall_figure(p, self.measured),
-            says=sentence(p),
+            says=self.says,
         )
 
     def recipe(self) -> Recipe:
@@ -98,6 +109,8 @@ class World:
             )
         file = f"{self.scenario.name}.svg"
         command = simulate_command(self.scenario, "--plot", file)
+        if self.off:
+            command += f"  {EVERY_EFFECT}"
         code = simulate_python(self.scenario, last)
         return Recipe(self.scenario, command, code)
 
@@ -118,28 +131,27 @@ def page() -> None:
     """Lay the page out."""
     scenario = current_scenario()
     answer = library.answer_to(scenario)
-    st.markdown(f"#### {markdown(sentence(answer.prediction))}")
-    off = st.pills(
+    headline = st.empty()
+    off = boxes.some_of_few(
         "Switch effects off",
         EFFECTS,
-        selection_mode="multi",
-        format_func=spoken,
-        key="off",
-        bind="query-params",
+        "off",
+        spoken,
         help="As if this did not exist, on either side.",
     )
     second = second_scenario(scenario)
     world = world_without(scenario, answer, off)
+    headline.markdown(f"#### {markdown(world.says)}")
     if second is None:
         show_one(world)
     else:
         second_answer = library.answer_to(second)
         show_two(world, world_without(second, second_answer, off))
     if off:
-        effects = ", ".join(spoken(effect) for effect in off)
+        whole = times(answer.prediction.speedup)
         st.info(
-            f"Without {effects}: no interval and no measurement belong to a"
-            " world that does not exist."
+            f"With every effect it is {whole}. No interval and no measurement belong to a world"
+            " that does not exist."
         )
     for words in captions(answer, off):
         st.caption(words)

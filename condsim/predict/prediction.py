@@ -14,12 +14,15 @@ from condsim.predict.gate import answering, checked_peaks, checked_waterfall
 from condsim.predict.waterfall import losses
 
 PERCENTILES = (50, 95, 99)
+AS_CAPTURED = "as captured"
+"""The outputs of a strategy that computes what the model does."""
 
 PLAIN_FIELDS = (
     "trace", "mechanism", "strategy", "runtime", "dtype", "phase", "batch", "baseline", "profile",
     "basis", "speedup", "speedup_interval", "verdict", "latency_s", "latency_interval",
     "baseline_s", "energy_j", "baseline_energy_j", "peak_bytes", "baseline_peak_bytes",
     "flops_ratio", "executed_flops", "baseline_flops", "main_loss", "graphs", "prepare_s", "notes",
+    "outputs",
 )  # fmt: skip
 
 
@@ -48,6 +51,7 @@ class Prediction:
     rivals: speedups as others would estimate them.
     graphs: how many graphs a device of prepared graphs compiles for all steps.
     prepare_s: how long it compiles them, once; in no other number.
+    outputs: how the strategy's outputs differ from the model's, "as captured" where they do not.
     """
 
     trace: str
@@ -76,6 +80,7 @@ class Prediction:
     graphs: int = 0
     prepare_s: float = 0.0
     basis: str = "calibrated"
+    outputs: str = AS_CAPTURED
     later: Later = field(default_factory=Later, repr=False, compare=False)
 
     @property

@@ -23,7 +23,7 @@ from condsim.predict.baselines import (
 from condsim.predict.intervals import CONFORMAL, Spread, around, intervals
 from condsim.predict.offload import Offloading, play
 from condsim.predict.peak_memory import peak_with_weights
-from condsim.predict.prediction import Later, Prediction
+from condsim.predict.prediction import AS_CAPTURED, Later, Prediction
 from condsim.predict.segments import segments
 from condsim.predict.side import Side
 from condsim.predict.timed import HOST_LINK, TimedSide, world_seconds
@@ -219,6 +219,7 @@ class Simulation:
             steps=self._steps_table(conditional.seconds, baseline.seconds),
             rivals=rivals.speedups(c, b, self.logical),
             notes=self._notes(),
+            outputs=self._outputs(),
             graphs=c.graphs,
             prepare_s=self._prepare_s(c.graphs),
             basis=self.basis,
@@ -341,7 +342,7 @@ class Simulation:
                 notes.append(f"{strategy.name}: {strategy.changes}")
         notes += self._ignored()
         if any(strategy.drops for strategy in chosen):
-            share = dropped_share(self.trace, self.steps)
+            share = self._dropped_share
             factor = self.steps.capacity_factor
             notes.append(
                 f"capacity factor {factor:g}: {share:.1%} of the assignments "
@@ -359,6 +360,19 @@ class Simulation:
             ignored.append("expert_cache")
         strategy = name_of(self.strategies)
         return [f"{name} changes nothing: strategy {strategy} does not use it" for name in ignored]
+
+    def _outputs(self) -> str:
+        """How the outputs differ from the model's, in a few words."""
+        chosen = [STRATEGIES[name] for name in self.strategies.values()]
+        words = [f"changed by {strategy.name}" for strategy in chosen if strategy.changes]
+        if any(strategy.drops for strategy in chosen):
+            share = self._dropped_share
+            words += [f"{share:.1%} of the assignments dropped"] if share else []
+        return ", ".join(words) or AS_CAPTURED
+
+    @cached_property
+    def _dropped_share(self) -> float:
+        return dropped_share(self.trace, self.steps)
 
     def _peaks(self) -> tuple[int, int]:
         away_bytes = 0 if self.offloading is None else self.offloading.away_bytes

@@ -71,12 +71,13 @@ def waterfall(conditional: Deltas, baseline: Deltas) -> pd.DataFrame:
 def bars(
     chain: pd.DataFrame,
     predicted: float,
-    interval: tuple[float, float],
+    interval: tuple[float, float] | None,
     measured: float | None = None,
 ) -> pd.DataFrame:
     """Return the waterfall as it is drawn: a row a bar, from `start` to `end` (speedups).
 
-    Totals start at 1x, the dense baseline. chain: of `waterfall`. interval: of the prediction.
+    Totals start at 1x, the dense baseline. chain: of `waterfall`. interval: of the prediction, None
+    where it has none.
     measured: a last bar, None for none. kind: total, gain, loss, none (does not apply), measured.
     """
     rows: list[dict[str, Any]] = []
@@ -85,12 +86,13 @@ def bars(
         rows.append(_bar(world, before))
         before = world["speedup"]
     total = {"effect": "predicted", "start": 1.0, "end": predicted, "kind": "total"}
-    total |= {"label": f"{predicted:.2f}x", "meaning": "90 % interval"}
-    rows.append(total | {"low": interval[0], "high": interval[1]})
+    low, high = (None, None) if interval is None else interval
+    total |= {"label": f"{predicted:.2f}x", "low": low, "high": high}
+    rows.append(total | {"meaning": "no interval" if interval is None else "90 % interval"})
     if measured is not None:
         last = {"effect": "measured", "start": 1.0, "end": measured, "kind": "measured"}
         rows.append(last | {"label": f"{measured:.2f}x", "meaning": "on this device"})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"low": float, "high": float})
 
 
 def _bar(world: Mapping[Any, Any], before: float) -> dict[str, Any]:

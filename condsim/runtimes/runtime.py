@@ -67,6 +67,11 @@ COMPILED_ON_CPU = replace(COMPILED, fuses=_fuse_on_cpu)
 CUDA_GRAPHS = _register(Runtime("cuda_graphs", kinds=("gpu",), static=True, host="graph"))
 
 
+def runtimes_of(profile: HardwareProfile) -> list[str]:
+    """Return the names of the runtimes that a class of device has."""
+    return [name for name, runtime in RUNTIMES.items() if profile.kind in runtime.kinds]
+
+
 def choose_runtime(name: str | None, profile: HardwareProfile) -> Runtime:
     """Return a runtime by its name, or the one that a profile prefers.
 
@@ -76,8 +81,7 @@ def choose_runtime(name: str | None, profile: HardwareProfile) -> Runtime:
     preferred = profile.runtime if profile.runtime in RUNTIMES else EAGER.name
     runtime = RUNTIMES[preferred if name is None else name]
     if kind not in runtime.kinds:
-        fitting = [name for name, other in RUNTIMES.items() if kind in other.kinds]
-        able = ", ".join(fitting)
+        able = ", ".join(runtimes_of(profile))
         of = ", ".join(runtime.kinds)
         raise CondsimError(
             f"runtime {runtime.name!r} is not for a {kind} (it is for {of}); a {kind} has: {able}"

@@ -311,7 +311,9 @@ def _breakeven_map(points: pd.DataFrame, x_label: str, y_label: str) -> Figure:
                 unsure = verdicts.iloc[row, column] == "too close to call"
                 mark = "?" if unsure else ""
                 text = f"{speedup:.2f}{mark}"
-                axes.text(column, row, text, ha="center", va="center", fontsize=7)
+                is_dark = abs(math.log2(speedup)) > limit / 2
+                colour = "white" if is_dark else "black"
+                axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     x_ticks = [f"{x:g}" for x in speedups.columns.tolist()]
     y_ticks = [f"{y:g}" for y in speedups.index.tolist()]
     axes.set_xticks(range(columns), x_ticks)

@@ -15,10 +15,10 @@ from condsim import __version__
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import losses
+from condsim.show.accuracy import accuracy_line, not_checked_line
 from condsim.show.html import Html, joined, tag
 from condsim.show.plots import accuracy_figure, load_figure, rendered, waterfall_figure
 from condsim.show.text import (
-    error_line,
     interval,
     joules,
     number,
@@ -31,7 +31,8 @@ from condsim.show.text import (
 )
 from condsim.study import routing
 from condsim.study.answer import PERCENTILES, Answer
-from condsim.study.compare import cause_of, compare, errors_by, errors_of
+from condsim.study.cases import was_measured_on
+from condsim.study.compare import cause_of, compare, errors_by
 from condsim.trace import Trace
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def report(trace: Trace, answer: Answer, rows: Iterable[Mapping[str, Any]], comm
     sections = [
         *_verdict(trace.name, answer),
         *_losses(p),
-        *_accuracy(trace),
+        *_accuracy(trace, answer),
         *_devices(rows),
         *_routing(trace),
         *_basis(trace, p, command),
@@ -137,20 +138,33 @@ def _waterfall(chain: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def _accuracy(trace: Trace) -> Iterator[Html]:
-    """Predictions beside the measurements of the trace."""
+def _accuracy(trace: Trace, answer: Answer) -> Iterator[Html]:
+    """Predictions beside what was measured on the device of the answer; one line on the machine of
+    the trace where nothing was."""
     yield tag("h2", "Is it true?")
-    table = compare(trace)
-    if table.empty:
+    if trace.measurements.empty:
         measure = tag("code", "condsim measure")
         yield tag("p", "Nothing was measured of this trace yet: ", measure, " does it.")
         return
-    statistics = error_line(errors_of(table))
+    if not was_measured_on(trace, answer.profile):
+        p = answer.prediction
+        yield tag("p", not_checked_line(p.profile, p.basis))
+        yield from _accuracy_elsewhere(trace)
+        return
+    table = compare(trace, answer.profile)
+    statistics = accuracy_line(table)
     yield tag("p", f"{statistics}.")
     yield _picture(accuracy_figure(table, "strategy"), statistics)
     yield _table(_errors_by_strategy(table))
     yield tag("p", "The worst:")
     yield _list(_worst_cases(table))
+
+
+def _accuracy_elsewhere(trace: Trace) -> Iterator[Html]:
+    """One line on the machine that the trace was measured on, where it is known."""
+    if trace.profile is not None and was_measured_on(trace, trace.profile):
+        line = accuracy_line(compare(trace))
+        yield tag("p", f"{line}.")
 
 
 def _errors_by_strategy(table: pd.DataFrame) -> pd.DataFrame:

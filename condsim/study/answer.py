@@ -15,12 +15,16 @@ import pandas as pd
 from condsim.hardware import HardwareProfile
 from condsim.predict.prediction import Prediction
 from condsim.predict.simulate import resolve_profile, simulate
+from condsim.scenario import Scenario
 from condsim.strategies import BASELINES
 from condsim.study.compare import compare
-from condsim.trace import Trace
+from condsim.trace import DTYPES, Trace
 
 SAME_CASE = ("strategy", "baseline", "phase", "batch", "runtime")
-"""What a measurement and a prediction have in common where they speak of the same case."""
+"""What a measurement and a prediction have in common where they speak of the same case, beside the
+dtype and what the machine's fingerprint says (its threads among it)."""
+AS_CAPTURED = ("capacity_factor", "expert_cache")
+"""Fields of a scenario that no measurement varies."""
 MEASURED = (
     "measured_speedup",
     "measured_low",
@@ -38,12 +42,13 @@ class Answer:
     """What was predicted and measured of one scenario.
 
     prediction: over the chosen baseline. speedups: over every baseline. measured: the same case as
-    it was timed (`measured_beside`), None where it was not.
+    it was timed (`measured_beside`), None where it was not. profile: of the device.
     """
 
     prediction: Prediction
     speedups: Mapping[str, float]
     measured: Mapping[str, Any] | None
+    profile: HardwareProfile
 
     @property
     def measured_speedup(self) -> float | None:
@@ -112,22 +117,33 @@ def answer(
         if other != baseline:
             over_other = simulate(trace, device, strategy, baseline=other, **options)
             speedups[other] = over_other.speedup
-    measured = measured_beside(trace, device, prediction)
-    return Answer(prediction, speedups, measured)
+    scenario = Scenario(strategy, baseline=baseline, **options)
+    measured = measured_beside(trace, device, prediction, scenario)
+    return Answer(prediction, speedups, measured, device)
 
 
 def measured_beside(
-    trace: Trace, profile: HardwareProfile, prediction: Prediction
+    trace: Trace,
+    profile: HardwareProfile,
+    prediction: Prediction,
+    scenario: Scenario = Scenario(),  # noqa: B008 (it is frozen)
 ) -> dict[str, Any] | None:
-    """What was measured of the case of a prediction, on the machine of the profile.
+    """What was measured of the scenario of a prediction, on the machine of the profile.
 
-    None where nothing was. Steps that follow each other ("stream") count before repeated ones. The
-    predicted_speedup and error that are returned are of exactly the measured steps.
+    scenario: what was asked. None where nothing was measured of it. Steps that follow each other
+    ("stream") count before repeated ones. The predicted_speedup and error that are returned are of
+    exactly the measured steps.
     """
+    if not _decides_as_captured(trace, scenario):
+        return None
     measurements = trace.measurements
     for column in SAME_CASE:
         same = measurements[column] == getattr(prediction, column)
         measurements = measurements[same]
+    dtypes = measurements["dtype"].replace(DTYPES)
+    measurements = measurements[dtypes == prediction.dtype]
+    if scenario.steps is not None:
+        measurements = measurements[measurements["step"].isin(scenario.steps)]
     if measurements.empty:
         return None
     stream = measurements[measurements["protocol"] == "stream"]
@@ -147,3 +163,13 @@ def measured_beside(
         "noisy": bool(row["noisy"]),
         "basis": "measured",
     }
+
+
+def _decides_as_captured(trace: Trace, scenario: Scenario) -> bool:
+    """Whether rows go where they went when the trace was captured, as they do in a measurement."""
+    threshold = scenario.threshold
+    captured_at = set(trace.header.thresholds.values())
+    if threshold is not None and captured_at != {threshold}:
+        return False
+    usual = Scenario()
+    return all(getattr(scenario, name) == getattr(usual, name) for name in AS_CAPTURED)

@@ -1,15 +1,13 @@
 """When conditional computation starts, or stops, to pay.
 
-One scenario over a grid of one or two axes, and where the speedup crosses 1x.
+One scenario over a grid of one or two axes, and the zones in which it pays or does not.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from condsim.errors import CondsimError, unknown
@@ -26,6 +24,8 @@ SKEWS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
 FACTORS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """By which a number of the profile is multiplied."""
+SECONDS = ["latency_s", "baseline_s"]
+"""Columns of a grid that an axis of any effect changes."""
 
 
 def axes(trace: Trace, profile: HardwareProfile) -> dict[str, list[float]]:
@@ -82,12 +82,14 @@ def grid(
 
     x, y: names of `axes`; y None: a line. xs, ys: values on them. options: of `condsim.simulate`.
     Yields x, y, speedup, low, high, verdict, latency_s and baseline_s; only x, y and error where a
-    point cannot be simulated. Raises CondsimError for an unknown axis, and for a trace without
-    programs or decisions.
+    point cannot be simulated. Raises CondsimError for an unknown axis, for a batch that is not
+    whole, and for a trace without programs or decisions.
     """
     trace.require_programs()
     device = resolve_profile(trace, profile)
     _check_axes(axes(trace, device), x, y)
+    for axis, values in ((x, xs), (y, ys)):
+        check_values(axis, values)
     traces = _RedrawnTraces(trace)
     for y_value in [None] if y is None else ys:
         for x_value in xs:
@@ -104,6 +106,13 @@ def _check_axes(known: Mapping[str, Sequence[float]], x: str, y: str | None) -> 
             raise unknown("axis", axis, known)
     if x == y:
         raise CondsimError(f"both axes are {x!r}; choose two")
+
+
+def check_values(axis: str | None, values: Sequence[float]) -> None:
+    """Raises CondsimError for a batch that is not a whole number: a step has no half of a unit."""
+    for value in values:
+        if axis == BATCH and value != int(value):
+            raise CondsimError(f"a batch is a whole number of units, got {value:g}")
 
 
 class _RedrawnTraces:
@@ -129,7 +138,7 @@ def _simulate_point(
     """Simulate one point. point: axis → value."""
     given = dict(options)
     if BATCH in point:
-        given["batch"] = round(point[BATCH])
+        given["batch"] = int(point[BATCH])
     try:
         trace = traces.at(point.get(SKEW), point.get(SHARE))
         prediction = simulate(trace, _scaled(device, point), **given)
@@ -169,26 +178,38 @@ def _times(fields: Mapping[str, Any], path: str, factor: float) -> Quantity:
     )
 
 
-def crossings(points: pd.DataFrame, level: float = 1.0) -> pd.DataFrame:
-    """Where the speedup crosses `level` along x, for each y.
+def zones(points: pd.DataFrame) -> pd.DataFrame:
+    """Where it pays and where it does not: a row a zone, in order of y and x.
 
-    points: rows of `grid`. Returns a row a crossing: y, x, and in "what" whether it starts or stops
-    to pay there. Between two points the logarithm of the speedup is taken as linear in log x, or in
-    x where x is 0.
+    points: rows of `grid`. A zone is of neighbours along x that have one verdict, that of
+    `condsim.simulate`: "faster", "slower" or "too close to call". Its columns: y, verdict, first
+    and last (of x), and points. What lies between two zones was not simulated.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for y, line in _lines(points):
-        x = line["x"].to_numpy(float)
-        speedup = line["speedup"].to_numpy(float)
-        log_speedup = np.log(speedup / level)
-        pays = log_speedup > 0
-        for i in np.flatnonzero(pays[1:] != pays[:-1]):
-            before, after = log_speedup[i], log_speedup[i + 1]
-            part = before / (before - after)
-            crossing = _between(x[i], x[i + 1], part)
-            what = "starts to pay" if after > before else "stops to pay"
-            rows.append({"y": y, "x": crossing, "what": what})
-    return pd.DataFrame(rows, columns=["y", "x", "what"])
+        changes = line["verdict"] != line["verdict"].shift()
+        for _, zone in line.groupby(changes.cumsum()):
+            row = {"y": y, "verdict": zone["verdict"].iloc[0]}
+            ends = {"first": zone["x"].iloc[0], "last": zone["x"].iloc[-1]}
+            rows.append({**row, **ends, "points": len(zone)})
+    return pd.DataFrame(rows, columns=["y", "verdict", "first", "last", "points"])
+
+
+def without_effect(points: pd.DataFrame) -> list[str]:
+    """Which of the axes "x" and "y" change no time at all, on either side.
+
+    points: rows of `grid`. An axis of one value has no effect to show, and is not named.
+    """
+    if "speedup" not in points:
+        return []
+    simulated = points.dropna(subset=["speedup"])
+    dead = []
+    for axis, other in (("x", "y"), ("y", "x")):
+        lines = simulated.groupby(other, dropna=False)[SECONDS]
+        is_varied = simulated[axis].nunique() > 1
+        if is_varied and (lines.nunique() == 1).all(axis=None):
+            dead.append(axis)
+    return dead
 
 
 def _lines(points: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
@@ -200,11 +221,3 @@ def _lines(points: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
     y_or_none = simulated["y"].astype(object).where(has_y, None)
     for y, line in simulated.groupby(y_or_none, dropna=False, sort=False):
         yield y, line.sort_values("x")
-
-
-def _between(start: float, end: float, part: float) -> float:
-    """The point that is `part` (0 to 1) of the way from start to end, in logarithms if above 0."""
-    if start > 0:
-        log_step = part * math.log(end / start)
-        return math.exp(math.log(start) + log_step)
-    return start + part * (end - start)

@@ -33,8 +33,10 @@ class Case:
     fingerprint: str
 
     def measured_on(self, device: HardwareProfile) -> bool:
-        """Whether the case ran on the machine that a profile describes, in a dtype it knows."""
-        if DTYPES.get(self.dtype, self.dtype) not in device.peak_flops:
+        """Whether the case ran on the machine that a profile describes, in the dtype that is
+        predicted."""
+        predicted = self.dtype_on(device) or device.dtype
+        if DTYPES.get(self.dtype, self.dtype) != predicted:
             return False
         if device.fingerprint is None:
             return False
@@ -82,3 +84,8 @@ def measured_cases(rows: pd.DataFrame) -> Iterator[tuple[Case, pd.DataFrame]]:
     for values, group in rows.groupby(CASE, sort=False):
         case: dict[str, Any] = dict(zip(CASE, values, strict=True))
         yield Case(**case), group
+
+
+def was_measured_on(trace: Trace, device: HardwareProfile) -> bool:
+    """Whether a trace holds a case that ran on the machine of a profile."""
+    return any(case.measured_on(device) for case, _ in measured_cases(trace.measurements))

@@ -16,8 +16,9 @@ from condsim.strategies import BASELINES
 from condsim.strategies.choose import strategies_on
 from condsim.trace import Trace
 
-COMMON = ("trace", "baseline", "dtype", "phase", "batch")
-"""What two rows must have in common for the quotient of their numbers to mean something."""
+COMMON = ("trace", "baseline", "dtype", "phase", "batch", "runtime", "outputs")
+"""What two rows must have in common for the quotient of their numbers to mean something. Two
+devices must run the same strategy too; on one device strategies are what is compared."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,26 @@ def front(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def why_not_comparable(row: Mapping[Any, Any], reference: Mapping[Any, Any]) -> str:
     """Why two rows must not be compared: "bf16 against fp32"; empty where they may be."""
+    columns = list(COMMON)
+    if row.get("profile") != reference.get("profile"):
+        columns.append("strategy")
     reasons = []
-    for column in COMMON:
-        if row[column] != reference[column]:
-            reasons.append(f"{row[column]} against {reference[column]}")
+    for column in columns:
+        own, other = row.get(column), reference.get(column)
+        if own != other:
+            what = "outputs " if column == "outputs" else ""
+            reasons.append(f"{what}{own} against {other}")
     return ", ".join(reasons)
+
+
+def most_comparable(table: pd.DataFrame) -> int:
+    """The number of the row that most rows may be compared with; the first of equals.
+
+    table: of `predict_all`.
+    """
+    rows = table.to_dict("records")
+    comparable = [sum(not why_not_comparable(row, other) for row in rows) for other in rows]
+    return int(np.argmax(comparable))
 
 
 def beside(table: pd.DataFrame, reference: int) -> pd.DataFrame:

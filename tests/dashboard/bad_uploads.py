@@ -90,6 +90,26 @@ def zip_bomb(files: Files) -> bytes:
     return out.getvalue()
 
 
+def packed_as(files: Files, compression: int) -> bytes:
+    """A zip whose members are packed in another way than zip's own."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", compression) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def with_separators(files: Files, separator: str) -> bytes:
+    """A zip of a folder, its paths as Windows PowerShell writes them where separator is "\\"."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            info = zipfile.ZipInfo("any")
+            info.filename = separator.join(("folder", *name.split("/")))  # past its own correction
+            archive.writestr(info, data)
+    return out.getvalue()
+
+
 def two_traces(files: Files) -> Files:
     """The same trace in two folders."""
     twice = {f"a/{name}": data for name, data in files.items()}
@@ -108,6 +128,9 @@ def bad_zips(files: Files) -> dict[str, tuple[bytes, str]]:
         "link": (link(), "is a link"),
         "encrypted": (encrypted(files), "encrypted"),
         "bomb": (zip_bomb(files), "larger than"),
+        "end of a zip": (whole[-500:], "not a zip"),
+        "lzma": (packed_as(files, zipfile.ZIP_LZMA), "pack it with deflate"),
+        "bzip2": (packed_as(files, zipfile.ZIP_BZIP2), "pack it with deflate"),
     }
 
 
@@ -122,6 +145,10 @@ def bad_names(files: Files) -> dict[str, tuple[Files, str]]:
         "drive": (files | {"C:evil.json": b"{}"}, "leads out"),
         "backslash": (files | {"..\\evil.json": b"{}"}, "leads out"),
         "program": (files | {"run.py": b"print(1)"}, "'run.py' does not belong"),
+        "long name": (files | {"a" * 300 + ".json": b""}, "is too long"),
+        "deep": (files | {"a/" * 2000 + "b.json": b""}, "is too long"),
+        "file and folder": ({"a.json": b"", "a.json/b.json": b""}, "is a file and a folder"),
+        "folder and file": ({"a.json/b.json": b"", "a.json": b""}, "is in it twice"),
         "many files": ({f"{i}.json": b"" for i in range(51)}, "more than 50 files"),
     }
 
@@ -148,7 +175,7 @@ def bad_tables(files: Files) -> dict[str, tuple[Files, str]]:
     bomb = gzip.compress(bytes(BOMB_MIB << 20))
     no_units = parquet(phase=["prefill"], units=[None], seq=[1], past=[0])
     other_column = parquet(other=np.zeros(2048, np.int8))
-    three_rows = parquet(id_0=np.zeros(3, np.int8))
+    three_rows = parquet(depth=np.zeros(3, np.int8))
     return {
         "gzip bomb": (files | {PROGRAMS: bomb}, "programs.json.gz unpacks to more than"),
         "gzip bomb of two members": (

@@ -57,6 +57,15 @@ def test_the_headline_begins_with_a_capital(cases: Cases) -> None:
     assert headline[5].isupper()
 
 
+def test_whose_accuracy_it_is_stands_in_the_headline(cases: Cases) -> None:
+    trace = condsim.load(resource("traces") / "exit-fashion")
+    assert f"On {trace.profile.name}" in page.headline(cases.table)
+    assert page.note_on_device(cases.table, trace.profile) == ""
+    note = page.note_on_device(cases.table, condsim.hardware("nvidia-h100-sxm"))
+    assert "Nothing was measured on nvidia-h100-sxm" in note
+    assert "estimated" in note
+
+
 @pytest.mark.parametrize("by", page.BY)
 def test_both_figures_are_valid(cases: Cases, by: str) -> None:
     for figure in (page.scatter_of(cases.table, by), page.residuals_of(cases.table, by)):

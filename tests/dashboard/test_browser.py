@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -140,6 +141,38 @@ def test_a_shared_link_gives_the_same_numbers_in_a_fresh_profile(visit: Visit) -
     seen = metrics(page)
     assert seen != before
     assert metrics(visit(page.url, fresh=True, color_scheme="dark")) == seen
+
+
+def change_a_box(page: Any, chance: random.Random) -> None:
+    """Choose some other option in one of the lists of the sidebar, or a batch, or a baseline."""
+    sidebar = page.get_by_test_id("stSidebarContent")
+    kind = chance.choice(["list", "list", "list", "batch", "baseline"])
+    if kind == "batch":
+        sidebar.get_by_role("spinbutton", name="Batch").fill(str(chance.choice([1, 2, 5, 8])))
+        page.keyboard.press("Enter")
+    elif kind == "baseline":
+        name = chance.choice(["same-params", "same-flops"])
+        sidebar.get_by_role("radio", name=name).click()
+    else:
+        label = chance.choice(["Trace", "Device", "Strategy"])
+        sidebar.get_by_role("combobox", name=re.compile(label)).click()
+        options = page.get_by_role("option").all()
+        chance.choice(options).click()
+    page.wait_for_timeout(300)  # the run of the page begins after the click
+    settled(page)
+
+
+@pytest.mark.slow
+def test_after_random_clicks_a_fresh_tab_shows_the_same(visit: Visit) -> None:
+    chance = random.Random(3)
+    page = visit("?trace=moe-bytes")
+    for click in range(30):
+        change_a_box(page, chance)
+        if click % 3 == 0:
+            fresh = visit(page.url)
+            assert metrics(fresh) == metrics(page), page.url
+            assert fresh.url == page.url
+            fresh.close()
 
 
 def test_the_keyboard_reaches_a_page(visit: Visit) -> None:

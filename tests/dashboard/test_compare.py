@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from condsim.dashboard import compare as page
 from condsim.dashboard.compare import AS_CAPTURED, Choice, Limits, Order
+from condsim.dashboard.parts import library
 from condsim.dashboard.parts.fields import AS_MEASURED
 from condsim.dashboard.parts.scenario import Scenario
 
@@ -68,7 +70,7 @@ def test_limits_leave_rows_out(rows: pd.DataFrame) -> None:
 
 
 def test_rows_that_are_unlike_are_not_divided(rows: pd.DataFrame) -> None:
-    unlike = rows.assign(batch=[1, 2])
+    unlike = rows.assign(batch=[1, 2], dtype="fp32")
     ranking = page.ranked(unlike, order(unlike))
     shown = page.for_a_person(ranking).set_index("name")
     assert shown.loc[unlike["name"].iloc[0], "against"] == "1.00x as fast, 1.00x the energy"
@@ -83,18 +85,51 @@ def test_the_figure_is_valid(rows: pd.DataFrame) -> None:
     assert figure.draw().axes
 
 
-def test_the_command_names_what_was_chosen(scenario: Scenario) -> None:
-    every_device = "condsim simulate exit-fashion --device all"
-    assert page.command(scenario, CHOICE) == every_device
-    waiting = replace(scenario, strategy="wait", batch=4)
+def test_the_command_gives_the_rows_that_are_chosen(scenario: Scenario) -> None:
+    everything = replace(CHOICE, every_device=True)
+    start = "condsim simulate exit-fashion"
+    assert page.command(scenario, everything) == f"{start} --device all"
+    assert page.command(scenario, replace(everything, every_strategy=True)) == (
+        f"{start} --device all --strategy all"
+    )
+    waiting = replace(scenario, strategy="compacted", batch=4)
     choice = replace(CHOICE, strategies=["wait"])
-    assert page.command(waiting, choice) == f"{every_device} --strategy wait --batch 4"
-    both = replace(CHOICE, strategies=[AS_CAPTURED, "wait"])
-    assert page.command(scenario, both) == f"{every_device} --strategy all"
+    assert page.command(waiting, choice).splitlines() == [
+        f"{start} --strategy wait --batch 4",
+        f"{start} --device {GPU} --strategy wait --batch 4",
+    ]
+    several = replace(choice, devices=[GPU, "nvidia-b200"])
+    assert page.command(waiting, several) == (
+        f"for device in {GPU} nvidia-b200;"
+        f" do {start} --device $device --strategy wait --batch 4; done"
+    )
+    models = replace(everything, models=["exit-fashion", "moe-bytes"])
+    assert (
+        page.command(scenario, models).splitlines()[1] == "condsim simulate moe-bytes --device all"
+    )
 
 
-def test_the_code_names_what_was_chosen(scenario: Scenario) -> None:
-    code = page.code(replace(scenario, batch=4), CHOICE)
-    ast.parse(code)
+def test_the_code_gives_the_rows_that_are_chosen(scenario: Scenario, capsys: Any) -> None:
+    code = page.code(replace(scenario, batch=4, dtype="bf16"), CHOICE)
     assert f"for n in ['{GPU}']] + [trace.profile]" in code
     assert "predict_all(trace, devices, [None], 'same-params', batch=4)" in code
+    exec(code, {})
+    assert capsys.readouterr().out.count("'class': ") == 2
+    several = page.code(scenario, replace(CHOICE, models=["exit-fashion", "moe-bytes"]))
+    ast.parse(several)
+    assert "for trace in traces:" in several
+
+
+def test_strategies_are_those_of_any_device_and_each_row_is_there_once(scenario: Scenario) -> None:
+    trace = library.open_trace("exit-fashion")
+    named = page.strategies_of_all(trace, [AS_MEASURED, "google-tpu-v4"])
+    assert {"compacted", "bucketed"} <= set(named)
+    choice = Choice([AS_MEASURED], [AS_CAPTURED, *named], ["exit-fashion"])
+    wanted = page.scenarios_of(scenario, choice)
+    able = [one for one in wanted if page.has_strategy(one)]
+    assert page.left_out([one for one in wanted if one not in able]) == [
+        "bucketed of exit-fashion is not for: as-measured."
+    ]
+    table = page.prepared(list(page.predicted_rows(able)), several_traces=False)
+    assert table["name"].is_unique
+    assert len(table) == len(able) - 1, "the captured one is there by its name already"

@@ -78,6 +78,7 @@ def test_every_page_shows_every_shipped_trace(trace: str) -> None:
             assert not charts_of(app), "it runs only when it is told to"
             app.button(key="run-breakeven").click().run()
             assert_answers(app)
+            app.run()  # what is done stays
         assert charts_of(app), page
         for chart in charts_of(app):
             specification = json.loads(chart.proto.spec)

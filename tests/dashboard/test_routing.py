@@ -67,5 +67,5 @@ def test_every_figure_is_valid(trace: Trace, experts: Trace) -> None:
 
 def test_the_recipe_calls_the_same_function(scenario: Scenario) -> None:
     recipe = page.recipe(scenario, "load(trace)")
-    assert recipe.command == "condsim simulate exit-fashion --json"
+    assert recipe.command == f"condsim simulate exit-fashion  {page.COUNTED}"
     assert recipe.python.endswith("from condsim.study import routing\nprint(routing.load(trace))")

@@ -32,10 +32,10 @@ def shown(app: AppTest) -> list[str]:
 @pytest.mark.usefixtures("low_limits")
 @pytest.mark.parametrize("trace", TRACES)
 def test_every_page_refuses_a_bad_one_and_keeps_the_old_trace(trace: str) -> None:
-    """Every page meets every bad upload: each trace meets every fifth of them on each page."""
-    cases = list(BAD)[TRACES.index(trace) :: len(TRACES)]
+    """Every trace meets some bad uploads on every page, and every bad upload some page."""
     app = opened(trace=trace)
-    for page in PAGES:
+    for place, page in enumerate(PAGES, start=TRACES.index(trace) * len(PAGES)):
+        cases = list(BAD)[place :: len(TRACES) * len(PAGES)]
         app.switch_page(f"condsim/dashboard/{page}").run()
         before = shown(app)
         for case in cases:

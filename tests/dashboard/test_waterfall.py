@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -27,7 +28,12 @@ def test_without_an_effect_its_factor_is_gone(scenario: Scenario, captured: Answ
     assert speedup == pytest.approx(chain.loc["launch", "without"])
     assert world.prediction.speedup_interval == (speedup, speedup)
     assert world.measured is None
-    assert "predicted" in set(world.bars["effect"])
+    predicted = world.bars.set_index("effect").loc["predicted"]
+    assert math.isnan(predicted["low"])
+    assert predicted["meaning"] == "no interval"
+    assert world.says.startswith("Without launch: ")
+    assert "interval" not in world.says
+    assert world.recipe().command.endswith(waterfall.EVERY_EFFECT)
     assert "switched_off(p.waterfall, ['launch'])" in world.recipe().python
 
 

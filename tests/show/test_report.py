@@ -83,3 +83,25 @@ def test_what_the_user_typed_is_escaped(trace: Trace, answered: Answer) -> None:
     html = report(trace, answered, [], command)
     assert "<script>" not in html
     assert command in outline(html).texts
+
+
+def said_of_accuracy(trace: Trace, device: str | None) -> str:
+    """The words below "Is it true?"."""
+    texts = outline(report(trace, answer(trace, device), [], "")).texts
+    start, end = texts.index("Is it true?"), texts.index("What the model decided")
+    return "".join(texts[start + 1 : end])
+
+
+def test_accuracy_is_that_of_the_machine_that_is_named(trace: Trace) -> None:
+    said = said_of_accuracy(trace, None)
+    assert f"On {trace.profile.name}: speedup over" in said
+    assert "The worst" in said
+
+
+def test_a_device_without_measurements_has_no_accuracy_of_its_own(trace: Trace) -> None:
+    for device in ("nvidia-h100-sxm", "google-tpu-v4"):
+        said = said_of_accuracy(trace, device)
+        assert said.startswith(f"\nNothing was measured on {device}")
+        assert "estimated and was not checked" in said
+        assert said.index("median |error|") > said.index(f"On {trace.profile.name}")
+        assert "The worst" not in said

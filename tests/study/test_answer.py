@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,43 @@ def test_nothing_was_measured_on_another_device(trace: Trace) -> None:
 def test_nothing_was_measured_of_another_case(trace: Trace, answered: Answer) -> None:
     other = replace(answered.prediction, batch=answered.prediction.batch + 1)
     assert measured_beside(trace, trace.profile, other) is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"threshold": 0.5},
+        {"steps": [40]},
+        {"batch": 4},
+        {"strategy": "wait", "batch": 7},
+        {"capacity_factor": 2.0},
+    ],
+)
+def test_a_measurement_stands_beside_its_own_scenario_only(options: dict[str, Any]) -> None:
+    exits = condsim.load(resource("traces") / "exit-fashion")
+    assert answer(exits, **options).measured is None
+
+
+def test_the_captured_threshold_is_the_scenario_that_was_measured() -> None:
+    exits = condsim.load(resource("traces") / "exit-fashion")
+    (captured,) = exits.header.thresholds.values()
+    assert answer(exits, threshold=captured).measured == answer(exits).measured is not None
+
+
+def test_a_measurement_in_another_dtype_is_of_another_scenario(
+    trace: Trace, answered: Answer
+) -> None:
+    in_bf16 = replace(trace, measurements=trace.measurements.assign(dtype="bfloat16"))
+    assert measured_beside(in_bf16, trace.profile, answered.prediction) is None
+    assert not condsim.compare(in_bf16)["same_machine"].any()
+
+
+def test_a_measurement_on_other_threads_is_of_another_machine(
+    trace: Trace, answered: Answer
+) -> None:
+    fingerprints = trace.measurements["fingerprint"].str.replace('"threads": 1', '"threads": 2')
+    other = replace(trace, measurements=trace.measurements.assign(fingerprint=fingerprints))
+    assert measured_beside(other, trace.profile, answered.prediction) is None
 
 
 def test_the_table_has_every_number_with_its_basis(answered: Answer) -> None:

@@ -1,11 +1,9 @@
-"""Where a speedup crosses 1x, and a grid of scenarios."""
+"""Where it pays, by the verdict of each point, and a grid of scenarios."""
 
 from __future__ import annotations
 
 import itertools
-import math
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -15,79 +13,57 @@ import condsim
 from condsim.errors import CondsimError
 from condsim.hardware import hardware
 from condsim.resources import resource
-from condsim.study.breakeven import BATCH, SHARE, SKEW, axes, crossings, grid
+from condsim.study.breakeven import BATCH, SHARE, SKEW, axes, grid, without_effect, zones
 from condsim.trace import Trace
 
 GPU = "nvidia-h100-sxm"
-SPEEDUPS = st.lists(st.floats(0.01, 100.0), min_size=2, max_size=20)
+VERDICTS = st.lists(
+    st.sampled_from(["faster", "slower", "too close to call"]), min_size=1, max_size=20
+)
 
 
-def line(speedups: list[float], y: float | None = None) -> pd.DataFrame:
+def line(verdicts: list[str], y: float | None = None) -> pd.DataFrame:
     """Points of one line, x = 1, 2, 4, ..."""
-    x = [2.0**place for place in range(len(speedups))]
-    return pd.DataFrame({"x": x, "y": y, "speedup": speedups})
+    x = [2.0**place for place in range(len(verdicts))]
+    return pd.DataFrame({"x": x, "y": y, "speedup": 1.0, "verdict": verdicts})
 
 
-@given(SPEEDUPS)
-def test_starts_and_stops_alternate(speedups: list[float]) -> None:
-    kinds = list(crossings(line(speedups))["what"])
-    for before, after in itertools.pairwise(kinds):
+@given(VERDICTS)
+def test_zones_divide_the_points_of_a_line(verdicts: list[str]) -> None:
+    points = line(verdicts)
+    table = zones(points)
+    assert table["points"].sum() == len(points)
+    for zone in table.to_dict("records"):
+        inside = points["x"].between(zone["first"], zone["last"])
+        assert inside.sum() == zone["points"]
+        assert set(points.loc[inside, "verdict"]) == {zone["verdict"]}
+
+
+@given(VERDICTS)
+def test_neighbouring_zones_have_different_verdicts(verdicts: list[str]) -> None:
+    for before, after in itertools.pairwise(zones(line(verdicts))["verdict"]):
         assert before != after
 
 
-@given(SPEEDUPS)
-def test_a_line_crosses_as_often_as_its_points_change_sides(speedups: list[float]) -> None:
-    above = np.array(speedups) > 1.0
-    changes = int((above[1:] != above[:-1]).sum())
-    assert len(crossings(line(speedups))) == changes
+@given(VERDICTS, st.randoms())
+def test_the_order_of_the_points_does_not_matter(verdicts: list[str], chance: object) -> None:
+    points = line(verdicts)
+    shuffled = points.sample(frac=1.0, random_state=len(verdicts))
+    pd.testing.assert_frame_equal(zones(points), zones(shuffled))
 
 
-@given(SPEEDUPS)
-def test_a_crossing_lies_between_two_points_on_different_sides(speedups: list[float]) -> None:
-    points = line(speedups)
-    for crossing in crossings(points).to_dict("records"):
-        before = points[points["x"] <= crossing["x"] * (1 + 1e-12)].iloc[-1]
-        after = points[points["x"] >= crossing["x"] * (1 - 1e-12)].iloc[0]
-        sides = sorted((before["speedup"], after["speedup"]))
-        assert sides[0] <= 1.0 <= sides[1]
-
-
-@given(SPEEDUPS, st.permutations(range(4)))
-def test_the_order_of_the_points_does_not_matter(speedups: list[float], order: list[int]) -> None:
-    points = line((speedups * 2)[:4])
-    pd.testing.assert_frame_equal(crossings(points), crossings(points.iloc[order]))
-
-
-def test_between_two_points_the_logarithm_is_linear() -> None:
-    (row,) = crossings(line([0.5, 2.0])).to_dict("records")
-    assert row["x"] == pytest.approx(math.sqrt(2.0))
-    assert row["what"] == "starts to pay"
-    (row,) = crossings(line([4.0, 0.5])).to_dict("records")
-    assert row["x"] == pytest.approx(2.0 ** (2 / 3))
-    assert row["what"] == "stops to pay"
-
-
-def test_from_zero_the_share_itself_is_linear() -> None:
-    points = pd.DataFrame({"x": [0.0, 1.0], "y": None, "speedup": [0.5, 2.0]})
-    assert crossings(points)["x"].tolist() == [0.5]
-
-
-def test_another_level() -> None:
-    assert crossings(line([1.5, 3.0])).empty
-    assert crossings(line([1.5, 6.0]), level=3.0)["x"].tolist() == [pytest.approx(math.sqrt(2.0))]
-
-
-def test_each_y_has_its_own_crossings() -> None:
-    both = pd.concat([line([0.5, 2.0], y=1.0), line([2.0, 3.0], y=8.0)])
-    assert crossings(both)["y"].tolist() == [1.0]
+def test_each_y_has_its_own_zones() -> None:
+    both = pd.concat([line(["slower", "faster"], y=1.0), line(["faster", "faster"], y=8.0)])
+    assert zones(both)[["y", "points"]].values.tolist() == [[1.0, 1], [1.0, 1], [8.0, 2]]
 
 
 def test_points_that_could_not_be_simulated_are_left_out() -> None:
-    points = line([0.5, math.nan, 2.0])
-    assert crossings(points)["x"].tolist() == [pytest.approx(2.0)]
+    points = line(["slower", "faster", "slower"])
+    points.loc[1, "speedup"] = float("nan")
+    assert zones(points)["points"].tolist() == [2]
     refused = pd.DataFrame({"x": [1.0], "y": [None], "error": ["no"]})
-    assert list(crossings(refused).columns) == ["y", "x", "what"]
-    assert crossings(refused).empty
+    assert zones(refused).empty
+    assert without_effect(refused) == []
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +128,28 @@ def test_unknown_axes_are_refused(exits: Trace) -> None:
         list(grid(exits, GPU, BATCH, [1.0], BATCH, [1.0]))
     with pytest.raises(CondsimError, match="unknown axis 'skew'"):
         list(grid(exits, GPU, SKEW, [1.0]))
+
+
+def test_zones_say_what_the_verdict_says() -> None:
+    trace = condsim.load(resource("traces") / "skip-fashion")
+    points = pd.DataFrame(grid(trace, None, BATCH, [1, 2, 64]))
+    for zone in zones(points).to_dict("records"):
+        for batch in (zone["first"], zone["last"]):
+            assert condsim.simulate(trace, batch=int(batch)).verdict == zone["verdict"]
+
+
+def test_half_a_unit_is_no_batch(exits: Trace) -> None:
+    with pytest.raises(CondsimError, match=r"a batch is a whole number of units, got 1\.5"):
+        list(grid(exits, GPU, BATCH, [1.5]))
+    with pytest.raises(CondsimError, match="whole number"):
+        list(grid(exits, GPU, SHARE, [0.5], BATCH, [3.5]))
+
+
+def test_a_number_that_nothing_rests_on_is_without_effect(exits: Trace) -> None:
+    dead = pd.DataFrame(grid(exits, None, "peak_flops.fp32", [0.1, 10.0], batch=8))
+    assert without_effect(dead) == ["x"]
+    assert without_effect(dead.iloc[:1]) == []
+    alive = pd.DataFrame(grid(exits, GPU, BATCH, [1, 8], "host.dispatch", [0.5, 2.0]))
+    assert without_effect(alive) == []
+    half = pd.DataFrame(grid(exits, None, BATCH, [1, 8], "peak_flops.fp32", [0.1, 10.0]))
+    assert without_effect(half) == ["y"]

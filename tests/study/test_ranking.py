@@ -17,13 +17,24 @@ from condsim.study.ranking import (
     beside,
     candidates,
     front,
+    most_comparable,
     predict_all,
     why_not_comparable,
 )
 from condsim.trace import Trace
 
 POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=30)
-ROW = {"trace": "a", "baseline": "same-params", "dtype": "fp32", "phase": "prefill", "batch": 8}
+ROW = {
+    "trace": "a",
+    "baseline": "same-params",
+    "dtype": "fp32",
+    "phase": "prefill",
+    "batch": 8,
+    "runtime": "eager",
+    "outputs": "as captured",
+    "profile": "one",
+    "strategy": "looped",
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +69,34 @@ def test_the_front_is_never_empty(points: list[tuple[int, int]]) -> None:
 def test_rows_that_differ_in_one_thing_are_not_comparable(column: str) -> None:
     assert why_not_comparable(ROW, ROW) == ""
     other = ROW | {column: "another"}
-    assert why_not_comparable(other, ROW) == f"another against {ROW[column]}"
+    assert why_not_comparable(other, ROW).endswith(f"another against {ROW[column]}")
+
+
+def test_strategies_are_compared_on_one_device_only() -> None:
+    grouped = ROW | {"strategy": "grouped"}
+    assert why_not_comparable(grouped, ROW) == ""
+    elsewhere = grouped | {"profile": "two"}
+    assert why_not_comparable(elsewhere, ROW) == "grouped against looped"
+    assert why_not_comparable(elsewhere | {"strategy": "looped"}, ROW) == ""
+
+
+def test_the_reference_is_the_row_that_most_are_like() -> None:
+    alone = ROW | {"dtype": "bf16", "profile": "alone"}
+    rows = [alone, ROW, ROW | {"profile": "two"}, ROW | {"profile": "three"}]
+    assert most_comparable(pd.DataFrame(rows)) == 1
+
+
+def test_an_answer_with_dropped_rows_is_another_answer() -> None:
+    experts = condsim.load(resource("traces") / "moe-bytes")
+    rows = list(
+        predict_all(experts, [hardware("nvidia-h100-sxm"), hardware("google-tpu-v4")], [None])
+    )
+    table = beside(pd.DataFrame(rows), reference=0)
+    assert rows[0]["outputs"] == "as captured"
+    assert "assignments dropped" in rows[1]["outputs"]
+    assert np.isnan(table["times_faster"][1])
+    assert "outputs" in table["not_comparable"][1]
+    assert "xla against eager" in table["not_comparable"][1]
 
 
 def test_rows_are_set_beside_the_reference_where_they_are_comparable() -> None:

@@ -6,17 +6,14 @@ scenario has as well takes its label and its key, and what is `wanted` at first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
-from condsim.dashboard.parts import library
-from condsim.errors import unknown
+from condsim.dashboard.parts import boxes, library
+from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.simulate import resolve_profile
-from condsim.runtimes import RUNTIMES
-from condsim.show.escape import markdown
+from condsim.runtimes import choose_runtime, runtimes_of
 from condsim.steps.rebatch import captured_batch
 from condsim.strategies import BASELINES, name_of
 from condsim.strategies.choose import strategies_on
@@ -33,19 +30,37 @@ BASELINE_HELP = (
 THRESHOLD_HELP = "Decide anew at the exits, from the scores that they kept. Empty: as captured."
 
 
+def trace_input() -> str | None:
+    """The name of a trace, None where none was chosen yet. What was chosen cannot be taken away."""
+    names = list(library.traces())
+    if st.session_state.get("trace") is None and "last trace" in st.session_state:
+        st.session_state["trace"] = st.session_state["last trace"]
+    boxes.settle("trace", boxes.OneOf("trace", names, None))
+    chosen = st.selectbox(
+        "Trace",
+        names,
+        index=None,
+        key="trace",
+        bind=boxes.BOUND,
+        placeholder="Choose a trace",
+    )
+    if chosen is not None:
+        st.session_state["last trace"] = chosen
+    return chosen
+
+
 def device_input(
     trace: Trace, label: str = "Device", key: str = "device", wanted: str | None = None
 ) -> str | None:
     """The name of a device's profile, None for the one that the trace was measured on."""
     known = known_devices(trace)
-    warn_if_unknown(key, [_device_label(name, trace) for name in known])
-    chosen = st.selectbox(
+    usual = wanted or AS_MEASURED
+    chosen = boxes.one_of(
         label,
         known,
-        _index(known, wanted or AS_MEASURED),
-        key=key,
-        bind="query-params",
-        format_func=lambda name: _device_label(name, trace),
+        usual if usual in known else known[0],
+        key,
+        text=lambda name: _device_label(name, trace),
     )
     return None if chosen == AS_MEASURED else chosen
 
@@ -73,32 +88,36 @@ def _device_label(name: str, trace: Trace) -> str:
 def strategy_input(
     trace: Trace,
     profile: HardwareProfile,
+    runtime: str | None,
     label: str = "Strategy",
     key: str = "strategy",
     wanted: str | None = None,
 ) -> str | None:
     """One of the strategies that the device has, None for the captured one.
 
-    None, too, where nothing says what the model executes.
+    None, too, where nothing says what the model executes. runtime: of `runtime_input`. Raises
+    CondsimError where the device has no strategy at all.
     """
     if not trace.header.has_programs:
         return None
-    known = strategies_on(trace, profile)
+    known = strategies_on(trace, profile, runtime)
+    if not known:
+        raise CondsimError(
+            f"{profile.name} can run trace {trace.name!r} with no strategy; choose another device"
+        )
     captured = name_of(trace.header.captured)
-    warn_if_unknown(key, known)
-    usual = wanted if wanted in known else captured
-    index = _index(known, usual)
-    chosen = st.selectbox(label, known, index, key=key, bind="query-params")
+    usual = next((name for name in (wanted, captured) if name in known), known[0])
+    chosen = boxes.one_of(label, known, usual, key)
     return None if chosen == captured else chosen
 
 
 def phase_input(trace: Trace) -> str | None:
     """One of the trace's phases, None where it has only one."""
     phases = phases_of(trace)
-    warn_if_unknown("phase", phases)
     if len(phases) == 1:
+        boxes.absent("phase", f"a phase; this trace has only {phases[0]}")
         return None
-    return st.selectbox("Phase", phases, key="phase", bind="query-params")
+    return boxes.one_of("Phase", phases, phases[0], "phase")
 
 
 def phases_of(trace: Trace) -> list[str]:
@@ -116,49 +135,32 @@ def batch_input(
 ) -> int | None:
     """Units a step, None for the captured batch. phase: None where the trace has only one."""
     phase = phase or phases_of(trace)[0]
-    usual = captured_batch(trace, phase)
+    captured = captured_batch(trace, phase)
     most = int(trace.steps.loc[trace.steps["phase"] == phase, "units"].sum())
-    _keep_within(key, 1, most)
-    start = usual if wanted is None or wanted > most else wanted
-    chosen = st.number_input(label, 1, most, start, key=key, bind="query-params", help=about)
-    return None if chosen == usual else int(chosen)
+    usual = captured if wanted is None or wanted > most else wanted
+    chosen = boxes.whole_number(label, 1, most, usual, key, help=about)
+    return None if chosen == captured else chosen
 
 
 def baseline_input() -> str:
     """What the speedup is over."""
-    warn_if_unknown("baseline", BASELINES)
-    chosen = st.segmented_control(
-        "Speedup over",
-        BASELINES,
-        default=BASELINES[0],
-        required=True,
-        key="baseline",
-        bind="query-params",
-        help=BASELINE_HELP,
-    )
-    return chosen or BASELINES[0]
+    return boxes.one_of_few("Speedup over", BASELINES, "baseline", help=BASELINE_HELP)
 
 
 def dtype_input(profile: HardwareProfile) -> str | None:
     """One of the dtypes that the device has, None for the profile's own."""
-    known = list(profile.peak_flops)
-    warn_if_unknown("dtype", known)
-    index = known.index(profile.dtype)
-    chosen = st.selectbox("dtype", known, index, key="dtype", bind="query-params")
+    chosen = boxes.one_of("dtype", list(profile.peak_flops), profile.dtype, "dtype")
     return None if chosen == profile.dtype else chosen
 
 
 def runtime_input(profile: HardwareProfile) -> str | None:
-    """One of the runtimes, None for the profile's own."""
-    known = list(RUNTIMES)
-    warn_if_unknown("runtime", known)
-    usual = profile.runtime if profile.runtime in known else known[0]
-    chosen = st.selectbox(
+    """One of the runtimes that the device has, None for the profile's own."""
+    usual = choose_runtime(None, profile).name
+    chosen = boxes.one_of(
         "Runtime",
-        known,
-        known.index(usual),
-        key="runtime",
-        bind="query-params",
+        runtimes_of(profile),
+        usual,
+        "runtime",
         help="How operators become kernels.",
     )
     return None if chosen == usual else chosen
@@ -168,48 +170,6 @@ def threshold_input(trace: Trace) -> float | None:
     """The threshold of all exits; None: as captured, or where a site has no threshold."""
     for site in trace.sites:
         if not MECHANISMS[site.mechanism].leaves or not site.has_scores:
+            boxes.absent("threshold", "a threshold; this trace has not only exits with scores")
             return None
-    return st.number_input(
-        "Exit threshold",
-        value=None,
-        key="threshold",
-        bind="query-params",
-        help=THRESHOLD_HELP,
-        format="%g",
-    )
-
-
-def _index(known: Sequence[str], usual: str) -> int:
-    """Place of the usual choice, 0 where it is not among those that are known."""
-    return known.index(usual) if usual in known else 0
-
-
-def warn_if_unknown(key: str, known: Sequence[str]) -> None:
-    """Say where a link names what is not here, instead of quietly showing something else.
-
-    known: as the browser shows them, since it writes the link.
-    """
-    asked = st.query_params.get(key)
-    if asked is None or key in st.session_state or asked in known:
-        return
-    problem = markdown(str(unknown(key, asked, known)))
-    st.warning(f"The link names {problem}. Showing the default instead.")
-
-
-def _keep_within(key: str, low: int, high: int) -> None:
-    """Keep a number that another trace allowed inside of what this one allows.
-
-    Says where a link is outside of it.
-    """
-    if key in st.session_state:
-        number = st.session_state[key] or 0
-        if not low <= number <= high:
-            del st.session_state[key]
-        return
-    asked = st.query_params.get(key)
-    if asked is None or (asked.isdecimal() and low <= int(asked) <= high):
-        return
-    st.warning(
-        f"The link names {key} {markdown(asked)}; this trace has {low} to {high}."
-        " Showing the default instead."
-    )
+    return boxes.number("Exit threshold", "threshold", help=THRESHOLD_HELP, format="%g")

@@ -15,7 +15,7 @@ import pandas as pd
 import streamlit as st
 
 from condsim.dashboard.charts import accuracy as charts
-from condsim.dashboard.parts import columns
+from condsim.dashboard.parts import boxes, columns
 from condsim.dashboard.parts.figure import Figure, Recipe, show, take_away
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.work import Job, results_of
@@ -59,7 +59,7 @@ def show_layers(scenario: Scenario) -> None:
             " `make accuracy-gpu`, or `condsim app` there."
         )
         return
-    by = st.selectbox("Group layers by", BY, key="layers-by", bind="query-params", width=200)
+    by = boxes.one_of("Group layers by", BY, BY[0], "layers-by", width=200)
     st.caption(
         "Measured: one layer on one rank, NVIDIA's tables (aiconfigurator-core 0.12.0,"
         " Apache-2.0). Estimated: predicted from data sheets, with no fitted constant."

@@ -65,8 +65,8 @@ def uploads() -> Path:
 
 
 def _in(folder: Path) -> dict[str, Path]:
-    """Traces in the folders of a folder, by the folder's name."""
-    return {path.parent.name: path.parent for path in sorted(folder.glob("*/trace.json"))}
+    """Traces in the folders of a folder, by the folder's name; hidden ones are being written."""
+    return {path.parent.name: path.parent for path in sorted(folder.glob("[!.]*/trace.json"))}
 
 
 def where(name: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from condsim.dashboard.parts import fields, library
+from condsim.dashboard.parts import boxes, fields, library
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.trace import Trace
 
@@ -16,12 +16,11 @@ def second_scenario(first: Scenario) -> Scenario | None:
 
     It differs in what is chosen; the rest is as in the first.
     """
-    if not st.toggle("A second scenario beside it", key="second", bind="query-params"):
+    if not boxes.switched("A second scenario beside it", "second"):
         return None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         names = list(library.traces())
-        index = names.index(first.name)
-        name = st.selectbox("Its trace", names, index, key="trace2", bind="query-params")
+        name = boxes.one_of("Its trace", names, first.name, "trace2")
         trace = library.open_trace(name)
         return _scenario(first, trace, name)
 
@@ -31,10 +30,11 @@ def _scenario(first: Scenario, trace: Trace, name: str) -> Scenario:
     device = fields.device_input(trace, "Its device", "device2", first.device)
     profile = fields.profile_of(trace, device)
     proposed = first.strategy if same_trace else None
-    strategy = fields.strategy_input(trace, profile, "Its strategy", "strategy2", proposed)
+    same_device = device == first.device
+    runtime = first.runtime if same_device else None
+    strategy = fields.strategy_input(trace, profile, runtime, "Its strategy", "strategy2", proposed)
     phase = phase_like(first, fields.phases_of(trace))
     batch = fields.batch_input(trace, phase, "Its batch", "batch2", first.batch, about=None)
-    same_device = device == first.device
     return replace(
         first,
         name=name,
@@ -44,7 +44,7 @@ def _scenario(first: Scenario, trace: Trace, name: str) -> Scenario:
         batch=batch,
         phase=phase,
         dtype=first.dtype if same_device else None,
-        runtime=first.runtime if same_device else None,
+        runtime=runtime,
         threshold=first.threshold if same_trace else None,
     )
 

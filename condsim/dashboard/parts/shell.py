@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from condsim.dashboard.parts import library, sidebar
+from condsim.dashboard.parts import boxes, library, sidebar
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.errors import CondsimError
 from condsim.mechanisms import MECHANISMS
@@ -45,6 +45,7 @@ def run(page: st.Page) -> None:
             " Please report it.",
             title="condsim itself failed here",
         )
+    boxes.forget_problems()
 
 
 def _choose_the_given_trace() -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from condsim.dashboard.parts import fields, library, uploader
+from condsim.dashboard.parts import boxes, fields, library, uploader
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.trace import Trace
 
-OF_A_TRACE = ("batch", "strategy", "phase", "threshold")
-"""Inputs that start anew with another trace."""
 HIDDEN = ("dtype", "runtime", "threshold")
 """Inputs below "More"."""
 
@@ -20,7 +18,7 @@ def scenario_of_sidebar() -> Scenario | None:
     Raises CondsimError where the trace or the device cannot be read.
     """
     with st.sidebar:
-        name = _trace_input()
+        name = fields.trace_input()
         with st.popover("Open a trace", icon=":material/upload_file:", width="stretch"):
             uploader.uploader(show_trace)
         if name is None:
@@ -28,31 +26,19 @@ def scenario_of_sidebar() -> Scenario | None:
         return _scenario(library.open_trace(name), name)
 
 
-def _trace_input() -> str | None:
-    names = list(library.traces())
-    fields.warn_if_unknown("trace", names)
-    return st.selectbox(
-        "Trace",
-        names,
-        index=None,
-        key="trace",
-        bind="query-params",
-        placeholder="Choose a trace",
-        on_change=_forget_inputs_of_a_trace,
-    )
-
-
 def _scenario(trace: Trace, name: str) -> Scenario:
     device = fields.device_input(trace)
     profile = fields.profile_of(trace, device)
-    strategy = fields.strategy_input(trace, profile)
-    phase = fields.phase_input(trace)
-    batch = fields.batch_input(trace, phase)
-    baseline = fields.baseline_input()
-    with st.expander("More", expanded=any(key in st.query_params for key in HIDDEN)):
+    above = st.container()
+    with st.expander("More", expanded=any(boxes.is_asked_for(key) for key in HIDDEN)):
         dtype = fields.dtype_input(profile)
         runtime = fields.runtime_input(profile)
         threshold = fields.threshold_input(trace)
+    with above:  # strategies follow from the runtime
+        strategy = fields.strategy_input(trace, profile, runtime)
+        phase = fields.phase_input(trace)
+        batch = fields.batch_input(trace, phase)
+        baseline = fields.baseline_input()
     return Scenario(
         name=name,
         where=library.where(name),
@@ -70,10 +56,3 @@ def _scenario(trace: Trace, name: str) -> Scenario:
 def show_trace(name: str) -> None:
     """Callback: make a trace the current one."""
     st.session_state["trace"] = name
-    _forget_inputs_of_a_trace()
-
-
-def _forget_inputs_of_a_trace() -> None:
-    """Callback: another trace starts at its own batch and strategy."""
-    for key in OF_A_TRACE:
-        st.session_state.pop(key, None)

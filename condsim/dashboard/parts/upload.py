@@ -6,13 +6,13 @@ is read whole before it is kept.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -28,6 +28,14 @@ from condsim.trace.read import load
 LIMIT_BYTES = 2 << 30
 """Of everything in a trace, unpacked."""
 LIMIT_FILES = 2000
+LIMIT_PATH_CHARACTERS = 1000
+LIMIT_NAME_BYTES = 200
+"""Of one part of a path: file systems take 255."""
+NAME_CHARACTERS = 40
+"""So much of a trace's name begins the name of its folder."""
+DIGEST_CHARACTERS = 12
+PACKED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""How the members of a zip may be packed."""
 LIMIT_ROWS = 200_000_000
 """Of one table: a few bytes of Parquet can claim any number."""
 CHUNK_BYTES = 1 << 20
@@ -49,32 +57,68 @@ def keep_zip(data: bytes | IO[bytes], called: str, into: Path) -> str:
     CondsimError for anything that is not exactly one trace; nothing is kept then.
     """
     file = io.BytesIO(data) if isinstance(data, bytes) else data
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return _keep(_members(archive, called), called, into)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        problem = f"{called} is not a zip that can be read ({error}); {WAY_OUT}"
-        raise CondsimError(problem) from None
+    called = _short(called)
+    with _one_sentence(f"{called} is not a zip that can be read"), zipfile.ZipFile(file) as archive:
+        return _keep(_members(archive, called), called, into)
 
 
 def keep_files(files: Files, called: str, into: Path) -> str:
     """Check the trace in the files of a folder, and keep it; otherwise as `keep_zip`."""
-    wanted = ((name, content) for name, content in files if not _is_ignored(name))
-    return _keep(wanted, called, into)
+    called = _short(called)
+    named = ((_with_slashes(name), content) for name, content in files)
+    wanted = ((name, content) for name, content in named if not _is_ignored(name))
+    with _one_sentence(f"{called} cannot be read"):
+        return _keep(wanted, called, into)
+
+
+@contextlib.contextmanager
+def _one_sentence(problem: str) -> Iterator[None]:
+    """Turn whatever unpacking and parsing raise into a CondsimError: they raise nearly anything."""
+    try:
+        yield
+    except CondsimError:
+        raise
+    except Exception as error:
+        said = _short(str(error).split("\n", 1)[0])
+        raise CondsimError(f"{problem} ({type(error).__name__}: {said}); {WAY_OUT}") from error
+
+
+def _short(text: str) -> str:
+    """A text as a message can hold it."""
+    line = " ".join(text.split())
+    return line if len(line) <= 80 else f"{line[:77]}..."
 
 
 def _members(archive: zipfile.ZipFile, called: str) -> Iterator[tuple[str, IO[bytes]]]:
     """The files in a zip, opened one after the other."""
-    for info in archive.infolist():
-        if info.is_dir() or _is_ignored(info.filename):
+    infos = archive.infolist()
+    claimed_bytes = sum(info.file_size for info in infos)
+    if claimed_bytes > LIMIT_BYTES:
+        raise _too_large(called)
+    for info in infos:
+        name = _with_slashes(info.filename)
+        if name.endswith("/") or _is_ignored(name):
             continue
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise CondsimError(f"{called}: {info.filename!r} is a link; {WAY_OUT}")
-        if info.flag_bits & 1:
-            problem = f"{info.filename!r} is encrypted; pack it without a password"
-            raise CondsimError(f"{called}: {problem}")
+        _check_member(info, called)
         with archive.open(info) as content:
-            yield info.filename, content
+            yield name, content
+
+
+def _check_member(info: zipfile.ZipInfo, called: str) -> None:
+    """Raises CondsimError for a link, and for what is encrypted or packed in another way."""
+    name = repr(_short(info.filename))
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise CondsimError(f"{called}: {name} is a link; {WAY_OUT}")
+    if info.flag_bits & 1:
+        raise CondsimError(f"{called}: {name} is encrypted; pack it without a password")
+    if info.compress_type not in PACKED:
+        problem = f"{name} is packed in a way that is not taken; pack it with deflate, as zip does"
+        raise CondsimError(f"{called}: {problem}")
+
+
+def _with_slashes(name: str) -> str:
+    """A path with "/" between its parts: Windows PowerShell writes a backslash."""
+    return name.replace("\\", "/")
 
 
 def _is_ignored(name: str) -> bool:
@@ -90,16 +134,31 @@ def _keep(files: Files, called: str, into: Path) -> str:
         _write(files, called, work)
         folder = _folder_of_the_trace(work, called)
         trace = _read_whole(folder, called)
-        name = f"{file_name(trace.name)}-{_digest(folder)[:6]}"
-        target = into / name
-        if not target.exists():
-            folder.rename(target)
+        name = _folder_name(trace, folder)
+        with contextlib.suppress(FileExistsError):  # the same trace was uploaded before
+            _rename(folder, into / name)
         return name
     except CondsimError as error:
         said = str(error).replace(f"{work}/", "").replace(str(work), called)
         raise CondsimError(said) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _folder_name(trace: Trace, folder: Path) -> str:
+    """A name that tells the trace from all others: the beginning of its own, and a digest."""
+    begins = file_name(trace.name).lstrip(".")[:NAME_CHARACTERS] or "trace"
+    return f"{begins}-{_digest(folder)[:DIGEST_CHARACTERS]}"
+
+
+def _rename(folder: Path, target: Path) -> None:
+    """Rename a folder. Raises FileExistsError where the target is there."""
+    try:
+        folder.rename(target)
+    except OSError:
+        if target.exists():
+            raise FileExistsError(target) from None
+        raise
 
 
 def _write(files: Files, called: str, work: Path) -> None:
@@ -110,22 +169,35 @@ def _write(files: Files, called: str, work: Path) -> None:
             problem = f"has more than {LIMIT_FILES} files: that is not a trace; {WAY_OUT}"
             raise CondsimError(f"{called} {problem}")
         target = _target(name, called, work)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            raise CondsimError(f"{called}: {name!r} is in it twice; {WAY_OUT}")
+        _make_room(target, name, called, work)
         left_bytes = _write_file(target, content, called, left_bytes)
+
+
+def _make_room(target: Path, name: str, called: str, work: Path) -> None:
+    """Make the folder of a file. Raises CondsimError where the path is taken."""
+    for folder in target.relative_to(work).parents:
+        if (work / folder).is_file():
+            problem = f"{_short(str(folder))!r} is a file and a folder in it"
+            raise CondsimError(f"{called}: {problem}; {WAY_OUT}")
+    if target.exists():
+        raise CondsimError(f"{called}: {_short(name)!r} is in it twice; {WAY_OUT}")
+    target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _target(name: str, called: str, work: Path) -> Path:
     """Where a file of an upload is written. Raises CondsimError for what leads elsewhere."""
     path = PurePosixPath(name)
+    shown = repr(_short(name))
     leads_up = path.is_absolute() or ".." in path.parts or not path.parts
-    foreign = any(character in name for character in ("\\", ":", "\0"))
+    foreign = any(character in name for character in (":", "\0"))
     if leads_up or foreign:
-        raise CondsimError(f"{called}: the path {name!r} leads out of the folder; {WAY_OUT}")
+        raise CondsimError(f"{called}: the path {shown} leads out of the folder; {WAY_OUT}")
+    longest = max(len(part.encode(errors="replace")) for part in path.parts)
+    if longest > LIMIT_NAME_BYTES or len(name) > LIMIT_PATH_CHARACTERS:
+        raise CondsimError(f"{called}: the name {shown} is too long; {WAY_OUT}")
     if not name.endswith(KINDS):
         raise CondsimError(
-            f"{called}: {name!r} does not belong to a trace, which has only {', '.join(KINDS)}"
+            f"{called}: {shown} does not belong to a trace, which has only {', '.join(KINDS)}"
             f" files; {WAY_OUT}"
         )
     return work.joinpath(*path.parts)
@@ -137,10 +209,14 @@ def _write_file(target: Path, content: IO[bytes], called: str, left_bytes: int) 
         while chunk := content.read(min(CHUNK_BYTES, left_bytes + 1)):
             left_bytes -= len(chunk)
             if left_bytes < 0:
-                limit = si(LIMIT_BYTES, "B")
-                raise CondsimError(f"{called} is larger than {limit} unpacked; {ON_THE_SERVER}")
+                raise _too_large(called)
             file.write(chunk)
     return left_bytes
+
+
+def _too_large(called: str) -> CondsimError:
+    limit = si(LIMIT_BYTES, "B")
+    return CondsimError(f"{called} is larger than {limit} unpacked; {ON_THE_SERVER}")
 
 
 def _folder_of_the_trace(work: Path, called: str) -> Path:
@@ -149,7 +225,7 @@ def _folder_of_the_trace(work: Path, called: str) -> Path:
     if not folders:
         raise CondsimError(f"{called} holds no trace.json; {WAY_OUT}")
     if len(folders) > 1:
-        names = ", ".join(str(folder.relative_to(work)) for folder in folders[:3])
+        names = ", ".join(_short(str(folder.relative_to(work))) for folder in folders[:3])
         raise CondsimError(f"{called} holds {len(folders)} traces ({names}); upload one at a time")
     return folders[0]
 
@@ -157,17 +233,10 @@ def _folder_of_the_trace(work: Path, called: str) -> Path:
 def _read_whole(folder: Path, called: str) -> Trace:
     """Read all of a trace, within the limits. Raises CondsimError, naming the file."""
     _check_rows(folder)
-    try:
+    with _one_sentence(f"{called} cannot be read as a trace"):
         trace = load(folder)
         for site in trace.sites:
             trace.unit_counts(site.name)
-    except CondsimError:
-        raise
-    except Exception as error:
-        raise CondsimError(
-            f"{called} cannot be read as a trace ({type(error).__name__}: {error});"
-            " capture it again"
-        ) from error
     return trace
 
 

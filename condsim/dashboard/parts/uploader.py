@@ -56,7 +56,7 @@ def _take_folder(show: Show) -> None:
     """Callback: a folder was given, or was removed."""
     files = st.session_state["folder"]
     if files:
-        name = PurePosixPath(files[0].name).parts[0]
+        name = next(iter(PurePosixPath(files[0].name).parts), "the folder")
         named = [(file.name, file) for file in files]
         _take(lambda folder: upload.keep_files(named, name, folder), show)
 
@@ -67,7 +67,7 @@ def _take(keep: Keep, show: Show) -> None:
     st.session_state["upload_kept"] = None
     try:
         kept = keep(library.uploads())
-    except CondsimError as error:
+    except (CondsimError, OSError) as error:
         st.session_state["upload_problem"] = str(error)
         return
     st.session_state["upload_kept"] = kept
