@@ -58,7 +58,7 @@ def segments(trace: Trace) -> pd.DataFrame:
     row = {name: first.get(name, 0) for name in SEGMENTS}
     sides = ("conditional", "baseline")
     parts = (("trunk", "linear"), ("trunk", "relu"))
-    common = {"step": 0, "protocol": "repeat", "calls": 1.0, "quiet": True, "repetitions": 1}
+    common = {"step": 0, "protocol": "repeat", "calls": 1, "quiet": True, "repetitions": 1}
     rows = []
     for side in sides:
         for segment, operator in parts:
