@@ -92,12 +92,15 @@ def search(options: argparse.Namespace) -> int:
         whole = Path(work) / "bases"
         bases.write_bases(whole)
         todo = jobs(kinds, options.count, options.first)
-        for number, done in enumerate(pool.run(todo, whole, Path(work), options.processes), 1):
-            found.add(done)
-            if time.monotonic() - last > PROGRESS_EVERY_S:
-                last = time.monotonic()
-                said = f"{number} of {options.count}, {found.failed} wrong, {last - began:.0f} s"
-                print(said, file=sys.stderr, flush=True)
+        try:
+            for number, done in enumerate(pool.run(todo, whole, Path(work), options.processes), 1):
+                found.add(done)
+                if time.monotonic() - last > PROGRESS_EVERY_S:
+                    last = time.monotonic()
+                    said = f"{number} of {options.count}, {found.failed} wrong"
+                    print(f"{said}, {last - began:.0f} s", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            print("stopped; so far:", file=sys.stderr)
     print("\n".join(found.table()))
     return 1 if found.failed else 0
 

@@ -151,7 +151,10 @@ def shipped_profile(random: Random) -> Any:
 
 
 def with_profile(random: Random, folder: Path, fields: Any) -> Question:
-    text = yaml.dump(fields, Dumper=yaml.SafeDumper)
+    try:
+        text = yaml.dump(fields, Dumper=yaml.SafeDumper)
+    except RecursionError:  # JSON is YAML, too
+        text = json.dumps(fields)
     (folder / "profile.yaml").write_text(text, errors="backslashreplace")
     return {"ask": "profile", "base": random.choice(NAMES)}
 
