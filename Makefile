@@ -12,8 +12,10 @@ demo: $(VENV)/.capture  ## five small models, measured and predicted on this mac
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
-fuzz: $(VENV)/.dev  ## 20,000 damaged inputs; those that fail are kept in fuzz-found/
+fuzz: $(VENV)/.dev  ## 20,000 damaged inputs, those that fail are kept in fuzz-found/; laws on many cases; kills
 	PYTHONPATH=tests $(BIN)/python -m fuzz
+	EXAMPLES=100 $(BIN)/python -m pytest tests/predict/test_laws.py
+	$(BIN)/python -m pytest -m slow tests/test_kills.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
