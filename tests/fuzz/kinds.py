@@ -23,6 +23,7 @@ import yaml
 from condsim.resources import resource
 from fuzz import damage
 from fuzz.bases import DEVICES, NAMES
+from fuzz.questions import MORE
 
 Question = dict[str, Any]
 Kind = Callable[[Random, Path, Path], Question]
@@ -40,7 +41,7 @@ def kind(name: str) -> Callable[[Kind], Kind]:
 
 
 def one_trace(random: Random, bases: Path, folder: Path) -> Path:
-    """A copy of a base; others than those of measurements often lack them, which saves time."""
+    """A copy of a base."""
     target = folder / "trace"
     shutil.copytree(bases / random.choice(NAMES), target)
     return target
@@ -48,7 +49,7 @@ def one_trace(random: Random, bases: Path, folder: Path) -> Path:
 
 def use(random: Random) -> Question:
     """What is done with a damaged trace."""
-    return {"ask": "trace", "device": random.choice(DEVICES), "more": random.randrange(6)}
+    return {"ask": "trace", "device": random.choice(DEVICES), "more": random.choice(list(MORE))}
 
 
 def rewrite_json(path: Path, change: Callable[[Any], Any]) -> None:
@@ -126,7 +127,7 @@ def _(random: Random, bases: Path, folder: Path) -> Question:
     return use(random)
 
 
-def _table_kind(name: str, pattern: str, more: int | None = None) -> None:
+def _table_kind(name: str, pattern: str, more: str | None = None) -> None:
     @kind(name)
     def make(random: Random, bases: Path, folder: Path) -> Question:
         trace = one_trace(random, bases, folder)
@@ -137,9 +138,9 @@ def _table_kind(name: str, pattern: str, more: int | None = None) -> None:
 
 _table_kind("steps", "steps.parquet")
 _table_kind("decisions", "decisions/*.parquet")
-_table_kind("measurements", "measurements.parquet", more=1)
-_table_kind("segments", "segments.parquet", more=2)
-_table_kind("quality", "quality.parquet", more=3)
+_table_kind("measurements", "measurements.parquet", more="cases")
+_table_kind("segments", "segments.parquet", more="segments")
+_table_kind("quality", "quality.parquet", more="save")
 
 
 def shipped_profile(random: Random) -> Any:

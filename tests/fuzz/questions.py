@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import sys
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import condsim
+from condsim.errors import CondsimError
 from condsim.hardware import load_profile
 from condsim.predict.prediction import Prediction
+from condsim.show.report import report
 from condsim.study import routing
+from condsim.study.answer import answer as answer_of
 from condsim.study.compare import compare
 from condsim.trace import Trace
 from fuzz.bases import DEVICES
@@ -44,26 +48,40 @@ def base(bases: Path, name: str) -> Trace:
 
 
 def ask_trace(question: dict[str, Any], folder: Path, _bases: Path) -> Answer:
-    """Open a trace, count, simulate, and one thing more."""
+    """Open a trace, count, do one thing more, and simulate."""
     trace = condsim.load(folder / "trace")
-    answer = Answer()
     for site in trace.sites:
         trace.unit_counts(site.name)
-    more = question["more"]
-    if more == 1:
-        answer.tables.append(compare([trace], DEVICES[0]))
-    elif more == 2:
-        answer.tables.append(compare([trace], DEVICES[0], "segment"))
-    elif more == 3:
-        trace.save(folder / "saved")
-        saved = condsim.load(folder / "saved")
-        saved.save(folder / "again")
-    elif more == 4:
-        answer.tables.append(routing.load(trace))
-    elif more == 5:
-        answer.predictions.append(condsim.simulate(trace, question["device"], batch=1))
+    answer = MORE[question["more"]](trace, question["device"], folder)
     answer.predictions.append(condsim.simulate(trace, question["device"]))
     return answer
+
+
+def _save(trace: Trace, _device: str, folder: Path) -> Answer:
+    trace.save(folder / "saved")
+    condsim.load(folder / "saved").save(folder / "again")
+    return Answer()
+
+
+def _report(trace: Trace, device: str, _folder: Path) -> Answer:
+    html = report(trace, answer_of(trace, device), [], "condsim report")
+    assert "<script" not in html, "the report has a script"
+    html.encode()
+    return Answer()
+
+
+MORE: dict[str, Callable[[Trace, str, Path], Answer]] = {
+    "nothing": lambda trace, device, folder: Answer(),
+    "cases": lambda trace, device, folder: Answer(tables=[compare([trace], DEVICES[0])]),
+    "segments": lambda trace, device, folder: Answer(
+        tables=[compare([trace], DEVICES[0], "segment")]
+    ),
+    "save": _save,
+    "routing": lambda trace, device, folder: Answer(tables=[routing.load(trace)]),
+    "batch 1": lambda trace, device, folder: Answer([condsim.simulate(trace, device, batch=1)]),
+    "report": _report,
+}
+"""What may be done with a trace beside counting and simulating."""
 
 
 def ask_profile(question: dict[str, Any], folder: Path, bases: Path) -> Answer:
@@ -123,9 +141,6 @@ QUESTIONS: dict[str, Callable[[dict[str, Any], Path, Path], Answer]] = {
 
 def keep_still(cache_folder: Path) -> None:
     """Let nothing calibrate, serve or read what a user has kept, in this process."""
-    import types
-
-    from condsim.errors import CondsimError
 
     def refuse(*_: object, **__: object) -> Any:
         raise CondsimError("nothing is calibrated or served while inputs are tried")
