@@ -308,3 +308,19 @@ def test_halves_take_no_longer_than_wholes(question: Any) -> None:
     half = asked(trace, device, {**arguments, "dtype": halves[0]})
     whole = asked(trace, device, {**arguments, "dtype": "fp32"})
     assert half.baseline_s <= whole.baseline_s * (1 + EXACT)
+
+
+@laws
+@given(questions(("sparse-bytes",)), st.integers(0, 1000), st.floats(0, 0.5))
+def test_more_blocks_are_more_work(question: Any, seed: int, share: float) -> None:
+    trace, device, arguments = question
+    generator = np.random.default_rng(seed)
+    decisions = {}
+    for site in trace.sites:
+        ids = trace.decisions(site.name).ids
+        decisions[site.name] = Decisions(ids | (generator.random(ids.shape) < share))
+    fuller = replace(trace, reader=in_memory(decisions))
+    few = asked(trace, device, {**arguments, "baseline": "same-params"})
+    many = asked(fuller, device, {**arguments, "baseline": "same-params"})
+    assert few.executed_flops <= many.executed_flops * (1 + EXACT)
+    assert few.latency_s <= many.latency_s * (1 + EXACT)
