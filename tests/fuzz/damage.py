@@ -41,7 +41,7 @@ def junk(random: Random) -> Any:
             random.choice(TEXTS),
             random.choice(NUMBERS),
             [random.choice(NUMBERS) for _ in range(random.choice([1, 3, 1000]))],
-            deep(random.choice([3, 100, 900])),
+            deep(random.choice([3, 100, 200])),
         ]
     )
 
@@ -69,7 +69,9 @@ def damaged(random: Random, data: bytes) -> bytes:
         else:
             changed[start:end] = bytes(end - start)
     if random.random() < 0.03:
-        return random.choice([b"", b"\0" * 100, random.randbytes(500), b"{}", b"PAR1PAR1"])
+        return random.choice(
+            [b"", b"\0" * 100, random.randbytes(500), b"{}", b"PAR1PAR1", b"[" * 100_000]
+        )
     return bytes(changed)
 
 
@@ -77,13 +79,18 @@ def damaged(random: Random, data: bytes) -> bytes:
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """(container, key) of every value inside of another."""
-    keys = (
-        value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    )
-    for key in list(keys):
-        yield value, key
-        yield from places(value[key])
+    """(container, key) of every value inside of another, the outer ones first."""
+    waiting = [value]
+    for container in waiting:
+        if isinstance(container, dict):
+            keys: list[Any] = list(container)
+        elif isinstance(container, list):
+            keys = list(range(len(container)))
+        else:
+            continue
+        for key in keys:
+            yield container, key
+            waiting.append(container[key])
 
 
 def restructured(random: Random, value: Any) -> Any:
