@@ -9,7 +9,7 @@ import pytest
 from fuzz import bases, pool
 from fuzz.kinds import KINDS
 
-INPUTS = 4
+INPUTS = 2
 """Of each kind."""
 
 
