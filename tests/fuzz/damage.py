@@ -162,7 +162,8 @@ def _drop_column(_random: Random, table: pd.DataFrame, column: str) -> pd.DataFr
 
 def _rename(random: Random, table: pd.DataFrame, column: str) -> pd.DataFrame:
     names = ("x", "id_1", "depth", "", "step", "seq", "conditional_s", column.upper())
-    return table.rename(columns={column: random.choice(names)})
+    new = random.choice([name for name in names if name not in table])
+    return table.rename(columns={column: new})
 
 
 def _of_one_value(random: Random, table: pd.DataFrame, column: str) -> pd.DataFrame:
