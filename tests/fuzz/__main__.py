@@ -11,6 +11,7 @@ import argparse
 import itertools
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -130,6 +131,11 @@ def main() -> int:
     parser.add_argument("--keep", default="fuzz-found", help="folder for the inputs that failed")
     parser.add_argument("--replay", type=Path, help="folder of one input that failed")
     options = parser.parse_args()
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # what was found is shown, also in the background
+        signal.signal(number, signal.default_int_handler)
     return again(options.replay) if options.replay else search(options)
 
 
