@@ -4,13 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint format accuracy accuracy-gpu published app onnx docs wheel clean
+.PHONY: demo test fuzz lint format accuracy accuracy-gpu published app onnx docs wheel clean
 
 demo: $(VENV)/.capture  ## five small models, measured and predicted on this machine
 	$(BIN)/condsim demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+fuzz: $(VENV)/.dev  ## 20,000 damaged inputs, those that fail are kept in fuzz-found/; laws on many cases; kills
+	PYTHONPATH=tests $(BIN)/python -m fuzz
+	EXAMPLES=100 $(BIN)/python -m pytest tests/predict/test_laws.py
+	$(BIN)/python -m pytest -m slow tests/test_kills.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -45,7 +50,7 @@ wheel: $(VENV)/.dev  ## in dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) build dist site demo-out .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site demo-out fuzz-found .mypy_cache .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

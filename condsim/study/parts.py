@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
 from condsim.study.cases import Case, measured_cases, taken_from
@@ -62,6 +63,11 @@ def _compare_case(
     prediction = case.predict(trace, device, measured)
     table = _side_by_side(measured, prediction.segments, by)
     measured_s_of_side = table.groupby("side")["measured_s"].transform("sum")
+    for side in table.loc[~(measured_s_of_side > 0), "side"]:
+        raise CondsimError(
+            f"trace {trace.name!r} holds no time of its {side} side by segment for "
+            f"{case.strategy!r} at batch {case.batch}; measure it again"
+        )
     table["error"] = table["predicted_s"] / table["measured_s"] - 1
     table["share"] = table["measured_s"] / measured_s_of_side
     steps = measured.drop_duplicates(["process", "step", "side"])

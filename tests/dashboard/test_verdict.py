@@ -8,6 +8,7 @@ import pytest
 
 from condsim.dashboard import verdict
 from condsim.predict.waterfall import WORLDS
+from condsim.show.escape import code, markdown
 from condsim.show.text import times
 from condsim.study.answer import Answer
 
@@ -76,3 +77,12 @@ def test_the_waterfall_has_a_bar_an_effect_the_prediction_and_the_measurement(
     figure = verdict.waterfall_of(captured)
     assert list(figure.table["effect"]) == [*WORLDS, "predicted", "measured"]
     figure.chart.to_dict()  # raises for what the schema does not know
+
+
+@pytest.mark.parametrize("name", ["![x](http://example.com/x.png)", ":red[x]", "$x$", "a `b` c"])
+def test_names_are_no_markdown(captured: Answer, name: str) -> None:
+    prediction = replace(captured.prediction, profile=name)
+    assert name not in verdict.headline(prediction)
+    assert markdown(name) in verdict.headline(prediction)
+    unmeasured = replace(captured, measured=None)
+    assert code(f"condsim measure '{name}'") in verdict.what_was_measured(unmeasured, name)

@@ -9,6 +9,7 @@ import pytest
 
 import condsim
 from condsim.resources import resource
+from condsim.show.escape import printable
 from condsim.show.report import report
 from condsim.study.answer import Answer, answer
 from condsim.trace import Trace
@@ -105,3 +106,24 @@ def test_a_device_without_measurements_has_no_accuracy_of_its_own(trace: Trace) 
         assert "estimated and was not checked" in said
         assert said.index("median |error|") > said.index(f"On {trace.profile.name}")
         assert "The worst" not in said
+
+
+@pytest.mark.parametrize("bad", ["<script>alert(1)</script>", "' onload='x", "\x1b[2J $x$"])
+def test_what_a_trace_or_a_profile_says_is_escaped(
+    trace: Trace, answered: Answer, bad: str
+) -> None:
+    provenance = trace.header.provenance.model_copy(
+        update={"model": bad, "taken": bad, "versions": {bad: bad}}
+    )
+    header = trace.header.model_copy(update={"name": bad, "provenance": provenance})
+    names = {"trace": bad, "profile": bad, "strategy": bad, "dtype": bad, "runtime": bad}
+    prediction = replace(answered.prediction, **names, notes=(bad,), estimated={bad: 1.0})
+    row = {**answered.prediction.to_dict(), **names, "basis": bad}
+    unmeasured = replace(trace, header=header, measurements=trace.measurements.iloc[:0])
+    html = report(unmeasured, replace(answered, prediction=prediction), [row], bad)
+    html.encode()
+    tags = outline(html)
+    shown = printable(bad)
+    assert sum(shown in text for text in tags.texts) >= 8
+    for element in ("<script", "onload='", "\x1b"):
+        assert element not in html

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import condsim
+from condsim.errors import CondsimError
 from condsim.resources import resource
 from condsim.study.parts import COLUMNS_AFTER, COLUMNS_BEFORE, cancelled, compare_parts
 from condsim.trace import SEGMENTS, Trace
@@ -20,8 +22,6 @@ TIMES = st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)), min_size=1, 
 @pytest.fixture(scope="module")
 def trace() -> Trace:
     """A trace with measured segments: every operator of its prediction takes a millisecond."""
-    from dataclasses import replace
-
     shipped = condsim.load(resource("traces") / "skip-fashion")
     prediction = condsim.simulate(shipped, batch=32)
     parts = prediction.segments[["side", "segment", "operator"]].drop_duplicates()
@@ -54,6 +54,19 @@ def test_measured_parts_add_up_to_the_side(trace: Trace, by: str) -> None:
         assert share == pytest.approx(1.0)
     assert (table["whole_s"] == 0.5).all()
     assert not table["noisy"].any()
+
+
+@pytest.mark.parametrize("seconds", [None, 0.0])
+def test_a_side_without_time_is_refused(trace: Trace, seconds: float | None) -> None:
+    """Its parts would have no share of it."""
+    segments = trace.segments
+    dense = segments["side"] == "baseline"
+    if seconds is None:
+        segments = segments[~dense]
+    else:
+        segments = segments.assign(seconds=segments["seconds"].mask(dense, seconds))
+    with pytest.raises(CondsimError, match="no time of its baseline side"):
+        compare_parts([replace(trace, segments=segments)], None, "segment")
 
 
 def test_nothing_measured_is_an_empty_table() -> None:

@@ -8,10 +8,9 @@ import importlib
 import json
 import os
 import shutil
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from kills import kills
 from made_traces import make_trace
 
 import condsim
@@ -372,70 +372,6 @@ def test_measuring_where_there_is_nothing_yet(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------- kills
-
-
-EVENTS = {
-    "os.rename",
-    "os.remove",
-    "os.rmdir",
-    "os.mkdir",
-    "os.chmod",
-    "os.chown",
-    "os.link",
-    "os.symlink",
-    "os.truncate",
-    "os.listdir",
-    "os.scandir",
-    "shutil.rmtree",
-    "shutil.move",
-    "shutil.copyfile",
-    "open",
-    "fcntl.flock",
-}
-
-
-def killed(action: Callable[[], object], at: int, below: Path) -> bool:
-    """Do something in a process that is killed before its file operation `at`.
-
-    Returns whether there were so many.
-    """
-    child = os.fork()
-    if child == 0:
-        try:
-            left = [at]
-
-            def hook(event: str, arguments: tuple[Any, ...]) -> None:
-                if event not in EVENTS or (
-                    event == "open" and not str(arguments[0]).startswith(str(below))
-                ):
-                    return
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                left[0] -= 1
-
-            sys.addaudithook(hook)
-            action()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
-def kills(
-    base: Path, prepare: Callable[[Path], Path], action: Callable[[Path], object]
-) -> Iterator[Path]:
-    """The folder after a kill at each file operation in turn, and after none."""
-    at, more = 0, True
-    while more:
-        shutil.rmtree(base, ignore_errors=True)
-        base.mkdir()
-        folder = prepare(base)
-        more = killed(lambda f=folder: action(f), at, base)  # type: ignore[misc]
-        yield folder
-        at += 1
-    assert at > 20
 
 
 def over_an_old_one(old: Trace, through_a_link: bool = False) -> Callable[[Path], Path]:

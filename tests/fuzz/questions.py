@@ -1,0 +1,152 @@
+"""What an input is asked. Every question gives an answer that `fuzz.judge` looks at, or raises."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import condsim
+from condsim.errors import CondsimError
+from condsim.hardware import load_profile
+from condsim.predict.prediction import Prediction
+from condsim.show.report import report
+from condsim.study import routing
+from condsim.study.answer import answer as answer_of
+from condsim.study.compare import compare
+from condsim.trace import Trace
+from fuzz.bases import DEVICES
+
+
+@dataclass
+class Answer:
+    """What came back: predictions, tables of numbers, and what a command left and said."""
+
+    predictions: list[Prediction] = field(default_factory=list)
+    tables: list[Any] = field(default_factory=list)
+    code: int | None = None
+    out: str = ""
+    err: str = ""
+
+
+def put(question: dict[str, Any], folder: Path, bases: Path) -> Answer:
+    """Put a question. folder: of the input. Raises whatever condsim raises."""
+    return QUESTIONS[question["ask"]](question, folder, bases)
+
+
+@cache
+def base(bases: Path, name: str) -> Trace:
+    """A trace that is whole."""
+    return condsim.load(bases / name)
+
+
+def ask_trace(question: dict[str, Any], folder: Path, _bases: Path) -> Answer:
+    """Open a trace, count, do one thing more, and simulate."""
+    trace = condsim.load(folder / "trace")
+    for site in trace.sites:
+        trace.unit_counts(site.name)
+    answer = MORE[question["more"]](trace, question["device"], folder)
+    answer.predictions.append(condsim.simulate(trace, question["device"]))
+    return answer
+
+
+def _save(trace: Trace, _device: str, folder: Path) -> Answer:
+    trace.save(folder / "saved")
+    condsim.load(folder / "saved").save(folder / "again")
+    return Answer()
+
+
+def _report(trace: Trace, device: str, _folder: Path) -> Answer:
+    html = report(trace, answer_of(trace, device), [], "condsim report")
+    assert "<script" not in html, "the report has a script"
+    html.encode()
+    return Answer()
+
+
+MORE: dict[str, Callable[[Trace, str, Path], Answer]] = {
+    "nothing": lambda trace, device, folder: Answer(),
+    "cases": lambda trace, device, folder: Answer(tables=[compare([trace], DEVICES[0])]),
+    "segments": lambda trace, device, folder: Answer(
+        tables=[compare([trace], DEVICES[0], "segment")]
+    ),
+    "save": _save,
+    "routing": lambda trace, device, folder: Answer(tables=[routing.load(trace)]),
+    "batch 1": lambda trace, device, folder: Answer([condsim.simulate(trace, device, batch=1)]),
+    "report": _report,
+}
+"""What may be done with a trace beside counting and simulating."""
+
+
+def ask_profile(question: dict[str, Any], folder: Path, bases: Path) -> Answer:
+    """Read a profile and simulate on it."""
+    profile = load_profile(folder / "profile.yaml")
+    trace = base(bases, question["base"])
+    return Answer([condsim.simulate(trace, profile)])
+
+
+def ask_arguments(question: dict[str, Any], _folder: Path, bases: Path) -> Answer:
+    """Simulate a trace that is whole with any arguments."""
+    arguments = {"device": DEVICES[1], **question["arguments"]}
+    device = arguments.pop("device")
+    return Answer([condsim.simulate(base(bases, question["base"]), device, **arguments)])
+
+
+def ask_command(question: dict[str, Any], folder: Path, _bases: Path) -> Answer:
+    """Run a command line in the folder of the input."""
+    from condsim.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(question["words"])
+    finally:
+        os.chdir(before)
+    left = sorted(path.name for path in folder.iterdir() if path.name.startswith(".condsim"))
+    assert not left, f"the command left {left}"
+    return Answer(code=code, out=out.getvalue(), err=err.getvalue())
+
+
+def ask_upload(question: dict[str, Any], folder: Path, _bases: Path) -> Answer:
+    """Give a zip or the files of a folder to the dashboard."""
+    from condsim.dashboard.parts import upload
+
+    into = folder / "into"
+    into.mkdir()
+    if "zip" in question:
+        kept = upload.keep_zip((folder / question["zip"]).read_bytes(), "a.zip", into)
+    else:
+        files = [(name, (folder / stored).open("rb")) for name, stored in question["files"]]
+        kept = upload.keep_files(files, "t", into)
+    assert [path.name for path in into.iterdir()] == [kept], "more than the trace was kept"
+    return Answer([condsim.simulate(condsim.load(into / kept), DEVICES[0])])
+
+
+QUESTIONS: dict[str, Callable[[dict[str, Any], Path, Path], Answer]] = {
+    "trace": ask_trace,
+    "profile": ask_profile,
+    "arguments": ask_arguments,
+    "command": ask_command,
+    "upload": ask_upload,
+}
+
+
+def keep_still(cache_folder: Path) -> None:
+    """Let nothing calibrate, serve or read what a user has kept, in this process."""
+
+    def refuse(*_: object, **__: object) -> Any:
+        raise CondsimError("nothing is calibrated or served while inputs are tried")
+
+    os.environ["XDG_CACHE_HOME"] = str(cache_folder)
+    os.execv = refuse
+    stub = types.ModuleType("condsim.calibrate")
+    stub.calibrate = refuse  # type: ignore[attr-defined]
+    sys.modules["condsim.calibrate"] = stub

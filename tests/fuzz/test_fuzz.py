@@ -1,0 +1,34 @@
+"""A sample of `make fuzz`: the same inputs every time, a few of each kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fuzz import bases, pool
+from fuzz.kinds import KINDS
+
+INPUTS = 2
+"""Of each kind."""
+
+
+def test_any_input_is_refused_in_one_line_or_answered_with_numbers(tmp_path: Path) -> None:
+    bases.write_bases(tmp_path / "bases")
+    jobs = [(kind, number) for kind in KINDS for number in range(INPUTS)]
+    tried = list(pool.run(jobs, tmp_path / "bases", tmp_path, processes=1))
+    assert len(tried) == len(jobs)
+    wrong = [f"{done.job}: {done.verdict.said}" for done in tried if not done.verdict.right]
+    assert not wrong, "\n\n".join(wrong)
+    kinds = {done.verdict.kind for done in tried}
+    assert kinds == {"answered", "refused"}
+
+
+def test_what_is_wrong_is_seen(tmp_path: Path) -> None:
+    """An input that cannot be made stands for any other error; a question is put as it was kept."""
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / pool.QUESTION).write_text('{"ask": "trace", "device": "x", "more": "x"}')
+    refused = pool.replay(tmp_path / "input", tmp_path)
+    assert refused.kind == "refused"
+    (tmp_path / "input" / pool.QUESTION).write_text('{"ask": "nothing that is asked"}')
+    wrong = pool.replay(tmp_path / "input", tmp_path)
+    assert wrong.kind == "traceback"
+    assert not wrong.right
