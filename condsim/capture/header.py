@@ -147,8 +147,8 @@ def _notes(live: LiveModel) -> tuple[str, ...]:
     notes = []
     routerless = []
     for site in live.sites:
-        if site.note and not live.infos.keys().isdisjoint(site.sites):
-            notes.append(site.note)
+        if not live.infos.keys().isdisjoint(site.sites):
+            notes += site.notes
         if site.router is None:
             routerless.append(site.name)
     if routerless:
