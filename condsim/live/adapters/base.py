@@ -15,6 +15,10 @@ from condsim.live.execution import Execution
 from condsim.registry import Registry
 
 
+OTHER_RESULT = "it gives another result than the module's own forward"
+"""Why a strategy is left out that runs."""
+
+
 def left_out(site: str, strategy: str, reason: str) -> str:
     """The note on a strategy that a site is not offered under."""
     return f"{site}: {strategy} is left out, {reason}"

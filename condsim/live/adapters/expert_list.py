@@ -22,6 +22,7 @@ from condsim.live.adapters.own_forward import OwnForward
 from condsim.live.adapters.structure import expert_list, gate_of, instead
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current, executing
 from condsim.live.expert_calls import recorded_experts
+from condsim.live.router_calls import StandIn
 from condsim.mechanisms import MECHANISMS
 from condsim.mechanisms.moe import MixtureOfExperts
 
@@ -83,7 +84,7 @@ class ExpertList(LiveSite):
         self._seen = False  # whether a decision was ever seen
         self._runs_all = False  # whether every expert runs on every row
         self._decided: torch.Tensor | None = None  # the decision of this call
-        self._other_results: tuple[Any, ...] | None = None  # what the block returns beside rows
+        self._other_results: StandIn | None = None  # for what the block returns beside rows
         self._recording = contextlib.ExitStack()
 
     def _parts_beside(self, child: str) -> list[str]:
@@ -148,7 +149,8 @@ class ExpertList(LiveSite):
             out = own_forward(*args, **kwargs)
         if observing and self._decided is not None:
             self._check_rows(rows_of, self._decided)
-        self._other_results = out[1:] if isinstance(out, tuple) else None
+        if isinstance(out, tuple):
+            self._other_results = StandIn.of(args, kwargs, out[1:])
         return out
 
     def _check_rows(self, rows_of: RowsOfExperts, decided: torch.Tensor) -> None:
@@ -175,7 +177,10 @@ class ExpertList(LiveSite):
         for expert in self.experts[1:experts]:
             total = total + expert(x)
         total = total / experts
-        return total if self._other_results is None else (total, *self._other_results)
+        if self._other_results is None:
+            return total
+        with current().quiet():
+            return (total, *self._other_results(args, kwargs))
 
     def awaits_choice(self, scores: torch.Tensor) -> bool:
         """Whether a choice among these scores would be the block's decision."""

@@ -9,6 +9,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from condsim.errors import summary
+from condsim.live.adapters.base import OTHER_RESULT
 from condsim.live.equality import close, same_bits, tensors_of
 from condsim.live.execution import Execution, executing
 from condsim.live.expert_forms import EXPERT_FORMS
@@ -18,7 +19,6 @@ from condsim.live.lift.sites import LiftedSite
 from condsim.live.lift.tape import Ref, tensor_of
 from condsim.mechanisms import MECHANISMS
 
-OTHER_RESULT = "it gives another result than the module's own forward"
 ROOM_A_ROW = 64
 """Rows that every expert has room for, a row of the tape: enough for all of them."""
 
