@@ -121,7 +121,8 @@ class Fitter:
         loops = [node for node in column if isinstance(node, RunLoop)]
         site = loops[0].site
         if len(loops) != len(column):
-            raise Misfit(f"a guard of site {site!r} stands where another run has an operator")
+            odd = next(node for node in column if isinstance(node, RecordedOp))
+            raise Misfit(f"a guard of site {site!r} stands where another run has an operator", odd)
         inner = _passes_through(loops, passes)
         choices = _choices(site, inner, passes)
         bodies = None
@@ -214,20 +215,23 @@ def _require_same_length(scopes: Sequence[RunScope]) -> None:
     """Raises Misfit where scopes have different numbers of operators."""
     lengths = sorted({len(scope.nodes) for scope in scopes})
     if len(lengths) > 1:
+        where, op = _difference(scopes)
         raise Misfit(
-            f"the operator streams of {len(scopes)} runs have {lengths} operators; "
-            f"{_difference(scopes)}"
+            f"the operator streams of {len(scopes)} runs have {lengths} operators; {where}", op
         )
 
 
-def _difference(scopes: Sequence[RunScope]) -> str:
-    """Where streams part, for the message."""
-    names = [[_node_name(node) for node in scope.nodes] for scope in scopes]
-    for position, column in enumerate(zip(*names, strict=False)):
-        different = sorted(set(column))
+def _difference(scopes: Sequence[RunScope]) -> tuple[str, RecordedOp | None]:
+    """Where streams part, for the message, and an operator there."""
+    for position, column in enumerate(zip(*(scope.nodes for scope in scopes), strict=False)):
+        different = sorted({_node_name(node) for node in column})
         if len(different) > 1:
-            return f"they part at operator {position}: {', '.join(different)}"
-    return "one goes on where another ends"
+            odd = next((node for node in column if isinstance(node, RecordedOp)), None)
+            return f"they part at operator {position}: {', '.join(different)}", odd
+    longest = max(scopes, key=lambda scope: len(scope.nodes)).nodes
+    rest = longest[min(len(scope.nodes) for scope in scopes) :]
+    odd = next((node for node in rest if isinstance(node, RecordedOp)), None)
+    return "one goes on where another ends", odd
 
 
 def _node_name(node: RecordedOp | RunLoop) -> str:

@@ -156,4 +156,6 @@ def _notes(live: LiveModel) -> tuple[str, ...]:
             f"the router of {routerless[0]} was not found as a module: "
             "baselines measured here still run it"
         )
+    for strategy, reason in live.left_out.items():
+        notes.append(f"{strategy} is left out: {reason}")
     return tuple(notes)

@@ -245,10 +245,10 @@ class OwnForward(LiveSite):
             own = own_forward(*own_args, **own_kwargs)
         if not same_bits(tensors_of(result), tensors_of(own)):
             raise CondsimError(
-                f"{self.name or 'the model'} was read on a first batch, and on a later one its own "
-                "forward gives another result: its code follows more than which rows go where (a "
-                "limit on their number, a comparison in Python, a state that it keeps, random "
-                f"numbers); {self._how_to_mark()}"
+                f"site {self.sites[0]!r}: the forward of {type(self.block).__name__} was read on a "
+                "first batch, and on a later one it gives another result than what was read: its "
+                "code follows more than which rows go where (a limit on their number, a comparison "
+                f"in Python, a state that it keeps); {self._how_to_mark()}"
             )
         return result
 
