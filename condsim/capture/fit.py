@@ -121,8 +121,10 @@ class Fitter:
         loops = [node for node in column if isinstance(node, RunLoop)]
         site = loops[0].site
         if len(loops) != len(column):
-            odd = next(node for node in column if isinstance(node, RecordedOp))
-            raise Misfit(f"a guard of site {site!r} stands where another run has an operator", odd)
+            raise Misfit(
+                f"a guard of site {site!r} stands where another run has an operator",
+                _most_telling(column),
+            )
         inner = _passes_through(loops, passes)
         choices = _choices(site, inner, passes)
         bodies = None
@@ -226,12 +228,18 @@ def _difference(scopes: Sequence[RunScope]) -> tuple[str, RecordedOp | None]:
     for position, column in enumerate(zip(*(scope.nodes for scope in scopes), strict=False)):
         different = sorted({_node_name(node) for node in column})
         if len(different) > 1:
-            odd = next((node for node in column if isinstance(node, RecordedOp)), None)
-            return f"they part at operator {position}: {', '.join(different)}", odd
+            return f"they part at operator {position}: {', '.join(different)}", _most_telling(
+                column
+            )
     longest = max(scopes, key=lambda scope: len(scope.nodes)).nodes
     rest = longest[min(len(scope.nodes) for scope in scopes) :]
-    odd = next((node for node in rest if isinstance(node, RecordedOp)), None)
-    return "one goes on where another ends", odd
+    return "one goes on where another ends", _most_telling(rest)
+
+
+def _most_telling(nodes: Sequence[RecordedOp | RunLoop]) -> RecordedOp | None:
+    """The first operator, one of a site's experts if there is any; None for none."""
+    operators = [node for node in nodes if isinstance(node, RecordedOp)]
+    return min(operators, key=lambda op: not op.site, default=None)
 
 
 def _node_name(node: RecordedOp | RunLoop) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -48,22 +49,27 @@ def _refusal(live: LiveModel, batch: Batch, draws: bool) -> str:
 
 def _first_that_differs(live: LiveModel, batch: Batch) -> str:
     """The module that is done first with another result for the same input; "" for none."""
-    runs = []
-    for _ in range(2):
-        with _noted(live.model) as calls:
-            live.run_bare(batch)
-        runs.append(calls)
-    for one, other in zip(*runs, strict=False):
-        if one.path == other.path and one.took == other.took and one.gave != other.gave:
-            return one.path or "the model"
+    with _noted(live.model) as calls:
+        live.run_bare(batch)
+    with _noted(live.model) as again:
+        live.run_bare(batch)
+    second = {(call.path, call.turn): call for call in again}
+    for call in calls:
+        other = second.get((call.path, call.turn))
+        if other is not None and call.took == other.took and call.gave != other.gave:
+            return call.path or "the model"
     return ""
 
 
 @dataclass(frozen=True)
 class _Call:
-    """A call of a module that is done. took: its arguments. gave: its result."""
+    """A call of a module that is done.
+
+    turn: how many calls of it were done before. took: its arguments. gave: its result.
+    """
 
     path: str
+    turn: int
     took: Sums
     gave: Sums
 
@@ -72,11 +78,13 @@ class _Call:
 def _noted(model: nn.Module) -> Iterator[list[_Call]]:
     """Note, while it lasts, what each module takes and gives."""
     calls: list[_Call] = []
+    turns: Counter[str] = Counter()
     with contextlib.ExitStack() as stack:
         for path, module in model.named_modules():
 
             def done(_: nn.Module, args: Any, kwargs: Any, out: Any, path: str = path) -> None:
-                calls.append(_Call(path, _sums((args, kwargs)), _sums(out)))
+                calls.append(_Call(path, turns[path], _sums((args, kwargs)), _sums(out)))
+                turns[path] += 1
 
             hook = module.register_forward_hook(done, with_kwargs=True)
             stack.callback(hook.remove)

@@ -118,9 +118,7 @@ def _uneven_iterations(
     return _laid_out(before, placed)
 
 
-def uneven_period(
-    signatures: list[Signature], has_rows: list[bool]
-) -> tuple[int, int, int] | None:
+def uneven_period(signatures: list[Signature], has_rows: list[bool]) -> tuple[int, int, int] | None:
     """(operators before the loop, of an iteration with rows, of one without); None for no such.
 
     Every iteration begins in the same way: some operator runs once in each, and nowhere else.

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from condsim.errors import CondsimError, summary
 from condsim.live.adapters.base import ADAPTERS, OTHER_RESULT, LiveSite, left_out
@@ -44,7 +45,11 @@ IMPLEMENTATION = "_experts_implementation"
 LOOPED = "looped"
 MARK = MECHANISMS[MixtureOfExperts.name].how_to_mark
 TRIED_ROWS = 16
-"""Rows of the first call on which strategies are tried."""
+"""Rows on which strategies are tried at a time."""
+MERGE = (
+    "its weights are made anew in each call, by adapters as it seems: "
+    "merge them into the weights first (peft: model.merge_and_unload())"
+)
 
 
 @ADAPTERS.register("fused_experts")
@@ -196,6 +201,8 @@ class FusedExperts(LiveSite):
         ids, weights = self._decided(execution, given[self.index_name], given[self.weight_name])
         if not self._tried:
             self._tried = True
+            if is_parametrized(self.block):
+                self.hint = f"experts {self.name!r} ({type(self.block).__name__}): {MERGE}"
             with execution.quiet():
                 self._try(own_forward, x[:TRIED_ROWS], ids[:TRIED_ROWS], weights[:TRIED_ROWS])
         looped = strategy == LOOPED
@@ -244,8 +251,10 @@ class FusedExperts(LiveSite):
         forms = [strategy for strategy in EXPERT_FORMS if strategy not in self.left_out]
         agrees = OTHER_RESULT not in self.left_out.values()
         if forms:
-            result = self._stacked(forms[0], x, ids, weights)
-            agrees = close(tensors_of(result), tensors_of(own))
+            parts = []
+            for few in zip(*(whole.split(TRIED_ROWS) for whole in (x, ids, weights)), strict=True):
+                parts.append(self._stacked(forms[0], *few))
+            agrees = close([torch.cat(parts)], tensors_of(own))
         if not agrees:
             raise CondsimError(
                 f"experts {self.name!r} ({type(self.block).__name__}) give another result than "
