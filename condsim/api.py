@@ -73,7 +73,8 @@ def _eagerly() -> contextlib.AbstractContextManager[Any]:
     """Inside, what torch.compile compiled runs as it was written."""
     if "torch._dynamo" not in sys.modules:  # nothing was compiled, and importing it takes seconds
         return contextlib.nullcontext()
-    return torch.compiler.set_stance("force_eager")
+    eagerly: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return eagerly
 
 
 @contextlib.contextmanager

@@ -22,5 +22,5 @@ def test_the_innermost_module_is_named_and_the_cause_is_kept() -> None:
 
 
 def test_a_refusal_stays_as_it_is() -> None:
-    with pytest.raises(CondsimError, match="^no$"), one_line(nn.Identity(), "", ""):
+    with pytest.raises(CondsimError, match=r"^no$"), one_line(nn.Identity(), "", ""):
         raise CondsimError("no")

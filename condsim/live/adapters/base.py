@@ -14,7 +14,6 @@ from condsim.live.adapters.structure import instead
 from condsim.live.execution import Execution
 from condsim.registry import Registry
 
-
 OTHER_RESULT = "it gives another result than the module's own forward"
 """Why a strategy is left out that runs."""
 

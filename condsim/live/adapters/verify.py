@@ -49,7 +49,8 @@ def check_same_bits(
 def offer_strategies(lifted: Lifted) -> None:
     """Find the strategies that give the module's result, its own first.
 
-    Sets `offers`, and `left_out` for those that fail or give another result. Raises NotLiftable where sites of one mechanism run in different ways, or where a branch gives
+    Sets `offers`, and `left_out` for those that fail or give another result.
+    Raises NotLiftable where sites of one mechanism run in different ways, or where a branch gives
     another result for its rows alone.
     """
     sites_by_mechanism: dict[str, list[LiftedSite]] = {}

@@ -284,7 +284,7 @@ class _Reader:
             if not self._does_nothing(taken):
                 return False
         result = self.tape.output
-        return self.same.get(result, result) == Ref(node.number)
+        return bool(self.same.get(result, result) == Ref(node.number))
 
     def _layer(self, node: Node) -> Layer | None:
         """The linear layer that a call is; None for any other call."""

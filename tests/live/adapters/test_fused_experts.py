@@ -176,6 +176,6 @@ def test_experts_that_drop_rows_of_a_later_batch_are_refused(x: torch.Tensor) ->
     torch.manual_seed(0)
     layer = Layer().eval()
     layer.experts = WithRoom(transposed=False)
-    with pytest.raises(CondsimError, match="experts 'experts' .* rows are dropped") as error:
+    with pytest.raises(CondsimError, match=r"experts 'experts' .* rows are dropped") as error:
         condsim.capture(layer, [x, torch.randn(64, WIDTH)], measure=False)
     assert "condsim.route('NAME', 'moe'" in str(error.value)
