@@ -105,8 +105,10 @@ def observe(
     quality: what to judge outputs by, where nothing is decoded. progress: called after each batch.
     Raises CondsimError where no site was seen.
     """
-    own = own_result(live, batches[0])
     seen = Observation(unit_rows=learn_unit_rows(live, batches[0]))
+    if not live.infos:
+        raise CondsimError(_no_routing(live))
+    own = own_result(live, batches[0])
     for number, batch in enumerate(batches):
         if new_tokens:
             _observe_decoding(live, batch, new_tokens, seen)
@@ -223,11 +225,9 @@ def ordered(infos: Mapping[str, SiteInfo]) -> list[str]:
 def keep_decisions(live: LiveModel, seen: Observation, run: Execution, size: StepSize) -> None:
     """Add one forward pass to an observation. run: the execution that watched it.
 
-    Raises CondsimError where the model has no site, a site decided twice, or not for every row.
+    Raises CondsimError where a site decided twice, or not for every row.
     """
     assert run.observed is not None
-    if not live.infos:
-        raise CondsimError(_no_routing(live))
     seen.steps.append(size.row())
     ids_of: dict[str, np.ndarray] = {}
     for name in ordered(live.infos):
