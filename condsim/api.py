@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -53,13 +54,13 @@ def capture(
     require_arguments(model, batches)
     live = LiveModel.of(model)
     labels = Labels(
-        name=name or type(model).__name__,
+        name=name or type(live.model).__name__,
         spec=spec,
         command=command,
         quality_name=quality_name,
         higher_is_better=higher_is_better,
     )
-    with _evaluating(model), warnings.catch_warnings():
+    with _evaluating(live.model), _eagerly(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         trace = capture_trace(
             live, batches, labels, new_tokens=new_tokens, quality=quality, progress=progress
@@ -70,6 +71,14 @@ def capture(
                 trace, live, batches, strategies=strategies, module=baseline, progress=progress
             )
     return trace
+
+
+def _eagerly() -> contextlib.AbstractContextManager[Any]:
+    """Inside, what torch.compile compiled runs as it was written."""
+    if "torch._dynamo" not in sys.modules:  # nothing was compiled, and importing it takes seconds
+        return contextlib.nullcontext()
+    eagerly: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return eagerly
 
 
 @contextlib.contextmanager

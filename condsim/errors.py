@@ -30,6 +30,13 @@ def shown(value: object) -> str:
     return _without_middle(repr(value), MOST_SHOWN)
 
 
+def summary(error: Exception) -> str:
+    """The kind of an error and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    kind = type(error).__name__
+    return f"{kind}: {lines[0]}" if lines else kind
+
+
 def unknown(kind: str, name: object, known: Iterable[str], see: str = "") -> CondsimError:
     """The error for a name that is not in a registry: the nearest known names, and all of them.
 

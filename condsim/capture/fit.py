@@ -121,7 +121,10 @@ class Fitter:
         loops = [node for node in column if isinstance(node, RunLoop)]
         site = loops[0].site
         if len(loops) != len(column):
-            raise Misfit(f"a guard of site {site!r} stands where another run has an operator")
+            raise Misfit(
+                f"a guard of site {site!r} stands where another run has an operator",
+                _most_telling(column),
+            )
         inner = _passes_through(loops, passes)
         choices = _choices(site, inner, passes)
         bodies = None
@@ -214,20 +217,29 @@ def _require_same_length(scopes: Sequence[RunScope]) -> None:
     """Raises Misfit where scopes have different numbers of operators."""
     lengths = sorted({len(scope.nodes) for scope in scopes})
     if len(lengths) > 1:
+        where, op = _difference(scopes)
         raise Misfit(
-            f"the operator streams of {len(scopes)} runs have {lengths} operators; "
-            f"{_difference(scopes)}"
+            f"the operator streams of {len(scopes)} runs have {lengths} operators; {where}", op
         )
 
 
-def _difference(scopes: Sequence[RunScope]) -> str:
-    """Where streams part, for the message."""
-    names = [[_node_name(node) for node in scope.nodes] for scope in scopes]
-    for position, column in enumerate(zip(*names, strict=False)):
-        different = sorted(set(column))
+def _difference(scopes: Sequence[RunScope]) -> tuple[str, RecordedOp | None]:
+    """Where streams part, for the message, and an operator there."""
+    for position, column in enumerate(zip(*(scope.nodes for scope in scopes), strict=False)):
+        different = sorted({_node_name(node) for node in column})
         if len(different) > 1:
-            return f"they part at operator {position}: {', '.join(different)}"
-    return "one goes on where another ends"
+            return f"they part at operator {position}: {', '.join(different)}", _most_telling(
+                column
+            )
+    longest = max(scopes, key=lambda scope: len(scope.nodes)).nodes
+    rest = longest[min(len(scope.nodes) for scope in scopes) :]
+    return "one goes on where another ends", _most_telling(rest)
+
+
+def _most_telling(nodes: Sequence[RecordedOp | RunLoop]) -> RecordedOp | None:
+    """The first operator, one of a site's experts if there is any; None for none."""
+    operators = [node for node in nodes if isinstance(node, RecordedOp)]
+    return min(operators, key=lambda op: not op.site, default=None)
 
 
 def _node_name(node: RecordedOp | RunLoop) -> str:

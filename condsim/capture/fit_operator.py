@@ -14,7 +14,16 @@ from condsim.record.nest import Instance, RunScope
 
 
 class Misfit(CondsimError):
-    """Runs of one regime that do not have the same operators."""
+    """Runs of one regime that do not have the same operators.
+
+    module: path of the module that runs the first that differs. site: whose experts it belongs to.
+    Both are "" for none.
+    """
+
+    def __init__(self, message: str, op: RecordedOp | None = None) -> None:
+        super().__init__(message)
+        self.module = "" if op is None else op.module
+        self.site = "" if op is None else op.site
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,7 @@ class OperatorFit:
 def different_operators(first: RecordedOp, names: list[str]) -> Misfit:
     """The error where passes have different operators in one place."""
     where = first.module or "the model"
-    return Misfit(f"operator {first.name!r} in {where} differs between runs: {names}")
+    return Misfit(f"operator {first.name!r} in {where} differs between runs: {names}", first)
 
 
 def _key(samples: list[Sizes]) -> SamplesKey:

@@ -148,8 +148,8 @@ def _notes(live: LiveModel) -> tuple[str, ...]:
     notes = []
     routerless = []
     for site in live.sites:
-        if site.note and not live.infos.keys().isdisjoint(site.sites):
-            notes.append(site.note)
+        if not live.infos.keys().isdisjoint(site.sites):
+            notes += site.notes
         if site.router is None:
             routerless.append(site.name)
     if routerless:
@@ -157,4 +157,6 @@ def _notes(live: LiveModel) -> tuple[str, ...]:
             f"the router of {routerless[0]} was not found as a module: "
             "baselines measured here still run it"
         )
+    for strategy, reason in live.left_out.items():
+        notes.append(f"{strategy} is left out: {reason}")
     return tuple(notes)

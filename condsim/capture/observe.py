@@ -13,14 +13,18 @@ import numpy as np
 import pandas as pd
 import torch
 
+from condsim.capture.repeatable import own_result
 from condsim.capture.sizes import learn_sizes, ordered
 from condsim.errors import CondsimError
 from condsim.live.adapters.expert_list import look_alikes
 from condsim.live.decode import decode
+from condsim.live.equality import close, tensors_of
 from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS, Draw
+from condsim.mechanisms.moe import MixtureOfExperts
+from condsim.mechanisms.skip import Skip
 from condsim.program.regime import DECODE, PREFILL
 from condsim.trace import Decisions
 from condsim.trace.header import UnitRows
@@ -127,9 +131,14 @@ def observe(
     if unit_rows is None:
         unit_rows = learn_sizes(live, batches[0]).unit_rows
     seen = Observation(unit_rows=dict(unit_rows))
+    if not live.infos:
+        raise CondsimError(_no_routing(live))
+    own = own_result(live, batches[0])
     for number, batch in enumerate(batches):
         run = Execution(observed={})
         output = live.run(batch, run)
+        if number == 0:
+            _check_result(live, output, own)
         if quality is not None and not new_tokens:
             seen.add_quality("conditional", quality(output, number))
         del output
@@ -138,6 +147,21 @@ def observe(
             _observe_decoding(live, batch, new_tokens, seen)
         progress()
     return seen
+
+
+def _check_result(live: LiveModel, output: Any, own: list[torch.Tensor]) -> None:
+    """Raises CondsimError where the watched model gives something else than the model by itself.
+
+    Each forward that was read gives its own result; but one that changes its input in place, or
+    sets an attribute, also does so to what comes after it.
+    """
+    if not close(tensors_of(output), own):
+        read = [name for site in live.sites for name in site.sites if name in live.infos]
+        raise CondsimError(
+            f"site {read[0]!r}: with it the model gives another result than by itself; its forward "
+            "changes what it is given, or keeps something for later, beside what it returns: let "
+            "it return new tensors"
+        )
 
 
 def _observe_decoding(live: LiveModel, prefix: Batch, new_tokens: int, seen: Observation) -> None:
@@ -155,11 +179,9 @@ def _observe_decoding(live: LiveModel, prefix: Batch, new_tokens: int, seen: Obs
 def keep_decisions(live: LiveModel, seen: Observation, run: Execution, size: StepSize) -> None:
     """Add one forward pass to an observation. run: the execution that watched it.
 
-    Raises CondsimError where the model has no site, a site decided twice, or not for every row.
+    Raises CondsimError where a site decided twice, or not for every row.
     """
     assert run.observed is not None
-    if not live.infos:
-        raise CondsimError(_no_routing(live))
     seen.steps.append(size.row())
     ids_of: dict[str, np.ndarray] = {}
     for name in ordered(live.infos):
@@ -249,11 +271,6 @@ LOOKED_FOR = (
     "threshold or an argmax decides which rows leave, take a branch or skip a layer, feed-forwards "
     "beside a predictor of their blocks"
 )
-WAY_OUT = (
-    ", and condsim.route / condsim.branch in forward(). Mark the decision: "
-    "ids = condsim.route('gate', 'skip', ids, branches=2), and what it guards: "
-    "with condsim.branch('gate', 1): ..."
-)
 
 
 def _no_routing(live: LiveModel) -> str:
@@ -267,4 +284,6 @@ def _no_routing(live: LiveModel) -> str:
         if site.guards and site.reason:
             unread.append(f"{site.name or 'its forward'}: {site.reason}")
     given_up = f" (read and given up: {'; '.join(unread[:3])})" if unread else ""
-    return f"{start}{LOOKED_FOR}{given_up}{WAY_OUT}"
+    likely = MixtureOfExperts.name if similar else Skip.name
+    way_out = MECHANISMS[likely].how_to_mark
+    return f"{start}{LOOKED_FOR}, and condsim.route / condsim.branch{given_up}; {way_out}"

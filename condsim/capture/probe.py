@@ -24,7 +24,7 @@ from condsim.program import Program
 from condsim.program.logical import branch_flops
 from condsim.program.regime import DECODE, PREFILL, Regime
 from condsim.record.events import ExpertsCall
-from condsim.record.loops import Periods
+from condsim.record.loops import Periods, with_marks
 from condsim.record.nest import tree
 from condsim.record.recorder import Recorder
 from condsim.strategies import name_of
@@ -137,15 +137,27 @@ def probe(
     prober = _Prober(live, batch, sizes)
     programs: dict[str, Program] = {}
     for assignment in _baselines_last(live.assignments()):
-        periods: Periods = {}
-        for regime in regimes:
-            name = key(assignment, regime)
-            progress(name)
-            programs[name] = prober.program(assignment, regime, periods)
+        try:
+            programs |= prober.programs(assignment, regimes, progress)
+        except CondsimError as problem:
+            if is_needed(assignment, live.captured):
+                raise
+            live.left_out[name_of(assignment)] = str(problem)
+            continue
         if assignment == live.captured:
             captured = programs[key(assignment, Regime(PREFILL, single=False))]
             prober.costliest = costliest_branches(captured, live.infos)
     return programs
+
+
+def is_needed(assignment: Assignment, captured: Assignment) -> bool:
+    """Whether nothing can be said of a model without these programs.
+
+    They are what the model itself runs, what shows the work of a row, and what it is compared with.
+    """
+    ways = set(assignment.values())
+    alone = {mechanism: MECHANISMS[mechanism].alone for mechanism in assignment}
+    return assignment in (captured, alone) or ways <= set(BASELINES)
 
 
 def _baselines_last(assignments: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -180,6 +192,18 @@ class _Prober:
     sizes: Sizes
     costliest: dict[str, int] = field(default_factory=dict)
 
+    def programs(
+        self, assignment: Assignment, regimes: Sequence[Regime], progress: Callable[[str], None]
+    ) -> dict[str, Program]:
+        """The programs of one assignment, a regime each, by name."""
+        periods: Periods = {}
+        programs = {}
+        for regime in regimes:
+            name = key(assignment, regime)
+            progress(name)
+            programs[name] = self.program(assignment, regime, periods)
+        return programs
+
     def program(self, assignment: Assignment, regime: Regime, periods: Periods) -> Program:
         """Record and fit one program. periods: of the assignment's loops; completed on the way."""
         recordings = []
@@ -202,7 +226,8 @@ class _Prober:
         try:
             program = Fitter().program(name_of(assignment), str(regime), runs)
         except Misfit as misfit:
-            raise Misfit(f"{self._hint()}{key(assignment, regime)}: {misfit}") from misfit
+            way_out = self._way_out(misfit)
+            raise Misfit(f"{way_out} ({key(assignment, regime)}: {misfit})") from misfit
         return replace(program, periods=dict(periods))
 
     def _record(
@@ -218,12 +243,18 @@ class _Prober:
             recorder = self.live.record(batch, execution)
         return _Recording(_bound_sizes(regime, units, seq), recorder)
 
-    def _hint(self) -> str:
-        """How the decision of the first site with a hint can be marked; "" for none."""
+    def _way_out(self, misfit: Misfit) -> str:
+        """Where no program fits, and what a user can do about it."""
         for site in self.live.sites:
-            if site.hint and site.name in self.live.infos:
-                return f"{site.hint} "
-        return ""
+            if site.hint and site.name == misfit.site:
+                return site.hint
+        where = f"module {misfit.module!r}" if misfit.module else "the model"
+        return (
+            f"{where} runs other operators at another size or for other decisions, as a loop over "
+            "positions or a choice in Python does, which no program holds: write it as one call "
+            "for all positions, mark what it decides with condsim.route and condsim.branch, or "
+            "capture the part of the model without it"
+        )
 
 
 def _bound_sizes(regime: Regime, units: int, seq: int | None) -> dict[str, int]:
@@ -236,11 +267,10 @@ def _bound_sizes(regime: Regime, units: int, seq: int | None) -> dict[str, int]:
 
 
 def _find_periods(recordings: Sequence[_Recording], periods: Periods) -> None:
-    """Tell the iterations of unmarked loops apart in the run that hits the most experts.
+    """Tell the iterations of unmarked loops apart, first in the run that hits the most experts.
 
-    Runs that hit fewer cannot show where an iteration ends, and use what that one showed.
+    Runs that hit fewer cannot show where an iteration ends, and use what that one showed. But they
+    may show that iterations without rows are shorter.
     """
     for recording in sorted(recordings, key=lambda r: -r.fewest_hits()):
-        if periods or recording.recorder.calls:
-            tree(recording.recorder, periods)
-            return
+        with_marks(recording.recorder, periods)

@@ -133,6 +133,11 @@ class Execution:
         """Whether any decisions are forced."""
         return self.forced is not None or self.decide is not None
 
+    @property
+    def observes_itself(self) -> bool:
+        """Whether the model is observed as it runs by itself: its strategies, its decisions."""
+        return self.observed is not None and not self.forces and not self.strategies
+
     def forced_ids(self, site: str) -> np.ndarray | None:
         """Forced ids of the rows that are present, in their order; None where none are forced."""
         if self.forced is None or site not in self.forced:

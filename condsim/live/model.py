@@ -12,10 +12,15 @@ import torch
 
 from condsim.errors import CondsimError
 from condsim.live.adapters import LiveSite, find_sites
+from condsim.live.equality import tensors_of
 from condsim.live.execution import BASELINES, Execution, SiteInfo, executing
+from condsim.live.failures import one_line
 from condsim.live.inputs import Batch
 from condsim.mechanisms import MECHANISMS
 from condsim.record.recorder import Recorder
+
+COMPILED_FROM = "_orig_mod"
+"""Where what torch.compile makes keeps the module that it was given."""
 
 
 @dataclass
@@ -23,19 +28,24 @@ class LiveModel:
     """A model in evaluation mode and its sites.
 
     sites: what adapters found. infos: all sites by name, marked ones too, once the model has run.
+    left_out: strategies that no program fits → why, once they were probed.
     """
 
     model: torch.nn.Module
     sites: list[LiveSite] = field(default_factory=list)
     infos: dict[str, SiteInfo] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: torch.nn.Module) -> LiveModel:
         """The model with the sites that adapters find.
 
-        Raises CondsimError where a parameter is not finite: no timing of such a model means
-        anything.
+        Of a model that torch.compile made, the one that it was made from. Raises CondsimError for
+        what is no eager module, and where a parameter is not finite: no timing of such a model
+        means anything.
         """
+        model = eager(model)
+        _refuse_scripts(model)
         for name, parameter in model.named_parameters():
             if not parameter.is_meta and not bool(torch.isfinite(parameter).all()):
                 raise CondsimError(
@@ -65,9 +75,18 @@ class LiveModel:
         for name, info in execution.sites.items():
             self.infos.setdefault(name, info)
 
+    def run_bare(self, batch: Batch) -> list[torch.Tensor]:
+        """The tensors that the model gives for a batch by itself, without its sites."""
+        with torch.inference_mode(), one_line(self.model, *_running(batch, Execution())):
+            return tensors_of(batch.call(self.model))
+
     def run(self, batch: Batch, execution: Execution | None = None, **more: Any) -> Any:
         """The result of one forward pass. more: arguments beside those of the batch."""
-        with self.prepared(execution or Execution()):
+        execution = execution or Execution()
+        with (
+            one_line(self.model, *_running(batch, execution)),
+            self.prepared(execution),
+        ):
             return batch.call(self.model, **more)
 
     def record(self, batch: Batch, execution: Execution, **more: Any) -> Recorder:
@@ -77,14 +96,15 @@ class LiveModel:
         belongs to the caller. more: arguments beside those of the batch.
         """
         recorder = Recorder(self.model, self._float_dtype())
-        for site in self.sites:
-            site.prepare(execution)
-            recorder.name_weights(site.named_tensors())
-        execution.recorder = recorder
-        with self.prepared(execution), recorder:
-            result = batch.call(self.model, **more)
-            recorder.stop()
-        del result
+        with one_line(self.model, *_running(batch, execution)):
+            for site in self.sites:
+                site.prepare(execution)
+                recorder.name_weights(site.named_tensors())
+            execution.recorder = recorder
+            with self.prepared(execution), recorder:
+                result = batch.call(self.model, **more)
+                recorder.stop()
+            del result
         execution.recorder = None
         return recorder
 
@@ -128,6 +148,44 @@ class LiveModel:
         for baseline in BASELINES:
             ways.append(dict.fromkeys(mechanisms, baseline))
         return ways
+
+
+def eager(model: torch.nn.Module) -> torch.nn.Module:
+    """The module that torch.compile was given, or the model itself."""
+    while hasattr(model, COMPILED_FROM):
+        model = getattr(model, COMPILED_FROM)
+    return model
+
+
+def _refuse_scripts(model: torch.nn.Module) -> None:
+    """Raises CondsimError for a model that runs, even in part, without Python."""
+    if not isinstance(model, torch.nn.Module):
+        raise CondsimError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+    for name, module in model.named_modules():
+        where = f"module {name!r} of the model" if name else "the model"
+        if isinstance(module, torch.jit.ScriptModule):
+            raise CondsimError(
+                f"{where} is TorchScript, which cannot be watched while it runs; "
+                "pass the torch.nn.Module that it was scripted or traced from"
+            )
+        if isinstance(module, torch.fx.GraphModule):
+            raise CondsimError(
+                f"{where} is an exported graph, whose decisions are not Python's any more; "
+                "pass the torch.nn.Module that it was exported from"
+            )
+
+
+def _running(batch: Batch, execution: Execution) -> tuple[str, str]:
+    """What a forward pass is, and what a user can do where it fails; for a message."""
+    sizes = f"{batch.units} units" + (f" of {batch.seq} positions" if batch.seq else "")
+    if execution.strategies:
+        ways = ", ".join(f"{place}={way}" for place, way in execution.strategies.items())
+        return (
+            f"a forward of {sizes} with forced decisions ({ways})",
+            "capture runs a model at other sizes and with other decisions than its own: its "
+            "forward must take them",
+        )
+    return f"the forward of {sizes}", "check that model(*inputs) runs in evaluation mode"
 
 
 def _offered_by_marks(mechanism: str, sites: list[SiteInfo]) -> tuple[str, ...]:

@@ -115,6 +115,14 @@ class Mechanism:
         """Whether a row's result is a weighted sum over the branches that it takes."""
         return self.family == "experts"
 
+    @property
+    def how_to_mark(self) -> str:
+        """What a user writes in a forward, for messages."""
+        return (
+            f"mark the decision: ids = condsim.route('NAME', {self.name!r}, ids), "
+            "and what it guards: with condsim.branch('NAME', 1): ..."
+        )
+
     # Decisions
 
     def nowhere(self, draw: Draw) -> np.ndarray:

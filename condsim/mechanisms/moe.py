@@ -32,6 +32,13 @@ class MixtureOfExperts(Mechanism):
     balanced = True
     redrawn_by = "skew"
 
+    @property
+    def how_to_mark(self) -> str:
+        return (
+            f"mark the decision: ids, weights = condsim.route('NAME', {self.name!r}, ids, weights, "
+            "branches=E), and each expert: with condsim.branch('NAME', e): ..."
+        )
+
     def nowhere(self, draw: Draw) -> np.ndarray:
         shape = [draw.rows]
         if draw.top_k is not None:

@@ -23,6 +23,13 @@ class MultiBranch(Mechanism):
     title = "multi branch"
     one_of_several = True
 
+    @property
+    def how_to_mark(self) -> str:
+        return (
+            f"mark the decision: ids = condsim.route('NAME', {self.name!r}, ids, branches=B), "
+            "and each branch: with condsim.branch('NAME', b): ..."
+        )
+
     def reach_all(self, draw: Draw) -> np.ndarray | None:
         return np.arange(draw.rows) % draw.branches
 

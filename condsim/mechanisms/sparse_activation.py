@@ -19,6 +19,13 @@ class SparseActivation(Mechanism):
     marked = ("gathered", "masked")
     alike = True
 
+    @property
+    def how_to_mark(self) -> str:
+        return (
+            f"mark the decision: condsim.route('NAME', {self.name!r}, wanted, branches=BLOCKS), "
+            "and what reads the blocks: with condsim.branch('NAME') as blocks: ..."
+        )
+
     def nowhere(self, draw: Draw) -> np.ndarray:
         return np.zeros((draw.rows, draw.branches), bool)
 

@@ -161,8 +161,9 @@ class _Reader:
             raise ValueError(f"program {shown(name)} is that of {shown(f'{strategy}/{regime}')}")
         periods = {}
         for site, period in written["periods"].items():
-            before, each = period
-            periods[self._site(site)] = (_whole(before), _whole(each))
+            if len(period) not in (2, 3):
+                raise ValueError(f"a period has 2 or 3 numbers, got {len(period)}")
+            periods[self._site(site)] = tuple(_whole(number) for number in period)
         return Program(
             strategy=strategy,
             regime=str(regime),

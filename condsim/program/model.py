@@ -268,7 +268,7 @@ class Program:
     root: Scope
     flagged: tuple[str, ...] = ()
     probed: tuple[Mapping[str, int], ...] = ()
-    periods: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    periods: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from condsim.record.recorder import Recorder
 Signature = tuple[str, tuple[tuple[int, str], ...], bool]
 """Of an operator: name, (dimensions, weight) of its inputs, whether it is a view."""
 
-Periods = dict[str, tuple[int, int]]
-"""moe site → (operators before its unmarked loop, operators of an iteration)."""
+Periods = dict[str, tuple[int, ...]]
+"""moe site → (operators before its unmarked loop, operators of an iteration).
+
+Where iterations without rows are shorter, their operators are a third number.
+"""
 
 FEWEST_ITERATIONS = 3
 """Iterations that show a loop; fewer repeats may be chance."""
@@ -61,18 +65,109 @@ def _mark_iterations(
     """The events of one call with marks; as they are where no iteration can be told."""
     call = recorder.calls[site]
     everyone = list(enumerate(call.tokens_per_expert))
-    hit = [(expert, tokens) for expert, tokens in everyone if tokens]
     signatures = [_signature(event) for event in events if isinstance(event, RecordedOp)]
-    period = _find_period(signatures, len(hit), len(everyone), site in periods)
-    if period is not None:
-        periods[site] = period
-    if site not in periods:
+    iterations = _uneven_iterations(signatures, site, everyone, periods)
+    if iterations is None and len(periods.get(site, ())) != len(UNEVEN):
+        iterations = _even_iterations(signatures, site, everyone, periods)
+    if iterations is None:
         return events
-    before, length = periods[site]
+    return _Loop(site, call.outer, iterations).marked(events)
+
+
+def _even_iterations(
+    signatures: list[Signature], site: str, everyone: list[Tokens], periods: Periods
+) -> list[_Iteration] | None:
+    """Iterations that run the same operators: all of them, or those with rows.
+
+    None where they do not.
+    """
+    hit = [(expert, tokens) for expert, tokens in everyone if tokens]
+    period = _find_period(signatures, len(hit), len(everyone), site in periods)
+    if period is None and site not in periods:
+        return None
+    before, length = (period or periods[site])[:2]
+    running = hit
     if _repeats(signatures, before, length, len(everyone)):
-        hit = everyone
-    loop = _Loop(site, call.outer, before, length, hit)
-    return loop.marked(events)
+        running = everyone
+    elif not _repeats(signatures, before, length, len(hit)):
+        return None
+    periods[site] = (before, length)
+    return _laid_out(before, [(*one, length) for one in running])
+
+
+UNEVEN = ("before", "with rows", "without rows")
+"""What a period says of a loop whose iterations without rows are shorter."""
+
+
+def _uneven_iterations(
+    signatures: list[Signature], site: str, everyone: list[Tokens], periods: Periods
+) -> list[_Iteration] | None:
+    """Iterations of all experts, of which those without rows are shorter; None for no such."""
+    has_rows = [tokens > 0 for _, tokens in everyone]
+    period = periods.get(site, ())
+    if len(period) != len(UNEVEN):
+        found = uneven_period(signatures, has_rows)
+        if found is None or (period and found[1] != period[1]):
+            return None
+        periods[site] = period = found
+    before, with_rows, without = period
+    lengths = [with_rows if some else without for some in has_rows]
+    if before + sum(lengths) > len(signatures):
+        return None
+    placed = [(*one, length) for one, length in zip(everyone, lengths, strict=True)]
+    return _laid_out(before, placed)
+
+
+def uneven_period(signatures: list[Signature], has_rows: list[bool]) -> tuple[int, int, int] | None:
+    """(operators before the loop, of an iteration with rows, of one without); None for no such.
+
+    Every iteration begins in the same way: some operator runs once in each, and nowhere else.
+    has_rows: of each iteration.
+    """
+    if len(has_rows) < FEWEST_ITERATIONS or len(set(has_rows)) < 2:
+        return None
+    places: dict[Signature, list[int]] = {}
+    for place, signature in enumerate(signatures):
+        places.setdefault(signature, []).append(place)
+    for starts in places.values():
+        if len(starts) != len(has_rows):
+            continue
+        for earlier in reversed(range(_common_before(signatures, starts) + 1)):
+            begins = [start - earlier for start in starts]
+            lengths = _lengths(signatures, begins, has_rows)
+            if lengths is not None:
+                return begins[0], *lengths
+    return None
+
+
+def _common_before(signatures: list[Signature], starts: list[int]) -> int:
+    """How many operators before each of the starts are the same."""
+    nearest = min(starts[0], *(later - start for start, later in itertools.pairwise(starts)))
+    for earlier in range(1, nearest + 1):
+        if len({signatures[start - earlier] for start in starts}) > 1:
+            return earlier - 1
+    return nearest
+
+
+def _lengths(
+    signatures: list[Signature], begins: list[int], has_rows: list[bool]
+) -> tuple[int, int] | None:
+    """Operators of iterations (with rows, without rows) that begin there.
+
+    None where those of one kind differ. Where the last iteration ends, another of its kind says.
+    """
+    blocks: dict[bool, list[Signature]] = {}
+    for some, (begin, end) in zip(has_rows, itertools.pairwise(begins), strict=False):
+        block = signatures[begin:end]
+        if blocks.setdefault(some, block) != block:
+            return None
+    last = has_rows[-1]
+    if len(blocks) < 2 or _reads_weights(blocks[False]) or not _reads_weights(blocks[True]):
+        return None
+    end = begins[-1] + len(blocks[last])
+    if signatures[begins[-1] : end] != blocks[last]:
+        return None
+    return len(blocks[True]), len(blocks[False])
 
 
 def _find_period(
@@ -91,51 +186,72 @@ def _find_period(
     if period is None:
         return None
     before, length = period
-    iteration = signatures[before : before + length]
-    for _, inputs, _ in iteration:
-        if any(is_weight for _, is_weight in inputs):
-            return period
-    return None
+    return period if _reads_weights(signatures[before : before + length]) else None
+
+
+def _reads_weights(signatures: list[Signature]) -> bool:
+    """Whether one of the operators reads a weight."""
+    return any(weight for _, inputs, _ in signatures for _, weight in inputs)
+
+
+Tokens = tuple[int, int]
+"""(expert, rows that it has)."""
+
+
+@dataclass(frozen=True)
+class _Iteration:
+    """One iteration of a loop over experts. begin, end: operators of the call before them."""
+
+    expert: int
+    tokens: int
+    begin: int
+    end: int
+
+
+def _laid_out(before: int, lengths: list[tuple[int, int, int]]) -> list[_Iteration]:
+    """Iterations one after the other. lengths: (expert, its rows, operators) of each."""
+    iterations = []
+    begin = before
+    for expert, tokens, length in lengths:
+        iterations.append(_Iteration(expert, tokens, begin, begin + length))
+        begin += length
+    return iterations
 
 
 @dataclass(frozen=True)
 class _Loop:
     """An unmarked loop in one call.
 
-    outer: rows that arrive. before: operators before it. length: operators of an iteration.
-    experts: (expert, its rows) of each iteration.
+    outer: rows that arrive.
     """
 
     site: str
     outer: int
-    before: int
-    length: int
-    experts: list[tuple[int, int]]
+    iterations: list[_Iteration]
 
     def marked(self, events: list[Event]) -> list[Event]:
         """The events with a mark at the beginning and end of each iteration."""
-        end = self.before + self.length * len(self.experts)
+        waiting = list(reversed(self.iterations))
+        running: _Iteration | None = None
         marked: list[Event] = []
         operators = 0
         for event in events:
             if not isinstance(event, RecordedOp):
                 marked.append(event)
                 continue
-            iteration, inside = divmod(operators - self.before, self.length)
-            if 0 <= iteration < len(self.experts) and inside == 0:
-                if iteration > 0:
-                    marked.append(self._leave(iteration - 1))
-                expert, _ = self.experts[iteration]
-                marked.append(Enter(self.site, expert))
+            if waiting and waiting[-1].begin == operators:
+                if running is not None:
+                    marked.append(self._leave(running))
+                running = waiting.pop()
+                marked.append(Enter(self.site, running.expert))
             marked.append(event)
             operators += 1
-            if operators == end:
-                marked.append(self._leave(len(self.experts) - 1))
+            if running is not None and not waiting and running.end == operators:
+                marked.append(self._leave(running))
         return marked
 
-    def _leave(self, iteration: int) -> Leave:
-        _, tokens = self.experts[iteration]
-        return Leave(self.site, self.outer, tokens)
+    def _leave(self, iteration: _Iteration) -> Leave:
+        return Leave(self.site, self.outer, iteration.tokens)
 
 
 def _signature(op: RecordedOp) -> Signature:

@@ -92,3 +92,24 @@ def test_sites_show_themselves_that_the_data_never_reaches() -> None:
     assert set(seen.decisions) == {"exit", "jump", "mix"}
     rows = {name: len(decisions.ids) for name, decisions in seen.joined().items()}
     assert set(rows.values()) == {8}
+
+
+def test_a_mixture_that_cannot_be_read_is_to_be_marked_as_one() -> None:
+    class Sorted(torch.nn.Module):
+        """Experts run on slices of sorted rows."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = torch.nn.Parameter(torch.randn(4, 3))
+            self.experts = torch.nn.ModuleList(torch.nn.Linear(4, 4) for _ in range(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            ids = (x @ self.gate).argmax(1)
+            order = ids.argsort()
+            parts = x[order].split(torch.bincount(ids, minlength=3).tolist())
+            results = [expert(part) for expert, part in zip(self.experts, parts, strict=True)]
+            return torch.empty_like(x).index_copy(0, order, torch.cat(results))
+
+    with pytest.raises(CondsimError, match="found experts") as error:
+        observe(LiveModel.of(Sorted().eval()), as_batches(torch.randn(6, 4)))
+    assert "condsim.route('NAME', 'moe'" in str(error.value)

@@ -101,3 +101,27 @@ def test_weights_that_are_not_finite_are_refused() -> None:
         model.body.bias[0] = float("inf")
     with pytest.raises(CondsimError, match=r"parameter 'body\.bias' holds NaN or infinite"):
         LiveModel.of(model)
+
+
+def test_what_torch_compile_made_is_taken_as_it_was_written() -> None:
+    model = Gated()
+    assert LiveModel.of(torch.compile(model)).model is model  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_scripts_are_refused(part: bool) -> None:
+    script = torch.jit.trace(nn.Linear(4, 4), torch.ones(2, 4))
+    model = nn.Sequential(nn.Linear(4, 4), script) if part else script
+    where = "module '1' of the model" if part else "the model"
+    with pytest.raises(CondsimError, match=f"^{where} is TorchScript"):
+        LiveModel.of(model)
+
+
+def test_what_is_no_module_is_refused() -> None:
+    with pytest.raises(CondsimError, match=r"^model: expected a torch\.nn\.Module, got dict"):
+        LiveModel.of({})  # type: ignore[arg-type]
+
+
+def test_a_model_that_fails_is_one_line() -> None:
+    with pytest.raises(CondsimError, match=r"^gate: the forward of 6 units fails \(RuntimeError"):
+        LiveModel.of(Gated()).run(as_batches(torch.randn(6, 5))[0])

@@ -59,3 +59,23 @@ def test_marked_loops_are_left_alone() -> None:
     recorder = called([2, 1, 1])
     recorder.calls["mix"] = ExpertsCall([2, 1, 1], 4, 0, unmarked_loop=False)
     assert with_marks(recorder, {}) == recorder.events
+
+
+def test_iterations_without_rows_may_be_shorter() -> None:
+    events: list[Event] = [SiteCall("mix", begins=True), operator("where")]
+    tokens = [2, 0, 3, 0]
+    for number, rows in enumerate(tokens):
+        events += [operator("eq"), operator("nonzero")]
+        events += expert(number) if rows else []
+    recorder = recording(*events, operator("view"), SiteCall("mix", begins=False))
+    recorder.calls["mix"] = ExpertsCall(tokens, 5, 0, unmarked_loop=True)
+    periods: Periods = {}
+    marked = with_marks(recorder, periods)
+    assert periods == {"mix": (1, 6, 2)}
+    assert entered(marked) == [0, 1, 2, 3]
+    assert [event.count for event in marked if isinstance(event, Leave)] == tokens
+
+
+def test_a_loop_that_no_row_enters_is_left_alone() -> None:
+    recorder = called([0, 0, 0, 0])
+    assert entered(with_marks(recorder, {"mix": (1, 4)})) == []

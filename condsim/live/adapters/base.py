@@ -14,6 +14,22 @@ from condsim.live.adapters.structure import instead
 from condsim.live.execution import Execution
 from condsim.registry import Registry
 
+OTHER_RESULT = "it gives another result than the module's own forward"
+"""Why a strategy is left out that runs."""
+
+
+def left_out(site: str, strategy: str, reason: str) -> str:
+    """The note on a strategy that a site is not offered under."""
+    return f"{site}: {strategy} is left out, {reason}"
+
+
+def unstacked(site: str) -> str:
+    """The note on experts that have no common form as weights."""
+    return (
+        f"baselines run the experts of {site} one after the other: "
+        "its list of modules was not stacked into one matmul a projection"
+    )
+
 
 class LiveSite(ABC):
     """One module of a live model that decides something, most often at one site.
@@ -42,9 +58,9 @@ class LiveSite(ABC):
         return (self.name,)
 
     @property
-    def note(self) -> str:
-        """What a reader of the trace should know of the sites; "" for nothing."""
-        return ""
+    def notes(self) -> list[str]:
+        """What a reader of the trace should know of the sites."""
+        return []
 
     @abstractmethod
     def offers(self) -> dict[str, tuple[str, ...]]:

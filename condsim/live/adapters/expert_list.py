@@ -8,7 +8,8 @@ it with as many outputs as the list is long. The decision is seen where the bloc
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,11 +17,13 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from condsim.errors import CondsimError
-from condsim.live.adapters.base import ADAPTERS, LiveSite
+from condsim.live.adapters.base import ADAPTERS, LiveSite, unstacked
 from condsim.live.adapters.own_forward import OwnForward
-from condsim.live.adapters.structure import expert_list, gate_of
+from condsim.live.adapters.structure import expert_list, gate_of, instead
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current, executing
 from condsim.live.expert_calls import recorded_experts
+from condsim.live.router_calls import StandIn
+from condsim.mechanisms import MECHANISMS
 from condsim.mechanisms.moe import MixtureOfExperts
 
 CHOOSERS = {
@@ -32,10 +35,7 @@ CHOOSERS = {
     torch.Tensor.max,
 }
 """Functions that choose among the last dimension of their first argument."""
-MARK = (
-    "mark the decision: ids, weights = condsim.route('NAME', 'moe', ids, weights, branches=E), "
-    "and each expert: with condsim.branch('NAME', e): ..."
-)
+MARK = MECHANISMS[MixtureOfExperts.name].how_to_mark
 LOOPED = "looped"
 """The strategy that such a block itself runs."""
 
@@ -82,8 +82,9 @@ class ExpertList(LiveSite):
         )
         self._unplaced = self._parts_beside(child)
         self._seen = False  # whether a decision was ever seen
+        self._runs_all = False  # whether every expert runs on every row
         self._decided: torch.Tensor | None = None  # the decision of this call
-        self._other_results: tuple[Any, ...] | None = None  # what the block returns beside rows
+        self._other_results: StandIn | None = None  # for what the block returns beside rows
         self._recording = contextlib.ExitStack()
 
     def _parts_beside(self, child: str) -> list[str]:
@@ -100,11 +101,13 @@ class ExpertList(LiveSite):
         return self.reader.sites or (self.name,)
 
     @property
-    def note(self) -> str:
-        return self.reader.note or (
-            f"baselines run the experts of {self.name} one after the other: "
-            "its list of modules was not stacked into one matmul a projection"
-        )
+    def notes(self) -> list[str]:
+        if self.reader.lifted is not None:
+            return self.reader.notes
+        notes = [unstacked(self.name)]
+        if self._runs_all:
+            notes.append(f"{self.name} runs every expert on every row: nothing is saved")
+        return notes
 
     def offers(self) -> dict[str, tuple[str, ...]]:
         return self.reader.offers() or {MixtureOfExperts.name: (LOOPED,)}
@@ -118,7 +121,7 @@ class ExpertList(LiveSite):
     def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         execution = current()
         if self.reader.reads(own_forward, args, kwargs, MixtureOfExperts.name):
-            return self.reader.run(*args, **kwargs)
+            return self.reader.run(own_forward, *args, **kwargs)
         if self._decides_something_else():
             return own_forward(*args, **kwargs)
         strategy = execution.asked_strategy(self.name, MixtureOfExperts.name)
@@ -138,10 +141,33 @@ class ExpertList(LiveSite):
 
     def _watched(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self._decided = None
+        rows_of = RowsOfExperts(self.experts)
+        observing = current().observed is not None
         with contextlib.ExitStack() as self._recording, _Watch(self):
+            if observing:
+                self._recording.enter_context(rows_of.counted())
             out = own_forward(*args, **kwargs)
-        self._other_results = out[1:] if isinstance(out, tuple) else None
+        if observing and self._decided is not None:
+            self._check_rows(rows_of, self._decided)
+        if isinstance(out, tuple):
+            self._other_results = StandIn.of(args, kwargs, out[1:])
         return out
+
+    def _check_rows(self, rows_of: RowsOfExperts, decided: torch.Tensor) -> None:
+        """Raises CondsimError where experts do not run the rows that the decision sends them."""
+        rows = decided.reshape(-1, decided.shape[-1])
+        sent = torch.bincount(rows.reshape(-1), minlength=self.branches).tolist()
+        if rows_of.are(sent):
+            return
+        if rows_of.are([len(rows)] * self.branches):
+            self._runs_all = True
+            return
+        odd = next(expert for expert in range(self.branches) if not rows_of.has(expert, sent))
+        raise CondsimError(
+            f"block {self.name!r} sends {sent[odd]} rows to expert {odd} and runs it on "
+            f"{rows_of.rows[odd]}: rows are dropped, padded or chosen again after the decision; "
+            f"{MARK}"
+        )
 
     def _dense(self, experts: int, *args: Any, **kwargs: Any) -> Any:
         """The first so many experts on every row, averaged, in the form of the block's result."""
@@ -151,7 +177,10 @@ class ExpertList(LiveSite):
         for expert in self.experts[1:experts]:
             total = total + expert(x)
         total = total / experts
-        return total if self._other_results is None else (total, *self._other_results)
+        if self._other_results is None:
+            return total
+        with current().quiet():
+            return (total, *self._other_results(args, kwargs))
 
     def awaits_choice(self, scores: torch.Tensor) -> bool:
         """Whether a choice among these scores would be the block's decision."""
@@ -186,6 +215,42 @@ class ExpertList(LiveSite):
             )
         )
         return ids
+
+
+class RowsOfExperts:
+    """How many rows each expert of a list ran on, in all its calls.
+
+    rows: positions, those in front of the last dimension. items: along the first dimension.
+    """
+
+    def __init__(self, experts: list[nn.Module]) -> None:
+        self.experts = experts
+        self.rows = [0] * len(experts)
+        self.items = [0] * len(experts)
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count, while it lasts."""
+        with contextlib.ExitStack() as stack:
+            for number, expert in enumerate(self.experts):
+                stack.enter_context(instead(expert, partial(self._call, number)))
+            yield
+
+    def _call(self, number: int, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
+        if tensors and tensors[0].ndim:
+            shape = tensors[0].shape
+            self.rows[number] += shape[:-1].numel()
+            self.items[number] += shape[0]
+        return own_forward(*args, **kwargs)
+
+    def has(self, number: int, rows: list[int]) -> bool:
+        """Whether one expert ran on so many rows."""
+        return rows[number] in (self.rows[number], self.items[number])
+
+    def are(self, rows: list[int]) -> bool:
+        """Whether every expert ran on so many rows."""
+        return rows in (self.rows, self.items)
 
 
 class _Watch(TorchFunctionMode):

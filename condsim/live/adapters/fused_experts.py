@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
-from condsim.live.adapters.base import ADAPTERS, LiveSite
+from condsim.errors import CondsimError, summary
+from condsim.live.adapters.base import ADAPTERS, OTHER_RESULT, LiveSite, left_out
 from condsim.live.adapters.structure import instead
+from condsim.live.equality import close, tensors_of
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current
 from condsim.live.expert_calls import expert_room, recorded_experts
 from condsim.live.expert_forms import EXPERT_FORMS, DenseExperts, DenseForms, ExpertWeights
+from condsim.live.router_calls import RouterCall, StandIn
+from condsim.mechanisms import MECHANISMS
 from condsim.mechanisms.moe import MixtureOfExperts
 
 INDEX_NAMES = (
@@ -40,6 +43,13 @@ LIBRARY_NAMES = {"looped": "eager", "grouped": "grouped_mm", "batched": "batched
 IMPLEMENTATION = "_experts_implementation"
 """Where transformers' configurations keep that name."""
 LOOPED = "looped"
+MARK = MECHANISMS[MixtureOfExperts.name].how_to_mark
+TRIED_ROWS = 16
+"""Rows on which strategies are tried at a time."""
+MERGE = (
+    "its weights are made anew in each call, by adapters as it seems: "
+    "merge them into the weights first (peft: model.merge_and_unload())"
+)
 
 
 @ADAPTERS.register("fused_experts")
@@ -84,15 +94,26 @@ class FusedExperts(LiveSite):
         self.library = config is not None and hasattr(type(module).forward, "__wrapped__")
         self.captured = _library_strategy(config) if self.library else LOOPED
         self.router = None
-        self.router_outputs = 0
+        self.hint = (
+            f"experts {name!r} ({type(module).__name__}) run in a loop that cannot be told apart "
+            f"into {self.branches} experts; {MARK}"
+        )
+        self.left_out: dict[str, str] = {}
+        self._tried = False
         self._router_call: RouterCall | None = None
+        self._stand_in: StandIn | None = None
         self._siblings = siblings
         self._dense = DenseForms(name)
         self._weights: ExpertWeights | None = None
 
+    @property
+    def notes(self) -> list[str]:
+        return [left_out(self.name, *problem) for problem in self.left_out.items()]
+
     def offers(self) -> dict[str, tuple[str, ...]]:
         strategies = dict.fromkeys((self.captured, LOOPED, *EXPERT_FORMS))
-        return {MixtureOfExperts.name: tuple(strategies)}
+        offered = [strategy for strategy in strategies if strategy not in self.left_out]
+        return {MixtureOfExperts.name: tuple(offered)}
 
     def prepare(self, execution: Execution) -> None:
         strategy = self._strategy(execution)
@@ -148,29 +169,27 @@ class FusedExperts(LiveSite):
                 stack.enter_context(instead(self.router, self._router_forward))
             else:
                 for sibling in self._siblings:
-                    hook = sibling.register_forward_hook(self._saw_call)
+                    hook = sibling.register_forward_hook(self._saw_call, with_kwargs=True)
                     stack.callback(hook.remove)
             yield
 
     def _router_forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The router's result. It does not run while a baseline is in force."""
-        if self._strategy(current()) in BASELINES:
-            return (None,) * self.router_outputs
+        execution = current()
+        if self._stand_in is not None and self._strategy(execution) in BASELINES:
+            with execution.quiet():
+                return self._stand_in(args, kwargs)
         return own_forward(*args, **kwargs)
 
-    def _saw_call(self, module: nn.Module, _args: Any, out: Any) -> None:
+    def _saw_call(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         """Keep in mind a sibling's call whose result may be the decision."""
-        outputs = out if isinstance(out, tuple) else (out,)
-        tensors = [t for t in outputs if isinstance(t, torch.Tensor)]
-        if any(t.dtype == torch.int64 for t in tensors):
-            references = tuple(weakref.ref(t) for t in tensors)
-            self._router_call = RouterCall(module, len(outputs), references)
+        self._router_call = RouterCall.of(module, args, kwargs, out) or self._router_call
 
     def _find_router(self, ids: torch.Tensor) -> None:
         """The router is the sibling that gave the very tensor `ids`."""
         call = self._router_call
         if self.router is None and call is not None and call.gave(ids):
-            self.router, self.router_outputs = call.module, call.outputs
+            self.router, self._stand_in = call.module, call.stand_in
 
     def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         given = dict(zip(self.arguments, args, strict=False)) | kwargs
@@ -180,12 +199,68 @@ class FusedExperts(LiveSite):
         if strategy in BASELINES:
             return self._dense_network(strategy)(x)
         ids, weights = self._decided(execution, given[self.index_name], given[self.weight_name])
+        if not self._tried:
+            self._tried = True
+            if is_parametrized(self.block):
+                self.hint = f"experts {self.name!r} ({type(self.block).__name__}): {MERGE}"
+            with execution.quiet():
+                self._try(own_forward, x[:TRIED_ROWS], ids[:TRIED_ROWS], weights[:TRIED_ROWS])
         looped = strategy == LOOPED
         with recorded_experts(execution, self.name, ids, self.branches, unmarked_loop=looped):
             if self._runs_itself(strategy):
-                return self._run_itself(own_forward, strategy, x, ids, weights)
-            room = expert_room(execution, ids, self.branches)
-            return EXPERT_FORMS[strategy](self.weights(), x, ids, weights, room)
+                result = self._run_itself(own_forward, strategy, x, ids, weights)
+            else:
+                room = expert_room(execution, ids, self.branches)
+                result = EXPERT_FORMS[strategy](self.weights(), x, ids, weights, room)
+        if execution.observes_itself and not self.library:
+            self._check(result, x, ids, weights)
+        return result
+
+    def _try(
+        self, own_forward: Callable[..., Any], x: torch.Tensor, ids: torch.Tensor, weights: Any
+    ) -> None:
+        """Find the strategies that fail on a few rows, or give another result than the module.
+
+        Sets `left_out`.
+        """
+        if x.is_meta:
+            return
+        own = tensors_of(self._run_itself(own_forward, self.captured, x, ids, weights))
+        for strategy in self.offers()[MixtureOfExperts.name]:
+            if strategy in (self.captured, LOOPED):
+                continue
+            try:
+                if self._runs_itself(strategy):
+                    result = self._run_itself(own_forward, strategy, x, ids, weights)
+                else:
+                    result = self._stacked(strategy, x, ids, weights)
+            except Exception as error:  # what torch refuses of these sizes and dtypes
+                self.left_out[strategy] = summary(error)
+                continue
+            if not close(tensors_of(result), own):
+                self.left_out[strategy] = OTHER_RESULT
+
+    def _stacked(
+        self, strategy: str, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
+        """The result of a form of the experts, none of whose rows is dropped."""
+        return EXPERT_FORMS[strategy](self.weights(), x, ids, weights, ids.numel())
+
+    def _check(self, own: Any, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor) -> None:
+        """Raises CondsimError where experts of one's own do not run just the rows sent to them."""
+        forms = [strategy for strategy in EXPERT_FORMS if strategy not in self.left_out]
+        agrees = OTHER_RESULT not in self.left_out.values()
+        if forms:
+            parts = []
+            for few in zip(*(whole.split(TRIED_ROWS) for whole in (x, ids, weights)), strict=True):
+                parts.append(self._stacked(forms[0], *few))
+            agrees = close([torch.cat(parts)], tensors_of(own))
+        if not agrees:
+            raise CondsimError(
+                f"experts {self.name!r} ({type(self.block).__name__}) give another result than "
+                f"their {self.branches} experts on the rows that are sent to each: rows are "
+                f"dropped, or something is computed beside the projections; {MARK}"
+            )
 
     def _decided(
         self, execution: Execution, ids: torch.Tensor, weights: torch.Tensor
@@ -225,19 +300,6 @@ class FusedExperts(LiveSite):
             return own_forward(x, ids, weights)
         finally:
             setattr(config, IMPLEMENTATION, before)
-
-
-@dataclass(frozen=True)
-class RouterCall:
-    """A call of a module that may be the router. outputs: how many results it gave."""
-
-    module: nn.Module
-    outputs: int
-    tensors: tuple[weakref.ref[torch.Tensor], ...]
-
-    def gave(self, ids: torch.Tensor) -> bool:
-        """Whether the call gave this very tensor."""
-        return any(reference() is ids for reference in self.tensors)
 
 
 def _known(names: list[str], known: tuple[str, ...]) -> list[str]:
@@ -297,7 +359,7 @@ def _activation(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
 
     It is the module's own gating where it has one, else the usual gated or plain activation.
     """
-    if hasattr(module, "_apply_gate"):
+    if hasattr(module, "_apply_gate") and getattr(module, "has_gate", True):
         apply_gate: Callable[[torch.Tensor], torch.Tensor] = module._apply_gate
         return apply_gate
     activate: Callable[[torch.Tensor], torch.Tensor] = module.act_fn

@@ -17,16 +17,18 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
-from condsim.errors import CondsimError
-from condsim.live.adapters.base import ADAPTERS, LiveSite
+from condsim.errors import CondsimError, summary
+from condsim.live.adapters.base import ADAPTERS, LiveSite, left_out, unstacked
 from condsim.live.adapters.structure import could_decide, expert_list
-from condsim.live.adapters.verify import agreeing_strategies, check_same_bits
+from condsim.live.adapters.verify import check_same_bits, offer_strategies
+from condsim.live.equality import same_bits, tensors_of
 from condsim.live.execution import Execution, current, executing
 from condsim.live.experts import Experts
 from condsim.live.inputs import stretched
 from condsim.live.lift.lifted import Lifted
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.tape import CONTAINERS, Tape
+from condsim.mechanisms import MECHANISMS
 
 HARMLESS = (torch.Tensor, str, int, float, bool, torch.dtype, torch.device)
 """What a forward may be called with to be taped."""
@@ -120,6 +122,11 @@ class HostCall:
         return args, kwargs
 
 
+def _copied(leaf: Any) -> Any:
+    """A copy of a tensor, which a forward may change."""
+    return leaf.clone() if isinstance(leaf, torch.Tensor) else leaf
+
+
 class OwnForward(LiveSite):
     """A module whose forward may decide something.
 
@@ -143,13 +150,20 @@ class OwnForward(LiveSite):
         return tuple(site.name for site in self.lifted.sites.values())
 
     @property
-    def note(self) -> str:
+    def notes(self) -> list[str]:
         if self.lifted is None:
-            return ""
-        return (
-            f"{', '.join(self.sites)}: read from the forward of {self.name or 'the model'}, "
+            return []
+        sites = ", ".join(self.sites)
+        notes = [
+            f"{sites}: read from the forward of {self.name or 'the model'}, "
             "whose gathers and scatters run as index_select, index_copy and where"
-        )
+        ]
+        for strategy, reason in self.lifted.left_out.items():
+            notes.append(left_out(sites, strategy, reason))
+        for site in self.lifted.sites.values():
+            if MECHANISMS[site.mechanism].mixes_experts and not site.stacks:
+                notes.append(unstacked(site.name))
+        return notes
 
     def offers(self) -> dict[str, tuple[str, ...]]:
         return {} if self.lifted is None else self.lifted.offers
@@ -174,7 +188,7 @@ class OwnForward(LiveSite):
 
     def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.reads(own_forward, args, kwargs):
-            return self.run(*args, **kwargs)
+            return self.run(own_forward, *args, **kwargs)
         return own_forward(*args, **kwargs)
 
     def reads(
@@ -204,10 +218,12 @@ class OwnForward(LiveSite):
                 self.reason = f"its decision is not {only}"
         return self.lifted is not None
 
-    def run(self, *args: Any, **kwargs: Any) -> Any:
+    def run(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The result of the lifted forward.
 
-        Raises CondsimError for a call with other constants than those of the call that was read.
+        Where the model is observed as it runs by itself, the own forward runs beside it. Raises
+        CondsimError where that gives something else, and for a call with other constants than those
+        of the call that was read.
         """
         assert self.lifted is not None
         assert self._constants is not None
@@ -215,13 +231,32 @@ class OwnForward(LiveSite):
         if constants != self._constants:
             raise CondsimError(
                 f"{self.name or 'the model'} was read when it was called with "
-                f"{self._constants.values} and is called with {constants.values}; mark its "
-                "decision with condsim.route and what it guards with condsim.branch"
+                f"{self._constants.values} and is called with {constants.values}; "
+                f"{self._how_to_mark()}"
             )
         natural = current().natural
         for site in self.lifted.sites.values():
             natural[site.name] = site.captured
-        return self.lifted(*args, **kwargs)
+        if not current().observes_itself:
+            return self.lifted(*args, **kwargs)
+        own_args, own_kwargs = tree_map(_copied, (args, kwargs))
+        result = self.lifted(*args, **kwargs)
+        with executing(Execution()):
+            own = own_forward(*own_args, **own_kwargs)
+        if not same_bits(tensors_of(result), tensors_of(own)):
+            raise CondsimError(
+                f"site {self.sites[0]!r}: the forward of {type(self.block).__name__} was read on a "
+                "first batch, and on a later one it gives another result than what was read: its "
+                "code follows more than which rows go where (a limit on their number, a comparison "
+                f"in Python, a state that it keeps); {self._how_to_mark()}"
+            )
+        return result
+
+    def _how_to_mark(self) -> str:
+        """How the first of the sites that were read can be marked."""
+        assert self.lifted is not None
+        site = next(iter(self.lifted.sites.values()))
+        return MECHANISMS[site.mechanism].how_to_mark
 
     def _read(self, call: HostCall) -> None:
         """Tape, read and lift the forward, and compare the result with the forward's own.
@@ -242,10 +277,7 @@ class OwnForward(LiveSite):
                 raise
             except Exception as error:
                 # A stranger's forward may do anything with batches that it does not expect.
-                first_line = str(error).splitlines()[0] if str(error) else ""
-                self.reason = (
-                    f"it fails when rows are sent everywhere ({type(error).__name__}: {first_line})"
-                )
+                self.reason = f"it fails when rows are sent everywhere ({summary(error)})"
         if readings:
             self._keep(max(readings, key=_explained))
         assert self.lifted is not None or self.reason is not None
@@ -259,7 +291,7 @@ class OwnForward(LiveSite):
         other = self._second_tape(call, lone, other_rows)
         lifted = Lifted(self.block, self.name, rows, tape, other)
         check_same_bits(lifted, call.forward, call.args, call.kwargs)
-        lifted.offers = agreeing_strategies(lifted)
+        offer_strategies(lifted)
         return lifted
 
     def _longest_list(self) -> int:

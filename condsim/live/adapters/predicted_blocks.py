@@ -118,13 +118,13 @@ class PredictedBlocks(LiveSite):
         self._tried = False
 
     @property
-    def note(self) -> str:
+    def notes(self) -> list[str]:
         if self.form is None:
-            return ""
-        return (
+            return []
+        return [
             f"{self.name}: read as a feed-forward whose {self.parts.blocks} blocks "
             f"a predictor picks ({self.form})"
-        )
+        ]
 
     def offers(self) -> dict[str, tuple[str, ...]]:
         if self.form is None:

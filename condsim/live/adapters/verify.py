@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
+from condsim.errors import summary
+from condsim.live.adapters.base import OTHER_RESULT
+from condsim.live.equality import close, same_bits, tensors_of
 from condsim.live.execution import Execution, executing
 from condsim.live.expert_forms import EXPERT_FORMS
 from condsim.live.lift.lifted import Lifted
@@ -18,8 +21,6 @@ from condsim.mechanisms import MECHANISMS
 
 ROOM_A_ROW = 64
 """Rows that every expert has room for, a row of the tape: enough for all of them."""
-RELATIVE, ABSOLUTE = 1e-4, 1e-5
-"""How far results may be apart that differ in the order of sums."""
 
 
 def check_same_bits(
@@ -35,19 +36,20 @@ def check_same_bits(
     """
     captured = {site.name: site.captured for site in lifted.sites.values()}
     outputs = _run_taped(lifted, captured)
-    on_tape = _same(outputs, _taped(lifted))
+    on_tape = same_bits(outputs, _taped(lifted))
     if on_tape:
         with executing(Execution()):
-            own = _tensors(own_forward(*args, **kwargs))
+            own = tensors_of(own_forward(*args, **kwargs))
         with executing(Execution(captured)):
-            again = _tensors(lifted(*args, **kwargs))
-    if not on_tape or not _same(own, again):
+            again = tensors_of(lifted(*args, **kwargs))
+    if not on_tape or not same_bits(own, again):
         raise NotLiftable("what was read from it does not give its own output bit by bit")
 
 
-def agreeing_strategies(lifted: Lifted) -> dict[str, tuple[str, ...]]:
-    """Mechanism → strategies that give the module's result, its own first.
+def offer_strategies(lifted: Lifted) -> None:
+    """Find the strategies that give the module's result, its own first.
 
+    Sets `offers`, and `left_out` for those that fail or give another result.
     Raises NotLiftable where sites of one mechanism run in different ways, or where a branch gives
     another result for its rows alone.
     """
@@ -55,7 +57,6 @@ def agreeing_strategies(lifted: Lifted) -> dict[str, tuple[str, ...]]:
     for site in lifted.sites.values():
         sites = sites_by_mechanism.setdefault(site.mechanism, [])
         sites.append(site)
-    offers = {}
     for mechanism, sites in sites_by_mechanism.items():
         own = {site.captured for site in sites}
         if len(own) > 1:
@@ -63,33 +64,42 @@ def agreeing_strategies(lifted: Lifted) -> dict[str, tuple[str, ...]]:
             raise NotLiftable(f"it runs its {mechanism} sites in different ways ({ways})")
         offered = list(own)
         for strategy in _candidates(mechanism, sites):
-            if strategy not in own and _agrees(lifted, sites, strategy):
+            if strategy in own:
+                continue
+            problem = _problem(lifted, sites, strategy)
+            if problem is None:
                 offered.append(strategy)
+            else:
+                lifted.left_out[strategy] = problem
         kind = MECHANISMS[mechanism]
         if not kind.mixes_experts and kind.alone not in offered:
             raise NotLiftable(
                 f"its {mechanism} branches give another result when they see their rows alone"
             )
-        offers[mechanism] = tuple(offered)
-    return offers
+        lifted.offers[mechanism] = tuple(offered)
 
 
 def _candidates(mechanism: str, sites: list[LiftedSite]) -> tuple[str, ...]:
     """Strategies that could run the sites of a mechanism."""
     kind = MECHANISMS[mechanism]
-    stacks = [site.experts is not None and site.experts.stacks for site in sites]
-    if kind.mixes_experts and all(stacks):
+    if kind.mixes_experts and all(site.stacks for site in sites):
         return tuple(EXPERT_FORMS)
     return kind.marked
 
 
-def _agrees(lifted: Lifted, sites: list[LiftedSite], strategy: str) -> bool:
-    """Whether some sites under a strategy give the taped result, but for the order of sums."""
+def _problem(lifted: Lifted, sites: list[LiftedSite], strategy: str) -> str | None:
+    """Why some sites cannot run under a strategy.
+
+    None where that gives the taped result, but for the order of sums.
+    """
     strategies = {site.name: site.captured for site in lifted.sites.values()}
     for site in sites:
         strategies[site.name] = strategy
-    outputs = _run_taped(lifted, strategies)
-    return _close(outputs, _taped(lifted))
+    try:
+        outputs = _run_taped(lifted, strategies)
+    except Exception as error:  # what torch refuses of these sizes, dtypes and memory layouts
+        return summary(error)
+    return None if close(outputs, _taped(lifted)) else OTHER_RESULT
 
 
 def _taped(lifted: Lifted) -> list[torch.Tensor]:
@@ -107,25 +117,4 @@ def _run_taped(lifted: Lifted, strategies: Mapping[str, str]) -> list[torch.Tens
     room = ROOM_A_ROW * len(inputs[0])
     execution = Execution(strategies, forced=lifted.forced(), room=room)
     with executing(execution):
-        return _tensors(lifted(*inputs))
-
-
-def _tensors(result: Any) -> list[torch.Tensor]:
-    return [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
-
-
-def _same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
-    """Whether results are the same bit by bit."""
-    if len(a) != len(b):
-        return False
-    return all(map(torch.equal, a, b))
-
-
-def _close(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
-    """Whether results are the same but for the order of sums."""
-    if [x.shape for x in a] != [y.shape for y in b]:
-        return False
-    for x, y in zip(a, b, strict=True):
-        if not torch.allclose(x, y, rtol=RELATIVE, atol=ABSOLUTE):
-            return False
-    return True
+        return tensors_of(lifted(*inputs))

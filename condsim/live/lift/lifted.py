@@ -30,6 +30,7 @@ class Lifted:
     runs at different sizes.
     sites: node of a decision → what it decides. place: node → where its call belongs. offers:
     mechanism → the strategies that give the forward's own result, known once that was compared.
+    left_out: strategy that does not → why.
     Raises NotLiftable where a call that is needed cannot be read.
     """
 
@@ -39,6 +40,7 @@ class Lifted:
         self.host = host
         self.tape = tape
         self.offers: dict[str, tuple[str, ...]] = {}
+        self.left_out: dict[str, str] = {}
         reading = read_tape(tape, rows)
         self._placement = Placement(host, path, reading)
         self._output, self._output_spec = tree_flatten(reading.output, is_leaf=is_value)

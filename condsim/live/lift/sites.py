@@ -62,6 +62,11 @@ class LiftedSite:
         """Branches that the site has: those of the decision, or enter and do not enter."""
         return self.decision.branches if self.works is None else 2
 
+    @property
+    def stacks(self) -> bool:
+        """Whether the experts of a mixture are stacked."""
+        return self.experts is not None and self.experts.stacks
+
     def guards(self, choice: int) -> bool:
         """Whether the branch stands behind a guard."""
         return self.works is None or choice == self.works

@@ -117,13 +117,21 @@ class Tape(TorchFunctionMode):
     """The calls of one run of a module's forward.
 
     host: the module. lone: whether a comparison is forced true for the first row only, or false for
-    it only. ways: number of branches that a submodule that gives ids chooses among.
+    it only. ways: number of branches that a submodule that gives ids chooses among. opens: whether
+    the calls inside a submodule are taped in place of its own.
     After `run`: `nodes`, in order, and `output`, the forward's result with a Ref for every tensor.
     """
 
-    def __init__(self, host: nn.Module, lone: bool, ways: int = 0) -> None:
+    def __init__(
+        self,
+        host: nn.Module,
+        lone: bool,
+        ways: int = 0,
+        opens: Callable[[nn.Module], bool] = lambda _: False,
+    ) -> None:
         super().__init__()
         self.host = host
+        self.opens = opens
         self.lone = lone
         self.ways = ways
         self.nodes: list[Node] = []
@@ -149,7 +157,8 @@ class Tape(TorchFunctionMode):
         restored: list[tuple[nn.Module, Any]] = []
         try:
             for module in self.host.modules():
-                if module is not self.host and not isinstance(module, CONTAINERS):
+                is_call = module is not self.host and not isinstance(module, CONTAINERS)
+                if is_call and not self.opens(module):
                     restored.append((module, module.__dict__.get("forward")))
                     module.forward = partial(self._call_submodule, module, module.forward)
             yield

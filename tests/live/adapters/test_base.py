@@ -26,7 +26,7 @@ def test_a_site_has_defaults_for_all_but_its_forward_and_its_strategies() -> Non
     site = Doubled("layer", block)
     assert site.sites == ("layer",)
     assert site.router is block
-    assert (site.note, site.hint, site.reason, site.guards) == ("", "", None, False)
+    assert (site.notes, site.hint, site.reason, site.guards) == ([], "", None, False)
     site.prepare(Execution())
     assert site.named_tensors() == {}
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from gates.harness import flat
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import condsim
 from condsim.capture.observe import observe
@@ -109,3 +110,80 @@ def test_lowering_conforms(net: tuple[Net, list[torch.Tensor]]) -> None:
                 list(lowered - recorded)[:2],
             )
             assert peak_bytes(calls) == recorder.peak_bytes
+
+
+class Expert(nn.Module):
+    """inner: its width. norm: whether its result is normalised."""
+
+    def __init__(self, inner: int, norm: bool) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(16, inner), nn.Linear(inner, 16)
+        self.norm = nn.LayerNorm(16) if norm else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.norm(self.down(torch.relu(self.up(x))))
+
+
+def of_experts(inner: int, norm: bool, dtype: torch.dtype = torch.float32) -> Any:
+    """(ways to run a block of such experts, notes of its trace)."""
+    torch.manual_seed(0)
+    block = Block()
+    block.experts = nn.ModuleList(Expert(inner, norm) for _ in range(5))
+    live = LiveModel.of(nn.Sequential(nn.Linear(8, 16), block, nn.Linear(16, 4)).to(dtype).eval())
+    live.run(as_batches(torch.randn(12, 8).to(dtype))[0])
+    (site,) = live.sites
+    return set(site.offers()["moe"]), " ".join(site.notes)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_strategies_do_not_depend_on_the_dtype(dtype: torch.dtype) -> None:
+    ways, notes = of_experts(inner=24, norm=False, dtype=dtype)
+    assert ways == {"looped", "grouped", "batched", "padded"}
+    assert "left out" not in notes
+
+
+def test_a_strategy_that_the_width_does_not_allow_is_left_out() -> None:
+    ways, notes = of_experts(inner=21, norm=False)
+    assert ways == {"looped", "batched", "padded"}
+    assert "grouped is left out, RuntimeError" in notes
+
+
+def test_a_note_says_that_the_baseline_is_a_loop() -> None:
+    ways, notes = of_experts(inner=24, norm=True)
+    assert ways == {"looped"}
+    assert "baselines run the experts of 1 one after the other" in notes
+
+
+class Unread(Block):
+    """A loop over flat choices, which nobody lifts. skips: experts without rows are passed over."""
+
+    skips = True
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weights, ids = torch.topk(self.gate(x).softmax(-1), 2, dim=-1)
+        rows = torch.arange(len(x)).repeat_interleave(2)
+        out = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            chosen = (ids.view(-1) == number).nonzero().flatten()
+            if self.skips and chosen.numel() == 0:
+                continue
+            mine = rows.take(chosen)
+            result = expert(x.take_along_dim(mine[:, None].expand(-1, 16), 0))
+            result = result * weights.view(-1).take(chosen)[:, None]
+            out.index_put_((mine,), result, accumulate=True)
+        return out
+
+
+class Unskipped(Unread):
+    skips = False
+
+
+@pytest.mark.parametrize("kind", [Unread, Unskipped])
+def test_a_loop_that_is_not_read_is_told_apart(kind: type[Block]) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(8, 16), kind(), nn.Linear(16, 4)).eval(), torch.randn(9, 8)
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        model(x)
+    trace = condsim.capture(model, [x], measure=False)
+    predicted = condsim.simulate(trace, "nvidia-h100-sxm")
+    assert predicted.executed_flops == counted.get_total_flops()

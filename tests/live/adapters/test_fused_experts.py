@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import condsim
+from condsim.errors import CondsimError
 from condsim.live.adapters.fused_experts import FusedExperts, find
 from condsim.live.execution import Execution
 from condsim.live.inputs import as_batches
@@ -131,3 +132,50 @@ def test_it_is_captured_and_replayed(layer: Layer, x: torch.Tensor) -> None:
     with condsim.force(layer, trace):
         assert torch.equal(layer(x), own)
     assert "forward" not in layer.experts.__dict__
+
+
+class Scored(Layer):
+    """What the router gave is read after it, too, as a balancing loss does."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        ids, weights = self.router(x)
+        return self.experts(x, ids, weights), weights.mean() + ids.float().mean()
+
+
+def test_what_reads_the_router_runs_in_a_baseline_too(x: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    trace = condsim.capture(Scored().eval(), [x], measure=False)
+    assert [site.name for site in trace.sites] == ["experts"]
+
+
+def test_a_strategy_that_the_width_does_not_allow_is_left_out(x: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    layer, odd = Layer().eval(), INNER + 1
+    layer.experts.gate_up_proj = nn.Parameter(torch.randn(EXPERTS, 2 * odd, WIDTH))
+    layer.experts.down_proj = nn.Parameter(torch.randn(EXPERTS, WIDTH, odd))
+    trace = condsim.capture(layer, [x], measure=False)
+    ways = {name.partition("/")[0] for name in trace.programs}
+    assert {"looped", "batched", "padded"} <= ways
+    assert "grouped" not in ways
+    (note,) = (note for note in trace.header.notes if "grouped is left out" in note)
+    assert "16 bytes" in note
+
+
+class WithRoom(Experts):
+    """An expert runs on the first few of its rows only."""
+
+    def forward(
+        self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
+    ) -> torch.Tensor:
+        took = F.one_hot(top_k_index, EXPERTS)
+        place = took.sum(1).cumsum(0).gather(1, top_k_index)
+        return super().forward(hidden_states, top_k_index, top_k_weights * (place <= 12))
+
+
+def test_experts_that_drop_rows_of_a_later_batch_are_refused(x: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    layer = Layer().eval()
+    layer.experts = WithRoom(transposed=False)
+    with pytest.raises(CondsimError, match=r"experts 'experts' .* rows are dropped") as error:
+        condsim.capture(layer, [x, torch.randn(64, WIDTH)], measure=False)
+    assert "condsim.route('NAME', 'moe'" in str(error.value)

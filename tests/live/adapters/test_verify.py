@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from condsim.live.adapters.own_forward import OwnForward
-from condsim.live.adapters.verify import agreeing_strategies, check_same_bits
+from condsim.live.adapters.verify import check_same_bits, offer_strategies
 from condsim.live.lift.lifted import Lifted
 from condsim.mechanisms import MECHANISMS
 
@@ -45,9 +45,10 @@ def lifted(x: torch.Tensor) -> Lifted:
 
 @torch.inference_mode()
 def test_the_modules_own_strategy_comes_first(lifted: Lifted) -> None:
-    offers = agreeing_strategies(lifted)
-    assert offers["skip"][0] == "masked"
-    assert set(offers["skip"]) == set(MECHANISMS["skip"].marked)
+    offer_strategies(lifted)
+    assert lifted.offers["skip"][0] == "masked"
+    assert set(lifted.offers["skip"]) == set(MECHANISMS["skip"].marked)
+    assert lifted.left_out == {}
 
 
 @torch.inference_mode()

@@ -59,3 +59,54 @@ def test_stacked_weights_give_what_the_modules_give(make: Callable[[], nn.Module
 @torch.inference_mode()
 def test_other_experts_are_not_stacked(odd: nn.Module) -> None:
     assert stack([plain(), odd], torch.randn(4, HIDDEN)) is None
+
+
+class Spelt(nn.Module):
+    """The layers of a plain expert in another spelling. how: which."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.net = plain()
+        self.how = how
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        up, act, down = self.net
+        if self.how == "dropout":
+            return F.dropout(down(F.dropout(act(up(x)), 0.1, self.training)), 0.1, self.training)
+        if self.how == "formula":
+            h = up(x)
+            return down(0.5 * h * (1.0 + torch.erf(h / 2**0.5)))
+        return self.net(x)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("how", ["module in a module", "dropout", "formula"])
+@torch.inference_mode()
+def test_the_spelling_of_an_expert_does_not_matter(how: str) -> None:
+    experts = [Spelt(how).eval() for _ in range(3)]
+    x = torch.randn(4, HIDDEN)
+    stacked = stack(experts, x)
+    assert stacked is not None
+    assert stacked.up_bias is not None
+    assert stacked.down_bias is not None
+    hidden = stacked.activate(F.linear(x, stacked.up[1], stacked.up_bias[1]))
+    out = F.linear(hidden, stacked.down[1], stacked.down_bias[1])
+    torch.testing.assert_close(out, experts[1](x))
+
+
+@torch.inference_mode()
+def test_weights_of_ones_own_are_stacked_too() -> None:
+    class Raw(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.Parameter(torch.randn(HIDDEN, WIDTH))
+            self.down = nn.Parameter(torch.randn(HIDDEN, WIDTH))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.linear(torch.relu(x @ self.up), self.down)
+
+    experts: list[nn.Module] = [Raw() for _ in range(2)]
+    x = torch.randn(4, HIDDEN)
+    stacked = stack(experts, x)
+    assert stacked is not None
+    out = F.linear(stacked.activate(F.linear(x, stacked.up[1])), stacked.down[1])
+    torch.testing.assert_close(out, experts[1](x))
