@@ -137,6 +137,13 @@ def _printable(text: str, most: int) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """Return what `check_text` takes of any text: one line, of printable characters."""
+    line = " ".join(text.split())
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return printable[:MOST_OF_TEXT]
+
+
 Name = Annotated[str, AfterValidator(check_name)]
 Text = Annotated[str, AfterValidator(check_text)]
 

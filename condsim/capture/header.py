@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch
 
 from condsim.capture.observe import Observation
 from condsim.capture.sizes import ordered
+from condsim.errors import CondsimError
 from condsim.hardware import fingerprint
 from condsim.live.execution import SiteInfo
 from condsim.live.model import LiveModel
@@ -21,6 +23,7 @@ from condsim.program import Program
 from condsim.program.logical import branch_flops
 from condsim.trace import Decisions, Header, Provenance, Site
 from condsim.trace.header import ONE_A_UNIT, UnitRows, file_name
+from condsim.untrusted import check_name, check_text, one_line
 
 EXITS_FILE = "exits"
 """File of the decisions of a chain of exits, one depth a row."""
@@ -32,6 +35,7 @@ class Labels:
 
     name: of the trace. spec: how the model can be built again. command: that captured it.
     quality_name: what `quality` measures. higher_is_better: of the quality.
+    Raises CondsimError for a name that no trace can have.
     """
 
     name: str
@@ -39,6 +43,16 @@ class Labels:
     command: str | None = None
     quality_name: str | None = None
     higher_is_better: bool = True
+
+    def __post_init__(self) -> None:
+        for field, text, check in (
+            ("name", self.name, check_name),
+            ("quality_name", self.quality_name, check_text),
+        ):
+            try:
+                check(text or "-")
+            except ValueError as error:
+                raise CondsimError(f"{field}: {error}") from None
 
 
 def header_of(
@@ -66,7 +80,7 @@ def header_of(
         captured=live.captured,
         costliest=costliest,
         thresholds=_thresholds(live.model),
-        notes=(*_notes(live), *seen.notes),
+        notes=tuple(one_line(note) for note in (*_notes(live), *seen.notes)),
         provenance=_provenance(live.model, labels),
     )
 
@@ -118,9 +132,9 @@ def chained_exits(infos: Mapping[str, SiteInfo], unit_rows: Mapping[str, UnitRow
 def _thresholds(model: torch.nn.Module) -> dict[str, float]:
     """The model's own threshold, where it has one under that name."""
     threshold = getattr(model, "threshold", None)
-    if isinstance(threshold, (int, float)):
-        return {"threshold": float(threshold)}
-    return {}
+    if not isinstance(threshold, (int, float)) or not math.isfinite(threshold):
+        return {}
+    return {"threshold": float(threshold)}
 
 
 def _provenance(model: torch.nn.Module, labels: Labels) -> Provenance:
@@ -131,7 +145,7 @@ def _provenance(model: torch.nn.Module, labels: Labels) -> Provenance:
     return Provenance(
         model=f"{type(model).__module__}.{type(model).__qualname__}",
         spec=labels.spec,
-        command=labels.command,
+        command=labels.command and one_line(labels.command),
         taken=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions,
         machine=dict(fingerprint(torch.get_num_threads())),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from gates.models import case
 
-from condsim.capture.header import chained_exits
+from condsim.capture.header import Labels, chained_exits
+from condsim.errors import CondsimError
 from condsim.live.execution import SiteInfo
 from condsim.trace.header import ONE_A_POSITION, ONE_A_UNIT
 
@@ -44,3 +46,9 @@ def test_sites_say_what_a_row_costs() -> None:
     assert sites["jump"].branch_flops[1] > 0
     assert header.provenance.model.endswith("Marked")
     assert header.provenance.parameters == sum(p.numel() for p in case("marked").model.parameters())
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "two\nlines", "\x1b[2J"])
+def test_a_name_that_no_trace_can_have_is_refused_before_anything_runs(name: str) -> None:
+    with pytest.raises(CondsimError, match="name: it must"):
+        Labels(name)
