@@ -55,6 +55,18 @@ class SizeSet:
         """Return the sizes of m calls, alike or not."""
         return cls(sizes, np.arange(calls))
 
+    def runs(self, step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (step, size, how often it runs there) of the sizes that run, int each.
+
+        step: of each call, int [m].
+        """
+        if self.key is None:
+            return step, self.of_call, np.ones(len(step), np.int64)
+        wide = len(self)
+        times = np.bincount(step * wide + self.of_call)
+        present = np.flatnonzero(times)
+        return present // wide, present % wide, times[present]
+
 
 def _first_of_each(sizes: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return (first call of each distinct size, size of each call)."""
@@ -194,12 +206,10 @@ class Kernels:
         steps, sizes, counts = [], [], []
         for number, size_set in enumerate(self.sets):
             step = self.lowered.scopes[self.set_scope[number]].step
-            wide = len(size_set)
-            flat = np.bincount(step * wide + size_set.of_call)
-            present = np.flatnonzero(flat)
-            steps.append(present // wide)
-            sizes.append(present % wide + self._set_start[number])
-            counts.append(flat[present])
+            run_in, size, times = size_set.runs(step)
+            steps.append(run_in)
+            sizes.append(size + self._set_start[number])
+            counts.append(times)
         shape = (self.steps, int(self._set_start[-1]))
         where = (np.concatenate(steps), np.concatenate(sizes))
         return csr_matrix((np.concatenate(counts).astype(float), where), shape=shape)

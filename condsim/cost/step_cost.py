@@ -316,7 +316,7 @@ class StepCost:
                 calls.step,
                 calls.choice,
             )
-        call, expert = np.nonzero(read.experts)
+        call, expert = np.nonzero(read.experts > 0)
         rows = read.experts[call, expert].astype(float)
         pieces = np.ones(len(call))
         return Visits(
