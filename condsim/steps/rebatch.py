@@ -45,6 +45,8 @@ class CutSite:
         sizes, of_step = np.unique(steps.arriving(self.rule), return_inverse=True)
         mechanism, top_k = self.rule.mechanism, self.rule.top_k
         of_size = [mechanism.rows_kept(self.shares, int(rows), top_k) for rows in sizes]
+        if len(sizes) == 1:
+            return np.broadcast_to(of_size[0], (len(steps), len(of_size[0])))
         kept: np.ndarray = np.stack(of_size)[of_step]
         return kept
 

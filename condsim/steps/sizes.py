@@ -46,6 +46,21 @@ def _by_table(numbers: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     return first, first_of[numbers]
 
 
+def distinct_numbers(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (distinct numbers in order, which of these each is).
+
+    numbers: int of any shape, 0 or more.
+    """
+    if numbers.max(initial=0) > TABLE_A_CALL * numbers.size:
+        found, which = np.unique(numbers, return_inverse=True)
+        return found, which.reshape(numbers.shape)
+    times = np.bincount(numbers.ravel())
+    found = np.flatnonzero(times)
+    place = np.zeros(len(times), np.int64)
+    place[found] = np.arange(len(found))
+    return found, place[numbers]
+
+
 def distinct(sizes: Sizes) -> dict[str, np.ndarray]:
     """Return each size once."""
     first, _ = first_of_each(sizes)
