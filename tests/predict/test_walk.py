@@ -61,7 +61,7 @@ def numbers(prediction: Prediction) -> Mapping[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("name", "device", "protocol"), cases())
+@pytest.mark.parametrize(("name", "device", "protocol"), list(cases()))
 def test_blocks_of_few_steps_give_the_same_numbers(
     name: str, device: str, protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
