@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 
 from condsim.lower import Call, Lowered, Place
 from condsim.program import Op
+from condsim.steps.sizes import Sizes, first_of_each, joined
 
 PARTS = ("dispatch", "matmul", "traffic", "weights", "quantisation")
 """What a kernel's seconds are made of.
@@ -31,7 +32,8 @@ longer than the arithmetic beside it. quantisation: padding to whole tiles.
 class SizeSet:
     """The sizes that operators of one scope share.
 
-    sizes: extent → int [sizes]. of_call: which size each call of the scope has, int [m].
+    sizes: extent → int [sizes], some of which no call may have. of_call: which size each call of
+    the scope has, int [m].
     key: stands for the sizes among all sets; None where each call counts as a size of its own.
     """
 
@@ -43,31 +45,37 @@ class SizeSet:
         return len(next(iter(self.sizes.values())))
 
     @classmethod
-    def distinct(cls, sizes: Mapping[str, np.ndarray]) -> SizeSet:
-        """Return the distinct sizes of m calls. sizes: extent → int [m]."""
-        first, of_call = _first_of_each(sizes)
+    def distinct(cls, sizes: Sizes, known: Sizes | None = None) -> SizeSet:
+        """Return the distinct sizes of m calls.
+
+        known: all sizes that are to be in the set, those of the calls among them; None where these
+        are all.
+        """
+        count = 0
+        if known is not None:
+            count = len(next(iter(known.values())))
+            sizes = joined(known, sizes)
+        first, of_call = first_of_each(sizes)
         different = {extent: values[first] for extent, values in sizes.items()}
         key = tuple((extent, values.tobytes()) for extent, values in different.items())
-        return cls(different, of_call, key)
+        return cls(different, of_call[count:], key)
 
     @classmethod
     def each_call(cls, sizes: Mapping[str, np.ndarray], calls: int) -> SizeSet:
         """Return the sizes of m calls, alike or not."""
         return cls(sizes, np.arange(calls))
 
+    def runs(self, step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (step, size, how often it runs there) of the sizes that run, int each.
 
-def _first_of_each(sizes: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (first call of each distinct size, size of each call)."""
-    calls = len(next(iter(sizes.values())))
-    combined = np.zeros(calls, np.int64)
-    for values in sizes.values():
-        low, high = int(values.min()), int(values.max())
-        if low != high:
-            combined = combined * (high - low + 1) + (values - low)
-    if (combined == combined[0]).all():
-        return np.zeros(1, np.int64), np.zeros(calls, np.int64)
-    _, first, of_call = np.unique(combined, return_index=True, return_inverse=True)
-    return first, of_call
+        step: of each call, int [m].
+        """
+        if self.key is None:
+            return step, self.of_call, np.ones(len(step), np.int64)
+        wide = len(self)
+        times = np.bincount(step * wide + self.of_call)
+        present = np.flatnonzero(times)
+        return present // wide, present % wide, times[present]
 
 
 @dataclass(frozen=True)
@@ -149,6 +157,7 @@ class Kernels:
     entry_rows: first row of each entry, and the end.
     columns: name → float [rows]: parts ("dispatch", ...), "flops", "router_flops", "moved_bytes",
     "world NAME", "memory LEVEL". family, basis, code: label of each entry.
+    played: what the device model keeps of the first step for the blocks of steps that follow.
     """
 
     lowered: Lowered
@@ -164,6 +173,7 @@ class Kernels:
     view: np.ndarray
     weights: list[WeightRead]
     entry_of: dict[tuple[int, int], int]
+    played: Any = None
 
     @property
     def steps(self) -> int:
@@ -194,12 +204,10 @@ class Kernels:
         steps, sizes, counts = [], [], []
         for number, size_set in enumerate(self.sets):
             step = self.lowered.scopes[self.set_scope[number]].step
-            wide = len(size_set)
-            flat = np.bincount(step * wide + size_set.of_call)
-            present = np.flatnonzero(flat)
-            steps.append(present // wide)
-            sizes.append(present % wide + self._set_start[number])
-            counts.append(flat[present])
+            run_in, size, times = size_set.runs(step)
+            steps.append(run_in)
+            sizes.append(size + self._set_start[number])
+            counts.append(times)
         shape = (self.steps, int(self._set_start[-1]))
         where = (np.concatenate(steps), np.concatenate(sizes))
         return csr_matrix((np.concatenate(counts).astype(float), where), shape=shape)
@@ -208,6 +216,13 @@ class Kernels:
         """Return the sum over the kernels of each step, float [steps]. values: float [rows]."""
         of_size = np.bincount(self.size, values, minlength=int(self._set_start[-1]))
         summed: np.ndarray = self.runs @ of_size
+        return summed
+
+    def by_entry(self, values: np.ndarray) -> np.ndarray:
+        """Return the sum over all steps of each entry, float [entries]. values: float [rows]."""
+        times_run = self.runs.sum(axis=0).A1
+        weighted = values * times_run[self.size]
+        summed: np.ndarray = np.bincount(self.entry, weighted, len(self.entries))
         return summed
 
     def column(self, name: str) -> np.ndarray:
@@ -288,8 +303,8 @@ class KernelsBuilder:
         self._priced.append(_PricedEntry(entry, cost, reads))
         self.weights += reads
 
-    def table(self) -> Kernels:
-        """Return the table of all that was entered."""
+    def table(self, played: Any = None) -> Kernels:
+        """Return the table of all that was entered. played: as in `Kernels`."""
         entries = [priced.entry for priced in self._priced]
         costs = [priced.cost for priced in self._priced]
         lengths = [len(entry.sizes) for entry in entries]
@@ -308,6 +323,7 @@ class KernelsBuilder:
             view=np.array([cost.view for cost in costs]),
             weights=self.weights,
             entry_of={(entry.scope, entry.node): i for i, entry in enumerate(entries)},
+            played=played,
         )
 
     def _columns(self, entry_rows: np.ndarray) -> dict[str, np.ndarray]:

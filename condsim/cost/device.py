@@ -16,6 +16,7 @@ import numpy as np
 
 from condsim.cost.roofline import DTYPE_BYTES
 from condsim.cost.step_cost import StepCost
+from condsim.cost.sums import CostSums
 from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
@@ -181,8 +182,12 @@ class Pricing(ABC):
         """Return what an operator costs at each of the sizes of its scope's calls."""
 
     @abstractmethod
-    def prepare(self, entries: list[Entry]) -> None:
-        """Look at all operators before the first of them is priced."""
+    def prepare(self, entries: list[Entry], played: Any) -> Any:
+        """Look at all operators before the first of them is priced.
+
+        played: what was kept of the first step, where an earlier block of steps had it; None where
+        it is among these. Returns what is to be kept.
+        """
 
     def alone(self, op: Op) -> bool:
         """Whether each call of an operator counts as a size of its own."""
@@ -214,21 +219,29 @@ class DeviceModel(ABC):
     def step_cost(self, kernels: Kernels) -> StepCost:
         """Return what each step costs."""
 
+    def uncertainty(self, sums: CostSums) -> dict[str, float]:
+        """Return source → relative standard deviation of what a side's seconds rest on, where not
+        the profile's tables say it. sums: of all its steps."""
+        return {}
+
     @abstractmethod
     def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         """Return host and device seconds of one step's kernels in issue order, and their calls."""
 
-    def kernels(self, lowered: Lowered) -> Kernels:
-        """Price everything that a lowered program runs."""
+    def kernels(self, lowered: Lowered, played: Any = None) -> Kernels:
+        """Price everything that a lowered program runs.
+
+        played: of the kernels of an earlier block of steps; None for the first block.
+        """
         self.priced.forget()
         builder = KernelsBuilder(lowered)
         pricing = self.begin(lowered)
         entries = self._entries(lowered, pricing, builder)
-        pricing.prepare(entries)
+        played = pricing.prepare(entries, played)
         for entry in entries:
             reads = [] if entry.op.view else self.weight_reads(entry, lowered)
             builder.add(entry, pricing.kernel(entry), reads)
-        return builder.table()
+        return builder.table(played)
 
     def _entries(self, lowered: Lowered, pricing: Pricing, builder: KernelsBuilder) -> list[Entry]:
         """All operators that some step runs, in the program's order."""
@@ -242,7 +255,10 @@ class DeviceModel(ABC):
                 shared = (op.site, pricing.alone(op))
                 if shared not in numbers:
                     sizes = lowered.sizes(scope, op.site)
-                    size_set = _size_set(sizes, len(calls), alone=shared[1])
+                    if pricing.alone(op):
+                        size_set = SizeSet.each_call(sizes, len(calls))
+                    else:
+                        size_set = SizeSet.distinct(sizes, lowered.known_sizes(scope, op.site))
                     numbers[shared] = builder.add_set(scope, size_set)
                 number = numbers[shared]
                 place = (calls.placed.number, node)
@@ -304,10 +320,6 @@ class DeviceModel(ABC):
             rows: np.ndarray = lowered.steps.counts[op.site][step]
             return rows
         return None
-
-
-def _size_set(sizes: Mapping[str, np.ndarray], calls: int, alone: bool) -> SizeSet:
-    return SizeSet.each_call(sizes, calls) if alone else SizeSet.distinct(sizes)
 
 
 def of_each_size(value: Any, count: int) -> np.ndarray:

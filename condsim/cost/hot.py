@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -66,6 +66,15 @@ class SizedOperator:
 def basis_of(outside: Any) -> str:
     """What a time from a table is based on. outside: whether any size was not measured."""
     return "extrapolated" if np.any(outside) else "calibrated"
+
+
+def least_sure(bases: Iterable[str]) -> str:
+    """Return the basis of a sum of times, from the basis of each."""
+    found = set(bases)
+    for basis in ("estimated", "extrapolated"):
+        if basis in found:
+            return basis
+    return "calibrated"
 
 
 def number_or_array(value: Any) -> Any:

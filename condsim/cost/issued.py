@@ -125,8 +125,9 @@ class IssuedPricing(Pricing):
     def alone(self, op: Op) -> bool:
         return super().alone(op) or isinstance(self.resident, np.ndarray)
 
-    def prepare(self, entries: list[Entry]) -> None:
-        self.step = self.model.played_step(self.lowered, entries)
+    def prepare(self, entries: list[Entry], played: PlayedStep | None) -> PlayedStep:
+        self.step = played or self.model.played_step(self.lowered, entries)
+        return self.step
 
     def kernel(self, entry: Entry) -> KernelCost:
         op = entry.op

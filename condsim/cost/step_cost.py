@@ -7,7 +7,7 @@ The last two depend on what runs between two steps: the step before, or the othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,15 +16,12 @@ import numpy as np
 
 from condsim.cost.cpu.evicted_code import evicted_code_seconds, own_code_seconds
 from condsim.cost.cpu.new_shapes import NewShapes
-from condsim.cost.cpu.residency import miss_seconds, miss_spread_seconds
+from condsim.cost.weight_uses import visits_of
 from condsim.hardware import HardwareProfile
 from condsim.kernels import PARTS, Kernels, WeightRead
 
 Label = tuple[str, str]
 """(segment, operator)."""
-
-MANY_CALLS = 4096
-"""From so many calls of a scope on, its weights are looked at one by one, to save memory."""
 
 
 @dataclass(frozen=True)
@@ -39,30 +36,14 @@ class Between:
     footprint_bytes: np.ndarray
 
 
-@dataclass(frozen=True)
-class Visits:
-    """One weight's visits by the calls of its scope.
-
-    bytes, rows, pieces: as in `WeightRead`, of each visit; step, choice: int [visits].
-    """
-
-    read: WeightRead
-    bytes: np.ndarray
-    rows: np.ndarray
-    pieces: np.ndarray
-    step: np.ndarray
-    choice: np.ndarray
-
-
 @dataclass
 class StepCost:
     """Seconds and bytes of each step, float [steps], of one side.
 
     extra_s: part → seconds beside those of kernels. new_shapes: kernels that a library writes at
     their first use. companion_s, companion_j, companion_flops: of the CPU beside an accelerator.
-    uncertainty: source → relative standard deviation, where not the profile's tables say it.
     by_source: source of uncertainty → seconds, where not the kernels' families say it.
-    graphs: compiled for all steps.
+    graphs: that are compiled for these steps, by what tells one from another.
     """
 
     kernels: Kernels
@@ -71,9 +52,8 @@ class StepCost:
     new_shapes: NewShapes | None = None
     companion_j: np.ndarray | float = 0.0
     companion_flops: np.ndarray | float = 0.0
-    uncertainty: dict[str, float] = field(default_factory=dict)
     by_source: dict[str, np.ndarray] | None = None
-    graphs: int = 0
+    graphs: frozenset[Hashable] = frozenset()
 
     @property
     def steps(self) -> int:
@@ -140,21 +120,6 @@ class StepCost:
         summed = kernels.by_label(labels, busy_s - dispatch_s)
         return {family: seconds for family, seconds in summed.items() if family is not None}
 
-    @cached_property
-    def by_basis(self) -> Mapping[str, float]:
-        """Basis word → seconds that rest on it, over all steps."""
-        kernels = self.kernels
-        summed = kernels.by_label(kernels.basis, kernels.seconds)
-        found = {basis: float(seconds.sum()) for basis, seconds in summed.items()}
-        beside_s = sum(float(seconds.sum()) for seconds in self.extra_s.values())
-        if beside_s:
-            basis = "calibrated" if self.profile.calibrated else "estimated"
-            found[basis] = found.get(basis, 0.0) + beside_s
-        if self.evicted_code:
-            evicted_s = sum(float(code.total.sum()) for code in self.evicted_code.values())
-            found["calibrated"] = found.get("calibrated", 0.0) + evicted_s
-        return found
-
     # Bytes
 
     @cached_property
@@ -183,7 +148,7 @@ class StepCost:
         for reads in self._shared_weights():
             seen = np.empty(0, np.int64)
             for read in reads:
-                visits = self._visits(read)
+                visits = visits_of(read, self.kernels)
                 key = visits.step * 65536 + visits.choice + 1
                 old = np.isin(key, seen)
                 again += np.bincount(visits.step[old], visits.bytes[old], self.steps)
@@ -243,10 +208,10 @@ class StepCost:
             found[code] = EvictedCode(each, calls)
         return found
 
-    def first_calls(self, between: Between | None) -> dict[str, np.ndarray]:
+    def first_calls(self, between: Between) -> dict[str, np.ndarray]:
         """Return machine code → seconds that its first call in a step costs more, because other
-        data was touched before the step. None where nothing is between two steps."""
-        if self.profile.cold is None or between is None:
+        data was touched before the step."""
+        if self.profile.cold is None:
             return {}
         touched, different = self.touched_bytes, self.footprint_bytes
         found = {}
@@ -256,136 +221,6 @@ class StepCost:
             first = own_code_seconds(code, since + between.footprint_bytes, self.profile)
             found[code] = np.minimum(calls, 1.0) * (first - usual)
         return found
-
-    # First uses
-
-    def beginning(self, between: Between | None) -> np.ndarray:
-        """Return the seconds of first calls after other data, or of kernels that are written at
-        sizes which no step before had."""
-        each_s: Mapping[Any, np.ndarray] = {}
-        if between is not None:
-            each_s = self.first_calls(between)
-        elif self.new_shapes is not None:
-            each_s = self.new_shapes.seconds(self.profile)
-        return sum(each_s.values(), np.zeros(self.steps))
-
-    # Evicted weights
-
-    def evicted_weights(self, between: Between | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return (seconds that evicted weights cost, one standard deviation of it)."""
-        seconds = np.zeros(self.steps)
-        spread = np.zeros(self.steps)
-        if self.profile.residency is None:
-            return seconds, spread
-        for group, distance in self._distances(between):
-            visits = _joined(group)
-            distances = np.tile(distance, len(group))
-            miss = self._miss_seconds(visits, distances)
-            deviation = miss_spread_seconds(visits.bytes, distances, self.profile)
-            seconds += np.bincount(visits.step, miss, self.steps)
-            spread += np.bincount(visits.step, deviation, self.steps)
-        return seconds, spread
-
-    def evicted_weights_by_entry(
-        self, between: Between | None
-    ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-        """Yield ((scope, node) of an operator, seconds that its evicted weights cost)."""
-        if self.profile.residency is None:
-            return
-        for group, distance in self._distances(between):
-            for visits in group:
-                miss = self._miss_seconds(visits, distance)
-                place = (visits.read.scope, visits.read.node)
-                yield place, np.bincount(visits.step, miss, self.steps)
-
-    def _miss_seconds(self, visits: Visits, distance: np.ndarray) -> np.ndarray:
-        piece_bytes = visits.bytes / visits.pieces
-        piece_s = miss_seconds(piece_bytes, distance, self.profile, visits.rows)
-        seconds: np.ndarray = visits.pieces * piece_s
-        return seconds
-
-    def _visits(self, read: WeightRead) -> Visits:
-        calls = self.kernels.lowered.scopes[read.scope]
-        of_call = read.of_call
-        if read.experts is None:
-            return Visits(
-                read,
-                read.bytes[of_call],
-                read.rows[of_call],
-                read.pieces[of_call],
-                calls.step,
-                calls.choice,
-            )
-        call, expert = np.nonzero(read.experts)
-        rows = read.experts[call, expert].astype(float)
-        pieces = np.ones(len(call))
-        return Visits(
-            read,
-            read.bytes[of_call][call],
-            rows,
-            pieces,
-            calls.step[call],
-            expert,
-        )
-
-    def _distances(self, between: Between | None) -> Iterator[tuple[list[Visits], np.ndarray]]:
-        """Yield weights that are visited together, and the bytes touched since each visit's
-        weight was used before, float [visits]."""
-        touched = self.evicting_bytes
-        cumulative = np.concatenate([[0.0], np.cumsum(touched)])
-        for reads in self._read_together():
-            group = [self._visits(read) for read in reads]
-            first = group[0]
-            if between is None:
-                distance = _since_last(first.step, first.choice, cumulative)
-            else:
-                distance = (touched + between.evicting_bytes)[first.step]
-            yield group, distance
-
-    def _read_together(self) -> Iterator[list[WeightRead]]:
-        """Yield the reads of each scope; those of a grouped product, and of a scope with very
-        many calls, one by one."""
-        by_scope: dict[int, list[WeightRead]] = {}
-        for read in self.kernels.weights:
-            calls = self.kernels.lowered.scopes[read.scope]
-            if read.experts is not None or len(calls) > MANY_CALLS:
-                yield [read]
-            else:
-                by_scope.setdefault(read.scope, []).append(read)
-        yield from by_scope.values()
-
-
-def _joined(each: list[Visits]) -> Visits:
-    if len(each) == 1:
-        return each[0]
-    return Visits(
-        each[0].read,
-        np.concatenate([v.bytes for v in each]),
-        np.concatenate([v.rows for v in each]),
-        np.concatenate([v.pieces for v in each]),
-        np.concatenate([v.step for v in each]),
-        np.concatenate([v.choice for v in each]),
-    )
-
-
-def _since_last(step: np.ndarray, choice: np.ndarray, cumulative: np.ndarray) -> np.ndarray:
-    """Return the bytes touched since each visit's weight was used before, float [visits].
-
-    The first use of each weight follows its last one: the trace repeats.
-    cumulative: bytes touched before each step, and in all, float [steps + 1].
-    """
-    most = max(float(cumulative[-1]), 1.0)
-    order = np.lexsort((step, choice))
-    step, choice = step[order], choice[order]
-    begins = np.concatenate([[True], choice[1:] != choice[:-1]])
-    ends = np.concatenate([begins[1:], [True]])
-    previous = np.concatenate([[0], step[:-1]])
-    distance = cumulative[step] - cumulative[previous]
-    first_step, last_step = step[begins], step[ends]
-    distance[begins] = cumulative[first_step] + most - cumulative[last_step]
-    found: np.ndarray = np.empty_like(distance)
-    found[order] = np.maximum(distance, 1.0)
-    return found
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,14 @@ import numpy as np
 from condsim.cost.cpu.matmul_time import batched_time, grouped_time, linear_time, scattered_time
 from condsim.cost.cpu.new_memory import fresh_seconds
 from condsim.cost.cpu.tables import curve_seconds
-from condsim.cost.hot import VIEW, OperatorTime, SizedOperator, basis_of, number_or_array
+from condsim.cost.hot import (
+    VIEW,
+    OperatorTime,
+    SizedOperator,
+    basis_of,
+    least_sure,
+    number_or_array,
+)
 from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import HardwareProfile
 from condsim.program.operators import called, extent, facts, out_of_place, reduces, strides_recorded
@@ -123,17 +130,8 @@ def _attention_in_parts(attention: SizedOperator, profile: HardwareProfile) -> O
     times = [_from_tables(part, profile) for part in parts]
     seconds = number_or_array(sum(np.asarray(time.seconds) for time in times))
     dispatch = sum(time.dispatch for time in times)
-    basis = _least_sure(times)
+    basis = least_sure(time.basis for time in times)
     return OperatorTime(seconds, dispatch, basis, attention.work.family)
-
-
-def _least_sure(times: list[OperatorTime]) -> str:
-    """The basis of a sum of times."""
-    bases = {time.basis for time in times}
-    for basis in ("estimated", "extrapolated"):
-        if basis in bases:
-            return basis
-    return "calibrated"
 
 
 def _from_curve(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:

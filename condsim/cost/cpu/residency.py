@@ -79,6 +79,8 @@ def _evicted_per_byte(
         curves = residency.more_rows if more_rows else residency.one_row
         return _of_one_size(residency, curves, float(place), distance_bytes)
     more_rows = np.asarray(more_rows)
+    if np.ndim(place) == 0 and np.ndim(distance_bytes) == 1:
+        return _of_one_size_by_rows(residency, float(place), distance_bytes, more_rows)
     per_byte: Any = 0.0
     for curves, chosen in ((residency.one_row, ~more_rows), (residency.more_rows, more_rows)):
         if chosen.any():
@@ -102,6 +104,19 @@ def _of_one_size(
     larger = np.array(curves[above])
     curve = smaller + (place - below) * (larger - smaller)
     return np.interp(distance_bytes, residency.distance, curve)
+
+
+def _of_one_size_by_rows(
+    residency: Residency, place: float, distance_bytes: np.ndarray, more_rows: np.ndarray
+) -> np.ndarray:
+    """Seconds a byte of weights of one size; as `_of_one_size`, by visit.
+
+    more_rows: whether the product has more than one row, bool [n].
+    """
+    per_byte = np.empty(len(distance_bytes))
+    for curves, chosen in ((residency.one_row, ~more_rows), (residency.more_rows, more_rows)):
+        per_byte[chosen] = _of_one_size(residency, curves, place, distance_bytes[chosen])
+    return per_byte
 
 
 def _of_sizes(
