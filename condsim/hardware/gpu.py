@@ -80,5 +80,5 @@ class Gpu(Model):
     def _ranges(self) -> Gpu:
         within("sms", self.sms, 1, 1e6)
         within("dram_fraction", self.dram_fraction, 1e-3, 1)
-        within("overlap", self.overlap, 1, 100)
+        within("overlap", self.overlap, 1, 1e6)
         return self
