@@ -23,7 +23,7 @@ class OperatorTime:
     seconds: float, or float array [n]; includes the dispatch of the operator.
     dispatch: seconds that remain at zero size.
     basis: "calibrated", "estimated" (no table of this operator) or "extrapolated" (outside of what
-        was measured).
+        was measured); str, or str array [n].
     family: the table that the time is from.
     worlds: seconds on the device by world of the waterfall, beyond flops / peak; empty where all of
         them are efficiency or traffic.
@@ -31,7 +31,7 @@ class OperatorTime:
 
     seconds: Any
     dispatch: float
-    basis: str
+    basis: Any
     family: str
     worlds: Mapping[str, Any] = field(default_factory=dict)
 
@@ -63,9 +63,21 @@ class SizedOperator:
         return total
 
 
-def basis_of(outside: Any) -> str:
-    """What a time from a table is based on. outside: whether any size was not measured."""
-    return "extrapolated" if np.any(outside) else "calibrated"
+def basis_of(outside: Any) -> Any:
+    """What a time from a table is based on, str or str array [n]. outside: whether a size was not
+    measured."""
+    if np.ndim(outside):
+        return np.where(outside, "extrapolated", "calibrated")
+    return "extrapolated" if outside else "calibrated"
+
+
+def least_sure(basis: Any) -> str:
+    """The basis of a sum of times. basis: of each, str or str array."""
+    words = {basis} if isinstance(basis, str) else set(np.asarray(basis).ravel().tolist())
+    for word in ("estimated", "extrapolated"):
+        if word in words:
+            return word
+    return "calibrated"
 
 
 def number_or_array(value: Any) -> Any:

@@ -126,7 +126,7 @@ class _Labelled:
                 label = self.labels[entry]
                 found[label] = found[label] + seconds
         for place, seconds in self.cost.evicted_weights_by_entry(between):
-            entry = self.kernels.entry_of[place]
+            entry = self.kernels.layout.entry_of[place]
             label = self.labels[entry]
             found[label] = found[label] + seconds
         return found

@@ -7,19 +7,27 @@ Dispatch is included. A calibrated profile answers from its tables, one that is 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.matmul_time import batched_time, grouped_time, linear_time, scattered_time
+from condsim.cost.cpu.matmul_time import (
+    batched_time,
+    convolution_variant,
+    grouped_time,
+    linear_time,
+    scattered_time,
+)
 from condsim.cost.cpu.new_memory import fresh_seconds
 from condsim.cost.cpu.tables import curve_seconds
 from condsim.cost.hot import VIEW, OperatorTime, SizedOperator, basis_of, number_or_array
 from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import HardwareProfile
+from condsim.program import Op
 from condsim.program.operators import called, extent, facts, out_of_place, reduces, strides_recorded
-from condsim.program.work import MATMULS, Params, Shape
+from condsim.program.work import MATMULS, OPERATORS, Params, Shape
 
 __all__ = ["ELEMENTWISE", "VIEW", "OperatorTime", "extent", "operator_time"]
 
@@ -87,7 +95,7 @@ def _from_tables(
 def _has_no_kernel(attention: SizedOperator) -> bool:
     """Whether the values are not as wide as the keys."""
     query, _, value = attention.inputs[:3]
-    return bool(value[-1] != query[-1])
+    return bool(np.any(value[-1] != query[-1]))
 
 
 def _attention_in_parts(attention: SizedOperator, profile: HardwareProfile) -> OperatorTime:
@@ -123,17 +131,14 @@ def _attention_in_parts(attention: SizedOperator, profile: HardwareProfile) -> O
     times = [_from_tables(part, profile) for part in parts]
     seconds = number_or_array(sum(np.asarray(time.seconds) for time in times))
     dispatch = sum(time.dispatch for time in times)
-    basis = _least_sure(times)
-    return OperatorTime(seconds, dispatch, basis, attention.work.family)
-
-
-def _least_sure(times: list[OperatorTime]) -> str:
-    """The basis of a sum of times."""
-    bases = {time.basis for time in times}
-    for basis in ("estimated", "extrapolated"):
-        if basis in bases:
-            return basis
-    return "calibrated"
+    bases = np.broadcast_arrays(*[time.basis for time in times])
+    basis = bases[0]
+    for word in ("extrapolated", "estimated"):
+        rests_on_it = np.any([of_part == word for of_part in bases], axis=0)
+        basis = np.where(rests_on_it, word, basis)
+    return OperatorTime(
+        seconds, dispatch, basis if basis.ndim else str(basis), attention.work.family
+    )
 
 
 def _from_curve(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
@@ -164,6 +169,27 @@ def _curves_that_answer(operator: SizedOperator) -> list[str]:
     if reduces(name) and not _reduces_last_dimension(operator):
         return [f"{known}.outer" for known in names] + names
     return names
+
+
+def variant(
+    op: Op, inputs: list[Shape], outputs: list[Shape], profile: HardwareProfile
+) -> Hashable:
+    """Return what of an operator's shapes decides which table answers, and how.
+
+    Operators of one name whose variants are alike may be priced in one piece.
+    """
+    operator = SizedOperator(op.name, inputs, outputs, op.params)
+    if op.view or not profile.calibrated:
+        return None
+    if reduces(op.name):
+        return _reduces_last_dimension(operator)
+    if op.name not in OPERATORS:
+        return None
+    if operator.work.family == "conv2d":
+        return convolution_variant(operator, profile)
+    if operator.work.family == "attention":
+        return _has_no_kernel(operator)
+    return None
 
 
 def _reduces_last_dimension(operator: SizedOperator) -> bool:

@@ -23,6 +23,7 @@ from condsim.cost.device import (
     DeviceModel,
     Pricing,
     ShapedOperator,
+    SizedKind,
     Target,
     of_each_size,
 )
@@ -33,7 +34,8 @@ from condsim.cost.static.partition import launches, steering
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.hardware import HardwareProfile
-from condsim.kernels import Entry, KernelCost, Kernels, WeightRead
+from condsim.kernels import KernelCost, Kernels, Priced, SizedRead, SizeSet
+from condsim.layout import Entry, Layout
 from condsim.lower import Call, Lowered, Place
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
 from condsim.program.operators import takes_rows
@@ -210,22 +212,18 @@ class PreparedGraphs(DeviceModel):
                 crossing = crossing + self.target.bytes_of(tensor, tensor.shape(sizes))
         return crossing / graphs.boundary.value
 
-    def weight_reads(self, entry: Entry, lowered: Lowered) -> list[WeightRead]:
+    def weight_reads(self, shaped: ShapedOperator, count: int) -> list[SizedRead]:
         """Return the weights that a step touches: tables and experts whole."""
-        if not any(t.weight for t in entry.op.inputs):
+        op = shaped.op
+        if op.view:
             return []
-        sized = self.sized(entry, lowered)
-        count = len(entry.sizes)
-        rows = of_each_size(sized.job.m, count)
+        rows = of_each_size(shaped.job.m, count)
         pieces = np.ones(count)
-        of_call = entry.sizes.of_call
         reads = []
-        for tensor, shape in zip(entry.op.inputs, sized.inputs, strict=True):
-            if not tensor.weight:
-                continue
-            size = of_each_size(self.target.bytes_of(tensor, shape), count)
-            read = WeightRead(tensor.weight, entry.scope, entry.node, of_call, size, rows, pieces)
-            reads.append(read)
+        for tensor, shape in zip(op.inputs, shaped.inputs, strict=True):
+            if tensor.weight:
+                size = of_each_size(self.target.bytes_of(tensor, shape), count)
+                reads.append(SizedRead(size, rows, pieces))
         return reads
 
     # One step
@@ -322,31 +320,38 @@ class PreparedPricing(Pricing):
         self.on_cpu: set[Place] = set()
         self.begins: dict[int, int] = {}
 
-    def prepare(self, entries: list[Entry]) -> None:
+    def price(self, layout: Layout, sets: list[SizeSet]) -> Priced:
         self.on_cpu = self._places_on_cpu()
-        self.begins = {entry.scope: self._beginning(entry.scope) for entry in entries}
+        self.begins = {entry.scope: self._beginning(entry.scope) for entry in layout.entries}
+        costs = []
+        for entry in layout.entries:
+            sized = self.model.sized_kind(entry, sets, self.lowered)
+            costs.append(self._kernel(entry, sized))
+        return Priced(costs, np.arange(len(costs)))
 
-    def kernel(self, entry: Entry) -> KernelCost:
+    def _kernel(self, entry: Entry, sized: SizedKind) -> KernelCost:
+        """What an operator costs at its place."""
+        cost = self._priced(sized, entry.place in self.on_cpu)
         if self._decides(entry.scope, entry.op):
-            return self.model.nothing(entry.op.view)
-        cost = self._priced(entry, entry.place in self.on_cpu)
+            return replace(self.model.nothing(entry.op.view), reads=cost.reads)
         if self.begins[entry.scope] != entry.node:
             return cost
-        crossing = self.model.boundary_seconds(entry.op, entry.sizes.sizes)
+        crossing = self.model.boundary_seconds(entry.op, sized.sizes.sizes)
         dispatch = cost.parts["dispatch"] + crossing
         return replace(cost, parts={**cost.parts, "dispatch": dispatch})
 
-    def _priced(self, entry: Entry, on_cpu: bool) -> KernelCost:
+    def _priced(self, sized: SizedKind, on_cpu: bool) -> KernelCost:
         """Operators of one kind and size are priced once."""
-        model = self.model
-        if entry.sizes.key is None:
-            return model.kernel(model.sized(entry, self.lowered), on_cpu)
-        key = (entry.kind, entry.sizes.key, on_cpu)
-        if key not in model.priced.costs:
-            sized = model.sized(entry, self.lowered)
-            model.priced.costs[key] = model.kernel(sized, on_cpu)
-        found: KernelCost = model.priced.costs[key]
-        return found
+        known = self.model.remembered.costs
+        key = None if sized.key is None else (sized.key, on_cpu)
+        if key in known:
+            return known[key]
+        shaped = self.model.shaped(sized)
+        reads = self.model.weight_reads(shaped, len(sized.sizes))
+        cost = replace(self.model.kernel(shaped, on_cpu), reads=reads)
+        if key is not None:
+            known[key] = cost
+        return cost
 
     def _places_on_cpu(self) -> set[Place]:
         """All places from the first decision on that the companion follows."""

@@ -1,0 +1,73 @@
+"""Operators that differ in their sizes only, priced as one operator at all of their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from condsim.cost.device import SizedKind
+from condsim.cost.kinds import OperatorKinds, shapes
+from condsim.program import Op
+from condsim.program.work import Shape
+
+Variant = Callable[[Op, list[Shape], list[Shape]], Hashable]
+"""(operator, shapes of its inputs, of its outputs) → what decides how its time is found."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Operators of one form, one after the other.
+
+    op: any of them. dims: of all inputs and outputs, int [dims, sizes].
+    members: (number of an operator, its sizes).
+    """
+
+    op: Op
+    dims: np.ndarray
+    members: list[tuple[int, slice]]
+
+    @property
+    def inputs(self) -> list[Shape]:
+        """A shape an input, entries int [sizes]."""
+        return shapes(self.op.inputs, self.dims)
+
+    @property
+    def outputs(self) -> list[Shape]:
+        """A shape an output, entries int [sizes]."""
+        of_inputs = sum(len(tensor.dims) for tensor in self.op.inputs)
+        return shapes(self.op.outputs, self.dims[of_inputs:])
+
+
+def in_columns(
+    operators: Sequence[tuple[int, SizedKind]], kinds: OperatorKinds, variant: Variant
+) -> Iterator[Columns]:
+    """Yield operators by their form.
+
+    operators: with their numbers. variant: operators of one form are told apart by it.
+    """
+    powers: dict[int, np.ndarray] = {}
+    ops: dict[Hashable, Op] = {}
+    groups: dict[Hashable, list[tuple[int, np.ndarray]]] = {}
+    for number, sized in operators:
+        of_set = id(sized.sizes)
+        if of_set not in powers:
+            powers[of_set] = kinds.powers(sized.sizes.sizes, len(sized.sizes))
+        dims = kinds.dims(sized.kind, powers[of_set])
+        alone = Columns(sized.op, dims, [])
+        form = (kinds.forms[sized.kind], variant(sized.op, alone.inputs, alone.outputs))
+        ops.setdefault(form, sized.op)
+        groups.setdefault(form, []).append((number, dims))
+    for alike, members in groups.items():
+        yield _joined(ops[alike], members)
+
+
+def _joined(op: Op, members: list[tuple[int, np.ndarray]]) -> Columns:
+    """Operators of one form. members: number and dimensions of each."""
+    places, begin = [], 0
+    for number, dims in members:
+        end = begin + dims.shape[1]
+        places.append((number, slice(begin, end)))
+        begin = end
+    return Columns(op, np.concatenate([dims for _, dims in members], axis=1), places)
