@@ -8,7 +8,7 @@ segments, waterfall, timeline, energy) is a sum over the rows of this table.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -159,13 +159,16 @@ class KernelCost:
 
     def at(self, sizes: slice, basis: str) -> KernelCost:
         """Return what it costs at some of its sizes. basis: of these."""
-        return replace(
-            self,
-            parts=_each_at(self.parts, sizes),
-            basis=basis,
+        return KernelCost(
+            _each_at(self.parts, sizes),
+            self.family,
+            basis,
             flops=at(self.flops, sizes),
             moved_bytes=at(self.moved_bytes, sizes),
+            code=self.code,
             worlds=_each_at(self.worlds, sizes),
+            on_host=self.on_host,
+            view=self.view,
             memory_bytes=_each_at(self.memory_bytes, sizes),
             reads=[read.at(sizes) for read in self.reads],
             job=None if self.job is None else self.job.at(sizes),

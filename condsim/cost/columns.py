@@ -12,9 +12,6 @@ from condsim.cost.kinds import OperatorKinds, shapes
 from condsim.program import Op
 from condsim.program.work import Shape
 
-Variant = Callable[[Op, list[Shape], list[Shape]], Hashable]
-"""(operator, shapes of its inputs, of its outputs) → what decides how its time is found."""
-
 
 @dataclass(frozen=True)
 class Columns:
@@ -41,7 +38,9 @@ class Columns:
 
 
 def in_columns(
-    operators: Sequence[tuple[int, SizedKind]], kinds: OperatorKinds, variant: Variant
+    operators: Sequence[tuple[int, SizedKind]],
+    kinds: OperatorKinds,
+    variant: Callable[[Columns], Hashable],
 ) -> Iterator[Columns]:
     """Yield operators by their form.
 
@@ -55,8 +54,7 @@ def in_columns(
         if of_set not in powers:
             powers[of_set] = kinds.powers(sized.sizes.sizes, len(sized.sizes))
         dims = kinds.dims(sized.kind, powers[of_set])
-        alone = Columns(sized.op, dims, [])
-        form = (kinds.forms[sized.kind], variant(sized.op, alone.inputs, alone.outputs))
+        form = (kinds.forms[sized.kind], variant(Columns(sized.op, dims, [])))
         ops.setdefault(form, sized.op)
         groups.setdefault(form, []).append((number, dims))
     for alike, members in groups.items():

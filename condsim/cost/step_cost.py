@@ -7,24 +7,21 @@ The last two depend on what runs between two steps: the step before, or the othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from condsim.cost.cpu.evicted_code import evicted_code_seconds, own_code_seconds
+from condsim.cost.cpu.missed_weights import ReadTogether, missed_seconds
 from condsim.cost.cpu.new_shapes import NewShapes
-from condsim.cost.cpu.residency import miss_seconds, miss_spread_seconds
 from condsim.hardware import HardwareProfile
 from condsim.kernels import PARTS, Kernels, WeightRead
 
 Label = tuple[str, str]
 """(segment, operator)."""
-
-MANY_CALLS = 4096
-"""From so many calls of a scope on, its weights are looked at one by one, to save memory."""
 
 
 @dataclass(frozen=True)
@@ -181,13 +178,14 @@ class StepCost:
         """Bytes of weights that a step has read before."""
         again = np.zeros(self.steps)
         for reads in self._shared_weights():
-            seen = np.empty(0, np.int64)
-            for read in reads:
-                visits = self._visits(read)
-                key = visits.step * 65536 + visits.choice + 1
-                old = np.isin(key, seen)
+            visits_of_reads = [self._visits(read) for read in reads]
+            choices = max(int(visits.choice.max()) for visits in visits_of_reads) + 2
+            seen = np.zeros(self.steps * choices, bool)
+            for visits in visits_of_reads:
+                key = visits.step * choices + visits.choice + 1
+                old = seen[key]
                 again += np.bincount(visits.step[old], visits.bytes[old], self.steps)
-                seen = np.concatenate([seen, key])
+                seen[key] = True
         return again
 
     def _shared_weights(self) -> list[list[WeightRead]]:
@@ -273,18 +271,10 @@ class StepCost:
 
     def evicted_weights(self, between: Between | None) -> tuple[np.ndarray, np.ndarray]:
         """Return (seconds that evicted weights cost, one standard deviation of it)."""
-        seconds = np.zeros(self.steps)
-        spread = np.zeros(self.steps)
         if self.profile.residency is None:
-            return seconds, spread
-        for group, distance in self._distances(between):
-            visits = _joined(group)
-            distances = np.tile(distance, len(group))
-            miss = self._miss_seconds(visits, distances)
-            deviation = miss_spread_seconds(visits.bytes, distances, self.profile)
-            seconds += np.bincount(visits.step, miss, self.steps)
-            spread += np.bincount(visits.step, deviation, self.steps)
-        return seconds, spread
+            return np.zeros(self.steps), np.zeros(self.steps)
+        groups = list(self._read_together(between))
+        return missed_seconds(groups, self.profile.residency, self.steps)
 
     def evicted_weights_by_entry(
         self, between: Between | None
@@ -292,17 +282,11 @@ class StepCost:
         """Yield ((scope, node) of an operator, seconds that its evicted weights cost)."""
         if self.profile.residency is None:
             return
-        for group, distance in self._distances(between):
-            for visits in group:
-                miss = self._miss_seconds(visits, distance)
-                place = (visits.read.scope, visits.read.node)
-                yield place, np.bincount(visits.step, miss, self.steps)
-
-    def _miss_seconds(self, visits: Visits, distance: np.ndarray) -> np.ndarray:
-        piece_bytes = visits.bytes / visits.pieces
-        piece_s = miss_seconds(piece_bytes, distance, self.profile, visits.rows)
-        seconds: np.ndarray = visits.pieces * piece_s
-        return seconds
+        for group in self._read_together(between):
+            for read in group.reads:
+                alone = group._replace(reads=[read])
+                seconds, _ = missed_seconds([alone], self.profile.residency, self.steps)
+                yield (read.scope, read.node), seconds
 
     def _visits(self, read: WeightRead) -> Visits:
         calls = self.kernels.lowered.scopes[read.scope]
@@ -328,44 +312,47 @@ class StepCost:
             expert,
         )
 
-    def _distances(self, between: Between | None) -> Iterator[tuple[list[Visits], np.ndarray]]:
-        """Yield weights that are visited together, and the bytes touched since each visit's
-        weight was used before, float [visits]."""
+    def _read_together(self, between: Between | None) -> Iterator[ReadTogether]:
+        """Yield weights that are read together, and how long ago each visit's were used before."""
         touched = self.evicting_bytes
         cumulative = np.concatenate([[0.0], np.cumsum(touched)])
-        for reads in self._read_together():
-            group = [self._visits(read) for read in reads]
-            first = group[0]
+
+        def distance(step: np.ndarray, choice: np.ndarray) -> np.ndarray:
             if between is None:
-                distance = _since_last(first.step, first.choice, cumulative)
-            else:
-                distance = (touched + between.evicting_bytes)[first.step]
-            yield group, distance
+                return _since_last(step, choice, cumulative)
+            in_turn: np.ndarray = (touched + between.evicting_bytes)[step]
+            return in_turn
 
-    def _read_together(self) -> Iterator[list[WeightRead]]:
-        """Yield the reads of each scope; those of a grouped product, and of a scope with very
-        many calls, one by one."""
-        by_scope: dict[int, list[WeightRead]] = {}
-        for read in self.kernels.weights:
-            calls = self.kernels.lowered.scopes[read.scope]
-            if read.experts is not None or len(calls) > MANY_CALLS:
-                yield [read]
-            else:
-                by_scope.setdefault(read.scope, []).append(read)
-        yield from by_scope.values()
+        of_scope: dict[int, np.ndarray] = {}
+        for reads in self._reads_by_size():
+            first = reads[0]
+            calls = self.kernels.lowered.scopes[first.scope]
+            if first.experts is not None:
+                yield self._read_by_experts(first, distance)
+                continue
+            if first.scope not in of_scope:
+                of_scope[first.scope] = distance(calls.step, calls.choice)
+            yield ReadTogether(reads, first.of_call, calls.step, of_scope[first.scope])
 
+    def _read_by_experts(
+        self, read: WeightRead, distance: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    ) -> ReadTogether:
+        """A grouped product's weights, each visit by each expert a size of its own."""
+        visits = self._visits(read)
+        every = np.arange(len(visits.step))
+        by_visit = replace(read, bytes=visits.bytes, rows=visits.rows, pieces=visits.pieces)
+        since_used = distance(visits.step, visits.choice)
+        return ReadTogether([by_visit], every, visits.step, since_used)
 
-def _joined(each: list[Visits]) -> Visits:
-    if len(each) == 1:
-        return each[0]
-    return Visits(
-        each[0].read,
-        np.concatenate([v.bytes for v in each]),
-        np.concatenate([v.rows for v in each]),
-        np.concatenate([v.pieces for v in each]),
-        np.concatenate([v.step for v in each]),
-        np.concatenate([v.choice for v in each]),
-    )
+    def _reads_by_size(self) -> Iterable[list[WeightRead]]:
+        """Return the reads of each scope that share their sizes; those of grouped products one by
+        one."""
+        shared: dict[tuple[int, int], list[WeightRead]] = {}
+        for number, read in enumerate(self.kernels.weights):
+            alone = read.experts is not None
+            key = (-1, number) if alone else (read.scope, id(read.of_call))
+            shared.setdefault(key, []).append(read)
+        return shared.values()
 
 
 def _since_last(step: np.ndarray, choice: np.ndarray, cumulative: np.ndarray) -> np.ndarray:
@@ -375,7 +362,7 @@ def _since_last(step: np.ndarray, choice: np.ndarray, cumulative: np.ndarray) ->
     cumulative: bytes touched before each step, and in all, float [steps + 1].
     """
     most = max(float(cumulative[-1]), 1.0)
-    order = np.lexsort((step, choice))
+    order = _by_choice(step, choice)
     step, choice = step[order], choice[order]
     begins = np.concatenate([[True], choice[1:] != choice[:-1]])
     ends = np.concatenate([begins[1:], [True]])
@@ -386,6 +373,14 @@ def _since_last(step: np.ndarray, choice: np.ndarray, cumulative: np.ndarray) ->
     found: np.ndarray = np.empty_like(distance)
     found[order] = np.maximum(distance, 1.0)
     return found
+
+
+def _by_choice(step: np.ndarray, choice: np.ndarray) -> Any:
+    """What puts visits in the order of their choices, and those of a choice in that of steps."""
+    place = choice * (int(step.max()) + 1) + step
+    if (place[1:] >= place[:-1]).all():
+        return slice(None)
+    return np.argsort(place, kind="stable")
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,13 @@ SETS = 8
 
 
 class BlocksOfCall(NamedTuple):
-    """The blocks of memory that one call of a step touches: numbers of tensors.
+    """The blocks of memory that a call of a step touches, as numbers of tensors.
 
-    reads: activations. new: storages that it makes. freed: storages that are dead after it.
+    call: its number. reads: activations. new: storages that it makes. freed: storages that are
+    dead after it.
     """
 
+    call: int
     reads: tuple[int, ...] = ()
     new: tuple[int, ...] = ()
     freed: tuple[int, ...] = ()
@@ -42,8 +44,8 @@ class BlocksOfCall(NamedTuple):
 class StepMemory:
     """Bytes that the calls of one step touch, in executed order.
 
-    blocks: of each call. sizes: bytes of each tensor. call: that touches it. read, new: whether
-    it is an activation that is read, or a new storage; [tensors] each.
+    blocks: of each call that has some. sizes: bytes of each tensor. call: that touches it.
+    read, new: whether it is an activation that is read, or a new storage; [tensors] each.
     weights: bytes of all weights that a call reads. in_place: that it writes where something was.
     product: it is a matmul; [calls] each.
     """
@@ -66,7 +68,7 @@ class StepMemory:
     def bytes(self) -> np.ndarray:
         """All that a call touches, float [calls]."""
         visited = self.visited
-        of_tensors = np.bincount(self.call[visited], self.sizes[visited], len(self.blocks))
+        of_tensors = np.bincount(self.call[visited], self.sizes[visited], len(self.product))
         touched: np.ndarray = of_tensors + self.weights + self.in_place
         return touched
 
@@ -144,32 +146,38 @@ def _last_distances(memory: StepMemory) -> np.ndarray:
     one_step = memory.bytes.sum()
     touched_after = np.cumsum(memory.bytes)
     now = touched_after - memory.bytes / 2
+    blocks = memory.blocks
+    if not memory.sizes.all():
+        blocks = [_with_bytes(of_call, memory.sizes) for of_call in blocks]
     sizes = memory.sizes.tolist()
-    blocks = Memory()
-    _play(memory.blocks, sizes, now.tolist(), blocks)
+    of_process = Memory()
+    _play(blocks, sizes, now.tolist(), of_process)
     again = now + one_step
-    last_touch = _play(memory.blocks, sizes, again.tolist(), blocks)
+    last_touch = _play(blocks, sizes, again.tolist(), of_process)
     distances: np.ndarray = again[memory.call] - last_touch
     return distances
 
 
+def _with_bytes(blocks: BlocksOfCall, sizes: np.ndarray) -> BlocksOfCall:
+    """The blocks of a call but for those of no bytes."""
+    call, *groups = blocks
+    return BlocksOfCall(call, *[tuple([t for t in group if sizes[t]]) for group in groups])
+
+
 def _play(
-    calls: Sequence[BlocksOfCall], sizes: list[float], now: list[float], memory: Memory
+    blocks: Sequence[BlocksOfCall], sizes: list[float], now: list[float], memory: Memory
 ) -> list[float]:
     """Run one step; returns when the memory of each tensor was touched before.
 
     now: when each call touches its blocks, in bytes that were touched before.
     """
     last_touch = [0.0] * len(sizes)
-    for (reads, new, freed), when in zip(calls, now, strict=True):
+    for call, reads, new, freed in blocks:
         for tensor in reads:
-            if sizes[tensor]:
-                last_touch[tensor] = memory.touch(sizes[tensor])
+            last_touch[tensor] = memory.touch(sizes[tensor])
         for tensor in new:
-            if sizes[tensor]:
-                last_touch[tensor] = memory.take(sizes[tensor])
-        memory.settle(when)
+            last_touch[tensor] = memory.take(sizes[tensor])
+        memory.settle(now[call])
         for tensor in freed:
-            if sizes[tensor]:
-                memory.give_back(sizes[tensor])
+            memory.give_back(sizes[tensor])
     return last_touch

@@ -116,7 +116,7 @@ class _CallTensors:
 
     elements: of tensors. points: (entry into a scope, site) that sizes are taken at.
     row, at_most, itemsize, role: as in `_Tensors`. call, point: of each; int [tensors].
-    blocks: of each call. product: whether it is a matmul, bool [calls].
+    blocks: of each call that has some. product: whether it is a matmul, bool [calls].
     """
 
     elements: Polynomials
@@ -183,11 +183,11 @@ class _CallTensors:
     def _of_calls(self, role: int, sizes: np.ndarray) -> np.ndarray:
         """The bytes of one role that each call touches, float [calls]."""
         chosen = self.role == role
-        return np.bincount(self.call[chosen], sizes[chosen], len(self.blocks))
+        return np.bincount(self.call[chosen], sizes[chosen], len(self.product))
 
 
 def _blocks(order: Order, role: list[int], begins: list[int]) -> list[BlocksOfCall]:
-    """The tensors that each call reads, makes and leaves dead.
+    """The tensors that calls read, make and leave dead.
 
     begins: the first tensor of each call, and the end.
     """
@@ -201,5 +201,7 @@ def _blocks(order: Order, role: list[int], begins: list[int]) -> list[BlocksOfCa
         tensors = range(begins[call], begins[call + 1])
         reads = tuple([tensor for tensor in tensors if role[tensor] == READ])
         new = tuple([tensor for tensor in tensors if role[tensor] == NEW])
-        blocks.append(BlocksOfCall(reads, new, tuple(dead.get(call, ()))))
+        freed = tuple(dead.get(call, ()))
+        if reads or new or freed:
+            blocks.append(BlocksOfCall(call, reads, new, freed))
     return blocks

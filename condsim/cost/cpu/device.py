@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.columns import in_columns
+from condsim.cost.columns import Columns, in_columns
 from condsim.cost.cpu import compiled_graphs
 from condsim.cost.cpu.activations import activation_curves, far_per_byte
 from condsim.cost.cpu.call_memory import step_memory
 from condsim.cost.cpu.evicted_code import code_of
 from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
-from condsim.cost.cpu.operator_time import operator_time, variant
+from condsim.cost.cpu.operator_time import looks_at_shapes, operator_time, variant
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, SizedKind, Target
 from condsim.cost.hot import OperatorTime, least_sure
 from condsim.cost.issued import IssuedModel
@@ -32,7 +32,6 @@ from condsim.layout import Layout
 from condsim.lower import Call, Lowered, PlayedStep
 from condsim.program import JOINED, Op
 from condsim.program.order import Order
-from condsim.program.work import Shape
 
 
 @DEVICE_MODELS.register("cpu")
@@ -88,8 +87,12 @@ class CpuModel(IssuedModel):
                 found[number] = cost.at(sizes, least_sure(at(hot.basis, sizes)))
         return [found[number] for number in range(len(operators))]
 
-    def _variant(self, op: Op, inputs: list[Shape], outputs: list[Shape]) -> Hashable:
-        return variant(op, inputs, outputs, self.target.profile)
+    def _variant(self, columns: Columns) -> Hashable:
+        """What decides how an operator's time is found, beside its form."""
+        op = columns.op
+        if op.view or not looks_at_shapes(op.name):
+            return None
+        return variant(op, columns.inputs, columns.outputs, self.target.profile)
 
     def operator_time(self, shaped: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         op = shaped.op

@@ -27,7 +27,7 @@ from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import HardwareProfile
 from condsim.program import Op
 from condsim.program.operators import called, extent, facts, out_of_place, reduces, strides_recorded
-from condsim.program.work import MATMULS, OPERATORS, Params, Shape
+from condsim.program.work import MATMULS, Params, Shape
 
 __all__ = ["ELEMENTWISE", "VIEW", "OperatorTime", "extent", "operator_time"]
 
@@ -171,25 +171,26 @@ def _curves_that_answer(operator: SizedOperator) -> list[str]:
     return names
 
 
+def looks_at_shapes(name: str) -> bool:
+    """Whether the shapes of an operator decide which table answers, and how (`variant`)."""
+    return name in ("conv2d", "scaled_dot_product_attention") or reduces(name)
+
+
 def variant(
     op: Op, inputs: list[Shape], outputs: list[Shape], profile: HardwareProfile
 ) -> Hashable:
-    """Return what of an operator's shapes decides which table answers, and how.
+    """Return what an operator's shapes decide: which table answers, and how.
 
-    Operators of one name whose variants are alike may be priced in one piece.
+    Operators of one name may be priced in one piece where it is alike.
     """
-    operator = SizedOperator(op.name, inputs, outputs, op.params)
-    if op.view or not profile.calibrated:
+    if not profile.calibrated:
         return None
+    operator = SizedOperator(op.name, inputs, outputs, op.params)
     if reduces(op.name):
         return _reduces_last_dimension(operator)
-    if op.name not in OPERATORS:
-        return None
     if operator.work.family == "conv2d":
         return convolution_variant(operator, profile)
-    if operator.work.family == "attention":
-        return _has_no_kernel(operator)
-    return None
+    return _has_no_kernel(operator)
 
 
 def _reduces_last_dimension(operator: SizedOperator) -> bool:

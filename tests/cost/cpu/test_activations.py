@@ -46,7 +46,7 @@ def memory_of(calls: list[Call]) -> StepMemory:
         reads_end = first + len(call.reads)
         new_end = reads_end + len(call.new)
         tensors = (range(first, reads_end), range(reads_end, new_end), range(new_end, len(sizes)))
-        blocks.append(BlocksOfCall(*map(tuple, tensors)))
+        blocks.append(BlocksOfCall(number, *map(tuple, tensors)))
         read += [True] * len(call.reads) + [False] * (len(sizes) - reads_end)
         new += [False] * len(call.reads) + [True] * len(call.new) + [False] * len(call.freed)
     return StepMemory(
