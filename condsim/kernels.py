@@ -46,10 +46,11 @@ class SizeSet:
     @classmethod
     def distinct(cls, sizes: Mapping[str, np.ndarray]) -> SizeSet:
         """Return the distinct sizes of m calls. sizes: extent → int [m]."""
-        first, of_call = _first_of_each(sizes)
-        different = {extent: values[first] for extent, values in sizes.items()}
-        key = tuple((extent, values.tobytes()) for extent, values in different.items())
-        return cls(different, of_call, key)
+        table = np.array(list(sizes.values()))
+        first, of_call = _first_of_each(table)
+        different = table[:, first]
+        key = (*sizes, different.tobytes())
+        return cls(dict(zip(sizes, different, strict=True)), of_call, key)
 
     @classmethod
     def each_call(cls, sizes: Mapping[str, np.ndarray], calls: int) -> SizeSet:
@@ -57,16 +58,15 @@ class SizeSet:
         return cls(sizes, np.arange(calls))
 
 
-def _first_of_each(sizes: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return (first call of each distinct size, size of each call)."""
-    calls = len(next(iter(sizes.values())))
-    combined = np.zeros(calls, np.int64)
-    for values in sizes.values():
-        low, high = int(values.min()), int(values.max())
-        if low != high:
-            combined = combined * (high - low + 1) + (values - low)
+def _first_of_each(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (first call of each distinct size, size of each call). table: int [extents, m]."""
+    low, high = table.min(axis=1), table.max(axis=1)
+    combined = np.zeros(table.shape[1], np.int64)
+    for extent in np.flatnonzero(low != high):
+        combined *= high[extent] - low[extent] + 1
+        combined += table[extent] - low[extent]
     if (combined == combined[0]).all():
-        return np.zeros(1, np.int64), np.zeros(calls, np.int64)
+        return np.zeros(1, np.int64), np.zeros(len(combined), np.int64)
     _, first, of_call = np.unique(combined, return_index=True, return_inverse=True)
     return first, of_call
 
@@ -283,9 +283,12 @@ class Kernels:
             steps.append(present // wide)
             sizes.append(present % wide + self._set_start[number])
             counts.append(flat[present])
-        shape = (self.steps, int(self._set_start[-1]))
-        where = (np.concatenate(steps), np.concatenate(sizes))
-        return csr_matrix((np.concatenate(counts).astype(float), where), shape=shape)
+        step = np.concatenate(steps)
+        by_step = np.argsort(step, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=self.steps))])
+        times = np.concatenate(counts)[by_step].astype(float)
+        where = (np.concatenate(sizes)[by_step], starts)
+        return csr_matrix((times, *where), shape=(self.steps, int(self._set_start[-1])))
 
     def per_step(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over the kernels of each step, float [steps]. values: float [rows]."""

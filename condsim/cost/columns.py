@@ -13,7 +13,7 @@ from condsim.program import Op
 from condsim.program.work import Shape
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Columns:
     """Operators of one form, one after the other.
 

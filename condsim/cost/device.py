@@ -123,7 +123,7 @@ class ShapedOperator:
     experts_rows: np.ndarray | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SizedKind:
     """A kind of operator at a set of sizes.
 
@@ -219,11 +219,6 @@ class DeviceModel(ABC):
         extents = tuple(lowered.steps.extents)
         key = (lowered.program.digest, scopes, extents, pricing.each_call)
         return self.remembered.layouts.remember(key, make)
-
-    def sized_kind(self, entry: Entry, sets: list[SizeSet], lowered: Lowered) -> SizedKind:
-        """Return an entry's kind at its sizes."""
-        experts_rows = self.experts_rows(entry, lowered)
-        return SizedKind(entry.kind, entry.op, sets[entry.size_set], experts_rows)
 
     def shaped(self, sized: SizedKind) -> ShapedOperator:
         """Return a kind of operator with its shapes."""

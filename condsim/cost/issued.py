@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -172,21 +171,20 @@ class IssuedPricing(Pricing):
         first, cost_of = distinct_operators(layout, sets)
         operators = [self._sized(layout.entries[number], sets) for number in first]
         known = self.model.remembered.costs
-        unknown = [sized for sized in operators if sized.key not in known]
-        of_unknown = dict(zip(map(id, unknown), self.model.costs(unknown), strict=True))
-        costs = []
-        for sized in operators:
-            cost = of_unknown.get(id(sized))
-            if cost is None:
-                cost = known[sized.key]
-            elif sized.key is not None:
-                known[sized.key] = cost
-            costs.append(cost)
-        return costs, cost_of
+        keys = [sized.key for sized in operators]
+        unknown = [number for number, key in enumerate(keys) if key not in known]
+        priced = self.model.costs([operators[number] for number in unknown])
+        costs = dict(zip(unknown, priced, strict=True))
+        for number, cost in costs.items():
+            if keys[number] is not None:
+                known[keys[number]] = cost
+        of_operators = [costs[n] if n in costs else known[key] for n, key in enumerate(keys)]
+        return of_operators, cost_of
 
     def _sized(self, entry: Entry, sets: list[SizeSet]) -> SizedKind:
-        sized = self.model.sized_kind(entry, sets, self.lowered)
-        return replace(sized, resident=self._resident_of(entry.scope))
+        experts_rows = self.model.experts_rows(entry, self.lowered)
+        resident = self._resident_of(entry.scope)
+        return SizedKind(entry.kind, entry.op, sets[entry.size_set], experts_rows, resident)
 
     def _resident_of(self, scope: int) -> Any:
         if isinstance(self.resident, np.ndarray):

@@ -17,13 +17,16 @@ class OperatorKinds:
     """Numbers for operators, alike where their sizes and tensors are.
 
     Layers of one stack run the same kinds, so that each is priced once.
+    ops: one of each kind. forms: number of each kind's form; kinds of one form differ in their
+    sizes only.
     """
 
     def __init__(self) -> None:
         self._numbers: dict[Any, int] = {}
         self._of_program: dict[str, Mapping[Place, int]] = {}
         self.ops: list[Op] = []
-        self.forms: list[Any] = []
+        self.forms: list[int] = []
+        self._forms: dict[Any, int] = {}
 
     def of_program(self, program: Program) -> Mapping[Place, int]:
         """Return place of an operator → number of its kind."""
@@ -45,7 +48,8 @@ class OperatorKinds:
         if kind not in self._numbers:
             self._numbers[kind] = len(self._numbers)
             self.ops.append(op)
-            self.forms.append(_form(op))
+            form = self._forms.setdefault(_form(op), len(self._forms))
+            self.forms.append(form)
         return self._numbers[kind]
 
     @cached_property

@@ -233,13 +233,15 @@ class StepCost:
         """Machine code → what its calls cost more because a step's data evicted it."""
         if self.profile.cold is None:
             return {}
-        every = np.sum(list(self.code_calls.values()), axis=0)
+        if not self.code_calls:
+            return {}
+        codes, calls = list(self.code_calls), np.array(list(self.code_calls.values()))
         touched, different = self.touched_bytes, self.footprint_bytes
-        found = {}
-        for code, calls in self.code_calls.items():
-            each = evicted_code_seconds(code, calls, every, touched, different, self.profile)
-            found[code] = EvictedCode(each, calls)
-        return found
+        each_s = evicted_code_seconds(
+            codes, calls, calls.sum(axis=0), touched, different, self.profile
+        )
+        of_codes = zip(codes, each_s, calls, strict=True)
+        return {code: EvictedCode(seconds, count) for code, seconds, count in of_codes}
 
     def first_calls(self, between: Between | None) -> dict[str, np.ndarray]:
         """Return machine code → seconds that its first call in a step costs more, because other

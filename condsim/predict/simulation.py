@@ -290,11 +290,10 @@ class Simulation:
         return waterfall(of_conditional, of_baseline)
 
     def _steps_table(self, conditional_s: np.ndarray, baseline_s: np.ndarray) -> pd.DataFrame:
-        numbers = self.selected
-        if numbers is None:
-            numbers = tuple(range(len(self.steps)))
+        selected = self.selected
+        numbers = np.arange(len(self.steps)) if selected is None else np.array(selected)
         columns = {
-            "step": list(numbers),
+            "step": numbers,
             "conditional_s": conditional_s,
             "baseline_s": baseline_s,
         }

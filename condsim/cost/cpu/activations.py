@@ -62,7 +62,7 @@ class StepMemory:
     @cached_property
     def visited(self) -> np.ndarray:
         """The tensors whose memory a call visits, int [visits]."""
-        return np.flatnonzero((self.read | self.new) & (self.sizes > 0))
+        return np.flatnonzero(self.read | self.new)
 
     @cached_property
     def bytes(self) -> np.ndarray:
@@ -106,27 +106,20 @@ def far_per_byte(
     distance = np.minimum(last_distance, memory.bytes.sum())
     call = memory.call[visited]
     usual = memory.usual_distance
-    written = memory.new[visited]
-    each_s = np.where(
-        written,
-        _extra(curves, curves.written, distance, usual[call]),
-        _extra(curves, curves.read, distance, usual[call]),
+    far_s = np.where(
+        memory.new[visited],
+        np.interp(distance, curves.distance, curves.written),
+        np.interp(distance, curves.distance, curves.read),
     )
-    in_place_s = _extra(curves, curves.read, np.zeros(len(usual)), usual) * memory.in_place
+    usual_read_s = np.interp(usual, curves.distance, curves.read)
+    usual_written_s = np.interp(usual, curves.distance, curves.written)
+    usual_s = np.where(memory.new[visited], usual_written_s[call], usual_read_s[call])
+    each_s = np.maximum(far_s - usual_s, 0.0)
+    in_place_s = memory.in_place * np.maximum(curves.read[0] - usual_read_s, 0.0)
     sizes = memory.sizes[visited]
     seconds = np.bincount(call, each_s * sizes, len(usual)) + in_place_s
     moved = np.bincount(call, sizes, len(usual)) + memory.in_place
     return _mean_of_owners(seconds, moved, owner, owners)
-
-
-def _extra(
-    curves: Activations, curve: list[float], distance: np.ndarray, usual: np.ndarray
-) -> np.ndarray:
-    """Seconds a byte at a distance, beyond those at the usual one."""
-    far_s = np.interp(distance, curves.distance, curve)
-    usual_s = np.interp(usual, curves.distance, curve)
-    extra_s: np.ndarray = np.maximum(far_s - usual_s, 0.0)
-    return extra_s
 
 
 def _mean_of_owners(

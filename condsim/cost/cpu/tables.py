@@ -51,18 +51,20 @@ def curve_seconds(curve: Curve, elements: Any, length: Any = 1) -> tuple[Any, An
 def _along_each(curve: Curve, elements: np.ndarray, length: np.ndarray) -> tuple[Any, Any]:
     """Seconds where each number of elements has a length of its own; arrays of one shape."""
     sizes, lengths, seconds = curve.arrays
-    by_length = []
-    for row in seconds:
-        row_seconds, outside = _along(sizes, row, elements.ravel())
-        by_length.append(row_seconds)
-    table = np.stack(by_length)  # [lengths, n]
+    count = np.asarray(elements, float).ravel()
     at_least_one = np.maximum(length.ravel(), 1.0)
-    cell, fraction = locate(-1 / lengths, -1 / at_least_one)
-    column = np.arange(elements.size)
-    at_shorter_s = table[cell, column]
-    at_longer_s = table[cell + 1, column]
-    of_each = between(at_shorter_s, at_longer_s, fraction)
-    return of_each.reshape(elements.shape), outside.reshape(elements.shape)
+    shorter, between_lengths = locate(-1 / lengths, -1 / at_least_one)
+    cell, between_sizes = locate(sizes, count)
+    above = np.minimum(cell + 1, len(sizes) - 1)
+    at_shorter_s = between(seconds[shorter, cell], seconds[shorter, above], between_sizes)
+    longer = shorter + 1
+    at_longer_s = between(seconds[longer, cell], seconds[longer, above], between_sizes)
+    of_each = between(at_shorter_s, at_longer_s, between_lengths)
+    beyond = np.maximum(count - sizes[-1], 0.0)
+    if np.any(beyond):
+        last_s = between(seconds[shorter, -1], seconds[longer, -1], between_lengths)
+        of_each = of_each + beyond * (last_s / sizes[-1])
+    return of_each.reshape(elements.shape), (beyond > 0).reshape(elements.shape)
 
 
 def _along(sizes: Floats, row: Floats, elements: Any) -> tuple[Any, Any]:
@@ -87,6 +89,8 @@ def locate(axis: Floats, x: Any) -> tuple[Any, Any]:
     Returns int array, and float array from 0 to 1.
     """
     x = np.minimum(np.maximum(x, axis[0]), axis[-1])
+    if len(axis) == 1:
+        return np.zeros(np.shape(x), int), np.zeros(np.shape(x))
     cell = np.searchsorted(axis, x, side="right") - 1
     last_cell = len(axis) - 2
     cell = np.minimum(np.maximum(cell, 0), last_cell)

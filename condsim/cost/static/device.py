@@ -325,7 +325,8 @@ class PreparedPricing(Pricing):
         self.begins = {entry.scope: self._beginning(entry.scope) for entry in layout.entries}
         costs = []
         for entry in layout.entries:
-            sized = self.model.sized_kind(entry, sets, self.lowered)
+            experts_rows = self.model.experts_rows(entry, self.lowered)
+            sized = SizedKind(entry.kind, entry.op, sets[entry.size_set], experts_rows)
             costs.append(self._kernel(entry, sized))
         return Priced(costs, np.arange(len(costs)))
 
