@@ -12,6 +12,12 @@ from condsim.cost.kinds import OperatorKinds, shapes
 from condsim.program import Op
 from condsim.program.work import Shape
 
+MOST_SIZES = 2**13
+"""Operators are priced at once up to so many sizes, to save memory."""
+
+Member = tuple[int, np.ndarray]
+"""(number of an operator, its dimensions at its sizes)."""
+
 
 @dataclass(slots=True)
 class Columns:
@@ -48,7 +54,7 @@ def in_columns(
     """
     powers: dict[int, np.ndarray] = {}
     ops: dict[Hashable, Op] = {}
-    groups: dict[Hashable, list[tuple[int, np.ndarray]]] = {}
+    groups: dict[Hashable, list[Member]] = {}
     for number, sized in operators:
         of_set = id(sized.sizes)
         if of_set not in powers:
@@ -58,10 +64,24 @@ def in_columns(
         ops.setdefault(form, sized.op)
         groups.setdefault(form, []).append((number, dims))
     for alike, members in groups.items():
-        yield _joined(ops[alike], members)
+        for some in _in_portions(members):
+            yield _joined(ops[alike], some)
 
 
-def _joined(op: Op, members: list[tuple[int, np.ndarray]]) -> Columns:
+def _in_portions(members: list[Member]) -> Iterator[list[Member]]:
+    """Yield operators of few enough sizes."""
+    some: list[Member] = []
+    sizes = 0
+    for number, dims in members:
+        if some and sizes + dims.shape[1] > MOST_SIZES:
+            yield some
+            some, sizes = [], 0
+        some.append((number, dims))
+        sizes += dims.shape[1]
+    yield some
+
+
+def _joined(op: Op, members: list[Member]) -> Columns:
     """Operators of one form. members: number and dimensions of each."""
     places, begin = [], 0
     for number, dims in members:

@@ -8,8 +8,9 @@ costs beside its kernels (`step_cost`), and in which order its kernels are issue
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -153,10 +154,11 @@ class Remembered:
     layouts: Results = field(default_factory=Results)
     costs: dict[Hashable, KernelCost] = field(default_factory=dict)
 
-    def forget(self) -> None:
-        """Start anew where too much is remembered."""
-        if len(self.costs) > MOST_REMEMBERED:
+    def remember(self, key: Hashable, cost: KernelCost) -> None:
+        """Keep what an operator costs; everything is forgotten where that is too much."""
+        if len(self.costs) >= MOST_REMEMBERED:
             self.costs.clear()
+        self.costs[key] = cost
 
 
 class Pricing(ABC):
@@ -167,8 +169,25 @@ class Pricing(ABC):
 
     each_call = False
 
+    def __init__(self, model: DeviceModel, lowered: Lowered) -> None:
+        self._model, self.lowered = model, lowered
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The operators that the program runs, whatever their sizes."""
+        return self._model.layout(self.lowered, self.each_call)
+
+    @cached_property
+    def sets(self) -> list[SizeSet]:
+        """The sizes that operators share."""
+        return [_size_set(self.lowered, shared) for shared in self.layout.sets]
+
+    def kernels(self) -> Kernels:
+        """Price everything that the program runs."""
+        return Kernels.of(self.lowered, self.layout, self.sets, self.price())
+
     @abstractmethod
-    def price(self, layout: Layout, sets: list[SizeSet]) -> Priced:
+    def price(self) -> Priced:
         """Return what all operators cost, each at the sizes of its set."""
 
 
@@ -203,21 +222,18 @@ class DeviceModel(ABC):
 
     def kernels(self, lowered: Lowered) -> Kernels:
         """Price everything that a lowered program runs."""
-        self.remembered.forget()
-        pricing = self.begin(lowered)
-        layout = self._layout(lowered, pricing)
-        sets = [_size_set(lowered, shared) for shared in layout.sets]
-        return Kernels.of(lowered, layout, sets, pricing.price(layout, sets))
+        return self.begin(lowered).kernels()
 
-    def _layout(self, lowered: Lowered, pricing: Pricing) -> Layout:
+    def price_ahead(self, pricings: Iterable[Pricing]) -> None:
+        """Price at once what several programs run, where that is faster than one by one."""
+        return
+
+    def layout(self, lowered: Lowered, each_call: bool) -> Layout:
+        """Return the operators that a lowered program runs, whatever their sizes."""
         kinds = self.remembered.kinds.of_program(lowered.program)
-
-        def make() -> Layout:
-            return Layout.of(lowered, kinds, pricing.each_call)
-
         scopes = tuple([(calls.placed.number, bool(len(calls))) for calls in lowered.scopes])
-        extents = tuple(lowered.steps.extents)
-        key = (lowered.program.digest, scopes, extents, pricing.each_call)
+        key = (lowered.program.digest, scopes, tuple(lowered.steps.extents), each_call)
+        make = partial(Layout.of, lowered, kinds, each_call)
         return self.remembered.layouts.remember(key, make)
 
     def shaped(self, sized: SizedKind) -> ShapedOperator:

@@ -7,8 +7,8 @@ order first.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Sequence
-from functools import partial
+from collections.abc import Hashable, Iterable, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,27 @@ class IssuedModel(DeviceModel):
     @abstractmethod
     def operator_time(self, shaped: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         """Return an operator's time and its FLOPs."""
+
+    def known_costs(self, operators: Sequence[SizedKind]) -> list[KernelCost]:
+        """Return what operators cost; those that are new are priced."""
+        found = {sized.key: self.remembered.costs.get(sized.key) for sized in operators}
+        costs = [found[sized.key] for sized in operators]
+        unknown = [number for number, cost in enumerate(costs) if cost is None]
+        new = [operators[number] for number in unknown]
+        for number, sized, cost in zip(unknown, new, self.costs(new), strict=True):
+            costs[number] = cost
+            if sized.key is not None:
+                self.remembered.remember(sized.key, cost)
+        return [cost for cost in costs if cost is not None]
+
+    def price_ahead(self, pricings: Iterable[Pricing]) -> None:
+        operators = {}
+        for pricing in pricings:
+            assert isinstance(pricing, IssuedPricing)
+            for sized in pricing.operators:
+                if sized.key is not None:
+                    operators[sized.key] = sized
+        self.known_costs(list(operators.values()))
 
     def costs(self, operators: Sequence[SizedKind]) -> list[KernelCost]:
         """Return what operators cost at their sizes, whatever ran before them."""
@@ -152,45 +173,39 @@ class IssuedPricing(Pricing):
     """Prices the operators of one lowered program."""
 
     def __init__(self, model: IssuedModel, lowered: Lowered) -> None:
-        self.model, self.lowered = model, lowered
+        super().__init__(model, lowered)
+        self.model = model
         self.resident = model.resident(lowered)
         self.each_call = isinstance(self.resident, np.ndarray)
 
-    def price(self, layout: Layout, sets: list[SizeSet]) -> Priced:
-        costs, cost_of = self._costs(layout, sets)
-        first_step = self.lowered.played()
-        host_s = self.model.host_seconds(self.lowered, first_step.order, layout)
-        far = self.model.far_per_byte(self.lowered, first_step, layout)
-        return Priced(costs, cost_of, host_s, far)
+    @cached_property
+    def operators(self) -> list[SizedKind]:
+        """Operators at their sizes, alike ones once."""
+        first, _ = self._distinct
+        return [self._sized(self.layout.entries[number]) for number in first]
 
-    def _costs(self, layout: Layout, sets: list[SizeSet]) -> tuple[list[KernelCost], np.ndarray]:
-        """Operators of one kind and size are priced once.
+    @cached_property
+    def _distinct(self) -> tuple[list[int], np.ndarray]:
+        return distinct_operators(self.layout, self.sets)
 
-        Returns (what they cost, which of them each entry is).
-        """
-        first, cost_of = distinct_operators(layout, sets)
-        operators = [self._sized(layout.entries[number], sets) for number in first]
-        known = self.model.remembered.costs
-        keys = [sized.key for sized in operators]
-        unknown = [number for number, key in enumerate(keys) if key not in known]
-        priced = self.model.costs([operators[number] for number in unknown])
-        costs = dict(zip(unknown, priced, strict=True))
-        for number, cost in costs.items():
-            if keys[number] is not None:
-                known[keys[number]] = cost
-        of_operators = [costs[n] if n in costs else known[key] for n, key in enumerate(keys)]
-        return of_operators, cost_of
-
-    def _sized(self, entry: Entry, sets: list[SizeSet]) -> SizedKind:
+    def _sized(self, entry: Entry) -> SizedKind:
         experts_rows = self.model.experts_rows(entry, self.lowered)
         resident = self._resident_of(entry.scope)
-        return SizedKind(entry.kind, entry.op, sets[entry.size_set], experts_rows, resident)
+        return SizedKind(entry.kind, entry.op, self.sets[entry.size_set], experts_rows, resident)
 
     def _resident_of(self, scope: int) -> Any:
         if isinstance(self.resident, np.ndarray):
             calls = self.lowered.scopes[scope]
             return self.resident[calls.step]
         return self.resident
+
+    def price(self) -> Priced:
+        _, cost_of = self._distinct
+        costs = self.model.known_costs(self.operators)
+        first_step = self.lowered.played()
+        host_s = self.model.host_seconds(self.lowered, first_step.order, self.layout)
+        far = self.model.far_per_byte(self.lowered, first_step, self.layout)
+        return Priced(costs, cost_of, host_s, far)
 
 
 def distinct_operators(layout: Layout, sets: list[SizeSet]) -> tuple[list[int], np.ndarray]:

@@ -25,7 +25,7 @@ from condsim.predict.offload import Offloading, play
 from condsim.predict.peak_memory import peak_with_weights
 from condsim.predict.prediction import AS_CAPTURED, Later, Prediction
 from condsim.predict.segments import segments
-from condsim.predict.side import Side
+from condsim.predict.side import Side, price_together
 from condsim.predict.timed import HOST_LINK, TimedSide, world_seconds
 from condsim.predict.timeline import timeline
 from condsim.predict.waterfall import waterfall
@@ -138,12 +138,17 @@ class Simulation:
     def side(self, strategies: Mapping[str, str]) -> Side:
         """Return a side of all steps that are looked at."""
         make = partial(self._side, strategies)
-        if len(self.steps) > LARGE_SIDE_STEPS:
+        if not self.remembers_sides:
             return make()
         asked = self.scenario
         question = (self.cut.batch, self.cut.phase, asked.threshold, asked.capacity_factor)
         key = ("side", *self._target_key(), *question, self.selected, name_of(strategies))
         return self.trace.results.remember(key, make)
+
+    @property
+    def remembers_sides(self) -> bool:
+        """Whether another question finds the sides of this one."""
+        return len(self.steps) <= LARGE_SIDE_STEPS
 
     def _side(self, strategies: Mapping[str, str]) -> Side:
         lowered = self.lowered(strategies, self.steps)
@@ -161,6 +166,11 @@ class Simulation:
         """The side that runs every mechanism with one strategy, as a baseline does."""
         strategies = dict.fromkeys(self.strategies, strategy)
         return self.side(strategies)
+
+    @property
+    def sides(self) -> list[Side]:
+        """All sides that the answer rests on."""
+        return [self.conditional, self.baseline, self._same_for_all("same-params")]
 
     @cached_property
     def logical(self) -> np.ndarray:
@@ -184,6 +194,8 @@ class Simulation:
 
     def prediction(self) -> Prediction:
         """Return what the simulation says."""
+        if self.remembers_sides:
+            price_together(self.sides)
         conditional, baseline = self.timed
         speedup = float(baseline.seconds.sum() / conditional.seconds.sum())
         latency_s = float(conditional.seconds.mean())

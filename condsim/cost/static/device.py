@@ -34,8 +34,8 @@ from condsim.cost.static.partition import launches, steering
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.hardware import HardwareProfile
-from condsim.kernels import KernelCost, Kernels, Priced, SizedRead, SizeSet
-from condsim.layout import Entry, Layout
+from condsim.kernels import KernelCost, Kernels, Priced, SizedRead
+from condsim.layout import Entry
 from condsim.lower import Call, Lowered, Place
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
 from condsim.program.operators import takes_rows
@@ -315,18 +315,20 @@ class PreparedPricing(Pricing):
     """
 
     def __init__(self, model: PreparedGraphs, lowered: Lowered) -> None:
-        self.model, self.lowered = model, lowered
+        super().__init__(model, lowered)
+        self.model = model
         self.profile = model.target.profile
         self.on_cpu: set[Place] = set()
         self.begins: dict[int, int] = {}
 
-    def price(self, layout: Layout, sets: list[SizeSet]) -> Priced:
+    def price(self) -> Priced:
+        entries = self.layout.entries
         self.on_cpu = self._places_on_cpu()
-        self.begins = {entry.scope: self._beginning(entry.scope) for entry in layout.entries}
+        self.begins = {entry.scope: self._beginning(entry.scope) for entry in entries}
         costs = []
-        for entry in layout.entries:
+        for entry in entries:
             experts_rows = self.model.experts_rows(entry, self.lowered)
-            sized = SizedKind(entry.kind, entry.op, sets[entry.size_set], experts_rows)
+            sized = SizedKind(entry.kind, entry.op, self.sets[entry.size_set], experts_rows)
             costs.append(self._kernel(entry, sized))
         return Priced(costs, np.arange(len(costs)))
 
@@ -343,15 +345,15 @@ class PreparedPricing(Pricing):
 
     def _priced(self, sized: SizedKind, on_cpu: bool) -> KernelCost:
         """Operators of one kind and size are priced once."""
-        known = self.model.remembered.costs
+        remembered = self.model.remembered
         key = None if sized.key is None else (sized.key, on_cpu)
-        if key in known:
-            return known[key]
+        if key in remembered.costs:
+            return remembered.costs[key]
         shaped = self.model.shaped(sized)
         reads = self.model.weight_reads(shaped, len(sized.sizes))
         cost = replace(self.model.kernel(shaped, on_cpu), reads=reads)
         if key is not None:
-            known[key] = cost
+            remembered.remember(key, cost)
         return cost
 
     def _places_on_cpu(self) -> set[Place]:
