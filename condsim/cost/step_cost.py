@@ -273,6 +273,13 @@ class StepCost:
 
     def evicted_weights(self, between: Between | None) -> tuple[np.ndarray, np.ndarray]:
         """Return (seconds that evicted weights cost, one standard deviation of it)."""
+        return self._evicted_in_a_row if between is None else self._evicted_weights(between)
+
+    @cached_property
+    def _evicted_in_a_row(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._evicted_weights(None)
+
+    def _evicted_weights(self, between: Between | None) -> tuple[np.ndarray, np.ndarray]:
         if self.profile.residency is None:
             return np.zeros(self.steps), np.zeros(self.steps)
         groups = list(self._read_together(between))

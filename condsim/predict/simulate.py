@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from condsim.cost.device import Target
@@ -70,9 +72,22 @@ def simulate_many(
     predictions = []
     asked = iter(scenarios)
     while some := list(itertools.islice(asked, PRICED_TOGETHER)):
-        _price_ahead(trace, device, some)
-        predictions += [predict(trace, device, scenario) for scenario in some]
+        with _without_collector():
+            _price_ahead(trace, device, some)
+            predictions += [predict(trace, device, scenario) for scenario in some]
     return predictions
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Leave cyclic garbage for later: many objects are made meanwhile, and nearly all are kept."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _price_ahead(trace: Trace, profile: HardwareProfile, scenarios: Iterable[Scenario]) -> None:

@@ -200,7 +200,7 @@ class Simulation:
         speedup = float(baseline.seconds.sum() / conditional.seconds.sum())
         latency_s = float(conditional.seconds.mean())
         speedup_interval, (low_s, high_s) = intervals(
-            conditional.sources(), baseline.sources(), self._spread()
+            conditional.sources, baseline.sources, self._spread()
         )
         steps = len(self.steps)
         latency_interval = (low_s / steps, high_s / steps)
@@ -274,7 +274,7 @@ class Simulation:
         conditional, baseline = self.timed
         uncertainty = {}
         for side in (baseline, conditional):
-            for source in side.sources().by_source:
+            for source in side.sources.by_source:
                 uncertainty[source] = profile.uncertainty(source)
         uncertainty["dispatch"] = profile.host.dispatch.relative
         uncertainty |= baseline.side.cost.uncertainty

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -46,8 +47,9 @@ class TimedSide:
         seconds = clocked + evicted + beginning
         return cls(side, seconds, beginning, evicted, spread)
 
+    @cached_property
     def sources(self) -> SideSeconds:
-        """Return what the seconds rest on."""
+        """What the seconds rest on."""
         cost = self.side.cost
         by_source = {}
         for family, seconds in cost.by_family.items():

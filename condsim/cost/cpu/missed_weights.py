@@ -134,9 +134,8 @@ def _missed(
     visits, weights = _Visits.of(groups, residency), _Weights.of(groups, residency)
     large = weights.piece_bytes > residency.limit_bytes
     sizes = int(weights.size[-1]) + 1
-    curves = np.zeros((sizes, weights.per_byte.shape[1]))
-    seconds_of_weights = weights.per_byte * weights.bytes[:, None]
-    np.add.at(curves, weights.size[~large], seconds_of_weights[~large])
+    small_bytes = np.where(large, 0.0, weights.bytes)
+    curves = _summed(groups, weights.per_byte * small_bytes[:, None])
     seconds = visits.read(curves, visits.size)
     if large.any():
         seconds += _large_seconds(groups, visits, weights, residency)
@@ -144,6 +143,21 @@ def _missed(
     deviation = np.interp(visits.distance, residency.distance, residency.spread)
     spread = bytes_of_size[visits.size] * deviation
     return np.bincount(visits.step, seconds, steps), np.bincount(visits.step, spread, steps)
+
+
+def _summed(groups: Sequence[ReadTogether], of_weights: np.ndarray) -> np.ndarray:
+    """The sum over the weights of each group, float [sizes, distances].
+
+    of_weights: of each weight at its sizes, float [weights, distances].
+    """
+    summed, first = [], 0
+    for group in groups:
+        sizes = len(group.reads[0].bytes)
+        end = first + len(group.reads) * sizes
+        of_group = of_weights[first:end].reshape(len(group.reads), sizes, -1)
+        summed.append(of_group.sum(axis=0))
+        first = end
+    return np.concatenate(summed)
 
 
 def _large_seconds(
