@@ -157,31 +157,58 @@ class KernelCost:
         for read in self.reads:
             yield "weight_bytes", read.bytes_a_call
 
-    def at(self, sizes: slice, basis: str) -> KernelCost:
-        """Return what it costs at some of its sizes. basis: of these."""
-        return KernelCost(
-            _each_at(self.parts, sizes),
+    def rows(self, count: int) -> CostRows:
+        """Return the cost as rows of the table. count: of its sizes."""
+        columns: dict[str, Any] = {}
+        for name, values in self.numbers():
+            columns[name] = columns[name] + values if name in columns else values
+        table = np.empty((len(columns), count))
+        for row, values in enumerate(columns.values()):
+            table[row] = values
+        return CostRows(
+            tuple(columns),
+            table,
             self.family,
-            basis,
-            flops=at(self.flops, sizes),
-            moved_bytes=at(self.moved_bytes, sizes),
-            code=self.code,
-            worlds=_each_at(self.worlds, sizes),
-            on_host=self.on_host,
-            view=self.view,
-            memory_bytes=_each_at(self.memory_bytes, sizes),
-            reads=[read.at(sizes) for read in self.reads],
-            job=None if self.job is None else self.job.at(sizes),
+            self.basis,
+            self.code,
+            self.on_host,
+            self.view,
+            self.reads,
+            self.job,
         )
 
 
-def _each_at(columns: Mapping[str, Any], sizes: slice) -> dict[str, Any]:
-    return {name: at(values, sizes) for name, values in columns.items()}
+@dataclass(slots=True)
+class CostRows:
+    """What the calls of one operator cost, as rows of the table.
 
+    names: of columns. table: their values, float [columns, sizes]. The others are as in
+    `KernelCost`.
+    """
 
-def at(values: Any, sizes: slice) -> Any:
-    """The values of some sizes; a number is the same for all."""
-    return values[sizes] if isinstance(values, np.ndarray) and values.ndim else values
+    names: tuple[str, ...]
+    table: np.ndarray
+    family: str
+    basis: str
+    code: str
+    on_host: bool
+    view: bool
+    reads: Sequence[SizedRead]
+    job: Work | None
+
+    def at(self, sizes: slice, basis: str) -> CostRows:
+        """Return the rows of some sizes. basis: of these."""
+        return CostRows(
+            self.names,
+            self.table[:, sizes],
+            self.family,
+            basis,
+            self.code,
+            self.on_host,
+            self.view,
+            [read.at(sizes) for read in self.reads],
+            None if self.job is None else self.job.at(sizes),
+        )
 
 
 @dataclass(frozen=True)
@@ -194,7 +221,7 @@ class Priced:
     Float [entries], or one number for all.
     """
 
-    costs: Sequence[KernelCost]
+    costs: Sequence[CostRows]
     cost_of: np.ndarray
     dispatch_s: np.ndarray | float = 0.0
     far_s_per_byte: np.ndarray | float = 0.0
@@ -361,7 +388,7 @@ def _columns(priced: Priced, layout: Layout, lengths: np.ndarray) -> dict[str, n
     first_row = np.cumsum(rows_of_cost) - rows_of_cost
     row_of_cost = _ranges(first_row[cost_of], lengths)
     columns = {}
-    for name, values in _columns_of_costs(priced.costs, first_row, rows_of_cost).items():
+    for name, values in _columns_of_costs(priced.costs).items():
         columns[name] = values[row_of_cost]
     columns["dispatch"] = columns["dispatch"] + _repeated(priced.dispatch_s, lengths)
     if np.any(priced.far_s_per_byte):
@@ -374,19 +401,17 @@ def _columns(priced: Priced, layout: Layout, lengths: np.ndarray) -> dict[str, n
     return columns
 
 
-def _columns_of_costs(
-    costs: Sequence[KernelCost], first_row: np.ndarray, rows: np.ndarray
-) -> dict[str, np.ndarray]:
+def _columns_of_costs(costs: Sequence[CostRows]) -> dict[str, np.ndarray]:
     """Column → float [rows], the costs one after the other."""
-    total = int(rows.sum())
-    columns: dict[str, np.ndarray] = {}
-    ends = (first_row + rows).tolist()
-    for cost, begin, end in zip(costs, first_row.tolist(), ends, strict=True):
-        for name, values in cost.numbers():
-            if name not in columns:
-                columns[name] = np.zeros(total)
-            columns[name][begin:end] += values
-    return columns
+    names = tuple(dict.fromkeys(name for cost in costs for name in cost.names))
+    tables = []
+    for cost in costs:
+        table = cost.table
+        if cost.names != names:
+            table = np.zeros((len(names), table.shape[1]))
+            table[[names.index(name) for name in cost.names]] = cost.table
+        tables.append(table)
+    return dict(zip(names, np.concatenate(tables, axis=1), strict=True))
 
 
 def _repeated(values: np.ndarray | float, lengths: np.ndarray) -> np.ndarray | float:

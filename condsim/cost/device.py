@@ -21,7 +21,7 @@ from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.kernels import KernelCost, Kernels, Priced, SizedRead, SizeSet
+from condsim.kernels import CostRows, Kernels, Priced, SizedRead, SizeSet
 from condsim.layout import Entry, Layout, SharedSizes
 from condsim.lower import Call, Lowered
 from condsim.program import Op, Tensor, elements
@@ -152,9 +152,9 @@ class Remembered:
 
     kinds: OperatorKinds = field(default_factory=OperatorKinds)
     layouts: Results = field(default_factory=Results)
-    costs: dict[Hashable, KernelCost] = field(default_factory=dict)
+    costs: dict[Hashable, CostRows] = field(default_factory=dict)
 
-    def remember(self, key: Hashable, cost: KernelCost) -> None:
+    def remember(self, key: Hashable, cost: CostRows) -> None:
         """Keep what an operator costs; everything is forgotten where that is too much."""
         if len(self.costs) >= MOST_REMEMBERED:
             self.costs.clear()

@@ -17,7 +17,7 @@ from condsim.cost.cpu.code_locality import call_sites, code_locality_seconds, di
 from condsim.cost.device import DeviceModel, Pricing, ShapedOperator, SizedKind
 from condsim.cost.hot import VIEW, OperatorTime, least_sure
 from condsim.engine.closed_form import Issued
-from condsim.kernels import KernelCost, Kernels, Priced, SizeSet
+from condsim.kernels import CostRows, KernelCost, Kernels, Priced, SizeSet
 from condsim.layout import Entry, Layout
 from condsim.lower import Call, Lowered, PlayedStep
 from condsim.program import Op
@@ -52,7 +52,7 @@ class IssuedModel(DeviceModel):
     def operator_time(self, shaped: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         """Return an operator's time and its FLOPs."""
 
-    def known_costs(self, operators: Sequence[SizedKind]) -> list[KernelCost]:
+    def known_costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
         """Return what operators cost; those that are new are priced."""
         found = {sized.key: self.remembered.costs.get(sized.key) for sized in operators}
         costs = [found[sized.key] for sized in operators]
@@ -73,13 +73,14 @@ class IssuedModel(DeviceModel):
                     operators[sized.key] = sized
         self.known_costs(list(operators.values()))
 
-    def costs(self, operators: Sequence[SizedKind]) -> list[KernelCost]:
+    def costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
         """Return what operators cost at their sizes, whatever ran before them."""
         found = []
         for sized in operators:
             shaped = self.shaped(sized)
             hot, flops = self.operator_time(shaped, sized.resident)
-            found.append(self.cost(shaped, hot, flops, len(sized.sizes)))
+            count = len(sized.sizes)
+            found.append(self.cost(shaped, hot, flops, count).rows(count))
         return found
 
     def cost(self, shaped: ShapedOperator, hot: OperatorTime, flops: Any, count: int) -> KernelCost:

@@ -72,9 +72,8 @@ def intervals(
     normal_c, normal_b = _normal(spread.seed, columns)
     conditional_s = _drawn(conditional, names, normal_c, spread)
     baseline_s = _drawn(baseline, names, normal_b, spread)
-    drawn = (baseline_s / conditional_s, conditional_s)
-    of_speedup, of_seconds = np.percentile(drawn, (5, 95), axis=1).T.tolist()
-    return tuple(of_speedup), tuple(of_seconds)
+    speedup = baseline_s / conditional_s
+    return _middle_90(speedup), _middle_90(conditional_s)
 
 
 @lru_cache(maxsize=64)
@@ -83,6 +82,11 @@ def _normal(seed: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     shared, own_c, own_b = rng.standard_normal((3, DRAWS, columns))
     return _mixed(shared, own_c), _mixed(shared, own_b)
+
+
+def _middle_90(draws: np.ndarray) -> Interval:
+    low, high = np.interp((0.05, 0.95), np.linspace(0, 1, len(draws)), np.sort(draws))
+    return float(low), float(high)
 
 
 def _mixed(shared: np.ndarray, own: np.ndarray) -> np.ndarray:

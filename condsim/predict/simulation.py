@@ -309,7 +309,7 @@ class Simulation:
             "conditional_s": conditional_s,
             "baseline_s": baseline_s,
         }
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns, copy=False)
 
     def _notes(self) -> tuple[str, ...]:
         return (

@@ -27,7 +27,7 @@ from condsim.cost.hot import OperatorTime, least_sure
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
-from condsim.kernels import KernelCost, Kernels, at
+from condsim.kernels import CostRows, Kernels
 from condsim.layout import Layout
 from condsim.lower import Call, Lowered, PlayedStep
 from condsim.program import JOINED, Op
@@ -70,9 +70,9 @@ class CpuModel(IssuedModel):
 
     # Operators at their sizes
 
-    def costs(self, operators: Sequence[SizedKind]) -> list[KernelCost]:
+    def costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
         """Return what operators cost; those that differ in their sizes only are priced at once."""
-        found: dict[int, KernelCost] = {}
+        found: dict[int, CostRows] = {}
         together = []
         for number, sized in enumerate(operators):
             if sized.sizes.key is None:
@@ -82,9 +82,11 @@ class CpuModel(IssuedModel):
         for columns in in_columns(together, self.remembered.kinds, self._variant):
             shaped = self.shaped_operator(columns.op, columns.inputs, columns.outputs)
             hot, flops = self.operator_time(shaped, 0.0)
-            cost = self.cost(shaped, hot, flops, columns.dims.shape[1])
+            count = columns.dims.shape[1]
+            cost = self.cost(shaped, hot, flops, count).rows(count)
+            basis = np.broadcast_to(hot.basis, count)
             for number, sizes in columns.members:
-                found[number] = cost.at(sizes, least_sure(at(hot.basis, sizes)))
+                found[number] = cost.at(sizes, least_sure(basis[sizes]))
         return [found[number] for number in range(len(operators))]
 
     def _variant(self, columns: Columns) -> Hashable:

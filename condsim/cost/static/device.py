@@ -11,7 +11,7 @@ sum. Each kernel is split, for the waterfall, into the product as it is (`matmul
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -318,6 +318,7 @@ class PreparedPricing(Pricing):
         super().__init__(model, lowered)
         self.model = model
         self.profile = model.target.profile
+        self.known: dict[Hashable, KernelCost] = {}
         self.on_cpu: set[Place] = set()
         self.begins: dict[int, int] = {}
 
@@ -329,7 +330,7 @@ class PreparedPricing(Pricing):
         for entry in entries:
             experts_rows = self.model.experts_rows(entry, self.lowered)
             sized = SizedKind(entry.kind, entry.op, self.sets[entry.size_set], experts_rows)
-            costs.append(self._kernel(entry, sized))
+            costs.append(self._kernel(entry, sized).rows(len(sized.sizes)))
         return Priced(costs, np.arange(len(costs)))
 
     def _kernel(self, entry: Entry, sized: SizedKind) -> KernelCost:
@@ -345,15 +346,14 @@ class PreparedPricing(Pricing):
 
     def _priced(self, sized: SizedKind, on_cpu: bool) -> KernelCost:
         """Operators of one kind and size are priced once."""
-        remembered = self.model.remembered
         key = None if sized.key is None else (sized.key, on_cpu)
-        if key in remembered.costs:
-            return remembered.costs[key]
+        if key in self.known:
+            return self.known[key]
         shaped = self.model.shaped(sized)
         reads = self.model.weight_reads(shaped, len(sized.sizes))
         cost = replace(self.model.kernel(shaped, on_cpu), reads=reads)
         if key is not None:
-            remembered.remember(key, cost)
+            self.known[key] = cost
         return cost
 
     def _places_on_cpu(self) -> set[Place]:
