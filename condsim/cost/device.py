@@ -146,6 +146,10 @@ class SizedKind:
         return self.kind, self.sizes.key, self.resident
 
 
+MOST_REMEMBERED = 20_000
+"""Operators at their sizes that a device model remembers."""
+
+
 @dataclass
 class Remembered:
     """What a device model remembers of the operators that it priced."""
@@ -299,9 +303,6 @@ def of_each_size(value: Any, count: int) -> np.ndarray:
     """Return a number, or the value of each size, as float [sizes]."""
     return np.broadcast_to(np.asarray(value, float).ravel(), (count,))
 
-
-MOST_REMEMBERED = 20_000
-"""Operators at their sizes that a device model remembers."""
 
 DEVICE_MODELS: Registry[type[DeviceModel]] = Registry("device model")
 """`condsim.cost.cost_model` chooses among them."""

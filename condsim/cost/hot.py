@@ -64,11 +64,15 @@ class SizedOperator:
 
 
 def basis_of(outside: Any) -> Any:
-    """What a time from a table is based on, str or str array [n]. outside: whether a size was not
-    measured."""
-    if np.ndim(outside):
-        return np.where(outside, "extrapolated", "calibrated")
-    return "extrapolated" if outside else "calibrated"
+    """What a time from a table is based on, a str, or a str array [n] where it differs.
+
+    outside: whether a size was not measured, bool or bool array [n].
+    """
+    if not np.any(outside):
+        return "calibrated"
+    if np.all(outside):
+        return "extrapolated"
+    return np.where(outside, "extrapolated", "calibrated")
 
 
 def least_sure(basis: Any) -> str:

@@ -147,7 +147,7 @@ def _last_distances(memory: StepMemory) -> np.ndarray:
     _play(blocks, sizes, now.tolist(), of_process)
     again = now + one_step
     last_touch = _play(blocks, sizes, again.tolist(), of_process)
-    distances: np.ndarray = again[memory.call] - last_touch
+    distances: np.ndarray = again[memory.call] - np.array(last_touch)
     return distances
 
 

@@ -84,9 +84,8 @@ class CpuModel(IssuedModel):
             hot, flops = self.operator_time(shaped, 0.0)
             count = columns.dims.shape[1]
             cost = self.cost(shaped, hot, flops, count).rows(count)
-            basis = np.broadcast_to(hot.basis, count)
             for number, sizes in columns.members:
-                found[number] = cost.at(sizes, least_sure(basis[sizes]))
+                found[number] = cost.at(sizes, _basis_at(hot.basis, sizes))
         return [found[number] for number in range(len(operators))]
 
     def _variant(self, columns: Columns) -> Hashable:
@@ -173,3 +172,8 @@ class CpuModel(IssuedModel):
             first_step_s[code] = float(of_steps[0])
         codes = [self.code_of(call.op) for call in calls]
         return np.array([first_step_s.get(code, 0.0) for code in codes])
+
+
+def _basis_at(basis: Any, sizes: slice) -> str:
+    """What the times of some sizes are based on."""
+    return basis if isinstance(basis, str) else least_sure(basis[sizes])

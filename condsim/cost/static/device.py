@@ -11,8 +11,9 @@ sum. Each kernel is split, for the waterfall, into the product as it is (`matmul
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from condsim.cost.cpu.operator_time import operator_time
 from condsim.cost.device import (
     DEVICE_MODELS,
+    MOST_REMEMBERED,
     DeviceModel,
     Pricing,
     ShapedOperator,
@@ -40,6 +42,7 @@ from condsim.lower import Call, Lowered, Place
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
 from condsim.program.operators import takes_rows
 from condsim.program.work import MATMULS, Shape
+from condsim.results import Results
 
 MATRIX_UNIT = ("matmul", "quantisation")
 MEMORY = ("weights", "traffic")
@@ -58,6 +61,7 @@ class PreparedGraphs(DeviceModel):
         capacity = {name: level.bytes.value for name, level in target.profile.memory.items()}
         self.main = max(capacity, key=capacity.__getitem__)
         self.chip = min(capacity, key=capacity.__getitem__)
+        self.known = Results(MOST_REMEMBERED)
         self.basis = "calibrated" if target.profile.calibrated else "estimated"
 
     def begin(self, lowered: Lowered) -> PreparedPricing:
@@ -318,7 +322,6 @@ class PreparedPricing(Pricing):
         super().__init__(model, lowered)
         self.model = model
         self.profile = model.target.profile
-        self.known: dict[Hashable, KernelCost] = {}
         self.on_cpu: set[Place] = set()
         self.begins: dict[int, int] = {}
 
@@ -346,15 +349,15 @@ class PreparedPricing(Pricing):
 
     def _priced(self, sized: SizedKind, on_cpu: bool) -> KernelCost:
         """Operators of one kind and size are priced once."""
-        key = None if sized.key is None else (sized.key, on_cpu)
-        if key in self.known:
-            return self.known[key]
+        make = partial(self._new_cost, sized, on_cpu)
+        if sized.key is None:
+            return make()
+        return self.model.known.remember((sized.key, on_cpu), make)
+
+    def _new_cost(self, sized: SizedKind, on_cpu: bool) -> KernelCost:
         shaped = self.model.shaped(sized)
         reads = self.model.weight_reads(shaped, len(sized.sizes))
-        cost = replace(self.model.kernel(shaped, on_cpu), reads=reads)
-        if key is not None:
-            self.known[key] = cost
-        return cost
+        return replace(self.model.kernel(shaped, on_cpu), reads=reads)
 
     def _places_on_cpu(self) -> set[Place]:
         """All places from the first decision on that the companion follows."""
