@@ -21,7 +21,7 @@ from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.kernels import CostRows, Kernels, Priced, SizedRead, SizeSet
+from condsim.kernels import CostRows, KernelCost, Kernels, Priced, SizedRead, SizeSet
 from condsim.layout import Entry, Layout, SharedSizes
 from condsim.lower import Call, Lowered
 from condsim.program import Op, Tensor, elements
@@ -190,9 +190,33 @@ class Pricing(ABC):
         """Price everything that the program runs."""
         return Kernels.of(self.lowered, self.layout, self.sets, self.price())
 
+    def sized(self, entry: Entry) -> SizedKind:
+        """Return the kind of an operator at its sizes."""
+        experts_rows = self._model.experts_rows(entry, self.lowered)
+        return SizedKind(entry.kind, entry.op, self.sets[entry.size_set], experts_rows)
+
     @abstractmethod
     def price(self) -> Priced:
         """Return what all operators cost, each at the sizes of its set."""
+
+
+class OneByOne(Pricing):
+    """Prices one operator after the other, each at its place."""
+
+    def prepare(self) -> None:
+        """Look at all operators before the first of them is priced."""
+
+    @abstractmethod
+    def kernel(self, entry: Entry, sized: SizedKind) -> KernelCost:
+        """Return what an operator costs at its place."""
+
+    def price(self) -> Priced:
+        self.prepare()
+        costs = []
+        for entry in self.layout.entries:
+            sized = self.sized(entry)
+            costs.append(self.kernel(entry, sized).rows(len(sized.sizes)))
+        return Priced(costs, np.arange(len(costs)))
 
 
 class DeviceModel(ABC):

@@ -183,16 +183,16 @@ class IssuedPricing(Pricing):
     def operators(self) -> list[SizedKind]:
         """Operators at their sizes, alike ones once."""
         first, _ = self._distinct
-        return [self._sized(self.layout.entries[number]) for number in first]
+        return [self.sized(self.layout.entries[number]) for number in first]
 
     @cached_property
     def _distinct(self) -> tuple[list[int], np.ndarray]:
         return distinct_operators(self.layout, self.sets)
 
-    def _sized(self, entry: Entry) -> SizedKind:
-        experts_rows = self.model.experts_rows(entry, self.lowered)
-        resident = self._resident_of(entry.scope)
-        return SizedKind(entry.kind, entry.op, self.sets[entry.size_set], experts_rows, resident)
+    def sized(self, entry: Entry) -> SizedKind:
+        sized = super().sized(entry)
+        sized.resident = self._resident_of(entry.scope)
+        return sized
 
     def _resident_of(self, scope: int) -> Any:
         if isinstance(self.resident, np.ndarray):

@@ -23,7 +23,7 @@ from condsim.cost.device import (
     DEVICE_MODELS,
     MOST_REMEMBERED,
     DeviceModel,
-    Pricing,
+    OneByOne,
     ShapedOperator,
     SizedKind,
     Target,
@@ -36,7 +36,7 @@ from condsim.cost.static.partition import launches, steering
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.hardware import HardwareProfile
-from condsim.kernels import KernelCost, Kernels, Priced, SizedRead
+from condsim.kernels import KernelCost, Kernels, SizedRead
 from condsim.layout import Entry
 from condsim.lower import Call, Lowered, Place
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
@@ -311,7 +311,7 @@ def _tensors(sized: ShapedOperator) -> Iterator[tuple[Tensor, Shape]]:
     yield from zip(sized.op.outputs, sized.outputs, strict=True)
 
 
-class PreparedPricing(Pricing):
+class PreparedPricing(OneByOne):
     """Prices the operators of one lowered program.
 
     on_cpu: places whose operators the CPU beside the device runs. begins: scope → node of the
@@ -325,19 +325,11 @@ class PreparedPricing(Pricing):
         self.on_cpu: set[Place] = set()
         self.begins: dict[int, int] = {}
 
-    def price(self) -> Priced:
-        entries = self.layout.entries
+    def prepare(self) -> None:
         self.on_cpu = self._places_on_cpu()
-        self.begins = {entry.scope: self._beginning(entry.scope) for entry in entries}
-        costs = []
-        for entry in entries:
-            experts_rows = self.model.experts_rows(entry, self.lowered)
-            sized = SizedKind(entry.kind, entry.op, self.sets[entry.size_set], experts_rows)
-            costs.append(self._kernel(entry, sized).rows(len(sized.sizes)))
-        return Priced(costs, np.arange(len(costs)))
+        self.begins = {entry.scope: self._beginning(entry.scope) for entry in self.layout.entries}
 
-    def _kernel(self, entry: Entry, sized: SizedKind) -> KernelCost:
-        """What an operator costs at its place."""
+    def kernel(self, entry: Entry, sized: SizedKind) -> KernelCost:
         cost = self._priced(sized, entry.place in self.on_cpu)
         if self._decides(entry.scope, entry.op):
             return replace(self.model.nothing(entry.op.view), reads=cost.reads)
