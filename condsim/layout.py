@@ -56,7 +56,8 @@ class Layout:
 
         kinds: of its operators. each_call: each call counts as a size of its own, as it does
         where an operator multiplies the rows of all experts at once.
-        Raises KeyError for an operator whose sizes follow an extent that the steps do not have.
+        Raises CondsimError for an operator whose sizes follow an extent that the steps do not
+        have, or are below 0.
         """
         entries = []
         numbers: dict[SharedSizes, int] = {}
@@ -67,7 +68,7 @@ class Layout:
                 of_experts = op.name in GROUPED and bool(op.site)
                 shared = SharedSizes(scope, op.site, each_call or of_experts)
                 number = numbers.setdefault(shared, len(numbers))
-                _require_extents(op, lowered.sizes(scope, op.site))
+                _require_sizes(op, lowered.sizes(scope, op.site))
                 place = (calls.placed.number, node)
                 entries.append(Entry(scope, node, op, place, kinds[place], number))
         return cls(entries, list(numbers))
@@ -118,10 +119,9 @@ class Layout:
         return found
 
 
-def _require_extents(op: Op, sizes: Mapping[str, np.ndarray]) -> None:
-    """Raises KeyError for an extent that the sizes do not have."""
+def _require_sizes(op: Op, sizes: Mapping[str, np.ndarray]) -> None:
+    """Raises CondsimError for an extent that a step does not have, and for a size below 0."""
     for tensor in (*op.inputs, *op.outputs):
-        for dim in tensor.dims:
-            for _, extents in dim.terms:
-                for extent in extents:
-                    sizes[extent]
+        tensor.shape(sizes)
+    for size, _ in op.allocs:
+        size(sizes)

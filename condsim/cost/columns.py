@@ -51,6 +51,7 @@ def in_columns(
     """Yield operators by their form.
 
     operators: with their numbers. variant: operators of one form are told apart by it.
+    Raises CondsimError for a size below 0.
     """
     powers: dict[int, np.ndarray] = {}
     ops: dict[Hashable, Op] = {}
@@ -60,12 +61,20 @@ def in_columns(
         if of_set not in powers:
             powers[of_set] = kinds.powers(sized.sizes.sizes, len(sized.sizes))
         dims = kinds.dims(sized.kind, powers[of_set])
+        if (dims < 0).any():
+            _refuse_sizes(sized)
         form = (kinds.forms[sized.kind], variant(Columns(sized.op, dims, [])))
         ops.setdefault(form, sized.op)
         groups.setdefault(form, []).append((number, dims))
     for alike, members in groups.items():
         for some in _in_portions(members):
             yield _joined(ops[alike], some)
+
+
+def _refuse_sizes(sized: SizedKind) -> None:
+    """Raises CondsimError for the size that is below 0."""
+    for tensor in (*sized.op.inputs, *sized.op.outputs):
+        tensor.shape(sized.sizes.sizes)
 
 
 def _in_portions(members: list[Member]) -> Iterator[list[Member]]:

@@ -73,7 +73,8 @@ def simulate_many(
     asked = iter(scenarios)
     while some := list(itertools.islice(asked, PRICED_TOGETHER)):
         with _without_collector():
-            _price_ahead(trace, device, some)
+            if len(some) > 1:
+                _price_ahead(trace, device, some)
             predictions += [predict(trace, device, scenario) for scenario in some]
     return predictions
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from condsim.cost.cpu.activations import BlocksOfCall, StepMemory
 from condsim.cost.device import Target
+from condsim.errors import CondsimError
 from condsim.lower import Lowered, Place, PlayedStep
 from condsim.program import Dim, Op, Product, Program
 from condsim.program.operators import takes_rows
@@ -162,9 +163,14 @@ class _CallTensors:
         )
 
     def at(self, powers: np.ndarray) -> StepMemory:
-        """Return what the calls touch. powers: monomials of the sizes, int [monomials, points]."""
+        """Return what the calls touch. powers: monomials of the sizes, int [monomials, points].
+
+        Raises CondsimError for a size below 0.
+        """
         of_point = self.elements.coefficients @ powers
         elements = of_point[self.row, self.point]
+        if (elements < 0).any():
+            raise CondsimError("a storage of the program has a size below 0 in a step")
         at_most = of_point[self.at_most, self.point]
         sizes = np.minimum(elements, at_most) * self.itemsize.astype(float)
         written = self._of_calls(WRITTEN, sizes)
