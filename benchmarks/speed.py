@@ -7,8 +7,8 @@ FOLDER holds the earlier one; `git worktree add ../before d92c267` makes such a 
 Every part is measured in a process of its own, on one thread, as often as N says; the earlier
 condsim and this one take turns. The table shows medians, and from the least to the most. Shipped
 traces are simulated on the machine that they carry, large ones on the machine that `moe-bytes`
-carries. Large traces are built once and kept in the temporary folder. `--long` adds one of four
-million tokens.
+carries. Large traces are built once and kept in the temporary folder. `--long` adds
+those of four million tokens, and of one and four million rows that are a step each.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class Part:
     """What one process measures.
 
     command: the part of `benchmarks/speeds/parts.py`, and its arguments.
-    tokens: of the large trace that it needs; None for none.
+    build: the part that builds the large trace that it needs; None for none.
     """
 
     command: tuple[str, ...]
     figures: tuple[Figure, ...]
-    tokens: int | None = None
+    build: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def parts(long: bool) -> list[Part]:
     found = [one(name) for name in NAMES]
     found += [many(), replay(TOKENS, "grouped", 3), replay(TOKENS, "looped", 15)]
     if long:
-        found.append(replay(LONG, "grouped", None))
+        found += [replay(LONG, "grouped", None), replay(LONG, "looped", None)]
+        found += [replay_rows(TOKENS), replay_rows(LONG)]
     found += [count("count-memory", "memory", 200), count("count-files", "files", 100), starting()]
     found += [observing(name) for name in NAMES]
     return found
@@ -111,13 +112,23 @@ def replay(tokens: int, strategy: str, bar: float | None) -> Part:
     what = f"{tokens // 1_000_000} M tokens, {strategy}"
     seconds = Figure("s", what, "s", bar)
     memory = Figure("gib", f"{what}: peak memory", "GiB")
-    return Part(("replay", str(tokens), strategy), (seconds, memory), tokens)
+    build = ("build", str(tokens))
+    return Part(("replay", str(tokens), strategy), (seconds, memory), build)
+
+
+def replay_rows(rows: int) -> Part:
+    """Return the part that simulates a trace of many rows, a row a step."""
+    what = f"{rows // 1_000_000} M rows, one a step"
+    seconds = Figure("s", what, "s")
+    memory = Figure("gib", f"{what}: peak memory", "GiB")
+    build = ("build-rows", str(rows))
+    return Part(("replay-rows", str(rows)), (seconds, memory), build)
 
 
 def count(command: str, source: str, bar: float) -> Part:
     """Return the part that counts decisions. bar: millions a second."""
     figure = Figure("millions_a_second", f"decisions from {source}", "M/s", bar, True)
-    return Part((command, str(TOKENS)), (figure,), TOKENS)
+    return Part((command, str(TOKENS)), (figure,), ("build", str(TOKENS)))
 
 
 def starting() -> Part:
@@ -139,9 +150,9 @@ def observing(name: str) -> Part:
 
 def measured(part: Part, trees: Mapping[str, Path], repeats: int) -> list[Row]:
     """Measure a part in all trees, which take turns. trees: "before" (if any) and "after"."""
-    if part.tokens is not None:
+    if part.build is not None:
         for tree in trees.values():
-            in_process(tree, ("build", str(part.tokens)))
+            in_process(tree, part.build)
     values: dict[str, Values] = {"before": {}, "after": {}}
     for _ in range(repeats):
         for when, tree in trees.items():
@@ -172,16 +183,23 @@ def in_process(tree: Path, command: tuple[str, ...]) -> dict[str, float]:
     return figures
 
 
+LENGTHENED = {"tokens, grouped": 1.2, "tokens, looped": 1.2, "rows, one a step": None}
+"""What was measured of a shorter and a longer trace → how much more memory the longer one should
+take at most."""
+
+
 def growth(rows: Iterable[Row]) -> list[Row]:
-    """Return how much more memory the longer trace takes; nothing where it was not measured."""
+    """Return how much more memory the longer traces take, of those that were measured."""
     by_label = {row.figure.label: row for row in rows}
-    short = by_label.get(f"{TOKENS // 1_000_000} M tokens, grouped: peak memory")
-    long = by_label.get(f"{LONG // 1_000_000} M tokens, grouped: peak memory")
-    if short is None or long is None:
-        return []
-    figure = Figure("", "peak memory, four times as long over once", "times", 1.2)
-    before = ratios(long.before, short.before)
-    return [Row(figure, before, ratios(long.after, short.after))]
+    found = []
+    for what, bar in LENGTHENED.items():
+        short = by_label.get(f"{TOKENS // 1_000_000} M {what}: peak memory")
+        long = by_label.get(f"{LONG // 1_000_000} M {what}: peak memory")
+        if short is not None and long is not None:
+            figure = Figure("", f"{what}: memory, 4 times as long", "times", bar)
+            before = ratios(long.before, short.before)
+            found.append(Row(figure, before, ratios(long.after, short.after)))
+    return found
 
 
 def ratios(above: list[float], below: list[float]) -> list[float]:
@@ -260,12 +278,14 @@ def as_json(rows: Iterable[Row]) -> str:
 def arguments(given: list[str] | None) -> argparse.Namespace:
     """Return the arguments of the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed")
-    known = sorted({part.command[0] for part in parts(long=False)})
+    known = sorted({part.command[0] for part in parts(long=True)})
     parser.add_argument("--json", action="store_true", help="print all values as JSON")
     parser.add_argument("--before", type=Path, help="the folder of an earlier condsim")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="of each part")
     parser.add_argument("--parts", nargs="+", choices=known, default=known, help="only these")
-    parser.add_argument("--long", action="store_true", help="also a trace of four million tokens")
+    parser.add_argument(
+        "--long", action="store_true", help="also traces of four million tokens and rows"
+    )
     chosen = parser.parse_args(given)
     if chosen.repeats < 1:
         parser.error("--repeats must be at least 1")

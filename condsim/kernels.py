@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 from condsim.layout import Entry, Layout
 from condsim.lower import Call, Lowered
 from condsim.program.work import Work
+from condsim.steps.sizes import Sizes, first_of_each, joined
 
 PARTS = ("dispatch", "matmul", "traffic", "weights", "quantisation")
 """What a kernel's seconds are made of.
@@ -32,7 +33,8 @@ longer than the arithmetic beside it. quantisation: padding to whole tiles.
 class SizeSet:
     """The sizes that operators of one scope share.
 
-    sizes: extent → int [sizes]. of_call: which size each call of the scope has, int [m].
+    sizes: extent → int [sizes], some of which no call may have. of_call: which size each call of
+    the scope has, int [m].
     key: stands for the sizes among all sets; None where each call counts as a size of its own.
     """
 
@@ -44,31 +46,37 @@ class SizeSet:
         return len(next(iter(self.sizes.values())))
 
     @classmethod
-    def distinct(cls, sizes: Mapping[str, np.ndarray]) -> SizeSet:
-        """Return the distinct sizes of m calls. sizes: extent → int [m]."""
-        table = np.array(list(sizes.values()))
-        first, of_call = _first_of_each(table)
-        different = table[:, first]
-        key = (*sizes, different.tobytes())
-        return cls(dict(zip(sizes, different, strict=True)), of_call, key)
+    def distinct(cls, sizes: Sizes, known: Sizes | None = None) -> SizeSet:
+        """Return the distinct sizes of m calls.
+
+        known: all sizes that are to be in the set, those of the calls among them; None where these
+        are all.
+        """
+        count = 0
+        if known is not None:
+            count = len(next(iter(known.values())))
+            sizes = joined(known, sizes)
+        first, of_call = first_of_each(sizes)
+        different = {extent: values[first] for extent, values in sizes.items()}
+        key = tuple((extent, values.tobytes()) for extent, values in different.items())
+        return cls(different, of_call[count:], key)
 
     @classmethod
     def each_call(cls, sizes: Mapping[str, np.ndarray], calls: int) -> SizeSet:
         """Return the sizes of m calls, alike or not."""
         return cls(sizes, np.arange(calls))
 
+    def runs(self, step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (step, size, how often it runs there) of the sizes that run, int each.
 
-def _first_of_each(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (first call of each distinct size, size of each call). table: int [extents, m]."""
-    low, high = table.min(axis=1), table.max(axis=1)
-    combined = np.zeros(table.shape[1], np.int64)
-    for extent in np.flatnonzero(low != high):
-        combined *= high[extent] - low[extent] + 1
-        combined += table[extent] - low[extent]
-    if (combined == combined[0]).all():
-        return np.zeros(1, np.int64), np.zeros(len(combined), np.int64)
-    _, first, of_call = np.unique(combined, return_index=True, return_inverse=True)
-    return first, of_call
+        step: of each call, int [m].
+        """
+        if self.key is None:
+            return step, self.of_call, np.ones(len(step), np.int64)
+        wide = len(self)
+        times = np.bincount(step * wide + self.of_call)
+        present = np.flatnonzero(times)
+        return present // wide, present % wide, times[present]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +226,15 @@ class Priced:
     costs: of operators at their sizes, alike ones once. cost_of: which of them each entry has,
     int [entries]. dispatch_s: what the host takes for each entry beyond them.
     far_s_per_byte: what each byte that an entry moves takes longer since it lies far away.
-    Float [entries], or one number for all.
+    Float [entries], or one number for all. played: what the device model keeps of the first step
+    for the blocks of steps that follow.
     """
 
     costs: Sequence[CostRows]
     cost_of: np.ndarray
     dispatch_s: np.ndarray | float = 0.0
     far_s_per_byte: np.ndarray | float = 0.0
+    played: Any = None
 
 
 @dataclass
@@ -235,6 +245,7 @@ class Kernels:
     sets: the sizes that entries share. entry_rows: first row of each entry, and the end.
     columns: name → float [rows]: parts ("dispatch", ...), "flops", "router_flops", "moved_bytes",
     "world NAME", "memory LEVEL". family, basis, code: label of each entry.
+    jobs: the product inside of each entry, where it is one. played: as in `Priced`.
     """
 
     lowered: Lowered
@@ -249,6 +260,7 @@ class Kernels:
     view: np.ndarray
     weights: list[WeightRead]
     jobs: list[Work | None]
+    played: Any = None
 
     @classmethod
     def of(cls, lowered: Lowered, layout: Layout, sets: list[SizeSet], priced: Priced) -> Kernels:
@@ -270,6 +282,7 @@ class Kernels:
             view=np.array([cost.view for cost in costs])[cost_of],
             weights=_weight_reads(layout, sets, priced),
             jobs=[costs[number].job for number in cost_of],
+            played=priced.played,
         )
 
     @property
@@ -304,12 +317,10 @@ class Kernels:
         steps, sizes, counts = [], [], []
         for number, size_set in enumerate(self.sets):
             step = self.lowered.scopes[self.layout.sets[number].scope].step
-            wide = len(size_set)
-            flat = np.bincount(step * wide + size_set.of_call)
-            present = np.flatnonzero(flat)
-            steps.append(present // wide)
-            sizes.append(present % wide + self._set_start[number])
-            counts.append(flat[present])
+            run_in, size, times = size_set.runs(step)
+            steps.append(run_in)
+            sizes.append(size + self._set_start[number])
+            counts.append(times)
         step = np.concatenate(steps)
         by_step = np.argsort(step, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=self.steps))])
@@ -321,6 +332,13 @@ class Kernels:
         """Return the sum over the kernels of each step, float [steps]. values: float [rows]."""
         of_size = np.bincount(self.size, values, minlength=int(self._set_start[-1]))
         summed: np.ndarray = self.runs @ of_size
+        return summed
+
+    def by_entry(self, values: np.ndarray) -> np.ndarray:
+        """Return the sum over all steps of each entry, float [entries]. values: float [rows]."""
+        times_run = self.runs.sum(axis=0).A1
+        weighted = values * times_run[self.size]
+        summed: np.ndarray = np.bincount(self.entry, weighted, len(self.entries))
         return summed
 
     def column(self, name: str) -> np.ndarray:

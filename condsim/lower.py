@@ -19,6 +19,7 @@ from condsim.program import Loop, Op, Program, Scope
 from condsim.program.model import BodyKey, PlacedScope
 from condsim.program.order import Order, order_of
 from condsim.steps.extents import SiteRule, Steps, capacity
+from condsim.steps.sizes import Sizes, distinct, joined
 from condsim.strategies import rows_that_run
 
 Place = tuple[int, int]
@@ -116,14 +117,18 @@ class PlayedStep(NamedTuple):
 
 @dataclass(frozen=True)
 class Lowered:
-    """A program on given steps. strategies: mechanism → strategy, or a baseline's name for all.
-    scopes: every scope that some step runs, in the program's order."""
+    """A program on given steps.
+
+    strategies: mechanism → strategy, or a baseline's name for all. scopes: every scope that some
+    step runs, in the program's order. outline: of the blocks that the steps are one of.
+    """
 
     program: Program
     sites: Mapping[str, SiteRule]
     strategies: Mapping[str, str]
     steps: Steps
     scopes: tuple[ScopeCalls, ...]
+    outline: Outline
 
     def strategy_of(self, site: str) -> str:
         """Return the strategy that a site runs under."""
@@ -139,6 +144,11 @@ class Lowered:
         if not site:
             return calls.sizes
         return self._sizes_with_site[scope, site]
+
+    def known_sizes(self, scope: int, site: str) -> Sizes | None:
+        """Return all sizes that the calls of a scope have in some block, as in `sizes`; None where
+        the steps are not one block of several."""
+        return self.outline.sizes.get((self.scopes[scope].placed.number, site))
 
     @cached_property
     def _sizes_with_site(self) -> Mapping[tuple[int, str], Mapping[str, np.ndarray]]:
@@ -233,16 +243,58 @@ class Lowered:
         return tuple(reversed(guards))
 
 
+class Outline:
+    """What the steps of several blocks run, so that each block is lowered and priced alike.
+
+    Every block has the scopes of all of them: those that it does not run itself have no calls.
+    sizes: (scope of the program, site) → all sizes of its calls, once.
+    """
+
+    def __init__(self) -> None:
+        self._met: dict[Place, np.ndarray] = {}
+        self.sizes: dict[tuple[int, str], Sizes] = {}
+
+    def __contains__(self, loop: Place) -> bool:
+        return loop in self._met
+
+    def add(self, loop: Place, met: np.ndarray) -> np.ndarray:
+        """Note the regimes in which a loop's guards are met, bool [guards, regimes].
+
+        Returns those that were ever noted.
+        """
+        if loop in self._met:
+            met = met | self._met[loop]
+        self._met[loop] = met
+        return met
+
+    def add_sizes(self, lowered: Lowered) -> None:
+        """Note the sizes of a block's calls."""
+        for number, calls in enumerate(lowered.scopes):
+            if not len(calls):
+                continue
+            for site in dict.fromkeys(op.site for _, op in calls.operators()):
+                sizes = distinct(lowered.sizes(number, site))
+                key = (calls.placed.number, site)
+                if key in self.sizes:
+                    sizes = distinct(joined(self.sizes[key], sizes))
+                self.sizes[key] = sizes
+
+
 def lower(
     program: Program,
     sites: Mapping[str, SiteRule],
     strategies: Mapping[str, str],
     steps: Steps,
+    outline: Outline | None = None,
 ) -> Lowered:
-    """Walk a program with the sizes and decisions of all steps."""
-    walk = _Walk(program, sites, strategies, steps)
+    """Walk a program with the sizes and decisions of all steps.
+
+    outline: of the blocks that the steps are one of; it learns what these steps run.
+    """
+    outline = Outline() if outline is None else outline
+    walk = _Walk(program, sites, strategies, steps, outline)
     walk.enter_root()
-    return Lowered(program, sites, strategies, steps, tuple(walk.found))
+    return Lowered(program, sites, strategies, steps, tuple(walk.found), outline)
 
 
 def rows_that_arrive(
@@ -274,8 +326,10 @@ class _Walk:
         sites: Mapping[str, SiteRule],
         strategies: Mapping[str, str],
         steps: Steps,
+        outline: Outline,
     ) -> None:
         self.program, self.sites, self.strategies, self.steps = program, sites, strategies, steps
+        self.outline = outline
         self.found: list[ScopeCalls] = []
         self.placed = {(s.parent, s.loop, s.key): s for s in program.scopes}
 
@@ -289,30 +343,33 @@ class _Walk:
         number = len(self.found)
         self.found.append(calls)
         for node, loop in enumerate(calls.scope.nodes):
-            if isinstance(loop, Loop) and len(calls):
+            place = (calls.placed.number, node)
+            if isinstance(loop, Loop) and (len(calls) or place in self.outline):
                 self._enter_bodies(number, node, loop)
 
     def _enter_bodies(self, number: int, node: int, loop: Loop) -> None:
         calls = self.found[number]
         guarded = self._guarded(loop, calls)
-        for key, of_key in guarded.by_body().items():
-            call, guard = of_key
+        met = self.outline.add((calls.placed.number, node), guarded.met())
+        for key, served in guarded.by_body(met).items():
+            call, guard = served.calls()
             choices = guarded.choices[guard]
             outer, rows = guarded.outer[call, guard], guarded.rows[call, guard]
             sizes = {extent: values[call] for extent, values in calls.sizes.items()}
             sizes |= {"outer": outer, "rows": rows, "rest": outer - rows}
             if self.sites[loop.site].mechanism.selects_blocks:
                 sizes["block"] = rows
-            several = key[0] == -1 and (choices != choices[0]).any()
-            label = -1 if several else int(choices[0])
             placed = self.placed[calls.placed.number, node, key]
-            guards = (*calls.guards, (loop.site, label))
+            guards = (*calls.guards, (loop.site, served.label(key, guarded.choices)))
             self._enter(ScopeCalls(placed, guards, calls.step[call], choices, sizes, number, call))
 
     def _guarded(self, loop: Loop, calls: ScopeCalls) -> _Guarded:
         rule = self.sites[loop.site]
-        kept = self.steps.kept.get(rule.name)
         choices = np.array(loop.choices)
+        if not len(calls):
+            no_rows = np.zeros((0, len(choices)), int)
+            return _Guarded(loop, choices, no_rows, no_rows)
+        kept = self.steps.kept.get(rule.name)
         guards = Guards(
             mechanism=rule.mechanism,
             choices=choices,
@@ -334,22 +391,29 @@ class _Guarded:
     outer: np.ndarray
     rows: np.ndarray
 
-    def by_body(self) -> dict[BodyKey, tuple[np.ndarray, np.ndarray]]:
-        """Return key of a body → (calls, guards) that it serves, int each, by ascending guard."""
-        regime = self._regimes()
-        served: dict[BodyKey, list[tuple[np.ndarray, np.ndarray]]] = {}
-        for guard, choice in enumerate(self.choices):
-            of_guard = regime[:, guard]
-            for present in np.flatnonzero(np.bincount(of_guard, minlength=REGIMES)):
-                outer, rows, first = _split_regime(int(present))
-                body = self.loop.body(int(choice), outer, rows, first)
-                if body is None:
-                    continue
-                calls = np.flatnonzero(of_guard == present)
-                served.setdefault(body[0], []).append((calls, np.full(len(calls), guard)))
-        return {key: _concatenated(parts) for key, parts in served.items()}
+    def met(self) -> np.ndarray:
+        """Return the regimes in which some call meets each guard, bool [guards, regimes]."""
+        guards = np.arange(len(self.choices))
+        met = np.zeros((len(guards), REGIMES), bool)
+        met[guards, self.regimes] = True
+        return met
 
-    def _regimes(self) -> np.ndarray:
+    def by_body(self, met: np.ndarray) -> dict[BodyKey, _Served]:
+        """Return key of a body → what it serves.
+
+        met: regimes in which the guards are met, bool [guards, regimes].
+        """
+        served: dict[BodyKey, _Served] = {}
+        for guard, regime in np.argwhere(met).tolist():
+            outer, rows, first = _split_regime(regime)
+            body = self.loop.body(int(self.choices[guard]), outer, rows, first)
+            if body is not None:
+                calls = np.flatnonzero(self.regimes[:, guard] == regime)
+                served.setdefault(body[0], _Served()).add(guard, calls)
+        return served
+
+    @cached_property
+    def regimes(self) -> np.ndarray:
         """Number of the regime of each call and guard, int [m, guards]."""
         runs = self.rows > 0
         first = runs & (np.cumsum(runs, axis=1) == 1)
@@ -363,9 +427,25 @@ def _split_regime(regime: int) -> tuple[int, int, bool]:
     return regime // 6, regime // 2 % 3, bool(regime % 2)
 
 
-def _concatenated(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    if len(parts) == 1:
-        return parts[0]
-    calls = np.concatenate([calls for calls, _ in parts])
-    guards = np.concatenate([guards for _, guards in parts])
-    return calls, guards
+class _Served:
+    """The guards and calls that one body serves, by ascending guard."""
+
+    def __init__(self) -> None:
+        self._guards: list[int] = []
+        self._calls: list[np.ndarray] = []
+
+    def add(self, guard: int, calls: np.ndarray) -> None:
+        """Note calls that meet a guard; there may be none."""
+        self._guards.append(guard)
+        self._calls.append(calls)
+
+    def calls(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return (calls, guard of each), int [m] each."""
+        lengths = [len(calls) for calls in self._calls]
+        return np.concatenate(self._calls), np.repeat(self._guards, lengths)
+
+    def label(self, key: BodyKey, choices: np.ndarray) -> int:
+        """Return the choice that the body stands for, -1 where it serves several."""
+        served = choices[self._guards]
+        several = key[0] == -1 and (served != served[0]).any()
+        return -1 if several else int(served[0])

@@ -120,7 +120,32 @@ def replay(tokens: str, strategy: str) -> Figures:
 
     folder = large_trace(int(tokens))
     profile = condsim.load(SHIPPED / PROFILE_OF).profile
-    trace = condsim.load(folder)
+    return simulated(condsim.load(folder), profile, strategy)
+
+
+def build_rows(rows: str) -> Figures:
+    """Build a trace of many rows where there is none yet."""
+    from many_rows import many_rows
+
+    many_rows(int(rows))
+    return {}
+
+
+def replay_rows(rows: str) -> Figures:
+    """Open a trace of many rows and simulate it at a row a step."""
+    from many_rows import DRAWN_FROM, many_rows
+
+    import condsim
+
+    folder = many_rows(int(rows))
+    profile = condsim.load(DRAWN_FROM).profile
+    return simulated(condsim.load(folder), profile, None)
+
+
+def simulated(trace: Any, profile: Any, strategy: str | None) -> Figures:
+    """Simulate a trace at batch 1."""
+    import condsim
+
     start = time.perf_counter()
     prediction = condsim.simulate(trace, profile, strategy, 1)
     seconds = time.perf_counter() - start
@@ -221,6 +246,8 @@ PARTS: dict[str, Callable[..., Figures]] = {
     "many": many,
     "build": build,
     "replay": replay,
+    "build-rows": build_rows,
+    "replay-rows": replay_rows,
     "count-files": count_files,
     "count-memory": count_memory,
     "starting": starting,

@@ -13,10 +13,11 @@ import numpy as np
 
 from condsim.capture.fit import Fitter, Run
 from condsim.capture.fit_operator import Misfit
-from condsim.capture.sizes import USUAL_LENGTHS, Lengths, Sizes, first_line
+from condsim.capture.sizes import USUAL_LENGTHS, Lengths, Sizes
 from condsim.errors import CondsimError
 from condsim.live.decode import record_decode
 from condsim.live.execution import BASELINES, Execution, SiteInfo
+from condsim.live.failures import ModelFails
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS, Draw
@@ -210,14 +211,12 @@ class _Prober:
         for run, (units, seq) in enumerate(probing_sizes(regime, self.sizes.lengths)):
             try:
                 recordings.append(self._record(assignment, regime, units, seq, run))
-            except CondsimError:
-                raise
-            except Exception as error:  # a stranger's model may do anything at another size
+            except ModelFails as failure:
                 size = f"{units} units" if seq is None else f"{units} units of {seq} positions"
                 raise CannotRun(
                     f"{key(assignment, regime)}: the model fails at {size}, "
-                    f"while inputs of the captured size run ({first_line(error)})"
-                ) from error
+                    f"while inputs of the captured size run ({failure})"
+                ) from failure
         _find_periods(recordings, periods)
         runs = []
         for recording in recordings:

@@ -18,6 +18,7 @@ import numpy as np
 from condsim.cost.kinds import OperatorKinds
 from condsim.cost.roofline import DTYPE_BYTES
 from condsim.cost.step_cost import StepCost
+from condsim.cost.sums import CostSums
 from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
@@ -186,9 +187,9 @@ class Pricing(ABC):
         """The sizes that operators share."""
         return [_size_set(self.lowered, shared) for shared in self.layout.sets]
 
-    def kernels(self) -> Kernels:
-        """Price everything that the program runs."""
-        return Kernels.of(self.lowered, self.layout, self.sets, self.price())
+    def kernels(self, played: Any = None) -> Kernels:
+        """Price everything that the program runs. played: as in `price`."""
+        return Kernels.of(self.lowered, self.layout, self.sets, self.price(played))
 
     def sized(self, entry: Entry) -> SizedKind:
         """Return the kind of an operator at its sizes."""
@@ -196,8 +197,12 @@ class Pricing(ABC):
         return SizedKind(entry.kind, entry.op, self.sets[entry.size_set], experts_rows)
 
     @abstractmethod
-    def price(self) -> Priced:
-        """Return what all operators cost, each at the sizes of its set."""
+    def price(self, played: Any) -> Priced:
+        """Return what all operators cost, each at the sizes of its set.
+
+        played: of the kernels of an earlier block of steps; None for the first block, where the
+        first step is among these.
+        """
 
 
 class OneByOne(Pricing):
@@ -210,7 +215,7 @@ class OneByOne(Pricing):
     def kernel(self, entry: Entry, sized: SizedKind) -> KernelCost:
         """Return what an operator costs at its place."""
 
-    def price(self) -> Priced:
+    def price(self, played: Any) -> Priced:
         self.prepare()
         costs = []
         for entry in self.layout.entries:
@@ -244,13 +249,18 @@ class DeviceModel(ABC):
     def step_cost(self, kernels: Kernels) -> StepCost:
         """Return what each step costs."""
 
+    def uncertainty(self, sums: CostSums) -> dict[str, float]:
+        """Return source → relative standard deviation of what a side's seconds rest on, where not
+        the profile's tables say it. sums: of all its steps."""
+        return {}
+
     @abstractmethod
     def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         """Return host and device seconds of one step's kernels in issue order, and their calls."""
 
-    def kernels(self, lowered: Lowered) -> Kernels:
-        """Price everything that a lowered program runs."""
-        return self.begin(lowered).kernels()
+    def kernels(self, lowered: Lowered, played: Any = None) -> Kernels:
+        """Price everything that a lowered program runs. played: as in `Pricing.kernels`."""
+        return self.begin(lowered).kernels(played)
 
     def price_ahead(self, pricings: Iterable[Pricing]) -> None:
         """Price at once what several programs run, where that is faster than one by one."""
@@ -320,7 +330,7 @@ def _size_set(lowered: Lowered, shared: SharedSizes) -> SizeSet:
     sizes = lowered.sizes(shared.scope, shared.site)
     if shared.alone:
         return SizeSet.each_call(sizes, len(lowered.scopes[shared.scope]))
-    return SizeSet.distinct(sizes)
+    return SizeSet.distinct(sizes, lowered.known_sizes(shared.scope, shared.site))
 
 
 def of_each_size(value: Any, count: int) -> np.ndarray:

@@ -30,12 +30,23 @@ def energy_j(
     come from, default the largest. Raises CondsimError for a dtype or a level that the profile has
     no energy for.
     """
+    joules = work_j(flops, traffic_bytes, profile, dtype, level)
+    return with_idle_j(seconds, joules, profile)
+
+
+def work_j(
+    flops: Any,
+    traffic_bytes: Any,
+    profile: HardwareProfile,
+    dtype: str | None = None,
+    level: str | None = None,
+) -> Any:
+    """Joules of what is computed and moved; arguments and errors as in `energy_j`."""
     power = profile.power
     dtype = profile.dtype if dtype is None else dtype
     if dtype not in power.j_per_flop:
         raise unknown("dtype of power.j_per_flop", dtype, power.j_per_flop)
-    idle_j = power.idle_w.value * seconds
-    joules = idle_j + flops * power.j_per_flop[dtype].value
+    joules = flops * power.j_per_flop[dtype].value
     if not isinstance(traffic_bytes, Mapping):
         level = _largest_level(profile) if level is None else level
         traffic_bytes = {level: traffic_bytes}
@@ -43,9 +54,19 @@ def energy_j(
         if name not in power.j_per_byte:
             raise unknown("level of power.j_per_byte", name, power.j_per_byte)
         joules = joules + level_bytes * power.j_per_byte[name].value
+    return joules
+
+
+def with_idle_j(seconds: Any, joules: Any, profile: HardwareProfile) -> Any:
+    """Joules with what the device takes when idle, no more than its limit.
+
+    joules: of `work_j`.
+    """
+    power = profile.power
+    total = power.idle_w.value * seconds + joules
     if power.limit_w is None:
-        return joules
-    return np.minimum(joules, power.limit_w.value * seconds)
+        return total
+    return np.minimum(total, power.limit_w.value * seconds)
 
 
 def _largest_level(profile: HardwareProfile) -> str:

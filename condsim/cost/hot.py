@@ -76,7 +76,7 @@ def basis_of(outside: Any) -> Any:
 
 
 def least_sure(basis: Any) -> str:
-    """The basis of a sum of times. basis: of each, str or str array."""
+    """Return the basis of a sum of times. basis: of each, str or several."""
     words = {basis} if isinstance(basis, str) else set(np.asarray(basis).ravel().tolist())
     for word in ("estimated", "extrapolated"):
         if word in words:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,28 @@ def code_distances(order: Order) -> tuple[list[int], int]:
     entered = [op.entered for op in order.ops]
     labels = call_sites(names, modules, entered)
     return distances(labels), len(set(labels))
+
+
+class FirstStep(NamedTuple):
+    """What is kept of the first step of a side.
+
+    layout: of the block of steps that it is in. far_s_per_byte: of each of its entries, as in
+    `Priced`.
+    """
+
+    order: Order
+    layout: Layout
+    far_s_per_byte: np.ndarray | float
+
+    def far_of(self, layout: Layout) -> np.ndarray | float:
+        """Return `far_s_per_byte` of the entries of some block; 0 for those that the first step
+        does not run."""
+        far = self.far_s_per_byte
+        if layout is self.layout or not isinstance(far, np.ndarray):
+            return far
+        entry_of = self.layout.entry_of
+        numbers = [entry_of.get((entry.scope, entry.node), -1) for entry in layout.entries]
+        return np.array([far[number] if number >= 0 else 0.0 for number in numbers])
 
 
 class IssuedModel(DeviceModel):
@@ -200,13 +222,17 @@ class IssuedPricing(Pricing):
             return self.resident[calls.step]
         return self.resident
 
-    def price(self) -> Priced:
+    def price(self, played: FirstStep | None) -> Priced:
         _, cost_of = self._distinct
         costs = self.model.known_costs(self.operators)
-        first_step = self.lowered.played()
-        host_s = self.model.host_seconds(self.lowered, first_step.order, self.layout)
-        far = self.model.far_per_byte(self.lowered, first_step, self.layout)
-        return Priced(costs, cost_of, host_s, far)
+        first = played or self._first_step()
+        host_s = self.model.host_seconds(self.lowered, first.order, self.layout)
+        return Priced(costs, cost_of, host_s, first.far_of(self.layout), first)
+
+    def _first_step(self) -> FirstStep:
+        step = self.lowered.played()
+        far = self.model.far_per_byte(self.lowered, step, self.layout)
+        return FirstStep(step.order, self.layout, far)
 
 
 def distinct_operators(layout: Layout, sets: list[SizeSet]) -> tuple[list[int], np.ndarray]:

@@ -7,16 +7,16 @@ The last two depend on what runs between two steps: the step before, or the othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from condsim.cost.cpu.evicted_code import evicted_code_seconds, own_code_seconds
-from condsim.cost.cpu.missed_weights import ReadTogether, missed_seconds
 from condsim.cost.cpu.new_shapes import NewShapes
+from condsim.cost.weight_uses import visits_of
 from condsim.hardware import HardwareProfile
 from condsim.kernels import PARTS, Kernels, WeightRead
 
@@ -36,30 +36,14 @@ class Between:
     footprint_bytes: np.ndarray
 
 
-@dataclass(frozen=True)
-class Visits:
-    """One weight's visits by the calls of its scope.
-
-    bytes, rows, pieces: as in `WeightRead`, of each visit; step, choice: int [visits].
-    """
-
-    read: WeightRead
-    bytes: np.ndarray
-    rows: np.ndarray
-    pieces: np.ndarray
-    step: np.ndarray
-    choice: np.ndarray
-
-
 @dataclass
 class StepCost:
     """Seconds and bytes of each step, float [steps], of one side.
 
     extra_s: part → seconds beside those of kernels. new_shapes: kernels that a library writes at
     their first use. companion_s, companion_j, companion_flops: of the CPU beside an accelerator.
-    uncertainty: source → relative standard deviation, where not the profile's tables say it.
     by_source: source of uncertainty → seconds, where not the kernels' families say it.
-    graphs: compiled for all steps.
+    graphs: that are compiled for these steps, by what tells one from another.
     """
 
     kernels: Kernels
@@ -68,9 +52,8 @@ class StepCost:
     new_shapes: NewShapes | None = None
     companion_j: np.ndarray | float = 0.0
     companion_flops: np.ndarray | float = 0.0
-    uncertainty: dict[str, float] = field(default_factory=dict)
     by_source: dict[str, np.ndarray] | None = None
-    graphs: int = 0
+    graphs: frozenset[Hashable] = frozenset()
 
     @property
     def steps(self) -> int:
@@ -137,21 +120,6 @@ class StepCost:
         summed = kernels.by_label(labels, busy_s - dispatch_s)
         return {family: seconds for family, seconds in summed.items() if family is not None}
 
-    @cached_property
-    def by_basis(self) -> Mapping[str, float]:
-        """Basis word → seconds that rest on it, over all steps."""
-        kernels = self.kernels
-        summed = kernels.by_label(kernels.basis, kernels.seconds)
-        found = {basis: float(seconds.sum()) for basis, seconds in summed.items()}
-        beside_s = sum(float(seconds.sum()) for seconds in self.extra_s.values())
-        if beside_s:
-            basis = "calibrated" if self.profile.calibrated else "estimated"
-            found[basis] = found.get(basis, 0.0) + beside_s
-        if self.evicted_code:
-            evicted_s = sum(float(code.total.sum()) for code in self.evicted_code.values())
-            found["calibrated"] = found.get("calibrated", 0.0) + evicted_s
-        return found
-
     # Bytes
 
     @cached_property
@@ -178,8 +146,8 @@ class StepCost:
         """Bytes of weights that a step has read before."""
         again = np.zeros(self.steps)
         for reads in self._shared_weights():
-            visits_of_reads = [self._visits(read) for read in reads]
-            choices = max(int(visits.choice.max()) for visits in visits_of_reads) + 2
+            visits_of_reads = [visits_of(read, self.kernels) for read in reads]
+            choices = max(int(visits.choice.max(initial=-1)) for visits in visits_of_reads) + 2
             seen = np.zeros(self.steps * choices, bool)
             for visits in visits_of_reads:
                 key = visits.step * choices + visits.choice + 1
@@ -243,10 +211,10 @@ class StepCost:
         of_codes = zip(codes, each_s, calls, strict=True)
         return {code: EvictedCode(seconds, count) for code, seconds, count in of_codes}
 
-    def first_calls(self, between: Between | None) -> dict[str, np.ndarray]:
+    def first_calls(self, between: Between) -> dict[str, np.ndarray]:
         """Return machine code → seconds that its first call in a step costs more, because other
-        data was touched before the step. None where nothing is between two steps."""
-        if self.profile.cold is None or between is None:
+        data was touched before the step."""
+        if self.profile.cold is None:
             return {}
         touched, different = self.touched_bytes, self.footprint_bytes
         found = {}
@@ -256,140 +224,6 @@ class StepCost:
             first = own_code_seconds(code, since + between.footprint_bytes, self.profile)
             found[code] = np.minimum(calls, 1.0) * (first - usual)
         return found
-
-    # First uses
-
-    def beginning(self, between: Between | None) -> np.ndarray:
-        """Return the seconds of first calls after other data, or of kernels that are written at
-        sizes which no step before had."""
-        each_s: Mapping[Any, np.ndarray] = {}
-        if between is not None:
-            each_s = self.first_calls(between)
-        elif self.new_shapes is not None:
-            each_s = self.new_shapes.seconds(self.profile)
-        return sum(each_s.values(), np.zeros(self.steps))
-
-    # Evicted weights
-
-    def evicted_weights(self, between: Between | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return (seconds that evicted weights cost, one standard deviation of it)."""
-        return self._evicted_in_a_row if between is None else self._evicted_weights(between)
-
-    @cached_property
-    def _evicted_in_a_row(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._evicted_weights(None)
-
-    def _evicted_weights(self, between: Between | None) -> tuple[np.ndarray, np.ndarray]:
-        if self.profile.residency is None:
-            return np.zeros(self.steps), np.zeros(self.steps)
-        groups = list(self._read_together(between))
-        return missed_seconds(groups, self.profile.residency, self.steps)
-
-    def evicted_weights_by_entry(
-        self, between: Between | None
-    ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-        """Yield ((scope, node) of an operator, seconds that its evicted weights cost)."""
-        if self.profile.residency is None:
-            return
-        for group in self._read_together(between):
-            for read in group.reads:
-                alone = group._replace(reads=[read])
-                seconds, _ = missed_seconds([alone], self.profile.residency, self.steps)
-                yield (read.scope, read.node), seconds
-
-    def _visits(self, read: WeightRead) -> Visits:
-        calls = self.kernels.lowered.scopes[read.scope]
-        of_call = read.of_call
-        if read.experts is None:
-            return Visits(
-                read,
-                read.bytes[of_call],
-                read.rows[of_call],
-                read.pieces[of_call],
-                calls.step,
-                calls.choice,
-            )
-        call, expert = np.nonzero(read.experts)
-        rows = read.experts[call, expert].astype(float)
-        pieces = np.ones(len(call))
-        return Visits(
-            read,
-            read.bytes[of_call][call],
-            rows,
-            pieces,
-            calls.step[call],
-            expert,
-        )
-
-    def _read_together(self, between: Between | None) -> Iterator[ReadTogether]:
-        """Yield weights that are read together, and how long ago each visit's were used before."""
-        touched = self.evicting_bytes
-        cumulative = np.concatenate([[0.0], np.cumsum(touched)])
-
-        def distance(step: np.ndarray, choice: np.ndarray) -> np.ndarray:
-            if between is None:
-                return _since_last(step, choice, cumulative)
-            in_turn: np.ndarray = (touched + between.evicting_bytes)[step]
-            return in_turn
-
-        of_scope: dict[int, np.ndarray] = {}
-        for reads in self._reads_by_size():
-            first = reads[0]
-            calls = self.kernels.lowered.scopes[first.scope]
-            if first.experts is not None:
-                yield self._read_by_experts(first, distance)
-                continue
-            if first.scope not in of_scope:
-                of_scope[first.scope] = distance(calls.step, calls.choice)
-            yield ReadTogether(reads, first.of_call, calls.step, of_scope[first.scope])
-
-    def _read_by_experts(
-        self, read: WeightRead, distance: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    ) -> ReadTogether:
-        """A grouped product's weights, each visit by each expert a size of its own."""
-        visits = self._visits(read)
-        every = np.arange(len(visits.step))
-        by_visit = replace(read, bytes=visits.bytes, rows=visits.rows, pieces=visits.pieces)
-        since_used = distance(visits.step, visits.choice)
-        return ReadTogether([by_visit], every, visits.step, since_used)
-
-    def _reads_by_size(self) -> Iterable[list[WeightRead]]:
-        """Return the reads of each scope that share their sizes; those of grouped products one by
-        one."""
-        shared: dict[tuple[int, int], list[WeightRead]] = {}
-        for number, read in enumerate(self.kernels.weights):
-            alone = read.experts is not None
-            key = (-1, number) if alone else (read.scope, id(read.of_call))
-            shared.setdefault(key, []).append(read)
-        return shared.values()
-
-
-def _since_last(step: np.ndarray, choice: np.ndarray, cumulative: np.ndarray) -> np.ndarray:
-    """Return the bytes touched since each visit's weight was used before, float [visits].
-
-    The first use of each weight follows its last one: the trace repeats.
-    cumulative: bytes touched before each step, and in all, float [steps + 1].
-    """
-    most = max(float(cumulative[-1]), 1.0)
-    order = _by_choice(step, choice)
-    step, choice = step[order], choice[order]
-    begins = np.concatenate([[True], choice[1:] != choice[:-1]])
-    ends = np.concatenate([begins[1:], [True]])
-    previous = np.concatenate([[0], step[:-1]])
-    distance = cumulative[step] - cumulative[previous]
-    first_step, last_step = step[begins], step[ends]
-    distance[begins] = cumulative[first_step] + most - cumulative[last_step]
-    found: np.ndarray = np.empty_like(distance)
-    found[order] = np.maximum(distance, 1.0)
-    return found
-
-
-def _by_choice(step: np.ndarray, choice: np.ndarray) -> Any:
-    """What puts visits in the order of their choices, and those of a choice in that of steps."""
-    place = choice * (int(step.max()) + 1) + step
-    if (place[1:] >= place[:-1]).all():
-        return slice(None)
-    return np.argsort(place, kind="stable")
 
 
 @dataclass(frozen=True)

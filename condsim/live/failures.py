@@ -10,9 +10,13 @@ from torch import nn
 from condsim.errors import CondsimError, summary
 
 
+class ModelFails(CondsimError):
+    """What a model's own code raised, in one line."""
+
+
 @contextlib.contextmanager
 def one_line(model: nn.Module, what: str, way_out: str) -> Iterator[None]:
-    """Raise what fails inside as a CondsimError, with the error that it was as its cause.
+    """Raise what fails inside as a ModelFails, with the error that it was as its cause.
 
     what: what runs inside. way_out: what a user can do about it.
     """
@@ -22,7 +26,7 @@ def one_line(model: nn.Module, what: str, way_out: str) -> Iterator[None]:
         raise
     except Exception as error:
         where = module_that_failed(model, error) or "the model"
-        raise CondsimError(f"{where}: {what} fails ({summary(error)}); {way_out}") from error
+        raise ModelFails(f"{where}: {what} fails ({summary(error)}); {way_out}") from error
 
 
 def module_that_failed(model: nn.Module, error: Exception) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from condsim.cost.step_cost import StepCost
+from condsim.cost.sums import CostSums
 from condsim.hardware import HardwareProfile
 from condsim.steps.extents import Steps, capacity
 from condsim.steps.rebatch import site_rules
@@ -45,41 +46,46 @@ def without_imbalance(trace: Trace, steps: Steps) -> Steps:
     return replace(steps, counts=counts)
 
 
-def dropped_share(trace: Trace, steps: Steps) -> float:
-    """Return the share of the assignments of rows to experts that are over an expert's capacity."""
-    dropped = total = 0
+def dropped(trace: Trace, steps: Steps) -> tuple[int, int]:
+    """Return (assignments of rows to experts that are over an expert's capacity, all of them)."""
+    over = total = 0
     for rule in site_rules(trace).values():
         if not rule.mechanism.mixes_experts:
             continue
         counts = steps.counts[rule.name]
         rows = steps.arriving(rule)
         room = capacity(rows, rule.top_k, rule.branches, steps.capacity_factor)
-        over = np.maximum(counts - room[:, None], 0)
-        dropped += int(over.sum())
+        over += int(np.maximum(counts - room[:, None], 0).sum())
         total += int(counts.sum())
-    return dropped / max(total, 1)
+    return over, total
 
 
-@dataclass(frozen=True)
+@dataclass
 class Rivals:
-    """Estimates that know nothing of routing's costs. peak: FLOPs a second of the device."""
+    """Estimates that know nothing of routing's costs.
+
+    peak: FLOPs a second of the device. logical: FLOPs that the decisions ask for.
+    """
 
     profile: HardwareProfile
     peak: float
+    logical: float = 0.0
+    _roofline_c: float = 0.0
+    _roofline_b: float = 0.0
 
-    def speedups(
-        self, conditional: StepCost, baseline: StepCost, logical: np.ndarray
-    ) -> dict[str, float]:
+    def add(self, conditional: StepCost, baseline: StepCost, logical: np.ndarray) -> None:
+        """Add a block of steps."""
+        self.logical += float(logical.sum())
+        self._roofline_c += self._roofline_s(conditional)
+        self._roofline_b += self._roofline_s(baseline)
+
+    def speedups(self, conditional: CostSums, baseline: CostSums) -> dict[str, float]:
         """Return the FLOP ratio, a plain roofline (peak and bandwidth), and the sum of
         micro-benchmarks whose data is in the caches."""
-        flop_ratio = float(baseline.flops.sum() / logical.sum())
-        roofline = self._roofline_s(baseline) / self._roofline_s(conditional)
-        hot_baseline_s = float(baseline.seconds.sum())
-        hot_conditional_s = float(conditional.seconds.sum())
         return {
-            "flop_ratio": flop_ratio,
-            "roofline": roofline,
-            "hot_sum": hot_baseline_s / hot_conditional_s,
+            "flop_ratio": baseline.flops / self.logical,
+            "roofline": self._roofline_b / self._roofline_c,
+            "hot_sum": baseline.hot_s / conditional.hot_s,
         }
 
     def _roofline_s(self, side: StepCost) -> float:

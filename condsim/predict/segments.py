@@ -8,15 +8,18 @@ rule.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
+from condsim.cost.evicted_weights import missed
 from condsim.cost.step_cost import Between, StepCost
 from condsim.errors import CondsimError
 from condsim.kernels import Kernels
+from condsim.lower import Place
+from condsim.predict.carried import Carried
 from condsim.predict.side import Side
 from condsim.program import Program, loops
 from condsim.trace import Trace
@@ -71,25 +74,30 @@ def segment_of(op: Placed, guards: Sequence[tuple[str, int]], of_families: Colle
     return site if site in of_families else f"{site}={choice}"
 
 
-def segments(trace: Trace, sides: Mapping[str, Side], *, repeat: bool) -> pd.DataFrame:
+def segments(
+    trace: Trace, blocks: Iterable[Mapping[str, Side]], steps: int, *, repeat: bool
+) -> pd.DataFrame:
     """Return a row a side, segment and operator: calls and seconds, the mean over the steps.
 
-    The seconds of a side sum up to its predicted latency. repeat: each step is repeated in turn on
-    both sides.
+    The seconds of a side sum up to its predicted latency. blocks: of steps in order, side by name.
+    steps: in all of them. repeat: each step is repeated in turn on both sides.
     Raises CondsimError where host and device are two: there the time of an operator hides behind
     that of others.
     """
+    tables: dict[str, _SegmentSums] = {}
+    for sides in blocks:
+        for name, side in sides.items():
+            _refuse_overlap(side)
+            others = [other for other_name, other in sides.items() if other_name != name]
+            between = others[0].between() if repeat else None
+            if name not in tables:
+                tables[name] = _SegmentSums(trace, side, steps)
+            tables[name].add(side.cost, between)
     rows = []
-    for name, side in sides.items():
-        _refuse_overlap(side)
-        others = [other for other_name, other in sides.items() if other_name != name]
-        between = others[0].between() if repeat else None
-        table = _Labelled(trace, side.cost)
-        seconds = table.seconds(between)
-        calls = table.calls()
-        for label, of_label in seconds.items():
-            mean_calls = float(np.mean(calls[label]))
-            mean_s = float(np.mean(of_label))
+    for name, table in tables.items():
+        for label in table.in_order():
+            mean_calls = table.calls.get(label, 0.0) / steps
+            mean_s = table.seconds[label] / steps
             rows.append((name, *label, mean_calls, mean_s))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -103,57 +111,69 @@ def _refuse_overlap(side: Side) -> None:
         )
 
 
-class _Labelled:
-    """A side's kernels by segment and operator."""
+class _SegmentSums:
+    """Calls and seconds of a side by segment and operator, summed over blocks of steps.
 
-    def __init__(self, trace: Trace, cost: StepCost) -> None:
-        self.cost = cost
-        self.kernels = cost.kernels
-        self.labels = _labels(trace, self.kernels)
+    side: of the first block. steps: in all blocks.
+    """
 
-    def calls(self) -> dict[Label, np.ndarray]:
-        """Return label → calls in each step, float [steps]."""
-        ones = np.ones(len(self.kernels.entry))
-        return self.kernels.by_label(self.labels, ones)
+    def __init__(self, trace: Trace, side: Side, steps: int) -> None:
+        self.calls: dict[Label, float] = {}
+        self.seconds: dict[Label, float] = {}
+        self._families = families(trace, side.lowered.program)
+        self._carried = Carried(side.model.target.profile)
+        self._steps_to_come = steps
+        self._labels: dict[Place, Label] = {}
 
-    def seconds(self, between: Between | None) -> dict[Label, np.ndarray]:
-        """Return label → seconds of each step, evicted weights and code included."""
-        found = self.kernels.by_label(self.labels, self.kernels.seconds)
-        self._add_code(found, between)
-        new_shapes = self.cost.new_shapes
-        if between is None and new_shapes is not None:
-            for entry, seconds in new_shapes.seconds(self.cost.profile).items():
-                label = self.labels[entry]
-                found[label] = found[label] + seconds
-        for place, seconds in self.cost.evicted_weights_by_entry(between):
-            entry = self.kernels.layout.entry_of[place]
-            label = self.labels[entry]
-            found[label] = found[label] + seconds
-        return found
+    def in_order(self) -> list[Label]:
+        """Return the labels in the order in which the program has them."""
+        return list(dict.fromkeys(self._labels[place] for place in sorted(self._labels)))
 
-    def _add_code(self, found: dict[Label, np.ndarray], between: Between | None) -> None:
+    def add(self, cost: StepCost, between: Between | None) -> None:
+        """Add a block of steps, evicted weights and code included."""
+        self._steps_to_come -= cost.steps
+        ends = self._steps_to_come == 0
+        kernels = cost.kernels
+        labels = self._labels_of(kernels)
+        calls = kernels.by_entry(np.ones(len(kernels.entry)))
+        seconds = kernels.by_entry(kernels.seconds)
+        for label, of_calls, of_seconds in zip(labels, calls, seconds, strict=True):
+            self.calls[label] = self.calls.get(label, 0.0) + float(of_calls)
+            self._add(label, of_seconds)
+        self._add_code(cost, between, labels)
+        if between is None:
+            for first in self._carried.first_uses(cost, ends):
+                self._add(self._labels[first.label], first.seconds)
+        for used in self._carried.weight_uses(cost, between, ends):
+            of_weights, _ = missed(used, cost.profile)
+            for visits, missed_s in zip(used.weights, of_weights, strict=True):
+                place = (visits.read.scope, visits.read.node)
+                self._add(self._labels[place], missed_s.sum())
+
+    def _add(self, label: Label, seconds: Any) -> None:
+        self.seconds[label] = self.seconds.get(label, 0.0) + float(seconds)
+
+    def _labels_of(self, kernels: Kernels) -> list[Label]:
+        """The label of each entry of a side's kernels."""
+        labels = []
+        for entry in kernels.entries:
+            guards = kernels.lowered.scopes[entry.scope].guards
+            label = (segment_of(entry.op, guards, self._families), entry.op.name)
+            self._labels[entry.scope, entry.node] = label
+            labels.append(label)
+        return labels
+
+    def _add_code(self, cost: StepCost, between: Between | None, labels: list[Label]) -> None:
         """Add what calls cost more because their code was evicted, by a step's data and by what
         runs between two steps."""
-        evicted = self.cost.evicted_code
-        first = self.cost.first_calls(between)
-        labels_and_code = list(zip(self.labels, self.kernels.code, strict=True))
-        ones = np.ones(len(self.kernels.entry))
-        calls = self.kernels.by_label(labels_and_code, ones)
+        kernels, evicted = cost.kernels, cost.evicted_code
+        first = {} if between is None else cost.first_calls(between)
+        labels_and_code = list(zip(labels, kernels.code, strict=True))
+        calls = kernels.by_label(labels_and_code, np.ones(len(kernels.entry)))
         for (label, code), count in calls.items():
             if code in evicted:
-                found[label] = found[label] + count * evicted[code].each_s
+                self._add(label, np.sum(count * evicted[code].each_s))
             if code in first:
-                calls_of_code = np.maximum(self.cost.code_calls[code], 1.0)
+                calls_of_code = np.maximum(cost.code_calls[code], 1.0)
                 share = count / calls_of_code
-                found[label] = found[label] + first[code] * share
-
-
-def _labels(trace: Trace, kernels: Kernels) -> list[Label]:
-    """The label of each entry of a side's kernels."""
-    of_families = families(trace, kernels.lowered.program)
-    labels = []
-    for entry in kernels.entries:
-        guards = kernels.lowered.scopes[entry.scope].guards
-        segment = segment_of(entry.op, guards, of_families)
-        labels.append((segment, entry.op.name))
-    return labels
+                self._add(label, np.sum(first[code] * share))

@@ -1,15 +1,16 @@
-"""One side of a comparison: the conditional model or a baseline, priced step by step."""
+"""One side of a comparison: the conditional model or a baseline, priced for a block of steps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from condsim.cost.device import DeviceModel, Pricing
-from condsim.cost.energy import energy_j
+from condsim.cost.energy import work_j
 from condsim.cost.step_cost import Between, StepCost
 from condsim.engine import closed_form, reference
 from condsim.engine.closed_form import Issued
@@ -19,13 +20,15 @@ from condsim.program import loops
 
 @dataclass(frozen=True)
 class Side:
-    """A lowered program on one device.
+    """A lowered program on one device, for some steps.
 
-    strategies: mechanism → strategy, or a baseline's name for all.
+    strategies: mechanism → strategy, or a baseline's name for all. played: what the device model
+    kept of the first step, where an earlier block of steps had it.
     """
 
     lowered: Lowered
     model: DeviceModel
+    played: Any = None
 
     @property
     def strategies(self) -> Mapping[str, str]:
@@ -39,7 +42,7 @@ class Side:
     @cached_property
     def cost(self) -> StepCost:
         """What each step costs."""
-        return self.model.step_cost(self.pricing.kernels())
+        return self.model.step_cost(self.pricing.kernels(self.played))
 
     @property
     def is_priced(self) -> bool:
@@ -87,13 +90,14 @@ class Side:
             device.append(kernels.seconds[rows] - dispatch_s[rows])
         return Issued(first.host_s, np.stack(device), first.stream, first.sync)
 
-    def energy_j(self, seconds: np.ndarray) -> float:
-        """Return the joules of a step, the mean over all. seconds: of each step."""
+    @property
+    def work_j(self) -> np.ndarray:
+        """Joules of what each step computes and moves."""
         cost, target = self.cost, self.model.target
         flops = cost.flops + cost.router_flops - cost.companion_flops
         moved = cost.memory_bytes or cost.footprint_bytes
-        joules = energy_j(seconds, flops, moved, target.profile, target.dtype)
-        return float(np.mean(joules + cost.companion_j))
+        joules: np.ndarray = work_j(flops, moved, target.profile, target.dtype)
+        return joules
 
 
 def price_together(sides: Iterable[Side]) -> None:

@@ -138,7 +138,7 @@ def predict(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Predi
     simulation = _simulation(trace, profile, scenario)
     if simulation is None:
         return _fastest(trace, profile, scenario)
-    with _without_collector(), answering(trace.name, profile.name):
+    with answering(trace.name, profile.name):
         return checked(simulation.prediction())
 
 

@@ -12,26 +12,22 @@ import pandas as pd
 
 from condsim.cost.cost_model import device_model
 from condsim.cost.device import DeviceModel, Target
+from condsim.cost.sums import CostSums
 from condsim.errors import CondsimError
-from condsim.lower import Lowered, lower
-from condsim.predict.baselines import (
-    Rivals,
-    dropped_share,
-    logical_flops,
-    without_imbalance,
-)
+from condsim.predict.baselines import Rivals, dropped, logical_flops, without_imbalance
 from condsim.predict.intervals import CONFORMAL, Spread, around, intervals
 from condsim.predict.offload import Offloading, play
-from condsim.predict.peak_memory import peak_with_weights
+from condsim.predict.peak_memory import SAMPLED_STEPS, peak_with_weights
 from condsim.predict.prediction import AS_CAPTURED, Later, Prediction
 from condsim.predict.segments import segments
 from condsim.predict.side import Side, price_together
-from condsim.predict.timed import HOST_LINK, TimedSide, world_seconds
+from condsim.predict.timed import HOST_LINK, SideWalk, TimedSide, world_seconds
 from condsim.predict.timeline import timeline
+from condsim.predict.walk import Blocks, Way
 from condsim.predict.waterfall import waterfall
 from condsim.program import Program
 from condsim.scenario import Scenario
-from condsim.steps.extents import CAPACITY_FACTOR, Steps
+from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.steps.rebatch import Cut, rebatch, site_rules
 from condsim.strategies import STRATEGIES, name_of
 from condsim.strategies.choose import (
@@ -44,8 +40,17 @@ CLOCKED_STEPS = 16
 """Steps that are looked at where host and device are two clocks, which need each step in executed
 order."""
 
-LARGE_SIDE_STEPS = 10_000
-"""Sides of more steps are not remembered."""
+LARGE_SIDE_COUNTS = 2**18
+"""Sides of more counts, one a step and branch, are not remembered."""
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What a walk through all steps found. logical_flops: that the decisions ask for, in all."""
+
+    conditional: TimedSide
+    baseline: TimedSide
+    rivals: Rivals
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Simulation:
     @cached_property
     def selected(self) -> tuple[int, ...] | None:
         """Numbers of the steps that are looked at; None for all."""
-        count = len(self.cut.steps)
+        count = len(self.cut)
         if self.scenario.steps is not None:
             return self._checked(self.scenario.steps, count)
         if self.waits_for_weights:  # what a cache has depends on the step before
@@ -99,13 +104,11 @@ class Simulation:
         return chosen
 
     @cached_property
-    def steps(self) -> Steps:
+    def blocks(self) -> Blocks:
         """The steps that are looked at."""
-        steps = self.cut.steps
-        if self.selected is not None:
-            numbers = np.array(self.selected, int)
-            steps = steps.take(numbers)
-        return replace(steps, capacity_factor=self.scenario.capacity_factor)
+        capacity_factor = self.scenario.capacity_factor
+        in_one = self.waits_for_weights
+        return Blocks(self.cut, self.selected, capacity_factor, in_one)
 
     @property
     def waits_for_weights(self) -> bool:
@@ -118,13 +121,23 @@ class Simulation:
 
     # Both sides
 
-    def lowered(self, strategies: Mapping[str, str], steps: Steps) -> Lowered:
-        """Return a side's program on given steps."""
-        program = self._program(strategies)
-        rules = site_rules(self.trace)
-        return lower(program, rules, strategies, steps)
+    @cached_property
+    def _ways(self) -> dict[str, Way]:
+        """Name of a side's strategies → its program."""
+        return {}
 
-    def _program(self, strategies: Mapping[str, str]) -> Program:
+    def way(self, strategies: Strategies) -> Way:
+        """Return a side's program on the device."""
+        name = name_of(strategies)
+        if name not in self._ways:
+            self._ways[name] = self._way(strategies).look_ahead(self.blocks)
+        return self._ways[name]
+
+    def _way(self, strategies: Strategies) -> Way:
+        program = self._program(strategies)
+        return Way(program, site_rules(self.trace), strategies, self.model)
+
+    def _program(self, strategies: Strategies) -> Program:
         """The program as the runtime runs it."""
         regime = self.cut.regime
         runtime = self.target.runtime
@@ -135,9 +148,12 @@ class Simulation:
         key = ("fused", runtime.name, kind, name_of(strategies), regime)
         return self.trace.results.remember(key, lambda: runtime.fused(program))
 
-    def side(self, strategies: Mapping[str, str]) -> Side:
-        """Return a side of all steps that are looked at."""
-        make = partial(self._side, strategies)
+    def side(self, strategies: Strategies, block: int = 0) -> Side:
+        """Return a side of one of the blocks; the first one is asked for first."""
+
+        def make() -> Side:
+            return self.way(strategies).side(self.blocks[block])
+
         if not self.remembers_sides:
             return make()
         asked = self.scenario
@@ -148,35 +164,59 @@ class Simulation:
     @property
     def remembers_sides(self) -> bool:
         """Whether another question finds the sides of this one."""
-        return len(self.steps) <= LARGE_SIDE_STEPS
+        return len(self.blocks) == 1 and self.blocks.counts <= LARGE_SIDE_COUNTS
 
-    def _side(self, strategies: Mapping[str, str]) -> Side:
-        lowered = self.lowered(strategies, self.steps)
-        return Side(lowered, self.model)
+    def same_for_all(self, strategy: str) -> Strategies:
+        """Return every mechanism with one strategy, as a baseline has it."""
+        return dict.fromkeys(self.strategies, strategy)
 
-    @cached_property
+    @property
     def conditional(self) -> Side:
+        """The conditional side of the first block."""
         return self.side(self.strategies)
 
-    @cached_property
+    @property
     def baseline(self) -> Side:
-        return self._same_for_all(self.scenario.baseline)
-
-    def _same_for_all(self, strategy: str) -> Side:
-        """The side that runs every mechanism with one strategy, as a baseline does."""
-        strategies = dict.fromkeys(self.strategies, strategy)
-        return self.side(strategies)
+        """The baseline of the first block."""
+        return self.side(self.same_for_all(self.scenario.baseline))
 
     @property
     def sides(self) -> list[Side]:
-        """All sides that the answer rests on."""
-        return [self.conditional, self.baseline, self._same_for_all("same-params")]
+        """All sides that the answer rests on, of the first block."""
+        same_params = self.side(self.same_for_all("same-params"))
+        return [self.conditional, self.baseline, same_params]
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether each step is repeated in turn on both sides."""
+        return self.scenario.protocol == "repeat"
 
     @cached_property
-    def logical(self) -> np.ndarray:
-        """FLOPs that the decisions ask for, float [steps]."""
-        dense = self._same_for_all("same-params")
-        return logical_flops(self.trace, self.steps, dense.cost)
+    def walked(self) -> Walked:
+        """What a walk through all steps finds."""
+        by_events = self.scenario.engine == "events"
+        walk_c = SideWalk(self.model, self.blocks.steps, by_events)
+        walk_b = SideWalk(self.model, self.blocks.steps, by_events)
+        rivals = Rivals(self.target.profile, self.peak)
+        for block in range(len(self.blocks)):
+            self._add_block(block, walk_c, walk_b, rivals)
+        conditional, baseline = walk_c.timed(), walk_b.timed()
+        played = self.offloading
+        if played is not None:
+            waited_s = float(played.waited_s.sum())
+            conditional = replace(conditional, seconds=played.seconds, waited_s=waited_s)
+        return Walked(conditional, baseline, rivals)
+
+    def _add_block(self, block: int, walk_c: SideWalk, walk_b: SideWalk, rivals: Rivals) -> None:
+        conditional = self.side(self.strategies, block)
+        dense = self.side(self.same_for_all("same-params"), block)
+        baseline = dense
+        if self.scenario.baseline != "same-params":
+            baseline = self.side(self.same_for_all(self.scenario.baseline), block)
+        walk_c.add(conditional, baseline if self.in_turn else None)
+        walk_b.add(baseline, conditional if self.in_turn else None)
+        logical = logical_flops(self.trace, self.blocks[block], dense.cost)
+        rivals.add(conditional.cost, baseline.cost, logical)
 
     @property
     def peak(self) -> float:
@@ -196,17 +236,15 @@ class Simulation:
         """Return what the simulation says."""
         if self.remembers_sides:
             price_together(self.sides)
-        conditional, baseline = self.timed
+        conditional, baseline = self.walked.conditional, self.walked.baseline
+        c, b = conditional.sums, baseline.sums
         speedup = float(baseline.seconds.sum() / conditional.seconds.sum())
         latency_s = float(conditional.seconds.mean())
         speedup_interval, (low_s, high_s) = intervals(
             conditional.sources, baseline.sources, self._spread()
         )
-        steps = len(self.steps)
+        steps = self.blocks.steps
         latency_interval = (low_s / steps, high_s / steps)
-        c, b = conditional.side.cost, baseline.side.cost
-        executed_flops = c.flops + c.router_flops
-        rivals = Rivals(self.target.profile, self.peak)
         return Prediction(
             trace=self.trace.name,
             mechanism="+".join(self.trace.mechanisms),
@@ -220,20 +258,20 @@ class Simulation:
             speedup=speedup,
             latency_s=latency_s,
             baseline_s=float(baseline.seconds.mean()),
-            energy_j=conditional.side.energy_j(conditional.seconds),
-            baseline_energy_j=baseline.side.energy_j(baseline.seconds),
-            flops_ratio=float(b.flops.sum() / self.logical.sum()),
-            executed_flops=float(executed_flops.mean()),
-            baseline_flops=float(b.flops.mean()),
+            energy_j=conditional.energy_j,
+            baseline_energy_j=baseline.energy_j,
+            flops_ratio=b.flops / self.walked.rivals.logical,
+            executed_flops=(c.flops + c.router_flops) / steps,
+            baseline_flops=b.flops / steps,
             speedup_interval=around(speedup_interval, speedup),
             latency_interval=around(latency_interval, latency_s),
             estimated=_shares(c.by_basis),
-            steps=self._steps_table(conditional.seconds, baseline.seconds),
-            rivals=rivals.speedups(c, b, self.logical),
+            steps=self._steps_table(),
+            rivals=self.walked.rivals.speedups(c, b),
             notes=self._notes(),
             outputs=self._outputs(),
-            graphs=c.graphs,
-            prepare_s=self._prepare_s(c.graphs),
+            graphs=len(c.graphs),
+            prepare_s=self._prepare_s(len(c.graphs)),
             basis=self.basis,
             later=Later(
                 peaks=self._peaks,
@@ -249,19 +287,6 @@ class Simulation:
         return compiled * graphs.prepare.value if graphs else 0.0
 
     @cached_property
-    def timed(self) -> tuple[TimedSide, TimedSide]:
-        """Seconds of the conditional side and the baseline."""
-        conditional, baseline = self.conditional, self.baseline
-        in_turn = self.scenario.protocol == "repeat"
-        by_events = self.scenario.engine == "events"
-        timed_c = TimedSide.of(conditional, baseline if in_turn else None, by_events)
-        timed_b = TimedSide.of(baseline, conditional if in_turn else None, by_events)
-        played = self.offloading
-        if played is not None:
-            timed_c = replace(timed_c, seconds=played.seconds, waited_s=played.waited_s)
-        return timed_c, timed_b
-
-    @cached_property
     def offloading(self) -> Offloading | None:
         """What the conditional side waits for, where its weights are in the host's memory."""
         if not self.waits_for_weights:
@@ -271,14 +296,14 @@ class Simulation:
     def _spread(self) -> Spread:
         """How far the seconds of both sides may be off."""
         profile = self.target.profile
-        conditional, baseline = self.timed
+        conditional, baseline = self.walked.conditional, self.walked.baseline
         uncertainty = {}
         for side in (baseline, conditional):
             for source in side.sources.by_source:
                 uncertainty[source] = profile.uncertainty(source)
         uncertainty["dispatch"] = profile.host.dispatch.relative
-        uncertainty |= baseline.side.cost.uncertainty
-        uncertainty |= conditional.side.cost.uncertainty
+        uncertainty |= baseline.uncertainty
+        uncertainty |= conditional.uncertainty
         if self.offloading is not None:
             uncertainty[HOST_LINK] = profile.links["host"].relative
         factor = 1.0
@@ -292,22 +317,18 @@ class Simulation:
         return self.target.profile.kind == "cpu" and self.target.runtime.host == "kernel"
 
     def _waterfall(self) -> pd.DataFrame:
-        conditional, baseline = self.timed
-        logical = float(self.logical.sum())
-        even = self.balanced().cost
-        dense = baseline.side.cost
-        dense_flops = float(dense.flops.sum())
-        of_conditional = world_seconds(conditional, even, logical, self.peak)
-        of_baseline = world_seconds(baseline, dense, dense_flops, self.peak)
+        conditional, baseline = self.walked.conditional, self.walked.baseline
+        dense_flops = baseline.sums.flops
+        logical = self.walked.rivals.logical
+        of_conditional = world_seconds(conditional, self._balanced(), logical, self.peak)
+        of_baseline = world_seconds(baseline, baseline.sums, dense_flops, self.peak)
         return waterfall(of_conditional, of_baseline)
 
-    def _steps_table(self, conditional_s: np.ndarray, baseline_s: np.ndarray) -> pd.DataFrame:
-        selected = self.selected
-        numbers = np.arange(len(self.steps)) if selected is None else np.array(selected)
+    def _steps_table(self) -> pd.DataFrame:
         columns = {
-            "step": numbers,
-            "conditional_s": conditional_s,
-            "baseline_s": baseline_s,
+            "step": self.blocks.numbers,
+            "conditional_s": self.walked.conditional.seconds,
+            "baseline_s": self.walked.baseline.seconds,
         }
         return pd.DataFrame(columns, copy=False)
 
@@ -332,7 +353,7 @@ class Simulation:
             notes.append(f"{dropped} units of partial last steps are left out")
         if self.scenario.steps is None and self.selected is not None:
             looked_at = len(self.selected)
-            all_steps = len(self.cut.steps)
+            all_steps = len(self.cut)
             if looked_at < all_steps:
                 notes.append(
                     f"{looked_at} of {all_steps} steps are looked at: host and device are two "
@@ -354,7 +375,7 @@ class Simulation:
         notes += self._ignored()
         if any(strategy.drops for strategy in chosen):
             share = self._dropped_share
-            factor = self.steps.capacity_factor
+            factor = self.scenario.capacity_factor
             notes.append(
                 f"capacity factor {factor:g}: {share:.1%} of the assignments "
                 "are over an expert's capacity and dropped, so outputs differ from the model's"
@@ -383,30 +404,49 @@ class Simulation:
 
     @cached_property
     def _dropped_share(self) -> float:
-        return dropped_share(self.trace, self.steps)
+        """The share of the assignments of rows to experts that are over an expert's capacity."""
+        over = total = 0
+        for steps in self.blocks:
+            over_of_block, of_block = dropped(self.trace, steps)
+            over += over_of_block
+            total += of_block
+        return over / max(total, 1)
 
     def _peaks(self) -> tuple[int, int]:
         away_bytes = 0 if self.offloading is None else self.offloading.away_bytes
-        conditional = peak_with_weights(self.conditional.lowered, self.target)
-        baseline = peak_with_weights(self.baseline.lowered, self.target)
+        sample = self.blocks.sample(SAMPLED_STEPS)
+        conditional, baseline = (
+            peak_with_weights(self.way(strategies).lowered(sample), self.target)
+            for strategies in (self.strategies, self.same_for_all(self.scenario.baseline))
+        )
         return conditional - away_bytes, baseline
 
     def _timeline(self) -> pd.DataFrame:
-        sides = {"conditional": self.conditional, "baseline": self.baseline}
-        return timeline(sides)
+        return timeline(self._sides_of(0))
 
     def _segments(self) -> pd.DataFrame:
-        sides = {"conditional": self.conditional, "baseline": self.baseline}
-        return segments(self.trace, sides, repeat=self.scenario.protocol == "repeat")
+        blocks = (self._sides_of(block) for block in range(len(self.blocks)))
+        return segments(self.trace, blocks, self.blocks.steps, repeat=self.in_turn)
 
-    def balanced(self) -> Side:
-        """Return the conditional side in a world without load imbalance."""
+    def _sides_of(self, block: int) -> dict[str, Side]:
+        baseline = self.same_for_all(self.scenario.baseline)
+        return {
+            "conditional": self.side(self.strategies, block),
+            "baseline": self.side(baseline, block),
+        }
+
+    def _balanced(self) -> CostSums:
+        """What the conditional side costs in a world without load imbalance."""
         feels = any(STRATEGIES[name].feels_imbalance for name in self.strategies.values())
         if not feels or name_of(self.strategies) == self.scenario.baseline:
-            return self.conditional
-        even_steps = without_imbalance(self.trace, self.steps)
-        lowered = self.lowered(self.strategies, even_steps)
-        return Side(lowered, self.model)
+            return self.walked.conditional.sums
+        way = self._way(self.strategies)
+        way.change = partial(without_imbalance, self.trace)
+        way.look_ahead(self.blocks)
+        sums = CostSums(self.target.profile.calibrated)
+        for steps in self.blocks:
+            sums.add(way.side(steps).cost)
+        return sums
 
 
 def _shares(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -7,7 +7,13 @@ from functools import cached_property
 
 import numpy as np
 
-from condsim.cost.step_cost import StepCost
+from condsim.cost.device import DeviceModel
+from condsim.cost.energy import with_idle_j
+from condsim.cost.evicted_weights import missed
+from condsim.cost.step_cost import Between, StepCost
+from condsim.cost.sums import CostSums
+from condsim.hardware import HardwareProfile
+from condsim.predict.carried import Carried
 from condsim.predict.intervals import SideSeconds
 from condsim.predict.side import Side
 
@@ -20,114 +26,164 @@ OF_PRODUCTS = ("weight_traffic", "efficiency", "quantisation")
 
 @dataclass(frozen=True)
 class TimedSide:
-    """A side's seconds, float [steps].
+    """A side's seconds.
 
-    seconds: of each step. beginning_s: of these, first calls. evicted_s: of these, evicted
-    weights; spread_s: one standard deviation of it. waited_s: of these, for copies of weights.
+    sums: of what its steps cost. seconds: of each step, float [steps]. beginning_s: of all steps,
+    first calls. evicted_s: evicted weights; spread_s: one standard deviation of it. work_j: joules
+    of what each step computes and moves, float [steps]; companion_j: of the CPU beside an
+    accelerator, in all steps. uncertainty: source → relative standard deviation, where not the
+    profile's tables say it. waited_s: seconds, in all steps, waited for copies of weights.
     """
 
-    side: Side
+    profile: HardwareProfile
+    sums: CostSums
     seconds: np.ndarray
-    beginning_s: np.ndarray
-    evicted_s: np.ndarray
-    spread_s: np.ndarray
-    waited_s: np.ndarray | None = None
+    beginning_s: float
+    evicted_s: float
+    spread_s: float
+    work_j: np.ndarray
+    companion_j: float
+    uncertainty: dict[str, float]
+    waited_s: float | None = None
 
-    @classmethod
-    def of(cls, side: Side, other: Side | None, by_events: bool) -> TimedSide:
-        """Return a side's seconds.
-
-        other: the side that runs in turn with each step; None where the steps follow each other.
-        by_events: by the reference engine.
-        """
-        between = None if other is None else other.between()
-        evicted, spread = side.cost.evicted_weights(between)
-        beginning = side.cost.beginning(between)
-        clocked = side.seconds_by_events() if by_events else side.clocked_s
-        seconds = clocked + evicted + beginning
-        return cls(side, seconds, beginning, evicted, spread)
+    @property
+    def energy_j(self) -> float:
+        """Joules of a step, the mean over all."""
+        joules = with_idle_j(self.seconds, self.work_j, self.profile)
+        return float(joules.mean() + self.companion_j / len(self.seconds))
 
     @cached_property
     def sources(self) -> SideSeconds:
         """What the seconds rest on."""
-        cost = self.side.cost
-        by_source = {}
-        for family, seconds in cost.by_family.items():
-            by_source[family] = float(np.sum(seconds))
-        dispatch_s = cost.parts["dispatch"].sum()
-        by_source["dispatch"] = float(dispatch_s + self.beginning_s.sum())
+        by_source = dict(self.sums.by_family)
+        by_source["dispatch"] = self.sums.parts["dispatch"] + self.beginning_s
         if self.waited_s is not None:
-            by_source[HOST_LINK] = float(self.waited_s.sum())
-        evicted_s = float(self.evicted_s.sum())
-        deviation_s = float(self.spread_s.sum())
+            by_source[HOST_LINK] = self.waited_s
         clocked_s = float(self.seconds.sum())
-        return SideSeconds(by_source, (evicted_s, deviation_s), clocked_s)
+        return SideSeconds(by_source, (self.evicted_s, self.spread_s), clocked_s)
+
+
+class SideWalk:
+    """Adds up a side's seconds, a block of steps after the other.
+
+    steps: how many there are in all. by_events: they are timed by the reference engine.
+    """
+
+    def __init__(self, model: DeviceModel, steps: int, by_events: bool) -> None:
+        profile = model.target.profile
+        self.model, self.by_events = model, by_events
+        self.sums = CostSums(profile.calibrated)
+        self.carried = Carried(profile)
+        self.seconds, self.work_j = np.empty(steps), np.empty(steps)
+        self.walked = 0
+        self.beginning_s = self.evicted_s = self.spread_s = self.companion_j = 0.0
+
+    def add(self, side: Side, other: Side | None) -> None:
+        """Add a block of steps.
+
+        other: the side that runs in turn with each step; None where the steps follow each other.
+        """
+        cost = side.cost
+        block = slice(self.walked, self.walked + cost.steps)
+        self.walked = block.stop
+        self.seconds[block] = side.seconds_by_events() if self.by_events else side.clocked_s
+        self.work_j[block] = side.work_j
+        self.companion_j += float(np.broadcast_to(cost.companion_j, cost.steps).sum())
+        self.sums.add(cost)
+        between = None if other is None else other.between()
+        self._add_beginnings(cost, between, block)
+        self._add_evicted_weights(cost, between)
+
+    @property
+    def _ends(self) -> bool:
+        return self.walked == len(self.seconds)
+
+    def _add_beginnings(self, cost: StepCost, between: Between | None, block: slice) -> None:
+        """First calls after other data, or kernels that are written at sizes which no step before
+        had."""
+        if between is not None:
+            for seconds in cost.first_calls(between).values():
+                self.seconds[block] += seconds
+                self.beginning_s += float(seconds.sum())
+            return
+        for first in self.carried.first_uses(cost, self._ends):
+            self.seconds[first.step] += first.seconds
+            self.beginning_s += first.seconds
+
+    def _add_evicted_weights(self, cost: StepCost, between: Between | None) -> None:
+        profile = self.carried.profile
+        for used in self.carried.weight_uses(cost, between, self._ends):
+            of_weights, spread = missed(used, profile)
+            seconds = np.sum(of_weights, axis=0)
+            begin = used.first_step
+            of_step = np.bincount(used.weights[0].step, seconds)
+            self.seconds[begin : begin + len(of_step)] += of_step
+            self.evicted_s += float(seconds.sum())
+            self.spread_s += float(spread.sum())
+
+    def timed(self) -> TimedSide:
+        """Return the side's seconds, of all steps."""
+        return TimedSide(
+            profile=self.carried.profile,
+            sums=self.sums,
+            seconds=self.seconds,
+            beginning_s=self.beginning_s,
+            evicted_s=self.evicted_s,
+            spread_s=self.spread_s,
+            work_j=self.work_j,
+            companion_j=self.companion_j,
+            uncertainty=self.model.uncertainty(self.sums),
+        )
 
 
 def world_seconds(
-    timed: TimedSide, even: StepCost, logical: float, peak: float
+    timed: TimedSide, even: CostSums, logical: float, peak: float
 ) -> dict[str, float]:
     """Return world → seconds that it adds, summed over the steps.
 
     even: the side without load imbalance. logical: FLOPs that the decisions ask for. peak: FLOPs
     a second. What no other world explains (clocks that overlap, first calls) counts as launch.
     """
-    cost = timed.side.cost
-    executed = float(cost.flops.sum())
-    router = float(cost.router_flops.sum())
+    sums = timed.sums
+    executed, router = sums.flops, sums.router_flops
     added = {
         "flops": logical / peak,
         "executed": (executed - logical) / peak,
         "router": router / peak,
     }
-    if cost.worlds:
-        added |= _worlds_of_device(cost, even)
+    if sums.worlds:
+        added |= _worlds_of_device(sums, even)
     else:
         ideal_s = (executed + router) / peak
-        evicted_s = float(timed.evicted_s.sum())
-        added |= _worlds_of_parts(cost, even, ideal_s, evicted_s)
-    added["communication"] = 0.0
-    if timed.waited_s is not None:
-        added["communication"] = float(timed.waited_s.sum())
+        added |= _worlds_of_parts(sums, even, ideal_s, timed.evicted_s)
+    added["communication"] = timed.waited_s or 0.0
     whole_s = float(timed.seconds.sum())
     added["launch"] += whole_s - sum(added.values())
     return added
 
 
-def _worlds_of_device(cost: StepCost, even: StepCost) -> dict[str, float]:
+def _worlds_of_device(sums: CostSums, even: CostSums) -> dict[str, float]:
     """The device model says what each effect adds."""
     added = {}
     for world in OF_PRODUCTS:
-        added[world] = _added_by(even, world)
-    added["gather"] = _added_by(cost, "gather")
-    added["imbalance"] = _total(cost, "matmul") - _total(even, "matmul")
-    added["launch"] = _added_by(cost, "launch") + _total(cost, "dispatch")
+        added[world] = even.worlds.get(world, 0.0)
+    added["gather"] = sums.worlds.get("gather", 0.0)
+    added["imbalance"] = sums.parts["matmul"] - even.parts["matmul"]
+    added["launch"] = sums.worlds.get("launch", 0.0) + sums.parts["dispatch"]
     return added
 
 
-def _added_by(cost: StepCost, world: str) -> float:
-    seconds = cost.worlds.get(world, 0.0)
-    return float(np.sum(seconds))
-
-
 def _worlds_of_parts(
-    cost: StepCost, even: StepCost, ideal_s: float, evicted_s: float
+    sums: CostSums, even: CostSums, ideal_s: float, evicted_s: float
 ) -> dict[str, float]:
     """Worlds from what kernels' seconds are made of. ideal_s: FLOPs at the peak rate."""
-    even_matmul = _total(even, "matmul")
-    even_padding = _total(even, "quantisation")
-    matmul = _total(cost, "matmul")
-    padding = _total(cost, "quantisation")
-    weights = _total(cost, "weights")
+    parts, even_parts = sums.parts, even.parts
+    padding, even_padding = parts["quantisation"], even_parts["quantisation"]
     return {
-        "gather": _total(cost, "traffic"),
-        "weight_traffic": evicted_s + weights,
-        "efficiency": even_matmul - ideal_s,
-        "imbalance": matmul - even_matmul + padding - even_padding,
+        "gather": parts["traffic"],
+        "weight_traffic": evicted_s + parts["weights"],
+        "efficiency": even_parts["matmul"] - ideal_s,
+        "imbalance": parts["matmul"] - even_parts["matmul"] + padding - even_padding,
         "quantisation": even_padding,
-        "launch": _total(cost, "dispatch"),
+        "launch": parts["dispatch"],
     }
-
-
-def _total(cost: StepCost, part: str) -> float:
-    return float(cost.parts[part].sum())

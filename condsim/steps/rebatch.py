@@ -4,7 +4,9 @@ rows decided."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,20 +20,83 @@ UNIT_SIZE = ["seq", "past"]
 
 
 @dataclass(frozen=True)
+class StepsOfSize:
+    """Steps whose units are alike. seq, past: positions of a unit, and positions before them."""
+
+    seq: int
+    past: int
+    count: int
+
+
+@dataclass(frozen=True)
+class CutSite:
+    """What a cut knows of a site.
+
+    of_unit: rows of each unit-step of the trace that took each branch, int [units, branches].
+    shares: share of all rows of the trace that take each branch, float [branches].
+    """
+
+    rule: SiteRule
+    of_unit: np.ndarray
+    shares: np.ndarray
+
+    def kept(self, steps: Steps) -> np.ndarray:
+        """Return the rows that each branch keeps under same-flops, int [n, branches]."""
+        sizes, of_step = np.unique(steps.arriving(self.rule), return_inverse=True)
+        mechanism, top_k = self.rule.mechanism, self.rule.top_k
+        of_size = [mechanism.rows_kept(self.shares, int(rows), top_k) for rows in sizes]
+        if len(sizes) == 1:
+            return np.broadcast_to(of_size[0], (len(steps), len(of_size[0])))
+        kept: np.ndarray = np.stack(of_size)[of_step]
+        return kept
+
+
+@dataclass(frozen=True)
 class Cut:
     """A trace's units in steps of one batch size.
 
     regime: the programs that the steps run. dropped: units of partial last steps.
-    first_unit: first unit-step of each step in the trace, int [n]; the others follow it among the
-    units of the same size.
+    units: unit-steps of the trace, those of a step side by side, int [n * batch].
+    sizes: of the steps, in their order. sites: site → what was counted there.
+    costliest: site → the branch that all rows take under same-params.
     """
 
-    steps: Steps
     regime: str
     phase: str
     batch: int
     dropped: int
-    first_unit: np.ndarray
+    units: np.ndarray
+    sizes: tuple[StepsOfSize, ...]
+    sites: Mapping[str, CutSite]
+    costliest: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return len(self.units) // self.batch
+
+    @property
+    def first_unit(self) -> np.ndarray:
+        """The first unit-step of each step in the trace, int [n]; the others follow it among the
+        units of the same size."""
+        return self.units[:: self.batch]
+
+    @cached_property
+    def steps(self) -> Steps:
+        """All steps."""
+        return self.take(slice(None))
+
+    def take(self, selected: Any) -> Steps:
+        """Return the steps that an index array or a slice selects."""
+        units = self.units.reshape(-1, self.batch)[selected]
+        numbers = selected
+        if isinstance(selected, slice):
+            numbers = np.arange(len(self))[selected]
+        size = np.searchsorted(np.cumsum([size.count for size in self.sizes]), numbers, "right")
+        seq = np.array([size.seq for size in self.sizes])[size]
+        past = np.array([size.past for size in self.sizes])[size]
+        counts = {name: _summed(site.of_unit, units) for name, site in self.sites.items()}
+        steps = Steps.rectangular(np.full(len(units), self.batch), seq, seq + past, counts)
+        kept = {name: site.kept(steps) for name, site in self.sites.items()}
+        return replace(steps, kept=kept, costliest=self.costliest)
 
 
 def site_rules(trace: Trace) -> dict[str, SiteRule]:
@@ -89,38 +154,34 @@ def rebatch(
 
 def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
     _refuse_batch_decisions(trace, batch)
-    sizes = _units_by_size(trace, phase)
-    units, seq, past = [], [], []
-    dropped = 0
-    for size, members in sizes.items():
+    units, sizes = [], []
+    dropped = most = 0
+    for (seq, past), members in _units_by_size(trace, phase).items():
         whole = len(members) // batch
+        most = max(most, len(members))
         dropped += len(members) - whole * batch
-        units.append(members[: whole * batch])
-        seq.append(np.full(whole, size[0]))
-        past.append(np.full(whole, size[1]))
-    chosen = np.concatenate(units)
-    if not len(chosen):
-        most = max(len(members) for members in sizes.values())
+        if whole:
+            units.append(members[: whole * batch])
+            sizes.append(StepsOfSize(seq, past, whole))
+    if not units:
         raise CondsimError(
             f"batch {batch} is more than the {most} units of one size in trace {trace.name!r}; "
             f"choose at most {most}"
         )
-    n = len(chosen) // batch
-    counts = {}
+    sites = {}
     for site in trace.sites:
         of_unit = _unit_counts(trace, site, threshold)
-        counts[site.name] = _summed(of_unit, chosen, batch)
-    positions = np.concatenate(seq)
-    total = positions + np.concatenate(past)
-    steps = Steps.rectangular(np.full(n, batch), positions, total, counts)
-    steps = Steps(
-        steps.extents,
-        counts,
-        kept=_kept(trace, steps),
+        sites[site.name] = CutSite(SiteRule.of(site), of_unit, branch_shares(trace, site.name))
+    return Cut(
+        regime=f"{phase}-{'1' if batch == 1 else 'n'}",
+        phase=phase,
+        batch=batch,
+        dropped=dropped,
+        units=units[0] if len(units) == 1 else np.concatenate(units),
+        sizes=tuple(sizes),
+        sites=sites,
         costliest=trace.header.costliest,
     )
-    regime = f"{phase}-{'1' if batch == 1 else 'n'}"
-    return Cut(steps, regime, phase, batch, dropped, chosen[::batch])
 
 
 def _refuse_batch_decisions(trace: Trace, batch: int) -> None:
@@ -161,17 +222,20 @@ def size_of(key: object) -> tuple[int, int]:
     return int(key[0]), int(key[1])
 
 
-def _summed(of_unit: np.ndarray, chosen: np.ndarray, batch: int) -> np.ndarray:
-    """Return the counts of each step. of_unit: int [units, branches]; chosen: units in order."""
-    contiguous = bool(chosen[-1] - chosen[0] == len(chosen) - 1)
-    if contiguous:
-        of_step = of_unit[chosen[0] : chosen[-1] + 1]
+def _summed(of_unit: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Return the counts of each step, int [steps, branches].
+
+    of_unit: int [units, branches]. units: of each step, int [steps, batch].
+    """
+    steps, batch = units.shape
+    flat = units.ravel()
+    if len(flat) and (np.diff(flat) == 1).all():
+        of_step = of_unit[flat[0] : flat[-1] + 1]
     else:
-        of_step = of_unit[chosen]
+        of_step = of_unit[flat]
     if batch == 1:
         return of_step.astype(np.int64)
-    steps = of_step.reshape(len(chosen) // batch, batch, -1)
-    summed: np.ndarray = steps.sum(1, dtype=np.int64)
+    summed: np.ndarray = of_step.reshape(steps, batch, -1).sum(1, dtype=np.int64)
     return summed
 
 
@@ -187,17 +251,6 @@ def _shares(trace: Trace, site: str) -> np.ndarray:
     return shares
 
 
-def _kept(trace: Trace, steps: Steps) -> dict[str, np.ndarray]:
-    """Rows that each branch keeps under same-flops, site → int [n, branches]."""
-    kept = {}
-    for site, rule in zip(trace.sites, site_rules(trace).values(), strict=True):
-        shares = branch_shares(trace, site.name)
-        sizes, of_step = np.unique(steps.arriving(rule), return_inverse=True)
-        of_size = [rule.mechanism.rows_kept(shares, int(rows), site.top_k) for rows in sizes]
-        kept[site.name] = np.stack(of_size)[of_step]
-    return kept
-
-
 def _unit_counts(trace: Trace, site: Site, threshold: float | None) -> np.ndarray:
     if threshold is None:
         return trace.unit_counts(site.name)
@@ -206,7 +259,7 @@ def _unit_counts(trace: Trace, site: Site, threshold: float | None) -> np.ndarra
 
 def _thresholded(trace: Trace, site: str, threshold: float) -> np.ndarray:
     """Return the unit counts of an early exit where rows go on whose score is below `threshold`
-    and that got there; int [units, 2]."""
+    and that got there; int8 [units, 2]."""
     exits = [s for s in trace.sites if s.routing.leaves]
     if len(exits) != len(trace.sites) or not all(s.has_scores for s in exits):
         kept = ", ".join(s.name for s in exits if s.has_scores) or "none"
@@ -226,6 +279,6 @@ def _thresholded(trace: Trace, site: str, threshold: float) -> np.ndarray:
             )
         goes = goes_on(scores, threshold)
         if exit_.name == site:
-            return np.stack([alive & ~goes, alive & goes], axis=1).astype(np.int32)
+            return np.stack([alive & ~goes, alive & goes], axis=1).astype(np.int8)
         alive = alive & goes
     raise AssertionError(site)

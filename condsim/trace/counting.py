@@ -9,6 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 
+def narrowed(counts: np.ndarray) -> np.ndarray:
+    """Return counts (0 or more) in the narrowest signed integers that hold them."""
+    most = int(counts.max(initial=0))
+    return counts.astype(np.min_scalar_type(-most - 1))
+
+
 class UnitCounter:
     """Counts decisions block by block, in row order.
 

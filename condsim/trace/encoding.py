@@ -19,10 +19,24 @@ FLOATING = ("float", "double")
 
 Columns = dict[str, np.ndarray]
 
+ID = "id_"
+"""How the names of the columns of ids begin; the number of the choice follows."""
+DEPTH = "depth"
+"""The column that says how many exits a row passed."""
+
 
 def id_dtype(branches: int) -> np.dtype:
     """Return the narrowest signed integers that hold the ids of so many branches, and -1."""
     return np.min_scalar_type(-max(branches, 1))
+
+
+def compression_of(column: str) -> str:
+    """Return how a column of decisions is compressed in its file.
+
+    Ids are packed to their bits already, and all of them are read to be counted, so that theirs is
+    the fastest to read.
+    """
+    return "lz4" if column == DEPTH or column.startswith(ID) else "zstd"
 
 
 def in_memory(decisions: Mapping[str, Decisions]) -> Reader:
@@ -59,7 +73,7 @@ def encode(sites: Sequence[Site], blocks: Sequence[Decisions]) -> Columns:
 def _encode_depth(sites: Sequence[Site], blocks: Sequence[Decisions]) -> Columns:
     """How many exits each row passed, and the scores of all exits."""
     passed = np.sum([block.ids == 1 for block in blocks], axis=0)
-    columns = {"depth": passed.astype(id_dtype(len(sites) + 1))}
+    columns = {DEPTH: passed.astype(id_dtype(len(sites) + 1))}
     for site, block in zip(sites, blocks, strict=True):
         if block.scores is not None:
             columns[f"score_{site.level}"] = block.scores.astype(np.float32)
@@ -69,7 +83,7 @@ def _encode_depth(sites: Sequence[Site], blocks: Sequence[Decisions]) -> Columns
 def _encode_ids(site: Site, block: Decisions) -> Columns:
     ids = block.ids.reshape(len(block.ids), -1)
     narrow = ids.astype(id_dtype(site.branches))
-    return {f"id_{j}": narrow[:, j] for j in range(narrow.shape[1])}
+    return {f"{ID}{j}": narrow[:, j] for j in range(narrow.shape[1])}
 
 
 def stored_columns(site: Site, present: Mapping[str, str], file: object) -> list[str]:
@@ -111,7 +125,7 @@ def _columns_of(site: Site) -> tuple[list[str], tuple[str, ...], list[str]]:
 def decode(site: Site, columns: Columns) -> Decisions:
     """Return one block of a site's decisions. columns: those of `stored_columns`."""
     if site.encoding == "depth":
-        depth = columns["depth"]
+        depth = columns[DEPTH]
         goes_on = (depth > site.level).astype(np.int8)
         ids = np.where(depth < site.level, np.int8(-1), goes_on)
         return Decisions(ids, scores=columns.get(f"score_{site.level}"))
@@ -120,7 +134,7 @@ def decode(site: Site, columns: Columns) -> Decisions:
         bits = np.unpackbits(packed, axis=1, count=site.branches)
         return Decisions(bits.astype(bool))
     k = site.top_k or 1
-    ids = np.stack([columns[f"id_{j}"] for j in range(k)]).T  # a column stays in one piece
+    ids = np.stack([columns[f"{ID}{j}"] for j in range(k)]).T  # a column stays in one piece
     weights = None
     if "weight_0" in columns:
         weights = np.stack([columns[f"weight_{j}"] for j in range(k)], axis=1)

@@ -14,7 +14,7 @@ from condsim.hardware import HardwareProfile
 from condsim.program import Program
 from condsim.results import Results
 from condsim.trace.columns import MEASUREMENTS, SEGMENTS
-from condsim.trace.counting import UnitCounter
+from condsim.trace.counting import UnitCounter, narrowed
 from condsim.trace.header import DTYPES, Header, Site
 
 SEGMENT_CASE = ["strategy", "baseline", "phase", "batch", "protocol", "fingerprint"]
@@ -139,7 +139,8 @@ class Trace:
         return np.repeat(site.unit_rows.of(positions), self.steps["units"].to_numpy())
 
     def unit_counts(self, site: str) -> np.ndarray:
-        """Return the rows of each unit-step that took each branch, int32 [units, branches].
+        """Return the rows of each unit-step that took each branch, int [units, branches], in the
+        narrowest signed integers.
 
         Of blocks, the rows that asked for each. Decisions are read a block at a time.
         Raises CondsimError where there are none.
@@ -151,7 +152,7 @@ class Trace:
         counter = UnitCounter(self.rows_per_unit(site), site.branches)
         for block in self.reader(site.name):
             counter.add(block.ids)
-        return counter.counts
+        return narrowed(counter.counts)
 
     # Files and measurements
 

@@ -159,8 +159,8 @@ def test_lengths_are_those_that_the_model_runs(
     assert bool(sizes.refusal) == (lengths is None)
 
 
-def test_the_models_own_error_is_its_own() -> None:
-    with pytest.raises(RuntimeError, match="channels"):
+def test_the_models_own_error_names_the_module() -> None:
+    with pytest.raises(CondsimError, match=r"stem.convolution: .*channels"):
         learn_sizes(live(Signals()), as_batches(torch.randn(UNITS, 5, 32))[0])
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from condsim.trace.counting import UnitCounter
+from condsim.trace.counting import UnitCounter, narrowed
 
 
 def one_by_one(rows_per_unit: np.ndarray, ids: np.ndarray, branches: int) -> np.ndarray:
@@ -66,3 +66,13 @@ def test_many_branches_are_told_apart() -> None:
     found = counted(np.array([2]), ids, 256, block_rows=2)
     assert found[0, 255] == 2
     assert found.sum() == 4
+
+
+@pytest.mark.parametrize(
+    ("most", "dtype"), [(0, "int8"), (127, "int8"), (128, "int16"), (40_000, "int32")]
+)
+def test_counts_are_as_narrow_as_the_largest_allows(most: int, dtype: str) -> None:
+    counts = np.array([[0, most]], np.int32)
+    narrow = narrowed(counts)
+    assert narrow.dtype == dtype
+    np.testing.assert_array_equal(narrow, counts)

@@ -9,11 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from made_traces import make_trace
 
 import condsim
 from condsim.errors import CondsimError
+
+
+def test_decisions_are_stored_without_nulls_and_ids_to_be_read_fast(tmp_path: Path) -> None:
+    folder = make_trace().save(tmp_path / "t")
+    for path in (folder / "decisions").iterdir():
+        file = pq.ParquetFile(path)
+        assert not any(field.nullable for field in file.schema_arrow)
+        for number, name in enumerate(file.schema_arrow.names):
+            packed = name == "depth" or name.startswith("id_")
+            codec = file.metadata.row_group(0).column(number).compression
+            assert codec == ("LZ4" if packed else "ZSTD"), name
 
 
 def test_round_trip_of_all_encodings(tmp_path: Path) -> None:

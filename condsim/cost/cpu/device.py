@@ -147,7 +147,8 @@ class CpuModel(IssuedModel):
             if new_shape_seconds(family, self.target.profile):
                 step = lowered.scopes[entry.scope].step
                 of_call = kernels.sets[entry.size_set].of_call
-                shapes.add(job, experts_rows, of_call, step, number)
+                label = (entry.scope, entry.node)
+                shapes.add(job, experts_rows, of_call, step, label)
         return shapes
 
     @cached_property
@@ -158,20 +159,20 @@ class CpuModel(IssuedModel):
     def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         """On a CPU the host does everything, and waits for every kernel."""
         issued, calls = super().issued(kernels, step)
-        evicted_code_s = self._evicted_code_s(kernels, calls)
+        evicted_code_s = self._evicted_code_s(kernels, calls, step)
         host_s = issued.host_s + issued.device_s + evicted_code_s
         device_s = np.zeros(len(calls))
         waits = np.ones(len(calls), bool)
         return Issued(host_s, device_s, issued.stream, waits), calls
 
-    def _evicted_code_s(self, kernels: Kernels, calls: list[Call]) -> np.ndarray:
-        """What each call costs more in the first step because its code was evicted, seconds."""
-        first_step_s = {}
+    def _evicted_code_s(self, kernels: Kernels, calls: list[Call], step: int) -> np.ndarray:
+        """What each call of a step costs more because its code was evicted, seconds."""
+        seconds_a_call = {}
         for code, evicted in self.step_cost(kernels).evicted_code.items():
-            of_steps = np.atleast_1d(evicted.each_s)
-            first_step_s[code] = float(of_steps[0])
+            of_steps = np.broadcast_to(evicted.each_s, kernels.steps)
+            seconds_a_call[code] = float(of_steps[step])
         codes = [self.code_of(call.op) for call in calls]
-        return np.array([first_step_s.get(code, 0.0) for code in codes])
+        return np.array([seconds_a_call.get(code, 0.0) for code in codes])
 
 
 def _basis_at(basis: Any, sizes: slice) -> str:

@@ -20,6 +20,7 @@ from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import Grid, HardwareProfile, Scatter
 from condsim.program import elements
 from condsim.program.work import Work, even_rows
+from condsim.steps.sizes import distinct_numbers
 
 # What a grouped product costs beyond the linear layers of its groups, where the profile says
 # nothing of it. Estimated; calibrations measure all but the factor, which measured 1.0 to 1.1.
@@ -71,12 +72,12 @@ def grouped_time(product: Work, groups_rows: Any, profile: HardwareProfile) -> O
     group_s = extra_s.get("grouped_mm.group", GROUPED_GROUP_S)
     dispatch = extra_s.get("grouped_mm.setup", GROUPED_SETUP_S) + groups * group_s
 
-    sizes, size_of_group = np.unique(rows, return_inverse=True)
+    sizes, size_of_group = distinct_numbers(rows.astype(np.int64))
     layer_rows = np.maximum(sizes, 1)
     layer_s, outside = grid_seconds(table, layer_rows, product.n, product.k)
     beyond_s = np.maximum(layer_s - table.dispatch_s, 0.0) * factor
     by_size_s = np.where(sizes > 0, busy_group_s + beyond_s, 0.0)
-    by_group_s = by_size_s[size_of_group.reshape(rows.shape)]
+    by_group_s = by_size_s[size_of_group]
     seconds = number_or_array(dispatch + by_group_s.sum(-1))
     basis = basis_of(np.any(outside & (sizes > 0)))
     return OperatorTime(seconds, dispatch, basis, "grouped_mm")

@@ -11,7 +11,7 @@ in fp32 that is all but convolutions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,10 +73,19 @@ def _kernels_of_sizes(job: Work, count: int) -> Iterator[tuple[Kernel, np.ndarra
             yield kernel, np.flatnonzero(which == number)
 
 
+class FirstUse(NamedTuple):
+    """A kernel is written. step: that it is met in first. label: of the operator. seconds: that
+    it takes."""
+
+    step: int
+    label: Any
+    seconds: float
+
+
 class NewShapes:
     """The kernels that the steps of a side run, and where each is met first."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int = 0) -> None:
         self._steps = steps
         self._first: dict[Kernel, tuple[int, Any]] = {}  # (step, label)
         self._in_last_step: set[Kernel] = set()
@@ -91,33 +100,39 @@ class NewShapes:
     ) -> None:
         """Note the kernels of one operator.
 
-        job, groups_rows: as in `kernels`, by size. size, step: of each of its calls, int [calls].
-        label: of the operator, for `seconds`.
+        job, groups_rows: as in `kernels`, by size; some of these sizes no call may have.
+        size, step: of each of its calls, int [calls].
+        label: of the operator.
         """
-        count = int(size.max()) + 1
+        numbers = np.broadcast(job.m, job.n, job.k, job.groups)
+        count = max(numbers.size, int(size.max()) + 1)
         first_step = np.full(count, self._steps)
         last_step = np.zeros(count, int)
         np.minimum.at(first_step, size, step)
         np.maximum.at(last_step, size, step)
         for kernel, sizes in kernels(job, groups_rows, count):
             first = int(first_step[sizes].min())
+            if first == self._steps:
+                continue
             if kernel not in self._first or first < self._first[kernel][0]:
                 self._first[kernel] = first, label
             if int(last_step[sizes].max()) == self._steps - 1:
                 self._in_last_step.add(kernel)
 
-    def seconds(self, profile: HardwareProfile) -> Mapping[Any, np.ndarray]:
-        """Seconds of each step by label, float [n], where the steps follow each other.
+    def follow(self, later: NewShapes) -> None:
+        """Note the kernels of the steps that follow."""
+        for kernel, (step, label) in later._first.items():
+            self._first.setdefault(kernel, (self._steps + step, label))
+        self._in_last_step = later._in_last_step
+        self._steps += later._steps
+
+    def first_uses(self, profile: HardwareProfile) -> Iterator[FirstUse]:
+        """Yield the kernels that are written where the steps follow each other.
 
         The last step has run before the first, as a stream that is measured begins: its kernels are
         there.
         """
-        by_label: dict[Any, np.ndarray] = {}
         for kernel, (step, label) in self._first.items():
             kernel_s = new_shape_seconds(kernel.family, profile)
-            if not kernel_s or kernel in self._in_last_step:
-                continue
-            if label not in by_label:
-                by_label[label] = np.zeros(self._steps)
-            by_label[label][step] += kernel_s
-        return by_label
+            if kernel_s and kernel not in self._in_last_step:
+                yield FirstUse(step, label, kernel_s)

@@ -22,7 +22,13 @@ from condsim.cost.cpu.matmul_time import (
 )
 from condsim.cost.cpu.new_memory import fresh_seconds
 from condsim.cost.cpu.tables import curve_seconds
-from condsim.cost.hot import VIEW, OperatorTime, SizedOperator, basis_of, number_or_array
+from condsim.cost.hot import (
+    VIEW,
+    OperatorTime,
+    SizedOperator,
+    basis_of,
+    number_or_array,
+)
 from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import HardwareProfile
 from condsim.program import Op

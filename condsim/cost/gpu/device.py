@@ -77,6 +77,8 @@ class GpuModel(IssuedModel):
         steps = len(lowered.steps)
         total = np.zeros(steps)
         for scope, calls in enumerate(lowered.scopes):
+            if not len(calls):
+                continue
             for _, op in calls.operators():
                 if op.view:
                     continue

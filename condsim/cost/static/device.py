@@ -34,6 +34,7 @@ from condsim.cost.static.matrix_unit import padded_flops
 from condsim.cost.static.on_chip_memory import tiled_elements, traffic_seconds, weight_share
 from condsim.cost.static.partition import launches, steering
 from condsim.cost.step_cost import StepCost
+from condsim.cost.sums import CostSums
 from condsim.engine.closed_form import Issued
 from condsim.hardware import HardwareProfile
 from condsim.kernels import KernelCost, Kernels, SizedRead
@@ -248,20 +249,22 @@ class PreparedGraphs(DeviceModel):
         matrix_unit_s = np.sum([kernels.total(part) for part in MATRIX_UNIT], axis=0)
         memory_s = np.sum([kernels.total(part) for part in MEMORY], axis=0)
         cost.by_source = {"matrix unit": matrix_unit_s, "memory": memory_s}
-        cost.uncertainty = {
-            "dispatch": self._uncertainty_of_dispatch(kernels, started_s),
-            "matrix unit": self._uncertainty_of_rate(),
-            "memory": profile.dram.bandwidth.relative,
-        }
         cost.graphs = starts.prepared
         return cost
 
-    def _uncertainty_of_dispatch(self, kernels: Kernels, started_s: np.ndarray) -> float:
+    def uncertainty(self, sums: CostSums) -> dict[str, float]:
+        return {
+            "dispatch": self._uncertainty_of_dispatch(sums),
+            "matrix unit": self._uncertainty_of_rate(),
+            "memory": self.target.profile.dram.bandwidth.relative,
+        }
+
+    def _uncertainty_of_dispatch(self, sums: CostSums) -> float:
         """Relative standard deviation of what kernels and launches take together."""
         profile = self.target.profile
         assert profile.graphs is not None
-        kernels_s = float(kernels.total("dispatch").sum())
-        launch_s = float(started_s.sum())
+        launch_s = sums.started_s
+        kernels_s = sums.parts["dispatch"] - launch_s
         of_kernels = kernels_s * profile.host.dispatch.relative
         of_launches = launch_s * profile.graphs.launch.relative
         deviation_s = np.hypot(of_kernels, of_launches)

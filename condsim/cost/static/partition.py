@@ -25,6 +25,10 @@ from condsim.strategies import STRATEGIES
 LoopPlace = tuple[int, int]
 """(number of the scope that a loop stands in, node of the loop there)."""
 
+Graph = tuple[int, ...]
+"""() for the one that a step begins with; the loop after which one goes on; a loop, and the branch
+and rows behind it."""
+
 
 @dataclass
 class Decided:
@@ -80,13 +84,13 @@ class Launches:
     """What each step starts and decides, float [n].
 
     graphs: graphs started. read_back: decisions that the host reads. branches: conditionals on the
-    device. prepared: graphs compiled for all steps.
+    device. prepared: graphs that are compiled, by what tells one from another.
     """
 
     graphs: np.ndarray
     read_back: np.ndarray
     branches: np.ndarray
-    prepared: int
+    prepared: frozenset[Graph]
 
     def seconds(self, profile: HardwareProfile) -> np.ndarray:
         """Return what they cost each step, float [n]."""
@@ -106,8 +110,8 @@ def launches(lowered: Lowered, profile: HardwareProfile) -> Launches:
     graphs = np.ones(steps)
     read = np.zeros(steps)
     on_device = np.zeros(steps)
-    prepared = 1
-    for at_loop in decided(lowered).values():
+    prepared: set[Graph] = {()}
+    for place, at_loop in decided(lowered).items():
         follower = steering(lowered.strategy_of(at_loop.site), profile)
         if follower == "device":
             on_device += at_loop.reached
@@ -115,11 +119,12 @@ def launches(lowered: Lowered, profile: HardwareProfile) -> Launches:
             read += at_loop.reached
             started = np.maximum(at_loop.taken.sum(1), 1)
             graphs += np.where(at_loop.reached, started, 0)
-            programs = sum(len(sizes) for sizes in at_loop.sizes.values())
-            prepared += 1 + programs
+            prepared.add(place)
+            for choice, sizes in at_loop.sizes.items():
+                prepared |= {(*place, choice, rows) for rows in sizes}
         elif follower == "companion":
             read = np.maximum(read, at_loop.reached)
-    return Launches(graphs, read, on_device, prepared)
+    return Launches(graphs, read, on_device, frozenset(prepared))
 
 
 def steering(strategy: str, profile: HardwareProfile) -> str:

@@ -23,9 +23,8 @@ def profile() -> HardwareProfile:
 
 
 def seconds(shapes: NewShapes, profile: HardwareProfile) -> dict[object, list[float]]:
-    """Seconds of each step by label."""
-    by_label = shapes.seconds(profile)
-    return {label: np.round(of_steps, 6).tolist() for label, of_steps in by_label.items()}
+    """Label → [step, seconds] of what is written."""
+    return {first.label: [first.step, first.seconds] for first in shapes.first_uses(profile)}
 
 
 def once() -> np.ndarray:
@@ -41,7 +40,22 @@ def test_the_first_step_of_a_size_waits_once(profile: HardwareProfile) -> None:
     of_16_rows_a_step_before = Work("linear", 16, 64, 32)
     shapes.add(of_16_rows_a_step_before, None, once(), once(), "second")
     # The kernel of 32 rows is there: the last step has run before the first.
-    assert seconds(shapes, profile) == {"first": [1e-3, 0, 0, 0], "second": [1e-3, 0, 0, 0]}
+    assert seconds(shapes, profile) == {"first": [0, 1e-3], "second": [0, 1e-3]}
+
+
+def test_sizes_of_the_steps_before_are_not_new(profile: HardwareProfile) -> None:
+    of_8_16_and_32_rows = Work("linear", np.array([8, 16, 32]), 64, 32)
+    shapes = NewShapes()
+    for size, step in (([0, 1], [0, 1]), ([0, 2, 0], [0, 1, 2])):
+        block = NewShapes(int(max(step)) + 1)
+        of_block = f"from step {min(step)} of {len(step)} calls"
+        block.add(of_8_16_and_32_rows, None, np.array(size), np.array(step), of_block)
+        shapes.follow(block)
+    # 8 rows are there, since the last step has them.
+    assert seconds(shapes, profile) == {
+        "from step 0 of 2 calls": [1, 1e-3],
+        "from step 0 of 3 calls": [3, 1e-3],
+    }
 
 
 def test_families_without_a_cost_wait_for_nothing(profile: HardwareProfile) -> None:

@@ -1,0 +1,83 @@
+"""What is said of all steps of one side: sums over blocks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from condsim.cost.hot import least_sure
+from condsim.cost.step_cost import StepCost
+from condsim.lower import Place
+
+
+@dataclass
+class CostSums:
+    """Sums over the steps of one side that were added.
+
+    flops, router_flops: as in `StepCost`. hot_s: seconds of steps whose weights are where their
+    kernels were timed with them. parts, worlds, by_family: name → seconds, as in `StepCost`.
+    started_s: seconds beside those of kernels. evicted_code_s: of calls whose code was evicted.
+    graphs: that are compiled.
+    """
+
+    calibrated: bool
+    flops: float = 0.0
+    router_flops: float = 0.0
+    hot_s: float = 0.0
+    parts: dict[str, float] = field(default_factory=dict)
+    worlds: dict[str, float] = field(default_factory=dict)
+    by_family: dict[str, float] = field(default_factory=dict)
+    started_s: float = 0.0
+    evicted_code_s: float = 0.0
+    graphs: set[Hashable] = field(default_factory=set)
+    _entry_s: dict[Place, float] = field(default_factory=dict)
+    _entry_basis: dict[Place, str] = field(default_factory=dict)
+
+    def add(self, cost: StepCost) -> None:
+        """Add a block of steps."""
+        self.flops += float(cost.flops.sum())
+        self.router_flops += float(cost.router_flops.sum())
+        self.hot_s += float(cost.seconds.sum())
+        _add(self.parts, cost.parts)
+        _add(self.worlds, cost.worlds)
+        _add(self.by_family, cost.by_family)
+        self.started_s += sum(float(seconds.sum()) for seconds in cost.extra_s.values())
+        self.evicted_code_s += _total(code.total for code in cost.evicted_code.values())
+        self.graphs |= cost.graphs
+        self._add_entries(cost)
+
+    def _add_entries(self, cost: StepCost) -> None:
+        kernels = cost.kernels
+        seconds = kernels.by_entry(kernels.seconds).tolist()
+        for entry, basis, entry_s in zip(kernels.entries, kernels.basis, seconds, strict=True):
+            place = (entry.scope, entry.node)
+            self._entry_s[place] = self._entry_s.get(place, 0.0) + entry_s
+            before = self._entry_basis.setdefault(place, basis)
+            if before != basis:
+                self._entry_basis[place] = least_sure((before, basis))
+
+    @property
+    def by_basis(self) -> dict[str, float]:
+        """Basis word → seconds that rest on it."""
+        found: dict[str, float] = {}
+        for place, seconds in self._entry_s.items():
+            basis = self._entry_basis[place]
+            found[basis] = found.get(basis, 0.0) + seconds
+        if self.started_s:
+            basis = "calibrated" if self.calibrated else "estimated"
+            found[basis] = found.get(basis, 0.0) + self.started_s
+        if self.evicted_code_s:
+            found["calibrated"] = found.get("calibrated", 0.0) + self.evicted_code_s
+        return found
+
+
+def _add(sums: dict[str, float], of_steps: Mapping[str, np.ndarray]) -> None:
+    """Add name → float [steps] to name → sum."""
+    for name, values in of_steps.items():
+        sums[name] = sums.get(name, 0.0) + float(values.sum())
+
+
+def _total(arrays: Iterable[np.ndarray]) -> float:
+    return sum(float(values.sum()) for values in arrays)

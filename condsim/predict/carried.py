@@ -1,0 +1,49 @@
+"""What the steps of a side leave for those after them, from one block of steps to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from condsim.cost.cpu.new_shapes import FirstUse, NewShapes
+from condsim.cost.step_cost import Between, StepCost
+from condsim.cost.weight_uses import UsedTogether, WeightUses
+from condsim.hardware import HardwareProfile
+
+
+@dataclass
+class Carried:
+    """When a side's weights were used last, and which kernels were written for new sizes.
+
+    Blocks of steps are shown to it in order.
+    """
+
+    profile: HardwareProfile
+    weights: WeightUses = field(default_factory=WeightUses)
+    shapes: NewShapes = field(default_factory=NewShapes)
+
+    def weight_uses(
+        self, cost: StepCost, between: Between | None, ends: bool
+    ) -> Iterator[UsedTogether]:
+        """Yield the uses of weights in a block of steps; none where no profile says what evicted
+        ones cost.
+
+        between: what runs in turn with each step; None where the steps follow each other.
+        ends: whether it is the last block.
+        """
+        if self.profile.residency is None:
+            return
+        touched = cost.evicting_bytes
+        if between is None:
+            yield from self.weights.in_a_row(cost.kernels, touched, ends)
+        else:
+            yield from self.weights.in_turn(cost.kernels, touched + between.evicting_bytes)
+
+    def first_uses(self, cost: StepCost, ends: bool) -> Iterator[FirstUse]:
+        """Note the sizes that a block of steps meets; yield the kernels that were written for new
+        ones when it is the last block."""
+        if cost.new_shapes is None:
+            return
+        self.shapes.follow(cost.new_shapes)
+        if ends:
+            yield from self.shapes.first_uses(self.profile)
