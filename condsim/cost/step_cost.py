@@ -152,7 +152,8 @@ class StepCost:
             for visits in visits_of_reads:
                 key = visits.step * choices + visits.choice + 1
                 old = seen[key]
-                again += np.bincount(visits.step[old], visits.bytes[old], self.steps)
+                in_bytes = visits.bytes[visits.size[old]]
+                again += np.bincount(visits.step[old], in_bytes, self.steps)
                 seen[key] = True
         return again
 
