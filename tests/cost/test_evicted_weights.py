@@ -66,4 +66,5 @@ def test_all_visits_cost_what_each_costs(
                 )
     np.testing.assert_allclose(seconds, expected, rtol=1e-12)
     np.testing.assert_allclose(spread, deviation, rtol=1e-12)
-    assert (expected[:STEPS] > 0).all() and expected[-1] > 0
+    assert (expected[:STEPS] > 0).all()
+    assert expected[-1] > 0
