@@ -131,7 +131,7 @@ class HardwareProfile(Model):
 
     @model_validator(mode="after")
     def _shares(self) -> HardwareProfile:
-        within("matmul_efficiency", self.matmul_efficiency, 1e-6, 1.5)
+        within("matmul_efficiency", self.matmul_efficiency, 1e-12, 1.5)
         return self
 
     @model_validator(mode="after")

@@ -60,7 +60,7 @@ def merge(into: dict[str, Any], new: dict[str, Any]) -> None:
         ({"memory": {"hbm": {"bandwidth": {"value": 1e300}}}}, ["memory.hbm.bandwidth", "1e+300"]),
         ({"memory": {"hbm": {"bandwidth": {"value": 5e-324}}}}, ["memory.hbm.bandwidth", "5e-324"]),
         ({"host": {"dispatch": {"uncertainty": 1e30}}}, ["host.dispatch.uncertainty", "1e+30"]),
-        ({"matmul_efficiency": {"value": 2.0}}, ["matmul_efficiency", "from 1e-06 to 1.5"]),
+        ({"matmul_efficiency": {"value": 2.0}}, ["matmul_efficiency", "from 1e-12 to 1.5"]),
         ({"name": "n" * 300}, ["name", "at most 200"]),
         ({"name": "\x1b[31m"}, ["name", "printable"]),
         ({"description": "d" * 20_000}, ["description", "at most 4000"]),

@@ -48,7 +48,7 @@ laws = settings(
 
 @cache
 def trace_of(name: str) -> Trace:
-    """The first steps of a trace that comes with condsim."""
+    """The first steps of a trace that comes with condsim, without what was measured of others."""
     whole = condsim.load(resource("traces") / name)
     steps = whole.steps.iloc[:STEPS]
     decisions: dict[str, Decisions] = {}
@@ -57,7 +57,14 @@ def trace_of(name: str) -> Trace:
         d = whole.decisions(site.name)
         cut = (None if column is None else column[:rows] for column in (d.weights, d.scores))
         decisions[site.name] = Decisions(d.ids[:rows], *cut)
-    return replace(whole, steps=steps, reader=in_memory(decisions), quality=pd.DataFrame())
+    return replace(
+        whole,
+        steps=steps,
+        reader=in_memory(decisions),
+        quality=pd.DataFrame(),
+        measurements=whole.measurements.iloc[:0],
+        segments=whole.segments.iloc[:0],
+    )
 
 
 @cache

@@ -42,7 +42,7 @@ def test_a_pool_begins_again_at_its_end() -> None:
 def test_a_sample_is_the_time_of_one_call() -> None:
     called: list[int] = []
     assert sample(lambda: called.append(1)) > 0
-    assert len(called) > 10
+    assert len(called) > 1
 
 
 def test_a_rotation_comes_round_and_keeps_results_until_then() -> None:

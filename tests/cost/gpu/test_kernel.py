@@ -50,22 +50,22 @@ def test_the_worlds_of_a_matmul_add_up_to_its_time(rows: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "field",
+    ("field", "factor"),
     [
-        "gpu.dram_fraction",
-        "gpu.operand_bytes_per_clock",
-        "gpu.sms",
-        "memory.hbm.bandwidth",
-        "memory.l2.bandwidth",
-        "matmul_efficiency",
+        ("gpu.dram_fraction", 1.05),
+        ("gpu.operand_bytes_per_clock", 2),
+        ("gpu.sms", 2),
+        ("memory.hbm.bandwidth", 2),
+        ("memory.l2.bandwidth", 2),
+        ("matmul_efficiency", 1.1),
     ],
 )
 @pytest.mark.parametrize("rows", [[1, 0, 0, 3], [40] * 64, [4096, 1, 1, 900]])
-def test_more_of_a_resource_is_never_slower(field: str, rows: list[int]) -> None:
+def test_more_of_a_resource_is_never_slower(field: str, factor: float, rows: list[int]) -> None:
     quantity = GPU.model_dump()
     for part in field.split("."):
         quantity = quantity[part]
-    more = GPU.replace(**{field: quantity["value"] * 2})
+    more = GPU.replace(**{field: quantity["value"] * factor})
     assert fused(rows, more)[0] <= fused(rows)[0] * (1 + 1e-9)
 
 
@@ -73,7 +73,7 @@ def test_tiles_of_one_element_leave_no_quantisation() -> None:
     fine = GPU.replace(
         **{
             "gpu.grouped_tiles": [{"m": 1, "n": 1}],
-            "gpu.tile_s": 1e-30,
+            "gpu.tile_s": 1e-17,
             "gpu.operand_bytes_per_clock": 1e9,
             "gpu.sms": 1,
         }
@@ -84,7 +84,7 @@ def test_tiles_of_one_element_leave_no_quantisation() -> None:
 
 def test_few_tokens_pay_for_touched_experts_only() -> None:
     """At one row an expert the weights are the time, and half of the experts take half of it."""
-    profile = GPU.replace(**{"gpu.kernel_s": 1e-12, "gpu.tile_s": 1e-30})
+    profile = GPU.replace(**{"gpu.kernel_s": 1e-12, "gpu.tile_s": 1e-17})
     few, many = (fused([1] * n + [0] * (64 - n), profile, n=4096, k=4096)[0] for n in (16, 32))
     assert many / few == pytest.approx(2.0, rel=0.05)
 

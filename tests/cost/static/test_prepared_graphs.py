@@ -144,7 +144,7 @@ def test_padded_loses_most_to_executed_work_where_the_model_is_not_too_small(
     idle = free(profile, "graphs.launch", "graphs.switch", "host.dispatch", "host.synchronise")
     fitting = idle.replace(
         **{f"matrix.{size}": 1 for size in ("rows", "columns", "feed")},
-        **{f"memory.{m}.bandwidth": 1e30 for m in profile.memory},
+        **{f"memory.{m}.bandwidth": 1e24 for m in profile.memory},
     )
     p = simulate(traces["moe-bytes"], fitting, "padded")
     assert p.main_loss == "executed"
