@@ -64,7 +64,7 @@ def trace(layer: Layer, draws: Sequence[tuple[int, np.ndarray]]) -> Trace:
         captured={"moe": "fused"},
         provenance=Provenance(
             model="mixture-of-experts layer",
-            taken="",
+            taken="made",
             versions={},
             dtype="bfloat16",
             parameters=layer.here * layer.expert_parameters,

@@ -55,6 +55,7 @@ def measuring(leaving: Captured, tmp_path: Path) -> Iterator[tuple[subprocess.Po
     folder = replace(trace, profile=hardware("google-tpu-v4")).save(tmp_path / "trace")
     (tmp_path / "tmp").mkdir()
     start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # as in a shell
         "import condsim.cli.record as r; r.local_profile = lambda *_, **__: None; "  # calibrates
         f"{PROGRAM}"
     )
