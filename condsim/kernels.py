@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from condsim.lower import Call, Lowered, Place
-from condsim.program import Op
+from condsim.layout import Entry, Layout
+from condsim.lower import Call, Lowered
+from condsim.program.work import Work
 from condsim.steps.sizes import Sizes, first_of_each, joined
 
 PARTS = ("dispatch", "matmul", "traffic", "weights", "quantisation")
@@ -78,62 +79,16 @@ class SizeSet:
         return present // wide, present % wide, times[present]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An operator at its place, with the sizes of its calls.
+@dataclass(frozen=True, slots=True)
+class SizedRead:
+    """A weight that an operator reads, at its sizes.
 
-    scope: index of its `ScopeCalls`. kind: number of operators that cost as much at the same
-    sizes. size_set: number of `sizes` among all sets.
-    """
-
-    scope: int
-    node: int
-    op: Op
-    place: Place
-    kind: int
-    size_set: int
-    sizes: SizeSet
-
-
-@dataclass(frozen=True)
-class KernelCost:
-    """What the calls of one operator at one place cost.
-
-    parts: part → seconds, number or float [sizes]. flops: of products. moved_bytes: activations
-    that are read and written. family: the table that the time was read from. basis: what the time
-    rests on ("calibrated", "estimated", ...). code: whose machine code runs, "" where that costs
-    nothing. worlds: world of the waterfall → seconds beyond flops / peak, where the device model
-    says them. on_host: the host runs it, not the device. view: it runs no kernel.
-    memory_bytes: memory level → bytes, where the device model says them.
-    """
-
-    parts: Mapping[str, Any]
-    family: str
-    basis: str
-    flops: Any = 0.0
-    moved_bytes: Any = 0.0
-    code: str = ""
-    worlds: Mapping[str, Any] = field(default_factory=dict)
-    on_host: bool = False
-    view: bool = False
-    memory_bytes: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class WeightRead:
-    """One operator reads one weight.
-
-    scope: index of the operator's `ScopeCalls`. of_call: which of the sizes each call has.
-    bytes, rows, pieces: of each size: bytes of one visit, rows of the product, and of how many
-    matrices the weight is made that a batched product takes one after the other; float [sizes].
+    bytes, rows, pieces: bytes of one visit, rows of the product, and of how many matrices the
+    weight is made that a batched product takes one after the other; float [sizes].
     experts: of a grouped product that reads the weights of each expert that has rows: rows of
     each, int [calls, experts].
     """
 
-    name: str
-    scope: int
-    node: int
-    of_call: np.ndarray
     bytes: np.ndarray
     rows: np.ndarray
     pieces: np.ndarray
@@ -148,23 +103,155 @@ class WeightRead:
         read: np.ndarray = self.bytes * experts_read
         return read
 
+    def at(self, sizes: slice) -> SizedRead:
+        """Return the read at some of its sizes."""
+        experts = None if self.experts is None else self.experts[sizes]
+        return SizedRead(self.bytes[sizes], self.rows[sizes], self.pieces[sizes], experts)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightRead:
+    """One operator reads one weight.
+
+    scope: index of the operator's `ScopeCalls`. of_call: which of the sizes each call has.
+    bytes, rows, pieces, experts: as in `SizedRead`.
+    """
+
+    name: str
+    scope: int
+    node: int
+    of_call: np.ndarray
+    bytes: np.ndarray
+    rows: np.ndarray
+    pieces: np.ndarray
+    experts: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class KernelCost:
+    """What the calls of one operator cost.
+
+    parts: part → seconds, number or float [sizes]. flops: of products. moved_bytes: activations
+    that are read and written. family: the table that the time was read from. basis: what the time
+    rests on ("calibrated", "estimated", ...). code: whose machine code runs, "" where that costs
+    nothing. worlds: world of the waterfall → seconds beyond flops / peak, where the device model
+    says them. on_host: the host runs it, not the device. view: it runs no kernel.
+    memory_bytes: memory level → bytes, where the device model says them. reads: its weights.
+    job: the product inside it, where it is one.
+    """
+
+    parts: Mapping[str, Any]
+    family: str
+    basis: str
+    flops: Any = 0.0
+    moved_bytes: Any = 0.0
+    code: str = ""
+    worlds: Mapping[str, Any] = field(default_factory=dict)
+    on_host: bool = False
+    view: bool = False
+    memory_bytes: Mapping[str, Any] = field(default_factory=dict)
+    reads: Sequence[SizedRead] = ()
+    job: Work | None = None
+
+    def numbers(self) -> Iterator[tuple[str, Any]]:
+        """Yield (column, number or float [sizes])."""
+        yield from self.parts.items()
+        yield "flops", self.flops
+        yield "moved_bytes", self.moved_bytes
+        for world, seconds in self.worlds.items():
+            yield f"world {world}", seconds
+        for level, moved in self.memory_bytes.items():
+            yield f"memory {level}", moved
+        for read in self.reads:
+            yield "weight_bytes", read.bytes_a_call
+
+    def rows(self, count: int) -> CostRows:
+        """Return the cost as rows of the table. count: of its sizes."""
+        columns: dict[str, Any] = {}
+        for name, values in self.numbers():
+            columns[name] = columns[name] + values if name in columns else values
+        table = np.empty((len(columns), count))
+        for row, values in enumerate(columns.values()):
+            table[row] = values
+        return CostRows(
+            tuple(columns),
+            table,
+            self.family,
+            self.basis,
+            self.code,
+            self.on_host,
+            self.view,
+            self.reads,
+            self.job,
+        )
+
+
+@dataclass(slots=True)
+class CostRows:
+    """What the calls of one operator cost, as rows of the table.
+
+    names: of columns. table: their values, float [columns, sizes]. The others are as in
+    `KernelCost`.
+    """
+
+    names: tuple[str, ...]
+    table: np.ndarray
+    family: str
+    basis: str
+    code: str
+    on_host: bool
+    view: bool
+    reads: Sequence[SizedRead]
+    job: Work | None
+
+    def at(self, sizes: slice, basis: str) -> CostRows:
+        """Return the rows of some sizes. basis: of these."""
+        return CostRows(
+            self.names,
+            self.table[:, sizes],
+            self.family,
+            basis,
+            self.code,
+            self.on_host,
+            self.view,
+            [read.at(sizes) for read in self.reads],
+            None if self.job is None else self.job.at(sizes),
+        )
+
+
+@dataclass(frozen=True)
+class Priced:
+    """What the operators of a layout cost.
+
+    costs: of operators at their sizes, alike ones once. cost_of: which of them each entry has,
+    int [entries]. dispatch_s: what the host takes for each entry beyond them.
+    far_s_per_byte: what each byte that an entry moves takes longer since it lies far away.
+    Float [entries], or one number for all. played: what the device model keeps of the first step
+    for the blocks of steps that follow.
+    """
+
+    costs: Sequence[CostRows]
+    cost_of: np.ndarray
+    dispatch_s: np.ndarray | float = 0.0
+    far_s_per_byte: np.ndarray | float = 0.0
+    played: Any = None
+
 
 @dataclass
 class Kernels:
-    """The table of one side. `KernelsBuilder` fills it.
+    """The table of one side.
 
-    entries: operators at their places; an entry has a row a size.
-    entry_rows: first row of each entry, and the end.
+    layout: operators at their places; an entry has a row a size.
+    sets: the sizes that entries share. entry_rows: first row of each entry, and the end.
     columns: name → float [rows]: parts ("dispatch", ...), "flops", "router_flops", "moved_bytes",
     "world NAME", "memory LEVEL". family, basis, code: label of each entry.
-    played: what the device model keeps of the first step for the blocks of steps that follow.
+    jobs: the product inside of each entry, where it is one. played: as in `Priced`.
     """
 
     lowered: Lowered
-    entries: list[Entry]
-    entry_rows: np.ndarray
+    layout: Layout
     sets: list[SizeSet]
-    set_scope: list[int]
+    entry_rows: np.ndarray
     columns: dict[str, np.ndarray]
     family: list[str]
     basis: list[str]
@@ -172,12 +259,40 @@ class Kernels:
     on_host: np.ndarray
     view: np.ndarray
     weights: list[WeightRead]
-    entry_of: dict[tuple[int, int], int]
+    jobs: list[Work | None]
     played: Any = None
+
+    @classmethod
+    def of(cls, lowered: Lowered, layout: Layout, sets: list[SizeSet], priced: Priced) -> Kernels:
+        """Return the table of what a lowered program's operators cost."""
+        costs, cost_of = priced.costs, priced.cost_of
+        lengths = np.array([len(size_set) for size_set in sets])[layout.size_set]
+        entry_rows = np.concatenate([[0], np.cumsum(lengths)])
+        columns = _columns(priced, layout, lengths)
+        return cls(
+            lowered=lowered,
+            layout=layout,
+            sets=sets,
+            entry_rows=entry_rows,
+            columns=columns,
+            family=[costs[number].family for number in cost_of],
+            basis=[costs[number].basis for number in cost_of],
+            code=[costs[number].code for number in cost_of],
+            on_host=np.array([cost.on_host for cost in costs])[cost_of],
+            view=np.array([cost.view for cost in costs])[cost_of],
+            weights=_weight_reads(layout, sets, priced),
+            jobs=[costs[number].job for number in cost_of],
+            played=priced.played,
+        )
 
     @property
     def steps(self) -> int:
         return len(self.lowered.steps)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Operators at their places."""
+        return self.layout.entries
 
     @cached_property
     def entry(self) -> np.ndarray:
@@ -192,25 +307,26 @@ class Kernels:
     @cached_property
     def size(self) -> np.ndarray:
         """The size of each row, numbered over all sets, int [rows]."""
-        set_of_entry = np.array([entry.size_set for entry in self.entries])
-        first_size = self._set_start[set_of_entry]
-        in_entry = np.arange(self.entry_rows[-1]) - self.entry_rows[self.entry]
-        sizes: np.ndarray = first_size[self.entry] + in_entry
-        return sizes
+        first_size = self._set_start[self.layout.size_set]
+        lengths = np.diff(self.entry_rows)
+        return _ranges(first_size, lengths)
 
     @cached_property
     def runs(self) -> csr_matrix:
         """How often each size runs in each step, [steps, sizes]."""
         steps, sizes, counts = [], [], []
         for number, size_set in enumerate(self.sets):
-            step = self.lowered.scopes[self.set_scope[number]].step
+            step = self.lowered.scopes[self.layout.sets[number].scope].step
             run_in, size, times = size_set.runs(step)
             steps.append(run_in)
             sizes.append(size + self._set_start[number])
             counts.append(times)
-        shape = (self.steps, int(self._set_start[-1]))
-        where = (np.concatenate(steps), np.concatenate(sizes))
-        return csr_matrix((np.concatenate(counts).astype(float), where), shape=shape)
+        step = np.concatenate(steps)
+        by_step = np.argsort(step, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=self.steps))])
+        times = np.concatenate(counts)[by_step].astype(float)
+        where = (np.concatenate(sizes)[by_step], starts)
+        return csr_matrix((times, *where), shape=(self.steps, int(self._set_start[-1])))
 
     def per_step(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over the kernels of each step, float [steps]. values: float [rows]."""
@@ -276,84 +392,67 @@ class Kernels:
         """Return the row of each call, int [calls]."""
         found = np.empty(len(calls), np.int64)
         for i, call in enumerate(calls):
-            number = self.entry_of[call.scope, call.place[1]]
-            size = self.entries[number].sizes.of_call[call.call]
+            number = self.layout.entry_of[call.scope, call.place[1]]
+            size = self.sets[self.entries[number].size_set].of_call[call.call]
             found[i] = self.entry_rows[number] + size
         return found
 
 
-class KernelsBuilder:
-    """Collects what a device model says of each operator."""
-
-    def __init__(self, lowered: Lowered) -> None:
-        self.lowered = lowered
-        self.sets: list[SizeSet] = []
-        self.set_scope: list[int] = []
-        self.weights: list[WeightRead] = []
-        self._priced: list[_PricedEntry] = []
-
-    def add_set(self, scope: int, size_set: SizeSet) -> int:
-        """Number the sizes that operators of a scope share."""
-        self.sets.append(size_set)
-        self.set_scope.append(scope)
-        return len(self.sets) - 1
-
-    def add(self, entry: Entry, cost: KernelCost, reads: list[WeightRead]) -> None:
-        """Enter what an operator costs, and the weights that it reads."""
-        self._priced.append(_PricedEntry(entry, cost, reads))
-        self.weights += reads
-
-    def table(self, played: Any = None) -> Kernels:
-        """Return the table of all that was entered. played: as in `Kernels`."""
-        entries = [priced.entry for priced in self._priced]
-        costs = [priced.cost for priced in self._priced]
-        lengths = [len(entry.sizes) for entry in entries]
-        entry_rows = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return Kernels(
-            lowered=self.lowered,
-            entries=entries,
-            entry_rows=entry_rows,
-            sets=self.sets,
-            set_scope=self.set_scope,
-            columns=self._columns(entry_rows),
-            family=[cost.family for cost in costs],
-            basis=[cost.basis for cost in costs],
-            code=[cost.code for cost in costs],
-            on_host=np.array([cost.on_host for cost in costs]),
-            view=np.array([cost.view for cost in costs]),
-            weights=self.weights,
-            entry_of={(entry.scope, entry.node): i for i, entry in enumerate(entries)},
-            played=played,
-        )
-
-    def _columns(self, entry_rows: np.ndarray) -> dict[str, np.ndarray]:
-        columns: dict[str, np.ndarray] = {}
-        rows = int(entry_rows[-1])
-        for number, priced in enumerate(self._priced):
-            of_entry = slice(int(entry_rows[number]), int(entry_rows[number + 1]))
-            for name, values in priced.numbers():
-                if name not in columns:
-                    columns[name] = np.zeros(rows)
-                columns[name][of_entry] += values
-        return columns
+def _columns(priced: Priced, layout: Layout, lengths: np.ndarray) -> dict[str, np.ndarray]:
+    """Column → float [rows]. lengths: rows of each entry."""
+    cost_of = priced.cost_of
+    rows_of_cost = np.zeros(len(priced.costs), np.int64)
+    rows_of_cost[cost_of] = lengths
+    first_row = np.cumsum(rows_of_cost) - rows_of_cost
+    row_of_cost = _ranges(first_row[cost_of], lengths)
+    columns = {}
+    for name, values in _columns_of_costs(priced.costs).items():
+        columns[name] = values[row_of_cost]
+    columns["dispatch"] = columns["dispatch"] + _repeated(priced.dispatch_s, lengths)
+    if np.any(priced.far_s_per_byte):
+        far_s = columns["moved_bytes"] * _repeated(priced.far_s_per_byte, lengths)
+        columns["traffic"] = columns["traffic"] + far_s
+    if layout.router.any():
+        router = np.repeat(layout.router, lengths)
+        columns["router_flops"] = np.where(router, columns["flops"], 0.0)
+        columns["flops"] = np.where(router, 0.0, columns["flops"])
+    return columns
 
 
-@dataclass(frozen=True)
-class _PricedEntry:
-    """An operator at its place, what it costs, and the weights that it reads."""
+def _columns_of_costs(costs: Sequence[CostRows]) -> dict[str, np.ndarray]:
+    """Column → float [rows], the costs one after the other."""
+    names = tuple(dict.fromkeys(name for cost in costs for name in cost.names))
+    tables = []
+    for cost in costs:
+        table = cost.table
+        if cost.names != names:
+            table = np.zeros((len(names), table.shape[1]))
+            table[[names.index(name) for name in cost.names]] = cost.table
+        tables.append(table)
+    return dict(zip(names, np.concatenate(tables, axis=1), strict=True))
 
-    entry: Entry
-    cost: KernelCost
-    reads: list[WeightRead]
 
-    def numbers(self) -> Iterator[tuple[str, Any]]:
-        """Yield (column, number or float [sizes])."""
-        yield from self.cost.parts.items()
-        yield ("router_flops" if self.entry.op.role else "flops"), self.cost.flops
-        yield "moved_bytes", self.cost.moved_bytes
-        for world, seconds in self.cost.worlds.items():
-            yield f"world {world}", seconds
-        for level, moved in self.cost.memory_bytes.items():
-            yield f"memory {level}", moved
-        for read in self.reads:
-            yield "weight_bytes", read.bytes_a_call
+def _repeated(values: np.ndarray | float, lengths: np.ndarray) -> np.ndarray | float:
+    """What is said of each entry, of each of its rows."""
+    return np.repeat(values, lengths) if isinstance(values, np.ndarray) else values
+
+
+def _ranges(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """first, first + 1, ... so many numbers, one range after the other."""
+    before = np.cumsum(lengths) - lengths
+    ranges: np.ndarray = np.arange(lengths.sum()) + np.repeat(first - before, lengths)
+    return ranges
+
+
+def _weight_reads(layout: Layout, sets: list[SizeSet], priced: Priced) -> list[WeightRead]:
+    """Every read of a weight, in the program's order."""
+    found = []
+    for number in layout.with_weights:
+        entry = layout.entries[number]
+        place = (entry.scope, entry.node, sets[entry.size_set].of_call)
+        names = [tensor.weight for tensor in entry.op.inputs if tensor.weight]
+        reads = priced.costs[priced.cost_of[number]].reads
+        for name, read in zip(names, reads, strict=True):
+            of_sizes = (read.bytes, read.rows, read.pieces, read.experts)
+            found.append(WeightRead(name, *place, *of_sizes))
+    return found

@@ -7,15 +7,17 @@ order, from the same walk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from condsim.mechanisms import Guards
 from condsim.program import Loop, Op, Program, Scope
-from condsim.program.model import BodyKey, Path, PlacedScope
+from condsim.program.model import BodyKey, PlacedScope
+from condsim.program.order import Order, order_of
 from condsim.steps.extents import SiteRule, Steps, capacity
 from condsim.steps.sizes import Sizes, distinct, joined
 from condsim.strategies import rows_that_run
@@ -103,6 +105,16 @@ class Call:
         )
 
 
+class PlayedStep(NamedTuple):
+    """One step in executed order.
+
+    entered: (scope, call) of each scope that it enters. order: of its calls.
+    """
+
+    entered: list[tuple[int, int]]
+    order: Order
+
+
 @dataclass(frozen=True)
 class Lowered:
     """A program on given steps.
@@ -179,9 +191,56 @@ class Lowered:
                 for inner in self.inner.get((scope, node), ()):
                     yield from self.visits(inner)
 
+    def played(self, step: int = 0) -> PlayedStep:
+        """Return one step in executed order, experts in ascending order."""
+        entered = list(self._entered(0, step))
+        numbers = tuple([self.scopes[scope].placed.number for scope, _ in entered])
+        return PlayedStep(entered, order_of(self.program, numbers))
+
+    def _entered(self, scope: int, call: int) -> Iterator[tuple[int, int]]:
+        yield scope, call
+        for loop in self._loops[scope]:
+            for inner, inner_call in self.bodies(scope, call, loop):
+                yield from self._entered(inner, inner_call)
+
+    @cached_property
+    def _loops(self) -> Mapping[int, list[int]]:
+        """Scope → nodes of the loops in it that some step runs."""
+        found: dict[int, list[int]] = {number: [] for number in range(len(self.scopes))}
+        for scope, loop in sorted(self.inner):
+            found[scope].append(loop)
+        return found
+
     def sequence(self, step: int = 0) -> list[Call]:
-        """Return the operators of one step in executed order, experts in ascending order."""
-        return _Player(self).play(step)
+        """Return the operators of one step in executed order."""
+        entered, order = self.played(step)
+        guards = [self._guards_of(scope, call) for scope, call in entered]
+        bound: dict[tuple[int, str], dict[str, int]] = {}
+        calls = []
+        for entry, number, node, op in zip(
+            order.entry, order.scope, order.node, order.ops, strict=True
+        ):
+            scope, call = entered[entry]
+            if (entry, op.site) not in bound:
+                sizes = self.sizes(scope, op.site)
+                of_call = {name: int(values[call]) for name, values in sizes.items()}
+                bound[entry, op.site] = of_call
+            bindings = bound[entry, op.site]
+            born = [(int(size(bindings)), dtype) for size, dtype in op.allocs]
+            calls.append(Call(op, (number, node), guards[entry], scope, call, bindings, born))
+        for after, storage in order.deaths:
+            born_here = calls[storage.call].born[storage.alloc]
+            calls[after].freed.append(born_here)
+        return calls
+
+    def _guards_of(self, scope: int, call: int) -> GuardPath:
+        """The guards of a call, with the choice that it really is."""
+        guards: list[tuple[str, int]] = []
+        while self.scopes[scope].parent >= 0:
+            calls = self.scopes[scope]
+            guards.append((calls.guards[-1][0], int(calls.choice[call])))
+            scope, call = calls.parent, int(calls.parent_call[call])
+        return tuple(reversed(guards))
 
 
 class Outline:
@@ -390,77 +449,3 @@ class _Served:
         served = choices[self._guards]
         several = key[0] == -1 and (served != served[0]).any()
         return -1 if several else int(served[0])
-
-
-Storage = tuple[int, int, str]
-"""(which entry into a scope created it, elements, dtype)."""
-
-StorageKey = tuple[Path, int, int]
-"""(scope, node and allocation that create a storage)."""
-
-
-class _Player:
-    """Plays one step in executed order, storages included."""
-
-    def __init__(self, lowered: Lowered) -> None:
-        self.lowered = lowered
-        self.calls: list[Call] = []
-        self.alive: dict[StorageKey, list[Storage]] = {}
-        self.entries = 0
-
-    def play(self, step: int) -> list[Call]:
-        self._enter(0, step)
-        return self.calls
-
-    def _enter(self, scope: int, call: int) -> None:
-        """One entry into a scope."""
-        self.entries += 1
-        entry = self.entries
-        calls = self.lowered.scopes[scope]
-        frees: dict[int, list[tuple[StorageKey, bool]]] = {}
-        for free in calls.scope.frees:
-            storage = (free.path, free.op, free.alloc)
-            frees.setdefault(free.position, []).append((storage, free.previous))
-        bound: dict[str, dict[str, int]] = {}
-        self._free(frees.get(-1, ()), entry)
-        for node, op in enumerate(calls.scope.nodes):
-            if isinstance(op, Op):
-                if op.site not in bound:
-                    sizes = self.lowered.sizes(scope, op.site)
-                    bound[op.site] = {name: int(values[call]) for name, values in sizes.items()}
-                self._run(op, scope, call, node, bound[op.site], entry)
-            else:
-                for inner, inner_call in self.lowered.bodies(scope, call, node):
-                    self._enter(inner, inner_call)
-            self._free(frees.get(node, ()), entry)
-
-    def _run(
-        self, op: Op, scope: int, call: int, node: int, bindings: dict[str, int], entry: int
-    ) -> None:
-        calls = self.lowered.scopes[scope]
-        place = (calls.placed.number, node)
-        guards = self._guards_of(scope, call)
-        run = Call(op, place, guards, scope, call, bindings)
-        self.calls.append(run)
-        for alloc, (size, dtype) in enumerate(op.allocs):
-            count = int(size(bindings))
-            run.born.append((count, dtype))
-            storage = (calls.placed.path, node, alloc)
-            self.alive.setdefault(storage, []).append((entry, count, dtype))
-
-    def _guards_of(self, scope: int, call: int) -> GuardPath:
-        """The guards of a call, with the choice that it really is."""
-        guards: list[tuple[str, int]] = []
-        while self.lowered.scopes[scope].parent >= 0:
-            calls = self.lowered.scopes[scope]
-            guards.append((calls.guards[-1][0], int(calls.choice[call])))
-            scope, call = calls.parent, int(calls.parent_call[call])
-        return tuple(reversed(guards))
-
-    def _free(self, deaths: Sequence[tuple[StorageKey, bool]], entry: int) -> None:
-        for storage, previous in deaths:
-            queue = self.alive.get(storage, [])
-            if queue and (not previous or queue[0][0] != entry):
-                _, elements, dtype = queue.pop(0)
-                if self.calls:
-                    self.calls[-1].freed.append((elements, dtype))

@@ -8,24 +8,28 @@ costs beside its kernels (`step_cost`), and in which order its kernels are issue
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from condsim.cost.kinds import OperatorKinds
 from condsim.cost.roofline import DTYPE_BYTES
 from condsim.cost.step_cost import StepCost
 from condsim.cost.sums import CostSums
 from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.kernels import Entry, KernelCost, Kernels, KernelsBuilder, SizeSet, WeightRead
-from condsim.lower import Call, Lowered, Place
-from condsim.program import Op, Program, Tensor, elements
+from condsim.kernels import CostRows, KernelCost, Kernels, Priced, SizedRead, SizeSet
+from condsim.layout import Entry, Layout, SharedSizes
+from condsim.lower import Call, Lowered
+from condsim.program import Op, Tensor, elements
 from condsim.program.operators import takes_rows
 from condsim.program.work import GROUPED, Shape, Work, work
 from condsim.registry import Registry
+from condsim.results import Results
 from condsim.runtimes import Runtime
 
 ITEMSIZE = {
@@ -121,77 +125,103 @@ class ShapedOperator:
     experts_rows: np.ndarray | None = None
 
 
-class OperatorKinds:
-    """Numbers for operators, alike where their sizes and tensors are.
+@dataclass(slots=True)
+class SizedKind:
+    """A kind of operator at a set of sizes.
 
-    Layers of one stack run the same kinds, so that each is priced once.
+    experts_rows: of a grouped product, as in `ShapedOperator`. resident: share of its weights
+    that a cache still has, a number or float [sizes].
     """
 
-    def __init__(self) -> None:
-        self._numbers: dict[Any, int] = {}
-        self._of_program: dict[str, Mapping[Place, int]] = {}
+    kind: int
+    op: Op
+    sizes: SizeSet
+    experts_rows: np.ndarray | None = None
+    resident: Any = 0.0
 
-    def of_program(self, program: Program) -> Mapping[Place, int]:
-        """Return place of an operator → number of its kind."""
-        if program.digest not in self._of_program:
-            self._of_program[program.digest] = self._numbered(program)
-        return self._of_program[program.digest]
-
-    def _numbered(self, program: Program) -> dict[Place, int]:
-        found = {}
-        for placed in program.scopes:
-            for node, op in enumerate(placed.scope.nodes):
-                if isinstance(op, Op):
-                    kind = _kind(op)
-                    number = self._numbers.setdefault(kind, len(self._numbers))
-                    found[placed.number, node] = number
-        return found
+    @property
+    def key(self) -> Hashable:
+        """What stands for it among all operators at their sizes; None for one of its own."""
+        if self.sizes.key is None:
+            return None
+        return self.kind, self.sizes.key, self.resident
 
 
-def _kind(op: Op) -> tuple[Any, ...]:
-    """All of an operator that its cost at given sizes depends on."""
-    inputs = tuple(_tensor_kind(tensor) for tensor in op.inputs)
-    outputs = tuple(_tensor_kind(tensor) for tensor in op.outputs)
-    return op.name, op.view, op.params, inputs, outputs
-
-
-def _tensor_kind(tensor: Tensor) -> tuple[Any, ...]:
-    return tensor.dims, tensor.dtype, bool(tensor.weight)
+MOST_REMEMBERED = 20_000
+"""Operators at their sizes that a device model remembers."""
 
 
 @dataclass
-class Priced:
+class Remembered:
     """What a device model remembers of the operators that it priced."""
 
     kinds: OperatorKinds = field(default_factory=OperatorKinds)
-    sized: dict[Any, ShapedOperator] = field(default_factory=dict)
-    costs: dict[Any, Any] = field(default_factory=dict)
+    layouts: Results = field(default_factory=Results)
+    costs: dict[Hashable, CostRows] = field(default_factory=dict)
 
-    def forget(self) -> None:
-        """Start anew where too much is remembered."""
-        if max(len(self.sized), len(self.costs)) > MOST_REMEMBERED:
-            self.sized.clear()
+    def remember(self, key: Hashable, cost: CostRows) -> None:
+        """Keep what an operator costs; everything is forgotten where that is too much."""
+        if len(self.costs) >= MOST_REMEMBERED:
             self.costs.clear()
+        self.costs[key] = cost
 
 
 class Pricing(ABC):
-    """A device model at work on one lowered program."""
+    """A device model at work on one lowered program.
+
+    each_call: each call counts as a size of its own.
+    """
+
+    each_call = False
+
+    def __init__(self, model: DeviceModel, lowered: Lowered) -> None:
+        self._model, self.lowered = model, lowered
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The operators that the program runs, whatever their sizes."""
+        return self._model.layout(self.lowered, self.each_call)
+
+    @cached_property
+    def sets(self) -> list[SizeSet]:
+        """The sizes that operators share."""
+        return [_size_set(self.lowered, shared) for shared in self.layout.sets]
+
+    def kernels(self, played: Any = None) -> Kernels:
+        """Price everything that the program runs. played: as in `price`."""
+        return Kernels.of(self.lowered, self.layout, self.sets, self.price(played))
+
+    def sized(self, entry: Entry) -> SizedKind:
+        """Return the kind of an operator at its sizes."""
+        experts_rows = self._model.experts_rows(entry, self.lowered)
+        return SizedKind(entry.kind, entry.op, self.sets[entry.size_set], experts_rows)
 
     @abstractmethod
-    def kernel(self, entry: Entry) -> KernelCost:
-        """Return what an operator costs at each of the sizes of its scope's calls."""
+    def price(self, played: Any) -> Priced:
+        """Return what all operators cost, each at the sizes of its set.
 
-    @abstractmethod
-    def prepare(self, entries: list[Entry], played: Any) -> Any:
-        """Look at all operators before the first of them is priced.
-
-        played: what was kept of the first step, where an earlier block of steps had it; None where
-        it is among these. Returns what is to be kept.
+        played: of the kernels of an earlier block of steps; None for the first block, where the
+        first step is among these.
         """
 
-    def alone(self, op: Op) -> bool:
-        """Whether each call of an operator counts as a size of its own."""
-        return op.name in GROUPED and bool(op.site)
+
+class OneByOne(Pricing):
+    """Prices one operator after the other, each at its place."""
+
+    def prepare(self) -> None:
+        """Look at all operators before the first of them is priced."""
+
+    @abstractmethod
+    def kernel(self, entry: Entry, sized: SizedKind) -> KernelCost:
+        """Return what an operator costs at its place."""
+
+    def price(self, played: Any) -> Priced:
+        self.prepare()
+        costs = []
+        for entry in self.layout.entries:
+            sized = self.sized(entry)
+            costs.append(self.kernel(entry, sized).rows(len(sized.sizes)))
+        return Priced(costs, np.arange(len(costs)))
 
 
 class DeviceModel(ABC):
@@ -209,7 +239,7 @@ class DeviceModel(ABC):
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.priced = Priced()
+        self.remembered = Remembered()
 
     @abstractmethod
     def begin(self, lowered: Lowered) -> Pricing:
@@ -229,86 +259,60 @@ class DeviceModel(ABC):
         """Return host and device seconds of one step's kernels in issue order, and their calls."""
 
     def kernels(self, lowered: Lowered, played: Any = None) -> Kernels:
-        """Price everything that a lowered program runs.
+        """Price everything that a lowered program runs. played: as in `Pricing.kernels`."""
+        return self.begin(lowered).kernels(played)
 
-        played: of the kernels of an earlier block of steps; None for the first block.
-        """
-        self.priced.forget()
-        builder = KernelsBuilder(lowered)
-        pricing = self.begin(lowered)
-        entries = self._entries(lowered, pricing, builder)
-        played = pricing.prepare(entries, played)
-        for entry in entries:
-            reads = [] if entry.op.view else self.weight_reads(entry, lowered)
-            builder.add(entry, pricing.kernel(entry), reads)
-        return builder.table(played)
+    def price_ahead(self, pricings: Iterable[Pricing]) -> None:
+        """Price at once what several programs run, where that is faster than one by one."""
+        return
 
-    def _entries(self, lowered: Lowered, pricing: Pricing, builder: KernelsBuilder) -> list[Entry]:
-        """All operators that some step runs, in the program's order."""
-        kinds = self.priced.kinds.of_program(lowered.program)
-        entries = []
-        for scope, calls in enumerate(lowered.scopes):
-            if not len(calls):
-                continue
-            numbers: dict[tuple[str, bool], int] = {}
-            for node, op in calls.operators():
-                shared = (op.site, pricing.alone(op))
-                if shared not in numbers:
-                    sizes = lowered.sizes(scope, op.site)
-                    if pricing.alone(op):
-                        size_set = SizeSet.each_call(sizes, len(calls))
-                    else:
-                        size_set = SizeSet.distinct(sizes, lowered.known_sizes(scope, op.site))
-                    numbers[shared] = builder.add_set(scope, size_set)
-                number = numbers[shared]
-                place = (calls.placed.number, node)
-                kind, sizes_of_calls = kinds[place], builder.sets[number]
-                entries.append(Entry(scope, node, op, place, kind, number, sizes_of_calls))
-        return entries
+    def layout(self, lowered: Lowered, each_call: bool) -> Layout:
+        """Return the operators that a lowered program runs, whatever their sizes."""
+        kinds = self.remembered.kinds.of_program(lowered.program)
+        scopes = tuple([(calls.placed.number, bool(len(calls))) for calls in lowered.scopes])
+        key = (lowered.program.digest, scopes, tuple(lowered.steps.extents), each_call)
+        make = partial(Layout.of, lowered, kinds, each_call)
+        return self.remembered.layouts.remember(key, make)
 
-    def sized(self, entry: Entry, lowered: Lowered) -> ShapedOperator:
-        """Return an operator at its sizes."""
-        if entry.sizes.key is None:
-            return self._sized(entry, self.experts_rows(entry, lowered))
-        key = (entry.kind, entry.sizes.key)
-        if key not in self.priced.sized:
-            self.priced.sized[key] = self._sized(entry, None)
-        return self.priced.sized[key]
-
-    def _sized(self, entry: Entry, experts_rows: np.ndarray | None) -> ShapedOperator:
-        op, sizes = entry.op, entry.sizes.sizes
+    def shaped(self, sized: SizedKind) -> ShapedOperator:
+        """Return a kind of operator with its shapes."""
+        op, sizes = sized.op, sized.sizes.sizes
         inputs = [t.shape(sizes) for t in op.inputs]
         outputs = [t.shape(sizes) for t in op.outputs]
+        return self.shaped_operator(op, inputs, outputs, sized.experts_rows)
+
+    def shaped_operator(
+        self,
+        op: Op,
+        inputs: list[Shape],
+        outputs: list[Shape],
+        experts_rows: np.ndarray | None = None,
+    ) -> ShapedOperator:
+        """Return an operator with shapes."""
         job = work(op.name, inputs, outputs, op.params)
         moved = self.target.activation_bytes(op, inputs, outputs)
         return ShapedOperator(op, inputs, outputs, job, moved, experts_rows)
 
-    def weight_reads(self, entry: Entry, lowered: Lowered) -> list[WeightRead]:
-        """Return the weights that an operator reads."""
-        if not any(t.weight for t in entry.op.inputs):
+    def weight_reads(self, shaped: ShapedOperator, count: int) -> list[SizedRead]:
+        """Return the weights that an operator reads. count: of its sizes."""
+        op = shaped.op
+        if op.view or not any(t.weight for t in op.inputs):
             return []
-        sized = self.sized(entry, lowered)
-        count = len(entry.sizes)
-        rows = of_each_size(sized.job.m, count)
+        rows = of_each_size(shaped.job.m, count)
         pieces = np.ones(count)
-        if sized.job.family == "bmm":
-            pieces = np.maximum(of_each_size(sized.job.groups, count), 1.0)
+        if shaped.job.family == "bmm":
+            pieces = np.maximum(of_each_size(shaped.job.groups, count), 1.0)
         reads = []
-        for tensor, shape in zip(entry.op.inputs, sized.inputs, strict=True):
+        for tensor, shape in zip(op.inputs, shaped.inputs, strict=True):
             if not tensor.weight:
                 continue
-            size = self.target.weight_bytes(entry.op, tensor, shape, sized.outputs)
+            size = self.target.weight_bytes(op, tensor, shape, shaped.outputs)
             here = None
-            if sized.experts_rows is not None:
+            if shaped.experts_rows is not None:
                 experts_here = int(np.max(shape[0]))
-                here = sized.experts_rows[:, :experts_here]
+                here = shaped.experts_rows[:, :experts_here]
                 size = size / here.shape[1]
-            size = of_each_size(size, count)
-            of_call = entry.sizes.of_call
-            read = WeightRead(
-                tensor.weight, entry.scope, entry.node, of_call, size, rows, pieces, here
-            )
-            reads.append(read)
+            reads.append(SizedRead(of_each_size(size, count), rows, pieces, here))
         return reads
 
     @staticmethod
@@ -322,13 +326,17 @@ class DeviceModel(ABC):
         return None
 
 
+def _size_set(lowered: Lowered, shared: SharedSizes) -> SizeSet:
+    sizes = lowered.sizes(shared.scope, shared.site)
+    if shared.alone:
+        return SizeSet.each_call(sizes, len(lowered.scopes[shared.scope]))
+    return SizeSet.distinct(sizes, lowered.known_sizes(shared.scope, shared.site))
+
+
 def of_each_size(value: Any, count: int) -> np.ndarray:
     """Return a number, or the value of each size, as float [sizes]."""
     return np.broadcast_to(np.asarray(value, float).ravel(), (count,))
 
-
-MOST_REMEMBERED = 20_000
-"""Operators at their sizes that a device model remembers."""
 
 DEVICE_MODELS: Registry[type[DeviceModel]] = Registry("device model")
 """`condsim.cost.cost_model` chooses among them."""

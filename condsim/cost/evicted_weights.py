@@ -1,56 +1,222 @@
-"""What weights cost more that were evicted since their last use, visit by visit."""
+"""What weights cost more that were evicted since their last use, for all of a side at once.
+
+Weights that are read together were used equally long ago. Those that fit the private cache cost a
+straight line between two measured distances, so that their curves are added up first and are read
+once a visit.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from condsim.cost.cpu.residency import miss_seconds, miss_spread_seconds
+from condsim.cost.cpu.residency import evicted_curves
+from condsim.cost.cpu.tables import between, locate
 from condsim.cost.weight_uses import UsedTogether, Visits
-from condsim.hardware import HardwareProfile
+from condsim.hardware import Residency
 
-FEW_VISITS = 4096
-"""Weights that are visited together so often at most are looked up at once; others one by one, to
-save memory."""
+MOST_VISITS = 2**16
+"""Groups of weights are looked at together up to so many visits, to save memory."""
 
 
 class Missed(NamedTuple):
-    """What the visits of weights that are used together cost.
+    """What some visits of weights cost.
 
-    seconds: of each weight, float [visits] each. spread: one standard deviation of all of them
-    together, float [visits].
+    step: of each visit, int [visits]. seconds: since the weights were evicted. spread: one standard
+    deviation of it; float [visits] each.
     """
 
-    seconds: list[np.ndarray]
+    step: np.ndarray
+    seconds: np.ndarray
     spread: np.ndarray
 
-
-def missed(used: UsedTogether, profile: HardwareProfile) -> Missed:
-    """Return what it costs that weights were evicted since they were used last."""
-    if len(used.distance) > FEW_VISITS:
-        seconds = [_miss_seconds(visits, used.distance, profile) for visits in used.weights]
-    else:
-        weights = len(used.weights)
-        at_once = _miss_seconds(_joined(used.weights), np.tile(used.distance, weights), profile)
-        seconds = np.split(at_once, weights)
-    all_bytes = np.sum([visits.bytes for visits in used.weights], axis=0)
-    return Missed(seconds, miss_spread_seconds(all_bytes, used.distance, profile))
+    @property
+    def by_step(self) -> tuple[slice, np.ndarray]:
+        """(steps, seconds of each of them, float [steps])."""
+        first = int(self.step.min())
+        seconds = np.bincount(self.step - first, self.seconds)
+        return slice(first, first + len(seconds)), seconds
 
 
-def _miss_seconds(visits: Visits, distance: np.ndarray, profile: HardwareProfile) -> np.ndarray:
-    piece_bytes = visits.bytes / visits.pieces
-    piece_s = miss_seconds(piece_bytes, distance, profile, visits.rows)
-    seconds: np.ndarray = visits.pieces * piece_s
-    return seconds
+def missed(uses: Iterable[UsedTogether], residency: Residency) -> Iterator[Missed]:
+    """Yield what it costs that weights were evicted since they were used last."""
+    for some in _in_portions(_of_one_size_set(uses)):
+        yield _missed(some, residency)
 
 
-def _joined(weights: list[Visits]) -> Visits:
-    """Visits of several weights, one after the other."""
-    first = weights[0]
-    if len(weights) == 1:
-        return first
-    columns = []
-    for name in ("bytes", "rows", "pieces", "step", "choice"):
-        columns.append(np.concatenate([getattr(visits, name) for visits in weights]))
-    return Visits(first.read, *columns)
+class _ReadTogether(NamedTuple):
+    """Weights that are read together, whose visits have their sizes in common.
+
+    size: of each visit. step: of each visit, counted from the first block's first. distance: bytes
+    touched since the weights were used before; [visits] each.
+    """
+
+    weights: list[Visits]
+    size: np.ndarray
+    step: np.ndarray
+    distance: np.ndarray
+
+
+def _of_one_size_set(uses: Iterable[UsedTogether]) -> Iterator[_ReadTogether]:
+    """Yield the weights of each use that have their sizes in common."""
+    for used in uses:
+        if not len(used.distance):
+            continue
+        step = used.weights[0].step + used.first_step
+        shared: dict[int, list[Visits]] = {}
+        for visits in used.weights:
+            shared.setdefault(id(visits.size), []).append(visits)
+        for weights in shared.values():
+            yield _ReadTogether(weights, weights[0].size, step, used.distance)
+
+
+def _in_portions(groups: Iterable[_ReadTogether]) -> Iterator[list[_ReadTogether]]:
+    """Yield groups of few enough visits."""
+    some: list[_ReadTogether] = []
+    visits = 0
+    for group in groups:
+        if some and visits + len(group.step) > MOST_VISITS:
+            yield some
+            some, visits = [], 0
+        some.append(group)
+        visits += len(group.step)
+    if some:
+        yield some
+
+
+@dataclass(frozen=True)
+class _Visits:
+    """Visits of some groups, one after the other.
+
+    size: numbered over all groups; step: of each visit. cell, fraction: where its distance lies
+    among those that were measured.
+    """
+
+    size: np.ndarray
+    step: np.ndarray
+    distance: np.ndarray
+    cell: np.ndarray
+    fraction: np.ndarray
+
+    @classmethod
+    def of(cls, groups: Sequence[_ReadTogether], residency: Residency) -> _Visits:
+        """Return the visits of groups."""
+        size, first = [], 0
+        for group in groups:
+            size.append(group.size + first)
+            first += len(group.weights[0].bytes)
+        distance = np.concatenate([group.distance for group in groups])
+        step = np.concatenate([group.step for group in groups])
+        where = locate(np.array(residency.distance), distance)
+        return cls(np.concatenate(size), step, distance, *where)
+
+    def read(self, curves: np.ndarray, row: np.ndarray, visit: Any = slice(None)) -> np.ndarray:
+        """Return the value of a curve at the distance of each visit.
+
+        curves: float [curves, distances]. row: the curve of each visit. visit: which of them.
+        """
+        cell = self.cell[visit]
+        return between(curves[row, cell], curves[row, cell + 1], self.fraction[visit])
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Weights of some groups at their sizes, one after the other.
+
+    size: numbered over all groups. bytes: of a visit. piece_bytes: of one of its matrices.
+    per_byte: seconds a byte at each measured distance, float [weights, distances].
+    """
+
+    size: np.ndarray
+    bytes: np.ndarray
+    piece_bytes: np.ndarray
+    per_byte: np.ndarray
+
+    @classmethod
+    def of(cls, groups: Sequence[_ReadTogether], residency: Residency) -> _Weights:
+        """Return the weights of groups."""
+        weights = [weight for group in groups for weight in group.weights]
+        first, size = 0, []
+        for group in groups:
+            end = first + len(group.weights[0].bytes)
+            size += [np.arange(first, end)] * len(group.weights)
+            first = end
+        in_bytes = np.concatenate([weight.bytes for weight in weights])
+        pieces = np.concatenate([weight.pieces for weight in weights])
+        rows = np.concatenate([weight.rows for weight in weights])
+        piece_bytes = in_bytes / pieces
+        curves = evicted_curves(residency, piece_bytes, rows)
+        return cls(np.concatenate(size), in_bytes, piece_bytes, curves)
+
+
+def _missed(groups: Sequence[_ReadTogether], residency: Residency) -> Missed:
+    """`missed` of some groups."""
+    visits, weights = _Visits.of(groups, residency), _Weights.of(groups, residency)
+    large = weights.piece_bytes > residency.limit_bytes
+    sizes = int(weights.size[-1]) + 1
+    small_bytes = np.where(large, 0.0, weights.bytes)
+    curves = _summed(groups, weights.per_byte * small_bytes[:, None])
+    seconds = visits.read(curves, visits.size)
+    if large.any():
+        seconds += _large_seconds(groups, visits, weights, residency)
+    bytes_of_size = np.bincount(weights.size, weights.bytes, sizes)
+    deviation = np.interp(visits.distance, residency.distance, residency.spread)
+    spread = bytes_of_size[visits.size] * deviation
+    return Missed(visits.step, seconds, spread)
+
+
+def _summed(groups: Sequence[_ReadTogether], of_weights: np.ndarray) -> np.ndarray:
+    """The sum over the weights of each group, float [sizes, distances].
+
+    of_weights: of each weight at its sizes, float [weights, distances].
+    """
+    summed, first = [], 0
+    for group in groups:
+        sizes = len(group.weights[0].bytes)
+        end = first + len(group.weights) * sizes
+        of_group = of_weights[first:end].reshape(len(group.weights), sizes, -1)
+        summed.append(of_group.sum(axis=0))
+        first = end
+    return np.concatenate(summed)
+
+
+def _large_seconds(
+    groups: Sequence[_ReadTogether], visits: _Visits, weights: _Weights, residency: Residency
+) -> np.ndarray:
+    """Seconds of each visit for weights that do not fit the private cache.
+
+    They were evicted by themselves when they were repeated alone: their hot time has that in it.
+    """
+    large = weights.piece_bytes > residency.limit_bytes
+    visit, weight = _visits_of_weights(groups, large)
+    cell, fraction = locate(np.array(residency.distance), weights.piece_bytes)
+    every = np.arange(len(cell))
+    in_hot_time = between(
+        weights.per_byte[every, cell], weights.per_byte[every, cell + 1], fraction
+    )
+    evicted = visits.read(weights.per_byte, weight, visit)
+    beyond = np.maximum(evicted - in_hot_time[weight], 0.0)
+    return np.bincount(visit, beyond * weights.bytes[weight], len(visits.step))
+
+
+def _visits_of_weights(
+    groups: Sequence[_ReadTogether], chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (visit, weight at its size) of every visit of the weights that are chosen.
+
+    chosen: bool [weights], each at its sizes.
+    """
+    found_visits, found_weights = [], []
+    first_visit = first_weight = 0
+    for group in groups:
+        for weight in group.weights:
+            of_visit = group.size + first_weight
+            visit = np.flatnonzero(chosen[of_visit])
+            found_visits.append(visit + first_visit)
+            found_weights.append(of_visit[visit])
+            first_weight += len(weight.bytes)
+        first_visit += len(group.step)
+    return np.concatenate(found_visits), np.concatenate(found_weights)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,7 @@ class OperatorTime:
     seconds: float, or float array [n]; includes the dispatch of the operator.
     dispatch: seconds that remain at zero size.
     basis: "calibrated", "estimated" (no table of this operator) or "extrapolated" (outside of what
-        was measured).
+        was measured); str, or str array [n].
     family: the table that the time is from.
     worlds: seconds on the device by world of the waterfall, beyond flops / peak; empty where all of
         them are efficiency or traffic.
@@ -31,7 +31,7 @@ class OperatorTime:
 
     seconds: Any
     dispatch: float
-    basis: str
+    basis: Any
     family: str
     worlds: Mapping[str, Any] = field(default_factory=dict)
 
@@ -63,17 +63,24 @@ class SizedOperator:
         return total
 
 
-def basis_of(outside: Any) -> str:
-    """What a time from a table is based on. outside: whether any size was not measured."""
-    return "extrapolated" if np.any(outside) else "calibrated"
+def basis_of(outside: Any) -> Any:
+    """What a time from a table is based on, a str, or a str array [n] where it differs.
+
+    outside: whether a size was not measured, bool or bool array [n].
+    """
+    if not np.any(outside):
+        return "calibrated"
+    if np.all(outside):
+        return "extrapolated"
+    return np.where(outside, "extrapolated", "calibrated")
 
 
-def least_sure(bases: Iterable[str]) -> str:
-    """Return the basis of a sum of times, from the basis of each."""
-    found = set(bases)
-    for basis in ("estimated", "extrapolated"):
-        if basis in found:
-            return basis
+def least_sure(basis: Any) -> str:
+    """Return the basis of a sum of times. basis: of each, str or several."""
+    words = {basis} if isinstance(basis, str) else set(np.asarray(basis).ravel().tolist())
+    for word in ("estimated", "extrapolated"):
+        if word in words:
+            return word
     return "calibrated"
 
 

@@ -7,102 +7,180 @@ order first.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Hashable, Iterable, Sequence
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from condsim.cost.cpu.code_locality import call_sites, code_locality_seconds, distances
-from condsim.cost.device import DeviceModel, Pricing, ShapedOperator, Target
-from condsim.cost.hot import VIEW, OperatorTime
+from condsim.cost.device import DeviceModel, Pricing, ShapedOperator, SizedKind
+from condsim.cost.hot import VIEW, OperatorTime, least_sure
 from condsim.engine.closed_form import Issued
-from condsim.kernels import Entry, KernelCost, Kernels
-from condsim.lower import Call, Lowered, Place
-from condsim.program import Op, Program
+from condsim.kernels import CostRows, KernelCost, Kernels, Priced, SizeSet
+from condsim.layout import Entry, Layout
+from condsim.lower import Call, Lowered, PlayedStep
+from condsim.program import Op
+from condsim.program.order import Order
 from condsim.program.work import MATMULS
-from condsim.results import Results
 
 
-@dataclass(frozen=True)
-class PlayedStep:
-    """One step in executed order.
+def code_distances(order: Order) -> tuple[list[int], int]:
+    """Return (different places of the code since the last call of the same one, itself included,
+    of each call; all different places)."""
+    names = [f"{op.name}.view" if op.view else op.name for op in order.ops]
+    modules = [op.module for op in order.ops]
+    entered = [op.entered for op in order.ops]
+    labels = call_sites(names, modules, entered)
+    return distances(labels), len(set(labels))
 
-    distinct: place → different places of the code since its last call, itself included.
-    most: all different places. far_per_byte: place → seconds a byte that its activations lie
-    further away than in a micro-benchmark. begins: places where a compiled graph begins.
+
+class FirstStep(NamedTuple):
+    """What is kept of the first step of a side.
+
+    layout: of the block of steps that it is in. far_s_per_byte: of each of its entries, as in
+    `Priced`.
     """
 
-    distinct: Mapping[Place, int]
-    most: int
-    far_per_byte: Mapping[Place, float] = field(default_factory=dict)
-    begins: frozenset[Place] = frozenset()
+    order: Order
+    layout: Layout
+    far_s_per_byte: np.ndarray | float
 
-
-def played(calls: list[Call]) -> PlayedStep:
-    """Return how far apart the calls of the same code are."""
-    names = []
-    for call in calls:
-        name = call.op.name
-        names.append(f"{name}.view" if call.op.view else name)
-    modules = [call.op.module for call in calls]
-    entered = [call.op.entered for call in calls]
-    labels = call_sites(names, modules, entered)
-    places = [call.place for call in calls]
-    distinct = dict(zip(places, distances(labels), strict=True))
-    return PlayedStep(distinct, len(set(labels)))
+    def far_of(self, layout: Layout) -> np.ndarray | float:
+        """Return `far_s_per_byte` of the entries of some block; 0 for those that the first step
+        does not run."""
+        far = self.far_s_per_byte
+        if layout is self.layout or not isinstance(far, np.ndarray):
+            return far
+        entry_of = self.layout.entry_of
+        numbers = [entry_of.get((entry.scope, entry.node), -1) for entry in layout.entries]
+        return np.array([far[number] if number >= 0 else 0.0 for number in numbers])
 
 
 class IssuedModel(DeviceModel):
     """A device whose operators a host issues."""
 
-    def __init__(self, target: Target) -> None:
-        super().__init__(target)
-        self._played = Results()
-
     def begin(self, lowered: Lowered) -> IssuedPricing:
         return IssuedPricing(self, lowered)
-
-    def played_step(self, lowered: Lowered, entries: list[Entry]) -> PlayedStep:
-        """Return the first step of a lowered program, played in executed order."""
-        return self.played(lowered.program, lowered.sequence())
-
-    def played(self, program: Program, calls: list[Call]) -> PlayedStep:
-        """Return how far apart the calls of the same code are. calls: of the program."""
-        key = (program.digest, tuple([call.place for call in calls]))
-        return self._played.remember(key, lambda: played(calls))
 
     def resident(self, lowered: Lowered) -> np.ndarray | float:
         """Return the share of each step's weights that a cache still has from the step before,
         float [steps], or one number for all; 0 where the operators' times say it."""
         return 0.0
 
+    # Operators at their sizes
+
     @abstractmethod
-    def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
+    def operator_time(self, shaped: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         """Return an operator's time and its FLOPs."""
+
+    def known_costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
+        """Return what operators cost; those that are new are priced."""
+        found = {sized.key: self.remembered.costs.get(sized.key) for sized in operators}
+        costs = [found[sized.key] for sized in operators]
+        unknown = [number for number, cost in enumerate(costs) if cost is None]
+        new = [operators[number] for number in unknown]
+        for number, sized, cost in zip(unknown, new, self.costs(new), strict=True):
+            costs[number] = cost
+            if sized.key is not None:
+                self.remembered.remember(sized.key, cost)
+        return [cost for cost in costs if cost is not None]
+
+    def price_ahead(self, pricings: Iterable[Pricing]) -> None:
+        operators = {}
+        for pricing in pricings:
+            assert isinstance(pricing, IssuedPricing)
+            for sized in pricing.operators:
+                if sized.key is not None:
+                    operators[sized.key] = sized
+        self.known_costs(list(operators.values()))
+
+    def costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
+        """Return what operators cost at their sizes, whatever ran before them."""
+        found = []
+        for sized in operators:
+            shaped = self.shaped(sized)
+            hot, flops = self.operator_time(shaped, sized.resident)
+            count = len(sized.sizes)
+            found.append(self.cost(shaped, hot, flops, count).rows(count))
+        return found
+
+    def cost(self, shaped: ShapedOperator, hot: OperatorTime, flops: Any, count: int) -> KernelCost:
+        """Return what an operator costs from its time. count: of its sizes."""
+        op = shaped.op
+        code = self.code_of(op)
+        parts: dict[str, Any] = {"dispatch": self.dispatch_seconds(op, hot)}
+        if hot.family == VIEW:
+            return KernelCost(parts, VIEW, hot.basis, code=code, view=True)
+        beyond_dispatch = np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
+        is_product = shaped.job.family in MATMULS
+        if is_product:
+            parts |= {"matmul": beyond_dispatch, "traffic": 0.0}
+        else:
+            parts |= {"traffic": beyond_dispatch}
+        return KernelCost(
+            parts,
+            hot.family,
+            least_sure(hot.basis),
+            flops=flops if is_product else 0.0,
+            moved_bytes=shaped.moved_bytes,
+            code=code,
+            worlds=hot.worlds,
+            reads=self.weight_reads(shaped, count),
+            job=shaped.job if is_product else None,
+        )
 
     def code_of(self, op: Op) -> str:
         """Return whose machine code an operator runs, of what costs more after other data."""
         return ""
 
-    def host_seconds(self, op: Op, hot: OperatorTime, place: Place, step: PlayedStep) -> float:
-        """Return the host's time of one call: its dispatch, what it costs more among other
-        operators, and what Python did before it."""
+    # The host
+
+    def dispatch_seconds(self, op: Op, hot: OperatorTime) -> float:
+        """Return the host's time of one call, whatever ran before it."""
         host = self.target.runtime.host
-        if host == "graph":
+        if host == "graph" or (host == "kernel" and op.view):
             return 0.0
-        if host == "kernel":
-            return 0.0 if op.view else hot.dispatch
+        return hot.dispatch
+
+    def host_seconds(self, lowered: Lowered, order: Order, layout: Layout) -> np.ndarray:
+        """Return what each entry costs the host more among other operators, and what Python did
+        before it, float [entries]. order: of a step."""
+        if self.target.runtime.host != "operator":
+            return np.zeros(len(layout.entries))
+        make = partial(self._host_seconds, order, layout)
+        return layout.results.remember(("host seconds", order.entered), make)
+
+    def _host_seconds(self, order: Order, layout: Layout) -> np.ndarray:
+        of_calls, different = code_distances(order)
+        distance = dict(zip(order.places, of_calls, strict=True))
+        seconds = []
+        for entry in layout.entries:
+            among_s = self._among_seconds(entry.op, distance.get(entry.place, different))
+            seconds.append(among_s + self._python_seconds(entry.op))
+        return np.array(seconds)
+
+    def _among_seconds(self, op: Op, distinct: int) -> float:
+        """What a call costs more since other operators ran. distinct: of `code_distances`."""
+        inputs = len(op.inputs)
         profile = self.target.profile
-        distinct = step.distinct.get(place, step.most)
-        among_s = code_locality_seconds(
-            op.name, distinct, profile, view=op.view, inputs=len(op.inputs)
-        )
-        if profile.host.instruction is None:
-            python_s = op.entered * profile.host.module_call.value
-        else:
-            python_s = op.instructions * profile.host.instruction.value
-        return hot.dispatch + float(among_s) + python_s
+        return float(code_locality_seconds(op.name, distinct, profile, view=op.view, inputs=inputs))
+
+    def _python_seconds(self, op: Op) -> float:
+        """What Python did before an operator."""
+        host = self.target.profile.host
+        if host.instruction is None:
+            return op.entered * host.module_call.value
+        return op.instructions * host.instruction.value
+
+    # One step
+
+    def far_per_byte(
+        self, lowered: Lowered, played: PlayedStep, layout: Layout
+    ) -> np.ndarray | float:
+        """Return what each byte of activations of each entry takes longer than in a
+        micro-benchmark, as in a step; seconds, float [entries] or a number for all."""
+        return 0.0
 
     def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         calls = kernels.lowered.sequence(step)
@@ -118,57 +196,52 @@ class IssuedPricing(Pricing):
     """Prices the operators of one lowered program."""
 
     def __init__(self, model: IssuedModel, lowered: Lowered) -> None:
-        self.model, self.lowered = model, lowered
+        super().__init__(model, lowered)
+        self.model = model
         self.resident = model.resident(lowered)
-        self.step = PlayedStep({}, 0)
+        self.each_call = isinstance(self.resident, np.ndarray)
 
-    def alone(self, op: Op) -> bool:
-        return super().alone(op) or isinstance(self.resident, np.ndarray)
+    @cached_property
+    def operators(self) -> list[SizedKind]:
+        """Operators at their sizes, alike ones once."""
+        first, _ = self._distinct
+        return [self.sized(self.layout.entries[number]) for number in first]
 
-    def prepare(self, entries: list[Entry], played: PlayedStep | None) -> PlayedStep:
-        self.step = played or self.model.played_step(self.lowered, entries)
-        return self.step
+    @cached_property
+    def _distinct(self) -> tuple[list[int], np.ndarray]:
+        return distinct_operators(self.layout, self.sets)
 
-    def kernel(self, entry: Entry) -> KernelCost:
-        op = entry.op
-        sized, hot, flops = self._time(entry)
-        host = self.model.host_seconds(op, hot, entry.place, self.step)
-        code = self.model.code_of(op)
-        if hot.family == VIEW:
-            return KernelCost({"dispatch": host}, VIEW, hot.basis, code=code, view=True)
-        beyond_dispatch = np.maximum(np.asarray(hot.seconds) - hot.dispatch, 0.0)
-        far = self.step.far_per_byte.get(entry.place, 0.0) * sized.moved_bytes
-        if sized.job.family in MATMULS:
-            parts = {"dispatch": host, "matmul": beyond_dispatch, "traffic": far}
-        else:
-            parts = {"dispatch": host, "traffic": beyond_dispatch + far}
-            flops = 0.0
-        return KernelCost(
-            parts,
-            hot.family,
-            hot.basis,
-            flops=flops,
-            moved_bytes=sized.moved_bytes,
-            code=code,
-            worlds=hot.worlds,
-        )
-
-    def _time(self, entry: Entry) -> tuple[ShapedOperator, OperatorTime, Any]:
-        """Operators of one kind and size are priced once."""
-        model = self.model
-        resident = self._resident_of(entry.scope)
-        if entry.sizes.key is None:
-            sized = model.sized(entry, self.lowered)
-            return sized, *model.operator_time(sized, resident)
-        key = (entry.kind, entry.sizes.key, resident)
-        if key not in model.priced.costs:
-            sized = model.sized(entry, self.lowered)
-            model.priced.costs[key] = (sized, *model.operator_time(sized, resident))
-        found: tuple[ShapedOperator, OperatorTime, Any] = model.priced.costs[key]
-        return found
+    def sized(self, entry: Entry) -> SizedKind:
+        sized = super().sized(entry)
+        sized.resident = self._resident_of(entry.scope)
+        return sized
 
     def _resident_of(self, scope: int) -> Any:
         if isinstance(self.resident, np.ndarray):
             calls = self.lowered.scopes[scope]
             return self.resident[calls.step]
         return self.resident
+
+    def price(self, played: FirstStep | None) -> Priced:
+        _, cost_of = self._distinct
+        costs = self.model.known_costs(self.operators)
+        first = played or self._first_step()
+        host_s = self.model.host_seconds(self.lowered, first.order, self.layout)
+        return Priced(costs, cost_of, host_s, first.far_of(self.layout), first)
+
+    def _first_step(self) -> FirstStep:
+        step = self.lowered.played()
+        far = self.model.far_per_byte(self.lowered, step, self.layout)
+        return FirstStep(step.order, self.layout, far)
+
+
+def distinct_operators(layout: Layout, sets: list[SizeSet]) -> tuple[list[int], np.ndarray]:
+    """Return (the first entry of each operator at its sizes, which of them each entry is)."""
+    numbers: dict[Hashable, int] = {}
+    of_set = []
+    for number, size_set in enumerate(sets):
+        stands_for = number if size_set.key is None else size_set.key
+        of_set.append(numbers.setdefault(stands_for, len(numbers)))
+    pairs = layout.kind * len(sets) + np.array(of_set)[layout.size_set]
+    _, first, which = np.unique(pairs, return_index=True, return_inverse=True)
+    return first.tolist(), which

@@ -146,13 +146,15 @@ class StepCost:
         """Bytes of weights that a step has read before."""
         again = np.zeros(self.steps)
         for reads in self._shared_weights():
-            seen = np.empty(0, np.int64)
-            for read in reads:
-                visits = visits_of(read, self.kernels)
-                key = visits.step * 65536 + visits.choice + 1
-                old = np.isin(key, seen)
-                again += np.bincount(visits.step[old], visits.bytes[old], self.steps)
-                seen = np.concatenate([seen, key])
+            visits_of_reads = [visits_of(read, self.kernels) for read in reads]
+            choices = max(int(visits.choice.max(initial=-1)) for visits in visits_of_reads) + 2
+            seen = np.zeros(self.steps * choices, bool)
+            for visits in visits_of_reads:
+                key = visits.step * choices + visits.choice + 1
+                old = seen[key]
+                in_bytes = visits.bytes[visits.size[old]]
+                again += np.bincount(visits.step[old], in_bytes, self.steps)
+                seen[key] = True
         return again
 
     def _shared_weights(self) -> list[list[WeightRead]]:
@@ -200,13 +202,15 @@ class StepCost:
         """Machine code → what its calls cost more because a step's data evicted it."""
         if self.profile.cold is None:
             return {}
-        every = np.sum(list(self.code_calls.values()), axis=0)
+        if not self.code_calls:
+            return {}
+        codes, calls = list(self.code_calls), np.array(list(self.code_calls.values()))
         touched, different = self.touched_bytes, self.footprint_bytes
-        found = {}
-        for code, calls in self.code_calls.items():
-            each = evicted_code_seconds(code, calls, every, touched, different, self.profile)
-            found[code] = EvictedCode(each, calls)
-        return found
+        each_s = evicted_code_seconds(
+            codes, calls, calls.sum(axis=0), touched, different, self.profile
+        )
+        of_codes = zip(codes, each_s, calls, strict=True)
+        return {code: EvictedCode(seconds, count) for code, seconds, count in of_codes}
 
     def first_calls(self, between: Between) -> dict[str, np.ndarray]:
         """Return machine code → seconds that its first call in a step costs more, because other

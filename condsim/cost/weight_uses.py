@@ -22,26 +22,17 @@ each call of the scope uses them."""
 class Visits:
     """One weight's visits by the calls of its scope.
 
-    bytes, rows, pieces: as in `WeightRead`, of each visit; step, choice: int [visits].
+    bytes, rows, pieces: as in `WeightRead`, float [sizes]. size: which of these each visit has.
+    step, choice: of each visit; int [visits] each.
     """
 
     read: WeightRead
     bytes: np.ndarray
     rows: np.ndarray
     pieces: np.ndarray
+    size: np.ndarray
     step: np.ndarray
     choice: np.ndarray
-
-    def those(self, chosen: np.ndarray) -> Visits:
-        """Return the visits that an array chooses, bool [visits]."""
-        return replace(
-            self,
-            bytes=self.bytes[chosen],
-            rows=self.rows[chosen],
-            pieces=self.pieces[chosen],
-            step=self.step[chosen],
-            choice=self.choice[chosen],
-        )
 
 
 @dataclass(frozen=True)
@@ -62,13 +53,37 @@ def visits_of(read: WeightRead, kernels: Kernels) -> Visits:
     calls = kernels.lowered.scopes[read.scope]
     of_call = read.of_call
     if read.experts is None:
-        bytes_, rows, pieces = read.bytes[of_call], read.rows[of_call], read.pieces[of_call]
-        return Visits(read, bytes_, rows, pieces, calls.step, calls.choice)
+        sizes = (read.bytes, read.rows, read.pieces)
+        return Visits(read, *sizes, of_call, calls.step, calls.choice)
+    return _visits_of_experts(read, calls.step)
+
+
+def _visits_of_experts(read: WeightRead, step: np.ndarray) -> Visits:
+    """The visits of a grouped product's experts: of each number of bytes, by one row and by more.
+
+    step: of each call.
+    """
+    assert read.experts is not None
     has_rows = read.experts.T > 0
     expert, call = np.nonzero(has_rows)
-    rows = read.experts.T[has_rows].astype(float)
-    pieces = np.ones(len(call))
-    return Visits(read, read.bytes[of_call][call], rows, pieces, calls.step[call], expert)
+    more_rows = read.experts.T[has_rows] > 1
+    bytes_, of_size = np.unique(read.bytes, return_inverse=True)
+    size = 2 * of_size[read.of_call[call]] + more_rows
+    rows = np.tile([1.0, 2.0], len(bytes_))
+    pieces = np.ones(len(rows))
+    return Visits(read, np.repeat(bytes_, 2), rows, pieces, size, step[call], expert)
+
+
+def _those(weights: list[Visits], chosen: np.ndarray) -> list[Visits]:
+    """Visits of weights that are used together, those that are chosen.
+
+    chosen: bool [visits]. Weights that have their sizes in common still do.
+    """
+    step, choice = weights[0].step[chosen], weights[0].choice[chosen]
+    size = {id(visits.size): visits.size[chosen] for visits in weights}
+    return [
+        replace(visits, size=size[id(visits.size)], step=step, choice=choice) for visits in weights
+    ]
 
 
 def read_together(kernels: Kernels) -> Iterator[tuple[GroupKey, list[Visits]]]:
@@ -84,7 +99,7 @@ def read_together(kernels: Kernels) -> Iterator[tuple[GroupKey, list[Visits]]]:
 def _group_of(read: WeightRead, kernels: Kernels) -> GroupKey:
     if read.experts is None:
         return read.scope, "", 0
-    entry = kernels.entries[kernels.entry_of[read.scope, read.node]]
+    entry = kernels.entries[kernels.layout.entry_of[read.scope, read.node]]
     return read.scope, entry.op.site, read.experts.shape[1]
 
 
@@ -120,7 +135,7 @@ class WeightUses:
                     distance[is_first] = self._around(first)
                 else:
                     self._first.append(first)
-                    weights = [visits.those(~is_first) for visits in weights]
+                    weights = _those(weights, ~is_first)
                     distance = distance[~is_first]
             if len(distance):
                 yield UsedTogether(weights, distance, self.steps)
@@ -173,7 +188,7 @@ class WeightUses:
     def _note_first(
         self, key: GroupKey, weights: list[Visits], is_first: np.ndarray, before: np.ndarray
     ) -> _FirstUses:
-        first = [visits.those(is_first) for visits in weights]
+        first = _those(weights, is_first)
         return _FirstUses(key, first, before[first[0].step], self.steps)
 
     def _around(self, first: _FirstUses) -> np.ndarray:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from condsim.cost.cpu.new_shapes import FirstUse, NewShapes
+from condsim.cost.evicted_weights import Missed, missed
 from condsim.cost.step_cost import Between, StepCost
 from condsim.cost.weight_uses import UsedTogether, WeightUses
 from condsim.hardware import HardwareProfile
+from condsim.lower import Place
 
 
 @dataclass
@@ -38,6 +40,28 @@ class Carried:
             yield from self.weights.in_a_row(cost.kernels, touched, ends)
         else:
             yield from self.weights.in_turn(cost.kernels, touched + between.evicting_bytes)
+
+    def missed_weights(
+        self, cost: StepCost, between: Between | None, ends: bool
+    ) -> Iterator[Missed]:
+        """Yield what evicted weights cost in a block of steps; arguments as in `weight_uses`."""
+        residency = self.profile.residency
+        if residency is not None:
+            yield from missed(self.weight_uses(cost, between, ends), residency)
+
+    def missed_by_operator(
+        self, cost: StepCost, between: Between | None, ends: bool
+    ) -> Iterator[tuple[Place, float]]:
+        """Yield (scope and node of an operator, seconds that an evicted weight of it costs in a
+        block of steps); arguments as in `weight_uses`."""
+        residency = self.profile.residency
+        if residency is None:
+            return
+        for used in self.weight_uses(cost, between, ends):
+            for visits in used.weights:
+                alone = replace(used, weights=[visits])
+                seconds = sum(float(some.seconds.sum()) for some in missed([alone], residency))
+                yield (visits.read.scope, visits.read.node), seconds
 
     def first_uses(self, cost: StepCost, ends: bool) -> Iterator[FirstUse]:
         """Note the sizes that a block of steps meets; yield the kernels that were written for new

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from condsim.cost.evicted_weights import missed
 from condsim.cost.step_cost import Between, StepCost
 from condsim.errors import CondsimError
 from condsim.kernels import Kernels
@@ -144,11 +143,8 @@ class _SegmentSums:
         if between is None:
             for first in self._carried.first_uses(cost, ends):
                 self._add(self._labels[first.label], first.seconds)
-        for used in self._carried.weight_uses(cost, between, ends):
-            of_weights, _ = missed(used, cost.profile)
-            for visits, missed_s in zip(used.weights, of_weights, strict=True):
-                place = (visits.read.scope, visits.read.node)
-                self._add(self._labels[place], missed_s.sum())
+        for place, missed_s in self._carried.missed_by_operator(cost, between, ends):
+            self._add(self._labels[place], missed_s)
 
     def _add(self, label: Label, seconds: Any) -> None:
         self.seconds[label] = self.seconds.get(label, 0.0) + float(seconds)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from condsim.cost.device import DeviceModel
+from condsim.cost.device import DeviceModel, Pricing
 from condsim.cost.energy import work_j
 from condsim.cost.step_cost import Between, StepCost
 from condsim.engine import closed_form, reference
@@ -35,10 +35,19 @@ class Side:
         return self.lowered.strategies
 
     @cached_property
+    def pricing(self) -> Pricing:
+        """The device model at work on the program."""
+        return self.model.begin(self.lowered)
+
+    @cached_property
     def cost(self) -> StepCost:
         """What each step costs."""
-        kernels = self.model.kernels(self.lowered, self.played)
-        return self.model.step_cost(kernels)
+        return self.model.step_cost(self.pricing.kernels(self.played))
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether it is known what each step costs."""
+        return "cost" in self.__dict__
 
     def between(self) -> Between:
         """Return what this side touches, for the other side that runs in turn with it."""
@@ -89,3 +98,13 @@ class Side:
         moved = cost.memory_bytes or cost.footprint_bytes
         joules: np.ndarray = work_j(flops, moved, target.profile, target.dtype)
         return joules
+
+
+def price_together(sides: Iterable[Side]) -> None:
+    """Price what sides have in common at once: operators of one form that several of them run."""
+    by_model: dict[int, list[Side]] = {}
+    for side in sides:
+        if not side.is_priced:
+            by_model.setdefault(id(side.model), []).append(side)
+    for alike in by_model.values():
+        alike[0].model.price_ahead([side.pricing for side in alike])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import gc
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from condsim.cost.device import Target
@@ -10,6 +13,7 @@ from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware, this_machine
 from condsim.predict.gate import answering, checked
 from condsim.predict.prediction import Prediction
+from condsim.predict.side import price_together
 from condsim.predict.simulation import Simulation
 from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
@@ -20,6 +24,9 @@ from condsim.strategies.choose import (
     strategies_on_kind,
 )
 from condsim.trace import Trace
+
+PRICED_TOGETHER = 64
+"""Scenarios that are priced together: as many as a trace remembers the sides of."""
 
 
 def simulate(
@@ -62,7 +69,38 @@ def simulate_many(
             f"a trace is what condsim.load(FOLDER) or condsim.capture returns, got {shown(trace)}"
         )
     device = resolve_profile(trace, profile)
-    return [predict(trace, device, scenario) for scenario in scenarios]
+    predictions = []
+    asked = iter(scenarios)
+    while some := list(itertools.islice(asked, PRICED_TOGETHER)):
+        with _without_collector():
+            if len(some) > 1:
+                _price_ahead(trace, device, some)
+            predictions += [predict(trace, device, scenario) for scenario in some]
+    return predictions
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Leave cyclic garbage for later: many objects are made meanwhile, and nearly all are kept."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _price_ahead(trace: Trace, profile: HardwareProfile, scenarios: Iterable[Scenario]) -> None:
+    """Price what several scenarios have in common. Raises CondsimError at the first that is
+    impossible."""
+    sides = []
+    for scenario in scenarios:
+        simulation = _simulation(trace, profile, scenario)
+        if simulation is not None and simulation.remembers_sides:
+            sides += simulation.sides
+    with answering(trace.name, profile.name):
+        price_together(sides)
 
 
 def _known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -97,6 +135,16 @@ def predict(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Predi
 
     Raises CondsimError where it is impossible, and where the answer would not be finite numbers.
     """
+    simulation = _simulation(trace, profile, scenario)
+    if simulation is None:
+        return _fastest(trace, profile, scenario)
+    with answering(trace.name, profile.name):
+        return checked(simulation.prediction())
+
+
+def _simulation(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Simulation | None:
+    """Return the simulation of a scenario; None where the device cannot run what was captured, and
+    no other strategy was asked for. Raises CondsimError where it is impossible."""
     runtime = choose_runtime(scenario.runtime, profile)
     dtype = scenario.dtype or profile.dtype
     if dtype not in profile.peak_flops:
@@ -106,18 +154,15 @@ def predict(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Predi
     if not fit_device(strategies, profile.kind, runtime.static):
         if scenario.strategy is not None:
             raise refusal(strategies, trace, profile, runtime.static)
-        return _fastest(trace, profile, scenario, runtime.static)
+        return None
     parameters = trace.header.provenance.parameters
     target = Target(profile, dtype, runtime, parameters)
-    simulation = Simulation(trace, target, scenario, strategies)
-    with answering(trace.name, profile.name):
-        return checked(simulation.prediction())
+    return Simulation(trace, target, scenario, strategies)
 
 
-def _fastest(
-    trace: Trace, profile: HardwareProfile, scenario: Scenario, static: bool
-) -> Prediction:
+def _fastest(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Prediction:
     """The fastest of what a device can run, where it cannot run what was captured."""
+    static = choose_runtime(scenario.runtime, profile).static
     able = strategies_on_kind(trace, profile.kind, static)
     captured = choose_strategies(trace, None)
     refused = refusal(captured, trace, profile, static)

@@ -20,7 +20,7 @@ from condsim.predict.offload import Offloading, play
 from condsim.predict.peak_memory import SAMPLED_STEPS, peak_with_weights
 from condsim.predict.prediction import AS_CAPTURED, Later, Prediction
 from condsim.predict.segments import segments
-from condsim.predict.side import Side
+from condsim.predict.side import Side, price_together
 from condsim.predict.timed import HOST_LINK, SideWalk, TimedSide, world_seconds
 from condsim.predict.timeline import timeline
 from condsim.predict.walk import Blocks, Way
@@ -154,12 +154,17 @@ class Simulation:
         def make() -> Side:
             return self.way(strategies).side(self.blocks[block])
 
-        if len(self.blocks) > 1 or self.blocks.counts > LARGE_SIDE_COUNTS:
+        if not self.remembers_sides:
             return make()
         asked = self.scenario
         question = (self.cut.batch, self.cut.phase, asked.threshold, asked.capacity_factor)
         key = ("side", *self._target_key(), *question, self.selected, name_of(strategies))
         return self.trace.results.remember(key, make)
+
+    @property
+    def remembers_sides(self) -> bool:
+        """Whether another question finds the sides of this one."""
+        return len(self.blocks) == 1 and self.blocks.counts <= LARGE_SIDE_COUNTS
 
     def same_for_all(self, strategy: str) -> Strategies:
         """Return every mechanism with one strategy, as a baseline has it."""
@@ -174,6 +179,12 @@ class Simulation:
     def baseline(self) -> Side:
         """The baseline of the first block."""
         return self.side(self.same_for_all(self.scenario.baseline))
+
+    @property
+    def sides(self) -> list[Side]:
+        """All sides that the answer rests on, of the first block."""
+        same_params = self.side(self.same_for_all("same-params"))
+        return [self.conditional, self.baseline, same_params]
 
     @property
     def in_turn(self) -> bool:
@@ -223,12 +234,14 @@ class Simulation:
 
     def prediction(self) -> Prediction:
         """Return what the simulation says."""
+        if self.remembers_sides:
+            price_together(self.sides)
         conditional, baseline = self.walked.conditional, self.walked.baseline
         c, b = conditional.sums, baseline.sums
         speedup = float(baseline.seconds.sum() / conditional.seconds.sum())
         latency_s = float(conditional.seconds.mean())
         speedup_interval, (low_s, high_s) = intervals(
-            conditional.sources(), baseline.sources(), self._spread()
+            conditional.sources, baseline.sources, self._spread()
         )
         steps = self.blocks.steps
         latency_interval = (low_s / steps, high_s / steps)
@@ -286,7 +299,7 @@ class Simulation:
         conditional, baseline = self.walked.conditional, self.walked.baseline
         uncertainty = {}
         for side in (baseline, conditional):
-            for source in side.sources().by_source:
+            for source in side.sources.by_source:
                 uncertainty[source] = profile.uncertainty(source)
         uncertainty["dispatch"] = profile.host.dispatch.relative
         uncertainty |= baseline.uncertainty
@@ -317,7 +330,7 @@ class Simulation:
             "conditional_s": self.walked.conditional.seconds,
             "baseline_s": self.walked.baseline.seconds,
         }
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns, copy=False)
 
     def _notes(self) -> tuple[str, ...]:
         return (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from condsim.cost.device import DeviceModel
 from condsim.cost.energy import with_idle_j
-from condsim.cost.evicted_weights import missed
 from condsim.cost.step_cost import Between, StepCost
 from condsim.cost.sums import CostSums
 from condsim.hardware import HardwareProfile
@@ -51,8 +51,9 @@ class TimedSide:
         joules = with_idle_j(self.seconds, self.work_j, self.profile)
         return float(joules.mean() + self.companion_j / len(self.seconds))
 
+    @cached_property
     def sources(self) -> SideSeconds:
-        """Return what the seconds rest on."""
+        """What the seconds rest on."""
         by_source = dict(self.sums.by_family)
         by_source["dispatch"] = self.sums.parts["dispatch"] + self.beginning_s
         if self.waited_s is not None:
@@ -109,15 +110,11 @@ class SideWalk:
             self.beginning_s += first.seconds
 
     def _add_evicted_weights(self, cost: StepCost, between: Between | None) -> None:
-        profile = self.carried.profile
-        for used in self.carried.weight_uses(cost, between, self._ends):
-            of_weights, spread = missed(used, profile)
-            seconds = np.sum(of_weights, axis=0)
-            begin = used.first_step
-            of_step = np.bincount(used.weights[0].step, seconds)
-            self.seconds[begin : begin + len(of_step)] += of_step
+        for missed in self.carried.missed_weights(cost, between, self._ends):
+            steps, seconds = missed.by_step
+            self.seconds[steps] += seconds
             self.evicted_s += float(seconds.sum())
-            self.spread_s += float(spread.sum())
+            self.spread_s += float(missed.spread.sum())
 
     def timed(self) -> TimedSide:
         """Return the side's seconds, of all steps."""

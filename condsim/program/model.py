@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from condsim.errors import CondsimError
+from condsim.results import Results
 
 VARIABLES = ("batch", "seq", "total", "outer", "rows", "rest", "hits", "capacity")
 """The extents of a rectangular step, and those that a guard or a mixture of experts adds.
@@ -274,6 +275,11 @@ class Program:
     def digest(self) -> str:
         """Text that stands for all that the program says."""
         return hashlib.sha256(pickle.dumps(self.root)).hexdigest()
+
+    @cached_property
+    def results(self) -> Results:
+        """What was lately worked out from the program alone."""
+        return Results()
 
     @cached_property
     def scopes(self) -> tuple[PlacedScope, ...]:

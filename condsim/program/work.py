@@ -44,6 +44,12 @@ class Work:
     groups: Any = 1
     flops: Any = 0
 
+    def at(self, rows: slice) -> Work:
+        """Return the work of some rows of the table; a number is the same for all."""
+        sizes = [self.m, self.n, self.k, self.groups, self.flops]
+        chosen = [size[rows] if np.ndim(size) else size for size in sizes]
+        return Work(self.family, *chosen)
+
 
 Formula = Callable[[list[Shape], list[Shape], Params], Work]
 OPERATORS: Registry[Formula] = Registry("operator")

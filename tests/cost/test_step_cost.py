@@ -9,7 +9,6 @@ from condsim.cost.cost_model import device_model
 from condsim.cost.cpu.evicted_code import own_code_seconds
 from condsim.cost.cpu.residency import miss_seconds
 from condsim.cost.device import Target
-from condsim.cost.evicted_weights import missed
 from condsim.cost.step_cost import Between, StepCost
 from condsim.cost.sums import CostSums
 from condsim.hardware import HardwareProfile, hardware
@@ -47,8 +46,8 @@ def product_with_weights(name: str, weights: Tensor) -> Op:
 def evicted(cost: StepCost, touched: float) -> float:
     """Seconds that evicted weights cost a single step, with so many bytes between two runs."""
     carried = Carried(cost.profile)
-    uses = carried.weight_uses(cost, between(touched), ends=True)
-    return sum(float(np.sum(missed(used, cost.profile).seconds)) for used in uses)
+    found = carried.missed_weights(cost, between(touched), ends=True)
+    return sum(float(missed.seconds.sum()) for missed in found)
 
 
 def between(touched: float, steps: int = 1) -> Between:

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from condsim.cost.cpu.memory_blocks import Memory
 from condsim.hardware import Activations, HardwareProfile
-from condsim.lower import Place
 
 # What a calibrated operator that is no matmul turns through between two visits of the same tensors:
 # so many bytes, but no more than so many sets of tensors.
@@ -27,33 +27,56 @@ BETWEEN_BYTES = 2**20
 SETS = 8
 
 
-@dataclass(frozen=True)
-class CallMemory:
-    """Bytes that one call of a step touches.
+class BlocksOfCall(NamedTuple):
+    """The blocks of memory that a call of a step touches, as numbers of tensors.
 
-    reads: of each activation that it reads. weights: of all weights that it reads. new: of each
-    storage that it makes. in_place: that it writes where something was. freed: of each storage that
-    is dead after it. product: it is a matmul.
+    call: its number. reads: activations. new: storages that it makes. freed: storages that are
+    dead after it.
     """
 
-    reads: tuple[float, ...] = ()
-    weights: float = 0.0
-    new: tuple[float, ...] = ()
-    in_place: float = 0.0
-    freed: tuple[float, ...] = ()
-    product: bool = False
+    call: int
+    reads: tuple[int, ...] = ()
+    new: tuple[int, ...] = ()
+    freed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepMemory:
+    """Bytes that the calls of one step touch, in executed order.
+
+    blocks: of each call that has some. sizes: bytes of each tensor. call: that touches it.
+    read, new: whether it is an activation that is read, or a new storage; [tensors] each.
+    weights: bytes of all weights that a call reads. in_place: that it writes where something was.
+    product: it is a matmul; [calls] each.
+    """
+
+    blocks: Sequence[BlocksOfCall]
+    sizes: np.ndarray
+    call: np.ndarray
+    read: np.ndarray
+    new: np.ndarray
+    weights: np.ndarray
+    in_place: np.ndarray
+    product: np.ndarray
 
     @cached_property
-    def bytes(self) -> float:
-        """All that it touches."""
-        return sum(self.reads) + self.weights + sum(self.new) + self.in_place
+    def visited(self) -> np.ndarray:
+        """The tensors whose memory a call visits, int [visits]."""
+        return np.flatnonzero(self.read | self.new)
 
     @cached_property
-    def usual_distance(self) -> float:
-        """Bytes touched between two visits to a tensor in the micro-benchmark."""
-        if self.product:
-            return self.bytes
-        return max(self.bytes, min(BETWEEN_BYTES, SETS * self.bytes))
+    def bytes(self) -> np.ndarray:
+        """All that a call touches, float [calls]."""
+        visited = self.visited
+        of_tensors = np.bincount(self.call[visited], self.sizes[visited], len(self.product))
+        touched: np.ndarray = of_tensors + self.weights + self.in_place
+        return touched
+
+    @property
+    def usual_distance(self) -> np.ndarray:
+        """Bytes touched between two visits to a tensor in the micro-benchmark, float [calls]."""
+        in_between = np.minimum(BETWEEN_BYTES, SETS * self.bytes)
+        return np.where(self.product, self.bytes, np.maximum(self.bytes, in_between))
 
 
 def activation_curves(profile: HardwareProfile) -> Activations | None:
@@ -70,74 +93,84 @@ def activation_curves(profile: HardwareProfile) -> Activations | None:
 
 
 def far_per_byte(
-    places: Sequence[Place], calls: Sequence[CallMemory], curves: Activations
-) -> dict[Place, float]:
-    """Return extra seconds a byte that each place of a program reads or writes, its mean over one
-    step.
+    memory: StepMemory, owner: np.ndarray, owners: int, curves: Activations
+) -> np.ndarray:
+    """Return extra seconds a byte that each owner reads or writes, its mean over one step, float
+    [owners].
 
-    places, calls: where each call of the step stands and what it touches, in executed order.
+    owner: of each call, int [calls].
     """
-    visits, touched_bytes = _visits(calls)
-    if not visits:
-        return {}
-    columns = [np.array(column) for column in zip(*visits, strict=True)]
-    call, size, written, last_distance = columns
-    usual = np.array([memory.usual_distance for memory in calls])[call]
+    visited = memory.visited
+    last_distance = _last_distances(memory)[visited]
     # The visits are of two steps: more than one step's bytes is not touched before it comes round.
-    distance = np.minimum(last_distance, touched_bytes / 2)
-    extra_s = np.zeros(len(size))
-    for curve, chosen in ((curves.read, ~written), (curves.written, written)):
-        far_s = np.interp(distance[chosen], curves.distance, curve)
-        usual_s = np.interp(usual[chosen], curves.distance, curve)
-        extra_s_per_byte = np.maximum(far_s - usual_s, 0.0)
-        extra_s[chosen] = extra_s_per_byte * size[chosen]
-    by_call_s = np.bincount(call, extra_s, len(calls))
-    by_call_bytes = np.bincount(call, size, len(calls))
-    return _by_place(places, by_call_s, by_call_bytes)
+    distance = np.minimum(last_distance, memory.bytes.sum())
+    call = memory.call[visited]
+    usual = memory.usual_distance
+    far_s = np.where(
+        memory.new[visited],
+        np.interp(distance, curves.distance, curves.written),
+        np.interp(distance, curves.distance, curves.read),
+    )
+    usual_read_s = np.interp(usual, curves.distance, curves.read)
+    usual_written_s = np.interp(usual, curves.distance, curves.written)
+    usual_s = np.where(memory.new[visited], usual_written_s[call], usual_read_s[call])
+    each_s = np.maximum(far_s - usual_s, 0.0)
+    in_place_s = memory.in_place * np.maximum(curves.read[0] - usual_read_s, 0.0)
+    sizes = memory.sizes[visited]
+    seconds = np.bincount(call, each_s * sizes, len(usual)) + in_place_s
+    moved = np.bincount(call, sizes, len(usual)) + memory.in_place
+    return _mean_of_owners(seconds, moved, owner, owners)
 
 
-def _by_place(
-    places: Sequence[Place], seconds: np.ndarray, moved: np.ndarray
-) -> dict[Place, float]:
-    """Return seconds a byte of each place. seconds, moved: of each call; moved in bytes."""
-    total_s: dict[Place, float] = {}
-    total_bytes: dict[Place, float] = {}
-    for place, call_s, call_bytes in zip(places, seconds.tolist(), moved.tolist(), strict=True):
-        total_s[place] = total_s.get(place, 0.0) + call_s
-        total_bytes[place] = total_bytes.get(place, 0.0) + call_bytes
-    return {place: s / total_bytes[place] for place, s in total_s.items() if s}
+def _mean_of_owners(
+    seconds: np.ndarray, moved: np.ndarray, owner: np.ndarray, owners: int
+) -> np.ndarray:
+    """Seconds a byte of each owner. seconds, moved: of each call; moved in bytes."""
+    of_owner_s = np.bincount(owner, seconds, owners)
+    of_owner_bytes = np.bincount(owner, moved, owners)
+    return np.divide(of_owner_s, of_owner_bytes, out=np.zeros(owners), where=of_owner_s > 0)
 
 
-Visit = tuple[int, float, bool, float]
-"""(number of the call, bytes of an activation, its storage is new, bytes touched since its memory
-was)."""
+def _last_distances(memory: StepMemory) -> np.ndarray:
+    """Bytes touched between two visits to the memory of a tensor, float [tensors].
 
-
-def _visits(calls: Sequence[CallMemory]) -> tuple[list[Visit], float]:
-    """Play a step twice: one that repeats finds the memory that the one before it left.
-
-    Returns the visits of the second run, and the bytes that both touch.
+    A step is played twice: one that repeats finds the memory that the one before it left.
     """
-    memory = Memory()
-    one_step = sum(call.bytes for call in calls)
-    _play(calls, memory, 0.0)
-    return _play(calls, memory, one_step), 2 * one_step
+    one_step = memory.bytes.sum()
+    touched_after = np.cumsum(memory.bytes)
+    now = touched_after - memory.bytes / 2
+    blocks = memory.blocks
+    if not memory.sizes.all():
+        blocks = [_with_bytes(of_call, memory.sizes) for of_call in blocks]
+    sizes = memory.sizes.tolist()
+    of_process = Memory()
+    _play(blocks, sizes, now.tolist(), of_process)
+    again = now + one_step
+    last_touch = _play(blocks, sizes, again.tolist(), of_process)
+    distances: np.ndarray = again[memory.call] - np.array(last_touch)
+    return distances
 
 
-def _play(calls: Sequence[CallMemory], memory: Memory, touched_bytes: float) -> list[Visit]:
-    """Run one step. touched_bytes: before it."""
-    visits: list[Visit] = []
-    for number, call in enumerate(calls):
-        if call.bytes:
-            now = touched_bytes + call.bytes / 2
-            for size in call.reads:
-                visits.append((number, size, False, now - memory.touch(size)))
-            for size in call.new:
-                visits.append((number, size, True, now - memory.take(size)))
-            if call.in_place:
-                visits.append((number, call.in_place, False, 0.0))
-            memory.settle(now)
-            touched_bytes += call.bytes
-        for size in call.freed:
-            memory.give_back(size)
-    return visits
+def _with_bytes(blocks: BlocksOfCall, sizes: np.ndarray) -> BlocksOfCall:
+    """The blocks of a call but for those of no bytes."""
+    call, *groups = blocks
+    return BlocksOfCall(call, *[tuple([t for t in group if sizes[t]]) for group in groups])
+
+
+def _play(
+    blocks: Sequence[BlocksOfCall], sizes: list[float], now: list[float], memory: Memory
+) -> list[float]:
+    """Run one step; returns when the memory of each tensor was touched before.
+
+    now: when each call touches its blocks, in bytes that were touched before.
+    """
+    last_touch = [0.0] * len(sizes)
+    for call, reads, new, freed in blocks:
+        for tensor in reads:
+            last_touch[tensor] = memory.touch(sizes[tensor])
+        for tensor in new:
+            last_touch[tensor] = memory.take(sizes[tensor])
+        memory.settle(now[call])
+        for tensor in freed:
+            memory.give_back(sizes[tensor])
+    return last_touch

@@ -1,88 +1,213 @@
-"""What each call of a step touches, for playing its activations back."""
+"""What each call of a step touches, for playing its activations back.
+
+Which tensors these are follows from the program and the order of its calls; their sizes are
+evaluated for all calls at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from condsim.cost.cpu.activations import CallMemory
-from condsim.cost.device import ShapedOperator, Target
-from condsim.kernels import Entry
-from condsim.lower import Call, Place
+from condsim.cost.cpu.activations import BlocksOfCall, StepMemory
+from condsim.cost.device import Target
+from condsim.errors import CondsimError
+from condsim.lower import Lowered, Place, PlayedStep
+from condsim.program import Dim, Op, Product, Program
+from condsim.program.operators import takes_rows
+from condsim.program.order import Order
+from condsim.program.polynomials import Polynomials
 from condsim.program.work import OPERATORS
 
+READ, WEIGHT, WRITTEN, NEW, IGNORED = range(5)
+"""What an operator does with a tensor, or with the storage that it makes. Those of views are
+ignored until they die."""
 
-class MemoryOfCalls:
-    """Bytes that calls touch. Calls of one kind and size touch as many, and share one object.
 
-    entries: of the lowered program. shaped: gives an operator at its sizes.
+def step_memory(target: Target, lowered: Lowered, played: PlayedStep) -> StepMemory:
+    """Return what the calls of a step touch."""
+    program, order = lowered.program, played.order
+    key = ("tensors of calls", target.float_bytes, order.entered)
+    make = partial(_CallTensors.of, program, order, target)
+    tensors = program.results.remember(key, make)
+    return tensors.at(_powers(tensors, lowered, played))
+
+
+def _powers(tensors: _CallTensors, lowered: Lowered, played: PlayedStep) -> np.ndarray:
+    """The monomials of the tensors' sizes at each point, int [monomials, points]."""
+    powers = np.zeros((len(tensors.elements.monomials), len(tensors.points)), np.int64)
+    alike: dict[tuple[int, str], list[int]] = {}
+    for point, (entry, site) in enumerate(tensors.points):
+        scope, _ = played.entered[entry]
+        alike.setdefault((scope, site), []).append(point)
+    for (scope, site), points in alike.items():
+        calls = [played.entered[tensors.points[point][0]][1] for point in points]
+        sizes = lowered.sizes(scope, site)
+        extents = {name: values[calls] for name, values in sizes.items()}
+        powers[:, points] = tensors.elements.powers(extents, len(points))
+    return powers
+
+
+# Tensors of operators
+
+
+@dataclass
+class _Tensors:
+    """The tensors and new storages of an operator.
+
+    row: of their elements among the program's polynomials. at_most: row of what limits them, as
+    the result limits how much of a weight is looked up; the same row where nothing does.
+    itemsize: bytes of an element. role: what the operator does with them.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        entries: Iterable[Entry],
-        shaped: Callable[[Entry], ShapedOperator],
-    ) -> None:
-        self._target, self._shaped = target, shaped
-        self._entries = {(entry.scope, entry.node): entry for entry in entries}
-        self._known: dict[Any, CallMemory] = {}
+    row: list[int] = field(default_factory=list)
+    at_most: list[int] = field(default_factory=list)
+    itemsize: list[int] = field(default_factory=list)
+    role: list[int] = field(default_factory=list)
 
-    def of_step(self, calls: Iterable[Call]) -> tuple[list[Place], list[CallMemory]]:
-        """Return where calls of a step stand, and what they touch and free; those that do neither
-        are left out."""
-        places, memories = [], []
-        for call in calls:
-            memory = self._of(call)
-            if memory.bytes or memory.freed:
-                places.append(call.place)
-                memories.append(memory)
-        return places, memories
+    def add(self, row: int, itemsize: int, role: int, at_most: int | None = None) -> None:
+        self.row.append(row)
+        self.at_most.append(row if at_most is None else at_most)
+        self.itemsize.append(itemsize)
+        self.role.append(role)
 
-    def _of(self, call: Call) -> CallMemory:
-        entry = self._entries[call.scope, call.place[1]]
-        size = int(entry.sizes.of_call[call.call])
-        sizes = entry.size_set if entry.sizes.key is None else entry.sizes.key
-        key = (entry.kind, sizes, size, tuple(call.born), tuple(call.freed))
-        if key not in self._known:
-            self._known[key] = self._made(call, entry, size)
-        return self._known[key]
 
-    def _made(self, call: Call, entry: Entry, size: int) -> CallMemory:
-        op, target = entry.op, self._target
-        freed = self._storage_bytes(call.freed)
-        if op.view:
-            return CallMemory(freed=freed)
-        shaped = self._shaped(entry)
-        reads, weights, written = [], 0.0, 0.0
-        for tensor, shape in zip(op.inputs, shaped.inputs, strict=True):
-            if tensor.weight:
-                read = target.weight_bytes(op, tensor, shape, shaped.outputs)
-                weights += _of_size(read, size)
-            else:
-                reads.append(_of_size(target.bytes_of(tensor, shape), size))
-        for tensor, shape in zip(op.outputs, shaped.outputs, strict=True):
-            written += _of_size(target.bytes_of(tensor, shape), size)
-        new = self._storage_bytes(call.born)
-        return CallMemory(
-            reads=tuple(read for read in reads if read),
-            weights=weights,
-            new=new,
-            in_place=max(written - sum(new), 0.0),
-            freed=freed,
-            product=op.name in OPERATORS,
+class _ProgramTensors:
+    """The tensors of all operators of a program."""
+
+    def __init__(self, program: Program, target: Target) -> None:
+        self._target = target
+        self._rows: dict[tuple[Dim, ...], int] = {}
+        self.of: dict[Place, _Tensors] = {}
+        for placed in program.scopes:
+            for node, op in enumerate(placed.scope.nodes):
+                if isinstance(op, Op):
+                    self.of[placed.number, node] = self._tensors(op)
+        self.elements = Polynomials.of_products(list(self._rows))
+
+    def _tensors(self, op: Op) -> _Tensors:
+        found, itemsize = _Tensors(), self._target.itemsize
+        if not op.view:
+            for tensor in op.inputs:
+                row = self._row(tensor.dims)
+                if not tensor.weight:
+                    found.add(row, itemsize(tensor.dtype), READ)
+                    continue
+                looked_up = self._row(op.outputs[0].dims) if takes_rows(op.name) else None
+                found.add(row, itemsize(tensor.dtype), WEIGHT, looked_up)
+            for tensor in op.outputs:
+                found.add(self._row(tensor.dims), itemsize(tensor.dtype), WRITTEN)
+        for size, dtype in op.allocs:
+            dims = size.dims if isinstance(size, Product) else (size,)
+            found.add(self._row(dims), itemsize(dtype), IGNORED if op.view else NEW)
+        return found
+
+    def _row(self, dims: tuple[Dim, ...]) -> int:
+        return self._rows.setdefault(dims, len(self._rows))
+
+
+# Tensors of calls
+
+
+@dataclass(frozen=True)
+class _CallTensors:
+    """The tensors of all calls of a step, one after the other, without their sizes.
+
+    elements: of tensors. points: (entry into a scope, site) that sizes are taken at.
+    row, at_most, itemsize, role: as in `_Tensors`. call, point: of each; int [tensors].
+    blocks: of each call that has some. product: whether it is a matmul, bool [calls].
+    """
+
+    elements: Polynomials
+    points: list[tuple[int, str]]
+    row: np.ndarray
+    at_most: np.ndarray
+    itemsize: np.ndarray
+    role: np.ndarray
+    call: np.ndarray
+    point: np.ndarray
+    blocks: list[BlocksOfCall]
+    product: np.ndarray
+
+    @classmethod
+    def of(cls, program: Program, order: Order, target: Target) -> _CallTensors:
+        """Return the tensors of the calls of a step in this order."""
+        key = ("tensors", target.float_bytes)
+        in_program = program.results.remember(key, lambda: _ProgramTensors(program, target))
+        points: dict[tuple[int, str], int] = {}
+        every = _Tensors()
+        call, point, begins = [], [], [0]
+        for number, place in enumerate(order.places):
+            tensors, op = in_program.of[place], order.ops[number]
+            every.row += tensors.row
+            every.at_most += tensors.at_most
+            every.itemsize += tensors.itemsize
+            every.role += tensors.role
+            of_call = points.setdefault((order.entry[number], op.site), len(points))
+            call += [number] * len(tensors.row)
+            point += [of_call] * len(tensors.row)
+            begins.append(len(every.row))
+        return cls(
+            elements=in_program.elements,
+            points=list(points),
+            row=np.array(every.row, np.int64),
+            at_most=np.array(every.at_most, np.int64),
+            itemsize=np.array(every.itemsize, np.int64),
+            role=np.array(every.role, np.int64),
+            call=np.array(call, np.int64),
+            point=np.array(point, np.int64),
+            blocks=_blocks(order, every.role, begins),
+            product=np.array([op.name in OPERATORS for op in order.ops], bool),
         )
 
-    def _storage_bytes(self, storages: list[tuple[int, str]]) -> tuple[float, ...]:
-        sizes = []
-        for elements, dtype in storages:
-            if elements:
-                sizes.append(float(elements * self._target.itemsize(dtype)))
-        return tuple(sizes)
+    def at(self, powers: np.ndarray) -> StepMemory:
+        """Return what the calls touch. powers: monomials of the sizes, int [monomials, points].
+
+        Raises CondsimError for a size below 0.
+        """
+        of_point = self.elements.coefficients @ powers
+        elements = of_point[self.row, self.point]
+        if (elements < 0).any():
+            raise CondsimError("a storage of the program has a size below 0 in a step")
+        at_most = of_point[self.at_most, self.point]
+        sizes = np.minimum(elements, at_most) * self.itemsize.astype(float)
+        written = self._of_calls(WRITTEN, sizes)
+        in_new = self._of_calls(NEW, sizes)
+        return StepMemory(
+            blocks=self.blocks,
+            sizes=sizes,
+            call=self.call,
+            read=self.role == READ,
+            new=self.role == NEW,
+            weights=self._of_calls(WEIGHT, sizes),
+            in_place=np.maximum(written - in_new, 0.0),
+            product=self.product,
+        )
+
+    def _of_calls(self, role: int, sizes: np.ndarray) -> np.ndarray:
+        """The bytes of one role that each call touches, float [calls]."""
+        chosen = self.role == role
+        return np.bincount(self.call[chosen], sizes[chosen], len(self.product))
 
 
-def _of_size(values: Any, size: int) -> float:
-    """The value of one of several sizes."""
-    return float(values[size]) if np.ndim(values) else float(values)
+def _blocks(order: Order, role: list[int], begins: list[int]) -> list[BlocksOfCall]:
+    """The tensors that calls read, make and leave dead.
+
+    begins: the first tensor of each call, and the end.
+    """
+    dead: dict[int, list[int]] = {}
+    for after, storage in order.deaths:
+        storages = len(order.ops[storage.call].allocs)
+        of_storage = begins[storage.call + 1] - storages + storage.alloc
+        dead.setdefault(after, []).append(of_storage)
+    blocks = []
+    for call in range(len(order)):
+        tensors = range(begins[call], begins[call + 1])
+        reads = tuple([tensor for tensor in tensors if role[tensor] == READ])
+        new = tuple([tensor for tensor in tensors if role[tensor] == NEW])
+        freed = tuple(dead.get(call, ()))
+        if reads or new or freed:
+            blocks.append(BlocksOfCall(call, reads, new, freed))
+    return blocks

@@ -70,16 +70,15 @@ def _without_dispatch(hot: OperatorTime) -> Any:
     return np.asarray(hot.seconds) - hot.dispatch
 
 
-def host_seconds(op: Op, hot: OperatorTime, begins: bool, profile: HardwareProfile) -> float:
-    """Host time of one call. begins: whether it is the first of a graph."""
+def beginning_seconds(profile: HardwareProfile) -> float:
+    """Host time that a graph takes to begin."""
+    return profile.extra_s[GRAPH]
+
+
+def call_seconds(op: Op, hot: OperatorTime, profile: HardwareProfile) -> float:
+    """Host time of a kernel, of a product, or of an operator that stays as it is."""
     if op.view:
         return 0.0
-    call_s = _call_seconds(op, hot, profile)
-    return call_s + (profile.extra_s[GRAPH] if begins else 0.0)
-
-
-def _call_seconds(op: Op, hot: OperatorTime, profile: HardwareProfile) -> float:
-    """Host time of a kernel, of a product, or of an operator that stays as it is."""
     if is_product(op.name):
         return profile.extra_s[PRODUCT]
     name = called(op.name, len(op.inputs))

@@ -8,26 +8,30 @@ evicted, and kernels that a library writes for new sizes (`new_shapes`).
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from condsim.cost.columns import Columns, in_columns
 from condsim.cost.cpu import compiled_graphs
 from condsim.cost.cpu.activations import activation_curves, far_per_byte
-from condsim.cost.cpu.call_memory import MemoryOfCalls
+from condsim.cost.cpu.call_memory import step_memory
 from condsim.cost.cpu.evicted_code import code_of
 from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
-from condsim.cost.cpu.operator_time import operator_time
-from condsim.cost.device import DEVICE_MODELS, ShapedOperator, Target
-from condsim.cost.hot import OperatorTime
-from condsim.cost.issued import IssuedModel, PlayedStep
+from condsim.cost.cpu.operator_time import looks_at_shapes, operator_time, variant
+from condsim.cost.device import DEVICE_MODELS, ShapedOperator, SizedKind, Target
+from condsim.cost.hot import OperatorTime, least_sure
+from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
-from condsim.kernels import Entry, Kernels
-from condsim.lower import Call, Lowered, Place
+from condsim.kernels import CostRows, Kernels
+from condsim.layout import Layout
+from condsim.lower import Call, Lowered, PlayedStep
 from condsim.program import JOINED, Op
+from condsim.program.order import Order
 
 
 @DEVICE_MODELS.register("cpu")
@@ -47,47 +51,74 @@ class CpuModel(IssuedModel):
 
     # One step in order
 
-    def played_step(self, lowered: Lowered, entries: list[Entry]) -> PlayedStep:
-        calls = lowered.sequence()
-        step = self.played(lowered.program, calls)
+    def far_per_byte(
+        self, lowered: Lowered, played: PlayedStep, layout: Layout
+    ) -> np.ndarray | float:
         curves = activation_curves(self.target.profile)
-        if curves is not None and self._plays_activations:
-            shaped = partial(self.sized, lowered=lowered)
-            memory_of_calls = MemoryOfCalls(self.target, entries, shaped)
-            places, memory = memory_of_calls.of_step(calls)
-            step = replace(step, far_per_byte=far_per_byte(places, memory, curves))
-        if self.compiled:
-            begins = compiled_graphs.graph_beginnings(lowered.visits())
-            step = replace(step, begins=begins)
-        return step
+        if curves is None or not self._plays_activations:
+            return 0.0
+        memory = step_memory(self.target, lowered, played)
+        entry_of_call = layout.entries_of(played)
+        return far_per_byte(memory, entry_of_call, len(layout.entries), curves)
 
-    # One operator
+    def host_seconds(self, lowered: Lowered, order: Order, layout: Layout) -> np.ndarray:
+        if not self.compiled:
+            return super().host_seconds(lowered, order, layout)
+        begins = compiled_graphs.graph_beginnings(lowered.visits())
+        begins_s = compiled_graphs.beginning_seconds(self.target.profile)
+        return np.array([begins_s if e.place in begins else 0.0 for e in layout.entries])
 
-    def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
-        op = sized.op
+    # Operators at their sizes
+
+    def costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
+        """Return what operators cost; those that differ in their sizes only are priced at once."""
+        found: dict[int, CostRows] = {}
+        together = []
+        for number, sized in enumerate(operators):
+            if sized.sizes.key is None:
+                (found[number],) = super().costs([sized])
+            else:
+                together.append((number, sized))
+        for columns in in_columns(together, self.remembered.kinds, self._variant):
+            shaped = self.shaped_operator(columns.op, columns.inputs, columns.outputs)
+            hot, flops = self.operator_time(shaped, 0.0)
+            count = columns.dims.shape[1]
+            cost = self.cost(shaped, hot, flops, count).rows(count)
+            for number, sizes in columns.members:
+                found[number] = cost.at(sizes, _basis_at(hot.basis, sizes))
+        return [found[number] for number in range(len(operators))]
+
+    def _variant(self, columns: Columns) -> Hashable:
+        """What decides how an operator's time is found, beside its form."""
+        op = columns.op
+        if op.view or not looks_at_shapes(op.name):
+            return None
+        return variant(op, columns.inputs, columns.outputs, self.target.profile)
+
+    def operator_time(self, shaped: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
+        op = shaped.op
         profile = self.target.profile
         if self.compiled and op.name.endswith(JOINED):
-            hot = compiled_graphs.joined_seconds(op, sized.inputs, sized.outputs, profile)
-            return hot, sized.job.flops
+            hot = compiled_graphs.joined_seconds(op, shaped.inputs, shaped.outputs, profile)
+            return hot, shaped.job.flops
         hot = operator_time(
             op.name,
-            sized.inputs,
-            sized.outputs,
+            shaped.inputs,
+            shaped.outputs,
             op.params,
             profile,
-            sized.experts_rows,
+            shaped.experts_rows,
             view=op.view,
             dtype=self.target.dtype,
         )
         if self.compiled:
             hot = replace(hot, basis="estimated")
-        return hot, sized.job.flops
+        return hot, shaped.job.flops
 
-    def host_seconds(self, op: Op, hot: OperatorTime, place: Place, step: PlayedStep) -> float:
+    def dispatch_seconds(self, op: Op, hot: OperatorTime) -> float:
         if self.compiled:
-            begins = place in step.begins
-            return compiled_graphs.host_seconds(op, hot, begins, self.target.profile)
-        return super().host_seconds(op, hot, place, step)
+            return compiled_graphs.call_seconds(op, hot, self.target.profile)
+        return super().dispatch_seconds(op, hot)
 
     def code_of(self, op: Op) -> str:
         if self.target.runtime.host != "operator":
@@ -104,20 +135,23 @@ class CpuModel(IssuedModel):
     def _new_shapes(self, kernels: Kernels) -> NewShapes:
         """The products whose library writes a kernel for new sizes, and where they are met."""
         shapes = NewShapes(kernels.steps)
+        if not self._writes_kernels:
+            return shapes
         lowered = kernels.lowered
-        for entry in kernels.entries:
-            if entry.op.view or not self._writes_kernels:
+        for number, entry in enumerate(kernels.entries):
+            job = kernels.jobs[number]
+            if job is None:
                 continue
-            sized = self.sized(entry, lowered)
-            family = "linear" if sized.experts_rows is not None else sized.job.family
+            experts_rows = self.experts_rows(entry, lowered)
+            family = "linear" if experts_rows is not None else job.family
             if new_shape_seconds(family, self.target.profile):
                 step = lowered.scopes[entry.scope].step
-                of_call = entry.sizes.of_call
+                of_call = kernels.sets[entry.size_set].of_call
                 label = (entry.scope, entry.node)
-                shapes.add(sized.job, sized.experts_rows, of_call, step, label)
+                shapes.add(job, experts_rows, of_call, step, label)
         return shapes
 
-    @property
+    @cached_property
     def _writes_kernels(self) -> bool:
         """Whether some library of this machine writes kernels for new sizes."""
         return any(name.endswith(NEW_SHAPE) for name in self.target.profile.extra_s)
@@ -139,3 +173,8 @@ class CpuModel(IssuedModel):
             seconds_a_call[code] = float(of_steps[step])
         codes = [self.code_of(call.op) for call in calls]
         return np.array([seconds_a_call.get(code, 0.0) for code in codes])
+
+
+def _basis_at(basis: Any, sizes: slice) -> str:
+    """What the times of some sizes are based on."""
+    return basis if isinstance(basis, str) else least_sure(basis[sizes])

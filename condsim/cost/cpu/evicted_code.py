@@ -12,6 +12,7 @@ of each operator follows what that touched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,14 @@ def code_of(name: str, view: bool, inputs: int, profile: HardwareProfile) -> str
 
 
 def evicted_code_seconds(
-    code: str,
+    code: str | Sequence[str],
     calls: Any,
     all_calls: Any,
     touched_bytes: Any,
     different_bytes: Any,
     profile: HardwareProfile,
 ) -> Any:
-    """Extra seconds of each call; numbers or arrays [n].
+    """Extra seconds of each call; numbers or arrays [n], or [codes, n] for several.
 
     code: of `code_of`. calls: how often it runs in a step; all_calls: all operators together.
     touched_bytes: by a step, one operator after the other. different_bytes: those of them that are
@@ -54,16 +55,19 @@ def evicted_code_seconds(
     return own_code_seconds(code, since_last_call, profile) + shared_s
 
 
-def own_code_seconds(code: str, since_bytes: Any, profile: HardwareProfile) -> Any:
+def own_code_seconds(code: str | Sequence[str], since_bytes: Any, profile: HardwareProfile) -> Any:
     """The part of `evicted_code_seconds` that the operator's own code costs.
 
-    since_bytes: different bytes touched since its last call, number or array [n].
+    since_bytes: different bytes touched since its last call, number or array [n], or [codes, n].
     """
     cold = profile.cold
     if cold is None:
         return 0.0 * since_bytes
     share = _interpolated(since_bytes, cold.distance, cold.share)
-    return cold.own_s.get(code, cold.other_s) * share
+    if isinstance(code, str):
+        return cold.own_s.get(code, cold.other_s) * share
+    own_s = [cold.own_s.get(name, cold.other_s) for name in code]
+    return np.array(own_s)[:, None] * share
 
 
 def _interpolated(touched_bytes: Any, distance: list[float], values: list[float]) -> Any:

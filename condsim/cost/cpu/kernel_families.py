@@ -13,22 +13,18 @@ COLUMN_TILE = 8
 SMALL_BMM_MULTIPLY_ADDS = 400
 
 
-def bmm_family(groups: int, m: int, n: int, k: int) -> str:
-    """Which kernel a batch of products runs.
+def bmm_family(groups: Any, m: Any, n: Any, k: Any) -> Any:
+    """Which kernel a batch of products runs; numbers, or arrays [n].
 
     Two or more products of below 400 multiply-adds run a plain loop, larger ones the BLAS, whose
-    vector forms differ. Source: PyTorch, aten/src/ATen/native/LinearAlgebra.cpp,
-    bmm_out_or_baddbmm_.
+    vector forms differ. Returns a str, or str array [n]. Source: PyTorch,
+    aten/src/ATen/native/LinearAlgebra.cpp, bmm_out_or_baddbmm_.
     """
-    if groups < 2:
-        return "mm"
-    if m * n * k < SMALL_BMM_MULTIPLY_ADDS:
-        return "bmm_small"
-    if m == 1:
-        return "bmm_row"
-    if n == 1:
-        return "bmm_column"
-    return "bmm"
+    groups, m, n, k = np.broadcast_arrays(groups, m, n, k)
+    small = m * n * k < SMALL_BMM_MULTIPLY_ADDS
+    conditions = [groups < 2, small, m == 1, n == 1]
+    family = np.select(conditions, ["mm", "bmm_small", "bmm_row", "bmm_column"], "bmm")
+    return family if family.ndim else str(family)
 
 
 def conv_family(

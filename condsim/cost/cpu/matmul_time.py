@@ -7,6 +7,7 @@ others     measured points, and a function through them
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ GROUPED_SETUP_S = 1e-5
 GROUPED_GROUP_S = 2e-6
 GROUPED_BUSY_GROUP_S = 1e-6
 GROUPED_FACTOR = 1.0
+
+DEPTHWISE = "conv2d_depthwise"
+"""The table of convolutions of each channel by itself."""
 
 
 def linear_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
@@ -75,7 +79,7 @@ def grouped_time(product: Work, groups_rows: Any, profile: HardwareProfile) -> O
     by_size_s = np.where(sizes > 0, busy_group_s + beyond_s, 0.0)
     by_group_s = by_size_s[size_of_group]
     seconds = number_or_array(dispatch + by_group_s.sum(-1))
-    basis = basis_of(outside & (sizes > 0))
+    basis = basis_of(np.any(outside & (sizes > 0)))
     return OperatorTime(seconds, dispatch, basis, "grouped_mm")
 
 
@@ -89,7 +93,7 @@ def batched_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorT
     for size in (product.groups, product.m, product.n, product.k):
         sizes.append(np.asarray(size, dtype=float))
     groups, m, n, k = np.broadcast_arrays(*sizes)
-    families = _bmm_families(groups, m, n, k)
+    families = np.asarray(bmm_family(groups, m, n, k))
     seconds = np.zeros(groups.shape)
     outside = np.zeros(groups.shape, dtype=bool)
     plain = profile.matmuls["mm"]
@@ -115,14 +119,6 @@ def batched_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorT
     return OperatorTime(number_or_array(seconds), dispatch, basis, "bmm")
 
 
-def _bmm_families(groups: np.ndarray, m: np.ndarray, n: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """The kernel of each batch of products, str array of their shape."""
-    names = []
-    for size in zip(groups.flat, m.flat, n.flat, k.flat, strict=True):
-        names.append(bmm_family(*map(int, size)))
-    return np.array(names).reshape(groups.shape)
-
-
 def scattered_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
     """Attention or a convolution, from measured points; from peak rates where there are none."""
     product = operator.work
@@ -141,37 +137,48 @@ def scattered_time(operator: SizedOperator, profile: HardwareProfile) -> Operato
 
 
 def _convolution_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
-    product = operator.work
-    image, weight = operator.inputs[:2]
-    result = operator.outputs[0]
-    kernel_area = float(elements(weight[2:]))
+    product, weight, result = operator.work, operator.inputs[1], operator.outputs[0]
+    families = _convolution_families(operator, profile)
+    distinct = set(np.asarray(families).flat)
     columns = {
         "m": product.m,
         "area": elements(result[2:]),
-        "cin": weight[1],
+        "cin": product.n if distinct == {DEPTHWISE} else weight[1],
         "cout": weight[0],
-        "kernel": np.sqrt(kernel_area),
-        "stride": operator.params[0] if operator.params else 1,
+        "kernel": _kernel_width(operator),
+        "stride": _stride(operator),
     }
-    grouped = np.all(np.asarray(product.groups) > 1)
-    one_channel = np.all(np.asarray(columns["cin"]) == 1)
-    if grouped and one_channel:
-        depthwise = {**columns, "cin": product.n}
-        return _from_points("conv2d_depthwise", depthwise, operator, profile)
-    if "conv2d_native" not in profile.matmuls:  # one kernel for all convolutions
-        return _from_points("conv2d", columns, operator, profile)
-    families = conv_family(
-        image[0],
-        elements(image[1:]),
-        float(columns["kernel"]),
-        int(columns["stride"]),
-        int(np.max(product.groups)),
-        profile.threads,
-    )
-    distinct = set(np.asarray(families).flat)
     if len(distinct) > 1:
         return _from_points_of_each(families, columns, profile)
     return _from_points(str(distinct.pop()), columns, operator, profile)
+
+
+def convolution_variant(operator: SizedOperator, profile: HardwareProfile) -> Hashable:
+    """Return what decides how the time of a convolution is found: its tables, and the width of
+    its kernel."""
+    families = _convolution_families(operator, profile)
+    return frozenset(np.asarray(families).flat), _kernel_width(operator)
+
+
+def _convolution_families(operator: SizedOperator, profile: HardwareProfile) -> Any:
+    """The tables that answer for a convolution, a str or a str array [n]."""
+    image, weight = operator.inputs[:2]
+    groups = int(np.max(operator.work.groups))
+    if groups > 1 and np.all(np.asarray(weight[1]) == 1):
+        return DEPTHWISE
+    if "conv2d_native" not in profile.matmuls:  # one kernel for all convolutions
+        return "conv2d"
+    width, stride = _kernel_width(operator), _stride(operator)
+    return conv_family(image[0], elements(image[1:]), width, stride, groups, profile.threads)
+
+
+def _kernel_width(convolution: SizedOperator) -> float:
+    weight = convolution.inputs[1]
+    return float(np.sqrt(np.max(elements(weight[2:]))))
+
+
+def _stride(convolution: SizedOperator) -> int:
+    return int(convolution.params[0]) if convolution.params else 1
 
 
 def _from_points(

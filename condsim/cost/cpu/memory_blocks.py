@@ -8,6 +8,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 
 NEVER = float("-inf")
+NOWHERE = 0.0
+"""The size of no block."""
 
 Touch = tuple[float, int]
 """(when a block was touched, minus its place among the operands of that operator)."""
@@ -22,7 +24,7 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._live: dict[float, list[Touch]] = {}
+        self._live: dict[float, list[Touch]] = {}  # none of the lists is empty
         self._free: list[tuple[float, int, float]] = []  # bytes, order of death, when touched
         self._deaths = 0
         self._of_running_operator: list[float] = []
@@ -47,25 +49,36 @@ class Memory:
         It is the last touched of those of its size, else of the larger ones. Returns when it was
         touched before, `NEVER` where there is none: an input of the step.
         """
-        holder = size
-        if not self._live.get(size):
-            larger = [held for held, blocks in self._live.items() if blocks and held > size]
-            if not larger:
-                return NEVER
-            holder = max(larger, key=self._last_touch)
-        touched, _ = self._live[holder].pop()
+        live = self._live
+        holder = size if size in live else self._larger(size)
+        if holder == NOWHERE:
+            return NEVER
+        blocks = live[holder]
+        touched, _ = blocks.pop()
+        if not blocks:
+            del live[holder]
         self._of_running_operator.append(holder)
         return touched
 
-    def _last_touch(self, size: float) -> Touch:
-        return self._live[size][-1]
+    def _larger(self, size: float) -> float:
+        """The size of the block that was touched last among the larger ones, else `NOWHERE`."""
+        holder = NOWHERE
+        last_touch: Touch = (NEVER, 0)
+        for held, blocks in self._live.items():
+            if held > size and blocks[-1] > last_touch:
+                holder, last_touch = held, blocks[-1]
+        return holder
 
     def settle(self, now: float) -> None:
         """The operator is done: its blocks were touched now, and are in use until they die."""
-        operands = self._of_running_operator
+        operands, live = self._of_running_operator, self._live
         for place in range(len(operands) - 1, -1, -1):
-            self._live.setdefault(operands[place], []).append((now, -place))
-        self._of_running_operator = []
+            size = operands[place]
+            if size in live:
+                live[size].append((now, -place))
+            else:
+                live[size] = [(now, -place)]
+        operands.clear()
 
     def give_back(self, size: float) -> None:
         """A block of so many bytes dies: of several the one that was not touched for longest.
@@ -73,9 +86,12 @@ class Memory:
         Of those that one operator touched it is the one of the first operand.
         """
         blocks = self._live.get(size)
-        if blocks:
-            longest_ago, _ = blocks[0]
-            first_operand = bisect_right(blocks, (longest_ago, 0)) - 1
-            touched, _ = blocks.pop(first_operand)
-            self._deaths += 1
-            insort(self._free, (size, self._deaths, touched))
+        if blocks is None:
+            return
+        longest_ago, _ = blocks[0]
+        first_operand = bisect_right(blocks, (longest_ago, 0)) - 1
+        touched, _ = blocks.pop(first_operand)
+        if not blocks:
+            del self._live[size]
+        self._deaths += 1
+        insort(self._free, (size, self._deaths, touched))

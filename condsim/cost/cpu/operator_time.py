@@ -7,12 +7,19 @@ Dispatch is included. A calibrated profile answers from its tables, one that is 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.matmul_time import batched_time, grouped_time, linear_time, scattered_time
+from condsim.cost.cpu.matmul_time import (
+    batched_time,
+    convolution_variant,
+    grouped_time,
+    linear_time,
+    scattered_time,
+)
 from condsim.cost.cpu.new_memory import fresh_seconds
 from condsim.cost.cpu.tables import curve_seconds
 from condsim.cost.hot import (
@@ -20,11 +27,11 @@ from condsim.cost.hot import (
     OperatorTime,
     SizedOperator,
     basis_of,
-    least_sure,
     number_or_array,
 )
 from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import HardwareProfile
+from condsim.program import Op
 from condsim.program.operators import called, extent, facts, out_of_place, reduces, strides_recorded
 from condsim.program.work import MATMULS, Params, Shape
 
@@ -94,7 +101,7 @@ def _from_tables(
 def _has_no_kernel(attention: SizedOperator) -> bool:
     """Whether the values are not as wide as the keys."""
     query, _, value = attention.inputs[:3]
-    return bool(value[-1] != query[-1])
+    return bool(np.any(value[-1] != query[-1]))
 
 
 def _attention_in_parts(attention: SizedOperator, profile: HardwareProfile) -> OperatorTime:
@@ -130,8 +137,14 @@ def _attention_in_parts(attention: SizedOperator, profile: HardwareProfile) -> O
     times = [_from_tables(part, profile) for part in parts]
     seconds = number_or_array(sum(np.asarray(time.seconds) for time in times))
     dispatch = sum(time.dispatch for time in times)
-    basis = least_sure(time.basis for time in times)
-    return OperatorTime(seconds, dispatch, basis, attention.work.family)
+    bases = np.broadcast_arrays(*[time.basis for time in times])
+    basis = bases[0]
+    for word in ("extrapolated", "estimated"):
+        rests_on_it = np.any([of_part == word for of_part in bases], axis=0)
+        basis = np.where(rests_on_it, word, basis)
+    return OperatorTime(
+        seconds, dispatch, basis if basis.ndim else str(basis), attention.work.family
+    )
 
 
 def _from_curve(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
@@ -162,6 +175,28 @@ def _curves_that_answer(operator: SizedOperator) -> list[str]:
     if reduces(name) and not _reduces_last_dimension(operator):
         return [f"{known}.outer" for known in names] + names
     return names
+
+
+def looks_at_shapes(name: str) -> bool:
+    """Whether the shapes of an operator decide which table answers, and how (`variant`)."""
+    return name in ("conv2d", "scaled_dot_product_attention") or reduces(name)
+
+
+def variant(
+    op: Op, inputs: list[Shape], outputs: list[Shape], profile: HardwareProfile
+) -> Hashable:
+    """Return what an operator's shapes decide: which table answers, and how.
+
+    Operators of one name may be priced in one piece where it is alike.
+    """
+    if not profile.calibrated:
+        return None
+    operator = SizedOperator(op.name, inputs, outputs, op.params)
+    if reduces(op.name):
+        return _reduces_last_dimension(operator)
+    if operator.work.family == "conv2d":
+        return convolution_variant(operator, profile)
+    return _has_no_kernel(operator)
 
 
 def _reduces_last_dimension(operator: SizedOperator) -> bool:

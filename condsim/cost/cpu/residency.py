@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from condsim.cost.cpu.tables import between, locate
 from condsim.hardware import HardwareProfile, Residency
 
 
@@ -67,72 +68,31 @@ def miss_per_byte(
     return np.maximum(evicted - in_hot_time, 0.0)
 
 
+def evicted_curves(residency: Residency, weight_bytes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Seconds a byte of weights at each measured distance, float [n, distances].
+
+    weight_bytes, rows: of each, [n]. Between the weights that were timed by the logarithm of their
+    size.
+    """
+    log_bytes = np.log(np.maximum(weight_bytes, 1.0))
+    timed = np.arange(len(residency.bytes))
+    place = np.interp(log_bytes, np.log(residency.bytes), timed)
+    below = place.astype(int)
+    above = np.minimum(below + 1, timed[-1])
+    curves = np.array([residency.one_row, residency.more_rows])
+    more_rows = (rows > 1).astype(int)
+    share = (place - below)[:, None]
+    return between(curves[more_rows, below], curves[more_rows, above], share)
+
+
 def _evicted_per_byte(
     residency: Residency, weight_bytes: np.ndarray, distance_bytes: Any, rows: Any
 ) -> Any:
-    """Seconds a byte, between the weights that were timed by the logarithm of their size."""
-    log_bytes = np.log(np.maximum(_one_if_equal(weight_bytes), 1.0))
-    timed = np.arange(len(residency.bytes))
-    place = np.interp(log_bytes, np.log(residency.bytes), timed)
-    more_rows = _one_if_equal(np.asarray(rows) > 1)
-    if np.ndim(place) == 0 and np.ndim(more_rows) == 0:
-        curves = residency.more_rows if more_rows else residency.one_row
-        return _of_one_size(residency, curves, float(place), distance_bytes)
-    more_rows = np.asarray(more_rows)
-    if np.ndim(place) == 0 and np.ndim(distance_bytes) == 1:
-        return _of_one_size_by_rows(residency, float(place), distance_bytes, more_rows)
-    per_byte: Any = 0.0
-    for curves, chosen in ((residency.one_row, ~more_rows), (residency.more_rows, more_rows)):
-        if chosen.any():
-            by_size = _of_sizes(residency, curves, place, distance_bytes)
-            per_byte = per_byte + np.where(chosen, by_size, 0.0)
-    return per_byte
-
-
-def _of_one_size(
-    residency: Residency, curves: list[list[float]], place: float, distance_bytes: Any
-) -> Any:
-    """Seconds a byte of weights of one size.
-
-    curves: seconds a byte by weight and distance. place: of the size among the weights that were
-    timed, 1.5 = halfway between the second and the third.
-    """
-    last = len(curves) - 1
-    below = min(int(place), max(last - 1, 0))
-    above = min(below + 1, last)
-    smaller = np.array(curves[below])
-    larger = np.array(curves[above])
-    curve = smaller + (place - below) * (larger - smaller)
-    return np.interp(distance_bytes, residency.distance, curve)
-
-
-def _of_one_size_by_rows(
-    residency: Residency, place: float, distance_bytes: np.ndarray, more_rows: np.ndarray
-) -> np.ndarray:
-    """Seconds a byte of weights of one size; as `_of_one_size`, by visit.
-
-    more_rows: whether the product has more than one row, bool [n].
-    """
-    per_byte = np.empty(len(distance_bytes))
-    for curves, chosen in ((residency.one_row, ~more_rows), (residency.more_rows, more_rows)):
-        per_byte[chosen] = _of_one_size(residency, curves, place, distance_bytes[chosen])
-    return per_byte
-
-
-def _of_sizes(
-    residency: Residency, curves: list[list[float]], place: Any, distance_bytes: Any
-) -> Any:
-    """Seconds a byte of weights of several sizes; as `_of_one_size`, place an array."""
-    per_byte: Any = 0
-    for number, curve in enumerate(curves):
-        share = np.maximum(1.0 - np.abs(place - number), 0.0)
-        of_size = np.interp(distance_bytes, residency.distance, curve)
-        per_byte = per_byte + share * of_size
-    return per_byte
-
-
-def _one_if_equal(values: np.ndarray) -> Any:
-    """The number that all values of an array are, else the array."""
-    if values.size and values.min() == values.max():
-        return values.flat[0]
-    return values
+    """Seconds a byte; arguments as in `miss_seconds`."""
+    columns = (weight_bytes, np.asarray(distance_bytes, float), np.asarray(rows))
+    size, distance, of_rows = np.broadcast_arrays(*columns)
+    curves = evicted_curves(residency, size.ravel(), of_rows.ravel())
+    cell, fraction = locate(np.array(residency.distance), distance.ravel())
+    every = np.arange(len(cell))
+    per_byte = between(curves[every, cell], curves[every, cell + 1], fraction)
+    return per_byte.reshape(size.shape)

@@ -41,8 +41,8 @@ def curve_seconds(curve: Curve, elements: Any, length: Any = 1) -> tuple[Any, An
         return _along(sizes, seconds[0], elements)
     if np.ndim(length) == 0:
         at_least_one = max(float(length), 1.0)
-        cell, fraction = _locate(-1 / lengths, -1 / at_least_one)
-        row = _between(seconds[cell], seconds[cell + 1], fraction)
+        cell, fraction = locate(-1 / lengths, -1 / at_least_one)
+        row = between(seconds[cell], seconds[cell + 1], fraction)
         return _along(sizes, row, elements)
     elements, length = np.broadcast_arrays(elements, length)
     return _along_each(curve, elements, length)
@@ -51,18 +51,20 @@ def curve_seconds(curve: Curve, elements: Any, length: Any = 1) -> tuple[Any, An
 def _along_each(curve: Curve, elements: np.ndarray, length: np.ndarray) -> tuple[Any, Any]:
     """Seconds where each number of elements has a length of its own; arrays of one shape."""
     sizes, lengths, seconds = curve.arrays
-    by_length = []
-    for row in seconds:
-        row_seconds, outside = _along(sizes, row, elements.ravel())
-        by_length.append(row_seconds)
-    table = np.stack(by_length)  # [lengths, n]
+    count = np.asarray(elements, float).ravel()
     at_least_one = np.maximum(length.ravel(), 1.0)
-    cell, fraction = _locate(-1 / lengths, -1 / at_least_one)
-    column = np.arange(elements.size)
-    at_shorter_s = table[cell, column]
-    at_longer_s = table[cell + 1, column]
-    of_each = _between(at_shorter_s, at_longer_s, fraction)
-    return of_each.reshape(elements.shape), outside.reshape(elements.shape)
+    shorter, between_lengths = locate(-1 / lengths, -1 / at_least_one)
+    cell, between_sizes = locate(sizes, count)
+    above = np.minimum(cell + 1, len(sizes) - 1)
+    at_shorter_s = between(seconds[shorter, cell], seconds[shorter, above], between_sizes)
+    longer = shorter + 1
+    at_longer_s = between(seconds[longer, cell], seconds[longer, above], between_sizes)
+    of_each = between(at_shorter_s, at_longer_s, between_lengths)
+    beyond = np.maximum(count - sizes[-1], 0.0)
+    if np.any(beyond):
+        last_s = between(seconds[shorter, -1], seconds[longer, -1], between_lengths)
+        of_each = of_each + beyond * (last_s / sizes[-1])
+    return of_each.reshape(elements.shape), (beyond > 0).reshape(elements.shape)
 
 
 def _along(sizes: Floats, row: Floats, elements: Any) -> tuple[Any, Any]:
@@ -76,17 +78,19 @@ def _along(sizes: Floats, row: Floats, elements: Any) -> tuple[Any, Any]:
     return seconds, beyond > 0
 
 
-def _between(low: Floats, high: Floats, fraction: Any) -> Floats:
+def between(low: Floats, high: Floats, fraction: Any) -> Floats:
     """What lies a fraction of the way from one number to another."""
     return np.asarray(low * (1 - fraction) + high * fraction)
 
 
-def _locate(axis: Floats, x: Any) -> tuple[Any, Any]:
+def locate(axis: Floats, x: Any) -> tuple[Any, Any]:
     """The cell of an axis that x lies in, and how far in it; x is clipped to the axis.
 
     Returns int array, and float array from 0 to 1.
     """
     x = np.minimum(np.maximum(x, axis[0]), axis[-1])
+    if len(axis) == 1:
+        return np.zeros(np.shape(x), int), np.zeros(np.shape(x))
     cell = np.searchsorted(axis, x, side="right") - 1
     last_cell = len(axis) - 2
     cell = np.minimum(np.maximum(cell, 0), last_cell)
@@ -136,10 +140,10 @@ def _measured_rows(grid: Grid, n: float, k: float) -> Floats:
     A remainder of columns costs, beyond the whole tiles, what it adds to the first tile.
     """
     _, columns, depths, seconds = grid.arrays
-    cell, fraction = _locate(depths, k)
+    cell, fraction = locate(depths, k)
     at_less_depth_s = seconds[:, :, cell]
     at_more_depth_s = seconds[:, :, cell + 1]
-    plane = _between(at_less_depth_s, at_more_depth_s, fraction)  # [m, n]
+    plane = between(at_less_depth_s, at_more_depth_s, fraction)  # [m, n]
     rest = n % COLUMN_TILE
     is_known = set(columns) >= MEASURED_COLUMNS
     if EXACT < n < columns[-1] and rest and is_known:
@@ -152,8 +156,8 @@ def _measured_rows(grid: Grid, n: float, k: float) -> Floats:
 
 def _at_columns(plane: Floats, columns: Floats, n: float) -> Floats:
     """Seconds by rows [m] of a plane [m, n] at one n."""
-    cell, fraction = _locate(columns, n)
-    return _between(plane[:, cell], plane[:, cell + 1], fraction)
+    cell, fraction = locate(columns, n)
+    return between(plane[:, cell], plane[:, cell + 1], fraction)
 
 
 def _with_row_remainder(rows: Floats, seconds: Floats, m: Floats) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,11 @@ import numpy as np
 from condsim.cost.cpu.operator_time import operator_time
 from condsim.cost.device import (
     DEVICE_MODELS,
+    MOST_REMEMBERED,
     DeviceModel,
-    Pricing,
+    OneByOne,
     ShapedOperator,
+    SizedKind,
     Target,
     of_each_size,
 )
@@ -34,11 +37,13 @@ from condsim.cost.step_cost import StepCost
 from condsim.cost.sums import CostSums
 from condsim.engine.closed_form import Issued
 from condsim.hardware import HardwareProfile
-from condsim.kernels import Entry, KernelCost, Kernels, WeightRead
+from condsim.kernels import KernelCost, Kernels, SizedRead
+from condsim.layout import Entry
 from condsim.lower import Call, Lowered, Place
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
 from condsim.program.operators import takes_rows
 from condsim.program.work import MATMULS, Shape
+from condsim.results import Results
 
 MATRIX_UNIT = ("matmul", "quantisation")
 MEMORY = ("weights", "traffic")
@@ -57,6 +62,7 @@ class PreparedGraphs(DeviceModel):
         capacity = {name: level.bytes.value for name, level in target.profile.memory.items()}
         self.main = max(capacity, key=capacity.__getitem__)
         self.chip = min(capacity, key=capacity.__getitem__)
+        self.known = Results(MOST_REMEMBERED)
         self.basis = "calibrated" if target.profile.calibrated else "estimated"
 
     def begin(self, lowered: Lowered) -> PreparedPricing:
@@ -211,22 +217,18 @@ class PreparedGraphs(DeviceModel):
                 crossing = crossing + self.target.bytes_of(tensor, tensor.shape(sizes))
         return crossing / graphs.boundary.value
 
-    def weight_reads(self, entry: Entry, lowered: Lowered) -> list[WeightRead]:
+    def weight_reads(self, shaped: ShapedOperator, count: int) -> list[SizedRead]:
         """Return the weights that a step touches: tables and experts whole."""
-        if not any(t.weight for t in entry.op.inputs):
+        op = shaped.op
+        if op.view:
             return []
-        sized = self.sized(entry, lowered)
-        count = len(entry.sizes)
-        rows = of_each_size(sized.job.m, count)
+        rows = of_each_size(shaped.job.m, count)
         pieces = np.ones(count)
-        of_call = entry.sizes.of_call
         reads = []
-        for tensor, shape in zip(entry.op.inputs, sized.inputs, strict=True):
-            if not tensor.weight:
-                continue
-            size = of_each_size(self.target.bytes_of(tensor, shape), count)
-            read = WeightRead(tensor.weight, entry.scope, entry.node, of_call, size, rows, pieces)
-            reads.append(read)
+        for tensor, shape in zip(op.inputs, shaped.inputs, strict=True):
+            if tensor.weight:
+                size = of_each_size(self.target.bytes_of(tensor, shape), count)
+                reads.append(SizedRead(size, rows, pieces))
         return reads
 
     # One step
@@ -312,7 +314,7 @@ def _tensors(sized: ShapedOperator) -> Iterator[tuple[Tensor, Shape]]:
     yield from zip(sized.op.outputs, sized.outputs, strict=True)
 
 
-class PreparedPricing(Pricing):
+class PreparedPricing(OneByOne):
     """Prices the operators of one lowered program.
 
     on_cpu: places whose operators the CPU beside the device runs. begins: scope → node of the
@@ -320,36 +322,37 @@ class PreparedPricing(Pricing):
     """
 
     def __init__(self, model: PreparedGraphs, lowered: Lowered) -> None:
-        self.model, self.lowered = model, lowered
+        super().__init__(model, lowered)
+        self.model = model
         self.profile = model.target.profile
         self.on_cpu: set[Place] = set()
         self.begins: dict[int, int] = {}
 
-    def prepare(self, entries: list[Entry], played: None) -> None:
+    def prepare(self) -> None:
         self.on_cpu = self._places_on_cpu()
-        self.begins = {entry.scope: self._beginning(entry.scope) for entry in entries}
+        self.begins = {entry.scope: self._beginning(entry.scope) for entry in self.layout.entries}
 
-    def kernel(self, entry: Entry) -> KernelCost:
+    def kernel(self, entry: Entry, sized: SizedKind) -> KernelCost:
+        cost = self._priced(sized, entry.place in self.on_cpu)
         if self._decides(entry.scope, entry.op):
-            return self.model.nothing(entry.op.view)
-        cost = self._priced(entry, entry.place in self.on_cpu)
+            return replace(self.model.nothing(entry.op.view), reads=cost.reads)
         if self.begins[entry.scope] != entry.node:
             return cost
-        crossing = self.model.boundary_seconds(entry.op, entry.sizes.sizes)
+        crossing = self.model.boundary_seconds(entry.op, sized.sizes.sizes)
         dispatch = cost.parts["dispatch"] + crossing
         return replace(cost, parts={**cost.parts, "dispatch": dispatch})
 
-    def _priced(self, entry: Entry, on_cpu: bool) -> KernelCost:
+    def _priced(self, sized: SizedKind, on_cpu: bool) -> KernelCost:
         """Operators of one kind and size are priced once."""
-        model = self.model
-        if entry.sizes.key is None:
-            return model.kernel(model.sized(entry, self.lowered), on_cpu)
-        key = (entry.kind, entry.sizes.key, on_cpu)
-        if key not in model.priced.costs:
-            sized = model.sized(entry, self.lowered)
-            model.priced.costs[key] = model.kernel(sized, on_cpu)
-        found: KernelCost = model.priced.costs[key]
-        return found
+        make = partial(self._new_cost, sized, on_cpu)
+        if sized.key is None:
+            return make()
+        return self.model.known.remember((sized.key, on_cpu), make)
+
+    def _new_cost(self, sized: SizedKind, on_cpu: bool) -> KernelCost:
+        shaped = self.model.shaped(sized)
+        reads = self.model.weight_reads(shaped, len(sized.sizes))
+        return replace(self.model.kernel(shaped, on_cpu), reads=reads)
 
     def _places_on_cpu(self) -> set[Place]:
         """All places from the first decision on that the companion follows."""

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import pytest
 
-from condsim.cost.cpu.activations import CallMemory, activation_curves, far_per_byte
+from condsim.cost.cpu.activations import (
+    BlocksOfCall,
+    StepMemory,
+    activation_curves,
+    far_per_byte,
+)
 from condsim.hardware import Activations, hardware
 
 CURVES = Activations(
@@ -13,27 +21,60 @@ CURVES = Activations(
 MB = 1e6
 
 
-Numbered = tuple[int, CallMemory]
+class Call(NamedTuple):
+    """A call that touches so many bytes. owner: whose it is."""
+
+    owner: int
+    reads: tuple[float, ...] = ()
+    new: tuple[float, ...] = ()
+    freed: tuple[float, ...] = ()
+    weights: float = 0.0
+    in_place: float = 0.0
+    product: bool = False
 
 
-def call(number: int, **bytes_touched: object) -> Numbered:
-    return number, CallMemory(**bytes_touched)  # type: ignore[arg-type]
+def memory_of(calls: list[Call]) -> StepMemory:
+    """What a step of these calls touches."""
+    sizes: list[float] = []
+    of_call: list[int] = []
+    blocks = []
+    read, new = [], []
+    for number, call in enumerate(calls):
+        first = len(sizes)
+        sizes += [*call.reads, *call.new, *call.freed]
+        of_call += [number] * (len(sizes) - first)
+        reads_end = first + len(call.reads)
+        new_end = reads_end + len(call.new)
+        tensors = (range(first, reads_end), range(reads_end, new_end), range(new_end, len(sizes)))
+        blocks.append(BlocksOfCall(number, *map(tuple, tensors)))
+        read += [True] * len(call.reads) + [False] * (len(sizes) - reads_end)
+        new += [False] * len(call.reads) + [True] * len(call.new) + [False] * len(call.freed)
+    return StepMemory(
+        blocks,
+        np.array(sizes),
+        np.array(of_call, int),
+        np.array(read, bool),
+        np.array(new, bool),
+        np.array([call.weights for call in calls]),
+        np.array([call.in_place for call in calls]),
+        np.array([call.product for call in calls], bool),
+    )
 
 
-def far(calls: list[Numbered]) -> dict[int, float]:
-    """Extra seconds a byte of each call."""
-    places = [(0, number) for number, _ in calls]
-    by_place = far_per_byte(places, [memory for _, memory in calls], CURVES)
-    return {number: seconds for (_, number), seconds in by_place.items()}
+def far(calls: list[Call]) -> dict[int, float]:
+    """Extra seconds a byte of each owner that has some."""
+    owner = np.array([call.owner for call in calls], int)
+    seconds = far_per_byte(memory_of(calls), owner, 10, CURVES)
+    return {number: each_s for number, each_s in enumerate(seconds.tolist()) if each_s}
 
 
 def test_what_a_large_weight_pushed_away_is_read_from_afar() -> None:
     """0 writes a megabyte; 1 streams a weight of 20 MB; 2 reads what 0 wrote, in place."""
     calls = [
-        call(9, new=(MB,)),
-        call(0, reads=(MB,), in_place=MB),
-        call(1, weights=20 * MB, new=(32.0,), freed=(32.0,), product=True),
-        call(2, reads=(MB,), in_place=MB, freed=(MB,)),
+        Call(9, new=(MB,)),
+        Call(0, reads=(MB,), in_place=MB),
+        Call(1, weights=20 * MB, new=(32.0,), freed=(32.0,), product=True),
+        Call(2, reads=(MB,), in_place=MB, freed=(MB,)),
     ]
     extra_s = far(calls)
     half_is_read = 4e-11 / 2 - usual(2e6) / 2  # the other half is written in place
@@ -47,10 +88,10 @@ def usual(distance: float) -> float:
 
 
 def test_results_on_memory_of_long_ago_cost_more_than_those_on_the_last() -> None:
-    def step(weights: float) -> list[Numbered]:
+    def step(weights: float) -> list[Call]:
         return [
-            call(0, reads=(32.0,), new=(MB,), freed=(MB,)),
-            call(1, weights=weights, new=(32.0,), freed=(32.0,), product=True),
+            Call(0, reads=(32.0,), new=(MB,), freed=(MB,)),
+            Call(1, weights=weights, new=(32.0,), freed=(32.0,), product=True),
         ]
 
     near, distant = far(step(32.0)), far(step(40 * MB))
@@ -60,7 +101,7 @@ def test_results_on_memory_of_long_ago_cost_more_than_those_on_the_last() -> Non
 
 def test_a_step_that_moves_nothing_costs_nothing() -> None:
     assert far([]) == {}
-    assert far([call(0)]) == {}
+    assert far([Call(0)]) == {}
 
 
 def test_profiles_of_before_take_the_curve_of_small_weights() -> None:

@@ -1,0 +1,100 @@
+"""Operators that differ in their sizes only, priced as one operator at all of their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from condsim.cost.device import SizedKind
+from condsim.cost.kinds import OperatorKinds, shapes
+from condsim.program import Op
+from condsim.program.work import Shape
+
+MOST_SIZES = 2**13
+"""Operators are priced at once up to so many sizes, to save memory."""
+
+Member = tuple[int, np.ndarray]
+"""(number of an operator, its dimensions at its sizes)."""
+
+
+@dataclass(slots=True)
+class Columns:
+    """Operators of one form, one after the other.
+
+    op: any of them. dims: of all inputs and outputs, int [dims, sizes].
+    members: (number of an operator, its sizes).
+    """
+
+    op: Op
+    dims: np.ndarray
+    members: list[tuple[int, slice]]
+
+    @property
+    def inputs(self) -> list[Shape]:
+        """A shape an input, entries int [sizes]."""
+        return shapes(self.op.inputs, self.dims)
+
+    @property
+    def outputs(self) -> list[Shape]:
+        """A shape an output, entries int [sizes]."""
+        of_inputs = sum(len(tensor.dims) for tensor in self.op.inputs)
+        return shapes(self.op.outputs, self.dims[of_inputs:])
+
+
+def in_columns(
+    operators: Sequence[tuple[int, SizedKind]],
+    kinds: OperatorKinds,
+    variant: Callable[[Columns], Hashable],
+) -> Iterator[Columns]:
+    """Yield operators by their form.
+
+    operators: with their numbers. variant: operators of one form are told apart by it.
+    Raises CondsimError for a size below 0.
+    """
+    powers: dict[int, np.ndarray] = {}
+    ops: dict[Hashable, Op] = {}
+    groups: dict[Hashable, list[Member]] = {}
+    for number, sized in operators:
+        of_set = id(sized.sizes)
+        if of_set not in powers:
+            powers[of_set] = kinds.powers(sized.sizes.sizes, len(sized.sizes))
+        dims = kinds.dims(sized.kind, powers[of_set])
+        if (dims < 0).any():
+            _refuse_sizes(sized)
+        form = (kinds.forms[sized.kind], variant(Columns(sized.op, dims, [])))
+        ops.setdefault(form, sized.op)
+        groups.setdefault(form, []).append((number, dims))
+    for alike, members in groups.items():
+        for some in _in_portions(members):
+            yield _joined(ops[alike], some)
+
+
+def _refuse_sizes(sized: SizedKind) -> None:
+    """Raises CondsimError for the size that is below 0."""
+    for tensor in (*sized.op.inputs, *sized.op.outputs):
+        tensor.shape(sized.sizes.sizes)
+
+
+def _in_portions(members: list[Member]) -> Iterator[list[Member]]:
+    """Yield operators of few enough sizes."""
+    some: list[Member] = []
+    sizes = 0
+    for number, dims in members:
+        if some and sizes + dims.shape[1] > MOST_SIZES:
+            yield some
+            some, sizes = [], 0
+        some.append((number, dims))
+        sizes += dims.shape[1]
+    yield some
+
+
+def _joined(op: Op, members: list[Member]) -> Columns:
+    """Operators of one form. members: number and dimensions of each."""
+    places, begin = [], 0
+    for number, dims in members:
+        end = begin + dims.shape[1]
+        places.append((number, slice(begin, end)))
+        begin = end
+    return Columns(op, np.concatenate([dims for _, dims in members], axis=1), places)

@@ -1,0 +1,127 @@
+"""The operators that a lowered program runs, each once, whatever their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from condsim.lower import Lowered, Place, PlayedStep
+from condsim.program import Op
+from condsim.program.work import GROUPED
+from condsim.results import Results
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An operator at its place.
+
+    scope: index of its `ScopeCalls`. kind: number of operators that cost as much at the same
+    sizes. size_set: number of its sizes among all sets.
+    """
+
+    scope: int
+    node: int
+    op: Op
+    place: Place
+    kind: int
+    size_set: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSizes:
+    """What operators of one scope that share their sizes have in common.
+
+    site: whose experts they compute, "" for none. alone: each call counts as a size of its own.
+    """
+
+    scope: int
+    site: str
+    alone: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All operators that some step runs, in the program's order, and the sets of sizes that they
+    share."""
+
+    entries: list[Entry]
+    sets: list[SharedSizes]
+
+    @classmethod
+    def of(cls, lowered: Lowered, kinds: Mapping[Place, int], each_call: bool) -> Layout:
+        """Return the layout of a lowered program.
+
+        kinds: of its operators. each_call: each call counts as a size of its own, as it does
+        where an operator multiplies the rows of all experts at once.
+        Raises CondsimError for an operator whose sizes follow an extent that the steps do not
+        have, or are below 0.
+        """
+        entries = []
+        numbers: dict[SharedSizes, int] = {}
+        for scope, calls in enumerate(lowered.scopes):
+            if not len(calls):
+                continue
+            for node, op in calls.operators():
+                of_experts = op.name in GROUPED and bool(op.site)
+                shared = SharedSizes(scope, op.site, each_call or of_experts)
+                number = numbers.setdefault(shared, len(numbers))
+                _require_sizes(op, lowered.sizes(scope, op.site))
+                place = (calls.placed.number, node)
+                entries.append(Entry(scope, node, op, place, kinds[place], number))
+        return cls(entries, list(numbers))
+
+    @cached_property
+    def results(self) -> Results:
+        """What was lately worked out from the layout."""
+        return Results()
+
+    @cached_property
+    def entry_of(self) -> Mapping[tuple[int, int], int]:
+        """(scope, node) → number of the entry."""
+        return {(entry.scope, entry.node): i for i, entry in enumerate(self.entries)}
+
+    def entries_of(self, played: PlayedStep) -> np.ndarray:
+        """Return the entry of each call of a step, int [calls]."""
+        order = played.order
+
+        def make() -> np.ndarray:
+            scopes = [played.entered[entry][0] for entry in order.entry]
+            places = zip(scopes, order.node, strict=True)
+            return np.array([self.entry_of[place] for place in places], np.int64)
+
+        return self.results.remember(("entries", order.entered), make)
+
+    @cached_property
+    def size_set(self) -> np.ndarray:
+        """The set of sizes of each entry, int [entries]."""
+        return np.array([entry.size_set for entry in self.entries])
+
+    @cached_property
+    def kind(self) -> np.ndarray:
+        """The kind of each entry, int [entries]."""
+        return np.array([entry.kind for entry in self.entries])
+
+    @cached_property
+    def router(self) -> np.ndarray:
+        """Whether each entry is part of a router, bool [entries]."""
+        return np.array([bool(entry.op.role) for entry in self.entries])
+
+    @cached_property
+    def with_weights(self) -> list[int]:
+        """The entries that read weights."""
+        found = []
+        for number, entry in enumerate(self.entries):
+            if not entry.op.view and any(tensor.weight for tensor in entry.op.inputs):
+                found.append(number)
+        return found
+
+
+def _require_sizes(op: Op, sizes: Mapping[str, np.ndarray]) -> None:
+    """Raises CondsimError for an extent that a step does not have, and for a size below 0."""
+    for tensor in (*op.inputs, *op.outputs):
+        tensor.shape(sizes)
+    for size, _ in op.allocs:
+        size(sizes)

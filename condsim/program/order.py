@@ -1,0 +1,126 @@
+"""In which order a step runs operators, and where its storages are born and die.
+
+The order follows from the scopes that the step enters, whatever their sizes, so it is worked out
+once for all steps that enter the same scopes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from condsim.program.model import Op, Path, PlacedScope, Program
+
+Entered = tuple[int, ...]
+"""Number of each scope that a step enters, in order; a scope that runs twice stands here twice."""
+
+
+BEFORE_ITS_NODES = -1
+"""The position of what dies when a scope is entered."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A storage: the call that creates it, and which of that call's storages it is."""
+
+    call: int
+    alloc: int
+
+
+@dataclass
+class Order:
+    """The calls of a step in executed order.
+
+    entered: the scopes that the step enters. entry: which entry into a scope each call belongs
+    to. scope: number of that scope.
+    node: of the operator in its scope. ops: the operators.
+    deaths: (call, storage that is dead after it), in order.
+    """
+
+    entered: Entered
+    entry: list[int] = field(default_factory=list)
+    scope: list[int] = field(default_factory=list)
+    node: list[int] = field(default_factory=list)
+    ops: list[Op] = field(default_factory=list)
+    deaths: list[tuple[int, Storage]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.ops)
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """(number of the scope, node) of each call."""
+        return list(zip(self.scope, self.node, strict=True))
+
+
+def order_of(program: Program, entered: Entered) -> Order:
+    """Return the order of a step that enters these scopes."""
+    key = ("order", entered)
+    return program.results.remember(key, lambda: _Player(program, entered).play())
+
+
+Creator = tuple[Path, int, int]
+"""(scope, node and allocation) that create a storage."""
+
+
+class _Player:
+    """Plays one step.
+
+    alive: creator → (entry, storage) of its storages that are alive, the oldest first.
+    """
+
+    def __init__(self, program: Program, entered: Entered) -> None:
+        self.waiting = [program.scopes[number] for number in reversed(entered)]
+        self.order = Order(entered)
+        self.alive: dict[Creator, list[tuple[int, Storage]]] = {}
+        self.entries = 0
+
+    def play(self) -> Order:
+        self._enter(self.waiting.pop())
+        return self.order
+
+    def _enter(self, placed: PlacedScope) -> None:
+        """Run one entry into a scope."""
+        entry = self.entries
+        self.entries += 1
+        frees: dict[int, list[tuple[Creator, bool]]] = {}
+        for free in placed.scope.frees:
+            creator = (free.path, free.op, free.alloc)
+            frees.setdefault(free.position, []).append((creator, free.previous))
+        self._free(frees.get(BEFORE_ITS_NODES, ()), entry)
+        for node, op in enumerate(placed.scope.nodes):
+            if isinstance(op, Op):
+                self._run(op, placed, node, entry)
+            else:
+                while self._is_next(placed.number, node):
+                    self._enter(self.waiting.pop())
+            self._free(frees.get(node, ()), entry)
+
+    def _is_next(self, scope: int, loop: int) -> bool:
+        """Whether the next scope stands in this loop."""
+        if not self.waiting:
+            return False
+        placed = self.waiting[-1]
+        return placed.parent == scope and placed.loop == loop
+
+    def _run(self, op: Op, placed: PlacedScope, node: int, entry: int) -> None:
+        call = len(self.order)
+        self.order.entry.append(entry)
+        self.order.scope.append(placed.number)
+        self.order.node.append(node)
+        self.order.ops.append(op)
+        for alloc in range(len(op.allocs)):
+            born = (entry, Storage(call, alloc))
+            self.alive.setdefault((placed.path, node, alloc), []).append(born)
+
+    def _free(self, deaths: Iterable[tuple[Creator, bool]], entry: int) -> None:
+        for creator, previous in deaths:
+            queue = self.alive.get(creator)
+            if not queue:
+                continue
+            born_in, storage = queue[0]
+            if previous and born_in == entry:
+                continue
+            queue.pop(0)
+            if len(self.order):
+                self.order.deaths.append((len(self.order) - 1, storage))
