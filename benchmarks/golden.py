@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 import condsim
-from condsim.strategies.choose import strategies_on
+from condsim.predict.choose import strategies_on
 
 TABLE = Path(__file__).parent / "golden.parquet"
 TOLERANCE = 1e-9

@@ -18,10 +18,10 @@ from condsim.cost.cpu.new_memory import NEW
 from condsim.cost.cpu.new_shapes import NEW_SHAPE
 from condsim.hardware import Activations, HardwareProfile
 from condsim.lower import lower
+from condsim.predict.choose import choose_strategies, program_of
 from condsim.predict.intervals import CONFORMAL
 from condsim.program.operators import MATMULS, work
 from condsim.steps.rebatch import rebatch, site_rules
-from condsim.strategies.choose import choose_strategies, program_of
 from condsim.study.compare import cause_of
 from condsim.trace import Trace
 

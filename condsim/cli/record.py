@@ -204,7 +204,7 @@ class MeasureOptions:
 
     def strategies(self, trace: Trace) -> list[str] | None:
         """The strategies to time; None: the captured one. Raises CondsimError for unknown ones."""
-        from condsim.strategies.choose import probed_strategies
+        from condsim.predict.choose import probed_strategies
 
         if self.strategy is None:
             return None

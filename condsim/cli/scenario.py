@@ -76,8 +76,8 @@ class ScenarioOptions:
 
     def check_with(self, trace: Trace) -> None:
         """Raises CondsimError for what no device could run, before anything is calibrated."""
+        from condsim.predict.choose import choose_strategies
         from condsim.steps.rebatch import rebatch
-        from condsim.strategies.choose import choose_strategies
 
         if self.strategy != ALL:
             choose_strategies(trace, self.strategy)

@@ -22,11 +22,11 @@ from condsim.dashboard.parts.shell import current_scenario
 from condsim.dashboard.parts.work import Job, results_of
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
+from condsim.predict.choose import strategies_on
 from condsim.predict.simulate import resolve_profile
 from condsim.show.escape import markdown
 from condsim.show.plots import pareto_figure
 from condsim.show.text import number, times
-from condsim.strategies.choose import strategies_on
 from condsim.study.ranking import beside, front, most_comparable, predict_all
 from condsim.trace import Trace
 

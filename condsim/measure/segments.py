@@ -36,9 +36,9 @@ from condsim.measure.profiler import (
 from condsim.measure.protocol import clock_of, ignore_progress
 from condsim.measure.replay import Captured, Step
 from condsim.measure.sides import Side, installed
+from condsim.predict.choose import program_of
 from condsim.predict.segments import families, segment_of
 from condsim.record.nest import guarded, tree
-from condsim.strategies.choose import program_of
 from condsim.timing.cases import Pool, quiet, threads
 from condsim.timing.clock import CPU, Clock
 from condsim.trace import SEGMENTS, Trace

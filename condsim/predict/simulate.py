@@ -11,18 +11,18 @@ from typing import Any
 from condsim.cost.device import Target
 from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware, this_machine
+from condsim.predict.choose import (
+    choose_strategies,
+    fit_device,
+    refusal,
+    strategies_on_kind,
+)
 from condsim.predict.gate import answering, checked
 from condsim.predict.prediction import Prediction
 from condsim.predict.side import price_together
 from condsim.predict.simulation import Simulation
 from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
-from condsim.strategies.choose import (
-    choose_strategies,
-    fit_device,
-    refusal,
-    strategies_on_kind,
-)
 from condsim.trace import Trace
 
 PRICED_TOGETHER = 64

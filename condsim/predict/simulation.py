@@ -15,6 +15,10 @@ from condsim.cost.device import DeviceModel, Target
 from condsim.cost.sums import CostSums
 from condsim.errors import CondsimError
 from condsim.predict.baselines import Rivals, dropped, logical_flops, without_imbalance
+from condsim.predict.choose import (
+    Strategies,
+    program_of,
+)
 from condsim.predict.intervals import CONFORMAL, Spread, around, intervals
 from condsim.predict.offload import Offloading, play
 from condsim.predict.peak_memory import SAMPLED_STEPS, peak_with_weights
@@ -30,10 +34,6 @@ from condsim.scenario import Scenario
 from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.steps.rebatch import Cut, rebatch, site_rules
 from condsim.strategies import STRATEGIES, name_of
-from condsim.strategies.choose import (
-    Strategies,
-    program_of,
-)
 from condsim.trace import Trace
 
 CLOCKED_STEPS = 16

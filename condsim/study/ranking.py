@@ -11,9 +11,9 @@ import pandas as pd
 
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
+from condsim.predict.choose import strategies_on
 from condsim.predict.simulate import simulate
 from condsim.strategies import BASELINES
-from condsim.strategies.choose import strategies_on
 from condsim.trace import Trace
 
 COMMON = ("trace", "baseline", "dtype", "phase", "batch", "runtime", "outputs")

@@ -10,8 +10,8 @@ import condsim
 from cli.harness import Run
 from condsim.cli.demo import ELSEWHERE, elsewhere
 from condsim.hardware import HardwareProfile, hardware
+from condsim.predict.choose import strategies_on
 from condsim.resources import resource
-from condsim.strategies.choose import strategies_on
 
 TRACE = resource("traces") / "exit-fashion"
 

@@ -10,10 +10,10 @@ from condsim.cost.cost_model import device_model
 from condsim.cost.device import Target
 from condsim.cost.issued import IssuedModel, IssuedPricing
 from condsim.lower import lower
+from condsim.predict.choose import choose_strategies, program_of
 from condsim.resources import resource
 from condsim.runtimes import choose_runtime
 from condsim.steps.rebatch import rebatch, site_rules
-from condsim.strategies.choose import choose_strategies, program_of
 
 TRACES = ("branch-fashion", "exit-fashion", "moe-bytes", "skip-fashion", "sparse-bytes")
 

@@ -20,11 +20,11 @@ from condsim.errors import CondsimError
 from condsim.hardware import hardware
 from condsim.mechanisms import MECHANISMS, Guards, Mechanism, Rows
 from condsim.mechanisms.moe import MixtureOfExperts
+from condsim.predict.choose import strategies_on
 from condsim.predict.prediction import Prediction
 from condsim.predict.simulate import simulate
 from condsim.strategies import BASELINES, STRATEGIES, strategies_for
 from condsim.strategies.alone import rows_alone
-from condsim.strategies.choose import strategies_on
 from condsim.strategies.strategy import strategy
 from condsim.study.breakeven import axes
 from condsim.study.routing import load as load_of_branches

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 import condsim
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, hardware
+from condsim.predict.choose import strategies_on
 from condsim.predict.prediction import Prediction
 from condsim.predict.simulate import simulate
 from condsim.resources import resource
-from condsim.strategies.choose import strategies_on
 from condsim.trace import Decisions, Trace
 from condsim.trace.encoding import in_memory
 

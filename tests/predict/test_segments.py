@@ -11,10 +11,10 @@ import pytest
 import condsim
 from condsim.errors import CondsimError
 from condsim.lower import lower
+from condsim.predict.choose import choose_strategies, probed_strategies, program_of
 from condsim.predict.segments import families, segment_of
 from condsim.predict.simulate import simulate
 from condsim.steps.rebatch import rebatch, site_rules
-from condsim.strategies.choose import choose_strategies, probed_strategies, program_of
 from condsim.study.parts import cancelled
 from condsim.trace import Trace
 

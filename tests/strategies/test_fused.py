@@ -10,9 +10,9 @@ import pytest
 import condsim
 from condsim.errors import CondsimError
 from condsim.lower import Call, lower
+from condsim.predict.choose import program_of
 from condsim.program import Op, Program, Scope
 from condsim.steps.rebatch import rebatch, site_rules
-from condsim.strategies.choose import program_of
 from condsim.strategies.fused import rewritten
 from condsim.trace import Trace
 

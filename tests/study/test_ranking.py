@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import condsim
 from condsim.hardware import HardwareProfile, hardware
+from condsim.predict.choose import strategies_on
 from condsim.resources import resource
-from condsim.strategies.choose import strategies_on
 from condsim.study.ranking import (
     COMMON,
     beside,

@@ -716,7 +716,7 @@ def test_two_measures_at_once_lose_nothing(
 
     monkeypatch.setattr(importlib.import_module("condsim.measure"), "measure", slow)
     monkeypatch.setattr("condsim.cli.record.local_profile", lambda *_, **__: None)
-    monkeypatch.setattr("condsim.strategies.choose.probed_strategies", lambda _: ["looped"])
+    monkeypatch.setattr("condsim.predict.choose.probed_strategies", lambda _: ["looped"])
     assert main(["measure", str(folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert sum(case["pairs"] for case in told["measurements"]) == 2

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import condsim
+from condsim.predict.choose import probed_strategies
 from condsim.resources import resource
-from condsim.strategies.choose import probed_strategies
 from condsim.trace import Site, Trace
 
 FOLDERS = sorted(f.parent for f in resource("traces").glob("*/trace.json"))

@@ -12,11 +12,11 @@ from condsim.dashboard.parts import boxes, library
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
+from condsim.predict.choose import strategies_on
 from condsim.predict.simulate import resolve_profile
 from condsim.runtimes import choose_runtime, runtimes_of
 from condsim.steps.rebatch import captured_batch
 from condsim.strategies import BASELINES, name_of
-from condsim.strategies.choose import strategies_on
 from condsim.trace import Trace
 
 AS_MEASURED = "as-measured"

@@ -10,10 +10,10 @@ import pytest
 import condsim
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, hardware
+from condsim.predict.choose import strategies_on
 from condsim.predict.prediction import Prediction
 from condsim.predict.simulate import simulate
 from condsim.resources import resource
-from condsim.strategies.choose import strategies_on
 from condsim.trace import Trace
 
 NOTHING = 1e-12
