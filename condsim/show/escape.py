@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-MARKDOWN = re.compile(r"[\\`*_\[\]<>$:~|&@]|(?<=\bwww)\.|^[#+=-]|(?<=^\d)[.)]", re.IGNORECASE)
+MARKDOWN = re.compile(r"[\\`*_\[\]<>$:~|&@#]|(?<=\bwww)\.|^[+=-]|(?<=^\d)[.)]", re.IGNORECASE)
 """What has a meaning in the Markdown of Streamlit, which knows formulas and addresses as well."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a cell begins with that a spreadsheet runs."""

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.modules import module as nn_module
 
 import condsim
+from condsim.errors import CondsimError
 from condsim.live.execution import Execution
 from condsim.live.inputs import as_batches
 from gates.dense_models import dense_model
@@ -100,7 +101,7 @@ def test_nothing_stays_after_an_exception(name: str) -> None:
         if isinstance(module, (nn.SiLU, nn.Linear)):
             module.register_forward_pre_hook(fail)
     state = belongings(model)
-    with pytest.raises(RuntimeError, match="broken layer"):
+    with pytest.raises(CondsimError, match="broken layer"):
         condsim.capture(model, case(name).inputs, measure=False)
     assert belongings(model) == state
     with pytest.raises(RuntimeError, match="broken layer"), condsim.force(model, "balanced"):
