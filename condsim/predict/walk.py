@@ -20,7 +20,7 @@ from condsim.program import Program
 from condsim.steps.extents import SiteRule, Steps
 from condsim.steps.rebatch import Cut
 
-BLOCK_COUNTS = 2**21
+BLOCK_COUNTS = 2**22
 """Counts that the steps of a block have at most: one a step and branch."""
 
 BLOCK_STEPS = 2**15
