@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from condsim.lower import Lowered, Place, PlayedStep
+from condsim.lowered import Lowered, Place, PlayedStep
 from condsim.program import Op
 from condsim.program.work import GROUPED
 from condsim.results import Results

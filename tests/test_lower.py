@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from condsim.capture.probe import key
-from condsim.lower import Lowered, lower
+from condsim.lower import lower
+from condsim.lowered import Lowered
 from condsim.program.logical import op_flops
 from condsim.steps.extents import Steps
 from condsim.steps.rebatch import rebatch, site_rules

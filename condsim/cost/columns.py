@@ -9,6 +9,7 @@ import numpy as np
 
 from condsim.cost.device import SizedKind
 from condsim.cost.kinds import OperatorKinds, shapes
+from condsim.kernels import SizeSet
 from condsim.program import Op
 from condsim.program.work import Shape
 
@@ -53,14 +54,14 @@ def in_columns(
     operators: with their numbers. variant: operators of one form are told apart by it.
     Raises CondsimError for a size below 0.
     """
-    powers: dict[int, np.ndarray] = {}
+    powers: dict[SizeSet, np.ndarray] = {}
     ops: dict[Hashable, Op] = {}
     groups: dict[Hashable, list[Member]] = {}
     for number, sized in operators:
-        of_set = id(sized.sizes)
-        if of_set not in powers:
-            powers[of_set] = kinds.powers(sized.sizes.sizes, len(sized.sizes))
-        dims = kinds.dims(sized.kind, powers[of_set])
+        sizes = sized.sizes
+        if sizes not in powers:
+            powers[sizes] = kinds.powers(sizes.sizes, len(sizes))
+        dims = kinds.dims(sized.kind, powers[sizes])
         if (dims < 0).any():
             _refuse_sizes(sized)
         form = (kinds.forms[sized.kind], variant(Columns(sized.op, dims, [])))

@@ -22,9 +22,10 @@ from condsim.cost.sums import CostSums
 from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.kernels import CostRows, KernelCost, Kernels, Priced, SizedRead, SizeSet
+from condsim.kernel_cost import CostRows, KernelCost, Priced, SizedRead
+from condsim.kernels import Kernels, SizeSet
 from condsim.layout import Entry, Layout, SharedSizes
-from condsim.lower import Call, Lowered
+from condsim.lowered import Call, Lowered
 from condsim.program import Op, Tensor, elements
 from condsim.program.operators import takes_rows
 from condsim.program.work import GROUPED, Shape, Work, work

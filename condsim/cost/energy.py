@@ -15,25 +15,6 @@ from condsim.errors import unknown
 from condsim.hardware import HardwareProfile
 
 
-def energy_j(
-    seconds: Any,
-    flops: Any,
-    traffic_bytes: Any,
-    profile: HardwareProfile,
-    dtype: str | None = None,
-    level: str | None = None,
-) -> Any:
-    """Joules.
-
-    seconds, flops, traffic_bytes: numbers or arrays [n]; traffic_bytes may be a mapping from memory
-    level to such. dtype: of the arithmetic, default the profile's. level: of memory that the bytes
-    come from, default the largest. Raises CondsimError for a dtype or a level that the profile has
-    no energy for.
-    """
-    joules = work_j(flops, traffic_bytes, profile, dtype, level)
-    return with_idle_j(seconds, joules, profile)
-
-
 def work_j(
     flops: Any,
     traffic_bytes: Any,
@@ -41,7 +22,13 @@ def work_j(
     dtype: str | None = None,
     level: str | None = None,
 ) -> Any:
-    """Joules of what is computed and moved; arguments and errors as in `energy_j`."""
+    """Joules of what is computed and moved.
+
+    flops, traffic_bytes: numbers or arrays [n]; traffic_bytes may be a mapping from memory level to
+    such. dtype: of the arithmetic, default the profile's. level: of memory that the bytes come
+    from, default the largest. Raises CondsimError for a dtype or a level that the profile has no
+    energy for.
+    """
     power = profile.power
     dtype = profile.dtype if dtype is None else dtype
     if dtype not in power.j_per_flop:
@@ -60,7 +47,7 @@ def work_j(
 def with_idle_j(seconds: Any, joules: Any, profile: HardwareProfile) -> Any:
     """Joules with what the device takes when idle, no more than its limit.
 
-    joules: of `work_j`.
+    seconds: a number or an array [n]. joules: of `work_j`.
     """
     power = profile.power
     total = power.idle_w.value * seconds + joules

@@ -17,9 +17,10 @@ from condsim.cost.cpu.code_locality import call_sites, code_locality_seconds, di
 from condsim.cost.device import DeviceModel, Pricing, ShapedOperator, SizedKind
 from condsim.cost.hot import VIEW, OperatorTime, least_sure
 from condsim.engine.closed_form import Issued
-from condsim.kernels import CostRows, KernelCost, Kernels, Priced, SizeSet
+from condsim.kernel_cost import CostRows, KernelCost, Priced
+from condsim.kernels import Kernels, SizeSet
 from condsim.layout import Entry, Layout
-from condsim.lower import Call, Lowered, PlayedStep
+from condsim.lowered import Call, Lowered, PlayedStep
 from condsim.program import Op
 from condsim.program.order import Order
 from condsim.program.work import MATMULS

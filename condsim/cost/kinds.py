@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from condsim.lower import Place
+from condsim.lowered import Place
 from condsim.program import Dim, Op, Program, Tensor
 from condsim.program.polynomials import Polynomials
 

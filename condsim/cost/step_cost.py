@@ -18,7 +18,8 @@ from condsim.cost.cpu.evicted_code import evicted_code_seconds, own_code_seconds
 from condsim.cost.cpu.new_shapes import NewShapes
 from condsim.cost.weight_uses import visits_of
 from condsim.hardware import HardwareProfile
-from condsim.kernels import PARTS, Kernels, WeightRead
+from condsim.kernel_cost import PARTS
+from condsim.kernels import Kernels, WeightRead
 
 Label = tuple[str, str]
 """(segment, operator)."""

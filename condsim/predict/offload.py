@@ -15,7 +15,7 @@ from condsim.engine import closed_form, reference
 from condsim.engine.closed_form import Issued
 from condsim.engine.expert_cache import Offloaded
 from condsim.errors import CondsimError
-from condsim.lower import Call
+from condsim.lowered import Call
 from condsim.predict.side import Side
 from condsim.strategies import STRATEGIES
 

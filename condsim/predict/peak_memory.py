@@ -6,7 +6,7 @@ import numpy as np
 
 from condsim.cost.device import ITEMSIZE, Target
 from condsim.errors import CondsimError
-from condsim.lower import Call, Lowered
+from condsim.lowered import Call, Lowered
 
 SAMPLED_STEPS = 8
 

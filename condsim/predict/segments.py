@@ -17,7 +17,7 @@ import pandas as pd
 from condsim.cost.step_cost import Between, StepCost
 from condsim.errors import CondsimError
 from condsim.kernels import Kernels
-from condsim.lower import Place
+from condsim.lowered import Place
 from condsim.predict.carried import Carried
 from condsim.predict.side import Side
 from condsim.program import Program, loops

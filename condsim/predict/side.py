@@ -14,7 +14,7 @@ from condsim.cost.energy import work_j
 from condsim.cost.step_cost import Between, StepCost
 from condsim.engine import closed_form, reference
 from condsim.engine.closed_form import Issued
-from condsim.lower import Lowered
+from condsim.lowered import Lowered
 from condsim.program import loops
 
 

@@ -20,9 +20,10 @@ from condsim.predict.choose import (
     program_of,
 )
 from condsim.predict.intervals import CONFORMAL, Spread, around, intervals
+from condsim.predict.notes import notes_of, outputs_of
 from condsim.predict.offload import Offloading, play
 from condsim.predict.peak_memory import SAMPLED_STEPS, peak_with_weights
-from condsim.predict.prediction import AS_CAPTURED, Later, Prediction
+from condsim.predict.prediction import Later, Prediction
 from condsim.predict.segments import segments
 from condsim.predict.side import Side, price_together
 from condsim.predict.timed import HOST_LINK, SideWalk, TimedSide, world_seconds
@@ -31,7 +32,6 @@ from condsim.predict.walk import Blocks, Way
 from condsim.predict.waterfall import waterfall
 from condsim.program import Program
 from condsim.scenario import Scenario
-from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.steps.rebatch import Cut, rebatch, site_rules
 from condsim.strategies import STRATEGIES, name_of
 from condsim.trace import Trace
@@ -268,8 +268,8 @@ class Simulation:
             estimated=_shares(c.by_basis),
             steps=self._steps_table(),
             rivals=self.walked.rivals.speedups(c, b),
-            notes=self._notes(),
-            outputs=self._outputs(),
+            notes=notes_of(self),
+            outputs=outputs_of(self),
             graphs=len(c.graphs),
             prepare_s=self._prepare_s(len(c.graphs)),
             basis=self.basis,
@@ -332,78 +332,8 @@ class Simulation:
         }
         return pd.DataFrame(columns, copy=False)
 
-    def _notes(self) -> tuple[str, ...]:
-        return (
-            *self.trace.header.notes,
-            *self._notes_on_steps(),
-            *self._notes_on_strategies(),
-        )
-
-    def _notes_on_steps(self) -> list[str]:
-        """How the steps differ from the captured ones."""
-        captured_in, predicted_in = self.trace.dtype, self.target.dtype
-        notes = []
-        if self.target.profile.calibrated and captured_in != predicted_in:
-            notes.append(
-                f"captured in {captured_in}, predicted in {predicted_in}: casts between the "
-                "two are as captured"
-            )
-        dropped = self.cut.dropped
-        if dropped:
-            notes.append(f"{dropped} units of partial last steps are left out")
-        if self.scenario.steps is None and self.selected is not None:
-            looked_at = len(self.selected)
-            all_steps = len(self.cut)
-            if looked_at < all_steps:
-                notes.append(
-                    f"{looked_at} of {all_steps} steps are looked at: host and device are two "
-                    "clocks here, which need each step in order; percentiles mean little"
-                )
-        flagged = program_of(self.trace, self.strategies, self.cut.regime).flagged
-        if flagged:
-            count = len(flagged)
-            notes.append(f"{count} operators keep the size they were captured at: {flagged[0]}")
-        return notes
-
-    def _notes_on_strategies(self) -> list[str]:
-        """What the strategies change about the model."""
-        chosen = [STRATEGIES[name] for name in self.strategies.values()]
-        notes = []
-        for strategy in chosen:
-            if strategy.changes:
-                notes.append(f"{strategy.name}: {strategy.changes}")
-        notes += self._ignored()
-        if any(strategy.drops for strategy in chosen):
-            share = self._dropped_share
-            factor = self.scenario.capacity_factor
-            notes.append(
-                f"capacity factor {factor:g}: {share:.1%} of the assignments "
-                "are over an expert's capacity and dropped, so outputs differ from the model's"
-            )
-        return notes
-
-    def _ignored(self) -> list[str]:
-        """What was asked for and changes nothing."""
-        drops = any(STRATEGIES[name].drops for name in self.strategies.values())
-        ignored = []
-        if self.scenario.capacity_factor != CAPACITY_FACTOR and not drops:
-            ignored.append("capacity_factor")
-        if self.scenario.expert_cache is not None and not self.waits_for_weights:
-            ignored.append("expert_cache")
-        strategy = name_of(self.strategies)
-        return [f"{name} changes nothing: strategy {strategy} does not use it" for name in ignored]
-
-    def _outputs(self) -> str:
-        """How the outputs differ from the model's, in a few words."""
-        chosen = [STRATEGIES[name] for name in self.strategies.values()]
-        words = [f"changed by {strategy.name}" for strategy in chosen if strategy.changes]
-        if any(strategy.drops for strategy in chosen):
-            share = self._dropped_share
-            words += [f"{share:.1%} of the assignments dropped"] if share else []
-        return ", ".join(words) or AS_CAPTURED
-
     @cached_property
-    def _dropped_share(self) -> float:
+    def dropped_share(self) -> float:
         """The share of the assignments of rows to experts that are over an expert's capacity."""
         over = total = 0
         for steps in self.blocks:

@@ -12,8 +12,8 @@ import pandas as pd
 
 from condsim.engine import closed_form
 from condsim.files import write_whole
-from condsim.kernels import PARTS
-from condsim.lower import Call
+from condsim.kernel_cost import PARTS
+from condsim.lowered import Call
 from condsim.predict.side import Side
 
 COLUMNS = (

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.device import DeviceModel
-from condsim.lower import Lowered, Outline, lower
+from condsim.lower import lower
+from condsim.lowered import Lowered, Outline
 from condsim.predict.side import Side
 from condsim.program import Program
 from condsim.steps.extents import SiteRule, Steps

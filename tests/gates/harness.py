@@ -17,7 +17,8 @@ from condsim.live.decode import record_decode
 from condsim.live.execution import Execution
 from condsim.live.inputs import Batch, as_batches
 from condsim.live.model import LiveModel
-from condsim.lower import Call, lower
+from condsim.lower import lower
+from condsim.lowered import Call
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.peak_memory import peak_bytes
 from condsim.program.regime import Regime

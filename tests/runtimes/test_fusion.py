@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import condsim
-from condsim.lower import Call, lower
+from condsim.lower import lower
+from condsim.lowered import Call
 from condsim.predict.peak_memory import peak_bytes
 from condsim.program import Dim, Free, Op, Program, Scope, Tensor, elements
 from condsim.program.logical import op_flops

@@ -16,7 +16,8 @@ from condsim.capture.fit import Fitter, Run
 from condsim.cost.cost_model import device_model
 from condsim.cost.device import Target
 from condsim.hardware import hardware
-from condsim.lower import Lowered, lower
+from condsim.lower import lower
+from condsim.lowered import Lowered
 from condsim.predict.peak_memory import peak_with_weights
 from condsim.predict.side import Side
 from condsim.program import Program

@@ -9,7 +9,8 @@ import pytest
 
 import condsim
 from condsim.errors import CondsimError
-from condsim.lower import Call, lower
+from condsim.lower import lower
+from condsim.lowered import Call
 from condsim.predict.choose import program_of
 from condsim.program import Op, Program, Scope
 from condsim.steps.rebatch import rebatch, site_rules

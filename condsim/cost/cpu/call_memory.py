@@ -14,7 +14,7 @@ import numpy as np
 from condsim.cost.cpu.activations import BlocksOfCall, StepMemory
 from condsim.cost.device import Target
 from condsim.errors import CondsimError
-from condsim.lower import Lowered, Place, PlayedStep
+from condsim.lowered import Lowered, Place, PlayedStep
 from condsim.program import Dim, Op, Product, Program
 from condsim.program.operators import takes_rows
 from condsim.program.order import Order

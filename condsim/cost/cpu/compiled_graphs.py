@@ -22,7 +22,7 @@ import numpy as np
 from condsim.cost.cpu.operator_time import OperatorTime, operator_time
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.lower import Place, Visit
+from condsim.lowered import Place, Visit
 from condsim.program import JOINED, Op
 from condsim.program.operators import (
     called,

@@ -27,9 +27,10 @@ from condsim.cost.hot import OperatorTime, least_sure
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
-from condsim.kernels import CostRows, Kernels
+from condsim.kernel_cost import CostRows
+from condsim.kernels import Kernels
 from condsim.layout import Layout
-from condsim.lower import Call, Lowered, PlayedStep
+from condsim.lowered import Call, Lowered, PlayedStep
 from condsim.program import JOINED, Op
 from condsim.program.order import Order
 

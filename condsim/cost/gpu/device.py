@@ -17,7 +17,7 @@ from condsim.cost.hot import OperatorTime
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.kernels import Kernels
-from condsim.lower import Lowered
+from condsim.lowered import Lowered
 from condsim.program import Op, Tensor
 from condsim.program.work import GROUPED
 

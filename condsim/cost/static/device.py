@@ -37,9 +37,10 @@ from condsim.cost.step_cost import StepCost
 from condsim.cost.sums import CostSums
 from condsim.engine.closed_form import Issued
 from condsim.hardware import HardwareProfile
-from condsim.kernels import KernelCost, Kernels, SizedRead
+from condsim.kernel_cost import KernelCost, SizedRead
+from condsim.kernels import Kernels
 from condsim.layout import Entry
-from condsim.lower import Call, Lowered, Place
+from condsim.lowered import Call, Lowered, Place
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
 from condsim.program.operators import takes_rows
 from condsim.program.work import MATMULS, Shape

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from condsim.hardware import HardwareProfile
-from condsim.lower import Lowered, ScopeCalls
+from condsim.lowered import Lowered, ScopeCalls
 from condsim.strategies import STRATEGIES
 
 LoopPlace = tuple[int, int]

@@ -19,7 +19,7 @@ from condsim.cost.cpu.compiled_graphs import (
 from condsim.cost.cpu.operator_time import OperatorTime, operator_time
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, load_profile
-from condsim.lower import Visit
+from condsim.lowered import Visit
 from condsim.program import JOINED, Dim, Op, Program, Scope, Tensor
 from condsim.runtimes.fusion import drop_weight_gathers
 

@@ -1,0 +1,159 @@
+"""What the calls of one operator cost: a device model says it, the table of kernels holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from condsim.program.work import Work
+
+PARTS = ("dispatch", "matmul", "traffic", "weights", "quantisation")
+"""What a kernel's seconds are made of.
+
+dispatch: of the host, or of starting it. matmul: arithmetic of products. traffic: reading and
+writing activations, and operators that multiply nothing. weights: what reading weights takes
+longer than the arithmetic beside it. quantisation: padding to whole tiles.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SizedRead:
+    """A weight that an operator reads, at its sizes.
+
+    bytes, rows, pieces: bytes of one visit, rows of the product, and of how many matrices the
+    weight is made that a batched product takes one after the other; float [sizes].
+    experts: of a grouped product that reads the weights of each expert that has rows: rows of
+    each, int [calls, experts].
+    """
+
+    bytes: np.ndarray
+    rows: np.ndarray
+    pieces: np.ndarray
+    experts: np.ndarray | None = None
+
+    @property
+    def bytes_a_call(self) -> np.ndarray:
+        """Bytes that a call reads, all experts that have rows together; float [sizes]."""
+        if self.experts is None:
+            return self.bytes
+        experts_read = (self.experts > 0).sum(1)
+        read: np.ndarray = self.bytes * experts_read
+        return read
+
+    def at(self, sizes: slice) -> SizedRead:
+        """Return the read at some of its sizes."""
+        experts = None if self.experts is None else self.experts[sizes]
+        return SizedRead(self.bytes[sizes], self.rows[sizes], self.pieces[sizes], experts)
+
+
+@dataclass(frozen=True)
+class KernelCost:
+    """What the calls of one operator cost.
+
+    parts: part → seconds, number or float [sizes]. flops: of products. moved_bytes: activations
+    that are read and written. family: the table that the time was read from. basis: what the time
+    rests on ("calibrated", "estimated", ...). code: whose machine code runs, "" where that costs
+    nothing. worlds: world of the waterfall → seconds beyond flops / peak, where the device model
+    says them. on_host: the host runs it, not the device. view: it runs no kernel.
+    memory_bytes: memory level → bytes, where the device model says them. reads: its weights.
+    job: the product inside it, where it is one.
+    """
+
+    parts: Mapping[str, Any]
+    family: str
+    basis: str
+    flops: Any = 0.0
+    moved_bytes: Any = 0.0
+    code: str = ""
+    worlds: Mapping[str, Any] = field(default_factory=dict)
+    on_host: bool = False
+    view: bool = False
+    memory_bytes: Mapping[str, Any] = field(default_factory=dict)
+    reads: Sequence[SizedRead] = ()
+    job: Work | None = None
+
+    def numbers(self) -> Iterator[tuple[str, Any]]:
+        """Yield (column, number or float [sizes])."""
+        yield from self.parts.items()
+        yield "flops", self.flops
+        yield "moved_bytes", self.moved_bytes
+        for world, seconds in self.worlds.items():
+            yield f"world {world}", seconds
+        for level, moved in self.memory_bytes.items():
+            yield f"memory {level}", moved
+        for read in self.reads:
+            yield "weight_bytes", read.bytes_a_call
+
+    def rows(self, count: int) -> CostRows:
+        """Return the cost as rows of the table. count: of its sizes."""
+        columns: dict[str, Any] = {}
+        for name, values in self.numbers():
+            columns[name] = columns[name] + values if name in columns else values
+        table = np.empty((len(columns), count))
+        for row, values in enumerate(columns.values()):
+            table[row] = values
+        return CostRows(
+            tuple(columns),
+            table,
+            self.family,
+            self.basis,
+            self.code,
+            self.on_host,
+            self.view,
+            self.reads,
+            self.job,
+        )
+
+
+@dataclass(slots=True)
+class CostRows:
+    """What the calls of one operator cost, as rows of the table.
+
+    names: of columns. table: their values, float [columns, sizes]. The others are as in
+    `KernelCost`.
+    """
+
+    names: tuple[str, ...]
+    table: np.ndarray
+    family: str
+    basis: str
+    code: str
+    on_host: bool
+    view: bool
+    reads: Sequence[SizedRead]
+    job: Work | None
+
+    def at(self, sizes: slice, basis: str) -> CostRows:
+        """Return the rows of some sizes. basis: of these."""
+        return CostRows(
+            self.names,
+            self.table[:, sizes],
+            self.family,
+            basis,
+            self.code,
+            self.on_host,
+            self.view,
+            [read.at(sizes) for read in self.reads],
+            None if self.job is None else self.job.at(sizes),
+        )
+
+
+@dataclass(frozen=True)
+class Priced:
+    """What the operators of a layout cost.
+
+    costs: of operators at their sizes, alike ones once. cost_of: which of them each entry has,
+    int [entries]. dispatch_s: what the host takes for each entry beyond them.
+    far_s_per_byte: what each byte that an entry moves takes longer since it lies far away.
+    Float [entries], or one number for all. played: what the device model keeps of the first step
+    for the blocks of steps that follow.
+    """
+
+    costs: Sequence[CostRows]
+    cost_of: np.ndarray
+    dispatch_s: np.ndarray | float = 0.0
+    far_s_per_byte: np.ndarray | float = 0.0
+    played: Any = None

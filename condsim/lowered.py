@@ -1,0 +1,289 @@
+"""A program on given steps: which operators run, how often, and at which sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from condsim.program import Op, Program, Scope
+from condsim.program.model import PlacedScope
+from condsim.program.order import Order, order_of
+from condsim.steps.extents import SiteRule, Steps, capacity
+from condsim.steps.sizes import Sizes, distinct, joined
+
+Place = tuple[int, int]
+"""(number of a scope, node in it): where an operator stands in its program."""
+
+GuardPath = tuple[tuple[str, int], ...]
+"""(site, choice) from the outside in; choice -1 where one body serves several branches."""
+
+
+@dataclass(frozen=True)
+class ScopeCalls:
+    """A scope with all of its calls, m of them.
+
+    placed: the scope. guards: what it stands behind.
+    step: the step of each call, int [m]. choice: the branch whose weights each call reads, -1
+    outside of guards, int [m]. sizes: extent → int [m].
+    parent: index of the calls that the scope stands in, among those of a `Lowered`, -1 for the
+    root. parent_call: which of the parent's calls each call belongs to, int [m].
+    """
+
+    placed: PlacedScope
+    guards: GuardPath
+    step: np.ndarray
+    choice: np.ndarray
+    sizes: Mapping[str, np.ndarray]
+    parent: int
+    parent_call: np.ndarray
+
+    @property
+    def scope(self) -> Scope:
+        return self.placed.scope
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    def operators(self) -> Iterator[tuple[int, Op]]:
+        """Yield the operators of the scope with their nodes, loops left out."""
+        for node, op in enumerate(self.scope.nodes):
+            if isinstance(op, Op):
+                yield node, op
+
+
+@dataclass(frozen=True)
+class Visit:
+    """An operator of a program, and the guards that it stands behind."""
+
+    op: Op
+    guards: GuardPath
+    place: Place
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of an operator in one step.
+
+    scope: index of its `ScopeCalls`. call: which of their calls it belongs to.
+    born, freed: (elements, dtype) of the storages that it creates, and that are dead after it.
+    """
+
+    op: Op
+    place: Place
+    guards: GuardPath
+    scope: int
+    call: int
+    bindings: Mapping[str, int]
+    born: list[tuple[int, str]] = field(default_factory=list)
+    freed: list[tuple[int, str]] = field(default_factory=list)
+
+    def signature(self) -> tuple[object, ...]:
+        """Return (operator, input shapes, output shapes, weights, guards, synchronises)."""
+        choice = str(self.guards[-1][1]) if self.guards else ""
+        return (
+            self.op.name,
+            tuple(t.shape(self.bindings) for t in self.op.inputs),
+            tuple(t.shape(self.bindings) for t in self.op.outputs),
+            tuple(t.weight.replace("*", choice) for t in self.op.inputs),
+            self.guards,
+            self.op.sync,
+        )
+
+
+class PlayedStep(NamedTuple):
+    """One step in executed order.
+
+    entered: (scope, call) of each scope that it enters. order: of its calls.
+    """
+
+    entered: list[tuple[int, int]]
+    order: Order
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A program on given steps.
+
+    strategies: mechanism → strategy, or a baseline's name for all. scopes: every scope that some
+    step runs, in the program's order. outline: of the blocks that the steps are one of.
+    """
+
+    program: Program
+    sites: Mapping[str, SiteRule]
+    strategies: Mapping[str, str]
+    steps: Steps
+    scopes: tuple[ScopeCalls, ...]
+    outline: Outline
+
+    def strategy_of(self, site: str) -> str:
+        """Return the strategy that a site runs under."""
+        return self.strategies[self.sites[site].mechanism.name]
+
+    def sizes(self, scope: int, site: str) -> Mapping[str, np.ndarray]:
+        """Return the extents of all calls of a scope, with those of an operator's site.
+
+        site: "" for an operator that computes no experts. hits: experts that any row takes;
+        capacity: rows that an expert has room for.
+        """
+        calls = self.scopes[scope]
+        if not site:
+            return calls.sizes
+        return self._sizes_with_site[scope, site]
+
+    def known_sizes(self, scope: int, site: str) -> Sizes | None:
+        """Return all sizes that the calls of a scope have in some block, as in `sizes`; None where
+        the steps are not one block of several."""
+        return self.outline.sizes.get((self.scopes[scope].placed.number, site))
+
+    @cached_property
+    def _sizes_with_site(self) -> Mapping[tuple[int, str], Mapping[str, np.ndarray]]:
+        found = {}
+        for number, calls in enumerate(self.scopes):
+            for site in _sites_without_guards(calls.scope):
+                rule = self.sites[site]
+                rows = rows_that_arrive(rule, self.steps, calls.sizes, calls.step)
+                hits = (self.steps.counts[site] > 0).sum(1)[calls.step]
+                room = capacity(rows, rule.top_k, rule.branches, self.steps.capacity_factor)
+                found[number, site] = {**calls.sizes, "hits": hits, "capacity": room}
+        return found
+
+    @cached_property
+    def inner(self) -> Mapping[tuple[int, int], tuple[int, ...]]:
+        """(scope, node of a loop) → the scopes of its bodies."""
+        found: dict[tuple[int, int], list[int]] = {}
+        for number, calls in enumerate(self.scopes):
+            if calls.parent >= 0:
+                found.setdefault((calls.parent, calls.placed.loop), []).append(number)
+        return {key: tuple(numbers) for key, numbers in found.items()}
+
+    def bodies(self, scope: int, call: int, loop: int) -> list[tuple[int, int]]:
+        """Return (scope, call) of what a loop runs in one call of its scope, by choice."""
+        found = []
+        for number in self.inner.get((scope, loop), ()):
+            calls = self.scopes[number]
+            for inner_call in np.flatnonzero(calls.parent_call == call):
+                found.append((int(calls.choice[inner_call]), number, int(inner_call)))
+        found.sort()
+        return [(number, inner_call) for _, number, inner_call in found]
+
+    def visits(self, scope: int = 0) -> Iterator[Visit]:
+        """Yield every operator that some step runs, once, in the program's order."""
+        calls = self.scopes[scope]
+        for node, op in enumerate(calls.scope.nodes):
+            if isinstance(op, Op):
+                yield Visit(op, calls.guards, (calls.placed.number, node))
+            else:
+                for inner in self.inner.get((scope, node), ()):
+                    yield from self.visits(inner)
+
+    def played(self, step: int = 0) -> PlayedStep:
+        """Return one step in executed order, experts in ascending order."""
+        entered = list(self._entered(0, step))
+        numbers = tuple([self.scopes[scope].placed.number for scope, _ in entered])
+        return PlayedStep(entered, order_of(self.program, numbers))
+
+    def _entered(self, scope: int, call: int) -> Iterator[tuple[int, int]]:
+        yield scope, call
+        for loop in self._loops[scope]:
+            for inner, inner_call in self.bodies(scope, call, loop):
+                yield from self._entered(inner, inner_call)
+
+    @cached_property
+    def _loops(self) -> Mapping[int, list[int]]:
+        """Scope → nodes of the loops in it that some step runs."""
+        found: dict[int, list[int]] = {number: [] for number in range(len(self.scopes))}
+        for scope, loop in sorted(self.inner):
+            found[scope].append(loop)
+        return found
+
+    def sequence(self, step: int = 0) -> list[Call]:
+        """Return the operators of one step in executed order."""
+        entered, order = self.played(step)
+        guards = [self._guards_of(scope, call) for scope, call in entered]
+        bound: dict[tuple[int, str], dict[str, int]] = {}
+        calls = []
+        for entry, number, node, op in zip(
+            order.entry, order.scope, order.node, order.ops, strict=True
+        ):
+            scope, call = entered[entry]
+            if (entry, op.site) not in bound:
+                sizes = self.sizes(scope, op.site)
+                of_call = {name: int(values[call]) for name, values in sizes.items()}
+                bound[entry, op.site] = of_call
+            bindings = bound[entry, op.site]
+            born = [(int(size(bindings)), dtype) for size, dtype in op.allocs]
+            calls.append(Call(op, (number, node), guards[entry], scope, call, bindings, born))
+        for after, storage in order.deaths:
+            born_here = calls[storage.call].born[storage.alloc]
+            calls[after].freed.append(born_here)
+        return calls
+
+    def _guards_of(self, scope: int, call: int) -> GuardPath:
+        """The guards of a call, with the choice that it really is."""
+        guards: list[tuple[str, int]] = []
+        while self.scopes[scope].parent >= 0:
+            calls = self.scopes[scope]
+            guards.append((calls.guards[-1][0], int(calls.choice[call])))
+            scope, call = calls.parent, int(calls.parent_call[call])
+        return tuple(reversed(guards))
+
+
+class Outline:
+    """What the steps of several blocks run, so that each block is lowered and priced alike.
+
+    Every block has the scopes of all of them: those that it does not run itself have no calls.
+    sizes: (scope of the program, site) → all sizes of its calls, once.
+    """
+
+    def __init__(self) -> None:
+        self._met: dict[Place, np.ndarray] = {}
+        self.sizes: dict[tuple[int, str], Sizes] = {}
+
+    def __contains__(self, loop: Place) -> bool:
+        return loop in self._met
+
+    def add(self, loop: Place, met: np.ndarray) -> np.ndarray:
+        """Note the regimes in which a loop's guards are met, bool [guards, regimes].
+
+        Returns those that were ever noted.
+        """
+        if loop in self._met:
+            met = met | self._met[loop]
+        self._met[loop] = met
+        return met
+
+    def add_sizes(self, lowered: Lowered) -> None:
+        """Note the sizes of a block's calls."""
+        for number, calls in enumerate(lowered.scopes):
+            if not len(calls):
+                continue
+            for site in dict.fromkeys(op.site for _, op in calls.operators()):
+                sizes = distinct(lowered.sizes(number, site))
+                key = (calls.placed.number, site)
+                if key in self.sizes:
+                    sizes = distinct(joined(self.sizes[key], sizes))
+                self.sizes[key] = sizes
+
+
+def rows_that_arrive(
+    rule: SiteRule, steps: Steps, sizes: Mapping[str, np.ndarray], step: np.ndarray
+) -> np.ndarray:
+    """Return the rows that reach a site from the scope that it stands in, int [m].
+
+    sizes, step: of the calls of that scope. Behind a guard these are the rows that run there;
+    behind weight blocks all rows run.
+    """
+    inside = sizes.get("rows")
+    if inside is not None and "block" not in sizes:
+        return inside
+    arriving: np.ndarray = steps.arriving(rule)[step]
+    return arriving
+
+
+def _sites_without_guards(scope: Scope) -> dict[str, None]:
+    """Sites whose experts a scope computes without a guard."""
+    return dict.fromkeys(node.site for node in scope.nodes if isinstance(node, Op) and node.site)

@@ -1,0 +1,91 @@
+"""What a reader of a prediction should know: how it differs from what was captured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from condsim.predict.choose import program_of
+from condsim.predict.prediction import AS_CAPTURED
+from condsim.steps.extents import CAPACITY_FACTOR
+from condsim.strategies import STRATEGIES, Strategy, name_of
+
+if TYPE_CHECKING:
+    from condsim.predict.simulation import Simulation
+
+
+def notes_of(simulation: Simulation) -> tuple[str, ...]:
+    """Return the notes of the trace, of the steps and of the strategies."""
+    return (
+        *simulation.trace.header.notes,
+        *_on_steps(simulation),
+        *_on_strategies(simulation),
+    )
+
+
+def outputs_of(simulation: Simulation) -> str:
+    """Return how the outputs differ from the model's, in a few words."""
+    chosen = _chosen(simulation)
+    words = [f"changed by {strategy.name}" for strategy in chosen if strategy.changes]
+    if any(strategy.drops for strategy in chosen):
+        share = simulation.dropped_share
+        words += [f"{share:.1%} of the assignments dropped"] if share else []
+    return ", ".join(words) or AS_CAPTURED
+
+
+def _chosen(simulation: Simulation) -> list[Strategy]:
+    return [STRATEGIES[name] for name in simulation.strategies.values()]
+
+
+def _on_steps(simulation: Simulation) -> list[str]:
+    """How the steps differ from the captured ones."""
+    trace, target, cut = simulation.trace, simulation.target, simulation.cut
+    notes = []
+    if target.profile.calibrated and trace.dtype != target.dtype:
+        notes.append(
+            f"captured in {trace.dtype}, predicted in {target.dtype}: casts between the "
+            "two are as captured"
+        )
+    if cut.dropped:
+        notes.append(f"{cut.dropped} units of partial last steps are left out")
+    if simulation.scenario.steps is None and simulation.selected is not None:
+        looked_at = len(simulation.selected)
+        if looked_at < len(cut):
+            notes.append(
+                f"{looked_at} of {len(cut)} steps are looked at: host and device are two "
+                "clocks here, which need each step in order; percentiles mean little"
+            )
+    flagged = program_of(trace, simulation.strategies, cut.regime).flagged
+    if flagged:
+        count = len(flagged)
+        notes.append(f"{count} operators keep the size they were captured at: {flagged[0]}")
+    return notes
+
+
+def _on_strategies(simulation: Simulation) -> list[str]:
+    """What the strategies change about the model."""
+    chosen = _chosen(simulation)
+    notes = []
+    for strategy in chosen:
+        if strategy.changes:
+            notes.append(f"{strategy.name}: {strategy.changes}")
+    notes += _ignored(simulation)
+    if any(strategy.drops for strategy in chosen):
+        factor = simulation.scenario.capacity_factor
+        notes.append(
+            f"capacity factor {factor:g}: {simulation.dropped_share:.1%} of the assignments "
+            "are over an expert's capacity and dropped, so outputs differ from the model's"
+        )
+    return notes
+
+
+def _ignored(simulation: Simulation) -> list[str]:
+    """What was asked for and changes nothing."""
+    scenario = simulation.scenario
+    drops = any(strategy.drops for strategy in _chosen(simulation))
+    ignored = []
+    if scenario.capacity_factor != CAPACITY_FACTOR and not drops:
+        ignored.append("capacity_factor")
+    if scenario.expert_cache is not None and not simulation.waits_for_weights:
+        ignored.append("expert_cache")
+    strategy = name_of(simulation.strategies)
+    return [f"{name} changes nothing: strategy {strategy} does not use it" for name in ignored]
