@@ -11,6 +11,7 @@ import dataclasses
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,20 @@ REPEATED = "layers.1."
 
 
 def large_trace(tokens: int) -> Path:
-    """Return the folder of the trace, which is built where the temporary folder lacks it.
+    """Return the folder of the trace, which is built where the temporary folder lacks it."""
+    return built_once(f"{tokens}-tokens", lambda: built(tokens))
+
+
+def built_once(name: str, build: Callable[[], Trace]) -> Path:
+    """Return the folder of a trace in the temporary folder, which is built where it is missing.
 
     Each format of traces has a folder of its own.
     """
-    name = f"condsim-speed-{tokens}-tokens-format-{SCHEMA_VERSION}"
-    folder = Path(tempfile.gettempdir()) / name
+    folder = Path(tempfile.gettempdir()) / f"condsim-speed-{name}-format-{SCHEMA_VERSION}"
     if not opens(folder):
         print(f"building {folder} (once)", file=sys.stderr)
         shutil.rmtree(folder, ignore_errors=True)
-        built(tokens).save(folder)
+        build().save(folder)
     return folder
 
 

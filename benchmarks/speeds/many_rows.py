@@ -3,31 +3,22 @@ again, from the same seed each time."""
 
 from __future__ import annotations
 
-import shutil
-import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from either import first_of
-from large import opens
+from large import built_once
 
 import condsim
-from condsim.trace import SCHEMA_VERSION, Decisions, Trace
+from condsim.trace import Decisions, Trace
 
 DRAWN_FROM = Path("traces") / "exit-fashion"
 
 
 def many_rows(rows: int) -> Path:
     """Return the folder of the trace, which is built where the temporary folder lacks it."""
-    name = f"condsim-speed-{rows}-rows-format-{SCHEMA_VERSION}"
-    folder = Path(tempfile.gettempdir()) / name
-    if not opens(folder):
-        print(f"building {folder} (once)", file=sys.stderr)
-        shutil.rmtree(folder, ignore_errors=True)
-        drawn(rows).save(folder)
-    return folder
+    return built_once(f"{rows}-rows", lambda: drawn(rows))
 
 
 def drawn(rows: int) -> Trace:
