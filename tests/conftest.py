@@ -14,6 +14,8 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 """The same examples on every run, and no limit of time: tests run on whatever the machine has left."""
 
+LONG_GROUPS = ("installed", "tests/dashboard/test_browser.py", *NAMES)
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
@@ -24,11 +26,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups of few but long tests begin first, so that no worker waits for them in the end."""
+    items.sort(key=lambda item: group(item.nodeid) not in LONG_GROUPS)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Workers share nothing, so what is made once (a captured model, an installed wheel) should be in one. xdist's own groups have no effect under pytest 9.2:
     they are written into the names of tests, which it does not let be changed any more."""
     from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False  # it would put groups of few tests last
 
     class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
