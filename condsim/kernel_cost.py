@@ -148,12 +148,10 @@ class Priced:
     costs: of operators at their sizes, alike ones once. cost_of: which of them each entry has,
     int [entries]. dispatch_s: what the host takes for each entry beyond them.
     far_s_per_byte: what each byte that an entry moves takes longer since it lies far away.
-    Float [entries], or one number for all. played: what the device model keeps of the first step
-    for the blocks of steps that follow.
+    Float [entries], or one number for all.
     """
 
     costs: Sequence[CostRows]
     cost_of: np.ndarray
     dispatch_s: np.ndarray | float = 0.0
     far_s_per_byte: np.ndarray | float = 0.0
-    played: Any = None

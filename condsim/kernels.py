@@ -98,7 +98,7 @@ class Kernels:
     sets: the sizes that entries share. entry_rows: first row of each entry, and the end.
     columns: name → float [rows]: parts ("dispatch", ...), "flops", "router_flops", "moved_bytes",
     "world NAME", "memory LEVEL". family, basis, code: label of each entry.
-    jobs: the product inside of each entry, where it is one. played: as in `Priced`.
+    jobs: the product inside of each entry, where it is one.
     """
 
     lowered: Lowered
@@ -113,7 +113,6 @@ class Kernels:
     view: np.ndarray
     weights: list[WeightRead]
     jobs: list[Work | None]
-    played: Any = None
 
     @classmethod
     def of(cls, lowered: Lowered, layout: Layout, sets: list[SizeSet], priced: Priced) -> Kernels:
@@ -135,7 +134,6 @@ class Kernels:
             view=np.array([cost.view for cost in costs])[cost_of],
             weights=_weight_reads(layout, sets, priced),
             jobs=[costs[number].job for number in cost_of],
-            played=priced.played,
         )
 
     @property

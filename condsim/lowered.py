@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -236,12 +236,14 @@ class Outline:
     """What the steps of several blocks run, so that each block is lowered and priced alike.
 
     Every block has the scopes of all of them: those that it does not run itself have no calls.
-    sizes: (scope of the program, site) → all sizes of its calls, once.
+    sizes: (scope of the program, site) → all sizes of its calls, once. first_step: what the device
+    model keeps of the first step of all, None until the first block is priced.
     """
 
     def __init__(self) -> None:
         self._met: dict[Place, np.ndarray] = {}
         self.sizes: dict[tuple[int, str], Sizes] = {}
+        self.first_step: Any = None
 
     def __contains__(self, loop: Place) -> bool:
         return loop in self._met

@@ -188,9 +188,9 @@ class Pricing(ABC):
         """The sizes that operators share."""
         return [_size_set(self.lowered, shared) for shared in self.layout.sets]
 
-    def kernels(self, played: Any = None) -> Kernels:
-        """Price everything that the program runs. played: as in `price`."""
-        return Kernels.of(self.lowered, self.layout, self.sets, self.price(played))
+    def kernels(self) -> Kernels:
+        """Price everything that the program runs."""
+        return Kernels.of(self.lowered, self.layout, self.sets, self.price())
 
     def sized(self, entry: Entry) -> SizedKind:
         """Return the kind of an operator at its sizes."""
@@ -198,12 +198,8 @@ class Pricing(ABC):
         return SizedKind(entry.kind, entry.op, self.sets[entry.size_set], experts_rows)
 
     @abstractmethod
-    def price(self, played: Any) -> Priced:
-        """Return what all operators cost, each at the sizes of its set.
-
-        played: of the kernels of an earlier block of steps; None for the first block, where the
-        first step is among these.
-        """
+    def price(self) -> Priced:
+        """Return what all operators cost, each at the sizes of its set."""
 
 
 class OneByOne(Pricing):
@@ -216,7 +212,7 @@ class OneByOne(Pricing):
     def kernel(self, entry: Entry, sized: SizedKind) -> KernelCost:
         """Return what an operator costs at its place."""
 
-    def price(self, played: Any) -> Priced:
+    def price(self) -> Priced:
         self.prepare()
         costs = []
         for entry in self.layout.entries:
@@ -259,9 +255,9 @@ class DeviceModel(ABC):
     def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         """Return host and device seconds of one step's kernels in issue order, and their calls."""
 
-    def kernels(self, lowered: Lowered, played: Any = None) -> Kernels:
-        """Price everything that a lowered program runs. played: as in `Pricing.kernels`."""
-        return self.begin(lowered).kernels(played)
+    def kernels(self, lowered: Lowered) -> Kernels:
+        """Price everything that a lowered program runs."""
+        return self.begin(lowered).kernels()
 
     def price_ahead(self, pricings: Iterable[Pricing]) -> None:
         """Price at once what several programs run, where that is faster than one by one."""

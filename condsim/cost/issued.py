@@ -223,12 +223,15 @@ class IssuedPricing(Pricing):
             return self.resident[calls.step]
         return self.resident
 
-    def price(self, played: FirstStep | None) -> Priced:
+    def price(self) -> Priced:
         _, cost_of = self._distinct
         costs = self.model.known_costs(self.operators)
-        first = played or self._first_step()
+        outline = self.lowered.outline
+        if outline.first_step is None:
+            outline.first_step = self._first_step()
+        first: FirstStep = outline.first_step
         host_s = self.model.host_seconds(self.lowered, first.order, self.layout)
-        return Priced(costs, cost_of, host_s, first.far_of(self.layout), first)
+        return Priced(costs, cost_of, host_s, first.far_of(self.layout))
 
     def _first_step(self) -> FirstStep:
         step = self.lowered.played()

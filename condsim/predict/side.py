@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -22,13 +21,11 @@ from condsim.program import loops
 class Side:
     """A lowered program on one device, for some steps.
 
-    strategies: mechanism → strategy, or a baseline's name for all. played: what the device model
-    kept of the first step, where an earlier block of steps had it.
+    strategies: mechanism → strategy, or a baseline's name for all.
     """
 
     lowered: Lowered
     model: DeviceModel
-    played: Any = None
 
     @property
     def strategies(self) -> Mapping[str, str]:
@@ -42,7 +39,7 @@ class Side:
     @cached_property
     def cost(self) -> StepCost:
         """What each step costs."""
-        return self.model.step_cost(self.pricing.kernels(self.played))
+        return self.model.step_cost(self.pricing.kernels())
 
     @property
     def is_priced(self) -> bool:

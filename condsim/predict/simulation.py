@@ -149,7 +149,7 @@ class Simulation:
         return self.trace.results.remember(key, lambda: runtime.fused(program))
 
     def side(self, strategies: Strategies, block: int = 0) -> Side:
-        """Return a side of one of the blocks; the first one is asked for first."""
+        """Return a side of one of the blocks; the first one is priced first."""
 
         def make() -> Side:
             return self.way(strategies).side(self.blocks[block])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -102,7 +101,6 @@ class Way:
 
     def __post_init__(self) -> None:
         self._outline = Outline()
-        self._played: Any = None
 
     def look_ahead(self, blocks: Blocks) -> Way:
         """Learn what all blocks run, where there are several."""
@@ -117,7 +115,5 @@ class Way:
         return lower(self.program, self.rules, self.strategies, steps, self._outline)
 
     def side(self, steps: Steps) -> Side:
-        """Return the side of a block of steps. The first block is asked for first."""
-        side = Side(self.lowered(steps), self.model, self._played)
-        self._played = side.cost.kernels.played
-        return side
+        """Return the side of a block of steps. The first block is priced first."""
+        return Side(self.lowered(steps), self.model)
