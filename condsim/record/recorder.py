@@ -130,20 +130,9 @@ class Recorder(TorchDispatchMode):
         self.events.append(Leave(site, outer or 0, count or 0))
 
     @contextlib.contextmanager
-    def experts(
-        self,
-        site: str,
-        tokens_per_expert: list[int],
-        outer: int,
-        capacity: int = 0,
-        unmarked_loop: bool = False,
-    ) -> Iterator[None]:
-        """The experts of a moe site run inside.
-
-        outer: rows that arrive. unmarked_loop: whether they run in a Python loop over hit experts
-        that carries no marks (`condsim.record.loops` finds it).
-        """
-        self.calls[site] = ExpertsCall(tokens_per_expert, outer, capacity, unmarked_loop)
+    def experts(self, site: str, call: ExpertsCall) -> Iterator[None]:
+        """The experts of a moe site run inside, in this way."""
+        self.calls[site] = call
         self.events.append(SiteCall(site, begins=True))
         before, self.site = self.site, site
         try:
