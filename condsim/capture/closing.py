@@ -14,6 +14,8 @@ from condsim.live.model import LiveModel
 from condsim.lower import lower
 from condsim.program import Program
 from condsim.program.regime import DECODE
+from condsim.program.work import has_formula, is_uncounted
+from condsim.record.events import RecordedOp
 from condsim.record.nest import guarded, tree
 from condsim.record.recorder import Recorder
 from condsim.steps.extents import Steps
@@ -28,18 +30,33 @@ def checked(live: LiveModel, batch: Batch, trace: Trace) -> Trace:
     """The trace, with a note for each phase whose program is not what the model executes.
 
     batch: the first that was captured. Its first step is recorded, and so is the first decode step
-    after it.
+    after it. Operators whose FLOPs nobody can count are noted too.
     """
     notes = []
     for phase in dict.fromkeys(trace.steps["phase"]):
         cut = rebatch(trace, batch.units, phase)
         program = trace.programs[key(live.captured, cut.regime)]
         recorder = _record(live, batch, decode=phase == DECODE)
+        notes += _uncounted(recorder)
         odd = _departure(recorder, program, trace, cut.steps.step(0), live.captured)
         if odd:
             notes.append(f"{phase}: the program is not what the model executes: {odd}")
+    notes = list(dict.fromkeys(notes))
     header = trace.header
     return replace(trace, header=header.model_copy(update={"notes": (*header.notes, *notes)}))
+
+
+def _uncounted(recorder: Recorder) -> list[str]:
+    """A note on each operator that multiplies much, as it seems, and counts as 0 FLOPs."""
+    notes = []
+    for event in recorder.events:
+        if not isinstance(event, RecordedOp):
+            continue
+        foreign = event.name in recorder.foreign and not has_formula(event.name)
+        if foreign or is_uncounted(event.name):
+            where = event.module or "the model"
+            notes.append(f"{event.name} in {where} counts as 0 FLOPs: it has no formula")
+    return notes
 
 
 def _record(live: LiveModel, batch: Batch, decode: bool) -> Recorder:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 
 import torch
 
 from condsim.live.execution import Execution
+from condsim.record.events import ExpertsCall
 from condsim.steps.extents import capacity
 
 
@@ -24,12 +26,14 @@ def recorded_experts(
     *,
     has_room: bool = True,
     unmarked_loop: bool = False,
+    idle: Iterable[int] = (),
 ) -> contextlib.AbstractContextManager[None]:
     """While it lasts, the experts of a site run; where nobody records, it does nothing.
 
     ids: [tokens, k].
     has_room: the strategy, or another one of the site, may limit the rows of an expert.
     unmarked_loop: the experts run in a Python loop that carries no marks.
+    idle: experts that compute nothing.
     """
     if execution.recorder is None:
         return contextlib.nullcontext()
@@ -37,4 +41,5 @@ def recorded_experts(
         rows_per_expert = torch.bincount(ids.reshape(-1), minlength=experts)
         tokens_per_expert = rows_per_expert[:experts].tolist()
         room = expert_room(execution, ids, experts) if has_room else 0
-    return execution.recorder.experts(site, tokens_per_expert, ids.shape[0], room, unmarked_loop)
+    call = ExpertsCall(tokens_per_expert, ids.shape[0], room, unmarked_loop, frozenset(idle))
+    return execution.recorder.experts(site, call)

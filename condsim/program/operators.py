@@ -228,6 +228,7 @@ FACTS.register("min")(Facts(fuses="inward", extent=of_reduced, curve="max"))
 # Products.
 
 FACTS.register("bmm", "conv2d", "linear", "matmul", "mm")(Facts(fuses="product"))
+FACTS.register("addbmm", "baddbmm", "conv1d", "conv3d", "mv")(Facts(fuses="product"))
 FACTS.register("addmm")(Facts(fuses="product", code="linear.bias"))
 FACTS.register("_grouped_mm")(Facts(code="grouped_mm"))
 FACTS.register("scaled_dot_product_attention")(Facts(code="attention"))

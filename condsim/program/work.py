@@ -8,6 +8,7 @@ of note.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,13 @@ import numpy as np
 
 from condsim.errors import CondsimError
 from condsim.program import elements
+from condsim.program.einsum import contractions
 from condsim.registry import Registry
 
 Shape = tuple[Any, ...]
 Params = tuple[int, ...]
 
-GROUPED = ("_grouped_mm", "fused_moe_mm")
+GROUPED = ("_grouped_mm", "fused_moe_mm", "grouped_mm_fallback")
 """Operators that multiply the rows of all experts of a site at once."""
 MATMULS = ("linear", "bmm", "grouped_mm", "conv2d", "attention")
 """Families of operators that are matmuls."""
@@ -62,16 +64,35 @@ def work(name: str, inputs: list[Shape], outputs: list[Shape], params: Params = 
     stride; see `condsim.program.Op`.
     Raises CondsimError for tensors that the operator could not have.
     """
-    if name not in OPERATORS:
-        return Work(out_of_place(name))
+    known = name if name in OPERATORS else out_of_place(name)
+    if known not in OPERATORS:
+        return Work(known)
     try:
-        return OPERATORS[name](inputs, outputs, params)
+        return OPERATORS[known](inputs, outputs, params)
     except (IndexError, ValueError, TypeError, ArithmeticError) as error:
         dims = [len(shape) for shape in (*inputs, *outputs)]
         raise CondsimError(
             f"operator {name} cannot have {len(inputs)} inputs and {len(outputs)} outputs of "
             f"{dims} dimensions and these sizes ({error})"
         ) from error
+
+
+WITHOUT_FORMULA = (
+    *("_convolution", "_fft_", "_linalg_", "_weight_int4pack_mm", "cholesky", "convolution"),
+    *("fft_", "istft", "linalg_", "lu_solve", "matrix_exp", "matrix_power", "stft"),
+    *("triangular_solve",),
+)
+"""How the names of operators begin that multiply much, and that have no formula here."""
+
+
+def has_formula(name: str) -> bool:
+    """Whether FLOPs of an operator, or of the one that it is in place, are counted."""
+    return name in OPERATORS or out_of_place(name) in OPERATORS
+
+
+def is_uncounted(name: str) -> bool:
+    """Whether an operator of PyTorch computes something of note that has no formula."""
+    return name.startswith(WITHOUT_FORMULA) and not has_formula(name)
 
 
 def out_of_place(name: str) -> str:
@@ -105,13 +126,27 @@ def two_four_linear(inputs: list[Shape], _outputs: list[Shape], _params: Params)
     return Work("linear", m, n, k / 2, flops=flops)
 
 
-@OPERATORS.register("mm")
+@OPERATORS.register("linear_dynamic", "linear_relu_dynamic", "linear_dynamic_fp16")
+def quantised_linear(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
+    """x [..., k] times weights that are packed into an object, to [..., n]."""
+    return _rows_times(inputs[0], outputs[0][-1])
+
+
+def _rows_times(x: Shape, n: Any) -> Work:
+    """x [..., k] times [k, n]."""
+    m = elements(x[:-1])
+    k = x[-1]
+    flops = 2 * m * n * k
+    return Work("linear", m, n, k, flops=flops)
+
+
+@OPERATORS.register("mm", "_int_mm", "_scaled_mm")
 def mm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
     """[m, k] times [k, n]."""
     return _plain_product(inputs[0], inputs[1])
 
 
-@OPERATORS.register("addmm")
+@OPERATORS.register("addmm", "_addmm_activation")
 def addmm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
     """bias + [m, k] times [k, n]."""
     return _plain_product(inputs[1], inputs[2])
@@ -124,23 +159,63 @@ def _plain_product(left: Shape, right: Shape) -> Work:
     return Work("linear", m, n, k, flops=flops)
 
 
+@OPERATORS.register("mv")
+def mv(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """[m, k] times [k]."""
+    return _rows_times(inputs[0], 1)
+
+
+@OPERATORS.register("addmv")
+def addmv(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """bias + [m, k] times [k]."""
+    return _rows_times(inputs[1], 1)
+
+
+@OPERATORS.register("dot", "vdot")
+def dot(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """[k] times [k]."""
+    return _rows_times(inputs[0], 1)
+
+
 @OPERATORS.register("bmm")
 def bmm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
     """[groups, m, k] times [groups, k, n]."""
-    groups, m, k = inputs[0]
-    n = inputs[1][2]
+    return _stacked_product(inputs[0], inputs[1])
+
+
+@OPERATORS.register("baddbmm", "addbmm")
+def baddbmm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """bias + [groups, m, k] times [groups, k, n]."""
+    return _stacked_product(inputs[1], inputs[2])
+
+
+def _stacked_product(left: Shape, right: Shape) -> Work:
+    groups, m, k = left
+    n = right[2]
+    flops = 2 * groups * m * n * k
+    return Work("bmm", m, n, k, groups, flops)
+
+
+@OPERATORS.register("cdist", "_cdist_forward")
+def cdist(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
+    """Distances of [..., m, k] and [..., n, k], which are products of them."""
+    left, right = inputs[:2]
+    groups = elements(outputs[0][:-2])
+    m, k = left[-2:]
+    n = right[-2]
     flops = 2 * groups * m * n * k
     return Work("bmm", m, n, k, groups, flops)
 
 
 @OPERATORS.register("matmul")
 def matmul(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
-    """The general product: a bmm where both have more than two dimensions, else a linear layer."""
+    """The general product: a linear layer of a matrix or vector on the right, else a bmm."""
     left, right = inputs[:2]
     k = left[-1]
-    if len(right) > 2 and len(left) > 2:
-        groups = elements(outputs[0][:-2])
-        m = left[-2]
+    if len(right) > 2:
+        in_front = -2 if len(left) > 1 else -1
+        groups = elements(outputs[0][:in_front])
+        m = left[-2] if len(left) > 1 else 1
         n = right[-1]
         flops = 2 * groups * m * n * k
         return Work("bmm", m, n, k, groups, flops)
@@ -150,7 +225,7 @@ def matmul(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
     return Work("linear", m, n, k, flops=flops)
 
 
-@OPERATORS.register("_grouped_mm")
+@OPERATORS.register("_grouped_mm", "grouped_mm_fallback")
 def grouped_mm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
     """x [m, k] in ragged groups times w [groups, k, n]; every row is in one group."""
     m, k = inputs[0]
@@ -171,24 +246,52 @@ def fused_moe_mm(inputs: list[Shape], outputs: list[Shape], _params: Params) -> 
     return Work("grouped_mm", m, n, k, groups, flops)
 
 
-@OPERATORS.register("conv2d")
-def conv2d(inputs: list[Shape], outputs: list[Shape], params: Params) -> Work:
+@OPERATORS.register("conv1d", "conv2d", "conv3d")
+def convolution(inputs: list[Shape], outputs: list[Shape], params: Params) -> Work:
     """A convolution as an implicit matmul.
 
     m: output positions of all images. n: output channels. k: inputs of one position in its group.
     params: (stride, groups).
     """
     w = inputs[1]
-    out = outputs[0]
     groups = params[1] if len(params) > 1 else 1
-    m = out[0] * elements(out[2:])
     n = w[0]
+    m = elements(outputs[0]) // n
     k = elements(w[1:])
     flops = 2 * m * n * k
     return Work("conv2d", m, n, k, groups, flops)
 
 
-@OPERATORS.register("scaled_dot_product_attention")
+@OPERATORS.register("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def transposed_convolution(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """Each position of the input, [channels], times weights [channels, outputs * kernel]."""
+    x, w = inputs[:2]
+    k = w[0]
+    m = elements(x) // k
+    n = elements(w[1:])
+    flops = 2 * m * n * k
+    return Work("linear", m, n, k, flops=flops)
+
+
+@OPERATORS.register("conv_tbc")
+def convolution_over_time(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
+    """x [time, batch, channels], w [width, channels, n]."""
+    width, channels, n = inputs[1]
+    m = elements(outputs[0][:-1])
+    k = width * channels
+    flops = 2 * m * n * k
+    return Work("linear", m, n, k, flops=flops)
+
+
+@OPERATORS.register(
+    "scaled_dot_product_attention",
+    "_scaled_dot_product_attention_math",
+    "_scaled_dot_product_cudnn_attention",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_fused_attention_overrideable",
+)
 def attention(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
     """q [b, h, m, d], k [b, h, n, d], v [b, h, n, dv]: two products a head.
 
@@ -203,16 +306,146 @@ def attention(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Wo
     return Work("attention", m, n, d, heads, flops)
 
 
-@OPERATORS.register("einsum")
-def einsum(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
-    """Taken as one product over the last dimension of its first input.
+@OPERATORS.register("_native_multi_head_attention")
+def attention_layer(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """q, k, v [b, t, d], and weights of both projections, each before its bias."""
+    query, key = inputs[:2]
+    return _with_attention(query, key[1], [inputs[3], inputs[5]])
 
-    Exact for the contractions that layers use.
+
+@OPERATORS.register("_transformer_encoder_layer_fwd")
+def encoder_layer(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """x [b, t, d], weights of two projections, two norms, weights of two layers, with biases."""
+    x = inputs[0]
+    return _with_attention(x, x[1], [inputs[place] for place in (1, 3, 9, 11)])
+
+
+def _with_attention(x: Shape, keys: Any, weights: list[Shape]) -> Work:
+    """Rows of x [b, t, d] times each of the weights, and attention to so many keys.
+
+    It is taken as one product of the same FLOPs.
     """
-    k = inputs[0][-1]
-    n = elements(outputs[0])
-    flops = 2 * n * k
-    return Work("bmm", 1, n, k, flops=flops)
+    m = elements(x[:-1])
+    k = x[-1]
+    products = sum(elements(weight) for weight in weights)
+    flops = 2 * m * products + 4 * m * keys * k
+    return Work("linear", m, products / k + 2 * keys, k, flops=flops)
+
+
+@OPERATORS.register("gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
+def recurrent_cell(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """x [..., i] and h [..., h] times weights [gates * h, i] and [gates * h, h]."""
+    x, _, *weights = inputs
+    return _recurrent(x, weights[:2], elements(x[:-1]))
+
+
+@OPERATORS.register("lstm_cell")
+def lstm_cell(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """As another cell, with two states."""
+    x, _, _, *weights = inputs
+    return _recurrent(x, weights[:2], elements(x[:-1]))
+
+
+@OPERATORS.register("gru", "lstm", "rnn_relu", "rnn_tanh")
+def recurrent_layers(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """x [..., i] a step after another: every row times all weights, of all layers and directions.
+
+    The first three-dimensional input after x is the state [layers, units, h].
+    """
+    x, *rest = inputs
+    weights = [shape for shape in rest if len(shape) == 2]
+    states = [shape for shape in rest if len(shape) == 3]
+    units = states[0][1] if states else 1
+    return _recurrent(x, weights, units)
+
+
+def _recurrent(x: Shape, weights: list[Shape], units: Any) -> Work:
+    """Rows of x, so many units at a time, times each of the weights."""
+    rows = elements(x[:-1])
+    k = x[-1]
+    products = sum(elements(weight) for weight in weights)
+    steps = rows / np.maximum(units, 1)
+    flops = 2 * rows * products
+    return Work("bmm", units, products / k, k, steps, flops)
+
+
+@OPERATORS.register("bilinear")
+def bilinear(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """x [..., i], y [..., j], w [n, i, j]: a product with x, and another of the result with y."""
+    x, _, w = inputs[:3]
+    m = elements(x[:-1])
+    n, i, j = w
+    flops = 2 * m * n * j * (i + 1)
+    return Work("linear", m, n * j, i + 1, flops=flops)
+
+
+@OPERATORS.register("linalg_vecdot")
+def vecdot(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
+    """[..., k] times [..., k], element by element, and summed up."""
+    longer = np.maximum(elements(inputs[0]), elements(inputs[1]))
+    m = elements(outputs[0])
+    return Work("linear", m, 1, longer / np.maximum(m, 1), flops=2 * longer)
+
+
+@OPERATORS.register("inner", "tensordot")
+def tensordot(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
+    """Products over dimensions that both inputs have and the result has not."""
+    left, right = (elements(shape) for shape in inputs[:2])
+    results = elements(outputs[0])
+    shared = np.maximum(left, 1.0) * np.maximum(right, 1.0) / np.maximum(results, 1)
+    k = _whole(np.sqrt(shared))
+    m = left // np.maximum(k, 1)
+    n = right // np.maximum(k, 1)
+    flops = 2 * results * k
+    return Work("linear", m, n, k, flops=flops)
+
+
+def _whole(value: Any) -> Any:
+    """The nearest whole number, int or int array."""
+    whole = np.rint(value).astype(np.int64)
+    return whole if np.ndim(value) else int(whole)
+
+
+@OPERATORS.register("linalg_multi_dot", "chain_matmul")
+def chain(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
+    """Matrices one after the other, in the order of the fewest FLOPs."""
+    first, last = inputs[0], inputs[-1]
+    sizes = [first[0] if len(first) > 1 else 1]
+    sizes += [shape[0] for shape in inputs[1:]]
+    sizes.append(last[1] if len(last) > 1 else 1)
+    fewest: dict[tuple[int, int], Any] = {(i, i): 0 for i in range(len(inputs))}
+    for length in range(1, len(inputs)):
+        for i in range(len(inputs) - length):
+            j = i + length
+            ways = []
+            for cut in range(i, j):
+                last_product = 2 * sizes[i] * sizes[cut + 1] * sizes[j + 1]
+                ways.append(fewest[i, cut] + fewest[cut + 1, j] + last_product)
+            fewest[i, j] = functools.reduce(np.minimum, ways)
+    flops = fewest[0, len(inputs) - 1]
+    m, k = sizes[:2]
+    return Work("linear", m, flops / np.maximum(2 * m * k, 1), k, flops=flops)
+
+
+@OPERATORS.register("einsum")
+def einsum(inputs: list[Shape], outputs: list[Shape], params: Params) -> Work:
+    """Products of two inputs after another, from the left.
+
+    params: the characters of the equation as numbers; none in traces of before, whose product is
+    taken to be over the last dimension of the first input.
+    """
+    if not params:
+        k = inputs[0][-1]
+        n = elements(outputs[0])
+        flops = 2 * n * k
+        return Work("bmm", 1, n, k, flops=flops)
+    products = contractions("".join(map(chr, params)), inputs)
+    flops = sum(2 * p.groups * p.m * p.n * p.k for p in products)
+    if not products:
+        return Work("einsum")
+    first = products[0]
+    of_first = 2 * first.groups * first.m * first.k
+    return Work("bmm", first.m, flops / np.maximum(of_first, 1), first.k, first.groups, flops)
 
 
 def even_rows(rows: Any, groups: int) -> np.ndarray:

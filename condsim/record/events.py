@@ -88,10 +88,12 @@ class ExpertsCall:
     """How a moe site's experts were called.
 
     outer: rows that arrived. capacity: rows that an expert has room for, 0 where there is no limit.
-    unmarked_loop: whether they ran in a Python loop that carries no marks.
+    unmarked_loop: whether they ran in a Python loop that carries no marks. idle: experts that
+    compute nothing.
     """
 
     tokens_per_expert: list[int]
     outer: int
     capacity: int
     unmarked_loop: bool
+    idle: frozenset[int] = frozenset()

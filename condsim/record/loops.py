@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from condsim.record.events import Enter, Event, Leave, RecordedOp, SiteCall
+from condsim.record.events import Enter, Event, ExpertsCall, Leave, RecordedOp, SiteCall
 from condsim.record.recorder import Recorder
 
 Signature = tuple[str, tuple[tuple[int, str], ...], bool]
@@ -16,7 +16,8 @@ Signature = tuple[str, tuple[tuple[int, str], ...], bool]
 Periods = dict[str, tuple[int, ...]]
 """moe site → (operators before its unmarked loop, operators of an iteration).
 
-Where iterations without rows are shorter, their operators are a third number.
+Where iterations without rows are shorter, their operators are a third number; a fourth and a fifth
+are those of experts that compute nothing, with rows and without. 0: no such iteration was seen.
 """
 
 FEWEST_ITERATIONS = 3
@@ -64,24 +65,30 @@ def _mark_iterations(
 ) -> list[Event]:
     """The events of one call with marks; as they are where no iteration can be told."""
     call = recorder.calls[site]
-    everyone = list(enumerate(call.tokens_per_expert))
     signatures = [_signature(event) for event in events if isinstance(event, RecordedOp)]
-    iterations = _uneven_iterations(signatures, site, everyone, periods)
-    if iterations is None and len(periods.get(site, ())) != len(UNEVEN):
-        iterations = _even_iterations(signatures, site, everyone, periods)
+    iterations = _uneven_iterations(signatures, site, call, periods)
+    if iterations is None and len(periods.get(site, ())) <= len(EVEN):
+        iterations = _even_iterations(signatures, site, call, periods)
     if iterations is None:
         return events
     return _Loop(site, call.outer, iterations).marked(events)
 
 
+EVEN = ("before", "iteration")
+"""What a period says of a loop whose iterations are alike."""
+
+
 def _even_iterations(
-    signatures: list[Signature], site: str, everyone: list[Tokens], periods: Periods
+    signatures: list[Signature], site: str, call: ExpertsCall, periods: Periods
 ) -> list[_Iteration] | None:
     """Iterations that run the same operators: all of them, or those with rows.
 
     None where they do not.
     """
+    everyone = list(enumerate(call.tokens_per_expert))
     hit = [(expert, tokens) for expert, tokens in everyone if tokens]
+    if any(expert in call.idle for expert, _ in hit):
+        return None
     period = _find_period(signatures, len(hit), len(everyone), site in periods)
     if period is None and site not in periods:
         return None
@@ -95,48 +102,84 @@ def _even_iterations(
     return _laid_out(before, [(*one, length) for one in running])
 
 
-UNEVEN = ("before", "with rows", "without rows")
-"""What a period says of a loop whose iterations without rows are shorter."""
+WITH_ROWS, WITHOUT_ROWS, IDLE, IDLE_WITHOUT_ROWS = range(4)
+"""Kinds of iterations that may differ in length. Of the idle ones the expert computes nothing."""
 
 
 def _uneven_iterations(
-    signatures: list[Signature], site: str, everyone: list[Tokens], periods: Periods
+    signatures: list[Signature], site: str, call: ExpertsCall, periods: Periods
 ) -> list[_Iteration] | None:
-    """Iterations of all experts, of which those without rows are shorter; None for no such."""
-    has_rows = [tokens > 0 for _, tokens in everyone]
-    period = periods.get(site, ())
-    if len(period) != len(UNEVEN):
-        found = uneven_period(signatures, has_rows)
-        if found is None or (period and found[1] != period[1]):
-            return None
-        periods[site] = period = found
-    before, with_rows, without = period
-    lengths = [with_rows if some else without for some in has_rows]
-    if before + sum(lengths) > len(signatures):
+    """Iterations of unlike lengths; None where there are no such."""
+    kinds = [_kind(expert, call) for expert in range(len(call.tokens_per_expert))]
+    _learn_lengths(signatures, site, kinds, periods)
+    before, *lengths = periods.get(site, (0,))
+    if len(lengths) < 2:
         return None
-    placed = [(*one, length) for one, length in zip(everyone, lengths, strict=True)]
+    placed = []
+    for expert, (tokens, kind) in enumerate(zip(call.tokens_per_expert, kinds, strict=True)):
+        if not lengths[kind] and tokens:
+            return None
+        if lengths[kind]:
+            placed.append((expert, tokens, lengths[kind]))
+    if before + sum(length for _, _, length in placed) > len(signatures):
+        return None
     return _laid_out(before, placed)
 
 
-def uneven_period(signatures: list[Signature], has_rows: list[bool]) -> tuple[int, int, int] | None:
-    """(operators before the loop, of an iteration with rows, of one without); None for no such.
+def _kind(expert: int, call: ExpertsCall) -> int:
+    has_rows = call.tokens_per_expert[expert] > 0
+    if expert in call.idle:
+        return IDLE if has_rows else IDLE_WITHOUT_ROWS
+    return WITH_ROWS if has_rows else WITHOUT_ROWS
+
+
+def _learn_lengths(
+    signatures: list[Signature], site: str, kinds: list[int], periods: Periods
+) -> None:
+    """Add to `periods` what a run shows of iterations of unlike lengths.
+
+    A loop runs all experts, or, as with idle ones, it may run those that have rows only.
+    """
+    known = periods.get(site, ())
+    has_idle = not {IDLE, IDLE_WITHOUT_ROWS}.isdisjoint(kinds)
+    if len(known) > len(EVEN) and not has_idle:
+        return
+    ways = [kinds]
+    if has_idle:
+        ways.insert(0, [kind for kind in kinds if kind in (WITH_ROWS, IDLE)])
+    for running in ways:
+        found = uneven_period(signatures, running)
+        if found is None or (known and found[1][WITH_ROWS] != known[1]):
+            continue
+        lengths = list(known[1:]) + [0] * (4 if has_idle else 2)
+        for kind, length in found[1].items():
+            lengths[kind] = length
+        periods[site] = (found[0], *lengths[: 4 if has_idle else 2])
+        return
+
+
+def uneven_period(
+    signatures: list[Signature], kinds: list[int]
+) -> tuple[int, dict[int, int]] | None:
+    """(operators before the loop, kind → operators of an iteration); None where no such is seen.
 
     Every iteration begins in the same way: some operator runs once in each, and nowhere else.
-    has_rows: of each iteration.
+    kinds: of each iteration.
     """
-    if len(has_rows) < FEWEST_ITERATIONS or len(set(has_rows)) < 2:
+    has_idle = not {IDLE, IDLE_WITHOUT_ROWS}.isdisjoint(kinds)
+    if len(kinds) < (2 if has_idle else FEWEST_ITERATIONS) or len(set(kinds)) < 2:
         return None
     places: dict[Signature, list[int]] = {}
     for place, signature in enumerate(signatures):
         places.setdefault(signature, []).append(place)
     for starts in places.values():
-        if len(starts) != len(has_rows):
+        if len(starts) != len(kinds):
             continue
         for earlier in reversed(range(_common_before(signatures, starts) + 1)):
             begins = [start - earlier for start in starts]
-            lengths = _lengths(signatures, begins, has_rows)
+            lengths = _lengths(signatures, begins, kinds)
             if lengths is not None:
-                return begins[0], *lengths
+                return begins[0], lengths
     return None
 
 
@@ -150,24 +193,54 @@ def _common_before(signatures: list[Signature], starts: list[int]) -> int:
 
 
 def _lengths(
-    signatures: list[Signature], begins: list[int], has_rows: list[bool]
-) -> tuple[int, int] | None:
-    """Operators of iterations (with rows, without rows) that begin there.
+    signatures: list[Signature], begins: list[int], kinds: list[int]
+) -> dict[int, int] | None:
+    """Kind → operators of the iterations that begin there; None where those of a kind differ.
 
-    None where those of one kind differ. Where the last iteration ends, another of its kind says.
+    Where the last iteration ends, another of its kind says; of an idle one, one with rows.
     """
-    blocks: dict[bool, list[Signature]] = {}
-    for some, (begin, end) in zip(has_rows, itertools.pairwise(begins), strict=False):
+    blocks: dict[int, list[Signature]] = {}
+    for kind, (begin, end) in zip(kinds, itertools.pairwise(begins), strict=False):
         block = signatures[begin:end]
-        if blocks.setdefault(some, block) != block:
+        if blocks.setdefault(kind, block) != block:
             return None
-    last = has_rows[-1]
-    if len(blocks) < 2 or _reads_weights(blocks[False]) or not _reads_weights(blocks[True]):
+    if WITH_ROWS not in blocks:
         return None
-    end = begins[-1] + len(blocks[last])
-    if signatures[begins[-1] : end] != blocks[last]:
+    last, rest = kinds[-1], signatures[begins[-1] :]
+    if last in (IDLE, IDLE_WITHOUT_ROWS) and last not in blocks:
+        blocks[last] = rest[: _shortened(blocks[WITH_ROWS], rest)]
+    if last not in blocks or rest[: len(blocks[last])] != blocks[last]:
         return None
-    return len(blocks[True]), len(blocks[False])
+    return {kind: len(block) for kind, block in blocks.items()} if _make_sense(blocks) else None
+
+
+def _make_sense(blocks: dict[int, list[Signature]]) -> bool:
+    """Whether iterations differ, and those of computing experts with rows alone read weights.
+
+    Beside idle experts, the others may run without rows as they run with rows.
+    """
+    with_rows = blocks[WITH_ROWS]
+    if len(blocks) < 2 or not all(blocks.values()) or not _reads_weights(with_rows):
+        return False
+    has_idle = IDLE in blocks or IDLE_WITHOUT_ROWS in blocks
+    for kind, block in blocks.items():
+        runs_anyway = has_idle and kind == WITHOUT_ROWS and block == with_rows
+        if kind != WITH_ROWS and _reads_weights(block) and not runs_anyway:
+            return False
+    return True
+
+
+def _shortened(whole: list[Signature], rest: list[Signature]) -> int:
+    """How many operators at the start of `rest` are `whole` but for some in its middle.
+
+    The most that are; 0 for none.
+    """
+    for length in reversed(range(2, min(len(whole), len(rest) + 1))):
+        for front in range(1, length):
+            back = length - front
+            if rest[:front] == whole[:front] and rest[front:length] == whole[-back:]:
+                return length
+    return 0
 
 
 def _find_period(
@@ -192,10 +265,6 @@ def _find_period(
 def _reads_weights(signatures: list[Signature]) -> bool:
     """Whether one of the operators reads a weight."""
     return any(weight for _, inputs, _ in signatures for _, weight in inputs)
-
-
-Tokens = tuple[int, int]
-"""(expert, rows that it has)."""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,9 @@ SYNCHRONISING = {
 }
 """Operators whose result the host waits for."""
 
+OF_PYTORCH = {"aten", "prim", "prims"}
+"""Namespaces of operators."""
+
 PIECES = {"unbind", "split", "chunk", "split_with_sizes", "tensor_split"}
 """Operators that cut a tensor into as many pieces as the data asks for."""
 
@@ -55,7 +58,7 @@ class Recorder(TorchDispatchMode):
     While it runs, marks and adapters set `role` ("router:SITE") and `site` of what follows.
     After the run: `events`; `calls`, moe site → how its experts were called; `routes`, site →
     numbers of the storages of its decision; `peak_bytes`, the largest sum of bytes of storages that
-    were born inside and alive at once.
+    were born inside and alive at once; `foreign`, names of operators that are not PyTorch's.
     """
 
     def __init__(self, model: torch.nn.Module, dtype: torch.dtype = torch.float32) -> None:
@@ -65,6 +68,7 @@ class Recorder(TorchDispatchMode):
         self.site = ""
         self.calls: dict[str, ExpertsCall] = {}
         self.routes: dict[str, list[int]] = {}
+        self.foreign: set[str] = set()
         self.peak_bytes = 0
         self._live_bytes = 0
         self._paused = False
@@ -126,20 +130,9 @@ class Recorder(TorchDispatchMode):
         self.events.append(Leave(site, outer or 0, count or 0))
 
     @contextlib.contextmanager
-    def experts(
-        self,
-        site: str,
-        tokens_per_expert: list[int],
-        outer: int,
-        capacity: int = 0,
-        unmarked_loop: bool = False,
-    ) -> Iterator[None]:
-        """The experts of a moe site run inside.
-
-        outer: rows that arrive. unmarked_loop: whether they run in a Python loop over hit experts
-        that carries no marks (`condsim.record.loops` finds it).
-        """
-        self.calls[site] = ExpertsCall(tokens_per_expert, outer, capacity, unmarked_loop)
+    def experts(self, site: str, call: ExpertsCall) -> Iterator[None]:
+        """The experts of a moe site run inside, in this way."""
+        self.calls[site] = call
         self.events.append(SiteCall(site, begins=True))
         before, self.site = self.site, site
         try:
@@ -182,7 +175,9 @@ class Recorder(TorchDispatchMode):
         for tensor, number in zip(read, read_numbers, strict=True):
             inputs.append(self._recorded(tensor, number))
         written = _tensors(result)
-        name = func._schema.name.split("::")[1]
+        namespace, name = func._schema.name.split("::")
+        if namespace not in OF_PYTORCH:
+            self.foreign.add(name)
         if strides_recorded(name):
             params = inner_loops([*written, *read])
         else:
@@ -293,8 +288,13 @@ def _stack_pieces(op: RecordedOp) -> None:
 
 
 def _params(name: str, args: Any) -> tuple[int, ...]:
-    """What shapes do not say of an operator: a convolution's stride and groups."""
-    if name not in ("conv1d", "conv2d"):
+    """What shapes do not say of an operator.
+
+    A convolution's stride and groups, or the characters of an einsum's equation.
+    """
+    if name == "einsum":
+        return tuple(map(ord, args[0]))
+    if name not in ("conv1d", "conv2d", "conv3d"):
         return ()
     stride = args[3] if len(args) > 3 else 1
     groups = args[6] if len(args) > 6 else 1

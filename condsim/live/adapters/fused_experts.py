@@ -46,6 +46,8 @@ LOOPED = "looped"
 MARK = MECHANISMS[MixtureOfExperts.name].how_to_mark
 TRIED_ROWS = 16
 """Rows on which strategies are tried at a time."""
+IDLE = "some experts compute nothing and have no weights"
+"""Why a strategy is left out that needs the weights of every expert."""
 MERGE = (
     "its weights are made anew in each call, by adapters as it seems: "
     "merge them into the weights first (peft: model.merge_and_unload())"
@@ -78,6 +80,7 @@ def _is_stacked(projection: Any) -> bool:
 class FusedExperts(LiveSite):
     """One experts module of a live model.
 
+    computing: experts that have weights; those after them give their rows as they are.
     library: transformers can run the module by another implementation.
     captured: the strategy that the module itself runs.
     """
@@ -85,8 +88,9 @@ class FusedExperts(LiveSite):
     def __init__(self, name: str, module: nn.Module, siblings: list[nn.Module]) -> None:
         """siblings: the modules beside it, one of which may be its router."""
         super().__init__(name, module)
-        up = _up(module)
-        self.branches = int(_attribute(module, "num_experts") or up.shape[0])
+        self.computing = min(len(_up(module)), len(_down(module)))
+        said = int(_attribute(module, "num_experts") or 0)
+        self.branches = max(said, len(_up(module)), len(_down(module)))
         self.arguments = list(inspect.signature(module.forward).parameters)
         self.index_name = _known(self.arguments, INDEX_NAMES)[0]
         self.weight_name = _known(self.arguments, WEIGHT_NAMES)[0]
@@ -108,7 +112,18 @@ class FusedExperts(LiveSite):
 
     @property
     def notes(self) -> list[str]:
-        return [left_out(self.name, *problem) for problem in self.left_out.items()]
+        notes = [left_out(self.name, *problem) for problem in self.left_out.items()]
+        if self.idle:
+            notes.append(
+                f"{self.name}: {len(self.idle)} of {self.branches} experts compute nothing; "
+                "baselines run those that have weights"
+            )
+        return notes
+
+    @property
+    def idle(self) -> range:
+        """Experts that compute nothing."""
+        return range(self.computing, self.branches)
 
     def offers(self) -> dict[str, tuple[str, ...]]:
         strategies = dict.fromkeys((self.captured, LOOPED, *EXPERT_FORMS))
@@ -132,6 +147,7 @@ class FusedExperts(LiveSite):
     def _dense_network(self, baseline: str) -> DenseExperts:
         """All experts (same-params), or the first k (same-flops), as one network."""
         count = self.branches if baseline == "same-params" else self.top_k
+        count = min(count, self.computing)
         return self._dense.first(count, self.weights)
 
     def named_tensors(self) -> dict[str, torch.Tensor]:
@@ -151,8 +167,8 @@ class FusedExperts(LiveSite):
         A module that stores [E, in, out] is transposed once.
         """
         if self._weights is None:
-            up = _up(self.block).detach()
-            down = _down(self.block).detach()
+            up = _up(self.block).detach()[: self.computing]
+            down = _down(self.block).detach()[: self.computing]
             if _is_transposed(self.block):
                 up = up.transpose(1, 2).contiguous()
                 down = down.transpose(1, 2).contiguous()
@@ -206,7 +222,8 @@ class FusedExperts(LiveSite):
             with execution.quiet():
                 self._try(own_forward, x[:TRIED_ROWS], ids[:TRIED_ROWS], weights[:TRIED_ROWS])
         looped = strategy == LOOPED
-        with recorded_experts(execution, self.name, ids, self.branches, unmarked_loop=looped):
+        experts = (self.name, ids, self.branches)
+        with recorded_experts(execution, *experts, unmarked_loop=looped, idle=self.idle):
             if self._runs_itself(strategy):
                 result = self._run_itself(own_forward, strategy, x, ids, weights)
             else:
@@ -239,16 +256,23 @@ class FusedExperts(LiveSite):
                 continue
             if not close(tensors_of(result), own):
                 self.left_out[strategy] = OTHER_RESULT
+            elif self.idle:
+                self.left_out[strategy] = IDLE
 
     def _stacked(
         self, strategy: str, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor
     ) -> torch.Tensor:
         """The result of a form of the experts, none of whose rows is dropped."""
-        return EXPERT_FORMS[strategy](self.weights(), x, ids, weights, ids.numel())
+        form, room = EXPERT_FORMS[strategy], ids.numel()
+        if not self.idle:
+            return form(self.weights(), x, ids, weights, room)
+        idle = ids >= self.computing
+        computed = form(self.weights(), x, ids * ~idle, weights * ~idle, room)
+        return computed + x * (weights * idle).sum(1, keepdim=True).to(x.dtype)
 
     def _check(self, own: Any, x: torch.Tensor, ids: torch.Tensor, weights: torch.Tensor) -> None:
         """Raises CondsimError where experts of one's own do not run just the rows sent to them."""
-        forms = [strategy for strategy in EXPERT_FORMS if strategy not in self.left_out]
+        forms = [form for form in EXPERT_FORMS if self.left_out.get(form, IDLE) == IDLE]
         agrees = OTHER_RESULT not in self.left_out.values()
         if forms:
             parts = []
@@ -268,6 +292,8 @@ class FusedExperts(LiveSite):
         """The decision that stands, (ids, weights)."""
         self._find_router(ids)
         self.top_k = ids.shape[1]
+        if execution.observes_itself:
+            self._require_known(ids)
         if self.name not in execution.sites:
             execution.sites[self.name] = SiteInfo(
                 self.name,
@@ -281,6 +307,15 @@ class FusedExperts(LiveSite):
         ids, settled_weights = execution.settle(execution.sites[self.name], ids, weights)
         assert settled_weights is not None
         return ids, settled_weights
+
+    def _require_known(self, ids: torch.Tensor) -> None:
+        """Raises CondsimError for ids that no expert has, as far as can be seen."""
+        last = int(ids.max()) if ids.numel() else 0
+        if last >= self.branches:
+            raise CondsimError(
+                f"experts {self.name!r} ({type(self.block).__name__}) are sent rows for expert "
+                f"{last}, and hold the weights of {self.branches}; {MARK}"
+            )
 
     def _run_itself(
         self,

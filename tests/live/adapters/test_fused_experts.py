@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import condsim
 from condsim.errors import CondsimError
@@ -179,3 +180,71 @@ def test_experts_that_drop_rows_of_a_later_batch_are_refused(x: torch.Tensor) ->
     with pytest.raises(CondsimError, match=r"experts 'experts' .* rows are dropped") as error:
         condsim.capture(layer, [x, torch.randn(64, WIDTH)], measure=False)
     assert "condsim.route('NAME', 'moe'" in str(error.value)
+
+
+class WithIdle(Experts):
+    """More experts than weights: those after them give their rows as they are, times `factor`.
+
+    everyone: the loop runs all experts, also those without rows.
+    """
+
+    def __init__(self, idle: int, everyone: bool, factor: float = 1.0) -> None:
+        super().__init__(transposed=False)
+        self.num_experts, self.everyone, self.factor = EXPERTS + idle, everyone, factor
+
+    def forward(
+        self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
+    ) -> torch.Tensor:
+        out = torch.zeros_like(hidden_states)
+        took = F.one_hot(top_k_index, self.num_experts).permute(2, 1, 0)
+        hit = took.sum((-1, -2)).greater(0).nonzero().flatten().tolist()
+        for number in range(self.num_experts) if self.everyone else hit:
+            slot, rows = torch.where(took[number])
+            result = hidden_states[rows]
+            if number < EXPERTS:
+                result = self.expert(number, result)
+            elif self.factor != 1:
+                result = result * self.factor
+            out.index_add_(0, rows, result * top_k_weights[rows, slot, None])
+        return out
+
+
+def with_idle(idle: int, everyone: bool, factor: float = 1.0) -> Layer:
+    torch.manual_seed(0)
+    layer = Layer()
+    layer.router.scores = nn.Linear(WIDTH, EXPERTS + idle)
+    layer.experts = WithIdle(idle, everyone, factor)
+    return layer.eval()
+
+
+@pytest.mark.parametrize("everyone", [False, True], ids=["those with rows", "all"])
+@pytest.mark.parametrize("idle", [1, 3])
+def test_experts_that_compute_nothing_are_branches_without_flops(
+    idle: int, everyone: bool, x: torch.Tensor
+) -> None:
+    layer = with_idle(idle, everyone)
+    trace = condsim.capture(layer, [x], measure=False)
+    (site,) = trace.sites
+    assert site.branch_flops[EXPERTS:] == (0.0,) * idle
+    assert min(site.branch_flops[:EXPERTS]) > 0
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        layer(x)
+    p = condsim.simulate(trace, "raspberry-pi-5")
+    assert (p.strategy, p.executed_flops) == ("looped", counted.get_total_flops())
+    assert any(
+        f"{idle} of {EXPERTS + idle} experts compute nothing" in n for n in trace.header.notes
+    )
+    assert not any("the program is not what" in note for note in trace.header.notes)
+
+
+def test_experts_without_weights_that_change_their_rows_are_refused(x: torch.Tensor) -> None:
+    with pytest.raises(CondsimError, match=r"experts 'experts' .* something is computed beside"):
+        condsim.capture(with_idle(2, everyone=False, factor=0.5), [x], measure=False)
+
+
+def test_ids_beyond_all_experts_are_refused(x: torch.Tensor) -> None:
+    layer = with_idle(4, everyone=False)
+    layer.experts.num_experts = 2
+    layer.experts.forward = lambda x, top_k_index, top_k_weights: x
+    with pytest.raises(CondsimError, match=r"sent rows for expert \d, and hold the weights of 4"):
+        condsim.capture(layer, [x.repeat(9, 1)], measure=False)
