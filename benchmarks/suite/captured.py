@@ -9,7 +9,7 @@ from pathlib import Path
 from platformdirs import user_cache_dir
 
 import condsim
-from benchmarks.suite import models
+from benchmarks.suite import models, outside
 from condsim.errors import CondsimError
 from condsim.trace import Trace
 from condsim.zoo.specs import load_spec
@@ -30,9 +30,10 @@ def captured(model: str) -> Trace:
     except CondsimError:
         pass
     print(f"capturing {model}", file=sys.stderr, flush=True)
-    spec = f"{Path(models.__file__).resolve()}:{model}"
+    of_list = outside if model.split("-")[0] in outside.FAMILIES else models
+    spec = f"{Path(of_list.__file__).resolve()}:{model}"
     example = load_spec(spec)
-    new_tokens = NEW_TOKENS if models.decodes(model) else 0
+    new_tokens = NEW_TOKENS if models.decodes(model, of_list.FAMILIES) else 0
     trace = condsim.capture(
         example.model, example.inputs, measure=False, new_tokens=new_tokens, name=model, spec=spec
     )

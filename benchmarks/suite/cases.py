@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 LIST = Path(__file__).with_name("cases.csv")
+OUTSIDE = Path(__file__).with_name("outside.csv")
+"""The second list, of models that nothing was ever tuned on."""
+LISTS = {"suite": LIST, "outside": OUTSIDE}
 HALVES = ("development", "check")
 
 
@@ -25,12 +28,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Under:
-    """What a run is made under. threads: of torch; dtype: of models and calibration; runtime: "eager", or "compiled" by torch.compile; device: of torch."""
+    """What a run is made under. threads: of torch; dtype: of models and calibration; runtime: "eager", or "compiled" by torch.compile; device: of torch; cases: one of
+    LISTS."""
 
     threads: int = 1
     dtype: str = "fp32"
     runtime: str = "eager"
     device: str = "cpu"
+    cases: str = "suite"
 
     @property
     def compiled(self) -> bool:
@@ -59,7 +64,7 @@ def listed(under: Under) -> list[Case]:
     each of these that is repeated."""
     from benchmarks.suite.models import BF16
 
-    cases = read()
+    cases = read(LISTS[under.cases])
     if under.compiled or (under.dtype != "fp32" and under.device == "cpu"):
         firsts: dict[str, str] = {}
         for case in cases:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -19,9 +19,12 @@ import condsim
 from condsim import zoo
 from condsim.errors import CondsimError
 from condsim.zoo.attention import CausalAttention
+from condsim.zoo.data import fashion_sample
 from condsim.zoo.example import Example
 
 Sizes = dict[str, float]
+Family = tuple[str, Callable[[Sizes], nn.Module]]
+"""(kind of inputs, how a model of some sizes is made)."""
 SEQ = 32
 """Tokens a sequence, but for the zoo's models."""
 UNITS = 128
@@ -30,10 +33,12 @@ BF16 = "-bf16"
 """How the name of a model ends that is in bf16."""
 
 
-def build(name: str) -> Example:
-    """The model that a name says, with its inputs; in bf16 where it ends so. Raises CondsimError for a name that says nothing."""
+def build(name: str, families: Mapping[str, Family] | None = None) -> Example:
+    """The model that a name says, with its inputs; in bf16 where it ends so. families: the suite's where there are none. Raises CondsimError for a name that
+    says nothing."""
+    known = FAMILIES if families is None else families
     if name.endswith(BF16):
-        whole = build(name.removesuffix(BF16))
+        whole = build(name.removesuffix(BF16), known)
         inputs = [
             x.bfloat16() if isinstance(x, torch.Tensor) and x.is_floating_point() else x
             for x in whole.inputs
@@ -45,11 +50,11 @@ def build(name: str) -> Example:
         torch.manual_seed(0)
         if zoo_name is not None:
             return _of_zoo(name, zoo_name, sizes)
-        if family not in FAMILIES:
+        if family not in known:
             raise CondsimError(
-                f"the suite has no model {name!r}; families: {', '.join([*zoo.ZOO, *FAMILIES])}"
+                f"the suite has no model {name!r}; families: {', '.join([*zoo.ZOO, *known])}"
             )
-        kind, make = FAMILIES[family]
+        kind, make = known[family]
         model = make(sizes).eval()
         inputs = (
             _images() if kind == "images" else list(torch.randint(0, 256, (UNITS, SEQ)).split(8))
@@ -64,9 +69,9 @@ def build(name: str) -> Example:
         )  # type: ignore[misc]
 
 
-def decodes(name: str) -> bool:
+def decodes(name: str, families: Mapping[str, Family]) -> bool:
     """Whether the model has a KV cache and a decode phase."""
-    return FAMILIES.get(name.split("-")[0], ("", None))[0] == "tokens of transformers"
+    return families.get(name.split("-")[0], ("", None))[0] == "tokens of transformers"
 
 
 def __getattr__(name: str) -> Callable[[], Example]:
@@ -100,10 +105,10 @@ def _of_zoo(name: str, zoo_name: str, sizes: Sizes) -> Example:
 
 
 def _images() -> list[torch.Tensor]:
-    return list(torch.split(zoo.fashion_sample()[0][:1024], 16))
+    return list(torch.split(fashion_sample()[0][:1024], 16))
 
 
-def _decoder(sizes: Sizes) -> dict[str, Any]:
+def decoder(sizes: Sizes) -> dict[str, Any]:
     """What the configurations of transformers' decoders share. d: hidden size, l: layers."""
     d = int(sizes["d"])
     heads = max(d // 64, 2)
@@ -121,7 +126,7 @@ def mixtral(s: Sizes) -> nn.Module:
     """e experts of width i, of which k."""
     from transformers import MixtralConfig, MixtralForCausalLM
 
-    shared = _decoder(s)
+    shared = decoder(s)
     shared["num_key_value_heads"] //= 2
     return MixtralForCausalLM(
         MixtralConfig(
@@ -141,7 +146,7 @@ def qwen2moe(s: Sizes) -> nn.Module:
     width = int(s["i"])
     return Qwen2MoeForCausalLM(
         Qwen2MoeConfig(
-            **_decoder(s),
+            **decoder(s),
             intermediate_size=2 * width,
             moe_intermediate_size=width,
             shared_expert_intermediate_size=2 * width,
@@ -158,7 +163,7 @@ def deepseekv3(s: Sizes) -> nn.Module:
     width = int(s["i"])
     return DeepseekV3ForCausalLM(
         DeepseekV3Config(
-            **_decoder(s),
+            **decoder(s),
             intermediate_size=4 * width,
             moe_intermediate_size=width,
             n_routed_experts=int(s["e"]),
@@ -182,7 +187,7 @@ def gptoss(s: Sizes) -> nn.Module:
 
     model = GptOssForCausalLM(
         GptOssConfig(
-            **_decoder(s),
+            **decoder(s),
             head_dim=64,
             intermediate_size=int(s["i"]),
             num_local_experts=int(s["e"]),
@@ -432,7 +437,7 @@ class BranchNet(Quantiles):
         return result
 
 
-FAMILIES: dict[str, tuple[str, Callable[[Sizes], nn.Module]]] = {
+FAMILIES: dict[str, Family] = {
     "mixtral": ("tokens of transformers", mixtral),
     "qwen2moe": ("tokens of transformers", qwen2moe),
     "deepseekv3": ("tokens of transformers", deepseekv3),

@@ -4,7 +4,7 @@ A round of the calibration comes before, between and after the processes: what n
 RUN is a folder; what was measured into it is not measured again, so that a run that was cut short goes on. In the end it holds profile.yaml and
 measurements.parquet, which is all that a judgement needs beside the captured traces. The machine should be quiet: about 35 minutes.
 `--threads 2`, `--dtype bf16` and `--runtime compiled` make the runs beside the usual one, the last two of one model a family; `--device cuda` the same on a
-GPU (tested on CPUs only so far).
+GPU (tested on CPUs only so far); `--cases outside` the second list.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pandas as pd
 
 import condsim
 from benchmarks.suite.captured import captured
-from benchmarks.suite.cases import Under, by_model, listed
+from benchmarks.suite.cases import LISTS, Under, by_model, listed
 from condsim.calibrate.accelerator import calibrate_accelerator
 from condsim.calibrate.shapes import NORMAL
 from condsim.errors import CondsimError
@@ -133,11 +133,12 @@ if __name__ == "__main__":
         default=USUAL.device,
         help="cuda: on the GPU, with constants that are calibrated there; tested on CPUs only so far",
     )
+    parser.add_argument("--cases", choices=tuple(LISTS), default=USUAL.cases)
     parser.add_argument("--like", help="of a GPU: the shipped profile of its kind")
     options = parser.parse_args()
     run(
         options.run,
         options.processes,
-        Under(options.threads, options.dtype, options.runtime, options.device),
+        Under(options.threads, options.dtype, options.runtime, options.device, options.cases),
         options.like,
     )

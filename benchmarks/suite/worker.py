@@ -1,4 +1,4 @@
-"""`python -m benchmarks.suite.worker RUN PROCESS FAST_S THREADS DTYPE RUNTIME DEVICE`: measure what RUN has no part of, models in any order, each in a fork."""
+"""`python -m benchmarks.suite.worker RUN PROCESS FAST_S THREADS DTYPE RUNTIME DEVICE CASES`: measure what RUN has no part of, models in any order, each in a fork."""
 
 from __future__ import annotations
 
@@ -107,5 +107,5 @@ if __name__ == "__main__":
         Path(sys.argv[1]),
         int(sys.argv[2]),
         float(sys.argv[3]),
-        Under(int(sys.argv[4]), *sys.argv[5:8]),
+        Under(int(sys.argv[4]), *sys.argv[5:9]),
     )
