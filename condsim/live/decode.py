@@ -125,7 +125,7 @@ def _run(live: LiveModel, prefix: Batch, new_tokens: int, run_step: RunStep) -> 
     """Run `prefix`, and then `new_tokens` steps by `run_step`."""
     driver = _generate if _has_generate(live.model) else _continue
     try:
-        with live.prepared(Execution()):
+        with live.prepared(Execution()), live.computing():
             driver(live, prefix, new_tokens, run_step)
     except CondsimError:
         raise

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from condsim.mechanisms import MECHANISMS, Mechanism
+from condsim.mechanisms import MECHANISMS, Draw, Mechanism
 from condsim.record.recorder import Recorder
 from condsim.strategies import BASELINES as BASELINES
 
@@ -161,6 +161,8 @@ class Execution:
         if self.recorder is not None:
             self.recorder.decided(info.name, ids, weights)
         forced_ids, forced_weights = self._forced(info, ids)
+        if forced_ids is None and ids.is_meta:
+            forced_ids = _dealt_out(info, len(ids))
         if forced_ids is not None:
             ids = self.replaced(ids, forced_ids)
             if weights is not None and forced_weights is not None:
@@ -174,7 +176,7 @@ class Execution:
         self, info: SiteInfo, ids: torch.Tensor
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """What is forced at a site, (ids, weights); (None, None) where the model's ids stand."""
-        if self.decide is None:
+        if self.decide is None or ids.is_meta:
             return self.forced_ids(info.name), self.weights.get(info.name)
         forced = self.decide(info, ids.detach().cpu().numpy())
         return (None, None) if forced is None else forced
@@ -183,9 +185,11 @@ class Execution:
         """`values` as a tensor that can stand in for one of the model's.
 
         It has the dtype, device and memory layout of `tensor`, so that what follows runs as it
-        would have run.
+        would have run. Instead of ids on the meta device it has those on the CPU, which are known.
         """
         with self.quiet():
+            if tensor.is_meta:
+                return _known(tensor, values)
             forced = torch.as_tensor(np.ascontiguousarray(values), device=tensor.device)
             forced = forced.to(tensor.dtype)
             if forced.shape != tensor.shape:
@@ -203,6 +207,24 @@ class Execution:
         return self.recorder.paused()
 
 
+def _dealt_out(info: SiteInfo, rows: int) -> np.ndarray:
+    """Decisions of a model without numbers: rows dealt out evenly over the branches."""
+    draw = Draw(rows, info.branches, info.top_k)
+    ids, _ = MECHANISMS[info.mechanism].balanced_decisions(draw, np.random.default_rng(0))
+    return ids
+
+
+def _known(tensor: torch.Tensor, values: np.ndarray) -> torch.Tensor:
+    """`values` on the CPU in the place of a tensor on the meta device; weights stay as they are."""
+    if tensor.is_floating_point():
+        return tensor
+    forced = torch.as_tensor(np.ascontiguousarray(values), dtype=tensor.dtype)
+    if forced.shape != tensor.shape:
+        return forced
+    like = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+    return like.copy_(forced)
+
+
 def copied(
     ids: torch.Tensor, weights: torch.Tensor | None, scores: torch.Tensor | None
 ) -> dict[str, torch.Tensor]:
@@ -211,7 +233,7 @@ def copied(
     A decision may live in a buffer that the model overwrites.
     """
     kept = {"ids": ids.detach().to("cpu", copy=True)}
-    if weights is not None:
+    if weights is not None and not weights.is_meta:
         kept["weights"] = weights.detach().to("cpu", torch.float32, copy=True)
     if scores is not None:
         kept["scores"] = scores.detach().to("cpu", torch.float32, copy=True)

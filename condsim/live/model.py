@@ -17,6 +17,7 @@ from condsim.live.execution import BASELINES, Execution, SiteInfo, executing
 from condsim.live.failures import one_line
 from condsim.live.inputs import Batch
 from condsim.mechanisms import MECHANISMS
+from condsim.record.on_meta import OnMeta, is_on_meta
 from condsim.record.recorder import Recorder
 
 COMPILED_FROM = "_orig_mod"
@@ -66,6 +67,15 @@ class LiveModel:
             stack.enter_context(self.in_force(execution))
             yield
 
+    @property
+    def on_meta(self) -> bool:
+        """Whether the weights have shapes and no numbers."""
+        return is_on_meta(self.model)
+
+    def computing(self) -> contextlib.AbstractContextManager[Any]:
+        """While it lasts, a model without numbers runs; any other one as ever."""
+        return OnMeta() if self.on_meta else contextlib.nullcontext()
+
     @contextlib.contextmanager
     def in_force(self, execution: Execution) -> Iterator[None]:
         """While it lasts, sites that are prepared obey `execution`; they are learnt from it."""
@@ -77,7 +87,8 @@ class LiveModel:
 
     def run_bare(self, batch: Batch) -> list[torch.Tensor]:
         """The tensors that the model gives for a batch by itself, without its sites."""
-        with torch.inference_mode(), one_line(self.model, *_running(batch, Execution())):
+        running = _running(batch, Execution())
+        with torch.inference_mode(), one_line(self.model, *running), self.computing():
             return tensors_of(batch.call(self.model))
 
     def run(self, batch: Batch, execution: Execution | None = None, **more: Any) -> Any:
@@ -86,6 +97,7 @@ class LiveModel:
         with (
             one_line(self.model, *_running(batch, execution)),
             self.prepared(execution),
+            self.computing(),
         ):
             return batch.call(self.model, **more)
 
@@ -101,7 +113,7 @@ class LiveModel:
                 site.prepare(execution)
                 recorder.name_weights(site.named_tensors())
             execution.recorder = recorder
-            with self.prepared(execution), recorder:
+            with self.prepared(execution), self.computing(), recorder:
                 result = batch.call(self.model, **more)
                 recorder.stop()
             del result
