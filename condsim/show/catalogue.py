@@ -34,6 +34,7 @@ MEASUREMENTS = (
     Column("strategy", "strategy"),
     Column("phase", "phase"),
     Column("batch", "batch", right=True),
+    Column("protocol", "protocol"),
     Column("against", "baseline"),
     Column("speedup", "speedup", times, right=True),
     Column("latency", "latency_s", seconds, right=True),
