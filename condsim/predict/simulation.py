@@ -14,12 +14,13 @@ from condsim.cost.cost_model import device_model
 from condsim.cost.device import DeviceModel, Target
 from condsim.cost.sums import CostSums
 from condsim.errors import CondsimError
+from condsim.hardware import Errors
 from condsim.predict.baselines import Rivals, dropped, logical_flops, without_imbalance
 from condsim.predict.choose import (
     Strategies,
     program_of,
 )
-from condsim.predict.intervals import CONFORMAL, Spread, around, intervals
+from condsim.predict.intervals import CONFORMAL, Spread, around, at_least, intervals
 from condsim.predict.notes import notes_of, outputs_of
 from condsim.predict.offload import Offloading, play
 from condsim.predict.peak_memory import SAMPLED_STEPS, peak_with_weights
@@ -249,6 +250,10 @@ class Simulation:
         )
         steps = self.blocks.steps
         latency_interval = (low_s / steps, high_s / steps)
+        if self.self_check:
+            of_speedup, of_latency = self.self_check
+            speedup_interval = at_least(speedup_interval, speedup, of_speedup.covering)
+            latency_interval = at_least(latency_interval, latency_s, of_latency.covering)
         return Prediction(
             trace=self.trace.name,
             mechanism="+".join(self.trace.mechanisms),
@@ -297,6 +302,16 @@ class Simulation:
         if not self.waits_for_weights:
             return None
         return play(self.conditional, self.scenario.expert_cache)
+
+    @cached_property
+    def self_check(self) -> tuple[Errors, Errors] | None:
+        """How far off speedups and latencies were where this machine was checked after its
+        calibration; None where it was not, and for graphs, which no check runs."""
+        check = self.target.profile.self_check
+        if check is None or self.compiled_on_cpu:
+            return None
+        cases = check.of(self.protocol.name)
+        return Errors.of_speedup(cases), Errors.of_latency(cases)
 
     def _spread(self) -> Spread:
         """How far the seconds of both sides may be off."""
