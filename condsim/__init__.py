@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from condsim.api import calibrate as calibrate
     from condsim.api import capture as capture
-    from condsim.calibrate import calibrate as calibrate
     from condsim.errors import CondsimError as CondsimError
     from condsim.hardware import hardware as hardware
     from condsim.importers import ModelShape as ModelShape
@@ -34,7 +34,7 @@ _PUBLIC = {
     "import_routing": "condsim.importers",
     "ModelShape": "condsim.importers",
     "hardware": "condsim.hardware",
-    "calibrate": "condsim.calibrate",
+    "calibrate": "condsim.api",
     "simulate": "condsim.predict.simulate",
     "simulate_many": "condsim.predict.simulate",
     "Scenario": "condsim.scenario",

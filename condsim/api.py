@@ -1,4 +1,5 @@
-"""`condsim.capture`: record a model, then measure it."""
+"""What several packages do together: `condsim.capture` records a model, then measures it;
+`condsim.calibrate` measures this machine, then checks what it says."""
 
 from __future__ import annotations
 
@@ -10,7 +11,10 @@ from typing import Any
 
 import torch
 
+from condsim import self_check
+from condsim.calibrate.cpu import calibrate as calibrate_cpu
 from condsim.capture import Labels, Progress, Quality, capture_trace
+from condsim.hardware import HardwareProfile
 from condsim.live.inputs import SequenceAxis, as_batches, require_arguments
 from condsim.live.model import LiveModel
 from condsim.measure import measure_live
@@ -93,4 +97,30 @@ def _evaluating(model: torch.nn.Module) -> Iterator[None]:
             module.training = training
 
 
-__all__ = ["capture"]
+def calibrate(
+    full: bool = False,
+    threads: int = 1,
+    dtype: str = "fp32",
+    compiled: bool = False,
+    *,
+    check: bool = True,
+    **options: Any,
+) -> HardwareProfile:
+    """Measure the operators of this machine, and how far off predictions are that rest on them.
+
+    The machine should be idle; it takes about a minute and a half.
+
+    full: more sizes, and more visits of each; this takes several minutes.
+    threads: of PyTorch.
+    dtype: of weights and activations, "fp32" or "bf16".
+    compiled: also measure what torch.compile costs, which needs a C++ compiler; False keeps what
+        an earlier calibration measured.
+    check: predict built-in modules and time them (`condsim.self_check`).
+    options: progress, save, size, cases, timed, between: as in `condsim.calibrate.cpu.calibrate`.
+    Raises CondsimError for another dtype.
+    """
+    checked_by = self_check.check if check else None
+    return calibrate_cpu(full, threads, dtype, compiled, check=checked_by, **options)
+
+
+__all__ = ["calibrate", "capture"]

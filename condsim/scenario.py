@@ -10,10 +10,10 @@ from numbers import Integral, Real
 from typing import Any
 
 from condsim.errors import CondsimError, shown, unknown
+from condsim.protocols import PROTOCOLS
 from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.strategies import BASELINES
 
-PROTOCOLS = ("stream", "repeat")
 ENGINES = ("closed", "events")
 MOST_CAPACITY_FACTOR = 10_000
 
@@ -29,8 +29,10 @@ class Scenario:
     runtime: how operators become kernels; None for the profile's.
     threshold: decide early exits anew.
     phase: "prefill" or "decode"; None where the trace has one.
-    protocol: "stream": the trace's steps follow each other; "repeat": each step is repeated in
-        turn with its baseline, as a paired measurement does.
+    protocol: what runs between two runs of a step (`condsim.protocols`). "stream": the trace's
+        other steps, which follow each other; "repeat": its baseline, as in a paired measurement;
+        "loop": nothing, as in a timing loop. None: "loop" where the phase was captured as one
+        step, else "stream".
     steps: only these steps of those that rebatching makes.
     engine: the "closed" form, or "events" for SimPy, its reference (slow).
     capacity_factor: of `padded`, the rows that an expert has room for over its even share.
@@ -45,7 +47,7 @@ class Scenario:
     runtime: str | None = None
     threshold: float | None = None
     phase: str | None = None
-    protocol: str = "stream"
+    protocol: str | None = None
     steps: Sequence[int] | None = None
     engine: str = "closed"
     capacity_factor: float = CAPACITY_FACTOR
@@ -54,7 +56,8 @@ class Scenario:
     def __post_init__(self) -> None:
         """Raises CondsimError for a value that no trace or device could have."""
         _one_of("baseline", self.baseline, BASELINES)
-        _one_of("protocol", self.protocol, PROTOCOLS)
+        if self.protocol is not None:
+            _one_of("protocol", self.protocol, tuple(PROTOCOLS))
         _one_of("engine", self.engine, ENGINES)
         for name in ("dtype", "runtime", "phase"):
             _text(name, getattr(self, name))

@@ -16,7 +16,7 @@ from condsim.scenario import Scenario
         ({"batch": 0}, "batch"),
         ({"batch": 1.5}, "batch"),
         ({"baseline": "dense"}, "baseline"),
-        ({"protocol": "loop"}, "protocol"),
+        ({"protocol": "loops"}, "unknown protocol 'loops'; did you mean 'loop'"),
         ({"engine": "simpy"}, "engine"),
         ({"threshold": float("nan")}, "threshold must be a number, got nan"),
         ({"capacity_factor": 0.0}, "capacity_factor must be above 0 and at most 10000, got 0.0"),
@@ -42,7 +42,7 @@ from condsim.scenario import Scenario
         ({"dtype": 32}, "dtype must be a name, got 32"),
         ({"runtime": ["eager"]}, "runtime must be a name"),
         ({"baseline": ["same-params"]}, "baseline"),
-        ({"protocol": None}, "protocol"),
+        ({"protocol": ["loop"]}, "protocol"),
     ],
 )
 def test_impossible_values_are_refused_in_one_line(asked: dict[str, Any], line: str) -> None:

@@ -22,11 +22,19 @@ from condsim.calibrate.new_shapes import new_shape_costs
 from condsim.calibrate.residency import EvictedWeights
 from condsim.cost.cpu.compiled_graphs import COMPILED
 from condsim.errors import unknown
-from condsim.hardware import HardwareProfile, cache_folder, fingerprint, this_machine
+from condsim.hardware import (
+    HardwareProfile,
+    SelfCheck,
+    cache_folder,
+    fingerprint,
+    this_machine,
+)
 from condsim.timing import cases as timing
 from condsim.timing.cases import Pool, Progress, no_progress
 from condsim.timing.yardstick import Yardstick
 
+Check = Callable[[HardwareProfile, Progress], SelfCheck]
+"""Called with a profile that was just made, and with what is told how far it is."""
 Between = Callable[[int, float], None]
 """Called with (number of a round, seconds of the yardstick when nothing disturbs it)."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -52,6 +60,7 @@ def calibrate(
     cases: Cases | None = None,
     timed: dict[Any, float] | None = None,
     between: Between | None = None,
+    check: Check | None = None,
 ) -> HardwareProfile:
     """The profile of this machine with eager PyTorch, in about a minute.
 
@@ -71,6 +80,7 @@ def calibrate(
     between: called after each round but the last with (its number, seconds of the yardstick when
         nothing disturbs it), for what is to be measured while neighbours do what this calibration
         sees of them.
+    check: says how far off the profile is, which is kept in it; None: nobody does.
     Raises CondsimError for another dtype.
     """
     if dtype not in DTYPES:
@@ -90,6 +100,9 @@ def calibrate(
         if timed is not None:
             timed.update(_times_of_others(measured))
         profile = profile_of(measured, plan.size, threads, dtype)
+    if check is not None:
+        checked = check(profile, plan.progress)
+        profile = profile.model_copy(update={"self_check": checked})
     if save:
         profile = _keeping_compiled_costs(profile)
         profile.save(cache_folder() / f"{profile.name}.yaml")

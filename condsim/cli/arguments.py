@@ -95,7 +95,7 @@ def local_profile(
     profile = this_machine(threads, dtype)
     if profile is not None:
         return profile
-    from condsim.calibrate import calibrate
+    from condsim.api import calibrate
 
     say(f"no {dtype} profile of this machine yet: calibrating it (a minute or two)")
     if step is not None:

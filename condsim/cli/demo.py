@@ -186,12 +186,11 @@ def _print_worst_waterfall(
     batch = int(worst["batch"])
     p = simulate(trace, profile, worst["strategy"], batch, phase=worst["phase"])
     measured = measured_beside(trace, profile, p)
-    measured_speedup = None if measured is None else measured["measured_speedup"]
     title = f"{trace.name} · {p.strategy} · batch {p.batch} · against {p.baseline}"
     console = out()
     console.print()
     console.print(title, style="bold")
-    for line in waterfall_lines(p, measured_speedup, console.options.ascii_only):
+    for line in waterfall_lines(p, measured, console.options.ascii_only):
         console.print(line)
 
 

@@ -39,7 +39,9 @@ def calibrate(
     like: str | None = None,
     json: bool = False,
 ) -> None:
-    """Measure the operators of this machine and keep the profile (about a minute).
+    """Measure the operators of this machine, check what follows, and keep the profile.
+
+    It takes about a minute and a half; the machine should be idle.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ def calibrate(
         )
     if device == "cpu" and like is not None:
         raise CondsimError("--like goes with --device cuda: the CPU's profile is made anew")
-    from condsim.calibrate import calibrate as calibrate_cpu
+    from condsim.api import calibrate as calibrate_cpu
     from condsim.calibrate.accelerator import calibrate_accelerator
     from condsim.hardware import cache_folder
 
@@ -84,6 +86,7 @@ def calibrate(
         return
     _print_numbers(profile)
     out().print(f"kept in {file}")
+    _print_self_check(profile)
     suggest("condsim demo", "condsim capture moe-bytes -o moe-bytes")
 
 
@@ -107,6 +110,7 @@ def profiles(name: str | None = None, /, *, json: bool = False) -> None:
         print_json({"command": "profiles", "profile": described(profile)})
         return
     _print_numbers(profile)
+    _print_self_check(profile)
     suggest(command("simulate", "TRACE", "--device", name))
 
 
@@ -150,6 +154,7 @@ def _listed(name: str, profile: HardwareProfile) -> dict[str, Any]:
         "description": profile.description,
         "calibrated": profile.calibrated,
         "dtypes": list(profile.peak_flops),
+        "self_check": _self_check(profile),
     }
 
 
@@ -159,10 +164,25 @@ def _print_numbers(profile: HardwareProfile) -> None:
     out().print(profile_table(numbers(profile), profile.description))
 
 
+def _print_self_check(profile: HardwareProfile) -> None:
+    """How far off a calibration was on built-in modules, where it was checked."""
+    from condsim.show.catalogue import self_check_lines
+
+    if profile.self_check is not None:
+        out().print(*self_check_lines(profile.self_check), sep="\n")
+
+
+def _self_check(profile: HardwareProfile) -> dict[str, Any] | None:
+    """The self-check of a profile and its figures, for JSON; None where there is none."""
+    check = profile.self_check
+    return None if check is None else {**check.model_dump(), **check.figures()}
+
+
 def described(profile: HardwareProfile) -> dict[str, Any]:
     """A profile for JSON: what it is, and its numbers one by one."""
     about = {name: plain(getattr(profile, name)) for name in DESCRIBED}
-    return {"class": profile.kind, **about, "numbers": numbers(profile)}
+    checked = _self_check(profile)
+    return {"class": profile.kind, **about, "self_check": checked, "numbers": numbers(profile)}
 
 
 def numbers(profile: HardwareProfile) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from condsim.cli.arguments import check_at_least_one, check_known, local_profile
 from condsim.cli.output import Step, out, print_json, progress, suggest
 from condsim.cli.output import command as again
 from condsim.errors import CondsimError, unknown
+from condsim.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from condsim.trace import Trace
 
 RUNTIMES = ("eager", "compiled")
-CASE = ["strategy", "baseline", "phase", "batch", "runtime", "threads"]
+CASE = ["strategy", "baseline", "phase", "batch", "protocol", "runtime", "threads"]
 """What tells one measured case from another in a summary."""
 
 
@@ -153,6 +154,9 @@ class MeasureOptions:
         Fresh processes a case. Default: 3; by segment 1.
     pairs
         Interleaved pairs of conditional and baseline a process. Default: 30; by segment 36.
+    protocol
+        What runs between two runs of a step. repeat: its baseline; loop: nothing; stream: the
+        other steps of the trace. Default: loop where one step was captured, else repeat.
     by
         segment: time every operator with PyTorch's profiler instead, for condsim compare --by
         segment.
@@ -170,6 +174,7 @@ class MeasureOptions:
     batch: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None
     processes: int | None = None
     pairs: int | None = None
+    protocol: str | None = None
     by: str | None = None
     threads: int = 1
     runtime: str = RUNTIMES[0]
@@ -182,6 +187,7 @@ class MeasureOptions:
         check_at_least_one("threads", self.threads)
         for batch in self.batch or ():
             check_at_least_one("batch", batch)
+        check_known("protocol", self.protocol, tuple(PROTOCOLS))
         check_known("by", self.by, ("segment",))
         check_known("runtime", self.runtime, RUNTIMES)
         if self.by is not None:
@@ -189,6 +195,11 @@ class MeasureOptions:
 
     def _check_by_segment(self) -> None:
         """Raises CondsimError for what PyTorch's profiler is not used for."""
+        if self.protocol is not None:
+            raise CondsimError(
+                f"--by segment times a step in turn with its baseline; leave out --protocol "
+                f"{self.protocol}"
+            )
         if self.runtime != RUNTIMES[0]:
             raise CondsimError(
                 f"--by segment times operators of eager PyTorch; leave out --runtime {self.runtime}"
@@ -226,6 +237,7 @@ class MeasureOptions:
             time_pairs,
             processes=self.processes or 3,
             pairs=self.pairs or 30,
+            protocol=self.protocol,
             device=self.device,
             threads=self.threads,
             runtime=self.runtime,

@@ -80,6 +80,7 @@ def _predict_others(
         batch=scenario.batch,
         threshold=scenario.threshold,
         phase=scenario.phase,
+        protocol=scenario.protocol,
     )
     rows = []
     with progress() as step:

@@ -48,6 +48,10 @@ class ScenarioOptions:
         Default: what its memory has room for.
     phase
         prefill or decode, where a trace has both.
+    protocol
+        stream: the steps of the trace one after the other. repeat: each step in turn with its
+        baseline, as in a paired measurement. loop: one step over and over, as in a timing loop.
+        Default: loop where one step was captured, else stream.
     """
 
     device: str | None = None
@@ -60,6 +64,7 @@ class ScenarioOptions:
     capacity_factor: float | None = None
     expert_cache: float | None = None
     phase: str | None = None
+    protocol: str | None = None
 
     @property
     def names_all(self) -> bool:
@@ -91,6 +96,7 @@ class ScenarioOptions:
             "runtime": self.runtime,
             "threshold": self.threshold,
             "phase": self.phase,
+            "protocol": self.protocol,
         }
         if self.capacity_factor is not None:
             keywords["capacity_factor"] = self.capacity_factor

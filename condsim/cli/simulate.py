@@ -65,7 +65,7 @@ def simulate(
     if plot is not None:
         from condsim.show.plots import save_waterfall
 
-        save_waterfall(answered.prediction, plot, answered.measured_speedup, opened.name)
+        save_waterfall(answered.prediction, plot, answered.measured, opened.name)
     if json:
         print_json({"command": "simulate", "trace": opened.name, **answered.to_dict()})
         return
@@ -87,7 +87,7 @@ def _print_answer(answered: Answer, name: str, seconds: float) -> None:
         console.print(line)
     console.print()
     plain = console.options.ascii_only
-    for bar in waterfall_lines(prediction, answered.measured_speedup, plain):
+    for bar in waterfall_lines(prediction, measured, plain):
         console.print(bar)
 
 

@@ -27,14 +27,19 @@ Label = tuple[str, str]
 
 @dataclass(frozen=True)
 class Between:
-    """What runs between two runs of a step, where each step is repeated in turn with another.
+    """What passes between two runs of the same step, where a step is repeated.
 
     evicting_bytes: that pass through the caches meanwhile, float [steps].
-    footprint_bytes: different ones of these that the other side touches, float [steps].
+    footprint_bytes: different ones of these that somebody else touches, float [steps].
     """
 
     evicting_bytes: np.ndarray
     footprint_bytes: np.ndarray
+
+    @classmethod
+    def nothing(cls, steps: int) -> Between:
+        """Return what passes where each step follows itself at once. steps: how many there are."""
+        return cls(np.zeros(steps), np.zeros(steps))
 
 
 @dataclass
@@ -216,7 +221,7 @@ class StepCost:
     def first_calls(self, between: Between) -> dict[str, np.ndarray]:
         """Return machine code → seconds that its first call in a step costs more, because other
         data was touched before the step."""
-        if self.profile.cold is None:
+        if self.profile.cold is None or not between.footprint_bytes.any():
             return {}
         touched, different = self.touched_bytes, self.footprint_bytes
         found = {}

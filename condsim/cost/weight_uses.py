@@ -145,8 +145,7 @@ class WeightUses:
         self.steps += len(evicting_bytes)
 
     def in_turn(self, kernels: Kernels, evicting_bytes: np.ndarray) -> Iterator[UsedTogether]:
-        """Yield the uses of the weights in a block of steps, each of which is repeated in turn with
-        something else.
+        """Yield the uses of the weights in a block of steps, each of which is repeated.
 
         evicting_bytes: that pass through the caches from one run of a step to its next, float
         [steps].

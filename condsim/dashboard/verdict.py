@@ -17,6 +17,7 @@ from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.shell import current_scenario
 from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import bars, losses
+from condsim.protocols import PROTOCOLS
 from condsim.show.escape import code, markdown
 from condsim.show.plots import waterfall_figure
 from condsim.show.text import number, percent, sentence, shares, si, times
@@ -43,7 +44,7 @@ def page() -> None:
         st.markdown(what_costs_most(answer.prediction))
         st.markdown("**Is it true?**")
         st.markdown(what_was_measured(answer, scenario.where))
-        st.markdown(f"The prediction rests on {shares(answer.prediction.estimated)}.")
+        st.markdown(what_it_answers(answer.prediction))
         for note in answer.prediction.notes:
             st.caption(markdown(note))
         show_numbers(answer, scenario)
@@ -96,7 +97,8 @@ def other_speedups(answer: Answer) -> str:
     if answer.measured is None:
         words.append("not measured")
     else:
-        words.append(f"measured {times(answer.measured_speedup)}")
+        measured = times(answer.measured["measured_speedup"])
+        words.append(f"measured {measured} ({answer.measured['protocol']})")
     return ", ".join(words)
 
 
@@ -112,7 +114,7 @@ def show_cards(of: list[Card]) -> None:
 def waterfall_of(answer: Answer) -> Figure:
     """Where the FLOP saving went."""
     p = answer.prediction
-    measured = answer.measured_speedup
+    measured = answer.measured
     table = bars(p.waterfall, p.speedup, p.speedup_interval, measured)
     chart = charts.waterfall(table, p.baseline, height=360)
     return Figure(
@@ -134,6 +136,15 @@ def what_costs_most(prediction: Prediction) -> str:
     return "\n".join(lines) or "Nothing does."
 
 
+def what_it_answers(prediction: Prediction) -> str:
+    """What a prediction rests on, and which question it answers, as Markdown."""
+    protocol = PROTOCOLS[prediction.protocol]
+    return (
+        f"The prediction rests on {shares(prediction.estimated)}. It is of {protocol.question}"
+        f" (`{protocol.name}`)."
+    )
+
+
 def what_was_measured(answer: Answer, where: str) -> str:
     """Measured beside predicted, as Markdown. where: of the trace, for the command line."""
     if answer.measured is None:
@@ -153,7 +164,7 @@ def _lines_of_a_measurement(measured: Mapping[str, Any]) -> list[str]:
     dense = si(measured["measured_baseline_s"], "s")
     lines = [
         f"- Measured **{speedup}** over {measured['pairs']} pairs, predicted {predicted}"
-        f" for the same steps: **{error}**.",
+        f" for the same steps, both `{measured['protocol']}`: **{error}**.",
         f"- Latency measured {latency}, dense {dense}.",
     ]
     if measured["noisy"]:

@@ -55,13 +55,13 @@ COLUMNS_OF_TWO: Mapping[str, Any] = {
 class World:
     """A scenario's prediction where some effects do not exist.
 
-    off: names of those effects; empty: the world as it is. measured: the speedup that was measured,
-    None where nothing was, or where an effect is off.
+    off: names of those effects; empty: the world as it is. measured: of
+    `condsim.study.answer.measured_beside`, None where an effect is off.
     """
 
     scenario: Scenario
     prediction: Prediction
-    measured: float | None
+    measured: Mapping[str, Any] | None
     off: Sequence[str] = ()
 
     @cached_property
@@ -118,7 +118,7 @@ class World:
 def world_without(scenario: Scenario, answer: Answer, off: Sequence[str]) -> World:
     """A scenario's world where the effects named in `off` do not exist, on either side."""
     if not off:
-        return World(scenario, answer.prediction, answer.measured_speedup)
+        return World(scenario, answer.prediction, answer.measured)
     chain = switched_off(answer.prediction.waterfall, off)
     speedup = float(chain["speedup"].iloc[-1])
     later = replace(answer.prediction.later, waterfall=lambda: chain)
@@ -230,8 +230,8 @@ def captions(answer: Answer, off: Sequence[str]) -> list[str]:
     if measured is not None and not off:
         predicted = times(measured["predicted_speedup"])
         words.append(
-            f"The measured bar is {measured['pairs']} pairs on this device;"
-            f" for exactly these steps {predicted} is predicted."
+            f"The measured bar is {measured['pairs']} pairs on this device, protocol"
+            f" {measured['protocol']}; for exactly these steps {predicted} is predicted."
         )
     return words
 

@@ -13,6 +13,7 @@ from condsim.hardware.gpu import Gpu, Tile
 from condsim.hardware.machine import UNDISTURBED, fingerprint
 from condsim.hardware.profile import FORMAT, HardwareProfile, Host, Level, Power
 from condsim.hardware.quantity import UNCERTAINTY, Basis, Floats, NotNegative, Positive, Quantity
+from condsim.hardware.self_check import CheckedCase, Errors, SelfCheck
 from condsim.hardware.static import Companion, Graphs, Matrix
 from condsim.hardware.tables import Activations, Among, Cold, Curve, Grid, Residency, Scatter
 
@@ -24,9 +25,11 @@ __all__ = [
     "Activations",
     "Among",
     "Basis",
+    "CheckedCase",
     "Cold",
     "Companion",
     "Curve",
+    "Errors",
     "Floats",
     "Gpu",
     "Graphs",
@@ -41,6 +44,7 @@ __all__ = [
     "Quantity",
     "Residency",
     "Scatter",
+    "SelfCheck",
     "Tile",
     "cache_folder",
     "fingerprint",

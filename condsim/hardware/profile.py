@@ -24,6 +24,7 @@ from condsim.hardware.quantity import (
     Quantity,
     within,
 )
+from condsim.hardware.self_check import SelfCheck
 from condsim.hardware.static import Companion, Graphs, Matrix
 from condsim.hardware.tables import Activations, Among, Cold, Curve, Grid, Residency, Scatter
 from condsim.hardware.text import validated, write
@@ -97,6 +98,7 @@ class HardwareProfile(Model):
         constant seconds of a variant ("linear.bias").
     residency, activations: of a calibration: what evicted weights and far activations cost.
     among, cold: of a calibration: what code costs after other operators and after other data.
+    self_check: how far off the calibration was on built-in modules; None: it was not checked.
     gpu: the block of its class.
     links: bytes a second one way, to another device and to the host.
     """
@@ -126,6 +128,7 @@ class HardwareProfile(Model):
     activations: Activations | None = None
     among: Among | None = None
     cold: Cold | None = None
+    self_check: SelfCheck | None = None
     gpu: Gpu | None = None
     links: dict[Name, Quantity] = Field(default_factory=dict)
 

@@ -19,6 +19,7 @@ from condsim.live.execution import Execution
 from condsim.measure.plan import Plan
 from condsim.measure.replay import Captured, Replay, Step
 from condsim.mechanisms import MECHANISMS, Mechanism
+from condsim.protocols import Protocol
 from condsim.strategies import STRATEGIES, name_of
 from condsim.trace import Trace
 
@@ -50,14 +51,16 @@ def learn_sites(captured: Captured) -> None:
         )
 
 
-def checked_steps(replay: Replay, strategies: Mapping[str, str], plan: Plan) -> list[Step]:
+def checked_steps(
+    replay: Replay, strategies: Mapping[str, str], plan: Plan, protocol: Protocol
+) -> list[Step]:
     """The steps to time, checked against the trace where that does not spoil what is timed.
 
-    strategies: mechanism → strategy of the conditional side. A stream's steps are not checked: the
-    check would leave kernels of their sizes behind, so it comes after the timing.
+    strategies: mechanism → strategy of the conditional side. Steps that follow each other are not
+    checked: the check would leave kernels of their sizes behind, so it comes after the timing.
     """
     count = len(replay)
-    if plan.streams:
+    if protocol.steps_follow:
         return [replay.step(index) for index in range(min(count, plan.pairs))]
     wanted_steps = min(plan.steps, count)
     spread = np.linspace(0, count - 1, wanted_steps).round()

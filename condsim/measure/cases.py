@@ -18,6 +18,7 @@ from condsim.measure.agreement import checked_steps
 from condsim.measure.plan import DENSE_MODULE, Plan
 from condsim.measure.replay import Captured, Replay, Step
 from condsim.measure.sides import Side
+from condsim.protocols import Protocol
 from condsim.strategies import BASELINES, name_of
 from condsim.timing.device import identity, the_device
 from condsim.trace import Trace
@@ -28,11 +29,15 @@ Assignment = dict[str, str]
 
 @dataclass(frozen=True)
 class Workload:
-    """What the conditional side runs in some cases: steps of a replay, under some strategies."""
+    """What the conditional side runs in some cases: steps of a replay, under some strategies.
+
+    protocol: what runs between two runs of a step.
+    """
 
     replay: Replay
     strategies: Assignment
     steps: Sequence[Step]
+    protocol: Protocol
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class Case:
             "baseline": self.baseline,
             "phase": replay.phase,
             "batch": replay.cut.batch,
-            "protocol": plan.protocol,
+            "protocol": self.workload.protocol.name,
             "runtime": plan.runtime,
             "dtype": replay.trace.header.provenance.dtype,
             "threads": plan.threads,
@@ -101,11 +106,12 @@ class Cases:
     def workloads(self) -> Iterator[Workload]:
         """Every workload, its steps checked against the trace when it is asked for."""
         for phase in self.phases:
+            protocol = self.plan.protocol_of(self.captured.trace, phase)
             for batch in self.plan.batch_sizes:
                 replay = Replay(self.captured, batch, phase)
                 for strategies in self.assignments:
-                    steps = checked_steps(replay, strategies, self.plan)
-                    yield Workload(replay, strategies, steps)
+                    steps = checked_steps(replay, strategies, self.plan, protocol)
+                    yield Workload(replay, strategies, steps, protocol)
 
     def of(self, workload: Workload) -> list[Case]:
         """One case for each baseline."""

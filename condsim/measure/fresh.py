@@ -48,8 +48,9 @@ def measure(
     one. batches: units a step, None for the captured one. processes: how many; one that turns out
     noisy is run once more, and both are kept. progress: called with (what, done, of how many).
     options: fields of `condsim.measure.plan.Plan`: baselines (None for same-params and same-flops),
-    phase (None for all there are), protocol ("repeat" or "stream"), pairs (30: at least so many a
-    case and process), steps (6), seed, decisions ("natural" or "trace"), device ("cuda" for a GPU,
+    phase (None for all there are), protocol (a name in `condsim.protocols`; None for "loop" where
+    one step was captured, else "repeat"), pairs (30: at least so many a case and process), steps
+    (6), seed, decisions ("natural" or "trace"), device ("cuda" for a GPU,
     tested on CPUs only so far), threads (1) and runtime ("compiled" for torch.compile, where a
     graph ends at each site).
     Raises CondsimError for a trace without a spec, a model that does not decide as the trace says,

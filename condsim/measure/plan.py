@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from condsim.errors import CondsimError, unknown
+from condsim.protocols import PROTOCOLS, Protocol, usual_measured
 from condsim.strategies import BASELINES
+from condsim.trace import Trace
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how many are done, of how many)."""
 
-PROTOCOLS = ("repeat", "stream")
 RUNTIMES = ("eager", "compiled")
 DECISIONS = ("natural", "trace")
 DENSE_MODULE = "module"
@@ -36,10 +37,12 @@ class Plan:
     baselines: Sequence[str] = BASELINES
     phase: str | None = None
     """None: every phase of the trace."""
-    protocol: str = "repeat"
-    """Of PROTOCOLS: see `condsim.measure.protocol`."""
+    protocol: str | None = None
+    """A name in `condsim.protocols`; None: "loop" where a phase was captured as one step, else
+    "repeat"."""
     pairs: int = 30
-    """At least so many a case: over `steps` steps (repeat), or over all there are (stream)."""
+    """At least so many a case: over `steps` steps, or over all there are where they follow each
+    other."""
     steps: int = 6
     seed: int = 0
     """Of the order within a pair."""
@@ -66,21 +69,23 @@ class Plan:
         for batch in self.batch_sizes:
             if batch is not None:
                 at_least_one("batch", batch)
-        one_of("protocol", self.protocol, PROTOCOLS)
+        if self.protocol is not None:
+            one_of("protocol", self.protocol, tuple(PROTOCOLS))
         one_of("runtime", self.runtime, RUNTIMES)
         one_of("decisions", self.decisions, DECISIONS)
         for baseline in self.baselines:
             one_of("baseline", baseline, ALL_BASELINES)
-        if self.compiles and self.streams:
+        if self.compiles and self.protocol is not None and PROTOCOLS[self.protocol].steps_follow:
             raise CondsimError(
                 f"protocol {self.protocol!r} would time compilations: "
-                "measure runtime 'compiled' with 'repeat'"
+                "measure runtime 'compiled' with 'repeat' or 'loop'"
             )
 
-    @property
-    def streams(self) -> bool:
-        """Whether successive different steps are timed."""
-        return self.protocol == "stream"
+    def protocol_of(self, trace: Trace, phase: str) -> Protocol:
+        """Return what runs between two runs of a step of a phase."""
+        if self.protocol is not None:
+            return PROTOCOLS[self.protocol]
+        return usual_measured(trace.captured_steps(phase))
 
     @property
     def compiles(self) -> bool:
@@ -118,7 +123,7 @@ class SegmentOptions(TypedDict, total=False):
 class ProcessOptions(SegmentOptions, total=False):
     """Keywords of `measure`: fields of `Plan`."""
 
-    protocol: str
+    protocol: str | None
     decisions: str
     device: str
     threads: int
@@ -128,7 +133,7 @@ class ProcessOptions(SegmentOptions, total=False):
 class LiveOptions(SegmentOptions, total=False):
     """Keywords of `measure_live`: fields of `Plan`."""
 
-    protocol: str
+    protocol: str | None
     decisions: str
     threads: int
     runtime: str

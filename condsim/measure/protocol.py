@@ -5,8 +5,13 @@ order within a pair: one torch thread unless the plan has more, no garbage colle
 inference mode. The sites are installed once, and only the model's call is inside the clock
 (`condsim.timing.clock` says which).
 
+What runs between two runs of a step is the protocol's (`condsim.protocols`):
+
 - `repeat`: a few steps, spread evenly, each run several times. What a side finds in the caches is
   what its partner left.
+- `loop`: the same steps, but each side runs its own over and over, with nothing in between: some
+  calls that do not count, then many of which the median does. The sides take turns loop by loop.
+  What a side finds in the caches is what its own step left.
 - `stream`: successive different steps, each timed once a pair, over and over. Before a timed call
   the same side runs the step before, so that it finds in the caches (and among the kernels written
   for sizes seen so far) what a stream of its own would leave. Kernels of cases before are
@@ -43,6 +48,7 @@ from condsim.measure.gate import Gate
 from condsim.measure.plan import Plan, Progress
 from condsim.measure.replay import Captured, Step
 from condsim.measure.sides import Side, installed
+from condsim.protocols import Protocol
 from condsim.timing.cases import quiet, threads
 from condsim.timing.clock import CPU, WALL, Clock, clock_for
 from condsim.timing.device import CPU as CPU_DEVICE
@@ -55,6 +61,10 @@ ATTEMPTS = 2
 """At a pair that counts."""
 SHORT_WAIT_S = 0.002
 """After a longer wait the caches are no longer as a pair leaves them."""
+WARM_S, WARM_CALLS = 0.02, 3
+"""A loop begins with calls that do not count: for so long, and at least so many."""
+LOOP_S, LEAST_CALLS, MOST_CALLS = 0.04, 5, 500
+"""Calls of a loop that count: for so long, and how many at least and at most."""
 
 
 @dataclass
@@ -89,12 +99,16 @@ class Turn:
 
 @dataclass(frozen=True)
 class Pair:
-    """One timed pair. yardstick_s: the slower of the readings before and after."""
+    """One timed pair. yardstick_s: the slowest of the readings before and after.
+
+    calls: of each side, of which the median counts, at least.
+    """
 
     step: Step
     conditional_s: float
     baseline_s: float
     yardstick_s: float
+    calls: int = 1
 
 
 def ignore_progress(what: str, done: int, of: int) -> None:
@@ -138,7 +152,7 @@ def measure_cases(
                     progress("measure", done, len(cases))
                     measured.rows += time_case(case, gate, order)
                     done += 1
-            if plan.streams:
+            if workload.protocol.steps_follow:
                 check_decisions(workload.replay, workload.strategies, plan, workload.steps)
         measured.readings.append(yardsticks.read())
         progress("measure", done, len(cases))
@@ -147,18 +161,18 @@ def measure_cases(
 
 def time_case(case: Case, gate: Gate, order: np.random.Generator) -> list[dict[str, Any]]:
     """At least as many pairs as the plan has, as rows of `Measured`. order: within pairs."""
-    plan, steps = case.plan, case.workload.steps
+    plan, steps, protocol = case.plan, case.workload.steps, case.workload.protocol
     sides = case.sides()
     columns = case.columns()
-    if plan.streams and plan.device == CPU_DEVICE:
+    if protocol.steps_follow and plan.device == CPU_DEVICE:
         forget_kernels()
     with installed(sides, steps):
         clock = clock_of(sides, steps[-1], plan)
-        timer = PairTimer(sides, clock, gate, order, plan.patience_s)
+        timer_of_protocol = LoopTimer if protocol.loops else PairTimer
+        timer = timer_of_protocol(sides, clock, gate, order, plan.patience_s)
         pairs: list[Pair] = []
-        for turn in turns(steps, plan):
+        for turn in turns(steps, plan.pairs, protocol):
             pairs += timer.time(turn)
-    columns["repetitions"] = 1
     columns["clock"] = "cpu" if clock is CPU else "wall"
     return [columns | _pair_columns(number, pair) for number, pair in enumerate(pairs)]
 
@@ -167,6 +181,7 @@ def _pair_columns(number: int, pair: Pair) -> dict[str, Any]:
     return {
         "pair": number,
         "step": pair.step.index,
+        "repetitions": pair.calls,
         "conditional_s": pair.conditional_s,
         "baseline_s": pair.baseline_s,
         "yardstick_s": pair.yardstick_s,
@@ -189,15 +204,15 @@ def clock_of(sides: Sequence[Side], step: Step, plan: Plan) -> Clock:
     return CPU
 
 
-def turns(steps: Sequence[Step], plan: Plan) -> Iterator[Turn]:
-    """The pairs of a case in order; pairs that are run again do not count."""
-    if plan.streams:
-        for pair in range(plan.pairs):
+def turns(steps: Sequence[Step], pairs: int, protocol: Protocol) -> Iterator[Turn]:
+    """At least so many pairs of a case in order; pairs that are run again do not count."""
+    if protocol.steps_follow:
+        for pair in range(pairs):
             step = steps[pair % len(steps)]
             before = steps[(pair - 1) % len(steps)]
             yield Turn(step, before=before)
         return
-    pairs_a_step = -(-plan.pairs // len(steps))
+    pairs_a_step = -(-pairs // len(steps))
     for step in steps:
         for pair in range(pairs_a_step):
             yield Turn(step, warm_up=pair == 0)
@@ -252,3 +267,31 @@ class PairTimer:
             for side in self.sides:
                 side.run(before, self.clock)
         return reading_s
+
+
+class LoopTimer(PairTimer):
+    """Times pairs of loops: each side runs its step over and over, one side after the other."""
+
+    def _time_once(self, turn: Turn) -> Pair:
+        reading_s = self._wait(turn)
+        seconds = [0.0, 0.0]
+        calls = MOST_CALLS
+        for number in self.order.permutation(2):
+            of_calls = loop(self.sides[number], turn.step, self.clock)
+            seconds[number] = float(np.median(of_calls))
+            calls = min(calls, len(of_calls))
+            reading_s = max(reading_s, self.gate.yardstick.after())
+        return Pair(turn.step, seconds[0], seconds[1], reading_s, calls)
+
+
+def loop(side: Side, step: Step, clock: Clock) -> list[float]:
+    """Seconds of calls that follow each other with nothing in between, without the first ones."""
+    warmed_s = last_s = 0.0
+    warmed = 0
+    while warmed < WARM_CALLS or warmed_s < WARM_S:
+        last_s = side.run(step, clock)
+        warmed_s += last_s
+        warmed += 1
+    wanted = int(LOOP_S / last_s)
+    calls = min(max(wanted, LEAST_CALLS), MOST_CALLS)
+    return [side.run(step, clock) for _ in range(calls)]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from condsim.measure.replay import Captured, Step
 from condsim.measure.sides import Side, installed
 from condsim.predict.choose import program_of
 from condsim.predict.segments import families, segment_of
+from condsim.protocols import REPEAT
 from condsim.record.nest import guarded, tree
 from condsim.timing.cases import Pool, quiet, threads
 from condsim.timing.clock import CPU, Clock
@@ -95,10 +96,12 @@ def time_segments(
     Raises CondsimError as measuring does, for a protocol other than `repeat`, and where the
     profiler sees other operators than the recorder.
     """
-    if plan.streams:
+    if plan.protocol not in (None, REPEAT.name):
         raise CondsimError(
-            f"by segment a step is timed again and again (protocol 'repeat'), got {plan.protocol!r}"
+            f"by segment a step is timed in turn with its baseline (protocol {REPEAT.name!r}), "
+            f"got {plan.protocol!r}"
         )
+    plan = replace(plan, protocol=REPEAT.name)
     captured = Captured(trace, live, list(inputs))
     order = np.random.default_rng(plan.seed)
     rows: list[dict[str, Any]] = []

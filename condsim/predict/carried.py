@@ -30,7 +30,7 @@ class Carried:
         """Yield the uses of weights in a block of steps; none where no profile says what evicted
         ones cost.
 
-        between: what runs in turn with each step; None where the steps follow each other.
+        between: what passes between two runs of a step; None where the steps follow each other.
         ends: whether it is the last block.
         """
         if self.profile.residency is None:

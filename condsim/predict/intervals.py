@@ -110,6 +110,12 @@ def _drawn(side: SideSeconds, names: list[str], normal: np.ndarray, spread: Spre
     return drawn
 
 
+def at_least(interval: Interval, value: float, error: float) -> Interval:
+    """Return an interval that reaches from value / (1 + error) to value * (1 + error) at least."""
+    low, high = interval
+    return min(low, value / (1 + error)), max(high, value * (1 + error))
+
+
 def around(interval: Interval, value: float) -> Interval:
     """Return an interval that holds a value."""
     low, high = interval

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from condsim.predict.simulation import Simulation
 
 
+BAD_CALIBRATION = 0.2
+"""Error of nine in ten latencies of a self-check above which an answer says so."""
+
+
 def notes_of(simulation: Simulation) -> tuple[str, ...]:
     """Return the notes of the trace, of the steps and of the strategies."""
     return (
         *simulation.trace.header.notes,
+        *_on_calibration(simulation),
         *_on_steps(simulation),
         *_on_strategies(simulation),
     )
@@ -34,6 +39,28 @@ def outputs_of(simulation: Simulation) -> str:
 
 def _chosen(simulation: Simulation) -> list[Strategy]:
     return [STRATEGIES[name] for name in simulation.strategies.values()]
+
+
+def _on_calibration(simulation: Simulation) -> list[str]:
+    """Why the calibration that the answer rests on cannot be trusted."""
+    profile = simulation.target.profile
+    check, errors = profile.self_check, simulation.self_check
+    if check is None or errors is None:
+        return []
+    _, latency = errors
+    notes = []
+    if latency.covering > BAD_CALIBRATION:
+        notes.append(
+            f"the calibration of {profile.name} is off by {latency.median:.0%} (median) to "
+            f"{latency.worst:.0%} (worst) on modules that it was checked with, so intervals are at "
+            f"least {latency.covering:.0%} wide; `condsim calibrate` on an idle machine"
+        )
+    if check.busy:
+        notes.append(
+            f"the machine was busy while {profile.name} was calibrated: {check.disturbed:.0%} of "
+            "the timings were disturbed; end what else runs, and `condsim calibrate` again"
+        )
+    return notes
 
 
 def _on_steps(simulation: Simulation) -> list[str]:

@@ -19,7 +19,7 @@ AS_CAPTURED = "as captured"
 
 PLAIN_FIELDS = (
     "trace", "mechanism", "strategy", "runtime", "dtype", "phase", "batch", "baseline", "profile",
-    "basis", "speedup", "speedup_interval", "verdict", "latency_s", "latency_interval",
+    "protocol", "basis", "speedup", "speedup_interval", "verdict", "latency_s", "latency_interval",
     "baseline_s", "energy_j", "baseline_energy_j", "peak_bytes", "baseline_peak_bytes",
     "flops_ratio", "executed_flops", "baseline_flops", "main_loss", "graphs", "prepare_s", "notes",
     "outputs",
@@ -45,6 +45,7 @@ class Prediction:
 
     Every number is finite, and above 0 where 0 would mean nothing (`condsim.predict.gate`).
 
+    protocol: what runs between two runs of a step, name in `condsim.protocols`.
     speedup: Σ baseline / Σ conditional seconds over the steps. speedup_interval: 90 %.
     estimated: basis word → share of the conditional time that rests on it.
     steps: a row a step: its number, conditional_s, baseline_s.
@@ -63,6 +64,7 @@ class Prediction:
     batch: int
     baseline: str
     profile: str
+    protocol: str
     speedup: float
     latency_s: float
     baseline_s: float

@@ -8,8 +8,9 @@ rule.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,9 @@ from condsim.errors import CondsimError
 from condsim.kernels import Kernels
 from condsim.lowered import Place
 from condsim.predict.carried import Carried
-from condsim.predict.side import Side
+from condsim.predict.side import Side, between_runs
 from condsim.program import Program, loops
+from condsim.protocols import Protocol
 from condsim.trace import Trace
 
 TRUNK = "trunk"
@@ -30,7 +32,7 @@ Label = tuple[str, str]
 """(segment, operator)."""
 
 
-class Placed(Protocol):
+class Placed(typing.Protocol):
     """What the place of an operator follows from: as in `condsim.program.Op`."""
 
     @property
@@ -74,12 +76,12 @@ def segment_of(op: Placed, guards: Sequence[tuple[str, int]], of_families: Colle
 
 
 def segments(
-    trace: Trace, blocks: Iterable[Mapping[str, Side]], steps: int, *, repeat: bool
+    trace: Trace, blocks: Iterable[Mapping[str, Side]], steps: int, protocol: Protocol
 ) -> pd.DataFrame:
     """Return a row a side, segment and operator: calls and seconds, the mean over the steps.
 
     The seconds of a side sum up to its predicted latency. blocks: of steps in order, side by name.
-    steps: in all of them. repeat: each step is repeated in turn on both sides.
+    steps: in all of them. protocol: what runs between two runs of a step.
     Raises CondsimError where host and device are two: there the time of an operator hides behind
     that of others.
     """
@@ -88,7 +90,7 @@ def segments(
         for name, side in sides.items():
             _refuse_overlap(side)
             others = [other for other_name, other in sides.items() if other_name != name]
-            between = others[0].between() if repeat else None
+            between = between_runs(protocol, side, others[0])
             if name not in tables:
                 tables[name] = _SegmentSums(trace, side, steps)
             tables[name].add(side.cost, between)

@@ -15,6 +15,7 @@ from condsim.engine import closed_form, reference
 from condsim.engine.closed_form import Issued
 from condsim.lowered import Lowered
 from condsim.program import loops
+from condsim.protocols import Meanwhile, Protocol
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,18 @@ class Side:
         moved = cost.memory_bytes or cost.footprint_bytes
         joules: np.ndarray = work_j(flops, moved, target.profile, target.dtype)
         return joules
+
+
+def between_runs(protocol: Protocol, side: Side, other: Side) -> Between | None:
+    """Return what passes between two runs of a step of a side; None where its other steps follow.
+
+    other: the side that it is compared with.
+    """
+    if protocol.meanwhile is Meanwhile.OTHER_STEPS:
+        return None
+    if protocol.meanwhile is Meanwhile.OTHER_SIDE:
+        return other.between()
+    return Between.nothing(side.cost.steps)
 
 
 def price_together(sides: Iterable[Side]) -> None:

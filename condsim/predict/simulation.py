@@ -14,23 +14,25 @@ from condsim.cost.cost_model import device_model
 from condsim.cost.device import DeviceModel, Target
 from condsim.cost.sums import CostSums
 from condsim.errors import CondsimError
+from condsim.hardware import Errors
 from condsim.predict.baselines import Rivals, dropped, logical_flops, without_imbalance
 from condsim.predict.choose import (
     Strategies,
     program_of,
 )
-from condsim.predict.intervals import CONFORMAL, Spread, around, intervals
+from condsim.predict.intervals import CONFORMAL, Spread, around, at_least, intervals
 from condsim.predict.notes import notes_of, outputs_of
 from condsim.predict.offload import Offloading, play
 from condsim.predict.peak_memory import SAMPLED_STEPS, peak_with_weights
 from condsim.predict.prediction import Later, Prediction
 from condsim.predict.segments import segments
-from condsim.predict.side import Side, price_together
+from condsim.predict.side import Side, between_runs, price_together
 from condsim.predict.timed import HOST_LINK, SideWalk, TimedSide, world_seconds
 from condsim.predict.timeline import timeline
 from condsim.predict.walk import Blocks, Way
 from condsim.predict.waterfall import waterfall
 from condsim.program import Program
+from condsim.protocols import PROTOCOLS, Protocol, usual
 from condsim.scenario import Scenario
 from condsim.steps.rebatch import Cut, rebatch, site_rules
 from condsim.strategies import STRATEGIES, name_of
@@ -186,10 +188,13 @@ class Simulation:
         same_params = self.side(self.same_for_all("same-params"))
         return [self.conditional, self.baseline, same_params]
 
-    @property
-    def in_turn(self) -> bool:
-        """Whether each step is repeated in turn on both sides."""
-        return self.scenario.protocol == "repeat"
+    @cached_property
+    def protocol(self) -> Protocol:
+        """What runs between two runs of a step."""
+        asked = self.scenario.protocol
+        if asked is not None:
+            return PROTOCOLS[asked]
+        return usual(self.trace.captured_steps(self.cut.phase))
 
     @cached_property
     def walked(self) -> Walked:
@@ -213,8 +218,8 @@ class Simulation:
         baseline = dense
         if self.scenario.baseline != "same-params":
             baseline = self.side(self.same_for_all(self.scenario.baseline), block)
-        walk_c.add(conditional, baseline if self.in_turn else None)
-        walk_b.add(baseline, conditional if self.in_turn else None)
+        walk_c.add(conditional, between_runs(self.protocol, conditional, baseline))
+        walk_b.add(baseline, between_runs(self.protocol, baseline, conditional))
         logical = logical_flops(self.trace, self.blocks[block], dense.cost)
         rivals.add(conditional.cost, baseline.cost, logical)
 
@@ -245,6 +250,10 @@ class Simulation:
         )
         steps = self.blocks.steps
         latency_interval = (low_s / steps, high_s / steps)
+        if self.self_check:
+            of_speedup, of_latency = self.self_check
+            speedup_interval = at_least(speedup_interval, speedup, of_speedup.covering)
+            latency_interval = at_least(latency_interval, latency_s, of_latency.covering)
         return Prediction(
             trace=self.trace.name,
             mechanism="+".join(self.trace.mechanisms),
@@ -255,6 +264,7 @@ class Simulation:
             batch=self.cut.batch,
             baseline=self.scenario.baseline,
             profile=self.target.profile.name,
+            protocol=self.protocol.name,
             speedup=speedup,
             latency_s=latency_s,
             baseline_s=float(baseline.seconds.mean()),
@@ -292,6 +302,16 @@ class Simulation:
         if not self.waits_for_weights:
             return None
         return play(self.conditional, self.scenario.expert_cache)
+
+    @cached_property
+    def self_check(self) -> tuple[Errors, Errors] | None:
+        """How far off speedups and latencies were where this machine was checked after its
+        calibration; None where it was not, and for graphs, which no check runs."""
+        check = self.target.profile.self_check
+        if check is None or self.compiled_on_cpu:
+            return None
+        cases = check.of(self.protocol.name)
+        return Errors.of_speedup(cases), Errors.of_latency(cases)
 
     def _spread(self) -> Spread:
         """How far the seconds of both sides may be off."""
@@ -356,7 +376,7 @@ class Simulation:
 
     def _segments(self) -> pd.DataFrame:
         blocks = (self._sides_of(block) for block in range(len(self.blocks)))
-        return segments(self.trace, blocks, self.blocks.steps, repeat=self.in_turn)
+        return segments(self.trace, blocks, self.blocks.steps, self.protocol)
 
     def _sides_of(self, block: int) -> dict[str, Side]:
         baseline = self.same_for_all(self.scenario.baseline)

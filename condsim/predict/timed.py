@@ -77,10 +77,10 @@ class SideWalk:
         self.walked = 0
         self.beginning_s = self.evicted_s = self.spread_s = self.companion_j = 0.0
 
-    def add(self, side: Side, other: Side | None) -> None:
+    def add(self, side: Side, between: Between | None) -> None:
         """Add a block of steps.
 
-        other: the side that runs in turn with each step; None where the steps follow each other.
+        between: what passes between two runs of a step; None where the steps follow each other.
         """
         cost = side.cost
         block = slice(self.walked, self.walked + cost.steps)
@@ -89,7 +89,6 @@ class SideWalk:
         self.work_j[block] = side.work_j
         self.companion_j += float(np.broadcast_to(cost.companion_j, cost.steps).sum())
         self.sums.add(cost)
-        between = None if other is None else other.between()
         self._add_beginnings(cost, between, block)
         self._add_evicted_weights(cost, between)
 

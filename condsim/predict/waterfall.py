@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from condsim.protocols import PROTOCOLS
+
 MEANING = {
     "flops": "FLOP ratio on an ideal device",
     "executed": "padding, masks, drops",
@@ -72,13 +74,14 @@ def bars(
     chain: pd.DataFrame,
     predicted: float,
     interval: tuple[float, float] | None,
-    measured: float | None = None,
+    measured: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Return the waterfall as it is drawn: a row a bar, from `start` to `end` (speedups).
 
     Totals start at 1x, the dense baseline. chain: of `waterfall`. interval: of the prediction, None
     where it has none.
-    measured: a last bar, None for none. kind: total, gain, loss, none (does not apply), measured.
+    measured: of `condsim.study.answer.measured_beside`, a last bar; None for none.
+    kind: total, gain, loss, none (does not apply), measured.
     """
     rows: list[dict[str, Any]] = []
     before = 1.0
@@ -90,8 +93,10 @@ def bars(
     total |= {"label": f"{predicted:.2f}x", "low": low, "high": high}
     rows.append(total | {"meaning": "no interval" if interval is None else "90 % interval"})
     if measured is not None:
-        last = {"effect": "measured", "start": 1.0, "end": measured, "kind": "measured"}
-        rows.append(last | {"label": f"{measured:.2f}x", "meaning": "on this device"})
+        speedup = measured["measured_speedup"]
+        last = {"effect": "measured", "start": 1.0, "end": speedup, "kind": "measured"}
+        meaning = f"on this device, {PROTOCOLS[measured['protocol']].says}"
+        rows.append(last | {"label": f"{speedup:.2f}x", "meaning": meaning})
     return pd.DataFrame(rows).astype({"low": float, "high": float})
 
 

@@ -25,14 +25,17 @@ NEAR_ONE = 5
 
 
 def waterfall_lines(
-    p: Prediction, measured: float | None = None, plain: bool = False
+    p: Prediction, measured: Mapping[str, Any] | None = None, plain: bool = False
 ) -> list[Text]:
     """A bar a world, from the speedup before its effect to the speedup after it.
 
-    measured: the measured speedup, None where there is none. plain: ASCII only.
+    measured: of `condsim.study.answer.measured_beside`. plain: ASCII only.
     """
     rows = p.waterfall.to_dict("records")
-    axis = _axis_over([row["speedup"] for row in rows], measured, plain)
+    speedups = [row["speedup"] for row in rows]
+    if measured is not None:
+        speedups.append(measured["measured_speedup"])
+    axis = _axis_over(speedups, plain)
     lines = [Text(TITLE, "bold"), _header(axis)]
     before = DENSE
     for row in rows:
@@ -40,10 +43,8 @@ def waterfall_lines(
         before = row["speedup"]
     bar = axis.bar(DENSE, p.speedup, "bold")
     lines.append(_line("predicted", "", p.speedup, bar, interval(p.speedup_interval)))
-    if measured:
-        factor = f"x{number(measured / p.speedup)}"
-        bar = axis.bar(DENSE, measured, "bold magenta")
-        lines.append(_line("measured", factor, measured, bar, "measured / predicted"))
+    if measured is not None:
+        lines.append(_measured_line(measured, axis))
     factors = {row["world"]: row["factor"] for row in rows}
     if factors.get("quantisation", 1.0) != 1.0:
         divergence = number(factors["efficiency"] * factors["quantisation"])
@@ -51,11 +52,18 @@ def waterfall_lines(
     return lines
 
 
-def _axis_over(speedups: list[float], measured: float | None, plain: bool) -> _Axis:
+def _measured_line(measured: Mapping[str, Any], axis: _Axis) -> Text:
+    """The measured speedup, and by how much it is off from what was predicted for it."""
+    speedup = measured["measured_speedup"]
+    factor = f"x{number(speedup / measured['predicted_speedup'])}"
+    bar = axis.bar(DENSE, speedup, "bold magenta")
+    meaning = f"measured / predicted, both {measured['protocol']}"
+    return _line("measured", factor, speedup, bar, meaning)
+
+
+def _axis_over(speedups: list[float], plain: bool) -> _Axis:
     """An axis with room for all bars."""
     values = [DENSE, *speedups]
-    if measured:
-        values.append(measured)
     low, high = min(values), max(values)
     if high / low > NARROW:
         return _Axis(low * 0.93, high * 1.07, plain)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from condsim.hardware import UNCERTAINTY
+from condsim.hardware import UNCERTAINTY, CheckedCase, Errors, SelfCheck
 from condsim.show.tables import Column, table_of
 from condsim.show.text import number, seconds, si, times
 
@@ -20,6 +20,7 @@ PROFILES = (
     Column("class", "class"),
     Column("name", "name"),
     Column("basis", "basis"),
+    Column("latency off by", "off", right=True),
     Column("dtype", "dtype"),
     Column("description", "description", wraps=True),
 )
@@ -34,10 +35,16 @@ MEASUREMENTS = (
     Column("strategy", "strategy"),
     Column("phase", "phase"),
     Column("batch", "batch", right=True),
+    Column("protocol", "protocol"),
     Column("against", "baseline"),
     Column("speedup", "speedup", times, right=True),
     Column("latency", "latency_s", seconds, right=True),
     Column("basis", "basis"),
+)
+CHECKED = (
+    Column("module", "module"),
+    Column("latency", "latency", right=True),
+    Column("speedup", "speedup", right=True),
 )
 FILES = (
     Column("file", "name"),
@@ -74,12 +81,45 @@ def profile_list(profiles: Mapping[str, HardwareProfile]) -> Table:
             "class": profile.kind,
             "name": name,
             "basis": "calibrated" if profile.calibrated else "data sheet",
+            "off": _off(profile.self_check),
             "dtype": profile.dtype,
             "description": profile.description,
         }
         rows.append(row)
     rows.sort(key=_class_and_name)
     return table_of(PROFILES, rows)
+
+
+def _off(check: SelfCheck | None) -> str:
+    """The median and the worst error of a self-check."""
+    if check is None:
+        return ""
+    errors = Errors.of_latency(check.cases)
+    return f"{errors.median:.0%} / {errors.worst:.0%}"
+
+
+def self_check_lines(check: SelfCheck) -> list[Text | Table]:
+    """How far off a calibration was, module by module, and what to do where it is bad."""
+    rows = []
+    for module, cases in check.modules().items():
+        rows.append(_checked_row(module, cases))
+    rows.append(_checked_row("all", check.cases))
+    title = "self-check: built-in modules, predicted and timed; |error|, median / worst"
+    lines: list[Text | Table] = [table_of(CHECKED, rows, title)]
+    if check.busy:
+        busy = f"The machine was busy: {check.disturbed:.0%} of the timings were disturbed. "
+        advice = "End what else runs (a neighbour on the same processor may be it), and calibrate "
+        lines.append(Text(f"{busy}{advice}again.", "yellow"))
+    return lines
+
+
+def _checked_row(module: str, cases: Sequence[CheckedCase]) -> dict[str, str]:
+    latency, speedup = Errors.of_latency(cases), Errors.of_speedup(cases)
+    return {
+        "module": module,
+        "latency": f"{latency.median:.1%} / {latency.worst:.1%}",
+        "speedup": f"{speedup.median:.1%} / {speedup.worst:.1%}",
+    }
 
 
 def _class_and_name(row: Mapping[str, str]) -> tuple[int, str]:

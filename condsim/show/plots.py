@@ -35,12 +35,12 @@ LEGEND_ENTRIES = 12
 
 
 def waterfall_figure(
-    prediction: Prediction, measured: float | None = None, title: str = ""
+    prediction: Prediction, measured: Mapping[str, Any] | None = None, title: str = ""
 ) -> Figure:
     """The waterfall of a prediction on a log axis, where equal heights are equal factors.
 
-    Totals start at 1x, the dense baseline. measured: the speedup of a last bar, None for none.
-    title: empty = the name of the trace.
+    Totals start at 1x, the dense baseline. measured: of `condsim.study.answer.measured_beside`, a
+    last bar; None for none. title: empty = the name of the trace.
     """
     p = prediction
     rows = bars(p.waterfall, p.speedup, p.speedup_interval, measured)
@@ -53,10 +53,12 @@ def waterfall_figure(
     values = [1.0, *p.speedup_interval, *rows["start"], *rows["end"]]
     axes.set_ylim(min(values) / 1.12, max(values) * 1.22)
     names = [effect.replace("_", "\n") for effect in rows["effect"]]
+    if measured is not None:
+        names[-1] = figure_text(f"measured\n{measured['protocol']}")
     axes.set_xticks(range(len(rows)), names, fontsize=8)
     axes.set_ylabel(f"speedup over {p.baseline}")
     trace = title or p.trace
-    case = f"{trace} · {p.profile} · {p.strategy} · batch {p.batch} · {p.dtype}"
+    case = f"{trace} · {p.profile} · {p.strategy} · batch {p.batch} · {p.dtype} · {p.protocol}"
     axes.set_title(figure_text(case), fontsize=10, loc="left")
     return figure
 
@@ -349,7 +351,10 @@ def _speedup_label(value: float, _position: int | None) -> str:
 
 
 def save_waterfall(
-    prediction: Prediction, path: Path, measured: float | None = None, title: str = ""
+    prediction: Prediction,
+    path: Path,
+    measured: Mapping[str, Any] | None = None,
+    title: str = "",
 ) -> Path:
     """Write the waterfall to a file (.svg, .pdf or .png), whole or not at all.
 

@@ -15,6 +15,7 @@ from condsim import __version__
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import losses
+from condsim.protocols import PROTOCOLS
 from condsim.show.accuracy import accuracy_line, not_checked_line
 from condsim.show.html import Html, joined, tag
 from condsim.show.plots import accuracy_figure, load_figure, rendered, waterfall_figure
@@ -91,8 +92,9 @@ def _verdict(name: str, answer: Answer) -> Iterator[Html]:
     numbers = pd.DataFrame(_numbers(answer), columns=["", "model", "dense", "rests on"])
     yield tag("h1", f"Does conditional computation pay for {name}?")
     yield tag("p", verdict, class_="verdict")
+    yield tag("p", f"What is asked: {PROTOCOLS[p.protocol].says}.")
     yield _table(numbers)
-    yield _picture(waterfall_figure(p, answer.measured_speedup), verdict)
+    yield _picture(waterfall_figure(p, answer.measured), verdict)
 
 
 def _numbers(answer: Answer) -> Iterator[tuple[str, str, str, str]]:
@@ -110,7 +112,9 @@ def _numbers(answer: Answer) -> Iterator[tuple[str, str, str, str]]:
     yield "peak memory", model, dense, basis["peak_bytes"]
     measured = answer.measured
     if measured is not None:
-        yield "measured speedup", times(measured["measured_speedup"]), "", "measured"
+        protocol = measured["protocol"]
+        predicted = f"{times(measured['predicted_speedup'])} predicted, {protocol}"
+        yield "measured speedup", times(measured["measured_speedup"]), predicted, "measured"
         model = seconds(measured["measured_latency_s"])
         dense = seconds(measured["measured_baseline_s"])
         yield "measured latency", model, dense, "measured"
@@ -180,7 +184,8 @@ def _worst_cases(table: pd.DataFrame) -> list[str]:
     by_error = table["error"].abs().sort_values(ascending=False).index
     cases = []
     for row in table.loc[by_error[:WORST_CASES]].to_dict("records"):
-        case = f"{row['strategy']}, batch {row['batch']}, over {row['baseline']}"
+        case = f"{row['strategy']}, batch {row['batch']}, {row['protocol']}"
+        case += f", over {row['baseline']}"
         cases.append(f"{case}: {percent(row['error'])}; {cause_of(row)}")
     return cases
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.table import Table
 from rich.text import Text
 
+from condsim.protocols import PROTOCOLS
 from condsim.show.text import interval, joules, number, percent, seconds, shares, size, times
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def prediction_lines(
         p.phase,
         f"batch {p.batch}",
         f"against {p.baseline}",
+        p.protocol,
     )
     title = Text(" · ".join(asked), "bold")
     if took_s is not None:
@@ -99,6 +101,7 @@ def prediction_lines(
     _add_latency(table, p, measured)
     _add_energy_and_memory(table, p)
     table.add_row("rests on", shares(p.estimated))
+    table.add_row("answers", PROTOCOLS[p.protocol].says)
     notes = [Text(f"note: {note}", "dim") for note in p.notes]
     return [title, table, *notes]
 
@@ -117,7 +120,7 @@ def _add_speedups(
         measured_speedup = times(measured["measured_speedup"])
         predicted = times(measured["predicted_speedup"])
         error = percent(measured["error"])
-        about = f"of the measured steps {predicted} was predicted: {error}"
+        about = f"{measured['protocol']}; {predicted} was predicted of it: {error}"
         table.add_row("", measured_speedup, about, "", "measured")
     for baseline, value in speedups.items():
         if baseline != p.baseline:
@@ -313,6 +316,7 @@ COMPARISON = (
     Column("strategy", "strategy"),
     Column("phase", "phase"),
     Column("batch", "batch", right=True),
+    Column("protocol", "protocol"),
     Column("against", "baseline"),
     Column("predicted", "predicted_speedup", times, right=True),
     Column("90 % interval", "interval", interval, right=True),

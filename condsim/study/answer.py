@@ -50,13 +50,6 @@ class Answer:
     measured: Mapping[str, Any] | None
     profile: HardwareProfile
 
-    @property
-    def measured_speedup(self) -> float | None:
-        """The measured speedup of the same case, None where it was not measured."""
-        if self.measured is None:
-            return None
-        return float(self.measured["measured_speedup"])
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values in SI units, for JSON."""
         return {
@@ -130,9 +123,9 @@ def measured_beside(
 ) -> dict[str, Any] | None:
     """What was measured of the scenario of a prediction, on the machine of the profile.
 
-    scenario: what was asked. None where nothing was measured of it. Steps that follow each other
-    ("stream") count before repeated ones. The predicted_speedup and error that are returned are of
-    exactly the measured steps.
+    scenario: what was asked. None where nothing was measured of it. What was measured by the
+    prediction's own protocol counts before what was by others. The predicted_speedup and error that
+    are returned are of exactly the measured steps, by the protocol that is returned.
     """
     if not _decides_as_captured(trace, scenario):
         return None
@@ -146,9 +139,9 @@ def measured_beside(
         measurements = measurements[measurements["step"].isin(scenario.steps)]
     if measurements.empty:
         return None
-    stream = measurements[measurements["protocol"] == "stream"]
-    if not stream.empty:
-        measurements = stream
+    same_question = measurements["protocol"] == prediction.protocol
+    if same_question.any():
+        measurements = measurements[same_question]
     with_these = replace(trace, measurements=measurements)
     compared = compare(with_these, profile=profile)
     same_machine = compared[compared["same_machine"].astype(bool)]

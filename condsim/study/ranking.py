@@ -16,7 +16,7 @@ from condsim.predict.simulate import simulate
 from condsim.strategies import BASELINES
 from condsim.trace import Trace
 
-COMMON = ("trace", "baseline", "dtype", "phase", "batch", "runtime", "outputs")
+COMMON = ("trace", "baseline", "dtype", "phase", "batch", "protocol", "runtime", "outputs")
 """What two rows must have in common for the quotient of their numbers to mean something. Two
 devices must run the same strategy too; on one device strategies are what is compared."""
 

@@ -92,6 +92,10 @@ class Trace:
         """Unit-steps: images, sequences, or sequences at one decode position."""
         return int(self.steps["units"].sum())
 
+    def captured_steps(self, phase: str) -> int:
+        """Return how many steps of a phase were captured."""
+        return int((self.steps["phase"] == phase).sum())
+
     def site(self, name: str) -> Site:
         """Return a site by name. Raises CondsimError for an unknown one."""
         for site in self.sites:

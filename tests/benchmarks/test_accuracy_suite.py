@@ -17,6 +17,7 @@ from benchmarks.suite import judge, models, segments, worker
 from benchmarks.suite.cases import HALVES, Case, Under, by_model, half, listed, read
 from benchmarks.suite.run import run, traces
 from condsim.errors import CondsimError
+from condsim.protocols import PROTOCOLS
 from condsim.zoo.specs import load_spec
 
 FAMILY = {
@@ -55,7 +56,8 @@ def test_the_list_covers_what_it_should() -> None:
         "gathered",
     }
     assert {c.phase for c in cases} == {"prefill", "decode"}
-    assert {c.protocol for c in cases} == {"repeat", "stream"}
+    assert {c.protocol for c in cases} == set(PROTOCOLS)
+    assert {c.model for c in cases if c.protocol == "loop"} == {c.model for c in cases}
     assert {1, 256} <= {c.batch for c in cases}
 
 

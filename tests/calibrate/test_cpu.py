@@ -11,7 +11,15 @@ from calibrate.conftest import TinyCalibration
 
 from condsim.calibrate import calibrate, cpu, shapes
 from condsim.errors import CondsimError
-from condsim.hardware import HardwareProfile, cache_folder, fingerprint, hardware, this_machine
+from condsim.hardware import (
+    CheckedCase,
+    HardwareProfile,
+    SelfCheck,
+    cache_folder,
+    fingerprint,
+    hardware,
+    this_machine,
+)
 
 
 @pytest.fixture
@@ -40,6 +48,26 @@ def test_it_is_saved_where_this_machine_finds_it(
     monkeypatch.setattr(cpu, "profile_of", lambda *_: tiny_profile)
     calibrate()
     assert hardware("this-machine").name == tiny_profile.name
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_calibration_is_checked_before_it_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tiny_profile: HardwareProfile
+) -> None:
+    ratios = {"latency": 1.1, "baseline": 0.9, "speedup": 1.0}
+    case = CheckedCase(module="stack", batch=1, protocol="loop", **ratios)
+    found = SelfCheck(cases=[case], disturbed=0.25)
+    seen: list[HardwareProfile] = []
+
+    def check(profile: HardwareProfile, _progress: object) -> SelfCheck:
+        seen.append(profile)
+        return found
+
+    monkeypatch.setattr(cpu, "_measure", lambda *_: None)
+    monkeypatch.setattr(cpu, "profile_of", lambda *_: tiny_profile)
+    assert calibrate(check=check).self_check == found
+    assert seen == [tiny_profile]
+    assert hardware("this-machine").self_check == found
 
 
 @pytest.mark.usefixtures("own_cache")

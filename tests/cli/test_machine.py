@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cli.harness import GPU, Run, check_refused, parsed
 from condsim.cli.machine import count, numbers
-from condsim.hardware import hardware, profiles
+from condsim.hardware import CheckedCase, SelfCheck, hardware, profiles
 
 BASES = {"measured", "calibrated", "sourced", "estimated"}
 
@@ -31,6 +33,21 @@ def test_a_profile_s_numbers_are_its_own(run: Run) -> None:
 def test_no_number_is_listed_twice(name: str) -> None:
     paths = [row["what"] for row in numbers(hardware(name))]
     assert len(paths) == len(set(paths))
+
+
+def test_a_checked_profile_shows_how_far_off_it_was(run: Run, tmp_path: Path) -> None:
+    ratios = {"latency": 1.25, "baseline": 1.0, "speedup": 0.8}
+    case = CheckedCase(module="stack", batch=1, protocol="loop", **ratios)
+    check = SelfCheck(cases=[case], disturbed=0.75)
+    profile = hardware(GPU).model_copy(update={"self_check": check})
+    file = str(profile.save(tmp_path / "own.yaml"))
+    shown = run("profiles", file).out
+    assert "stack" in shown
+    assert "25.0%" in shown
+    assert "75% of the timings were disturbed" in shown
+    found = parsed(run("profiles", file, "--json"))["profile"]["self_check"]
+    assert found["latency"]["worst"] == found["speedup"]["worst"] == 0.25
+    assert found["cases"][0]["module"] == "stack"
 
 
 def test_times_are_counted_in_every_row() -> None:

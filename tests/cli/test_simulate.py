@@ -77,7 +77,7 @@ def test_a_machine_without_profile_is_calibrated_first(
         asked.append(threads)
         return hardware(GPU)
 
-    monkeypatch.setattr(importlib.import_module("condsim.calibrate"), "calibrate", calibrate)
+    monkeypatch.setattr(importlib.import_module("condsim.api"), "calibrate", calibrate)
     done = run("simulate", trace)
     assert (done.code, asked) == (0, [1])
     assert "calibrating" in done.err

@@ -17,7 +17,7 @@ def test_with_no_effect_off_the_world_is_the_prediction(
 ) -> None:
     world = waterfall.world_without(scenario, captured, [])
     assert world.prediction is captured.prediction
-    assert world.measured == captured.measured_speedup
+    assert world.measured is captured.measured
     assert world.recipe().python.endswith("print(p.waterfall)")
 
 

@@ -200,7 +200,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "runtime": (None, "eager", "compiled", "cuda_graphs", "static", "x"),
     "threshold": (None, 0.0, 0.5, 0.99, 1.0, -1.0, 2.0, 1e30),
     "phase": (None, "prefill", "decode", "x"),
-    "protocol": ("stream", "repeat", "x"),
+    "protocol": ("stream", "repeat", "loop", "x"),
     "steps": (None, [0], [0, 1], [3], [-1], [10**9], [], [0, 0], list(range(100))),
     "engine": ("closed", "events", "x"),
     "capacity_factor": (1.0, 1.25, 0.1, 8.0, 1e6, 0.0, -1.0),

@@ -34,7 +34,8 @@ def with_inputs(captured: Captured, factors: list[float]) -> Captured:
 def indices(captured: Captured, plan: Plan) -> list[int]:
     """Which steps are chosen to be timed."""
     replay = Replay(captured, None, "prefill")
-    return [step.index for step in checked_steps(replay, COMPACTED, plan)]
+    protocol = plan.protocol_of(captured.trace, "prefill")
+    return [step.index for step in checked_steps(replay, COMPACTED, plan, protocol)]
 
 
 def test_replayed_steps_decide_as_they_were_captured(leaving: Captured) -> None:

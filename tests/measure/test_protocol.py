@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from condsim.measure.gate import Gate
 from condsim.measure.plan import Plan
 from condsim.measure.protocol import Measured, measure_cases, turns
 from condsim.measure.replay import Captured, Replay
+from condsim.protocols import REPEAT
 from condsim.timing.yardstick import Yardstick
 from condsim.trace import MEASUREMENTS
 
@@ -131,10 +134,32 @@ def test_a_stream_goes_on_from_step_to_step(
     assert list(measured(leaving, **fields)["step"]) == [0, 1, 2, 3, 4, 5, 0]
 
 
+def test_in_a_loop_each_side_runs_its_step_over_and_over(
+    leaving: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else runs in between, the sides take turns, and calls that warm up do not count."""
+    fields = {"protocol": "loop", "pairs": 4, "steps": 2, "baselines": ("same-params",)}
+    calls = order_of_sides(leaving, monkeypatch, **fields)
+    loops = [(name, len(list(run))) for name, run in itertools.groupby(calls)]
+    assert {name.split()[1] for name, _ in loops} == {"0", "5"}
+    assert set(itertools.chain(*(divmod(count, 8) for _, count in loops))) <= {0, 1, 2}
+    table = measured(leaving, **fields)
+    assert set(table["protocol"]) == {"loop"}
+    assert list(table["step"]) == [0, 0, 5, 5]
+    assert (table["repetitions"] >= protocol.LEAST_CALLS).all()
+
+
+def test_one_captured_step_is_looped(leaving: Captured) -> None:
+    one = replace(leaving.trace, steps=leaving.trace.steps[:1])
+    assert Plan().protocol_of(one, "prefill").name == "loop"
+    assert Plan(protocol="repeat").protocol_of(one, "prefill").name == "repeat"
+    assert Plan().protocol_of(leaving.trace, "prefill").name == "repeat"
+
+
 def test_a_repeated_step_is_warmed_up_once(leaving: Captured) -> None:
     replay = Replay(leaving, None, "prefill")
     steps = [replay.step(0), replay.step(3)]
-    order = [(t.step.index, t.before, t.warm_up) for t in turns(steps, Plan(pairs=3))]
+    order = [(t.step.index, t.before, t.warm_up) for t in turns(steps, 3, REPEAT)]
     assert order == [(0, None, True), (0, None, False), (3, None, True), (3, None, False)]
 
 

@@ -91,8 +91,9 @@ def test_another_stream_than_the_recorded_one_is_an_error(
 
 
 def test_only_repeat_can_be_timed_by_segment(leaving: Captured) -> None:
-    with pytest.raises(CondsimError, match=r"protocol 'repeat'.*got 'stream'"):
-        time_segments(leaving.trace, leaving.live, leaving.inputs, plan(protocol="stream"))
+    for protocol in ("stream", "loop"):
+        with pytest.raises(CondsimError, match=rf"protocol 'repeat'.*got '{protocol}'"):
+            time_segments(leaving.trace, leaving.live, leaving.inputs, plan(protocol=protocol))
 
 
 def call(*seconds: float) -> ProfiledCall:

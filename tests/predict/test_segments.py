@@ -29,7 +29,7 @@ def trace(request: pytest.FixtureRequest) -> Trace:
     return condsim.load(TRACES / request.param)
 
 
-@pytest.mark.parametrize("protocol", ["stream", "repeat"])
+@pytest.mark.parametrize("protocol", ["stream", "repeat", "loop"])
 def test_segments_sum_up_to_the_latency(trace: Trace, protocol: str) -> None:
     for strategy in probed_strategies(trace):
         p = simulate(trace, None, strategy, 8, protocol=protocol)

@@ -32,7 +32,11 @@ def prediction(factors: list[float]) -> Any:
 
 
 def drawn(factors: list[float], plain: bool, measured: float | None = None) -> list[str]:
-    lines = waterfall_lines(prediction(factors), measured=measured, plain=plain)
+    timed: dict[str, Any] | None = None
+    if measured is not None:
+        timed = {"measured_speedup": measured, "protocol": "loop"}
+        timed["predicted_speedup"] = 2 * measured
+    lines = waterfall_lines(prediction(factors), measured=timed, plain=plain)
     return [line.plain for line in lines]
 
 
@@ -70,6 +74,12 @@ def test_totals_begin_at_the_dense_baseline(factors: list[float]) -> None:
 def test_plain_is_ascii() -> None:
     text = "".join(drawn([4.0, 0.5, 1.2], plain=True, measured=2.0))
     assert text.isascii()
+
+
+def test_what_was_measured_stands_beside_what_was_predicted_of_it() -> None:
+    (line,) = [line for line in drawn([4.0, 0.5, 1.2], True, measured=2.0) if "measured" in line]
+    assert "x0.500" in line
+    assert "both loop" in line
 
 
 def test_an_effect_that_does_not_apply_says_so() -> None:

@@ -37,7 +37,8 @@ def labels(figure: Any) -> tuple[str, str]:
 
 
 def test_a_waterfall_has_a_bar_a_world_and_the_totals(prediction: Prediction) -> None:
-    axes = plots.waterfall_figure(prediction, measured=1.5, title="mine").axes[0]
+    measured = {"measured_speedup": 1.5, "protocol": "repeat"}
+    axes = plots.waterfall_figure(prediction, measured, title="mine").axes[0]
     assert len(axes.patches) == len(prediction.waterfall) + 2
     assert axes.get_yscale() == "log"
     assert axes.get_title(loc="left").startswith("mine · ")

@@ -76,7 +76,7 @@ def test_an_error_has_the_colour_of_its_size(
     compared: pd.DataFrame, error: float, style: str
 ) -> None:
     table = comparison_table(compared.iloc[:1].assign(error=error, same_machine=True))
-    (cell,) = table.columns[9].cells
+    (cell,) = table.columns[10].cells
     assert cell.style == style  # type: ignore[union-attr]
 
 

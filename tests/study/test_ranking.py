@@ -30,6 +30,7 @@ ROW = {
     "dtype": "fp32",
     "phase": "prefill",
     "batch": 8,
+    "protocol": "stream",
     "runtime": "eager",
     "outputs": "as captured",
     "profile": "one",

@@ -14,6 +14,7 @@ from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.choose import strategies_on
 from condsim.predict.simulate import resolve_profile
+from condsim.protocols import PROTOCOLS, usual
 from condsim.runtimes import choose_runtime, runtimes_of
 from condsim.steps.rebatch import captured_batch
 from condsim.strategies import BASELINES, name_of
@@ -27,6 +28,7 @@ BASELINE_HELP = (
     " same-flops: one dense branch of the mean work, without routing.\n"
     "Only the pair tells the truth."
 )
+PROTOCOL_HELP = "\n".join(f"- {protocol.says}." for protocol in PROTOCOLS.values())
 THRESHOLD_HELP = "Decide anew at the exits, from the scores that they kept. Empty: as captured."
 
 
@@ -164,6 +166,14 @@ def runtime_input(profile: HardwareProfile) -> str | None:
         help="How operators become kernels.",
     )
     return None if chosen == usual else chosen
+
+
+def protocol_input(trace: Trace, phase: str | None) -> str | None:
+    """What runs between two runs of a step, None for what is usual for the trace's phase."""
+    steps = trace.captured_steps(phase or phases_of(trace)[0])
+    default = usual(steps).name
+    chosen = boxes.one_of("Protocol", list(PROTOCOLS), default, "protocol", help=PROTOCOL_HELP)
+    return None if chosen == default else chosen
 
 
 def threshold_input(trace: Trace) -> float | None:

@@ -12,7 +12,7 @@ from condsim.hardware import HardwareProfile
 from condsim.strategies import BASELINES
 from condsim.trace import Trace
 
-OPTIONS = ("batch", "dtype", "runtime", "threshold", "phase")
+OPTIONS = ("batch", "dtype", "runtime", "threshold", "phase", "protocol")
 """Arguments of `condsim.simulate` beside trace, profile, strategy and baseline."""
 FIELDS = ("device", "strategy", "baseline", *OPTIONS)
 """What is asked beside the trace; named alike in a link, on the command line and in Python."""

@@ -8,7 +8,7 @@ from condsim.dashboard.parts import boxes, fields, library, uploader
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.trace import Trace
 
-HIDDEN = ("dtype", "runtime", "threshold")
+HIDDEN = ("dtype", "runtime", "threshold", "protocol")
 """Inputs below "More"."""
 
 
@@ -34,11 +34,14 @@ def _scenario(trace: Trace, name: str) -> Scenario:
         dtype = fields.dtype_input(profile)
         runtime = fields.runtime_input(profile)
         threshold = fields.threshold_input(trace)
+        protocol_place = st.container()
     with above:  # strategies follow from the runtime
         strategy = fields.strategy_input(trace, profile, runtime)
         phase = fields.phase_input(trace)
         batch = fields.batch_input(trace, phase)
         baseline = fields.baseline_input()
+    with protocol_place:  # the usual one follows from the phase
+        protocol = fields.protocol_input(trace, phase)
     return Scenario(
         name=name,
         where=library.where(name),
@@ -50,6 +53,7 @@ def _scenario(trace: Trace, name: str) -> Scenario:
         runtime=runtime,
         threshold=threshold,
         phase=phase,
+        protocol=protocol,
     )
 
 

@@ -18,6 +18,7 @@ EVERYTHING = Scenario(
     runtime="compiled",
     threshold=0.5,
     phase="prefill",
+    protocol="loop",
 )
 
 
