@@ -20,6 +20,8 @@ META = torch.device("meta")
 CPU = torch.device("cpu")
 DEVICE_OF = torch.Tensor.device.__get__  # type: ignore[attr-defined]
 """What `tensor.device` calls."""
+
+
 def is_on_meta(model: torch.nn.Module) -> bool:
     """Whether a model's parameters are on the meta device."""
     return any(parameter.is_meta for parameter in model.parameters())

@@ -155,9 +155,7 @@ def _fit_weights(
     return weights
 
 
-def _rates(
-    weights: np.ndarray, lift: np.ndarray | None, before: np.ndarray | None
-) -> np.ndarray:
+def _rates(weights: np.ndarray, lift: np.ndarray | None, before: np.ndarray | None) -> np.ndarray:
     """Rates of TRIED_TOKENS tokens, float [tokens, experts]."""
     if lift is None or before is None:
         return np.broadcast_to(weights, (TRIED_TOKENS, len(weights)))
