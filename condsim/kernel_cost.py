@@ -95,50 +95,37 @@ class KernelCost:
         table = np.empty((len(columns), count))
         for row, values in enumerate(columns.values()):
             table[row] = values
-        return CostRows(
-            tuple(columns),
-            table,
-            self.family,
-            self.basis,
-            self.code,
-            self.on_host,
-            self.view,
-            self.reads,
-            self.job,
-        )
+        return CostRows(self, tuple(columns), table, self.basis, slice(0, count))
 
 
 @dataclass(slots=True)
 class CostRows:
     """What the calls of one operator cost, as rows of the table.
 
-    names: of columns. table: their values, float [columns, sizes]. The others are as in
-    `KernelCost`.
+    cost: as it was found, at all sizes. sizes: which of these the rows are of.
+    names: of columns. table: their values, float [columns, sizes]. basis: of these rows.
     """
 
+    cost: KernelCost
     names: tuple[str, ...]
     table: np.ndarray
-    family: str
     basis: str
-    code: str
-    on_host: bool
-    view: bool
-    reads: Sequence[SizedRead]
-    job: Work | None
+    sizes: slice
 
     def at(self, sizes: slice, basis: str) -> CostRows:
-        """Return the rows of some sizes. basis: of these."""
-        return CostRows(
-            self.names,
-            self.table[:, sizes],
-            self.family,
-            basis,
-            self.code,
-            self.on_host,
-            self.view,
-            [read.at(sizes) for read in self.reads],
-            None if self.job is None else self.job.at(sizes),
-        )
+        """Return the rows of some of all sizes. basis: of these."""
+        return CostRows(self.cost, self.names, self.table[:, sizes], basis, sizes)
+
+    @property
+    def reads(self) -> list[SizedRead]:
+        """The weights that are read."""
+        return [read.at(self.sizes) for read in self.cost.reads]
+
+    @property
+    def job(self) -> Work | None:
+        """The product inside, where there is one."""
+        job = self.cost.job
+        return None if job is None else job.at(self.sizes)
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from condsim.kernel_cost import PARTS, CostRows, Priced
+from condsim.kernel_cost import PARTS, CostRows, Priced, SizedRead
 from condsim.layout import Entry, Layout
 from condsim.lowered import Call, Lowered
-from condsim.program.work import Work
 from condsim.steps.sizes import Sizes, first_of_each, joined
 
 
@@ -76,18 +75,16 @@ class SizeSet:
 class WeightRead:
     """One operator reads one weight.
 
-    scope: index of the operator's `ScopeCalls`. of_call: which of the sizes each call has.
-    bytes, rows, pieces, experts: as in `SizedRead`.
+    scope: index of the operator's `ScopeCalls`. site: whose experts it computes, "" for none.
+    of_call: which of the sizes each call has. sized: what is read at its sizes.
     """
 
     name: str
     scope: int
     node: int
+    site: str
     of_call: np.ndarray
-    bytes: np.ndarray
-    rows: np.ndarray
-    pieces: np.ndarray
-    experts: np.ndarray | None = None
+    sized: SizedRead
 
 
 @dataclass
@@ -97,8 +94,7 @@ class Kernels:
     layout: operators at their places; an entry has a row a size.
     sets: the sizes that entries share. entry_rows: first row of each entry, and the end.
     columns: name → float [rows]: parts ("dispatch", ...), "flops", "router_flops", "moved_bytes",
-    "world NAME", "memory LEVEL". family, basis, code: label of each entry.
-    jobs: the product inside of each entry, where it is one.
+    "world NAME", "memory LEVEL". costs: what each entry costs. on_host, view: of each entry.
     """
 
     lowered: Lowered
@@ -106,13 +102,10 @@ class Kernels:
     sets: list[SizeSet]
     entry_rows: np.ndarray
     columns: dict[str, np.ndarray]
-    family: list[str]
-    basis: list[str]
-    code: list[str]
+    costs: list[CostRows]
     on_host: np.ndarray
     view: np.ndarray
     weights: list[WeightRead]
-    jobs: list[Work | None]
 
     @classmethod
     def of(cls, lowered: Lowered, layout: Layout, sets: list[SizeSet], priced: Priced) -> Kernels:
@@ -127,13 +120,10 @@ class Kernels:
             sets=sets,
             entry_rows=entry_rows,
             columns=columns,
-            family=[costs[number].family for number in cost_of],
-            basis=[costs[number].basis for number in cost_of],
-            code=[costs[number].code for number in cost_of],
-            on_host=np.array([cost.on_host for cost in costs])[cost_of],
-            view=np.array([cost.view for cost in costs])[cost_of],
+            costs=[costs[number] for number in cost_of.tolist()],
+            on_host=np.array([rows.cost.on_host for rows in costs])[cost_of],
+            view=np.array([rows.cost.view for rows in costs])[cost_of],
             weights=_weight_reads(layout, sets, priced),
-            jobs=[costs[number].job for number in cost_of],
         )
 
     @property
@@ -144,6 +134,21 @@ class Kernels:
     def entries(self) -> list[Entry]:
         """Operators at their places."""
         return self.layout.entries
+
+    @cached_property
+    def family(self) -> list[str]:
+        """The table or rate that the time of each entry is from."""
+        return [rows.cost.family for rows in self.costs]
+
+    @cached_property
+    def basis(self) -> list[str]:
+        """What the time of each entry rests on."""
+        return [rows.basis for rows in self.costs]
+
+    @cached_property
+    def code(self) -> list[str]:
+        """Whose machine code each entry runs, "" where that costs nothing."""
+        return [rows.cost.code for rows in self.costs]
 
     @cached_property
     def entry(self) -> np.ndarray:
@@ -187,7 +192,8 @@ class Kernels:
 
     def by_entry(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over all steps of each entry, float [entries]. values: float [rows]."""
-        times_run = self.runs.sum(axis=0).A1
+        runs = self.runs
+        times_run = np.bincount(runs.indices, runs.data, runs.shape[1])
         weighted = values * times_run[self.size]
         summed: np.ndarray = np.bincount(self.entry, weighted, len(self.entries))
         return summed
@@ -202,7 +208,15 @@ class Kernels:
         """Return a column's sum over each step, float [steps]."""
         if name not in self.columns:
             return np.zeros(self.steps)
-        return self.per_step(self.columns[name])
+        return self._totals[name]
+
+    @cached_property
+    def _totals(self) -> Mapping[str, np.ndarray]:
+        """Column → its sum over each step."""
+        sizes = int(self._set_start[-1])
+        of_size = [np.bincount(self.size, values, sizes) for values in self.columns.values()]
+        summed = self.runs @ np.stack(of_size, axis=1)
+        return dict(zip(self.columns, np.ascontiguousarray(summed.T), strict=True))
 
     def by_label(self, labels: Sequence[Any], values: np.ndarray) -> dict[Any, np.ndarray]:
         """Return label → sum over the kernels of each step that have it, float [steps].
@@ -300,10 +314,10 @@ def _weight_reads(layout: Layout, sets: list[SizeSet], priced: Priced) -> list[W
     found = []
     for number in layout.with_weights:
         entry = layout.entries[number]
-        place = (entry.scope, entry.node, sets[entry.size_set].of_call)
+        place = (entry.scope, entry.node, entry.op.site)
+        of_call = sets[entry.size_set].of_call
         names = [tensor.weight for tensor in entry.op.inputs if tensor.weight]
         reads = priced.costs[priced.cost_of[number]].reads
         for name, read in zip(names, reads, strict=True):
-            of_sizes = (read.bytes, read.rows, read.pieces, read.experts)
-            found.append(WeightRead(name, *place, *of_sizes))
+            found.append(WeightRead(name, *place, of_call, read))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,9 @@ from condsim.program.work import Shape
 
 MOST_SIZES = 2**13
 """Operators are priced at once up to so many sizes, to save memory."""
+
+Numbered = tuple[int, SizedKind]
+"""(number of an operator, the operator)."""
 
 Member = tuple[int, np.ndarray]
 """(number of an operator, its dimensions at its sizes)."""
@@ -45,7 +48,7 @@ class Columns:
 
 
 def in_columns(
-    operators: Sequence[tuple[int, SizedKind]],
+    operators: Sequence[Numbered],
     kinds: OperatorKinds,
     variant: Callable[[Columns], Hashable],
 ) -> Iterator[Columns]:
@@ -54,22 +57,28 @@ def in_columns(
     operators: with their numbers. variant: operators of one form are told apart by it.
     Raises CondsimError for a size below 0.
     """
-    powers: dict[SizeSet, np.ndarray] = {}
     ops: dict[Hashable, Op] = {}
     groups: dict[Hashable, list[Member]] = {}
-    for number, sized in operators:
-        sizes = sized.sizes
-        if sizes not in powers:
-            powers[sizes] = kinds.powers(sizes.sizes, len(sizes))
-        dims = kinds.dims(sized.kind, powers[sizes])
-        if (dims < 0).any():
-            _refuse_sizes(sized)
-        form = (kinds.forms[sized.kind], variant(Columns(sized.op, dims, [])))
-        ops.setdefault(form, sized.op)
-        groups.setdefault(form, []).append((number, dims))
+    for sizes, of_sizes in _by_sizes(operators).items():
+        these = [sized.kind for _, sized in of_sizes]
+        dims_of_kinds = kinds.dims(these, sizes.sizes, len(sizes))
+        for (number, sized), dims in zip(of_sizes, dims_of_kinds, strict=True):
+            if dims.min(initial=0) < 0:
+                _refuse_sizes(sized)
+            form = (kinds.forms[sized.kind], variant(Columns(sized.op, dims, [])))
+            ops.setdefault(form, sized.op)
+            groups.setdefault(form, []).append((number, dims))
     for alike, members in groups.items():
         for some in _in_portions(members):
             yield _joined(ops[alike], some)
+
+
+def _by_sizes(operators: Sequence[Numbered]) -> Mapping[SizeSet, list[Numbered]]:
+    """Sizes → the operators that have them."""
+    found: dict[SizeSet, list[Numbered]] = {}
+    for number, sized in operators:
+        found.setdefault(sized.sizes, []).append((number, sized))
+    return found
 
 
 def _refuse_sizes(sized: SizedKind) -> None:

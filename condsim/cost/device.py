@@ -332,7 +332,8 @@ def _size_set(lowered: Lowered, shared: SharedSizes) -> SizeSet:
 
 def of_each_size(value: Any, count: int) -> np.ndarray:
     """Return a number, or the value of each size, as float [sizes]."""
-    return np.broadcast_to(np.asarray(value, float).ravel(), (count,))
+    values = np.asarray(value, float)
+    return values.ravel() if values.size == count else np.full(count, float(values))
 
 
 DEVICE_MODELS: Registry[type[DeviceModel]] = Registry("device model")

@@ -15,7 +15,7 @@ import numpy as np
 
 from condsim.cost.cpu.residency import evicted_curves
 from condsim.cost.cpu.tables import between, locate
-from condsim.cost.weight_uses import UsedTogether, Visits
+from condsim.cost.weight_uses import UsedTogether
 from condsim.hardware import Residency
 
 MOST_VISITS = 2**16
@@ -43,46 +43,22 @@ class Missed(NamedTuple):
 
 def missed(uses: Iterable[UsedTogether], residency: Residency) -> Iterator[Missed]:
     """Yield what it costs that weights were evicted since they were used last."""
-    for some in _in_portions(_of_one_size_set(uses)):
+    for some in _in_portions(uses):
         yield _missed(some, residency)
 
 
-class _ReadTogether(NamedTuple):
-    """Weights that are read together, whose visits have their sizes in common.
-
-    size: of each visit. step: of each visit, counted from the first block's first. distance: bytes
-    touched since the weights were used before; [visits] each.
-    """
-
-    weights: list[Visits]
-    size: np.ndarray
-    step: np.ndarray
-    distance: np.ndarray
-
-
-def _of_one_size_set(uses: Iterable[UsedTogether]) -> Iterator[_ReadTogether]:
-    """Yield the weights of each use that have their sizes in common."""
-    for used in uses:
-        if not len(used.distance):
-            continue
-        step = used.weights[0].step + used.first_step
-        shared: dict[int, list[Visits]] = {}
-        for visits in used.weights:
-            shared.setdefault(id(visits.size), []).append(visits)
-        for weights in shared.values():
-            yield _ReadTogether(weights, weights[0].size, step, used.distance)
-
-
-def _in_portions(groups: Iterable[_ReadTogether]) -> Iterator[list[_ReadTogether]]:
+def _in_portions(uses: Iterable[UsedTogether]) -> Iterator[list[UsedTogether]]:
     """Yield groups of few enough visits."""
-    some: list[_ReadTogether] = []
+    some: list[UsedTogether] = []
     visits = 0
-    for group in groups:
-        if some and visits + len(group.step) > MOST_VISITS:
+    for group in uses:
+        count = len(group.distance)
+        if some and visits + count > MOST_VISITS:
             yield some
             some, visits = [], 0
-        some.append(group)
-        visits += len(group.step)
+        if count:
+            some.append(group)
+            visits += count
     if some:
         yield some
 
@@ -102,16 +78,16 @@ class _Visits:
     fraction: np.ndarray
 
     @classmethod
-    def of(cls, groups: Sequence[_ReadTogether], residency: Residency) -> _Visits:
+    def of(cls, groups: Sequence[UsedTogether], residency: Residency) -> _Visits:
         """Return the visits of groups."""
-        size, first = [], 0
+        size, step, first = [], [], 0
         for group in groups:
-            size.append(group.size + first)
-            first += len(group.weights[0].bytes)
+            size.append(group.visits.size + first)
+            step.append(group.visits.step + group.first_step)
+            first += group.visits.bytes.shape[1]
         distance = np.concatenate([group.distance for group in groups])
-        step = np.concatenate([group.step for group in groups])
         where = locate(np.array(residency.distance), distance)
-        return cls(np.concatenate(size), step, distance, *where)
+        return cls(np.concatenate(size), np.concatenate(step), distance, *where)
 
     def read(self, curves: np.ndarray, row: np.ndarray, visit: Any = slice(None)) -> np.ndarray:
         """Return the value of a curve at the distance of each visit.
@@ -136,23 +112,22 @@ class _Weights:
     per_byte: np.ndarray
 
     @classmethod
-    def of(cls, groups: Sequence[_ReadTogether], residency: Residency) -> _Weights:
+    def of(cls, groups: Sequence[UsedTogether], residency: Residency) -> _Weights:
         """Return the weights of groups."""
-        weights = [weight for group in groups for weight in group.weights]
         first, size = 0, []
         for group in groups:
-            end = first + len(group.weights[0].bytes)
-            size += [np.arange(first, end)] * len(group.weights)
-            first = end
-        in_bytes = np.concatenate([weight.bytes for weight in weights])
-        pieces = np.concatenate([weight.pieces for weight in weights])
-        rows = np.concatenate([weight.rows for weight in weights])
+            weights, sizes = group.visits.bytes.shape
+            size.append(np.tile(np.arange(first, first + sizes), weights))
+            first += sizes
+        in_bytes = np.concatenate([group.visits.bytes.ravel() for group in groups])
+        pieces = np.concatenate([group.visits.pieces.ravel() for group in groups])
+        rows = np.concatenate([group.visits.rows.ravel() for group in groups])
         piece_bytes = in_bytes / pieces
         curves = evicted_curves(residency, piece_bytes, rows)
         return cls(np.concatenate(size), in_bytes, piece_bytes, curves)
 
 
-def _missed(groups: Sequence[_ReadTogether], residency: Residency) -> Missed:
+def _missed(groups: Sequence[UsedTogether], residency: Residency) -> Missed:
     """`missed` of some groups."""
     visits, weights = _Visits.of(groups, residency), _Weights.of(groups, residency)
     large = weights.piece_bytes > residency.limit_bytes
@@ -168,23 +143,23 @@ def _missed(groups: Sequence[_ReadTogether], residency: Residency) -> Missed:
     return Missed(visits.step, seconds, spread)
 
 
-def _summed(groups: Sequence[_ReadTogether], of_weights: np.ndarray) -> np.ndarray:
+def _summed(groups: Sequence[UsedTogether], of_weights: np.ndarray) -> np.ndarray:
     """The sum over the weights of each group, float [sizes, distances].
 
     of_weights: of each weight at its sizes, float [weights, distances].
     """
     summed, first = [], 0
     for group in groups:
-        sizes = len(group.weights[0].bytes)
-        end = first + len(group.weights) * sizes
-        of_group = of_weights[first:end].reshape(len(group.weights), sizes, -1)
+        weights, sizes = group.visits.bytes.shape
+        end = first + weights * sizes
+        of_group = of_weights[first:end].reshape(weights, sizes, -1)
         summed.append(of_group.sum(axis=0))
         first = end
     return np.concatenate(summed)
 
 
 def _large_seconds(
-    groups: Sequence[_ReadTogether], visits: _Visits, weights: _Weights, residency: Residency
+    groups: Sequence[UsedTogether], visits: _Visits, weights: _Weights, residency: Residency
 ) -> np.ndarray:
     """Seconds of each visit for weights that do not fit the private cache.
 
@@ -203,7 +178,7 @@ def _large_seconds(
 
 
 def _visits_of_weights(
-    groups: Sequence[_ReadTogether], chosen: np.ndarray
+    groups: Sequence[UsedTogether], chosen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (visit, weight at its size) of every visit of the weights that are chosen.
 
@@ -212,11 +187,12 @@ def _visits_of_weights(
     found_visits, found_weights = [], []
     first_visit = first_weight = 0
     for group in groups:
-        for weight in group.weights:
-            of_visit = group.size + first_weight
+        weights, sizes = group.visits.bytes.shape
+        for _ in range(weights):
+            of_visit = group.visits.size + first_weight
             visit = np.flatnonzero(chosen[of_visit])
             found_visits.append(visit + first_visit)
             found_weights.append(of_visit[visit])
-            first_weight += len(weight.bytes)
-        first_visit += len(group.step)
+            first_weight += sizes
+        first_visit += len(group.distance)
     return np.concatenate(found_visits), np.concatenate(found_weights)

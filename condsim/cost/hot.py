@@ -41,18 +41,19 @@ class SizedOperator:
     """An operator with the sizes of its tensors.
 
     name: as the recorder gives it. inputs, outputs: shapes, entries int or int array [n].
-    params: as in `condsim.program.Op`.
+    params: as in `condsim.program.Op`. job: the matmul inside it, where it is known.
     """
 
     name: str
     inputs: list[Shape]
     outputs: list[Shape]
     params: Params = ()
+    job: Work | None = None
 
     @cached_property
     def work(self) -> Work:
         """The matmul inside it."""
-        return work(self.name, self.inputs, self.outputs, self.params)
+        return self.job or work(self.name, self.inputs, self.outputs, self.params)
 
     @property
     def moved_elements(self) -> Any:

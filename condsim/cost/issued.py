@@ -77,14 +77,14 @@ class IssuedModel(DeviceModel):
 
     def known_costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
         """Return what operators cost; those that are new are priced."""
-        found = {sized.key: self.remembered.costs.get(sized.key) for sized in operators}
-        costs = [found[sized.key] for sized in operators]
+        keys = [sized.key for sized in operators]
+        costs = [self.remembered.costs.get(key) for key in keys]
         unknown = [number for number, cost in enumerate(costs) if cost is None]
         new = [operators[number] for number in unknown]
-        for number, sized, cost in zip(unknown, new, self.costs(new), strict=True):
+        for number, cost in zip(unknown, self.costs(new), strict=True):
             costs[number] = cost
-            if sized.key is not None:
-                self.remembered.remember(sized.key, cost)
+            if keys[number] is not None:
+                self.remembered.remember(keys[number], cost)
         return [cost for cost in costs if cost is not None]
 
     def price_ahead(self, pricings: Iterable[Pricing]) -> None:
@@ -92,8 +92,9 @@ class IssuedModel(DeviceModel):
         for pricing in pricings:
             assert isinstance(pricing, IssuedPricing)
             for sized in pricing.operators:
-                if sized.key is not None:
-                    operators[sized.key] = sized
+                key = sized.key
+                if key is not None:
+                    operators[key] = sized
         self.known_costs(list(operators.values()))
 
     def costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:

@@ -63,18 +63,21 @@ class OperatorKinds:
             bounds.append(len(dims))
         return Polynomials.of(dims), bounds
 
-    def powers(self, sizes: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-        """Return what `dims` multiplies. sizes: extent → int [count]."""
-        polynomials, _ = self._dims
-        return polynomials.powers(sizes, count)
-
-    def dims(self, kind: int, powers: np.ndarray) -> np.ndarray:
-        """Return the dimensions of a kind's inputs and outputs, one after the other, int [dims,
-        sizes]. powers: of the sizes."""
+    def dims(
+        self, kinds: Sequence[int], sizes: Mapping[str, np.ndarray], count: int
+    ) -> list[np.ndarray]:
+        """Return the dimensions of each kind's inputs and outputs, one after the other, int [dims,
+        sizes] each. sizes: extent → int [count]."""
         polynomials, bounds = self._dims
-        coefficients = polynomials.coefficients[bounds[kind] : bounds[kind + 1]]
-        dims: np.ndarray = coefficients @ powers
-        return dims
+        rows = [slice(bounds[kind], bounds[kind + 1]) for kind in kinds]
+        coefficients = np.concatenate([polynomials.coefficients[of_kind] for of_kind in rows])
+        dims = coefficients @ polynomials.powers(sizes, count)
+        found, begin = [], 0
+        for of_kind in rows:
+            end = begin + of_kind.stop - of_kind.start
+            found.append(dims[begin:end])
+            begin = end
+        return found
 
 
 def shapes(tensors: Sequence[Tensor], dims: np.ndarray) -> list[tuple[np.ndarray, ...]]:

@@ -86,10 +86,7 @@ class StepCost:
             if part in self.extra_s:
                 seconds = seconds + self.extra_s[part]
             found[part] = seconds
-        evicted_s = np.zeros(self.steps)
-        for code in self.evicted_code.values():
-            evicted_s = evicted_s + code.total
-        found["dispatch"] = found["dispatch"] + evicted_s
+        found["dispatch"] = found["dispatch"] + self.evicted_code_s
         return found
 
     @cached_property
@@ -152,13 +149,13 @@ class StepCost:
         """Bytes of weights that a step has read before."""
         again = np.zeros(self.steps)
         for reads in self._shared_weights():
-            visits_of_reads = [visits_of(read, self.kernels) for read in reads]
+            visits_of_reads = [visits_of([read], self.kernels) for read in reads]
             choices = max(int(visits.choice.max(initial=-1)) for visits in visits_of_reads) + 2
             seen = np.zeros(self.steps * choices, bool)
             for visits in visits_of_reads:
                 key = visits.step * choices + visits.choice + 1
                 old = seen[key]
-                in_bytes = visits.bytes[visits.size[old]]
+                in_bytes = visits.bytes[0, visits.size[old]]
                 again += np.bincount(visits.step[old], in_bytes, self.steps)
                 seen[key] = True
         return again
@@ -204,6 +201,14 @@ class StepCost:
         return {code: count for code, count in calls.items() if code}
 
     @cached_property
+    def evicted_code_s(self) -> np.ndarray:
+        """Seconds of all calls because a step's data evicted their code."""
+        seconds = np.zeros(self.steps)
+        for code in self.evicted_code.values():
+            seconds += code.calls * code.each_s
+        return seconds
+
+    @cached_property
     def evicted_code(self) -> Mapping[str, EvictedCode]:
         """Machine code → what its calls cost more because a step's data evicted it."""
         if self.profile.cold is None:
@@ -239,9 +244,3 @@ class EvictedCode:
 
     each_s: Any
     calls: np.ndarray
-
-    @property
-    def total(self) -> np.ndarray:
-        """Seconds of all calls, float [steps]."""
-        seconds: np.ndarray = self.calls * self.each_s
-        return seconds

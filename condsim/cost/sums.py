@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,7 +44,7 @@ class CostSums:
         _add(self.worlds, cost.worlds)
         _add(self.by_family, cost.by_family)
         self.started_s += sum(float(seconds.sum()) for seconds in cost.extra_s.values())
-        self.evicted_code_s += _total(code.total for code in cost.evicted_code.values())
+        self.evicted_code_s += float(cost.evicted_code_s.sum())
         self.graphs |= cost.graphs
         self._add_entries(cost)
 
@@ -77,7 +77,3 @@ def _add(sums: dict[str, float], of_steps: Mapping[str, np.ndarray]) -> None:
     """Add name → float [steps] to name → sum."""
     for name, values in of_steps.items():
         sums[name] = sums.get(name, 0.0) + float(values.sum())
-
-
-def _total(arrays: Iterable[np.ndarray]) -> float:
-    return sum(float(values.sum()) for values in arrays)

@@ -14,19 +14,19 @@ import numpy as np
 from condsim.kernels import Kernels, WeightRead
 
 GroupKey = tuple[int, str, int]
-"""(scope, site, experts) of weights that are always used together; site "" and no experts where
-each call of the scope uses them."""
+"""(scope, site, experts) of weights that are always used together; no experts where each call of
+the scope uses them."""
 
 
 @dataclass(frozen=True)
 class Visits:
-    """One weight's visits by the calls of its scope.
+    """Weights that the calls of a scope visit together.
 
-    bytes, rows, pieces: as in `WeightRead`, float [sizes]. size: which of these each visit has.
-    step, choice: of each visit; int [visits] each.
+    reads: a weight each. bytes, rows, pieces: of a visit, as in `SizedRead`, float [weights,
+    sizes]. size: which of these each visit has. step, choice: of each visit; int [visits] each.
     """
 
-    read: WeightRead
+    reads: list[WeightRead]
     bytes: np.ndarray
     rows: np.ndarray
     pieces: np.ndarray
@@ -34,73 +34,72 @@ class Visits:
     step: np.ndarray
     choice: np.ndarray
 
+    def those(self, chosen: np.ndarray) -> Visits:
+        """Return some of the visits. chosen: bool [visits]."""
+        size, step, choice = self.size[chosen], self.step[chosen], self.choice[chosen]
+        return replace(self, size=size, step=step, choice=choice)
+
+    def of_weight(self, number: int) -> Visits:
+        """Return the visits of one of the weights."""
+        one = slice(number, number + 1)
+        sizes = {"bytes": self.bytes[one], "rows": self.rows[one], "pieces": self.pieces[one]}
+        return replace(self, reads=self.reads[one], **sizes)
+
 
 @dataclass(frozen=True)
 class UsedTogether:
     """Weights that are visited together, and how far away their last uses are.
 
-    weights: with the same step and choice each. distance: bytes touched since, float [visits].
-    first_step: number of the step that theirs count from.
+    distance: bytes touched since, float [visits]. first_step: number of the step that those of the
+    visits count from.
     """
 
-    weights: list[Visits]
+    visits: Visits
     distance: np.ndarray
     first_step: int
 
 
-def visits_of(read: WeightRead, kernels: Kernels) -> Visits:
-    """Return a weight's visits; those of a grouped product's experts by ascending expert."""
-    calls = kernels.lowered.scopes[read.scope]
-    of_call = read.of_call
-    if read.experts is None:
-        sizes = (read.bytes, read.rows, read.pieces)
-        return Visits(read, *sizes, of_call, calls.step, calls.choice)
-    return _visits_of_experts(read, calls.step)
+def visits_of(reads: list[WeightRead], kernels: Kernels) -> Visits:
+    """Return the visits of weights that are read together; those of a grouped product's experts
+    by ascending expert."""
+    calls = kernels.lowered.scopes[reads[0].scope]
+    if reads[0].sized.experts is not None:
+        return _visits_of_experts(reads, calls.step)
+    in_bytes = np.array([read.sized.bytes for read in reads])
+    rows = np.array([read.sized.rows for read in reads])
+    pieces = np.array([read.sized.pieces for read in reads])
+    return Visits(reads, in_bytes, rows, pieces, reads[0].of_call, calls.step, calls.choice)
 
 
-def _visits_of_experts(read: WeightRead, step: np.ndarray) -> Visits:
+def _visits_of_experts(reads: list[WeightRead], step: np.ndarray) -> Visits:
     """The visits of a grouped product's experts: of each number of bytes, by one row and by more.
 
     step: of each call.
     """
-    assert read.experts is not None
-    has_rows = read.experts.T > 0
+    experts = reads[0].sized.experts
+    assert experts is not None
+    has_rows = experts.T > 0
     expert, call = np.nonzero(has_rows)
-    more_rows = read.experts.T[has_rows] > 1
-    bytes_, of_size = np.unique(read.bytes, return_inverse=True)
-    size = 2 * of_size[read.of_call[call]] + more_rows
-    rows = np.tile([1.0, 2.0], len(bytes_))
-    pieces = np.ones(len(rows))
-    return Visits(read, np.repeat(bytes_, 2), rows, pieces, size, step[call], expert)
+    more_rows = experts.T[has_rows] > 1
+    in_bytes = np.array([read.sized.bytes for read in reads])
+    different, of_size = np.unique(in_bytes, axis=1, return_inverse=True)
+    size = 2 * of_size.ravel()[reads[0].of_call[call]] + more_rows
+    in_bytes = np.repeat(different, 2, axis=1)
+    rows = np.broadcast_to(np.tile([1.0, 2.0], different.shape[1]), in_bytes.shape)
+    pieces = np.ones(in_bytes.shape)
+    return Visits(reads, in_bytes, rows, pieces, size, step[call], expert)
 
 
-def _those(weights: list[Visits], chosen: np.ndarray) -> list[Visits]:
-    """Visits of weights that are used together, those that are chosen.
-
-    chosen: bool [visits]. Weights that have their sizes in common still do.
-    """
-    step, choice = weights[0].step[chosen], weights[0].choice[chosen]
-    size = {id(visits.size): visits.size[chosen] for visits in weights}
-    return [
-        replace(visits, size=size[id(visits.size)], step=step, choice=choice) for visits in weights
-    ]
-
-
-def read_together(kernels: Kernels) -> Iterator[tuple[GroupKey, list[Visits]]]:
-    """Yield the weights that are visited together: those of a scope, and those of the grouped
-    products of a site in it."""
+def read_together(kernels: Kernels) -> Iterator[tuple[GroupKey, Visits]]:
+    """Yield the weights that are visited together: those of a scope and site, and those of the
+    grouped products of a site in it."""
     groups: dict[GroupKey, list[WeightRead]] = {}
     for read in kernels.weights:
-        groups.setdefault(_group_of(read, kernels), []).append(read)
-    for key, group in groups.items():
-        yield key, [visits_of(read, kernels) for read in group]
-
-
-def _group_of(read: WeightRead, kernels: Kernels) -> GroupKey:
-    if read.experts is None:
-        return read.scope, "", 0
-    entry = kernels.entries[kernels.layout.entry_of[read.scope, read.node]]
-    return read.scope, entry.op.site, read.experts.shape[1]
+        experts = read.sized.experts
+        count = 0 if experts is None else experts.shape[1]
+        groups.setdefault((read.scope, read.site, count), []).append(read)
+    for key, reads in groups.items():
+        yield key, visits_of(reads, kernels)
 
 
 @dataclass
@@ -126,22 +125,23 @@ class WeightUses:
         """
         before = np.cumsum(np.concatenate([[self.touched_bytes], evicting_bytes]))
         self.touched_bytes = float(before[-1])
-        for key, weights in read_together(kernels):
-            distance = self._since_last(key, weights[0], before)
+        for key, visits in read_together(kernels):
+            distance = self._since_last(key, visits, before)
             is_first = np.isnan(distance)
             if is_first.any():
-                first = self._note_first(key, weights, is_first, before)
+                first = visits.those(is_first)
+                first_uses = _FirstUses(key, first, before[first.step], self.steps)
                 if ends:
-                    distance[is_first] = self._around(first)
+                    distance[is_first] = self._around(first_uses)
                 else:
-                    self._first.append(first)
-                    weights = _those(weights, ~is_first)
-                    distance = distance[~is_first]
+                    self._first.append(first_uses)
+                    visits, distance = visits.those(~is_first), distance[~is_first]
             if len(distance):
-                yield UsedTogether(weights, distance, self.steps)
+                yield UsedTogether(visits, distance, self.steps)
         if ends:
-            for first in self._first:
-                yield UsedTogether(first.weights, self._around(first), first.first_step)
+            for first_uses in self._first:
+                distance = self._around(first_uses)
+                yield UsedTogether(first_uses.visits, distance, first_uses.first_step)
         self.steps += len(evicting_bytes)
 
     def in_turn(self, kernels: Kernels, evicting_bytes: np.ndarray) -> Iterator[UsedTogether]:
@@ -150,8 +150,8 @@ class WeightUses:
         evicting_bytes: that pass through the caches from one run of a step to its next, float
         [steps].
         """
-        for _, weights in read_together(kernels):
-            yield UsedTogether(weights, evicting_bytes[weights[0].step], self.steps)
+        for _, visits in read_together(kernels):
+            yield UsedTogether(visits, evicting_bytes[visits.step], self.steps)
         self.steps += len(evicting_bytes)
 
     def _since_last(self, key: GroupKey, visits: Visits, before: np.ndarray) -> np.ndarray:
@@ -184,17 +184,11 @@ class WeightUses:
             self._last[key] = known
         return known
 
-    def _note_first(
-        self, key: GroupKey, weights: list[Visits], is_first: np.ndarray, before: np.ndarray
-    ) -> _FirstUses:
-        first = _those(weights, is_first)
-        return _FirstUses(key, first, before[first[0].step], self.steps)
-
     def _around(self, first: _FirstUses) -> np.ndarray:
         """Bytes touched from the last use of weights to the end, and from the beginning to their
         first."""
         all_bytes = max(self.touched_bytes, 1.0)
-        last = self._last[first.key][first.weights[0].choice + 1]
+        last = self._last[first.key][first.visits.choice + 1]
         distance: np.ndarray = np.maximum(first.before + all_bytes - last, 1.0)
         return distance
 
@@ -204,7 +198,7 @@ class _FirstUses:
     """The first visits of weights. before: bytes touched before each, float [visits]."""
 
     key: GroupKey
-    weights: list[Visits]
+    visits: Visits
     before: np.ndarray
     first_step: int
 

@@ -58,10 +58,10 @@ class Carried:
         if residency is None:
             return
         for used in self.weight_uses(cost, between, ends):
-            for visits in used.weights:
-                alone = replace(used, weights=[visits])
+            for number, read in enumerate(used.visits.reads):
+                alone = replace(used, visits=used.visits.of_weight(number))
                 seconds = sum(float(some.seconds.sum()) for some in missed([alone], residency))
-                yield (visits.read.scope, visits.read.node), seconds
+                yield (read.scope, read.node), seconds
 
     def first_uses(self, cost: StepCost, ends: bool) -> Iterator[FirstUse]:
         """Note the sizes that a block of steps meets; yield the kernels that were written for new

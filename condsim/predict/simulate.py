@@ -25,8 +25,8 @@ from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
 from condsim.trace import Trace
 
-PRICED_TOGETHER = 64
-"""Scenarios that are priced together: as many as a trace remembers the sides of."""
+PRICED_TOGETHER = 32
+"""Scenarios that are priced together: as many as a trace remembers all of."""
 
 
 def simulate(

@@ -158,10 +158,13 @@ class Simulation:
 
         if not self.remembers_sides:
             return make()
+        return self.trace.results.remember(("side", *self._side_key(strategies)), make)
+
+    def _side_key(self, strategies: Strategies) -> tuple[Any, ...]:
+        """All that a side depends on."""
         asked = self.scenario
         question = (self.cut.batch, self.cut.phase, asked.threshold, asked.capacity_factor)
-        key = ("side", *self._target_key(), *question, self.selected, name_of(strategies))
-        return self.trace.results.remember(key, make)
+        return *self._target_key(), *question, self.selected, name_of(strategies)
 
     @property
     def remembers_sides(self) -> bool:
@@ -199,27 +202,49 @@ class Simulation:
     @cached_property
     def walked(self) -> Walked:
         """What a walk through all steps finds."""
-        by_events = self.scenario.engine == "events"
-        walk_c = SideWalk(self.model, self.blocks.steps, by_events)
-        walk_b = SideWalk(self.model, self.blocks.steps, by_events)
         rivals = Rivals(self.target.profile, self.peak)
-        for block in range(len(self.blocks)):
-            self._add_block(block, walk_c, walk_b, rivals)
-        conditional, baseline = walk_c.timed(), walk_b.timed()
+        if self.remembers_sides and self.protocol == "stream":
+            self._add_rivals(rivals, 0, self.conditional, self.baseline)
+            conditional = self._timed_alone(self.strategies)
+            baseline = self._timed_alone(self.same_for_all(self.scenario.baseline))
+        else:
+            conditional, baseline = self._timed_by_block(rivals)
         played = self.offloading
         if played is not None:
             waited_s = float(played.waited_s.sum())
             conditional = replace(conditional, seconds=played.seconds, waited_s=waited_s)
         return Walked(conditional, baseline, rivals)
 
-    def _add_block(self, block: int, walk_c: SideWalk, walk_b: SideWalk, rivals: Rivals) -> None:
-        conditional = self.side(self.strategies, block)
-        dense = self.side(self.same_for_all("same-params"), block)
-        baseline = dense
-        if self.scenario.baseline != "same-params":
+    def _timed_alone(self, strategies: Strategies) -> TimedSide:
+        """A side whose steps follow each other in one block; other questions find it again."""
+
+        def walk() -> TimedSide:
+            alone = self._new_walk()
+            alone.add(self.side(strategies), None)
+            return alone.timed()
+
+        key = ("timed", self.scenario.engine, *self._side_key(strategies))
+        return self.trace.results.remember(key, walk)
+
+    def _timed_by_block(self, rivals: Rivals) -> tuple[TimedSide, TimedSide]:
+        """Both sides, a block of steps after the other."""
+        walk_c, walk_b = self._new_walk(), self._new_walk()
+        for block in range(len(self.blocks)):
+            conditional = self.side(self.strategies, block)
             baseline = self.side(self.same_for_all(self.scenario.baseline), block)
-        walk_c.add(conditional, between_runs(self.protocol, conditional, baseline))
-        walk_b.add(baseline, between_runs(self.protocol, baseline, conditional))
+            walk_c.add(conditional, between_runs(self.protocol, conditional, baseline))
+            walk_b.add(baseline, between_runs(self.protocol, baseline, conditional))
+            self._add_rivals(rivals, block, conditional, baseline)
+        return walk_c.timed(), walk_b.timed()
+
+    def _new_walk(self) -> SideWalk:
+        by_events = self.scenario.engine == "events"
+        return SideWalk(self.model, self.blocks.steps, by_events)
+
+    def _add_rivals(self, rivals: Rivals, block: int, conditional: Side, baseline: Side) -> None:
+        dense = baseline
+        if self.scenario.baseline != "same-params":
+            dense = self.side(self.same_for_all("same-params"), block)
         logical = logical_flops(self.trace, self.blocks[block], dense.cost)
         rivals.add(conditional.cost, baseline.cost, logical)
 
@@ -350,7 +375,7 @@ class Simulation:
             "conditional_s": self.walked.conditional.seconds,
             "baseline_s": self.walked.baseline.seconds,
         }
-        return pd.DataFrame(columns, copy=False)
+        return pd.DataFrame(columns)
 
     @cached_property
     def dropped_share(self) -> float:

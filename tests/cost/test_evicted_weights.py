@@ -9,18 +9,21 @@ from condsim.cost.cpu.residency import miss_seconds, miss_spread_seconds
 from condsim.cost.evicted_weights import missed
 from condsim.cost.weight_uses import UsedTogether, Visits
 from condsim.hardware import HardwareProfile
-from condsim.kernels import WeightRead
 
 STEPS = 5
 
 
 def visits(
-    sizes: list[float], rows: list[float], size: np.ndarray, step: np.ndarray, pieces: float = 1.0
+    sizes: list[list[float]],
+    rows: list[list[float]],
+    pieces: list[float],
+    size: np.ndarray,
+    step: np.ndarray,
 ) -> Visits:
-    """Visits of a weight that has so many bytes at its sizes."""
-    columns = (np.array(sizes), np.array(rows), np.full(len(sizes), pieces))
-    read = WeightRead("w", 0, 0, size, *columns)
-    return Visits(read, *columns, size, step, np.full(len(step), -1))
+    """Visits of weights that have so many bytes and rows at their sizes, and so many pieces."""
+    in_bytes, of_rows = np.array(sizes), np.array(rows)
+    of_pieces = np.broadcast_to(np.array(pieces)[:, None], in_bytes.shape)
+    return Visits([], in_bytes, of_rows, of_pieces, size, step, np.full(len(step), -1))
 
 
 def used_together(profile: HardwareProfile) -> list[UsedTogether]:
@@ -29,17 +32,16 @@ def used_together(profile: HardwareProfile) -> list[UsedTogether]:
     large = 3.0 * profile.residency.limit_bytes
     rng = np.random.default_rng(0)
     size, step = np.array([0, 1, 0, 1, 1, 0]), np.array([0, 1, 1, 2, 3, 4])
-    weights = [
-        visits([4e3, 9e4], [1, 8], size, step),
-        visits([large, 7e4], [4, 1], size, step),
-        visits([8e5, 8e5], [1, 1], 1 - size, step, 4),
-    ]
+    whole = visits([[4e3, 9e4], [large, 7e4]], [[1, 8], [4, 1]], [1, 1], size, step)
+    in_pieces = visits([[8e5, 8e5]], [[1, 1]], [4], 1 - size, step)
     every_step = np.arange(STEPS)
-    alone = visits([large], [1], np.zeros(STEPS, int), every_step)
+    alone = visits([[large]], [[1]], [1], np.zeros(STEPS, int), every_step)
     distance = np.array([1.0, 1e5, 1e6, 1e9, np.inf])
+    of_whole = rng.uniform(1, 1e8, len(size))
     return [
-        UsedTogether(weights, rng.uniform(1, 1e8, len(size)), 0),
-        UsedTogether([alone], distance, STEPS),
+        UsedTogether(whole, of_whole, 0),
+        UsedTogether(in_pieces, of_whole, 0),
+        UsedTogether(alone, distance, STEPS),
     ]
 
 
@@ -56,10 +58,12 @@ def test_all_visits_cost_what_each_costs(
         np.add.at(spread, some.step, some.spread)
     expected, deviation = np.zeros(2 * STEPS), np.zeros(2 * STEPS)
     for used in used_together(profile):
-        for weight in used.weights:
-            for size, step, distance in zip(weight.size, weight.step, used.distance, strict=True):
-                pieces, in_bytes = weight.pieces[size], weight.bytes[size]
-                piece_s = miss_seconds(in_bytes / pieces, distance, profile, weight.rows[size])
+        these = used.visits
+        for weight in range(len(these.bytes)):
+            for size, step, distance in zip(these.size, these.step, used.distance, strict=True):
+                pieces, in_bytes = these.pieces[weight, size], these.bytes[weight, size]
+                rows = these.rows[weight, size]
+                piece_s = miss_seconds(in_bytes / pieces, distance, profile, rows)
                 expected[used.first_step + step] += pieces * piece_s
                 deviation[used.first_step + step] += miss_spread_seconds(
                     in_bytes, distance, profile

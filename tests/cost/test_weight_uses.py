@@ -57,8 +57,8 @@ def test_a_use_is_as_far_from_the_one_before_whatever_a_block_holds(
         kernels = kernels_of(COUNTS[begin:end], profile)
         ends = end >= len(COUNTS)
         for used in uses.in_a_row(kernels, TOUCHED[begin:end], ends):
-            assert [visits.read.name for visits in used.weights] == ["up", "down"]
-            visits = used.weights[0]
+            visits = used.visits
+            assert [read.name for read in visits.reads] == ["up", "down"]
             steps = visits.step + used.first_step
             for expert, step, distance in zip(
                 visits.choice.tolist(), steps.tolist(), used.distance, strict=True

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from condsim.cost.cpu.memory_blocks import Memory
+from condsim.cost.cpu.memory_blocks import NEVER, Memory
 from condsim.hardware import Activations, HardwareProfile
+from condsim.results import Results
 
 # What a calibrated operator that is no matmul turns through between two visits of the same tensors:
 # so many bytes, but no more than so many sets of tensors.
@@ -41,16 +42,39 @@ class BlocksOfCall(NamedTuple):
 
 
 @dataclass(frozen=True)
+class StepBlocks:
+    """The blocks of memory that the calls of a step touch, whatever their sizes are.
+
+    calls: those that touch some, in executed order.
+    """
+
+    calls: Sequence[BlocksOfCall]
+
+    @cached_property
+    def tensors(self) -> np.ndarray:
+        """The tensors that are among them, int [n]."""
+        found: set[int] = set()
+        for of_call in self.calls:
+            found.update(of_call.reads, of_call.new, of_call.freed)
+        return np.array(sorted(found), np.int64)
+
+    @cached_property
+    def results(self) -> Results:
+        """What was lately worked out of them."""
+        return Results()
+
+
+@dataclass(frozen=True)
 class StepMemory:
     """Bytes that the calls of one step touch, in executed order.
 
-    blocks: of each call that has some. sizes: bytes of each tensor. call: that touches it.
+    blocks: of the calls. sizes: bytes of each tensor. call: that touches it.
     read, new: whether it is an activation that is read, or a new storage; [tensors] each.
     weights: bytes of all weights that a call reads. in_place: that it writes where something was.
     product: it is a matmul; [calls] each.
     """
 
-    blocks: Sequence[BlocksOfCall]
+    blocks: StepBlocks
     sizes: np.ndarray
     call: np.ndarray
     read: np.ndarray
@@ -139,38 +163,51 @@ def _last_distances(memory: StepMemory) -> np.ndarray:
     one_step = memory.bytes.sum()
     touched_after = np.cumsum(memory.bytes)
     now = touched_after - memory.bytes / 2
-    blocks = memory.blocks
-    if not memory.sizes.all():
-        blocks = [_with_bytes(of_call, memory.sizes) for of_call in blocks]
-    sizes = memory.sizes.tolist()
-    of_process = Memory()
-    _play(blocks, sizes, now.tolist(), of_process)
     again = now + one_step
-    last_touch = _play(blocks, sizes, again.tolist(), of_process)
-    distances: np.ndarray = again[memory.call] - np.array(last_touch)
+    when = np.concatenate([now, again, [-np.inf]])  # the last one: never
+    distances: np.ndarray = again[memory.call] - when[_touched_by(memory)]
     return distances
 
 
-def _with_bytes(blocks: BlocksOfCall, sizes: np.ndarray) -> BlocksOfCall:
-    """The blocks of a call but for those of no bytes."""
-    call, *groups = blocks
-    return BlocksOfCall(call, *[tuple([t for t in group if sizes[t]]) for group in groups])
+def _touched_by(memory: StepMemory) -> np.ndarray:
+    """The call that touched the memory of each tensor before, int [tensors]; `NEVER` for none.
+
+    The calls of the second of two steps are numbered after those of the first. Which they are
+    follows from how large the blocks are beside each other.
+    """
+    blocks = memory.blocks
+    of_blocks = memory.sizes[blocks.tensors]
+    unit = np.gcd.reduce(of_blocks.astype(np.int64))
+    in_units = of_blocks / max(unit, 1)
+
+    def play() -> np.ndarray:
+        of_process = Memory()
+        sizes = np.zeros(len(memory.sizes))
+        sizes[blocks.tensors] = in_units
+        _play(blocks.calls, sizes.tolist(), 0, of_process)
+        touched_by = _play(blocks.calls, sizes.tolist(), len(memory.product), of_process)
+        return np.array(touched_by, np.int64)
+
+    return blocks.results.remember(("touched by", in_units.tobytes()), play)
 
 
 def _play(
-    blocks: Sequence[BlocksOfCall], sizes: list[float], now: list[float], memory: Memory
-) -> list[float]:
-    """Run one step; returns when the memory of each tensor was touched before.
+    blocks: Sequence[BlocksOfCall], sizes: list[float], before: int, memory: Memory
+) -> list[int]:
+    """Run one step; returns which call touched the memory of each tensor before.
 
-    now: when each call touches its blocks, in bytes that were touched before.
+    before: calls that ran before the step. Tensors of no bytes have no memory.
     """
-    last_touch = [0.0] * len(sizes)
+    touched_by = [NEVER] * len(sizes)
     for call, reads, new, freed in blocks:
         for tensor in reads:
-            last_touch[tensor] = memory.touch(sizes[tensor])
+            if sizes[tensor]:
+                touched_by[tensor] = memory.touch(sizes[tensor])
         for tensor in new:
-            last_touch[tensor] = memory.take(sizes[tensor])
-        memory.settle(now[call])
+            if sizes[tensor]:
+                touched_by[tensor] = memory.take(sizes[tensor])
+        memory.settle(before + call)
         for tensor in freed:
-            memory.give_back(sizes[tensor])
-    return last_touch
+            if sizes[tensor]:
+                memory.give_back(sizes[tensor])
+    return touched_by

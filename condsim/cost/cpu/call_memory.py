@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from condsim.cost.cpu.activations import BlocksOfCall, StepMemory
+from condsim.cost.cpu.activations import BlocksOfCall, StepBlocks, StepMemory
 from condsim.cost.device import Target
 from condsim.errors import CondsimError
 from condsim.lowered import Lowered, Place, PlayedStep
@@ -117,7 +117,7 @@ class _CallTensors:
 
     elements: of tensors. points: (entry into a scope, site) that sizes are taken at.
     row, at_most, itemsize, role: as in `_Tensors`. call, point: of each; int [tensors].
-    blocks: of each call that has some. product: whether it is a matmul, bool [calls].
+    blocks: of the calls. product: whether it is a matmul, bool [calls].
     """
 
     elements: Polynomials
@@ -128,7 +128,7 @@ class _CallTensors:
     role: np.ndarray
     call: np.ndarray
     point: np.ndarray
-    blocks: list[BlocksOfCall]
+    blocks: StepBlocks
     product: np.ndarray
 
     @classmethod
@@ -192,7 +192,7 @@ class _CallTensors:
         return np.bincount(self.call[chosen], sizes[chosen], len(self.product))
 
 
-def _blocks(order: Order, role: list[int], begins: list[int]) -> list[BlocksOfCall]:
+def _blocks(order: Order, role: list[int], begins: list[int]) -> StepBlocks:
     """The tensors that calls read, make and leave dead.
 
     begins: the first tensor of each call, and the end.
@@ -210,4 +210,4 @@ def _blocks(order: Order, role: list[int], begins: list[int]) -> list[BlocksOfCa
         freed = tuple(dead.get(call, ()))
         if reads or new or freed:
             blocks.append(BlocksOfCall(call, reads, new, freed))
-    return blocks
+    return StepBlocks(blocks)

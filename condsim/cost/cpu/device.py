@@ -21,18 +21,19 @@ from condsim.cost.cpu.activations import activation_curves, far_per_byte
 from condsim.cost.cpu.call_memory import step_memory
 from condsim.cost.cpu.evicted_code import code_of
 from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
-from condsim.cost.cpu.operator_time import looks_at_shapes, operator_time, variant
+from condsim.cost.cpu.operator_time import looks_at_shapes, time_of, variant
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, SizedKind, Target
-from condsim.cost.hot import OperatorTime, least_sure
+from condsim.cost.hot import OperatorTime, SizedOperator, least_sure
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
-from condsim.kernel_cost import CostRows
+from condsim.kernel_cost import CostRows, KernelCost
 from condsim.kernels import Kernels
 from condsim.layout import Layout
 from condsim.lowered import Call, Lowered, PlayedStep
 from condsim.program import JOINED, Op
 from condsim.program.order import Order
+from condsim.program.work import Work
 
 
 @DEVICE_MODELS.register("cpu")
@@ -76,7 +77,9 @@ class CpuModel(IssuedModel):
         found: dict[int, CostRows] = {}
         together = []
         for number, sized in enumerate(operators):
-            if sized.sizes.key is None:
+            if sized.op.view:
+                found[number] = self._view_cost(sized.op).rows(len(sized.sizes))
+            elif sized.sizes.key is None:
                 (found[number],) = super().costs([sized])
             else:
                 together.append((number, sized))
@@ -89,10 +92,16 @@ class CpuModel(IssuedModel):
                 found[number] = cost.at(sizes, _basis_at(hot.basis, sizes))
         return [found[number] for number in range(len(operators))]
 
+    def _view_cost(self, op: Op) -> KernelCost:
+        """What an operator costs that makes no new storage: the same whatever its sizes are."""
+        shaped = ShapedOperator(op, [], [], Work(op.name), 0.0)
+        hot, flops = self.operator_time(shaped, 0.0)
+        return self.cost(shaped, hot, flops, 1)
+
     def _variant(self, columns: Columns) -> Hashable:
         """What decides how an operator's time is found, beside its form."""
         op = columns.op
-        if op.view or not looks_at_shapes(op.name):
+        if not looks_at_shapes(op.name):
             return None
         return variant(op, columns.inputs, columns.outputs, self.target.profile)
 
@@ -102,16 +111,9 @@ class CpuModel(IssuedModel):
         if self.compiled and op.name.endswith(JOINED):
             hot = compiled_graphs.joined_seconds(op, shaped.inputs, shaped.outputs, profile)
             return hot, shaped.job.flops
-        hot = operator_time(
-            op.name,
-            shaped.inputs,
-            shaped.outputs,
-            op.params,
-            profile,
-            shaped.experts_rows,
-            view=op.view,
-            dtype=self.target.dtype,
-        )
+        operator = SizedOperator(op.name, shaped.inputs, shaped.outputs, op.params, shaped.job)
+        rows = shaped.experts_rows
+        hot = time_of(operator, profile, rows, view=op.view, dtype=self.target.dtype)
         if self.compiled:
             hot = replace(hot, basis="estimated")
         return hot, shaped.job.flops
@@ -140,7 +142,7 @@ class CpuModel(IssuedModel):
             return shapes
         lowered = kernels.lowered
         for number, entry in enumerate(kernels.entries):
-            job = kernels.jobs[number]
+            job = kernels.costs[number].job
             if job is None:
                 continue
             experts_rows = self.experts_rows(entry, lowered)

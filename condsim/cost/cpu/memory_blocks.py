@@ -1,18 +1,19 @@
 """Where the tensors of a step lie: blocks of memory in use, and free ones that results take.
 
-Time is counted in bytes that the steps have touched.
+Time is counted in calls of operators.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 
-NEVER = float("-inf")
+NEVER = -1
+"""When a block was touched that is new."""
 NOWHERE = 0.0
 """The size of no block."""
 
-Touch = tuple[float, int]
-"""(when a block was touched, minus its place among the operands of that operator)."""
+Touch = tuple[int, int]
+"""(call that touched a block, minus its place among the operands of that call)."""
 
 
 class Memory:
@@ -25,11 +26,11 @@ class Memory:
 
     def __init__(self) -> None:
         self._live: dict[float, list[Touch]] = {}  # none of the lists is empty
-        self._free: list[tuple[float, int, float]] = []  # bytes, order of death, when touched
+        self._free: list[tuple[float, int, int]] = []  # bytes, order of death, when touched
         self._deaths = 0
         self._of_running_operator: list[float] = []
 
-    def take(self, size: float) -> float:
+    def take(self, size: float) -> int:
         """Make a new block of so many bytes for the operator that runs.
 
         Returns when its memory was touched before, `NEVER` where none was free.
@@ -43,7 +44,7 @@ class Memory:
             insort(self._free, (free_bytes - size, order, touched))
         return touched
 
-    def touch(self, size: float) -> float:
+    def touch(self, size: float) -> int:
         """Use the block that an operand of so many bytes lies in.
 
         It is the last touched of those of its size, else of the larger ones. Returns when it was
@@ -69,8 +70,11 @@ class Memory:
                 holder, last_touch = held, blocks[-1]
         return holder
 
-    def settle(self, now: float) -> None:
-        """The operator is done: its blocks were touched now, and are in use until they die."""
+    def settle(self, now: int) -> None:
+        """The operator is done: its blocks were touched now, and are in use until they die.
+
+        now: number of its call.
+        """
         operands, live = self._of_running_operator, self._live
         for place in range(len(operands) - 1, -1, -1):
             size = operands[place]

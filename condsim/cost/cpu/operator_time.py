@@ -7,7 +7,7 @@ Dispatch is included. A calibrated profile answers from its tables, one that is 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -61,14 +61,26 @@ def operator_time(
     dtype that the device lacks.
     """
     operator = SizedOperator(name, inputs, outputs, params)
+    return time_of(operator, profile, groups_rows, view=view, dtype=dtype)
+
+
+def time_of(
+    operator: SizedOperator,
+    profile: HardwareProfile,
+    groups_rows: Any = None,
+    *,
+    view: bool = False,
+    dtype: str | None = None,
+) -> OperatorTime:
+    """Time of one operator; arguments as in `operator_time`."""
     if not profile.calibrated:
         if view:
             return _view_without_curve(profile)
         return _from_peak(operator, profile, dtype, operator.work.family)
     if view:
-        return _view_time(name, profile)
+        return _view_time(operator.name, profile)
     hot = _from_tables(operator, profile, groups_rows)
-    fresh_s = fresh_seconds(name, outputs, profile, element_bytes(profile))
+    fresh_s = fresh_seconds(operator.name, operator.outputs, profile, element_bytes(profile))
     return _with_extra(hot, fresh_s)
 
 
@@ -162,19 +174,27 @@ def _from_curve(operator: SizedOperator, profile: HardwareProfile) -> OperatorTi
     return OperatorTime(seconds, curve.dispatch_s, "estimated", ELEMENTWISE)
 
 
-def _curves_that_answer(operator: SizedOperator) -> list[str]:
-    """Names of the curves that may answer for an operator, the most special first."""
+def _curves_that_answer(operator: SizedOperator) -> Iterator[str]:
+    """Yield the names of the curves that may answer for an operator, the most special first."""
     name = operator.name
     if called(name, len(operator.inputs)) == "nonzero":
-        return ["nonzero"]
+        yield "nonzero"
+        return
+    if reduces(name) and not _reduces_last_dimension(operator):
+        for known in _names_of_curves(name):
+            yield f"{known}.outer"
+    yield from _names_of_curves(name)
+
+
+def _names_of_curves(name: str) -> Iterator[str]:
+    """Yield the names that an operator's curve may have."""
     plain = out_of_place(name)
-    names = [name, plain, f"{plain}_"]
+    yield name
+    yield plain
+    yield f"{plain}_"
     for known in (name, plain):
         if facts(known).curve:
-            names.append(facts(known).curve)
-    if reduces(name) and not _reduces_last_dimension(operator):
-        return [f"{known}.outer" for known in names] + names
-    return names
+            yield facts(known).curve
 
 
 def looks_at_shapes(name: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from condsim.cost.cpu.activations import (
     BlocksOfCall,
+    StepBlocks,
     StepMemory,
     activation_curves,
     far_per_byte,
@@ -50,7 +51,7 @@ def memory_of(calls: list[Call]) -> StepMemory:
         read += [True] * len(call.reads) + [False] * (len(sizes) - reads_end)
         new += [False] * len(call.reads) + [True] * len(call.new) + [False] * len(call.freed)
     return StepMemory(
-        blocks,
+        StepBlocks(blocks),
         np.array(sizes),
         np.array(of_call, int),
         np.array(read, bool),
