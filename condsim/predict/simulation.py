@@ -203,7 +203,7 @@ class Simulation:
     def walked(self) -> Walked:
         """What a walk through all steps finds."""
         rivals = Rivals(self.target.profile, self.peak)
-        if self.remembers_sides and self.protocol == "stream":
+        if self.remembers_sides and self.protocol.steps_follow:
             self._add_rivals(rivals, 0, self.conditional, self.baseline)
             conditional = self._timed_alone(self.strategies)
             baseline = self._timed_alone(self.same_for_all(self.scenario.baseline))
