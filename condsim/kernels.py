@@ -286,15 +286,20 @@ def _columns(priced: Priced, layout: Layout, lengths: np.ndarray) -> dict[str, n
 
 def _columns_of_costs(costs: Sequence[CostRows]) -> dict[str, np.ndarray]:
     """Column → float [rows], the costs one after the other."""
-    names = tuple(dict.fromkeys(name for cost in costs for name in cost.names))
-    tables = []
-    for cost in costs:
-        table = cost.table
-        if cost.names != names:
-            table = np.zeros((len(names), table.shape[1]))
-            table[[names.index(name) for name in cost.names]] = cost.table
-        tables.append(table)
-    return dict(zip(names, np.concatenate(tables, axis=1), strict=True))
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for number, cost in enumerate(costs):
+        alike.setdefault(cost.names, []).append(number)
+    lengths = np.array([cost.table.shape[1] for cost in costs])
+    first_row = np.cumsum(lengths) - lengths
+    columns: dict[str, np.ndarray] = {}
+    for names, numbers in alike.items():
+        rows = _ranges(first_row[numbers], lengths[numbers])
+        table = np.concatenate([costs[number].table for number in numbers], axis=1)
+        for name, values in zip(names, table, strict=True):
+            if name not in columns:
+                columns[name] = np.zeros(lengths.sum())
+            columns[name][rows] = values
+    return columns
 
 
 def _repeated(values: np.ndarray | float, lengths: np.ndarray) -> np.ndarray | float:
@@ -312,12 +317,14 @@ def _ranges(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 def _weight_reads(layout: Layout, sets: list[SizeSet], priced: Priced) -> list[WeightRead]:
     """Every read of a weight, in the program's order."""
     found = []
-    for number in layout.with_weights:
-        entry = layout.entries[number]
+    reads_of_cost: dict[int, list[SizedRead]] = {}
+    cost_of = priced.cost_of.tolist()
+    for number, names in layout.weights_read:
+        entry, cost = layout.entries[number], cost_of[number]
+        if cost not in reads_of_cost:
+            reads_of_cost[cost] = priced.costs[cost].reads
         place = (entry.scope, entry.node, entry.op.site)
         of_call = sets[entry.size_set].of_call
-        names = [tensor.weight for tensor in entry.op.inputs if tensor.weight]
-        reads = priced.costs[priced.cost_of[number]].reads
-        for name, read in zip(names, reads, strict=True):
+        for name, read in zip(names, reads_of_cost[cost], strict=True):
             found.append(WeightRead(name, *place, of_call, read))
     return found

@@ -110,12 +110,13 @@ class Layout:
         return np.array([bool(entry.op.role) for entry in self.entries])
 
     @cached_property
-    def with_weights(self) -> list[int]:
-        """The entries that read weights."""
+    def weights_read(self) -> list[tuple[int, list[str]]]:
+        """(entry, names of the weights that it reads) of those that read some."""
         found = []
         for number, entry in enumerate(self.entries):
-            if not entry.op.view and any(tensor.weight for tensor in entry.op.inputs):
-                found.append(number)
+            names = [tensor.weight for tensor in entry.op.inputs if tensor.weight]
+            if names and not entry.op.view:
+                found.append((number, names))
         return found
 
 

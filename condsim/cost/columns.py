@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,10 +61,11 @@ def in_columns(
     groups: dict[Hashable, list[Member]] = {}
     for sizes, of_sizes in _by_sizes(operators).items():
         these = [sized.kind for _, sized in of_sizes]
-        dims_of_kinds = kinds.dims(these, sizes.sizes, len(sizes))
-        for (number, sized), dims in zip(of_sizes, dims_of_kinds, strict=True):
-            if dims.min(initial=0) < 0:
-                _refuse_sizes(sized)
+        all_dims, of_kinds = kinds.dims(these, sizes.sizes, len(sizes))
+        if (all_dims < 0).any():
+            _refuse_sizes(of_sizes)
+        for (number, sized), of_kind in zip(of_sizes, of_kinds, strict=True):
+            dims = all_dims[of_kind]
             form = (kinds.forms[sized.kind], variant(Columns(sized.op, dims, [])))
             ops.setdefault(form, sized.op)
             groups.setdefault(form, []).append((number, dims))
@@ -81,10 +82,11 @@ def _by_sizes(operators: Sequence[Numbered]) -> Mapping[SizeSet, list[Numbered]]
     return found
 
 
-def _refuse_sizes(sized: SizedKind) -> None:
-    """Raises CondsimError for the size that is below 0."""
-    for tensor in (*sized.op.inputs, *sized.op.outputs):
-        tensor.shape(sized.sizes.sizes)
+def _refuse_sizes(operators: Iterable[Numbered]) -> None:
+    """Raises CondsimError for a size that is below 0."""
+    for _, sized in operators:
+        for tensor in (*sized.op.inputs, *sized.op.outputs):
+            tensor.shape(sized.sizes.sizes)
 
 
 def _in_portions(members: list[Member]) -> Iterator[list[Member]]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from condsim.cost.cpu.code_locality import call_sites, code_locality_seconds, distances
+from condsim.cost.cpu.code_locality import call_sites, code_locality_of, distances
 from condsim.cost.device import DeviceModel, Pricing, ShapedOperator, SizedKind
 from condsim.cost.hot import VIEW, OperatorTime, least_sure
 from condsim.engine.closed_form import Issued
@@ -156,17 +156,10 @@ class IssuedModel(DeviceModel):
     def _host_seconds(self, order: Order, layout: Layout) -> np.ndarray:
         of_calls, different = code_distances(order)
         distance = dict(zip(order.places, of_calls, strict=True))
-        seconds = []
-        for entry in layout.entries:
-            among_s = self._among_seconds(entry.op, distance.get(entry.place, different))
-            seconds.append(among_s + self._python_seconds(entry.op))
-        return np.array(seconds)
-
-    def _among_seconds(self, op: Op, distinct: int) -> float:
-        """What a call costs more since other operators ran. distinct: of `code_distances`."""
-        inputs = len(op.inputs)
-        profile = self.target.profile
-        return float(code_locality_seconds(op.name, distinct, profile, view=op.view, inputs=inputs))
+        distinct = [distance.get(entry.place, different) for entry in layout.entries]
+        ops = [entry.op for entry in layout.entries]
+        python_s = np.array([self._python_seconds(op) for op in ops])
+        return python_s + code_locality_of(ops, distinct, self.target.profile)
 
     def _python_seconds(self, op: Op) -> float:
         """What Python did before an operator."""

@@ -65,19 +65,20 @@ class OperatorKinds:
 
     def dims(
         self, kinds: Sequence[int], sizes: Mapping[str, np.ndarray], count: int
-    ) -> list[np.ndarray]:
-        """Return the dimensions of each kind's inputs and outputs, one after the other, int [dims,
-        sizes] each. sizes: extent → int [count]."""
+    ) -> tuple[np.ndarray, list[slice]]:
+        """Return (dimensions of all inputs and outputs, int [dims, sizes], which are each kind's).
+
+        sizes: extent → int [count].
+        """
         polynomials, bounds = self._dims
-        rows = [slice(bounds[kind], bounds[kind + 1]) for kind in kinds]
-        coefficients = np.concatenate([polynomials.coefficients[of_kind] for of_kind in rows])
-        dims = coefficients @ polynomials.powers(sizes, count)
-        found, begin = [], 0
-        for of_kind in rows:
-            end = begin + of_kind.stop - of_kind.start
-            found.append(dims[begin:end])
-            begin = end
-        return found
+        coefficients, of_kinds = [], []
+        begin = 0
+        for kind in kinds:
+            of_kind = polynomials.coefficients[bounds[kind] : bounds[kind + 1]]
+            coefficients.append(of_kind)
+            of_kinds.append(slice(begin, begin + len(of_kind)))
+            begin += len(of_kind)
+        return np.concatenate(coefficients) @ polynomials.powers(sizes, count), of_kinds
 
 
 def shapes(tensors: Sequence[Tensor], dims: np.ndarray) -> list[tuple[np.ndarray, ...]]:

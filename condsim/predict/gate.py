@@ -42,7 +42,7 @@ def checked(prediction: Prediction) -> Prediction:
         numbers[f"low end of {name}"], numbers[f"high end of {name}"] = getattr(p, name)
     numbers |= {f"rivals.{name}": value for name, value in p.rivals.items()}
     for name in ("conditional_s", "baseline_s"):
-        numbers[f"least {name} of a step"] = float(p.steps[name].min(skipna=False))
+        numbers[f"least {name} of a step"] = float(p.steps[name].to_numpy().min())
     for name, value in numbers.items():
         _check(p, name, value, zero=False)
     for name in NOT_BELOW_ZERO:

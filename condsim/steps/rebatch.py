@@ -109,7 +109,7 @@ def choose_phase(trace: Trace, phase: str | None) -> str:
 
     Raises CondsimError where a trace has several and none was named, or not this one.
     """
-    present = list(dict.fromkeys(trace.steps["phase"]))
+    present = trace.results.remember("phases", lambda: list(dict.fromkeys(trace.steps["phase"])))
     if phase is None and len(present) == 1:
         return str(present[0])
     phases = ", ".join(present)

@@ -94,7 +94,11 @@ class Trace:
 
     def captured_steps(self, phase: str) -> int:
         """Return how many steps of a phase were captured."""
-        return int((self.steps["phase"] == phase).sum())
+
+        def count() -> int:
+            return int((self.steps["phase"] == phase).sum())
+
+        return self.results.remember(("captured steps", phase), count)
 
     def site(self, name: str) -> Site:
         """Return a site by name. Raises CondsimError for an unknown one."""

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from condsim.hardware import HardwareProfile
+from condsim.hardware import Among, HardwareProfile
+from condsim.program import Op
 from condsim.program.operators import called, facts
 
 _NUMBER = re.compile(r"\d+")
@@ -35,8 +36,25 @@ def code_locality_seconds(
     if among is None:
         return 0.0 * np.asarray(distinct) if np.ndim(distinct) else 0.0
     share = np.interp(distinct, among.distinct, among.share)
+    return _among_others(among, name, view, inputs) * share
+
+
+def code_locality_of(ops: Sequence[Op], distinct: list[int], profile: HardwareProfile) -> Any:
+    """`code_locality_seconds` of a call of each operator, float [ops].
+
+    distinct: of each, as there.
+    """
+    among = profile.among
+    if among is None:
+        return np.zeros(len(ops))
+    share = np.interp(distinct, among.distinct, among.share)
+    return share * [_among_others(among, op.name, op.view, len(op.inputs)) for op in ops]
+
+
+def _among_others(among: Among, name: str, view: bool, inputs: int) -> float:
+    """What a call costs more among all different operators than when it is repeated, seconds."""
     code = code_key(among.extra_s, name, view, inputs)
-    return among.extra_s.get(code, among.other_s) * share
+    return among.extra_s.get(code, among.other_s)
 
 
 def code_key(table: Container[str], name: str, view: bool, inputs: int) -> str:

@@ -76,9 +76,13 @@ class CpuModel(IssuedModel):
         """Return what operators cost; those that differ in their sizes only are priced at once."""
         found: dict[int, CostRows] = {}
         together = []
+        of_views: dict[int, KernelCost] = {}
         for number, sized in enumerate(operators):
             if sized.op.view:
-                found[number] = self._view_cost(sized.op).rows(len(sized.sizes))
+                form = self.remembered.kinds.forms[sized.kind]
+                if form not in of_views:
+                    of_views[form] = self._view_cost(sized.op)
+                found[number] = of_views[form].rows(len(sized.sizes))
             elif sized.sizes.key is None:
                 (found[number],) = super().costs([sized])
             else:

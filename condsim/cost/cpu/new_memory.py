@@ -35,8 +35,9 @@ def fresh_seconds(
     """
     if name.endswith("_") or NEW not in profile.extra_s:
         return 0.0
-    new_bytes: Any = np.zeros(())
+    new_bytes: Any = 0.0
     for shape in outputs:
         result_bytes = np.asarray(elements(shape), float) * itemsize
-        new_bytes = new_bytes + np.where(result_bytes >= KEPT_BYTES, result_bytes, 0.0)
+        if result_bytes.max(initial=0.0) >= KEPT_BYTES:
+            new_bytes = new_bytes + np.where(result_bytes >= KEPT_BYTES, result_bytes, 0.0)
     return profile.extra_s[NEW] * new_bytes

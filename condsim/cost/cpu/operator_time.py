@@ -85,7 +85,7 @@ def time_of(
 
 
 def _with_extra(hot: OperatorTime, extra_s: Any) -> OperatorTime:
-    if not np.any(extra_s):
+    if isinstance(extra_s, float) and extra_s == 0.0:
         return hot
     return replace(hot, seconds=number_or_array(hot.seconds + extra_s))
 
