@@ -50,11 +50,11 @@ class Columns:
 def in_columns(
     operators: Sequence[Numbered],
     kinds: OperatorKinds,
-    variant: Callable[[Columns], Hashable],
+    variants: Callable[[Columns], Sequence[Hashable]],
 ) -> Iterator[Columns]:
     """Yield operators by their form.
 
-    operators: with their numbers. variant: operators of one form are told apart by it.
+    operators: with their numbers. variants: what operators of one form are told apart by.
     Raises CondsimError for a size below 0.
     """
     ops: dict[Hashable, Op] = {}
@@ -65,13 +65,28 @@ def in_columns(
         if (all_dims < 0).any():
             _refuse_sizes(of_sizes)
         for (number, sized), of_kind in zip(of_sizes, of_kinds, strict=True):
-            dims = all_dims[of_kind]
-            form = (kinds.forms[sized.kind], variant(Columns(sized.op, dims, [])))
+            form = kinds.forms[sized.kind]
             ops.setdefault(form, sized.op)
-            groups.setdefault(form, []).append((number, dims))
-    for alike, members in groups.items():
+            groups.setdefault(form, []).append((number, all_dims[of_kind]))
+    for form, members in groups.items():
         for some in _in_portions(members):
-            yield _joined(ops[alike], some)
+            yield from _told_apart(_joined(ops[form], some), some, variants)
+
+
+def _told_apart(
+    columns: Columns,
+    members: list[Member],
+    variants: Callable[[Columns], Sequence[Hashable]],
+) -> Iterator[Columns]:
+    """Yield operators of one form by what they are told apart by."""
+    apart: dict[Hashable, list[Member]] = {}
+    for member, variant in zip(members, variants(columns), strict=True):
+        apart.setdefault(variant, []).append(member)
+    if len(apart) == 1:
+        yield columns
+        return
+    for some in apart.values():
+        yield _joined(columns.op, some)
 
 
 def _by_sizes(operators: Sequence[Numbered]) -> Mapping[SizeSet, list[Numbered]]:

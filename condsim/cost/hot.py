@@ -55,6 +55,12 @@ class SizedOperator:
         """The matmul inside it."""
         return self.job or work(self.name, self.inputs, self.outputs, self.params)
 
+    def at(self, sizes: slice) -> SizedOperator:
+        """Return the operator at some of its sizes. All dimensions are arrays."""
+        inputs = [tuple(dim[sizes] for dim in shape) for shape in self.inputs]
+        outputs = [tuple(dim[sizes] for dim in shape) for shape in self.outputs]
+        return SizedOperator(self.name, inputs, outputs, self.params)
+
     @property
     def moved_elements(self) -> Any:
         """Elements that it reads and writes, int or int array [n]."""

@@ -21,7 +21,7 @@ from condsim.cost.cpu.activations import activation_curves, far_per_byte
 from condsim.cost.cpu.call_memory import step_memory
 from condsim.cost.cpu.evicted_code import code_of
 from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
-from condsim.cost.cpu.operator_time import looks_at_shapes, time_of, variant
+from condsim.cost.cpu.operator_time import looks_at_shapes, time_of, variants
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, SizedKind, Target
 from condsim.cost.hot import OperatorTime, SizedOperator, least_sure
 from condsim.cost.issued import IssuedModel
@@ -87,7 +87,7 @@ class CpuModel(IssuedModel):
                 (found[number],) = super().costs([sized])
             else:
                 together.append((number, sized))
-        for columns in in_columns(together, self.remembered.kinds, self._variant):
+        for columns in in_columns(together, self.remembered.kinds, self._variants):
             shaped = self.shaped_operator(columns.op, columns.inputs, columns.outputs)
             hot, flops = self.operator_time(shaped, 0.0)
             count = columns.dims.shape[1]
@@ -102,12 +102,14 @@ class CpuModel(IssuedModel):
         hot, flops = self.operator_time(shaped, 0.0)
         return self.cost(shaped, hot, flops, 1)
 
-    def _variant(self, columns: Columns) -> Hashable:
-        """What decides how an operator's time is found, beside its form."""
-        op = columns.op
-        if not looks_at_shapes(op.name):
-            return None
-        return variant(op, columns.inputs, columns.outputs, self.target.profile)
+    def _variants(self, columns: Columns) -> Sequence[Hashable]:
+        """What decides how the time of each operator is found, beside its form."""
+        op, profile = columns.op, self.target.profile
+        if not (profile.calibrated and looks_at_shapes(op.name)):
+            return [None] * len(columns.members)
+        operator = SizedOperator(op.name, columns.inputs, columns.outputs, op.params)
+        parts = [sizes for _, sizes in columns.members]
+        return variants(operator, parts, profile)
 
     def operator_time(self, shaped: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         op = shaped.op

@@ -28,12 +28,13 @@ def bmm_family(groups: Any, m: Any, n: Any, k: Any) -> Any:
 
 
 def conv_family(
-    batch: Any, image: Any, kernel: float, stride: int, groups: int, threads: int = 1
+    batch: Any, image: Any, kernel: Any, stride: int, groups: Any, threads: int = 1
 ) -> Any:
     """Which kernel a convolution runs: oneDNN ("conv2d") or im2col and BLAS ("conv2d_native").
 
-    batch: images; image: elements of one; int or int array [n]. kernel: its width. Returns a str,
-    or str array [n]. Source: PyTorch, aten/src/ATen/native/Convolution.cpp, ConvParams::use_mkldnn.
+    batch: images; image: elements of one; kernel: its width; numbers or arrays [n], as is groups.
+    Returns a str, or str array [n]. Source: PyTorch, aten/src/ATen/native/Convolution.cpp,
+    ConvParams::use_mkldnn.
     """
     batch, image = np.asarray(batch), np.asarray(image)
     worth_it = (stride > 1) | (batch >= 16) | (kernel != 1) | (threads > 1)

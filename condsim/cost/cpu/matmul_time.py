@@ -7,7 +7,7 @@ others     measured points, and a function through them
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -139,13 +139,13 @@ def scattered_time(operator: SizedOperator, profile: HardwareProfile) -> Operato
 def _convolution_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
     product, weight, result = operator.work, operator.inputs[1], operator.outputs[0]
     families = _convolution_families(operator, profile)
-    distinct = set(np.asarray(families).flat)
+    distinct = set(families.ravel().tolist())
     columns = {
         "m": product.m,
         "area": elements(result[2:]),
         "cin": product.n if distinct == {DEPTHWISE} else weight[1],
         "cout": weight[0],
-        "kernel": _kernel_width(operator),
+        "kernel": float(_kernel_widths(operator).max()),
         "stride": _stride(operator),
     }
     if len(distinct) > 1:
@@ -153,28 +153,38 @@ def _convolution_time(operator: SizedOperator, profile: HardwareProfile) -> Oper
     return _from_points(str(distinct.pop()), columns, operator, profile)
 
 
-def convolution_variant(operator: SizedOperator, profile: HardwareProfile) -> Hashable:
-    """Return what decides how the time of a convolution is found: its tables, and the width of
-    its kernel."""
+def convolution_variants(
+    operator: SizedOperator, parts: Sequence[slice], profile: HardwareProfile
+) -> list[Hashable]:
+    """Return what decides how the time of a convolution is found in each part of its sizes: its
+    tables, and the width of its kernel."""
     families = _convolution_families(operator, profile)
-    return frozenset(np.asarray(families).flat), _kernel_width(operator)
+    widths = _kernel_widths(operator)
+    found: list[Hashable] = []
+    for sizes in parts:
+        of_part = frozenset(families[sizes].tolist())
+        found.append((of_part, float(widths[sizes].max())))
+    return found
 
 
-def _convolution_families(operator: SizedOperator, profile: HardwareProfile) -> Any:
-    """The tables that answer for a convolution, a str or a str array [n]."""
+def _convolution_families(operator: SizedOperator, profile: HardwareProfile) -> np.ndarray:
+    """The table that answers for a convolution, str array [n] or []."""
     image, weight = operator.inputs[:2]
-    groups = int(np.max(operator.work.groups))
-    if groups > 1 and np.all(np.asarray(weight[1]) == 1):
-        return DEPTHWISE
-    if "conv2d_native" not in profile.matmuls:  # one kernel for all convolutions
-        return "conv2d"
-    width, stride = _kernel_width(operator), _stride(operator)
-    return conv_family(image[0], elements(image[1:]), width, stride, groups, profile.threads)
+    groups = np.asarray(operator.work.groups)
+    depthwise = (groups > 1) & (np.asarray(weight[1]) == 1)
+    others: Any = "conv2d"
+    if "conv2d_native" in profile.matmuls:  # else there is one kernel for all convolutions
+        widths, stride = _kernel_widths(operator), _stride(operator)
+        image_size = elements(image[1:])
+        others = conv_family(image[0], image_size, widths, stride, groups, profile.threads)
+    return np.where(depthwise, DEPTHWISE, others)
 
 
-def _kernel_width(convolution: SizedOperator) -> float:
+def _kernel_widths(convolution: SizedOperator) -> np.ndarray:
+    """Float [n] or []."""
     weight = convolution.inputs[1]
-    return float(np.sqrt(np.max(elements(weight[2:]))))
+    widths: np.ndarray = np.sqrt(np.asarray(elements(weight[2:]), float))
+    return widths
 
 
 def _stride(convolution: SizedOperator) -> int:

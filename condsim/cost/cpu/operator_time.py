@@ -7,7 +7,7 @@ Dispatch is included. A calibrated profile answers from its tables, one that is 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from condsim.cost.cpu.matmul_time import (
     batched_time,
-    convolution_variant,
+    convolution_variants,
     grouped_time,
     linear_time,
     scattered_time,
@@ -31,7 +31,6 @@ from condsim.cost.hot import (
 )
 from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import HardwareProfile
-from condsim.program import Op
 from condsim.program.operators import called, extent, facts, out_of_place, reduces, strides_recorded
 from condsim.program.work import MATMULS, Params, Shape
 
@@ -198,25 +197,22 @@ def _names_of_curves(name: str) -> Iterator[str]:
 
 
 def looks_at_shapes(name: str) -> bool:
-    """Whether the shapes of an operator decide which table answers, and how (`variant`)."""
+    """Whether the shapes of an operator decide which table answers, and how (`variants`)."""
     return name in ("conv2d", "scaled_dot_product_attention") or reduces(name)
 
 
-def variant(
-    op: Op, inputs: list[Shape], outputs: list[Shape], profile: HardwareProfile
-) -> Hashable:
-    """Return what an operator's shapes decide: which table answers, and how.
+def variants(
+    operator: SizedOperator, parts: Sequence[slice], profile: HardwareProfile
+) -> Sequence[Hashable]:
+    """Return what an operator's shapes decide in each part of its sizes: which table answers, and
+    how.
 
-    Operators of one name may be priced in one piece where it is alike.
+    Parts may be priced in one piece where it is alike. profile: calibrated.
     """
-    if not profile.calibrated:
-        return None
-    operator = SizedOperator(op.name, inputs, outputs, op.params)
-    if reduces(op.name):
-        return _reduces_last_dimension(operator)
     if operator.work.family == "conv2d":
-        return convolution_variant(operator, profile)
-    return _has_no_kernel(operator)
+        return convolution_variants(operator, parts, profile)
+    decides = _reduces_last_dimension if reduces(operator.name) else _has_no_kernel
+    return [decides(operator.at(sizes)) for sizes in parts]
 
 
 def _reduces_last_dimension(operator: SizedOperator) -> bool:
