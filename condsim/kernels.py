@@ -7,7 +7,7 @@ A row stands for all calls of one operator, at one place of its program, that ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,12 +38,17 @@ class SizeSet:
         return len(next(iter(self.sizes.values())))
 
     @classmethod
-    def distinct(cls, sizes: Sizes, known: Sizes | None = None) -> SizeSet:
+    def distinct(
+        cls, sizes: Sizes, known: Sizes | None = None, extents: Container[str] | None = None
+    ) -> SizeSet:
         """Return the distinct sizes of m calls.
 
         known: all sizes that are to be in the set, those of the calls among them; None where these
-        are all.
+        are all. extents: that calls are told apart by; None for all.
         """
+        if extents is not None:
+            sizes = _of_extents(sizes, extents)
+            known = None if known is None else _of_extents(known, extents)
         count = 0
         if known is not None:
             count = len(next(iter(known.values())))
@@ -69,6 +74,15 @@ class SizeSet:
         times = np.bincount(step * wide + self.of_call)
         present = np.flatnonzero(times)
         return present // wide, present % wide, times[present]
+
+
+def _of_extents(sizes: Sizes, extents: Container[str]) -> Sizes:
+    """Sizes by some extents; by the first one, the same for all, where none of them is there."""
+    chosen = {extent: values for extent, values in sizes.items() if extent in extents}
+    if chosen:
+        return chosen
+    first, values = next(iter(sizes.items()))
+    return {first: np.zeros_like(values)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,10 +45,14 @@ class SharedSizes:
 @dataclass(frozen=True)
 class Layout:
     """All operators that some step runs, in the program's order, and the sets of sizes that they
-    share."""
+    share.
+
+    extents: of each set, those that the sizes of its operators follow.
+    """
 
     entries: list[Entry]
     sets: list[SharedSizes]
+    extents: list[set[str]]
 
     @classmethod
     def of(cls, lowered: Lowered, kinds: Mapping[Place, int], each_call: bool) -> Layout:
@@ -61,6 +65,7 @@ class Layout:
         """
         entries = []
         numbers: dict[SharedSizes, int] = {}
+        extents: list[set[str]] = []
         for scope, calls in enumerate(lowered.scopes):
             if not len(calls):
                 continue
@@ -68,10 +73,13 @@ class Layout:
                 of_experts = op.name in GROUPED and bool(op.site)
                 shared = SharedSizes(scope, op.site, each_call or of_experts)
                 number = numbers.setdefault(shared, len(numbers))
+                if number == len(extents):
+                    extents.append(set())
+                extents[number] |= op.extents
                 _require_sizes(op, lowered.sizes(scope, op.site))
                 place = (calls.placed.number, node)
                 entries.append(Entry(scope, node, op, place, kinds[place], number))
-        return cls(entries, list(numbers))
+        return cls(entries, list(numbers), extents)
 
     @cached_property
     def results(self) -> Results:

@@ -186,7 +186,8 @@ class Pricing(ABC):
     @cached_property
     def sets(self) -> list[SizeSet]:
         """The sizes that operators share."""
-        return [_size_set(self.lowered, shared) for shared in self.layout.sets]
+        shared_and_extents = zip(self.layout.sets, self.layout.extents, strict=True)
+        return [_size_set(self.lowered, *each) for each in shared_and_extents]
 
     def kernels(self) -> Kernels:
         """Price everything that the program runs."""
@@ -323,11 +324,14 @@ class DeviceModel(ABC):
         return None
 
 
-def _size_set(lowered: Lowered, shared: SharedSizes) -> SizeSet:
+def _size_set(lowered: Lowered, shared: SharedSizes, extents: set[str]) -> SizeSet:
+    """The sizes of some operators. extents: those that they follow; calls that differ in others
+    only are alike."""
     sizes = lowered.sizes(shared.scope, shared.site)
     if shared.alone:
         return SizeSet.each_call(sizes, len(lowered.scopes[shared.scope]))
-    return SizeSet.distinct(sizes, lowered.known_sizes(shared.scope, shared.site))
+    known = lowered.known_sizes(shared.scope, shared.site)
+    return SizeSet.distinct(sizes, known, extents)
 
 
 def of_each_size(value: Any, count: int) -> np.ndarray:

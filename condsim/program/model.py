@@ -173,6 +173,16 @@ class Op:
     sync: bool = False
     allocs: tuple[tuple[Dim | Product, str], ...] = ()
 
+    @property
+    def extents(self) -> set[str]:
+        """The extents that the shapes of its inputs and outputs follow."""
+        found: set[str] = set()
+        for tensor in (*self.inputs, *self.outputs):
+            for dim in tensor.dims:
+                for _, extents in dim.terms:
+                    found.update(extents)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Free:
