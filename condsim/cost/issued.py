@@ -163,9 +163,15 @@ class IssuedModel(DeviceModel):
 
     def _among_seconds(self, op: Op, distinct: int) -> float:
         """What a call costs more since other operators ran. distinct: of `code_distances`."""
-        inputs = len(op.inputs)
-        profile = self.target.profile
-        return float(code_locality_seconds(op.name, distinct, profile, view=op.view, inputs=inputs))
+        seconds = code_locality_seconds(
+            op.name,
+            distinct,
+            self.target.profile,
+            view=op.view,
+            inputs=len(op.inputs),
+            loops=self.target.loops,
+        )
+        return float(seconds)
 
     def _python_seconds(self, op: Op) -> float:
         """What Python did before an operator."""

@@ -22,19 +22,27 @@ _NUMBER = re.compile(r"\d+")
 
 
 def code_locality_seconds(
-    name: str, distinct: Any, profile: HardwareProfile, *, view: bool = False, inputs: int = 0
+    name: str,
+    distinct: Any,
+    profile: HardwareProfile,
+    *,
+    view: bool = False,
+    inputs: int = 0,
+    loops: bool = False,
 ) -> Any:
     """Extra seconds of one call.
 
     name: the operator as the recorder gives it. distinct: different operators since its last call,
     itself included (`distances`), int or int array [n]. view: it makes no new storage. inputs:
-    number of tensors it reads (a linear layer with a bias has 3). Returns float or float array [n];
+    number of tensors it reads (a linear layer with a bias has 3). loops: one step runs over and
+    over, with nothing in between. Returns float or float array [n];
     0 without a calibration.
     """
     among = profile.among
     if among is None:
         return 0.0 * np.asarray(distinct) if np.ndim(distinct) else 0.0
-    share = np.interp(distinct, among.distinct, among.share)
+    curve = profile.looped if loops and profile.looped is not None else among
+    share = np.interp(distinct, curve.distinct, curve.share)
     code = code_key(among.extra_s, name, view, inputs)
     return among.extra_s.get(code, among.other_s) * share
 
