@@ -159,7 +159,8 @@ class IssuedModel(DeviceModel):
         distinct = [distance.get(entry.place, different) for entry in layout.entries]
         ops = [entry.op for entry in layout.entries]
         python_s = np.array([self._python_seconds(op) for op in ops])
-        return python_s + code_locality_of(ops, distinct, self.target.profile)
+        among_s = code_locality_of(ops, distinct, self.target.profile, loops=self.target.loops)
+        return python_s + among_s
 
     def _python_seconds(self, op: Op) -> float:
         """What Python did before an operator."""
