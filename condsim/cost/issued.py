@@ -157,17 +157,17 @@ class IssuedModel(DeviceModel):
         distance = dict(zip(order.places, of_calls, strict=True))
         seconds = []
         for entry in layout.entries:
-            among_s = self._among_seconds(entry.op, distance.get(entry.place, different))
-            seconds.append(among_s + self._python_seconds(entry.op))
+            among_s = self.among_seconds(entry.op, distance.get(entry.place, different))
+            seconds.append(among_s + self.python_seconds(entry.op))
         return np.array(seconds)
 
-    def _among_seconds(self, op: Op, distinct: int) -> float:
+    def among_seconds(self, op: Op, distinct: int) -> float:
         """What a call costs more since other operators ran. distinct: of `code_distances`."""
         inputs = len(op.inputs)
         profile = self.target.profile
         return float(code_locality_seconds(op.name, distinct, profile, view=op.view, inputs=inputs))
 
-    def _python_seconds(self, op: Op) -> float:
+    def python_seconds(self, op: Op) -> float:
         """What Python did before an operator."""
         host = self.target.profile.host
         if host.instruction is None:
