@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from condsim.cost.cpu.code_locality import call_sites, code_locality_of, distances
+from condsim.cost.cpu.code_locality import call_sites, code_locality_seconds, distances
 from condsim.cost.device import DeviceModel, Pricing, ShapedOperator, SizedKind
 from condsim.cost.hot import VIEW, OperatorTime, least_sure
 from condsim.engine.closed_form import Issued
@@ -156,13 +156,20 @@ class IssuedModel(DeviceModel):
     def _host_seconds(self, order: Order, layout: Layout) -> np.ndarray:
         of_calls, different = code_distances(order)
         distance = dict(zip(order.places, of_calls, strict=True))
-        distinct = [distance.get(entry.place, different) for entry in layout.entries]
         ops = [entry.op for entry in layout.entries]
-        python_s = np.array([self._python_seconds(op) for op in ops])
-        among_s = code_locality_of(ops, distinct, self.target.profile, loops=self.target.loops)
-        return python_s + among_s
+        distinct = [distance.get(entry.place, different) for entry in layout.entries]
+        python_s = np.array([self.python_seconds(op) for op in ops])
+        return python_s + self.among_seconds(ops, distinct)
 
-    def _python_seconds(self, op: Op) -> float:
+    def among_seconds(self, ops: Sequence[Op], distinct: Sequence[int]) -> np.ndarray:
+        """What a call of each operator costs more since others ran, float [ops].
+
+        distinct: of `code_distances`.
+        """
+        target = self.target
+        return code_locality_seconds(ops, distinct, target.profile, loops=target.loops)
+
+    def python_seconds(self, op: Op) -> float:
         """What Python did before an operator."""
         host = self.target.profile.host
         if host.instruction is None:

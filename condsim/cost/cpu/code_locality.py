@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -23,47 +22,19 @@ _NUMBER = re.compile(r"\d+")
 
 
 def code_locality_seconds(
-    name: str,
-    distinct: Any,
-    profile: HardwareProfile,
-    *,
-    view: bool = False,
-    inputs: int = 0,
-    loops: bool = False,
-) -> Any:
-    """Extra seconds of one call.
+    ops: Sequence[Op], distinct: Sequence[int], profile: HardwareProfile, *, loops: bool = False
+) -> np.ndarray:
+    """Extra seconds of one call of each operator, float [ops]; 0 without a calibration.
 
-    name: the operator as the recorder gives it. distinct: different operators since its last call,
-    itself included (`distances`), int or int array [n]. view: it makes no new storage. inputs:
-    number of tensors it reads (a linear layer with a bias has 3). loops: one step runs over and
-    over, with nothing in between. Returns float or float array [n];
-    0 without a calibration.
-    """
-    among = profile.among
-    if among is None:
-        return 0.0 * np.asarray(distinct) if np.ndim(distinct) else 0.0
-    share = _share(distinct, profile, among, loops=loops)
-    return _among_others(among, name, view, inputs) * share
-
-
-def code_locality_of(
-    ops: Sequence[Op], distinct: list[int], profile: HardwareProfile, *, loops: bool = False
-) -> Any:
-    """`code_locality_seconds` of a call of each operator, float [ops].
-
-    distinct: of each, as there. loops: as there.
+    distinct: different operators since the last call of each, itself included (`distances`).
+    loops: one step runs over and over, with nothing in between.
     """
     among = profile.among
     if among is None:
         return np.zeros(len(ops))
-    share = _share(distinct, profile, among, loops=loops)
-    return share * [_among_others(among, op.name, op.view, len(op.inputs)) for op in ops]
-
-
-def _share(distinct: Any, profile: HardwareProfile, among: Among, *, loops: bool) -> Any:
-    """What part of an operator's extra appears so many different operators after its last call."""
     curve = profile.looped if loops and profile.looped is not None else among
-    return np.interp(distinct, curve.distinct, curve.share)
+    share = np.interp(distinct, curve.distinct, curve.share)
+    return share * [_among_others(among, op.name, op.view, len(op.inputs)) for op in ops]
 
 
 def _among_others(among: Among, name: str, view: bool, inputs: int) -> float:
@@ -75,7 +46,8 @@ def _among_others(among: Among, name: str, view: bool, inputs: int) -> float:
 def code_key(table: Container[str], name: str, view: bool, inputs: int) -> str:
     """The name under which a table of operators' code knows an operator.
 
-    Arguments as in `code_locality_seconds`. Returns the operator's own name where the table lacks
+    name: as the recorder gives it. view: it makes no new storage. inputs: number of tensors it
+    reads (a linear layer with a bias has 3). Returns the operator's own name where the table lacks
     it.
     """
     name = called(name, inputs)

@@ -24,7 +24,7 @@ from condsim.hardware import HardwareProfile
 def code_of(name: str, view: bool, inputs: int, profile: HardwareProfile) -> str:
     """The code that an operator runs, of those whose cost after other data was measured.
 
-    Arguments as in `code_locality_seconds`. "" without a calibration.
+    Arguments as in `code_key`. "" without a calibration.
     """
     if profile.cold is None:
         return ""

@@ -8,6 +8,13 @@ from hypothesis import strategies as st
 
 from condsim.cost.cpu.code_locality import call_sites, code_key, code_locality_seconds, distances
 from condsim.hardware import HardwareProfile, Looped, hardware
+from condsim.program import Op, Tensor
+
+
+def called(name: str, inputs: int = 0, view: bool = False) -> Op:
+    """An operator that reads some tensors."""
+    read = (Tensor((), "float"),) * inputs
+    return Op(name, read, (), view=view)
 
 
 def test_distances_count_different_operators_since_the_last_call() -> None:
@@ -32,23 +39,28 @@ def test_layers_of_a_stack_are_one_place() -> None:
 
 
 def test_the_cost_grows_with_the_operators_in_between(profile: HardwareProfile) -> None:
-    seconds = code_locality_seconds("relu", np.array([1, 4, 16, 99]), profile)
+    seconds = code_locality_seconds([called("relu")] * 4, [1, 4, 16, 99], profile)
     np.testing.assert_allclose(seconds, [0, 1e-6, 4e-6, 4e-6])
 
 
 def test_in_a_loop_another_share_of_it_is_left(profile: HardwareProfile) -> None:
     looped = Looped(distinct=[1.0, 99.0], share=[0.0, 0.5])
     hot = profile.model_copy(update={"looped": looped})
-    assert code_locality_seconds("relu", 99, hot, loops=True) == 2e-6
-    assert code_locality_seconds("relu", 99, hot) == 4e-6
-    assert code_locality_seconds("relu", 99, profile, loops=True) == 4e-6
+    relu = [called("relu")]
+    assert code_locality_seconds(relu, [99], hot, loops=True).tolist() == [2e-6]
+    assert code_locality_seconds(relu, [99], hot).tolist() == [4e-6]
+    assert code_locality_seconds(relu, [99], profile, loops=True).tolist() == [4e-6]
 
 
 def test_an_operator_is_found_by_the_code_that_it_runs(profile: HardwareProfile) -> None:
-    assert code_locality_seconds("view", 16, profile, view=True) == 3e-6
-    assert code_locality_seconds("linear", 16, profile, inputs=3) == 7e-6
-    assert code_locality_seconds("where", 16, profile, inputs=1) == 5e-6
-    assert code_locality_seconds("frobnicate", 16, profile) == 4e-6
+    ops = [
+        called("view", view=True),
+        called("linear", inputs=3),
+        called("where", inputs=1),
+        called("frobnicate"),
+    ]
+    seconds = code_locality_seconds(ops, [16] * 4, profile)
+    np.testing.assert_allclose(seconds, [3e-6, 7e-6, 5e-6, 4e-6])
     assert code_key({"gt"}, "greater", False, 2) == "gt"
     assert code_key({"add_"}, "add", False, 2) == "add_"
     assert code_key({"add"}, "add_", False, 2) == "add"
@@ -56,4 +68,4 @@ def test_an_operator_is_found_by_the_code_that_it_runs(profile: HardwareProfile)
 
 
 def test_without_a_calibration_it_costs_nothing() -> None:
-    assert code_locality_seconds("relu", 5, hardware("nvidia-h100-sxm")) == 0
+    assert code_locality_seconds([called("relu")], [5], hardware("nvidia-h100-sxm")) == 0
