@@ -20,7 +20,7 @@ from fuzz.kinds import Question, kind, write_table
 
 Arrays = dict[str, np.ndarray]
 DTYPES = ("int8", "uint16", "int64", "float32", "float16", "bool", "complex64", "U3", "uint64")
-SIZES = (None, None, 1, TOP_K, LAYERS, EXPERTS, 0, -1, 10**9)
+SIZES = (1, TOP_K, LAYERS, EXPERTS, 0, -1, 10**9)
 
 
 def of_numbers(random: Random, values: np.ndarray) -> np.ndarray:
@@ -54,10 +54,12 @@ def npz(random: Random, arrays: Arrays) -> bytes:
     """Arrays of which one may be changed, renamed or left out."""
     arrays = dict(arrays)
     name = random.choice(list(arrays))
-    match random.randrange(5):
+    match random.randrange(6):
         case 0:
-            del arrays[name]
+            pass
         case 1:
+            del arrays[name]
+        case 2:
             arrays[random.choice(("x", "layer_99", "routed_experts", "a/b"))] = arrays.pop(name)
         case _:
             arrays[name] = of_numbers(random, arrays[name])
@@ -156,10 +158,12 @@ def _(random: Random, bases: Path, folder: Path) -> Question:
             data = npz(random, dict(whole))
     else:
         name, data = random.choice(LAYOUTS)(random)
-    if random.random() < 0.3:
+    if random.random() < 0.2:
         data = damage.damaged(random, data)
     (folder / name).write_bytes(data)
-    shape = [random.choice(SIZES) for _ in range(3)]
+    shape = [random.choice([right, right, None]) for right in (LAYERS, EXPERTS, TOP_K)]
+    if random.random() < 0.2:
+        shape[random.randrange(3)] = random.choice(SIZES)
     format = random.choice([*IMPORTERS, *[None] * 8 * len(IMPORTERS)])
     phase = random.choice([None, None, "prefill", "decode"])
     return {"ask": "recorded", "file": name, "shape": shape, "format": format, "phase": phase}

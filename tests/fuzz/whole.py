@@ -15,20 +15,27 @@ from fuzz.bases import NAMES
 from fuzz.kinds import ARGUMENTS, Question, kind, one_trace, rewrite_json, shipped_profile
 from fuzz.questions import MORE
 
-POSSIBLE = {
+POSSIBLE: dict[str, tuple[Any, ...]] = {
     "device": (
         *("raspberry-pi-5", "nvidia-h100-sxm", "google-tpu-v5e", "apple-neural-engine-m4"),
         str(resource("traces") / "exit-fashion" / "profile.yaml"),  # a calibrated one
     ),
     "batch": (None, 1, 2, 3, 5, 64),
+    "baseline": ("same-params", "same-flops"),
     "threshold": (None, None, 0.3, 0.9),
+    "steps": (None, [0], [0, 1], [3, 1]),
+    "engine": ("closed", "events"),
+    "capacity_factor": (1.0, 1.25, 8.0),
+    "dtype": (None, "fp32", "bf16"),
 }
+"""Arguments that most traces take."""
 
 
 def asked(random: Random) -> dict[str, Any]:
-    """Arguments of a simulation, most of them possible."""
-    names = random.sample(sorted(ARGUMENTS), random.choice([1, 2, 3]))
-    return {name: random.choice(POSSIBLE.get(name, ARGUMENTS[name])) for name in names}
+    """Arguments of a simulation; a few are impossible."""
+    known = ARGUMENTS if random.random() < 0.15 else POSSIBLE
+    names = random.sample(sorted(known), random.choice([1, 2, 3]))
+    return {name: random.choice(known[name]) for name in names}
 
 
 def use(random: Random) -> Question:
