@@ -12,8 +12,8 @@ from condsim.errors import CondsimError
 from condsim.importers.parts.peek import Peek
 from condsim.importers.parts.spool import Spool
 from condsim.registry import Registry
-from condsim.untrusted import parsing
 from condsim.trace import Trace
+from condsim.untrusted import parsing
 
 
 @dataclass(frozen=True)
