@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from dashboard.bad_uploads import files_of, packed
 from fuzz.bases import small
@@ -44,8 +45,10 @@ def trace() -> Trace:
 
 @pytest.fixture(scope="module")
 def folder(trace: Trace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the trace is."""
-    return trace.save(tmp_path_factory.mktemp("trace") / "t")
+    """Where the trace is; beside it, `moe`, one with experts."""
+    beside = tmp_path_factory.mktemp("trace")
+    make_trace().save(beside / "moe")
+    return trace.save(beside / "t")
 
 
 def command(*words: object) -> None:
@@ -67,6 +70,7 @@ FILES: dict[str, tuple[str, Callable[[Path, Path], object]]] = {
     ),
     "report": ("a.html", lambda t, to: command("report", t, "--device", DEVICE, "-o", to)),
     "calibrate": ("a.yaml", lambda _, to: hardware(DEVICE).save(to)),
+    "export": ("a.npz", lambda t, to: command("export", t.parent / "moe", "-o", to)),
 }
 """Command → the file that it writes, and how. A calibration ends by saving a profile."""
 QUICK = ("compare --csv", "simulate --timeline", "calibrate")
@@ -132,28 +136,33 @@ def test_an_upload_killed_at_every_file_operation(tmp_path: Path, folder: Path) 
     check_killed_uploads(tmp_path, folder, 1)
 
 
-@SLOW
-def test_a_capture_killed_at_every_file_operation(tmp_path: Path) -> None:
-    """The second one replaces the first."""
-    import torch
-
-    torch.set_num_threads(1)
+def capture(to: Path) -> None:
     specs = Path(__file__).parent / "cli" / "tiny.py"
+    command("capture", f"{specs}:gated", "-o", to, "--no-measure")
 
-    def capture(to: Path, function: str = "gated") -> None:
-        command("capture", f"{specs}:{function}", "-o", to, "--no-measure")
+
+def import_routing(to: Path) -> None:
+    """From arrays that lie beside, outside of what is watched."""
+    command("import", to.parent.parent / "ids.npy", "-o", to)
+
+
+@SLOW
+@pytest.mark.parametrize("write", [capture, import_routing])
+def test_a_new_trace_killed_at_every_file_operation(tmp_path: Path, write: Write) -> None:
+    """It replaces another one."""
+    np.save(tmp_path / "ids.npy", np.arange(24).reshape(4, 3, 2) % 5)
 
     def prepare(base: Path) -> Path:
         make_trace("old").save(base / "t")
         return base / "t"
 
     names = set()
-    for target in kills(tmp_path / "k", prepare, capture):
+    for target in kills(tmp_path / "k", prepare, write):
         found = condsim.load(target)
         names.add(found.name)
         for site in found.sites:
             found.unit_counts(site.name)
-        capture(target)
+        write(target)
         assert condsim.load(target).name != "old"
         assert os.listdir(target.parent) == ["t"]
     assert len(names) == 2

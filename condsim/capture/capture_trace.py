@@ -14,7 +14,7 @@ from condsim.capture.header import Labels, header_of
 from condsim.capture.observe import Observation, Quality, observe
 from condsim.capture.probe import CannotRun, costliest_branches, key, probe
 from condsim.capture.quality import dense_quality, score_exits
-from condsim.capture.sizes import Sizes, as_fixed, in_brackets, probed_batch, settle
+from condsim.capture.sizes import Sizes, as_fixed, as_long, in_brackets, probed_batch, settle
 from condsim.errors import CondsimError
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
@@ -72,22 +72,30 @@ def _probe_any_size(
     seen: Observation,
     progress: Progress,
 ) -> dict[str, Program]:
-    """The programs of all lengths; of the captured one alone where no program serves several.
+    """The programs of all lengths; of fewer where no program serves all.
 
-    In that case `seen` says so afterwards.
+    Those are the captured one alone, or, where tokens were decoded, the captured ones and longer:
+    an attention window that a prefix fills has one size from there on. `seen` says so afterwards.
     """
     decode = seen.decodes
     try:
         return _probe(live, batches, sizes, decode, progress)
     except (Misfit, CannotRun) as refusal:
-        fixed = None if decode else as_fixed(batches, sizes)
-        if fixed is None:
+        fewer = as_long(batches, sizes) if decode else as_fixed(batches, sizes)
+        if fewer is None:
             raise
         try:
-            programs = _probe(live, *fixed, decode, progress)
+            programs = _probe(live, *fewer, decode, progress)
         except (Misfit, CannotRun):
             raise refusal from None
-        seen.fix_length(fixed[1].unit_rows)
+        _, settled = fewer
+        if settled.lengths is None:
+            seen.fix_length(settled.unit_rows)
+        else:
+            seen.notes.append(
+                f"the programs are those of {settled.lengths.shortest} positions and more: "
+                "what the model executes at fewer does not follow from the length"
+            )
         return programs
 
 

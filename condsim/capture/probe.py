@@ -135,7 +135,7 @@ def probe(
     """
     phases = (PREFILL, DECODE) if decode else (PREFILL,)
     regimes = [Regime(phase, single) for phase in phases for single in (True, False)]
-    prober = _Prober(live, batch, sizes)
+    prober = _Prober(live, batch, sizes, decode)
     programs: dict[str, Program] = {}
     for assignment in _baselines_last(live.assignments()):
         try:
@@ -186,11 +186,15 @@ def hit_experts(call: ExpertsCall) -> int:
 
 @dataclass
 class _Prober:
-    """Runs one model at many sizes. costliest: site → branch, once it is known."""
+    """Runs one model at many sizes.
+
+    decodes: whether tokens are decoded. costliest: site → branch, once it is known.
+    """
 
     live: LiveModel
     batch: Batch
     sizes: Sizes
+    decodes: bool = False
     costliest: dict[str, int] = field(default_factory=dict)
 
     def programs(
@@ -225,8 +229,7 @@ class _Prober:
         try:
             program = Fitter().program(name_of(assignment), str(regime), runs)
         except Misfit as misfit:
-            way_out = self._way_out(misfit)
-            raise Misfit(f"{way_out} ({key(assignment, regime)}: {misfit})") from misfit
+            raise Misfit(self._refusal(misfit, key(assignment, regime))) from misfit
         return replace(program, periods=dict(periods))
 
     def _record(
@@ -242,17 +245,23 @@ class _Prober:
             recorder = self.live.record(batch, execution)
         return _Recording(_bound_sizes(regime, units, seq), recorder)
 
-    def _way_out(self, misfit: Misfit) -> str:
-        """Where no program fits, and what a user can do about it."""
+    def _refusal(self, misfit: Misfit, program: str) -> str:
+        """Where no program fits, and what a user can do about it. program: its name."""
         for site in self.live.sites:
             if site.hint and site.name == misfit.site:
-                return site.hint
+                return f"{site.hint} ({program}: {misfit})"
         where = f"module {misfit.module!r}" if misfit.module else "the model"
+        if self.decodes:
+            return (
+                f"new_tokens: {where} runs other operators at some lengths than at others, as "
+                "behind an attention window (sliding_window) that only some prefixes fill: "
+                "capture without new_tokens, or batches whose prefixes all fill the window"
+            )
         return (
             f"{where} runs other operators at another size or for other decisions, as a loop over "
             "positions or a choice in Python does, which no program holds: write it as one call "
             "for all positions, mark what it decides with condsim.route and condsim.branch, or "
-            "capture the part of the model without it"
+            f"capture the part of the model without it ({program}: {misfit})"
         )
 
 

@@ -8,7 +8,7 @@ is of a fixed size.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -188,6 +188,16 @@ def as_fixed(batches: Sequence[Batch], sizes: Sizes) -> tuple[list[Batch], Sizes
     for name, rows in sizes.unit_rows.items():
         unit_rows[name] = UnitRows(a_position=0, a_unit=rows.of(seq))
     return [batch.without_positions() for batch in batches], Sizes(None, unit_rows)
+
+
+def as_long(batches: Sequence[Batch], sizes: Sizes) -> tuple[list[Batch], Sizes] | None:
+    """The same with lengths of the shortest batch and longer; None where they are that already."""
+    shortest = min(batch.seq or 0 for batch in batches)
+    if sizes.lengths != USUAL_LENGTHS or shortest <= USUAL_LENGTHS.shortest:
+        return None
+    spread = USUAL_LENGTHS.longest - USUAL_LENGTHS.shortest
+    longer = Lengths(shortest, shortest + spread)
+    return list(batches), replace(sizes, lengths=longer)
 
 
 def probed_batch(batches: Sequence[Batch]) -> Batch:

@@ -46,8 +46,21 @@ class OwnArrays(Importer):
 
 
 def _beside(arrays: ArrayFile) -> dict[str, np.ndarray]:
-    """The small arrays. Raises CondsimError where one is missing, or of a newer version."""
-    values = {name: arrays.array(name).whole() for name in layout.BESIDE}
+    """The small arrays. Raises CondsimError where one is missing, odd, or of a newer version."""
+    stored = {name: arrays.array(name) for name in layout.BESIDE}
+    layers = arrays.array(layout.IDS).shape[1:2]
+    steps = stored[layout.PHASE].shape[:1]
+    for name, array in stored.items():
+        shape = {layout.VERSION: (), layout.UNIT_ROWS: (2,)}.get(name, layers)
+        if name in STEPS:
+            shape = steps
+        kinds = OF_KINDS.get(name, INTEGERS)
+        if array.shape != shape or array.dtype.kind not in kinds:
+            raise CondsimError(
+                f"{array.label} is {array.dtype} {list(array.shape)} where condsim writes "
+                f"{NAMES_OF_KINDS[kinds]} {list(shape)}; export the routing again"
+            )
+    values = {name: array.whole() for name, array in stored.items()}
     version = int(values[layout.VERSION])
     if version > layout.CURRENT:
         raise CondsimError(
@@ -55,6 +68,12 @@ def _beside(arrays: ArrayFile) -> dict[str, np.ndarray]:
             f"reads ({layout.CURRENT}); upgrade condsim"
         )
     return values
+
+
+INTEGERS, TEXTS, TRUTHS = "iu", "U", "b"
+NAMES_OF_KINDS = {INTEGERS: "integers", TEXTS: "texts", TRUTHS: "truth values"}
+OF_KINDS = {layout.NAMES: TEXTS, layout.PHASE: TEXTS, layout.HAS_WEIGHTS: TRUTHS}
+"""Kinds of NumPy's types; all that is not named here holds integers."""
 
 
 def _check_same(arrays: ArrayFile, values: Mapping[str, np.ndarray], spool: Spool) -> None:

@@ -65,14 +65,19 @@ def _mark_iterations(
 ) -> list[Event]:
     """The events of one call with marks; as they are where no iteration can be told."""
     call = recorder.calls[site]
-    signatures = [_signature(event) for event in events if isinstance(event, RecordedOp)]
-    iterations = _uneven_iterations(signatures, site, call, periods)
-    if iterations is None and len(periods.get(site, ())) <= len(EVEN):
-        iterations = _even_iterations(signatures, site, call, periods)
-    if iterations is None:
-        return events
-    return _Loop(site, call.outer, iterations).marked(events)
+    operators = [event for event in events if isinstance(event, RecordedOp)]
+    for numbers in NUMBERS:
+        signatures = [_signature(operator, numbers) for operator in operators]
+        iterations = _uneven_iterations(signatures, site, call, periods)
+        if iterations is None and len(periods.get(site, ())) <= len(EVEN):
+            iterations = _even_iterations(signatures, site, call, periods)
+        if iterations is not None:
+            return _Loop(site, call.outer, iterations).marked(events)
+    return events
 
+
+NUMBERS = (r"\.\d+", r"\d+")
+"""What may number the experts in names of weights: `experts.3`, else also `experts.expert_3`."""
 
 EVEN = ("before", "iteration")
 """What a period says of a loop whose iterations are alike."""
@@ -250,12 +255,11 @@ def _find_period(
 
     hit: experts that have rows. known: whether an earlier run showed it.
     """
-    if hit >= FEWEST_ITERATIONS:
-        return _period(signatures, hit)
-    if known or experts < FEWEST_ITERATIONS:
-        return None
     # A loop over all experts, also those without rows, shows itself with few hits too.
-    period = _period(signatures, experts)
+    times = hit if hit >= FEWEST_ITERATIONS else experts
+    if hit < FEWEST_ITERATIONS and (known or experts < FEWEST_ITERATIONS):
+        return None
+    period = _period(signatures, times)
     if period is None:
         return None
     before, length = period
@@ -323,11 +327,11 @@ class _Loop:
         return Leave(self.site, self.outer, iteration.tokens)
 
 
-def _signature(op: RecordedOp) -> Signature:
+def _signature(op: RecordedOp, numbers: str) -> Signature:
     """What is equal in all iterations: numbers in names of weights are left out."""
     inputs = []
     for operand in op.inputs:
-        weight = re.sub(r"\.\d+", ".*", operand.weight)
+        weight = re.sub(numbers, ".*", operand.weight)
         inputs.append((len(operand.shape), weight))
     return (op.name, tuple(inputs), op.view)
 

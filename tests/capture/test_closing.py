@@ -116,6 +116,18 @@ def test_a_window_that_probing_does_not_reach_is_noted() -> None:
     assert f"[3, {WINDOW}, 8]" in decode
 
 
+def test_a_window_that_the_texts_fill_is_captured_from_their_length_on() -> None:
+    trace = captured(model(window=6), texts(9), new_tokens=2)
+    (note,) = trace.header.notes
+    assert note.startswith("the programs are those of 9 positions and more")
+    assert condsim.simulate(trace, "raspberry-pi-5", phase="decode").latency_s > 0
+
+
+def test_a_window_that_some_texts_fill_is_refused_in_plain_words() -> None:
+    with pytest.raises(CondsimError, match=r"^new_tokens: .* prefixes all fill the window$"):
+        condsim.capture(model(window=9), [texts(6), texts(12)], measure=False, new_tokens=1)
+
+
 @pytest.mark.parametrize("batch", [UNITS, 1])
 def test_padded_decode_steps_run_as_they_were_observed(batch: int) -> None:
     """The gate of measuring lets them pass: they decide as the trace says, in any batch."""

@@ -56,3 +56,21 @@ def test_a_good_one_is_shown() -> None:
     app.run()
     assert not app.error
     assert app.metric
+
+
+def listed(app: AppTest) -> list[str]:
+    """Traces that can be chosen."""
+    return list(app.selectbox(key="trace").options)
+
+
+def test_an_upload_is_seen_by_its_session_and_by_who_has_its_address() -> None:
+    app = opened(trace="moe-bytes")
+    data = packed(files_of(GOOD))
+    app.file_uploader(key="zip").set_value(("good.zip", data, "application/zip")).run()
+    name = app.selectbox(key="trace").value
+    assert name in listed(app)
+    assert name not in listed(opened(trace="moe-bytes"))
+    linked = opened(trace=name)
+    assert linked.selectbox(key="trace").value == name
+    linked.selectbox(key="trace").set_value("moe-bytes").run()
+    assert name in listed(linked)

@@ -62,13 +62,17 @@ def rewrite_json(path: Path, change: Callable[[Any], Any]) -> None:
 
 
 def rewrite_table(random: Random, path: Path) -> None:
-    """Damage a table; one that Parquet cannot hold gets columns of text."""
-    table = damage.retabled(random, pd.read_parquet(path))
+    """Damage a table."""
+    write_table(damage.retabled(random, pd.read_parquet(path)), path)
+
+
+def write_table(table: pd.DataFrame, to: Path | io.BytesIO) -> None:
+    """Write a table; one that Parquet cannot hold gets columns of text."""
     try:
-        table.to_parquet(path, index=False)
+        table.to_parquet(to, index=False)
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
         texts = {name: [ascii(v) for v in table.iloc[:, i]] for i, name in enumerate(table.columns)}
-        pd.DataFrame(texts).to_parquet(path, index=False)
+        pd.DataFrame(texts).to_parquet(to, index=False)
 
 
 @kind("bytes of a trace")
@@ -227,6 +231,8 @@ OPTIONS = {
     "simulate": ("--device", "--strategy", "--batch", "--baseline", "--dtype", "--runtime", "--threshold",
                  "--capacity-factor", "--expert-cache", "--phase", "--json", "--plot", "--timeline"),
     "compare": ("--device", "--by", "--json", "--csv"),
+    "import": ("-o", "--format", "--top-k", "--layers", "--experts", "--phase", "--programs"),
+    "export": ("-o", "--json"),
     "report": ("-o", "--output", "--device", "--strategy", "--batch", "--threshold", "--json"),
     "profiles": ("--json",),
     "completion": (),

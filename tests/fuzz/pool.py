@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fuzz import judge, questions
+from fuzz import judge, questions, recorded, whole
 from fuzz.judge import Verdict
 from fuzz.kinds import KINDS
 
@@ -30,6 +30,8 @@ WALL_SECONDS = 120.0
 INPUTS_OF_A_PROCESS = 400
 """Then a fresh one begins, so that what is remembered does not grow."""
 QUESTION = "question.json"
+
+assert recorded, whole  # they register kinds
 
 Job = tuple[str, int]
 """A kind and the number of an input: they make the same input each time."""

@@ -53,7 +53,9 @@ def ask_trace(question: dict[str, Any], folder: Path, _bases: Path) -> Answer:
     for site in trace.sites:
         trace.unit_counts(site.name)
     answer = MORE[question["more"]](trace, question["device"], folder)
-    answer.predictions.append(condsim.simulate(trace, question["device"]))
+    arguments = {"device": question["device"], **question.get("arguments", {})}
+    device = arguments.pop("device")
+    answer.predictions.append(condsim.simulate(trace, device, **arguments))
     return answer
 
 
@@ -87,8 +89,9 @@ MORE: dict[str, Callable[[Trace, str, Path], Answer]] = {
 def ask_profile(question: dict[str, Any], folder: Path, bases: Path) -> Answer:
     """Read a profile and simulate on it."""
     profile = load_profile(folder / "profile.yaml")
-    trace = base(bases, question["base"])
-    return Answer([condsim.simulate(trace, profile)])
+    arguments = question.get("arguments", {})
+    arguments.pop("device", None)
+    return Answer([condsim.simulate(base(bases, question["base"]), profile, **arguments)])
 
 
 def ask_arguments(question: dict[str, Any], _folder: Path, bases: Path) -> Answer:
@@ -130,12 +133,27 @@ def ask_upload(question: dict[str, Any], folder: Path, _bases: Path) -> Answer:
     return Answer([condsim.simulate(condsim.load(into / kept), DEVICES[0])])
 
 
+def ask_recorded(question: dict[str, Any], folder: Path, _bases: Path) -> Answer:
+    """Import routing, count it, and write it in both ways."""
+    layers, experts, top_k = question["shape"]
+    shape = condsim.ModelShape(layers=layers, experts=experts, top_k=top_k)
+    file, format, phase = folder / question["file"], question["format"], question["phase"]
+    trace = condsim.import_routing(file, format, model=shape, phase=phase)
+    trace.save(folder / "saved")
+    again = condsim.load(folder / "saved")
+    for site in again.sites:
+        again.unit_counts(site.name)
+    again.export_routing(folder / "exported.npz")
+    return Answer(tables=[routing.load(again)])
+
+
 QUESTIONS: dict[str, Callable[[dict[str, Any], Path, Path], Answer]] = {
     "trace": ask_trace,
     "profile": ask_profile,
     "arguments": ask_arguments,
     "command": ask_command,
     "upload": ask_upload,
+    "recorded": ask_recorded,
 }
 
 
@@ -148,5 +166,6 @@ def keep_still(cache_folder: Path) -> None:
     os.environ["XDG_CACHE_HOME"] = str(cache_folder)
     os.execv = refuse
     stub = types.ModuleType("condsim.calibrate")
+    stub.__path__ = [str(Path(condsim.__file__).parent / "calibrate")]
     stub.calibrate = refuse  # type: ignore[attr-defined]
     sys.modules["condsim.calibrate"] = stub

@@ -79,3 +79,41 @@ def test_iterations_without_rows_may_be_shorter() -> None:
 def test_a_loop_that_no_row_enters_is_left_alone() -> None:
     recorder = called([0, 0, 0, 0])
     assert entered(with_marks(recorder, {"mix": (1, 4)})) == []
+
+
+def test_experts_may_be_numbered_in_any_part_of_their_names() -> None:
+    recorder = called([2, 0, 3, 1])
+    for event in recorder.events:
+        if isinstance(event, RecordedOp):
+            for operand in event.inputs:
+                operand.weight = operand.weight.replace("experts.", "experts.expert_")
+    assert entered(with_marks(recorder, {})) == [0, 2, 3]
+
+
+def with_idle(tokens: list[int], idle: int, everyone: bool = False) -> Recorder:
+    """The last experts compute nothing: their rows are taken and put back."""
+    events: list[Event] = [SiteCall("mix", begins=True), operator("where")]
+    for number, rows in enumerate(tokens):
+        if rows or everyone:
+            front, *rest = expert(number)
+            computing = number < len(tokens) - idle
+            events += [front, *(rest if computing else []), operator("index_add_")]
+    recorder = recording(*events, operator("view"), SiteCall("mix", begins=False))
+    unlike = frozenset(range(len(tokens) - idle, len(tokens)))
+    recorder.calls["mix"] = ExpertsCall(tokens, sum(tokens), 0, unmarked_loop=True, idle=unlike)
+    return recorder
+
+
+def test_experts_that_compute_nothing_have_iterations_of_their_own() -> None:
+    periods: Periods = {}
+    assert entered(with_marks(with_idle([2, 1, 3, 1], 1), periods)) == [0, 1, 2, 3]
+    assert periods == {"mix": (1, 5, 0, 2, 0)}
+    assert entered(with_marks(with_idle([0, 0, 0, 3], 1), periods)) == [3]
+    assert entered(with_marks(with_idle([0, 3, 0, 0], 1), periods)) == [1]
+
+
+def test_a_loop_over_all_has_iterations_of_idle_experts_without_rows() -> None:
+    periods: Periods = {}
+    recorder = with_idle([2, 0, 3, 1, 0], 2, everyone=True)
+    assert entered(with_marks(recorder, periods)) == [0, 1, 2, 3, 4]
+    assert periods == {"mix": (1, 5, 5, 2, 2)}

@@ -170,3 +170,23 @@ def test_a_newer_layout_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **{n: v for n, v in members.items() if n != "seq"})
     with pytest.raises(CondsimError, match="damaged"):
         condsim.import_routing(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [
+        ("has_weights", np.array([True])),
+        ("num_experts", np.array([9.5, 9.5])),
+        ("top_k", np.array(2)),
+        ("unit_rows", np.array([-1, 0])),
+        ("units", np.array([1, 1, 1])),
+        ("phase", np.array([1, 2])),
+    ],
+)
+def test_what_stands_beside_the_ids_is_checked(name: str, odd: np.ndarray, tmp_path: Path) -> None:
+    made([("prefill", 2, 3, 0), ("decode", 2, 1, 3)]).export_routing(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as whole:
+        np.savez(tmp_path / "b.npz", **{**whole, name: odd})
+    with pytest.raises(CondsimError, match=r"b\.npz") as said:
+        condsim.import_routing(tmp_path / "b.npz")
+    assert "\n" not in str(said.value)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -37,9 +36,9 @@ def traces() -> dict[str, Path]:
     """All traces by their names in a link.
 
     Those of `condsim demo` here, those that come with condsim, the one that the app was started
-    with, and what was uploaded; of two with the same name the later one.
+    with, and what this session uploaded; of two with the same name the later one.
     """
-    return {**_in(Path("demo-out")), **shipped(), **given(), **_in(uploads())}
+    return {**_in(Path("demo-out")), **shipped(), **given(), **uploaded()}
 
 
 def shipped() -> dict[str, Path]:
@@ -56,12 +55,33 @@ def given() -> dict[str, Path]:
     return {folder.resolve().name: folder} if folder.exists() else {}
 
 
+UPLOADED = "uploaded"
+"""Names of the uploads that a session knows of."""
+
+
 @st.cache_resource(show_spinner=False)
 def uploads() -> Path:
-    """The folder where uploaded traces are kept until the server ends."""
-    folder = Path(tempfile.mkdtemp(prefix="condsim-uploads-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    """The folder where uploaded traces are kept until the server ends.
+
+    What servers that were killed have left is removed.
+    """
+    until_the_end = contextlib.ExitStack()
+    atexit.register(until_the_end.close)
+    return until_the_end.enter_context(files.temporary_folder("condsim-uploads-"))
+
+
+def uploaded() -> dict[str, Path]:
+    """What this session uploaded, by name, and what its address names: a link was passed on."""
+    everything = _in(uploads())
+    named = {word for key in st.query_params for word in st.query_params.get_all(key)}
+    known = st.session_state.get(UPLOADED, frozenset()) | (named & everything.keys())
+    st.session_state[UPLOADED] = known
+    return {name: path for name, path in everything.items() if name in known}
+
+
+def add_upload(name: str) -> None:
+    """Let this session see an upload."""
+    st.session_state[UPLOADED] = st.session_state.get(UPLOADED, frozenset()) | {name}
 
 
 def _in(folder: Path) -> dict[str, Path]:

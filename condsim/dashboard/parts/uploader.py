@@ -71,4 +71,5 @@ def _take(keep: Keep, show: Show) -> None:
         st.session_state["upload_problem"] = str(error)
         return
     st.session_state["upload_kept"] = kept
+    library.add_upload(kept)
     show(kept)

@@ -13,6 +13,7 @@ from condsim.importers.parts.peek import Peek
 from condsim.importers.parts.spool import Spool
 from condsim.registry import Registry
 from condsim.trace import Trace
+from condsim.untrusted import parsing
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class ModelShape:
                 raise CondsimError(f"{name} must be at least 1, got {value}")
 
 
+WAY_OUT = "copy it again, or name its layout with --format (format=)"
+
+
 class Importer(ABC):
     """Reads one layout.
 
@@ -75,7 +79,8 @@ class Importer(ABC):
         """
         for path in files:
             spool.begin_file(path.name)
-            self.read_file(path, shape, spool)
+            with parsing(path, WAY_OUT):
+                self.read_file(path, shape, spool)
             spool.check_even()
 
     @abstractmethod

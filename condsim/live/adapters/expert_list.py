@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from condsim.errors import CondsimError
 from condsim.live.adapters.base import ADAPTERS, LiveSite, unstacked
 from condsim.live.adapters.own_forward import OwnForward
-from condsim.live.adapters.structure import expert_list, gate_of, instead
+from condsim.live.adapters.structure import expert_list, experts_in, gate_of, instead
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current, executing
 from condsim.live.expert_calls import recorded_experts
 from condsim.live.router_calls import StandIn
@@ -72,7 +72,7 @@ class ExpertList(LiveSite):
     def __init__(self, name: str, block: nn.Module, child: str) -> None:
         """child: the name of the list of experts."""
         super().__init__(name or child, block)
-        self.experts = list(block.get_submodule(child).children())
+        self.experts = experts_in(block.get_submodule(child))
         self.branches = len(self.experts)
         self.router = gate_of(block, self.branches)
         self.reader = OwnForward(name, block)

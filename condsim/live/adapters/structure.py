@@ -101,12 +101,17 @@ def expert_list(block: nn.Module) -> str | None:
     if marks_itself(block):
         return None
     for name, child in block.named_children():
-        if not isinstance(child, CONTAINERS) or not alike(child):
+        if not isinstance(child, CONTAINERS):
             continue
-        experts = list(child.children())
-        if gate_of(block, len(experts)) is not None:
+        experts = experts_in(child)
+        if alike(experts) and gate_of(block, len(experts)) is not None:
             return name
     return None
+
+
+def experts_in(container: nn.Module) -> list[nn.Module]:
+    """The modules of a list that have parameters; a dropout for all may stand among them."""
+    return [child for child in container.children() if any(True for _ in child.parameters())]
 
 
 def marks_itself(block: nn.Module) -> bool:
@@ -120,17 +125,14 @@ def marks_itself(block: nn.Module) -> bool:
     return False
 
 
-def alike(experts: nn.Module) -> bool:
-    """Whether a list has several modules of one class, with parameters of the same shapes."""
-    members = list(experts.children())
-    classes = {type(member) for member in members}
+def alike(experts: list[nn.Module]) -> bool:
+    """Whether there are several modules of one class, with parameters of the same shapes."""
+    classes = {type(expert) for expert in experts}
     shapes = set()
-    for member in members:
-        of_member = [tuple(parameter.shape) for parameter in member.parameters()]
-        shapes.add(tuple(of_member))
-    has_parameters = shapes != {()}
-    same = len(classes) == 1 and len(shapes) == 1
-    return len(members) > 1 and same and has_parameters
+    for expert in experts:
+        of_expert = [tuple(parameter.shape) for parameter in expert.parameters()]
+        shapes.add(tuple(of_expert))
+    return len(experts) > 1 and len(classes) == 1 and len(shapes) == 1
 
 
 def gate_of(block: nn.Module, experts: int) -> nn.Module | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,23 @@ def test_a_result_is_computed_once_for_a_scenario() -> None:
     assert library.computed_once(name, scenario, compute) == 1
     other = Scenario(name="exit-fashion", where="exit-fashion", batch=2)
     assert library.computed_once(name, other, compute) == 2
+
+
+def test_uploads_of_a_server_that_was_killed_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    killed = os.fork()
+    if killed == 0:
+        try:
+            library.uploads.clear()
+            (library.uploads() / "a").mkdir()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(killed, 0)
+    (left,) = tmp_path.iterdir()
+    library.uploads.clear()
+    own = library.uploads().parent
+    assert list(tmp_path.iterdir()) == [own]
+    assert own != left
+    library.uploads.clear()

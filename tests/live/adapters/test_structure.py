@@ -13,6 +13,7 @@ from condsim.live.adapters.structure import (
     alike,
     could_decide,
     expert_list,
+    experts_in,
     gate_of,
     instead,
     marks_itself,
@@ -79,11 +80,17 @@ def test_width_is_that_of_the_last_layer(module: nn.Module, outputs: int | None)
 
 
 def test_alike_modules_have_one_class_and_one_shape() -> None:
-    assert alike(linears(4, 4))
-    assert not alike(linears(4, 5))
-    assert not alike(linears(4))
-    assert not alike(nn.ModuleList([nn.Linear(8, 8), nn.Bilinear(8, 8, 8)]))
-    assert not alike(nn.ModuleList([nn.ReLU(), nn.ReLU()]))
+    assert alike(list(linears(4, 4)))
+    assert not alike(list(linears(4, 5)))
+    assert not alike(list(linears(4)))
+    assert not alike([nn.Linear(8, 8), nn.Bilinear(8, 8, 8)])
+
+
+def test_what_has_no_parameters_is_no_expert() -> None:
+    experts = linears(4, 4)
+    experts.append(nn.Dropout())
+    assert experts_in(experts) == list(experts)[:2]
+    assert experts_in(nn.ModuleList([nn.ReLU(), nn.ReLU()])) == []
 
 
 def test_a_list_of_experts_has_a_gate_beside_it() -> None:
