@@ -135,7 +135,7 @@ def probe(
     """
     phases = (PREFILL, DECODE) if decode else (PREFILL,)
     regimes = [Regime(phase, single) for phase in phases for single in (True, False)]
-    prober = _Prober(live, batch, sizes)
+    prober = Prober(live, batch, sizes)
     programs: dict[str, Program] = {}
     for assignment in _baselines_last(live.assignments()):
         try:
@@ -185,8 +185,11 @@ def hit_experts(call: ExpertsCall) -> int:
 
 
 @dataclass
-class _Prober:
-    """Runs one model at many sizes. costliest: site → branch, once it is known."""
+class Prober:
+    """Runs one model at many sizes.
+
+    batch: the kind of input. costliest: site → branch, once it is known.
+    """
 
     live: LiveModel
     batch: Batch

@@ -52,6 +52,9 @@ class ScenarioOptions:
         stream: the steps of the trace one after the other. repeat: each step in turn with its
         baseline, as in a paired measurement. loop: one step over and over, as in a timing loop.
         Default: loop where one step was captured, else stream.
+    context
+        Positions that attention sees in a decode step, or positions of a prompt, of a model of the
+        catalogue. Default: 4096.
     """
 
     device: str | None = None
@@ -65,6 +68,7 @@ class ScenarioOptions:
     expert_cache: float | None = None
     phase: str | None = None
     protocol: str | None = None
+    context: int | None = None
 
     @property
     def names_all(self) -> bool:
@@ -128,6 +132,7 @@ class OneScenarioOptions(ScenarioOptions):
     batch: int | None = None
     capacity_factor: NotTaken = None
     expert_cache: NotTaken = None
+    context: Annotated[int | None, Parameter(parse=False)] = None
 
 
 ONE_AS_CAPTURED = OneScenarioOptions()

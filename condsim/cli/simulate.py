@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from condsim.cli.arguments import all_devices, check_output_file, open_trace, profile_for
+from condsim.cli.arguments import (
+    all_devices,
+    catalogue_model,
+    check_output_file,
+    open_trace,
+    profile_for,
+)
 from condsim.cli.output import command, out, print_json, progress, suggest
 from condsim.cli.scenario import ALL, AS_CAPTURED, ScenarioOptions
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from condsim.catalogue.parts.rivals import Rival
     from condsim.study.answer import Answer
     from condsim.trace import Trace
 
@@ -34,7 +43,7 @@ def simulate(
     Parameters
     ----------
     trace
-        Folder of a trace, or the name of one that comes with condsim.
+        Folder of a trace, the name of one that comes with condsim, or of a model (condsim models).
     timeline
         Write the kernels of a step for Perfetto or chrome://tracing.
     plot
@@ -43,6 +52,12 @@ def simulate(
         Print JSON.
     """
     scenario.check()
+    model = catalogue_model(trace)
+    if model is not None:
+        from condsim.cli.models import simulate_model
+
+        simulate_model(model, scenario, json)
+        return
     check_output_file(timeline)
     check_output_file(plot, PLOTS)
     one_prediction_is_drawn = timeline is not None or plot is not None
@@ -69,21 +84,28 @@ def simulate(
     if json:
         print_json({"command": "simulate", "trace": opened.name, **answered.to_dict()})
         return
-    _print_answer(answered, opened.name, time.perf_counter() - began)
+    print_answer(answered, opened.name, time.perf_counter() - began)
     device = scenario.device
     more = ["--device", ALL] if device is None else ["--device", device, "--strategy", ALL]
     beside = "measure" if answered.measured is None else "compare"
     suggest(command("simulate", trace, *more), command(beside, trace))
 
 
-def _print_answer(answered: Answer, name: str, seconds: float) -> None:
-    """The numbers and the waterfall. name: of the trace. seconds: that the answer took."""
+def print_answer(
+    answered: Answer, name: str, seconds: float, rivals: Sequence[Rival] = ()
+) -> None:
+    """The numbers and the waterfall.
+
+    name: of the trace. seconds: that the answer took. rivals: dense models beside it.
+    """
     from condsim.show.bars import waterfall_lines
-    from condsim.show.tables import prediction_lines
+    from condsim.show.tables import prediction_lines, rival_lines
 
     console = out()
     prediction, measured = answered.prediction, answered.measured
     for line in prediction_lines(name, prediction, answered.speedups, measured, seconds):
+        console.print(line)
+    for line in rival_lines(rivals):
         console.print(line)
     console.print()
     plain = console.options.ascii_only

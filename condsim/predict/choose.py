@@ -10,7 +10,7 @@ from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
-from condsim.runtimes import choose_runtime
+from condsim.runtimes import Runtime, choose_runtime
 from condsim.strategies import BASELINES, STRATEGIES, name_of, strategies_for
 from condsim.strategies.strategy import program_name
 from condsim.trace import Trace
@@ -47,6 +47,17 @@ def choose_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) ->
             f"as {able}"
         )
     return chosen
+
+
+def strategies_of_runtime(trace: Trace, captured: Strategies, runtime: Runtime) -> Strategies:
+    """Return the strategies that a runtime runs by itself; the captured ones where it has none, or
+    the trace has no program for them."""
+    chosen = dict(captured)
+    for mechanism in captured:
+        own = runtime.strategies.get(MECHANISMS[mechanism].family)
+        if own is not None:
+            chosen[mechanism] = own
+    return chosen if has_program(trace, chosen) else dict(captured)
 
 
 def _assignments(text: str) -> Strategies:

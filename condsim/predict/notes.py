@@ -20,11 +20,17 @@ BAD_CALIBRATION = 0.2
 def notes_of(simulation: Simulation) -> tuple[str, ...]:
     """Return the notes of the trace, of the steps and of the strategies."""
     return (
+        *_on_runtime(simulation),
         *simulation.trace.header.notes,
         *_on_calibration(simulation),
         *_on_steps(simulation),
         *_on_strategies(simulation),
     )
+
+
+def _on_runtime(simulation: Simulation) -> list[str]:
+    runtime = simulation.target.runtime
+    return [f"runtime {runtime.name}: {runtime.about}"] if runtime.about else []
 
 
 def outputs_of(simulation: Simulation) -> str:

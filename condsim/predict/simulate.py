@@ -15,6 +15,7 @@ from condsim.predict.choose import (
     choose_strategies,
     fit_device,
     refusal,
+    strategies_of_runtime,
     strategies_on_kind,
 )
 from condsim.predict.gate import answering, checked
@@ -151,6 +152,8 @@ def _simulation(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> S
         able = ", ".join(profile.peak_flops)
         raise CondsimError(f"profile {profile.name!r} has no dtype {dtype!r}; it has {able}")
     strategies = choose_strategies(trace, scenario.strategy)
+    if scenario.strategy is None:
+        strategies = strategies_of_runtime(trace, strategies, runtime)
     if not fit_device(strategies, profile.kind, runtime.static):
         if scenario.strategy is not None:
             raise refusal(strategies, trace, profile, runtime.static)

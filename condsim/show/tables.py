@@ -18,6 +18,8 @@ from condsim.show.text import interval, joules, number, percent, seconds, shares
 if TYPE_CHECKING:
     import pandas as pd
 
+    from condsim.catalogue.parts.rivals import Rival
+    from condsim.predict.memory import Memory
     from condsim.predict.prediction import Prediction
 
 VERDICT_STYLES = {"faster": "green", "slower": "red", "too close to call": "yellow"}
@@ -104,6 +106,26 @@ def prediction_lines(
     table.add_row("answers", PROTOCOLS[p.protocol].says)
     notes = [Text(f"note: {note}", "dim") for note in p.notes]
     return [title, table, *notes]
+
+
+def rival_lines(rivals: Sequence[Rival]) -> list[Text | Table]:
+    """The dense models that a model is fairly compared with, a row each."""
+    if not rivals:
+        return []
+    table = Table.grid(padding=(0, 2))
+    for rival in rivals:
+        speedup = Text(times(rival.speedup), "bold")
+        latency = f"dense {seconds(rival.step.latency_s)}"
+        table.add_row(f"against {rival.name}", speedup, latency, room(rival.step.memory), rival.why)
+    return [table]
+
+
+def room(memory: Memory) -> Text:
+    """What is needed of a device's memory."""
+    needed, there = size(memory.needed_bytes), size(int(memory.device_bytes))
+    if memory.fits:
+        return Text(f"{needed} of {there}")
+    return Text(f"does not fit: {needed} of {there}", "red")
 
 
 def _add_speedups(

@@ -1,0 +1,42 @@
+"""A dense model on a device: what a conditional one is fairly compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from condsim.cost.cost_model import device_model
+from condsim.cost.device import Target
+from condsim.predict.memory import Memory, memory_of
+from condsim.predict.prediction import Prediction
+from condsim.predict.walk import Way
+from condsim.program.regime import Regime
+from condsim.steps.extents import Steps
+from condsim.strategies import DENSE
+from condsim.trace import Trace
+
+
+@dataclass(frozen=True)
+class DenseStep:
+    """One step of a dense model. latency_s: seconds."""
+
+    name: str
+    latency_s: float
+    memory: Memory
+
+
+def dense_step(trace: Trace, target: Target, batch: int, seq: int, total: int) -> DenseStep:
+    """Predict a step of a dense model.
+
+    trace: its programs (`condsim.capture.on_meta`). batch: sequences. seq: positions of each.
+    total: positions that attention sees.
+    Raises CondsimError where the trace has no program for such a step.
+    """
+    phase = "decode" if seq < total else "prefill"
+    program = trace.programs[f"{DENSE}/{Regime.of_batch(phase, batch)}"]
+    sizes = (np.array([size]) for size in (batch, seq, total))
+    steps = Steps.rectangular(*sizes, {})
+    way = Way(target.runtime.fused(program), {}, {}, device_model(target))
+    side = way.side(steps)
+    return DenseStep(trace.name, float(side.clocked_s[0]), memory_of(side.lowered, target))
