@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils._pytree import tree_map
 
-from condsim.capture.capture_trace import one_thread
+from condsim.capture.capture_trace import Progress, one_thread
 from condsim.capture.header import Labels, notes_of, provenance_of, site_of
 from condsim.capture.layers import LayerList, layer_lists, shortened
 from condsim.capture.probe import Prober
 from condsim.capture.repeat import Unlike, repeated, repeated_names
 from condsim.capture.sizes import settle
+from condsim.capture.windows import windowed, windows_of
 from condsim.errors import CondsimError
 from condsim.live.execution import BASELINES, SiteInfo
 from condsim.live.inputs import Batch
@@ -27,12 +30,18 @@ from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
 from condsim.program.logical import expert_flops
 from condsim.program.regime import DECODE, PREFILL, Regime
+from condsim.record.on_meta import is_on_meta
+from condsim.routing import RoutingGenerator, drawn_trace
 from condsim.trace import Decisions, Header, Trace
 from condsim.trace.columns import STEPS
 from condsim.trace.header import UnitRows
 from condsim.untrusted import one_line
 
 REGIMES = tuple(Regime(phase, single) for phase in (PREFILL, DECODE) for single in (True, False))
+
+
+WAYS = 1 + len(BASELINES)
+"""How a model is run: as it is, and as what it is compared with."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,67 @@ class Recorded:
     live: LiveModel
     unit_rows: Mapping[str, UnitRows]
     programs: Mapping[str, Program]
+
+
+def known_inputs(inputs: Any) -> Any:
+    """Return inputs whose tensors on the meta device are zeros on the CPU, as long and as wide."""
+
+    def known(leaf: Any) -> Any:
+        if isinstance(leaf, torch.Tensor) and leaf.is_meta:
+            return torch.zeros(leaf.shape, dtype=leaf.dtype)
+        return leaf
+
+    return tree_map(known, inputs)
+
+
+def capture_routed(
+    model: torch.nn.Module,
+    batches: Sequence[Batch],
+    labels: Labels,
+    routing: RoutingGenerator | Trace | None,
+    new_tokens: int,
+    seed: int,
+    progress: Progress,
+) -> Trace:
+    """The trace of a model on the meta device that decides what `routing` says.
+
+    batches, new_tokens: the steps that a generator decides in; recorded routing has its own.
+    Raises CondsimError without routing, for a model with weights, and where the routing is of
+    another model.
+    """
+    if not is_on_meta(model):
+        raise CondsimError(
+            "routing: this model has weights and decides for itself; capture it without routing=, "
+            "and give the trace other decisions with trace.with_routing(...)"
+        )
+    if routing is None:
+        raise CondsimError(
+            "model: it is on PyTorch's meta device and has no numbers to decide with; pass "
+            "routing=condsim.routing(...), condsim.fit_routing(...) or a trace of recorded routing"
+        )
+    if isinstance(routing, RoutingGenerator):
+        routing = drawn_trace(routing, _steps(batches, new_tokens), seed)
+    phases = set(routing.steps["phase"])
+    regimes = [regime for regime in REGIMES if regime.phase in phases]
+    done = 0
+
+    def recorded(name: str) -> None:
+        nonlocal done
+        done += 1
+        progress("probe", done, len(regimes) * WAYS)
+
+    programs = capture_programs(model, batches[0], labels, regimes=regimes, progress=recorded)
+    return programs.with_routing(routing)
+
+
+def _steps(batches: Sequence[Batch], new_tokens: int) -> pd.DataFrame:
+    """A step a batch, and `new_tokens` steps of one token after each."""
+    rows = []
+    for batch in batches:
+        positions = batch.seq or 1
+        rows.append((PREFILL, batch.units, positions, 0))
+        rows += [(DECODE, batch.units, 1, positions + token) for token in range(new_tokens)]
+    return pd.DataFrame(rows, columns=list(STEPS))
 
 
 def capture_programs(
@@ -69,6 +139,8 @@ def capture_programs(
         lists = []
         recorded = _record(model, lists, batch, regimes, progress)
         programs = dict(recorded.programs)
+    windows = windows_of(model)
+    programs = {name: windowed(program, windows) for name, program in programs.items()}
     return _trace(model, recorded, programs, lists, labels)
 
 
@@ -134,6 +206,7 @@ def _trace(
         sites=tuple(sites),
         captured=recorded.live.captured,
         notes=tuple(one_line(note) for note in notes_of(recorded.live)),
+        windows=tuple(sorted(set(windows_of(model).values()))),
         has_decisions=False,
         provenance=provenance_of(model, labels),
     )

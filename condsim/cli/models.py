@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from condsim.cli.output import command, out, print_json, say, suggest
-from condsim.cli.scenario import ALL, ScenarioOptions
+from condsim.cli.scenario import ScenarioOptions
 from condsim.errors import CondsimError, unknown
 
 if TYPE_CHECKING:

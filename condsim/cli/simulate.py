@@ -91,9 +91,7 @@ def simulate(
     suggest(command("simulate", trace, *more), command(beside, trace))
 
 
-def print_answer(
-    answered: Answer, name: str, seconds: float, rivals: Sequence[Rival] = ()
-) -> None:
+def print_answer(answered: Answer, name: str, seconds: float, rivals: Sequence[Rival] = ()) -> None:
     """The numbers and the waterfall.
 
     name: of the trace. seconds: that the answer took. rivals: dense models beside it.

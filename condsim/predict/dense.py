@@ -9,7 +9,6 @@ import numpy as np
 from condsim.cost.cost_model import device_model
 from condsim.cost.device import Target
 from condsim.predict.memory import Memory, memory_of
-from condsim.predict.prediction import Prediction
 from condsim.predict.walk import Way
 from condsim.program.regime import Regime
 from condsim.steps.extents import Steps
@@ -36,7 +35,7 @@ def dense_step(trace: Trace, target: Target, batch: int, seq: int, total: int) -
     phase = "decode" if seq < total else "prefill"
     program = trace.programs[f"{DENSE}/{Regime.of_batch(phase, batch)}"]
     sizes = (np.array([size]) for size in (batch, seq, total))
-    steps = Steps.rectangular(*sizes, {})
+    steps = Steps.rectangular(*sizes, {}, trace.header.windows)
     way = Way(target.runtime.fused(program), {}, {}, device_model(target))
     side = way.side(steps)
     return DenseStep(trace.name, float(side.clocked_s[0]), memory_of(side.lowered, target))

@@ -21,9 +21,10 @@ from condsim.predict.choose import (
     program_of,
 )
 from condsim.predict.intervals import CONFORMAL, Spread, around, at_least, intervals
+from condsim.predict.memory import Memory, memory_of
 from condsim.predict.notes import notes_of, outputs_of
 from condsim.predict.offload import Offloading, play
-from condsim.predict.peak_memory import SAMPLED_STEPS, peak_with_weights
+from condsim.predict.peak_memory import SAMPLED_STEPS
 from condsim.predict.prediction import Later, Prediction
 from condsim.predict.segments import segments
 from condsim.predict.side import Side, between_runs, price_together
@@ -309,7 +310,7 @@ class Simulation:
             prepare_s=self._prepare_s(len(c.graphs)),
             basis=self.basis,
             later=Later(
-                peaks=self._peaks,
+                memory=self._memory,
                 waterfall=self._waterfall,
                 timeline=self._timeline,
                 segments=self._segments,
@@ -387,14 +388,14 @@ class Simulation:
             total += of_block
         return over / max(total, 1)
 
-    def _peaks(self) -> tuple[int, int]:
+    def _memory(self) -> tuple[Memory, Memory]:
         away_bytes = 0 if self.offloading is None else self.offloading.away_bytes
         sample = self.blocks.sample(SAMPLED_STEPS)
-        conditional, baseline = (
-            peak_with_weights(self.way(strategies).lowered(sample), self.target)
-            for strategies in (self.strategies, self.same_for_all(self.scenario.baseline))
+        baseline = self.same_for_all(self.scenario.baseline)
+        return (
+            memory_of(self.way(self.strategies).lowered(sample), self.target, away_bytes),
+            memory_of(self.way(baseline).lowered(sample), self.target),
         )
-        return conditional - away_bytes, baseline
 
     def _timeline(self) -> pd.DataFrame:
         return timeline(self._sides_of(0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -36,34 +36,40 @@ def drawn_trace(generator: RoutingGenerator, steps: pd.DataFrame, seed: int = 0)
 
     steps: a table as traces have it. The same seed gives the same decisions.
     """
-    sites = _sites(generator)
-    ids = _ids(generator, steps, seed)
-    decisions = {site.name: Decisions(of_site) for site, of_site in zip(sites, ids, strict=True)}
     about = f"routing is drawn from generator {generator.name!r} ({generator.source}), seed {seed}"
-    header = Header(
-        name=generator.name,
-        sites=sites,
-        captured={},
-        notes=(about,),
-        has_programs=False,
-        provenance=_provenance(generator),
-    )
-    return Trace(header, steps, {}, in_memory(decisions))
+    ids = _ids(generator, steps, seed)
+    return trace_of_ids(generator.name, ids, generator.experts, steps, about)
 
 
-def _sites(generator: RoutingGenerator) -> tuple[Site, ...]:
+def trace_of_ids(
+    name: str, ids: Sequence[np.ndarray], experts: int, steps: pd.DataFrame, note: str
+) -> Trace:
+    """Return a trace of routing without programs.
+
+    ids: of each layer in the order of the steps' rows, int [rows, k]. note: where they are from.
+    """
     mechanism = next(name for name, m in MECHANISMS.items() if m.mixes_experts)
     sites = []
-    for layer in range(generator.layers):
+    decisions = {}
+    for layer, of_layer in enumerate(ids):
         site = Site(
             name=f"layers.{layer}",
             mechanism=mechanism,
-            branches=generator.experts,
-            top_k=generator.top_k,
+            branches=experts,
+            top_k=of_layer.shape[1],
             unit_rows=ONE_A_POSITION,
         )
         sites.append(site)
-    return tuple(sites)
+        decisions[site.name] = Decisions(of_layer)
+    header = Header(
+        name=name,
+        sites=tuple(sites),
+        captured={},
+        notes=(note,),
+        has_programs=False,
+        provenance=_provenance(name),
+    )
+    return Trace(header, steps, {}, in_memory(decisions))
 
 
 def _ids(generator: RoutingGenerator, steps: pd.DataFrame, seed: int) -> list[np.ndarray]:
@@ -83,9 +89,9 @@ def _seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
-def _provenance(generator: RoutingGenerator) -> Provenance:
+def _provenance(name: str) -> Provenance:
     from condsim import __version__
 
     taken = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     versions: Mapping[str, str] = {"condsim": __version__}
-    return Provenance(model=generator.name, taken=taken, versions=versions)
+    return Provenance(model=name, taken=taken, versions=versions)

@@ -11,9 +11,7 @@ from condsim.routing.published import STATISTICS
 MOST_LAYERS, MOST_EXPERTS = 4096, 1 << 16
 
 
-def routing(
-    name: str, *, layers: int, experts: int, top_k: int, seed: int = 0
-) -> RoutingGenerator:
+def routing(name: str, *, layers: int, experts: int, top_k: int, seed: int = 0) -> RoutingGenerator:
     """Return a generator whose experts are loaded as those of a published model.
 
     name: of `condsim.routing.published`. layers, experts, top_k: of the model that it is for; loads
@@ -50,9 +48,7 @@ def routing(
     )
 
 
-def _drawn_lift(
-    before: np.ndarray, sigma: float, rng: np.random.Generator
-) -> np.ndarray | None:
+def _drawn_lift(before: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray | None:
     """Lifts of a spread that leave every expert its share; None for no spread.
 
     before: shares of the experts of the layer before.

@@ -10,13 +10,13 @@ from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.program import Program
 from condsim.registry import Registry
-from condsim.runtimes.appended import append_in_place
 from condsim.runtimes.fusion import (
     drop_weight_gathers,
     fuse,
     fuse_epilogue,
     fuse_non_matmul,
 )
+from condsim.runtimes.served import as_served
 from condsim.strategies import EXPERTS
 
 KINDS = ("cpu", "gpu", "tpu", "npu")
@@ -62,7 +62,7 @@ def _fuse_on_cpu(program: Program) -> Program:
 
 def _fuse_as_served(program: Program) -> Program:
     """As a serving engine runs a model: compiled between its own kernels, caches in place."""
-    return fuse(append_in_place(program))
+    return fuse(as_served(program))
 
 
 def _register(runtime: Runtime) -> Runtime:

@@ -168,6 +168,14 @@ def _add_energy_and_memory(table: Table, p: Prediction) -> None:
     peak = size(p.peak_bytes)
     dense = size(p.baseline_peak_bytes)
     table.add_row("peak memory", peak, f"dense {dense}", "", bases["peak_bytes"])
+    parts = (
+        f"weights {size(p.memory.weights_bytes)}",
+        f"caches {size(p.memory.caches_bytes)}",
+        f"activations {size(p.memory.activations_bytes)}",
+    )
+    table.add_row("", room(p.memory), " + ".join(parts))
+    if not p.memory.fits:
+        table.add_row("", Text("would fit:", "dim"), "; ".join(p.memory.ways_out))
 
 
 def predictions_table(trace: str, rows: Sequence[Row]) -> Table:
