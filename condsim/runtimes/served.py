@@ -18,9 +18,9 @@ from condsim.program import Dim, Loop, Op, Product, Program, Scope, Tensor
 from condsim.program.operators import is_product
 from condsim.program.regime import Regime
 from condsim.program.rewrite import absorbed, in_place_of
+from condsim.runtimes.engine_kernels import CONCATENATES, join_runs, merge_projections
 
 ATTENTION = "paged_attention"
-CONCATENATES = ("cat", "concat")
 PRODUCTS = ("scaled_dot_product_attention", "matmul", "bmm")
 TOTAL = "total"
 """The extent of all positions that attention sees."""
@@ -39,7 +39,9 @@ def as_served(program: Program) -> Program:
             op = nodes[position]
             assert isinstance(op, Op)
             nodes[position] = _appending(op)
-    return replace(program, root=Scope(tuple(nodes), program.root.frees))
+    engine = replace(program, root=Scope(tuple(nodes), program.root.frees))
+    caches = frozenset(place for layer in _layers(program) for place in layer.caches)
+    return join_runs(merge_projections(engine), caches)
 
 
 def kept_storages(program: Program) -> list[int]:
