@@ -1,19 +1,18 @@
-"""models, and what simulate says of one: models that are named without a file at hand."""
+"""models: those that are named without a file at hand, and the answer about one."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from condsim.cli.output import command, out, print_json, say, suggest
+from condsim.cli.output import out, print_json, say, suggest
 from condsim.cli.scenario import ScenarioOptions
 from condsim.errors import CondsimError, unknown
 
 if TYPE_CHECKING:
     from condsim.catalogue import CatalogueModel
     from condsim.catalogue.parts.question import Question
-    from condsim.catalogue.parts.rivals import Rival
+    from condsim.study.answer import Answer
 
 
 def models(name: str | None = None, /, *, json: bool = False) -> None:
@@ -43,32 +42,18 @@ def models(name: str | None = None, /, *, json: bool = False) -> None:
     suggest("condsim simulate qwen3-30b-a3b --device nvidia-h200-sxm --batch 32 --context 4096")
 
 
-def simulate_model(model: CatalogueModel, scenario: ScenarioOptions, json: bool) -> None:
-    """Predict a model of the catalogue, and its dense rivals beside it."""
-    question = _question(scenario)
-    profile_name = _one_device(scenario)
-    from condsim.catalogue.parts.question import trace_of
-    from condsim.catalogue.parts.rivals import rivals_of
+def answer_of(model: CatalogueModel, scenario: ScenarioOptions) -> Answer:
+    """The answer about a model of the catalogue, its dense rivals beside it."""
+    from condsim.catalogue.parts.answer import answer_about
     from condsim.hardware import hardware
-    from condsim.study.answer import answer
 
-    profile = hardware(profile_name)
-    began = time.perf_counter()
-    trace = trace_of(model, question, _recording)
-    options = scenario.keywords() | {"phase": question.phase, "batch": question.batch}
-    if options["runtime"] is None and profile.kind == "gpu":
-        options["runtime"] = "served"
-    answered = answer(trace, profile, scenario.strategy, scenario.baseline, **options)
-    rivals = list(rivals_of(model, answered.prediction, profile, question, _recording))
-    if json:
-        about = {"command": "simulate", "model": model.name, "context": question.context}
-        print_json({**about, **answered.to_dict(), "rivals_dense": [_row(one) for one in rivals]})
-        return
-    from condsim.cli.simulate import print_answer
-
-    print_answer(answered, model.name, time.perf_counter() - began, rivals)
-    larger = ["--device", profile_name, "--batch", str(4 * question.batch)]
-    suggest(command("simulate", model.name, *larger, "--context", str(question.context)))
+    question = _question(scenario)
+    profile = hardware(_one_device(scenario))
+    keywords = scenario.keywords()
+    for name in ("batch", "phase"):
+        keywords.pop(name)
+    asked = (scenario.strategy, scenario.baseline)
+    return answer_about(model, question, profile, *asked, progress=_recording, **keywords)
 
 
 def _question(scenario: ScenarioOptions) -> Question:
@@ -95,14 +80,3 @@ def _one_device(scenario: ScenarioOptions) -> str:
 
 def _recording(name: str) -> None:
     say(f"recording {name} (kept for the next time)")
-
-
-def _row(rival: Rival) -> dict[str, Any]:
-    """As JSON has it."""
-    return {
-        "name": rival.name,
-        "why": rival.why,
-        "speedup": rival.speedup,
-        "latency_s": rival.step.latency_s,
-        "memory": asdict(rival.step.memory),
-    }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from condsim.cli.arguments import check_at_least_one, check_known
+from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
     from condsim.trace import Trace
@@ -85,6 +86,11 @@ class ScenarioOptions:
 
     def check_with(self, trace: Trace) -> None:
         """Raises CondsimError for what no device could run, before anything is calibrated."""
+        if self.context is not None:
+            raise CondsimError(
+                "--context is for models of the catalogue (condsim models); a trace has the "
+                "positions that it was captured at"
+            )
         from condsim.predict.choose import choose_strategies
         from condsim.steps.rebatch import rebatch
 

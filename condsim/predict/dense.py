@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,29 @@ class DenseStep:
     name: str
     latency_s: float
     memory: Memory
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A dense model beside a conditional one.
+
+    why: it is a fair comparison. step: what it costs. speedup: of the conditional model over it.
+    """
+
+    name: str
+    why: str
+    step: DenseStep
+    speedup: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "name": self.name,
+            "why": self.why,
+            "speedup": self.speedup,
+            "latency_s": self.step.latency_s,
+            "memory": self.step.memory.to_dict(),
+        }
 
 
 def dense_step(trace: Trace, target: Target, batch: int, seq: int, total: int) -> DenseStep:

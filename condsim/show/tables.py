@@ -18,7 +18,7 @@ from condsim.show.text import interval, joules, number, percent, seconds, shares
 if TYPE_CHECKING:
     import pandas as pd
 
-    from condsim.catalogue.parts.rivals import Rival
+    from condsim.predict.dense import Rival
     from condsim.predict.memory import Memory
     from condsim.predict.prediction import Prediction
 

@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from condsim.catalogue.parts.base import CATALOGUE, CatalogueModel
 from condsim.catalogue.parts.programs import programs_of
 from condsim.catalogue.parts.question import Question
 from condsim.cost.device import Target
 from condsim.hardware import HardwareProfile
-from condsim.predict.dense import DenseStep, dense_step
+from condsim.predict.dense import Rival, dense_step
 from condsim.predict.prediction import Prediction
 from condsim.program.regime import DECODE
 from condsim.runtimes import choose_runtime
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A dense model beside a conditional one.
-
-    why: it is a fair comparison. step: what it costs. speedup: of the conditional model over it.
-    """
-
-    name: str
-    why: str
-    step: DenseStep
-    speedup: float
 
 
 def rivals_of(
