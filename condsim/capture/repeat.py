@@ -70,16 +70,12 @@ class _Repeater:
         """The program of all layers."""
         nodes: list[Node] = []
         frees: list[Free] = []
-        for number, block in enumerate(self.blocks):
+        for block in self.blocks:
             rename = self._renamer(block)
             nodes += [self._node(node, block, rename) for node in self._of(block)]
-            frees += self._frees(block, number)
-        periods = dict(self.old.periods)
-        for block in self.of_layer.values():
-            rename = self._renamer(block)
-            for site, period in self.old.periods.items():
-                if rename(site) != site or site.startswith(f"{self.layers.prefix(block.layer)}."):
-                    periods[rename(site)] = period
+            frees += self._frees(block)
+        names = repeated_names(self.old.periods, [self.layers])
+        periods = {name: self.old.periods[recorded_as] for name, recorded_as in names}
         return replace(self.old, root=Scope(tuple(nodes), tuple(frees)), periods=periods)
 
     # Where layers stand
@@ -145,29 +141,32 @@ class _Repeater:
         bodies = {}
         for key, body in node.bodies.items():
             nodes = tuple(self._node(inner, block, rename) for inner in body.nodes)
-            frees = tuple(self._moved(free, block, block) for free in body.frees)
+            frees = tuple(
+                self._moved(free, block, self._owners(free, block)[0]) for free in body.frees
+            )
             bodies[key] = Scope(nodes, frees)
         return Loop(rename(node.site), node.choices, bodies)
 
     # Deaths of storages
 
-    def _frees(self, block: _Block, number: int) -> list[Free]:
+    def _frees(self, block: _Block) -> list[Free]:
         """The deaths of a block, in order."""
         found = []
         for free in self.old.root.frees:
-            if free.position == -1 and number == 0:
-                found.append(free)
-            elif block.holds(free.position):
-                for owner in self._owners(free, block):
-                    moved = self._moved(free, block, owner)
-                    found.append(replace(moved, position=block.place(free.position)))
+            before_all = free.position == -1 and block is self.blocks[0]
+            if not before_all and not block.holds(free.position):
+                continue
+            for owner in self._owners(free, block):
+                moved = self._moved(free, block, owner)
+                position = free.position if before_all else block.place(free.position)
+                found.append(replace(moved, position=position))
         return found
 
     def _owners(self, free: Free, block: _Block) -> list[_Block]:
         """The blocks whose storage dies in a block: its own, the one before it, or what stands
         before all layers; after the layers, every layer may have one."""
         node = _root_node(free)
-        first, *_, last = self.blocks
+        first, last = self.blocks[0], self.blocks[-1]
         if block.holds(node):
             return [block]
         if block is last:
