@@ -37,6 +37,8 @@ class ScenarioOptions:
         What the speedup is over: same-params or same-flops.
     dtype
         Default: what the profile names.
+    weights
+        Dtype of the weights of layers: fp8, int8, int4, mxfp4. Default: as the arithmetic.
     runtime
         How operators become kernels. Default: what the profile names.
     threshold
@@ -63,6 +65,7 @@ class ScenarioOptions:
     batch: int | None = None
     baseline: str = BASELINES[0]
     dtype: str | None = None
+    weights: str | None = None
     runtime: str | None = None
     threshold: float | None = None
     capacity_factor: float | None = None
@@ -110,6 +113,8 @@ class ScenarioOptions:
         }
         if self.capacity_factor is not None:
             keywords["capacity_factor"] = self.capacity_factor
+        if self.weights is not None:
+            keywords["weights"] = self.weights
         if self.expert_cache is not None:
             keywords["expert_cache"] = self.expert_cache
         return keywords

@@ -100,6 +100,7 @@ class HardwareProfile(Model):
     among, cold: of a calibration: what code costs after other operators and after other data.
     self_check: how far off the calibration was on built-in modules; None: it was not checked.
     gpu: the block of its class.
+    weight_dtypes: narrower than activations, which its kernels unpack → the source of such kernels.
     links: bytes a second one way, to another device and to the host.
     """
 
@@ -130,6 +131,7 @@ class HardwareProfile(Model):
     cold: Cold | None = None
     self_check: SelfCheck | None = None
     gpu: Gpu | None = None
+    weight_dtypes: dict[Name, Text] = Field(default_factory=dict)
     links: dict[Name, Quantity] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
 from condsim.runtimes import Runtime, choose_runtime
+from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.strategies import BASELINES, STRATEGIES, name_of, strategies_for
 from condsim.strategies.strategy import program_name
 from condsim.trace import Trace
@@ -139,6 +140,18 @@ def strategies_on(trace: Trace, profile: HardwareProfile, runtime: str | None = 
 def fit_device(strategies: Mapping[str, str], kind: str, static: bool) -> bool:
     """Whether a class of device has all of the strategies."""
     return all(STRATEGIES[name].fits_device(kind, static) for name in strategies.values())
+
+
+def check_weights(profile: HardwareProfile, weights: str | None) -> None:
+    """Raises CondsimError where a device has no kernels for a dtype of weights; None: not asked."""
+    if weights is None:
+        return
+    WEIGHT_DTYPES[weights]
+    if weights not in profile.weight_dtypes:
+        able = ", ".join(profile.weight_dtypes) or "none"
+        raise CondsimError(
+            f"profile {profile.name!r} has no kernels for weights in {weights}; it has {able}"
+        )
 
 
 def refusal(

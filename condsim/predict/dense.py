@@ -12,6 +12,7 @@ from condsim.cost.device import Target
 from condsim.predict.memory import Memory, memory_of
 from condsim.predict.walk import Way
 from condsim.program.regime import Regime
+from condsim.runtimes.quantised import quantised
 from condsim.steps.extents import Steps
 from condsim.strategies import DENSE
 from condsim.trace import Trace
@@ -49,17 +50,22 @@ class Rival:
         }
 
 
-def dense_step(trace: Trace, target: Target, batch: int, seq: int, total: int) -> DenseStep:
+def dense_step(
+    trace: Trace, target: Target, batch: int, seq: int, total: int, weights: str | None = None
+) -> DenseStep:
     """Predict a step of a dense model.
 
     trace: its programs (`condsim.capture.on_meta`). batch: sequences. seq: positions of each.
-    total: positions that attention sees.
+    total: positions that attention sees. weights: their dtype, None for that of the arithmetic.
     Raises CondsimError where the trace has no program for such a step.
     """
     phase = "decode" if seq < total else "prefill"
     program = trace.programs[f"{DENSE}/{Regime.of_batch(phase, batch)}"]
     sizes = (np.array([size]) for size in (batch, seq, total))
     steps = Steps.rectangular(*sizes, {}, trace.header.windows)
-    way = Way(target.runtime.fused(program), {}, {}, device_model(target))
+    runs = target.runtime.fused(program)
+    if weights is not None:
+        runs = quantised(runs, weights, ())
+    way = Way(runs, {}, {}, device_model(target))
     side = way.side(steps)
     return DenseStep(trace.name, float(side.clocked_s[0]), memory_of(side.lowered, target))

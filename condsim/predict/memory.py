@@ -13,7 +13,8 @@ from condsim.cost.device import Target
 from condsim.cost.roofline import DTYPE_BYTES
 from condsim.lowered import Lowered
 from condsim.predict.peak_memory import peak_with_weights
-from condsim.program import Op
+from condsim.program import Op, elements
+from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.runtimes.served import kept_storages
 
 GB = 1e9
@@ -78,9 +79,26 @@ def memory_of(lowered: Lowered, target: Target, away_bytes: int = 0) -> Memory:
     """
     weights = target.weights_bytes
     alive = peak_with_weights(lowered, target) - weights
+    saved_bytes = _saved_bytes(lowered, target)
     caches = min(alive, _caches_bytes(lowered, target))
     device = target.profile.dram.bytes.value
-    return Memory(weights - away_bytes, caches, alive - caches, device, _narrower(target))
+    return Memory(
+        weights - saved_bytes - away_bytes, caches, alive - caches, device, _narrower(target)
+    )
+
+
+def _saved_bytes(lowered: Lowered, target: Target) -> int:
+    """Bytes that weights in a narrower dtype than activations take less."""
+    narrow: dict[str, float] = {}
+    for placed in lowered.program.scopes:
+        for op in placed.scope.nodes:
+            if not isinstance(op, Op):
+                continue
+            for tensor in op.inputs:
+                if tensor.weight and tensor.dtype in WEIGHT_DTYPES:
+                    saved = target.float_bytes - target.itemsize(tensor.dtype)
+                    narrow[tensor.weight] = saved * elements(tensor.shape({}))
+    return int(sum(narrow.values()))
 
 
 def _narrower(target: Target) -> dict[str, float]:
@@ -99,6 +117,6 @@ def _caches_bytes(lowered: Lowered, target: Target) -> int:
     for position in kept_storages(lowered.program):
         op = lowered.program.root.nodes[position]
         assert isinstance(op, Op)
-        for elements, dtype in op.allocs:
-            total += np.asarray(elements(sizes)) * target.itemsize(dtype)
+        for size, dtype in op.allocs:
+            total += np.asarray(size(sizes)) * target.itemsize(dtype)
     return int(total.max(initial=0))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from condsim.predict.choose import program_of
 from condsim.predict.prediction import AS_CAPTURED
+from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.strategies import STRATEGIES, Strategy, name_of
 
@@ -29,8 +30,16 @@ def notes_of(simulation: Simulation) -> tuple[str, ...]:
 
 
 def _on_runtime(simulation: Simulation) -> list[str]:
-    runtime = simulation.target.runtime
-    return [f"runtime {runtime.name}: {runtime.about}"] if runtime.about else []
+    runtime, weights = simulation.target.runtime, simulation.scenario.weights
+    notes = [f"runtime {runtime.name}: {runtime.about}"] if runtime.about else []
+    if weights is not None:
+        dtype = WEIGHT_DTYPES[weights]
+        of = "experts" if dtype.experts_only else "layers"
+        notes.append(
+            f"weights of {of} in {weights}, {dtype.bits:.3g} bits with {dtype.about}; their "
+            f"products unpack them and compute in {simulation.target.dtype}"
+        )
+    return notes
 
 
 def outputs_of(simulation: Simulation) -> str:

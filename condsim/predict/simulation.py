@@ -34,6 +34,7 @@ from condsim.predict.walk import Blocks, Way
 from condsim.predict.waterfall import waterfall
 from condsim.program import Program
 from condsim.protocols import PROTOCOLS, Protocol, usual
+from condsim.runtimes.quantised import quantised
 from condsim.scenario import Scenario
 from condsim.steps.rebatch import Cut, rebatch, site_rules
 from condsim.strategies import STRATEGIES, name_of
@@ -143,13 +144,19 @@ class Simulation:
     def _program(self, strategies: Strategies) -> Program:
         """The program as the runtime runs it."""
         regime = self.cut.regime
-        runtime = self.target.runtime
+        runtime, weights = self.target.runtime, self.scenario.weights
         program = program_of(self.trace, strategies, regime)
-        if runtime.fuses is None:
+        if runtime.fuses is None and weights is None:
             return program
+
+        def rewritten() -> Program:
+            fused = runtime.fused(program)
+            sites = [site.name for site in self.trace.sites]
+            return fused if weights is None else quantised(fused, weights, sites)
+
         kind = self.target.profile.kind
-        key = ("fused", runtime.name, kind, name_of(strategies), regime)
-        return self.trace.results.remember(key, lambda: runtime.fused(program))
+        key = ("fused", runtime.name, kind, weights, name_of(strategies), regime)
+        return self.trace.results.remember(key, rewritten)
 
     def side(self, strategies: Strategies, block: int = 0) -> Side:
         """Return a side of one of the blocks; the first one is priced first."""
@@ -165,6 +172,7 @@ class Simulation:
         """All that a side depends on."""
         asked = self.scenario
         question = (self.cut.batch, self.cut.phase, asked.threshold, asked.capacity_factor)
+        question += (asked.weights,)
         return *self._target_key(), *question, self.selected, name_of(strategies)
 
     @property
@@ -286,6 +294,7 @@ class Simulation:
             strategy=name_of(self.strategies),
             runtime=self.target.runtime.name,
             dtype=self.target.dtype,
+            weights=self.scenario.weights or self.target.dtype,
             phase=self.cut.phase,
             batch=self.cut.batch,
             baseline=self.scenario.baseline,

@@ -35,5 +35,11 @@ def rivals_of(
             choose_runtime(prediction.runtime, profile),
             programs.header.provenance.parameters,
         )
-        step = dense_step(programs, target, question.batch, seq, question.context)
+        sizes = (question.batch, seq, question.context)
+        step = dense_step(programs, target, *sizes, _own_weights(prediction))
         yield Rival(name, why, step, step.latency_s / prediction.latency_s)
+
+
+def _own_weights(prediction: Prediction) -> str | None:
+    """The dtype of the weights, where it is not that of the arithmetic."""
+    return None if prediction.weights == prediction.dtype else prediction.weights
