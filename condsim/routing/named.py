@@ -40,6 +40,7 @@ def routing(name: str, *, layers: int, experts: int, top_k: int, seed: int = 0) 
     return RoutingGenerator(
         name=name,
         top_k=top_k,
+        shares=np.stack(shares),
         weights=race_weights(np.stack(shares), top_k),
         lifts=tuple(lifts),
         memory=nothing,

@@ -13,7 +13,6 @@ from condsim.catalogue.parts.programs import build, programs_of
 from condsim.catalogue.parts.question import Question, trace_of
 from condsim.catalogue.parts.rivals import rivals_of
 from condsim.errors import CondsimError
-from condsim.program.regime import Regime
 from condsim.routing.published import STATISTICS
 from condsim.trace import Trace
 
@@ -139,8 +138,3 @@ def test_configurations_have_the_published_parameters(name: str) -> None:
     model = CATALOGUE[name]
     parameters = sum(tensor.numel() for tensor in build(model).parameters())
     assert parameters == pytest.approx(model.parameters, rel=0.02)
-
-
-def test_a_regime_is_recorded_for_itself() -> None:
-    programs = programs_of(MIXTURE, Regime("prefill", single=True))
-    assert {name.rpartition("/")[2] for name in programs.programs} == {"prefill-1"}

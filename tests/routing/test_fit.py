@@ -23,7 +23,13 @@ def made(memory: float = 0.6) -> RoutingGenerator:
     shares = np.array([np.geomspace(1, 6, EXPERTS), np.ones(EXPERTS)])
     lift = np.where(np.eye(EXPERTS), 4.0, 0.6)
     return RoutingGenerator(
-        "made", TOP_K, race_weights(shares, TOP_K), (None, lift), np.full(2, memory), np.zeros(2)
+        "made",
+        TOP_K,
+        shares,
+        race_weights(shares, TOP_K),
+        (None, lift),
+        np.full(2, memory),
+        np.zeros(2),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,7 @@ def generator(memory: float = 0.0, share: float = 0.0, lifted: bool = False) -> 
     return RoutingGenerator(
         "made",
         TOP_K,
+        shares,
         race_weights(shares, TOP_K),
         (None, lift),
         np.full(2, memory),
@@ -38,7 +41,7 @@ def test_a_seed_gives_the_same_ids_and_experts_are_distinct() -> None:
 
 
 def test_blocks_of_sequences_do_not_repeat_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("condsim.routing.generator.BLOCK_TOKENS", 50)
+    monkeypatch.setattr(sys.modules[RoutingGenerator.__module__], "BLOCK_TOKENS", 50)
     ids = generator().draw(4, 50, seed=1)[0]
     assert not np.array_equal(ids[0], ids[1])
 
