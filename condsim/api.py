@@ -14,8 +14,8 @@ import torch
 from condsim import self_check
 from condsim.calibrate.cpu import calibrate as calibrate_cpu
 from condsim.capture import Labels, Progress, Quality, capture_trace
-from condsim.hardware import HardwareProfile
 from condsim.capture.on_meta import capture_routed, known_inputs
+from condsim.hardware import HardwareProfile
 from condsim.live.inputs import SequenceAxis, as_batches, require_arguments
 from condsim.live.model import LiveModel
 from condsim.measure import measure_live
