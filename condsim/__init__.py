@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from condsim.live.marks import route as route
     from condsim.predict.simulate import simulate as simulate
     from condsim.predict.simulate import simulate_many as simulate_many
+    from condsim.routing import RoutingGenerator as RoutingGenerator
+    from condsim.routing import fit_routing as fit_routing
+    from condsim.routing import routing as routing
     from condsim.scenario import Scenario as Scenario
     from condsim.study.compare import compare as compare
     from condsim.trace.read import load as load
@@ -33,6 +36,9 @@ _PUBLIC = {
     "force": "condsim.live.force",
     "import_routing": "condsim.importers",
     "ModelShape": "condsim.importers",
+    "routing": "condsim.routing",
+    "fit_routing": "condsim.routing",
+    "RoutingGenerator": "condsim.routing",
     "hardware": "condsim.hardware",
     "calibrate": "condsim.api",
     "simulate": "condsim.predict.simulate",

@@ -13,10 +13,12 @@ import torch
 
 from condsim.calibrate.cpu import calibrate as calibrate_cpu
 from condsim.capture import Labels, Progress, Quality, capture_trace
+from condsim.capture.on_meta import capture_routed, known_inputs
 from condsim.hardware import HardwareProfile
 from condsim.live.inputs import SequenceAxis, as_batches, require_arguments
 from condsim.live.model import LiveModel
 from condsim.measure import measure_live
+from condsim.routing import RoutingGenerator
 from condsim.self_check.check import check as self_check
 from condsim.trace import Trace
 
@@ -36,6 +38,8 @@ def capture(
     command: str | None = None,
     progress: Progress = lambda _what, _done, _of: None,
     sequence_axis: SequenceAxis = "auto",
+    routing: RoutingGenerator | Trace | None = None,
+    seed: int = 0,
 ) -> Trace:
     """Capture a conditional model's routing and what it executes.
 
@@ -51,10 +55,13 @@ def capture(
     progress: called with what is done, how much of it, of how much.
     sequence_axis: the axis of the inputs along which positions lie, so that lengths may vary; None
         for units of a fixed size. "auto" tries axis 1 where tensors look like sequences.
-    Returns the trace. Raises CondsimError for empty inputs, weights that are not finite, or a model
-    without routing.
+    routing: of a model on PyTorch's meta device, which has no numbers to decide with: a generator,
+        which decides for the inputs, or a trace of recorded routing, whose steps and decisions are
+        taken. seed: of what is drawn.
+    Returns the trace. Raises CondsimError for empty inputs, weights that are not finite, a model
+    without routing, or one on the meta device without `routing`.
     """
-    batches = as_batches(inputs, sequence_axis)
+    batches = as_batches(known_inputs(inputs), sequence_axis)
     require_arguments(model, batches)
     live = LiveModel.of(model)
     labels = Labels(
@@ -66,6 +73,8 @@ def capture(
     )
     with _evaluating(live.model), _eagerly(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
+        if live.on_meta or routing is not None:
+            return capture_routed(live.model, batches, labels, routing, new_tokens, seed, progress)
         trace = capture_trace(
             live, batches, labels, new_tokens=new_tokens, quality=quality, progress=progress
         )

@@ -26,6 +26,7 @@ class Scenario:
     batch: units a step; None for the captured one.
     baseline: "same-params" or "same-flops".
     dtype: of the arithmetic; None for the profile's.
+    weights: dtype of the weights of layers' products; None for the same.
     runtime: how operators become kernels; None for the profile's.
     threshold: decide early exits anew.
     phase: "prefill" or "decode"; None where the trace has one.
@@ -52,6 +53,7 @@ class Scenario:
     engine: str = "closed"
     capacity_factor: float = CAPACITY_FACTOR
     expert_cache: float | None = None
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         """Raises CondsimError for a value that no trace or device could have."""
@@ -59,7 +61,7 @@ class Scenario:
         if self.protocol is not None:
             _one_of("protocol", self.protocol, tuple(PROTOCOLS))
         _one_of("engine", self.engine, ENGINES)
-        for name in ("dtype", "runtime", "phase"):
+        for name in ("dtype", "runtime", "phase", "weights"):
             _text(name, getattr(self, name))
         self._check_strategy()
         if self.batch is not None:

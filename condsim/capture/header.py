@@ -73,27 +73,28 @@ def header_of(
     for name in ordered(live.infos):
         info = live.infos[name]
         flops = branch_flops(logical, name, info.branches)
-        sites.append(_site(info, decisions[name], flops, seen.unit_rows[name], exits))
+        site = site_of(info, flops, seen.unit_rows[name], decisions[name])
+        sites.append(_chained(site, exits))
     return Header(
         name=labels.name,
         sites=tuple(sites),
         captured=live.captured,
         costliest=costliest,
         thresholds=_thresholds(live.model),
-        notes=tuple(one_line(note) for note in (*_notes(live), *seen.notes)),
-        provenance=_provenance(live.model, labels),
+        notes=tuple(one_line(note) for note in (*notes_of(live), *seen.notes)),
+        provenance=provenance_of(live.model, labels),
     )
 
 
-def _site(
-    info: SiteInfo, decided: Decisions, flops: np.ndarray, unit_rows: UnitRows, exits: list[str]
+def site_of(
+    info: SiteInfo, flops: np.ndarray, unit_rows: UnitRows, decided: Decisions | None = None
 ) -> Site:
     """A site as the header describes it.
 
-    flops: of a row in each branch. unit_rows: rows that a unit has there. exits: the names of
-    chained exits, in order.
+    flops: of a row in each branch. unit_rows: rows that a unit has there. decided: its decisions,
+    None where there are none.
     """
-    site = Site(
+    return Site(
         name=info.name,
         mechanism=info.mechanism,
         branches=info.branches,
@@ -102,13 +103,17 @@ def _site(
         encoding=MECHANISMS[info.mechanism].encoding,
         stored=file_name(info.name),
         unit_rows=unit_rows,
-        has_weights=decided.weights is not None,
-        has_scores=decided.scores is not None,
+        has_weights=decided is not None and decided.weights is not None,
+        has_scores=decided is not None and decided.scores is not None,
         branch_flops=tuple(flops.tolist()),
     )
-    if info.name not in exits:
+
+
+def _chained(site: Site, exits: list[str]) -> Site:
+    """The site with its place in a chain of exits. exits: their names, in order."""
+    if site.name not in exits:
         return site
-    level = exits.index(info.name)
+    level = exits.index(site.name)
     return site.model_copy(update={"encoding": "depth", "stored": EXITS_FILE, "level": level})
 
 
@@ -137,7 +142,7 @@ def _thresholds(model: torch.nn.Module) -> dict[str, float]:
     return {"threshold": float(threshold)}
 
 
-def _provenance(model: torch.nn.Module, labels: Labels) -> Provenance:
+def provenance_of(model: torch.nn.Module, labels: Labels) -> Provenance:
     versions = {name: importlib.metadata.version(name) for name in ("condsim", "torch", "numpy")}
     versions["python"] = sys.version.split()[0]
     parameters = list(model.parameters())
@@ -157,7 +162,7 @@ def _provenance(model: torch.nn.Module, labels: Labels) -> Provenance:
     )
 
 
-def _notes(live: LiveModel) -> tuple[str, ...]:
+def notes_of(live: LiveModel) -> tuple[str, ...]:
     """What a reader of the trace should know of its sites."""
     notes = []
     routerless = []

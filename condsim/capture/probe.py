@@ -135,7 +135,7 @@ def probe(
     """
     phases = (PREFILL, DECODE) if decode else (PREFILL,)
     regimes = [Regime(phase, single) for phase in phases for single in (True, False)]
-    prober = _Prober(live, batch, sizes, decode)
+    prober = Prober(live, batch, sizes, decode)
     programs: dict[str, Program] = {}
     for assignment in _baselines_last(live.assignments()):
         try:
@@ -185,10 +185,11 @@ def hit_experts(call: ExpertsCall) -> int:
 
 
 @dataclass
-class _Prober:
+class Prober:
     """Runs one model at many sizes.
 
-    decodes: whether tokens are decoded. costliest: site → branch, once it is known.
+    batch: the kind of input. decodes: whether tokens are decoded. costliest: site → branch, once
+    it is known.
     """
 
     live: LiveModel

@@ -33,6 +33,7 @@ EXAMPLES = """\
 condsim demo                                  measured and predicted, here, now
 condsim capture moe-bytes -o moe              what a model decides and executes
 condsim simulate moe --device nvidia-h100-sxm where the FLOP saving went
+condsim simulate qwen3-30b-a3b --device nvidia-h200-sxm --batch 32
 condsim compare moe                           predicted beside measured
 condsim app moe                               all of it in the browser
 """
@@ -47,6 +48,7 @@ COMMANDS = {
     "report": ("report:report", "Write the whole story as one HTML file."),
     "app": ("browser:app", "Explore traces in the browser."),
     "calibrate": ("machine:calibrate", "Measure the operators of this machine."),
+    "models": ("models:models", "List models that can be named without a file, or what one is."),
     "profiles": ("machine:profiles", "List devices, or the numbers of one and their sources."),
     "completion": ("shell:completion", "Print a completion script for bash, zsh or fish."),
 }

@@ -11,6 +11,7 @@ from condsim.errors import CondsimError, unknown
 from condsim.files import check_writable, is_stream
 
 if TYPE_CHECKING:
+    from condsim.catalogue import CatalogueModel
     from condsim.hardware import HardwareProfile
     from condsim.trace import Trace
 
@@ -57,6 +58,15 @@ def open_trace(where: str) -> Trace:
             "a trace is a folder that `condsim capture SPEC -o FOLDER` writes"
         )
     raise unknown("trace", where, names, "a folder, or a trace that comes with condsim")
+
+
+def catalogue_model(where: str) -> CatalogueModel | None:
+    """The model of the catalogue that a user names; None for a trace."""
+    from condsim.catalogue import CATALOGUE
+    from condsim.resources import resource
+
+    named = where in CATALOGUE and not Path(where).exists()
+    return CATALOGUE[where] if named and where not in _shipped_traces(resource("traces")) else None
 
 
 def _shipped_traces(folder: Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from condsim.cli.arguments import check_at_least_one, check_known
+from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
     from condsim.trace import Trace
@@ -36,6 +37,8 @@ class ScenarioOptions:
         What the speedup is over: same-params or same-flops.
     dtype
         Default: what the profile names.
+    weights
+        Dtype of the weights of layers: fp8, int8, int4, mxfp4. Default: as the arithmetic.
     runtime
         How operators become kernels. Default: what the profile names.
     threshold
@@ -52,6 +55,9 @@ class ScenarioOptions:
         stream: the steps of the trace one after the other. repeat: each step in turn with its
         baseline, as in a paired measurement. loop: one step over and over, as in a timing loop.
         Default: loop where one step was captured, else stream.
+    context
+        Positions that attention sees in a decode step, or positions of a prompt, of a model of the
+        catalogue. Default: 4096.
     """
 
     device: str | None = None
@@ -59,12 +65,14 @@ class ScenarioOptions:
     batch: int | None = None
     baseline: str = BASELINES[0]
     dtype: str | None = None
+    weights: str | None = None
     runtime: str | None = None
     threshold: float | None = None
     capacity_factor: float | None = None
     expert_cache: float | None = None
     phase: str | None = None
     protocol: str | None = None
+    context: int | None = None
 
     @property
     def names_all(self) -> bool:
@@ -81,6 +89,11 @@ class ScenarioOptions:
 
     def check_with(self, trace: Trace) -> None:
         """Raises CondsimError for what no device could run, before anything is calibrated."""
+        if self.context is not None:
+            raise CondsimError(
+                "--context is for models of the catalogue (condsim models); a trace has the "
+                "positions that it was captured at"
+            )
         from condsim.predict.choose import choose_strategies
         from condsim.steps.rebatch import rebatch
 
@@ -100,6 +113,8 @@ class ScenarioOptions:
         }
         if self.capacity_factor is not None:
             keywords["capacity_factor"] = self.capacity_factor
+        if self.weights is not None:
+            keywords["weights"] = self.weights
         if self.expert_cache is not None:
             keywords["expert_cache"] = self.expert_cache
         return keywords
@@ -128,6 +143,7 @@ class OneScenarioOptions(ScenarioOptions):
     batch: int | None = None
     capacity_factor: NotTaken = None
     expert_cache: NotTaken = None
+    context: Annotated[int | None, Parameter(parse=False)] = None
 
 
 ONE_AS_CAPTURED = OneScenarioOptions()

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from condsim.cli.arguments import all_devices, check_output_file, open_trace, profile_for
+from condsim.cli.arguments import (
+    all_devices,
+    catalogue_model,
+    check_output_file,
+    open_trace,
+    profile_for,
+)
+from condsim.cli.models import answer_of
 from condsim.cli.output import command, out, print_json, progress, suggest
 from condsim.cli.scenario import ALL, AS_CAPTURED, ScenarioOptions
 from condsim.errors import CondsimError
@@ -34,7 +41,7 @@ def simulate(
     Parameters
     ----------
     trace
-        Folder of a trace, or the name of one that comes with condsim.
+        Folder of a trace, the name of one that comes with condsim, or of a model (condsim models).
     timeline
         Write the kernels of a step for Perfetto or chrome://tracing.
     plot
@@ -49,15 +56,34 @@ def simulate(
     if scenario.names_all and one_prediction_is_drawn:
         raise CondsimError("--timeline and --plot need one device and one strategy, not all")
     began = time.perf_counter()
-    opened = open_trace(trace)
-    scenario.check_with(opened)
-    if scenario.names_all:
-        _simulate_all(opened, trace, scenario, json)
+    model = catalogue_model(trace)
+    if model is not None:
+        answered = answer_of(model, scenario)
+    else:
+        opened = open_trace(trace)
+        scenario.check_with(opened)
+        if scenario.names_all:
+            _simulate_all(opened, trace, scenario, json)
+            return
+        answered = _answer(opened, scenario)
+    name = answered.prediction.trace if model is None else model.name
+    _draw(answered, name, timeline, plot)
+    if json:
+        print_json({"command": "simulate", "trace": name, **answered.to_dict()})
         return
+    _print_answer(answered, name, time.perf_counter() - began)
+    _suggest_more(answered, trace, scenario, of_model=model is not None)
+
+
+def _answer(opened: Trace, scenario: ScenarioOptions) -> Answer:
     from condsim.study.answer import answer
 
     profile = profile_for(scenario.device, opened)
-    answered = answer(opened, profile, scenario.strategy, scenario.baseline, **scenario.keywords())
+    return answer(opened, profile, scenario.strategy, scenario.baseline, **scenario.keywords())
+
+
+def _draw(answered: Answer, name: str, timeline: Path | None, plot: Path | None) -> None:
+    """Write what was asked for into files."""
     if timeline is not None:
         from condsim.predict.timeline import write_chrome_trace
 
@@ -65,12 +91,15 @@ def simulate(
     if plot is not None:
         from condsim.show.plots import save_waterfall
 
-        save_waterfall(answered.prediction, plot, answered.measured, opened.name)
-    if json:
-        print_json({"command": "simulate", "trace": opened.name, **answered.to_dict()})
-        return
-    _print_answer(answered, opened.name, time.perf_counter() - began)
+        save_waterfall(answered.prediction, plot, answered.measured, name)
+
+
+def _suggest_more(answered: Answer, trace: str, scenario: ScenarioOptions, of_model: bool) -> None:
     device = scenario.device
+    if of_model:
+        batch = str(4 * answered.prediction.batch)
+        suggest(command("simulate", trace, "--device", str(device), "--batch", batch))
+        return
     more = ["--device", ALL] if device is None else ["--device", device, "--strategy", ALL]
     beside = "measure" if answered.measured is None else "compare"
     suggest(command("simulate", trace, *more), command(beside, trace))
@@ -79,11 +108,13 @@ def simulate(
 def _print_answer(answered: Answer, name: str, seconds: float) -> None:
     """The numbers and the waterfall. name: of the trace. seconds: that the answer took."""
     from condsim.show.bars import waterfall_lines
-    from condsim.show.tables import prediction_lines
+    from condsim.show.tables import prediction_lines, rival_lines
 
     console = out()
     prediction, measured = answered.prediction, answered.measured
     for line in prediction_lines(name, prediction, answered.speedups, measured, seconds):
+        console.print(line)
+    for line in rival_lines(answered.rivals):
         console.print(line)
     console.print()
     plain = console.options.ascii_only

@@ -32,6 +32,7 @@ from condsim.program.work import GROUPED, Shape, Work, work
 from condsim.registry import Registry
 from condsim.results import Results
 from condsim.runtimes import Runtime
+from condsim.runtimes.quantised import WEIGHT_DTYPES
 
 ITEMSIZE = {
     "int64": 8,
@@ -79,10 +80,12 @@ class Target:
         """Bytes of all weights of the model."""
         return self.parameters * self.float_bytes
 
-    def itemsize(self, dtype: str) -> int:
+    def itemsize(self, dtype: str) -> float:
         """Return the bytes of one element. Raises CondsimError for an unknown dtype."""
         if dtype == "float":
             return self.float_bytes
+        if dtype in WEIGHT_DTYPES:
+            return WEIGHT_DTYPES[dtype].bits / 8
         if dtype not in ITEMSIZE:
             raise CondsimError(f"a tensor of dtype {dtype!r} has no known size")
         return ITEMSIZE[dtype]

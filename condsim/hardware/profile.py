@@ -111,6 +111,7 @@ class HardwareProfile(Model):
         was not measured, and all of it is.
     self_check: how far off the calibration was on built-in modules; None: it was not checked.
     gpu: the block of its class.
+    weight_dtypes: narrower than activations, which its kernels unpack → the source of such kernels.
     links: bytes a second one way, to another device and to the host.
     """
 
@@ -142,6 +143,7 @@ class HardwareProfile(Model):
     looped: Looped | None = None
     self_check: SelfCheck | None = None
     gpu: Gpu | None = None
+    weight_dtypes: dict[Name, Text] = Field(default_factory=dict)
     links: dict[Name, Quantity] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -10,7 +10,8 @@ from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
-from condsim.runtimes import choose_runtime
+from condsim.runtimes import Runtime, choose_runtime
+from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.strategies import BASELINES, STRATEGIES, name_of, strategies_for
 from condsim.strategies.strategy import program_name
 from condsim.trace import Trace
@@ -47,6 +48,17 @@ def choose_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) ->
             f"as {able}"
         )
     return chosen
+
+
+def strategies_of_runtime(trace: Trace, captured: Strategies, runtime: Runtime) -> Strategies:
+    """Return the strategies that a runtime runs by itself; the captured ones where it has none, or
+    the trace has no program for them."""
+    chosen = dict(captured)
+    for mechanism in captured:
+        own = runtime.strategies.get(MECHANISMS[mechanism].family)
+        if own is not None:
+            chosen[mechanism] = own
+    return chosen if has_program(trace, chosen) else dict(captured)
 
 
 def _assignments(text: str) -> Strategies:
@@ -128,6 +140,18 @@ def strategies_on(trace: Trace, profile: HardwareProfile, runtime: str | None = 
 def fit_device(strategies: Mapping[str, str], kind: str, static: bool) -> bool:
     """Whether a class of device has all of the strategies."""
     return all(STRATEGIES[name].fits_device(kind, static) for name in strategies.values())
+
+
+def check_weights(profile: HardwareProfile, weights: str | None) -> None:
+    """Raises CondsimError where a device has no kernels for a dtype of weights; None: not asked."""
+    if weights is None:
+        return
+    WEIGHT_DTYPES[weights]
+    if weights not in profile.weight_dtypes:
+        able = ", ".join(profile.weight_dtypes) or "none"
+        raise CondsimError(
+            f"profile {profile.name!r} has no kernels for weights in {weights}; it has {able}"
+        )
 
 
 def refusal(

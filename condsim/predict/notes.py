@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from condsim.predict.choose import program_of
 from condsim.predict.prediction import AS_CAPTURED
+from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.strategies import STRATEGIES, Strategy, name_of
 
@@ -20,11 +21,25 @@ BAD_CALIBRATION = 0.2
 def notes_of(simulation: Simulation) -> tuple[str, ...]:
     """Return the notes of the trace, of the steps and of the strategies."""
     return (
+        *_on_runtime(simulation),
         *simulation.trace.header.notes,
         *_on_calibration(simulation),
         *_on_steps(simulation),
         *_on_strategies(simulation),
     )
+
+
+def _on_runtime(simulation: Simulation) -> list[str]:
+    runtime, weights = simulation.target.runtime, simulation.scenario.weights
+    notes = [f"runtime {runtime.name}: {runtime.about}"] if runtime.about else []
+    if weights is not None:
+        dtype = WEIGHT_DTYPES[weights]
+        of = "experts" if dtype.experts_only else "layers"
+        notes.append(
+            f"weights of {of} in {weights}, {dtype.bits:.3g} bits with {dtype.about}; their "
+            f"products unpack them and compute in {simulation.target.dtype}"
+        )
+    return notes
 
 
 def outputs_of(simulation: Simulation) -> str:

@@ -11,15 +11,18 @@ import numpy as np
 import pandas as pd
 
 from condsim.predict.gate import answering, checked_peaks, checked_waterfall
+from condsim.predict.memory import Memory
 from condsim.predict.waterfall import losses
 
+NO_MEMORY = Memory(0, 0, 0, 0.0)
 PERCENTILES = (50, 95, 99)
 AS_CAPTURED = "as captured"
 """The outputs of a strategy that computes what the model does."""
 
 PLAIN_FIELDS = (
-    "trace", "mechanism", "strategy", "runtime", "dtype", "phase", "batch", "baseline", "profile",
-    "protocol", "basis", "speedup", "speedup_interval", "verdict", "latency_s", "latency_interval",
+    "trace", "mechanism", "strategy", "runtime", "dtype", "weights", "phase", "batch", "baseline",
+    "profile", "protocol", "basis", "speedup", "speedup_interval", "verdict", "latency_s",
+    "latency_interval",
     "baseline_s", "energy_j", "baseline_energy_j", "peak_bytes", "baseline_peak_bytes",
     "flops_ratio", "executed_flops", "baseline_flops", "main_loss", "graphs", "prepare_s", "notes",
     "outputs",
@@ -30,10 +33,10 @@ PLAIN_FIELDS = (
 class Later:
     """What a prediction computes when it is asked for.
 
-    peaks: (conditional, baseline) peak bytes. waterfall, timeline, segments: their tables.
+    memory: of the conditional model and of the baseline. waterfall, timeline, segments: tables.
     """
 
-    peaks: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    memory: Callable[[], tuple[Memory, Memory]] = lambda: (NO_MEMORY, NO_MEMORY)
     waterfall: Callable[[], pd.DataFrame] = pd.DataFrame
     timeline: Callable[[], pd.DataFrame] = pd.DataFrame
     segments: Callable[[], pd.DataFrame] = pd.DataFrame
@@ -52,6 +55,7 @@ class Prediction:
     rivals: speedups as others would estimate them.
     graphs: how many graphs a device of prepared graphs compiles for all steps.
     prepare_s: how long it compiles them, once; in no other number.
+    weights: dtype of the weights of layers' products.
     outputs: how the strategy's outputs differ from the model's, "as captured" where they do not.
     """
 
@@ -83,6 +87,7 @@ class Prediction:
     prepare_s: float = 0.0
     basis: str = "calibrated"
     outputs: str = AS_CAPTURED
+    weights: str = ""
     later: Later = field(default_factory=Later, repr=False, compare=False)
 
     @property
@@ -100,18 +105,25 @@ class Prediction:
         return str(worst["world"].iloc[0]) if len(worst) else ""
 
     @cached_property
-    def peaks(self) -> tuple[int, int]:
-        """(conditional, baseline) peak bytes: weights + the largest sum of live tensors."""
+    def memories(self) -> tuple[Memory, Memory]:
+        """(conditional, baseline): weights + the largest sum of live tensors, and the device's."""
         with answering(self.trace, self.profile):
-            return checked_peaks(self, self.later.peaks())
+            memories = self.later.memory()
+            checked_peaks(self, (memories[0].needed_bytes, memories[1].needed_bytes))
+            return memories
+
+    @property
+    def memory(self) -> Memory:
+        """What the conditional model needs, and what the device has."""
+        return self.memories[0]
 
     @property
     def peak_bytes(self) -> int:
-        return self.peaks[0]
+        return self.memories[0].needed_bytes
 
     @property
     def baseline_peak_bytes(self) -> int:
-        return self.peaks[1]
+        return self.memories[1].needed_bytes
 
     @cached_property
     def waterfall(self) -> pd.DataFrame:
@@ -156,6 +168,7 @@ class Prediction:
         plain["bases"] = self.bases
         plain["estimated"] = dict(self.estimated)
         plain["rivals"] = dict(self.rivals)
+        plain["memory"] = self.memory.to_dict()
         plain["waterfall"] = self.waterfall.to_dict(orient="records")
         plain["steps"] = len(self.steps)
         return plain

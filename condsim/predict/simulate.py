@@ -12,9 +12,11 @@ from condsim.cost.device import Target
 from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware, this_machine
 from condsim.predict.choose import (
+    check_weights,
     choose_strategies,
     fit_device,
     refusal,
+    strategies_of_runtime,
     strategies_on_kind,
 )
 from condsim.predict.gate import answering, checked
@@ -49,7 +51,8 @@ def simulate(
     batch: units a step; None for the captured one.
     baseline: "same-params" or "same-flops".
     threshold: decide early exits anew. phase: "prefill" or "decode".
-    more: protocol, steps, engine, capacity_factor, expert_cache: as in `condsim.scenario.Scenario`.
+    more: protocol, steps, engine, capacity_factor, expert_cache, weights: as in
+        `condsim.scenario.Scenario`.
     Raises CondsimError for anything unknown or impossible, naming the way out.
     """
     options = _known_options(more)
@@ -104,7 +107,7 @@ def _price_ahead(trace: Trace, profile: HardwareProfile, scenarios: Iterable[Sce
 
 
 def _known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    known = ("protocol", "steps", "engine", "capacity_factor", "expert_cache")
+    known = ("protocol", "steps", "engine", "capacity_factor", "expert_cache", "weights")
     for name in options:
         if name not in known:
             listed = ", ".join(known)
@@ -150,7 +153,10 @@ def _simulation(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> S
     if dtype not in profile.peak_flops:
         able = ", ".join(profile.peak_flops)
         raise CondsimError(f"profile {profile.name!r} has no dtype {dtype!r}; it has {able}")
+    check_weights(profile, scenario.weights)
     strategies = choose_strategies(trace, scenario.strategy)
+    if scenario.strategy is None:
+        strategies = strategies_of_runtime(trace, strategies, runtime)
     if not fit_device(strategies, profile.kind, runtime.static):
         if scenario.strategy is not None:
             raise refusal(strategies, trace, profile, runtime.static)

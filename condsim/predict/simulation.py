@@ -21,9 +21,10 @@ from condsim.predict.choose import (
     program_of,
 )
 from condsim.predict.intervals import CONFORMAL, Spread, around, at_least, intervals
+from condsim.predict.memory import Memory, memory_of
 from condsim.predict.notes import notes_of, outputs_of
 from condsim.predict.offload import Offloading, play
-from condsim.predict.peak_memory import SAMPLED_STEPS, peak_with_weights
+from condsim.predict.peak_memory import SAMPLED_STEPS
 from condsim.predict.prediction import Later, Prediction
 from condsim.predict.segments import segments
 from condsim.predict.side import Side, between_runs, price_together
@@ -33,6 +34,7 @@ from condsim.predict.walk import Blocks, Way
 from condsim.predict.waterfall import waterfall
 from condsim.program import Program
 from condsim.protocols import PROTOCOLS, Protocol, usual
+from condsim.runtimes.quantised import quantised
 from condsim.scenario import Scenario
 from condsim.steps.rebatch import Cut, rebatch, site_rules
 from condsim.strategies import STRATEGIES, name_of
@@ -143,13 +145,19 @@ class Simulation:
     def _program(self, strategies: Strategies) -> Program:
         """The program as the runtime runs it."""
         regime = self.cut.regime
-        runtime = self.target.runtime
+        runtime, weights = self.target.runtime, self.scenario.weights
         program = program_of(self.trace, strategies, regime)
-        if runtime.fuses is None:
+        if runtime.fuses is None and weights is None:
             return program
+
+        def rewritten() -> Program:
+            fused = runtime.fused(program)
+            sites = [site.name for site in self.trace.sites]
+            return fused if weights is None else quantised(fused, weights, sites)
+
         kind = self.target.profile.kind
-        key = ("fused", runtime.name, kind, name_of(strategies), regime)
-        return self.trace.results.remember(key, lambda: runtime.fused(program))
+        key = ("fused", runtime.name, kind, weights, name_of(strategies), regime)
+        return self.trace.results.remember(key, rewritten)
 
     def side(self, strategies: Strategies, block: int = 0) -> Side:
         """Return a side of one of the blocks; the first one is priced first."""
@@ -165,6 +173,7 @@ class Simulation:
         """All that a side depends on."""
         asked = self.scenario
         question = (self.cut.batch, self.cut.phase, asked.threshold, asked.capacity_factor)
+        question += (asked.weights,)
         return *self._target_key(), *question, self.selected, name_of(strategies)
 
     @property
@@ -286,6 +295,7 @@ class Simulation:
             strategy=name_of(self.strategies),
             runtime=self.target.runtime.name,
             dtype=self.target.dtype,
+            weights=self.scenario.weights or self.target.dtype,
             phase=self.cut.phase,
             batch=self.cut.batch,
             baseline=self.scenario.baseline,
@@ -310,7 +320,7 @@ class Simulation:
             prepare_s=self._prepare_s(len(c.graphs)),
             basis=self.basis,
             later=Later(
-                peaks=self._peaks,
+                memory=self._memory,
                 waterfall=self._waterfall,
                 timeline=self._timeline,
                 segments=self._segments,
@@ -390,14 +400,14 @@ class Simulation:
             total += of_block
         return over / max(total, 1)
 
-    def _peaks(self) -> tuple[int, int]:
+    def _memory(self) -> tuple[Memory, Memory]:
         away_bytes = 0 if self.offloading is None else self.offloading.away_bytes
         sample = self.blocks.sample(SAMPLED_STEPS)
-        conditional, baseline = (
-            peak_with_weights(self.way(strategies).lowered(sample), self.target)
-            for strategies in (self.strategies, self.same_for_all(self.scenario.baseline))
+        baseline = self.same_for_all(self.scenario.baseline)
+        return (
+            memory_of(self.way(self.strategies).lowered(sample), self.target, away_bytes),
+            memory_of(self.way(baseline).lowered(sample), self.target),
         )
-        return conditional - away_bytes, baseline
 
     def _timeline(self) -> pd.DataFrame:
         return timeline(self._sides_of(0))

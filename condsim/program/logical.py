@@ -55,6 +55,21 @@ def branch_flops(program: Program, site: str, branches: int) -> np.ndarray:
     return per_row
 
 
+def expert_flops(program: Program, site: str, top_k: int) -> float:
+    """FLOPs that one more row costs in one expert of a site.
+
+    program: one that runs all experts together (grouped).
+    """
+    few = dict(program.probed[-1])
+    more = few | {"batch": few["batch"] + 1}
+    inside = {"hits": 1, "capacity": 1}
+    flops = 0.0
+    for node in program.root.nodes:
+        if isinstance(node, Op) and node.site == site:
+            flops += op_flops(node, more | inside) - op_flops(node, few | inside)
+    return flops / (few.get("seq", 1) * top_k)
+
+
 def _flops_a_row(loop: Loop, choice: int, extents: Bindings) -> float:
     """FLOPs that one more row costs in a branch; 0 where it was never probed."""
     body = loop.body(choice, 2, 2)

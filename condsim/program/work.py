@@ -306,6 +306,22 @@ def attention(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Wo
     return Work("attention", m, n, d, heads, flops)
 
 
+@OPERATORS.register("paged_attention")
+def paged_attention(inputs: list[Shape], _outputs: list[Shape], params: Params) -> Work:
+    """q [b, h, m, d], keys and values together [b, heads that share them, n, width].
+
+    params: (depth of both products together,). The queries of heads that share keys are the rows of
+    one product.
+    """
+    query, cache = inputs[:2]
+    batch, heads, m = query[:3]
+    shared, n = cache[1], cache[2]
+    depth = params[0]
+    rows = heads * m // shared
+    groups = batch * shared
+    return Work("attention", rows, n, depth, groups, 2 * groups * rows * n * depth)
+
+
 @OPERATORS.register("_native_multi_head_attention")
 def attention_layer(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
     """q, k, v [b, t, d], and weights of both projections, each before its bias."""

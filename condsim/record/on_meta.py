@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 META = torch.device("meta")
 CPU = torch.device("cpu")
@@ -51,21 +50,33 @@ class _Operators(TorchDispatchMode):
     """Brings what an operator reads to one device."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        leaves, form = tree_flatten((args, kwargs or {}))
-        if any(isinstance(leaf, torch.Tensor) and leaf.is_meta for leaf in leaves):
-            args, kwargs = tree_unflatten([_on_meta(leaf) for leaf in leaves], form)
-            if func._schema.name in RESULTS:
-                result = RESULTS[func._schema.name](*args)
+        kwargs = kwargs or {}
+        if any(_is_on_meta(value) for value in (*args, *kwargs.values())):
+            args = tuple([_on_meta(value) for value in args])
+            kwargs = {name: _on_meta(value) for name, value in kwargs.items()}
+            if func in RESULTS:
+                result = RESULTS[func](*args)
                 if result is not None:
                     return result
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
 
 
-def _on_meta(leaf: Any) -> Any:
-    """A tensor, or a device, on the meta device; anything else as it is."""
-    if isinstance(leaf, torch.Tensor) and not leaf.is_meta:
-        return torch.empty_strided(leaf.shape, leaf.stride(), dtype=leaf.dtype, device=META)
-    return META if isinstance(leaf, torch.device) else leaf
+def _is_on_meta(value: Any) -> bool:
+    """Whether an argument is a tensor on the meta device, or a list with one."""
+    if isinstance(value, (list, tuple)):
+        return any(_is_on_meta(one) for one in value)
+    return isinstance(value, torch.Tensor) and value.is_meta
+
+
+def _on_meta(value: Any) -> Any:
+    """A tensor, a device, or a list of tensors, on the meta device; anything else as it is."""
+    if isinstance(value, torch.Tensor):
+        if value.is_meta:
+            return value
+        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=META)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_on_meta(one) for one in value)
+    return META if isinstance(value, torch.device) else value
 
 
 class _Devices(TorchFunctionMode):
@@ -96,8 +107,8 @@ def _attention(
     return query.new_empty((units, positions, heads, width)).transpose(1, 2)
 
 
-RESULTS: dict[str, Callable[..., torch.Tensor | None]] = {
-    "aten::_grouped_mm": _grouped_mm,
-    "aten::scaled_dot_product_attention": _attention,
+RESULTS: dict[Any, Callable[..., torch.Tensor | None]] = {
+    torch.ops.aten._grouped_mm.default: _grouped_mm,
+    torch.ops.aten.scaled_dot_product_attention.default: _attention,
 }
 """Operator → what it gives for its arguments, on the meta device."""

@@ -44,6 +44,7 @@ MOST_STICKY = 0.98
 class _Layer:
     """What is fitted of one layer; the fields are those of a generator."""
 
+    shares: np.ndarray
     weights: np.ndarray
     lift: np.ndarray | None
     memory: float
@@ -70,6 +71,7 @@ def fit_routing(trace: Trace, name: str | None = None, seed: int = 0) -> Routing
     return RoutingGenerator(
         name=name or trace.name,
         top_k=top_k,
+        shares=np.stack([layer.shares for layer in fitted]),
         weights=np.stack([layer.weights for layer in fitted]),
         lifts=tuple(layer.lift for layer in fitted),
         memory=np.array([layer.memory for layer in fitted]),
@@ -103,7 +105,7 @@ def _fit_layers(layers: list[Sequences], experts: int, rng: np.random.Generator)
         weights = _fit_weights(shares, lift, drawn_before, recorded.shape[1], rng)
         rates = _rates(weights, lift, drawn_before)
         memory, share = _fit_stickiness(sequences, rates, rng)
-        fitted.append(_Layer(weights, lift, memory, share))
+        fitted.append(_Layer(shares, weights, lift, memory, share))
         recorded_before, drawn_before = recorded, _draw(rates, recorded.shape[1], rng)
     return fitted
 

@@ -26,7 +26,8 @@ BLOCK_TOKENS = 65536
 class RoutingGenerator:
     """Layers of experts that all have as many experts, of which a token takes as many.
 
-    weights: float [layers, experts], above 0.
+    shares: float [layers, experts], of the tokens that take an expert; each layer's sum is k.
+    weights: float [layers, experts], above 0, that draw these shares behind the layer before.
     lifts: of each layer float [experts before, experts]: how many times as likely an expert is
         after one of the layer before; None where a layer does not follow the one before.
     memory: float [layers], 0 to below 1: correlation of the times of neighbouring tokens.
@@ -37,6 +38,7 @@ class RoutingGenerator:
 
     name: str
     top_k: int
+    shares: np.ndarray
     weights: np.ndarray
     lifts: tuple[np.ndarray | None, ...]
     memory: np.ndarray
@@ -56,8 +58,13 @@ class RoutingGenerator:
     def independent(self) -> RoutingGenerator:
         """Return the same popularity without any correlation, to see what that is worth."""
         nothing = np.zeros(self.layers)
-        lifts = (None,) * self.layers
-        return replace(self, lifts=lifts, memory=nothing, sequence_share=nothing)
+        return replace(
+            self,
+            weights=race_weights(self.shares, self.top_k),
+            lifts=(None,) * self.layers,
+            memory=nothing,
+            sequence_share=nothing,
+        )
 
     def draw(self, sequences: int, positions: int, seed: int = 0) -> list[np.ndarray]:
         """Return the ids of each layer, int [sequences, positions, k], those chosen first first.

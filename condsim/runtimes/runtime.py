@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from condsim.errors import CondsimError
@@ -16,6 +16,8 @@ from condsim.runtimes.fusion import (
     fuse_epilogue,
     fuse_non_matmul,
 )
+from condsim.runtimes.served import as_served
+from condsim.strategies import EXPERTS
 
 KINDS = ("cpu", "gpu", "tpu", "npu")
 
@@ -27,6 +29,8 @@ class Runtime:
     kinds: classes of devices that have it.
     fuses: program → the program with joined operators; None where each operator is a kernel.
     static: all sizes are fixed before a run: neither sizes nor the host may follow the data.
+    strategies: family of mechanisms → the strategy that it runs where none is asked for.
+    about: what it does, for the notes of an answer; "" where its name says it.
     host: what costs the host time: every "operator" (views and module calls too), every "kernel",
         or nothing (a recorded "graph" is launched at once).
     """
@@ -36,6 +40,8 @@ class Runtime:
     fuses: Callable[[Program], Program] | None = None
     static: bool = False
     host: Literal["operator", "kernel", "graph"] = "operator"
+    strategies: Mapping[str, str] = field(default_factory=dict)
+    about: str = ""
 
     def fused(self, program: Program) -> Program:
         """Return the program as the runtime runs it."""
@@ -54,6 +60,11 @@ def _fuse_on_cpu(program: Program) -> Program:
     return fuse(drop_weight_gathers(program), fuse_non_matmul)
 
 
+def _fuse_as_served(program: Program) -> Program:
+    """As a serving engine runs a model: compiled between its own kernels, caches in place."""
+    return fuse(as_served(program))
+
+
 def _register(runtime: Runtime) -> Runtime:
     return RUNTIMES.register(runtime.name)(runtime)
 
@@ -64,6 +75,18 @@ NPU = _register(Runtime("npu", kinds=("npu",), fuses=fuse, static=True))
 ONNXRUNTIME = _register(Runtime("onnxruntime", kinds=("npu",), fuses=_fuse_epilogues, static=True))
 COMPILED = _register(Runtime("compiled", kinds=("gpu", "cpu"), fuses=fuse, host="kernel"))
 COMPILED_ON_CPU = replace(COMPILED, fuses=_fuse_on_cpu)
+SERVED = _register(
+    Runtime(
+        "served",
+        kinds=("gpu",),
+        fuses=_fuse_as_served,
+        static=True,
+        host="graph",
+        strategies={EXPERTS: "fused"},
+        about="as serving engines run it: fused expert kernels in CUDA graphs, other operators "
+        "compiled, caches written in place",
+    )
+)
 CUDA_GRAPHS = _register(Runtime("cuda_graphs", kinds=("gpu",), static=True, host="graph"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -13,6 +13,7 @@ from condsim.show.tables import Column, table_of
 from condsim.show.text import number, seconds, si, times
 
 if TYPE_CHECKING:
+    from condsim.catalogue import CatalogueModel
     from condsim.hardware import HardwareProfile
 
 DEVICE_CLASSES = ("cpu", "gpu", "tpu", "npu")
@@ -30,6 +31,13 @@ NUMBERS = (
     Column("basis", "basis"),
     Column("±", "uncertainty", right=True),
     Column("source", "source", wraps=True),
+)
+MODELS = (
+    Column("model", "name"),
+    Column("parameters", "parameters", right=True),
+    Column("kind", "kind"),
+    Column("licence of the weights", "licence"),
+    Column("dense rivals", "rivals", wraps=True),
 )
 MEASUREMENTS = (
     Column("strategy", "strategy"),
@@ -220,3 +228,35 @@ def _measurements_table(measurements: Sequence[Mapping[str, Any]]) -> Table:
         row = {**case, "strategy": strategy, "basis": "measured"}
         rows.append(row)
     return table_of(MEASUREMENTS, rows)
+
+
+# Models
+
+
+def models_table(models: Iterable[CatalogueModel]) -> Table:
+    """A row a model, conditional ones first."""
+    rows = []
+    for model in sorted(models, key=lambda one: (not one.conditional, one.name)):
+        rows.append(
+            {
+                "name": model.name,
+                "parameters": f"{model.parameters / 1e9:.1f}e9",
+                "kind": "conditional" if model.conditional else "dense",
+                "licence": model.licence,
+                "rivals": ", ".join(model.rivals),
+            }
+        )
+    return table_of(MODELS, rows)
+
+
+def model_lines(model: CatalogueModel) -> list[Text]:
+    """What is known of one model."""
+    config = ", ".join(f"{name} {value}" for name, value in model.config.items())
+    lines = [
+        Text(f"{model.title}: {model.parameters / 1e9:.1f}e9 parameters, {model.licence}", "bold"),
+        Text(f"configuration ({model.source}): {model.model_type}, {config}"),
+    ]
+    if model.routing:
+        lines.append(Text(f"routing is drawn from the statistics of {model.routing}"))
+    lines += [Text(f"against {name}: {why}") for name, why in model.rivals.items()]
+    return lines

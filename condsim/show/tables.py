@@ -18,6 +18,8 @@ from condsim.show.text import interval, joules, number, percent, seconds, shares
 if TYPE_CHECKING:
     import pandas as pd
 
+    from condsim.predict.dense import Rival
+    from condsim.predict.memory import Memory
     from condsim.predict.prediction import Prediction
 
 VERDICT_STYLES = {"faster": "green", "slower": "red", "too close to call": "yellow"}
@@ -106,6 +108,26 @@ def prediction_lines(
     return [title, table, *notes]
 
 
+def rival_lines(rivals: Sequence[Rival]) -> list[Text | Table]:
+    """The dense models that a model is fairly compared with, a row each."""
+    if not rivals:
+        return []
+    table = Table.grid(padding=(0, 2))
+    for rival in rivals:
+        speedup = Text(times(rival.speedup), "bold")
+        latency = f"dense {seconds(rival.step.latency_s)}"
+        table.add_row(f"against {rival.name}", speedup, latency, room(rival.step.memory), rival.why)
+    return [table]
+
+
+def room(memory: Memory) -> Text:
+    """What is needed of a device's memory."""
+    needed, there = size(memory.needed_bytes), size(int(memory.device_bytes))
+    if memory.fits:
+        return Text(f"{needed} of {there}")
+    return Text(f"does not fit: {needed} of {there}", "red")
+
+
 def _add_speedups(
     table: Table,
     p: Prediction,
@@ -146,6 +168,14 @@ def _add_energy_and_memory(table: Table, p: Prediction) -> None:
     peak = size(p.peak_bytes)
     dense = size(p.baseline_peak_bytes)
     table.add_row("peak memory", peak, f"dense {dense}", "", bases["peak_bytes"])
+    parts = (
+        f"weights {size(p.memory.weights_bytes)}",
+        f"caches {size(p.memory.caches_bytes)}",
+        f"activations {size(p.memory.activations_bytes)}",
+    )
+    table.add_row("", room(p.memory), " + ".join(parts))
+    if not p.memory.fits:
+        table.add_row("", Text("would fit:", "dim"), "; ".join(p.memory.ways_out))
 
 
 def predictions_table(trace: str, rows: Sequence[Row]) -> Table:

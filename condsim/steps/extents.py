@@ -8,7 +8,7 @@ A model whose sizes follow anything else has more of them, under names of its ow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +44,12 @@ def rows_extent(site: str) -> str:
     return f"rows@{site}"
 
 
+def window_extent(window: int) -> str:
+    """Return the name of the extent that says what a layer sees that attends to the last `window`
+    positions only."""
+    return f"total@{window}"
+
+
 @dataclass(frozen=True)
 class Steps:
     """n steps.
@@ -69,11 +75,14 @@ class Steps:
         seq: np.ndarray,
         total: np.ndarray,
         counts: Mapping[str, np.ndarray],
+        windows: Iterable[int] = (),
         **more: Any,
     ) -> Steps:
         """Return steps of `units` units with `seq` positions each, of which attention sees
-        `total`; int [n] each."""
+        `total`; int [n] each. windows: of layers that see the last positions only."""
         extents = {"batch": units, "seq": seq, "total": total}
+        for window in windows:
+            extents[window_extent(window)] = np.minimum(total, window)
         return cls(extents, counts, **more)
 
     def __len__(self) -> int:

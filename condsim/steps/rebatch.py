@@ -59,6 +59,7 @@ class Cut:
     units: unit-steps of the trace, those of a step side by side, int [n * batch].
     sizes: of the steps, in their order. sites: site → what was counted there.
     costliest: site → the branch that all rows take under same-params.
+    windows: of layers that attend to the last positions only.
     """
 
     regime: str
@@ -69,6 +70,7 @@ class Cut:
     sizes: tuple[StepsOfSize, ...]
     sites: Mapping[str, CutSite]
     costliest: Mapping[str, int]
+    windows: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.units) // self.batch
@@ -94,7 +96,8 @@ class Cut:
         seq = np.array([size.seq for size in self.sizes])[size]
         past = np.array([size.past for size in self.sizes])[size]
         counts = {name: _summed(site.of_unit, units) for name, site in self.sites.items()}
-        steps = Steps.rectangular(np.full(len(units), self.batch), seq, seq + past, counts)
+        of_units = np.full(len(units), self.batch)
+        steps = Steps.rectangular(of_units, seq, seq + past, counts, self.windows)
         kept = {name: site.kept(steps) for name, site in self.sites.items()}
         return replace(steps, kept=kept, costliest=self.costliest)
 
@@ -181,6 +184,7 @@ def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
         sizes=tuple(sizes),
         sites=sites,
         costliest=trace.header.costliest,
+        windows=trace.header.windows,
     )
 
 

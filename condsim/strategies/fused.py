@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from condsim.errors import CondsimError
-from condsim.program import JOINED, Dim, Loop, Op, Program, Scope, Tensor
+from condsim.program import Dim, Loop, Op, Program, Scope, Tensor
+from condsim.program.rewrite import absorbed, in_place_of
 from condsim.strategies.strategy import EXPERTS, STRATEGIES, Strategy
 
 SOFTMAX_OF_ROUTER = ("softmax", "_softmax", "sigmoid", "sum", "div", "div_", "to")
@@ -109,9 +110,9 @@ def _fuse_experts(nodes: list[Op | Loop], site: str) -> None:
     kernels = _fused_kernels(ops, places)
     for place, op in ops.items():
         if place in kernels:
-            nodes[place] = _replaced(op, kernels[place])
+            nodes[place] = in_place_of(op, kernels[place])
         else:
-            nodes[place] = _absorbed(op)
+            nodes[place] = absorbed(op)
 
 
 def _fused_kernels(ops: dict[int, Op], places: _Places) -> dict[int, Op]:
@@ -180,9 +181,9 @@ def _fuse_router(nodes: list[Op | Loop], site: str) -> None:
     for place, op in ops.items():
         if place == top_ks[0]:
             fused = _kernel("topk_softmax", op.inputs[:1], op.outputs)
-            nodes[place] = _replaced(op, fused)
+            nodes[place] = in_place_of(op, fused)
         elif op.name in SOFTMAX_OF_ROUTER and not op.view:
-            nodes[place] = _absorbed(op)
+            nodes[place] = absorbed(op)
 
 
 def _operators(nodes: list[Op | Loop], wanted: Callable[[Op], bool]) -> dict[int, Op]:
@@ -200,29 +201,6 @@ def _kernel(
     params: tuple[int, ...] = (),
 ) -> Op:
     return Op(name, inputs, outputs, params)
-
-
-def _replaced(op: Op, kernel: Op) -> Op:
-    """`kernel` in the place of `op`; no Python runs before it and the host does not wait."""
-    return replace(
-        op,
-        name=kernel.name,
-        inputs=kernel.inputs,
-        outputs=kernel.outputs,
-        params=kernel.params,
-        entered=0,
-        instructions=0,
-        sync=False,
-    )
-
-
-def _absorbed(op: Op) -> Op:
-    """`op` as a view that costs nothing and creates nothing."""
-    nothing = Dim(0)
-    allocs = tuple((nothing, dtype) for _, dtype in op.allocs)
-    view = _kernel(f"{op.name}{JOINED}", (), ())
-    gone = _replaced(op, view)
-    return replace(gone, view=True, allocs=allocs)
 
 
 def _transposed(weights: Tensor) -> Tensor:

@@ -75,6 +75,8 @@ class Strategy:
 
 STRATEGIES: Registry[Strategy] = Registry("strategy")
 BASELINES = ("same-params", "same-flops")
+DENSE = "dense"
+"""How a model without sites runs."""
 
 
 def strategy(name: str, *serves: str, **fields: Any) -> Callable[[Rule], Rule]:
@@ -137,7 +139,12 @@ def program_name(strategies: Mapping[str, str]) -> str:
 
 
 def name_of(strategies: Mapping[str, str]) -> str:
-    """Return "grouped" for one mechanism or a baseline, else "early_exit=wait,moe=grouped"."""
+    """Return "grouped" for one mechanism or a baseline, else "early_exit=wait,moe=grouped".
+
+    A model that decides nothing runs as DENSE.
+    """
+    if not strategies:
+        return DENSE
     names = set(strategies.values())
     if len(strategies) == 1 or names <= set(BASELINES):
         return next(iter(strategies.values()))

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from condsim.hardware import HardwareProfile
+from condsim.predict.dense import Rival
 from condsim.predict.prediction import Prediction
 from condsim.predict.simulate import resolve_profile, simulate
 from condsim.scenario import Scenario
@@ -43,12 +44,14 @@ class Answer:
 
     prediction: over the chosen baseline. speedups: over every baseline. measured: the same case as
     it was timed (`measured_beside`), None where it was not. profile: of the device.
+    rivals: dense models that it is fairly compared with, on the same device.
     """
 
     prediction: Prediction
     speedups: Mapping[str, float]
     measured: Mapping[str, Any] | None
     profile: HardwareProfile
+    rivals: tuple[Rival, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values in SI units, for JSON."""
@@ -56,6 +59,7 @@ class Answer:
             **self.prediction.to_dict(),
             "speedups": dict(self.speedups),
             "measured": None if self.measured is None else dict(self.measured),
+            "dense_rivals": [rival.to_dict() for rival in self.rivals],
         }
 
     def table(self) -> pd.DataFrame:

@@ -28,6 +28,7 @@ MOST_SITES = 4096
 MOST_BRANCHES = 1 << 16
 """Of one site."""
 MOST_NOTES = 200
+MOST_WINDOWS = 100
 
 
 Whole = Annotated[int, Field(strict=True)]
@@ -172,6 +173,7 @@ class Header(BaseModel):
     captured: mechanism → the strategy that the model itself runs.
     costliest: site → its branch of the most FLOPs, where rows take one of several.
     thresholds: those that decided.
+    windows: positions that layers see which attend to the last ones only, each number once.
     has_programs, has_decisions: a trace of recorded routing has no programs, and a model that was
         never run has no decisions.
     """
@@ -183,6 +185,9 @@ class Header(BaseModel):
     captured: Mapping[Name, Name]
     costliest: Mapping[Name, Whole] = {}
     thresholds: Mapping[Name, Finite] = {}
+    windows: tuple[Annotated[Whole, Field(ge=1, le=1 << 31)], ...] = Field(
+        default=(), max_length=MOST_WINDOWS
+    )
     notes: tuple[Text, ...] = Field(default=(), max_length=MOST_NOTES)
     has_programs: Flag = True
     has_decisions: Flag = True

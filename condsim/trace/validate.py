@@ -135,8 +135,8 @@ def _check_steps(trace: Trace, where: Path) -> None:
 
 def _check_for_programs(header: Header, folder: Path) -> None:
     """What programs need of the header."""
-    if not header.sites:
-        raise CondsimError(f"{folder}: there are programs and no sites")
+    if not header.sites and header.has_decisions:
+        raise CondsimError(f"{folder}: there are programs and decisions, and no sites")
     for site in header.sites:
         if site.mechanism not in header.captured:
             raise CondsimError(f"{folder}: captured does not say how {site.mechanism} was run")

@@ -92,7 +92,12 @@ def test_another_trace_leaves_no_foreign_strategy_in_the_box() -> None:
 
 def test_only_runtimes_that_the_device_has_are_offered() -> None:
     app = opened(trace="moe-bytes", device=GPU)
-    assert set(app.selectbox(key="runtime").options) == {"eager", "compiled", "cuda_graphs"}
+    assert set(app.selectbox(key="runtime").options) == {
+        "eager",
+        "compiled",
+        "served",
+        "cuda_graphs",
+    }
     app.selectbox(key="runtime").select("cuda_graphs").run()
     assert "looped" not in app.selectbox(key="strategy").options
     assert_answers(app)

@@ -14,6 +14,7 @@ import pytest
 import condsim
 from condsim.errors import CondsimError
 from condsim.predict.gate import answering, checked
+from condsim.predict.memory import Memory
 from condsim.predict.prediction import Later, Prediction
 from condsim.resources import resource
 from condsim.trace import Trace
@@ -65,10 +66,11 @@ def test_what_is_computed_later(prediction: Prediction) -> None:
     def bad_waterfall() -> pd.DataFrame:
         return prediction.waterfall.assign(factor=-1.0)
 
-    later = Later(peaks=lambda: (-1, 5), waterfall=bad_waterfall)
+    less_than_none = Memory(-1, 0, 0, 1.0)
+    later = Later(memory=lambda: (less_than_none, less_than_none), waterfall=bad_waterfall)
     bad = replace(prediction, later=later)
     with pytest.raises(CondsimError, match="peak_bytes would be -1"):
-        bad.peaks  # noqa: B018
+        bad.memory  # noqa: B018
     with pytest.raises(CondsimError, match="factor of flops would be -1"):
         bad.waterfall  # noqa: B018
 

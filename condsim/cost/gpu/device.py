@@ -20,6 +20,7 @@ from condsim.kernels import Kernels
 from condsim.lowered import Lowered
 from condsim.program import Op, Tensor
 from condsim.program.work import GROUPED
+from condsim.runtimes.quantised import WEIGHT_DTYPES
 
 KINDS = ("gpu", "tpu", "npu")
 """Devices whose host issues operators, unless they run prepared graphs."""
@@ -59,8 +60,14 @@ class GpuModel(IssuedModel):
             target.float_bytes,
             sized.experts_rows,
             resident,
+            self._weight_itemsize(op),
         )
         return hot, job.flops
+
+    def _weight_itemsize(self, op: Op) -> float | None:
+        """Bytes of a weight that a product unpacks; None where it has the arithmetic's dtype."""
+        narrow = len(op.inputs) > 1 and op.inputs[1].dtype in WEIGHT_DTYPES
+        return self.target.itemsize(op.inputs[1].dtype) if narrow else None
 
     def resident(self, lowered: Lowered) -> np.ndarray | float:
         """Return the share of each step's weights that L2 still has, where steps of the same

@@ -51,14 +51,16 @@ def kernel(
     itemsize: int,
     groups_rows: np.ndarray | None = None,
     resident: Any = 0.0,
+    weight_itemsize: float | None = None,
 ) -> Kernel:
     """GpuRates time of an operator that is one kernel.
 
     inputs, outputs: shapes, entries int or int array [n]. groups_rows: rows of each group of a
     grouped matmul, int [n, groups]; more groups than its weights have are elsewhere: their rows are
     written as zeros. resident: share of the weights that L2 has, number or array [n].
+    weight_itemsize: bytes of a weight; None for those of an activation.
     """
-    device = GpuRates(profile, dtype, itemsize)
+    device = GpuRates(profile, dtype, itemsize, weight_itemsize or itemsize)
     if job.family not in MATMULS:
         return _moving_kernel(name, inputs, outputs, device)
     if job.family == "grouped_mm":

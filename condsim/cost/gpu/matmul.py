@@ -38,7 +38,7 @@ def plain(
     """
     weight_bytes: Any = 0
     if len(inputs) > 1:
-        weight_bytes = elements(inputs[1]) * device.itemsize
+        weight_bytes = elements(inputs[1]) * device.weight_itemsize
     activations = elements(inputs[0]) + sum(map(elements, outputs))
     weights_s = traffic.weight_seconds(weight_bytes, resident, device)
     activations_s = traffic.stream_seconds(activations * device.itemsize, device)
@@ -131,7 +131,7 @@ def grouped(
     elsewhere = groups_rows[..., groups:]
     rows = near.sum(-1)
     read_groups = (near > 0).sum(-1)
-    weight_bytes = read_groups * job.n * job.k * device.itemsize
+    weight_bytes = read_groups * job.n * job.k * device.weight_itemsize
     results = (rows + elsewhere.sum(-1)) * job.n
     activation_bytes = (elements(inputs[0]) + results) * device.itemsize
     weights_s = traffic.weight_seconds(weight_bytes, resident, device)

@@ -24,6 +24,7 @@ def gpu_operator(
     itemsize: int,
     groups_rows: np.ndarray | None,
     resident: np.ndarray | float,
+    weight_itemsize: float | None = None,
 ) -> tuple[OperatorTime, Work]:
     """(time, work) of one operator; arguments as in `kernel`.
 
@@ -34,7 +35,17 @@ def gpu_operator(
         view = OperatorTime(view_s, view_s, "estimated", VIEW)
         return view, job
     on_device = kernel(
-        op.name, job, inputs, outputs, op.params, profile, dtype, itemsize, groups_rows, resident
+        op.name,
+        job,
+        inputs,
+        outputs,
+        op.params,
+        profile,
+        dtype,
+        itemsize,
+        groups_rows,
+        resident,
+        weight_itemsize,
     )
     dispatch = profile.host.dispatch.value
     if op.name == two_four.NAME:

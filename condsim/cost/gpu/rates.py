@@ -11,11 +11,16 @@ from condsim.hardware.gpu import Gpu
 
 @dataclass(frozen=True, slots=True)
 class GpuRates:
-    """A GPU and the dtype of its arithmetic. itemsize: bytes of one element of that dtype."""
+    """A GPU and the dtype of its arithmetic.
+
+    itemsize: bytes of one element of that dtype. weight_itemsize: of what a product has as its
+    second operand.
+    """
 
     profile: HardwareProfile
     dtype: str
     itemsize: int
+    weight_itemsize: float
 
     @property
     def gpu(self) -> Gpu:

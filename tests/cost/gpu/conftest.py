@@ -11,4 +11,4 @@ from condsim.hardware import hardware
 @pytest.fixture(scope="session")
 def h100() -> GpuRates:
     """An H100 that computes in bf16."""
-    return GpuRates(hardware("nvidia-h100-sxm"), "bf16", 2)
+    return GpuRates(hardware("nvidia-h100-sxm"), "bf16", 2, 2)

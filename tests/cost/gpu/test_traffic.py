@@ -24,7 +24,7 @@ def test_weights_that_fit_l2_stay_there(h100: GpuRates) -> None:
 
 @given(st.floats(1, 1e9), st.floats(1, 1e9))
 def test_more_bytes_take_longer(moved: float, more: float) -> None:
-    device = GpuRates(hardware("nvidia-h100-sxm"), "bf16", 2)
+    device = GpuRates(hardware("nvidia-h100-sxm"), "bf16", 2, 2)
     few, many = traffic.stream_seconds(np.array([moved, moved + more]), device)
     assert few <= many
 

@@ -1,0 +1,218 @@
+"""A model on the meta device → what it executes: programs without decisions.
+
+Layers that are alike are recorded once (`condsim.capture.layers`). A model without routing has one
+program a regime, under the name `condsim.strategies.DENSE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils._pytree import tree_map
+
+from condsim.capture.capture_trace import Progress, one_thread
+from condsim.capture.header import Labels, notes_of, provenance_of, site_of
+from condsim.capture.layers import LayerList, layer_lists, shortened
+from condsim.capture.probe import Prober
+from condsim.capture.repeat import Unlike, repeated, repeated_names
+from condsim.capture.sizes import settle
+from condsim.capture.windows import windowed, windows_of
+from condsim.errors import CondsimError
+from condsim.live.execution import BASELINES, SiteInfo
+from condsim.live.inputs import Batch
+from condsim.live.model import LiveModel
+from condsim.mechanisms import MECHANISMS
+from condsim.program import Program
+from condsim.program.logical import expert_flops
+from condsim.program.regime import DECODE, PREFILL, Regime
+from condsim.record.on_meta import is_on_meta
+from condsim.routing import RoutingGenerator, drawn_trace
+from condsim.trace import Decisions, Header, Trace
+from condsim.trace.columns import STEPS
+from condsim.trace.header import UnitRows
+from condsim.untrusted import one_line
+
+REGIMES = tuple(Regime(phase, single) for phase in (PREFILL, DECODE) for single in (True, False))
+
+
+WAYS = 1 + len(BASELINES)
+"""How a model is run: as it is, and as what it is compared with."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What was recorded of a model, some of its layers left out.
+
+    unit_rows: site → the rows that a unit has there.
+    """
+
+    live: LiveModel
+    unit_rows: Mapping[str, UnitRows]
+    programs: Mapping[str, Program]
+
+
+def known_inputs(inputs: Any) -> Any:
+    """Return inputs whose tensors on the meta device are zeros on the CPU, as long and as wide."""
+
+    def known(leaf: Any) -> Any:
+        if isinstance(leaf, torch.Tensor) and leaf.is_meta:
+            return torch.zeros(leaf.shape, dtype=leaf.dtype)
+        return leaf
+
+    return tree_map(known, inputs)
+
+
+def capture_routed(
+    model: torch.nn.Module,
+    batches: Sequence[Batch],
+    labels: Labels,
+    routing: RoutingGenerator | Trace | None,
+    new_tokens: int,
+    seed: int,
+    progress: Progress,
+) -> Trace:
+    """The trace of a model on the meta device that decides what `routing` says.
+
+    batches, new_tokens: the steps that a generator decides in; recorded routing has its own.
+    Raises CondsimError without routing, for a model with weights, and where the routing is of
+    another model.
+    """
+    if not is_on_meta(model):
+        raise CondsimError(
+            "routing: this model has weights and decides for itself; capture it without routing=, "
+            "and give the trace other decisions with trace.with_routing(...)"
+        )
+    if routing is None:
+        raise CondsimError(
+            "model: it is on PyTorch's meta device and has no numbers to decide with; pass "
+            "routing=condsim.routing(...), condsim.fit_routing(...) or a trace of recorded routing"
+        )
+    if isinstance(routing, RoutingGenerator):
+        routing = drawn_trace(routing, _steps(batches, new_tokens), seed)
+    phases = set(routing.steps["phase"])
+    regimes = [regime for regime in REGIMES if regime.phase in phases]
+    done = 0
+
+    def recorded(name: str) -> None:
+        nonlocal done
+        done += 1
+        progress("probe", done, len(regimes) * WAYS)
+
+    programs = capture_programs(model, batches[0], labels, regimes=regimes, progress=recorded)
+    return programs.with_routing(routing)
+
+
+def _steps(batches: Sequence[Batch], new_tokens: int) -> pd.DataFrame:
+    """A step a batch, and `new_tokens` steps of one token after each."""
+    rows = []
+    for batch in batches:
+        positions = batch.seq or 1
+        rows.append((PREFILL, batch.units, positions, 0))
+        rows += [(DECODE, batch.units, 1, positions + token) for token in range(new_tokens)]
+    return pd.DataFrame(rows, columns=list(STEPS))
+
+
+def capture_programs(
+    model: torch.nn.Module,
+    batch: Batch,
+    labels: Labels,
+    *,
+    regimes: Sequence[Regime] = REGIMES,
+    progress: Callable[[str], None] = lambda _name: None,
+) -> Trace:
+    """The programs of a model on the meta device, in a trace without decisions.
+
+    batch: the kind of input, on the CPU. regimes: those that programs are recorded of.
+    Raises CondsimError where the model does not run at the sizes of probing runs, and where it
+    decides anything but which experts a row takes.
+    """
+    lists = layer_lists(model)
+    try:
+        recorded = _record(model, lists, batch, regimes, progress)
+        programs = {name: repeated(one, lists) for name, one in recorded.programs.items()}
+    except Unlike:  # then all layers are recorded
+        lists = []
+        recorded = _record(model, lists, batch, regimes, progress)
+        programs = dict(recorded.programs)
+    windows = windows_of(model)
+    programs = {name: windowed(program, windows) for name, program in programs.items()}
+    return _trace(model, recorded, programs, lists, labels)
+
+
+def _record(
+    model: torch.nn.Module,
+    lists: Sequence[LayerList],
+    batch: Batch,
+    regimes: Sequence[Regime],
+    progress: Callable[[str], None],
+) -> Recorded:
+    with shortened(model, lists):
+        live = LiveModel.of(model)
+        (batch, *_), sizes = settle(live, [batch])
+        _require_experts(live)
+        prober = Prober(live, batch, sizes)
+        programs: dict[str, Program] = {}
+        with one_thread():
+            for assignment in _assignments(live):
+                programs |= prober.programs(assignment, regimes, progress)
+        return Recorded(live, sizes.unit_rows, programs)
+
+
+def _require_experts(live: LiveModel) -> None:
+    for info in live.infos.values():
+        mechanism = MECHANISMS[info.mechanism]
+        if not mechanism.mixes_experts:
+            raise CondsimError(
+                f"site {info.name!r} is {mechanism.title}: a model on the meta device has no "
+                "numbers to decide with, and only mixtures of experts take decisions from "
+                "elsewhere; capture it with weights"
+            )
+
+
+def _assignments(live: LiveModel) -> list[Mapping[str, str]]:
+    """What is recorded: what the model runs, and what it is compared with."""
+    captured = live.captured
+    if not captured:
+        return [captured]
+    return [captured, *(dict.fromkeys(captured, baseline) for baseline in BASELINES)]
+
+
+def _trace(
+    model: torch.nn.Module,
+    recorded: Recorded,
+    programs: Mapping[str, Program],
+    lists: list[LayerList],
+    labels: Labels,
+) -> Trace:
+    """The half of a trace that says what is executed."""
+    infos: dict[str, SiteInfo] = {}
+    unit_rows = {}
+    for name, recorded_as in repeated_names(recorded.live.infos, lists):
+        infos[name] = replace(recorded.live.infos[recorded_as], name=name)
+        unit_rows[name] = recorded.unit_rows[recorded_as]
+    sites = []
+    captured = next(iter(programs.values()), None)
+    for name, info in infos.items():
+        assert captured is not None
+        flops = np.full(info.branches, expert_flops(captured, name, info.top_k or 1))
+        sites.append(site_of(info, flops, unit_rows[name]))
+    header = Header(
+        name=labels.name,
+        sites=tuple(sites),
+        captured=recorded.live.captured,
+        notes=tuple(one_line(note) for note in notes_of(recorded.live)),
+        windows=tuple(sorted(set(windows_of(model).values()))),
+        has_decisions=False,
+        provenance=provenance_of(model, labels),
+    )
+    steps = pd.DataFrame(columns=list(STEPS))
+    return Trace(header, steps, programs, _nothing)
+
+
+def _nothing(site: str) -> Iterator[Decisions]:
+    yield from ()

@@ -1,0 +1,46 @@
+"""What the catalogue knows of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from condsim.registry import Registry
+
+CATALOGUE: Registry[CatalogueModel] = Registry("model")
+
+
+@dataclass(frozen=True)
+class CatalogueModel:
+    """A published model.
+
+    name: as the command line takes it. title: as its authors write it.
+    model_type, config: the class of transformers, and its configuration; what is not named has the
+        class's default.
+    parameters: of the whole model, as published.
+    source: where the configuration is from. licence: of the weights.
+    routing: whose published statistics its routing is drawn from; "" for a dense model.
+    rivals: dense models that it is fairly compared with → why.
+    """
+
+    name: str
+    title: str
+    model_type: str
+    config: Mapping[str, Any]
+    parameters: float
+    source: str
+    licence: str
+    routing: str = ""
+    rivals: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it decides what runs."""
+        return bool(self.routing)
+
+
+def model(**fields: Any) -> CatalogueModel:
+    """Enter a model. fields: of `CatalogueModel`. Raises ValueError for a name that is taken."""
+    entry = CatalogueModel(**fields)
+    return CATALOGUE.register(entry.name)(entry)

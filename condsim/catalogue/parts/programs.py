@@ -1,0 +1,122 @@
+"""A model of the catalogue → what it executes, recorded without weights and kept on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from condsim.catalogue.parts.base import CatalogueModel
+from condsim.errors import CondsimError
+from condsim.hardware.find import cache_folder
+from condsim.program.regime import Regime
+from condsim.trace import Trace
+from condsim.trace.read import load
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPE = "bfloat16"
+"""That models are recorded in; another one is asked for when they are simulated."""
+FORMAT = 1
+"""Of what is kept on disk; another one is recorded anew."""
+RECORDING = ("record", "live", "capture", "program")
+"""Packages that what is recorded depends on."""
+PROBED_UNITS, PROBED_POSITIONS = 2, 8
+"""Of the input that probing runs are cut from."""
+
+
+def programs_of(
+    model: CatalogueModel,
+    regime: Regime,
+    progress: Callable[[str], None] = lambda _name: None,
+) -> Trace:
+    """Return the programs of a model in a regime: a trace without decisions.
+
+    They are recorded the first time, which takes some seconds and needs PyTorch and transformers.
+    """
+    folder = _folder(model, regime)
+    if folder.exists():
+        return load(folder)
+    trace = _record(model, regime, progress)
+    with contextlib.suppress(CondsimError, OSError):  # a cache that cannot be written is none
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        trace.save(folder)
+    return trace
+
+
+def _folder(model: CatalogueModel, regime: Regime) -> Path:
+    """Where the programs are kept, by all that they depend on."""
+    depends_on = {
+        "format": FORMAT,
+        "model_type": model.model_type,
+        "config": dict(model.config),
+        "transformers": _version("transformers"),
+        "torch": _version("torch"),
+        "code": _code_digest(),
+    }
+    text = json.dumps(depends_on, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return cache_folder() / "catalogue" / f"{model.name}-{regime}-{digest}"
+
+
+def _version(package: str) -> str:
+    """Of an installed package; "" where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _code_digest() -> str:
+    """Of the code that records."""
+    digest = hashlib.sha256()
+    condsim = Path(__file__).parents[2]
+    for package in RECORDING:
+        for file in sorted((condsim / package).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _record(model: CatalogueModel, regime: Regime, progress: Callable[[str], None]) -> Trace:
+    import torch
+
+    from condsim.capture.header import Labels
+    from condsim.capture.on_meta import capture_programs
+    from condsim.live.inputs import as_batches
+
+    built = build(model)
+    tokens = torch.zeros((PROBED_UNITS, PROBED_POSITIONS), dtype=torch.long)
+    (batch,) = as_batches({"input_ids": tokens, "logits_to_keep": 1})
+    labels = Labels(model.title)
+    return capture_programs(built, batch, labels, regimes=[regime], progress=progress)
+
+
+def build(model: CatalogueModel) -> torch.nn.Module:
+    """Return the model on PyTorch's meta device, in evaluation mode."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with _quiet_transformers():
+        config = AutoConfig.for_model(model.model_type, **model.config)
+        config.dtype = getattr(torch, DTYPE)
+        with torch.device("meta"):
+            built: torch.nn.Module = AutoModelForCausalLM.from_config(config)
+    return built.eval()
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """While it lasts, transformers logs errors only."""
+    from transformers.utils import logging
+
+    level: Any = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)

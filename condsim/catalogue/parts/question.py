@@ -1,0 +1,79 @@
+"""A model of the catalogue and a question → a trace: its programs, and routing that is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from condsim.catalogue.parts.base import CatalogueModel
+from condsim.catalogue.parts.programs import programs_of
+from condsim.errors import CondsimError
+from condsim.program.regime import DECODE, PREFILL, Regime
+from condsim.routing import routing
+from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
+from condsim.trace import Trace
+
+MOST_STEPS = 16
+"""Steps that are drawn: as many as a device with two clocks looks at."""
+ENOUGH_TOKENS = 4096
+"""Tokens after which no more decode steps are drawn: their counts hardly differ."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a model.
+
+    batch: sequences. context: positions that attention sees in a decode step, or positions of a
+    prompt. seed: of the routing that is drawn.
+    Raises CondsimError for what no model could be asked.
+    """
+
+    batch: int = 1
+    context: int = 4096
+    phase: str = DECODE
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for what, value, least in (("batch", self.batch, 1), ("context", self.context, 2)):
+            if value < least:
+                raise CondsimError(f"{what} must be at least {least}, got {value}")
+        if self.phase not in (PREFILL, DECODE):
+            raise CondsimError(f"phase must be {PREFILL} or {DECODE}, got {self.phase!r}")
+
+    @property
+    def regime(self) -> Regime:
+        return Regime.of_batch(self.phase, self.batch)
+
+
+def trace_of(
+    model: CatalogueModel,
+    question: Question,
+    progress: Callable[[str], None] = lambda _name: None,
+) -> Trace:
+    """Return what a model executes, on routing that is drawn for the question.
+
+    Raises CondsimError for a dense model, which decides nothing.
+    """
+    if not model.conditional:
+        raise CondsimError(
+            f"model {model.name!r} is dense: it decides nothing; name a conditional model "
+            "(condsim models lists them with their dense rivals)"
+        )
+    programs = programs_of(model, question.regime, progress)
+    first = programs.sites[0]
+    generator = routing(
+        model.routing,
+        layers=len(programs.sites),
+        experts=first.branches,
+        top_k=first.top_k or 1,
+        seed=question.seed,
+    )
+    drawn = drawn_trace(generator, _steps(question), question.seed)
+    return programs.with_routing(drawn)
+
+
+def _steps(question: Question):
+    if question.phase == PREFILL:
+        return prefill_steps(question.batch, question.context)
+    count = max(2, min(MOST_STEPS, ENOUGH_TOKENS // question.batch, question.context - 1))
+    return decode_steps(question.batch, question.context, count)

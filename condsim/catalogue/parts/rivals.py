@@ -1,0 +1,45 @@
+"""The dense models that a model of the catalogue is fairly compared with, on the same device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from condsim.catalogue.parts.base import CATALOGUE, CatalogueModel
+from condsim.catalogue.parts.programs import programs_of
+from condsim.catalogue.parts.question import Question
+from condsim.cost.device import Target
+from condsim.hardware import HardwareProfile
+from condsim.predict.dense import Rival, dense_step
+from condsim.predict.prediction import Prediction
+from condsim.program.regime import DECODE
+from condsim.runtimes import choose_runtime
+
+
+def rivals_of(
+    model: CatalogueModel,
+    prediction: Prediction,
+    profile: HardwareProfile,
+    question: Question,
+    progress: Callable[[str], None] = lambda _name: None,
+) -> Iterator[Rival]:
+    """Yield every rival on the device, dtype and runtime of a prediction.
+
+    prediction: of the model, for the question.
+    """
+    seq = 1 if question.phase == DECODE else question.context
+    for name, why in model.rivals.items():
+        programs = programs_of(CATALOGUE[name], question.regime, progress)
+        target = Target(
+            profile,
+            prediction.dtype,
+            choose_runtime(prediction.runtime, profile),
+            programs.header.provenance.parameters,
+        )
+        sizes = (question.batch, seq, question.context)
+        step = dense_step(programs, target, *sizes, _own_weights(prediction))
+        yield Rival(name, why, step, step.latency_s / prediction.latency_s)
+
+
+def _own_weights(prediction: Prediction) -> str | None:
+    """The dtype of the weights, where it is not that of the arithmetic."""
+    return None if prediction.weights == prediction.dtype else prediction.weights

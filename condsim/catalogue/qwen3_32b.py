@@ -1,0 +1,24 @@
+"""Qwen3-32B, dense."""
+
+from __future__ import annotations
+
+from condsim.catalogue.parts.base import model
+
+model(
+    name="qwen3-32b",
+    title="Qwen3-32B",
+    model_type="qwen3",
+    config={
+        "hidden_size": 5120,
+        "intermediate_size": 25600,
+        "num_hidden_layers": 64,
+        "num_attention_heads": 64,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151_936,
+        "tie_word_embeddings": False,
+    },
+    parameters=32.8e9,
+    source="huggingface.co/Qwen/Qwen3-32B, config.json",
+    licence="Apache-2.0",
+)

@@ -1,0 +1,61 @@
+"""A generator from published statistics, for a model of any shape."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from condsim.errors import CondsimError
+from condsim.routing.generator import RoutingGenerator, race_weights
+from condsim.routing.published import STATISTICS
+
+MOST_LAYERS, MOST_EXPERTS = 4096, 1 << 16
+
+
+def routing(name: str, *, layers: int, experts: int, top_k: int, seed: int = 0) -> RoutingGenerator:
+    """Return a generator whose experts are loaded as those of a published model.
+
+    name: of `condsim.routing.published`. layers, experts, top_k: of the model that it is for; loads
+    of other layers and numbers of experts are interpolated. Which expert is popular, and which
+    follows which, is drawn: nothing is known of that.
+    seed: of that draw.
+    Raises CondsimError for an unknown name, and for experts that no layer could have.
+    """
+    statistics = STATISTICS[name]
+    for what, value, most in (
+        ("layers", layers, MOST_LAYERS),
+        ("experts", experts, MOST_EXPERTS),
+        ("top_k", top_k, experts),
+    ):
+        if not 1 <= value <= most:
+            raise CondsimError(f"{what} must be from 1 to {most}, got {value}")
+    rng = np.random.default_rng(seed)
+    shares = []
+    for layer in range(layers):
+        loads = statistics.shares(layer / max(1, layers - 1), experts)
+        shares.append(rng.permutation(loads) * top_k / experts)
+    lifts: list[np.ndarray | None] = [None]
+    for before in shares[:-1]:
+        lifts.append(_drawn_lift(before, statistics.lift_sigma, rng))
+    nothing = np.zeros(layers)
+    return RoutingGenerator(
+        name=name,
+        top_k=top_k,
+        shares=np.stack(shares),
+        weights=race_weights(np.stack(shares), top_k),
+        lifts=tuple(lifts),
+        memory=nothing,
+        sequence_share=nothing,
+        source=statistics.source,
+    )
+
+
+def _drawn_lift(before: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray | None:
+    """Lifts of a spread that leave every expert its share; None for no spread.
+
+    before: shares of the experts of the layer before.
+    """
+    if not sigma:
+        return None
+    lift = np.exp(sigma * rng.standard_normal((len(before), len(before))))
+    mean = before @ lift / before.sum()
+    return (lift / mean).astype(np.float32)

@@ -1,0 +1,1 @@
+"""What published statistics of routing share."""

@@ -1,0 +1,8 @@
+"""What a model without sites runs as: it decides nothing."""
+
+from __future__ import annotations
+
+from condsim.strategies.baselines import KINDS
+from condsim.strategies.strategy import DENSE, STRATEGIES, Strategy
+
+STRATEGIES.register(DENSE)(Strategy(DENSE, (), kinds=KINDS))

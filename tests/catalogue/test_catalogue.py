@@ -1,0 +1,140 @@
+"""Models by name: the path from a configuration to an answer, on tiny ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import condsim
+from condsim.catalogue import CATALOGUE, CatalogueModel
+from condsim.catalogue.parts.programs import build, programs_of
+from condsim.catalogue.parts.question import Question, trace_of
+from condsim.catalogue.parts.rivals import rivals_of
+from condsim.errors import CondsimError
+from condsim.routing.published import STATISTICS
+from condsim.trace import Trace
+
+SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 5,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 64,
+}
+MIXTURE = CatalogueModel(
+    name="tiny-mixture",
+    title="Tiny mixture",
+    model_type="mixtral",
+    config={**SIZES, "num_local_experts": 4, "num_experts_per_tok": 2},
+    parameters=1e5,
+    source="made",
+    licence="none",
+    routing="mixtral",
+    rivals={"tiny-dense": "as wide"},
+)
+DENSE = CatalogueModel(
+    name="tiny-dense",
+    title="Tiny dense",
+    model_type="llama",
+    config=SIZES,
+    parameters=4e4,
+    source="made",
+    licence="none",
+)
+QUESTION = Question(batch=4, context=64)
+GPU = "nvidia-h200-sxm"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Programs are kept in a folder of the test."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setitem(CATALOGUE._entries, DENSE.name, DENSE)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def trace(cache: Path) -> Trace:
+    return trace_of(MIXTURE, QUESTION)
+
+
+def test_a_model_is_recorded_once_and_opened_afterwards(trace: Trace, cache: Path) -> None:
+    recorded: list[str] = []
+    again = programs_of(MIXTURE, QUESTION.regime, recorded.append)
+    assert recorded == []
+    assert set(again.programs) == set(trace.programs)
+    assert len(trace.sites) == MIXTURE.config["num_hidden_layers"]
+    assert list(cache.rglob("trace.json"))
+
+
+def test_the_answer_says_how_it_runs_and_where_its_routing_is_from(trace: Trace) -> None:
+    prediction = condsim.simulate(trace, GPU, runtime="served")
+    assert prediction.strategy == "fused"
+    said = " ".join(prediction.notes)
+    assert "fused expert kernels in CUDA graphs" in said
+    assert "drawn from generator 'mixtral'" in said
+    assert (prediction.batch, prediction.phase) == (4, "decode")
+
+
+def test_dense_rivals_stand_on_the_same_device(trace: Trace) -> None:
+    profile = condsim.hardware(GPU)
+    prediction = condsim.simulate(trace, profile, runtime="served")
+    (rival,) = rivals_of(MIXTURE, prediction, profile, QUESTION)
+    assert rival.speedup == pytest.approx(rival.step.latency_s / prediction.latency_s)
+    assert 0 < rival.step.latency_s < prediction.latency_s
+    assert rival.why == "as wide"
+
+
+def test_a_longer_context_takes_longer_and_more_memory() -> None:
+    answers = []
+    for context in (64, 65536):
+        longer = trace_of(MIXTURE, Question(batch=4, context=context))
+        answers.append(condsim.simulate(longer, GPU, runtime="served"))
+    short, long = answers
+    assert long.latency_s > short.latency_s
+    of_position = 2 * 2 * 8 * 5 * 2  # keys and values, 2 heads of 8, 5 layers, 2 bytes
+    assert short.memory.caches_bytes == 4 * 64 * of_position
+    assert long.memory.caches_bytes == 4 * 65536 * of_position
+    assert short.memory.weights_bytes == long.memory.weights_bytes
+
+
+def test_what_does_not_fit_says_what_would() -> None:
+    huge = condsim.simulate(
+        trace_of(MIXTURE, Question(batch=1024, context=1_000_000)), GPU, runtime="served"
+    )
+    assert not huge.memory.fits
+    assert any("such devices" in way for way in huge.memory.ways_out)
+    assert any("a smaller batch or context" in way for way in huge.memory.ways_out)
+
+
+def test_a_dense_model_and_odd_questions_are_refused() -> None:
+    with pytest.raises(CondsimError, match="'tiny-dense' is dense"):
+        trace_of(DENSE, QUESTION)
+    with pytest.raises(CondsimError, match="batch must be at least 1, got 0"):
+        Question(batch=0)
+    with pytest.raises(CondsimError, match="phase must be prefill or decode"):
+        Question(phase="training")
+
+
+def test_every_model_names_what_there_is() -> None:
+    conditional = [model for model in CATALOGUE.values() if model.conditional]
+    dense = [model for model in CATALOGUE.values() if not model.conditional]
+    assert len(conditional) >= 14
+    assert len(dense) >= 8
+    for model in conditional:
+        assert model.routing in STATISTICS
+        assert model.rivals
+        assert all(not CATALOGUE[rival].conditional for rival in model.rivals)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(CATALOGUE))
+def test_configurations_have_the_published_parameters(name: str) -> None:
+    model = CATALOGUE[name]
+    parameters = sum(tensor.numel() for tensor in build(model).parameters())
+    assert parameters == pytest.approx(model.parameters, rel=0.02)
