@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from condsim.predict.simulate import simulate as simulate
     from condsim.predict.simulate import simulate_many as simulate_many
     from condsim.scenario import Scenario as Scenario
+    from condsim.serve.serve import serve as serve
     from condsim.study.compare import compare as compare
     from condsim.trace.read import load as load
 
@@ -39,6 +40,7 @@ _PUBLIC = {
     "simulate_many": "condsim.predict.simulate",
     "Scenario": "condsim.scenario",
     "compare": "condsim.study.compare",
+    "serve": "condsim.serve.serve",
     "CondsimError": "condsim.errors",
 }
 __all__ = sorted(_PUBLIC)

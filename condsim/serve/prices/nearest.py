@@ -1,0 +1,48 @@
+"""Compositions of one size that are priced, and the nearest of them to any other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from condsim.serve.prices.composition import Sites
+
+
+class PricedSize:
+    """counts: of the priced compositions, int [n, columns]. seconds, joules: of each, float [n]."""
+
+    def __init__(
+        self, sites: Sites, counts: np.ndarray, seconds: np.ndarray, joules: np.ndarray
+    ) -> None:
+        self.sites = sites
+        self.seconds, self.joules = seconds, joules
+        features = sites.features(counts)
+        spread = features.std(axis=0)
+        varies = spread > 1e-9 * np.abs(features).max(axis=0)
+        self.scale = np.where(varies, spread, np.inf)
+        self.features = features / self.scale
+        self._known: dict[bytes, tuple[float, float]] = {}
+        for row, of_row in enumerate(counts):
+            self._known[of_row.tobytes()] = float(seconds[row]), float(joules[row])
+
+    def price(self, counts: np.ndarray) -> tuple[float, float]:
+        """Return (seconds, joules) of a composition. counts: int [columns]."""
+        key = counts.tobytes()
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        nearest = self.nearest(counts)
+        return float(self.seconds[nearest]), float(self.joules[nearest])
+
+    def nearest(self, counts: np.ndarray) -> int:
+        """Return the number of the nearest composition. counts: [columns]."""
+        features = self.sites.features(counts[None])[0] / self.scale
+        return int(np.square(self.features - features).sum(axis=1).argmin())
+
+    def errors(self) -> np.ndarray:
+        """Return how far the nearest other composition's seconds are off, relative, float [n]."""
+        apart = np.square(self.features[:, None] - self.features[None]).sum(axis=2)
+        np.fill_diagonal(apart, np.inf)
+        if len(apart) < 2:
+            return np.zeros(len(apart))
+        off: np.ndarray = np.abs(self.seconds[apart.argmin(axis=1)] / self.seconds - 1)
+        return off

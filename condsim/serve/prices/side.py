@@ -1,0 +1,78 @@
+"""One side of a served model, and what steps of it cost as condsim predicts them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from condsim.cost.cost_model import device_model
+from condsim.cost.device import DeviceModel, Target
+from condsim.cost.energy import with_idle_j
+from condsim.predict.carried import Carried
+from condsim.predict.choose import program_of
+from condsim.predict.gate import answering
+from condsim.predict.walk import Way
+from condsim.steps.extents import Steps
+from condsim.steps.rebatch import site_rules
+from condsim.trace import Trace
+
+
+@dataclass
+class ServedSide:
+    """The conditional model or a baseline, on one device.
+
+    strategies: mechanism → strategy, or a baseline's name for all.
+    priced: steps that were priced so far.
+    """
+
+    trace: Trace
+    target: Target
+    strategies: Mapping[str, str]
+    priced: int = 0
+    _ways: dict[str, Way] = field(default_factory=dict)
+
+    @cached_property
+    def model(self) -> DeviceModel:
+        """The device, with what it remembers of the trace's operators."""
+        return device_model(self.target)
+
+    @property
+    def two_clocks(self) -> bool:
+        """Whether host and device run apart, so that each step is played by itself."""
+        return self.model.two_clocks
+
+    def price(self, phase: str, steps: Steps) -> tuple[np.ndarray, np.ndarray]:
+        """Return (seconds, joules) of steps that follow each other, float [n] each.
+
+        Kernels for new sizes are there already: a server has been running for a while. Steps of one
+        unit and of more run different programs, so each follows its like.
+        """
+        units = steps.extents["batch"]
+        seconds, joules = np.empty(len(units)), np.empty(len(units))
+        for regime, alike in ((f"{phase}-1", units == 1), (f"{phase}-n", units > 1)):
+            if alike.any():
+                seconds[alike], joules[alike] = self._price(regime, steps.take(alike))
+        self.priced += len(units)
+        return seconds, joules
+
+    def _price(self, regime: str, steps: Steps) -> tuple[np.ndarray, np.ndarray]:
+        with answering(self.trace.name, self.target.profile.name):
+            side = self._way(regime).side(steps)
+            seconds = side.clocked_s.copy()
+            carried = Carried(self.target.profile)
+            for missed in carried.missed_weights(side.cost, None, ends=True):
+                of_steps, missed_s = missed.by_step
+                seconds[of_steps] += missed_s
+            joules = with_idle_j(seconds, side.work_j, self.target.profile)
+            return seconds, joules + side.cost.companion_j
+
+    def _way(self, regime: str) -> Way:
+        if regime not in self._ways:
+            program = program_of(self.trace, self.strategies, regime)
+            program = self.target.runtime.fused(program)
+            rules = site_rules(self.trace)
+            self._ways[regime] = Way(program, rules, self.strategies, self.model)
+        return self._ways[regime]
