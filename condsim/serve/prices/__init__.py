@@ -10,16 +10,18 @@ from condsim.scenario import Scenario
 from condsim.serve.prices.composition import Pool
 from condsim.serve.prices.samples import SamplePrices
 from condsim.serve.prices.side import ServedSide
+from condsim.serve.prices.sequences import Texts
 from condsim.serve.prices.stages import StagePrices
+from condsim.serve.prices.texts import TextPrices
 from condsim.serve.requests import Requests
-from condsim.serve.schedulers.base import SAMPLES, Kind
+from condsim.serve.schedulers.base import TEXT, Kind
 from condsim.serve.service import Service
 from condsim.steps.rebatch import Cut, rebatch
 from condsim.strategies import BASELINES
 
-DRAWN = 48
+DRAWN = 96
 """Compositions of a size that are priced."""
-DRAWN_ON_TWO_CLOCKS = 16
+DRAWN_ON_TWO_CLOCKS = 24
 """The same where each step is played kernel by kernel."""
 REGROUPING_CALLS = 2
 """Calls that joining the rest of several batches takes: a gather and a concatenation."""
@@ -46,12 +48,14 @@ def prices_of(
     seed: int,
 ) -> Prices:
     """Return the prices of one side for some requests."""
-    assert kind == SAMPLES
+    drawn = DRAWN_ON_TWO_CLOCKS if side.two_clocks else DRAWN
+    is_dense = set(side.strategies.values()) <= set(BASELINES)
+    if kind == TEXT:
+        texts = Texts.of(side.trace)
+        return TextPrices(side, service, requests, texts, 1 if is_dense else drawn, seed)
     cut = rebatch(side.trace, 1, scenario.phase, scenario.threshold)
     rng = np.random.default_rng(seed)
     unit_of = Pool.of(cut).draw(len(requests), rng)
-    drawn = DRAWN_ON_TWO_CLOCKS if side.two_clocks else DRAWN
-    is_dense = set(side.strategies.values()) <= set(BASELINES)
     if _leaves(side, cut) and not is_dense:
         regroup_s = service.regroup_s
         if regroup_s is None:

@@ -59,14 +59,17 @@ class Sites:
         fullest = np.maximum.reduceat(counts, self.begins, axis=1).sum(axis=1)
         return np.stack([work, touched, fullest], axis=1).astype(np.float64)
 
-    def steps(self, units: np.ndarray, seq: int, total: np.ndarray, counts: np.ndarray) -> Steps:
+    def steps(
+        self, units: np.ndarray, seq: int | np.ndarray, total: np.ndarray, counts: np.ndarray
+    ) -> Steps:
         """Return steps of some compositions.
 
-        units, total: int [n]; seq: positions of a unit; counts: int [n, columns].
+        units, total: int [n]; seq: positions of a unit, one number or int [n]; counts: int
+        [n, columns].
         """
         of_sites = np.split(counts, self.begins[1:], axis=1) if self.columns else []
         by_site = dict(zip(self.rules, of_sites, strict=True))
-        seqs = np.full(len(units), seq)
+        seqs = np.broadcast_to(np.asarray(seq), len(units)).copy()
         steps = Steps.rectangular(units, seqs, total, by_site)
         kept = {name: self._kept(name, steps) for name in self.rules}
         return Steps(steps.extents, by_site, kept, self.trace.header.costliest)

@@ -33,9 +33,12 @@ class PricedSize:
         nearest = self.nearest(counts)
         return float(self.seconds[nearest]), float(self.joules[nearest])
 
-    def nearest(self, counts: np.ndarray) -> int:
-        """Return the number of the nearest composition. counts: [columns]."""
-        features = self.sites.features(counts[None])[0] / self.scale
+    def nearest(self, counts: np.ndarray, larger: float = 1.0) -> int:
+        """Return the number of the nearest composition.
+
+        counts: [columns]. larger: how many times their rows a composition of this size has.
+        """
+        features = self.sites.features(counts[None])[0] * [larger, 1.0, larger] / self.scale
         return int(np.square(self.features - features).sum(axis=1).argmin())
 
     def errors(self) -> np.ndarray:
@@ -46,3 +49,13 @@ class PricedSize:
             return np.zeros(len(apart))
         off: np.ndarray = np.abs(self.seconds[apart.argmin(axis=1)] / self.seconds - 1)
         return off
+
+
+def most_frequent(counts: np.ndarray, most: int) -> np.ndarray:
+    """Return the distinct compositions that stand most often in some, at most so many.
+
+    counts: int [n, columns].
+    """
+    distinct, times = np.unique(counts, axis=0, return_counts=True)
+    order = np.argsort(-times, kind="stable")[:most]
+    return distinct[np.sort(order)]

@@ -1,9 +1,9 @@
 """Models that answer a sample in one forward: what a batch costs, by what its samples decide.
 
-At the first batch of a size, compositions of that size are drawn from the trace and priced at once.
-A batch that decides as one of them costs what it does; any other costs what the nearest one does,
+At the first batch of a size, compositions of that size are drawn from the trace, and the most
+frequent of them are priced at once. A batch that decides as one of them costs what it does; any other costs what the nearest one does,
 by `Sites.features`, each in units of its spread. How far that is off is said by leaving each
-composition out in turn (`Spread`).
+composition out in turn.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from condsim.serve.prices.composition import Pool, Sites
-from condsim.serve.prices.nearest import PricedSize
+from condsim.serve.prices.nearest import PricedSize, most_frequent
 from condsim.serve.prices.side import ServedSide
 from condsim.steps.rebatch import Cut
+
+DRAWS = 8
+"""Compositions that are drawn for each that is priced."""
 
 
 class SamplePrices:
@@ -69,8 +72,8 @@ class SamplePrices:
 
     def _price_size(self, size: int) -> PricedSize:
         rng = np.random.default_rng([self.seed, size])
-        units = self.pool.draw((self.drawn, size), rng)
-        counts = self.of_unit[units].sum(axis=1)
+        units = self.pool.draw((DRAWS * self.drawn, size), rng)
+        counts = most_frequent(self.of_unit[units].sum(axis=1), self.drawn)
         total = np.full(len(counts), self.pool.total)
         rows = np.full(len(counts), size)
         steps = self.sites.steps(rows, self.pool.seq, total, counts)
