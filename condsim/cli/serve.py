@@ -152,6 +152,8 @@ class ServiceOptions:
         Tokens of a block of that memory. Default: 16.
     exits
         When samples leave a batch early: leave, wait (for the slowest) or regroup.
+    overhead
+        Seconds that the server itself takes a step.
     dispatch
         Which replica gets a request: shared (one queue), round-robin or least-loaded.
     replicas
@@ -171,6 +173,7 @@ class ServiceOptions:
     kv_tokens: int | None = None
     kv_block: int = 16
     exits: str = "leave"
+    overhead: float = 0.0
     dispatch: str = "shared"
     replicas: int = 1
     limit_latency: float | None = None
@@ -190,6 +193,7 @@ class ServiceOptions:
             kv_tokens=self.kv_tokens,
             kv_block=self.kv_block,
             exits=self.exits,
+            overhead_s=self.overhead,
             dispatch=self.dispatch,
             replicas=self.replicas,
         )

@@ -87,6 +87,7 @@ class SampleReplica(Replica):
         seconds, joules = self.prices.price(self.stage, self.runs)
         if self.joined:
             seconds += self.prices.regroup_s
+        seconds += self.service.overhead_s if self.stage == 0 else 0.0
         name = "batch" if self.prices.stages == 1 else f"stage {self.stage + 1}"
         rows = len(self.runs)
         step = RanStep(

@@ -15,6 +15,7 @@ from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile
 from condsim.predict.choose import choose_strategies, fit_device, refusal
 from condsim.predict.simulate import resolve_profile, simulate
+from condsim.program.regime import DECODE
 from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
 from condsim.serve import loop, reference
@@ -22,7 +23,7 @@ from condsim.serve.book import Book
 from condsim.serve.fleet import Fleet
 from condsim.serve.outcome import Limits, Outcome, over_time
 from condsim.serve.prices import Prices, prices_of
-from condsim.serve.prices.side import ServedSide
+from condsim.serve.prices.side import ServedSide, phases_of
 from condsim.serve.requests import Requests, checked_requests, read_requests
 from condsim.serve.samples import SampleReplica
 from condsim.serve.schedulers import SAMPLES, SCHEDULERS, TEXT, schedulers_for
@@ -36,7 +37,7 @@ from condsim.trace import Trace
 SATURATING = 2000
 """Requests that are there from the beginning, where a side's largest load is looked for."""
 SERVICE = ("scheduler", "max_batch", "max_wait_s", "token_budget", "kv_tokens", "kv_block", "exits")
-SERVICE = (*SERVICE, "regroup_s", "dispatch", "replicas")
+SERVICE = (*SERVICE, "regroup_s", "overhead_s", "dispatch", "replicas")
 LIMITS = ("latency_s", "ttft_s", "tpot_s")
 DEFAULT_SCHEDULERS: Mapping[Kind, str] = {SAMPLES: "dynamic", TEXT: "chunked"}
 
@@ -68,7 +69,7 @@ def serve(
     limits: what an answer must keep to count as good.
     seed: of the routing that each request is given out of the trace.
     options: of `condsim.serve.service.Service` (max_batch, max_wait_s, token_budget, kv_tokens,
-        kv_block, exits, regroup_s, dispatch, replicas) and of `condsim.Scenario` (strategy,
+        kv_block, exits, regroup_s, overhead_s, dispatch, replicas) and of `condsim.Scenario` (strategy,
         baseline, dtype, runtime, threshold, phase, engine: "events" for SimPy).
     Raises CondsimError for what no server could do, naming the way out.
     """
@@ -244,7 +245,7 @@ def _question(
 
 
 def _kind(trace: Trace, requests: Requests, asked: Scenario) -> Kind:
-    generates = "decode" in set(trace.steps["phase"])
+    generates = DECODE in phases_of(trace)
     return TEXT if generates and requests.have_lengths and asked.phase is None else SAMPLES
 
 

@@ -27,6 +27,7 @@ class Service:
     kv_block: tokens of a block of that memory, which is handed out whole.
     exits: what happens to the rest of a batch that some samples have left early.
     regroup_s: seconds that taking a sample out of one batch and into another costs a batch.
+    overhead_s: seconds that the server itself takes a step: scheduling, and the copy of its inputs.
     dispatch: which replica gets a request. replicas: copies of the model, each on its device.
     """
 
@@ -38,6 +39,7 @@ class Service:
     kv_block: int = 16
     exits: str = "leave"
     regroup_s: float | None = None
+    overhead_s: float = 0.0
     dispatch: str = "shared"
     replicas: int = 1
 
@@ -53,6 +55,7 @@ class Service:
         if self.kv_tokens is not None:
             _whole("kv_tokens", self.kv_tokens)
         _seconds("max_wait_s", self.max_wait_s)
+        _seconds("overhead_s", self.overhead_s)
         if self.regroup_s is not None:
             _seconds("regroup_s", self.regroup_s)
 

@@ -106,7 +106,7 @@ class TextReplica(Replica):
         self.answering: dict[Sequence, None] = {}
         self.complete: list[Sequence] = []
         self.ends: list[tuple[int, int, Sequence]] = []
-        self.turn = self.kv = 0
+        self.turn = self.kv = self.joins = 0
         self.step = TextStep(0, {}, 0)
 
     @property
@@ -228,6 +228,7 @@ class TextReplica(Replica):
             return None
         self.memory.grow(self.turn)
         seconds, joules = self.prices.price(step)
+        seconds += self.service.overhead_s
         self._note(now, seconds, joules)
         return seconds
 
@@ -283,7 +284,8 @@ class TextReplica(Replica):
         if sequence.ends == self.turn:
             self.complete.append(sequence)
         else:
-            heapq.heappush(self.ends, (sequence.ends, sequence.request, sequence))
+            self.joins += 1
+            heapq.heappush(self.ends, (sequence.ends, self.joins, sequence))
 
     def _leave(self, sequence: Sequence) -> None:
         self._stop_answering(sequence)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from condsim.errors import CondsimError
+from condsim.program.regime import DECODE, PREFILL
 from condsim.serve.prices.composition import Sites
 from condsim.trace import Site, Trace
 
@@ -32,13 +33,13 @@ class Texts:
         texts = cls(trace, Sites(trace))
         first_unit, batch = 0, range(0)
         for phase, units in zip(trace.steps["phase"], trace.steps["units"], strict=True):
-            if phase == "prefill" or len(batch) != units:
+            if phase != DECODE or len(batch) != units:
                 begin = len(texts.answers)
                 batch = range(begin, begin + units)
-                is_prompt = phase == "prefill"
+                is_prompt = phase == PREFILL
                 texts.prompt += [first_unit + i if is_prompt else -1 for i in range(units)]
                 texts.answers += [[] for _ in range(units)]
-            if phase == "decode":
+            if phase == DECODE:
                 for place, sequence in enumerate(batch):
                     texts.answers[sequence].append(first_unit + place)
             first_unit += units

@@ -15,9 +15,16 @@ from condsim.predict.carried import Carried
 from condsim.predict.choose import program_of
 from condsim.predict.gate import answering
 from condsim.predict.walk import Way
+from condsim.program.regime import Regime
 from condsim.steps.extents import Steps
 from condsim.steps.rebatch import site_rules
 from condsim.trace import Trace
+
+
+def phases_of(trace: Trace) -> set[str]:
+    """Return the phases that a trace has programs of."""
+    regimes = (name.partition("/")[2] for name in trace.programs)
+    return {Regime.parse(regime).phase for regime in regimes}
 
 
 @dataclass
@@ -52,8 +59,9 @@ class ServedSide:
         """
         units = steps.extents["batch"]
         seconds, joules = np.empty(len(units)), np.empty(len(units))
-        for regime, alike in ((f"{phase}-1", units == 1), (f"{phase}-n", units > 1)):
+        for single, alike in ((True, units == 1), (False, units > 1)):
             if alike.any():
+                regime = str(Regime(phase, single))
                 seconds[alike], joules[alike] = self._price(regime, steps.take(alike))
         self.priced += len(units)
         return seconds, joules

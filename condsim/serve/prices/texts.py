@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from condsim.program.regime import DECODE, PREFILL
 from condsim.serve.prices.grid import between, on_line, sizes_up_to
 from condsim.serve.prices.nearest import PricedSize, most_frequent
 from condsim.serve.prices.sequences import Texts
-from condsim.serve.prices.side import ServedSide
+from condsim.serve.prices.side import ServedSide, phases_of
 from condsim.serve.requests import Requests
 from condsim.serve.service import Service
 from condsim.serve.text import TextStep
@@ -66,6 +67,7 @@ class TextPrices:
         self.prompts = sizes_up_to(longest_prompt, 1, PROMPTS_AN_OCTAVE)
         self._of_rows: dict[int, _OfRows] = {}
         self._extra: np.ndarray | None = None
+        self._has_prefill = PREFILL in phases_of(side.trace)
         self._met: dict[int, float] = {}
 
     @property
@@ -112,7 +114,7 @@ class TextPrices:
         total = np.concatenate([lengths, alike])
         units = np.full(len(total), rows)
         steps = self.sites.steps(units, 1, total, together)
-        seconds, joules = self.side.price("decode", steps)
+        seconds, joules = self.side.price(DECODE, steps)
         by_length = np.stack([seconds, joules], axis=1)[: len(lengths)]
         of_size = PricedSize(
             self.sites, counts, seconds[len(lengths) :], joules[len(lengths) :]
@@ -154,22 +156,18 @@ class TextPrices:
 
     def _extra_of(self, tokens: int) -> np.ndarray:
         """Return (seconds, joules) of X."""
-        if not tokens or "prefill" not in self._phases:
+        if not tokens or not self._has_prefill:
             return np.zeros(2)
         if self._extra is None:
             self._extra = self._price_prompts()
         return on_line(self._extra, between(self.prompts, tokens))
 
-    @property
-    def _phases(self) -> set[str]:
-        return set(self.side.trace.steps["phase"])
-
     def _price_prompts(self) -> np.ndarray:
         tokens = np.array(self.prompts)
         counts = np.stack([self.texts.prompt_counts(0, 0, int(count)) for count in tokens])
         one = np.ones(len(tokens), int)
-        prefill = self.side.price("prefill", self.sites.steps(one, tokens, tokens, counts))
-        decode = self.side.price("decode", self.sites.steps(tokens, 1, one, counts))
+        prefill = self.side.price(PREFILL, self.sites.steps(one, tokens, tokens, counts))
+        decode = self.side.price(DECODE, self.sites.steps(tokens, 1, one, counts))
         extra: np.ndarray = np.stack(prefill, axis=1) - np.stack(decode, axis=1)
         return extra
 
@@ -187,7 +185,7 @@ class TextPrices:
         seconds, _ = self._decode(rows, round(length)).tolist()
         total = np.array([max(1, round(length))])
         steps = self.sites.steps(np.array([rows]), 1, total, self._draw(rows)[:1])
-        predicted, _ = self.side.price("decode", steps)
+        predicted, _ = self.side.price(DECODE, steps)
         return abs(seconds / float(predicted[0]) - 1)
 
 
