@@ -14,8 +14,8 @@ import simpy
 from condsim.serve.fleet import Fleet
 from condsim.serve.replica import Replica
 
-AFTER_ALL = 2
-"""SimPy's priority behind those of its own events."""
+AFTER_ENDS, AFTER_ALL = 2, 3
+"""SimPy's priorities of arrivals and of starts at one time, behind that of the ends of steps."""
 
 
 def run(fleet: Fleet, arrival_s: Sequence[float]) -> None:
@@ -43,14 +43,14 @@ class _Reference:
 
     def _arrivals(self) -> Generator[Any, Any, None]:
         for request, arrival_s in enumerate(self.arrival_s):
-            yield self.env.timeout(max(arrival_s - self.env.now, 0.0))
+            yield self._later(max(arrival_s - self.env.now, 0.0), AFTER_ENDS)
             self.arrived += 1
             self._call(self.fleet.arrive(request, arrival_s))
 
     def _replica(self, replica: Replica) -> Generator[Any, Any, None]:
         yield self.calls[replica.number]
         while True:
-            yield self._after_all(replica.number)
+            yield self._later(0.0, AFTER_ALL + replica.number)
             self.calls[replica.number] = self.env.event()
             end = replica.begin(self.env.now, self.closing)
             if end is not None:
@@ -70,9 +70,10 @@ class _Reference:
             if not call.triggered:
                 call.succeed()
 
-    def _after_all(self, number: int) -> simpy.Event:
-        """Return an event of this time behind all others, those of replicas by their number."""
+    def _later(self, delay_s: float, priority: int) -> simpy.Event:
+        """Return an event that happens after a delay, behind those of the same time that have a
+        smaller priority."""
         event = self.env.event()
         event._ok, event._value = True, None
-        self.env.schedule(event, priority=AFTER_ALL + number)
+        self.env.schedule(event, priority, delay_s)
         return event

@@ -75,7 +75,8 @@ class SampleReplica(Replica):
     @property
     def load(self) -> int:
         held = sum(map(len, self.held.values()))
-        return len(self.queue) + len(self.runs) + len(self.done) + held
+        begun = len(self.runs) + len(self.going_on) + len(self.done) + held
+        return len(self.queue) + begun
 
     def start(self, now: float, closing: bool) -> float | None:
         """Run the rest of a batch, what was held, or a new batch."""

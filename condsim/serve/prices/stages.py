@@ -16,7 +16,7 @@ from condsim.serve.prices.composition import Pool, Sites
 from condsim.serve.prices.side import ServedSide
 from condsim.steps.rebatch import Cut
 
-CHECKED_SIZES = (2, 8, 32)
+CHECKED_SIZES = (1, 2, 8, 32)
 """Rows of the batches whose stages are added up and compared with the whole."""
 CHECKED_BATCHES = 16
 
