@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from condsim.cli.arguments import check_known, check_output_file, open_trace, profile_for
 from condsim.cli.output import command, out, print_json, progress, say, suggest
-from condsim.cli.scenario import BASELINES, NotTaken, OneScenarioOptions
+from condsim.cli.scenario import BASELINES, OneScenarioOptions
 from condsim.errors import CondsimError
 from condsim.files import write_whole
 

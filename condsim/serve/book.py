@@ -1,4 +1,4 @@
-"""What is noted while requests are served: of each request, of all steps, and what was waited for."""
+"""What is noted while requests are served: of each one, of all steps, and what was waited for."""
 
 from __future__ import annotations
 

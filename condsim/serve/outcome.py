@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from condsim.errors import CondsimError
 from condsim.serve.book import WAITS, Book, RanStep
 from condsim.serve.requests import Requests
 
@@ -26,6 +28,13 @@ class Limits:
     latency_s: float | None = None
     ttft_s: float | None = None
     tpot_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises CondsimError for a limit that nothing keeps."""
+        for field in fields(Limits):
+            value = getattr(self, field.name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise CondsimError(f"{field.name} must be a number above 0, got {value}")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,11 @@ from condsim.trace import Trace
 
 SATURATING = 2000
 """Requests that are there from the beginning, where a side's largest load is looked for."""
-SERVICE = ("scheduler", "max_batch", "max_wait_s", "token_budget", "kv_tokens", "kv_block", "exits")
-SERVICE = (*SERVICE, "regroup_s", "overhead_s", "dispatch", "replicas")
-LIMITS = ("latency_s", "ttft_s", "tpot_s")
+SERVICE = tuple(field.name for field in fields(Service) if field.name != "scheduler")
+SCENARIO = (
+    "strategy", "baseline", "dtype", "runtime", "threshold", "phase", "capacity_factor", "engine",
+)  # fmt: skip
+"""Fields of a scenario that mean something here."""
 DEFAULT_SCHEDULERS: Mapping[Kind, str] = {SAMPLES: "dynamic", TEXT: "chunked"}
 
 Progress = Callable[[str, float, float], None]
@@ -69,8 +71,9 @@ def serve(
     limits: what an answer must keep to count as good.
     seed: of the routing that each request is given out of the trace.
     options: of `condsim.serve.service.Service` (max_batch, max_wait_s, token_budget, kv_tokens,
-        kv_block, exits, regroup_s, overhead_s, dispatch, replicas) and of `condsim.Scenario` (strategy,
-        baseline, dtype, runtime, threshold, phase, engine: "events" for SimPy).
+        kv_block, exits, regroup_s, overhead_s, dispatch, replicas) and of `condsim.Scenario`
+        (strategy, baseline, dtype, runtime, threshold, phase, capacity_factor; engine: "events"
+        for SimPy).
     Raises CondsimError for what no server could do, naming the way out.
     """
     service = Service(scheduler, **_taken(options, SERVICE))
@@ -89,11 +92,9 @@ def _taken(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _scenario(options: dict[str, Any]) -> Scenario:
-    known = ("strategy", "baseline", "dtype", "runtime", "threshold", "phase", "engine")
-    known = (*known, "capacity_factor")
     for name in options:
-        if name not in known:
-            listed = ", ".join((*SERVICE[1:], *known))
+        if name not in SCENARIO:
+            listed = ", ".join((*SERVICE, *SCENARIO))
             raise TypeError(f"serve() has no argument {name!r}; it has {listed}")
     return Scenario(**options)
 
@@ -106,8 +107,7 @@ def _known_requests(requests: Any) -> Requests:
     if isinstance(requests, (str, Path)):
         return read_requests(requests)
     raise CondsimError(
-        "requests are a file, a table, or what condsim.serve.requests draws, got "
-        f"{shown(requests)}"
+        f"requests are a file, a table, or what condsim.serve.requests draws, got {shown(requests)}"
     )
 
 

@@ -139,9 +139,7 @@ class TextReplica(Replica):
                 return
             self._add_chunk(sequence, tokens)
 
-    def admit(
-        self, budget: int | None, in_chunks: bool = False, with_answer: bool = False
-    ) -> None:
+    def admit(self, budget: int | None, in_chunks: bool = False, with_answer: bool = False) -> None:
         """Take requests from the queue and put their prompts into the step.
 
         budget: tokens; None for no limit. in_chunks: a prompt may be cut; where it may not, the

@@ -35,6 +35,8 @@ COLOURS = {
 """Kind of a waterfall's bar → its colour; they read on white and on black."""
 SHARES_DRAWN = 501
 """Points of a curve of latencies."""
+SPANS_DRAWN = 120
+"""Spans of time whose mean queue is drawn."""
 LEGEND_ENTRIES = 12
 """A legend of more lines says nothing."""
 
@@ -341,8 +343,10 @@ def serving_figure(serving: Serving) -> Figure:
         latency_s = np.quantile(side.latency_s, shares)
         latency.plot(latency_s * 1e3, shares * 100, label=figure_text(name))
         table = side.over_time
-        queue.step(table["start_s"], table["waiting"], where="post", label=figure_text(name))
+        spans = table.groupby(np.arange(len(table)) * SPANS_DRAWN // len(table)).mean()
+        queue.step(spans["start_s"], spans["waiting"], where="post", label=figure_text(name))
     latency.set_xscale("log")
+    _mark_in_halves(latency.xaxis)
     latency.set(xlabel="latency, ms", ylabel="% of requests answered")
     queue.set(xlabel="s", ylabel="requests that wait")
     for axes in (latency, queue):
@@ -378,6 +382,15 @@ def _mark_as_speedups(axis: Axis) -> None:
     round_values = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
     axis.set_major_locator(LogLocator(base=10, subs=round_values))
     axis.set_major_formatter(FuncFormatter(_speedup_label))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _mark_in_halves(axis: Axis) -> None:
+    """Mark a log axis with 1, 2, 5, 10, ..."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
     axis.set_minor_formatter(NullFormatter())
 
 

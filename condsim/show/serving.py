@@ -84,7 +84,7 @@ def _rows(serving: Serving) -> Iterator[Mapping[str, str]]:
         is_wait = key.startswith("waits for ")
         if is_wait and not (values > 0).any():
             continue
-        if key == "goodput" and not limited or key == "preemptions" and not values.any():
+        if (key == "goodput" and not limited) or (key == "preemptions" and not values.any()):
             continue
         show = _shown_as(key)
         yield {"number": _title(key), **{str(side): show(value) for side, value in values.items()}}
@@ -116,6 +116,5 @@ def error_line(serving: Serving) -> str:
     side = serving.conditional
     return (
         f"{side.priced} steps were predicted for {side.steps} that ran; a step that was not "
-        f"predicted itself is off by {percent(side.pricing_error, sign=False)} (90th percentile), "
-        f"by leaving predicted ones out in turn"
+        f"predicted itself is off by {percent(side.pricing_error, sign=False)} (90th percentile)"
     )

@@ -41,9 +41,7 @@ def test_the_worked_example() -> None:
         ("belady", 9, 0, (18, 18)),
     ],
 )
-def test_the_other_policies(
-    policy: str, capacity: int, layers: int, hits: tuple[int, int]
-) -> None:
+def test_the_other_policies(policy: str, capacity: int, layers: int, hits: tuple[int, int]) -> None:
     """Where blocks are worth the same, chance decides: hits lie in the range over 20 draws."""
     for seed in range(5):
         counts = replay(TOY, policy, capacity, layers, seed)
@@ -54,7 +52,9 @@ def test_the_other_policies(
 
 def some_events(seed: int) -> list[Event]:
     rng = np.random.default_rng(seed)
-    return [(layer, rng.choice(12, 3, replace=False).tolist()) for _ in range(60) for layer in (0, 1)]
+    return [
+        (layer, rng.choice(12, 3, replace=False).tolist()) for _ in range(60) for layer in (0, 1)
+    ]
 
 
 @pytest.mark.parametrize("policy", sorted(set(CACHE_POLICIES) - {"pinned"}))

@@ -151,7 +151,7 @@ def test_no_replica_is_idle_while_a_request_waits(replicas: int) -> None:
     service = Service("dynamic", max_batch=4, replicas=replicas)
     served = serve_samples(requests, service, Costs(lambda _s, rows: 0.5 + 0.1 * len(rows)))
     assert served.book.waited_s[FORMING] == 0
-    idle_from = {number: 0.0 for number in range(replicas)}
+    idle_from = dict.fromkeys(range(replicas), 0.0)
     for step in sorted(served.book.kept, key=lambda step: step.start_s):
         begins = requests.arrival_s[served.started == step.start_s]
         waited = (begins < step.start_s - 1e-12).any()

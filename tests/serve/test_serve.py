@@ -103,7 +103,9 @@ def test_limits_make_the_goodput() -> None:
 
 
 def test_a_table_of_requests_is_taken() -> None:
-    table = pd.DataFrame({"arrival_s": [0.0, 0.1], "prompt_tokens": [5, 6], "output_tokens": [1, 2]})
+    table = pd.DataFrame(
+        {"arrival_s": [0.0, 0.1], "prompt_tokens": [5, 6], "output_tokens": [1, 2]}
+    )
     served = condsim.serve(shipped("exit-fashion"), CPU, table)
     assert "lengths of requests mean nothing" in served.notes[0]
 
@@ -163,7 +165,7 @@ def test_batches_of_texts_save_time_and_lose_latency(talking: Trace) -> None:
 
 
 def test_memory_that_one_text_does_not_fit_into(talking: Trace) -> None:
-    with pytest.raises(CondsimError, match="kv_tokens 20 .* no room for request 0, .* 21 tokens"):
+    with pytest.raises(CondsimError, match=r"kv_tokens 20 .* no room for request 0, .* 21 tokens"):
         condsim.serve(talking, CPU, texts(3, 1.0, 16, 5), kv_tokens=20, kv_block=1)
     with pytest.raises(CondsimError, match="token_budget 8 is less than the 32 sequences"):
         condsim.serve(talking, CPU, texts(3, 1.0, 16, 5), token_budget=8)
@@ -181,8 +183,8 @@ def test_little_memory_preempts_and_costs_time(talking: Trace) -> None:
 
 
 def test_prompts_that_are_cached_answer_sooner(talking: Trace) -> None:
-    columns = {"arrival_s": [0.0, 1.0], "prompt_tokens": [60, 60], "output_tokens": [2, 2]}
-    table = pd.DataFrame(columns | {"cached_tokens": [0, 48]})
+    columns = {"arrival_s": [0.0, 1.0], "prompt_tokens": [4000, 4000], "output_tokens": [2, 2]}
+    table = pd.DataFrame(columns | {"cached_tokens": [0, 3900]})
     served = condsim.serve(talking, CPU, table)
     first, second = served.dense.ttft_s
     assert second < first

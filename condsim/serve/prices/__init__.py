@@ -9,8 +9,8 @@ import numpy as np
 from condsim.scenario import Scenario
 from condsim.serve.prices.composition import Pool
 from condsim.serve.prices.samples import SamplePrices
-from condsim.serve.prices.side import ServedSide
 from condsim.serve.prices.sequences import Texts
+from condsim.serve.prices.side import ServedSide
 from condsim.serve.prices.stages import StagePrices
 from condsim.serve.prices.texts import TextPrices
 from condsim.serve.requests import Requests

@@ -1,9 +1,9 @@
 """Models that answer a sample in one forward: what a batch costs, by what its samples decide.
 
 At the first batch of a size, compositions of that size are drawn from the trace, and the most
-frequent of them are priced at once. A batch that decides as one of them costs what it does; any other costs what the nearest one does,
-by `Sites.features`, each in units of its spread. How far that is off is said by leaving each
-composition out in turn.
+frequent of them are priced at once. A batch that decides as one of them costs what that one does;
+any other costs what the nearest one does, by `Sites.features`, each in units of its spread. How far
+that is off is said by leaving each composition out in turn.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ chunks of their prompts.
 
 N: tokens of the step. K: keys and values that it reads: of each sequence that decodes, and of each
 chunk once. D(n, l): the predicted decode step of n sequences that look at l tokens each. P(s): the
-predicted prefill of one prompt of s tokens. So a step that only decodes is D and one whole prompt is
-P, exactly; of a mixture the weights are read once, and every token is routed as it decides.
+predicted prefill of one prompt of s tokens. So a step that only decodes is D and one whole prompt
+is P, exactly; of a mixture the weights are read once, and every token is routed as it decides.
 
 D is priced at sizes n and l of a grid, and is a straight line between them. What its tokens decide
 counts by the nearest of the compositions that were drawn and priced at that size.
@@ -59,9 +59,7 @@ class TextPrices:
         rng = np.random.default_rng(seed)
         self.sequence_of: list[int] = rng.integers(0, len(texts), len(requests)).tolist()
         longest_prompt = int((requests.prompt_tokens + requests.output_tokens).max())
-        self.rows = sizes_up_to(
-            service.token_budget + longest_prompt, EXACT_ROWS, ROWS_AN_OCTAVE
-        )
+        self.rows = sizes_up_to(service.token_budget + longest_prompt, EXACT_ROWS, ROWS_AN_OCTAVE)
         octaves = max(0, int(np.ceil(np.log2(max(longest_prompt, 1) / FIRST_LENGTH)))) + 1
         self.lengths = [1, *(FIRST_LENGTH << octave for octave in range(octaves))]
         self.prompts = sizes_up_to(longest_prompt, 1, PROMPTS_AN_OCTAVE)
@@ -116,9 +114,7 @@ class TextPrices:
         steps = self.sites.steps(units, 1, total, together)
         seconds, joules = self.side.price(DECODE, steps)
         by_length = np.stack([seconds, joules], axis=1)[: len(lengths)]
-        of_size = PricedSize(
-            self.sites, counts, seconds[len(lengths) :], joules[len(lengths) :]
-        )
+        of_size = PricedSize(self.sites, counts, seconds[len(lengths) :], joules[len(lengths) :])
         return _OfRows(rows, by_length, of_size)
 
     def _draw(self, rows: int) -> np.ndarray:
