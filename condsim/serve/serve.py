@@ -81,7 +81,8 @@ def serve(
     known = _known_requests(requests)
     question = _question(trace, profile, known, service, asked)
     sides = {}
-    for name in ("conditional", *BASELINES):
+    baselines = BASELINES if trace.sites else ()
+    for name in ("conditional", *baselines):
         progress(name, 0, len(known))
         sides[name] = question.outcome(name, limits, seed, progress)
     return question.serving(sides)
@@ -176,7 +177,7 @@ class _Question:
             profile=profile.name,
             dtype=self.target.dtype,
             runtime=self.target.runtime.name,
-            baseline=self.scenario.baseline,
+            baseline=self.scenario.baseline if self.trace.sites else "conditional",
             kind=self.kind,
             service=self.service,
             requests=self.requests,
@@ -234,7 +235,8 @@ def _question(
             f"a trace is what condsim.load(FOLDER) or condsim.capture returns, got {shown(trace)}"
         )
     trace.require_programs()
-    trace.require_decisions()
+    if trace.sites:
+        trace.require_decisions()
     device = resolve_profile(trace, profile)
     kind = _kind(trace, requests, asked)
     service = _scheduled(service, kind)

@@ -56,6 +56,8 @@ def most_frequent(counts: np.ndarray, most: int) -> np.ndarray:
 
     counts: int [n, columns].
     """
+    if len(counts) == 1:
+        return counts
     distinct, times = np.unique(counts, axis=0, return_counts=True)
     order = np.argsort(-times, kind="stable")[:most]
     return distinct[np.sort(order)]

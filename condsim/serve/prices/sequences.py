@@ -29,7 +29,10 @@ class Texts:
 
     @classmethod
     def of(cls, trace: Trace) -> Texts:
-        """Return the sequences of a trace. Raises CondsimError where none was decoded."""
+        """Return the sequences of a trace; none of a dense model, which decides nothing.
+
+        Raises CondsimError where none was decoded.
+        """
         texts = cls(trace, Sites(trace))
         first_unit, batch = 0, range(0)
         for phase, units in zip(trace.steps["phase"], trace.steps["units"], strict=True):
@@ -43,7 +46,8 @@ class Texts:
                 for place, sequence in enumerate(batch):
                     texts.answers[sequence].append(first_unit + place)
             first_unit += units
-        texts._keep_decoded()
+        if trace.sites:
+            texts._keep_decoded()
         return texts
 
     def _keep_decoded(self) -> None:
@@ -74,6 +78,8 @@ class Texts:
 
     def prompt_counts(self, sequence: int, past: int, tokens: int) -> np.ndarray:
         """Return what tokens of a prompt decide, behind `past` others; int [columns]."""
+        if not self.sites.columns:
+            return np.zeros(0, np.int64)
         unit = self.prompt[sequence]
         if unit < 0:
             units = self.answers[sequence]

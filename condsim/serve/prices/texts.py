@@ -57,7 +57,7 @@ class TextPrices:
         self.drawn = drawn if self.sites.columns else 1
         self.max_batch = service.max_batch
         rng = np.random.default_rng(seed)
-        self.sequence_of: list[int] = rng.integers(0, len(texts), len(requests)).tolist()
+        self.sequence_of: list[int] = rng.integers(0, max(1, len(texts)), len(requests)).tolist()
         longest_prompt = int((requests.prompt_tokens + requests.output_tokens).max())
         self.rows = sizes_up_to(service.token_budget + longest_prompt, EXACT_ROWS, ROWS_AN_OCTAVE)
         octaves = max(0, int(np.ceil(np.log2(max(longest_prompt, 1) / FIRST_LENGTH)))) + 1
@@ -120,6 +120,8 @@ class TextPrices:
     def _draw(self, rows: int) -> np.ndarray:
         """Compositions of so many tokens: sequences that decode, and chunks of prompts beyond a
         full batch; int [n, columns]."""
+        if not self.sites.columns:
+            return np.zeros((1, 0), int)
         rng = np.random.default_rng([self.seed, rows])
         texts, decoding = self.texts, min(rows, self.max_batch)
         drawn = np.zeros((1 if self.drawn == 1 else DRAWS * self.drawn, self.sites.columns), int)
