@@ -58,7 +58,9 @@ def prepared(name: str) -> Served:
     return Served(name, example.model, samples, trace)
 
 
-def serve_here(run: Run, samples: torch.Tensor, units: torch.Tensor, arrival_s: list[float]) -> np.ndarray:
+def serve_here(
+    run: Run, samples: torch.Tensor, units: torch.Tensor, arrival_s: list[float]
+) -> np.ndarray:
     """Serve requests as they arrive; returns when each was answered, float [n]."""
     count = len(arrival_s)
     answered_s = np.empty(count)
@@ -106,11 +108,21 @@ def measure(served: Served, profile: HardwareProfile, seconds: float) -> list[di
         units = torch.from_numpy(pool.draw(len(requests), np.random.default_rng(0)).copy())
         answered_s = serve_here(served.run, served.samples, units, requests.arrival_s.tolist())
         ours = predicted(served, profile, requests, overhead_s)
-        row: dict[str, object] = {"model": served.name, "load": load_share, "rate": rate, "requests": len(requests), "overhead_s": overhead_s}
+        row: dict[str, object] = {
+            "model": served.name,
+            "load": load_share,
+            "rate": rate,
+            "requests": len(requests),
+            "overhead_s": overhead_s,
+        }
         for q in BARS:
             measured_s = float(np.percentile(answered_s - requests.arrival_s, q))
             predicted_s = float(np.percentile(ours.latency_s, q))
-            row |= {f"measured_p{q}_s": measured_s, f"predicted_p{q}_s": predicted_s, f"error_p{q}": predicted_s / measured_s - 1}
+            row |= {
+                f"measured_p{q}_s": measured_s,
+                f"predicted_p{q}_s": predicted_s,
+                f"error_p{q}": predicted_s / measured_s - 1,
+            }
         rows.append(row)
     return rows
 
@@ -120,19 +132,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8.0, help="of arrivals, a row")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--as-calibrated", action="store_true", help="use the profile that is there")
+    parser.add_argument(
+        "--as-calibrated", action="store_true", help="use the profile that is there"
+    )
     parser.add_argument("--csv", help="also write the table here")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     profile = this_machine() if asked.as_calibrated else condsim.calibrate()
     assert profile is not None, "this machine is not calibrated"
     served = [prepared(name) for name in MODELS]
-    rows = [row | {"round": number} for number in range(asked.rounds) for each in served for row in measure(each, profile, asked.seconds)]
+    rows = [
+        row | {"round": number}
+        for number in range(asked.rounds)
+        for each in served
+        for row in measure(each, profile, asked.seconds)
+    ]
     table = pd.DataFrame(rows)
     print(table.to_string(float_format=lambda value: f"{value:.4g}"))
     for q, bar in BARS.items():
         off = table[f"error_p{q}"].abs()
-        print(f"p{q}: median |error| {off.median():.1%}, worst {off.max():.1%}, {(off <= bar).sum()} of {len(off)} within {bar:.0%}")
+        print(
+            f"p{q}: median |error| {off.median():.1%}, worst {off.max():.1%}, {(off <= bar).sum()} of {len(off)} within {bar:.0%}"
+        )
     if asked.csv:
         table.to_csv(asked.csv, index=False)
 

@@ -28,7 +28,10 @@ from condsim.trace import Trace
 
 HERE = Path(__file__).parent
 DEVICES = {"RTX4090": "nvidia-rtx-4090.yaml", "RTXPRO6000": "nvidia-rtx-pro-6000.yaml"}
-MODELS = {"meta-llama/Llama-3.1-8B": "llama-3.1-8b", "Qwen/Qwen3-30B-A3B-Instruct-2507": "qwen3-30b-a3b"}
+MODELS = {
+    "meta-llama/Llama-3.1-8B": "llama-3.1-8b",
+    "Qwen/Qwen3-30B-A3B-Instruct-2507": "qwen3-30b-a3b",
+}
 SEQUENCES, PROMPT, ANSWER = 32, 256, 32
 """Sequences whose routing is drawn, and their tokens."""
 
@@ -41,21 +44,33 @@ def served_model(name: str) -> Trace:
     try:
         from condsim.catalogue import CATALOGUE
         from condsim.catalogue.parts.programs import programs_of
-        from condsim.routing import routing
         from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
+
+        from condsim.routing import routing
     except ImportError:
-        raise CondsimError("this condsim has no catalogue of models: their programs cannot be had") from None
+        raise CondsimError(
+            "this condsim has no catalogue of models: their programs cannot be had"
+        ) from None
     from condsim.program.regime import DECODE, PREFILL, Regime
 
     model = CATALOGUE[name]
-    traces = [programs_of(model, Regime(phase, single)) for phase in (PREFILL, DECODE) for single in (True, False)]
+    traces = [
+        programs_of(model, Regime(phase, single))
+        for phase in (PREFILL, DECODE)
+        for single in (True, False)
+    ]
     programs = {key: program for trace in traces for key, program in trace.programs.items()}
     whole = replace(traces[0], programs=programs)
     if not model.conditional:
         return whole
     first = whole.sites[0]
-    generator = routing(model.routing, layers=len(whole.sites), experts=first.branches, top_k=first.top_k or 1)
-    steps = [prefill_steps(SEQUENCES, PROMPT), *(decode_steps(SEQUENCES, PROMPT + 1 + turn) for turn in range(ANSWER))]
+    generator = routing(
+        model.routing, layers=len(whole.sites), experts=first.branches, top_k=first.top_k or 1
+    )
+    steps = [
+        prefill_steps(SEQUENCES, PROMPT),
+        *(decode_steps(SEQUENCES, PROMPT + 1 + turn) for turn in range(ANSWER)),
+    ]
     return whole.with_routing(drawn_trace(generator, pd.concat(steps, ignore_index=True)))
 
 
@@ -65,7 +80,9 @@ def predicted(run: Mapping[str, Any], requests: pd.DataFrame) -> tuple[np.ndarra
         "arrival_s": requests["arrival_s"].cummax(),
         "prompt_tokens": requests["prompt_tokens"],
         "output_tokens": requests["output_tokens"],
-        "cached_tokens": np.minimum(requests["shared_prefix_tokens"].fillna(0), requests["prompt_tokens"] - 1),
+        "cached_tokens": np.minimum(
+            requests["shared_prefix_tokens"].fillna(0), requests["prompt_tokens"] - 1
+        ),
     }
     blocks = run["kv_blocks"]
     served = condsim.serve(
@@ -92,7 +109,11 @@ def compared(run: Mapping[str, Any], requests: pd.DataFrame) -> dict[str, Any]:
         "ttft": (requests["first_token_s"] - requests["queued_s"]).to_numpy(),
         "tpot": ((requests["last_token_s"] - requests["first_token_s"]) / tokens).to_numpy(),
     }
-    row: dict[str, Any] = {"run": run["run"], "requests": int(timed.sum()), "devices": int(run["gpus"])}
+    row: dict[str, Any] = {
+        "run": run["run"],
+        "requests": int(timed.sum()),
+        "devices": int(run["gpus"]),
+    }
     for name, ours in (("ttft", ttft), ("tpot", tpot)):
         theirs = measured[name][timed]
         mine = ours[timed]
@@ -103,12 +124,17 @@ def compared(run: Mapping[str, Any], requests: pd.DataFrame) -> dict[str, Any]:
             f"{name}_error_mean": float(mine.mean() / theirs.mean() - 1),
             f"{name}_error_a_request": float(np.nanmedian(np.abs(mine / theirs - 1))),
         }
-    return row | {"priced": served.conditional.priced, "pricing_error": served.conditional.pricing_error}
+    return row | {
+        "priced": served.conditional.priced,
+        "pricing_error": served.conditional.pricing_error,
+    }
 
 
 def main() -> None:
     """Print a row a run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--run", action="append", help="only this one; may be repeated")
     asked = parser.parse_args()
@@ -119,9 +145,15 @@ def main() -> None:
         if asked.run and run["run"] not in asked.run:
             continue
         rows.append(compared(run, requests[requests["run"] == run["run"]].reset_index(drop=True)))
-        print(pd.Series(rows[-1]).to_string(float_format=lambda value: f"{value:.4g}"), "\n", flush=True)
+        print(
+            pd.Series(rows[-1]).to_string(float_format=lambda value: f"{value:.4g}"),
+            "\n",
+            flush=True,
+        )
     if any(row["devices"] > 1 for row in rows):
-        print("runs of several devices: without what these send to each other, every replica holds all weights")
+        print(
+            "runs of several devices: without what these send to each other, every replica holds all weights"
+        )
 
 
 if __name__ == "__main__":

@@ -39,10 +39,18 @@ class ServedScenarioOptions(OneScenarioOptions):
         trace was measured, else this machine.
     strategy
         How sites execute (looped, compacted, ...).
+    capacity_factor
+        Rows that an expert has room for over its even share, where the strategy is padded.
+        Default: 1.25.
+    expert_cache
+        Share of the experts' weights that the device keeps, where the strategy is offloaded.
+        Default: what its memory has room for.
     """
 
     device: str | None = None
     strategy: str | None = None
+    capacity_factor: float | None = None
+    expert_cache: float | None = None
     batch: Annotated[int | None, Parameter(parse=False)] = None
 
 
@@ -154,6 +162,8 @@ class ServiceOptions:
         When samples leave a batch early: leave, wait (for the slowest) or regroup.
     overhead
         Seconds that the server itself takes a step.
+    cache
+        Which experts the device keeps, where the strategy is offloaded: lru, lfu, lfru, pinned.
     dispatch
         Which replica gets a request: shared (one queue), round-robin or least-loaded.
     replicas
@@ -174,6 +184,7 @@ class ServiceOptions:
     kv_block: int = 16
     exits: str = "leave"
     overhead: float = 0.0
+    cache: str = "lru"
     dispatch: str = "shared"
     replicas: int = 1
     limit_latency: float | None = None
@@ -194,6 +205,7 @@ class ServiceOptions:
             kv_block=self.kv_block,
             exits=self.exits,
             overhead_s=self.overhead,
+            cache=self.cache,
             dispatch=self.dispatch,
             replicas=self.replicas,
         )
@@ -266,8 +278,11 @@ def serve(
 
 
 def _run_as(scenario: ServedScenarioOptions) -> dict[str, Any]:
-    names = ("strategy", "baseline", "dtype", "runtime", "threshold", "phase")
-    return {name: getattr(scenario, name) for name in names}
+    names = ("strategy", "baseline", "dtype", "runtime", "threshold", "phase", "expert_cache")
+    keywords = {name: getattr(scenario, name) for name in names}
+    if scenario.capacity_factor is not None:
+        keywords["capacity_factor"] = scenario.capacity_factor
+    return keywords
 
 
 def _write_files(

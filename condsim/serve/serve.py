@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from condsim.program.regime import DECODE
 from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
 from condsim.serve import loop, reference
-from condsim.serve.book import Book
-from condsim.serve.fleet import Fleet
+from condsim.serve.book import Book, Queue
+from condsim.serve.fleet import Fleet, MakeReplica
 from condsim.serve.outcome import Limits, Outcome, over_time
 from condsim.serve.prices import Prices, prices_of
+from condsim.serve.prices.copies import ExpertCopies
 from condsim.serve.prices.side import ServedSide, phases_of
+from condsim.serve.replica import Replica
 from condsim.serve.requests import Requests, checked_requests, read_requests
 from condsim.serve.samples import SampleReplica
 from condsim.serve.schedulers import SAMPLES, SCHEDULERS, TEXT, schedulers_for
@@ -31,14 +33,15 @@ from condsim.serve.schedulers.base import Kind
 from condsim.serve.service import Service
 from condsim.serve.serving import Serving
 from condsim.serve.text import TextReplica
-from condsim.strategies import BASELINES, STRATEGIES, name_of
+from condsim.strategies import BASELINES, name_of
 from condsim.trace import Trace
 
 SATURATING = 2000
 """Requests that are there from the beginning, where a side's largest load is looked for."""
-SERVICE = tuple(field.name for field in fields(Service) if field.name != "scheduler")
+SERVICE = tuple(each.name for each in fields(Service) if each.name != "scheduler")
 SCENARIO = (
-    "strategy", "baseline", "dtype", "runtime", "threshold", "phase", "capacity_factor", "engine",
+    "strategy", "baseline", "dtype", "runtime", "threshold", "phase", "capacity_factor",
+    "expert_cache", "engine",
 )  # fmt: skip
 """Fields of a scenario that mean something here."""
 DEFAULT_SCHEDULERS: Mapping[Kind, str] = {SAMPLES: "dynamic", TEXT: "chunked"}
@@ -71,9 +74,9 @@ def serve(
     limits: what an answer must keep to count as good.
     seed: of the routing that each request is given out of the trace.
     options: of `condsim.serve.service.Service` (max_batch, max_wait_s, token_budget, kv_tokens,
-        kv_block, exits, regroup_s, overhead_s, dispatch, replicas) and of `condsim.Scenario`
-        (strategy, baseline, dtype, runtime, threshold, phase, capacity_factor; engine: "events"
-        for SimPy).
+        kv_block, exits, regroup_s, overhead_s, cache, dispatch, replicas) and of `condsim.Scenario`
+        (strategy, baseline, dtype, runtime, threshold, phase, capacity_factor, expert_cache;
+        engine: "events" for SimPy).
     Raises CondsimError for what no server could do, naming the way out.
     """
     service = Service(scheduler, **_taken(options, SERVICE))
@@ -129,13 +132,14 @@ class _Question:
         strategies = self.strategies
         if name != "conditional":
             strategies = dict.fromkeys(self.strategies, name)
-        side = ServedSide(self.trace, self.target, strategies)
+        side = ServedSide(self.trace, self.target, strategies, self.scenario.capacity_factor)
         prices = prices_of(side, self.scenario, self.service, self.requests, self.kind, seed)
         few = self.requests.first(SATURATING).all_at_once()
         saturated = Run(self, few, prices).run()
         run = Run(self, self.requests, prices)
         book = run.run(lambda arrived: progress(name, arrived, len(self.requests)))
-        return self._outcome(name_of(strategies), limits, book, saturated, prices)
+        outcome = self._outcome(name_of(strategies), limits, book, saturated, prices)
+        return replace(outcome, cached=cached_share(run.copies))
 
     def _outcome(
         self, strategy: str, limits: Limits, book: Book, saturated: Book, prices: Prices
@@ -197,11 +201,12 @@ class _Question:
 
 @dataclass(frozen=True)
 class Run:
-    """One pass of requests through replicas."""
+    """One pass of requests through replicas. copies: of experts, by replica."""
 
     question: _Question
     requests: Requests
     prices: Prices
+    copies: list[ExpertCopies] = field(default_factory=list)
 
     def run(self, progress: Callable[[int], None] = lambda _arrived: None) -> Book:
         """Serve all requests; returns the notes of the run."""
@@ -214,13 +219,33 @@ class Run:
             loop.run(fleet, book.arrival_s, progress)
         return book
 
-    def _maker(self, book: Book) -> Any:
-        service, prices = self.question.service, self.prices
-        if self.question.kind == SAMPLES:
-            return lambda number, queue: SampleReplica(number, queue, book, service, prices)
-        return lambda number, queue: TextReplica(
-            number, queue, book, service, prices, self.requests
-        )
+    def _maker(self, book: Book) -> MakeReplica:
+        service = self.question.service
+
+        def make(number: int, queue: Queue) -> Replica:
+            prices: Any = self.prices.of_replica()
+            if getattr(prices, "copies", None) is not None:
+                self.copies.append(prices.copies)
+            if self.question.kind == SAMPLES:
+                return SampleReplica(number, queue, book, service, prices)
+            return TextReplica(number, queue, book, service, prices, self.requests)
+
+        return make
+
+
+def cached_share(copies: Sequence[ExpertCopies]) -> Mapping[str, float]:
+    """Return which share of what steps asked for the devices had, and could have had at best; empty
+    where all experts are there."""
+    counts = [of_replica.cache.counts for of_replica in copies]
+    asked = sum(of.accesses for of in counts)
+    if not asked:
+        return {}
+    bounds = [of_replica.bound() for of_replica in copies]
+    hits_at_best = sum(of.hits for of in bounds)
+    return {
+        "experts found": sum(of.hits for of in counts) / asked,
+        "experts found at best": hits_at_best / sum(of.accesses for of in bounds),
+    }
 
 
 def _question(
@@ -298,11 +323,5 @@ def _device_and_strategies(
         phase = asked.phase or str(trace.steps["phase"].iloc[0])
         fastest = simulate(trace, device, phase=phase, **options).strategy
         strategies = choose_strategies(trace, fastest)
-    for name in strategies.values():
-        if STRATEGIES[name].waits_for_weights:
-            raise CondsimError(
-                f"strategy {name!r} keeps weights in the host's memory, which serving does not "
-                "play; `condsim simulate` does"
-            )
     target = Target(device, dtype, runtime, trace.header.provenance.parameters)
     return target, strategies

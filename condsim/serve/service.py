@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+from condsim.engine.caching import CACHE_POLICIES
 from condsim.errors import CondsimError, shown
 from condsim.serve.dispatch import DISPATCHES
 from condsim.serve.exits import EXIT_POLICIES
@@ -28,6 +29,7 @@ class Service:
     exits: what happens to the rest of a batch that some samples have left early.
     regroup_s: seconds that taking a sample out of one batch and into another costs a batch.
     overhead_s: seconds that the server itself takes a step: scheduling, and the copy of its inputs.
+    cache: which experts a replica's device keeps, where a strategy has them in the host's memory.
     dispatch: which replica gets a request. replicas: copies of the model, each on its device.
     """
 
@@ -40,6 +42,7 @@ class Service:
     exits: str = "leave"
     regroup_s: float | None = None
     overhead_s: float = 0.0
+    cache: str = "lru"
     dispatch: str = "shared"
     replicas: int = 1
 
@@ -48,6 +51,7 @@ class Service:
         if self.scheduler is not None:
             SCHEDULERS[self.scheduler]
         EXIT_POLICIES[self.exits]
+        CACHE_POLICIES[self.cache]
         DISPATCHES[self.dispatch]
         for name in ("max_batch", "token_budget", "kv_block"):
             _whole(name, getattr(self, name))

@@ -36,6 +36,7 @@ TITLES = {
     "energy_a_request_j": "energy a request",
     "preemptions": "preemptions",
     "saturated": "answers a second at most",
+    "experts": "experts",
 }
 """Number → what a person calls it."""
 
@@ -103,7 +104,8 @@ def _shown_as(key: str) -> Any:
         return seconds
     if first.endswith("_j"):
         return joules
-    return percent_of_time if first == "utilisation" else number
+    is_share = first == "utilisation" or key.startswith("experts found")
+    return percent_of_time if is_share else number
 
 
 def percent_of_time(value: float) -> str:

@@ -9,16 +9,20 @@ from functools import cached_property
 
 import numpy as np
 
-from condsim.steps.extents import SiteRule, Steps
+from condsim.steps.extents import CAPACITY_FACTOR, SiteRule, Steps
 from condsim.steps.rebatch import Cut, branch_shares, site_rules
 from condsim.trace import Trace
 
 
 @dataclass(frozen=True)
 class Sites:
-    """The sites of a trace side by side: their branches are the columns of one table."""
+    """The sites of a trace side by side: their branches are the columns of one table.
+
+    capacity_factor: of `condsim.steps.extents.Steps`.
+    """
 
     trace: Trace
+    capacity_factor: float = CAPACITY_FACTOR
 
     @cached_property
     def rules(self) -> Mapping[str, SiteRule]:
@@ -72,7 +76,8 @@ class Sites:
         seqs = np.broadcast_to(np.asarray(seq), len(units)).copy()
         steps = Steps.rectangular(np.asarray(units), seqs, total, by_site)
         kept = {name: self._kept(name, steps) for name in self.rules}
-        return Steps(steps.extents, by_site, kept, self.trace.header.costliest)
+        costliest = self.trace.header.costliest
+        return Steps(steps.extents, by_site, kept, costliest, self.capacity_factor)
 
     def _kept(self, site: str, steps: Steps) -> np.ndarray:
         """Rows that each branch keeps under same-flops, int [n, branches]."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from condsim.serve.prices.composition import Pool, Sites
+from condsim.serve.prices.copies import ExpertCopies, with_own_copies
 from condsim.serve.prices.nearest import PricedSize, most_frequent
 from condsim.serve.prices.side import ServedSide
 from condsim.steps.rebatch import Cut
@@ -35,11 +36,12 @@ class SamplePrices:
     ) -> None:
         self.side, self.cut, self.drawn = side, cut, drawn
         self.pool = Pool.of(cut)
-        self.sites = Sites(side.trace)
+        self.sites = Sites(side.trace, side.capacity_factor)
         of_unit = [site.of_unit for site in cut.sites.values()]
         self.of_unit = np.concatenate(of_unit, axis=1, dtype=np.int64)
         self.unit_of: list[int] = unit_of.tolist()
         self.seed = seed
+        self.copies: ExpertCopies | None = None
         self.sizes: dict[int, PricedSize] = {}
 
     @property
@@ -64,7 +66,14 @@ class SamplePrices:
         size = len(units)
         if size not in self.sizes:
             self.sizes[size] = self._price_size(size)
-        return self.sizes[size].price(counts)
+        seconds, joules = self.sizes[size].price(counts)
+        if self.copies is not None:
+            seconds += self.copies.seconds(counts)
+        return seconds, joules
+
+    def of_replica(self) -> SamplePrices:
+        """Return the prices of one replica: what its device keeps of the experts is its own."""
+        return with_own_copies(self)
 
     def rest_s(self, _stage: int, _rows: int) -> float:
         """Return 0: there is no rest."""

@@ -10,6 +10,7 @@ import numpy as np
 from condsim.errors import CondsimError
 from condsim.program.regime import DECODE, PREFILL
 from condsim.serve.prices.composition import Sites
+from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.trace import Site, Trace
 
 
@@ -28,12 +29,12 @@ class Texts:
     answers: list[list[int]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, trace: Trace) -> Texts:
+    def of(cls, trace: Trace, capacity_factor: float = CAPACITY_FACTOR) -> Texts:
         """Return the sequences of a trace; none of a dense model, which decides nothing.
 
         Raises CondsimError where none was decoded.
         """
-        texts = cls(trace, Sites(trace))
+        texts = cls(trace, Sites(trace, capacity_factor))
         first_unit, batch = 0, range(0)
         for phase, units in zip(trace.steps["phase"], trace.steps["units"], strict=True):
             if phase != DECODE or len(batch) != units:

@@ -14,10 +14,12 @@ from condsim.cost.energy import with_idle_j
 from condsim.predict.carried import Carried
 from condsim.predict.choose import program_of
 from condsim.predict.gate import answering
+from condsim.predict.side import Side
 from condsim.predict.walk import Way
 from condsim.program.regime import Regime
-from condsim.steps.extents import Steps
+from condsim.steps.extents import CAPACITY_FACTOR, Steps
 from condsim.steps.rebatch import site_rules
+from condsim.strategies import STRATEGIES
 from condsim.trace import Trace
 
 
@@ -32,12 +34,13 @@ class ServedSide:
     """The conditional model or a baseline, on one device.
 
     strategies: mechanism → strategy, or a baseline's name for all.
-    priced: steps that were priced so far.
+    capacity_factor: of an expert, where a strategy pads. priced: steps that were priced so far.
     """
 
     trace: Trace
     target: Target
     strategies: Mapping[str, str]
+    capacity_factor: float = CAPACITY_FACTOR
     priced: int = 0
     _ways: dict[str, Way] = field(default_factory=dict)
 
@@ -68,7 +71,7 @@ class ServedSide:
 
     def _price(self, regime: str, steps: Steps) -> tuple[np.ndarray, np.ndarray]:
         with answering(self.trace.name, self.target.profile.name):
-            side = self._way(regime).side(steps)
+            side = self.side(regime, steps)
             seconds = side.clocked_s.copy()
             carried = Carried(self.target.profile)
             for missed in carried.missed_weights(side.cost, None, ends=True):
@@ -76,6 +79,16 @@ class ServedSide:
                 seconds[of_steps] += missed_s
             joules = with_idle_j(seconds, side.work_j, self.target.profile)
             return seconds, joules + side.cost.companion_j
+
+    def side(self, regime: str, steps: Steps) -> Side:
+        """Return steps of one regime, priced when they are asked."""
+        return self._way(regime).side(steps)
+
+    @property
+    def waits_for_weights(self) -> bool:
+        """Whether some strategy copies weights from the host's memory."""
+        names = self.strategies.values()
+        return any(STRATEGIES[name].waits_for_weights for name in names)
 
     def _way(self, regime: str) -> Way:
         if regime not in self._ways:

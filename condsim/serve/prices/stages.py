@@ -46,6 +46,10 @@ class StagePrices:
         self._joules = _of_stages(joules).tolist()
         self._rest = np.cumsum(_of_stages(seconds)[::-1], axis=0)[::-1].tolist()
 
+    def of_replica(self) -> StagePrices:
+        """Return the prices of one replica, which are those of all."""
+        return self
+
     def depth(self, request: int) -> int:
         """Return the stages that a request runs through."""
         return self._depth[request]

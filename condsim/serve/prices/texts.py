@@ -17,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from condsim.program.regime import DECODE, PREFILL
+from condsim.serve.prices.copies import ExpertCopies, with_own_copies
 from condsim.serve.prices.grid import between, on_line, sizes_up_to
 from condsim.serve.prices.nearest import PricedSize, most_frequent
 from condsim.serve.prices.sequences import Texts
@@ -63,6 +64,7 @@ class TextPrices:
         octaves = max(0, int(np.ceil(np.log2(max(longest_prompt, 1) / FIRST_LENGTH)))) + 1
         self.lengths = [1, *(FIRST_LENGTH << octave for octave in range(octaves))]
         self.prompts = sizes_up_to(longest_prompt, 1, PROMPTS_AN_OCTAVE)
+        self.copies: ExpertCopies | None = None
         self._of_rows: dict[int, _OfRows] = {}
         self._extra: np.ndarray | None = None
         self._has_prefill = PREFILL in phases_of(side.trace)
@@ -80,12 +82,20 @@ class TextPrices:
         for chunk in step.chunks:
             keys += chunk.past + chunk.tokens
         cost = self._decode(rows, keys / rows)
+        copies_s = 0.0
         if self.drawn > 1:
-            cost = cost + self._of_decisions(step, rows)
+            counts = self._counts(step)
+            cost = cost + self._of_decisions(counts, rows)
+            if self.copies is not None:
+                copies_s = self.copies.seconds(counts)
         for chunk in step.chunks:
             cost = cost + self._extra_of(chunk.past + chunk.tokens) - self._extra_of(chunk.past)
         seconds, joules = cost.tolist()
-        return max(seconds, 0.0), max(joules, 0.0)
+        return max(seconds, 0.0) + copies_s, max(joules, 0.0)
+
+    def of_replica(self) -> TextPrices:
+        """Return the prices of one replica: what its device keeps of the experts is its own."""
+        return with_own_copies(self)
 
     # Decode steps
 
@@ -136,16 +146,20 @@ class TextPrices:
                 drawn[number] += texts.prompt_counts(prompt, past, rows - decoding)
         return most_frequent(drawn, self.drawn)
 
-    def _of_decisions(self, step: TextStep, rows: int) -> np.ndarray:
-        """Return (seconds, joules) that these decisions cost beyond the first composition."""
+    def _counts(self, step: TextStep) -> np.ndarray:
+        """Return the rows that take each branch, int [columns]."""
         texts = self.texts
         units = []
         for request, generated in step.answers():
             units.append(texts.answer_unit(self.sequence_of[request], generated))
-        counts = texts.of_unit[units].sum(axis=0)
+        counts: np.ndarray = texts.of_unit[units].sum(axis=0)
         for chunk in step.chunks:
             sequence = self.sequence_of[chunk.sequence.request]
             counts = counts + texts.prompt_counts(sequence, chunk.past, chunk.tokens)
+        return counts
+
+    def _of_decisions(self, counts: np.ndarray, rows: int) -> np.ndarray:
+        """Return (seconds, joules) that decisions cost beyond the first composition."""
         below, above, share = between(self.rows, rows)
         nearest = self._at(self.rows[above if share > 0.5 else below])
         return nearest.beyond_first(counts, rows)
