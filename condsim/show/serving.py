@@ -74,10 +74,11 @@ def serving_table(serving: Serving) -> Table:
     for name, side in serving.sides.items():
         header = f"{name} ({side.strategy})" if name == "conditional" else name
         columns.append(Column(header, name, right=True))
-    return table_of(columns, _rows(serving))
+    return table_of(columns, rows(serving))
 
 
-def _rows(serving: Serving) -> Iterator[Mapping[str, str]]:
+def rows(serving: Serving) -> Iterator[Mapping[str, str]]:
+    """What the table says: the number in words, and its value of every side."""
     table = serving.table()
     limited = serving.conditional.limits != type(serving.conditional.limits)()
     for name, values in table.iterrows():
