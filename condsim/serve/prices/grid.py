@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-import numpy as np
+Cost = tuple[float, float]
+"""(seconds, joules)."""
 
 
 def sizes_up_to(most: int, exact: int, an_octave: int) -> list[int]:
@@ -33,8 +34,14 @@ def between(sizes: Sequence[int], value: float) -> tuple[int, int, float]:
     return below, above, (value - low) / (high - low)
 
 
-def on_line(values: np.ndarray, place: tuple[int, int, float]) -> np.ndarray:
-    """Return what lies between two rows of values. place: as `between` returns it."""
+def on_line(costs: Sequence[Cost], place: tuple[int, int, float]) -> Cost:
+    """Return what lies between two costs. place: as `between` returns it."""
     below, above, share = place
-    found: np.ndarray = values[below] + share * (values[above] - values[below])
-    return found
+    return between_two(costs[below], costs[above], share)
+
+
+def between_two(low: Cost, high: Cost, share: float) -> Cost:
+    """Return what lies on the way from one cost to another. share: how far."""
+    seconds = low[0] + share * (high[0] - low[0])
+    joules = low[1] + share * (high[1] - low[1])
+    return seconds, joules

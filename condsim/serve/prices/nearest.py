@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from condsim.serve.prices.composition import Sites
+from condsim.serve.prices.grid import Cost
 
 
 class PricedSize:
@@ -14,24 +15,24 @@ class PricedSize:
         self, sites: Sites, counts: np.ndarray, seconds: np.ndarray, joules: np.ndarray
     ) -> None:
         self.sites = sites
-        self.seconds, self.joules = seconds, joules
+        self.seconds = seconds
+        self.costs: list[Cost] = list(zip(seconds.tolist(), joules.tolist(), strict=True))
         features = sites.features(counts)
         spread = features.std(axis=0)
         varies = spread > 1e-9 * np.abs(features).max(axis=0)
         self.scale = np.where(varies, spread, np.inf)
         self.features = features / self.scale
-        self._known: dict[bytes, tuple[float, float]] = {}
-        for row, of_row in enumerate(counts):
-            self._known[of_row.tobytes()] = float(seconds[row]), float(joules[row])
+        self._known: dict[bytes, Cost] = {}
+        for of_row, cost in zip(counts, self.costs, strict=True):
+            self._known[of_row.tobytes()] = cost
 
-    def price(self, counts: np.ndarray) -> tuple[float, float]:
+    def price(self, counts: np.ndarray) -> Cost:
         """Return (seconds, joules) of a composition. counts: int [columns]."""
         key = counts.tobytes()
         known = self._known.get(key)
         if known is not None:
             return known
-        nearest = self.nearest(counts)
-        return float(self.seconds[nearest]), float(self.joules[nearest])
+        return self.costs[self.nearest(counts)]
 
     def nearest(self, counts: np.ndarray, larger: float = 1.0) -> int:
         """Return the number of the nearest composition.

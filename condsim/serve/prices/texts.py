@@ -18,13 +18,13 @@ import numpy as np
 
 from condsim.program.regime import DECODE, PREFILL
 from condsim.serve.prices.copies import ExpertCopies, with_own_copies
-from condsim.serve.prices.grid import between, on_line, sizes_up_to
+from condsim.serve.prices.grid import Cost, between, between_two, on_line, sizes_up_to
 from condsim.serve.prices.nearest import PricedSize, most_frequent
 from condsim.serve.prices.sequences import Texts
 from condsim.serve.prices.side import ServedSide, phases_of
 from condsim.serve.requests import Requests
 from condsim.serve.service import Service
-from condsim.serve.text import TextStep
+from condsim.serve.text import Chunk, TextStep
 
 EXACT_ROWS = 16
 ROWS_AN_OCTAVE = 8
@@ -66,7 +66,7 @@ class TextPrices:
         self.prompts = sizes_up_to(longest_prompt, 1, PROMPTS_AN_OCTAVE)
         self.copies: ExpertCopies | None = None
         self._of_rows: dict[int, _OfRows] = {}
-        self._extra: np.ndarray | None = None
+        self._extra: list[Cost] | None = None
         self._has_prefill = PREFILL in phases_of(side.trace)
         self._met: dict[int, float] = {}
 
@@ -75,22 +75,23 @@ class TextPrices:
         """Steps that condsim predicted."""
         return self.side.priced
 
-    def price(self, step: TextStep) -> tuple[float, float]:
+    def price(self, step: TextStep) -> Cost:
         """Return (seconds, joules) of a step."""
         rows = step.rows
         keys = step.kv + len(step.answering)
         for chunk in step.chunks:
             keys += chunk.past + chunk.tokens
-        cost = self._decode(rows, keys / rows)
+        costs = [self._decode(rows, keys / rows)]
         copies_s = 0.0
         if self.drawn > 1:
             counts = self._counts(step)
-            cost = cost + self._of_decisions(counts, rows)
+            costs.append(self._of_decisions(counts, rows))
             if self.copies is not None:
                 copies_s = self.copies.seconds(counts)
         for chunk in step.chunks:
-            cost = cost + self._extra_of(chunk.past + chunk.tokens) - self._extra_of(chunk.past)
-        seconds, joules = cost.tolist()
+            costs.append(self._of_chunk(chunk))
+        seconds = sum(of_part for of_part, _ in costs)
+        joules = sum(of_part for _, of_part in costs)
         return max(seconds, 0.0) + copies_s, max(joules, 0.0)
 
     def of_replica(self) -> TextPrices:
@@ -99,14 +100,17 @@ class TextPrices:
 
     # Decode steps
 
-    def _decode(self, rows: int, length: float) -> np.ndarray:
+    def _decode(self, rows: int, length: float) -> Cost:
         """Return (seconds, joules) of D, of the first composition of each size."""
-        place = between(self.rows, rows)
-        if place[2] and len(self._met) < CHECKED:
+        below, above, share = between(self.rows, rows)
+        if share and len(self._met) < CHECKED:
             self._met.setdefault(rows, length)
         at_length = between(self.lengths, length)
-        ends = [on_line(self._at(self.rows[end]).by_length, at_length) for end in place[:2]]
-        return ends[0] + place[2] * (ends[1] - ends[0])
+        low = on_line(self._at(self.rows[below]).by_length, at_length)
+        if not share:
+            return low
+        high = on_line(self._at(self.rows[above]).by_length, at_length)
+        return between_two(low, high, share)
 
     def _at(self, rows: int) -> _OfRows:
         if rows not in self._of_rows:
@@ -123,9 +127,9 @@ class TextPrices:
         units = np.full(len(total), rows)
         steps = self.sites.steps(units, 1, total, together)
         seconds, joules = self.side.price(DECODE, steps)
-        by_length = np.stack([seconds, joules], axis=1)[: len(lengths)]
+        both = list(zip(seconds.tolist(), joules.tolist(), strict=True))
         of_size = PricedSize(self.sites, counts, seconds[len(lengths) :], joules[len(lengths) :])
-        return _OfRows(rows, by_length, of_size)
+        return _OfRows(rows, both[: len(lengths)], of_size)
 
     def _draw(self, rows: int) -> np.ndarray:
         """Compositions of so many tokens: sequences that decode, and chunks of prompts beyond a
@@ -158,7 +162,7 @@ class TextPrices:
             counts = counts + texts.prompt_counts(sequence, chunk.past, chunk.tokens)
         return counts
 
-    def _of_decisions(self, counts: np.ndarray, rows: int) -> np.ndarray:
+    def _of_decisions(self, counts: np.ndarray, rows: int) -> Cost:
         """Return (seconds, joules) that decisions cost beyond the first composition."""
         below, above, share = between(self.rows, rows)
         nearest = self._at(self.rows[above if share > 0.5 else below])
@@ -166,22 +170,27 @@ class TextPrices:
 
     # Prompts
 
-    def _extra_of(self, tokens: int) -> np.ndarray:
+    def _of_chunk(self, chunk: Chunk) -> Cost:
+        """Return (seconds, joules) that a chunk costs beyond the decode step of its tokens."""
+        with_past, past = self._extra_of(chunk.past + chunk.tokens), self._extra_of(chunk.past)
+        return with_past[0] - past[0], with_past[1] - past[1]
+
+    def _extra_of(self, tokens: int) -> Cost:
         """Return (seconds, joules) of X."""
         if not tokens or not self._has_prefill:
-            return np.zeros(2)
+            return 0.0, 0.0
         if self._extra is None:
             self._extra = self._price_prompts()
         return on_line(self._extra, between(self.prompts, tokens))
 
-    def _price_prompts(self) -> np.ndarray:
+    def _price_prompts(self) -> list[Cost]:
         tokens = np.array(self.prompts)
         counts = np.stack([self.texts.prompt_counts(0, 0, int(count)) for count in tokens])
         one = np.ones(len(tokens), int)
         prefill = self.side.price(PREFILL, self.sites.steps(one, tokens, tokens, counts))
         decode = self.side.price(DECODE, self.sites.steps(tokens, 1, one, counts))
-        extra: np.ndarray = np.stack(prefill, axis=1) - np.stack(decode, axis=1)
-        return extra
+        seconds, joules = (whole - rows for whole, rows in zip(prefill, decode, strict=True))
+        return list(zip(seconds.tolist(), joules.tolist(), strict=True))
 
     # How far off
 
@@ -194,7 +203,7 @@ class TextPrices:
 
     def _off_the_line(self, rows: int) -> float:
         length = self._met[rows]
-        seconds, _ = self._decode(rows, round(length)).tolist()
+        seconds, _ = self._decode(rows, round(length))
         total = np.array([max(1, round(length))])
         steps = self.sites.steps(np.array([rows]), 1, total, self._draw(rows)[:1])
         predicted, _ = self.side.price(DECODE, steps)
@@ -204,21 +213,21 @@ class TextPrices:
 class _OfRows:
     """Decode steps of one number of tokens.
 
-    by_length: (seconds, joules) of the first composition at each length, float [lengths, 2].
-    of_size: compositions at one length.
+    by_length: (seconds, joules) of the first composition at each length. of_size: compositions at
+    one length.
     """
 
-    def __init__(self, rows: int, by_length: np.ndarray, of_size: PricedSize) -> None:
+    def __init__(self, rows: int, by_length: list[Cost], of_size: PricedSize) -> None:
         self.rows, self.by_length, self.of_size = rows, by_length, of_size
-        self._first = np.array([of_size.seconds[0], of_size.joules[0]])
 
-    def beyond_first(self, counts: np.ndarray, rows: int) -> np.ndarray:
+    def beyond_first(self, counts: np.ndarray, rows: int) -> Cost:
         """Return (seconds, joules) of decisions beyond those of the first composition.
 
         counts: of so many rows, int [columns].
         """
+        first = self.of_size.costs[0]
         if rows == self.rows:
-            return np.array(self.of_size.price(counts)) - self._first
-        nearest = self.of_size.nearest(counts, self.rows / rows)
-        of_nearest = np.array([self.of_size.seconds[nearest], self.of_size.joules[nearest]])
-        return of_nearest - self._first
+            cost = self.of_size.price(counts)
+        else:
+            cost = self.of_size.costs[self.of_size.nearest(counts, self.rows / rows)]
+        return cost[0] - first[0], cost[1] - first[1]
