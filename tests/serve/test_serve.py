@@ -188,3 +188,39 @@ def test_prompts_that_are_cached_answer_sooner(talking: Trace) -> None:
     served = condsim.serve(talking, CPU, table)
     first, second = served.dense.ttft_s
     assert second < first
+
+
+# Experts that do not fit
+
+
+def offloaded(share: float, cache: str = "lru", replicas: int = 1) -> Serving:
+    return condsim.serve(
+        shipped("moe-bytes"),
+        GPU,
+        poisson(100.0, 60, seed=1),
+        strategy="offloaded",
+        expert_cache=share,
+        cache=cache,
+        max_batch=2,
+        replicas=replicas,
+    )
+
+
+def test_the_more_experts_a_device_keeps_the_less_it_copies() -> None:
+    sides = [offloaded(share).conditional for share in (0.0, 0.5, 1.0)]
+    found = [side.cached["experts found"] for side in sides]
+    assert found[0] == 0.0 < found[1] < found[2] < 1.0
+    latencies = [side.latency_s.mean() for side in sides]
+    assert latencies[0] > latencies[1] > latencies[2]
+    assert found[1] <= sides[1].cached["experts found at best"] + 1e-9
+
+
+def test_every_replica_has_a_cache_of_its_own() -> None:
+    one, two = offloaded(1.0).conditional, offloaded(1.0, replicas=2).conditional
+    assert two.cached["experts found"] <= one.cached["experts found"]
+    assert not condsim.serve(shipped("moe-bytes"), GPU, at_once(2)).conditional.cached
+
+
+def test_the_bound_is_no_cache() -> None:
+    with pytest.raises(CondsimError, match="'belady' knows the future"):
+        offloaded(0.5, "belady")
