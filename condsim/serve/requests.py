@@ -15,6 +15,8 @@ from condsim.errors import CondsimError, shown
 from condsim.untrusted import check_is_file, check_path, parsing
 
 MOST_REQUESTS = 10_000_000
+MOST_SECONDS = 1e9
+"""After the first second of all; later times would be too coarse for steps of microseconds."""
 MOST_TOKENS = 1 << 24
 """Of one prompt or one answer."""
 COLUMNS = ("arrival_s", "prompt_tokens", "output_tokens", "cached_tokens")
@@ -132,7 +134,12 @@ def _drawn(
 ) -> Requests:
     if (prompt_tokens is None) != (output_tokens is None):
         raise CondsimError("give the lengths of both prompts and answers, or of neither")
-    count = len(arrival_s)
+    count, last_s = len(arrival_s), float(arrival_s[-1])
+    if last_s > MOST_SECONDS:
+        raise CondsimError(
+            f"the last of {count} requests would arrive after {last_s:.3g} s; the most is "
+            f"{MOST_SECONDS:g} s: draw fewer, or more of them a second"
+        )
     prompts = (prompt_tokens or ONE_TOKEN).draw(count, rng)
     answers = (output_tokens or ONE_TOKEN).draw(count, rng)
     none_cached = np.zeros(count, np.int64)
@@ -219,10 +226,11 @@ def _numbers(column: pd.Series[Any], name: str, where: str) -> np.ndarray:
 
 
 def _check_arrivals(arrival_s: np.ndarray, where: str) -> None:
-    negative = arrival_s < 0
-    if negative.any():
-        row = int(negative.argmax())
-        _refuse(where, "arrival_s", row, arrival_s[row], "0 or more seconds")
+    outside = (arrival_s < 0) | (arrival_s > MOST_SECONDS)
+    if outside.any():
+        row = int(outside.argmax())
+        rule = f"from 0 to {MOST_SECONDS:g} seconds"
+        _refuse(where, "arrival_s", row, arrival_s[row], rule)
     earlier = np.diff(arrival_s) < 0
     if earlier.any():
         row = int(earlier.argmax()) + 1

@@ -39,6 +39,7 @@ def test_arrivals_alone_are_enough() -> None:
         ({"arrival_s": [-1.0, 0.0, 1.0]}, "arrival_s of request 0 is -1"),
         ({"arrival_s": [0.0, np.nan, 1.0]}, "arrival_s of request 1 is nan; .* a number"),
         ({"arrival_s": [0.0, np.inf, 1.0]}, "arrival_s of request 1 is inf"),
+        ({"arrival_s": [0.0, 1.0, 2e9]}, r"arrival_s of request 2 is 2e\+09; .* from 0 to 1e\+09"),
         ({"arrival_s": ["0", "soon", "1"]}, "arrival_s of request 1 is 'soon'"),
         ({"prompt_tokens": [3, 0, 5]}, "prompt_tokens of request 1 is 0; .* at least 1"),
         ({"prompt_tokens": [3, 2.5, 5]}, "prompt_tokens of request 1 is 2.5"),
@@ -98,6 +99,8 @@ def test_a_rate_that_none_is(rate: float) -> None:
 
 
 def test_other_draws_that_are_refused() -> None:
+    with pytest.raises(CondsimError, match="would arrive after"):
+        poisson(1e-9, 10)
     with pytest.raises(CondsimError, match="number of requests must be from 1"):
         poisson(1.0, 0)
     with pytest.raises(CondsimError, match="a burst has at least 1 request"):

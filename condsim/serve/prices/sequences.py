@@ -68,8 +68,8 @@ class Texts:
         self.of_unit = np.zeros((self.trace.units, 0), np.int64)
         if counts:
             self.of_unit = np.concatenate(counts, axis=1, dtype=np.int64)
-        seq = self.trace.steps["seq"].to_numpy()
-        self._seq = np.repeat(seq, self.trace.steps["units"].to_numpy())
+        seq, units = (self.trace.steps[name].to_numpy(np.int64) for name in ("seq", "units"))
+        self._seq = np.repeat(seq, units)
         self._ids: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def answer_unit(self, sequence: int, generated: int) -> int:
