@@ -76,19 +76,23 @@ class Outcome:
     @property
     def latency_s(self) -> np.ndarray:
         """Seconds from arrival to the whole answer, float [n]."""
-        return self.finished_s - self.requests.arrival_s
+        latency_s: np.ndarray = self.finished_s - self.requests.arrival_s
+        return latency_s
 
     @property
     def ttft_s(self) -> np.ndarray:
         """Time to first token: seconds from arrival, float [n]."""
-        return self.first_s - self.requests.arrival_s
+        ttft_s: np.ndarray = self.first_s - self.requests.arrival_s
+        return ttft_s
 
     @property
     def time_per_output_token_s(self) -> np.ndarray:
         """Seconds a token after the first one, float [n]; NaN for answers of one token."""
         later = self.requests.output_tokens - 1
         spent_s = self.finished_s - self.first_s
-        return np.divide(spent_s, later, out=np.full(len(later), np.nan), where=later > 0)
+        unknown = np.full(len(later), np.nan)
+        of_token: np.ndarray = np.divide(spent_s, later, out=unknown, where=later > 0)
+        return of_token
 
     @property
     def duration_s(self) -> float:

@@ -10,6 +10,7 @@ from math import inf
 from typing import Any
 
 import simpy
+from simpy.core import EventPriority
 
 from condsim.serve.fleet import Fleet
 from condsim.serve.replica import Replica
@@ -75,5 +76,5 @@ class _Reference:
         smaller priority."""
         event = self.env.event()
         event._ok, event._value = True, None
-        self.env.schedule(event, priority, delay_s)
+        self.env.schedule(event, EventPriority(priority), delay_s)
         return event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +75,17 @@ class Requests:
 
     def first(self, count: int) -> Requests:
         """Return the first requests."""
-        columns = (getattr(self, name)[:count] for name in COLUMNS)
-        return Requests(*columns, self.have_lengths)
+        return Requests(
+            self.arrival_s[:count],
+            self.prompt_tokens[:count],
+            self.output_tokens[:count],
+            self.cached_tokens[:count],
+            self.have_lengths,
+        )
 
     def all_at_once(self) -> Requests:
         """Return the same requests, all of which are there from the beginning."""
-        arrival_s = np.zeros(len(self))
-        lengths = (self.prompt_tokens, self.output_tokens, self.cached_tokens)
-        return Requests(arrival_s, *lengths, self.have_lengths)
+        return replace(self, arrival_s=np.zeros(len(self)))
 
 
 def poisson(
@@ -187,7 +190,8 @@ def _read(file: Path) -> pd.DataFrame:
     if opened.metadata.num_rows > MOST_REQUESTS:
         raise CondsimError(f"{file} has more than {MOST_REQUESTS} requests")
     names = [name for name in COLUMNS if name in opened.schema_arrow.names]
-    return opened.read(columns=names).to_pandas()
+    table: pd.DataFrame = opened.read(columns=names).to_pandas()
+    return table
 
 
 def checked_requests(table: pd.DataFrame, where: str = "requests") -> Requests:
@@ -213,8 +217,13 @@ def checked_requests(table: pd.DataFrame, where: str = "requests") -> Requests:
     columns.setdefault("cached_tokens", np.zeros(len(table)))
     _check_tokens(columns["cached_tokens"], "cached_tokens", 0, where)
     _check_cached(columns, where)
-    tokens = [columns[name].astype(np.int64) for name in COLUMNS[1:]]
-    return Requests(columns["arrival_s"], *tokens, bool(with_lengths))
+    return Requests(
+        columns["arrival_s"],
+        columns["prompt_tokens"].astype(np.int64),
+        columns["output_tokens"].astype(np.int64),
+        columns["cached_tokens"].astype(np.int64),
+        have_lengths=bool(with_lengths),
+    )
 
 
 def _numbers(column: pd.Series[Any], name: str, where: str) -> np.ndarray:
