@@ -23,6 +23,7 @@ import pandas as pd
 import condsim
 from condsim.errors import CondsimError
 from condsim.hardware import hardware
+from condsim.runtimes.runtime import RUNTIMES
 from condsim.serve.requests import checked_requests
 from condsim.trace import Trace
 
@@ -32,6 +33,8 @@ MODELS = {
     "meta-llama/Llama-3.1-8B": "llama-3.1-8b",
     "Qwen/Qwen3-30B-A3B-Instruct-2507": "qwen3-30b-a3b",
 }
+RUNTIME = "served" if "served" in RUNTIMES else "compiled"
+"""As serving engines run models, where this condsim knows that."""
 SEQUENCES, PROMPT, ANSWER = 32, 256, 32
 """Sequences whose routing is drawn, and their tokens."""
 
@@ -68,8 +71,12 @@ def served_model(name: str) -> Trace:
         model.routing, layers=len(whole.sites), experts=first.branches, top_k=first.top_k or 1
     )
     steps = [
-        prefill_steps(SEQUENCES, PROMPT),
-        *(decode_steps(SEQUENCES, PROMPT + 1 + turn) for turn in range(ANSWER)),
+        prefill_steps(RUNTIME = "served" if "served" in RUNTIMES else "compiled"
+"""As serving engines run models, where this condsim knows that."""
+SEQUENCES, PROMPT),
+        *(decode_steps(RUNTIME = "served" if "served" in RUNTIMES else "compiled"
+"""As serving engines run models, where this condsim knows that."""
+SEQUENCES, PROMPT + 1 + turn) for turn in range(ANSWER)),
     ]
     return whole.with_routing(drawn_trace(generator, pd.concat(steps, ignore_index=True)))
 
@@ -85,8 +92,9 @@ def predicted(run: Mapping[str, Any], requests: pd.DataFrame) -> tuple[np.ndarra
         ),
     }
     blocks = run["kv_blocks"]
+    trace = served_model(MODELS[run["model"]])
     served = condsim.serve(
-        served_model(MODELS[run["model"]]),
+        trace,
         hardware(HERE / DEVICES[run["gpu"]]),
         checked_requests(pd.DataFrame(columns)),
         max_batch=int(run["max_num_seqs_per_engine"]),
@@ -95,7 +103,8 @@ def predicted(run: Mapping[str, Any], requests: pd.DataFrame) -> tuple[np.ndarra
         kv_block=int(run["kv_block_tokens"]),
         dispatch="least-loaded",
         replicas=int(run["data_parallel"]),
-        runtime="compiled",
+        runtime=RUNTIME,
+        strategy="fused" if trace.sites else None,
     )
     return served.ttft_s, served.time_per_output_token_s, served
 
