@@ -71,12 +71,8 @@ def served_model(name: str) -> Trace:
         model.routing, layers=len(whole.sites), experts=first.branches, top_k=first.top_k or 1
     )
     steps = [
-        prefill_steps(RUNTIME = "served" if "served" in RUNTIMES else "compiled"
-"""As serving engines run models, where this condsim knows that."""
-SEQUENCES, PROMPT),
-        *(decode_steps(RUNTIME = "served" if "served" in RUNTIMES else "compiled"
-"""As serving engines run models, where this condsim knows that."""
-SEQUENCES, PROMPT + 1 + turn) for turn in range(ANSWER)),
+        prefill_steps(SEQUENCES, PROMPT),
+        *(decode_steps(SEQUENCES, PROMPT + 1 + turn) for turn in range(ANSWER)),
     ]
     return whole.with_routing(drawn_trace(generator, pd.concat(steps, ignore_index=True)))
 
