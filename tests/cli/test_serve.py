@@ -53,7 +53,7 @@ def test_files(tmp_path: Path) -> None:
         ([], "name one of --requests FILE, --poisson 200/s and --bursts 32/0.5s"),
         (["--poisson", "5/s", "--bursts", "3/1s"], "name one of --requests FILE"),
         (["--poisson", "0/s"], "rate must be a number above 0"),
-        (["--poisson", "-5/s"], "rate must be a number above 0"),
+        (["--poisson=-5/s"], "rate must be a number above 0"),
         (["--poisson", "fast"], "--poisson is a rate such as 200/s"),
         (["--bursts", "3"], "--bursts is a number of requests and seconds"),
         (["--requests", "nowhere.csv"], "there is no file nowhere.csv"),
