@@ -15,6 +15,7 @@ PAGES = {
     "routing": ("Routing", "What did the model decide?"),
     "timeline": ("Timeline", "What waited for what?"),
     "compare": ("Compare", "Which device, strategy, model?"),
+    "serving": ("Serving", "What do requests wait for?"),
     "breakeven": ("Break-even", "When does it start or stop paying?"),
 }
 """File, and path in the address → title, question."""

@@ -29,7 +29,7 @@ from condsim.resources import resource
 from condsim.trace import Decisions, Trace
 from condsim.trace.encoding import in_memory
 
-PAGES = ("", "waterfall", "accuracy", "routing", "timeline", "compare", "breakeven")
+PAGES = ("", "waterfall", "accuracy", "routing", "timeline", "compare", "serving", "breakeven")
 """Paths in the address; the first is the verdict's."""
 TRACES = sorted(p.parent.name for p in resource("traces").glob("*/trace.json"))
 PAINT_S, CHANGE_S, OPEN_S = 1.0, 0.3, 3.0

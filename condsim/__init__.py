@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from condsim.routing import fit_routing as fit_routing
     from condsim.routing import routing as routing
     from condsim.scenario import Scenario as Scenario
+    from condsim.serve.serve import serve as serve
     from condsim.study.compare import compare as compare
     from condsim.trace.read import load as load
 
@@ -45,6 +46,7 @@ _PUBLIC = {
     "simulate_many": "condsim.predict.simulate",
     "Scenario": "condsim.scenario",
     "compare": "condsim.study.compare",
+    "serve": "condsim.serve.serve",
     "CondsimError": "condsim.errors",
 }
 __all__ = sorted(_PUBLIC)

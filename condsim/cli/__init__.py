@@ -44,6 +44,7 @@ COMMANDS = {
     "export": ("routing:export", "Write a trace's routing as arrays that others read."),
     "measure": ("record:measure", "Time a captured model here, against its baselines."),
     "simulate": ("simulate:simulate", "Predict a trace on a device: where did the saving go?"),
+    "serve": ("serve:serve", "Serve requests as they arrive: does it pay under load?"),
     "compare": ("compare:compare", "Put predictions beside measurements."),
     "report": ("report:report", "Write the whole story as one HTML file."),
     "app": ("browser:app", "Explore traces in the browser."),

@@ -15,6 +15,7 @@ from condsim.engine import closed_form, reference
 from condsim.engine.closed_form import Issued
 from condsim.engine.expert_cache import Offloaded
 from condsim.errors import CondsimError
+from condsim.hardware import HardwareProfile
 from condsim.lowered import Call
 from condsim.predict.side import Side
 from condsim.strategies import STRATEGIES
@@ -57,11 +58,7 @@ def play(side: Side, share: float | None) -> Offloading:
     """
     target = side.model.target
     profile = target.profile
-    if "host" not in profile.links:
-        raise CondsimError(
-            f"profile {profile.name!r} has no links.host (bytes a second), over which strategy "
-            "offloaded copies experts"
-        )
+    bandwidth = _link_rate(profile)
     demand = _Demand(side)
     for step in range(side.cost.steps):
         demand.add_step(step)
@@ -74,7 +71,6 @@ def play(side: Side, share: float | None) -> Offloading:
     issued, ends = demand.joined()
     twice = _twice(issued)
     needs = demand.needs + demand.needs
-    bandwidth = profile.links["host"].value * LINK_SHARE
     waiting = Offloaded(needs, demand.expert_bytes, room, bandwidth, COPY_S, {})
     kernels_before = np.concatenate([[0], ends])
     last = kernels_before - 1 + len(demand.needs)  # of each step, the second time
@@ -87,6 +83,36 @@ def play(side: Side, share: float | None) -> Offloading:
     resident_s = np.diff(all_resident)
     waited_s = np.maximum(seconds - resident_s, 0.0)
     return Offloading(seconds, waited_s, total, room)
+
+
+def expert_bytes(side: Side) -> dict[str, float]:
+    """Return site → bytes of the largest of its experts that some step reads, where these are in
+    the host's memory."""
+    demand = _Demand(side)
+    for step in range(side.cost.steps):
+        demand.add_step(step)
+    largest: dict[str, float] = {}
+    for (site, _), size in demand.expert_bytes.items():
+        largest[site] = max(largest.get(site, 0.0), size)
+    return largest
+
+
+def copy_seconds(profile: HardwareProfile, copied_bytes: float) -> float:
+    """Return the seconds of one copy from the host's memory.
+
+    Raises CondsimError for a device that has no link to its host.
+    """
+    return COPY_S + copied_bytes / _link_rate(profile)
+
+
+def _link_rate(profile: HardwareProfile) -> float:
+    """Bytes a second of a long copy."""
+    if "host" not in profile.links:
+        raise CondsimError(
+            f"profile {profile.name!r} has no links.host (bytes a second), over which strategy "
+            "offloaded copies experts"
+        )
+    return profile.links["host"].value * LINK_SHARE
 
 
 def _fastest(

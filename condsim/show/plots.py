@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from condsim.files import is_stream, write_whole
 from condsim.predict.waterfall import bars
 from condsim.show.escape import figure_text
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from condsim.predict.prediction import Prediction
+    from condsim.serve.serving import Serving
 
 KINDS = ("svg", "pdf", "png")
 """Of files that figures can be written to."""
@@ -30,6 +33,10 @@ COLOURS = {
     "measured": "#8172b3",
 }
 """Kind of a waterfall's bar → its colour; they read on white and on black."""
+SHARES_DRAWN = 501
+"""Points of a curve of latencies."""
+SPANS_DRAWN = 120
+"""Spans of time whose mean queue is drawn."""
 LEGEND_ENTRIES = 12
 """A legend of more lines says nothing."""
 
@@ -325,6 +332,38 @@ def _breakeven_map(points: pd.DataFrame, x_label: str, y_label: str) -> Figure:
     return figure
 
 
+def serving_figure(serving: Serving) -> Figure:
+    """How many requests are done by when, and how many wait, of every side."""
+    from matplotlib.figure import Figure as NewFigure
+
+    figure = NewFigure(figsize=(10.5, 4.2), layout="constrained")
+    latency, queue = figure.subplots(1, 2)
+    for name, side in serving.sides.items():
+        shares = np.linspace(0, 1, SHARES_DRAWN)
+        latency_s = np.quantile(side.latency_s, shares)
+        latency.plot(latency_s * 1e3, shares * 100, label=figure_text(name))
+        table = side.over_time
+        spans = table.groupby(np.arange(len(table)) * SPANS_DRAWN // len(table)).mean()
+        queue.step(spans["start_s"], spans["waiting"], where="post", label=figure_text(name))
+    latency.set_xscale("log")
+    _mark_in_halves(latency.xaxis)
+    latency.set(xlabel="latency, ms", ylabel="% of requests answered")
+    queue.set(xlabel="s", ylabel="requests that wait")
+    for axes in (latency, queue):
+        for side_of_axes in ("top", "right"):
+            axes.spines[side_of_axes].set_visible(False)
+    latency.legend(frameon=False, fontsize=8)
+    rate = serving.requests.rate
+    case = f"{serving.trace} · {serving.profile} · {rate:.3g} requests/s"
+    latency.set_title(figure_text(case), fontsize=10, loc="left")
+    return figure
+
+
+def save_serving(serving: Serving, path: Path) -> Path:
+    """Write `serving_figure` to a file, as `save_waterfall` does with its own."""
+    return _save(serving_figure(serving), path)
+
+
 def _empty(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of so many inches with axes on the left and below only."""
     from matplotlib.figure import Figure
@@ -346,6 +385,15 @@ def _mark_as_speedups(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def _mark_in_halves(axis: Axis) -> None:
+    """Mark a log axis with 1, 2, 5, 10, ..."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _speedup_label(value: float, _position: int | None) -> str:
     return f"{value:g}x"
 
@@ -361,10 +409,13 @@ def save_waterfall(
     The same prediction gives the same bytes. A device or a pipe whose name says no kind gets SVG.
     Raises CondsimError where it cannot be written.
     """
+    return _save(waterfall_figure(prediction, measured, title), path)
+
+
+def _save(figure: Figure, path: Path) -> Path:
     kind = path.suffix.lower().removeprefix(".")
     if is_stream(path) and kind not in KINDS:
         kind = "svg"
-    figure = waterfall_figure(prediction, measured, title)
     return write_whole(path, rendered(figure, kind))
 
 

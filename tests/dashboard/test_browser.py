@@ -20,6 +20,7 @@ PAGES = {
     "Accuracy": "accuracy",
     "Routing": "routing",
     "Timeline": "timeline",
+    "Serving": "serving",
     "Compare": "compare",
     "Break-even": "breakeven",
 }

@@ -230,6 +230,10 @@ def _(random: Random, _bases: Path, _folder: Path) -> Question:
 OPTIONS = {
     "simulate": ("--device", "--strategy", "--batch", "--baseline", "--dtype", "--runtime", "--threshold",
                  "--capacity-factor", "--expert-cache", "--phase", "--json", "--plot", "--timeline"),
+    "serve": ("--device", "--strategy", "--baseline", "--threshold", "--phase", "--poisson", "--bursts",
+              "--requests", "--count", "--prompt-tokens", "--output-tokens", "--scheduler", "--max-batch",
+              "--max-wait", "--token-budget", "--kv-tokens", "--exits", "--cache", "--dispatch", "--replicas",
+              "--limit-latency", "--seed", "--json", "--plot", "--timeline", "--csv"),
     "compare": ("--device", "--by", "--json", "--csv"),
     "import": ("-o", "--format", "--top-k", "--layers", "--experts", "--phase", "--programs"),
     "export": ("-o", "--json"),
@@ -241,6 +245,25 @@ OPTIONS = {
     "app": ("--port", "--headless"),
     "calibrate": ("--threads", "--dtype", "--device", "--like"),
 }  # fmt: skip
+SERVED = {
+    "poisson": ("100/s", "5/min", "0/s", "1e9/s", "x"),
+    "bursts": ("4/1s", "0/1s", "3/0"),
+    "count": (1, 50, 0, -1),
+    "prompt_tokens": ("5", "2-9", "9-2", "x"),
+    "output_tokens": ("5", "2-9", "0"),
+    "scheduler": ("dynamic", "static", "chunked", "continuous"),
+    "max_batch": (1, 4, 0),
+    "max_wait": (0.0, 0.1, -1),
+    "token_budget": (64, 1),
+    "kv_tokens": (64, 1),
+    "exits": ("leave", "wait", "regroup"),
+    "cache": ("lru", "belady", "pinned"),
+    "dispatch": ("shared", "least-loaded", "round-robin"),
+    "replicas": (1, 3, 0),
+    "limit_latency": (0.1, 0.0),
+    "seed": (0, 7, -1),
+}
+"""Options of `condsim serve` with values that they may be given."""
 WORDS = (
     *damage.TEXTS,
     *NAMES,
@@ -297,9 +320,31 @@ def _option(random: Random, command: str) -> list[str]:
     option = random.choice(known)
     if option in ("--json", "--headless", "--force"):
         return [option]
-    usual = [str(v) for v in ARGUMENTS.get(option[2:].replace("-", "_"), ()) if v is not None]
+    name = option[2:].replace("-", "_")
+    usual = [str(v) for v in (*ARGUMENTS.get(name, ()), *SERVED.get(name, ())) if v is not None]
     value = random.choice(usual) if usual and random.random() < 0.85 else random.choice(WORDS)
     return [option, value]
+
+
+@kind("requests")
+def _(random: Random, _bases: Path, folder: Path) -> Question:
+    count = random.choice([1, 5, 40])
+    columns = {
+        "arrival_s": [number / 10 for number in range(count)],
+        "prompt_tokens": [1 + number % 7 for number in range(count)],
+        "output_tokens": [1 + number % 3 for number in range(count)],
+    }
+    path = folder / random.choice(["requests.csv", "requests.parquet"])
+    table = pd.DataFrame(columns)
+    table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
+    if random.random() < 0.5:
+        path.write_bytes(damage.damaged(random, path.read_bytes()))
+    elif path.suffix == ".csv":
+        damage.retabled(random, table).to_csv(path, index=False, errors="surrogatepass")
+    else:
+        rewrite_table(random, path)
+    asked = ["--device", random.choice(DEVICES), "--requests", path.name]
+    return {"ask": "command", "words": ["serve", random.choice(NAMES), *asked]}
 
 
 @kind("uploads")

@@ -1,0 +1,1 @@
+"""Serving, predicted against what was measured: here, and by others."""

@@ -1,0 +1,165 @@
+"""Served by vLLM and by condsim: time to first token, and time per output token.
+
+    python -m benchmarks.serving.truth FOLDER
+
+FOLDER has requests.csv (a row a request: its arrival, lengths, and the engine's own timestamps) and
+runs.csv (a row a run: limits of the scheduler, blocks of KV memory). No constant is taken from these
+runs: steps are priced from data sheets by the GPU model, with the runtime that joins elementwise
+operators, as vLLM's compiled graphs do. Runs of several devices are predicted as replicas that hold
+the whole model, without what devices send to each other, which is said beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import condsim
+from condsim.errors import CondsimError
+from condsim.hardware import hardware
+from condsim.runtimes.runtime import RUNTIMES
+from condsim.serve.requests import checked_requests
+from condsim.trace import Trace
+
+HERE = Path(__file__).parent
+DEVICES = {"RTX4090": "nvidia-rtx-4090.yaml", "RTXPRO6000": "nvidia-rtx-pro-6000.yaml"}
+MODELS = {
+    "meta-llama/Llama-3.1-8B": "llama-3.1-8b",
+    "Qwen/Qwen3-30B-A3B-Instruct-2507": "qwen3-30b-a3b",
+}
+RUNTIME = "served" if "served" in RUNTIMES else "compiled"
+"""As serving engines run models, where this condsim knows that."""
+SEQUENCES, PROMPT, ANSWER = 32, 256, 32
+"""Sequences whose routing is drawn, and their tokens."""
+
+
+def served_model(name: str) -> Trace:
+    """Return a model of the catalogue: its programs, and routing of some sequences if it routes.
+
+    Raises CondsimError where this condsim has no catalogue.
+    """
+    try:
+        from condsim.catalogue import CATALOGUE
+        from condsim.catalogue.parts.programs import programs_of
+        from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
+
+        from condsim.routing import routing
+    except ImportError:
+        raise CondsimError(
+            "this condsim has no catalogue of models: their programs cannot be had"
+        ) from None
+    from condsim.program.regime import DECODE, PREFILL, Regime
+
+    model = CATALOGUE[name]
+    traces = [
+        programs_of(model, Regime(phase, single))
+        for phase in (PREFILL, DECODE)
+        for single in (True, False)
+    ]
+    programs = {key: program for trace in traces for key, program in trace.programs.items()}
+    whole = replace(traces[0], programs=programs)
+    if not model.conditional:
+        return whole
+    first = whole.sites[0]
+    generator = routing(
+        model.routing, layers=len(whole.sites), experts=first.branches, top_k=first.top_k or 1
+    )
+    steps = [
+        prefill_steps(SEQUENCES, PROMPT),
+        *(decode_steps(SEQUENCES, PROMPT + 1 + turn) for turn in range(ANSWER)),
+    ]
+    return whole.with_routing(drawn_trace(generator, pd.concat(steps, ignore_index=True)))
+
+
+def predicted(run: Mapping[str, Any], requests: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Return (time to first token, time per output token) of every request, and all that was said."""
+    columns = {
+        "arrival_s": requests["arrival_s"].cummax(),
+        "prompt_tokens": requests["prompt_tokens"],
+        "output_tokens": requests["output_tokens"],
+        "cached_tokens": np.minimum(
+            requests["shared_prefix_tokens"].fillna(0), requests["prompt_tokens"] - 1
+        ),
+    }
+    blocks = run["kv_blocks"]
+    trace = served_model(MODELS[run["model"]])
+    served = condsim.serve(
+        trace,
+        hardware(HERE / DEVICES[run["gpu"]]),
+        checked_requests(pd.DataFrame(columns)),
+        max_batch=int(run["max_num_seqs_per_engine"]),
+        token_budget=int(run["max_batched_tokens_per_engine"]),
+        kv_tokens=None if np.isnan(blocks) else int(blocks * run["kv_block_tokens"]),
+        kv_block=int(run["kv_block_tokens"]),
+        dispatch="least-loaded",
+        replicas=int(run["data_parallel"]),
+        runtime=RUNTIME,
+        strategy="fused" if trace.sites else None,
+    )
+    return served.ttft_s, served.time_per_output_token_s, served
+
+
+def compared(run: Mapping[str, Any], requests: pd.DataFrame) -> dict[str, Any]:
+    """A row: medians and means, predicted and measured, and the error a request."""
+    ttft, tpot, served = predicted(run, requests)
+    timed = requests["first_token_s"].notna().to_numpy()
+    tokens = np.maximum(requests["output_tokens"] - 1, 1)
+    measured = {
+        "ttft": (requests["first_token_s"] - requests["queued_s"]).to_numpy(),
+        "tpot": ((requests["last_token_s"] - requests["first_token_s"]) / tokens).to_numpy(),
+    }
+    row: dict[str, Any] = {
+        "run": run["run"],
+        "requests": int(timed.sum()),
+        "devices": int(run["gpus"]),
+    }
+    for name, ours in (("ttft", ttft), ("tpot", tpot)):
+        theirs = measured[name][timed]
+        mine = ours[timed]
+        row |= {
+            f"{name}_measured_median_s": float(np.median(theirs)),
+            f"{name}_predicted_median_s": float(np.median(mine)),
+            f"{name}_error_median": float(np.median(mine) / np.median(theirs) - 1),
+            f"{name}_error_mean": float(mine.mean() / theirs.mean() - 1),
+            f"{name}_error_a_request": float(np.nanmedian(np.abs(mine / theirs - 1))),
+        }
+    return row | {
+        "priced": served.conditional.priced,
+        "pricing_error": served.conditional.pricing_error,
+    }
+
+
+def main() -> None:
+    """Print a row a run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--run", action="append", help="only this one; may be repeated")
+    asked = parser.parse_args()
+    runs = pd.read_csv(asked.folder / "runs.csv")
+    requests = pd.read_csv(asked.folder / "requests.csv")
+    rows = []
+    for run in runs.to_dict("records"):
+        if asked.run and run["run"] not in asked.run:
+            continue
+        rows.append(compared(run, requests[requests["run"] == run["run"]].reset_index(drop=True)))
+        print(
+            pd.Series(rows[-1]).to_string(float_format=lambda value: f"{value:.4g}"),
+            "\n",
+            flush=True,
+        )
+    if any(row["devices"] > 1 for row in rows):
+        print(
+            "runs of several devices: without what these send to each other, every replica holds all weights"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""Which replica gets a request: one policy a file, every module of this folder is imported."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from condsim.serve.dispatch.base import DISPATCHES, Dispatch
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["DISPATCHES", "Dispatch"]
