@@ -47,9 +47,8 @@ def served_model(name: str) -> Trace:
     try:
         from condsim.catalogue import CATALOGUE
         from condsim.catalogue.parts.programs import programs_of
-        from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
-
         from condsim.routing import routing
+        from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
     except ImportError:
         raise CondsimError(
             "this condsim has no catalogue of models: their programs cannot be had"
