@@ -86,6 +86,7 @@ def test_public_names_are_the_contract() -> None:
         "import_routing",
         "load",
         "route",
+        "serve",
         "simulate",
         "simulate_many",
     ]
