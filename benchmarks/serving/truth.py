@@ -4,8 +4,7 @@
 
 FOLDER has requests.csv (a row a request: its arrival, lengths, and the engine's own timestamps) and
 runs.csv (a row a run: limits of the scheduler, blocks of KV memory). No constant is taken from these
-runs: steps are priced from data sheets by the GPU model, with the runtime that joins elementwise
-operators, as vLLM's compiled graphs do. Runs of several devices are predicted as replicas that hold
+runs: steps are priced from data sheets by the GPU model, with the runtime of serving engines. Runs of several devices are predicted as replicas that hold
 the whole model, without what devices send to each other, which is said beside them.
 """
 
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,11 @@ import numpy as np
 import pandas as pd
 
 import condsim
-from condsim.errors import CondsimError
+from condsim.catalogue import CATALOGUE
 from condsim.hardware import hardware
-from condsim.runtimes.runtime import RUNTIMES
+from condsim.runtimes.runtime import SERVED
+from condsim.serve.named import served_model
 from condsim.serve.requests import checked_requests
-from condsim.trace import Trace
 
 HERE = Path(__file__).parent
 DEVICES = {"RTX4090": "nvidia-rtx-4090.yaml", "RTXPRO6000": "nvidia-rtx-pro-6000.yaml"}
@@ -33,47 +31,6 @@ MODELS = {
     "meta-llama/Llama-3.1-8B": "llama-3.1-8b",
     "Qwen/Qwen3-30B-A3B-Instruct-2507": "qwen3-30b-a3b",
 }
-RUNTIME = "served" if "served" in RUNTIMES else "compiled"
-"""As serving engines run models, where this condsim knows that."""
-SEQUENCES, PROMPT, ANSWER = 32, 256, 32
-"""Sequences whose routing is drawn, and their tokens."""
-
-
-def served_model(name: str) -> Trace:
-    """Return a model of the catalogue: its programs, and routing of some sequences if it routes.
-
-    Raises CondsimError where this condsim has no catalogue.
-    """
-    try:
-        from condsim.catalogue import CATALOGUE
-        from condsim.catalogue.parts.programs import programs_of
-        from condsim.routing import routing
-        from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
-    except ImportError:
-        raise CondsimError(
-            "this condsim has no catalogue of models: their programs cannot be had"
-        ) from None
-    from condsim.program.regime import DECODE, PREFILL, Regime
-
-    model = CATALOGUE[name]
-    traces = [
-        programs_of(model, Regime(phase, single))
-        for phase in (PREFILL, DECODE)
-        for single in (True, False)
-    ]
-    programs = {key: program for trace in traces for key, program in trace.programs.items()}
-    whole = replace(traces[0], programs=programs)
-    if not model.conditional:
-        return whole
-    first = whole.sites[0]
-    generator = routing(
-        model.routing, layers=len(whole.sites), experts=first.branches, top_k=first.top_k or 1
-    )
-    steps = [
-        prefill_steps(SEQUENCES, PROMPT),
-        *(decode_steps(SEQUENCES, PROMPT + 1 + turn) for turn in range(ANSWER)),
-    ]
-    return whole.with_routing(drawn_trace(generator, pd.concat(steps, ignore_index=True)))
 
 
 def predicted(run: Mapping[str, Any], requests: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, Any]:
@@ -87,7 +44,7 @@ def predicted(run: Mapping[str, Any], requests: pd.DataFrame) -> tuple[np.ndarra
         ),
     }
     blocks = run["kv_blocks"]
-    trace = served_model(MODELS[run["model"]])
+    trace = served_model(CATALOGUE[MODELS[run["model"]]])
     served = condsim.serve(
         trace,
         hardware(HERE / DEVICES[run["gpu"]]),
@@ -98,8 +55,7 @@ def predicted(run: Mapping[str, Any], requests: pd.DataFrame) -> tuple[np.ndarra
         kv_block=int(run["kv_block_tokens"]),
         dispatch="least-loaded",
         replicas=int(run["data_parallel"]),
-        runtime=RUNTIME,
-        strategy="fused" if trace.sites else None,
+        runtime=SERVED.name,
     )
     return served.ttft_s, served.time_per_output_token_s, served
 

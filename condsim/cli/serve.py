@@ -10,15 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from condsim.cli.arguments import check_known, check_output_file, open_trace, profile_for
-from condsim.cli.output import command, out, print_json, progress, say, suggest
+from condsim.cli.arguments import (
+    catalogue_model,
+    check_known,
+    check_output_file,
+    open_trace,
+    profile_for,
+)
+from condsim.cli.output import Step, command, out, print_json, progress, say, suggest
 from condsim.cli.scenario import BASELINES, OneScenarioOptions
 from condsim.errors import CondsimError
 from condsim.files import write_whole
 
 if TYPE_CHECKING:
+    from condsim.catalogue import CatalogueModel
+    from condsim.hardware import HardwareProfile
     from condsim.serve.requests import Lengths, Requests
     from condsim.serve.serving import Serving
+    from condsim.trace import Trace
 
 PLOTS = (".svg", ".pdf", ".png")
 PER = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -235,7 +244,8 @@ def serve(
     Parameters
     ----------
     trace
-        Folder of a trace, or the name of one that comes with condsim.
+        Folder of a trace, the name of one that comes with condsim, or a model of the catalogue
+        (condsim models lists them).
     timeline
         Write the first steps of each replica for Perfetto or chrome://tracing.
     plot
@@ -252,17 +262,20 @@ def serve(
         check_output_file(path, suffixes)
     requests = arrivals.read()
     began = time.perf_counter()
-    opened = open_trace(trace)
+    model = catalogue_model(trace)
     from condsim.serve.serve import serve as serve_requests
 
-    profile = profile_for(scenario.device, opened)
     with progress() as step:
+        opened = open_trace(trace) if model is None else _recorded(model, arrivals.seed, step)
+        profile = profile_for(scenario.device, opened)
+        keywords |= _run_as(scenario)
+        if model is not None and keywords["runtime"] is None:
+            keywords["runtime"] = _engine_of(profile)
         served = serve_requests(
             opened,
             profile,
             requests,
             **keywords,
-            **_run_as(scenario),
             seed=arrivals.seed,
             progress=step,
         )
@@ -275,6 +288,20 @@ def serve(
     _print(served, time.perf_counter() - began)
     device = [] if scenario.device is None else ["--device", scenario.device]
     suggest(command("simulate", trace, *device))
+
+
+def _recorded(model: CatalogueModel, seed: int, step: Step) -> Trace:
+    """The programs of a model, which are recorded the first time, and drawn routing."""
+    from condsim.serve.named import served_model
+
+    return served_model(model, seed, lambda name: step(f"record {name}", 0.0))
+
+
+def _engine_of(profile: HardwareProfile) -> str | None:
+    """The runtime of serving engines where a device has it."""
+    from condsim.runtimes.runtime import SERVED
+
+    return SERVED.name if profile.kind in SERVED.kinds else None
 
 
 def _run_as(scenario: ServedScenarioOptions) -> dict[str, Any]:

@@ -13,7 +13,12 @@ import pandas as pd
 from condsim.cost.device import Target
 from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile
-from condsim.predict.choose import choose_strategies, fit_device, refusal
+from condsim.predict.choose import (
+    choose_strategies,
+    fit_device,
+    refusal,
+    strategies_of_runtime,
+)
 from condsim.predict.simulate import resolve_profile, simulate
 from condsim.program.regime import DECODE
 from condsim.runtimes import choose_runtime
@@ -316,6 +321,8 @@ def _device_and_strategies(
         able = ", ".join(device.peak_flops)
         raise CondsimError(f"profile {device.name!r} has no dtype {dtype!r}; it has {able}")
     strategies = choose_strategies(trace, asked.strategy)
+    if asked.strategy is None:
+        strategies = strategies_of_runtime(trace, strategies, runtime)
     if not fit_device(strategies, device.kind, runtime.static):
         if asked.strategy is not None:
             raise refusal(strategies, trace, device, runtime.static)

@@ -74,7 +74,9 @@ class Sites:
         of_sites = np.split(counts, self.begins[1:], axis=1) if self.columns else []
         by_site = dict(zip(self.rules, of_sites, strict=True))
         seqs = np.broadcast_to(np.asarray(seq), len(units)).copy()
-        steps = Steps.rectangular(np.asarray(units), seqs, total, by_site)
+        steps = Steps.rectangular(
+            np.asarray(units), seqs, total, by_site, self.trace.header.windows
+        )
         kept = {name: self._kept(name, steps) for name in self.rules}
         costliest = self.trace.header.costliest
         return Steps(steps.extents, by_site, kept, costliest, self.capacity_factor)

@@ -1,0 +1,46 @@
+"""A model of the catalogue as it is served: programs of all its steps, and routing of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pandas as pd
+
+from condsim.catalogue import CatalogueModel
+from condsim.catalogue.parts.programs import programs_of
+from condsim.program.regime import DECODE, PREFILL, Regime
+from condsim.routing import routing
+from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
+from condsim.trace import Trace
+
+SEQUENCES, PROMPT, ANSWER = 32, 256, 32
+"""Sequences whose routing is drawn, and their tokens."""
+
+
+def served_model(
+    model: CatalogueModel, seed: int = 0, progress: Callable[[str], None] = lambda _name: None
+) -> Trace:
+    """Return what `condsim.serve` takes for a model.
+
+    The routing of a conditional model is drawn from published statistics, for some sequences that
+    requests are given. A dense model decides nothing.
+    seed: of that draw. progress: called with the programs that are recorded.
+    """
+    regimes = [Regime(phase, single) for phase in (PREFILL, DECODE) for single in (True, False)]
+    traces = [programs_of(model, regime, progress) for regime in regimes]
+    programs = {name: program for trace in traces for name, program in trace.programs.items()}
+    whole = replace(traces[0], programs=programs)
+    if not model.conditional:
+        return whole
+    site = whole.sites[0]
+    generator = routing(
+        model.routing,
+        layers=len(whole.sites),
+        experts=site.branches,
+        top_k=site.top_k or 1,
+        seed=seed,
+    )
+    steps = [prefill_steps(SEQUENCES, PROMPT)]
+    steps += [decode_steps(SEQUENCES, PROMPT + 1 + turn) for turn in range(ANSWER)]
+    return whole.with_routing(drawn_trace(generator, pd.concat(steps, ignore_index=True), seed))
