@@ -4,8 +4,9 @@
 
 FOLDER has requests.csv (a row a request: its arrival, lengths, and the engine's own timestamps) and
 runs.csv (a row a run: limits of the scheduler, blocks of KV memory). No constant is taken from these
-runs: steps are priced from data sheets by the GPU model, with the runtime of serving engines. Runs of several devices are predicted as replicas that hold
-the whole model, without what devices send to each other, which is said beside them.
+runs: steps are priced from data sheets by the GPU model, with the runtime of serving engines. Runs
+of several devices are predicted as replicas that hold the whole model, without what devices send to
+each other, which is said beside them.
 """
 
 from __future__ import annotations
