@@ -10,7 +10,7 @@ from math import inf
 from typing import Any
 
 import simpy
-from simpy.core import EventPriority
+from simpy.events import EventPriority
 
 from condsim.serve.fleet import Fleet
 from condsim.serve.replica import Replica

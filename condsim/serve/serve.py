@@ -326,9 +326,15 @@ def _device_and_strategies(
     if not fit_device(strategies, device.kind, runtime.static):
         if asked.strategy is not None:
             raise refusal(strategies, trace, device, runtime.static)
-        options = {"runtime": asked.runtime, "dtype": asked.dtype, "threshold": asked.threshold}
         phase = asked.phase or str(trace.steps["phase"].iloc[0])
-        fastest = simulate(trace, device, phase=phase, **options).strategy
+        fastest = simulate(
+            trace,
+            device,
+            dtype=asked.dtype,
+            runtime=asked.runtime,
+            threshold=asked.threshold,
+            phase=phase,
+        ).strategy
         strategies = choose_strategies(trace, fastest)
     target = Target(device, dtype, runtime, trace.header.provenance.parameters)
     return target, strategies

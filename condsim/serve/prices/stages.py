@@ -38,7 +38,7 @@ class StagePrices:
         self.side, self.cut, self.regroup_s = side, cut, regroup_s
         self.stages = len(cut.sites) + 1
         going_on = [site.of_unit[:, 1] for site in cut.sites.values()]
-        depth = 1 + np.sum(going_on, axis=0, dtype=np.int64)
+        depth: np.ndarray = 1 + np.stack(going_on).sum(axis=0, dtype=np.int64)
         self.exit_of = depth
         self._depth: list[int] = depth[unit_of].tolist()
         seconds, joules = _totals(side, cut, most)
@@ -92,7 +92,8 @@ class StagePrices:
         going_on = [counts[:, 2 * site + 1] for site in range(len(self.cut.sites))]
         by_stage = np.stack([rows, *going_on], axis=1).tolist()
         summed = np.array([self.of_batch(of_batch) for of_batch in by_stage])
-        return np.abs(summed / whole - 1)
+        off: np.ndarray = np.abs(summed / whole - 1)
+        return off
 
     def of_batch(self, going_on: Sequence[int]) -> float:
         """Return the seconds of a batch. going_on: rows that run each stage."""
@@ -125,4 +126,5 @@ def _totals(side: ServedSide, cut: Cut, most: int) -> tuple[np.ndarray, np.ndarr
 def _of_stages(totals: np.ndarray) -> np.ndarray:
     """Return what each stage adds; a stage never gives time back."""
     added: np.ndarray = np.diff(totals, axis=0, prepend=0.0)
-    return np.maximum(added, 0.0)
+    never_back: np.ndarray = np.maximum(added, 0.0)
+    return never_back
