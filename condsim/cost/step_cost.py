@@ -7,7 +7,7 @@ The last two depend on what runs between two steps: the step before, or the othe
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from condsim.cost.cpu.evicted_code import evicted_code_seconds, own_code_seconds
 from condsim.cost.cpu.new_shapes import NewShapes
-from condsim.cost.weight_uses import visits_of
+from condsim.cost.weight_uses import GroupKey, group_of, visits_of
 from condsim.hardware import HardwareProfile
 from condsim.kernel_cost import PARTS
 from condsim.kernels import Kernels, WeightRead
@@ -148,17 +148,27 @@ class StepCost:
     def _read_again_bytes(self) -> np.ndarray:
         """Bytes of weights that a step has read before."""
         again = np.zeros(self.steps)
-        for reads in self._shared_weights():
-            visits_of_reads = [visits_of([read], self.kernels) for read in reads]
-            choices = max(int(visits.choice.max(initial=-1)) for visits in visits_of_reads) + 2
+        branches = [rule.branches for rule in self.kernels.lowered.sites.values()]
+        choices = max(branches, default=0) + 1  # -1 is one
+        for weights in self._read_alike():
             seen = np.zeros(self.steps * choices, bool)
-            for visits in visits_of_reads:
+            for reads in zip(*weights, strict=True):
+                visits = visits_of(list(reads), self.kernels)
                 key = visits.step * choices + visits.choice + 1
                 old = seen[key]
-                in_bytes = visits.bytes[0, visits.size[old]]
+                in_bytes = visits.bytes.sum(axis=0)[visits.size[old]]
                 again += np.bincount(visits.step[old], in_bytes, self.steps)
                 seen[key] = True
         return again
+
+    def _read_alike(self) -> Iterable[list[list[WeightRead]]]:
+        """Weights that a step may read more than once, those together that are read at the same
+        places; the reads of each."""
+        alike: dict[tuple[GroupKey, ...], list[list[WeightRead]]] = {}
+        for reads in self._shared_weights():
+            places = tuple([group_of(read) for read in reads])
+            alike.setdefault(places, []).append(reads)
+        return alike.values()
 
     def _shared_weights(self) -> list[list[WeightRead]]:
         """Reads of each weight that a step may read more than once.

@@ -95,11 +95,15 @@ def read_together(kernels: Kernels) -> Iterator[tuple[GroupKey, Visits]]:
     grouped products of a site in it."""
     groups: dict[GroupKey, list[WeightRead]] = {}
     for read in kernels.weights:
-        experts = read.sized.experts
-        count = 0 if experts is None else experts.shape[1]
-        groups.setdefault((read.scope, read.site, count), []).append(read)
+        groups.setdefault(group_of(read), []).append(read)
     for key, reads in groups.items():
         yield key, visits_of(reads, kernels)
+
+
+def group_of(read: WeightRead) -> GroupKey:
+    """Return which weights a weight is visited together with."""
+    experts = read.sized.experts
+    return read.scope, read.site, 0 if experts is None else experts.shape[1]
 
 
 @dataclass

@@ -44,9 +44,6 @@ CLOCKED_STEPS = 16
 """Steps that are looked at where host and device are two clocks, which need each step in executed
 order."""
 
-LARGE_SIDE_COUNTS = 2**18
-"""Sides of more counts, one a step and branch, are not remembered."""
-
 
 @dataclass(frozen=True)
 class Walked:
@@ -179,7 +176,7 @@ class Simulation:
     @property
     def remembers_sides(self) -> bool:
         """Whether another question finds the sides of this one."""
-        return len(self.blocks) == 1 and self.blocks.counts <= LARGE_SIDE_COUNTS
+        return len(self.blocks) == 1 and self.blocks.few
 
     def same_for_all(self, strategy: str) -> Strategies:
         """Return every mechanism with one strategy, as a baseline has it."""

@@ -26,6 +26,9 @@ BLOCK_COUNTS = 2**22
 BLOCK_STEPS = 2**15
 """Steps that a block has at most."""
 
+REMEMBERED_COUNTS = 2**18
+"""Counts of the steps that are remembered, at most."""
+
 
 class Blocks:
     """The steps that are looked at, block by block.
@@ -57,6 +60,11 @@ class Blocks:
         """How many counts all blocks have: one a step and branch."""
         return self.steps * counts_a_step(self._cut)
 
+    @property
+    def few(self) -> bool:
+        """Whether there are so few steps that what is known of them is remembered."""
+        return self.counts <= REMEMBERED_COUNTS
+
     def __getitem__(self, number: int) -> Steps:
         """The steps of a block; those that were asked for last are kept."""
         if self._made is None or self._made[0] != number:
@@ -71,7 +79,8 @@ class Blocks:
         return self._taken(self.numbers[np.unique(evenly_spaced)])
 
     def _taken(self, numbers: np.ndarray) -> Steps:
-        steps = self._cut.take(numbers)
+        of_all = self.few and len(numbers) == len(self._cut)
+        steps = self._cut.steps if of_all else self._cut.take(numbers)
         return replace(steps, capacity_factor=self._capacity_factor)
 
 
