@@ -46,7 +46,7 @@ class LayerList:
 
 def layer_lists(model: nn.Module) -> list[LayerList]:
     """The outermost lists of modules of a model that have alike layers to leave out."""
-    found = []
+    found: list[LayerList] = []
     for name, module in model.named_modules():
         inside = any(name.startswith(f"{outer.name}.") for outer in found)
         if isinstance(module, nn.ModuleList) and not inside:
@@ -93,7 +93,7 @@ def kind_of(layer: nn.Module) -> Kind:
 def _layer_list(name: str, kinds: Sequence[Kind]) -> LayerList:
     surroundings = _surroundings(kinds)
     kept = _fewest(surroundings)
-    place = {}
+    place: dict[Surroundings, int] = {}
     for position, layer in enumerate(kept):
         place.setdefault(surroundings[layer], position)
     recorded_as = tuple(place[around] for around in surroundings)

@@ -199,8 +199,8 @@ class _Repeater:
         place = owner.starts + offset
         if not free.path:
             return replace(free, op=place)
-        (_, *key), *inner = free.path
-        return replace(free, path=((place, *key), *inner))
+        (_, choice, outer, rows), *inner = free.path
+        return replace(free, path=((place, choice, outer, rows), *inner))
 
     def _begins(self, recorded: int) -> int:
         return next(block.begins for block in self.blocks if block.recorded == recorded)

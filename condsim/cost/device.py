@@ -80,19 +80,23 @@ class Target:
         """Bytes of all weights of the model."""
         return self.parameters * self.float_bytes
 
-    def itemsize(self, dtype: str) -> float:
+    def bytes_an_element(self, dtype: str) -> float:
+        """Return the bytes of one element, of weights in fewer bits a part of one."""
+        if dtype in WEIGHT_DTYPES:
+            return WEIGHT_DTYPES[dtype].bits / 8
+        return self.itemsize(dtype)
+
+    def itemsize(self, dtype: str) -> int:
         """Return the bytes of one element. Raises CondsimError for an unknown dtype."""
         if dtype == "float":
             return self.float_bytes
-        if dtype in WEIGHT_DTYPES:
-            return WEIGHT_DTYPES[dtype].bits / 8
         if dtype not in ITEMSIZE:
             raise CondsimError(f"a tensor of dtype {dtype!r} has no known size")
         return ITEMSIZE[dtype]
 
     def bytes_of(self, tensor: Tensor, shape: Shape) -> Any:
         """Return the bytes of a tensor, number or array [sizes]."""
-        return elements(shape) * self.itemsize(tensor.dtype)
+        return elements(shape) * self.bytes_an_element(tensor.dtype)
 
     def weight_bytes(self, op: Op, tensor: Tensor, shape: Shape, outputs: list[Shape]) -> Any:
         """Return the bytes of a weight that one call reads: of a looked-up table, those rows."""

@@ -96,7 +96,7 @@ def _saved_bytes(lowered: Lowered, target: Target) -> int:
                 continue
             for tensor in op.inputs:
                 if tensor.weight and tensor.dtype in WEIGHT_DTYPES:
-                    saved = target.float_bytes - target.itemsize(tensor.dtype)
+                    saved = target.float_bytes - target.bytes_an_element(tensor.dtype)
                     narrow[tensor.weight] = saved * elements(tensor.shape({}))
     return int(sum(narrow.values()))
 

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 META = torch.device("meta")
 CPU = torch.device("cpu")
-DEVICE_OF = torch.Tensor.device.__get__  # type: ignore[attr-defined]
+DEVICE_OF = torch.Tensor.device.__get__
 """What `tensor.device` calls."""
 
 
@@ -38,11 +38,11 @@ class OnMeta:
 
     def __enter__(self) -> OnMeta:
         self._operators.__enter__()  # type: ignore[no-untyped-call]
-        self._devices.__enter__()
+        self._devices.__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        self._devices.__exit__(*exc)
+        self._devices.__exit__(*exc)  # type: ignore[no-untyped-call]
         self._operators.__exit__(*exc)  # type: ignore[no-untyped-call]
 
 

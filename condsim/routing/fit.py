@@ -129,7 +129,8 @@ def shrunk_shares(sequences: Sequences, experts: int) -> np.ndarray:
     spread = ((shares - even) ** 2).mean()
     kept = max(0.0, 1 - chance / spread) if spread else 0.0
     # The square root keeps the spread of the shares, not the least squared error, near the truth.
-    return np.maximum(even + np.sqrt(kept) * (shares - even), even * 1e-3)
+    shrunk: np.ndarray = np.maximum(even + np.sqrt(kept) * (shares - even), even * 1e-3)
+    return shrunk
 
 
 def _clusters(sequences: Sequences) -> list[np.ndarray]:

@@ -53,7 +53,7 @@ class RoutingGenerator:
     @property
     def experts(self) -> int:
         """Experts of a layer."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     def independent(self) -> RoutingGenerator:
         """Return the same popularity without any correlation, to see what that is worth."""

@@ -58,4 +58,5 @@ def _drawn_lift(before: np.ndarray, sigma: float, rng: np.random.Generator) -> n
         return None
     lift = np.exp(sigma * rng.standard_normal((len(before), len(before))))
     mean = before @ lift / before.sum()
-    return (lift / mean).astype(np.float32)
+    even: np.ndarray = (lift / mean).astype(np.float32)
+    return even

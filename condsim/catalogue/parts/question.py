@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pandas as pd
+
 from condsim.catalogue.parts.base import CatalogueModel
 from condsim.catalogue.parts.programs import programs_of
 from condsim.errors import CondsimError
@@ -72,7 +74,8 @@ def trace_of(
     return programs.with_routing(drawn)
 
 
-def _steps(question: Question):
+def _steps(question: Question) -> pd.DataFrame:
+    """The steps that routing is drawn for."""
     if question.phase == PREFILL:
         return prefill_steps(question.batch, question.context)
     count = max(2, min(MOST_STEPS, ENOUGH_TOKENS // question.batch, question.context - 1))

@@ -67,7 +67,7 @@ class GpuModel(IssuedModel):
     def _weight_itemsize(self, op: Op) -> float | None:
         """Bytes of a weight that a product unpacks; None where it has the arithmetic's dtype."""
         narrow = len(op.inputs) > 1 and op.inputs[1].dtype in WEIGHT_DTYPES
-        return self.target.itemsize(op.inputs[1].dtype) if narrow else None
+        return self.target.bytes_an_element(op.inputs[1].dtype) if narrow else None
 
     def resident(self, lowered: Lowered) -> np.ndarray | float:
         """Return the share of each step's weights that L2 still has, where steps of the same
