@@ -2,7 +2,7 @@
 
 `python -m benchmarks.accuracy [RUN]` calibrates this machine and measures the frozen list of `benchmarks/suite` in fresh processes, about 35 minutes on a quiet
 machine; it goes on where it was stopped. RUN: a folder, default benchmarks/runs/DATE. A finished run is only judged: predicted anew from its own profile. The
-cases are written into it for the dashboard's Accuracy page.
+cases are written into it for the dashboard's Accuracy page. Below it stands a row a processor: every kept run, and those in the folders of --runs, judged alike.
 `python -m benchmarks.accuracy --traces TRACE ...` judges the measurements stored with traces instead.
 
 No timing of a model goes into a profile.
@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 import condsim
-from benchmarks.suite import judge, segments
+from benchmarks.suite import judge, processors, segments
 from benchmarks.suite.run import run, traces
 from condsim.files import write_whole
 from condsim.hardware import load_profile
@@ -159,6 +159,9 @@ def main() -> None:
     parser.add_argument(
         "--no-effects", action="store_true", help="do not predict once more without each effect"
     )
+    parser.add_argument(
+        "--runs", type=Path, nargs="*", default=[], help="folders with more runs, to be judged too"
+    )
     options = parser.parse_args()
     if options.traces:
         found = [load(t) for t in options.traces]
@@ -188,6 +191,7 @@ def main() -> None:
         write_whole(
             options.run / "cases.parquet", cases.to_parquet(index=False, compression="zstd")
         )
+        processors.tell([RUNS, *options.runs])
     if options.json:
         write_whole(options.json, json.dumps(result, indent=1, default=str))
     if options.write_readme:

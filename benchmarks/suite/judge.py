@@ -5,7 +5,7 @@ Also what each effect and each limit say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -174,13 +174,9 @@ def limits(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "limit", "found", "holds"])
 
 
-def conformal(table: pd.DataFrame) -> str:
-    """The factor that intervals are widened by as the development half has it.
-
-    Split-conformal: Vovk, Gammerman, Shafer, 2005. Also what it does to the other half. The score
-    of a case: how many half-widths of its interval, as it would be without a factor, the measured
-    speedup lies from the predicted one (logarithms).
-    """
+def scores(table: pd.DataFrame) -> pd.Series:
+    """How many half-widths of its interval the measured speedup of each case lies from the
+    predicted one (logarithms); the interval is the one that it would have without a factor."""
     off = np.log(table["measured_speedup"] / table["predicted_speedup"])
     width = np.where(
         off > 0,
@@ -188,9 +184,31 @@ def conformal(table: pd.DataFrame) -> str:
         np.log(table["predicted_speedup"] / table["low"]),
     )
     force = CONFORMAL[table["runtime"].iloc[0]]
-    scores, ours = off.abs() / np.maximum(width / force, 1e-6), halves(table) == "development"
-    factor = float(np.quantile(scores[ours], min(0.9 * (1 + 1 / max(int(ours.sum()), 1)), 1.0)))
-    inside = 100 * (scores[~ours] <= factor).mean()
+    found: pd.Series = off.abs() / np.maximum(width / force, 1e-6)
+    return found
+
+
+def conformal_factor(tables: Sequence[pd.DataFrame]) -> float:
+    """The factor that intervals need to hold 90 % of the cases of some tables.
+
+    Each table weighs the same. Split-conformal: Vovk, Gammerman, Shafer, 2005.
+    """
+    found = [scores(table) for table in tables]
+    weights = [pd.Series(1 / len(of_table), of_table.index) for of_table in found]
+    score = pd.concat(found).to_numpy()
+    weight = pd.concat(weights).to_numpy() / len(tables)
+    order = np.argsort(score)
+    wanted = min(0.9 * (1 + 1 / max(len(score), 1)), 1.0)
+    place = int(np.searchsorted(np.cumsum(weight[order]), wanted - 1e-12))
+    return float(score[order[min(place, len(order) - 1)]])
+
+
+def conformal(table: pd.DataFrame) -> str:
+    """What the development half asks for, and what that does to the other half."""
+    ours = halves(table) == "development"
+    factor = conformal_factor([table[ours]])
+    force = CONFORMAL[table["runtime"].iloc[0]]
+    inside = 100 * (scores(table[~ours]) <= factor).mean()
     return (
         f"the development half asks for a factor of {factor:.2f} ({force:.2f} is in force); "
         f"with it {inside:.0f} % of the check half are inside"

@@ -49,16 +49,8 @@ def _decoder(s: Sizes) -> dict[str, Any]:
     return shared
 
 
-def olmoe(s: Sizes) -> nn.Module:
-    """e experts of width i, of which k; queries and keys are normalised."""
-    from transformers import OlmoeConfig, OlmoeForCausalLM
-
-    experts = {"num_experts": int(s["e"]), "num_experts_per_tok": int(s["k"])}
-    return OlmoeForCausalLM(OlmoeConfig(**_decoder(s), intermediate_size=int(s["i"]), **experts))
-
-
 def flexolmo(s: Sizes) -> nn.Module:
-    """As olmoe, with its norms behind attention and experts."""
+    """e experts of width i, of which k; norms stand behind attention and experts."""
     from transformers import FlexOlmoConfig, FlexOlmoForCausalLM
 
     experts = {"num_experts": int(s["e"]), "num_experts_per_tok": int(s["k"])}
@@ -388,7 +380,6 @@ class BranchVit(Quantiles):
 
 
 FAMILIES: dict[str, Family] = {
-    "olmoe": ("tokens of transformers", olmoe),
     "flexolmo": ("tokens of transformers", flexolmo),
     "qwen3moe": ("tokens of transformers", qwen3moe),
     "phimoe": ("tokens of transformers", phimoe),

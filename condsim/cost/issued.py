@@ -158,11 +158,11 @@ class IssuedModel(DeviceModel):
         distance = dict(zip(order.places, of_calls, strict=True))
         distinct = [distance.get(entry.place, different) for entry in layout.entries]
         ops = [entry.op for entry in layout.entries]
-        python_s = np.array([self._python_seconds(op) for op in ops])
+        python_s = np.array([self.python_seconds(op) for op in ops])
         among_s = code_locality_of(ops, distinct, self.target.profile, loops=self.target.loops)
         return python_s + among_s
 
-    def _python_seconds(self, op: Op) -> float:
+    def python_seconds(self, op: Op) -> float:
         """What Python did before an operator."""
         host = self.target.profile.host
         if host.instruction is None:

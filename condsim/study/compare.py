@@ -118,11 +118,9 @@ def _opened(traces: Trace | str | Path | Iterable[Trace | str | Path]) -> list[T
 def _compare_case(
     trace: Trace, device: HardwareProfile, case: Case, measured: pd.DataFrame
 ) -> dict[str, Any]:
-    fresh = measured[measured["where"] == "fresh process"]
-    usable = measured if fresh.empty else fresh
     same_machine = case.measured_on(device)
     yardstick_s = device.yardstick_s if same_machine else None
-    counting = quiet_rows(usable, yardstick_s)
+    counting = counting_rows(measured, case, device)
     times = _measured_times(counting)
     predicted = case.predict(trace, device, counting)
     error = predicted.speedup / times["measured_speedup"] - 1
@@ -142,6 +140,14 @@ def _compare_case(
         "same_machine": same_machine,
         "noisy": noisy(counting, yardstick_s),
     }
+
+
+def counting_rows(measured: pd.DataFrame, case: Case, device: HardwareProfile) -> pd.DataFrame:
+    """The rows of a case that count: fresh processes before others, quiet ones before noisy."""
+    fresh = measured[measured["where"] == "fresh process"]
+    usable = measured if fresh.empty else fresh
+    yardstick_s = device.yardstick_s if case.measured_on(device) else None
+    return quiet_rows(usable, yardstick_s)
 
 
 def _measured_times(pairs: pd.DataFrame) -> dict[str, Any]:

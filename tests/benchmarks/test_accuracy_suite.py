@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,8 @@ import torch
 
 import condsim
 from benchmarks import accuracy
-from benchmarks.suite import judge, models, segments, worker
-from benchmarks.suite.cases import HALVES, Case, Under, by_model, half, listed, read
+from benchmarks.suite import effects, judge, models, outside, processors, segments, worker
+from benchmarks.suite.cases import HALVES, OUTSIDE, Case, Under, by_model, half, listed, read
 from benchmarks.suite.run import run, traces
 from condsim.errors import CondsimError
 from condsim.protocols import PROTOCOLS
@@ -59,6 +60,26 @@ def test_the_list_covers_what_it_should() -> None:
     assert {c.protocol for c in cases} == set(PROTOCOLS)
     assert {c.model for c in cases if c.protocol == "loop"} == {c.model for c in cases}
     assert {1, 256} <= {c.batch for c in cases}
+
+
+def test_the_second_list_has_other_models() -> None:
+    cases = read(OUTSIDE)
+    families = {case.model.split("-")[0] for case in cases}
+    assert 2 * len(set(cases)) >= 60
+    assert families == set(outside.FAMILIES)
+    assert not families & {case.model.split("-")[0] for case in read()}
+    assert listed(Under(cases="outside")) == cases
+
+
+@pytest.mark.parametrize("name", ["exitvit-d32-l2-q50", "glm4moe-d64-i16-e4-k2-l2"])
+def test_a_model_of_the_second_list_runs(name: str) -> None:
+    example = load_spec(f"{outside.__file__}:{name}")
+    inputs = example.inputs[0]
+    with torch.inference_mode():
+        output = example.model(**inputs) if isinstance(inputs, dict) else example.model(inputs)
+    assert len(output if isinstance(output, torch.Tensor) else output.logits) == 8 * (
+        1 + isinstance(inputs, torch.Tensor)
+    )
 
 
 def test_runs_beside_the_usual_one_have_a_model_of_each_family() -> None:
@@ -242,3 +263,62 @@ def test_operators_of_short_sides_count_as_much_as_those_of_long_ones() -> None:
 
 def test_a_run_without_times_by_segment_has_none(tmp_path: Path) -> None:
     assert segments.traces(tmp_path) == []
+
+
+def test_a_factor_of_several_machines_weighs_each_the_same(table: pd.DataFrame) -> None:
+    narrow = table.assign(
+        low=table["predicted_speedup"] * 0.99, high=table["predicted_speedup"] * 1.01
+    )
+    wide = table.assign(low=table["predicted_speedup"] * 0.5, high=table["predicted_speedup"] * 2.0)
+    alone = {name: judge.conformal_factor([t]) for name, t in {"n": narrow, "w": wide}.items()}
+    assert alone["w"] < alone["n"]
+    many = pd.concat([wide] * 9)
+    both = judge.conformal_factor([narrow, wide])
+    assert judge.conformal_factor([narrow, many]) == pytest.approx(both, rel=0.2)
+    assert judge.conformal_factor([pd.concat([narrow, many])]) < both
+
+
+def test_intervals_are_judged_with_the_factor_of_other_processors(table: pd.DataFrame) -> None:
+    others = table.assign(
+        low=table["predicted_speedup"] * 0.5, high=table["predicted_speedup"] * 2.0
+    )
+    factors = processors.factors_of_others({"here": table, "there": others})
+    assert factors["here"] == judge.conformal_factor([others])
+    assert factors["there"] == judge.conformal_factor([table])
+    shown = processors.judged({"here": table, "there": others}, factors)
+    assert list(shown.index) == ["here", "there"]
+    assert shown.loc["here", "others ask for"] == f"{factors['here']:.2f}"
+
+
+def test_kept_runs_are_told_apart_by_processor_and_by_list() -> None:
+    runs = processors.by_processor(processors.kept([processors.RUNS]))
+    names = {run.folder.name for of in runs.values() for run in of}
+    assert "2026-11-28-c" in names
+    assert not names & {"2026-11-28-bf16", "2026-11-28-two-threads", "2026-11-28-compiled"}
+    assert len(runs) >= 2
+
+
+def test_a_table_is_predicted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processors, "_kept", lambda: tmp_path)
+    trace = condsim.load("traces/exit-fashion")
+    asked = []
+    monkeypatch.setattr(processors, "traces", lambda _folder: asked.append(1) or [trace])
+    monkeypatch.setattr(processors.Run, "_key", lambda _run: "key")
+    run = processors.Run(tmp_path)
+    pd.testing.assert_frame_equal(run.table(), run.table())
+    assert len(asked) == 1
+
+
+def test_an_effect_left_out_is_what_a_profile_without_it_says() -> None:
+    trace = condsim.load("traces/exit-fashion")
+    of_batch_8 = trace.measurements[trace.measurements["batch"] == 8]
+    trace = dataclasses.replace(trace, measurements=of_batch_8)
+    table = effects.with_effects(condsim.compare(trace), [trace])
+    changed = judge.effects(trace.profile)
+    compared = set(effects.EFFECTS) & set(changed) - {effects.CODE}  # the profile also has no
+    assert len(compared) >= 5  # first calls without it
+    for effect in compared:
+        left_out = effects.without(table, effect)
+        bare = condsim.compare(dataclasses.replace(trace, profile=changed[effect]))
+        for column in ("predicted_latency_s", "predicted_speedup"):
+            assert left_out[column].to_numpy() == pytest.approx(bare[column].to_numpy(), rel=1e-9)

@@ -1,0 +1,130 @@
+"""How many seconds each effect of a CPU's cost model adds to a step, of both sides of a case.
+
+They add up, so that a prediction without one of them is a subtraction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from condsim.cost.cpu.code_locality import code_locality_of
+from condsim.cost.cpu.device import CpuModel
+from condsim.cost.device import Target
+from condsim.cost.issued import FirstStep, code_distances
+from condsim.cost.step_cost import StepCost
+from condsim.predict.choose import choose_strategies
+from condsim.predict.side import Side
+from condsim.predict.simulation import Simulation
+from condsim.predict.timed import TimedSide
+from condsim.runtimes import choose_runtime
+from condsim.scenario import Scenario
+from condsim.study.cases import measured_cases
+from condsim.study.compare import counting_rows
+from condsim.trace import Trace
+
+AMONG = "calls among other operators"
+PYTHON = "Python between operators"
+ACTIVATIONS = "distant activations"
+CODE = "code evicted by data"
+FIRST_CALLS = "first calls after the other side"
+NEW_SHAPES = "new shapes"
+WEIGHTS = "residency of weights"
+EFFECTS = (AMONG, PYTHON, ACTIVATIONS, CODE, FIRST_CALLS, NEW_SHAPES, WEIGHTS)
+SIDES = {"conditional": "predicted_latency_s", "baseline": "predicted_baseline_s"}
+"""Side → the column of `condsim.compare` that has its seconds."""
+
+
+def column(side: str, effect: str) -> str:
+    """The column that has the seconds of an effect."""
+    return f"{side}: {effect}"
+
+
+def with_effects(table: pd.DataFrame, traces: list[Trace]) -> pd.DataFrame:
+    """A table of `condsim.compare` with the seconds of each effect. traces: that it is of."""
+    rows = [_seconds(simulation) for trace in traces for simulation in _simulations(trace)]
+    return pd.concat([table, pd.DataFrame(rows, index=table.index)], axis=1)
+
+
+def without(table: pd.DataFrame, effect: str) -> pd.DataFrame:
+    """The table as it would be without an effect."""
+    changed = table.copy()
+    for side, seconds in SIDES.items():
+        changed[seconds] = table[seconds] - table[column(side, effect)]
+    speedup = changed["predicted_baseline_s"] / changed["predicted_latency_s"]
+    changed["predicted_speedup"] = speedup
+    changed["error"] = speedup / table["measured_speedup"] - 1
+    return changed
+
+
+def _simulations(trace: Trace) -> Iterator[Simulation]:
+    """The simulation of each measured case, in the order of `condsim.compare`."""
+    profile = trace.profile
+    assert profile is not None
+    for case, measured in measured_cases(trace.measurements):
+        steps = tuple(sorted(counting_rows(measured, case, profile)["step"].unique().tolist()))
+        scenario = Scenario(
+            strategy=case.strategy,
+            batch=case.batch,
+            baseline=case.baseline,
+            runtime=case.runtime,
+            phase=case.phase,
+            protocol=case.protocol,
+            steps=steps,
+        )
+        target = Target(profile, profile.dtype, choose_runtime(case.runtime, profile))
+        yield Simulation(trace, target, scenario, choose_strategies(trace, case.strategy))
+
+
+def _seconds(simulation: Simulation) -> dict[str, float]:
+    walked = simulation.walked
+    timed = {"conditional": walked.conditional, "baseline": walked.baseline}
+    sides = {"conditional": simulation.conditional, "baseline": simulation.baseline}
+    found = {}
+    for side in SIDES:
+        follow = simulation.protocol.steps_follow
+        of_side = _of_side(sides[side], timed[side], follow)
+        for effect, seconds in of_side.items():
+            found[column(side, effect)] = seconds
+    return found
+
+
+def _of_side(side: Side, timed: TimedSide, follow: bool) -> dict[str, float]:
+    """Effect → seconds of a step, the mean over all. follow: different steps follow each other."""
+    cost, steps = side.cost, len(timed.seconds)
+    beginning_s = timed.beginning_s / steps
+    return {
+        **_of_host(side),
+        ACTIVATIONS: _far_seconds(cost),
+        CODE: float(cost.evicted_code_s.mean()),
+        FIRST_CALLS: 0.0 if follow else beginning_s,
+        NEW_SHAPES: beginning_s if follow else 0.0,
+        WEIGHTS: timed.evicted_s / steps,
+    }
+
+
+def _of_host(side: Side) -> dict[str, float]:
+    """What calls cost among others, and Python between them."""
+    model, kernels = side.model, side.cost.kernels
+    assert isinstance(model, CpuModel)
+    entries, played = kernels.layout.entries, kernels.played
+    assert isinstance(played, FirstStep)
+    of_calls, different = code_distances(played.order)
+    distance = dict(zip(played.order.places, of_calls, strict=True))
+    runs = kernels.by_entry(np.ones(len(kernels.entry))) / kernels.steps
+    ops = [entry.op for entry in entries]
+    distinct = [distance.get(entry.place, different) for entry in entries]
+    target = model.target
+    among = code_locality_of(ops, distinct, target.profile, loops=target.loops)
+    python = np.array([model.python_seconds(op) for op in ops])
+    return {AMONG: float(runs @ among), PYTHON: float(runs @ python)}
+
+
+def _far_seconds(cost: StepCost) -> float:
+    kernels = cost.kernels
+    played = kernels.played
+    assert isinstance(played, FirstStep)
+    far = np.broadcast_to(played.far_of(kernels.layout), len(kernels.layout.entries))
+    return float(kernels.per_step(kernels.column("moved_bytes") * far[kernels.entry]).mean())
