@@ -93,12 +93,11 @@ def _seconds(simulation: Simulation) -> dict[str, float]:
 def _of_side(side: Side, timed: TimedSide, protocol: Protocol) -> dict[str, float]:
     """Effect → seconds of a step, the mean over all."""
     cost, steps = side.cost, len(timed.seconds)
-    evicted = [float(code.total.mean()) for code in cost.evicted_code.values()]
     beginning_s = timed.beginning_s / steps
     return {
         **_of_host(side),
         ACTIVATIONS: _far_seconds(cost),
-        CODE: sum(evicted),
+        CODE: float(cost.evicted_code_s.mean()),
         FIRST_CALLS: 0.0 if protocol.steps_follow else beginning_s,
         NEW_SHAPES: beginning_s if protocol.steps_follow else 0.0,
         WEIGHTS: timed.evicted_s / steps,
