@@ -95,6 +95,13 @@ def tell(table: pd.DataFrame, found: list[Trace], effects: bool) -> dict[str, ob
     return result
 
 
+def tell_loops(found: list[Trace], profile: Path | None) -> pd.DataFrame:
+    """Print how far off loops are, which answer a question of their own. Returns their cases."""
+    table = condsim.compare(found, None if profile is None else load_profile(profile))
+    show("|error| of one step over and over (loop), percent", judge.statistics(table))
+    return table
+
+
 def show(title: str, table: pd.DataFrame) -> None:
     with pd.option_context(
         "display.width",
@@ -163,6 +170,10 @@ def main() -> None:
         found = [t.with_measurements(t.measurements.iloc[:0], profile) for t in found]
     table = condsim.compare(found)
     result = tell(table, found, not options.no_effects)
+    tables = [table]
+    looped = [] if options.traces else traces(options.run, loops=True)
+    if looped:
+        tables.append(tell_loops(looped, options.profile))
     if not (options.traces or options.profile) and (options.run / segments.FILE).exists():
         sums, operators = segments.summary(options.run)
         show(
@@ -173,8 +184,9 @@ def main() -> None:
             "operators that the error of a side comes from, percent of its time", operators.head(20)
         )
     if not (options.traces or options.profile):
+        cases = pd.concat(tables, ignore_index=True)
         write_whole(
-            options.run / "cases.parquet", table.to_parquet(index=False, compression="zstd")
+            options.run / "cases.parquet", cases.to_parquet(index=False, compression="zstd")
         )
     if options.json:
         write_whole(options.json, json.dumps(result, indent=1, default=str))

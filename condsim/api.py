@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from condsim import self_check
 from condsim.calibrate.cpu import calibrate as calibrate_cpu
 from condsim.capture import Labels, Progress, Quality, capture_trace
 from condsim.hardware import HardwareProfile
 from condsim.live.inputs import SequenceAxis, as_batches, require_arguments
 from condsim.live.model import LiveModel
 from condsim.measure import measure_live
+from condsim.self_check.check import check as self_check
 from condsim.trace import Trace
 
 
@@ -119,7 +119,7 @@ def calibrate(
     options: progress, save, size, cases, timed, between: as in `condsim.calibrate.cpu.calibrate`.
     Raises CondsimError for another dtype.
     """
-    checked_by = self_check.check if check else None
+    checked_by = self_check if check else None
     return calibrate_cpu(full, threads, dtype, compiled, check=checked_by, **options)
 
 

@@ -27,6 +27,7 @@ from condsim.calibrate.accelerator import calibrate_accelerator
 from condsim.calibrate.shapes import NORMAL
 from condsim.errors import CondsimError
 from condsim.files import write_whole
+from condsim.protocols import LOOP
 from condsim.trace import MEASUREMENTS, Trace
 
 PROCESSES = 3
@@ -109,9 +110,13 @@ class Told:
             self.last = what
 
 
-def traces(folder: Path) -> list[Trace]:
-    """The suite's traces with what a run measured and the profile that it was measured under."""
+def traces(folder: Path, loops: bool = False) -> list[Trace]:
+    """The suite's traces with what a run measured and the profile that it was measured under.
+
+    loops: what was measured in loops, none in runs from before; else all that was not: a loop answers a question of its own, and is judged apart.
+    """
     found = pd.read_parquet(folder / "measurements.parquet")
+    found = found[(found["protocol"] == LOOP.name) == loops]
     profile = condsim.hardware(str(folder / "profile.yaml"))
     return [
         captured(m).with_measurements(group.drop(columns="model").reset_index(drop=True), profile)

@@ -64,8 +64,9 @@ def test_intervals_are_at_least_as_wide_as_the_error(trace: Trace) -> None:
     assert low <= wide.latency_s / 1.5
     assert high >= wide.latency_s * 1.5
     low, high = wide.speedup_interval
-    assert low == pytest.approx(wide.speedup / 1.25, rel=1e-3)
+    assert low <= wide.speedup / 1.249
     assert high == pytest.approx(wide.speedup * 1.25, rel=1e-3)
+    assert high > usual.speedup_interval[1]
     looped = condsim.simulate(trace, profile, batch=8, protocol="loop")
     unchecked = condsim.simulate(trace, batch=8, protocol="loop")
     assert looped.speedup_interval == unchecked.speedup_interval

@@ -64,6 +64,7 @@ def test_a_trace_says_what_it_holds() -> None:
         "strategy": "looped",
         "phase": "prefill",
         "batch": 4,
+        "protocol": "loop",
         "baseline": "same-params",
         "runtime": "compiled",
         "speedup": 1.5,
