@@ -11,6 +11,7 @@ import torch
 
 from condsim.calibrate import matmul, operators, shapes
 from condsim.calibrate.activations import DistantActivations
+from condsim.calibrate.code_in_loops import LoopsOfCode
 from condsim.calibrate.code_locality import AmongOthers
 from condsim.calibrate.compiled_graphs import compiled_costs
 from condsim.calibrate.cpu_profile import Measured, profile_of
@@ -154,11 +155,13 @@ class _Rounds:
         self.weights = EvictedWeights(size.footprints_mb, yardstick, pool.dtype)
         self.activations = DistantActivations(size.footprints_mb, yardstick)
         self.among = AmongOthers(pool, size.draws, yardstick)
+        self.loops = LoopsOfCode(pool, yardstick)
         self.cold = AfterOtherData(pool, size.distances_mb, yardstick)
         self._effects: dict[str, _Effect] = {
             "evicted weights": self.weights,
             "distant activations": self.activations,
             "among others": self.among,
+            "in loops": self.loops,
             "after other data": self.cold,
         }
         self._cases: Cases = {**operators.cases(pool, size), **matmul.cases(pool, size)}
@@ -220,6 +223,7 @@ def _measure(plan: _Plan, machine: dict[str, str | int]) -> Measured:
     compiled = compiled_costs(pool, yardstick) if plan.compiled else {}
     times = timing.between_neighbours(rounds.times, rounds.doubtful)
     load_s = _load_s(pool if plan.dtype == "fp32" else Pool())
+    among = rounds.among.table()
     l2_bytes = int(machine.get("l2", DEFAULT_L2_BYTES))
     return Measured(
         machine=machine,
@@ -228,7 +232,8 @@ def _measure(plan: _Plan, machine: dict[str, str | int]) -> Measured:
         doubtful=rounds.doubtful,
         residency=rounds.weights.curves(l2_bytes),
         activations=rounds.activations.table(),
-        among=rounds.among.table(),
+        among=among,
+        looped=rounds.loops.table(among),
         cold=rounds.cold.table(),
         instruction_s=instruction,
         compiled_s=compiled,

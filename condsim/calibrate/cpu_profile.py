@@ -28,6 +28,7 @@ from condsim.hardware import (
     HardwareProfile,
     Host,
     Level,
+    Looped,
     Power,
     Quantity,
     Residency,
@@ -64,6 +65,7 @@ class Measured:
     activations: Activations
     among: Among
     cold: Cold
+    looped: Looped
     instruction_s: float
     compiled_s: dict[str, float]
     read_64mb_s: float
@@ -103,6 +105,7 @@ def profile_of(measured: Measured, size: Size, threads: int, dtype: str) -> Hard
         activations=measured.activations,
         among=measured.among,
         cold=measured.cold,
+        looped=measured.looped,
     )
     return HardwareProfile.model_validate(_rounded(profile.model_dump()))
 

@@ -52,12 +52,14 @@ class Target:
     """What a program is priced for.
 
     dtype: of the arithmetic and of tensors whose dtype is "float". parameters: of the whole model.
+    loops: one step runs over and over, so that what it does not evict itself stays in the caches.
     """
 
     profile: HardwareProfile
     dtype: str
     runtime: Runtime
     parameters: int = 0
+    loops: bool = False
 
     @property
     def float_bytes(self) -> int:

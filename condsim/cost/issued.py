@@ -159,7 +159,7 @@ class IssuedModel(DeviceModel):
         distinct = [distance.get(entry.place, different) for entry in layout.entries]
         ops = [entry.op for entry in layout.entries]
         python_s = np.array([self._python_seconds(op) for op in ops])
-        return python_s + code_locality_of(ops, distinct, self.target.profile)
+        return python_s + code_locality_of(ops, distinct, self.target.profile, self.target.loops)
 
     def _python_seconds(self, op: Op) -> float:
         """What Python did before an operator."""

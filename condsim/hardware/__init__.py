@@ -15,7 +15,16 @@ from condsim.hardware.profile import FORMAT, HardwareProfile, Host, Level, Power
 from condsim.hardware.quantity import UNCERTAINTY, Basis, Floats, NotNegative, Positive, Quantity
 from condsim.hardware.self_check import CheckedCase, Errors, SelfCheck
 from condsim.hardware.static import Companion, Graphs, Matrix
-from condsim.hardware.tables import Activations, Among, Cold, Curve, Grid, Residency, Scatter
+from condsim.hardware.tables import (
+    Activations,
+    Among,
+    Cold,
+    Curve,
+    Grid,
+    Looped,
+    Residency,
+    Scatter,
+)
 
 __all__ = [
     "FORMAT",
@@ -37,6 +46,7 @@ __all__ = [
     "HardwareProfile",
     "Host",
     "Level",
+    "Looped",
     "Matrix",
     "NotNegative",
     "Positive",

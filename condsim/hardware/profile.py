@@ -26,7 +26,16 @@ from condsim.hardware.quantity import (
 )
 from condsim.hardware.self_check import SelfCheck
 from condsim.hardware.static import Companion, Graphs, Matrix
-from condsim.hardware.tables import Activations, Among, Cold, Curve, Grid, Residency, Scatter
+from condsim.hardware.tables import (
+    Activations,
+    Among,
+    Cold,
+    Curve,
+    Grid,
+    Looped,
+    Residency,
+    Scatter,
+)
 from condsim.hardware.text import validated, write
 from condsim.untrusted import Name, Text
 
@@ -98,6 +107,8 @@ class HardwareProfile(Model):
         constant seconds of a variant ("linear.bias").
     residency, activations: of a calibration: what evicted weights and far activations cost.
     among, cold: of a calibration: what code costs after other operators and after other data.
+    looped: of a calibration: how much of among is left where one step runs over and over; None: it
+        was not measured, and all of it is.
     self_check: how far off the calibration was on built-in modules; None: it was not checked.
     gpu: the block of its class.
     links: bytes a second one way, to another device and to the host.
@@ -128,6 +139,7 @@ class HardwareProfile(Model):
     activations: Activations | None = None
     among: Among | None = None
     cold: Cold | None = None
+    looped: Looped | None = None
     self_check: SelfCheck | None = None
     gpu: Gpu | None = None
     links: dict[Name, Quantity] = Field(default_factory=dict)

@@ -274,3 +274,21 @@ class Among(Model):
         if len(self.share) != len(self.distinct):
             raise ValueError(f"share must have {len(self.distinct)} numbers, one a distinct")
         return self
+
+
+class Looped(Model):
+    """What is left of `Among.extra_s` where a sequence of operators runs over and over.
+
+    distinct: different operators since the last call of the same one, itself included, rising.
+    share: of extra_s, a number a distinct.
+    """
+
+    distinct: list[Positive] = Field(min_length=1)
+    share: list[NotNegative]
+
+    @model_validator(mode="after")
+    def _shape(self) -> Looped:
+        rising("distinct", self.distinct)
+        if len(self.share) != len(self.distinct):
+            raise ValueError(f"share must have {len(self.distinct)} numbers, one a distinct")
+        return self

@@ -73,7 +73,8 @@ class Simulation:
     def model(self) -> DeviceModel:
         """The device, with what it remembers of this trace's operators."""
         key = ("device", *self._target_key())
-        return self.trace.results.remember(key, lambda: device_model(self.target))
+        target = replace(self.target, loops=self.protocol.loops)
+        return self.trace.results.remember(key, lambda: device_model(target))
 
     @cached_property
     def cut(self) -> Cut:
@@ -119,7 +120,7 @@ class Simulation:
 
     def _target_key(self) -> tuple[Any, ...]:
         target = self.target
-        return target.profile.digest, target.dtype, target.runtime.name
+        return target.profile.digest, target.dtype, target.runtime.name, self.protocol.loops
 
     # Both sides
 

@@ -29,8 +29,8 @@ PROTOCOLS = (REPEAT, LOOP)
 """Both time one step again and again, so a few inputs are enough."""
 BATCHES = (1, None)
 """One unit a step, where dispatch is most of the time, and the captured batch."""
-PAIRS, STEPS = {REPEAT: 16, LOOP: 6}, 2
-PATIENCE_S = 0.5
+PAIRS, STEPS = {REPEAT: 12, LOOP: 4}, 2
+PATIENCE_S = 0.3
 BASELINE = "same-params"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

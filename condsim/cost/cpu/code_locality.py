@@ -23,32 +23,46 @@ _NUMBER = re.compile(r"\d+")
 
 
 def code_locality_seconds(
-    name: str, distinct: Any, profile: HardwareProfile, *, view: bool = False, inputs: int = 0
+    name: str,
+    distinct: Any,
+    profile: HardwareProfile,
+    *,
+    view: bool = False,
+    inputs: int = 0,
+    loops: bool = False,
 ) -> Any:
     """Extra seconds of one call.
 
     name: the operator as the recorder gives it. distinct: different operators since its last call,
     itself included (`distances`), int or int array [n]. view: it makes no new storage. inputs:
-    number of tensors it reads (a linear layer with a bias has 3). Returns float or float array [n];
-    0 without a calibration.
+    number of tensors it reads (a linear layer with a bias has 3). loops: one step runs over and
+    over, with nothing in between. Returns float or float array [n]; 0 without a calibration.
     """
     among = profile.among
     if among is None:
         return 0.0 * np.asarray(distinct) if np.ndim(distinct) else 0.0
-    share = np.interp(distinct, among.distinct, among.share)
-    return _among_others(among, name, view, inputs) * share
+    return _among_others(among, name, view, inputs) * _share(distinct, profile, loops)
 
 
-def code_locality_of(ops: Sequence[Op], distinct: list[int], profile: HardwareProfile) -> Any:
+def code_locality_of(
+    ops: Sequence[Op], distinct: list[int], profile: HardwareProfile, loops: bool = False
+) -> Any:
     """`code_locality_seconds` of a call of each operator, float [ops].
 
-    distinct: of each, as there.
+    distinct: of each, as there; loops, too.
     """
     among = profile.among
     if among is None:
         return np.zeros(len(ops))
-    share = np.interp(distinct, among.distinct, among.share)
-    return share * [_among_others(among, op.name, op.view, len(op.inputs)) for op in ops]
+    of_all_s = [_among_others(among, op.name, op.view, len(op.inputs)) for op in ops]
+    return _share(distinct, profile, loops) * of_all_s
+
+
+def _share(distinct: Any, profile: HardwareProfile, loops: bool) -> Any:
+    """How much of what all different operators cost is left after so many of them."""
+    curve = profile.looped if loops and profile.looped is not None else profile.among
+    assert curve is not None
+    return np.interp(distinct, curve.distinct, curve.share)
 
 
 def _among_others(among: Among, name: str, view: bool, inputs: int) -> float:

@@ -1,4 +1,4 @@
-"""Two transformer blocks; a gate decides which sequences enter the second."""
+"""A transformer block; a gate decides which sequences enter its feed-forward."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ from condsim.self_check.modules.built_in import built_in
 WIDTH, HEADS, POSITIONS = 128, 4, 32
 
 
-class Block(nn.Module):
-    """Attention and a feed-forward, each with a norm before it and added to what came in."""
+@built_in("attention", 8, POSITIONS, WIDTH)
+class Attention(nn.Module):
+    """Sequences [units, POSITIONS, WIDTH] → the same."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2))
+        self.norm, self.inner_norm = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.queries_keys_values = nn.Linear(WIDTH, 3 * WIDTH)
         self.out = nn.Linear(WIDTH, WIDTH)
         self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self._attention(self.norms[0](x))
-        fed: torch.Tensor = self.down(F.gelu(self.up(self.norms[1](x))))
-        return x + fed
+        h: torch.Tensor = x + self._attended(self.norm(x))
+        rows: Any
+        condsim.route("gate", "skip", lambda: (h[:, 0, 0] > 0).long(), branches=2)
+        with condsim.branch("gate", 1) as rows:
+            if rows:
+                h = rows.put(h, self._fed(rows.take(h)))
+        return h
 
-    def _attention(self, x: torch.Tensor) -> torch.Tensor:
+    def _attended(self, x: torch.Tensor) -> torch.Tensor:
         units, positions, _ = x.shape
         projected = self.queries_keys_values(x).view(units, positions, 3, HEADS, -1)
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind(0)
@@ -37,20 +42,6 @@ class Block(nn.Module):
         result: torch.Tensor = self.out(attended.transpose(1, 2).flatten(2))
         return result
 
-
-@built_in("attention", 8, POSITIONS, WIDTH)
-class Attention(nn.Module):
-    """Sequences [units, POSITIONS, WIDTH] → the same."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = Block(), Block()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h: torch.Tensor = self.first(x)
-        rows: Any
-        condsim.route("gate", "skip", lambda: (h[:, 0, 0] > 0).long(), branches=2)
-        with condsim.branch("gate", 1) as rows:
-            if rows:
-                h = rows.put(h, self.second(rows.take(h)))
-        return h
+    def _fed(self, x: torch.Tensor) -> torch.Tensor:
+        fed: torch.Tensor = self.down(F.gelu(self.up(self.inner_norm(x))))
+        return x + fed

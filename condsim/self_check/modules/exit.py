@@ -41,7 +41,7 @@ class Exit(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.first(x)
-        logits: Any = None
+        logits: torch.Tensor | None = None
 
         def decide() -> torch.Tensor:
             return (x[:, 0, 0, 0] > 0).long()
@@ -55,5 +55,5 @@ class Exit(nn.Module):
             if rows:
                 late = self.second(rows.take(h)).mean((2, 3))
                 logits = rows.put(logits, self.heads[1](late))
-        result: torch.Tensor = logits
-        return result
+        assert logits is not None
+        return logits

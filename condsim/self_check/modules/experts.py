@@ -1,4 +1,4 @@
-"""A mixture: a router sends each row to two of eight experts, which run in a loop."""
+"""A mixture: a router sends each row to two of six experts, which run in a loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 import condsim
 from condsim.self_check.modules.built_in import built_in
 
-WIDTH, HIDDEN, EXPERTS, TOP_K = 128, 256, 8, 2
+WIDTH, HIDDEN, EXPERTS, TOP_K = 128, 256, 6, 2
 
 
 class Expert(nn.Module):

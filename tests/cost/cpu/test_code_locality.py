@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from condsim.cost.cpu.code_locality import call_sites, code_key, code_locality_seconds, distances
-from condsim.hardware import HardwareProfile, hardware
+from condsim.hardware import HardwareProfile, Looped, hardware
 
 
 def test_distances_count_different_operators_since_the_last_call() -> None:
@@ -34,6 +34,14 @@ def test_layers_of_a_stack_are_one_place() -> None:
 def test_the_cost_grows_with_the_operators_in_between(profile: HardwareProfile) -> None:
     seconds = code_locality_seconds("relu", np.array([1, 4, 16, 99]), profile)
     np.testing.assert_allclose(seconds, [0, 1e-6, 4e-6, 4e-6])
+
+
+def test_in_a_loop_another_share_of_it_is_left(profile: HardwareProfile) -> None:
+    looped = Looped(distinct=[1.0, 99.0], share=[0.0, 0.5])
+    hot = profile.model_copy(update={"looped": looped})
+    assert code_locality_seconds("relu", 99, hot, loops=True) == 2e-6
+    assert code_locality_seconds("relu", 99, hot) == 4e-6
+    assert code_locality_seconds("relu", 99, profile, loops=True) == 4e-6
 
 
 def test_an_operator_is_found_by_the_code_that_it_runs(profile: HardwareProfile) -> None:
