@@ -26,7 +26,7 @@ def profile(trace: Trace) -> HardwareProfile:
     """The one of the trace, on which no kernel is new."""
     assert trace.profile is not None
     extra_s = {k: v for k, v in trace.profile.extra_s.items() if not k.endswith(NEW_SHAPE)}
-    return trace.profile.model_copy(update={"extra_s": extra_s})
+    return trace.profile.replace(extra_s=extra_s)
 
 
 def test_one_captured_step_is_a_loop() -> None:
@@ -40,7 +40,7 @@ def test_an_unknown_protocol_is_answered_with_the_nearest() -> None:
 
 
 def test_an_answer_says_which_question_it_answers(trace: Trace) -> None:
-    one = replace(trace, steps=trace.steps[:1])
+    one = replace(trace, steps=trace.steps[:1].assign(units=trace.units))
     assert condsim.simulate(trace, batch=8).protocol == "stream"
     assert condsim.simulate(one, batch=8).protocol == "loop"
     assert condsim.simulate(one, batch=8, protocol="repeat").to_dict()["protocol"] == "repeat"
@@ -70,7 +70,7 @@ def test_code_that_stays_in_a_loop_costs_less_there_only(
     trace: Trace, profile: HardwareProfile
 ) -> None:
     looped = Looped(distinct=[1.0, 1000.0], share=[0.0, 0.0])
-    hot = profile.model_copy(update={"looped": looped})
+    hot = profile.replace(looped=looped)
     for name in PROTOCOLS:
         usual_s, hot_s = (
             condsim.simulate(trace, p, batch=4, protocol=name).steps["conditional_s"]

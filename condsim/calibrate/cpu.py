@@ -102,8 +102,7 @@ def calibrate(
             timed.update(_times_of_others(measured))
         profile = profile_of(measured, plan.size, threads, dtype)
     if check is not None:
-        checked = check(profile, plan.progress)
-        profile = profile.model_copy(update={"self_check": checked})
+        profile = profile.replace(self_check=check(profile, plan.progress))
     if save:
         profile = _keeping_compiled_costs(profile)
         profile.save(cache_folder() / f"{profile.name}.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from condsim.hardware.quantity import Model
+from condsim.hardware.quantity import Model, Positive
 from condsim.untrusted import Name
 
 COVERED = 0.9
@@ -24,6 +25,7 @@ class CheckedCase(Model):
     """A built-in module that was predicted and timed.
 
     module: its name. batch: units a step. protocol: what ran between two runs of a step.
+    measured_s: seconds of a step of the conditional side.
     latency, baseline, speedup: predicted / measured, of the conditional side, of the dense one and
     of their quotient.
     """
@@ -31,6 +33,7 @@ class CheckedCase(Model):
     module: Name
     batch: int = Field(ge=1)
     protocol: Name
+    measured_s: Positive
     latency: Ratio
     baseline: Ratio
     speedup: Ratio
@@ -54,6 +57,14 @@ class SelfCheck(Model):
         """Return the cases of a protocol, all where it was not checked."""
         alike = [case for case in self.cases if case.protocol == protocol]
         return alike or self.cases
+
+    def alike(self, protocol: str, latency_s: float) -> list[CheckedCase]:
+        """Return the half of a protocol's cases whose steps are nearest in length to one of
+        `latency_s`: a short step is mostly dispatch, a long one mostly arithmetic."""
+        cases = self.of(protocol)
+        away = [abs(math.log(case.measured_s / latency_s)) for case in cases]
+        nearest = np.argsort(away, kind="stable")[: -(-len(cases) // 2)]
+        return [cases[number] for number in nearest]
 
     def modules(self) -> dict[str, list[CheckedCase]]:
         """Return module → its cases."""

@@ -331,12 +331,14 @@ class Simulation:
 
     @cached_property
     def self_check(self) -> tuple[Errors, Errors] | None:
-        """How far off speedups and latencies were where this machine was checked after its
-        calibration; None where it was not, and for graphs, which no check runs."""
+        """How far off speedups and latencies of steps like these were where this machine was
+        checked after its calibration; None where it was not, and for graphs, which no check runs.
+        """
         check = self.target.profile.self_check
         if check is None or self.compiled_on_cpu:
             return None
-        cases = check.of(self.protocol.name)
+        latency_s = float(self.walked.conditional.seconds.mean())
+        cases = check.alike(self.protocol.name, latency_s)
         return Errors.of_speedup(cases), Errors.of_latency(cases)
 
     def _spread(self) -> Spread:

@@ -6,7 +6,6 @@ sees them, so what it says of them is as far off as what it says of others.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,7 +61,7 @@ def check(profile: HardwareProfile, progress: Progress = no_progress) -> SelfChe
 def timed(built: BuiltIn, name: str, profile: HardwareProfile) -> Trace:
     """Return the trace of a built-in module with its measurements, and the profile."""
     dtype = DTYPES[profile.dtype]
-    model = copy.deepcopy(built.model).to(dtype).eval()
+    model = built.model.to(dtype).eval()
     batches = as_batches([batch.to(dtype) for batch in built.inputs], sequence_axis=None)
     live = AsCaptured.of(model)
     trace = capture_trace(live, batches, Labels(name=name))
@@ -90,6 +89,7 @@ def _cases(table: pd.DataFrame) -> Iterator[CheckedCase]:
             module=row["trace"],
             batch=row["batch"],
             protocol=row["protocol"],
+            measured_s=_rounded(row["measured_latency_s"]),
             latency=_ratio(row, "latency_s"),
             baseline=_ratio(row, "baseline_s"),
             speedup=_ratio(row, "speedup"),
@@ -97,5 +97,10 @@ def _cases(table: pd.DataFrame) -> Iterator[CheckedCase]:
 
 
 def _ratio(row: dict[Any, Any], what: str) -> float:
-    """Return predicted / measured, to three digits."""
-    return float(f"{row[f'predicted_{what}'] / row[f'measured_{what}']:.4g}")
+    """Return predicted / measured."""
+    return _rounded(row[f"predicted_{what}"] / row[f"measured_{what}"])
+
+
+def _rounded(value: float) -> float:
+    """Return a number to four digits, which is more than it is worth."""
+    return float(f"{value:.4g}")

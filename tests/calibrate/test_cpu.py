@@ -54,7 +54,7 @@ def test_it_is_saved_where_this_machine_finds_it(
 def test_a_calibration_is_checked_before_it_is_kept(
     monkeypatch: pytest.MonkeyPatch, tiny_profile: HardwareProfile
 ) -> None:
-    ratios = {"latency": 1.1, "baseline": 0.9, "speedup": 1.0}
+    ratios = {"measured_s": 1e-3, "latency": 1.1, "baseline": 0.9, "speedup": 1.0}
     case = CheckedCase(module="stack", batch=1, protocol="loop", **ratios)
     found = SelfCheck(cases=[case], disturbed=0.25)
     seen: list[HardwareProfile] = []
@@ -118,6 +118,7 @@ def test_progress_says_what_is_measured_and_the_share_done(tiny: TinyCalibration
         "evicted weights",
         "distant activations",
         "among others",
+        "in loops",
         "after other data",
         "operators and matmuls",
         "Python",

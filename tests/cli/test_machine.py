@@ -36,7 +36,7 @@ def test_no_number_is_listed_twice(name: str) -> None:
 
 
 def test_a_checked_profile_shows_how_far_off_it_was(run: Run, tmp_path: Path) -> None:
-    ratios = {"latency": 1.25, "baseline": 1.0, "speedup": 0.8}
+    ratios = {"measured_s": 1e-3, "latency": 1.25, "baseline": 1.0, "speedup": 0.8}
     case = CheckedCase(module="stack", batch=1, protocol="loop", **ratios)
     check = SelfCheck(cases=[case], disturbed=0.75)
     profile = hardware(GPU).model_copy(update={"self_check": check})

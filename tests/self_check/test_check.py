@@ -17,14 +17,17 @@ from condsim.self_check.modules import MODULES
 from condsim.trace import Trace
 
 
-def case(protocol: str, latency: float, speedup: float = 1.0) -> CheckedCase:
-    ratios = {"latency": latency, "baseline": latency, "speedup": speedup}
-    return CheckedCase(module="stack", batch=1, protocol=protocol, **ratios)
+def case(
+    protocol: str, latency: float, speedup: float = 1.0, measured_s: float = 1e-3
+) -> CheckedCase:
+    numbers = {"latency": latency, "baseline": latency, "speedup": speedup}
+    numbers["measured_s"] = measured_s
+    return CheckedCase(module="stack", batch=1, protocol=protocol, **numbers)
 
 
 def self_check(disturbed: float = 0.0) -> SelfCheck:
     """Half too slow or too fast in pairs, a tenth in a loop."""
-    cases = [case("repeat", 1.5, 1.25), case("repeat", 1 / 1.5, 0.8), case("loop", 1.1, 1.0)]
+    cases = [case("repeat", 1.5, 1.6), case("repeat", 1 / 1.5, 0.625), case("loop", 1.1, 1.0)]
     return SelfCheck(cases=cases, disturbed=disturbed)
 
 
@@ -35,7 +38,7 @@ def trace() -> Trace:
 
 def checked(trace: Trace, check: SelfCheck) -> HardwareProfile:
     assert trace.profile is not None
-    return trace.profile.model_copy(update={"self_check": check})
+    return trace.profile.replace(self_check=check)
 
 
 def test_too_slow_and_too_fast_are_equally_far_off() -> None:
@@ -55,6 +58,14 @@ def test_a_protocol_that_was_not_checked_is_answered_by_all_others() -> None:
     assert len(self_check().of("stream")) == 3
 
 
+def test_a_step_is_judged_by_steps_of_its_length() -> None:
+    cases = [case("loop", 2.0, measured_s=s) for s in (1e-4, 2e-4)]
+    cases += [case("loop", 1.1, measured_s=s) for s in (1e-2, 2e-2)]
+    check = SelfCheck(cases=cases, disturbed=0.0)
+    assert check.alike("loop", 3e-4) == cases[:2]
+    assert check.alike("stream", 0.5) == cases[2:]
+
+
 def test_intervals_are_at_least_as_wide_as_the_error(trace: Trace) -> None:
     profile = checked(trace, self_check())
     usual = condsim.simulate(trace, batch=8, protocol="repeat")
@@ -64,9 +75,9 @@ def test_intervals_are_at_least_as_wide_as_the_error(trace: Trace) -> None:
     assert low <= wide.latency_s / 1.5
     assert high >= wide.latency_s * 1.5
     low, high = wide.speedup_interval
-    assert low <= wide.speedup / 1.249
-    assert high == pytest.approx(wide.speedup * 1.25, rel=1e-3)
-    assert high > usual.speedup_interval[1]
+    assert low == pytest.approx(wide.speedup / 1.6, rel=1e-3)
+    assert high == pytest.approx(wide.speedup * 1.6, rel=1e-3)
+    assert low < usual.speedup_interval[0] < usual.speedup_interval[1] < high
     looped = condsim.simulate(trace, profile, batch=8, protocol="loop")
     unchecked = condsim.simulate(trace, batch=8, protocol="loop")
     assert looped.speedup_interval == unchecked.speedup_interval
@@ -105,9 +116,9 @@ def test_what_is_timed_is_predicted_by_the_same_protocol(
     monkeypatch.setattr(checking, "PAIRS", {REPEAT: 1, LOOP: 1})
     monkeypatch.setattr(checking, "STEPS", 1)
     assert trace.profile is not None
-    patient = trace.profile.model_copy(update={"yardstick_s": 1.0})
+    patient = trace.profile.replace(yardstick_s=1.0)
     found = checking.check(patient)
     cases = {(case.protocol, case.batch) for case in found.cases}
-    assert cases == {("repeat", 1), ("repeat", 32), ("loop", 1), ("loop", 32)}
+    assert cases == {("repeat", 1), ("repeat", 64), ("loop", 1), ("loop", 64)}
     assert all(math.isfinite(case.latency) for case in found.cases)
     assert found.disturbed == 0

@@ -11,7 +11,7 @@ from torch import nn
 import condsim
 from condsim.self_check.modules.built_in import built_in
 
-WIDTH, HEADS, POSITIONS = 128, 4, 32
+WIDTH, HEADS, POSITIONS = 256, 8, 48
 
 
 @built_in("attention", 8, POSITIONS, WIDTH)

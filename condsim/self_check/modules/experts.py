@@ -11,7 +11,7 @@ from torch import nn
 import condsim
 from condsim.self_check.modules.built_in import built_in
 
-WIDTH, HIDDEN, EXPERTS, TOP_K = 128, 256, 6, 2
+WIDTH, HIDDEN, EXPERTS, TOP_K = 256, 512, 6, 2
 
 
 class Expert(nn.Module):
@@ -27,7 +27,7 @@ class Expert(nn.Module):
         return result
 
 
-@built_in("experts", 32, WIDTH)
+@built_in("experts", 64, WIDTH)
 class Experts(nn.Module):
     """Rows [rows, WIDTH] → [rows, WIDTH]."""
 

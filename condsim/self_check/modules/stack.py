@@ -10,10 +10,10 @@ from torch import nn
 import condsim
 from condsim.self_check.modules.built_in import built_in
 
-WIDTH, HIDDEN, LAYERS = 256, 512, 4
+WIDTH, HIDDEN, LAYERS = 384, 768, 4
 
 
-@built_in("stack", 32, WIDTH)
+@built_in("stack", 64, WIDTH)
 class Stack(nn.Module):
     """Rows [rows, WIDTH] → [rows, WIDTH]."""
 
