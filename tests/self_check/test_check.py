@@ -62,8 +62,8 @@ def test_a_step_is_judged_by_steps_of_its_length() -> None:
     cases = [case("loop", 2.0, measured_s=s) for s in (1e-4, 2e-4)]
     cases += [case("loop", 1.1, measured_s=s) for s in (1e-2, 2e-2)]
     check = SelfCheck(cases=cases, disturbed=0.0)
-    assert check.alike("loop", 3e-4) == cases[:2]
-    assert check.alike("stream", 0.5) == cases[2:]
+    assert check.alike("loop", 1e-5) == cases[:2]
+    assert check.alike("stream", 9e-3) == cases[2:]
 
 
 def test_intervals_are_at_least_as_wide_as_the_error(trace: Trace) -> None:
