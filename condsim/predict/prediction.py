@@ -33,13 +33,15 @@ PLAIN_FIELDS = (
 class Later:
     """What a prediction computes when it is asked for.
 
-    memory: of the conditional model and of the baseline. waterfall, timeline, segments: tables.
+    memory: of the conditional model and of the baseline. waterfall, timeline, segments, devices:
+    tables.
     """
 
     memory: Callable[[], tuple[Memory, Memory]] = lambda: (NO_MEMORY, NO_MEMORY)
     waterfall: Callable[[], pd.DataFrame] = pd.DataFrame
     timeline: Callable[[], pd.DataFrame] = pd.DataFrame
     segments: Callable[[], pd.DataFrame] = pd.DataFrame
+    devices: Callable[[], pd.DataFrame] = pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,12 @@ class Prediction:
         Raises CondsimError on a device that is not a CPU.
         """
         return self.later.segments()
+
+    @cached_property
+    def devices(self) -> pd.DataFrame:
+        """A row a rank, where the model is spread over several: units, rows and tokens of a step,
+        seconds, seconds that it waits for slower ones, peak bytes. Empty on one device."""
+        return self.later.devices()
 
     @property
     def bases(self) -> dict[str, str]:
