@@ -179,4 +179,6 @@ class Prediction:
         plain["memory"] = self.memory.to_dict()
         plain["waterfall"] = self.waterfall.to_dict(orient="records")
         plain["steps"] = len(self.steps)
+        if len(self.devices):
+            plain["devices"] = self.devices.to_dict(orient="records")
         return plain
