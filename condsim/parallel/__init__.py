@@ -5,6 +5,7 @@ Nothing here prices an operator: `condsim.predict.ranks` joins it with the devic
 
 from __future__ import annotations
 
+import condsim.parallel.exchanges
 import condsim.parallel.placements  # noqa: F401 - registers them
 from condsim.parallel.parallel import Parallel
 

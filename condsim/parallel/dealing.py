@@ -69,14 +69,6 @@ def deal(rows: Rows, placement: Placement, nodes: int = 1) -> Dealt:
     return Dealt(computed, routes, copies, _distinct(rows, row, node, (ranks, nodes)))
 
 
-def all_to_all_ranks(sent: np.ndarray, ranks: int, nodes: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return (copies, node copies) where every token goes to every rank, as in `Dealt`.
-
-    sent: tokens of each rank, int [steps, ranks].
-    """
-    return np.repeat(sent[:, :, None], ranks, 2), np.repeat(sent[:, :, None], nodes, 2)
-
-
 def _destination(key: np.ndarray, expert: np.ndarray, placement: Placement) -> np.ndarray:
     """The rank of each pair of a row and an expert, int [pairs]. key: alike for pairs of one step
     and expert, which take the expert's copies in turn."""
@@ -98,9 +90,7 @@ def _counted(steps: int, shape: tuple[int, int], *where: np.ndarray) -> np.ndarr
     return np.bincount(flat, minlength=steps * shape[0] * shape[1]).reshape(steps, *shape)
 
 
-def _distinct(
-    rows: Rows, row: np.ndarray, place: np.ndarray, shape: tuple[int, int]
-) -> np.ndarray:
+def _distinct(rows: Rows, row: np.ndarray, place: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Rows from each rank to each place, one where several pairs of a row go there, int
     [steps, *shape]. row, place: of each pair. shape: (ranks, places)."""
     places = shape[1]

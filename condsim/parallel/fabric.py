@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
 from condsim.errors import CondsimError, unknown
@@ -17,15 +18,33 @@ from condsim.untrusted import Name, Text, check_path
 MOST_DEVICES = 1 << 16
 
 
+class Large(Model):
+    """How messages travel that are large enough for it: `start` seconds more, at another rate."""
+
+    start: Quantity
+    bandwidth: Quantity
+
+
 class Link(Model):
     """What one device sends over, and takes in over, at once.
 
     start: seconds of an exchange of no bytes. bandwidth: bytes a second one way that an exchange
-    among all reaches.
+    among all reaches. hop: seconds of each message more where one waits for another, as in a ring.
+    large: how large messages travel, where that is another way.
     """
 
     start: Quantity
     bandwidth: Quantity
+    hop: Quantity | None = None
+    large: Large | None = None
+
+    def moving_s(self, moved: np.ndarray) -> np.ndarray:
+        """Return the seconds that bytes take beyond `start`, float like `moved`."""
+        seconds: np.ndarray = moved / self.bandwidth.value
+        if self.large is None:
+            return seconds
+        at_once = self.large.start.value + moved / self.large.bandwidth.value
+        return np.minimum(seconds, at_once)
 
 
 class Fabric(Model):
@@ -33,6 +52,7 @@ class Fabric(Model):
 
     devices: profiles that are linked so. node: devices of a node. inside: links in a node.
     between: links between nodes, of each device; None where there is one node only.
+    exchanges: phase → how tokens are sent to their experts (`condsim.parallel.exchanges`).
     """
 
     name: Name
@@ -41,6 +61,13 @@ class Fabric(Model):
     node: int = Field(ge=1, le=MOST_DEVICES)
     inside: Link
     between: Link | None = None
+    exchanges: dict[Name, Name] = Field(default_factory=dict)
+
+    def slowest(self, ranks: int) -> Link:
+        """Return the link that a ring of so many ranks waits for."""
+        if self.nodes(ranks) == 1 or self.between is None:
+            return self.inside
+        return self.between
 
     def nodes(self, ranks: int) -> int:
         """Return how many nodes so many ranks take. Raises CondsimError where there is no link

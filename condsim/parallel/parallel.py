@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from condsim.errors import CondsimError, shown, unknown
+from condsim.parallel.exchange import EXCHANGES
 from condsim.parallel.placement import PLACERS, Cluster, Placement, place
 from condsim.parallel.placement_file import EVERY_SITE, names_a_file, read_placement
 
 MOST_RANKS = 4096
+NAMES = ("placement", "fabric", "exchange")
+"""Parts of `Parallel` that are names."""
 
 PlacementName = str | Mapping[str, Sequence[int]]
 
@@ -26,6 +29,7 @@ class Parallel:
     or site → expert of each slot. slots: of all ranks together, redundant ones counted; None for
     one an expert. nodes: None for as many as the fabric's size asks for. groups: of experts, which
     eplb keeps on one node. fabric: links between the ranks; None for those of the device.
+    exchange: how tokens are sent to their experts; None for what the fabric's devices use.
     """
 
     expert: int = 1
@@ -34,6 +38,7 @@ class Parallel:
     nodes: int | None = None
     groups: int = 1
     fabric: str | None = None
+    exchange: str | None = None
 
     def __post_init__(self) -> None:
         """Raises CondsimError for what no cluster could be."""
@@ -49,8 +54,12 @@ class Parallel:
                 "parallel: placement is a name, a file, or site → experts, "
                 f"got {shown(self.placement)}"
             )
-        if self.fabric is not None and not isinstance(self.fabric, str):
-            raise CondsimError(f"parallel: fabric must be a name, got {shown(self.fabric)}")
+        for name in NAMES[1:]:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise CondsimError(f"parallel: {name} must be a name, got {shown(value)}")
+        if self.exchange is not None:
+            EXCHANGES[self.exchange]
 
     @classmethod
     def parse(cls, text: str) -> Parallel:
@@ -67,7 +76,7 @@ class Parallel:
                 raise unknown("part of parallel", name, known)
             if name in values:
                 raise CondsimError(f"parallel: {name} stands twice in {shown(text)}")
-            values[name] = value if name in ("placement", "fabric") else _whole(name, value)
+            values[name] = value if name in NAMES else _whole(name, value)
         return cls(**values)
 
     def __str__(self) -> str:
@@ -79,9 +88,7 @@ class Parallel:
                 said.append(f"{field.name}={written}")
         return ",".join(said) or "expert=1"
 
-    def placements(
-        self, counts: Mapping[str, np.ndarray], nodes: int = 1
-    ) -> dict[str, Placement]:
+    def placements(self, counts: Mapping[str, np.ndarray], nodes: int = 1) -> dict[str, Placement]:
         """Return site → placement.
 
         counts: site → rows of each expert that a placer goes by, [experts]. nodes: of the fabric.
@@ -90,7 +97,9 @@ class Parallel:
         given = self._given()
         placed = {}
         for site, rows in counts.items():
-            cluster = Cluster(self.expert, self.slots or len(rows), self.nodes or nodes, self.groups)
+            cluster = Cluster(
+                self.expert, self.slots or len(rows), self.nodes or nodes, self.groups
+            )
             cluster.check(len(rows))
             if given is None:
                 assert isinstance(self.placement, str)
@@ -132,6 +141,4 @@ def _whole(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise CondsimError(
-            f"parallel: {name} must be a whole number, got {shown(text)}"
-        ) from None
+        raise CondsimError(f"parallel: {name} must be a whole number, got {shown(text)}") from None

@@ -53,17 +53,13 @@ class Cluster:
                 f"choose slots={above}"
             )
         if self.ranks % self.nodes:
-            raise CondsimError(
-                f"parallel: {self.ranks} ranks do not divide by {self.nodes} nodes"
-            )
+            raise CondsimError(f"parallel: {self.ranks} ranks do not divide by {self.nodes} nodes")
         if experts % self.groups:
             raise CondsimError(
                 f"parallel: {experts} experts do not divide into {self.groups} groups"
             )
         if self.slots % self.nodes:
-            raise CondsimError(
-                f"parallel: {self.slots} slots do not divide by {self.nodes} nodes"
-            )
+            raise CondsimError(f"parallel: {self.slots} slots do not divide by {self.nodes} nodes")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from condsim.errors import CondsimError
-from condsim.parallel.dealing import Dealt, Rows, all_to_all_ranks, deal, rank_of_units
+from condsim.parallel.dealing import Dealt, Rows, deal, rank_of_units
+from condsim.parallel.exchange import Sent
 from condsim.parallel.fabric import Fabric
 from condsim.parallel.parallel import Parallel
 from condsim.parallel.placement import Placement
@@ -92,9 +93,7 @@ class Plan:
         row = starts + np.arange(length.sum())
         step = np.repeat(np.arange(len(self.units)), self.cut.batch)
         sender = np.tile(self.rank_of_unit, len(self.units))
-        rows = Rows(
-            ids[row], np.repeat(step, length), np.repeat(sender, length), len(self.numbers)
-        )
+        rows = Rows(ids[row], np.repeat(step, length), np.repeat(sender, length), len(self.numbers))
         return deal(rows, placement, self.nodes)
 
     @cached_property
@@ -108,13 +107,19 @@ class Plan:
             found[name] = of_rank
         return found
 
-    def copies(self, site: str, dense: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return (tokens from each rank to each, [n, ranks, ranks]; to each node, [n, ranks,
-        nodes]). dense: every rank computes a part of every token."""
-        if dense:
-            return all_to_all_ranks(self.own_tokens[site], self.ranks, self.nodes)
-        dealt = self.dealt[site]
-        return dealt.copies, dealt.node_copies
+    def sent(self, site: str, width: int, element_bytes: float) -> Sent:
+        """Return what a site's dispatch sends. width, element_bytes: of a token."""
+        dealt, rule = self.dealt[site], self.cut.sites[site].rule
+        return Sent(
+            tokens=self.own_tokens[site],
+            routes=dealt.routes,
+            copies=dealt.copies,
+            node_copies=dealt.node_copies,
+            width=width,
+            element_bytes=element_bytes,
+            top_k=rule.top_k,
+            experts=rule.branches,
+        )
 
     def share(self, rank: int) -> RankCut:
         """Return the steps as one rank has them."""

@@ -17,7 +17,7 @@ from condsim.cost.step_cost import StepCost
 from condsim.engine import closed_form
 from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
-from condsim.parallel.exchange import all_to_all_seconds
+from condsim.parallel.exchange import COMBINE, DISPATCH, all_gather_seconds, exchange_of
 from condsim.parallel.fabric import fabric_of
 from condsim.parallel.parallel import Parallel
 from condsim.parallel.plan import MOST_STEPS, Plan, expert_sites, placements_of
@@ -326,18 +326,36 @@ class SpreadSimulation:
         return SpreadSide(tuple(own_time), stages, schedule)
 
     def _exchanges(self, stages: Stages, dense: bool) -> np.ndarray:
-        """Seconds of dispatch and combine at each site, float [n, stages - 1]."""
+        """Seconds of dispatch and combine at each site, float [n, stages - 1].
+
+        dense: all ranks gather all tokens, and scatter the sums of their parts.
+        """
         found = np.zeros((len(self.plan.numbers), len(stages) - 1))
-        program = program_of(
-            self.trace, self.whole.same_for_all(DENSE), self.ranks[0].cut.regime
-        )
         for number, site in enumerate(stages.sites):
-            token_bytes = token_width(program, site) * self.target.float_bytes
-            copies, _ = self.plan.copies(site, dense)
-            found[:, 2 * number] = all_to_all_seconds(copies, token_bytes, self.plan.fabric)
-            back = copies.swapaxes(-1, -2)
-            found[:, 2 * number + 1] = all_to_all_seconds(back, token_bytes, self.plan.fabric)
+            dispatch_s, combine_s = self._gathered(site) if dense else self._sent(site)
+            found[:, 2 * number] = dispatch_s
+            found[:, 2 * number + 1] = combine_s
         return found
+
+    def _sent(self, site: str) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds of (dispatch, combine) of one site, float [n] each."""
+        fabric, phase = self.plan.fabric, self.whole.cut.phase
+        exchange = exchange_of(self.parallel.exchange, fabric, phase)
+        sent = self.plan.sent(site, self._token_width(site), self.target.float_bytes)
+        dispatch_s = exchange.seconds(sent, DISPATCH, fabric)
+        return dispatch_s, exchange.seconds(sent, COMBINE, fabric)
+
+    def _gathered(self, site: str) -> tuple[np.ndarray, np.ndarray]:
+        """Seconds of (all-gather, reduce-scatter) of one site's tokens, float [n] each."""
+        tokens = self.plan.own_tokens[site].sum(1)
+        size = tokens * self._token_width(site) * self.target.float_bytes
+        ranks, link = self.plan.ranks, self.plan.fabric.slowest(self.plan.ranks)
+        seconds = all_gather_seconds(size, ranks, link)
+        return seconds, seconds
+
+    def _token_width(self, site: str) -> int:
+        regime = self.ranks[0].cut.regime
+        return token_width(program_of(self.trace, self.whole.same_for_all(DENSE), regime), site)
 
     # The answer
 
@@ -444,9 +462,7 @@ class SpreadSimulation:
         of_baseline = self._worlds(self.baseline, self.baseline_strategies, dense_flops)
         return waterfall(of_conditional, of_baseline)
 
-    def _worlds(
-        self, side: SpreadSide, strategies: Strategies, logical: float
-    ) -> dict[str, float]:
+    def _worlds(self, side: SpreadSide, strategies: Strategies, logical: float) -> dict[str, float]:
         """World → seconds: those of the mean rank, then what the slowest one adds, then links."""
         conditional = strategies == self.strategies
         added: dict[str, float] = {}

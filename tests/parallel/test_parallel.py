@@ -8,6 +8,7 @@ import pytest
 from condsim.errors import CondsimError
 from condsim.hardware import hardware, profiles
 from condsim.parallel import Parallel
+from condsim.parallel.exchange import EXCHANGES
 from condsim.parallel.fabric import fabric, fabric_of, fabrics
 
 
@@ -44,6 +45,7 @@ def test_a_given_placement_names_every_site() -> None:
 def test_every_fabric_is_valid_and_links_devices_that_exist() -> None:
     for name in fabrics():
         found = fabric(name)
+        assert set(found.exchanges.values()) <= set(EXCHANGES)
         assert found.name == name
         assert set(found.devices) <= set(profiles())
 

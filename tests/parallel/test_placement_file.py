@@ -12,7 +12,9 @@ from condsim.parallel.placement_file import EVERY_SITE, read_placement
 
 def test_json_and_csv_say_the_same(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"layer": [2, 0, 1, 0]}')
-    (tmp_path / "b.csv").write_text("site,slot,expert\nlayer,1,0\nlayer,0,2\nlayer,3,0\nlayer,2,1\n")
+    (tmp_path / "b.csv").write_text(
+        "site,slot,expert\nlayer,1,0\nlayer,0,2\nlayer,3,0\nlayer,2,1\n"
+    )
     for name in ("a.json", "b.csv"):
         assert read_placement(tmp_path / name)["layer"].tolist() == [2, 0, 1, 0]
 
