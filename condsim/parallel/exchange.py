@@ -41,7 +41,7 @@ class Sent:
 
     @property
     def ranks(self) -> int:
-        return self.copies.shape[-1]
+        return int(self.copies.shape[-1])
 
 
 class Exchange(ABC):
@@ -97,7 +97,9 @@ def all_to_all_seconds(copies: np.ndarray, token_bytes: float, fabric: Fabric) -
     if fabric.between is None or nodes == 1:
         return inside_s
     across = busiest(between_ranks(copies, ranks // nodes))
-    return np.maximum(inside_s, link_seconds(across * token_bytes, fabric.between))
+    across_s = link_seconds(across * token_bytes, fabric.between)
+    slower: np.ndarray = np.maximum(inside_s, across_s)
+    return slower
 
 
 def link_seconds(moved: np.ndarray, link: Link) -> np.ndarray:

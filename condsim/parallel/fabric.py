@@ -44,7 +44,8 @@ class Link(Model):
         if self.large is None:
             return seconds
         at_once = self.large.start.value + moved / self.large.bandwidth.value
-        return np.minimum(seconds, at_once)
+        fastest: np.ndarray = np.minimum(seconds, at_once)
+        return fastest
 
 
 class Fabric(Model):

@@ -27,8 +27,8 @@ class Parallel:
 
     expert: ranks. placement: a placer ("in-order", "by-load", "eplb"), a file of expert and slot,
     or site → expert of each slot. slots: of all ranks together, redundant ones counted; None for
-    one an expert. nodes: that eplb places by; None for those of the fabric. groups: of experts, which
-    eplb keeps on one node. fabric: links between the ranks; None for those of the device.
+    one an expert. nodes: that eplb places by; None for those of the fabric. groups: of experts,
+    which eplb keeps on one node. fabric: links between the ranks; None for those of the device.
     exchange: how tokens are sent to their experts; None for what the fabric's devices use.
     """
 

@@ -128,7 +128,7 @@ class Plan:
         return RankCut(**(inherited | {"regime": regime}), plan=self, rank=rank)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RankCut(Cut):
     """The units of one rank in the steps of a plan."""
 

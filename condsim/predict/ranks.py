@@ -34,6 +34,7 @@ from condsim.parallel.sharding import (
 from condsim.predict.baselines import Rivals, logical_flops
 from condsim.predict.choose import Strategies, program_of
 from condsim.predict.intervals import SideSeconds, Spread, around, intervals
+from condsim.predict.memory import Memory
 from condsim.predict.notes import notes_of, outputs_of
 from condsim.predict.prediction import Later, Prediction
 from condsim.predict.side import Side
@@ -107,10 +108,9 @@ class RankSimulation(Simulation):
             whole = whole + (steps.arriving(rule) - executed) * per_row
         return whole
 
-    def peak_bytes(self, strategies: Strategies) -> int:
-        """Return the most bytes that the rank holds at once: weights and live tensors."""
-        conditional, baseline = super()._peaks()
-        return baseline if name_of(strategies) == self.scenario.baseline else conditional
+    def whole_memory(self) -> tuple[Memory, Memory]:
+        """Return what the rank's (conditional, baseline) steps need, with all of the weights."""
+        return self._memory()
 
     # Stages
 
@@ -376,10 +376,12 @@ class SpreadSimulation:
             strategy=name_of(self.strategies),
             runtime=self.target.runtime.name,
             dtype=self.target.dtype,
+            weights=self.scenario.weights or self.target.dtype,
             phase=self.whole.cut.phase,
             batch=self.whole.cut.batch,
             baseline=self.scenario.baseline,
             profile=self.target.profile.name,
+            protocol=self.whole.protocol.name,
             speedup=speedup,
             latency_s=latency_s,
             baseline_s=float(baseline.seconds.mean()),
@@ -397,7 +399,7 @@ class SpreadSimulation:
             outputs=outputs_of(self.ranks[0]),
             basis=self.whole.basis,
             later=Later(
-                peaks=self._peaks,
+                memory=self._memory,
                 waterfall=self._waterfall,
                 timeline=self._timeline,
                 segments=self._segments,
@@ -487,20 +489,25 @@ class SpreadSimulation:
         elements = expert_elements(*programs, self.width)
         return (self.width.wide - slots) * elements * self.target.float_bytes
 
-    def _rank_peaks(self, rank: RankSimulation) -> tuple[int, int]:
-        """(conditional, baseline) peak bytes of one rank."""
-        conditional, baseline = rank._peaks()
+    def _memory_of(self, rank: RankSimulation) -> tuple[Memory, Memory]:
+        """What one rank needs, (conditional, baseline): less what other ranks hold."""
+        conditional, baseline = rank.whole_memory()
         placement = next(iter(self.plan.placements.values()))
         held = len(placement.expert_of) / self.plan.ranks
         dense = self.width.wide / self.plan.ranks
         if self.scenario.baseline != DENSE:
             dense = self.width.narrow
-        away, dense_away = self._away_bytes(held), self._away_bytes(dense)
-        return int(conditional - away), int(baseline - dense_away)
+        return self._without_away(conditional, held), self._without_away(baseline, dense)
 
-    def _peaks(self) -> tuple[int, int]:
+    def _without_away(self, memory: Memory, slots: float) -> Memory:
+        """A rank's memory without experts that it does not hold; narrower weights by their mean."""
+        stored_share = memory.weights_bytes / max(self.target.weights_bytes, 1)
+        held = memory.weights_bytes - self._away_bytes(slots) * stored_share
+        return replace(memory, weights_bytes=int(held))
+
+    def _memory(self) -> tuple[Memory, Memory]:
         received = sum(dealt.received.sum(0) for dealt in self.plan.dealt.values())
-        return self._rank_peaks(self.ranks[int(np.argmax(received))])
+        return self._memory_of(self.ranks[int(np.argmax(received))])
 
     def _devices(self) -> pd.DataFrame:
         schedule = self.conditional.schedule
@@ -516,7 +523,7 @@ class SpreadSimulation:
             "seconds": schedule.busy_s.mean(0),
             "waiting_s": schedule.waiting_s.mean(0),
             "communication_s": float(schedule.communication_s.mean()),
-            "peak_bytes": [self._rank_peaks(rank)[0] for rank in self.ranks],
+            "peak_bytes": [self._memory_of(rank)[0].needed_bytes for rank in self.ranks],
         }
         return pd.DataFrame(table)
 

@@ -126,7 +126,8 @@ class Normal(Exchange):
             return inside_s
         start_s = NORMAL_DISPATCH_START_S if phase == DISPATCH else NORMAL_COMBINE_START_S
         across = _node_copies_out(sent, nodes) * sent.token_bytes / NORMAL_BETWEEN[phase]
-        return np.maximum(inside_s, start_s + across)
+        slower: np.ndarray = np.maximum(inside_s, start_s + across)
+        return slower
 
 
 def _dispatch_s(sent: Sent) -> np.ndarray:
