@@ -16,8 +16,9 @@ from condsim.errors import CondsimError
 from condsim.program import Dim, Loop, Op, Program, Scope, Tensor
 from condsim.program.model import Product
 
-OWN_TOKENS = ("batch", "seq")
-"""The extents whose product is the tokens of a rank's own units."""
+UNITS, POSITIONS = "batch", "seq"
+"""The extents whose product is the tokens of a rank's own units; where a step computes one position
+of each, it is the units alone."""
 
 Size = Dim | Product
 
@@ -195,9 +196,10 @@ def _resized_dim(dim: Dim, renamed: Renamed) -> Dim:
     terms = []
     for coefficient, extents in dim.terms:
         rest = list(extents)
-        if all(extent in rest for extent in OWN_TOKENS):
-            for extent in OWN_TOKENS:
-                rest.remove(extent)
+        if UNITS in rest:
+            rest.remove(UNITS)
+            if POSITIONS in rest:
+                rest.remove(POSITIONS)
             coefficient, extent = renamed(coefficient)
             rest.append(extent)
         terms.append((coefficient, tuple(rest)))
@@ -224,7 +226,7 @@ def _resized(op: Op, renamed: Renamed) -> Op:
 
 def _resized_dims(dims: tuple[Dim, ...], renamed: Renamed) -> tuple[Dim, ...]:
     """Dimensions of a tensor; units and positions that stand side by side are one row of tokens."""
-    if len(dims) >= 2 and _is_extent(dims[0], "batch") and _is_extent(dims[1], "seq"):
+    if len(dims) >= 2 and _is_extent(dims[0], UNITS) and _is_extent(dims[1], POSITIONS):
         coefficient, extent = renamed(1)
         merged = (Dim.product(coefficient, extent), Dim(1), *dims[2:])
         return tuple(_resized_dim(dim, renamed) for dim in merged)
