@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from condsim.live.force import force as force
     from condsim.live.marks import branch as branch
     from condsim.live.marks import route as route
+    from condsim.parallel import Parallel as Parallel
     from condsim.predict.simulate import simulate as simulate
     from condsim.predict.simulate import simulate_many as simulate_many
     from condsim.routing import RoutingGenerator as RoutingGenerator
@@ -45,6 +46,7 @@ _PUBLIC = {
     "simulate": "condsim.predict.simulate",
     "simulate_many": "condsim.predict.simulate",
     "Scenario": "condsim.scenario",
+    "Parallel": "condsim.parallel",
     "compare": "condsim.study.compare",
     "serve": "condsim.serve.serve",
     "CondsimError": "condsim.errors",

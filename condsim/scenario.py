@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from condsim.errors import CondsimError, shown, unknown
+from condsim.parallel import Parallel
 from condsim.protocols import PROTOCOLS
 from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.strategies import BASELINES
@@ -39,6 +40,7 @@ class Scenario:
     capacity_factor: of `padded`, the rows that an expert has room for over its even share.
     expert_cache: of `offloaded`, the share of the experts' weights that the device keeps; None for
         what its memory has room for.
+    parallel: devices that the model is spread over; None for one.
     """
 
     strategy: str | Mapping[str, str] | None = None
@@ -54,6 +56,7 @@ class Scenario:
     capacity_factor: float = CAPACITY_FACTOR
     expert_cache: float | None = None
     weights: str | None = None
+    parallel: Parallel | None = None
 
     def __post_init__(self) -> None:
         """Raises CondsimError for a value that no trace or device could have."""
@@ -69,6 +72,10 @@ class Scenario:
         self._check_numbers()
         if self.steps is not None:
             self._check_steps(self.steps)
+        if self.parallel is not None and not isinstance(self.parallel, Parallel):
+            raise CondsimError(
+                f"parallel must be condsim.Parallel(expert=...), got {shown(self.parallel)}"
+            )
 
     def _check_strategy(self) -> None:
         if not isinstance(self.strategy, Mapping):

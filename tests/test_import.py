@@ -76,6 +76,7 @@ def test_public_names_are_the_contract() -> None:
     names = [
         "CondsimError",
         "ModelShape",
+        "Parallel",
         "RoutingGenerator",
         "Scenario",
         "branch",

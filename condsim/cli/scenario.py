@@ -49,6 +49,9 @@ class ScenarioOptions:
     expert_cache
         Share of the experts' weights that the device keeps, where the strategy is offloaded.
         Default: what its memory has room for.
+    parallel
+        Spread the experts over devices: expert=8, or expert=8,placement=eplb,slots=80. Also nodes,
+        groups and fabric; placement is in-order, by-load, eplb or a file of expert and slot.
     phase
         prefill or decode, where a trace has both.
     protocol
@@ -70,6 +73,7 @@ class ScenarioOptions:
     threshold: float | None = None
     capacity_factor: float | None = None
     expert_cache: float | None = None
+    parallel: str | None = None
     phase: str | None = None
     protocol: str | None = None
     context: int | None = None
@@ -117,6 +121,10 @@ class ScenarioOptions:
             keywords["weights"] = self.weights
         if self.expert_cache is not None:
             keywords["expert_cache"] = self.expert_cache
+        if self.parallel is not None:
+            from condsim.parallel import Parallel
+
+            keywords["parallel"] = Parallel.parse(self.parallel)
         return keywords
 
 
@@ -144,6 +152,7 @@ class OneScenarioOptions(ScenarioOptions):
     capacity_factor: NotTaken = None
     expert_cache: NotTaken = None
     context: Annotated[int | None, Parameter(parse=False)] = None
+    parallel: NotTaken = None
 
 
 ONE_AS_CAPTURED = OneScenarioOptions()

@@ -79,14 +79,23 @@ class Rivals:
         self._roofline_c += self._roofline_s(conditional)
         self._roofline_b += self._roofline_s(baseline)
 
+    def join(self, other: Rivals) -> None:
+        """Add what another device estimates of its share."""
+        self.logical += other.logical
+        self._roofline_c += other._roofline_c
+        self._roofline_b += other._roofline_b
+
+    def of_flops(self, baseline_flops: float) -> dict[str, float]:
+        """Return the FLOP ratio and a plain roofline (peak and bandwidth)."""
+        return {
+            "flop_ratio": baseline_flops / self.logical,
+            "roofline": self._roofline_b / self._roofline_c,
+        }
+
     def speedups(self, conditional: CostSums, baseline: CostSums) -> dict[str, float]:
         """Return the FLOP ratio, a plain roofline (peak and bandwidth), and the sum of
         micro-benchmarks whose data is in the caches."""
-        return {
-            "flop_ratio": baseline.flops / self.logical,
-            "roofline": self._roofline_b / self._roofline_c,
-            "hot_sum": baseline.hot_s / conditional.hot_s,
-        }
+        return self.of_flops(baseline.flops) | {"hot_sum": baseline.hot_s / conditional.hot_s}
 
     def _roofline_s(self, side: StepCost) -> float:
         flops = side.flops + side.router_flops

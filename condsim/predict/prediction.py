@@ -33,13 +33,15 @@ PLAIN_FIELDS = (
 class Later:
     """What a prediction computes when it is asked for.
 
-    memory: of the conditional model and of the baseline. waterfall, timeline, segments: tables.
+    memory: of the conditional model and of the baseline. waterfall, timeline, segments, devices:
+    tables.
     """
 
     memory: Callable[[], tuple[Memory, Memory]] = lambda: (NO_MEMORY, NO_MEMORY)
     waterfall: Callable[[], pd.DataFrame] = pd.DataFrame
     timeline: Callable[[], pd.DataFrame] = pd.DataFrame
     segments: Callable[[], pd.DataFrame] = pd.DataFrame
+    devices: Callable[[], pd.DataFrame] = pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,12 @@ class Prediction:
         """
         return self.later.segments()
 
+    @cached_property
+    def devices(self) -> pd.DataFrame:
+        """A row a rank, where the model is spread over several: units, rows and tokens of a step,
+        seconds, seconds that it waits for slower ones, peak bytes. Empty on one device."""
+        return self.later.devices()
+
     @property
     def bases(self) -> dict[str, str]:
         """What each number rests on: measured, calibrated, sourced, estimated or extrapolated.
@@ -171,4 +179,6 @@ class Prediction:
         plain["memory"] = self.memory.to_dict()
         plain["waterfall"] = self.waterfall.to_dict(orient="records")
         plain["steps"] = len(self.steps)
+        if len(self.devices):
+            plain["devices"] = self.devices.to_dict(orient="records")
         return plain

@@ -21,6 +21,7 @@ from condsim.predict.choose import (
 )
 from condsim.predict.gate import answering, checked
 from condsim.predict.prediction import Prediction
+from condsim.predict.ranks import SpreadSimulation
 from condsim.predict.side import price_together
 from condsim.predict.simulation import Simulation
 from condsim.runtimes import choose_runtime
@@ -51,7 +52,7 @@ def simulate(
     batch: units a step; None for the captured one.
     baseline: "same-params" or "same-flops".
     threshold: decide early exits anew. phase: "prefill" or "decode".
-    more: protocol, steps, engine, capacity_factor, expert_cache, weights: as in
+    more: protocol, steps, engine, capacity_factor, expert_cache, weights, parallel: as in
         `condsim.scenario.Scenario`.
     Raises CondsimError for anything unknown or impossible, naming the way out.
     """
@@ -107,7 +108,15 @@ def _price_ahead(trace: Trace, profile: HardwareProfile, scenarios: Iterable[Sce
 
 
 def _known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    known = ("protocol", "steps", "engine", "capacity_factor", "expert_cache", "weights")
+    known = (
+        "protocol",
+        "steps",
+        "engine",
+        "capacity_factor",
+        "expert_cache",
+        "weights",
+        "parallel",
+    )
     for name in options:
         if name not in known:
             listed = ", ".join(known)
@@ -145,7 +154,9 @@ def predict(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Predi
         return checked(simulation.prediction())
 
 
-def _simulation(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Simulation | None:
+def _simulation(
+    trace: Trace, profile: HardwareProfile, scenario: Scenario
+) -> Simulation | SpreadSimulation | None:
     """Return the simulation of a scenario; None where the device cannot run what was captured, and
     no other strategy was asked for. Raises CondsimError where it is impossible."""
     runtime = choose_runtime(scenario.runtime, profile)
@@ -163,6 +174,8 @@ def _simulation(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> S
         return None
     parameters = trace.header.provenance.parameters
     target = Target(profile, dtype, runtime, parameters)
+    if scenario.parallel is not None and scenario.parallel.expert > 1:
+        return SpreadSimulation(trace, target, scenario, strategies)
     return Simulation(trace, target, scenario, strategies)
 
 

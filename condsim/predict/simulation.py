@@ -12,6 +12,7 @@ import pandas as pd
 
 from condsim.cost.cost_model import device_model
 from condsim.cost.device import DeviceModel, Target
+from condsim.cost.step_cost import StepCost
 from condsim.cost.sums import CostSums
 from condsim.errors import CondsimError
 from condsim.hardware import Errors
@@ -36,6 +37,7 @@ from condsim.program import Program
 from condsim.protocols import PROTOCOLS, Protocol, usual
 from condsim.runtimes.quantised import quantised
 from condsim.scenario import Scenario
+from condsim.steps.extents import Steps
 from condsim.steps.rebatch import Cut, rebatch, site_rules
 from condsim.strategies import STRATEGIES, name_of
 from condsim.trace import Trace
@@ -143,7 +145,7 @@ class Simulation:
         """The program as the runtime runs it."""
         regime = self.cut.regime
         runtime, weights = self.target.runtime, self.scenario.weights
-        program = program_of(self.trace, strategies, regime)
+        program = self.recorded(strategies)
         if runtime.fuses is None and weights is None:
             return program
 
@@ -153,8 +155,17 @@ class Simulation:
             return fused if weights is None else quantised(fused, weights, sites)
 
         kind = self.target.profile.kind
-        key = ("fused", runtime.name, kind, weights, name_of(strategies), regime)
+        key = ("fused", runtime.name, kind, weights, name_of(strategies), regime, *self.share_key)
         return self.trace.results.remember(key, rewritten)
+
+    def recorded(self, strategies: Strategies) -> Program:
+        """Return the program before the runtime fuses it."""
+        return program_of(self.trace, strategies, self.cut.regime)
+
+    @property
+    def share_key(self) -> tuple[Any, ...]:
+        """What stands for the part of the model that the device has; empty for all of it."""
+        return ()
 
     def side(self, strategies: Strategies, block: int = 0) -> Side:
         """Return a side of one of the blocks; the first one is priced first."""
@@ -170,7 +181,7 @@ class Simulation:
         """All that a side depends on."""
         asked = self.scenario
         question = (self.cut.batch, self.cut.phase, asked.threshold, asked.capacity_factor)
-        question += (asked.weights,)
+        question += (asked.weights, *self.share_key)
         return *self._target_key(), *question, self.selected, name_of(strategies)
 
     @property
@@ -252,8 +263,12 @@ class Simulation:
         dense = baseline
         if self.scenario.baseline != "same-params":
             dense = self.side(self.same_for_all("same-params"), block)
-        logical = logical_flops(self.trace, self.blocks[block], dense.cost)
+        logical = self.logical(self.blocks[block], dense.cost)
         rivals.add(conditional.cost, baseline.cost, logical)
+
+    def logical(self, steps: Steps, dense: StepCost) -> np.ndarray:
+        """Return the FLOPs that the decisions ask for, float [steps]. dense: same-params."""
+        return logical_flops(self.trace, steps, dense)
 
     @property
     def peak(self) -> float:

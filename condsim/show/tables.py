@@ -194,6 +194,11 @@ def predictions_table(trace: str, rows: Sequence[Row]) -> Table:
     return table
 
 
+def ranks_table(devices: pd.DataFrame) -> Table:
+    """A row a rank of a model that is spread over several. devices: of a prediction."""
+    return table_of(RANKS, devices.to_dict("records"), "a step on each rank")
+
+
 def elsewhere_table(rows: Sequence[Row]) -> Table:
     """What a trace gains on a device of each class; a row a trace and device.
 
@@ -328,6 +333,16 @@ PREDICTIONS = (
     Column("graphs", "graphs", _unless_zero, right=True),
     Column("verdict", "verdict"),
     Column("basis", "basis"),
+)
+RANKS = (
+    Column("rank", "rank", right=True),
+    Column("units", "units", right=True),
+    Column("rows", "rows", number, right=True),
+    Column("tokens received", "tokens_received", number, right=True),
+    Column("works", "seconds", seconds, right=True),
+    Column("waits", "waiting_s", seconds, right=True),
+    Column("exchanges", "communication_s", seconds, right=True),
+    Column("peak memory", "peak_bytes", size, right=True),
 )
 ELSEWHERE = (
     Column("trace", "trace"),

@@ -88,16 +88,22 @@ class Cut:
 
     def take(self, selected: Any) -> Steps:
         """Return the steps that an index array or a slice selects."""
-        units = self.units.reshape(-1, self.batch)[selected]
         numbers = selected
         if isinstance(selected, slice):
             numbers = np.arange(len(self))[selected]
+        return self.steps_of(numbers, self.units.reshape(-1, self.batch)[selected])
+
+    def steps_of(self, numbers: np.ndarray, units: np.ndarray) -> Steps:
+        """Return steps as large as some of the cut's, of other units.
+
+        numbers: of the steps, int [n]. units: unit-steps of each, int [n, units].
+        """
         size = np.searchsorted(np.cumsum([size.count for size in self.sizes]), numbers, "right")
         seq = np.array([size.seq for size in self.sizes])[size]
         past = np.array([size.past for size in self.sizes])[size]
         counts = {name: _summed(site.of_unit, units) for name, site in self.sites.items()}
-        of_units = np.full(len(units), self.batch)
-        steps = Steps.rectangular(of_units, seq, seq + past, counts, self.windows)
+        held = np.full(len(units), units.shape[1])
+        steps = Steps.rectangular(held, seq, seq + past, counts, self.windows)
         kept = {name: site.kept(steps) for name, site in self.sites.items()}
         return replace(steps, kept=kept, costliest=self.costliest)
 
@@ -232,6 +238,8 @@ def _summed(of_unit: np.ndarray, units: np.ndarray) -> np.ndarray:
     of_unit: int [units, branches]. units: of each step, int [steps, batch].
     """
     steps, batch = units.shape
+    if batch == 0:
+        return np.zeros((steps, of_unit.shape[1]), np.int64)
     flat = units.ravel()
     if len(flat) and (np.diff(flat) == 1).all():
         of_step = of_unit[flat[0] : flat[-1] + 1]

@@ -24,7 +24,7 @@ from condsim.trace import DTYPES, Trace
 SAME_CASE = ("strategy", "baseline", "phase", "batch", "runtime")
 """What a measurement and a prediction have in common where they speak of the same case, beside the
 dtype and what the machine's fingerprint says (its threads among it)."""
-AS_CAPTURED = ("capacity_factor", "expert_cache")
+AS_CAPTURED = ("capacity_factor", "expert_cache", "parallel")
 """Fields of a scenario that no measurement varies."""
 MEASURED = (
     "measured_speedup",

@@ -13,7 +13,7 @@ from condsim.cli.scenario import ALL, OneScenarioOptions, ScenarioOptions
 from condsim.errors import CondsimError
 from condsim.scenario import Scenario
 
-ONLY_SIMULATE = {"--capacity-factor", "--expert-cache", "--timeline", "--plot"}
+ONLY_SIMULATE = {"--capacity-factor", "--expert-cache", "--parallel", "--timeline", "--plot"}
 
 
 def options(help_text: str) -> list[str]:
@@ -30,7 +30,7 @@ def test_a_report_takes_what_simulate_takes_but_what_it_hides(run: Run) -> None:
 
 
 def test_keywords_are_arguments_of_the_library() -> None:
-    every = ScenarioOptions(batch=2, capacity_factor=2.0, expert_cache=0.5)
+    every = ScenarioOptions(batch=2, capacity_factor=2.0, expert_cache=0.5, parallel="expert=2")
     arguments = {field.name for field in fields(Scenario)}
     assert set(every.keywords()) <= arguments
 

@@ -1,0 +1,152 @@
+"""What each rank gets of a trace's steps: its units, and the rows that its experts compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from condsim.errors import CondsimError
+from condsim.parallel.dealing import Dealt, Rows, deal, rank_of_units
+from condsim.parallel.exchange import Sent
+from condsim.parallel.fabric import Fabric
+from condsim.parallel.parallel import Parallel
+from condsim.parallel.placement import Placement
+from condsim.parallel.sharding import gathered_extent, received_extent, routes_extent
+from condsim.steps.extents import Steps, rows_extent
+from condsim.steps.rebatch import Cut
+from condsim.trace import Site, Trace
+
+MOST_STEPS = 64
+"""Steps that are looked at, evenly spread, where nobody names them."""
+
+
+def expert_sites(trace: Trace) -> tuple[Site, ...]:
+    """Return the sites whose branches are experts. Raises CondsimError where there are none."""
+    sites = tuple(site for site in trace.sites if site.routing.mixes_experts)
+    if not sites:
+        has = ", ".join(trace.mechanisms)
+        raise CondsimError(
+            f"parallel: trace {trace.name!r} has no experts to spread over ranks (it has {has})"
+        )
+    return sites
+
+
+def placements_of(trace: Trace, parallel: Parallel, nodes: int = 1) -> dict[str, Placement]:
+    """Return site → placement, made from all of a trace's decisions.
+
+    Raises CondsimError for a trace without experts, and for what cannot be placed.
+    """
+    counts = {site.name: trace.unit_counts(site.name).sum(0) for site in expert_sites(trace)}
+    return parallel.placements(counts, nodes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps spread over ranks.
+
+    cut: of all units of a batch. numbers: of the steps that are looked at, int [n].
+    placements: of each site with experts.
+    """
+
+    trace: Trace
+    cut: Cut
+    numbers: np.ndarray
+    fabric: Fabric
+    placements: Mapping[str, Placement]
+
+    @cached_property
+    def ranks(self) -> int:
+        return next(iter(self.placements.values())).ranks
+
+    @cached_property
+    def nodes(self) -> int:
+        """Nodes that the ranks are spread over, in order."""
+        return self.fabric.nodes(self.ranks)
+
+    @cached_property
+    def rank_of_unit(self) -> np.ndarray:
+        """The rank of each unit of a step, int [batch]."""
+        return rank_of_units(self.cut.batch, self.ranks)
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """Unit-steps of each step, int [n, batch]."""
+        return self.cut.units.reshape(-1, self.cut.batch)[self.numbers]
+
+    @cached_property
+    def dealt(self) -> Mapping[str, Dealt]:
+        """Site → where its rows go."""
+        return {site: self._deal(site, placement) for site, placement in self.placements.items()}
+
+    def _deal(self, name: str, placement: Placement) -> Dealt:
+        ids = self.trace.decisions(name).ids
+        ids = ids.reshape(len(ids), -1)
+        held = self.trace.rows_per_unit(self.trace.site(name))
+        first = np.cumsum(held) - held
+        units = self.units.ravel()
+        length = held[units]
+        starts = np.repeat(first[units] - (np.cumsum(length) - length), length)
+        row = starts + np.arange(length.sum())
+        step = np.repeat(np.arange(len(self.units)), self.cut.batch)
+        sender = np.tile(self.rank_of_unit, len(self.units))
+        rows = Rows(ids[row], np.repeat(step, length), np.repeat(sender, length), len(self.numbers))
+        return deal(rows, placement, self.nodes)
+
+    @cached_property
+    def own_tokens(self) -> Mapping[str, np.ndarray]:
+        """Site → rows of each rank's own units there, int [n, ranks]."""
+        found = {}
+        for name in self.placements:
+            held = self.trace.rows_per_unit(self.trace.site(name))[self.units]
+            of_rank = np.zeros((len(self.units), self.ranks), np.int64)
+            np.add.at(of_rank, (slice(None), self.rank_of_unit), held)
+            found[name] = of_rank
+        return found
+
+    def sent(self, site: str, width: int, element_bytes: float) -> Sent:
+        """Return what a site's dispatch sends. width, element_bytes: of a token."""
+        dealt, rule = self.dealt[site], self.cut.sites[site].rule
+        return Sent(
+            tokens=self.own_tokens[site],
+            routes=dealt.routes,
+            copies=dealt.copies,
+            node_copies=dealt.node_copies,
+            width=width,
+            element_bytes=element_bytes,
+            top_k=rule.top_k,
+            experts=rule.branches,
+        )
+
+    def share(self, rank: int) -> RankCut:
+        """Return the steps as one rank has them."""
+        inherited = {field.name: getattr(self.cut, field.name) for field in fields(Cut)}
+        regime = f"{self.cut.phase}-n"  # ranks differ in batch, and run the same operators
+        return RankCut(**(inherited | {"regime": regime}), plan=self, rank=rank)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankCut(Cut):
+    """The units of one rank in the steps of a plan."""
+
+    plan: Plan
+    rank: int
+
+    def take(self, selected: Any) -> Steps:
+        """Return some of the plan's steps. selected: their numbers in the whole cut."""
+        numbers = np.asarray(selected)
+        places = np.searchsorted(self.plan.numbers, numbers)
+        own = self.plan.units[places][:, self.plan.rank_of_unit == self.rank]
+        steps = self.steps_of(numbers, own)
+        extents, counts = dict(steps.extents), dict(steps.counts)
+        for site, dealt in self.plan.dealt.items():
+            rows = dealt.rows[places, self.rank]
+            received = dealt.received[places, self.rank]
+            counts[site] = rows
+            extents[rows_extent(site)] = extents[received_extent(site)] = received
+            extents[routes_extent(site)] = rows.sum(1)
+            extents[gathered_extent(site)] = self.plan.own_tokens[site][places].sum(1)
+        return replace(steps, extents=extents, counts=counts)

@@ -1,0 +1,313 @@
+"""The part of a program that one rank runs.
+
+What computes a site's experts runs on the tokens that were sent to the rank, not on its own: sizes
+that follow its own tokens follow the extents below instead. A dense baseline, whose experts are one
+wide layer, is cut in width, as tensor parallelism cuts a feed-forward layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import prod
+
+from condsim.errors import CondsimError
+from condsim.program import Dim, Loop, Op, Program, Scope, Tensor
+from condsim.program.model import Product
+
+UNITS, POSITIONS = "batch", "seq"
+"""The extents whose product is the tokens of a rank's own units; where a step computes one position
+of each, it is the units alone."""
+
+Size = Dim | Product
+
+
+def received_extent(site: str) -> str:
+    """Return the name of the extent that says how many tokens a rank holds after dispatch."""
+    return f"received@{site}"
+
+
+def routes_extent(site: str) -> str:
+    """Return the name of the extent that says how many rows a rank's experts compute."""
+    return f"routes@{site}"
+
+
+def gathered_extent(site: str) -> str:
+    """Return the name of the extent that says how many tokens all ranks have together."""
+    return f"gathered@{site}"
+
+
+def site_of(node: Op | Loop, sites: Iterable[str]) -> str:
+    """Return the site whose experts a node of the root computes, "" for none.
+
+    A baseline runs them in the module that has the site's name.
+    """
+    if isinstance(node, Loop):
+        return node.site
+    if node.role:
+        return ""
+    if node.site:
+        return node.site
+    module = f"{node.module}."
+    return next((site for site in sites if module.startswith(f"{site}.")), "")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The root of a program, cut where ranks wait for each other.
+
+    sites: those with experts, in the program's order. Stage 0 is what comes before the experts of
+    the first, stage 1 those experts, and so on; the last one comes after all experts.
+    of_node: stage of each node of the root.
+    """
+
+    sites: tuple[str, ...]
+    of_node: tuple[int, ...]
+
+    @classmethod
+    def of(cls, program: Program, sites: Iterable[str]) -> Stages:
+        """Return the stages of a program. Raises CondsimError where the experts of a site are not
+        one run of operators, outside of any choice."""
+        wanted = tuple(sites)
+        first: dict[str, int] = {}
+        last: dict[str, int] = {}
+        for node, op in enumerate(program.root.nodes):
+            site = site_of(op, wanted)
+            if site in wanted:
+                first.setdefault(site, node)
+                last[site] = node
+        for site in wanted:
+            if site not in first:
+                raise CondsimError(
+                    f"parallel: the experts of site {site!r} stand behind another choice; experts "
+                    "can be spread over ranks where every token reaches their layer"
+                )
+        ordered = tuple(sorted(wanted, key=lambda site: first[site]))
+        return cls(ordered, _stage_of_nodes(len(program.root.nodes), ordered, first, last))
+
+    def __len__(self) -> int:
+        return 2 * len(self.sites) + 1
+
+    def name(self, stage: int) -> str:
+        """Return what a stage is called."""
+        site, computes_experts = divmod(stage, 2)
+        if computes_experts:
+            return self.sites[site]
+        if site == len(self.sites):
+            return "after the last experts"
+        return f"before {self.sites[site]}"
+
+
+def _stage_of_nodes(
+    nodes: int, sites: tuple[str, ...], first: Mapping[str, int], last: Mapping[str, int]
+) -> tuple[int, ...]:
+    stages, stage = [], 0
+    begins = {first[site] for site in sites}
+    ends = {last[site] for site in sites}
+    for node in range(nodes):
+        if node in begins:
+            stage += 1
+        stages.append(stage)
+        if node in ends:
+            stage += 1
+    return tuple(stages)
+
+
+def of_rank(program: Program, top_k: Mapping[str, int]) -> Program:
+    """Return a strategy's program on one rank. top_k: site → experts that a row takes."""
+
+    def changed(op: Op) -> Op:
+        k = top_k.get(op.site) if not op.role else None
+        return op if k is None else _resized(op, _Received(op.site, k))
+
+    return _with_ops(program, changed)
+
+
+def dense_of_rank(dense: Program, narrow: Program, width: DenseWidth) -> Program:
+    """Return the dense baseline on one rank: all tokens, and its share of the width.
+
+    narrow: the same model with fewer experts' width. Raises CondsimError where the two differ in
+    more than width.
+    """
+    if len(dense.root.nodes) != len(narrow.root.nodes):
+        raise CondsimError("parallel: the two dense baselines are not the same operators")
+    nodes = []
+    for node, other in zip(dense.root.nodes, narrow.root.nodes, strict=True):
+        site = site_of(node, width.sites)
+        if not site or isinstance(node, Loop) or isinstance(other, Loop):
+            nodes.append(node)
+            continue
+        nodes.append(_narrowed(node, other, width, _Gathered(site)))
+    return _with_root(dense, Scope(tuple(nodes), dense.root.frees))
+
+
+@dataclass(frozen=True)
+class DenseWidth:
+    """The width of dense baselines in experts.
+
+    sites: with experts. wide, narrow: of the two recorded ones. wanted: of a rank.
+    """
+
+    sites: tuple[str, ...]
+    wide: int
+    narrow: int
+    wanted: Fraction
+
+    def between(self, wide: int, narrow: int) -> int:
+        """Return a number of a program of the wanted width, rounded up; it is linear in the
+        width. wide, narrow: what it is in the two programs."""
+        if wide == narrow:
+            return wide
+        each = Fraction(wide - narrow, self.wide - self.narrow)
+        value = narrow + each * (self.wanted - self.narrow)
+        return max(1, -(-value.numerator // value.denominator))
+
+
+@dataclass(frozen=True)
+class _Received:
+    """Sizes that follow the tokens, or the rows, that a rank was sent."""
+
+    site: str
+    top_k: int
+
+    def __call__(self, coefficient: int) -> tuple[int, str]:
+        rows, rest = divmod(coefficient, self.top_k)
+        if rest:
+            return coefficient, received_extent(self.site)
+        return rows, routes_extent(self.site)
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """Sizes that follow the tokens of all ranks."""
+
+    site: str
+
+    def __call__(self, coefficient: int) -> tuple[int, str]:
+        return coefficient, gathered_extent(self.site)
+
+
+Renamed = Callable[[int], tuple[int, str]]
+"""Coefficient of a rank's own tokens → (coefficient, extent) that stand in their place."""
+
+
+def _resized_dim(dim: Dim, renamed: Renamed) -> Dim:
+    terms = []
+    for coefficient, extents in dim.terms:
+        rest = list(extents)
+        if UNITS in rest:
+            rest.remove(UNITS)
+            if POSITIONS in rest:
+                rest.remove(POSITIONS)
+            coefficient, extent = renamed(coefficient)
+            rest.append(extent)
+        terms.append((coefficient, tuple(rest)))
+    return Dim(dim.plus, tuple(terms))
+
+
+def _resized_size(size: Size, renamed: Renamed) -> Size:
+    if isinstance(size, Product):
+        return Product(tuple(_resized_dim(dim, renamed) for dim in size.dims))
+    return _resized_dim(size, renamed)
+
+
+def _resized(op: Op, renamed: Renamed) -> Op:
+    def tensor(old: Tensor) -> Tensor:
+        return replace(old, dims=_resized_dims(old.dims, renamed))
+
+    return replace(
+        op,
+        inputs=tuple(tensor(old) for old in op.inputs),
+        outputs=tuple(tensor(old) for old in op.outputs),
+        allocs=tuple((_resized_size(size, renamed), dtype) for size, dtype in op.allocs),
+    )
+
+
+def _resized_dims(dims: tuple[Dim, ...], renamed: Renamed) -> tuple[Dim, ...]:
+    """Dimensions of a tensor; units and positions that stand side by side are one row of tokens."""
+    if len(dims) >= 2 and _is_extent(dims[0], UNITS) and _is_extent(dims[1], POSITIONS):
+        coefficient, extent = renamed(1)
+        merged = (Dim.product(coefficient, extent), Dim(1), *dims[2:])
+        return tuple(_resized_dim(dim, renamed) for dim in merged)
+    return tuple(_resized_dim(dim, renamed) for dim in dims)
+
+
+def _is_extent(dim: Dim, extent: str) -> bool:
+    return dim.plus == 0 and dim.terms == ((1, (extent,)),)
+
+
+def _narrowed(op: Op, other: Op, width: DenseWidth, renamed: Renamed) -> Op:
+    def dim(a: Dim, b: Dim) -> Dim:
+        terms = zip(a.terms, b.terms, strict=True)
+        kept = tuple((width.between(x, y), extents) for (x, extents), (y, _) in terms)
+        return Dim(width.between(a.plus, b.plus), kept)
+
+    def tensor(a: Tensor, b: Tensor) -> Tensor:
+        return replace(a, dims=tuple(dim(x, y) for x, y in zip(a.dims, b.dims, strict=True)))
+
+    def size(a: Size, b: Size) -> Size:
+        if isinstance(a, Dim) and isinstance(b, Dim):
+            return dim(a, b)
+        return a
+
+    narrowed = replace(
+        op,
+        inputs=tuple(tensor(a, b) for a, b in zip(op.inputs, other.inputs, strict=True)),
+        outputs=tuple(tensor(a, b) for a, b in zip(op.outputs, other.outputs, strict=True)),
+        allocs=tuple(
+            (size(a, b), kind) for (a, kind), (b, _) in zip(op.allocs, other.allocs, strict=True)
+        ),
+    )
+    return _resized(narrowed, renamed)
+
+
+def _with_ops(program: Program, change: Callable[[Op], Op]) -> Program:
+    return _with_root(program, _scope_with(program.root, change))
+
+
+def _scope_with(scope: Scope, change: Callable[[Op], Op]) -> Scope:
+    nodes: list[Op | Loop] = []
+    for node in scope.nodes:
+        if isinstance(node, Loop):
+            bodies = {key: _scope_with(body, change) for key, body in node.bodies.items()}
+            nodes.append(replace(node, bodies=bodies))
+        else:
+            nodes.append(change(node))
+    return Scope(tuple(nodes), scope.frees)
+
+
+def _with_root(program: Program, root: Scope) -> Program:
+    return replace(program, root=root)
+
+
+def expert_elements(wide: Program, narrow: Program, width: DenseWidth) -> float:
+    """Return the elements of one expert's weights, in all sites together. wide, narrow: the dense
+    baselines."""
+    difference = _weight_elements(wide, width.sites) - _weight_elements(narrow, width.sites)
+    return difference / (width.wide - width.narrow)
+
+
+def _weight_elements(dense: Program, sites: Iterable[str]) -> int:
+    """Elements of the weights that a dense program's experts read."""
+    wanted = tuple(sites)
+    total = 0
+    for node in dense.root.nodes:
+        if isinstance(node, Loop) or node.view or not site_of(node, wanted):
+            continue
+        for tensor in node.inputs:
+            if tensor.weight:
+                total += prod(dim.plus for dim in tensor.dims)
+    return total
+
+
+def token_width(dense: Program, site: str) -> int:
+    """Return the elements of a token as a site's experts take it in. dense: the wide baseline.
+
+    Raises CondsimError where no product of the site says it."""
+    for node in dense.root.nodes:
+        if isinstance(node, Loop) or site_of(node, (site,)) != site:
+            continue
+        if any(tensor.weight for tensor in node.inputs):
+            return node.inputs[0].dims[-1].plus
+    raise CondsimError(f"parallel: nothing says how wide a token of site {site!r} is")

@@ -1,0 +1,61 @@
+"""Rows dealt to ranks: none is lost, and one copy travels to a distinct rank."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from condsim.parallel.dealing import Rows, deal, rank_of_units
+from condsim.parallel.placement import Placement
+
+
+def test_one_copy_to_a_distinct_rank() -> None:
+    """Two ranks hold experts 0, 1 and 2, 3. The first token takes both experts of the first rank,
+    the second one of each, the third both of the second."""
+    ids = np.array([[0, 1], [1, 2], [2, 3]])
+    rows = Rows(ids, step=np.zeros(3, int), sender=np.array([0, 0, 1]), steps=1)
+    dealt = deal(rows, Placement(np.arange(4), ranks=2, experts=4))
+    assert dealt.copies[0].tolist() == [[2, 1], [0, 1]]
+    assert dealt.routes[0].tolist() == [[3, 1], [0, 2]]
+    assert dealt.rows[0].tolist() == [[1, 2, 0, 0], [0, 0, 2, 1]]
+    assert dealt.received[0].tolist() == [2, 2]
+
+
+def test_copies_of_an_expert_take_turns() -> None:
+    ids = np.zeros((5, 1), int)
+    rows = Rows(ids, step=np.zeros(5, int), sender=np.zeros(5, int), steps=1)
+    dealt = deal(rows, Placement(np.array([0, 1, 0, 1]), ranks=2, experts=2))
+    assert dealt.rows[0].tolist() == [[3, 0], [2, 0]]
+
+
+def test_one_copy_to_a_distinct_node() -> None:
+    ids = np.array([[0, 1, 2]])
+    rows = Rows(ids, step=np.zeros(1, int), sender=np.zeros(1, int), steps=1)
+    dealt = deal(rows, Placement(np.arange(4), ranks=4, experts=4), nodes=2)
+    assert dealt.node_copies[0, 0].tolist() == [1, 1]
+
+
+def test_units_are_dealt_in_order() -> None:
+    assert rank_of_units(6, 3).tolist() == [0, 0, 1, 1, 2, 2]
+    assert np.bincount(rank_of_units(12, 8)).max() == 2
+    assert rank_of_units(2, 8).tolist() == [0, 4]
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 40), st.integers(1, 3), st.integers(0, 10**6))
+def test_no_row_is_lost(count: int, k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    experts, ranks, steps = 6, 3, 2
+    ids = np.argsort(rng.random((count, experts)), axis=1)[:, :k]
+    ids[rng.random(ids.shape) < 0.1] = -1
+    rows = Rows(ids, rng.integers(0, steps, count), rng.integers(0, ranks, count), steps)
+    placement = Placement(np.concatenate([np.arange(6), [0, 0, 1]]), ranks, experts)
+    dealt = deal(rows, placement)
+    chosen = ids >= 0
+    counts = np.zeros((steps, experts), int)
+    np.add.at(counts, (np.repeat(rows.step, k)[chosen.ravel()], ids[chosen]), 1)
+    assert (dealt.rows.sum(1) == counts).all()
+    assert dealt.routes.sum() == chosen.sum()
+    assert (dealt.copies <= dealt.routes).all()
+    assert dealt.copies.sum() >= chosen.any(1).sum()
