@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BASELINES = ("same-params", "same-flops")
 """As in condsim.strategies, which would bring NumPy into --help."""
 ALL = "all"
-NotTaken = Annotated[float | None, Parameter(parse=False)]
+NotTaken = Annotated[None, Parameter(parse=False)]
 """An option that a command does not have."""
 
 
@@ -149,9 +149,9 @@ class OneScenarioOptions(ScenarioOptions):
     device: str | None = None
     strategy: str | None = None
     batch: int | None = None
-    capacity_factor: NotTaken = None
-    expert_cache: NotTaken = None
-    context: Annotated[int | None, Parameter(parse=False)] = None
+    capacity_factor: Annotated[float | None, Parameter(parse=False)] = None
+    expert_cache: Annotated[float | None, Parameter(parse=False)] = None
+    context: NotTaken = None
     parallel: NotTaken = None
 
 

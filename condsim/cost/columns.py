@@ -68,9 +68,9 @@ def in_columns(
             form = kinds.forms[sized.kind]
             ops.setdefault(form, sized.op)
             groups.setdefault(form, []).append((number, all_dims[of_kind]))
-    for form, members in groups.items():
+    for alike, members in groups.items():
         for some in _in_portions(members):
-            yield from _told_apart(_joined(ops[form], some), some, variants)
+            yield from _told_apart(_joined(ops[alike], some), some, variants)
 
 
 def _told_apart(

@@ -158,8 +158,8 @@ class IssuedModel(DeviceModel):
         distance = dict(zip(order.places, of_calls, strict=True))
         ops = [entry.op for entry in layout.entries]
         distinct = [distance.get(entry.place, different) for entry in layout.entries]
-        python_s = np.array([self.python_seconds(op) for op in ops])
-        return python_s + self.among_seconds(ops, distinct)
+        seconds: np.ndarray = self.among_seconds(ops, distinct)
+        return seconds + [self.python_seconds(op) for op in ops]
 
     def among_seconds(self, ops: Sequence[Op], distinct: Sequence[int]) -> np.ndarray:
         """What a call of each operator costs more since others ran, float [ops].

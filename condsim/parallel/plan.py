@@ -75,7 +75,9 @@ class Plan:
     @cached_property
     def units(self) -> np.ndarray:
         """Unit-steps of each step, int [n, batch]."""
-        return self.cut.units.reshape(-1, self.cut.batch)[self.numbers]
+        of_all_steps = self.cut.units.reshape(-1, self.cut.batch)
+        chosen: np.ndarray = of_all_steps[self.numbers]
+        return chosen
 
     @cached_property
     def dealt(self) -> Mapping[str, Dealt]:
@@ -103,7 +105,8 @@ class Plan:
         for name in self.placements:
             held = self.trace.rows_per_unit(self.trace.site(name))[self.units]
             of_rank = np.zeros((len(self.units), self.ranks), np.int64)
-            np.add.at(of_rank, (slice(None), self.rank_of_unit), held)
+            for rank in range(self.ranks):
+                of_rank[:, rank] = held[:, self.rank_of_unit == rank].sum(1)
             found[name] = of_rank
         return found
 

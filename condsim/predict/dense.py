@@ -61,8 +61,8 @@ def dense_step(
     """
     phase = "decode" if seq < total else "prefill"
     program = trace.programs[f"{DENSE}/{Regime.of_batch(phase, batch)}"]
-    sizes = (np.array([size]) for size in (batch, seq, total))
-    steps = Steps.rectangular(*sizes, {}, trace.header.windows)
+    units, positions, seen = np.array([batch]), np.array([seq]), np.array([total])
+    steps = Steps.rectangular(units, positions, seen, {}, trace.header.windows)
     runs = target.runtime.fused(program)
     if weights is not None:
         runs = quantised(runs, weights, ())

@@ -157,7 +157,8 @@ def _summed(side: Side, stages: Stages, seconds: np.ndarray) -> np.ndarray:
     share = _by_stage(read, stages, len(seconds)) + 1e-9
     rest = seconds - of_kernels.sum(1)
     found: np.ndarray = of_kernels + rest[:, None] * share / share.sum(1, keepdims=True)
-    return np.maximum(found, 0.0)
+    above_zero: np.ndarray = np.maximum(found, 0.0)
+    return above_zero
 
 
 def _by_stage(by_label: Any, stages: Stages, steps: int) -> np.ndarray:
@@ -240,9 +241,9 @@ class SpreadSimulation:
     strategies: Strategies
 
     @property
-    def remembers_sides(self) -> bool:
-        """Whether another question finds the sides of this one."""
-        return False
+    def shared_sides(self) -> list[Side]:
+        """Sides that another question finds when they are priced: none."""
+        return []
 
     @property
     def parallel(self) -> Parallel:
@@ -485,8 +486,9 @@ class SpreadSimulation:
         """Bytes of experts that a rank does not hold. slots: that it holds of each site."""
         same = self.whole.same_for_all
         regime = self.ranks[0].cut.regime
-        programs = (program_of(self.trace, same(name), regime) for name in (DENSE, "same-flops"))
-        elements = expert_elements(*programs, self.width)
+        wide = program_of(self.trace, same(DENSE), regime)
+        narrow = program_of(self.trace, same("same-flops"), regime)
+        elements = expert_elements(wide, narrow, self.width)
         return (self.width.wide - slots) * elements * self.target.float_bytes
 
     def _memory_of(self, rank: RankSimulation) -> tuple[Memory, Memory]:

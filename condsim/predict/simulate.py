@@ -22,7 +22,7 @@ from condsim.predict.choose import (
 from condsim.predict.gate import answering, checked
 from condsim.predict.prediction import Prediction
 from condsim.predict.ranks import SpreadSimulation
-from condsim.predict.side import price_together
+from condsim.predict.side import Side, price_together
 from condsim.predict.simulation import Simulation
 from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
@@ -98,11 +98,11 @@ def _without_collector() -> Iterator[None]:
 def _price_ahead(trace: Trace, profile: HardwareProfile, scenarios: Iterable[Scenario]) -> None:
     """Price what several scenarios have in common. Raises CondsimError at the first that is
     impossible."""
-    sides = []
+    sides: list[Side] = []
     for scenario in scenarios:
         simulation = _simulation(trace, profile, scenario)
-        if simulation is not None and simulation.remembers_sides:
-            sides += simulation.sides
+        if simulation is not None:
+            sides += simulation.shared_sides
     with answering(trace.name, profile.name):
         price_together(sides)
 

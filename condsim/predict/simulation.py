@@ -180,8 +180,8 @@ class Simulation:
     def _side_key(self, strategies: Strategies) -> tuple[Any, ...]:
         """All that a side depends on."""
         asked = self.scenario
-        question = (self.cut.batch, self.cut.phase, asked.threshold, asked.capacity_factor)
-        question += (asked.weights, *self.share_key)
+        cut = (self.cut.batch, self.cut.phase, asked.threshold)
+        question = (*cut, asked.capacity_factor, asked.weights, *self.share_key)
         return *self._target_key(), *question, self.selected, name_of(strategies)
 
     @property
@@ -208,6 +208,11 @@ class Simulation:
         """All sides that the answer rests on, of the first block."""
         same_params = self.side(self.same_for_all("same-params"))
         return [self.conditional, self.baseline, same_params]
+
+    @property
+    def shared_sides(self) -> list[Side]:
+        """Sides that another question finds when they are priced."""
+        return self.sides if self.remembers_sides else []
 
     @cached_property
     def protocol(self) -> Protocol:
@@ -286,8 +291,7 @@ class Simulation:
 
     def prediction(self) -> Prediction:
         """Return what the simulation says."""
-        if self.remembers_sides:
-            price_together(self.sides)
+        price_together(self.shared_sides)
         conditional, baseline = self.walked.conditional, self.walked.baseline
         c, b = conditional.sums, baseline.sums
         speedup = float(baseline.seconds.sum() / conditional.seconds.sum())

@@ -78,7 +78,8 @@ def _ids(generator: RoutingGenerator, steps: pd.DataFrame, seed: int) -> list[np
     shape = (rows, generator.top_k)
     ids = [np.empty(shape, id_dtype(generator.experts)) for _ in range(generator.layers)]
     for number, together in enumerate(rows_of_sequences(steps)):
-        drawn = generator.draw(*together.shape, seed=_seed(seed, number))
+        sequences, positions = together.shape
+        drawn = generator.draw(sequences, positions, seed=_seed(seed, number))
         for of_layer, of_sequences in zip(ids, drawn, strict=True):
             of_layer[together] = of_sequences
     return ids

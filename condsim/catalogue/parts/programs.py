@@ -105,16 +105,18 @@ def build(model: CatalogueModel) -> torch.nn.Module:
         config = AutoConfig.for_model(model.model_type, **model.config)
         config.dtype = getattr(torch, DTYPE)
         with torch.device("meta"):
-            built: torch.nn.Module = AutoModelForCausalLM.from_config(config)
+            made: Any = AutoModelForCausalLM
+            built: torch.nn.Module = made.from_config(config)
     return built.eval()
 
 
 @contextlib.contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """While it lasts, transformers logs errors only."""
-    from transformers.utils import logging
+    from transformers.utils import logging as untyped
 
-    level: Any = logging.get_verbosity()
+    logging: Any = untyped
+    level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
         yield
