@@ -13,7 +13,14 @@ from condsim.cli.scenario import ALL, OneScenarioOptions, ScenarioOptions
 from condsim.errors import CondsimError
 from condsim.scenario import Scenario
 
-ONLY_SIMULATE = {"--capacity-factor", "--expert-cache", "--parallel", "--timeline", "--plot"}
+ONLY_SIMULATE = {
+    "--capacity-factor",
+    "--context",
+    "--expert-cache",
+    "--parallel",
+    "--timeline",
+    "--plot",
+}
 
 
 def options(help_text: str) -> list[str]:
