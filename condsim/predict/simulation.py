@@ -253,12 +253,16 @@ class Simulation:
         """Both sides, a block of steps after the other."""
         walk_c, walk_b = self._new_walk(), self._new_walk()
         for block in range(len(self.blocks)):
-            conditional = self.side(self.strategies, block)
-            baseline = self.side(self.same_for_all(self.scenario.baseline), block)
-            walk_c.add(conditional, between_runs(self.protocol, conditional, baseline))
-            walk_b.add(baseline, between_runs(self.protocol, baseline, conditional))
-            self._add_rivals(rivals, block, conditional, baseline)
+            self._add_block(block, walk_c, walk_b, rivals)
         return walk_c.timed(), walk_b.timed()
+
+    def _add_block(self, block: int, walk_c: SideWalk, walk_b: SideWalk, rivals: Rivals) -> None:
+        """Add a block of steps, whose sides are forgotten before the next one is priced."""
+        conditional = self.side(self.strategies, block)
+        baseline = self.side(self.same_for_all(self.scenario.baseline), block)
+        walk_c.add(conditional, between_runs(self.protocol, conditional, baseline))
+        walk_b.add(baseline, between_runs(self.protocol, baseline, conditional))
+        self._add_rivals(rivals, block, conditional, baseline)
 
     def _new_walk(self) -> SideWalk:
         by_events = self.scenario.engine == "events"

@@ -84,7 +84,7 @@ def test_the_first_call_after_something_else_finds_its_code_evicted(
     profile: HardwareProfile,
 ) -> None:
     cost = cost_of(profile, *[relu()] * 4)
-    assert cost.first_calls(between(0.0))["relu"].tolist() == [0.0]
+    assert cost.first_calls(between(0.0)) == {}
     usual_bytes = min(cost.touched_bytes[0] / 4, cost.footprint_bytes[0])
     usual_s = own_code_seconds("relu", usual_bytes, profile)
     evicted_s = own_code_seconds("relu", usual_bytes + 1e9, profile)
