@@ -124,7 +124,7 @@ def _of_host(side: Side) -> dict[str, float]:
 
 def _far_seconds(cost: StepCost) -> float:
     kernels = cost.kernels
-    played = kernels.played
-    assert isinstance(played, FirstStep)
-    far = np.broadcast_to(played.far_of(kernels.layout), len(kernels.layout.entries))
+    first = kernels.lowered.outline.first_step
+    assert isinstance(first, FirstStep)
+    far = np.broadcast_to(first.far_of(kernels.layout), len(kernels.layout.entries))
     return float(kernels.per_step(kernels.column("moved_bytes") * far[kernels.entry]).mean())
