@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 BASELINES = ("same-params", "same-flops")
 """As in condsim.strategies, which would bring NumPy into --help."""
 ALL = "all"
-NotTaken = Annotated[None, Parameter(parse=False)]
-"""An option that a command does not have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +149,8 @@ class OneScenarioOptions(ScenarioOptions):
     batch: int | None = None
     capacity_factor: Annotated[float | None, Parameter(parse=False)] = None
     expert_cache: Annotated[float | None, Parameter(parse=False)] = None
-    context: NotTaken = None
-    parallel: NotTaken = None
+    context: Annotated[None, Parameter(parse=False)] = None
+    parallel: Annotated[None, Parameter(parse=False)] = None
 
 
 ONE_AS_CAPTURED = OneScenarioOptions()

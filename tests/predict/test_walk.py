@@ -24,7 +24,8 @@ UNITS = {
 DEVICES = ("its own", "nvidia-h100-sxm", "google-tpu-v5e", "qualcomm-hexagon-8gen3")
 NUMBERS = (
     "speedup", "latency_s", "baseline_s", "energy_j", "baseline_energy_j", "flops_ratio",
-    "executed_flops", "baseline_flops", "speedup_interval", "latency_interval", "peaks", "graphs",
+    "executed_flops", "baseline_flops", "speedup_interval", "latency_interval", "peak_bytes",
+    "baseline_peak_bytes", "graphs",
 )  # fmt: skip
 BLOCK_STEPS = 3
 
