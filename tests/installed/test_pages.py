@@ -23,6 +23,8 @@ OTHERS = (
     "add-a-strategy",
     "add-a-mechanism",
     "add-an-adapter",
+    "drawn-routing",
+    "serving",
 )
 
 
