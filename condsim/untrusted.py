@@ -152,9 +152,9 @@ def broken_rule(error: ValidationError) -> str:
     """The field, the value and the rule of the error that lies deepest, and how many more."""
     errors = error.errors(include_url=False)
     deepest = max(errors, key=lambda each: len(each["loc"]))
-    parts = [str(part) for part in deepest["loc"] if part not in UNION_TAGS]
+    parts = [one_line(str(part)) for part in deepest["loc"] if part not in UNION_TAGS]
     field = ".".join(parts)
-    rule = deepest["msg"].removeprefix("Value error, ")
+    rule = one_line(deepest["msg"].removeprefix("Value error, "))
     value = deepest["input"]
     said = f"{field}: " if field else ""
     if deepest["type"] != "missing" and not isinstance(value, (dict, list)):

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from condsim.hardware import HardwareProfile
+from condsim.hardware.quantity import LARGEST, SMALLEST
 
 MOST: Mapping[str, float] = {
     "gpu.dram_fraction": 1.0,
@@ -17,6 +18,8 @@ MOST: Mapping[str, float] = {
 }
 LEAST: Mapping[str, float] = {"gpu.overlap": 1.0}
 """What physics allows."""
+NOTHING = 10 * SMALLEST
+"""The least of a constant that the times do not ask for: a profile takes no 0."""
 
 
 def fit(
@@ -51,8 +54,8 @@ def _constants(names: Sequence[str], logs: np.ndarray) -> dict[str, float]:
     constants = {}
     for name, log in zip(names, logs, strict=True):
         value = float(np.exp(log))
-        not_too_large = min(value, MOST.get(name, np.inf))
-        constants[name] = max(not_too_large, LEAST.get(name, 0.0))
+        not_too_large = min(value, MOST.get(name, LARGEST))
+        constants[name] = max(not_too_large, LEAST.get(name, NOTHING))
     return constants
 
 

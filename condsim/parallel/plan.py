@@ -59,6 +59,12 @@ class Plan:
     placements: Mapping[str, Placement]
 
     @cached_property
+    def key(self) -> tuple[Any, ...]:
+        """What the ranks run beside the steps depends on: nodes, and who holds what."""
+        held = tuple((site, p.ranks, p.expert_of.tobytes()) for site, p in self.placements.items())
+        return (self.nodes, held)
+
+    @cached_property
     def ranks(self) -> int:
         return next(iter(self.placements.values())).ranks
 

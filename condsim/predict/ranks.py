@@ -76,7 +76,7 @@ class RankSimulation(Simulation):
 
     @property
     def share_key(self) -> tuple[Any, ...]:
-        return (str(self.scenario.parallel), id(self.plan), self.rank)
+        return (*self.plan.key, self.rank)
 
     def recorded(self, strategies: Strategies) -> Program:
         regime, name = self.cut.regime, name_of(strategies)

@@ -112,9 +112,9 @@ def between_runs(protocol: Protocol, side: Side, other: Side) -> Between | None:
 
 def price_together(sides: Iterable[Side]) -> None:
     """Price what sides have in common at once: operators of one form that several of them run."""
-    by_model: dict[int, list[Side]] = {}
+    by_model: dict[DeviceModel, list[Side]] = {}
     for side in sides:
         if not side.is_priced:
-            by_model.setdefault(id(side.model), []).append(side)
-    for alike in by_model.values():
-        alike[0].model.price_ahead([side.pricing for side in alike])
+            by_model.setdefault(side.model, []).append(side)
+    for model, alike in by_model.items():
+        model.price_ahead([side.pricing for side in alike])

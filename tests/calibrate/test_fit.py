@@ -25,3 +25,13 @@ def test_a_constant_that_made_the_times_is_found_again() -> None:
 def test_a_constant_stays_within_what_physics_allows() -> None:
     found = fit(_seconds, WORK / 2.0, GPU, ["matmul_efficiency"])
     assert found["matmul_efficiency"] <= 1.0
+
+
+def test_a_constant_that_no_time_asks_for_is_next_to_nothing() -> None:
+    def seconds(profile: HardwareProfile) -> np.ndarray:
+        assert profile.gpu is not None
+        return WORK * profile.gpu.tile_s.value
+
+    found = fit(seconds, WORK * 1e-40, GPU, ["gpu.tile_s"])
+    assert 0 < found["gpu.tile_s"] < 1e-15
+    GPU.replace(**found)
