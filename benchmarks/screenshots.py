@@ -26,6 +26,7 @@ LINKS = {
     "welcome": "",
     "verdict": "?trace=moe-bytes",
     "verdict-gpu": "?trace=exit-fashion&device=nvidia-h100-sxm",
+    "verdict-skip": "?trace=skip-fashion",
     "waterfall": "waterfall?trace=moe-bytes",
     "waterfall-two": "waterfall?trace=moe-bytes&second=true&device2=nvidia-h100-sxm",
     "waterfall-off": "waterfall?trace=exit-fashion&off=gather",
@@ -38,6 +39,7 @@ LINKS = {
     "timeline-gpu": "timeline?trace=moe-bytes&device=nvidia-h100-sxm",
     "compare": "compare?trace=moe-bytes",
     "breakeven": "breakeven?trace=exit-fashion&xs=1,4,16,64&ys=0.05,0.2,0.5,0.8",
+    "serving": "serving?trace=exit-fashion",
     "breakeven-line": "breakeven?trace=skip-fashion&y=nothing",
 }
 """What --every shows: name → link."""

@@ -6,16 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from condsim.cost.device import Target
 from condsim.cost.energy import with_idle_j
-from condsim.cost.step_cost import StepCost
-from condsim.engine import closed_form
-from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
 from condsim.parallel.exchange import COMBINE, DISPATCH, all_gather_seconds, exchange_of
 from condsim.parallel.fabric import fabric_of
@@ -25,166 +21,26 @@ from condsim.parallel.schedule import Schedule
 from condsim.parallel.sharding import (
     DenseWidth,
     Stages,
-    dense_of_rank,
     expert_elements,
-    gathered_extent,
-    of_rank,
     token_width,
 )
-from condsim.predict.baselines import Rivals, logical_flops
+from condsim.predict.baselines import Rivals
 from condsim.predict.choose import Strategies, program_of
 from condsim.predict.intervals import SideSeconds, Spread, around, intervals
 from condsim.predict.memory import Memory
 from condsim.predict.notes import notes_of, outputs_of
 from condsim.predict.prediction import Later, Prediction
+from condsim.predict.rank import DENSE, RankSimulation
 from condsim.predict.side import Side
 from condsim.predict.simulation import CLOCKED_STEPS, Simulation
 from condsim.predict.timed import TimedSide, world_seconds
-from condsim.predict.walk import Blocks
 from condsim.predict.waterfall import waterfall
-from condsim.program import Program
 from condsim.scenario import Scenario
-from condsim.steps.extents import Steps
-from condsim.steps.rebatch import Cut, site_rules
 from condsim.strategies import STRATEGIES, name_of
 from condsim.trace import Trace
 
 LINKS = "links"
 """What seconds rest on that exchanges between ranks take."""
-DENSE = "same-params"
-
-
-@dataclass(frozen=True)
-class RankSimulation(Simulation):
-    """One rank's share of a question. width: of dense baselines, in experts."""
-
-    plan: Plan
-    rank: int
-    width: DenseWidth
-
-    @cached_property
-    def cut(self) -> Cut:
-        return self.plan.share(self.rank)
-
-    @cached_property
-    def selected(self) -> tuple[int, ...] | None:
-        return tuple(self.plan.numbers.tolist())
-
-    @cached_property
-    def blocks(self) -> Blocks:
-        return Blocks(self.cut, self.selected, self.scenario.capacity_factor, in_one=True)
-
-    @property
-    def share_key(self) -> tuple[Any, ...]:
-        return (*self.plan.key, self.rank)
-
-    def recorded(self, strategies: Strategies) -> Program:
-        regime, name = self.cut.regime, name_of(strategies)
-
-        def make() -> Program:
-            program = program_of(self.trace, strategies, regime)
-            if name == DENSE:
-                narrow = program_of(self.trace, self.same_for_all("same-flops"), regime)
-                return dense_of_rank(program, narrow, self.width)
-            if name == "same-flops":
-                return program
-            top_k = {site.name: site.top_k or 1 for site in expert_sites(self.trace)}
-            return of_rank(program, top_k)
-
-        key = ("program of a rank", name, regime, str(self.width.wanted))
-        return self.trace.results.remember(key, make)
-
-    def logical(self, steps: Steps, dense: StepCost) -> np.ndarray:
-        """As on one device, but a rank's dense share is a part of the width on all tokens."""
-        shared = dict(steps.extents)
-        whole = logical_flops(self.trace, replace(steps, extents=shared), dense)
-        share = float(self.width.wanted / self.width.wide)
-        for site, rule in site_rules(self.trace).items():
-            if not rule.mechanism.mixes_experts:
-                continue
-            flops = np.array(self.trace.site(site).branch_flops)
-            per_row = rule.mechanism.dense_flops(flops, steps.costliest.get(site))
-            executed = steps.extents[gathered_extent(site)] * share
-            whole = whole + (steps.arriving(rule) - executed) * per_row
-        return whole
-
-    def whole_memory(self) -> tuple[Memory, Memory]:
-        """Return what the rank's (conditional, baseline) steps need, with all of the weights."""
-        return self._memory()
-
-    # Stages
-
-    def stages_of(self, strategies: Strategies) -> Stages:
-        """Return where ranks wait for each other."""
-        sites = [] if name_of(strategies) == "same-flops" else list(self.plan.placements)
-        return Stages.of(self.side(strategies).lowered.program, sites)
-
-    def stage_seconds(self, strategies: Strategies, timed: TimedSide) -> np.ndarray:
-        """Return the seconds of each stage, float [n, stages], whose sum is the rank's own time."""
-        side, stages = self.side(strategies), self.stages_of(strategies)
-        if self.model.two_clocks:
-            return _clocked(side, stages)
-        return _summed(side, stages, timed.seconds)
-
-
-def _stage_of_entries(side: Side, stages: Stages) -> np.ndarray:
-    """The stage of each entry of a side's kernels, int [entries]."""
-    return np.array([_stage_of(side, entry.scope, entry.node, stages) for entry in _entries(side)])
-
-
-def _entries(side: Side) -> Any:
-    return side.cost.kernels.entries
-
-
-def _stage_of(side: Side, scope: int, node: int, stages: Stages) -> int:
-    """The stage of an operator. scope: index of its calls."""
-    calls = side.lowered.scopes[scope]
-    while calls.parent >= 0:
-        node, calls = calls.placed.loop, side.lowered.scopes[calls.parent]
-    return stages.of_node[node]
-
-
-def _summed(side: Side, stages: Stages, seconds: np.ndarray) -> np.ndarray:
-    """Stages where host and device are one. What no kernel has alone (weights and code that were
-    evicted, first calls) counts where weights are read.
-
-    seconds: of each step, with all of that, float [n].
-    """
-    kernels = side.cost.kernels
-    labels = _stage_of_entries(side, stages).tolist()
-    of_kernels = _by_stage(kernels.by_label(labels, kernels.seconds), stages, len(seconds))
-    read = kernels.by_label(labels, kernels.column("weight_bytes"))
-    share = _by_stage(read, stages, len(seconds)) + 1e-9
-    rest = seconds - of_kernels.sum(1)
-    found: np.ndarray = of_kernels + rest[:, None] * share / share.sum(1, keepdims=True)
-    above_zero: np.ndarray = np.maximum(found, 0.0)
-    return above_zero
-
-
-def _by_stage(by_label: Any, stages: Stages, steps: int) -> np.ndarray:
-    table = np.zeros((steps, len(stages)))
-    for stage, values in by_label.items():
-        table[:, stage] = values
-    return table
-
-
-def _clocked(side: Side, stages: Stages) -> np.ndarray:
-    """Stages where the host runs ahead of the device, up to the exchange that ends a stage."""
-    table = np.zeros((side.cost.steps, len(stages)))
-    for step in range(side.cost.steps):
-        issued, calls = side.model.issued(side.cost.kernels, step)
-        of_call = np.array([_stage_of(side, c.scope, c.place[1], stages) for c in calls])
-        for stage in range(len(stages)):
-            here = of_call == stage
-            if here.any():
-                table[step, stage] = _finish(issued, here)
-    return table
-
-
-def _finish(issued: Issued, here: np.ndarray) -> float:
-    columns = (issued.host_s, issued.device_s, issued.stream, issued.sync)
-    _, _, finish = closed_form.run(Issued(*[column[here] for column in columns]))
-    return float(finish)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ import pandas as pd
 
 from condsim.protocols import PROTOCOLS
 
+LOSS = 0.995
+"""The factor of the least loss that is spoken of: any nearer to 1 is shown as 1."""
 MEANING = {
     "flops": "FLOP ratio on an ideal device",
     "executed": "padding, masks, drops",
@@ -126,10 +128,10 @@ def switched_off(chain: pd.DataFrame, off: Collection[str]) -> pd.DataFrame:
 
 
 def losses(chain: pd.DataFrame, most: int = 3) -> pd.DataFrame:
-    """Return the effects that cost most: rows of a waterfall whose factor is below 1, the
+    """Return the effects that cost most: rows of a waterfall that lose at least half a percent, the
     smallest factor first."""
     is_effect = chain["world"] != IDEAL
-    loses = chain["factor"] < 1
+    loses = chain["factor"] < LOSS
     lost = chain[is_effect & loses]
     return lost.sort_values("factor").head(most)
 

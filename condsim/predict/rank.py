@@ -1,0 +1,105 @@
+"""One rank of a model that is spread over several: its share, priced as one device is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from condsim.cost.step_cost import StepCost
+from condsim.parallel.plan import Plan, expert_sites
+from condsim.parallel.sharding import (
+    DenseWidth,
+    Stages,
+    dense_of_rank,
+    gathered_extent,
+    of_rank,
+)
+from condsim.predict.baselines import logical_flops
+from condsim.predict.choose import Strategies, program_of
+from condsim.predict.memory import Memory
+from condsim.predict.simulation import Simulation
+from condsim.predict.stage_seconds import clocked, summed
+from condsim.predict.timed import TimedSide
+from condsim.predict.walk import Blocks
+from condsim.program import Program
+from condsim.steps.extents import Steps
+from condsim.steps.rebatch import Cut, site_rules
+from condsim.strategies import name_of
+
+DENSE = "same-params"
+
+
+@dataclass(frozen=True)
+class RankSimulation(Simulation):
+    """One rank's share of a question. width: of dense baselines, in experts."""
+
+    plan: Plan
+    rank: int
+    width: DenseWidth
+
+    @cached_property
+    def cut(self) -> Cut:
+        return self.plan.share(self.rank)
+
+    @cached_property
+    def selected(self) -> tuple[int, ...] | None:
+        return tuple(self.plan.numbers.tolist())
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        return Blocks(self.cut, self.selected, self.scenario.capacity_factor, in_one=True)
+
+    @property
+    def share_key(self) -> tuple[Any, ...]:
+        return (*self.plan.key, self.rank)
+
+    def recorded(self, strategies: Strategies) -> Program:
+        regime, name = self.cut.regime, name_of(strategies)
+
+        def make() -> Program:
+            program = program_of(self.trace, strategies, regime)
+            if name == DENSE:
+                narrow = program_of(self.trace, self.same_for_all("same-flops"), regime)
+                return dense_of_rank(program, narrow, self.width)
+            if name == "same-flops":
+                return program
+            top_k = {site.name: site.top_k or 1 for site in expert_sites(self.trace)}
+            return of_rank(program, top_k)
+
+        key = ("program of a rank", name, regime, str(self.width.wanted))
+        return self.trace.results.remember(key, make)
+
+    def logical(self, steps: Steps, dense: StepCost) -> np.ndarray:
+        """As on one device, but a rank's dense share is a part of the width on all tokens."""
+        shared = dict(steps.extents)
+        whole = logical_flops(self.trace, replace(steps, extents=shared), dense)
+        share = float(self.width.wanted / self.width.wide)
+        for site, rule in site_rules(self.trace).items():
+            if not rule.mechanism.mixes_experts:
+                continue
+            flops = np.array(self.trace.site(site).branch_flops)
+            per_row = rule.mechanism.dense_flops(flops, steps.costliest.get(site))
+            executed = steps.extents[gathered_extent(site)] * share
+            whole = whole + (steps.arriving(rule) - executed) * per_row
+        return whole
+
+    def whole_memory(self) -> tuple[Memory, Memory]:
+        """Return what the rank's (conditional, baseline) steps need, with all of the weights."""
+        return self._memory()
+
+    # Stages
+
+    def stages_of(self, strategies: Strategies) -> Stages:
+        """Return where ranks wait for each other."""
+        sites = [] if name_of(strategies) == "same-flops" else list(self.plan.placements)
+        return Stages.of(self.side(strategies).lowered.program, sites)
+
+    def stage_seconds(self, strategies: Strategies, timed: TimedSide) -> np.ndarray:
+        """Return the seconds of each stage, float [n, stages], whose sum is the rank's own time."""
+        side, stages = self.side(strategies), self.stages_of(strategies)
+        if self.model.two_clocks:
+            return clocked(side, stages)
+        return summed(side, stages, timed.seconds)

@@ -1,0 +1,74 @@
+"""How long each stage of one rank takes, from one exchange with other ranks to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from condsim.engine import closed_form
+from condsim.engine.closed_form import Issued
+from condsim.parallel.sharding import (
+    Stages,
+)
+from condsim.predict.side import Side
+
+
+def _stage_of_entries(side: Side, stages: Stages) -> np.ndarray:
+    """The stage of each entry of a side's kernels, int [entries]."""
+    return np.array([_stage_of(side, entry.scope, entry.node, stages) for entry in _entries(side)])
+
+
+def _entries(side: Side) -> Any:
+    return side.cost.kernels.entries
+
+
+def _stage_of(side: Side, scope: int, node: int, stages: Stages) -> int:
+    """The stage of an operator. scope: index of its calls."""
+    calls = side.lowered.scopes[scope]
+    while calls.parent >= 0:
+        node, calls = calls.placed.loop, side.lowered.scopes[calls.parent]
+    return stages.of_node[node]
+
+
+def summed(side: Side, stages: Stages, seconds: np.ndarray) -> np.ndarray:
+    """Stages where host and device are one. What no kernel has alone (weights and code that were
+    evicted, first calls) counts where weights are read.
+
+    seconds: of each step, with all of that, float [n].
+    """
+    kernels = side.cost.kernels
+    labels = _stage_of_entries(side, stages).tolist()
+    of_kernels = _by_stage(kernels.by_label(labels, kernels.seconds), stages, len(seconds))
+    read = kernels.by_label(labels, kernels.column("weight_bytes"))
+    share = _by_stage(read, stages, len(seconds)) + 1e-9
+    rest = seconds - of_kernels.sum(1)
+    found: np.ndarray = of_kernels + rest[:, None] * share / share.sum(1, keepdims=True)
+    above_zero: np.ndarray = np.maximum(found, 0.0)
+    return above_zero
+
+
+def _by_stage(by_label: Any, stages: Stages, steps: int) -> np.ndarray:
+    table = np.zeros((steps, len(stages)))
+    for stage, values in by_label.items():
+        table[:, stage] = values
+    return table
+
+
+def clocked(side: Side, stages: Stages) -> np.ndarray:
+    """Stages where the host runs ahead of the device, up to the exchange that ends a stage."""
+    table = np.zeros((side.cost.steps, len(stages)))
+    for step in range(side.cost.steps):
+        issued, calls = side.model.issued(side.cost.kernels, step)
+        of_call = np.array([_stage_of(side, c.scope, c.place[1], stages) for c in calls])
+        for stage in range(len(stages)):
+            here = of_call == stage
+            if here.any():
+                table[step, stage] = _finish(issued, here)
+    return table
+
+
+def _finish(issued: Issued, here: np.ndarray) -> float:
+    columns = (issued.host_s, issued.device_s, issued.stream, issued.sync)
+    _, _, finish = closed_form.run(Issued(*[column[here] for column in columns]))
+    return float(finish)
