@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from condsim.lowered import Place
 from condsim.program import Dim, Op, Program, Tensor
+from condsim.program.model import Place
 from condsim.program.polynomials import Polynomials
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from condsim.cost.hot import least_sure
 from condsim.cost.step_cost import StepCost
-from condsim.lowered import Place
+from condsim.program.model import Place
 
 
 @dataclass

@@ -18,10 +18,10 @@ import pandas as pd
 from condsim.cost.step_cost import Between, StepCost
 from condsim.errors import CondsimError
 from condsim.kernels import Kernels
-from condsim.lowered import Place
 from condsim.predict.carried import Carried
 from condsim.predict.side import Side, between_runs
 from condsim.program import Program, loops
+from condsim.program.model import Place
 from condsim.protocols import Protocol
 from condsim.trace import Trace
 

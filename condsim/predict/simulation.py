@@ -26,7 +26,7 @@ from condsim.predict.memory import Memory, memory_of
 from condsim.predict.notes import notes_of, outputs_of
 from condsim.predict.offload import Offloading, play
 from condsim.predict.peak_memory import SAMPLED_STEPS
-from condsim.predict.prediction import Later, Prediction
+from condsim.predict.prediction import Later, Prediction, StepSeconds
 from condsim.predict.segments import segments
 from condsim.predict.side import Side, between_runs, price_together
 from condsim.predict.timed import HOST_LINK, SideWalk, TimedSide, world_seconds
@@ -332,7 +332,7 @@ class Simulation:
             speedup_interval=around(speedup_interval, speedup),
             latency_interval=around(latency_interval, latency_s),
             estimated=_shares(c.by_basis),
-            steps=self._steps_table(),
+            of_steps=StepSeconds(self.blocks.numbers, conditional.seconds, baseline.seconds),
             rivals=self.walked.rivals.speedups(c, b),
             notes=notes_of(self),
             outputs=outputs_of(self),
@@ -401,14 +401,6 @@ class Simulation:
         of_conditional = world_seconds(conditional, self._balanced(), logical, self.peak)
         of_baseline = world_seconds(baseline, baseline.sums, dense_flops, self.peak)
         return waterfall(of_conditional, of_baseline)
-
-    def _steps_table(self) -> pd.DataFrame:
-        columns = {
-            "step": self.blocks.numbers,
-            "conditional_s": self.walked.conditional.seconds,
-            "baseline_s": self.walked.baseline.seconds,
-        }
-        return pd.DataFrame(columns)
 
     @cached_property
     def dropped_share(self) -> float:

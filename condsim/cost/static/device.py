@@ -40,8 +40,9 @@ from condsim.hardware import HardwareProfile
 from condsim.kernel_cost import KernelCost, SizedRead
 from condsim.kernels import Kernels
 from condsim.layout import Entry
-from condsim.lowered import Call, Lowered, Place
+from condsim.lowered import Call, Lowered
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
+from condsim.program.model import Place
 from condsim.program.operators import takes_rows
 from condsim.program.work import MATMULS, Shape
 from condsim.results import Results
