@@ -15,9 +15,10 @@ import numpy as np
 
 from condsim.cost.cpu.code_locality import call_sites, code_locality_seconds, distances
 from condsim.cost.device import DeviceModel, Pricing, ShapedOperator, SizedKind
-from condsim.cost.hot import VIEW, OperatorTime, least_sure
+from condsim.cost.hot import VIEW, OperatorTime
+from condsim.cost.size_ranges import SizeRange
 from condsim.engine.closed_form import Issued
-from condsim.kernel_cost import CostRows, KernelCost, Priced
+from condsim.kernel_cost import CostRows, KernelCost, Priced, least_sure
 from condsim.kernels import Kernels, SizeSet
 from condsim.layout import Entry, Layout
 from condsim.lowered import Call, Lowered, PlayedStep
@@ -77,25 +78,51 @@ class IssuedModel(DeviceModel):
 
     def known_costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
         """Return what operators cost; those that are new are priced."""
-        keys = [sized.key for sized in operators]
-        costs = [self.remembered.costs.get(key) for key in keys]
-        unknown = [number for number, cost in enumerate(costs) if cost is None]
-        new = [operators[number] for number in unknown]
-        for number, cost in zip(unknown, self.costs(new), strict=True):
-            costs[number] = cost
-            if keys[number] is not None:
-                self.remembered.remember(keys[number], cost)
-        return [cost for cost in costs if cost is not None]
+        costs = self._remembered_costs([sized.in_range for sized in operators])
+        found = []
+        for sized, cost in zip(operators, costs, strict=True):
+            in_range = sized.range
+            found.append(cost if in_range is None else cost.at(in_range.chosen))
+        return found
+
+    def _remembered_costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
+        """What operators cost; those that are new are priced, alike ones once."""
+        found: dict[Hashable, CostRows] = {}
+        new: dict[Hashable, SizedKind] = {}
+        keys = []
+        for number, sized in enumerate(operators):
+            key = number if sized.key is None else sized.key
+            keys.append(key)
+            if key in self.remembered.costs:
+                found[key] = self.remembered.costs[key]
+            else:
+                new[key] = sized
+        for key, cost in zip(new, self.costs(list(new.values())), strict=True):
+            found[key] = cost
+            if new[key].key is not None:
+                self.remembered.remember(key, cost)
+        return [found[key] for key in keys]
 
     def price_ahead(self, pricings: Iterable[Pricing]) -> None:
-        operators = {}
+        operators = []
         for pricing in pricings:
             assert isinstance(pricing, IssuedPricing)
             for sized in pricing.operators:
-                key = sized.key
-                if key is not None:
-                    operators[key] = sized
-        self.known_costs(list(operators.values()))
+                if sized.key is not None:
+                    operators.append(sized.in_range)
+        self._remembered_costs(operators)
+
+    def priced_in_ranges(self, op: Op) -> bool:
+        """Whether an operator is priced at more sizes than it has: what it costs at one of them
+        must not depend on which others there are."""
+        return False
+
+    def range_of(self, kind: int, sizes: SizeSet) -> SizeRange | None:
+        """Return the range of sizes that a kind of operator is priced in; None for its sizes."""
+        needs = self.remembered.kinds.needs[kind]
+        if sizes.key is None or needs.may_fall or not self.priced_in_ranges(needs.op):
+            return None
+        return SizeRange.around(sizes.sizes, needs.shape_extents)
 
     def costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
         """Return what operators cost at their sizes, whatever ran before them."""
@@ -217,6 +244,7 @@ class IssuedPricing(Pricing):
     def sized(self, entry: Entry) -> SizedKind:
         sized = super().sized(entry)
         sized.resident = self._resident_of(entry.scope)
+        sized.range = self.model.range_of(entry.kind, sized.sizes)
         return sized
 
     def _resident_of(self, scope: int) -> Any:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from condsim.cost.hot import least_sure
 from condsim.cost.step_cost import StepCost
+from condsim.kernel_cost import least_sure
 from condsim.program.model import Place
 
 

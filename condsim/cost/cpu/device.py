@@ -23,7 +23,7 @@ from condsim.cost.cpu.evicted_code import code_of
 from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
 from condsim.cost.cpu.operator_time import looks_at_shapes, time_of, variants
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, SizedKind, Target
-from condsim.cost.hot import OperatorTime, SizedOperator, least_sure
+from condsim.cost.hot import OperatorTime, SizedOperator
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
@@ -47,6 +47,7 @@ class CpuModel(IssuedModel):
     def __init__(self, target: Target) -> None:
         super().__init__(target)
         self.compiled = target.runtime.host == "kernel"
+        self._of_views: dict[int, KernelCost] = {}
         if self.compiled:
             compiled_graphs.check(target.profile)
         self._plays_activations = target.runtime.host == "operator" or self.compiled
@@ -76,13 +77,9 @@ class CpuModel(IssuedModel):
         """Return what operators cost; those that differ in their sizes only are priced at once."""
         found: dict[int, CostRows] = {}
         together = []
-        of_views: dict[int, KernelCost] = {}
         for number, sized in enumerate(operators):
             if sized.op.view:
-                form = self.remembered.kinds.forms[sized.kind]
-                if form not in of_views:
-                    of_views[form] = self._view_cost(sized.op)
-                found[number] = of_views[form].rows(len(sized.sizes))
+                found[number] = self._view_cost(sized).rows(len(sized.sizes))
             elif sized.sizes.key is None:
                 (found[number],) = super().costs([sized])
             else:
@@ -91,16 +88,22 @@ class CpuModel(IssuedModel):
             shaped = self.shaped_operator(columns.op, columns.inputs, columns.outputs)
             hot, flops = self.operator_time(shaped, 0.0)
             count = columns.dims.shape[1]
-            cost = self.cost(shaped, hot, flops, count).rows(count)
+            cost = self.cost(shaped, hot, flops, count).rows(count, hot.basis)
             for number, sizes in columns.members:
-                found[number] = cost.at(sizes, _basis_at(hot.basis, sizes))
+                found[number] = cost.at(sizes)
         return [found[number] for number in range(len(operators))]
 
-    def _view_cost(self, op: Op) -> KernelCost:
+    def _view_cost(self, sized: SizedKind) -> KernelCost:
         """What an operator costs that makes no new storage: the same whatever its sizes are."""
-        shaped = ShapedOperator(op, [], [], Work(op.name), 0.0)
-        hot, flops = self.operator_time(shaped, 0.0)
-        return self.cost(shaped, hot, flops, 1)
+        form, op = self.remembered.kinds.forms[sized.kind], sized.op
+        if form not in self._of_views:
+            shaped = ShapedOperator(op, [], [], Work(op.name), 0.0)
+            hot, flops = self.operator_time(shaped, 0.0)
+            self._of_views[form] = self.cost(shaped, hot, flops, 1)
+        return self._of_views[form]
+
+    def priced_in_ranges(self, op: Op) -> bool:
+        return not (op.view or self.compiled or looks_at_shapes(op.name))
 
     def _variants(self, columns: Columns) -> Sequence[Hashable]:
         """What decides how the time of each operator is found, beside its form."""
@@ -182,8 +185,3 @@ class CpuModel(IssuedModel):
             seconds_a_call[code] = float(of_steps[step])
         codes = [self.code_of(call.op) for call in calls]
         return np.array([seconds_a_call.get(code, 0.0) for code in codes])
-
-
-def _basis_at(basis: Any, sizes: slice) -> str:
-    """What the times of some sizes are based on."""
-    return basis if isinstance(basis, str) else least_sure(basis[sizes])
