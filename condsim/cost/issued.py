@@ -112,17 +112,13 @@ class IssuedModel(DeviceModel):
                     operators.append(sized.in_range)
         self._remembered_costs(operators)
 
-    def priced_in_ranges(self, op: Op) -> bool:
-        """Whether an operator is priced at more sizes than it has: what it costs at one of them
-        must not depend on which others there are."""
+    def priced_in_ranges(self, kind: int) -> bool:
+        """Whether a kind of operator is priced at more sizes than it has."""
         return False
 
-    def range_of(self, kind: int, sizes: SizeSet) -> SizeRange | None:
-        """Return the range of sizes that a kind of operator is priced in; None for its sizes."""
-        needs = self.remembered.kinds.needs[kind]
-        if sizes.key is None or needs.may_fall or not self.priced_in_ranges(needs.op):
-            return None
-        return SizeRange.around(sizes.sizes, needs.shape_extents)
+    def alike(self, kind: int, sizes: SizeRange) -> SizeRange:
+        """Return those sizes of a range whose prices do not depend on one another."""
+        return sizes
 
     def costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
         """Return what operators cost at their sizes, whatever ran before them."""
@@ -230,6 +226,7 @@ class IssuedPricing(Pricing):
         self.model = model
         self.resident = model.resident(lowered)
         self.each_call = isinstance(self.resident, np.ndarray)
+        self._ranges: dict[tuple[int, frozenset[str]], SizeRange | None] = {}
 
     @cached_property
     def operators(self) -> list[SizedKind]:
@@ -244,8 +241,20 @@ class IssuedPricing(Pricing):
     def sized(self, entry: Entry) -> SizedKind:
         sized = super().sized(entry)
         sized.resident = self._resident_of(entry.scope)
-        sized.range = self.model.range_of(entry.kind, sized.sizes)
+        sized.range = self._range_of(entry)
         return sized
+
+    def _range_of(self, entry: Entry) -> SizeRange | None:
+        """The sizes that an operator is priced at; None for its own."""
+        if not self.model.priced_in_ranges(entry.kind):
+            return None
+        sizes = self.sets[entry.size_set]
+        extents = self.model.remembered.kinds.needs[entry.kind].shape_extents
+        key = (entry.size_set, extents)
+        if key not in self._ranges:
+            self._ranges[key] = SizeRange.around(sizes, extents)
+        found = self._ranges[key]
+        return None if found is None else self.model.alike(entry.kind, found)
 
     def _resident_of(self, scope: int) -> Any:
         if isinstance(self.resident, np.ndarray):

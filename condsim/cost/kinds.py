@@ -18,7 +18,8 @@ class OperatorKinds:
     """Numbers for operators, alike where their sizes and tensors are.
 
     Layers of one stack run the same kinds, so that each is priced once.
-    ops: one of each kind. needs: what its sizes need. forms: number of each kind's form; kinds of one form differ in their
+    ops: one of each kind. needs: what its sizes need. forms: number of each kind's form; kinds of
+    one form differ in their
     sizes only.
     """
 

@@ -1,5 +1,5 @@
 """Sizes that other questions will have: an operator is priced at all values of the one extent that
-its sizes follow, up to a power of two.
+its sizes follow, up to a round number.
 
 A table of 64 sizes takes hardly longer than one of a single size, and another batch finds its price
 there.
@@ -7,7 +7,7 @@ there.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +17,8 @@ from condsim.steps.sizes import Sizes
 
 BATCH = "batch"
 """The extent that questions differ in, where an operator follows several."""
-LEAST = 2**5
-"""A range has so many values at least."""
-MOST = 2**11
-"""A range has so many values at most."""
+ENDS = (2**5, 2**8, 2**11)
+"""A range goes from 1 to before one of these. Beyond, sizes are priced as they come."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +33,57 @@ class SizeRange:
     chosen: slice | np.ndarray
 
     @classmethod
-    def around(cls, sizes: Sizes, extents: Collection[str]) -> SizeRange | None:
+    def around(cls, sizes: SizeSet, extents: Collection[str]) -> SizeRange | None:
         """Return the range that sizes lie in.
 
-        sizes: extent → int [n]. extents: that are followed.
-        None where they differ in several extents, or in one that no other question has.
+        extents: that are followed. None where each call counts as a size of its own, or sizes
+        differ in several extents, or in one that no other question has.
         """
-        followed = {extent: values for extent, values in sizes.items() if extent in extents}
-        if BATCH in followed:
-            extent = BATCH
-        elif len(followed) == 1:
-            (extent,) = followed
-        else:
+        if sizes.key is None:
+            return None
+        followed = {name: values for name, values in sizes.sizes.items() if name in extents}
+        extent = _extent_of_range(followed)
+        if extent is None:
             return None
         values = followed.pop(extent)
-        others = {name: int(others[0]) for name, others in followed.items()}
+        others = {name: int(same[0]) for name, same in followed.items()}
         if any((followed[name] != value).any() for name, value in others.items()):
             return None
         least, most = int(values.min()), int(values.max())
-        if least < 1 or most >= MOST:
+        if least < 1 or most >= ENDS[-1]:
             return None
-        end = max(LEAST, 2 ** most.bit_length())
-        in_all = {name: np.full(end - 1, value) for name, value in others.items()}
+        end = next(end for end in ENDS if most < end)
+        columns = {name: np.full(end - 1, value) for name, value in others.items()}
+        columns[extent] = np.arange(1, end)
         key = (extent, end, *sorted(others.items()))
-        every = SizeSet({extent: np.arange(1, end), **in_all}, np.empty(0, int), key)
         chosen = slice(least - 1, least) if len(values) == 1 else values - 1
-        return cls(every, chosen)
+        return cls(_of_no_calls(columns, key), chosen)
+
+    def alike(self, variants: Sequence[Hashable]) -> SizeRange:
+        """Return those sizes of the range that are priced as some of the calls' are.
+
+        variants: what tells apart how each size is priced.
+        """
+        every = np.arange(len(self.sizes))
+        of_calls = frozenset([variants[place] for place in every[self.chosen].tolist()])
+        is_alike = np.array([variant in of_calls for variant in variants])
+        if is_alike.all():
+            return self
+        columns = {name: values[is_alike] for name, values in self.sizes.sizes.items()}
+        place = np.cumsum(is_alike) - 1
+        chosen: slice | np.ndarray = place[self.chosen]
+        if isinstance(self.chosen, slice):
+            first = int(place[self.chosen.start])
+            chosen = slice(first, first + 1)
+        return SizeRange(_of_no_calls(columns, (self.sizes.key, of_calls)), chosen)
+
+
+def _extent_of_range(followed: Collection[str]) -> str | None:
+    """The extent that a range goes over; None where none is alone."""
+    if BATCH in followed:
+        return BATCH
+    return next(iter(followed)) if len(followed) == 1 else None
+
+
+def _of_no_calls(sizes: Sizes, key: Hashable) -> SizeSet:
+    return SizeSet(sizes, np.empty(0, np.int64), key)

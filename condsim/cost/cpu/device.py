@@ -25,10 +25,11 @@ from condsim.cost.cpu.operator_time import looks_at_shapes, time_of, variants
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, SizedKind, Target
 from condsim.cost.hot import OperatorTime, SizedOperator
 from condsim.cost.issued import IssuedModel
+from condsim.cost.size_ranges import SizeRange
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.kernel_cost import CostRows, KernelCost
-from condsim.kernels import Kernels
+from condsim.kernels import Kernels, SizeSet
 from condsim.layout import Layout
 from condsim.lowered import Call, Lowered, PlayedStep
 from condsim.program import JOINED, Op
@@ -48,6 +49,7 @@ class CpuModel(IssuedModel):
         super().__init__(target)
         self.compiled = target.runtime.host == "kernel"
         self._of_views: dict[int, KernelCost] = {}
+        self._variants_in_range: dict[Hashable, Sequence[Hashable]] = {}
         if self.compiled:
             compiled_graphs.check(target.profile)
         self._plays_activations = target.runtime.host == "operator" or self.compiled
@@ -102,17 +104,41 @@ class CpuModel(IssuedModel):
             self._of_views[form] = self.cost(shaped, hot, flops, 1)
         return self._of_views[form]
 
-    def priced_in_ranges(self, op: Op) -> bool:
-        return not (op.view or self.compiled or looks_at_shapes(op.name))
+    def priced_in_ranges(self, kind: int) -> bool:
+        needs = self.remembered.kinds.needs[kind]
+        return not (self.compiled or needs.op.view or needs.may_fall)
+
+    def alike(self, kind: int, sizes: SizeRange) -> SizeRange:
+        op = self.remembered.kinds.ops[kind]
+        if not self._looks_at_shapes(op):
+            return sizes
+        key = (kind, sizes.sizes.key)
+        if key not in self._variants_in_range:
+            self._variants_in_range[key] = self._variant_of_each(op, sizes.sizes)
+        return sizes.alike(self._variants_in_range[key])
+
+    def _variant_of_each(self, op: Op, sizes: SizeSet) -> Sequence[Hashable]:
+        """What decides how the time of an operator is found at each size."""
+        count = len(sizes)
+        shaped = []
+        for tensors in (op.inputs, op.outputs):
+            shapes = [tensor.shape(sizes.sizes) for tensor in tensors]
+            shaped.append([tuple([np.broadcast_to(d, count) for d in shape]) for shape in shapes])
+        operator = SizedOperator(op.name, *shaped, op.params)
+        each = [slice(number, number + 1) for number in range(count)]
+        return variants(operator, each, self.target.profile)
 
     def _variants(self, columns: Columns) -> Sequence[Hashable]:
         """What decides how the time of each operator is found, beside its form."""
-        op, profile = columns.op, self.target.profile
-        if not (profile.calibrated and looks_at_shapes(op.name)):
+        op = columns.op
+        if not self._looks_at_shapes(op):
             return [None] * len(columns.members)
         operator = SizedOperator(op.name, columns.inputs, columns.outputs, op.params)
         parts = [sizes for _, sizes in columns.members]
-        return variants(operator, parts, profile)
+        return variants(operator, parts, self.target.profile)
+
+    def _looks_at_shapes(self, op: Op) -> bool:
+        return self.target.profile.calibrated and looks_at_shapes(op.name)
 
     def operator_time(self, shaped: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         op = shaped.op
