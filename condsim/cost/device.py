@@ -72,6 +72,11 @@ class Target:
         return DTYPE_BYTES[self.dtype]
 
     @property
+    def peak(self) -> float:
+        """FLOPs a second of the device's data sheet."""
+        return self.profile.peak_flops[self.dtype].value
+
+    @property
     def prepared(self) -> bool:
         """Whether the device runs prepared graphs."""
         return self.runtime.static and self.profile.graphs is not None

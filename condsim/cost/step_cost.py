@@ -46,14 +46,15 @@ class Between:
 class StepCost:
     """Seconds and bytes of each step, float [steps], of one side.
 
-    extra_s: part → seconds beside those of kernels. new_shapes: kernels that a library writes at
-    their first use. companion_s, companion_j, companion_flops: of the CPU beside an accelerator.
+    peak: FLOPs a second of the device. extra_s: part → seconds beside those of kernels.
+    new_shapes: kernels that a library writes at their first use. companion_s, companion_j, companion_flops: of the CPU beside an accelerator.
     by_source: source of uncertainty → seconds, where not the kernels' families say it.
     graphs: that are compiled for these steps, by what tells one from another.
     """
 
     kernels: Kernels
     profile: HardwareProfile
+    peak: float
     extra_s: dict[str, np.ndarray] = field(default_factory=dict)
     new_shapes: NewShapes | None = None
     companion_j: np.ndarray | float = 0.0
@@ -122,6 +123,14 @@ class StepCost:
             labels.append(None if view else family)
         summed = kernels.by_label(labels, busy_s - dispatch_s)
         return {family: seconds for family, seconds in summed.items() if family is not None}
+
+    @property
+    def roofline_s(self) -> np.ndarray:
+        """Seconds by a plain roofline: peak and bandwidth."""
+        compute_s = (self.flops + self.router_flops) / self.peak
+        memory_s = self.footprint_bytes / self.profile.dram.bandwidth.value
+        slower: np.ndarray = np.maximum(compute_s, memory_s)
+        return slower
 
     # Bytes
 

@@ -267,7 +267,7 @@ class SpreadSimulation:
     @property
     def logical(self) -> float:
         """FLOPs that the decisions ask for, on all ranks."""
-        return sum(rank.walked.rivals.logical for rank in self.ranks)
+        return sum(rank.walked.logical for rank in self.ranks)
 
     def _uncertainty(self) -> Spread:
         spread = self.ranks[0]._spread()
@@ -287,9 +287,7 @@ class SpreadSimulation:
 
     def _rivals(self) -> dict[str, float]:
         """Estimates that know neither routing nor links: of all ranks together."""
-        together = Rivals(self.target.profile, self.whole.peak)
-        for rank in self.ranks:
-            together.join(rank.walked.rivals)
+        together = Rivals.together([rank.walked.rivals for rank in self.ranks])
         hot_s = self.baseline.total("hot_s") / self.conditional.total("hot_s")
         return together.of_flops(self.baseline.total("flops")) | {"hot_sum": hot_s}
 

@@ -166,7 +166,7 @@ class CpuModel(IssuedModel):
     # One step
 
     def step_cost(self, kernels: Kernels) -> StepCost:
-        cost = StepCost(kernels, self.target.profile)
+        cost = StepCost(kernels, self.target.profile, self.target.peak)
         cost.new_shapes = self._new_shapes(kernels)
         return cost
 

@@ -243,7 +243,7 @@ class PreparedGraphs(DeviceModel):
         started_s = starts.seconds(profile)
         on_host = kernels.on_host[kernels.entry].astype(float)
         flops = kernels.column("flops") + kernels.column("router_flops")
-        cost = StepCost(kernels, profile, {"dispatch": started_s})
+        cost = StepCost(kernels, profile, self.target.peak, {"dispatch": started_s})
         cost.companion_flops = kernels.per_step(flops * on_host)
         if profile.companion is not None:
             companion_s = kernels.per_step(kernels.seconds * on_host)
