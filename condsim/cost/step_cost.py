@@ -47,7 +47,8 @@ class StepCost:
     """Seconds and bytes of each step, float [steps], of one side.
 
     peak: FLOPs a second of the device. extra_s: part → seconds beside those of kernels.
-    new_shapes: kernels that a library writes at their first use. companion_s, companion_j, companion_flops: of the CPU beside an accelerator.
+    new_shapes: kernels that a library writes at their first use.
+    companion_s, companion_j, companion_flops: of the CPU beside an accelerator.
     by_source: source of uncertainty → seconds, where not the kernels' families say it.
     graphs: that are compiled for these steps, by what tells one from another.
     """

@@ -34,7 +34,7 @@ from condsim.layout import Layout
 from condsim.lowered import Call, Lowered, PlayedStep
 from condsim.program import JOINED, Op
 from condsim.program.order import Order
-from condsim.program.work import Work
+from condsim.program.work import Shape, Work
 
 
 @DEVICE_MODELS.register("cpu")
@@ -120,13 +120,10 @@ class CpuModel(IssuedModel):
     def _variant_of_each(self, op: Op, sizes: SizeSet) -> Sequence[Hashable]:
         """What decides how the time of an operator is found at each size."""
         count = len(sizes)
-        shaped = []
-        for tensors in (op.inputs, op.outputs):
-            shapes = [tensor.shape(sizes.sizes) for tensor in tensors]
-            shaped.append([tuple([np.broadcast_to(d, count) for d in shape]) for shape in shapes])
-        operator = SizedOperator(op.name, *shaped, op.params)
-        each = [slice(number, number + 1) for number in range(count)]
-        return variants(operator, each, self.target.profile)
+        inputs = [_arrays(tensor.shape(sizes.sizes), count) for tensor in op.inputs]
+        outputs = [_arrays(tensor.shape(sizes.sizes), count) for tensor in op.outputs]
+        operator = SizedOperator(op.name, inputs, outputs, op.params)
+        return variants(operator, count, self.target.profile)
 
     def _variants(self, columns: Columns) -> Sequence[Hashable]:
         """What decides how the time of each operator is found, beside its form."""
@@ -134,8 +131,8 @@ class CpuModel(IssuedModel):
         if not self._looks_at_shapes(op):
             return [None] * len(columns.members)
         operator = SizedOperator(op.name, columns.inputs, columns.outputs, op.params)
-        parts = [sizes for _, sizes in columns.members]
-        return variants(operator, parts, self.target.profile)
+        of_sizes = variants(operator, columns.dims.shape[1], self.target.profile)
+        return [frozenset(of_sizes[sizes]) for _, sizes in columns.members]
 
     def _looks_at_shapes(self, op: Op) -> bool:
         return self.target.profile.calibrated and looks_at_shapes(op.name)
@@ -211,3 +208,8 @@ class CpuModel(IssuedModel):
             seconds_a_call[code] = float(of_steps[step])
         codes = [self.code_of(call.op) for call in calls]
         return np.array([seconds_a_call.get(code, 0.0) for code in codes])
+
+
+def _arrays(shape: Shape, count: int) -> Shape:
+    """A shape with the size of each dimension at all points, int [count]."""
+    return tuple([np.broadcast_to(size, count) for size in shape])
