@@ -45,7 +45,8 @@ class CostSums:
         self.roofline_s += float(cost.roofline_s.sum())
         _add(self.parts, cost.parts)
         _add(self.worlds, cost.worlds)
-        _add(self.by_family, cost.by_family)
+        for family, seconds in cost.by_family.items():
+            self.by_family[family] = self.by_family.get(family, 0.0) + seconds
         self.started_s += sum(float(seconds.sum()) for seconds in cost.extra_s.values())
         self.evicted_code_s += float(cost.evicted_code_s.sum())
         self.graphs |= cost.graphs

@@ -167,7 +167,7 @@ class _SegmentSums:
         kernels, evicted = cost.kernels, cost.evicted_code
         first = {} if between is None else cost.first_calls(between)
         labels_and_code = list(zip(labels, kernels.code, strict=True))
-        calls = kernels.by_label(labels_and_code, np.ones(len(kernels.entry)))
+        calls = kernels.calls(labels_and_code)
         for (label, code), count in calls.items():
             if code in evicted:
                 self._add(label, np.sum(count * evicted[code].each_s))
