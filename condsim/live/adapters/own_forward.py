@@ -28,7 +28,7 @@ from condsim.live.inputs import stretched
 from condsim.live.lift.lifted import Lifted, LiftedForward
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import LiftedMixture
-from condsim.live.lift.tape import CONTAINERS, Tape
+from condsim.live.lift.tape import CONTAINERS, Tape, hard_gates
 from condsim.mechanisms import MECHANISMS
 
 HARMLESS = (torch.Tensor, str, int, float, bool, torch.dtype, torch.device)
@@ -144,6 +144,7 @@ class OwnForward(LiveSite):
         self.lifted: LiftedForward | None = None
         self.called_after_decision: set[nn.Module] | None = None
         self._reading = False
+        self._hard_gates: set[nn.Module] = set()
         self._constants: Constants | None = None
 
     @property
@@ -322,9 +323,12 @@ class OwnForward(LiveSite):
         return lifted
 
     def _both_tapes(self, call: HostCall, lone: bool) -> tuple[Tape, Tape]:
-        """Tapes at two sizes."""
+        """Tapes at two sizes. Submodules that decide by themselves are taped from inside."""
         rows, other_rows = self._taped_rows()
         tape = self._tape(call, lone, rows)
+        self._hard_gates = hard_gates(tape)
+        if self._hard_gates:
+            tape = self._tape(call, lone, rows)
         self._learn_what_is_guarded(tape)
         return tape, self._second_tape(call, lone, other_rows)
 
@@ -341,7 +345,9 @@ class OwnForward(LiveSite):
 
     def _tape(self, call: HostCall, lone: bool, rows: int, more_positions: int = 0) -> Tape:
         args, kwargs = call.resized(rows, more_positions)
-        return Tape(self.block, lone, self._longest_list()).run(call.forward, args, kwargs)
+        opens = self._hard_gates.__contains__
+        tape = Tape(self.block, lone, self._longest_list(), opens)
+        return tape.run(call.forward, args, kwargs)
 
     def _second_tape(self, call: HostCall, lone: bool, rows: int) -> Tape:
         """A tape at another size, of the sequences too where there are any.
