@@ -28,7 +28,6 @@ from condsim.live.lift.reading import Reading
 from condsim.live.lift.sites import LiftedSite, Sites
 from condsim.mechanisms import MECHANISMS
 
-
 NOTHING_GUARDED = "no decision guards a call of it"
 """Why a forward is not read that decides nothing, as far as can be seen."""
 
