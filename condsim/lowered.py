@@ -10,13 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from condsim.program import Op, Program, Scope
-from condsim.program.model import PlacedScope
+from condsim.program.model import Place, PlacedScope
 from condsim.program.order import Order, order_of
 from condsim.steps.extents import SiteRule, Steps, capacity
 from condsim.steps.sizes import Sizes, distinct, joined
-
-Place = tuple[int, int]
-"""(number of a scope, node in it): where an operator stands in its program."""
 
 GuardPath = tuple[tuple[str, int], ...]
 """(site, choice) from the outside in; choice -1 where one body serves several branches."""

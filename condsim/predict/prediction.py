@@ -30,6 +30,30 @@ PLAIN_FIELDS = (
 
 
 @dataclass(frozen=True)
+class StepSeconds:
+    """Seconds of both sides.
+
+    numbers: of the steps in the trace, int [steps]. conditional, baseline: of each, float [steps].
+    """
+
+    numbers: np.ndarray
+    conditional: np.ndarray
+    baseline: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def table(self) -> pd.DataFrame:
+        """Return a row a step: step, conditional_s, baseline_s."""
+        columns = {
+            "step": self.numbers,
+            "conditional_s": self.conditional,
+            "baseline_s": self.baseline,
+        }
+        return pd.DataFrame(columns)
+
+
+@dataclass(frozen=True)
 class Later:
     """What a prediction computes when it is asked for.
 
@@ -53,7 +77,7 @@ class Prediction:
     protocol: what runs between two runs of a step, name in `condsim.protocols`.
     speedup: Σ baseline / Σ conditional seconds over the steps. speedup_interval: 90 %.
     estimated: basis word → share of the conditional time that rests on it.
-    steps: a row a step: its number, conditional_s, baseline_s.
+    of_steps: seconds of each step; `steps` is their table.
     rivals: speedups as others would estimate them.
     graphs: how many graphs a device of prepared graphs compiles for all steps.
     prepare_s: how long it compiles them, once; in no other number.
@@ -82,7 +106,7 @@ class Prediction:
     speedup_interval: tuple[float, float]
     latency_interval: tuple[float, float]
     estimated: Mapping[str, float]
-    steps: pd.DataFrame
+    of_steps: StepSeconds
     rivals: Mapping[str, float]
     notes: tuple[str, ...] = ()
     graphs: int = 0
@@ -105,6 +129,11 @@ class Prediction:
         """The world of the waterfall that took most of the FLOP saving; "" where none took any."""
         worst = losses(self.waterfall, 1)
         return str(worst["world"].iloc[0]) if len(worst) else ""
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """A row a step: its number, conditional_s, baseline_s."""
+        return self.of_steps.table()
 
     @cached_property
     def memories(self) -> tuple[Memory, Memory]:
@@ -178,7 +207,7 @@ class Prediction:
         plain["rivals"] = dict(self.rivals)
         plain["memory"] = self.memory.to_dict()
         plain["waterfall"] = self.waterfall.to_dict(orient="records")
-        plain["steps"] = len(self.steps)
+        plain["steps"] = len(self.of_steps)
         if len(self.devices):
             plain["devices"] = self.devices.to_dict(orient="records")
         return plain

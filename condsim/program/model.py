@@ -46,6 +46,9 @@ Bindings = Mapping[str, Any]
 Term = tuple[int, tuple[str, ...]]
 """(coefficient, extents that are multiplied)."""
 
+Place = tuple[int, int]
+"""(number of a scope, node in it): where an operator stands in its program."""
+
 BodyKey = tuple[int, int, int]
 """(choice, or -1 for all; regime of the rows that arrive; regime of the rows that run)."""
 
