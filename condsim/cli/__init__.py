@@ -45,6 +45,7 @@ COMMANDS = {
     "measure": ("record:measure", "Time a captured model here, against its baselines."),
     "simulate": ("simulate:simulate", "Predict a trace on a device: where did the saving go?"),
     "serve": ("serve:serve", "Serve requests as they arrive: does it pay under load?"),
+    "sweep": ("sweep:sweep", "Predict every point of a grid, on all cores or a cluster."),
     "compare": ("compare:compare", "Put predictions beside measurements."),
     "report": ("report:report", "Write the whole story as one HTML file."),
     "app": ("browser:app", "Explore traces in the browser."),
@@ -58,6 +59,8 @@ OPTIONAL_PACKAGES = {
     "torch": "'condsim[capture]'",
     "transformers": "transformers",
     "sklearn": "sklearn",
+    "distributed": "'condsim[dask]'",
+    "dask": "'condsim[dask]'",
 }
 """Package that only some commands need → what to install."""
 INTERRUPTED = 130
