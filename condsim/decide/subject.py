@@ -13,23 +13,31 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from condsim.catalogue import CATALOGUE, CatalogueModel
+from condsim.catalogue.parts.answer import answer_about
 from condsim.catalogue.parts.programs import digest_of as digest_of_model
 from condsim.catalogue.parts.question import Question, trace_of
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, hardware
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.simulate import resolve_profile
+from condsim.program.regime import DECODE, PREFILL
 from condsim.runtimes.runtime import SERVED
 from condsim.scenario import Scenario
 from condsim.steps.redraw import redrawn
+from condsim.study.answer import Answer, answer
+from condsim.study.breakeven import largest_batch
 from condsim.trace import Trace
 from condsim.trace.digest import digest_of
 from condsim.trace.encoding import in_memory
 from condsim.trace.read import load
 
 SKEW, SHARE, CONTEXT = "skew", "share", "context"
+MOST_SEQUENCES = 512
+"""Sequences of a model at once that are looked at."""
 Variant = Mapping[str, Any]
 """Name → value of what differs from the subject as it is."""
+Asked = Mapping[str, Any]
+"""Fields of a scenario, and what a subject varies → value."""
 
 
 class Subject(Protocol):
@@ -58,6 +66,16 @@ class Subject(Protocol):
 
     def scenario(self, scenario: Scenario, profile: HardwareProfile) -> Scenario:
         """Return a scenario with what the subject says where nothing was asked."""
+
+    def answer(self, profile: HardwareProfile, asked: Asked) -> Answer:
+        """Return what is predicted and measured of one scenario. asked: fields of a scenario, and
+        what the subject varies. Raises CondsimError as `condsim.simulate` does."""
+
+    def phases(self) -> tuple[str, ...]:
+        """Return the phases that it has."""
+
+    def most_units(self, phase: str | None) -> int:
+        """Return the largest batch that can be asked for."""
 
     def portable(self) -> Subject:
         """Return the subject so that another process can have it."""
@@ -94,6 +112,17 @@ class TraceSubject:
     def scenario(self, scenario: Scenario, profile: HardwareProfile) -> Scenario:
         return scenario
 
+    def answer(self, profile: HardwareProfile, asked: Asked) -> Answer:
+        variant = {name: value for name, value in asked.items() if name in self.varies}
+        others = {name: value for name, value in asked.items() if name not in self.varies}
+        return answer(self.trace(variant), profile, **others)
+
+    def phases(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.captured.steps["phase"]))
+
+    def most_units(self, phase: str | None) -> int:
+        return largest_batch(self.captured, phase)
+
     def portable(self) -> TraceSubject:
         """Its decisions go along; measurements and quality do not."""
         decisions = {site.name: self.captured.decisions(site.name) for site in self.captured.sites}
@@ -107,7 +136,8 @@ class ModelSubject:
     """A model of the catalogue. It runs as serving engines run it where the device can."""
 
     model: CatalogueModel
-    varies: ClassVar[tuple[str, ...]] = ("batch", CONTEXT, "phase", SKEW)
+    questions: ClassVar[tuple[str, ...]] = ("batch", CONTEXT, "phase")
+    varies: ClassVar[tuple[str, ...]] = (*questions, SKEW)
 
     @property
     def name(self) -> str:
@@ -138,6 +168,19 @@ class ModelSubject:
         if scenario.runtime is None and profile.kind in SERVED.kinds:
             return scenario.but(runtime=SERVED.name)
         return scenario
+
+    def answer(self, profile: HardwareProfile, asked: Asked) -> Answer:
+        others = dict(asked)
+        chosen = {name: others.pop(name) for name in self.questions if name in others}
+        if SKEW in others:
+            raise CondsimError("skew: an answer about a model is of its own routing")
+        return answer_about(self.model, Question(**chosen), profile, **others)
+
+    def phases(self) -> tuple[str, ...]:
+        return (PREFILL, DECODE)
+
+    def most_units(self, phase: str | None) -> int:
+        return MOST_SEQUENCES
 
     def portable(self) -> ModelSubject:
         return self

@@ -6,25 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from condsim.predict.verdict import PAYS
 from condsim.show.tables import Column, table_of
 from condsim.show.text import interval, joules, number, seconds, times
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VERDICTS = {
-    "faster": "pays",
-    "too close to call": "too close to call",
-    "slower": "does not pay",
-}
-"""Verdict → what it says of points."""
-
 
 def summary_line(table: pd.DataFrame) -> str:
     """How many points say what."""
     words = []
     counts = table["verdict"].value_counts()
-    for verdict, says in VERDICTS.items():
+    for verdict, says in PAYS.items():
         if verdict in counts:
             words.append(f"{says} at {counts[verdict]:,}")
     failed = int(table["error"].notna().sum())
@@ -66,6 +60,6 @@ def _word(value: Any) -> str:
 
 def _with_words(row: dict[Any, Any]) -> dict[Any, Any]:
     failed = isinstance(row["error"], str)
-    says = row["error"] if failed else VERDICTS[row["verdict"]]
+    says = row["error"] if failed else PAYS[row["verdict"]]
 
     return row | {"says": says, "interval": "" if failed else interval((row["low"], row["high"]))}

@@ -36,7 +36,7 @@ def axes(trace: Trace, profile: HardwareProfile) -> dict[str, list[float]]:
     the profile, by its path ("memory.dram.bandwidth"), as a factor.
     """
     redrawn_by = {MECHANISMS[site.mechanism].redrawn_by for site in trace.sites}
-    batches = powers(_largest_batch(trace))
+    batches = powers(largest_batch(trace))
     values = {BATCH: [float(batch) for batch in batches]}
     if SKEW in redrawn_by:
         values[SKEW] = list(SKEWS)
@@ -47,15 +47,15 @@ def axes(trace: Trace, profile: HardwareProfile) -> dict[str, list[float]]:
     return values
 
 
-def _largest_batch(trace: Trace) -> int:
-    """Units of the most frequent size in the first phase of the trace.
+def largest_batch(trace: Trace, phase: str | None = None) -> int:
+    """Return how many units of the most frequent size a phase has; None: the trace's first.
 
     Raises CondsimError where no unit decided anything.
     """
     trace.require_decisions()
     phases = trace.steps["phase"]
-    in_first_phase = trace.steps[phases == phases.iloc[0]]
-    units_of_size = in_first_phase.groupby(["seq", "past"])["units"].sum()
+    of_phase = trace.steps[phases == (phase or phases.iloc[0])]
+    units_of_size = of_phase.groupby(["seq", "past"])["units"].sum()
     return int(units_of_size.max())
 
 

@@ -47,7 +47,7 @@ def test_all_stands_for_the_strategies_of_each_device(exits: Trace) -> None:
 
 def test_numbers_of_a_device_and_routing_are_axes(experts: Trace) -> None:
     over = {"skew": [0.0, 2.0], "memory.hbm.bandwidth": [0.5, 2.0]}
-    table = sweep(experts, over, "nvidia-h100-sxm", strategy="grouped", batch=1, phase="decode")
+    table = sweep(experts, over, "nvidia-h100-sxm", strategy="grouped", batch=8)
     assert table["error"].isna().all()
     assert table["latency_s"].nunique() == 4
     of_bandwidth = table.groupby("memory.hbm.bandwidth")["latency_s"].mean()
