@@ -47,6 +47,7 @@ COMMANDS = {
     "serve": ("serve:serve", "Serve requests as they arrive: does it pay under load?"),
     "advise": ("advise:advise", "Does it pay here, why, what gains most, when does it flip?"),
     "coverage": ("coverage:coverage", "Which decisions were seen, and which few inputs would do?"),
+    "drift": ("drift:drift", "What moved between two traces, and what does it cost?"),
     "sweep": ("sweep:sweep", "Predict every point of a grid, on all cores or a cluster."),
     "compare": ("compare:compare", "Put predictions beside measurements."),
     "report": ("report:report", "Write the whole story as one HTML file."),

@@ -130,7 +130,7 @@ def _show(advice: Advice, required: float | None, json: bool) -> None:
 
 def _suggest(advice: Advice, subject: str, options: AdvisedOptions) -> None:
     device = [] if options.device is None else ["--device", options.device]
-    batch = command("sweep", subject, *device, "--grid", "batch=1:64:log2", "--grid", "strategy=all")
+    batch = command(
+        "sweep", subject, *device, "--grid", "batch=1:64:log2", "--grid", "strategy=all"
+    )
     suggest(batch)
-
-

@@ -125,7 +125,6 @@ class ScenarioOptions:
             keywords["parallel"] = Parallel.parse(self.parallel)
         return keywords
 
-
     def given(self) -> dict[str, Any]:
         """What was named of `keywords`, baseline, strategy and context."""
         chosen = self.keywords() | {"strategy": self.strategy, "context": self.context}

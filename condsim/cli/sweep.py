@@ -145,5 +145,3 @@ def _print(table: pd.DataFrame, counted: _Counted, seconds: float) -> None:
     if reused:
         words += f", {reused:,.0f} kept from before"
     say(words)
-
-

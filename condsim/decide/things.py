@@ -126,9 +126,7 @@ def _possible_sets(site: Site) -> float:
     return float(math.comb(site.branches, site.top_k or 1))
 
 
-def _transitions(
-    one: Site, other: Site, ids: dict[str, np.ndarray], rows: np.ndarray
-) -> Things:
+def _transitions(one: Site, other: Site, ids: dict[str, np.ndarray], rows: np.ndarray) -> Things:
     """Pairs of a branch at one site and a branch at the next."""
     first = ids[one.name].reshape(len(rows), -1).astype(np.int64)
     second = ids[other.name].reshape(len(rows), -1).astype(np.int64)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LARGE = 1e7
 """A number of things from which on its digits say nothing."""
 MOST_UNITS = 40
+COST_RANGE = "tenths of the range of cost that there are"
 
 
 def coverage_lines(seen: Coverage, chosen: TestSet | None, by: str) -> Iterator[Text | Table]:
@@ -88,7 +89,7 @@ def _production_columns() -> list[Column]:
         Column("tested", "tested", right=True),
         Column("90 % interval", "interval", right=True),
         Column("not tested", "untested", right=True),
-        Column("tested in vain", "vain", right=True),
+        Column("only tested", "vain", right=True),
     ]
 
 
@@ -122,8 +123,9 @@ def test_set_line(chosen: TestSet, by: str, word: str) -> str:
     proof = "the smallest there is" if chosen.gap == 0 else f"no smaller than {chosen.at_least}"
     listed = ", ".join(map(str, chosen.units[:MOST_UNITS]))
     more = f" and {count - MOST_UNITS} more (--json)" if count > MOST_UNITS else ""
+    things = COST_RANGE if by == "cost" else by
     return (
-        f"{count} of {chosen.of:,} {word}s show all {chosen.things:,} {by} ({proof}): "
+        f"{count} of {chosen.of:,} {word}s show all {chosen.things:,} {things} ({proof}): "
         f"{listed}{more}"
     )
 

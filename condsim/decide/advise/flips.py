@@ -70,7 +70,9 @@ def lines_of(
     yield _line("batch", "batch", now.batch, batches, whole=True)
     if isinstance(subject, TraceSubject):
         if SKEW in subject.axes:
-            yield _line(SKEW, SKEW, asked.get(SKEW, skew_of(subject.captured)), SKEWS, doubles=False)
+            yield _line(
+                SKEW, SKEW, asked.get(SKEW, skew_of(subject.captured)), SKEWS, doubles=False
+            )
         if SHARE in subject.axes:
             here = asked.get(SHARE, share_of(subject.captured))
             yield _line(SHARE, SHARE, here, SHARES, doubles=False)

@@ -82,9 +82,7 @@ def costs_of(
     return Costs(units.of_step[unit_step], seconds, structural, prediction.phase)
 
 
-def _structural(
-    trace: Trace, profile: HardwareProfile, options: dict[str, Any]
-) -> Iterator[float]:
+def _structural(trace: Trace, profile: HardwareProfile, options: dict[str, Any]) -> Iterator[float]:
     """Seconds of the cheapest and dearest unit-step under the extremes of routing.
 
     Of mixtures of experts: all alike, which touches the most experts, and all rows to the same few.

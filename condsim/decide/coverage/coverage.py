@@ -215,6 +215,16 @@ def _costs(
 # Of production
 
 
+def tested(trace: Trace, production: Trace) -> pd.DataFrame:
+    """Return how much of what production does a trace has done: a row a kind and site.
+
+    tested_mass: the share of what rows of production do that some row of the trace did, low and
+    high: its 90 % interval over sequences. untested: things that only production does.
+    only_tested: things that only the trace does.
+    """
+    return _tested(list(things_of(trace, Units.of(trace))), production)
+
+
 def _tested(things: list[Things], production: Trace) -> pd.DataFrame:
     """A row a kind and site: the share of what production does that was tested."""
     units = Units.of(production)
@@ -306,5 +316,3 @@ def _joined(things: list[Things], units: Units) -> Incidence:
         [part.thing + start for part, start in zip(parts, first[:-1], strict=True)]
     )
     return Incidence(unit, thing, units.count, int(first[-1]))
-
-

@@ -107,9 +107,7 @@ def _answers(
         return [_answer(trace, profile, scenario) for scenario in scenarios]
 
 
-def _answer(
-    trace: Trace, profile: HardwareProfile, scenario: Scenario
-) -> Prediction | Exception:
+def _answer(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Prediction | Exception:
     try:
         return simulate_many(trace, profile, [scenario])[0]
     except Exception as error:
