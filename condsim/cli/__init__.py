@@ -2,7 +2,8 @@
 
 Data go to stdout, everything else to stderr. Exit codes: 0; 2 for bad input, with one line that
 says what is wrong; 1 where what was required is not met (`condsim advise --require`), and, with one
-line, where condsim itself failed (CONDSIM_DEBUG=1 prints the traceback); 130 for Ctrl-C, 143 for SIGTERM.
+line, where condsim itself failed (CONDSIM_DEBUG=1 prints the traceback); 130 for Ctrl-C, 143 for
+SIGTERM.
 """
 
 from __future__ import annotations

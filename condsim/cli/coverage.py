@@ -43,13 +43,13 @@ def coverage(
     opened = open_trace(trace)
     production = None if of is None else open_trace(of)
     from condsim.decide.coverage.coverage import coverage as cover
-    from condsim.decide.coverage.coverage import test_set as smallest
+    from condsim.decide.coverage.coverage import smallest_test_set
 
     priced = opened.header.has_programs
     profile = profile_for(options.device, opened) if priced else None
     scenario = _scenario(options)
     seen = cover(opened, profile, production, **scenario)
-    chosen = None if test_set is None else smallest(opened, test_set, profile, **scenario)
+    chosen = None if test_set is None else smallest_test_set(opened, test_set, profile, **scenario)
     if json:
         data: dict[str, Any] = {"command": "coverage", **seen.to_dict(), "test_set": None}
         if chosen is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def things_of(trace: Trace, units: Units, kinds: Sequence[str] = KINDS) -> Itera
     for group in _groups(trace):
         rows = units.of_rows(trace, group[0])
         if TRANSITIONS in kinds:
-            for one, other in zip(group, group[1:], strict=False):
+            for one, other in itertools.pairwise(group):
                 if not _selects_blocks(one) and not _selects_blocks(other):
                     yield _transitions(one, other, ids, rows)
         if PATHS in kinds and (len(group) > 1 or not _takes_several(group[0])):

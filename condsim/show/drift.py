@@ -84,7 +84,7 @@ def new_territory_line(new: pd.DataFrame, word: str) -> str:
     """How much of the second trace the first has never done."""
     parts = []
     for kind, rows in new.groupby("kind", sort=False):
-        worst = rows.loc[rows["tested_mass"].idxmin()]
+        worst = rows.sort_values("tested_mass", kind="stable").to_dict("records")[0]
         untested = percent(1 - worst["tested_mass"], sign=False)
         parts.append(f"{kind} {untested} ({worst['untested']:,} new)")
     return "new territory, the site with the most of it: " + ", ".join(parts)

@@ -44,7 +44,8 @@ def points_table(table: pd.DataFrame, most: int) -> Table:
 
 def _own(table: pd.DataFrame) -> list[str]:
     """Columns that differ between points, axes among them."""
-    before = list(table.columns)[: table.columns.get_loc("baseline") + 1]
+    names = list(table.columns)
+    before = names[: names.index("baseline") + 1]
     return [name for name in before if name != "class" and table[name].nunique() > 1]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy.stats import norm, qmc, sobol_indices
 
 from condsim.predict.intervals import Sources
 
-DRAWS = 256
+DRAWS = 1024
 """Of each of the two samples that Sobol indices are from; a power of 2."""
 EVICTED = "evicted weights"
 INPUTS = 3
@@ -30,8 +32,8 @@ def sensitivity(sources: Sources) -> pd.DataFrame:
     of_mixed = np.stack([_log(sources, sample) for sample in mixed])
     if np.ptp(said["f_A"]) == 0:
         return pd.DataFrame(columns=["source", "share", "total", "uncertainty", "seconds"])
-    func = {name: value[None, :] for name, value in said.items()}
-    indices = sobol_indices(func=func | {"f_AB": of_mixed[:, None, :]}, n=DRAWS)
+    values: Any = {name: value[None, :] for name, value in said.items()}
+    indices = sobol_indices(func=values | {"f_AB": of_mixed[:, None, :]}, n=DRAWS)
     first_order = np.ravel(indices.first_order).reshape(len(names), INPUTS)
     total_order = np.ravel(indices.total_order).reshape(len(names), INPUTS)
     table = pd.DataFrame(

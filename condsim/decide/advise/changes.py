@@ -45,9 +45,9 @@ def changes(
 
     asked: the scenario. now: what is predicted of it.
     change: strategy, runtime, dtype, weights, batch or placement. to: its value. speedup, low,
-    high: over the baseline of the changed scenario. verdict: against the threshold. unit_s: seconds a unit. times: the
-    speedup over that of now. per_unit: seconds a unit of now over unit_s. outputs: how they differ
-    from the model's. error: why there is none.
+    high: over the baseline of the changed scenario. verdict: against the threshold. unit_s: seconds
+    a unit. times: the speedup over that of now. per_unit: seconds a unit of now over unit_s.
+    outputs: how they differ from the model's. error: why there is none.
     """
     rows = [
         _row(subject, profile, asked, now, change)

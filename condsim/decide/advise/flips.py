@@ -167,20 +167,15 @@ class _Search:
     def _nearest(self, simulated: pd.DataFrame, verdict: str) -> dict[str, Any]:
         """The nearest value with another verdict."""
         line = self.line
-        distances = simulated["value"].map(line.distance)
-        other = simulated[simulated["verdict"] != verdict]
-        found = other.loc[distances[other.index].idxmin()]
-        on_the_way = simulated[
-            (simulated["verdict"] == verdict)
-            & ((simulated["value"] < found["value"]) == (line.here < found["value"]))
-        ]
-        closest = (on_the_way["value"] - found["value"]).abs().idxmin()
-        before = float(on_the_way.loc[closest, "value"])
+        ordered = simulated.assign(distance=simulated["value"].map(line.distance))
+        points = ordered.sort_values("distance", kind="stable").to_dict("records")
+        found = next(point for point in points if point["verdict"] != verdict)
+        before = self._last_before(points, found, verdict)
         for _ in range(BISECTIONS):
-            middle = line.between(before, float(found["value"]))
+            middle = line.between(before, found["value"])
             if middle is None:
                 break
-            point = self._points([middle]).iloc[0]
+            (point,) = self._points([middle]).to_dict("records")
             if isinstance(point["error"], str):
                 break
             if point["verdict"] == verdict:
@@ -188,7 +183,17 @@ class _Search:
             else:
                 found = point
         same = {name: found[name] for name in ("speedup", "low", "high")}
-        return {"at": float(found["value"]), "to": found["verdict"], "before": before, **same}
+        return {"at": found["value"], "to": found["verdict"], "before": before, **same}
+
+    def _last_before(
+        self, points: list[dict[Any, Any]], found: dict[Any, Any], verdict: str
+    ) -> float:
+        """The value next to a found one, on the way there, that has the verdict of here."""
+        here, there = self.line.here, found["value"]
+        values = [point["value"] for point in points if point["verdict"] == verdict]
+        nearer = [value for value in values if self.line.distance(value) < found["distance"]]
+        on_the_way = [value for value in nearer if (value - here) * (there - here) >= 0]
+        return float(max(on_the_way, key=self.line.distance))
 
     def _crossing(self, simulated: pd.DataFrame) -> dict[str, float]:
         """Where the speedup and the ends of its interval cross the threshold, nearest to here."""

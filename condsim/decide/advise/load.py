@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from condsim.decide.subject import Subject
 from condsim.errors import CondsimError, unknown
 from condsim.files import named_errors
-from condsim.program.regime import DECODE
 from condsim.hardware.text import validated
+from condsim.program.regime import DECODE
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 
@@ -94,7 +94,7 @@ def placed(load: Load, subject: Subject) -> Placed:
     most = subject.most_units(phase or phases[0])
     wanted = load.batch or load.most
     batch = min(wanted, most)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if load.batch is not None and batch < wanted:
         notes = (f"{subject.name} has {most} units of one size: batch {batch} instead of {wanted}",)
     return Placed(batch, phase, notes)

@@ -77,7 +77,7 @@ def costs_of(
     prediction = simulate(trace, profile, **options, steps=chosen)
     unit_step = cut.units[np.asarray(chosen)]
     seconds = prediction.steps["conditional_s"].to_numpy()
-    drawn = [seconds_of for seconds_of in _structural(trace, profile, options)]
+    drawn = list(_structural(trace, profile, options))
     structural = (min(drawn), max(drawn)) if drawn else (float(seconds.min()), float(seconds.max()))
     return Costs(units.of_step[unit_step], seconds, structural, prediction.phase)
 

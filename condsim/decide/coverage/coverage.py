@@ -59,11 +59,11 @@ class Coverage:
         return self.table[self.table["kind"] == kind]
 
     @property
-    def deepest(self) -> pd.Series:
+    def deepest(self) -> dict[Any, Any]:
         """The row that says most: of paths, else the one with the largest unseen mass."""
         paths = self.of_kind(PATHS)
         rows = paths if len(paths) else self.table
-        return rows.loc[rows["unseen_mass"].idxmax()]
+        return rows.sort_values("unseen_mass", kind="stable").to_dict("records")[-1]
 
     def in_short(self) -> dict[str, Any]:
         """Return what an advisor says of it, in SI units."""
@@ -267,7 +267,7 @@ def _interval(known: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
 # Test sets
 
 
-def test_set(
+def smallest_test_set(
     trace: Trace,
     by: str = PATHS,
     profile: HardwareProfile | str | None = None,
@@ -296,9 +296,6 @@ def test_set(
             + ", ".join(dict.fromkeys(_kinds_of(trace, units)))
         )
     return smallest_set(_joined(things, units))
-
-
-test_set.__test__ = False  # type: ignore[attr-defined]  # of pytest
 
 
 def _kinds_of(trace: Trace, units: Units) -> Iterator[str]:

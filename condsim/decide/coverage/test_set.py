@@ -89,7 +89,7 @@ def _exact(matrix: csr_array, greedy: np.ndarray) -> tuple[np.ndarray, int]:
     count = matrix.shape[1]
     found = milp(
         np.ones(count),
-        integrality=np.ones(count),
+        integrality=np.ones(count, np.int8),
         bounds=Bounds(0, 1),
         constraints=LinearConstraint(matrix.astype(float), lb=1),
         options={"time_limit": SECONDS},

@@ -22,7 +22,7 @@ def noise_floor(one: Trace, again: Trace) -> pd.DataFrame:
         if ids[0].shape != ids[1].shape:
             raise CondsimError(
                 f"traces {one.name!r} and {again.name!r} have not the same rows at site "
-                f"{site.name!r} ({len(ids[0]):,} and {len(ids[1]):,}): capture the same inputs twice"
+                f"{site.name!r} ({len(ids[0]):,} and {len(ids[1]):,}): capture the inputs twice"
             )
         taken = [_taken(of_trace, site.branches) for of_trace in ids]
         flips = _flips(taken[0], taken[1])

@@ -62,7 +62,7 @@ def permuted(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> Permuted:
-    """Return the total variation of two samples, and of samples that whole sequences were drawn for.
+    """Return the total variation of two samples, and of samples that are drawn from both.
 
     one, other: site → rows of each sequence that took each branch, [sequences, branches].
     """

@@ -24,8 +24,8 @@ def seconds_table(
 ) -> pd.DataFrame:
     """Return what both traces cost, a row a strategy: the named one, or all that the device has.
 
-    latency: of a step in seconds. change: of the latency, relative to the first trace. speedup, low,
-    high, verdict: over the baseline. flips: whether the verdict is another one. error: why a
+    latency: of a step in seconds. change: of the latency, relative to the first trace. speedup,
+    low, high, verdict: over the baseline. flips: whether the verdict is another one. error: why a
     strategy has no figures. scenario: fields of `condsim.Scenario`.
     """
     strategies = [scenario.pop("strategy")] if "strategy" in scenario else _strategies(one, profile)

@@ -51,8 +51,9 @@ class Group:
 class Chunk:
     """Points of one trace on one device.
 
-    first: number of its first point in the table. asked: a point each, what the grid says of it. scenarios: a point each. digest: stands for all that its rows depend
-    on. subject: its digest. code: digest of the code that is to price it.
+    first: number of its first point in the table. asked: a point each, what the grid says of it.
+    scenarios: a point each. digest: stands for all that its rows depend on. subject: its digest.
+    code: digest of the code that is to price it.
     """
 
     first: int
@@ -194,15 +195,15 @@ class _Devices:
         """The devices of an axis; "all" stands for all that are known."""
         found: dict[str, HardwareProfile] = {}
         for value in values:
-            if value == ALL:
-                some = self._all()
-            elif isinstance(value, HardwareProfile):
-                some = [value]
-            else:
-                some = [hardware(value)]
-            for profile in some:
+            for profile in self._meant_by(value):
                 found.setdefault(profile.name, profile)
         return list(found.values())
+
+    def _meant_by(self, value: Any) -> Iterator[HardwareProfile]:
+        if value == ALL:
+            yield from self._all()
+        else:
+            yield value if isinstance(value, HardwareProfile) else hardware(value)
 
     def _all(self) -> Iterator[HardwareProfile]:
         captured = getattr(self._subject, "captured", None)

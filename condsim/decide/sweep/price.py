@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import cloudpickle
+import numpy as np
 
 from condsim.decide.code import code_digest
 from condsim.decide.subject import Subject

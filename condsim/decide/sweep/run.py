@@ -50,9 +50,10 @@ def sweep(
     details: memory and main loss of each point, which takes longer.
     scenario: of all points, as in `condsim.Scenario`; and skew, share and context.
     Returns a row a point, those of one trace and device beside each other, else in the order of the
-    grid, the same whoever priced it: its axes, what was predicted in SI units, `low` and `high` of the 90 % interval, and `error`, which says why a point has no
-    prediction. Raises CondsimError for an empty grid, an unknown axis, device or scenario, and
-    where nobody answers at the address.
+    grid, the same whoever priced it: its axes, what was predicted in SI units, `low` and `high` of
+    the 90 % interval, and `error`, which says why a point has no prediction.
+    Raises CondsimError for an empty grid, an unknown axis, device or scenario, and where nobody
+    answers at the address.
     """
     about = subject_of(subject)
     grid = _grid(about, over, profile, details, scenario)

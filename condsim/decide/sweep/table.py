@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
+import pyarrow.lib as pa
 import pyarrow.parquet as pq
 
 from condsim.decide.sweep.axes import Axis
