@@ -76,8 +76,8 @@ def _estimate(seen: Coverage) -> str:
     said = f"unseen mass: of what a new {seen.word} does, the estimated share that none here did"
     if doubtful:
         said += (
-            f"; ? ({doubtful} rows): it changes where {seen.word}s are joined in pairs, so that "
-            "they are too few or not independent"
+            f"; ? ({doubtful} rows): it changes where neighbours are joined, so that "
+            "they are alike, or too few"
         )
     return said
 

@@ -36,7 +36,7 @@ class Coverage:
     units, word: how many sequences or images it has, and which of both they are.
     table: a row a kind and site. seen, possible, share: distinct branches, sets of branches,
     transitions from one site to the next, or paths through all sites. unseen_mass: the estimated
-    share of what a new sequence does that none here has done (`Incidence.unseen_mass`). doubtful:
+    share of the rows of a new sequence that do what none here has done (`Incidence.unseen_mass`). doubtful:
     whether that estimate depends on the sampling unit. at_least: how many there are, a lower bound
     with its 95 % interval. new_if_doubled: as many sequences more would show so many new ones.
     costs: seconds of single units, None where nothing says what the model executes; why_no_costs
@@ -312,4 +312,5 @@ def _joined(things: list[Things], units: Units) -> Incidence:
     thing = np.concatenate(
         [part.thing + start for part, start in zip(parts, first[:-1], strict=True)]
     )
-    return Incidence(unit, thing, units.count, int(first[-1]))
+    rows = np.concatenate([part.rows for part in parts])
+    return Incidence(unit, thing, rows, units.count, int(first[-1]))

@@ -1,7 +1,6 @@
 """Estimates of what was not seen, from how many units each thing was seen in.
 
 The unit is a sequence or an image. T: units. Q1, Q2: things that one unit has, that two have.
-U: pairs of a unit and a thing that it has.
 """
 
 from __future__ import annotations
@@ -21,19 +20,32 @@ MOVES_AT_ALL = 0.01
 class Incidence:
     """Which units have which things: each pair once.
 
-    unit, thing: int [pairs]. units, things: how many there are.
+    unit, thing: int [pairs]. rows: that did it, int [pairs]. units, things: how many there are.
     """
 
     unit: np.ndarray
     thing: np.ndarray
+    rows: np.ndarray
     units: int
     things: int
 
     @classmethod
-    def of(cls, unit: np.ndarray, thing: np.ndarray, units: int, things: int) -> Incidence:
-        """Return the pairs of what was done, each once. unit, thing: int [n]."""
-        pairs = np.unique(unit.astype(np.int64) * max(things, 1) + thing)
-        return cls(pairs // max(things, 1), pairs % max(things, 1), units, things)
+    def of(
+        cls,
+        unit: np.ndarray,
+        thing: np.ndarray,
+        units: int,
+        things: int,
+        rows: np.ndarray | None = None,
+    ) -> Incidence:
+        """Return the pairs of what was done, each once.
+
+        unit, thing: int [n]. rows: that did it, int [n]; None for one each.
+        """
+        number = unit.astype(np.int64) * max(things, 1) + thing
+        pairs, place = np.unique(number, return_inverse=True)
+        of_pair = np.bincount(place, weights=rows, minlength=len(pairs)).astype(np.int64)
+        return cls(pairs // max(things, 1), pairs % max(things, 1), of_pair, units, things)
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -57,12 +69,14 @@ class Incidence:
 
     @property
     def unseen_mass(self) -> float:
-        """The share of what a new unit does that no unit here has done.
+        """The share of the rows of a new unit that do what no unit here has done.
 
-        Q1/U * (T-1)Q1 / ((T-1)Q1 + 2 Q2): Good, 1953, with the coverage estimate of Chao and Jost,
-        2012, for incidences. 1 where nothing was seen, or in one unit only.
+        R1/R * (T-1)Q1 / ((T-1)Q1 + 2 Q2), R1 of R rows doing what their own unit alone does. R1/R
+        is how each unit fares against all others, so it is right for T - 1 units however alike
+        rows of a unit are (Good, 1953, with a unit for an individual); the rest takes it to T
+        (Chao and Jost, 2012). 1 where nothing was seen, or in one unit only.
         """
-        total = len(self.thing)
+        total = int(self.rows.sum())
         if total == 0 or self.units < 2:
             return 1.0
         q1, q2, others = self.once, self.twice, self.units - 1
@@ -72,7 +86,8 @@ class Incidence:
             shrink = others * (q1 - 1) / (others * (q1 - 1) + 2)
         else:
             shrink = others * q1 / (others * q1 + 2 * q2)
-        return q1 / total * shrink
+        alone = int(self.rows[self.counts[self.thing] == 1].sum())
+        return alone / total * shrink
 
     @property
     def hidden(self) -> float:
@@ -118,23 +133,21 @@ class Incidence:
         share = q1 / (self.units * hidden + q1)
         return float(hidden * (1 - (1 - share) ** self.units))
 
-    def in_pairs(self, rng: np.random.Generator) -> Incidence:
-        """Return the same of units joined in random pairs; an odd one is left out."""
-        order = rng.permutation(self.units)
-        joined = np.full(self.units, -1)
+    def in_pairs(self) -> Incidence:
+        """Return the same of units that follow each other joined in pairs; an odd one is left
+        out."""
         whole = self.units // 2 * 2
-        joined[order[:whole]] = np.arange(whole) // 2
-        unit = joined[self.unit]
+        unit = np.where(self.unit < whole, self.unit // 2, -1)
         kept = unit >= 0
-        return Incidence.of(unit[kept], self.thing[kept], whole // 2, self.things)
+        return Incidence.of(unit[kept], self.thing[kept], whole // 2, self.things, self.rows[kept])
 
     @property
     def doubtful(self) -> bool:
-        """Whether the unseen mass depends on what a unit is: it changes where units are joined in
-        pairs, so that units that follow each other are not independent, or too few."""
+        """Whether the unseen mass depends on what a unit is: it changes where units that follow
+        each other are joined in pairs, so that they are alike, or too few."""
         if self.units < 4:
             return True
         mass = self.unseen_mass
-        joined = self.in_pairs(np.random.default_rng(0)).unseen_mass
+        joined = self.in_pairs().unseen_mass
         moved = abs(joined - mass)
         return moved > max(MOVES * mass, MOVES_AT_ALL)
