@@ -36,9 +36,10 @@ class Coverage:
     units, word: how many sequences or images it has, and which of both they are.
     table: a row a kind and site. seen, possible, share: distinct branches, sets of branches,
     transitions from one site to the next, or paths through all sites. unseen_mass: the estimated
-    share of the rows of a new sequence that do what none here has done (`Incidence.unseen_mass`). doubtful:
-    whether that estimate depends on the sampling unit. at_least: how many there are, a lower bound
-    with its 95 % interval. new_if_doubled: as many sequences more would show so many new ones.
+    share of the rows of a new sequence that do what none here has done
+    (`Incidence.unseen_mass`). doubtful: whether that estimate depends on the sampling unit.
+    at_least: how many there are, a lower bound with its 95 % interval. new_if_doubled: as many
+    sequences more would show so many new ones.
     costs: seconds of single units, None where nothing says what the model executes; why_no_costs
     says why.
     production: of another trace, the share of its rows that do what this one has done, with a 90 %

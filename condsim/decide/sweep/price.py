@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from condsim.decide.code import code_digest
 from condsim.decide.subject import Subject
@@ -65,6 +66,7 @@ class _Open:
 
 
 _open = _Open()
+_libraries = ThreadpoolController()
 
 
 def price(content: np.ndarray, chunk: Chunk) -> tuple[Chunk, list[Row]]:
@@ -77,12 +79,13 @@ def price(content: np.ndarray, chunk: Chunk) -> tuple[Chunk, list[Row]]:
         raise CondsimError(
             "a worker runs another condsim than this process: install the same version on both"
         )
-    try:
-        trace = _open.trace(chunk, content)
-        profile = chunk.group.profile
-    except Exception as error:
-        return chunk, [_failed(chunk, asked, error) for asked in chunk.asked]
-    return chunk, list(_rows(trace, profile, chunk))
+    with _libraries.limit(limits=1):  # how many threads add decides in which order they add
+        try:
+            trace = _open.trace(chunk, content)
+            profile = chunk.group.profile
+        except Exception as error:
+            return chunk, [_failed(chunk, asked, error) for asked in chunk.asked]
+        return chunk, list(_rows(trace, profile, chunk))
 
 
 def _rows(trace: Trace, profile: HardwareProfile, chunk: Chunk) -> Iterator[Row]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_traces import make_trace
 
 import condsim
 from condsim.decide.coverage.coverage import coverage, smallest_test_set
@@ -13,7 +14,6 @@ from condsim.decide.units import Units
 from condsim.errors import CondsimError
 from condsim.trace import Decisions, Trace
 from condsim.trace.encoding import in_memory
-from made_traces import make_trace
 
 
 def with_units(trace: Trace, units: int) -> Trace:
