@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from condsim.decide.points import Said, predict_points
 from condsim.decide.subject import Asked, Subject
-from condsim.decide.sweep.run import sweep
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.parallel.placement import PLACERS
@@ -49,10 +49,10 @@ def changes(
     a unit. times: the speedup over that of now. per_unit: seconds a unit of now over unit_s.
     outputs: how they differ from the model's. error: why there is none.
     """
-    rows = [
-        _row(subject, profile, asked, now, change)
-        for change in _candidates(subject, profile, asked, now)
-    ]
+    candidates = list(_candidates(subject, profile, asked, now))
+    points = [_changed(asked, now, change) for change in candidates]
+    said = predict_points(subject, profile, points)
+    rows = [_row(now, change, each) for change, each in zip(candidates, said, strict=True)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     intervals = zip(table["low"], table["high"], strict=True)
     known = table["speedup"].notna()
@@ -103,27 +103,32 @@ def _placements(asked: Asked) -> Iterator[Change]:
             yield "placement", name, {"parallel": replace(parallel, placement=name)}
 
 
-def _row(
-    subject: Subject, profile: HardwareProfile, asked: Asked, now: Prediction, change: Change
-) -> dict[str, Any]:
+def _changed(asked: Asked, now: Prediction, change: Change) -> dict[str, Any]:
+    """The scenario with one change; what the device chose by itself stays chosen."""
+    kind, _, fields = change
+    given = {"baseline": now.baseline, **asked, **fields}
+    if kind not in ("strategy", "runtime"):
+        given.setdefault("strategy", now.strategy)
+    return given
+
+
+def _row(now: Prediction, change: Change, said: Said) -> dict[str, Any]:
     """One change, simulated."""
-    kind, to, fields = change
-    given = {**asked, **fields}
-    if kind != "strategy" and kind != "runtime" and "strategy" not in asked:
-        given["strategy"] = now.strategy
-    baseline = given.pop("baseline", now.baseline)
-    point = sweep(subject, {"baseline": baseline}, profile, **given).iloc[0]
-    row: dict[str, Any] = {"change": kind, "to": to, "error": None}
-    if isinstance(point["error"], str):
-        return row | {"error": point["error"]}
-    unit_s = point["latency_s"] / point["batch"]
-    same = {name: point[name] for name in ("speedup", "low", "high", "latency_s")}
+    kind, to, _ = change
+    row: dict[str, Any] = {"change": kind, "to": to}
+    if not isinstance(said, Prediction):
+        return row | {"error": str(said)}
+    low, high = said.speedup_interval
+    unit_s = said.latency_s / said.batch
     return row | {
-        **same,
+        "speedup": said.speedup,
+        "low": low,
+        "high": high,
+        "latency_s": said.latency_s,
         "unit_s": unit_s,
-        "times": point["speedup"] / now.speedup,
+        "times": said.speedup / now.speedup,
         "per_unit": now.latency_s / now.batch / unit_s,
-        "outputs": PRECISION.get(kind, point["outputs"]),
+        "outputs": PRECISION.get(kind, said.outputs),
     }
 
 

@@ -11,18 +11,20 @@ import numpy as np
 import pandas as pd
 
 from condsim.decide.advise.here import share_of, skew_of
+from condsim.decide.points import Said, predict_points
 from condsim.decide.subject import CONTEXT, SHARE, SKEW, Asked, Subject, TraceSubject
-from condsim.decide.sweep.run import sweep
 from condsim.hardware import HardwareProfile
 from condsim.predict.prediction import Prediction
 from condsim.predict.verdict import verdict_of
 from condsim.study.breakeven import SHARES, SKEWS
 from condsim.study.routing import powers
+from condsim.study.what_if import scaled
 
 COLUMNS = [
     "axis", "here", "verdict", "at", "to", "before", "speedup", "low", "high",
     "crosses", "crosses_low", "crosses_high", "first", "last", "says",
 ]  # fmt: skip
+POINT = ["value", "error", "speedup", "low", "high", "latency_s", "baseline_s", "verdict"]
 FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """By which the bandwidth of the largest memory is multiplied."""
 CONTEXTS = tuple(2**power for power in range(8, 18, 2))
@@ -34,8 +36,9 @@ NO_EFFECT = "nothing of this prediction rests on it"
 class Line:
     """An axis and where one stands on it.
 
-    path: of the axis in a sweep. values: in rising order; `here` is among them. whole: whether only
-    whole numbers are possible. doubles: whether distances are ratios.
+    path: of the axis. values: in rising order; `here` is among them. whole: whether only
+    whole numbers are possible. doubles: whether distances are ratios. of_device: whether it is a
+    number of the device, as a factor.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Line:
     values: tuple[float, ...]
     whole: bool = False
     doubles: bool = True
+    of_device: bool = False
 
     def distance(self, value: float) -> float:
         """Return how far a value is from here."""
@@ -79,7 +83,7 @@ def lines_of(
     if CONTEXT in subject.varies:
         yield _line(CONTEXT, CONTEXT, asked.get(CONTEXT, 4096), CONTEXTS, whole=True)
     level = next(name for name, memory in profile.memory.items() if memory is profile.dram)
-    yield _line("bandwidth", f"memory.{level}.bandwidth", 1.0, FACTORS)
+    yield _line("bandwidth", f"memory.{level}.bandwidth", 1.0, FACTORS, of_device=True)
 
 
 def _line(name: str, path: str, here: float, values: Sequence[float], **how: bool) -> Line:
@@ -155,14 +159,28 @@ class _Search:
 
     def _points(self, values: Sequence[float]) -> pd.DataFrame:
         """What is predicted at values of the axis."""
-        given = {name: value for name, value in self.asked.items() if name != self.line.path}
-        given.setdefault("strategy", self.now.strategy)
-        whole = [int(value) for value in values] if self.line.whole else list(values)
-        table = sweep(self.subject, {self.line.path: whole}, self.profile, **given)
-        intervals = zip(table["low"], table["high"], strict=True)
-        verdicts = [verdict_of(interval, self.threshold) for interval in intervals]
-        known = table.assign(value=table[self.line.path].astype(float), verdict=verdicts)
-        return known.sort_values("value").reset_index(drop=True)
+        rows = []
+        for value, said in zip(values, self._said(values), strict=True):
+            row: dict[str, Any] = {"value": float(value), "error": None}
+            if isinstance(said, Prediction):
+                low, high = said.speedup_interval
+                row |= {"speedup": said.speedup, "low": low, "high": high}
+                row |= {"latency_s": said.latency_s, "baseline_s": said.baseline_s}
+                row["verdict"] = verdict_of((low, high), self.threshold)
+            else:
+                row["error"] = str(said)
+            rows.append(row)
+        return pd.DataFrame(rows, columns=POINT)
+
+    def _said(self, values: Sequence[float]) -> list[Said]:
+        line = self.line
+        asked = {"strategy": self.now.strategy, **self.asked}
+        if line.of_device:
+            devices = [scaled(self.profile, {line.path: value}) for value in values]
+            return [predict_points(self.subject, device, [asked])[0] for device in devices]
+        whole = [int(value) if line.whole else value for value in values]
+        points = [asked | {line.path: value} for value in whole]
+        return predict_points(self.subject, self.profile, points)
 
     def _nearest(self, simulated: pd.DataFrame, verdict: str) -> dict[str, Any]:
         """The nearest value with another verdict."""
