@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -14,8 +14,12 @@ from condsim.predict.waterfall import IDEAL
 from condsim.show.text import interval, number, percent, seconds, shares, spoken, times
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from condsim.decide.advise.advice import Advice
     from condsim.decide.advise.call import Call
+    from condsim.predict.prediction import Prediction
+    from condsim.study.answer import Answer
 
 STYLES = {"faster": "bold green", "slower": "bold red"}
 MOST_EFFECTS = 4
@@ -68,13 +72,17 @@ def verdict_sentence(call: Call) -> str:
 
 def why_lines(advice: Advice) -> list[str]:
     """The effects in seconds, the largest first."""
-    p = advice.answer.prediction
+    return why_lines_of(advice.answer.prediction, advice.why)
+
+
+def why_lines_of(p: Prediction, why: pd.DataFrame) -> list[str]:
+    """The effects in seconds. why: of `condsim.decide.advise.why`."""
     saved = p.baseline_s - p.latency_s
     verb = "saves" if saved >= 0 else "costs"
     lines = [f"a step {verb} {seconds(abs(saved))}: {seconds(p.latency_s)} instead of "
              f"{seconds(p.baseline_s)}"]  # fmt: skip
     parts = []
-    for row in advice.why.head(MOST_EFFECTS).to_dict("records"):
+    for row in why.head(MOST_EFFECTS).to_dict("records"):
         verb = "saves" if row["saves_s"] >= 0 else "costs"
         effect = FEWER_FLOPS if row["effect"] == IDEAL else spoken(row["effect"])
         parts.append(f"{effect} {verb} {seconds(abs(row['saves_s']))}")
@@ -83,11 +91,15 @@ def why_lines(advice: Advice) -> list[str]:
 
 def biggest_line(advice: Advice) -> str:
     """The change that gains most."""
-    best = advice.biggest
-    tried = int(advice.changes["speedup"].notna().sum())
+    return biggest_line_of(advice.biggest, advice.changes, advice.answer.prediction)
+
+
+def biggest_line_of(best: Mapping[str, Any] | None, changes: pd.DataFrame, now: Prediction) -> str:
+    """The change that gains most. changes: all that were tried. now: what is predicted."""
+    tried = int(changes["speedup"].notna().sum())
     if best is None:
         return f"none of {tried} single changes gains (strategy, runtime, dtype, batch, placement)"
-    before = times(advice.answer.prediction.speedup)
+    before = times(now.speedup)
     after = f"{times(best['speedup'])} ({interval((best['low'], best['high']))})"
     line = f"{best['change']} {best['to']}: {before} to {after}, {PAYS[best['verdict']]}; "
     line += f"{number(best['per_unit'])} times as fast a unit, of {tried} that were simulated"
@@ -132,7 +144,12 @@ def _crossing(row: dict[Any, Any]) -> str:
 
 def basis_lines(advice: Advice) -> list[str]:
     """What the verdict rests on."""
-    p, measured = advice.answer.prediction, advice.answer.measured
+    return basis_lines_of(advice.answer, advice.call, advice.rests_on)
+
+
+def basis_lines_of(answer: Answer, call: Call, moves: pd.DataFrame) -> list[str]:
+    """What a verdict rests on. moves: of `condsim.decide.advise.basis.sensitivity`."""
+    p, measured = answer.prediction, answer.measured
     lines = []
     if measured is not None:
         line = (
@@ -141,12 +158,12 @@ def basis_lines(advice: Advice) -> list[str]:
             f"{measured['pairs']} pairs in {measured['processes']} processes, "
             f"{measured['protocol']}"
         )
-        if advice.call.basis != "measured":
+        if call.basis != "measured":
             line += f"; the verdict is of {p.protocol}" if not measured["noisy"] else "; noisy"
         lines.append(line)
     lines.append(f"prediction: {shares(p.estimated)}")
-    if len(advice.rests_on):
-        top = advice.rests_on.iloc[0]
+    if len(moves):
+        top = moves.iloc[0]
         lines.append(
             f"{top['source']} moves the speedup most: {percent(min(top['share'], 1), sign=False)} "
             f"of its variance (known to ±{top['uncertainty']:.0%})"

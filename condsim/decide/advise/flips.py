@@ -112,8 +112,21 @@ def flips(
     rows = []
     for line in lines_of(subject, profile, asked, now):
         told(line.name)
-        rows.append(_Search(subject, profile, asked, now, line, threshold).row())
+        rows.append(flip_of(subject, profile, asked, now, line, threshold))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def flip_of(
+    subject: Subject,
+    profile: HardwareProfile,
+    asked: Asked,
+    now: Prediction,
+    line: Line,
+    threshold: float = 1.0,
+) -> dict[str, Any]:
+    """Return where the verdict changes along one axis: a row of `flips`."""
+    empty = dict.fromkeys(COLUMNS, math.nan)
+    return empty | _Search(subject, profile, asked, now, line, threshold).row()
 
 
 def _around(crossing: float, one: float, other: float) -> tuple[float, float]:

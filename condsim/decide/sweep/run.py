@@ -56,7 +56,7 @@ def sweep(
     answers at the address.
     """
     about = subject_of(subject)
-    grid = _grid(about, over, profile, details, scenario)
+    grid = grid_of(about, over, profile, scenario, details)
     by = Workers(workers, dask)
     chunks = grid.chunks()
     parts = Parts(None if out is None else Path(out), schema_of(grid.axes, details))
@@ -66,7 +66,7 @@ def sweep(
         total = sum(map(len, chunks))
         done = total - sum(map(len, left))
         progress("sweep", done, total)
-        for chunk, rows in _priced(about, left, by):
+        for chunk, rows in priced(about, left, by):
             parts.add(chunk, rows)
             done += len(chunk)
             progress("sweep", done, total)
@@ -75,13 +75,14 @@ def sweep(
     return frame_of(table)
 
 
-def _grid(
+def grid_of(
     subject: Subject,
     over: Mapping[str, Any],
     profile: HardwareProfile | str | None,
-    details: bool,
     scenario: Mapping[str, Any],
+    details: bool = False,
 ) -> Grid:
+    """Return the grid that `sweep` prices. Raises CondsimError as it does."""
     devices = list(_devices_of(subject, over, profile))
     axes = axes_of(over, known_axes(subject, devices))
     fixed, others = {}, {}
@@ -120,10 +121,10 @@ def _devices_of(
             yield hardware(value)
 
 
-def _priced(
+def priced(
     subject: Subject, chunks: list[Chunk], workers: Workers
 ) -> Iterator[tuple[Chunk, list[dict[str, Any]]]]:
-    """Each chunk with its rows, as they come."""
+    """Yield each chunk with its rows, as they come."""
     if not chunks:
         return
     content = packed(subject)

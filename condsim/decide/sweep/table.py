@@ -7,7 +7,7 @@ import io
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow.lib as pa
@@ -160,12 +160,24 @@ def _written(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
+def read_bytes(content: IO[bytes], name: str) -> pd.DataFrame:
+    """Return a table that a sweep wrote, for pandas. name: of its file.
+
+    Raises CondsimError where it is none, or damaged.
+    """
+    return frame_of(_read(content, Path(name)))
+
+
 def read(path: Path) -> pa.Table:
     """Read a table that a sweep wrote.
 
     Raises CondsimError where it is none, or damaged.
     """
-    with parsing(path), pq.ParquetFile(path) as file:
+    return _read(path, path)
+
+
+def _read(source: Path | IO[bytes], path: Path) -> pa.Table:
+    with parsing(path, "run the sweep again"), pq.ParquetFile(source) as file:
         metadata: Mapping[bytes, bytes] = file.schema_arrow.metadata or {}
         if metadata.get(MARK) == FORMAT:
             return file.read(use_threads=False)
