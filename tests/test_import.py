@@ -79,10 +79,13 @@ def test_public_names_are_the_contract() -> None:
         "Parallel",
         "RoutingGenerator",
         "Scenario",
+        "advise",
         "branch",
         "calibrate",
         "capture",
         "compare",
+        "coverage",
+        "drift",
         "fit_routing",
         "force",
         "hardware",
@@ -93,6 +96,7 @@ def test_public_names_are_the_contract() -> None:
         "serve",
         "simulate",
         "simulate_many",
+        "sweep",
     ]
     assert done.stdout.strip() == str(names)
 

@@ -21,7 +21,14 @@ from condsim.predict.choose import (
     Strategies,
     program_of,
 )
-from condsim.predict.intervals import CONFORMAL, Spread, around, at_least, intervals
+from condsim.predict.intervals import (
+    CONFORMAL,
+    Sources,
+    Spread,
+    around,
+    at_least,
+    intervals,
+)
 from condsim.predict.memory import Memory, memory_of
 from condsim.predict.notes import notes_of, outputs_of
 from condsim.predict.offload import Offloading, play
@@ -382,8 +389,13 @@ class Simulation:
                 waterfall=self._waterfall,
                 timeline=self._timeline,
                 segments=self._segments,
+                sources=self._sources,
             ),
         )
+
+    def _sources(self) -> Sources:
+        conditional, baseline = self.walked.conditional, self.walked.baseline
+        return Sources(conditional.sources, baseline.sources, self._spread())
 
     def _prepare_s(self, compiled: int) -> float:
         """Seconds to prepare the graphs. compiled: how many."""
