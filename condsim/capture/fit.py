@@ -5,6 +5,7 @@ A form either gives every size exactly, or it is not used and the operator is fl
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -88,7 +89,8 @@ class Fitter:
         root = self.lifetimes.with_frees(root, [run.scope for run in runs])
         flagged = tuple(dict.fromkeys(self.flagged))
         probed = tuple(dict(run.sizes) for run in runs)
-        return Program(strategy, regime, root, flagged, probed)
+        stages = tuple(runs[0].scope.stages)
+        return Program(strategy, regime, root, flagged, probed, stages=stages)
 
     def _scope(self, passes: Sequence[ScopePass], path: Path) -> Scope:
         """The scope that gives the operators of every pass."""
@@ -126,7 +128,7 @@ class Fitter:
                 _most_telling(column),
             )
         inner = _passes_through(loops, passes)
-        choices = _choices(site, inner, passes)
+        choices = _choices(site, loops, inner, passes)
         bodies = None
         if len(choices) > 1:
             bodies = self._shared_bodies(inner, location)
@@ -202,15 +204,25 @@ def _passes_through(loops: list[RunLoop], passes: Sequence[ScopePass]) -> list[S
     return inner
 
 
-def _choices(site: str, inner: list[ScopePass], passes: Sequence[ScopePass]) -> tuple[int, ...]:
-    """The choices of a loop: those that were seen.
+def _choices(
+    site: str, loops: list[RunLoop], inner: list[ScopePass], passes: Sequence[ScopePass]
+) -> tuple[int, ...]:
+    """The choices of a loop in executed order: those that were seen.
 
     All experts where a loop runs those that are hit, since which are is up to the data.
     """
+    backwards = any(_runs_backwards(loop) for loop in loops)
     call = passes[0].calls.get(site)
     if call is not None and call.unmarked_loop:
-        return tuple(range(len(call.tokens_per_expert)))
-    return tuple(sorted({one.choice for one in inner}))
+        everyone = range(len(call.tokens_per_expert))
+        return tuple(reversed(everyone)) if backwards else tuple(everyone)
+    return tuple(sorted({one.choice for one in inner}, reverse=backwards))
+
+
+def _runs_backwards(loop: RunLoop) -> bool:
+    """Whether a loop runs its last branch first, as a backward does."""
+    choices = [instance.choice for instance in loop.instances]
+    return any(earlier > later for earlier, later in itertools.pairwise(choices))
 
 
 def _require_same_length(scopes: Sequence[RunScope]) -> None:

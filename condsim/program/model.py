@@ -210,9 +210,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Where the guarded scopes of a site run, one a choice, in ascending order.
+    """Where the guarded scopes of a site run, one a choice.
 
-    choices: those that run here; (-1,) where weight blocks run together.
+    choices: those that run here, in executed order: ascending, or in a backward descending;
+        (-1,) where weight blocks run together.
     bodies: key → scope. Choice -1 of a key serves all choices. A regime is 0, 1 or 2 (2 and
     more). Rows regime FIRST serves the first choice of a pass that has rows, where that one
     differs (it may allocate what the others fill).
@@ -267,11 +268,13 @@ class Program:
     """One regime under one strategy.
 
     strategy: a strategy's or a baseline's name.
-    regime: "prefill-1", "prefill-n", "decode-1", "decode-n" (1: batch 1; n: more).
+    regime: a phase and "1" or "n" units, as "prefill-1", "decode-n", "train-n".
     flagged: operators whose sizes fit no form and keep the captured size.
     probed: extents of the runs that it was fitted to.
     periods: site → (operators before, operators an iteration) of a loop over experts that carries
         no marks.
+    stages: of a training step: the nodes of the root with which its backward and its optimizer
+        begin; () for any other.
     """
 
     strategy: str
@@ -280,6 +283,7 @@ class Program:
     flagged: tuple[str, ...] = ()
     probed: tuple[Mapping[str, int], ...] = ()
     periods: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    stages: tuple[int, ...] = ()
 
     @cached_property
     def digest(self) -> str:

@@ -24,6 +24,7 @@ from condsim.record.events import (
     Leave,
     RecordedTensor,
     SiteCall,
+    Stage,
 )
 from condsim.record.events import RecordedOp as RecordedOp
 from condsim.record.interpreter import Interpreter
@@ -45,6 +46,12 @@ SYNCHRONISING = {
 OF_PYTORCH = {"aten", "prim", "prims"}
 """Namespaces of operators."""
 
+NO_OPERATORS = {"profiler"}
+"""Namespaces of what PyTorch calls to name what runs: optimizers do so."""
+
+BACKWARD, OPTIMIZER = "backward", "optimizer"
+"""Stages of a training step after its forward."""
+
 PIECES = {"unbind", "split", "chunk", "split_with_sizes", "tensor_split"}
 """Operators that cut a tensor into as many pieces as the data asks for."""
 
@@ -56,6 +63,7 @@ class Recorder(TorchDispatchMode):
     the model.
 
     While it runs, marks and adapters set `role` ("router:SITE") and `site` of what follows.
+    `updated` says the weights of an optimizer, in its order.
     After the run: `events`; `calls`, moe site → how its experts were called; `routes`, site →
     numbers of the storages of its decision; `peak_bytes`, the largest sum of bytes of storages that
     were born inside and alive at once; `foreign`, names of operators that are not PyTorch's.
@@ -67,10 +75,12 @@ class Recorder(TorchDispatchMode):
         self.role = ""
         self.site = ""
         self.calls: dict[str, ExpertsCall] = {}
+        self.updated: tuple[str, ...] = ()
         self.routes: dict[str, list[int]] = {}
         self.foreign: set[str] = set()
         self.peak_bytes = 0
         self._live_bytes = 0
+        self._stage = ""
         self._paused = False
         self._stopped = False
         self._open_guards: list[str] = []
@@ -129,6 +139,11 @@ class Recorder(TorchDispatchMode):
         site = self._open_guards.pop()
         self.events.append(Leave(site, outer or 0, count or 0))
 
+    def begins(self, stage: str) -> None:
+        """A stage of a training step begins: BACKWARD, then OPTIMIZER."""
+        self._stage = stage
+        self.events.append(Stage(stage))
+
     @contextlib.contextmanager
     def experts(self, site: str, call: ExpertsCall) -> Iterator[None]:
         """The experts of a moe site run inside, in this way."""
@@ -165,7 +180,8 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self._paused:
+        namespace, name = func._schema.name.split("::")
+        if self._paused or namespace in NO_OPERATORS:
             return func(*args, **kwargs)
         read = _tensors((args, kwargs))
         # Storages are numbered in the order in which they are first seen: those read come first.
@@ -175,7 +191,6 @@ class Recorder(TorchDispatchMode):
         for tensor, number in zip(read, read_numbers, strict=True):
             inputs.append(self._recorded(tensor, number))
         written = _tensors(result)
-        namespace, name = func._schema.name.split("::")
         if namespace not in OF_PYTORCH:
             self.foreign.add(name)
         if strides_recorded(name):
@@ -210,7 +225,22 @@ class Recorder(TorchDispatchMode):
             sync=name in SYNCHRONISING or numbers_rows,
         )
         self._modules_entered = 0
+        self._note_node(op)
         return op
+
+    def _note_node(self, op: RecordedOp) -> None:
+        """Note which node of autograd an operator makes, or runs in."""
+        if self._stage != BACKWARD:
+            op.node = torch.autograd._get_sequence_nr()
+            return
+        node = torch._C._current_autograd_node()
+        if node is None:
+            return
+        variable = getattr(node, "variable", None)
+        if variable is None:
+            op.node = node._sequence_nr()
+        else:
+            op.accumulates = self._weights.get(storage_key(variable), "")
 
     def _record_outputs(self, op: RecordedOp, written: list[torch.Tensor]) -> None:
         """Add an operator's results, and watch over the storages that it created."""
