@@ -17,7 +17,7 @@ from condsim.capture.fit_operator import (
     different_operators,
 )
 from condsim.capture.lifetimes import Lifetimes, Location, Path
-from condsim.program import FIRST, Loop, Op, Program, Scope
+from condsim.program import FIRST, LAST, ONLY, Loop, Op, Program, Scope
 from condsim.record.events import ExpertsCall, RecordedOp
 from condsim.record.nest import Instance, RunLoop, RunScope
 
@@ -45,6 +45,18 @@ def _first_with_rows_apart(instance: Instance) -> tuple[int, int]:
     return MANY, FIRST if instance.first else MANY
 
 
+def _last_with_rows_apart(instance: Instance) -> tuple[int, int]:
+    return MANY, LAST if instance.last else MANY
+
+
+def _both_ends_apart(instance: Instance) -> tuple[int, int]:
+    if instance.first and instance.last:
+        return MANY, ONLY
+    if instance.last:
+        return MANY, LAST
+    return _first_with_rows_apart(instance)
+
+
 def _by_rows(instance: Instance) -> tuple[int, int]:
     return MANY, min(instance.rows, MANY)
 
@@ -55,6 +67,14 @@ def _by_outer_and_rows(instance: Instance) -> tuple[int, int]:
 
 WITHOUT_ROWS: tuple[Split, ...] = (_by_rows, _by_outer_and_rows)
 WITH_ROWS: tuple[Split, ...] = (_any_rows, _first_with_rows_apart, _by_rows, _by_outer_and_rows)
+BACKWARD: tuple[Split, ...] = (
+    _any_rows,
+    _first_with_rows_apart,
+    _last_with_rows_apart,
+    _both_ends_apart,
+    _by_rows,
+    _by_outer_and_rows,
+)
 """Ways to split passes among bodies, the coarsest first."""
 
 
@@ -73,11 +93,15 @@ class Run:
 
 @dataclass
 class Fitter:
-    """Fits one program. flagged: operators with a size that no form gives."""
+    """Fits one program.
+
+    flagged: operators with a size that no form gives. with_rows: ways to split passes with rows.
+    """
 
     flagged: list[str] = field(default_factory=list)
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     known: KnownForms = field(default_factory=KnownForms)
+    with_rows: tuple[Split, ...] = WITH_ROWS
 
     def program(self, strategy: str, regime: str, runs: Sequence[Run]) -> Program:
         """The program of a strategy in a regime.
@@ -85,11 +109,13 @@ class Fitter:
         Raises Misfit where the runs' streams differ in their operators.
         """
         passes = [ScopePass(run.scope, dict(run.sizes), run.calls) for run in runs]
+        stages = tuple(runs[0].scope.stages)
+        if stages:
+            self.with_rows = BACKWARD
         root = self._scope(passes, ())
         root = self.lifetimes.with_frees(root, [run.scope for run in runs])
         flagged = tuple(dict.fromkeys(self.flagged))
         probed = tuple(dict(run.sizes) for run in runs)
-        stages = tuple(runs[0].scope.stages)
         return Program(strategy, regime, root, flagged, probed, stages=stages)
 
     def _scope(self, passes: Sequence[ScopePass], path: Path) -> Scope:
@@ -154,7 +180,7 @@ class Fitter:
             bodies |= self._coarsest(empty, choice, location, WITHOUT_ROWS)
         filled = [one for one in inner if _rows(one) > 0]
         if filled:
-            bodies |= self._coarsest(filled, choice, location, WITH_ROWS)
+            bodies |= self._coarsest(filled, choice, location, self.with_rows)
         return bodies
 
     def _coarsest(

@@ -29,8 +29,7 @@ from condsim.record.events import ExpertsCall
 from condsim.record.loops import Periods
 from condsim.record.nest import tree
 from condsim.record.recorder import Recorder
-from condsim.record.step_events import learn
-from condsim.record.updates import Owners
+from condsim.record.step_events import Learned
 from condsim.strategies import name_of
 from condsim.trace.header import UnitRows
 
@@ -225,11 +224,11 @@ class Prober:
                     f"{key(assignment, regime)}: the model fails at {size}, "
                     f"while inputs of the captured size run ({failure})"
                 ) from failure
-        owners: Owners = {}
-        _find_loops(recordings, periods, owners)
+        learned = Learned(periods)
+        _find_loops(recordings, learned)
         runs = []
         for recording in recordings:
-            scope = tree(recording.recorder, periods, owners)
+            scope = tree(recording.recorder, periods, learned)
             runs.append(Run(recording.sizes, scope, recording.recorder.calls))
         try:
             program = Fitter().program(name_of(assignment), str(regime), runs)
@@ -281,11 +280,11 @@ def _bound_sizes(regime: Regime, units: int, seq: int | None) -> dict[str, int]:
     return {"batch": units, "seq": seq, "total": seq}
 
 
-def _find_loops(recordings: Sequence[_Recording], periods: Periods, owners: Owners) -> None:
+def _find_loops(recordings: Sequence[_Recording], learned: Learned) -> None:
     """Tell the iterations of unmarked loops apart, first in the run that hits the most experts.
 
     Runs that hit fewer cannot show where an iteration ends, and use what that one showed. But they
     may show that iterations without rows are shorter.
     """
     for recording in sorted(recordings, key=lambda r: -r.fewest_hits()):
-        learn(recording.recorder, periods, owners)
+        learned.learn(recording.recorder)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from condsim.errors import CondsimError
 from condsim.record.events import Enter, Event, Leave, RecordedOp
+from condsim.record.joins import JoinFinder, Joins, merge, with_joins
 from condsim.record.marked import Marked
 
 
@@ -18,22 +19,38 @@ class NotMirrored(CondsimError):
     """A backward that is not its forward played back."""
 
 
-def backward_events(forward: Marked, backward: Sequence[Event]) -> list[Event]:
+def backward_events(forward: Marked, backward: Sequence[Event], joins: Joins) -> list[Event]:
     """The events of a backward, with Enter and Leave as the forward has them.
 
-    backward: as recorded, without any. Raises NotMirrored where operators do not follow the
+    backward: as recorded, without any. joins: of all runs. Raises NotMirrored where operators do not follow the
     forward's in reverse.
     """
     mirror = _Mirror(forward)
     mirror.deal_out(backward)
-    return mirror.played_back()
+    return mirror.played_back(joins)
+
+
+def learn_joins(forward: Marked, backward: Sequence[Event], joins: Joins) -> None:
+    """Add what one run shows of sums of gradients. Raises NotMirrored as `backward_events` does."""
+    mirror = _Mirror(forward)
+    mirror.deal_out(backward)
+    for number, sums in mirror.sums.items():
+        scope, key = forward.depths[number], forward.keys[number]
+        seen = []
+        for place, enter in sums.items():
+            chunk = mirror.of_op[number][:place]
+            earlier = [at for at, event in enumerate(chunk) if isinstance(event, RecordedOp)]
+            plain = [at for at in earlier if at not in sums]
+            seen.append((len(plain), forward.loop_number(scope, enter)))
+        joins[key] = merge(joins.get(key, []), seen)
 
 
 class _Mirror:
     """A forward whose operators get those of the backward that belong to them.
 
     before: what runs before any node does. of_op: number of a forward operator → what its nodes
-    run. after: first `Enter` of a loop → what stands after the loop.
+    run. sums: number of a forward operator → place among these of a sum behind a guard → the guard.
+    after: first `Enter` of a loop → what stands after the loop.
     """
 
     def __init__(self, forward: Marked) -> None:
@@ -42,6 +59,8 @@ class _Mirror:
         self.before: list[Event] = []
         self.of_op: dict[int, list[Event]] = {}
         self.after: dict[int, list[Event]] = {}
+        self.sums: dict[int, dict[int, int]] = {}
+        self._finder = JoinFinder(forward)
 
     def deal_out(self, backward: Sequence[Event]) -> None:
         """Give every event to the forward's operator whose node runs it."""
@@ -58,7 +77,16 @@ class _Mirror:
             if isinstance(event, RecordedOp) and event.accumulates and last < len(self.nodes):
                 self._keep_gradient(event, last, current)
             else:
+                self._note_sum(event, last, current)
                 current.append(event)
+
+    def _note_sum(self, event: Event, number: int, current: list[Event]) -> None:
+        """Note a sum of gradients that stands behind a guard."""
+        if not isinstance(event, RecordedOp) or number >= len(self.nodes):
+            return
+        enter = self._finder.read(event, self.forward.depths[number])
+        if enter is not None:
+            self.sums.setdefault(number, {})[len(current)] = enter
 
     def _maker(self, node: int) -> int:
         """The number of the forward's operator that made a node.
@@ -88,7 +116,7 @@ class _Mirror:
         loop = self.forward.first_of_loop[own[len(shared)]]
         self.after.setdefault(loop, []).append(event)
 
-    def played_back(self) -> list[Event]:
+    def played_back(self, joins: Joins) -> list[Event]:
         """All events, from the forward's end to its beginning."""
         forward = self.forward
         events = list(self.before)
@@ -105,8 +133,17 @@ class _Mirror:
                 events += self.after.get(place, ())
             elif isinstance(event, RecordedOp):
                 number -= 1
-                events += self.of_op.get(number, ())
+                events += self._chunk(number, joins)
         return events
+
+    def _chunk(self, number: int, joins: Joins) -> list[Event]:
+        """What the nodes of a forward operator run."""
+        chunk = self.of_op.get(number, [])
+        known = joins.get(self.forward.keys[number], ())
+        if not known:
+            return chunk
+        scope = self.forward.depths[number]
+        return with_joins(self.forward, chunk, self.sums.get(number, {}), known, scope)
 
     def _entered(self, enter: int) -> Enter:
         event = self.forward.events[enter]

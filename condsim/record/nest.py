@@ -9,8 +9,7 @@ from condsim.record.events import Died, Enter, Leave, RecordedOp, Stage
 from condsim.record.loops import Periods
 from condsim.record.recorder import Recorder
 from condsim.record.routers import mark_routers
-from condsim.record.step_events import step_events
-from condsim.record.updates import Owners
+from condsim.record.step_events import Learned, step_events
 
 Guards = tuple[tuple[str, int], ...]
 """(site, choice) of every guard that an operator stands behind, from the outside in."""
@@ -38,8 +37,8 @@ class RunScope:
 class Instance:
     """One pass through a guard's body.
 
-    outer: rows that stood before the guard. rows: rows that ran. first: whether it is the first of
-    its loop that has rows.
+    outer: rows that stood before the guard. rows: rows that ran. first, last: whether it is the
+    first of its loop that has rows, and the last of them so far.
     """
 
     choice: int
@@ -47,6 +46,7 @@ class Instance:
     outer: int = 0
     rows: int = 0
     first: bool = False
+    last: bool = False
 
 
 @dataclass(eq=False)
@@ -57,16 +57,19 @@ class RunLoop:
     instances: list[Instance] = field(default_factory=list)
 
 
-def tree(recorder: Recorder, periods: Periods, owners: Owners | None = None) -> RunScope:
+def tree(recorder: Recorder, periods: Periods, learned: Learned | None = None) -> RunScope:
     """Nest a recording.
 
     periods: filled where an unmarked loop over experts shows itself, used where it does not.
-    owners: guards in front of the weights of a training step, None to take them from the recording.
+    learned: from all runs of a training step, None to learn from this one alone.
     """
     mark_routers(recorder)
+    if learned is None:
+        learned = Learned(periods)
+        learned.learn(recorder)
     root = RunScope()
     scopes = [root]
-    for event in step_events(recorder, periods, owners):
+    for event in step_events(recorder, learned):
         scope = scopes[-1]
         if isinstance(event, RecordedOp):
             scope.nodes.append(event)
@@ -106,6 +109,9 @@ def _leave(loop: RunLoop, event: Leave) -> None:
     instance.outer = event.outer
     instance.rows = event.count
     instance.first = event.count > 0 and not earlier_rows
+    if event.count > 0:
+        for earlier in loop.instances:
+            earlier.last = earlier is instance
 
 
 def _scope_of_death(scope: RunScope, recorder: Recorder) -> RunScope:
