@@ -14,8 +14,9 @@ import torch
 from condsim.calibrate.cpu import calibrate as calibrate_cpu
 from condsim.capture import Labels, Progress, Quality, capture_trace
 from condsim.capture.on_meta import capture_routed, known_inputs
+from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.live.inputs import SequenceAxis, as_batches, require_arguments
+from condsim.live.inputs import SequenceAxis, as_batches, require_arguments, with_targets
 from condsim.live.model import LiveModel
 from condsim.live.training import Training as Training
 from condsim.live.training import unchanged
@@ -67,6 +68,10 @@ def capture(
     """
     batches = as_batches(known_inputs(inputs), sequence_axis)
     require_arguments(model, batches)
+    if train is not None:
+        _refuse_with_training(new_tokens, routing)
+        if train.targets is not None:
+            batches = with_targets(batches, train.targets)
     live = LiveModel.of(model, train)
     labels = Labels(
         name=name or type(live.model).__name__,
@@ -89,6 +94,16 @@ def capture(
                 trace, live, batches, strategies=strategies, module=baseline, progress=progress
             )
     return trace
+
+
+def _refuse_with_training(new_tokens: int, routing: RoutingGenerator | Trace | None) -> None:
+    """Raises CondsimError for what no training step has."""
+    if new_tokens:
+        raise CondsimError("train: a training step decodes nothing; leave out new_tokens")
+    if routing is not None:
+        raise CondsimError(
+            "train: the backward of a model without weights is not recorded; leave out routing"
+        )
 
 
 def _eagerly() -> contextlib.AbstractContextManager[Any]:

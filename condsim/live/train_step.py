@@ -33,14 +33,14 @@ def record_step(live: LiveModel, batch: Batch, execution: Execution) -> Recorder
                 site.prepare(execution)
         with _follow_made(live):
             weights = _weights(live)
-            recorder = Recorder(live.model, live.float_dtype())
+            recorder = Recorder(live.model, live.float_dtype(), follows_autograd=True)
             optimizer = training.optimizer_of(weights)
-            recorder.name_weights(dict(weights))
-            recorder.name_weights(named_state(optimizer, weights))
+            for name, tensor in (*weights, *named_state(optimizer, weights)):
+                recorder.name_weights({name: tensor})
             recorder.updated = names_in_order(optimizer, weights)
             execution.recorder = recorder
             with live.installed(execution), torch.enable_grad(), recorder:
-                loss = training.loss_value(batch.call(live.model))
+                loss = training.loss_value(batch.call(live.model), batch.targets)
                 recorder.begins(BACKWARD)
                 loss.backward()
                 recorder.begins(OPTIMIZER)
@@ -58,7 +58,7 @@ def _weights(live: LiveModel) -> Weights:
     """
     own = list(live.model.named_parameters())
     names = {storage_key(weight): name for name, weight in own}
-    weights = [(name, weight) for name, weight in own if weight.requires_grad]
+    weights: Weights = [(name, weight) for name, weight in own if weight.requires_grad]
     for site in live.sites:
         for name, tensor in site.made_tensors().items():
             weights.append((names.get(storage_key(tensor), name), tensor))

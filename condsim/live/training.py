@@ -18,8 +18,8 @@ from torch import nn
 
 from condsim.errors import CondsimError
 
-Loss = Callable[[Any], torch.Tensor]
-"""The output of the model → one number to make smaller."""
+Loss = Callable[..., torch.Tensor]
+"""The output of the model, and targets where there are some → one number to make smaller."""
 
 MakeOptimizer = Callable[[Iterable[torch.Tensor]], torch.optim.Optimizer]
 """Weights → their optimizer, as a class of torch.optim."""
@@ -46,13 +46,16 @@ def loss_of_output(output: Any) -> torch.Tensor:
 class Training:
     """How a model is trained.
 
-    loss: the model's output → one number; by default the one that the output has itself.
+    loss: (output of the model) → one number, or (output, targets of the batch) where there are
+        targets; by default the loss that the output has itself.
     optimizer: an optimizer of the model's weights, of which another one like it is made; or what
         makes one of weights, as `torch.optim.AdamW` does.
+    targets: what the loss compares the output with, a tensor [units, ...] a batch.
     """
 
     loss: Loss = loss_of_output
     optimizer: torch.optim.Optimizer | MakeOptimizer = torch.optim.AdamW
+    targets: torch.Tensor | list[torch.Tensor] | None = None
 
     def optimizer_of(self, weights: Weights) -> torch.optim.Optimizer:
         """An optimizer of these weights at learning rate 0, with its state.
@@ -74,9 +77,9 @@ class Training:
         _begin_state(optimizer)
         return optimizer
 
-    def loss_value(self, output: Any) -> torch.Tensor:
-        """The loss. Raises CondsimError for what cannot be made smaller."""
-        loss = self.loss(output)
+    def loss_value(self, output: Any, targets: torch.Tensor | None) -> torch.Tensor:
+        """The loss of a batch. Raises CondsimError for what cannot be made smaller."""
+        loss = self.loss(output) if targets is None else self.loss(output, targets)
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
             got = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
             raise CondsimError(f"train: loss must give one number, got {got}; take its mean()")
@@ -88,9 +91,7 @@ class Training:
         return loss
 
 
-def _like(
-    user: torch.optim.Optimizer, weights: Weights
-) -> torch.optim.Optimizer:
+def _like(user: torch.optim.Optimizer, weights: Weights) -> torch.optim.Optimizer:
     """An optimizer of the class and the options of the user's, over its weights and other ones."""
     wanted = {id(weight): weight for _, weight in weights}
     groups = []
@@ -128,21 +129,17 @@ def _weights_of(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     return [weight for group in optimizer.param_groups for weight in group["params"]]
 
 
-def named_state(
-    optimizer: torch.optim.Optimizer, weights: Weights
-) -> dict[str, torch.Tensor]:
+def named_state(optimizer: torch.optim.Optimizer, weights: Weights) -> Weights:
     """What an optimizer keeps, by the name of the weight and its own."""
-    named = {}
+    named = []
     for name, weight in weights:
         for kept, value in optimizer.state.get(weight, {}).items():
             if isinstance(value, torch.Tensor):
-                named[f"{name}{STATE}{kept}"] = value
+                named.append((f"{name}{STATE}{kept}", value))
     return named
 
 
-def names_in_order(
-    optimizer: torch.optim.Optimizer, weights: Weights
-) -> tuple[str, ...]:
+def names_in_order(optimizer: torch.optim.Optimizer, weights: Weights) -> tuple[str, ...]:
     """The names of an optimizer's weights in the order of its updates."""
     names = {id(weight): name for name, weight in weights}
     in_order = [names[id(weight)] for weight in _weights_of(optimizer)]

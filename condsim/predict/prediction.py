@@ -12,6 +12,7 @@ import pandas as pd
 
 from condsim.predict.gate import answering, checked_peaks, checked_waterfall
 from condsim.predict.memory import Memory
+from condsim.predict.training_memory import memory_waterfall
 from condsim.predict.waterfall import losses
 
 NO_MEMORY = Memory(0, 0, 0, 0.0)
@@ -128,6 +129,15 @@ class Prediction:
         return self.memories[1].needed_bytes
 
     @cached_property
+    def memory_waterfall(self) -> pd.DataFrame:
+        """A row a part of a training step's memory, dense beside conditional, in bytes
+        (`condsim.predict.training_memory`); empty for any other step."""
+        conditional, dense = (memory.training for memory in self.memories)
+        if conditional is None or dense is None:
+            return pd.DataFrame()
+        return memory_waterfall(conditional, dense)
+
+    @cached_property
     def waterfall(self) -> pd.DataFrame:
         """A row a world (`condsim.predict.waterfall`)."""
         with answering(self.trace, self.profile):
@@ -178,6 +188,8 @@ class Prediction:
         plain["rivals"] = dict(self.rivals)
         plain["memory"] = self.memory.to_dict()
         plain["waterfall"] = self.waterfall.to_dict(orient="records")
+        if len(self.memory_waterfall):
+            plain["memory_waterfall"] = self.memory_waterfall.to_dict(orient="records")
         plain["steps"] = len(self.steps)
         if len(self.devices):
             plain["devices"] = self.devices.to_dict(orient="records")

@@ -29,7 +29,7 @@ A step may have any other extent beside them, under any other name.
 """
 
 FIRST, LAST, ONLY = 3, 4, 5
-"""The rows regimes of the first choice of a pass that has rows, of the last, and of the only one."""
+"""Rows regimes of the first choice of a pass that has rows, of the last, and of an only one."""
 
 JOINED = ".joined"
 """Ends the name of an operator that became part of another one.

@@ -72,6 +72,7 @@ class _Player:
     def __init__(self, program: Program, entered: Entered) -> None:
         self.waiting = [program.scopes[number] for number in reversed(entered)]
         self.order = Order(entered)
+        self.is_training = bool(program.stages)
         self.alive: dict[Creator, list[tuple[int, Storage]]] = {}
         self.entries = 0
 
@@ -118,7 +119,7 @@ class _Player:
             queue = self.alive.get(creator)
             if not queue:
                 continue
-            for place in _dying(queue, creator[0], path):
+            for place in self._dying(queue, creator[0], path):
                 born_in, storage = queue[place]
                 if previous and born_in == entry:
                     continue
@@ -126,16 +127,14 @@ class _Player:
                 if len(self.order):
                     self.order.deaths.append((len(self.order) - 1, storage))
 
+    def _dying(self, queue: Sequence[object], born: Path, dying: Path) -> list[int]:
+        """Which of the storages of one creator die, the last first: the oldest of them.
 
-def _dying(queue: Sequence[object], born: Path, dying: Path) -> list[int]:
-    """Which of the storages of one creator die, the last first.
-
-    born, dying: the scopes in which they are created, and in which they die. In a loop that is the
-    oldest. After the loop all die. In another loop, which plays the first one back, it is the
-    newest.
-    """
-    if dying[: len(born)] == born:
-        return [0]
-    if born[: len(dying)] == dying:
-        return list(reversed(range(len(queue))))
-    return [len(queue) - 1]
+        born, dying: the scopes in which they are created, and in which they die. In a training step
+        all die after their loop, and in another loop, which plays the first one back, the newest.
+        """
+        if not self.is_training or dying[: len(born)] == born:
+            return [0]
+        if born[: len(dying)] == dying:
+            return list(reversed(range(len(queue))))
+        return [len(queue) - 1]

@@ -1,7 +1,7 @@
 """Regimes: the kinds of step that each have a program of their own.
 
-Batch 1 has another operator stream than batch 2, and so have prefill, decode and training; a program
-is never used for another regime than its own.
+Batch 1 has another operator stream than batch 2, and so have prefill, decode and training; a
+program is never used for another regime than its own.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ class NotMirrored(CondsimError):
 def backward_events(forward: Marked, backward: Sequence[Event], joins: Joins) -> list[Event]:
     """The events of a backward, with Enter and Leave as the forward has them.
 
-    backward: as recorded, without any. joins: of all runs. Raises NotMirrored where operators do not follow the
-    forward's in reverse.
+    backward: as recorded, without any. joins: of all runs.
+    Raises NotMirrored where operators do not follow the forward's in reverse.
     """
     mirror = _Mirror(forward)
     mirror.deal_out(backward)
@@ -157,5 +157,3 @@ def _refusal(event: RecordedOp) -> str:
         "nodes, as a reentrant checkpoint does: checkpoint with use_reentrant=False, or capture "
         "without train="
     )
-
-

@@ -55,7 +55,11 @@ def merge(known: list[Join], seen: Sequence[Join]) -> list[Join]:
 
 
 def with_joins(
-    forward: Marked, chunk: Sequence[Event], sums: dict[int, int], joins: Sequence[Join], scope: Depth
+    forward: Marked,
+    chunk: Sequence[Event],
+    sums: dict[int, int],
+    joins: Sequence[Join],
+    scope: Depth,
 ) -> list[Event]:
     """What runs in the nodes of one operator, with its sums behind their guards.
 

@@ -1,4 +1,4 @@
-"""A forward with all its marks: which guards each operator stands behind, and which loops there are."""
+"""A forward with all its marks: the guards that operators stand behind, and the loops."""
 
 from __future__ import annotations
 

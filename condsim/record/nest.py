@@ -85,9 +85,9 @@ def tree(recorder: Recorder, periods: Periods, learned: Learned | None = None) -
             scopes.append(instance.scope)
         elif isinstance(event, Leave):
             scopes.pop()
-            loop = scopes[-1].last
-            assert isinstance(loop, RunLoop)
-            _leave(loop, event)
+            left = scopes[-1].last
+            assert isinstance(left, RunLoop)
+            _leave(left, event)
         elif isinstance(event, Stage):
             root.stages.append(len(root.nodes))
     if root.stages:

@@ -60,7 +60,8 @@ class Recorder(TorchDispatchMode):
     """Records what runs inside it, as a context manager under `torch.inference_mode()`.
 
     model: its parameters and buffers get their names. dtype: what counts as "float", the dtype of
-    the model.
+    the model. follows_autograd: it records a training step, and notes which nodes of autograd
+    operators make and run in.
 
     While it runs, marks and adapters set `role` ("router:SITE") and `site` of what follows.
     `updated` says the weights of an optimizer, in its order.
@@ -69,7 +70,12 @@ class Recorder(TorchDispatchMode):
     were born inside and alive at once; `foreign`, names of operators that are not PyTorch's.
     """
 
-    def __init__(self, model: torch.nn.Module, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        dtype: torch.dtype = torch.float32,
+        follows_autograd: bool = False,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.events: list[Event] = []
         self.role = ""
@@ -81,6 +87,7 @@ class Recorder(TorchDispatchMode):
         self.peak_bytes = 0
         self._live_bytes = 0
         self._stage = ""
+        self._follows_autograd = follows_autograd
         self._paused = False
         self._stopped = False
         self._open_guards: list[str] = []
@@ -225,13 +232,14 @@ class Recorder(TorchDispatchMode):
             sync=name in SYNCHRONISING or numbers_rows,
         )
         self._modules_entered = 0
-        self._note_node(op)
+        if self._follows_autograd:
+            self._note_node(op)
         return op
 
     def _note_node(self, op: RecordedOp) -> None:
         """Note which node of autograd an operator makes, or runs in."""
         if self._stage != BACKWARD:
-            op.node = torch.autograd._get_sequence_nr()
+            op.node = torch._C._autograd._get_sequence_nr()
             return
         node = torch._C._current_autograd_node()
         if node is None:
@@ -324,9 +332,10 @@ def _params(name: str, args: Any) -> tuple[int, ...]:
     """
     if name == "einsum":
         return tuple(map(ord, args[0]))
-    if name not in ("conv1d", "conv2d", "conv3d"):
+    if name not in ("conv1d", "conv2d", "conv3d", "convolution"):
         return ()
+    place_of_groups = 8 if name == "convolution" else 6
     stride = args[3] if len(args) > 3 else 1
-    groups = args[6] if len(args) > 6 else 1
+    groups = args[place_of_groups] if len(args) > place_of_groups else 1
     first_stride = stride[0] if isinstance(stride, (list, tuple)) else stride
     return (int(first_stride), int(groups))

@@ -57,8 +57,10 @@ def optimizer_events(
     writer = _Writer(forward)
     writer.events += updates.before
     for weight in order:
-        writer.go_to(owners.get(weight, ()))
-        writer.events += updates.of_weight.get(weight, ())
+        path, events = owners.get(weight, ()), updates.of_weight.get(weight, ())
+        if path or events:
+            writer.go_to(path)
+            writer.events += events
     writer.go_to(())
     return writer.events + updates.after
 
