@@ -1,49 +1,61 @@
-"""Gates of training steps: at sizes and decisions that nothing was fitted to, the program gives
-the recorded stream, operator by operator, and the bytes that lived at once.
+"""Gates of training steps: the program gives the recorded stream, and the bytes that lived at once.
 
-Forward, backward and optimizer, with zero tolerance.
+Forward, backward and optimizer, at sizes and decisions that nothing was fitted to, with zero
+tolerance.
 """
 
 from __future__ import annotations
 
+import functools
+
 import pytest
+import torch
 
 from condsim.predict.peak_memory import peak_bytes
-from gates.models import case
 from gates.trained import trained
 
-MIXTURE = ("looped", "grouped", "batched", "padded", "same-params", "same-flops")
+FUSED = functools.partial(torch.optim.Adam, fused=True)
+MOMENTUM = functools.partial(torch.optim.SGD, momentum=0.9)
 
 
-@pytest.mark.parametrize("strategy", MIXTURE)
-def test_a_mixture_gives_the_recorded_stream(strategy: str) -> None:
-    for pair in trained("mixtral").pairs(strategy):
-        pair.assert_same_order()
-        assert peak_bytes(pair.calls) == pair.recorder.peak_bytes
+@pytest.mark.parametrize(
+    ("strategy", "single"),
+    [("looped", True), ("looped", False), ("grouped", False), ("batched", False)],
+)
+def test_a_mixture_gives_the_recorded_stream(strategy: str, single: bool) -> None:
+    for step in trained("mixture").steps(strategy, single):
+        step.assert_same_order()
+        assert peak_bytes(step.calls) == step.recorder.peak_bytes
+        assert step.program.flagged == ()
 
 
-def test_every_size_of_a_mixture_fits_a_form() -> None:
-    programs = trained("mixtral").trace.programs
-    assert {key: program.flagged for key, program in programs.items() if program.flagged} == {}
+@pytest.mark.parametrize("baseline", ["same-params", "same-flops"])
+def test_so_does_its_dense_baseline(baseline: str) -> None:
+    for step in trained("mixture").steps(baseline, single=False):
+        step.assert_same_order()
+        assert peak_bytes(step.calls) == step.recorder.peak_bytes
 
 
-@pytest.mark.parametrize("strategy", ["compacted", "masked", "wait", "same-params", "same-flops"])
-def test_skipped_layers_give_the_recorded_stream(strategy: str) -> None:
-    for pair in trained("stranger-skips").pairs(strategy):
-        pair.assert_same_order()
+@pytest.mark.parametrize("optimizer", [MOMENTUM, FUSED], ids=["momentum", "fused"])
+def test_so_do_other_optimizers(optimizer: functools.partial[torch.optim.Optimizer]) -> None:
+    for step in trained("mixture", optimizer).steps("grouped", single=False):
+        step.assert_same_order()
 
 
-def test_nested_guards_give_the_recorded_stream() -> None:
+@pytest.mark.parametrize("strategy", ["compacted", "masked"])
+def test_so_do_skipped_layers(strategy: str) -> None:
+    for step in trained("stranger-skips").steps(strategy, single=False):
+        step.assert_same_order()
+        assert peak_bytes(step.calls) == step.recorder.peak_bytes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("single", [True, False])
+def test_so_do_guards_in_guards(single: bool) -> None:
     """An exit, behind it a skipped block and experts that are modules of their own."""
     nested = trained("marked")
     compacted = next(name for name in nested.assignments if name.count("compacted") == 2)
     for strategy in (compacted, "same-params"):
-        for pair in nested.pairs(strategy):
-            pair.assert_same_order()
-            assert peak_bytes(pair.calls) == pair.recorder.peak_bytes
-
-
-def test_the_models_are_as_before() -> None:
-    for name in ("mixtral", "stranger-skips", "marked"):
-        trained(name)
-        assert all(weight.grad is None for weight in case(name).model.parameters())
+        for step in nested.steps(strategy, single):
+            step.assert_same_order()
+            assert peak_bytes(step.calls) == step.recorder.peak_bytes
