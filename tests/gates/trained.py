@@ -119,7 +119,7 @@ class Trained:
         for name, info in self.live.infos.items():
             mechanism = MECHANISMS[info.mechanism]
             rows = self.sizes.unit_rows[name]
-            rules[name] = SiteRule(name, mechanism, info.branches, info.top_k or 1, rows)
+            rules[name] = SiteRule(name, mechanism, info.branches, rows, info.top_k or 1)
         return rules
 
 
