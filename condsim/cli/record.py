@@ -271,7 +271,10 @@ def measure(
         Print JSON.
     """
     options.check()
+    from condsim.measure.plan import require_forwards
+
     opened = open_trace(trace)
+    require_forwards(opened)
     folder = _folder_of_measured(trace, opened.name)
     from condsim.trace.store import add_measured, check_target
 
@@ -308,6 +311,8 @@ def _folder_of_measured(where: str, name: str) -> Path:
 
 def report(trace: Trace, folder: Path, command: str, json: bool, by: str | None = None) -> None:
     """Print what is in the trace now. by: "segment" where segments were measured last."""
+    from condsim.measure.plan import trains
+
     about = summary(trace)
     if json:
         print_json({"command": command, "trace": str(folder), **about})
@@ -321,7 +326,10 @@ def report(trace: Trace, folder: Path, command: str, json: bool, by: str | None 
         more = again("compare", folder)
     else:
         more = again("measure", folder)
-    suggest(again("simulate", folder), more)
+    if trains(trace):
+        suggest(again("simulate", folder))
+    else:
+        suggest(again("simulate", folder), more)
 
 
 def summary(trace: Trace) -> dict[str, Any]:

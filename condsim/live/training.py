@@ -7,6 +7,7 @@ after the user's. What a step changes all the same is put back afterwards.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ STATE = "/"
 def loss_of_output(output: Any) -> torch.Tensor:
     """The loss that a model gives itself: `output.loss`, or the output where it is one number."""
     loss = getattr(output, "loss", output)
-    if not isinstance(loss, torch.Tensor):
+    if not isinstance(loss, torch.Tensor) or (loss is output and loss.numel() != 1):
         raise CondsimError(
             f"train: the model's output ({type(output).__name__}) has no loss; pass labels with "
             "the inputs, or Training(loss=...), a function of the output"
@@ -100,8 +101,10 @@ def _like(user: torch.optim.Optimizer, weights: Weights) -> torch.optim.Optimize
         own = [wanted.pop(id(weight)) for weight in group["params"] if id(weight) in wanted]
         groups.append({**options, "params": own})
     groups[0]["params"] += wanted.values()
+    arguments = inspect.signature(type(user)).parameters
+    defaults = {name: value for name, value in user.defaults.items() if name in arguments}
     try:
-        return type(user)([group for group in groups if group["params"]], **user.defaults)
+        return type(user)([group for group in groups if group["params"]], **defaults)
     except (TypeError, ValueError) as error:
         raise CondsimError(
             f"train: no other {type(user).__name__} can be made like the given one ({error}); "

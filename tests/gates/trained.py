@@ -65,7 +65,6 @@ class Trained:
         """Every way to run the model, by name."""
         return {name_of(assignment): assignment for assignment in self.live.assignments()}
 
-    @functools.cache  # noqa: B019 (the few models live as long as the tests)
     def program(self, strategy: str, single: bool) -> Program:
         """What probing gives."""
         assignment = self.assignments[strategy]
@@ -84,9 +83,10 @@ class Trained:
 
     def steps(self, strategy: str, single: bool) -> list[Step]:
         """Random decisions at a size that nothing was fitted to."""
-        return [self.step(strategy, single, 1000 + run) for run in RUNS]
+        program = self.program(strategy, single)
+        return [self.step(strategy, single, program, 1000 + run) for run in RUNS]
 
-    def step(self, strategy: str, single: bool, run: int) -> Step:
+    def step(self, strategy: str, single: bool, program: Program, run: int) -> Step:
         """One of them. run: varies the decisions."""
         units, seq = UNSEEN_UNITS[single], None
         if self.batch.seq is not None:
@@ -101,7 +101,6 @@ class Trained:
         kept = {name: branches[None] for name, branches in execution.rows_kept.items()}
         columns = {name: torch.tensor([size]).numpy() for name, size in extents.items()}
         one = Steps(columns, counts, kept, self.costliest)
-        program = self.program(strategy, single)
         calls = lower(program, self._rules(), assignment, one).sequence()
         return Step(key(assignment, Regime(TRAIN, single)), recorder, program, calls)
 
