@@ -21,10 +21,11 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 from condsim.errors import CondsimError, summary
 from condsim.live.adapters.base import ADAPTERS, LiveSite, left_out, unstacked
 from condsim.live.adapters.structure import could_decide, expert_list
-from condsim.live.adapters.verify import check_same_result, offer_strategies
+from condsim.live.adapters.verify import check_same_result, check_same_work, offer_strategies
 from condsim.live.execution import Execution, current, executing
 from condsim.live.experts import Experts
 from condsim.live.inputs import stretched
+from condsim.live.lift.by_value import find_mixture
 from condsim.live.lift.lifted import Lifted, LiftedForward
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import LiftedMixture
@@ -175,8 +176,8 @@ class OwnForward(LiveSite):
             )
         return (
             f"the code of {host} that sends rows to experts could not be read, its decision, "
-            "weights and result were found by their values; rows go to the experts by index_select "
-            "and come back by index_add instead"
+            "weights and result were found by their values; rows go to experts and back as in "
+            "condsim's forms of the strategies"
         )
 
     def offers(self) -> dict[str, tuple[str, ...]]:
@@ -312,13 +313,16 @@ class OwnForward(LiveSite):
 
     def _find_mixture(self, call: HostCall) -> LiftedForward:
         """The forward around its experts, found by value. Raises NotLiftable where it is not."""
-        tape, other = self._both_tapes(call, lone=False)
+        tapes = self._both_tapes(call, lone=False)
         name = self.name or "experts"
-        return self._verified(LiftedMixture(name, tape, other, self.experts_called), call)
+        found = find_mixture(tapes[0], self.experts_called)
+        return self._verified(LiftedMixture(name, tapes, self.experts_called, found), call)
 
     def _verified(self, lifted: LiftedForward, call: HostCall) -> LiftedForward:
         """A lifted forward with its strategies. Raises NotLiftable for one of another result."""
         check_same_result(lifted, call.forward, call.args, call.kwargs)
+        if not lifted.exact:
+            check_same_work(lifted, call.forward, call.args, call.kwargs)
         offer_strategies(lifted)
         return lifted
 

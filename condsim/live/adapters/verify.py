@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
 from condsim.errors import summary
 from condsim.live.adapters.base import OTHER_RESULT
@@ -19,6 +20,8 @@ from condsim.live.lift.sites import LiftedSite
 from condsim.live.lift.tape import Ref, tensor_of
 from condsim.mechanisms import MECHANISMS
 
+MOST_OTHER_WORK = 0.05
+"""Share of the FLOPs by which forwards may differ: weighing may be a product or elementwise."""
 ROOM_A_ROW = 64
 """Rows that every expert has room for, a row of the tape: enough for all of them."""
 
@@ -44,6 +47,38 @@ def check_same_result(
             again = lifted(*args, **kwargs)
     if not on_tape or not lifted.agrees(own, again):
         raise NotLiftable("what was read from it does not give its own output")
+
+
+def check_same_work(
+    lifted: LiftedForward,
+    own_forward: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> None:
+    """Raises NotLiftable where a forward multiplies more or less than what was found in it.
+
+    So do experts that run on every row, or on rows of zeros, and give the same result.
+    """
+    captured = {site.name: site.captured for site in lifted.sites.values()}
+    own_flops = _flops(own_forward, {}, args, kwargs)
+    flops = _flops(lifted, captured, args, kwargs)
+    if abs(own_flops - flops) > MOST_OTHER_WORK * max(own_flops, flops):
+        raise NotLiftable(
+            f"its experts take {own_flops:,} FLOPs where the rows that are sent to them need "
+            f"{flops:,}: they run on other rows too"
+        )
+
+
+def _flops(
+    forward: Callable[..., Any],
+    strategies: Mapping[str, str],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> int:
+    """FLOPs of the products of one call, as PyTorch counts them."""
+    with FlopCounterMode(display=False) as counter, executing(Execution(strategies)):
+        forward(*args, **kwargs)
+    return int(counter.get_total_flops())
 
 
 def offer_strategies(lifted: LiftedForward) -> None:
@@ -83,7 +118,7 @@ def _candidates(mechanism: str, sites: list[LiftedSite]) -> tuple[str, ...]:
     """Strategies that could run the sites of a mechanism."""
     kind = MECHANISMS[mechanism]
     if kind.mixes_experts and all(site.stacks for site in sites):
-        return tuple(EXPERT_FORMS)
+        return (kind.alone, *EXPERT_FORMS)
     return kind.marked
 
 

@@ -55,10 +55,10 @@ def find_mixture(tape: Tape, experts: Sequence[nn.Module]) -> Found:
         rows = _source(tape, chosen, given, first_call)
         if rows is None:
             continue
-        results = _results(chosen, tensor_of(tape, rows), experts)
-        for weights in _possible_weights(tape, chosen, last_call):
-            total = _total(tape, chosen, results, weights)
-            result = _holding(tape, total, rows, last_call)
+        results = results_of(chosen, tensor_of(tape, rows), experts)
+        for weights in possible_weights(tape, chosen, last_call):
+            total = total_of(tape, chosen, results, weights)
+            result = holding(tape, total, rows, last_call)
             if result is not None:
                 return Found(decision, chosen.ids.shape[1], rows, weights, result)
         raise NotLiftable("no tensor holds the weighted sum of its experts' results")
@@ -156,7 +156,20 @@ def _are_taken(rows: Sequence[bytes], chosen: Chosen, given: Sequence[Counter[by
     return True
 
 
-def _results(chosen: Chosen, rows: torch.Tensor, experts: Sequence[nn.Module]) -> torch.Tensor:
+def tensors_before(tape: Tape, node: int, rows: int) -> Iterator[Ref]:
+    """Yield unlike tensors [..., hidden] of so many rows before a node, the last one first."""
+    seen: list[torch.Tensor] = []
+    for ref, tensor in reversed(list(_tensors(tape))):
+        has_rows = tensor.ndim > 1 and tensor.shape[:-1].numel() == rows
+        if ref.node >= node or not has_rows:
+            continue
+        flat = tensor.detach().reshape(rows, -1)
+        if not any(torch.equal(flat, other) for other in seen if other.shape == flat.shape):
+            seen.append(flat)
+            yield ref
+
+
+def results_of(chosen: Chosen, rows: torch.Tensor, experts: Sequence[nn.Module]) -> torch.Tensor:
     """What the experts give for each choice of each row, [rows, k, hidden]."""
     flat = rows.detach().reshape(chosen.rows, -1)
     results: torch.Tensor | None = None
@@ -171,7 +184,7 @@ def _results(chosen: Chosen, rows: torch.Tensor, experts: Sequence[nn.Module]) -
     return results
 
 
-def _possible_weights(tape: Tape, chosen: Chosen, last_call: int) -> Iterator[Ref | None]:
+def possible_weights(tape: Tape, chosen: Chosen, last_call: int) -> Iterator[Ref | None]:
     """Tensors that may hold the weights, and last None: each counts in full."""
     of_choices, of_all = chosen.ids.numel(), chosen.rows * chosen.branches
     for ref, tensor in _tensors(tape):
@@ -181,7 +194,9 @@ def _possible_weights(tape: Tape, chosen: Chosen, last_call: int) -> Iterator[Re
     yield None
 
 
-def _total(tape: Tape, chosen: Chosen, results: torch.Tensor, weights: Ref | None) -> torch.Tensor:
+def total_of(
+    tape: Tape, chosen: Chosen, results: torch.Tensor, weights: Ref | None
+) -> torch.Tensor:
     """The weighted sum of the experts' results, [rows, hidden]."""
     if weights is None:
         return results.sum(1)
@@ -192,7 +207,7 @@ def _total(tape: Tape, chosen: Chosen, results: torch.Tensor, weights: Ref | Non
     return weighted.sum(1).to(results.dtype)
 
 
-def _holding(tape: Tape, total: torch.Tensor, rows: Ref, last_call: int) -> Ref | None:
+def holding(tape: Tape, total: torch.Tensor, rows: Ref, last_call: int) -> Ref | None:
     """The last tensor that holds a sum [rows, hidden]; one of the shape of `rows` if there is any.
 
     A tensor that is written into is the same one at each of these calls: the last is meant.

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from condsim.live.execution import current
 from condsim.live.experts import Experts
 from condsim.live.lift.actions import Arguments, CallFunction, Decided, RouteRows
-from condsim.live.lift.by_value import Found, find_mixture
+from condsim.live.lift.by_value import Found
 from condsim.live.lift.environment import (
     Action,
     Environment,
@@ -42,19 +42,27 @@ from condsim.mechanisms.moe import MixtureOfExperts
 class LiftedMixture(LiftedForward):
     """Call it in place of the host's forward; it gives the same but for the order of sums.
 
-    tape, other: two runs at different sizes. experts: modules that the forward calls.
-    Raises NotLiftable where the mixture is not found, or a call that is needed cannot be repeated.
+    tapes: two runs at different sizes. experts, found: the mixture on the first of them.
+    captured: the strategy that the forward itself follows.
+    Raises NotLiftable where a call that is needed cannot be repeated.
     """
 
     exact = False
 
-    def __init__(self, name: str, tape: Tape, other: Tape, experts: Sequence[nn.Module]) -> None:
+    def __init__(
+        self,
+        name: str,
+        tapes: tuple[Tape, Tape],
+        experts: Sequence[nn.Module],
+        found: Found,
+        captured: str = MixtureOfExperts.alone,
+    ) -> None:
+        tape, other = tapes
         super().__init__(tape)
-        found = find_mixture(tape, experts)
         self._ids = found.decision.decided().reshape(-1, found.slots)
         decision = Decision(found.decision.number, found.decision.branches, False, (), found.slots)
-        moe = MixtureOfExperts
-        self.site = LiftedSite(name, moe.name, decision, None, captured=moe.alone)
+        mechanism = MixtureOfExperts.name
+        self.site = LiftedSite(name, mechanism, decision, None, captured=captured)
         flat = tensor_of(tape, found.rows).detach().flatten(0, -2)
         self.site.experts = Experts(name, list(experts), flat[:2])
         calls = Calls(tape, other, found)
@@ -250,7 +258,7 @@ class RunExperts:
             x = x.flatten(0, -2)
         stacked = self.site.experts
         assert stacked is not None
-        if strategy == self.site.captured or not stacked.stacks:
+        if strategy == MixtureOfExperts.alone or not stacked.stacks:
             result = self._one_by_one(x)
         else:
             result = stacked.run(strategy, x, environment.get(self.routed))

@@ -7,6 +7,7 @@ import torch
 from live.lift.test_by_value import EXPERTS, HIDDEN, OneHot, Sorted
 
 from condsim.live.execution import Execution, executing
+from condsim.live.lift.by_value import find_mixture
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import LiftedMixture
 from condsim.live.lift.tape import Tape
@@ -17,7 +18,8 @@ def lifted(block: OneHot | Sorted) -> LiftedMixture:
     for count, positions in ((20, 3), (26, 5)):
         x = torch.randn(count, positions, HIDDEN)
         tapes.append(Tape(block, lone=False, ways=EXPERTS).run(block.forward, (x,), {}))
-    return LiftedMixture("moe", *tapes, list(block.experts))
+    found = find_mixture(tapes[0], list(block.experts))
+    return LiftedMixture("moe", (tapes[0], tapes[1]), list(block.experts), found)
 
 
 @torch.no_grad()
