@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 from collections.abc import Callable
@@ -153,7 +154,7 @@ def trained(name: str, optimizer: Any = torch.optim.AdamW) -> Trained:
         if name in MODELS:
             model, inputs = MODELS[name]()
         else:
-            model, inputs = case(name).model, case(name).inputs[0]
+            model, inputs = copy.deepcopy(case(name).model), case(name).inputs[0]
         live = LiveModel.of(model, Training(mean_square, optimizer))
         live.model.train()
         batch = as_batches(inputs)[0]
