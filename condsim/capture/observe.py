@@ -23,6 +23,7 @@ from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS, Draw
+from condsim.mechanisms.early_exit import EarlyExit
 from condsim.mechanisms.moe import MixtureOfExperts
 from condsim.mechanisms.skip import Skip
 from condsim.program.regime import DECODE
@@ -284,6 +285,12 @@ def _no_routing(live: LiveModel) -> str:
         if site.guards and site.reason:
             unread.append(f"{site.name or 'its forward'}: {site.reason}")
     given_up = f" (read and given up: {'; '.join(unread[:3])})" if unread else ""
-    likely = MixtureOfExperts.name if similar else Skip.name
+    likely = MixtureOfExperts.name if similar else _likely_mechanism(live)
     way_out = MECHANISMS[likely].how_to_mark
     return f"{start}{LOOKED_FOR}, and condsim.route / condsim.branch{given_up}; {way_out}"
+
+
+def _likely_mechanism(live: LiveModel) -> str:
+    """What a model without a site most likely has: an `if` on a tensor mostly is an early exit."""
+    in_python = any(site.decides_in_python for site in live.sites)
+    return EarlyExit.name if in_python else Skip.name

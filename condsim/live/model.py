@@ -163,9 +163,13 @@ class LiveModel:
 
     def _offered(self, mechanism: str) -> tuple[str, ...]:
         """Strategies that all sites of a mechanism can run, the model's own first."""
-        by_site = [site.offers() for site in self.sites]
-        offers = [offered[mechanism] for offered in by_site if mechanism in offered]
-        adapted = {name for site in self.sites for name in site.sites}
+        offers: list[tuple[str, ...]] = []
+        adapted: set[str] = set()
+        for site in self.sites:
+            offered = site.offers()
+            if mechanism in offered:
+                offers.append(offered[mechanism])
+                adapted |= set(site.sites)
         marked = []
         for info in self.infos.values():
             if info.mechanism == mechanism and info.name not in adapted:
