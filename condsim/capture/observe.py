@@ -26,7 +26,7 @@ from condsim.mechanisms import MECHANISMS, Draw
 from condsim.mechanisms.early_exit import EarlyExit
 from condsim.mechanisms.moe import MixtureOfExperts
 from condsim.mechanisms.skip import Skip
-from condsim.program.regime import DECODE, PREFILL
+from condsim.program.regime import DECODE
 from condsim.trace import Decisions
 from condsim.trace.header import UnitRows
 
@@ -143,7 +143,7 @@ def observe(
         if quality is not None and not new_tokens:
             seen.add_quality("conditional", quality(output, number))
         del output
-        keep_decisions(live, seen, run, StepSize(PREFILL, batch.units, batch.seq, past=0))
+        keep_decisions(live, seen, run, StepSize(live.phase, batch.units, batch.seq, past=0))
         if new_tokens:
             _observe_decoding(live, batch, new_tokens, seen)
         progress()

@@ -13,6 +13,7 @@ import pandas as pd
 from condsim.predict.gate import answering, checked_peaks, checked_waterfall
 from condsim.predict.intervals import Sources
 from condsim.predict.memory import Memory
+from condsim.predict.training_memory import memory_waterfall
 from condsim.predict.verdict import verdict_of
 from condsim.predict.waterfall import losses
 
@@ -157,6 +158,15 @@ class Prediction:
         return self.memories[1].needed_bytes
 
     @cached_property
+    def memory_waterfall(self) -> pd.DataFrame:
+        """A row a part of a training step's memory, dense beside conditional, in bytes
+        (`condsim.predict.training_memory`); empty for any other step."""
+        conditional, dense = (memory.training for memory in self.memories)
+        if conditional is None or dense is None:
+            return pd.DataFrame()
+        return memory_waterfall(conditional, dense)
+
+    @cached_property
     def waterfall(self) -> pd.DataFrame:
         """A row a world (`condsim.predict.waterfall`)."""
         with answering(self.trace, self.profile):
@@ -213,6 +223,8 @@ class Prediction:
         plain["rivals"] = dict(self.rivals)
         plain["memory"] = self.memory.to_dict()
         plain["waterfall"] = self.waterfall.to_dict(orient="records")
+        if len(self.memory_waterfall):
+            plain["memory_waterfall"] = self.memory_waterfall.to_dict(orient="records")
         plain["steps"] = len(self.of_steps)
         if len(self.devices):
             plain["devices"] = self.devices.to_dict(orient="records")
