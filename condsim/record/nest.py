@@ -35,7 +35,7 @@ class Instance:
     """One pass through a guard's body.
 
     outer: rows that stood before the guard. rows: rows that ran. first: whether it is the first of
-    its loop that has rows.
+    its loop that has rows. units: see `Leave`. of_tokens: see `Enter`.
     """
 
     choice: int
@@ -43,6 +43,8 @@ class Instance:
     outer: int = 0
     rows: int = 0
     first: bool = False
+    units: int | None = None
+    of_tokens: bool = False
 
 
 @dataclass(eq=False)
@@ -69,7 +71,7 @@ def tree(recorder: Recorder, periods: Periods) -> RunScope:
             dying_in = _scope_of_death(scope, recorder)
             dying_in.frees.append((len(dying_in.nodes) - 1, event))
         elif isinstance(event, Enter):
-            instance = Instance(event.choice)
+            instance = Instance(event.choice, of_tokens=event.of_tokens)
             _loop_at_end(scope, event.site).instances.append(instance)
             scopes.append(instance.scope)
         elif isinstance(event, Leave):
@@ -95,6 +97,7 @@ def _leave(loop: RunLoop, event: Leave) -> None:
     instance = loop.instances[-1]
     instance.outer = event.outer
     instance.rows = event.count
+    instance.units = event.units
     instance.first = event.count > 0 and not earlier_rows
 
 

@@ -50,6 +50,12 @@ def window_extent(window: int) -> str:
     return f"total@{window}"
 
 
+def halves(tokens: Any) -> dict[str, Any]:
+    """Return the extents of tokens of which every other one is matched with one of the rest."""
+    half = tokens // 2
+    return {"half": half, "other_half": tokens - half}
+
+
 @dataclass(frozen=True)
 class Steps:
     """n steps.
@@ -58,6 +64,7 @@ class Steps:
     counts: site → rows that took each branch, int [n, branches]; of blocks, rows that asked.
     kept: site → rows (or blocks) that each branch keeps under same-flops, int [n, branches].
     costliest: site → the branch that all rows take under same-params.
+    lengths: site of tokens → those that stay in each unit, int [n, units].
     capacity_factor: the rows that an expert has room for over its even share, where a strategy
         pads experts to one size.
     """
@@ -66,6 +73,7 @@ class Steps:
     counts: Mapping[str, np.ndarray]
     kept: Mapping[str, np.ndarray] = field(default_factory=dict)
     costliest: Mapping[str, int] = field(default_factory=dict)
+    lengths: Mapping[str, np.ndarray] = field(default_factory=dict)
     capacity_factor: float = CAPACITY_FACTOR
 
     @classmethod
@@ -93,22 +101,23 @@ class Steps:
         extents = {name: column[selected] for name, column in self.extents.items()}
         counts = {site: rows[selected] for site, rows in self.counts.items()}
         kept = {site: rows[selected] for site, rows in self.kept.items()}
-        return replace(self, extents=extents, counts=counts, kept=kept)
+        lengths = {site: tokens[selected] for site, tokens in self.lengths.items()}
+        return replace(self, extents=extents, counts=counts, kept=kept, lengths=lengths)
 
     def step(self, number: int) -> Steps:
         """Return one of the steps."""
         return self.take(slice(number, number + 1))
 
     def arriving(self, rule: SiteRule) -> np.ndarray:
-        """Return the rows that reach a site that stands behind no guard, int [n]."""
+        """Return the rows that reach a site that stands behind no guard, int [n]; of tokens, those
+        of one unit."""
         named = self.extents.get(rows_extent(rule.name))
         if named is not None:
             return named
-        rows = self.extents["batch"] * rule.unit_rows.a_unit
-        if rule.unit_rows.a_position:
-            positions = self.extents["batch"] * self.extents["seq"]
-            rows = rows + positions * rule.unit_rows.a_position
-        return rows
+        batch = self.extents["batch"]
+        positions = self.extents["seq"] if rule.unit_rows.a_position else 0
+        arriving: np.ndarray = rule.mechanism.rows_at(batch, rule.unit_rows.of(positions))
+        return arriving
 
 
 def capacity(rows: Any, top_k: int, experts: int, factor: float = CAPACITY_FACTOR) -> np.ndarray:
