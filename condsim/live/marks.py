@@ -44,8 +44,8 @@ def route(
         token_merging.
     ids: int tensor [rows] or [rows, k], the branch each row takes; for sparse_activation bool
         [rows, blocks]; for tokens bool [units, tokens], which of them stay. Or a function without
-        arguments that returns ids, (ids, weights) or (ids, weights, scores): then the gate runs inside it, and a baseline, which has no gate,
-        does not run it.
+        arguments that returns ids, (ids, weights) or (ids, weights, scores): then the gate runs
+        inside it, and a baseline, which has no gate, does not run it.
     weights: float tensor [rows, k] that combine the branches (moe); int tensor [units, tokens],
         the token that each one joins which does not stay (token_merging).
     scores: float tensor [rows], what the decision compared.

@@ -58,7 +58,8 @@ class Layout:
     def of_slots(self, of_all: np.ndarray) -> np.ndarray:
         """Return what is said of each slot. of_all: of every token, [all units * all tokens]."""
         table = of_all.reshape(self.all_units, self.all_tokens)
-        return table[self.units[:, None], self.places]
+        of_slots: np.ndarray = table[self.units[:, None], self.places]
+        return of_slots
 
     def write(self, of_slots: np.ndarray, of_all: np.ndarray) -> None:
         """Put what is said of each slot into [all units * all tokens], where a slot is valid."""
@@ -258,7 +259,8 @@ def _forced(
     if execution.decide is None:
         if execution.forced is None or site.name not in execution.forced:
             return None
-        return layout.of_slots(execution.forced[site.name]) == STAYS
+        stays: np.ndarray = layout.of_slots(execution.forced[site.name]) == STAYS
+        return stays
     of_all = np.full(layout.all_units * layout.all_tokens, NOT_REACHED, np.int64)
     layout.write(own, of_all)
     reached = of_all != NOT_REACHED
@@ -266,7 +268,8 @@ def _forced(
     if forced is None:
         return None
     of_all[reached] = forced[0]
-    return layout.of_slots(of_all) == STAYS
+    decided: np.ndarray = layout.of_slots(of_all) == STAYS
+    return decided
 
 
 def _note(calls: list[dict[str, torch.Tensor]], stays: np.ndarray, layout: Layout) -> None:

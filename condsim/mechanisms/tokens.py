@@ -28,7 +28,7 @@ class Tokens(Mechanism):
 
     family = "tokens"
     alone = "padded"
-    marked = ("padded", "gathered", "sorted", "masked")
+    marked: ClassVar[tuple[str, ...]] = ("padded", "gathered", "sorted", "masked")
     fixed: ClassVar[str] = "gathered"
     fewest: ClassVar[int] = 1
     branch_names: ClassVar[Mapping[int, str]] = {0: "0: dropped", 1: "1: stays"}
@@ -86,4 +86,5 @@ class Tokens(Mechanism):
         """Of the tokens of a unit, those that stay."""
         kept = np.rint(shares * rows).astype(np.int64)
         kept[STAYS] = max(self.fewest, kept[STAYS])
-        return kept
+        tokens: np.ndarray = kept
+        return tokens

@@ -64,17 +64,17 @@ class Steps:
     counts: site → rows that took each branch, int [n, branches]; of blocks, rows that asked.
     kept: site → rows (or blocks) that each branch keeps under same-flops, int [n, branches].
     costliest: site → the branch that all rows take under same-params.
-    lengths: site of tokens → those that stay in each unit, int [n, units].
     capacity_factor: the rows that an expert has room for over its even share, where a strategy
         pads experts to one size.
+    lengths: site of tokens → those that stay in each unit, int [n, units].
     """
 
     extents: Mapping[str, np.ndarray]
     counts: Mapping[str, np.ndarray]
     kept: Mapping[str, np.ndarray] = field(default_factory=dict)
     costliest: Mapping[str, int] = field(default_factory=dict)
-    lengths: Mapping[str, np.ndarray] = field(default_factory=dict)
     capacity_factor: float = CAPACITY_FACTOR
+    lengths: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def rectangular(
@@ -115,8 +115,10 @@ class Steps:
         if named is not None:
             return named
         batch = self.extents["batch"]
-        positions = self.extents["seq"] if rule.unit_rows.a_position else 0
-        arriving: np.ndarray = rule.mechanism.rows_at(batch, rule.unit_rows.of(positions))
+        of_unit: Any = rule.unit_rows.a_unit
+        if rule.unit_rows.a_position:
+            of_unit = rule.unit_rows.of(self.extents["seq"])
+        arriving: np.ndarray = rule.mechanism.rows_at(batch, of_unit)
         return arriving
 
 

@@ -31,7 +31,8 @@ class Attention(nn.Module):
         """Queries, keys and values, [units, heads, tokens, hidden / heads] each."""
         units, tokens, hidden = x.shape
         qkv = self.qkv(x).view(units, tokens, 3, self.heads, hidden // self.heads)
-        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        parts: tuple[torch.Tensor, ...] = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        return parts
 
     def softly(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
         """Attention in which each key counts as much as it is kept.
@@ -72,11 +73,13 @@ class Block(nn.Module):
 
     def attended(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """The first half of the block."""
-        return x + self.attention(self.norm_attention(x), mask)
+        mixed: torch.Tensor = self.attention(self.norm_attention(x), mask)
+        return x + mixed
 
     def fed_forward(self, x: torch.Tensor) -> torch.Tensor:
         """The second half of the block."""
-        return x + self.feed_forward(self.norm_feed_forward(x))
+        fed: torch.Tensor = self.feed_forward(self.norm_feed_forward(x))
+        return x + fed
 
     def softly(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
         """The block where each token counts as much as it is kept, from 0 to 1 [units, tokens]."""

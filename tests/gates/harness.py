@@ -139,7 +139,7 @@ def step_rows(trace: Trace, execution: Execution, units: int, seq: int, total: i
         counts[site.name] = np.bincount(taken, minlength=site.branches)[None]
     kept = {name: branches[None] for name, branches in execution.rows_kept.items()}
     extents = {"batch": np.array([units]), "seq": np.array([seq]), "total": np.array([total])}
-    return Steps(extents, counts, kept, trace.header.costliest, lengths)
+    return Steps(extents, counts, kept, trace.header.costliest, lengths=lengths)
 
 
 @functools.cache
