@@ -74,9 +74,14 @@ class Run:
 
 @dataclass
 class Fitter:
-    """Fits one program. flagged: operators with a size that no form gives."""
+    """Fits one program.
+
+    flagged: operators with a size that no form gives. thin: bodies that were seen with one number
+    of rows only where others were seen with more; any size of theirs fits a constant.
+    """
 
     flagged: list[str] = field(default_factory=list)
+    thin: list[Location] = field(default_factory=list)
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     known: KnownForms = field(default_factory=KnownForms)
 
@@ -133,18 +138,32 @@ class Fitter:
         if len(choices) > 1:
             bodies = self._shared_bodies(inner, location)
         if bodies is None:
-            bodies = {}
-            for choice in choices:
-                of_choice = [one for one in inner if one.choice == choice]
-                bodies |= self._bodies(of_choice, choice, location)
+            bodies = self._bodies_of_each(choices, inner, location)
         return Loop(site, choices, bodies)
 
     def _shared_bodies(self, inner: list[ScopePass], location: Location) -> Bodies | None:
-        """Bodies that serve every choice; None where choices differ in their operators."""
+        """Bodies that serve every choice; None where choices differ in their operators, or in sizes
+        that their rows do not give: experts of unlike width."""
+        before, thin_before = len(self.flagged), len(self.thin)
         try:
-            return self._bodies(inner, SHARED, location)
+            bodies = self._bodies(inner, SHARED, location)
         except Misfit:
+            bodies = None
+        if bodies is None or (len(self.flagged) > before and _unlike(inner)):
+            del self.flagged[before:]
+            del self.thin[thin_before:]
             return None
+        return bodies
+
+    def _bodies_of_each(
+        self, choices: Sequence[int], inner: list[ScopePass], location: Location
+    ) -> Bodies:
+        """Bodies of their own for every choice."""
+        bodies: Bodies = {}
+        for choice in choices:
+            of_choice = [one for one in inner if one.choice == choice]
+            bodies |= self._bodies(of_choice, choice, location)
+        return bodies
 
     def _bodies(self, inner: list[ScopePass], choice: int, location: Location) -> Bodies:
         """As few bodies as the operators allow, for passes without rows and for passes with."""
@@ -161,7 +180,7 @@ class Fitter:
         self, inner: list[ScopePass], choice: int, location: Location, splits: Sequence[Split]
     ) -> Bodies:
         """The bodies of the coarsest split that fits exactly; of the last one if none does."""
-        before = len(self.flagged)
+        before, thin_before = len(self.flagged), len(self.thin)
         for split in splits[:-1]:
             try:
                 bodies = self._split(inner, choice, location, split)
@@ -170,6 +189,7 @@ class Fitter:
             if bodies is not None and len(self.flagged) == before:
                 return bodies
             del self.flagged[before:]
+            del self.thin[thin_before:]
         return self._split(inner, choice, location, splits[-1])
 
     def _split(
@@ -185,12 +205,47 @@ class Fitter:
         for (outer, rows), part in parts.items():
             inner_path = (*path, (position, choice, outer, rows))
             bodies[choice, outer, rows] = self._scope(part, inner_path)
+            if rows >= MANY and _spread(part) != _spread(inner):
+                self.thin.append(location)
         return bodies
 
 
 def _rows(one: ScopePass) -> int:
     assert one.instance is not None
     return one.instance.rows
+
+
+def _spread(passes: Sequence[ScopePass]) -> set[str]:
+    """What passes through guards have more than one value of, where there are several rows."""
+    rows, outer, rest = set(), set(), set()
+    for one in passes:
+        assert one.instance is not None
+        if one.instance.rows < MANY:
+            continue
+        rows.add(one.instance.rows)
+        outer.add(one.instance.outer)
+        rest.add(one.instance.outer - one.instance.rows)
+    values = {"rows": rows, "outer": outer, "rest": rest}
+    return {name for name, seen in values.items() if len(seen) > 1}
+
+
+def _unlike(inner: list[ScopePass]) -> bool:
+    """Whether choices read weights of unlike shapes."""
+    shapes: dict[int, list[tuple[int, ...]]] = {}
+    for one in inner:
+        if _rows(one) and one.choice not in shapes:
+            shapes[one.choice] = _shapes_of_weights(one.scope)
+    first = next(iter(shapes.values()), [])
+    return any(of_choice != first for of_choice in shapes.values())
+
+
+def _shapes_of_weights(scope: RunScope) -> list[tuple[int, ...]]:
+    """Shapes of the weights that the operators of a scope read, in order."""
+    shapes = []
+    for node in scope.nodes:
+        if isinstance(node, RecordedOp):
+            shapes += [operand.shape for operand in node.inputs if operand.weight]
+    return shapes
 
 
 def _passes_through(loops: list[RunLoop], passes: Sequence[ScopePass]) -> list[ScopePass]:

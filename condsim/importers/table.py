@@ -184,7 +184,7 @@ def _add(batch: pa.RecordBatch, columns: _Columns, numbering: _Numbering, spool:
     names = columns.step or columns.sequence
     upper = np.zeros(batch.num_rows, np.int64)
     if names is not None:
-        upper = numbering.numbered(batch.column(names).to_numpy(zero_copy_only=False))
+        upper = numbering.numbered(_names(batch, names, columns.file))
     upper += numbering.first
     numbering.count = max(numbering.count, int(upper.max(initial=-1)) + 1)
     lower_name = columns.sequence if columns.step is not None else columns.token
@@ -194,6 +194,17 @@ def _add(batch: pa.RecordBatch, columns: _Columns, numbering: _Numbering, spool:
         lower = numbering.counted(layer, len(rows)) if given is None else given[rows]
         keys = key_of(upper[rows], lower)
         spool.add(layer, ids[rows], None if weights is None else weights[rows], keys)
+
+
+def _names(batch: pa.RecordBatch, name: str, file: Path) -> np.ndarray:
+    """A column of names or numbers. Raises CondsimError where it holds lists or tables."""
+    column = batch.column(name)
+    if types.is_nested(column.type):
+        raise CondsimError(
+            f"{file}: column {name} must hold a name or a number in each row, got {column.type}"
+        )
+    values: np.ndarray = column.to_numpy(zero_copy_only=False)
+    return values
 
 
 def _numbers(batch: pa.RecordBatch, name: str, file: Path) -> np.ndarray:

@@ -48,6 +48,16 @@ def test_operators_cost_together_what_they_cost_alone(name: str) -> None:
             np.testing.assert_array_equal(read.bytes, expected.bytes)
 
 
+@pytest.mark.parametrize("name", TRACES)
+def test_no_bit_depends_on_what_is_priced_along(name: str) -> None:
+    model, sides = pricings(name, batch=3)
+    operators = [sized for side in sides for sized in side.operators]
+    together = model.costs(operators)
+    for sized, cost in zip(operators, together, strict=True):
+        (alone,) = model.costs([sized])
+        np.testing.assert_array_equal(cost.table, alone.table)
+
+
 def test_what_was_priced_ahead_is_not_priced_again(monkeypatch: pytest.MonkeyPatch) -> None:
     model, sides = pricings("moe-bytes", batch=3)
     model.price_ahead(sides)

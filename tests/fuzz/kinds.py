@@ -363,7 +363,8 @@ def _(random: Random, bases: Path, folder: Path) -> Question:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", packing) as archive:
         for name, data in files.items():
-            archive.writestr(name, data)
+            if name:  # zipfile writes no member without a name
+                archive.writestr(name, data)
     data = out.getvalue()
     (folder / "a.zip").write_bytes(damage.damaged(random, data) if random.random() < 0.6 else data)
     return {"ask": "upload", "zip": "a.zip"}

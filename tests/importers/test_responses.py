@@ -49,6 +49,14 @@ def test_the_numbers_of_tokens_say_the_layers_and_the_steps(tmp_path: Path) -> N
     assert steps_of(whole)[0] == ("prefill", 1, 7, 0)
 
 
+def test_ids_that_no_layer_can_have_are_refused(tmp_path: Path) -> None:
+    ids = drawn(3).astype(np.int32)
+    ids[0, 0, 0] = 2**31 - 1
+    path = written(tmp_path, base64_response(ids))
+    shape = condsim.ModelShape(layers=LAYERS, top_k=TOP_K)
+    refused(path, "2,147,483,647", "at most 65,536", model=shape)
+
+
 def test_a_line_is_a_response(tmp_path: Path) -> None:
     lines = [base64_response(drawn(3, 0)), base64_response(drawn(4, 1))]
     trace = condsim.import_routing(write_lines(tmp_path / "a.jsonl", lines), model=SHAPE)

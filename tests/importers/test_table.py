@@ -117,6 +117,7 @@ def test_files_with_and_without_steps_keep_their_own(tmp_path: Path) -> None:
         (lambda t: t.assign(token=0), ["twice"]),
         (lambda t: t.iloc[:-1], ["layer 2", "4 rows"]),
         (lambda t: t.iloc[:0], ["no decisions"]),
+        (lambda t: t.assign(sequence=[[1]] * len(t)), ["column sequence", "list"]),
         (lambda t: t.drop(columns="layer"), ["no layout"]),
     ],
 )

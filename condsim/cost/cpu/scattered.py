@@ -169,7 +169,9 @@ class Fit:
 def scatter_seconds(family: str, table: Scatter, columns: Columns) -> tuple[Any, Any]:
     """Seconds, and whether the sizes lie outside of what was measured.
 
-    columns: a size for each dimension of the table, int or int array [n]; they broadcast.
+    columns: a size for each dimension of the table, int or int array [n]; they broadcast. Each
+    answer is the same to the last bit whatever sizes are asked for along with it, as sums over
+    the table's points are taken row by row and not by a matrix product.
     """
     fit: Fit = table.once("fit", partial(_fit, family, table))
     sizes = [np.asarray(columns[name], dtype=float) for name in table.dims]
@@ -179,7 +181,8 @@ def scatter_seconds(family: str, table: Scatter, columns: Columns) -> tuple[Any,
     uncorrected = _at_rates(family, table.dims, points, fit.rates)
     scaled = np.log1p(inside) / np.array(table.scales)
     near = _correlation(scaled, fit.points)
-    seconds = uncorrected * np.exp(near @ fit.weights)
+    correction = (near * fit.weights).sum(1)
+    seconds = uncorrected * np.exp(correction)
     outside = (points != inside).any(1)
     shape = sizes[0].shape
     return seconds.reshape(shape), outside.reshape(shape)
@@ -274,8 +277,9 @@ def _covariance(scaled: Floats, noise: float) -> Floats:
 
 def _correlation(a: Floats, b: Floats) -> Floats:
     """Matérn 3/2 of the distances between rows of a [p, d] and b [q, d] → [p, q]."""
-    squares_of_a = (a**2).sum(1)[:, None]
-    squares_of_b = (b**2).sum(1)
-    squares = squares_of_a + squares_of_b - 2 * (a @ b.T)
-    distance = np.sqrt(np.maximum(squares, 0.0) * 3.0)
+    squares = np.zeros((len(a), len(b)))
+    for of_a, of_b in zip(a.T, b.T, strict=True):
+        difference = of_a[:, None] - of_b
+        squares += difference * difference
+    distance = np.sqrt(3.0 * squares)
     return np.asarray((1 + distance) * np.exp(-distance))

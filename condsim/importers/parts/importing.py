@@ -20,6 +20,7 @@ from condsim.mechanisms import MECHANISMS
 from condsim.trace import Decisions, Header, Provenance, Site, Trace
 from condsim.trace.columns import STEPS
 from condsim.trace.encoding import ROW_GROUP, id_dtype
+from condsim.trace.header import MOST_BRANCHES
 from condsim.trace.model import Reader
 
 PHASES = (PREFILL, DECODE)
@@ -159,6 +160,7 @@ def _trace(spool: Spool, findings: Findings, steps: pd.DataFrame, provenance: Pr
     sites = []
     for number in findings.layers:
         layer = spool.layers[number]
+        _require_possible(findings.experts[number])
         site = Site(
             name=spool.names.get(number, f"layers.{number}"),
             mechanism=mechanism,
@@ -178,6 +180,16 @@ def _trace(spool: Spool, findings: Findings, steps: pd.DataFrame, provenance: Pr
     )
     reader = _reader(spool, findings, header.sites)
     return Trace(header, steps, {}, reader)
+
+
+def _require_possible(experts: int) -> None:
+    """Raises CondsimError for more experts than a layer can have."""
+    if experts > MOST_BRANCHES:
+        raise CondsimError(
+            f"the files have expert ids up to {experts - 1:,}, and a layer has at most "
+            f"{MOST_BRANCHES:,} experts: the ids are damaged, or of another dtype than the format "
+            "says"
+        )
 
 
 def _steps(spool: Spool, findings: Findings, phase: str | None) -> pd.DataFrame:

@@ -75,7 +75,7 @@ class ExpertList(LiveSite):
         self.experts = experts_in(block.get_submodule(child))
         self.branches = len(self.experts)
         self.router = gate_of(block, self.branches)
-        self.reader = OwnForward(name, block)
+        self.reader = OwnForward(name, block, self.experts)
         self.hint = (
             f"block {self.name!r} calls a list of {self.branches} experts in a loop that cannot be "
             f"told apart into experts; {MARK}"
@@ -120,7 +120,7 @@ class ExpertList(LiveSite):
 
     def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         execution = current()
-        if self.reader.reads(own_forward, args, kwargs, MixtureOfExperts.name):
+        if self.reader.reads(own_forward, args, kwargs):
             return self.reader.run(own_forward, *args, **kwargs)
         if self._decides_something_else():
             return own_forward(*args, **kwargs)

@@ -59,14 +59,14 @@ def find(model: nn.Module) -> list[LiveSite]:
     """Modules that are called with rows, indices and weights and hold stacked projections."""
     sites: list[LiveSite] = []
     for name, module in model.named_modules():
-        if _is_fused(module):
+        if is_fused(module):
             parent = model.get_submodule(name.rpartition(".")[0])
             siblings = [child for child in parent.children() if child is not module]
             sites.append(FusedExperts(name, module, siblings))
     return sites
 
 
-def _is_fused(module: nn.Module) -> bool:
+def is_fused(module: nn.Module) -> bool:
     arguments = list(inspect.signature(module.forward).parameters)
     if not _known(arguments, INDEX_NAMES) or not _known(arguments, WEIGHT_NAMES):
         return False

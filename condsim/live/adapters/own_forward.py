@@ -9,8 +9,9 @@ the module's own only where it gives the same bits.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,14 +21,15 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 from condsim.errors import CondsimError, summary
 from condsim.live.adapters.base import ADAPTERS, LiveSite, left_out, unstacked
 from condsim.live.adapters.structure import could_decide, expert_list
-from condsim.live.adapters.verify import check_same_bits, offer_strategies
-from condsim.live.equality import same_bits, tensors_of
+from condsim.live.adapters.verify import check_same_result, check_same_work, offer_strategies
 from condsim.live.execution import Execution, current, executing
 from condsim.live.experts import Experts
 from condsim.live.inputs import stretched
-from condsim.live.lift.lifted import Lifted
+from condsim.live.lift.by_value import find_mixture
+from condsim.live.lift.lifted import Lifted, LiftedForward
 from condsim.live.lift.meanings import NotLiftable
-from condsim.live.lift.tape import CONTAINERS, Tape
+from condsim.live.lift.mixture import LiftedMixture
+from condsim.live.lift.tape import CONTAINERS, Tape, hard_gates
 from condsim.mechanisms import MECHANISMS
 
 HARMLESS = (torch.Tensor, str, int, float, bool, torch.dtype, torch.device)
@@ -65,9 +67,9 @@ class Constants:
         return cls(structure, [leaf for leaf in leaves if not isinstance(leaf, torch.Tensor)])
 
 
-def _explained(lifted: Lifted) -> tuple[int, int]:
+def _explained(lifted: LiftedForward) -> tuple[int, int]:
     """How much of a forward was read: its sites, and the calls that have a place among them."""
-    return len(lifted.sites), len(lifted.place)
+    return len(lifted.sites), lifted.calls
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,14 @@ class OwnForward(LiveSite):
         the forward could not be taped.
     """
 
-    def __init__(self, name: str, block: nn.Module) -> None:
+    def __init__(self, name: str, block: nn.Module, experts: Sequence[nn.Module] = ()) -> None:
+        """experts: of a mixture that is the only decision to be looked for; none for any."""
         super().__init__(name, block)
-        self.lifted: Lifted | None = None
+        self.experts_called = experts
+        self.lifted: LiftedForward | None = None
         self.called_after_decision: set[nn.Module] | None = None
         self._reading = False
+        self._hard_gates: set[nn.Module] = set()
         self._constants: Constants | None = None
 
     @property
@@ -154,16 +159,26 @@ class OwnForward(LiveSite):
         if self.lifted is None:
             return []
         sites = ", ".join(self.sites)
-        notes = [
-            f"{sites}: read from the forward of {self.name or 'the model'}, "
-            "whose gathers and scatters run as index_select, index_copy and where"
-        ]
+        notes = [f"{sites}: {self._how_it_was_read(self.lifted)}"]
         for strategy, reason in self.lifted.left_out.items():
             notes.append(left_out(sites, strategy, reason))
         for site in self.lifted.sites.values():
             if MECHANISMS[site.mechanism].mixes_experts and not site.stacks:
                 notes.append(unstacked(site.name))
         return notes
+
+    def _how_it_was_read(self, lifted: LiftedForward) -> str:
+        host = self.name or "the model"
+        if lifted.exact:
+            return (
+                f"read from the forward of {host}, whose gathers and scatters run as index_select, "
+                "index_copy and where"
+            )
+        return (
+            f"the code of {host} that sends rows to experts could not be read, its decision, "
+            "weights and result were found by their values; rows go to experts and back as in "
+            "condsim's forms of the strategies"
+        )
 
     def offers(self) -> dict[str, tuple[str, ...]]:
         return {} if self.lifted is None else self.lifted.offers
@@ -192,16 +207,9 @@ class OwnForward(LiveSite):
         return own_forward(*args, **kwargs)
 
     def reads(
-        self,
-        own_forward: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        only: str | None = None,
+        self, own_forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> bool:
-        """Whether the forward can be lifted. The first call finds out, with its arguments.
-
-        only: the mechanism that its sites must have, None for any.
-        """
+        """Whether the forward can be lifted. The first call finds out, with its arguments."""
         if self._reading:  # the forward calls itself
             return False
         if self.lifted is None and self.reason is None:
@@ -213,9 +221,6 @@ class OwnForward(LiveSite):
             finally:
                 self._reading = False
             self._constants = Constants.of(args, kwargs)
-            if only is not None and not set(self.offers()) <= {only}:
-                self.lifted = None
-                self.reason = f"its decision is not {only}"
         return self.lifted is not None
 
     def run(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -243,7 +248,7 @@ class OwnForward(LiveSite):
         result = self.lifted(*args, **kwargs)
         with executing(Execution()):
             own = own_forward(*own_args, **own_kwargs)
-        if not same_bits(tensors_of(result), tensors_of(own)):
+        if not self.lifted.agrees(own, result):
             raise CondsimError(
                 f"site {self.sites[0]!r}: the forward of {type(self.block).__name__} was read on a "
                 "first batch, and on a later one it gives another result than what was read: its "
@@ -269,30 +274,73 @@ class OwnForward(LiveSite):
             return
         readings = []
         for lone in (False, True):
-            try:
-                readings.append(self._lift(call, lone))
-            except NotLiftable as error:
-                self.reason = str(error)
-            except CondsimError:
-                raise
-            except Exception as error:
-                # A stranger's forward may do anything with batches that it does not expect.
-                self.reason = f"it fails when rows are sent everywhere ({summary(error)})"
+            reading = self._tried(partial(self._lift, call, lone))
+            if reading is not None and self._is_looked_for(reading):
+                readings.append(reading)
+        if not readings and self.experts_called:
+            found = self._tried(partial(self._find_mixture, call))
+            readings = [] if found is None else [found]
         if readings:
             self._keep(max(readings, key=_explained))
         assert self.lifted is not None or self.reason is not None
 
-    def _lift(self, call: HostCall, lone: bool) -> Lifted:
+    def _tried(self, lift: Callable[[], LiftedForward]) -> LiftedForward | None:
+        """A way to lift the forward; None where it fails, and then `reason` says why."""
+        try:
+            return lift()
+        except NotLiftable as error:
+            self.reason = str(error)
+        except CondsimError:
+            raise
+        except Exception as error:
+            # A stranger's forward may do anything with batches that it does not expect.
+            self.reason = f"it fails when rows are sent everywhere ({summary(error)})"
+        return None
+
+    def _is_looked_for(self, lifted: LiftedForward) -> bool:
+        """Whether all that a forward decides is a mixture, where one is looked for."""
+        kinds = [MECHANISMS[mechanism] for mechanism in lifted.offers]
+        if not self.experts_called or all(kind.mixes_experts for kind in kinds):
+            return True
+        self.reason = "its decision is not a mixture of its experts"
+        return False
+
+    def _lift(self, call: HostCall, lone: bool) -> LiftedForward:
         """The lifted forward. lone: of `Tape`. Raises NotLiftable where it cannot be read."""
-        longest = self._longest_list()
-        rows, other_rows = (rows + 2 * longest for rows in TAPED_ROWS)
-        tape = self._tape(call, lone, rows)
-        self._learn_what_is_guarded(tape)
-        other = self._second_tape(call, lone, other_rows)
-        lifted = Lifted(self.block, self.name, rows, tape, other)
-        check_same_bits(lifted, call.forward, call.args, call.kwargs)
+        tape, other = self._both_tapes(call, lone)
+        rows = self._taped_rows()[0]
+        return self._verified(Lifted(self.block, self.name, rows, tape, other), call)
+
+    def _find_mixture(self, call: HostCall) -> LiftedForward:
+        """The forward around its experts, found by value. Raises NotLiftable where it is not."""
+        tapes = self._both_tapes(call, lone=False)
+        name = self.name or "experts"
+        found = find_mixture(tapes[0], self.experts_called)
+        return self._verified(LiftedMixture(name, tapes, self.experts_called, found), call)
+
+    def _verified(self, lifted: LiftedForward, call: HostCall) -> LiftedForward:
+        """A lifted forward with its strategies. Raises NotLiftable for one of another result."""
+        check_same_result(lifted, call.forward, call.args, call.kwargs)
+        if not lifted.exact:
+            check_same_work(lifted, call.forward, call.args, call.kwargs)
         offer_strategies(lifted)
         return lifted
+
+    def _both_tapes(self, call: HostCall, lone: bool) -> tuple[Tape, Tape]:
+        """Tapes at two sizes. Submodules that decide by themselves are taped from inside."""
+        rows, other_rows = self._taped_rows()
+        tape = self._tape(call, lone, rows)
+        self._hard_gates = hard_gates(tape)
+        if self._hard_gates:
+            tape = self._tape(call, lone, rows)
+        self._learn_what_is_guarded(tape)
+        return tape, self._second_tape(call, lone, other_rows)
+
+    def _taped_rows(self) -> tuple[int, int]:
+        """Rows of the two tapes."""
+        rows, other_rows = TAPED_ROWS
+        more = 2 * self._longest_list()
+        return rows + more, other_rows + more
 
     def _longest_list(self) -> int:
         """Members of the longest list of modules."""
@@ -301,7 +349,9 @@ class OwnForward(LiveSite):
 
     def _tape(self, call: HostCall, lone: bool, rows: int, more_positions: int = 0) -> Tape:
         args, kwargs = call.resized(rows, more_positions)
-        return Tape(self.block, lone, self._longest_list()).run(call.forward, args, kwargs)
+        opens = self._hard_gates.__contains__
+        tape = Tape(self.block, lone, self._longest_list(), opens)
+        return tape.run(call.forward, args, kwargs)
 
     def _second_tape(self, call: HostCall, lone: bool, rows: int) -> Tape:
         """A tape at another size, of the sequences too where there are any.
@@ -324,7 +374,7 @@ class OwnForward(LiveSite):
         self.called_after_decision = called
         self.guards = self.guards or decided
 
-    def _keep(self, lifted: Lifted) -> None:
+    def _keep(self, lifted: LiftedForward) -> None:
         self.lifted, self.reason = lifted, None
         slots = [site.decision.slots for site in lifted.sites.values()]
         self.top_k = max(slots, default=0) or 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from types import FunctionType
 from typing import Any
 
@@ -46,8 +46,9 @@ def instead(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
 def could_decide(module: nn.Module) -> bool:
     """Whether a module has what a decision needs, and does not mark it itself.
 
-    That is a gate of one or two outputs, a gate of as many outputs as a list beside it is long, a
-    list of heads of the same width beside other parts, or a threshold.
+    That is a gate of one or two outputs, a gate of as many outputs as a list beside it is long (of
+    modules, or of widths and the like), a list of heads of the same width beside other parts, or a
+    threshold.
     """
     if type(module).__module__.startswith("torch.") or marks_itself(module):
         return False
@@ -61,11 +62,16 @@ def could_decide(module: nn.Module) -> bool:
     for parameter in module.parameters(recurse=False):
         widths.update(parameter.shape)
     has_gate_of_two = not widths.isdisjoint({1, 2})
-    lengths = {len(members) for members in lists if len(members) > 1}
+    lengths = {len(members) for members in (*lists, *_choices(module)) if len(members) > 1}
     has_gate_of_list = not widths.isdisjoint(lengths)
     has_list_of_heads = any(_are_heads(members) for members in lists)
     has_heads = has_list_of_heads and len(parts) > 2
     return has_gate_of_two or has_gate_of_list or has_heads or _has_threshold(module)
+
+
+def _choices(module: nn.Module) -> list[Sized]:
+    """Lists among a module's own attributes: of widths, of rates, of functions."""
+    return [value for value in vars(module).values() if isinstance(value, (list, tuple))]
 
 
 def _widths(modules: list[nn.Module]) -> set[int]:

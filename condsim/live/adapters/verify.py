@@ -7,46 +7,81 @@ from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
 from condsim.errors import summary
 from condsim.live.adapters.base import OTHER_RESULT
-from condsim.live.equality import close, same_bits, tensors_of
+from condsim.live.equality import close, tensors_of
 from condsim.live.execution import Execution, executing
 from condsim.live.expert_forms import EXPERT_FORMS
-from condsim.live.lift.lifted import Lifted
+from condsim.live.lift.lifted import LiftedForward
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.sites import LiftedSite
 from condsim.live.lift.tape import Ref, tensor_of
 from condsim.mechanisms import MECHANISMS
 
+MOST_OTHER_WORK = 0.05
+"""Share of the FLOPs by which forwards may differ: weighing may be a product or elementwise."""
 ROOM_A_ROW = 64
 """Rows that every expert has room for, a row of the tape: enough for all of them."""
 
 
-def check_same_bits(
-    lifted: Lifted,
+def check_same_result(
+    lifted: LiftedForward,
     own_forward: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> None:
-    """Compare a lifted forward with the module's own, bit by bit.
+    """Compare a lifted forward with the module's own, bit by bit where it is exact.
 
     They are compared on the tape's batch, where every branch has rows, and on a call of the user's,
     where rows go where the module sends them. Raises NotLiftable where they differ.
     """
     captured = {site.name: site.captured for site in lifted.sites.values()}
     outputs = _run_taped(lifted, captured)
-    on_tape = same_bits(outputs, _taped(lifted))
+    on_tape = lifted.agrees(_taped(lifted), outputs)
     if on_tape:
         with executing(Execution()):
-            own = tensors_of(own_forward(*args, **kwargs))
+            own = own_forward(*args, **kwargs)
         with executing(Execution(captured)):
-            again = tensors_of(lifted(*args, **kwargs))
-    if not on_tape or not same_bits(own, again):
-        raise NotLiftable("what was read from it does not give its own output bit by bit")
+            again = lifted(*args, **kwargs)
+    if not on_tape or not lifted.agrees(own, again):
+        raise NotLiftable("what was read from it does not give its own output")
 
 
-def offer_strategies(lifted: Lifted) -> None:
+def check_same_work(
+    lifted: LiftedForward,
+    own_forward: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> None:
+    """Raises NotLiftable where a forward multiplies more or less than what was found in it.
+
+    So do experts that run on every row, or on rows of zeros, and give the same result.
+    """
+    captured = {site.name: site.captured for site in lifted.sites.values()}
+    own_flops = _flops(own_forward, {}, args, kwargs)
+    flops = _flops(lifted, captured, args, kwargs)
+    if abs(own_flops - flops) > MOST_OTHER_WORK * max(own_flops, flops):
+        raise NotLiftable(
+            f"its experts take {own_flops:,} FLOPs where the rows that are sent to them need "
+            f"{flops:,}: they run on other rows too"
+        )
+
+
+def _flops(
+    forward: Callable[..., Any],
+    strategies: Mapping[str, str],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> int:
+    """FLOPs of the products of one call, as PyTorch counts them."""
+    with FlopCounterMode(display=False) as counter, executing(Execution(strategies)):
+        forward(*args, **kwargs)
+    return int(counter.get_total_flops())
+
+
+def offer_strategies(lifted: LiftedForward) -> None:
     """Find the strategies that give the module's result, its own first.
 
     Sets `offers`, and `left_out` for those that fail or give another result.
@@ -83,11 +118,11 @@ def _candidates(mechanism: str, sites: list[LiftedSite]) -> tuple[str, ...]:
     """Strategies that could run the sites of a mechanism."""
     kind = MECHANISMS[mechanism]
     if kind.mixes_experts and all(site.stacks for site in sites):
-        return tuple(EXPERT_FORMS)
+        return (kind.alone, *EXPERT_FORMS)
     return kind.marked
 
 
-def _problem(lifted: Lifted, sites: list[LiftedSite], strategy: str) -> str | None:
+def _problem(lifted: LiftedForward, sites: list[LiftedSite], strategy: str) -> str | None:
     """Why some sites cannot run under a strategy.
 
     None where that gives the taped result, but for the order of sums.
@@ -102,13 +137,13 @@ def _problem(lifted: Lifted, sites: list[LiftedSite], strategy: str) -> str | No
     return None if close(outputs, _taped(lifted)) else OTHER_RESULT
 
 
-def _taped(lifted: Lifted) -> list[torch.Tensor]:
+def _taped(lifted: LiftedForward) -> list[torch.Tensor]:
     """The result of the module's own forward on the tape."""
     leaves = tree_leaves(lifted.tape.output)
     return [tensor_of(lifted.tape, leaf) for leaf in leaves if isinstance(leaf, Ref)]
 
 
-def _run_taped(lifted: Lifted, strategies: Mapping[str, str]) -> list[torch.Tensor]:
+def _run_taped(lifted: LiftedForward, strategies: Mapping[str, str]) -> list[torch.Tensor]:
     """The result of the lifted forward on the tape's batch, with the tape's decisions.
 
     strategies: site → strategy.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.utils._pytree import TreeSpec, tree_leaves, tree_unflatten
@@ -98,6 +98,17 @@ Decided = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]
 """Branch ids, weights and scores, as `condsim.route` takes them from a gate."""
 
 
+class Decides(Protocol):
+    """What runs inside `condsim.route` and decides."""
+
+    @property
+    def site(self) -> LiftedSite:
+        """The site that it decides for."""
+
+    def decide(self, environment: Environment) -> Decided:
+        """Return ids [rows] and scores [rows], or ids and weights [rows, k]."""
+
+
 @dataclass(frozen=True)
 class Gate:
     """What runs inside `condsim.route` and decides.
@@ -150,7 +161,7 @@ class Gate:
 class RouteRows:
     """Decide, through `condsim.route`. routed: where to keep what it gives, for a mixture."""
 
-    gate: Gate
+    gate: Decides
     routed: Variable | None
 
     def __call__(self, environment: Environment) -> None:

@@ -6,6 +6,7 @@ call is changed but those that gather and scatter rows. In-place changes become 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,33 +15,69 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
+from condsim.live.equality import close, same_bits, tensors_of
 from condsim.live.lift.environment import Environment, Variable, forgetting, tensor_variable
-from condsim.live.lift.meanings import NotLiftable, is_value
+from condsim.live.lift.meanings import is_value
 from condsim.live.lift.placement import Place, Placement
 from condsim.live.lift.program import Program
 from condsim.live.lift.reader import read_tape
 from condsim.live.lift.sites import LiftedSite
 from condsim.live.lift.tape import Tape
+from condsim.live.lift.two_tapes import require_same_calls
 
 
-class Lifted:
-    """Call it in place of the host's forward.
+class LiftedForward(ABC):
+    """What is called in place of a host's forward.
+
+    exact: whether it gives the same bits, or the same but for the order of sums.
+    tape: a run of the forward. offers: mechanism → the strategies that give the forward's own
+    result, known once that was compared. left_out: strategy that does not → why.
+    """
+
+    exact = True
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.offers: dict[str, tuple[str, ...]] = {}
+        self.left_out: dict[str, str] = {}
+
+    @property
+    @abstractmethod
+    def sites(self) -> Mapping[int, LiftedSite]:
+        """Node of a decision → what it decides."""
+
+    @property
+    @abstractmethod
+    def calls(self) -> int:
+        """How many calls have a place in it."""
+
+    @abstractmethod
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The forward's result."""
+
+    @abstractmethod
+    def forced(self) -> dict[str, np.ndarray]:
+        """Site → branches of each row of the tape, int64 [rows] or [rows, k]."""
+
+    def agrees(self, own: Any, result: Any) -> bool:
+        """Whether a result is the forward's own, as far as it should be."""
+        compare = same_bits if self.exact else close
+        return compare(tensors_of(own), tensors_of(result))
+
+
+class Lifted(LiftedForward):
+    """A forward all of whose needed calls were read.
 
     host: the module. path: of the host in the model. rows: of the run on the tape. tape, other: two
     runs at different sizes.
-    sites: node of a decision → what it decides. place: node → where its call belongs. offers:
-    mechanism → the strategies that give the forward's own result, known once that was compared.
-    left_out: strategy that does not → why.
+    place: node → where its call belongs.
     Raises NotLiftable where a call that is needed cannot be read.
     """
 
     def __init__(self, host: nn.Module, path: str, rows: int, tape: Tape, other: Tape) -> None:
-        if _calls(tape) != _calls(other):
-            raise NotLiftable("it makes other calls for other batch sizes")
+        super().__init__(tape)
+        require_same_calls(tape, other)
         self.host = host
-        self.tape = tape
-        self.offers: dict[str, tuple[str, ...]] = {}
-        self.left_out: dict[str, str] = {}
         reading = read_tape(tape, rows)
         self._placement = Placement(host, path, reading)
         self._output, self._output_spec = tree_flatten(reading.output, is_leaf=is_value)
@@ -55,8 +92,11 @@ class Lifted:
 
     @property
     def sites(self) -> Mapping[int, LiftedSite]:
-        """Node of a decision → what it decides."""
         return self._placement.sites.of_decision
+
+    @property
+    def calls(self) -> int:
+        return len(self.place)
 
     @property
     def place(self) -> Mapping[int, Place]:
@@ -75,7 +115,7 @@ class Lifted:
         return tree_unflatten(output, self._output_spec)
 
     def forced(self) -> dict[str, np.ndarray]:
-        """Site → branch of each row of the tape, int64 [rows]; 0 where a row does not get there."""
+        """As in the base class; 0 where a row does not get there."""
         taken: dict[int, np.ndarray] = {}
         for number, site in sorted(self.sites.items()):
             decided = self.tape.nodes[number].decided()
@@ -98,8 +138,3 @@ class Lifted:
                 enters = taken[number] == site.works
                 forced[site.name] = enters.astype(np.int64)
         return forced
-
-
-def _calls(tape: Tape) -> list[Any]:
-    """What is called, in order."""
-    return [node.name or node.module for node in tape.nodes]

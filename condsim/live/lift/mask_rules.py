@@ -54,11 +54,19 @@ def unchanged(call: Call) -> Given:
         return None
     if isinstance(first, Mask):
         return call.reading.shaped(replace(first, ref=call.ref))
+    if isinstance(first, BranchIds) and _is_a_mask(call, first):
+        return call.reading.shaped(Mask(call.ref, first.decision, 1))
     if isinstance(first, (BranchIds, RowIndex, AllTrue, BranchWeights)):
         return replace(first, ref=call.ref)
     if isinstance(first, OneHot) and name in CASTS:
         return replace(first, ref=call.ref)
     return None
+
+
+def _is_a_mask(call: Call, ids: BranchIds) -> bool:
+    """Whether a call makes factors of the numbers of two branches: 0 or 1 for each row."""
+    decision = call.decision(ids.decision)
+    return decision.branches == 2 and not decision.slots and call.out.is_floating_point()
 
 
 def of_slots(call: Call, mask: Mask) -> Given:

@@ -43,6 +43,7 @@ from condsim.live.lift.meanings import (
 from condsim.live.lift.placement import Placement
 from condsim.live.lift.sites import LiftedSite
 from condsim.live.lift.tape import Node, Ref, Tape, tensor_of
+from condsim.live.lift.two_tapes import size_on_both
 
 RANDOM = {
     "rand",
@@ -195,14 +196,9 @@ class Program:
 
     def _size(self, node: Node, sizes: tuple[int, int], context: Context) -> tuple[Variable, int]:
         """A tensor and its dimension that have these sizes on the two tapes."""
-        for ref in (*node.read, *self.inputs):
-            shape = tensor_of(self.tape, ref).shape
-            other_shape = tensor_of(self.other, ref).shape
-            for dim, both in enumerate(zip(shape, other_shape, strict=False)):
-                if both == sizes:
-                    value = self.reading.plain(self.reading.values[ref])
-                    return self.variable(value, context), dim
-        raise NotLiftable(f"{node.name or 'a call'} depends on a size that no tensor here has")
+        ref, dim = size_on_both(self.tape, self.other, node, sizes)
+        value = self.reading.plain(self.reading.values[ref])
+        return self.variable(value, context), dim
 
     # Decisions
 

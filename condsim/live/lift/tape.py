@@ -293,6 +293,22 @@ def _one_a_row(tensor: torch.Tensor) -> bool:
     return rows > 1 and tensor.numel() == rows
 
 
+def hard_gates(tape: Tape) -> set[nn.Module]:
+    """Submodules whose result is 0 or 1 for each row: what they decide is decided inside."""
+    gates = set()
+    for node in tape.nodes:
+        if node.module is None or not node.single or node.fork is not None:
+            continue
+        if node.out.is_floating_point() and _one_a_row(node.out) and _is_hard(node.out):
+            gates.add(node.module)
+    return gates
+
+
+def _is_hard(gate: torch.Tensor) -> bool:
+    """Whether all values are 0 or 1."""
+    return bool(((gate == 0) | (gate == 1)).all())
+
+
 def _may_be_ids(leaf: Any) -> bool:
     """Whether part of a submodule's result may be branches [rows, k]."""
     if not isinstance(leaf, torch.Tensor):

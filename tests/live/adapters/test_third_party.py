@@ -38,13 +38,18 @@ def refused(model: nn.Module, inputs: Any) -> str:
 
 
 def captured(model: nn.Module, inputs: list[torch.Tensor]) -> Trace:
-    """The trace; its replay gives the model's own bits, and the model is as it was."""
+    """The trace; its replay gives the model's own bits, and the model is as it was.
+
+    But for the order of sums, where a mixture was found by value.
+    """
     model.eval()
     trace = condsim.capture(model, inputs, measure=False)
+    by_value = "found by their values" in " ".join(trace.header.notes)
+    same = torch.allclose if by_value else torch.equal
     with torch.no_grad():
         own = [first(model(x)) for x in inputs]
         with condsim.force(model, trace):
-            assert all(torch.equal(first(model(x)), y) for x, y in zip(inputs, own, strict=True))
+            assert all(same(first(model(x)), y) for x, y in zip(inputs, own, strict=True))
         assert torch.equal(first(model(inputs[0])), own[0])
     assert condsim.simulate(trace, "nvidia-h100-sxm").speedup > 0
     return trace
@@ -72,7 +77,9 @@ def test_latent_moe_is_captured() -> None:
 def test_latent_moe_sorts_its_rows() -> None:
     found = package("latent_moe")
     model = found.LatentMoE(found.LatentMoEConfig(d=32, m=16, n_experts=4, top_k=1, alpha=2))
-    assert "8 experts behind a gate, and w_down, w_up" in refused(model, torch.randn(2, 5, 32))
+    trace = captured(model, [torch.randn(2, 5, 32) for _ in range(2)])
+    (site,) = trace.sites
+    assert (site.mechanism, site.branches) == ("moe", 8)
 
 
 def test_pytorch_mixtures_is_captured() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from condsim.live.adapters.own_forward import OwnForward
-from condsim.live.adapters.verify import check_same_bits, offer_strategies
+from condsim.live.adapters.verify import check_same_result, offer_strategies
 from condsim.live.lift.lifted import Lifted
 from condsim.mechanisms import MECHANISMS
 
@@ -56,10 +56,10 @@ def test_the_own_forward_is_accepted_and_another_one_is_not(
     lifted: Lifted, x: torch.Tensor
 ) -> None:
     own = lifted.host.forward
-    check_same_bits(lifted, own, (x,), {})
+    check_same_result(lifted, own, (x,), {})
 
     def another(rows: torch.Tensor) -> Any:
         return own(rows) * 1.0001
 
-    with pytest.raises(Exception, match="does not give its own output bit by bit"):
-        check_same_bits(lifted, another, (x,), {})
+    with pytest.raises(Exception, match="does not give its own output"):
+        check_same_result(lifted, another, (x,), {})

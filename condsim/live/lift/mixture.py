@@ -1,0 +1,278 @@
+"""A forward around a mixture of experts that was found by value, with the experts made visible.
+
+What leads to ids and weights is the router, the experts run behind `condsim.branch` or stacked, and
+what the forward does with their sum, or beside it, is called as on the tape. Its own index code
+does not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+
+from condsim.live.execution import current
+from condsim.live.experts import Experts
+from condsim.live.lift.actions import Arguments, CallFunction, Decided, RouteRows
+from condsim.live.lift.by_value import Found
+from condsim.live.lift.environment import (
+    Action,
+    Environment,
+    Run,
+    Variable,
+    forgetting,
+    routed_variable,
+    tensor_variable,
+)
+from condsim.live.lift.lifted import LiftedForward
+from condsim.live.lift.meanings import Decision, NotLiftable
+from condsim.live.lift.program import functional
+from condsim.live.lift.sites import LiftedSite
+from condsim.live.lift.tape import Node, Ref, Tape, tensor_of
+from condsim.live.lift.two_tapes import require_same_calls, size_on_both
+from condsim.live.marks import branch
+from condsim.mechanisms.moe import MixtureOfExperts
+
+
+class LiftedMixture(LiftedForward):
+    """Call it in place of the host's forward; it gives the same but for the order of sums.
+
+    tapes: two runs at different sizes. experts, found: the mixture on the first of them.
+    captured: the strategy that the forward itself follows.
+    Raises NotLiftable where a call that is needed cannot be repeated.
+    """
+
+    exact = False
+
+    def __init__(
+        self,
+        name: str,
+        tapes: tuple[Tape, Tape],
+        experts: Sequence[nn.Module],
+        found: Found,
+        captured: str = MixtureOfExperts.alone,
+    ) -> None:
+        tape, other = tapes
+        super().__init__(tape)
+        self._ids = found.decision.decided().reshape(-1, found.slots)
+        decision = Decision(found.decision.number, found.decision.branches, False, (), found.slots)
+        mechanism = MixtureOfExperts.name
+        self.site = LiftedSite(name, mechanism, decision, None, captured=captured)
+        flat = tensor_of(tape, found.rows).detach().flatten(0, -2)
+        self.site.experts = Experts(name, list(experts), flat[:2])
+        calls = Calls(tape, other, found)
+        self._calls = len(calls.needed)
+        output, self._spec = tree_flatten(tape.output)
+        self._output = [tensor_variable(leaf, ()) if _is_ref(leaf) else leaf for leaf in output]
+        inputs = [Ref(node.number) for node in tape.nodes if node.is_input]
+        self._inputs = [tensor_variable(ref, ()) for ref in inputs]
+        kept = {leaf for leaf in self._output if isinstance(leaf, Variable)}
+        self._runs = forgetting(calls.actions(self.site, list(experts)), kept)
+
+    @property
+    def sites(self) -> Mapping[int, LiftedSite]:
+        return {self.site.decision.node: self.site}
+
+    @property
+    def calls(self) -> int:
+        return self._calls
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        environment: Environment = dict(zip(self._inputs, tensors, strict=True))
+        del tensors
+        for run in self._runs:
+            run(environment)
+        output = []
+        for leaf in self._output:
+            output.append(environment[leaf] if isinstance(leaf, Variable) else leaf)
+        return tree_unflatten(output, self._spec)
+
+    def forced(self) -> dict[str, np.ndarray]:
+        return {self.site.name: self._ids.numpy()}
+
+
+def _is_ref(leaf: Any) -> bool:
+    return isinstance(leaf, Ref)
+
+
+class Calls:
+    """The calls of a forward that are needed beside its experts, and what each of them leads to.
+
+    needed: numbers of those that the result needs, but for those that only the router does.
+    """
+
+    def __init__(self, tape: Tape, other: Tape, found: Found) -> None:
+        require_same_calls(tape, other)
+        self.tape = tape
+        self.other = other
+        self.found = found
+        output = [leaf for leaf in tree_leaves(tape.output) if isinstance(leaf, Ref)]
+        self.needed = self._made_of([*output, found.rows], {found.result.node})
+        decides = [Ref(found.decision.number)]
+        if found.weights is not None:
+            decides.append(found.weights)
+        self.of_router = self._made_of(decides, self.needed)
+        if found.decision.number in self.needed:
+            raise NotLiftable("its decision is used as a number too")
+
+    def _made_of(self, refs: Iterable[Ref], known: set[int]) -> set[int]:
+        """Calls that some tensors are made of, inputs and what is known left out."""
+        found: set[int] = set()
+        waiting = [ref.node for ref in refs]
+        while waiting:
+            number = waiting.pop()
+            node = self.tape.nodes[number]
+            if number in found or number in known or node.is_input:
+                continue
+            found.add(number)
+            waiting += [ref.node for ref in node.read]
+        return found
+
+    def actions(self, site: LiftedSite, experts: list[nn.Module]) -> list[Action]:
+        """What the forward does, in the order of the tape."""
+        actions = {number: self._call(number) for number in self.needed}
+        actions[max(self.of_router)] = self._route(site)
+        actions[self.found.result.node] = self._mixture(site, experts)
+        return [actions[number] for number in sorted(actions)]
+
+    def _call(self, number: int) -> Action:
+        """A call as on the tape."""
+        node = self.tape.nodes[number]
+        function, more = functional(node)
+        arguments = self._arguments(node, more)
+        results = [tensor_variable(ref, ()) for ref in node.results]
+        call = CallFunction(function, arguments, results, node.single)
+        return Action(call, arguments.reads, set(results))
+
+    def _arguments(self, node: Node, more: Mapping[str, Any]) -> Arguments:
+        """The arguments of a call. more: by keyword, beside those on the tape."""
+        other = self.other.nodes[node.number]
+        leaves, spec = tree_flatten((node.args, {**node.kwargs, **more}))
+        other_leaves = tree_leaves((other.args, {**other.kwargs, **more}))
+        variables: list[tuple[int, Variable]] = []
+        sizes: list[tuple[int, Variable, int]] = []
+        for place, (leaf, other_leaf) in enumerate(zip(leaves, other_leaves, strict=True)):
+            if isinstance(leaf, Ref):
+                variables.append((place, tensor_variable(leaf, ())))
+            elif isinstance(leaf, torch.Tensor):
+                continue
+            elif leaf != other_leaf:
+                ref, dim = size_on_both(self.tape, self.other, node, (leaf, other_leaf))
+                sizes.append((place, tensor_variable(ref, ()), dim))
+        return Arguments(tuple(leaves), spec, variables, sizes)
+
+    def _route(self, site: LiftedSite) -> Action:
+        """The calls of the router, inside of `condsim.route`."""
+        inside = [self._call(number) for number in sorted(self.of_router)]
+        read: set[Variable] = set()
+        written: set[Variable] = set()
+        for action in inside:
+            read |= action.reads
+            written |= action.writes
+        fork = self.found.decision.fork
+        assert fork is not None
+        decided = tensor_variable(Ref(self.found.decision.number, fork.item), ())
+        weights = None
+        if self.found.weights is not None:
+            weights = tensor_variable(self.found.weights, ())
+            read.add(weights)
+        kept = {decided} if weights is None else {decided, weights}
+        of_all = self.found.weigh_all(self.tape)
+        gate = MixtureGate(site, forgetting(inside, kept), decided, weights, of_all)
+        routed = routed_variable(site.decision.node, ())
+        return Action(RouteRows(gate, routed), read - written, {routed})
+
+    def _mixture(self, site: LiftedSite, experts: list[nn.Module]) -> Action:
+        """The experts, and the sum of their results."""
+        rows = tensor_variable(self.found.rows, ())
+        result = tensor_variable(self.found.result, ())
+        routed = routed_variable(site.decision.node, ())
+        shape_of = self._of_the_shape(self.found.result)
+        run = RunExperts(site, experts, rows, routed, result, shape_of)
+        return Action(run, {rows, routed, shape_of}, {result})
+
+    def _of_the_shape(self, result: Ref) -> Variable:
+        """A tensor that is there before and has the shape of a result, but for its last dimension.
+
+        Raises NotLiftable where there is none.
+        """
+        inputs = [Ref(node.number) for node in self.tape.nodes if node.is_input]
+        for ref in (self.found.rows, *inputs):
+            alike = []
+            for tape in (self.tape, self.other):
+                alike.append(tensor_of(tape, ref).shape[:-1] == tensor_of(tape, result).shape[:-1])
+            if all(alike):
+                return tensor_variable(ref, ())
+        raise NotLiftable("the sum of its experts' results has a shape that no input has")
+
+
+@dataclass(frozen=True)
+class MixtureGate:
+    """What runs inside of `condsim.route`.
+
+    runs: the calls that lead to the decision. of_all: whether the weights are of every expert.
+    """
+
+    site: LiftedSite
+    runs: Sequence[Run]
+    decided: Variable
+    weights: Variable | None
+    of_all: bool
+
+    def decide(self, environment: Environment) -> Decided:
+        """Run the calls; return ids and weights [rows, k], and no scores."""
+        for run in self.runs:
+            run(environment)
+        ids = environment.pop(self.decided).reshape(-1, self.site.decision.slots)
+        if self.weights is None:
+            return ids, None, None
+        weights = environment[self.weights].reshape(len(ids), -1)
+        return ids, weights.gather(1, ids) if self.of_all else weights, None
+
+
+@dataclass(frozen=True)
+class RunExperts:
+    """Run the experts: one after the other, or stacked.
+
+    rows: what they take their rows from. routed: ids and weights. result: where their sum is kept.
+    shape_of: a tensor of the result's shape, but for the last dimension.
+    """
+
+    site: LiftedSite
+    experts: Sequence[nn.Module]
+    rows: Variable
+    routed: Variable
+    result: Variable
+    shape_of: Variable
+
+    def __call__(self, environment: Environment) -> None:
+        strategy = current().strategy(self.site.name, self.site.mechanism)
+        x = environment[self.rows]
+        if x.ndim > 2:
+            x = x.flatten(0, -2)
+        stacked = self.site.experts
+        assert stacked is not None
+        if strategy == MixtureOfExperts.alone or not stacked.stacks:
+            result = self._one_by_one(x)
+        else:
+            result = stacked.run(strategy, x, environment.get(self.routed))
+        shape = environment[self.shape_of].shape[:-1]
+        if len(shape) > 1:
+            result = result.view(*shape, result.shape[-1])
+        environment[self.result] = result
+
+    def _one_by_one(self, x: torch.Tensor) -> torch.Tensor:
+        total = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            rows: Any
+            with branch(self.site.name, number) as rows:
+                if rows:
+                    total = rows.add_(total, expert(rows.take(x)))
+                rows.close()
+        return total
