@@ -93,6 +93,7 @@ def test_public_names_are_the_contract() -> None:
         "serve",
         "simulate",
         "simulate_many",
+        "tokens",
     ]
     assert done.stdout.strip() == str(names)
 
