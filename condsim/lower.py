@@ -17,12 +17,13 @@ from condsim.lowered import Lowered, Outline, ScopeCalls, rows_that_arrive
 from condsim.mechanisms import Guards
 from condsim.program import Loop, Program
 from condsim.program.model import BodyKey
-from condsim.steps.extents import SiteRule, Steps
-from condsim.strategies import rows_that_run
+from condsim.steps.buckets import in_buckets
+from condsim.steps.extents import SiteRule, Steps, halves
+from condsim.strategies import STRATEGIES, rows_that_run
 
-REGIMES = 3 * 3 * 2
+REGIMES = 3 * 3 * 2 * 2
 """Regimes of the rows that arrive, of those that run, and whether a call is the first that has
-rows."""
+rows, or the last."""
 
 
 def lower(
@@ -84,9 +85,17 @@ class _Walk:
             sizes |= {"outer": outer, "rows": rows, "rest": outer - rows}
             if self.sites[loop.site].mechanism.selects_blocks:
                 sizes["block"] = rows
+            if self.sites[loop.site].mechanism.keeps_tokens:
+                sizes |= halves(rows)
+            members = None if calls.members is None else calls.members[call]
+            if guarded.buckets is not None:
+                members = guarded.buckets[call, guard]
+                sizes["units"] = members.sum(1)
             placed = self.placed[calls.placed.number, node, key]
             guards = (*calls.guards, (loop.site, served.label(key, guarded.choices)))
-            self._enter(ScopeCalls(placed, guards, calls.step[call], choices, sizes, number, call))
+            step = calls.step[call]
+            inner = ScopeCalls(placed, guards, step, choices, sizes, number, call, members)
+            self._enter(inner)
 
     def _guarded(self, loop: Loop, calls: ScopeCalls) -> _Guarded:
         rule = self.sites[loop.site]
@@ -95,6 +104,7 @@ class _Walk:
             no_rows = np.zeros((0, len(choices)), int)
             return _Guarded(loop, choices, no_rows, no_rows)
         kept = self.steps.kept.get(rule.name)
+        lengths, buckets = self._lengths(rule, calls, len(choices))
         guards = Guards(
             mechanism=rule.mechanism,
             choices=choices,
@@ -102,19 +112,43 @@ class _Walk:
             arriving=rows_that_arrive(rule, self.steps, calls.sizes, calls.step),
             kept=None if kept is None else kept[calls.step],
             costliest=self.steps.costliest.get(rule.name),
+            lengths=lengths,
         )
         outer, rows = rows_that_run(self.strategies[rule.mechanism.name], guards)
-        return _Guarded(loop, choices, outer, rows)
+        return _Guarded(loop, choices, outer, rows, buckets)
+
+    def _lengths(
+        self, rule: SiteRule, calls: ScopeCalls, guards: int
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Tokens that stay in each unit that a guard runs, int [m, guards, units]; and which units
+        these are where each guard runs a bucket of them, bool [m, guards, units].
+
+        None where the site decides about no tokens, and where the step's units run together.
+        """
+        if not rule.mechanism.keeps_tokens:
+            return None, None
+        if rule.name not in self.steps.lengths:
+            return None, None
+        lengths = self.steps.lengths[rule.name][calls.step]
+        strategy = STRATEGIES[self.strategies[rule.mechanism.name]].on(rule.mechanism)
+        if calls.members is None and strategy.buckets > 1:
+            buckets = in_buckets(lengths, guards)
+            return np.where(buckets, lengths[:, None], 0), buckets
+        if calls.members is not None:
+            lengths = np.where(calls.members, lengths, 0)
+        return np.repeat(lengths[:, None], guards, axis=1), None
 
 
 @dataclass(frozen=True)
 class _Guarded:
-    """The guards of a loop in m calls. outer, rows: int [m, guards]."""
+    """The guards of a loop in m calls. outer, rows: int [m, guards]. buckets: the units that each
+    guard runs, bool [m, guards, units]; None where guards run all."""
 
     loop: Loop
     choices: np.ndarray
     outer: np.ndarray
     rows: np.ndarray
+    buckets: np.ndarray | None = None
 
     def met(self) -> np.ndarray:
         """Return the regimes in which some call meets each guard, bool [guards, regimes]."""
@@ -130,8 +164,8 @@ class _Guarded:
         """
         served: dict[BodyKey, _Served] = {}
         for guard, regime in np.argwhere(met).tolist():
-            outer, rows, first = _split_regime(regime)
-            body = self.loop.body(int(self.choices[guard]), outer, rows, first)
+            outer, rows, first, last = _split_regime(regime)
+            body = self.loop.body(int(self.choices[guard]), outer, rows, first, last)
             if body is not None:
                 calls = np.flatnonzero(self.regimes[:, guard] == regime)
                 served.setdefault(body[0], _Served()).add(guard, calls)
@@ -143,13 +177,16 @@ class _Guarded:
         runs = self.rows > 0
         first = runs & (np.cumsum(runs, axis=1) == 1)
         of_outer, of_rows = np.minimum(self.outer, 2), np.minimum(self.rows, 2)
-        regimes: np.ndarray = of_outer * 6 + of_rows * 2 + first
+        regimes: np.ndarray = of_outer * 12 + of_rows * 4 + first * 2
+        if self.loop.ends_differ:
+            still = np.cumsum(runs[:, ::-1], axis=1)[:, ::-1]
+            regimes += runs & (still == 1)
         return regimes
 
 
-def _split_regime(regime: int) -> tuple[int, int, bool]:
-    """Return (regime of the rows that arrive, of those that run, first that has rows)."""
-    return regime // 6, regime // 2 % 3, bool(regime % 2)
+def _split_regime(regime: int) -> tuple[int, int, bool, bool]:
+    """Return (regime of the rows that arrive, of those that run, first that has rows, last)."""
+    return regime // 12, regime // 4 % 3, bool(regime // 2 % 2), bool(regime % 2)
 
 
 class _Served:

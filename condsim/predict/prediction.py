@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 
 from condsim.predict.gate import answering, checked_peaks, checked_waterfall
+from condsim.predict.intervals import Sources
 from condsim.predict.memory import Memory
+from condsim.predict.training_memory import memory_waterfall
+from condsim.predict.verdict import verdict_of
 from condsim.predict.waterfall import losses
 
 NO_MEMORY = Memory(0, 0, 0, 0.0)
@@ -58,7 +61,7 @@ class Later:
     """What a prediction computes when it is asked for.
 
     memory: of the conditional model and of the baseline. waterfall, timeline, segments, devices:
-    tables.
+    tables. sources: what the seconds rest on; None where that is not known.
     """
 
     memory: Callable[[], tuple[Memory, Memory]] = lambda: (NO_MEMORY, NO_MEMORY)
@@ -66,6 +69,7 @@ class Later:
     timeline: Callable[[], pd.DataFrame] = pd.DataFrame
     segments: Callable[[], pd.DataFrame] = pd.DataFrame
     devices: Callable[[], pd.DataFrame] = pd.DataFrame
+    sources: Callable[[], Sources | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -119,10 +123,7 @@ class Prediction:
     @property
     def verdict(self) -> str:
         """ "faster", "slower" or "too close to call", by the speedup's interval."""
-        low, high = self.speedup_interval
-        if low > 1:
-            return "faster"
-        return "slower" if high < 1 else "too close to call"
+        return verdict_of(self.speedup_interval)
 
     @property
     def main_loss(self) -> str:
@@ -157,6 +158,15 @@ class Prediction:
         return self.memories[1].needed_bytes
 
     @cached_property
+    def memory_waterfall(self) -> pd.DataFrame:
+        """A row a part of a training step's memory, dense beside conditional, in bytes
+        (`condsim.predict.training_memory`); empty for any other step."""
+        conditional, dense = (memory.training for memory in self.memories)
+        if conditional is None or dense is None:
+            return pd.DataFrame()
+        return memory_waterfall(conditional, dense)
+
+    @cached_property
     def waterfall(self) -> pd.DataFrame:
         """A row a world (`condsim.predict.waterfall`)."""
         with answering(self.trace, self.profile):
@@ -180,6 +190,12 @@ class Prediction:
         """A row a rank, where the model is spread over several: units, rows and tokens of a step,
         seconds, seconds that it waits for slower ones, peak bytes. Empty on one device."""
         return self.later.devices()
+
+    @cached_property
+    def sources(self) -> Sources | None:
+        """What the seconds of both sides rest on, and how far each may be off; None where that is
+        not known, as where a model is spread over devices."""
+        return self.later.sources()
 
     @property
     def bases(self) -> dict[str, str]:
@@ -207,6 +223,8 @@ class Prediction:
         plain["rivals"] = dict(self.rivals)
         plain["memory"] = self.memory.to_dict()
         plain["waterfall"] = self.waterfall.to_dict(orient="records")
+        if len(self.memory_waterfall):
+            plain["memory_waterfall"] = self.memory_waterfall.to_dict(orient="records")
         plain["steps"] = len(self.of_steps)
         if len(self.devices):
             plain["devices"] = self.devices.to_dict(orient="records")

@@ -180,7 +180,7 @@ def _names_of_curves(name: str) -> Iterator[str]:
 
 def looks_at_shapes(name: str) -> bool:
     """Whether the shapes of an operator decide which table answers, and how (`variants`)."""
-    return name in ("conv2d", "scaled_dot_product_attention") or reduces(name)
+    return name in ("conv2d", "convolution", "scaled_dot_product_attention") or reduces(name)
 
 
 def variants(operator: SizedOperator, count: int, profile: HardwareProfile) -> list[Hashable]:
