@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from condsim.api import Training as Training
     from condsim.api import calibrate as calibrate
     from condsim.api import capture as capture
     from condsim.decide.advise.advise import advise as advise
@@ -47,6 +48,7 @@ _PUBLIC = {
     "RoutingGenerator": "condsim.routing",
     "hardware": "condsim.hardware",
     "calibrate": "condsim.api",
+    "Training": "condsim.live.training",
     "simulate": "condsim.predict.simulate",
     "simulate_many": "condsim.predict.simulate",
     "Scenario": "condsim.scenario",

@@ -79,6 +79,7 @@ def test_public_names_are_the_contract() -> None:
         "Parallel",
         "RoutingGenerator",
         "Scenario",
+        "Training",
         "advise",
         "branch",
         "calibrate",

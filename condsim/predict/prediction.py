@@ -13,6 +13,7 @@ import pandas as pd
 from condsim.predict.gate import answering, checked_peaks, checked_waterfall
 from condsim.predict.intervals import Sources
 from condsim.predict.memory import Memory
+from condsim.predict.training_memory import memory_waterfall
 from condsim.predict.verdict import verdict_of
 from condsim.predict.waterfall import losses
 
@@ -29,6 +30,30 @@ PLAIN_FIELDS = (
     "flops_ratio", "executed_flops", "baseline_flops", "main_loss", "graphs", "prepare_s", "notes",
     "outputs",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StepSeconds:
+    """Seconds of both sides.
+
+    numbers: of the steps in the trace, int [steps]. conditional, baseline: of each, float [steps].
+    """
+
+    numbers: np.ndarray
+    conditional: np.ndarray
+    baseline: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def table(self) -> pd.DataFrame:
+        """Return a row a step: step, conditional_s, baseline_s."""
+        columns = {
+            "step": self.numbers,
+            "conditional_s": self.conditional,
+            "baseline_s": self.baseline,
+        }
+        return pd.DataFrame(columns)
 
 
 @dataclass(frozen=True)
@@ -56,7 +81,7 @@ class Prediction:
     protocol: what runs between two runs of a step, name in `condsim.protocols`.
     speedup: Σ baseline / Σ conditional seconds over the steps. speedup_interval: 90 %.
     estimated: basis word → share of the conditional time that rests on it.
-    steps: a row a step: its number, conditional_s, baseline_s.
+    of_steps: seconds of each step; `steps` is their table.
     rivals: speedups as others would estimate them.
     graphs: how many graphs a device of prepared graphs compiles for all steps.
     prepare_s: how long it compiles them, once; in no other number.
@@ -85,7 +110,7 @@ class Prediction:
     speedup_interval: tuple[float, float]
     latency_interval: tuple[float, float]
     estimated: Mapping[str, float]
-    steps: pd.DataFrame
+    of_steps: StepSeconds
     rivals: Mapping[str, float]
     notes: tuple[str, ...] = ()
     graphs: int = 0
@@ -107,6 +132,11 @@ class Prediction:
         return str(worst["world"].iloc[0]) if len(worst) else ""
 
     @cached_property
+    def steps(self) -> pd.DataFrame:
+        """A row a step: its number, conditional_s, baseline_s."""
+        return self.of_steps.table()
+
+    @cached_property
     def memories(self) -> tuple[Memory, Memory]:
         """(conditional, baseline): weights + the largest sum of live tensors, and the device's."""
         with answering(self.trace, self.profile):
@@ -126,6 +156,15 @@ class Prediction:
     @property
     def baseline_peak_bytes(self) -> int:
         return self.memories[1].needed_bytes
+
+    @cached_property
+    def memory_waterfall(self) -> pd.DataFrame:
+        """A row a part of a training step's memory, dense beside conditional, in bytes
+        (`condsim.predict.training_memory`); empty for any other step."""
+        conditional, dense = (memory.training for memory in self.memories)
+        if conditional is None or dense is None:
+            return pd.DataFrame()
+        return memory_waterfall(conditional, dense)
 
     @cached_property
     def waterfall(self) -> pd.DataFrame:
@@ -184,7 +223,9 @@ class Prediction:
         plain["rivals"] = dict(self.rivals)
         plain["memory"] = self.memory.to_dict()
         plain["waterfall"] = self.waterfall.to_dict(orient="records")
-        plain["steps"] = len(self.steps)
+        if len(self.memory_waterfall):
+            plain["memory_waterfall"] = self.memory_waterfall.to_dict(orient="records")
+        plain["steps"] = len(self.of_steps)
         if len(self.devices):
             plain["devices"] = self.devices.to_dict(orient="records")
         return plain
