@@ -38,8 +38,9 @@ def _part(trace: Trace, steps: slice, which: str) -> Trace:
     for site in trace.sites:
         rows = np.repeat(chosen[of_step], trace.rows_per_unit(site))
         old = trace.decisions(site.name)
-        parts = (old.ids, old.weights, old.scores)
-        decisions[site.name] = Decisions(*(None if part is None else part[rows] for part in parts))
+        weights = None if old.weights is None else old.weights[rows]
+        scores = None if old.scores is None else old.scores[rows]
+        decisions[site.name] = Decisions(old.ids[rows], weights, scores)
     header = trace.header.model_copy(update={"name": f"{trace.name}, {which} half"})
     kept = trace.steps[steps].reset_index(drop=True)
     return Trace(header, kept, trace.programs, in_memory(decisions), profile=trace.profile)
