@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from condsim.live.force import force as force
     from condsim.live.marks import branch as branch
     from condsim.live.marks import route as route
+    from condsim.live.marks import tokens as tokens
     from condsim.parallel import Parallel as Parallel
     from condsim.predict.simulate import simulate as simulate
     from condsim.predict.simulate import simulate_many as simulate_many
@@ -40,6 +41,7 @@ _PUBLIC = {
     "load": "condsim.trace.read",
     "route": "condsim.live.marks",
     "branch": "condsim.live.marks",
+    "tokens": "condsim.live.marks",
     "force": "condsim.live.force",
     "import_routing": "condsim.importers",
     "ModelShape": "condsim.importers",

@@ -85,6 +85,8 @@ def named_errors(path: str | Path, what: str = "cannot be written") -> Iterator[
 
     A closed pipe stays what it is: whoever reads has had enough.
     """
+    if "\0" in str(path):
+        raise CondsimError(f"{str(path)!r} {what}: a path holds no NUL character")
     try:
         yield
     except BrokenPipeError:

@@ -98,6 +98,7 @@ def test_public_names_are_the_contract() -> None:
         "simulate",
         "simulate_many",
         "sweep",
+        "tokens",
     ]
     assert done.stdout.strip() == str(names)
 

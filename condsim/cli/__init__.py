@@ -24,7 +24,7 @@ import cyclopts
 from condsim import __version__
 from condsim.cli.help import JoinLines
 from condsim.cli.output import out
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, shortened
 from condsim.show.escape import printable
 
 QUESTION = (
@@ -225,7 +225,7 @@ def _message(error: Exception) -> str | None:
         return f"{where}: {error.strerror}"
     if not isinstance(error, (CondsimError, cyclopts.CycloptsError)):
         return None
-    line = _one_line(error)
+    line = shortened(_one_line(error))
     if isinstance(error, cyclopts.CycloptsError) and error.msg is None:
         return f"{line} (condsim --help)"
     return line

@@ -36,7 +36,7 @@ from condsim.predict.simulation import CLOCKED_STEPS, Simulation
 from condsim.predict.timed import TimedSide, world_seconds
 from condsim.predict.waterfall import waterfall
 from condsim.scenario import Scenario
-from condsim.strategies import STRATEGIES, name_of
+from condsim.strategies import meant, name_of
 from condsim.trace import Trace
 
 LINKS = "links"
@@ -122,11 +122,11 @@ class SpreadSimulation:
         return Plan(self.trace, self.whole.cut, self._numbers(), fabric, placements)
 
     def _check_strategies(self) -> None:
-        for name in self.strategies.values():
-            strategy = STRATEGIES[name]
+        for strategy in meant(self.strategies):
             if strategy.drops or strategy.waits_for_weights:
                 raise CondsimError(
-                    f"parallel: strategy {name!r} is known on one device only; choose another one"
+                    f"parallel: strategy {strategy.name!r} is known on one device only; "
+                    "choose another one"
                 )
 
     def _numbers(self) -> np.ndarray:

@@ -38,6 +38,7 @@ from condsim.predict.segments import segments
 from condsim.predict.side import Side, between_runs, price_together
 from condsim.predict.timed import HOST_LINK, SideWalk, TimedSide, world_seconds
 from condsim.predict.timeline import timeline
+from condsim.predict.token_flops import SAME_FLOPS, flops_of_tokens
 from condsim.predict.walk import Blocks, Way
 from condsim.predict.waterfall import waterfall
 from condsim.program import Program
@@ -46,7 +47,7 @@ from condsim.runtimes.quantised import quantised
 from condsim.scenario import Scenario
 from condsim.steps.extents import Steps
 from condsim.steps.rebatch import Cut, rebatch, site_rules
-from condsim.strategies import STRATEGIES, name_of
+from condsim.strategies import meant, name_of
 from condsim.trace import Trace
 
 SAME_PARAMS = "same-params"
@@ -132,7 +133,7 @@ class Simulation:
     @property
     def waits_for_weights(self) -> bool:
         """Whether some strategy copies weights from the host's memory."""
-        return any(STRATEGIES[name].waits_for_weights for name in self.strategies.values())
+        return any(strategy.waits_for_weights for strategy in meant(self.strategies))
 
     def _target_key(self) -> tuple[Any, ...]:
         target = self.target
@@ -312,6 +313,9 @@ class Simulation:
 
     def logical(self, steps: Steps, dense: StepCost) -> np.ndarray:
         """Return the FLOPs that the decisions ask for, float [steps]. dense: same-params."""
+        if steps.lengths:
+            program = self.recorded(self.same_for_all(SAME_FLOPS))
+            return flops_of_tokens(program, site_rules(self.trace), steps)
         return logical_flops(self.trace, steps, dense)
 
     @property
@@ -487,7 +491,7 @@ class Simulation:
 
     def _balanced(self) -> CostSums:
         """What the conditional side costs in a world without load imbalance."""
-        feels = any(STRATEGIES[name].feels_imbalance for name in self.strategies.values())
+        feels = any(strategy.feels_imbalance for strategy in meant(self.strategies))
         if not feels or name_of(self.strategies) == self.scenario.baseline:
             return self.walked.conditional.sums
         way = self._way(self.strategies)
