@@ -74,7 +74,7 @@ def is_stream(path: str | Path) -> bool:
     """Whether a path is a device, a pipe or a socket, which cannot be replaced, only written to."""
     try:
         mode = os.stat(path).st_mode
-    except OSError:
+    except (OSError, ValueError):  # there is no such path, and with a NUL there can be none
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
