@@ -19,7 +19,7 @@ class CostSums:
     flops, router_flops: as in `StepCost`. hot_s: seconds of steps whose weights are where their
     kernels were timed with them. parts, worlds, by_family: name → seconds, as in `StepCost`.
     started_s: seconds beside those of kernels. evicted_code_s: of calls whose code was evicted.
-    graphs: that are compiled.
+    graphs: that are compiled. stacked: world → seconds in it of gradients as large as all experts.
     """
 
     calibrated: bool
@@ -32,6 +32,7 @@ class CostSums:
     started_s: float = 0.0
     evicted_code_s: float = 0.0
     graphs: set[Hashable] = field(default_factory=set)
+    stacked: dict[str, float] = field(default_factory=dict)
     _entry_s: dict[Place, float] = field(default_factory=dict)
     _entry_basis: dict[Place, str] = field(default_factory=dict)
 
@@ -43,6 +44,7 @@ class CostSums:
         _add(self.parts, cost.parts)
         _add(self.worlds, cost.worlds)
         _add(self.by_family, cost.by_family)
+        _add(self.stacked, cost.stacked_gradients)
         self.started_s += sum(float(seconds.sum()) for seconds in cost.extra_s.values())
         self.evicted_code_s += float(cost.evicted_code_s.sum())
         self.graphs |= cost.graphs
