@@ -97,8 +97,14 @@ class Marked:
         return loops[number] if number < len(loops) else None
 
     def is_alone(self, enter: int) -> bool:
-        """Whether a guard is the only one of its loop, so that nothing may run there."""
-        return self.first_of_loop[enter] == enter and enter in self.last_of_loop
+        """Whether a guard is the only one of its loop, so that nothing may run there.
+
+        A guard that picks blocks of weights runs always.
+        """
+        picks_blocks = self.guard(enter)[1] < 0
+        return (
+            not picks_blocks and self.first_of_loop[enter] == enter and enter in self.last_of_loop
+        )
 
     def guard(self, place: int) -> tuple[str, int]:
         """(site, choice) of an `Enter`."""

@@ -48,6 +48,9 @@ OF_PYTORCH = {"aten", "prim", "prims"}
 NO_OPERATORS = {"profiler"}
 """Namespaces of what PyTorch calls to name what runs: optimizers do so."""
 
+WRITES_ON_VIEW = "CopySlices"
+"""The node of an operator that writes on a view, which is made when the operator is done."""
+
 BACKWARD, OPTIMIZER = "backward", "optimizer"
 """Stages of a training step after its forward."""
 
@@ -245,7 +248,8 @@ class Recorder(TorchDispatchMode):
             return
         variable = getattr(node, "variable", None)
         if variable is None:
-            op.node = node._sequence_nr()
+            made_after = node.name() == WRITES_ON_VIEW
+            op.node = node._sequence_nr() - made_after
         else:
             op.accumulates = self._weights.get(storage_key(variable), "")
 
