@@ -37,15 +37,15 @@ class RunScope:
 class Instance:
     """One pass through a guard's body.
 
-    outer: rows that stood before the guard. rows: rows that ran. first, last: whether it is the
-    first of its loop that has rows, and the last of them so far.
+    outer: rows that stood before the guard. rows: rows that ran. turn: of its loop's instances with
+    rows it is the first, the second, ...; 0 without rows. last: whether it is the last of them.
     """
 
     choice: int
     scope: RunScope = field(default_factory=RunScope)
     outer: int = 0
     rows: int = 0
-    first: bool = False
+    turn: int = 0
     last: bool = False
 
 
@@ -104,12 +104,11 @@ def _loop_at_end(scope: RunScope, site: str) -> RunLoop:
 
 def _leave(loop: RunLoop, event: Leave) -> None:
     """Note the rows of the body that ends."""
-    earlier_rows = any(instance.first for instance in loop.instances)
     instance = loop.instances[-1]
     instance.outer = event.outer
     instance.rows = event.count
-    instance.first = event.count > 0 and not earlier_rows
     if event.count > 0:
+        instance.turn = 1 + max(earlier.turn for earlier in loop.instances)
         for earlier in loop.instances:
             earlier.last = earlier is instance
 
