@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from condsim.api import Training as Training
     from condsim.api import calibrate as calibrate
     from condsim.api import capture as capture
+    from condsim.decide.advise.advise import advise as advise
+    from condsim.decide.coverage.coverage import coverage as coverage
+    from condsim.decide.drift.drift import drift as drift
+    from condsim.decide.sweep.run import sweep as sweep
     from condsim.errors import CondsimError as CondsimError
     from condsim.hardware import hardware as hardware
     from condsim.importers import ModelShape as ModelShape
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from condsim.live.force import force as force
     from condsim.live.marks import branch as branch
     from condsim.live.marks import route as route
+    from condsim.live.marks import tokens as tokens
     from condsim.parallel import Parallel as Parallel
     from condsim.predict.simulate import simulate as simulate
     from condsim.predict.simulate import simulate_many as simulate_many
@@ -36,6 +41,7 @@ _PUBLIC = {
     "load": "condsim.trace.read",
     "route": "condsim.live.marks",
     "branch": "condsim.live.marks",
+    "tokens": "condsim.live.marks",
     "force": "condsim.live.force",
     "import_routing": "condsim.importers",
     "ModelShape": "condsim.importers",
@@ -51,6 +57,10 @@ _PUBLIC = {
     "Parallel": "condsim.parallel",
     "compare": "condsim.study.compare",
     "serve": "condsim.serve.serve",
+    "advise": "condsim.decide.advise.advise",
+    "sweep": "condsim.decide.sweep.run",
+    "coverage": "condsim.decide.coverage.coverage",
+    "drift": "condsim.decide.drift.drift",
     "CondsimError": "condsim.errors",
 }
 __all__ = sorted(_PUBLIC)

@@ -17,8 +17,9 @@ from condsim.lowered import Lowered, Outline, ScopeCalls, rows_that_arrive
 from condsim.mechanisms import Guards
 from condsim.program import Loop, Program
 from condsim.program.model import BodyKey
-from condsim.steps.extents import SiteRule, Steps
-from condsim.strategies import rows_that_run
+from condsim.steps.buckets import in_buckets
+from condsim.steps.extents import SiteRule, Steps, halves
+from condsim.strategies import STRATEGIES, rows_that_run
 
 REGIMES = 3 * 3 * 3 * 2
 """Regimes of the rows that arrive, of those that run, whether a call is the first that has rows or
@@ -84,9 +85,17 @@ class _Walk:
             sizes |= {"outer": outer, "rows": rows, "rest": outer - rows}
             if self.sites[loop.site].mechanism.selects_blocks:
                 sizes["block"] = rows
+            if self.sites[loop.site].mechanism.keeps_tokens:
+                sizes |= halves(rows)
+            members = None if calls.members is None else calls.members[call]
+            if guarded.buckets is not None:
+                members = guarded.buckets[call, guard]
+                sizes["units"] = members.sum(1)
             placed = self.placed[calls.placed.number, node, key]
             guards = (*calls.guards, (loop.site, served.label(key, guarded.choices)))
-            self._enter(ScopeCalls(placed, guards, calls.step[call], choices, sizes, number, call))
+            step = calls.step[call]
+            inner = ScopeCalls(placed, guards, step, choices, sizes, number, call, members)
+            self._enter(inner)
 
     def _guarded(self, loop: Loop, calls: ScopeCalls) -> _Guarded:
         rule = self.sites[loop.site]
@@ -95,6 +104,7 @@ class _Walk:
             no_rows = np.zeros((0, len(choices)), int)
             return _Guarded(loop, choices, no_rows, no_rows)
         kept = self.steps.kept.get(rule.name)
+        lengths, buckets = self._lengths(rule, calls, len(choices))
         guards = Guards(
             mechanism=rule.mechanism,
             choices=choices,
@@ -102,19 +112,43 @@ class _Walk:
             arriving=rows_that_arrive(rule, self.steps, calls.sizes, calls.step),
             kept=None if kept is None else kept[calls.step],
             costliest=self.steps.costliest.get(rule.name),
+            lengths=lengths,
         )
         outer, rows = rows_that_run(self.strategies[rule.mechanism.name], guards)
-        return _Guarded(loop, choices, outer, rows)
+        return _Guarded(loop, choices, outer, rows, buckets)
+
+    def _lengths(
+        self, rule: SiteRule, calls: ScopeCalls, guards: int
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Tokens that stay in each unit that a guard runs, int [m, guards, units]; and which units
+        these are where each guard runs a bucket of them, bool [m, guards, units].
+
+        None where the site decides about no tokens, and where the step's units run together.
+        """
+        if not rule.mechanism.keeps_tokens:
+            return None, None
+        if rule.name not in self.steps.lengths:
+            return None, None
+        lengths = self.steps.lengths[rule.name][calls.step]
+        strategy = STRATEGIES[self.strategies[rule.mechanism.name]].on(rule.mechanism)
+        if calls.members is None and strategy.buckets > 1:
+            buckets = in_buckets(lengths, guards)
+            return np.where(buckets, lengths[:, None], 0), buckets
+        if calls.members is not None:
+            lengths = np.where(calls.members, lengths, 0)
+        return np.repeat(lengths[:, None], guards, axis=1), None
 
 
 @dataclass(frozen=True)
 class _Guarded:
-    """The guards of a loop in m calls. outer, rows: int [m, guards]."""
+    """The guards of a loop in m calls. outer, rows: int [m, guards]. buckets: the units that each
+    guard runs, bool [m, guards, units]; None where guards run all."""
 
     loop: Loop
     choices: np.ndarray
     outer: np.ndarray
     rows: np.ndarray
+    buckets: np.ndarray | None = None
 
     def met(self) -> np.ndarray:
         """Return the regimes in which some call meets each guard, bool [guards, regimes]."""

@@ -10,13 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from condsim.program import Loop, Op, Program, Scope
-from condsim.program.model import PlacedScope
+from condsim.program.model import Place, PlacedScope
 from condsim.program.order import Order, order_of
 from condsim.steps.extents import SiteRule, Steps, capacity
 from condsim.steps.sizes import Sizes, distinct, joined
-
-Place = tuple[int, int]
-"""(number of a scope, node in it): where an operator stands in its program."""
+from condsim.strategies import STRATEGIES, Strategy
 
 GuardPath = tuple[tuple[str, int], ...]
 """(site, choice) from the outside in; choice -1 where one body serves several branches."""
@@ -31,6 +29,7 @@ class ScopeCalls:
     outside of guards, int [m]. sizes: extent → int [m].
     parent: index of the calls that the scope stands in, among those of a `Lowered`, -1 for the
     root. parent_call: which of the parent's calls each call belongs to, int [m].
+    members: units of its step that each call runs, bool [m, units]; None for all.
     """
 
     placed: PlacedScope
@@ -40,6 +39,7 @@ class ScopeCalls:
     sizes: Mapping[str, np.ndarray]
     parent: int
     parent_call: np.ndarray
+    members: np.ndarray | None = None
 
     @property
     def scope(self) -> Scope:
@@ -119,9 +119,10 @@ class Lowered:
     scopes: tuple[ScopeCalls, ...]
     outline: Outline
 
-    def strategy_of(self, site: str) -> str:
+    def strategy_of(self, site: str) -> Strategy:
         """Return the strategy that a site runs under."""
-        return self.strategies[self.sites[site].mechanism.name]
+        mechanism = self.sites[site].mechanism
+        return STRATEGIES[self.strategies[mechanism.name]].on(mechanism)
 
     def sizes(self, scope: int, site: str) -> Mapping[str, np.ndarray]:
         """Return the extents of all calls of a scope, with those of an operator's site.

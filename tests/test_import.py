@@ -80,10 +80,13 @@ def test_public_names_are_the_contract() -> None:
         "RoutingGenerator",
         "Scenario",
         "Training",
+        "advise",
         "branch",
         "calibrate",
         "capture",
         "compare",
+        "coverage",
+        "drift",
         "fit_routing",
         "force",
         "hardware",
@@ -94,6 +97,8 @@ def test_public_names_are_the_contract() -> None:
         "serve",
         "simulate",
         "simulate_many",
+        "sweep",
+        "tokens",
     ]
     assert done.stdout.strip() == str(names)
 

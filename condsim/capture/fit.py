@@ -17,9 +17,11 @@ from condsim.capture.fit_operator import (
     different_operators,
 )
 from condsim.capture.lifetimes import Lifetimes, Location, Path
+from condsim.mechanisms.tokens import BUCKETS
 from condsim.program import FIRST, LAST, ONLY, SECOND, SECOND_LAST, Loop, Op, Program, Scope
 from condsim.record.events import ExpertsCall, RecordedOp
 from condsim.record.nest import Instance, RunLoop, RunScope
+from condsim.steps.extents import halves
 
 SHARED = -1
 """The choice of a body that serves every choice."""
@@ -293,6 +295,10 @@ def _passes_through(loops: list[RunLoop], passes: Sequence[ScopePass]) -> list[S
         for instance in loop.instances:
             outer, rows = instance.outer, instance.rows
             sizes = {**one.sizes, "outer": outer, "rows": rows, "rest": outer - rows}
+            if instance.units is not None:
+                sizes["units"] = instance.units
+            if instance.of_tokens:
+                sizes |= halves(rows)
             inner.append(ScopePass(instance.scope, sizes, one.calls, instance))
     return inner
 
@@ -302,8 +308,11 @@ def _choices(
 ) -> tuple[int, ...]:
     """The choices of a loop in executed order: those that were seen.
 
-    All experts where a loop runs those that are hit, since which are is up to the data.
+    All experts where a loop runs those that are hit, since which are is up to the data. All buckets
+    where units run in some, since how many there are is up to the batch.
     """
+    if any(one.instance is not None and one.instance.units is not None for one in inner):
+        return tuple(range(BUCKETS))
     backwards = any(_runs_backwards(loop) for loop in loops)
     call = passes[0].calls.get(site)
     if call is not None and call.unmarked_loop:

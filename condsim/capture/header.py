@@ -72,7 +72,8 @@ def header_of(
     sites = []
     for name in ordered(live.infos):
         info = live.infos[name]
-        flops = branch_flops(logical, name, info.branches)
+        of_one_unit = MECHANISMS[info.mechanism].keeps_tokens
+        flops = branch_flops(logical, name, info.branches, of_one_unit)
         site = site_of(info, flops, seen.unit_rows[name], decisions[name])
         sites.append(_chained(site, exits))
     return Header(
@@ -101,6 +102,7 @@ def site_of(
         top_k=info.top_k,
         parents=info.parents,
         encoding=MECHANISMS[info.mechanism].encoding,
+        scope="sequence" if MECHANISMS[info.mechanism].keeps_tokens else "row",
         stored=file_name(info.name),
         unit_rows=unit_rows,
         has_weights=decided is not None and decided.weights is not None,

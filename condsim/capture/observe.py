@@ -189,7 +189,7 @@ def keep_decisions(live: LiveModel, seen: Observation, run: Execution, size: Ste
         info = live.infos[name]
         call = _only_call(name, run.observed.get(name, []))
         present = None
-        if info.parents:
+        if info.parents and not MECHANISMS[info.mechanism].keeps_tokens:
             parent, choice = info.parents[-1]
             present = ids_of[parent] == choice
         rows = size.units * seen.unit_rows[name].of(size.seq or 1)

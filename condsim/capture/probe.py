@@ -92,17 +92,19 @@ def execution_for(
     rows: Mapping[str, int],
     run: int,
     costliest: Mapping[str, int],
+    units: int = 1,
 ) -> Execution:
     """An execution with random decisions.
 
     rows: site → rows that reach it where nothing was dropped before it. run: a number that varies
-    the decisions. costliest: site → the branch that every row takes under same-params.
+    the decisions. costliest: site → the branch that every row takes under same-params. units: that
+    the rows are of.
     """
     rng = np.random.default_rng(run)
     forced, weights, kept = {}, {}, {}
     for number, (name, info) in enumerate(infos.items()):
         mechanism = MECHANISMS[info.mechanism]
-        draw = Draw(rows[name], info.branches, info.top_k)
+        draw = Draw(rows[name], info.branches, info.top_k, units)
         share = SHARES[(run + 3 * number) % len(SHARES)]
         ids, ids_weights = mechanism.probe_decisions(draw, share, run + number, rng)
         forced[name] = ids
@@ -267,7 +269,7 @@ class Prober:
     ) -> _Recording:
         positions = 1 if regime.decodes else seq
         rows = rows_per_site(self.live.infos, self.sizes.unit_rows, units, positions)
-        execution = execution_for(assignment, self.live.infos, rows, run, self.costliest)
+        execution = execution_for(assignment, self.live.infos, rows, run, self.costliest, units)
         batch = self.batch.resized(units, seq)
         if regime.decodes:
             recorder = record_decode(self.live, batch, execution)

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ import torch
 from condsim.mechanisms import MECHANISMS, Draw, Mechanism
 from condsim.record.recorder import Recorder
 from condsim.strategies import BASELINES as BASELINES
+
+if TYPE_CHECKING:
+    from condsim.live.token_decisions import Running, TokenDecision
 
 Forced = tuple[np.ndarray, np.ndarray | None]
 """(ids of the rows that are present, their combination weights [rows, k] or None)."""
@@ -36,6 +39,7 @@ class SiteInfo:
     top_k: branches that a row takes, None where that is not counted.
     parents: (site, choice) of the guards that the site stands behind, the outermost first.
     selects: the model takes its rows from the selector, so that every strategy can run.
+    fixed: of tokens, whether the model keeps as many in every unit.
     """
 
     name: str
@@ -46,6 +50,7 @@ class SiteInfo:
     has_weights: bool = False
     has_scores: bool = False
     selects: bool = False
+    fixed: bool = False
 
 
 @dataclass(slots=True)
@@ -55,6 +60,7 @@ class Routed:
     strategy: the one in force at the site.
     ids: int [rows] or [rows, k], or bool [rows, blocks]; None where a baseline decides nothing.
     weights: combination weights, float [rows, k].
+    tokens: of a site that decides about tokens.
     """
 
     site: str
@@ -63,6 +69,7 @@ class Routed:
     branches: int
     ids: torch.Tensor | None = None
     weights: torch.Tensor | None = None
+    tokens: TokenDecision | None = None
 
     def decided(self) -> torch.Tensor:
         """`ids`, where a strategy needs them. No strategy but a baseline runs without."""
@@ -78,12 +85,14 @@ class Frame:
     present: where decisions are forced, the numbers of the running rows in the whole pass.
     masks: one mask for each guard, this one included, that runs rows of other branches too; bool
         [rows], true for the rows that took the guarded branch.
+    running: the tokens that run, behind a site that decides about tokens.
     """
 
     site: str
     choice: int
     present: np.ndarray | None = None
     masks: tuple[torch.Tensor, ...] = ()
+    running: Running | None = None
 
 
 @dataclass

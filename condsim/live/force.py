@@ -100,8 +100,8 @@ def rows_kept(trace: Trace) -> dict[str, np.ndarray]:
     positions = int(of_first_phase["seq"].mode().iloc[0])
     kept = {}
     for site in trace.sites:
-        rows = units * site.unit_rows.of(positions)
         mechanism = MECHANISMS[site.mechanism]
+        rows = mechanism.rows_at(units, site.unit_rows.of(positions))
         shares = branch_shares(trace, site.name)
         kept[site.name] = mechanism.rows_kept(shares, rows, site.top_k)
     return kept

@@ -14,7 +14,10 @@ import torch
 from condsim.errors import CondsimError
 from condsim.live.execution import BASELINES, Execution, Frame, Routed, SiteInfo, current
 from condsim.live.selectors import Selector, select
+from condsim.live.token_decisions import TokenSite, route_tokens
+from condsim.live.token_selectors import TokenSelector, buckets_of, running, select_tokens
 from condsim.mechanisms import MECHANISMS, Mechanism
+from condsim.mechanisms.tokens import STAYS, Tokens
 
 Gate = Callable[[], Any]
 """A function without arguments that gives ids, (ids, weights) or (ids, weights, scores)."""
@@ -32,17 +35,21 @@ def route(
     weights: torch.Tensor | None = None,
     branches: int = 2,
     scores: torch.Tensor | None = None,
+    kept: int | None = None,
 ) -> Any:
     """Mark a routing decision and return it, or the one that is forced instead.
 
     site: a name, unique in the model.
-    mechanism: moe, early_exit, multi_branch, skip or sparse_activation.
+    mechanism: moe, early_exit, multi_branch, skip, sparse_activation, token_pruning or
+        token_merging.
     ids: int tensor [rows] or [rows, k], the branch each row takes; for sparse_activation bool
-        [rows, blocks]. Or a function without arguments that returns ids, (ids, weights) or
-        (ids, weights, scores): then the gate runs inside it, and a baseline, which has no gate,
-        does not run it.
-    weights: float tensor [rows, k] that combine the branches (moe).
+        [rows, blocks]; for tokens bool [units, tokens], which of them stay. Or a function without
+        arguments that returns ids, (ids, weights) or (ids, weights, scores): then the gate runs
+        inside it, and a baseline, which has no gate, does not run it.
+    weights: float tensor [rows, k] that combine the branches (moe); int tensor [units, tokens],
+        the token that each one joins which does not stay (token_merging).
     scores: float tensor [rows], what the decision compared.
+    kept: of tokens, how many stay in every unit; ids are then their scores, float [units, tokens].
     Returns ids, or (ids, weights) where there are weights; None where a baseline has no decision.
     Raises CondsimError for an unknown mechanism.
     """
@@ -51,6 +58,8 @@ def route(
         raise CondsimError(f"site {site!r}: mechanism must be one of {known}, got {mechanism!r}")
     kind = MECHANISMS[mechanism]
     execution = current()
+    if isinstance(kind, Tokens):
+        return route_tokens(execution, TokenSite(site, kind, kept), ids, weights)
     strategy = execution.strategy(site, mechanism)
     if callable(ids):
         if strategy in BASELINES:
@@ -112,6 +121,11 @@ def branch(site: str, choice: int | None = None) -> Iterator[Any]:
     routed = execution.decisions[site]
     if choice is not None and not 0 <= choice < routed.branches:
         raise CondsimError(f"site {site!r} has branches 0 ... {routed.branches - 1}, got {choice}")
+    if routed.mechanism.keeps_tokens:
+        raise CondsimError(
+            f"branch({site!r}): {routed.mechanism.name} keeps tokens of units; write "
+            f"for tokens in condsim.tokens({site!r}): ..."
+        )
     assert choice is not None or routed.mechanism.selects_blocks
     frame = _frame(execution, site, WEIGHT_BLOCKS if choice is None else choice)
     if execution.recorder is not None:
@@ -126,6 +140,44 @@ def branch(site: str, choice: int | None = None) -> Iterator[Any]:
             execution.sites[site].selects = True
         if execution.recorder is not None:
             execution.recorder.leave(selector.arriving, selector.running)
+
+
+def tokens(site: str) -> Iterator[TokenSelector]:
+    """Mark what runs on the tokens that stay at `site`: the body of a loop over what this yields.
+
+    Most strategies run the body once, on all units; `sorted` runs it once a bucket of units. The
+    selector's `take` gives the tokens of a tensor [units, tokens, ...] that run, `mask` is what
+    attention may look at, and `put` collects the results of the units.
+    Raises CondsimError where `route` was not called for this site before, and for a site that
+    decides about no tokens.
+    """
+    execution = current()
+    if site not in execution.decisions:
+        raise CondsimError(
+            f"tokens({site!r}) comes before route({site!r}): mark the decision first, "
+            "or check the name"
+        )
+    routed = execution.decisions[site]
+    if not routed.mechanism.keeps_tokens:
+        raise CondsimError(
+            f"tokens({site!r}): {routed.mechanism.name} decides about no tokens; write "
+            f"with condsim.branch({site!r}, ...): ..."
+        )
+    recorder = execution.recorder
+    for bucket in buckets_of(execution, routed):
+        if recorder is not None:
+            recorder.enter(site, bucket.number, of_tokens=True)
+        selector = select_tokens(execution, routed, bucket)
+        what_runs = running(execution, routed, selector)
+        execution.frames.append(Frame(site, STAYS, running=what_runs))
+        try:
+            yield selector
+        finally:
+            execution.frames.pop()
+            del what_runs
+            selector.close()
+            if recorder is not None:
+                recorder.leave(selector.arriving, selector.running, selector.units)
 
 
 def _frame(execution: Execution, site: str, choice: int) -> Frame:

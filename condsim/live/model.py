@@ -18,6 +18,7 @@ from condsim.live.failures import one_line
 from condsim.live.inputs import Batch
 from condsim.live.training import Training
 from condsim.mechanisms import MECHANISMS
+from condsim.mechanisms.tokens import Tokens
 from condsim.program.regime import PREFILL, TRAIN
 from condsim.record.on_meta import OnMeta, is_on_meta
 from condsim.record.recorder import Recorder
@@ -234,5 +235,20 @@ def _running(batch: Batch, execution: Execution) -> tuple[str, str]:
 
 def _offered_by_marks(mechanism: str, sites: list[SiteInfo]) -> tuple[str, ...]:
     """Strategies of marked sites. A body that gathers its rows itself can run in no other way."""
-    marked = MECHANISMS[mechanism].marked
+    kind = MECHANISMS[mechanism]
+    marked = kind.marked
+    if isinstance(kind, Tokens) and any(site.fixed for site in sites):
+        _refuse_unlike_sites(sites)
+        others = [strategy for strategy in marked if strategy != kind.fixed]
+        return (kind.fixed, *others)
     return marked if all(site.selects for site in sites) else marked[:1]
+
+
+def _refuse_unlike_sites(sites: list[SiteInfo]) -> None:
+    """Raises CondsimError where some sites keep as many tokens in every unit, and others do not."""
+    for site in sites:
+        if not site.fixed:
+            raise CondsimError(
+                f"site {site.name!r} keeps a number of tokens of its own in each unit, and others "
+                "keep as many in all (kept=): mark all sites of one mechanism alike"
+            )

@@ -20,7 +20,7 @@ from condsim.measure.plan import Plan
 from condsim.measure.replay import Captured, Replay, Step
 from condsim.mechanisms import MECHANISMS, Mechanism
 from condsim.protocols import Protocol
-from condsim.strategies import STRATEGIES, name_of
+from condsim.strategies import meant, name_of
 from condsim.trace import Trace
 
 TOLERATED = 0.001
@@ -113,7 +113,7 @@ def check_decisions(
     _check_under(replay, captured, plan, steps)
     # What is dropped changes what later layers see, but not what the strategy runs: its shapes do
     # not depend on decisions.
-    drops = any(STRATEGIES[name].drops for name in strategies.values())
+    drops = any(strategy.drops or strategy.changes for strategy in meant(strategies))
     other = dict(strategies) != dict(captured)
     if other and not drops and not plan.forces_decisions:
         _check_under(replay, strategies, plan, steps)

@@ -94,8 +94,8 @@ class Side:
             forced = {}
             for site, ids in step.ids.items():
                 forced[site] = forcible(ids)
-            return Execution(self.strategies, forced=forced)
-        return Execution(self.strategies)
+            return Execution(self.strategies, forced=forced, rows_kept=step.kept)
+        return Execution(self.strategies, rows_kept=step.kept)
 
 
 @contextlib.contextmanager

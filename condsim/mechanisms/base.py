@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,9 @@ class Guards:
     arriving: rows that reached the site, int [n].
     kept: rows (or blocks) that each branch keeps under same-flops, int [n, branches].
     costliest: the branch that all rows take under same-params.
+    lengths: of tokens, those that stay in each unit that a guard runs, 0 for a unit that it does
+        not run, int [n, guards, units]. `arriving`, `kept` and the rows that run are tokens of one
+        unit then.
     """
 
     mechanism: Mechanism
@@ -40,6 +43,7 @@ class Guards:
     arriving: np.ndarray
     kept: np.ndarray | None = None
     costliest: int | None = None
+    lengths: np.ndarray | None = None
 
     def every_row(self) -> np.ndarray:
         """All rows that arrive, behind each guard; int [n, guards]."""
@@ -55,6 +59,12 @@ class Guards:
         """Rows that took the branch behind each guard, int [n, guards]."""
         return self.counts[:, self.choices]
 
+    def tokens_of_units(self) -> np.ndarray:
+        """`lengths`. Raises ValueError where the steps do not say them."""
+        if self.lengths is None:
+            raise ValueError("the steps do not say how many tokens each unit keeps")
+        return self.lengths
+
     def kept_rows(self) -> np.ndarray:
         """`kept`. Raises ValueError where the steps do not say it."""
         if self.kept is None:
@@ -64,11 +74,16 @@ class Guards:
 
 @dataclass(frozen=True)
 class Draw:
-    """What decisions are drawn for. top_k: branches a row takes, None for one without weights."""
+    """What decisions are drawn for.
+
+    top_k: branches a row takes, None for one without weights. units: that the rows are of, as many
+    of each.
+    """
 
     rows: int
     branches: int
     top_k: int | None = None
+    units: int = 1
 
 
 Drawn = tuple[np.ndarray, np.ndarray | None]
@@ -80,7 +95,8 @@ class Mechanism:
 
     name: as users and traces spell it. title: as a person reads it.
     family: "branched" (rows enter code behind a guard), "experts" (alike branches that rows take
-        several of) or "blocks" (rows ask for blocks of a weight).
+        several of), "blocks" (rows ask for blocks of a weight) or "tokens" (those of a unit that
+        stay go on together).
     encoding: how a trace stores decisions: "ids" a row, or "bits" a row and branch.
     alone: the strategy that runs exactly the rows that took a branch, each guard by itself.
     marked: strategies that a site marked in user code can run, the natural one first.
@@ -94,7 +110,7 @@ class Mechanism:
 
     name: ClassVar[str]
     title: ClassVar[str]
-    family: ClassVar[Literal["branched", "experts", "blocks"]] = "branched"
+    family: ClassVar[Literal["branched", "experts", "blocks", "tokens"]] = "branched"
     encoding: ClassVar[Literal["ids", "bits"]] = "ids"
     alone: ClassVar[str] = "compacted"
     marked: ClassVar[tuple[str, ...]] = ("compacted", "wait", "masked")
@@ -114,6 +130,19 @@ class Mechanism:
     def mixes_experts(self) -> bool:
         """Whether a row's result is a weighted sum over the branches that it takes."""
         return self.family == "experts"
+
+    @property
+    def keeps_tokens(self) -> bool:
+        """Whether a decision says which tokens of a unit stay."""
+        return self.family == "tokens"
+
+    def rows_at(self, units: Any, rows_of_unit: Any) -> Any:
+        """Rows that reach a site of so many units; int, or int array like `units`."""
+        return units * rows_of_unit
+
+    def most_guards(self, branches: int) -> int:
+        """Guards that stand side by side at a site, at most. branches: of the site."""
+        return branches
 
     @property
     def how_to_mark(self) -> str:

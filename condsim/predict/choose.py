@@ -12,7 +12,7 @@ from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
 from condsim.runtimes import Runtime, choose_runtime
 from condsim.runtimes.quantised import WEIGHT_DTYPES
-from condsim.strategies import BASELINES, STRATEGIES, name_of, strategies_for
+from condsim.strategies import BASELINES, STRATEGIES, meant, name_of, strategies_for
 from condsim.strategies.strategy import program_name
 from condsim.trace import Trace
 
@@ -118,7 +118,8 @@ def strategies_on_kind(trace: Trace, kind: str, static: bool = False) -> list[st
     able = []
     for mechanism in trace.mechanisms:
         names = strategies_for(mechanism)
-        fitting = [name for name in names if STRATEGIES[name].fits_device(kind, static)]
+        routing = MECHANISMS[mechanism]
+        fitting = [name for name in names if STRATEGIES[name].on(routing).fits_device(kind, static)]
         able.append(fitting)
     possible = []
     for chosen in itertools.product(*able):
@@ -139,7 +140,7 @@ def strategies_on(trace: Trace, profile: HardwareProfile, runtime: str | None = 
 
 def fit_device(strategies: Mapping[str, str], kind: str, static: bool) -> bool:
     """Whether a class of device has all of the strategies."""
-    return all(STRATEGIES[name].fits_device(kind, static) for name in strategies.values())
+    return all(strategy.fits_device(kind, static) for strategy in meant(strategies))
 
 
 def check_weights(profile: HardwareProfile, weights: str | None) -> None:
@@ -159,13 +160,10 @@ def refusal(
 ) -> CondsimError:
     """Return why a device cannot run the strategies, and what it can run."""
     kind = profile.kind
-    unfit = []
-    for strategy in strategies.values():
-        if not STRATEGIES[strategy].fits_device(kind, static):
-            unfit.append(strategy)
-    name = unfit[0]
+    unfit = [one for one in meant(strategies) if not one.fits_device(kind, static)]
+    name = unfit[0].name
     because = f"is not for a {kind}"
-    if static and STRATEGIES[name].shapes == "any":
+    if static and unfit[0].shapes == "any":
         because = "needs sizes that follow the data, and the sizes of a prepared graph are fixed"
     able = ", ".join(strategies_on_kind(trace, kind, static)) or "none"
     return CondsimError(
@@ -192,8 +190,7 @@ def program_of(trace: Trace, strategies: Mapping[str, str], regime: str) -> Prog
 
 
 def _rewritten(program: Program, strategies: Mapping[str, str]) -> Program:
-    for name in strategies.values():
-        rewrite = STRATEGIES[name].rewrites
-        if rewrite is not None:
-            program = rewrite(program)
+    for strategy in meant(strategies):
+        if strategy.rewrites is not None:
+            program = strategy.rewrites(program)
     return program

@@ -8,7 +8,7 @@ from condsim.predict.choose import program_of
 from condsim.predict.prediction import AS_CAPTURED
 from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.steps.extents import CAPACITY_FACTOR
-from condsim.strategies import STRATEGIES, Strategy, name_of
+from condsim.strategies import Strategy, meant, name_of
 
 if TYPE_CHECKING:
     from condsim.predict.simulation import Simulation
@@ -53,7 +53,7 @@ def outputs_of(simulation: Simulation) -> str:
 
 
 def _chosen(simulation: Simulation) -> list[Strategy]:
-    return [STRATEGIES[name] for name in simulation.strategies.values()]
+    return meant(simulation.strategies)
 
 
 def _on_calibration(simulation: Simulation) -> list[str]:

@@ -18,7 +18,6 @@ from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.lowered import Call
 from condsim.predict.side import Side
-from condsim.strategies import STRATEGIES
 
 Expert = tuple[str, int]
 """(site, which of its experts)."""
@@ -181,7 +180,7 @@ class _Demand:
         for guard in reversed(call.guards):
             site, _ = guard
             strategy = self.side.lowered.strategy_of(site)
-            if STRATEGIES[strategy].waits_for_weights:
+            if strategy.waits_for_weights:
                 return guard
         return None
 

@@ -56,7 +56,7 @@ def to_json(programs: Mapping[str, Program]) -> dict[str, Any]:
 def from_json(data: Any, branches: Mapping[str, int] | None = None) -> dict[str, Program]:
     """Return the programs that `to_json` wrote.
 
-    branches: of each site that programs may name; None for any.
+    branches: guards of each site that programs may name; None for any.
     Raises ValueError where the data is not of that form, and where a number, a name or a reference
     is outside of what there is.
     """

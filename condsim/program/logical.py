@@ -33,14 +33,19 @@ def scope_flops(scope: Scope, bindings: Bindings) -> float:
     return flops
 
 
-def branch_flops(program: Program, site: str, branches: int) -> np.ndarray:
+def branch_flops(
+    program: Program, site: str, branches: int, of_one_unit: bool = False
+) -> np.ndarray:
     """FLOPs that one more row costs in each branch of a site, guards inside it not counted.
 
-    program: one that runs rows behind guards (looped, compacted). Returns float [branches], 0 for a
-    branch that was never probed.
+    program: one that runs rows behind guards (looped, compacted). of_one_unit: rows are those of a
+    unit, and cost the more the more there are; counted between FEW_ROWS and MORE_ROWS. Returns
+    float [branches], 0 for a branch that was never probed.
     """
     per_row = np.zeros(branches)
     extents = dict(program.probed[-1])
+    if of_one_unit:
+        extents["batch"] = 1
     for loop in loops(program.root):
         if loop.site != site:
             continue

@@ -29,8 +29,8 @@ A step may have any other extent beside them, under any other name.
 """
 
 FIRST, LAST, ONLY, SECOND, SECOND_LAST = 3, 4, 5, 6, 7
-"""Rows regimes of choices of a pass that have rows: the first, the last, an only one, the second, and
-one that is the second and the last."""
+"""Rows regimes of choices of a pass that have rows: the first, the last, an only one, the second,
+and one that is the second and the last."""
 
 JOINED = ".joined"
 """Ends the name of an operator that became part of another one.
@@ -46,6 +46,9 @@ Bindings = Mapping[str, Any]
 
 Term = tuple[int, tuple[str, ...]]
 """(coefficient, extents that are multiplied)."""
+
+Place = tuple[int, int]
+"""(number of a scope, node in it): where an operator stands in its program."""
 
 BodyKey = tuple[int, int, int]
 """(choice, or -1 for all; regime of the rows that arrive; regime of the rows that run)."""

@@ -46,7 +46,7 @@ class Work:
     groups: Any = 1
     flops: Any = 0
 
-    def at(self, rows: slice) -> Work:
+    def at(self, rows: slice | np.ndarray) -> Work:
         """Return the work of some rows of the table; a number is the same for all."""
         sizes = [self.m, self.n, self.k, self.groups, self.flops]
         chosen = [size[rows] if np.ndim(size) else size for size in sizes]

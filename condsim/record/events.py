@@ -53,24 +53,28 @@ class RecordedOp:
 class Enter:
     """A guard's body begins.
 
-    new_loop: it belongs to no loop that runs already.
+    new_loop: it belongs to no loop that runs already. of_tokens: its rows are the tokens of each
+    unit.
     """
 
     site: str
     choice: int
     new_loop: bool = False
+    of_tokens: bool = False
 
 
 @dataclass(eq=False)
 class Leave:
     """A guard's body ends.
 
-    outer: rows that stood before the guard. count: rows that ran. Both are known only now.
+    outer: rows that stood before the guard. count: rows that ran. Both are known only now. units:
+    those that ran, where a guard runs some of the step's units, each with so many rows.
     """
 
     site: str
     outer: int
     count: int
+    units: int | None = None
 
 
 @dataclass(eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from condsim.record.events import Enter, Event, Leave, RecordedOp
 
@@ -112,11 +113,17 @@ class Marked:
         assert isinstance(event, Enter)
         return event.site, event.choice
 
+    def entered(self, enter: int, new_loop: bool) -> Enter:
+        """The same guard's body begins once more. new_loop: in a loop of its own."""
+        event = self.events[enter]
+        assert isinstance(event, Enter)
+        return replace(event, new_loop=new_loop)
+
     def left(self, enter: int) -> Leave:
-        """How a guard's body ended. enter: its place."""
+        """The same guard's body ends once more. enter: its place."""
         event = self.events[self.leaves[enter]]
         assert isinstance(event, Leave)
-        return event
+        return replace(event)
 
 
 def common(one: Depth, other: Depth) -> Depth:

@@ -39,6 +39,7 @@ class Instance:
 
     outer: rows that stood before the guard. rows: rows that ran. turn: of its loop's instances with
     rows it is the first, the second, ...; 0 without rows. last: whether it is the last of them.
+    units: see `Leave`. of_tokens: see `Enter`.
     """
 
     choice: int
@@ -47,6 +48,8 @@ class Instance:
     rows: int = 0
     turn: int = 0
     last: bool = False
+    units: int | None = None
+    of_tokens: bool = False
 
 
 @dataclass(eq=False)
@@ -77,7 +80,7 @@ def tree(recorder: Recorder, periods: Periods, learned: Learned | None = None) -
             dying_in = _scope_of_death(scope, recorder)
             dying_in.frees.append((len(dying_in.nodes) - 1, event))
         elif isinstance(event, Enter):
-            instance = Instance(event.choice)
+            instance = Instance(event.choice, of_tokens=event.of_tokens)
             loop = RunLoop(event.site) if event.new_loop else _loop_at_end(scope, event.site)
             if loop is not scope.last:
                 scope.nodes.append(loop)
@@ -107,6 +110,7 @@ def _leave(loop: RunLoop, event: Leave) -> None:
     instance = loop.instances[-1]
     instance.outer = event.outer
     instance.rows = event.count
+    instance.units = event.units
     if event.count > 0:
         instance.turn = 1 + max(earlier.turn for earlier in loop.instances)
         for earlier in loop.instances:

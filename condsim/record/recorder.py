@@ -144,15 +144,18 @@ class Recorder(TorchDispatchMode):
 
     # What marks and adapters say
 
-    def enter(self, site: str, choice: int) -> None:
-        """A guard's body begins (called by `condsim.branch`)."""
+    def enter(self, site: str, choice: int, of_tokens: bool = False) -> None:
+        """A guard's body begins (called by `condsim.branch` and `condsim.tokens`)."""
         self._open_guards.append(site)
-        self.events.append(Enter(site, choice))
+        self.events.append(Enter(site, choice, of_tokens=of_tokens))
 
-    def leave(self, outer: int | None, count: int | None) -> None:
-        """The innermost guard's body ends. outer, count: see `Leave`; None where nothing ran."""
+    def leave(self, outer: int | None, count: int | None, units: int | None = None) -> None:
+        """The innermost guard's body ends.
+
+        outer, count, units: see `Leave`; None where nothing ran, or all units did.
+        """
         site = self._open_guards.pop()
-        self.events.append(Leave(site, outer or 0, count or 0))
+        self.events.append(Leave(site, outer or 0, count or 0, units))
 
     def begins(self, stage: str) -> None:
         """A stage of a training step begins: BACKWARD, then OPTIMIZER."""

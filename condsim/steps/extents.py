@@ -50,6 +50,12 @@ def window_extent(window: int) -> str:
     return f"total@{window}"
 
 
+def halves(tokens: Any) -> dict[str, Any]:
+    """Return the extents of tokens of which every other one is matched with one of the rest."""
+    half = tokens // 2
+    return {"half": half, "other_half": tokens - half}
+
+
 @dataclass(frozen=True)
 class Steps:
     """n steps.
@@ -60,6 +66,7 @@ class Steps:
     costliest: site → the branch that all rows take under same-params.
     capacity_factor: the rows that an expert has room for over its even share, where a strategy
         pads experts to one size.
+    lengths: site of tokens → those that stay in each unit, int [n, units].
     """
 
     extents: Mapping[str, np.ndarray]
@@ -67,6 +74,7 @@ class Steps:
     kept: Mapping[str, np.ndarray] = field(default_factory=dict)
     costliest: Mapping[str, int] = field(default_factory=dict)
     capacity_factor: float = CAPACITY_FACTOR
+    lengths: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def rectangular(
@@ -93,22 +101,25 @@ class Steps:
         extents = {name: column[selected] for name, column in self.extents.items()}
         counts = {site: rows[selected] for site, rows in self.counts.items()}
         kept = {site: rows[selected] for site, rows in self.kept.items()}
-        return replace(self, extents=extents, counts=counts, kept=kept)
+        lengths = {site: tokens[selected] for site, tokens in self.lengths.items()}
+        return replace(self, extents=extents, counts=counts, kept=kept, lengths=lengths)
 
     def step(self, number: int) -> Steps:
         """Return one of the steps."""
         return self.take(slice(number, number + 1))
 
     def arriving(self, rule: SiteRule) -> np.ndarray:
-        """Return the rows that reach a site that stands behind no guard, int [n]."""
+        """Return the rows that reach a site that stands behind no guard, int [n]; of tokens, those
+        of one unit."""
         named = self.extents.get(rows_extent(rule.name))
         if named is not None:
             return named
-        rows = self.extents["batch"] * rule.unit_rows.a_unit
+        batch = self.extents["batch"]
+        of_unit: Any = rule.unit_rows.a_unit
         if rule.unit_rows.a_position:
-            positions = self.extents["batch"] * self.extents["seq"]
-            rows = rows + positions * rule.unit_rows.a_position
-        return rows
+            of_unit = rule.unit_rows.of(self.extents["seq"])
+        arriving: np.ndarray = rule.mechanism.rows_at(batch, of_unit)
+        return arriving
 
 
 def capacity(rows: Any, top_k: int, experts: int, factor: float = CAPACITY_FACTOR) -> np.ndarray:

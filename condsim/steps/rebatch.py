@@ -12,6 +12,7 @@ import numpy as np
 
 from condsim.errors import CondsimError
 from condsim.mechanisms.early_exit import goes_on
+from condsim.mechanisms.tokens import STAYS
 from condsim.steps.extents import SiteRule, Steps
 from condsim.trace import Site, Trace
 
@@ -105,7 +106,11 @@ class Cut:
         held = np.full(len(units), units.shape[1])
         steps = Steps.rectangular(held, seq, seq + past, counts, self.windows)
         kept = {name: site.kept(steps) for name, site in self.sites.items()}
-        return replace(steps, kept=kept, costliest=self.costliest)
+        lengths = {}
+        for name, site in self.sites.items():
+            if site.rule.mechanism.keeps_tokens:
+                lengths[name] = site.of_unit[units, STAYS]
+        return replace(steps, kept=kept, costliest=self.costliest, lengths=lengths)
 
 
 def site_rules(trace: Trace) -> dict[str, SiteRule]:

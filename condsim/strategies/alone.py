@@ -10,12 +10,13 @@ from condsim.strategies.strategy import (
     BLOCKS,
     BRANCHED,
     EXPERTS,
+    TOKENS,
     rows_that_run,
     strategy,
 )
 
-ALONE = {BRANCHED: "compacted", EXPERTS: "looped", BLOCKS: "gathered"}
-"""Family → the strategy of this file that is for it."""
+ALONE = {BRANCHED: "compacted", EXPERTS: "looped", BLOCKS: "gathered", TOKENS: "padded"}
+"""Family → the strategy that runs no more than it must to follow the decisions."""
 
 
 @strategy("compacted", BRANCHED, shapes="any", steered="host")
@@ -35,5 +36,5 @@ def gathered(guards: Guards) -> Rows:
 
 
 def rows_alone(guards: Guards) -> Rows:
-    """Return the rows of this file's strategy for a mechanism."""
+    """Return the rows of the strategy of `ALONE` for a mechanism."""
     return rows_that_run(ALONE[guards.mechanism.family], guards)

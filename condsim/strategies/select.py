@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from condsim.mechanisms import Guards, Rows
 from condsim.strategies.masked import masked
-from condsim.strategies.strategy import BLOCKS, BRANCHED, EVERY_FAMILY, EXPERTS, strategy
+from condsim.strategies.strategy import BLOCKS, BRANCHED, EVERY_FAMILY, EXPERTS, TOKENS, strategy
 
-RUNS = {BRANCHED: "masked", BLOCKS: "masked", EXPERTS: "looped"}
+RUNS = {BRANCHED: "masked", BLOCKS: "masked", TOKENS: "masked", EXPERTS: "looped"}
 
 
 @strategy("select", *EVERY_FAMILY, kinds=("npu",), runs=RUNS)

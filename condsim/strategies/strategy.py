@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +15,8 @@ from condsim.registry import Registry
 
 Rule = Callable[[Guards], Rows]
 
-BRANCHED, EXPERTS, BLOCKS = "branched", "experts", "blocks"
-EVERY_FAMILY = (BRANCHED, EXPERTS, BLOCKS)
+BRANCHED, EXPERTS, BLOCKS, TOKENS = "branched", "experts", "blocks", "tokens"
+EVERY_FAMILY = (BRANCHED, EXPERTS, BLOCKS, TOKENS)
 """Families of mechanisms, which a strategy may be registered for."""
 
 
@@ -37,6 +37,8 @@ class Strategy:
     drops: it may drop rows over an expert's capacity.
     waits_for_weights: its weights are in the host's memory (`condsim.engine.expert_cache`).
     feels_imbalance: its time depends on how evenly rows are spread over the branches.
+    buckets: of a step's units, by how many tokens they keep; each bucket runs by itself.
+    also: what is known by the same name for other families.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Strategy:
     drops: bool = False
     waits_for_weights: bool = False
     feels_imbalance: bool = False
+    buckets: int = 1
+    also: tuple[Strategy, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises CondsimError for a family or mechanism that there is not."""
@@ -70,10 +74,49 @@ class Strategy:
 
     def is_for(self, mechanism: Mechanism) -> bool:
         """Whether it can execute a mechanism's decisions."""
+        return any(one._serves(mechanism) for one in (self, *self.also))
+
+    @property
+    def all_served(self) -> frozenset[str]:
+        """What its name serves, in whatever meaning."""
+        return frozenset(served for one in (self, *self.also) for served in one.serves)
+
+    def on(self, mechanism: Mechanism) -> Strategy:
+        """Return what its name means for a mechanism."""
+        for one in self.also:
+            if one._serves(mechanism):
+                return one
+        return self
+
+    def _serves(self, mechanism: Mechanism) -> bool:
         return mechanism.name in self.serves or mechanism.family in self.serves
 
 
-STRATEGIES: Registry[Strategy] = Registry("strategy")
+class Strategies(Registry[Strategy]):
+    """Strategies by name. One name may stand for several, each of families of its own."""
+
+    def register(self, *names: str) -> Callable[[Strategy], Strategy]:
+        """Decorator: enter a strategy. Raises ValueError for a name that its families have."""
+
+        def enter(entry: Strategy) -> Strategy:
+            for name in names:
+                known = self._entries.get(name)
+                if known is None or self._clash(known, entry):
+                    Registry.register(self, name)(entry)
+                else:
+                    self._entries[name] = replace(known, also=(*known.also, entry))
+            return entry
+
+        return enter
+
+    @staticmethod
+    def _clash(known: Strategy, entry: Strategy) -> bool:
+        """Whether two strategies are for the same family, or one of them for none."""
+        taken = known.all_served
+        return not taken or not entry.serves or not taken.isdisjoint(entry.serves)
+
+
+STRATEGIES = Strategies("strategy")
 BASELINES = ("same-params", "same-flops")
 DENSE = "dense"
 """How a model without sites runs."""
@@ -95,7 +138,7 @@ def rows_that_run(name: str, guards: Guards) -> Rows:
     Raises CondsimError for an unknown strategy, for one that has no guards, and where its rule
     returns what no such rows could be.
     """
-    rule = STRATEGIES[name].rule
+    rule = STRATEGIES[name].on(guards.mechanism).rule
     if rule is None:
         raise CondsimError(f"strategy {name!r} has no guards, and a program that it runs has")
     returned = rule(guards)
@@ -122,6 +165,11 @@ def _check_rows(name: str, returned: Any, guards: Guards) -> None:
         raise CondsimError(f"{said}: at a guard more run than arrive, or fewer than none")
 
 
+def meant(strategies: Mapping[str, str]) -> list[Strategy]:
+    """Return what the names of strategies mean. strategies: mechanism → strategy."""
+    return [STRATEGIES[name].on(MECHANISMS[mechanism]) for mechanism, name in strategies.items()]
+
+
 def strategies_for(mechanism: str) -> list[str]:
     """Return the names of the strategies of a mechanism, baselines left out."""
     routing = MECHANISMS[mechanism]
@@ -133,8 +181,8 @@ def program_name(strategies: Mapping[str, str]) -> str:
     """Return the name of the program that runs. strategies: mechanism → strategy."""
     programs = {}
     for mechanism, name in strategies.items():
-        family = MECHANISMS[mechanism].family
-        programs[mechanism] = STRATEGIES[name].runs.get(family, name)
+        routing = MECHANISMS[mechanism]
+        programs[mechanism] = STRATEGIES[name].on(routing).runs.get(routing.family, name)
     return name_of(programs)
 
 

@@ -133,9 +133,9 @@ def read_header(path: Path) -> Header:
 
 def _programs(path: Path, header: Header) -> dict[str, Program]:
     data = parse_json(read_gzip(path, MOST_OF_PROGRAMS), path)
-    branches = {site.name: site.branches for site in header.sites}
+    guards = {site.name: site.routing.most_guards(site.branches) for site in header.sites}
     with parsing(path):
-        return from_json(data, branches)
+        return from_json(data, guards)
 
 
 def read_measurements(path: Path) -> pd.DataFrame:

@@ -12,8 +12,11 @@ from torch import nn
 
 from condsim.zoo.branch_fashion import BranchFashion
 from condsim.zoo.exit_fashion import ExitFashion
+from condsim.zoo.merge_fashion import MergeFashion
+from condsim.zoo.prune_fashion import PruneFashion
 from condsim.zoo.skip_fashion import SHRINK_BEFORE, SkipFashion
 from condsim.zoo.sparse_bytes import Layer, SparseBytes
+from condsim.zoo.vit import Attention, Block
 from gates.models import Case, Marked
 from gates.strangers import EarlyExits, HardBranches, Skips, Sparse
 
@@ -111,6 +114,29 @@ def dense_sparse_of_zoo(model: SparseBytes) -> Forward:
     return run
 
 
+def dense_vit_of_zoo(model: PruneFashion | MergeFashion) -> Forward:
+    def run(images: torch.Tensor) -> Any:
+        embedding = model.embedding
+        patches = embedding.patches(images).flatten(2).transpose(1, 2)
+        class_tokens = embedding.class_token.repeat(len(images), 1, 1)
+        x = torch.cat([class_tokens, patches], 1) + embedding.positions
+        for block in model.blocks:
+            assert isinstance(block, Block)
+            x = x + attention_written_out(block.attention, block.norm_attention(x))
+            x = x + block.feed_forward(block.norm_feed_forward(x))
+        return model.head.classes(model.head.norm(x[:, 0]))
+
+    return run
+
+
+def attention_written_out(attention: Attention, x: torch.Tensor) -> torch.Tensor:
+    query, key, value = attention.qkv(x).unflatten(-1, (3, attention.heads, -1)).unbind(2)
+    scores = torch.einsum("uqhw,ukhw->uhqk", query, key) * query.shape[-1] ** -0.5
+    mixed = torch.einsum("uhqk,ukhw->uqhw", scores.softmax(-1), value)
+    result: torch.Tensor = attention.out(mixed.flatten(2))
+    return result
+
+
 def dense_marked(model: Marked) -> Forward:
     def run(x: torch.Tensor) -> Any:
         h = F.relu(model.stem(x))
@@ -159,6 +185,8 @@ DENSE: dict[str, Callable[[Any], Forward]] = {
     "exit-fashion": dense_exits_of_zoo,
     "branch-fashion": dense_branch_of_zoo,
     "skip-fashion": dense_skips_of_zoo,
+    "prune-fashion": dense_vit_of_zoo,
+    "merge-fashion": dense_vit_of_zoo,
     "sparse-bytes": dense_sparse_of_zoo,
     "marked": dense_marked,
     "stranger-exits": dense_exits,

@@ -20,6 +20,7 @@ from condsim.live.model import LiveModel
 from condsim.lower import lower
 from condsim.lowered import Call
 from condsim.mechanisms import MECHANISMS
+from condsim.mechanisms.tokens import STAYS
 from condsim.predict.peak_memory import peak_bytes
 from condsim.program.regime import Regime
 from condsim.record.nest import RunScope, guarded, tree
@@ -122,6 +123,7 @@ def step_rows(trace: Trace, execution: Execution, units: int, seq: int, total: i
     """Forced decisions of one step, summed up as rebatching sums up those of a trace."""
     assert execution.forced is not None
     counts = {}
+    lengths = {}
     for site in trace.sites:
         ids = execution.forced[site.name]
         if MECHANISMS[site.mechanism].selects_blocks:
@@ -130,11 +132,14 @@ def step_rows(trace: Trace, execution: Execution, units: int, seq: int, total: i
         arrives = np.ones(len(ids), bool)
         for parent, choice in site.parents:
             arrives &= execution.forced[parent] == choice
+        if MECHANISMS[site.mechanism].keeps_tokens:
+            stays = arrives & (ids == STAYS)
+            lengths[site.name] = stays.reshape(1, units, -1).sum(2)
         taken = ids[arrives].reshape(-1)
         counts[site.name] = np.bincount(taken, minlength=site.branches)[None]
     kept = {name: branches[None] for name, branches in execution.rows_kept.items()}
     extents = {"batch": np.array([units]), "seq": np.array([seq]), "total": np.array([total])}
-    return Steps(extents, counts, kept, trace.header.costliest)
+    return Steps(extents, counts, kept, trace.header.costliest, lengths=lengths)
 
 
 @functools.cache
@@ -175,7 +180,7 @@ def _forced_pair(name: str, strategy: str, batch: Batch, regime: Regime, run: in
     unit_rows = {site.name: site.unit_rows for site in trace.sites}
     rows = rows_per_site(model.infos, unit_rows, units, seq)
     costliest = dict(trace.header.costliest)
-    execution = execution_for(assignment, model.infos, rows, 1000 + run, costliest)
+    execution = execution_for(assignment, model.infos, rows, 1000 + run, costliest, units)
     execution.room = None
     if regime.decodes:
         recorder = record_decode(model, small, execution)

@@ -19,6 +19,8 @@ from torch import nn
 import condsim
 from condsim import zoo
 from condsim.trace import Trace
+from condsim.zoo.merge_fashion import MergeFashion
+from condsim.zoo.prune_fashion import PruneFashion
 from gates import strangers
 
 SMALL = {
@@ -234,6 +236,11 @@ STRANGERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "stranger-sparse": (strangers.Sparse, (3, 12)),
 }
 """How to make a model, and the shape of a unit of its input."""
+TOKENS: dict[str, Callable[[], nn.Module]] = {
+    "prune-fashion": lambda: PruneFashion(patch=7, hidden=16, heads=2, blocks=3, sites=(1, 2)),
+    "merge-fashion": lambda: MergeFashion(merged=4, patch=7, hidden=16, heads=2, blocks=3),
+}
+"""Vision transformers of the zoo that are made anew, smaller."""
 NAMES = (*LANGUAGE, *sorted(zoo.ZOO), *STRANGERS, "marked")
 
 
@@ -244,6 +251,9 @@ def case(name: str) -> Case:
         torch.manual_seed(0)
         if name in LANGUAGE:
             return Case(name, LANGUAGE[name]().eval(), tokens(3, 4, 10), new_tokens=2)
+        if name in TOKENS:
+            images = list(torch.randn(5, 8, 1, 28, 28))
+            return Case(name, TOKENS[name]().eval(), images)
         if name == "marked":
             return Case(name, marked().eval(), list(torch.randn(5, 8, 16)))
         if name in STRANGERS:

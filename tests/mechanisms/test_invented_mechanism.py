@@ -38,11 +38,11 @@ DEVICES = ("nvidia-h100-sxm", "amd-epyc-9655", "google-tpu-v5e", "google-edge-tp
 """One of each class."""
 
 
-class TokenMerging(Mechanism):
-    """Branch 1 computes a token, branch 0 takes it as it is."""
+class LayerReuse(Mechanism):
+    """Branch 1 computes a layer, branch 0 takes its input as it is."""
 
-    name = "token_merging"
-    title = "token merging"
+    name = "layer_reuse"
+    title = "layer reuse"
 
 
 class CoinFlip(MixtureOfExperts):
@@ -61,13 +61,13 @@ def paired(guards: Guards) -> Rows:
 @pytest.fixture(scope="module", autouse=True)
 def invented() -> Iterator[None]:
     """The mechanisms and the strategy, known while the tests of this file run."""
-    MECHANISMS.register("token_merging")(TokenMerging())
+    MECHANISMS.register("layer_reuse")(LayerReuse())
     MECHANISMS.register("coin_flip")(CoinFlip())
     programs = {"branched": "compacted"}
-    strategy("paired", "token_merging", steered="host", shapes="any", runs=programs)(paired)
+    strategy("paired", "layer_reuse", steered="host", shapes="any", runs=programs)(paired)
     yield
     for registry, name in (
-        (MECHANISMS, "token_merging"),
+        (MECHANISMS, "layer_reuse"),
         (MECHANISMS, "coin_flip"),
         (STRATEGIES, "paired"),
     ):
@@ -162,12 +162,12 @@ def alike(kind: type[Gated | Mixed], invented_name: str, builtin_name: str) -> A
 def pairs(invented: None) -> dict[str, Alike]:
     """Every invented mechanism beside the built-in one."""
     return {
-        "token_merging": alike(Gated, "token_merging", "skip"),
+        "layer_reuse": alike(Gated, "layer_reuse", "skip"),
         "coin_flip": alike(Mixed, "coin_flip", "moe"),
     }
 
 
-NAMES = ("token_merging", "coin_flip")
+NAMES = ("layer_reuse", "coin_flip")
 
 
 @torch.no_grad()
@@ -190,14 +190,14 @@ def test_what_was_captured_bears_its_name(pairs: dict[str, Alike], name: str) ->
 @pytest.mark.parametrize("name", NAMES)
 def test_the_flops_of_branches_are_counted(pairs: dict[str, Alike], name: str) -> None:
     for site in pairs[name].trace.sites:
-        computing = site.branch_flops[1:] if name == "token_merging" else site.branch_flops
+        computing = site.branch_flops[1:] if name == "layer_reuse" else site.branch_flops
         assert set(computing) == {FLOPS_A_ROW}
     trace = pairs[name].trace
     rows = 0
     for site in trace.sites:
         counts = trace.unit_counts(site.name)
-        rows += counts[:, 1:].sum() if name == "token_merging" else counts.sum()
-    router = 2 * HIDDEN * (2 * 2 if name == "token_merging" else 4) * BATCH
+        rows += counts[:, 1:].sum() if name == "layer_reuse" else counts.sum()
+    router = 2 * HIDDEN * (2 * 2 if name == "layer_reuse" else 4) * BATCH
     predicted = simulate(trace, "nvidia-h100-sxm")
     assert predicted.executed_flops == pytest.approx(rows * FLOPS_A_ROW / 5 + router)
 
@@ -276,8 +276,8 @@ def test_studies_ask_the_mechanism(pairs: dict[str, Alike], name: str) -> None:
 
 
 def test_a_strategy_of_its_own_serves_no_other_mechanism(pairs: dict[str, Alike]) -> None:
-    of = pairs["token_merging"]
-    assert "paired" in strategies_for("token_merging")
+    of = pairs["layer_reuse"]
+    assert "paired" in strategies_for("layer_reuse")
     assert "paired" not in strategies_for("skip")
     assert "paired" not in strategies_for("coin_flip")
     with pytest.raises(CondsimError, match="'paired' is not for skip"):
@@ -285,7 +285,7 @@ def test_a_strategy_of_its_own_serves_no_other_mechanism(pairs: dict[str, Alike]
 
 
 def test_its_strategy_runs_the_rows_of_its_rule(pairs: dict[str, Alike]) -> None:
-    trace = pairs["token_merging"].trace
+    trace = pairs["layer_reuse"].trace
     flops = {}
     for chosen in ("compacted", "paired", "masked"):
         flops[chosen] = simulate(trace, "nvidia-h100-sxm", chosen, 5).executed_flops

@@ -67,7 +67,7 @@ def test_each_runs_a_program_that_can_be_probed() -> None:
     for name, strategy in STRATEGIES.items():
         for family, program in strategy.runs.items():
             assert program in probed, name
-            assert family in STRATEGIES[program].serves, name
+            assert family in STRATEGIES[program].all_served, name
     both = program_name({"early_exit": "select", "moe": "bucketed"})
     assert both == "early_exit=masked,moe=looped"
     assert program_name({"moe": "grouped"}) == "grouped"

@@ -11,7 +11,16 @@ import torch
 from condsim.live.execution import Execution, executing
 from condsim.zoo import Example, load
 
-NAMES = ("branch-fashion", "exit-fashion", "moe-bytes", "skip-fashion", "sparse-bytes")
+NAMES = (
+    "branch-fashion",
+    "exit-fashion",
+    "merge-fashion",
+    "moe-bytes",
+    "prune-fashion",
+    "skip-fashion",
+    "sparse-bytes",
+)
+TOKENS = ("merge-fashion", "prune-fashion")
 IMAGES = ("branch-fashion", "exit-fashion", "skip-fashion")
 TEXT = ("moe-bytes", "sparse-bytes")
 

@@ -11,12 +11,14 @@ from condsim.live.execution import Execution, executing
 from condsim.zoo import ZOO, load
 from condsim.zoo.base import CHECKPOINTS, read_checkpoint
 from condsim.zoo.moe_bytes import Gate
-from zoo.conftest import IMAGES, NAMES, TEXT, example, strategy, under
+from zoo.conftest import IMAGES, NAMES, TEXT, TOKENS, example, strategy, under
 
 QUALITY = {
     "branch-fashion": 0.911,
     "exit-fashion": 0.897,
+    "merge-fashion": 0.865,
     "moe-bytes": 1.69,
+    "prune-fashion": 0.852,
     "skip-fashion": 0.923,
     "sparse-bytes": 2.13,
 }
@@ -58,11 +60,12 @@ def shares(name: str, units: int = 512) -> dict[str, np.ndarray]:
         if ids.dtype == bool:
             model_shares[site] = ids.mean(0)
         else:
-            model_shares[site] = np.bincount(ids.ravel()) / len(ids)
+            reached = ids.ravel()[ids.ravel() >= 0]
+            model_shares[site] = np.bincount(reached) / len(reached)
     return model_shares
 
 
-def test_the_registry_names_the_five_models() -> None:
+def test_the_registry_names_the_models() -> None:
     assert tuple(sorted(ZOO)) == NAMES
     with pytest.raises(condsim.CondsimError, match="did you mean 'exit-fashion'"):
         load("exit-fasion")
@@ -109,6 +112,19 @@ def test_strategies_of_the_image_models_agree(name: str, batch: int) -> None:
     for other in ("compacted", "masked", "wait"):
         output = under(model, inputs, strategy(name, other))
         assert torch.allclose(output, expected, atol=1e-5), other
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+@pytest.mark.parametrize("name", TOKENS)
+def test_strategies_of_tokens_agree(name: str, batch: int) -> None:
+    """But for those that keep as many tokens in every image, where the model does not."""
+    model = example(name).model
+    inputs = example(name).inputs[1][:batch]
+    expected = under(model, inputs, {})
+    others = {"prune-fashion": ("sorted", "masked"), "merge-fashion": ("padded", "sorted")}
+    for other in others[name]:
+        output = under(model, inputs, strategy(name, other))
+        assert torch.allclose(output, expected, atol=1e-4), other
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "moe-bytes"])

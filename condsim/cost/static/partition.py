@@ -20,7 +20,7 @@ import numpy as np
 
 from condsim.hardware import HardwareProfile
 from condsim.lowered import Lowered, ScopeCalls
-from condsim.strategies import STRATEGIES
+from condsim.strategies import Strategy
 
 LoopPlace = tuple[int, int]
 """(number of the scope that a loop stands in, node of the loop there)."""
@@ -127,11 +127,10 @@ def launches(lowered: Lowered, profile: HardwareProfile) -> Launches:
     return Launches(graphs, read, on_device, frozenset(prepared))
 
 
-def steering(strategy: str, profile: HardwareProfile) -> str:
+def steering(strategy: Strategy, profile: HardwareProfile) -> str:
     """Return who follows the decisions of a site: nobody (""), the "device", the "host" or the
     "companion"."""
-    how = STRATEGIES[strategy]
     has_branch = profile.graphs is not None and profile.graphs.branch is not None
-    if how.steered == "host" and how.shapes == "one" and has_branch:
+    if strategy.steered == "host" and strategy.shapes == "one" and has_branch:
         return "device"
-    return how.steered
+    return strategy.steered

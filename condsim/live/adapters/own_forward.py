@@ -29,6 +29,7 @@ from condsim.live.lift.by_value import find_mixture
 from condsim.live.lift.lifted import Lifted, LiftedForward
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import LiftedMixture
+from condsim.live.lift.placement import NOTHING_GUARDED
 from condsim.live.lift.tape import CONTAINERS, Tape, hard_gates
 from condsim.mechanisms import MECHANISMS
 
@@ -285,7 +286,7 @@ class OwnForward(LiveSite):
             readings = [] if found is None else [found]
         if readings:
             self._keep(max(readings, key=_explained))
-        elif self.decides_in_python and not self.experts_called:
+        elif self.decides_in_python and self.reason == NOTHING_GUARDED:
             self.guards, self.reason = True, DECIDES_IN_PYTHON
         assert self.lifted is not None or self.reason is not None
 

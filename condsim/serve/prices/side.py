@@ -19,7 +19,7 @@ from condsim.predict.walk import Way
 from condsim.program.regime import Regime
 from condsim.steps.extents import CAPACITY_FACTOR, Steps
 from condsim.steps.rebatch import site_rules
-from condsim.strategies import STRATEGIES
+from condsim.strategies import meant
 from condsim.trace import Trace
 
 
@@ -87,8 +87,7 @@ class ServedSide:
     @property
     def waits_for_weights(self) -> bool:
         """Whether some strategy copies weights from the host's memory."""
-        names = self.strategies.values()
-        return any(STRATEGIES[name].waits_for_weights for name in names)
+        return any(strategy.waits_for_weights for strategy in meant(self.strategies))
 
     def _way(self, regime: str) -> Way:
         if regime not in self._ways:

@@ -1,0 +1,67 @@
+"""FLOPs that decisions about tokens ask for: each unit by itself, on the tokens that it keeps.
+
+Attention grows with the square of a unit's tokens, so that these FLOPs are no sum over rows. They
+are those of the network of `same-flops`, whose units keep given numbers of tokens, without a
+scorer, a gather or padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from condsim.lower import lower
+from condsim.lowered import Lowered
+from condsim.mechanisms.tokens import STAYS
+from condsim.program import Program
+from condsim.program.work import work
+from condsim.steps.extents import SiteRule, Steps
+
+SAME_FLOPS = "same-flops"
+
+
+def flops_of_tokens(program: Program, rules: Mapping[str, SiteRule], steps: Steps) -> np.ndarray:
+    """Return the FLOPs that each step's decisions ask for, float [steps].
+
+    program: of `same-flops`. rules: of the sites, which decide about tokens, all of them.
+    """
+    first = next(iter(steps.lengths.values()))
+    count, units = first.shape
+    names = [name for name in steps.extents if name != "batch"]
+    columns = [np.repeat(steps.extents[name], units) for name in names]
+    columns += [steps.lengths[name].reshape(-1) for name in rules]
+    different, which = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+    alone = _one_unit_each(different.astype(np.int64), names, rules)
+    strategies = {rule.mechanism.name: SAME_FLOPS for rule in rules.values()}
+    of_unit = executed_flops(lower(program, rules, strategies, alone))
+    of_step: np.ndarray = of_unit[which.reshape(count, units)].sum(1)
+    return of_step
+
+
+def _one_unit_each(different: np.ndarray, names: list[str], rules: Mapping[str, SiteRule]) -> Steps:
+    """Steps of one unit. different: extents and then tokens at each site, int [n, columns]."""
+    extents = {"batch": np.ones(len(different), np.int64)}
+    for column, name in enumerate(names):
+        extents[name] = different[:, column]
+    kept = {}
+    for column, site in enumerate(rules, start=len(names)):
+        tokens = np.zeros((len(different), 2), np.int64)
+        tokens[:, STAYS] = different[:, column]
+        kept[site] = tokens
+    return Steps(extents, counts=kept, kept=kept)
+
+
+def executed_flops(lowered: Lowered) -> np.ndarray:
+    """Return the FLOPs of each step without those of routers, float [steps]."""
+    flops = np.zeros(len(lowered.steps))
+    for number, calls in enumerate(lowered.scopes):
+        for _, op in calls.operators():
+            if op.view or op.role:
+                continue
+            sizes = lowered.sizes(number, op.site)
+            inputs = [tensor.shape(sizes) for tensor in op.inputs]
+            outputs = [tensor.shape(sizes) for tensor in op.outputs]
+            of_call = np.broadcast_to(work(op.name, inputs, outputs, op.params).flops, len(calls))
+            flops += np.bincount(calls.step, of_call, len(flops))
+    return flops
