@@ -153,7 +153,7 @@ def dense_peak(config: Config, model: nn.Module, ids: torch.Tensor) -> int:
     with torch.no_grad():
         for site in live.sites:
             site.prepare(execution)
-    made = [tensor for site in live.sites for tensor in site.named_tensors().values()]
+    made = [tensor for site in live.sites for tensor in site.made_tensors().values()]
     for tensor in made:
         tensor.requires_grad_(True)
     optimizer = config.optimizer([*model.parameters(), *made])

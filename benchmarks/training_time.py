@@ -29,8 +29,8 @@ import condsim
 from benchmarks.training_memory import LIBRARY, Config, step_of
 
 SHAPES = (
-    Config(128, 256, 2, 8, 2, 256, 4, 32),
-    Config(128, 256, 2, 32, 2, 256, 4, 32),
+    Config(128, 256, 1, 8, 2, 256, 4, 32),
+    Config(128, 256, 1, 32, 2, 256, 4, 32),
     Config(256, 256, 1, 16, 2, 256, 2, 64),
     Config(128, 128, 1, 64, 4, 256, 4, 64),
 )
