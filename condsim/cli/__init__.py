@@ -24,7 +24,7 @@ import cyclopts
 from condsim import __version__
 from condsim.cli.help import JoinLines
 from condsim.cli.output import out
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, shortened
 from condsim.show.escape import printable
 
 QUESTION = (
@@ -227,8 +227,8 @@ def _message(error: Exception) -> str | None:
         return None
     line = _one_line(error)
     if isinstance(error, cyclopts.CycloptsError) and error.msg is None:
-        return f"{line} (condsim --help)"
-    return line
+        line = f"{line} (condsim --help)"
+    return shortened(line)
 
 
 def _missing_package(error: ImportError) -> str | None:
