@@ -19,14 +19,22 @@ PAGES = {
     "breakeven": ("Break-even", "When does it start or stop paying?"),
 }
 """File, and path in the address → title, question."""
+DECIDE = {
+    "advise": ("Advice", "What would a colleague say?"),
+    "sweep": ("Sweep", "What do all points of a grid say?"),
+    "coverage": ("Coverage", "What has a test not seen?"),
+    "drift": ("Drift", "What moved, and what does it cost?"),
+}
+"""The same of pages that stand together behind one word."""
 
 
 def page(name: str) -> st.Page:
     """A page of the navigation; the first one is shown where an address names none."""
-    title, question = PAGES[name]
+    title, question = (PAGES | DECIDE)[name]
     file = FOLDER / f"{name}.py"
     first = name == next(iter(PAGES))
     return st.Page(file, title=title, help=question, url_path=name, default=first)
 
 
-run(st.navigation([page(name) for name in PAGES], position="top"))
+SECTIONS = {"": [page(name) for name in PAGES], "Decide": [page(name) for name in DECIDE]}
+run(st.navigation(SECTIONS, position="top"))

@@ -8,8 +8,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from condsim.api import Training as Training
     from condsim.api import calibrate as calibrate
     from condsim.api import capture as capture
+    from condsim.decide.advise.advise import advise as advise
+    from condsim.decide.coverage.coverage import coverage as coverage
+    from condsim.decide.drift.drift import drift as drift
+    from condsim.decide.sweep.run import sweep as sweep
     from condsim.errors import CondsimError as CondsimError
     from condsim.hardware import hardware as hardware
     from condsim.importers import ModelShape as ModelShape
@@ -45,12 +50,17 @@ _PUBLIC = {
     "RoutingGenerator": "condsim.routing",
     "hardware": "condsim.hardware",
     "calibrate": "condsim.api",
+    "Training": "condsim.live.training",
     "simulate": "condsim.predict.simulate",
     "simulate_many": "condsim.predict.simulate",
     "Scenario": "condsim.scenario",
     "Parallel": "condsim.parallel",
     "compare": "condsim.study.compare",
     "serve": "condsim.serve.serve",
+    "advise": "condsim.decide.advise.advise",
+    "sweep": "condsim.decide.sweep.run",
+    "coverage": "condsim.decide.coverage.coverage",
+    "drift": "condsim.decide.drift.drift",
     "CondsimError": "condsim.errors",
 }
 __all__ = sorted(_PUBLIC)

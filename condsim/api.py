@@ -14,9 +14,12 @@ import torch
 from condsim.calibrate.cpu import calibrate as calibrate_cpu
 from condsim.capture import Labels, Progress, Quality, capture_trace
 from condsim.capture.on_meta import capture_routed, known_inputs
+from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.live.inputs import SequenceAxis, as_batches, require_arguments
+from condsim.live.inputs import SequenceAxis, as_batches, require_arguments, with_targets
 from condsim.live.model import LiveModel
+from condsim.live.training import Training as Training
+from condsim.live.training import unchanged
 from condsim.measure import measure_live
 from condsim.routing import RoutingGenerator
 from condsim.self_check.check import check as self_check
@@ -30,6 +33,7 @@ def capture(
     measure: bool | list[str] = True,
     new_tokens: int = 0,
     *,
+    train: Training | None = None,
     name: str | None = None,
     quality: Quality | None = None,
     quality_name: str | None = None,
@@ -43,11 +47,12 @@ def capture(
 ) -> Trace:
     """Capture a conditional model's routing and what it executes.
 
-    model: run in evaluation mode; nothing of it is changed.
+    model: run in evaluation mode, or with `train` in training mode; nothing of it is changed.
     inputs: a tensor, a tuple, a dict of forward() arguments, or a list of such batches.
     baseline: a dense module, timed as a third kind of baseline.
     measure: whether to time the captured strategy here, or a list of strategies to time.
     new_tokens: greedy cached decode steps after each batch.
+    train: record training steps of it, in training mode: forward, backward and optimizer.
     name: of the trace, the model's class by default. spec, command: how the model can be built
         again, and the command that captured it.
     quality: (output, batch number) → float [units]. quality_name: what that is.
@@ -63,7 +68,11 @@ def capture(
     """
     batches = as_batches(known_inputs(inputs), sequence_axis)
     require_arguments(model, batches)
-    live = LiveModel.of(model)
+    if train is not None:
+        _refuse_with_training(new_tokens, routing)
+        if train.targets is not None:
+            batches = with_targets(batches, train.targets)
+    live = LiveModel.of(model, train)
     labels = Labels(
         name=name or type(live.model).__name__,
         spec=spec,
@@ -71,19 +80,30 @@ def capture(
         quality_name=quality_name,
         higher_is_better=higher_is_better,
     )
-    with _evaluating(live.model), _eagerly(), warnings.catch_warnings():
+    mode = _evaluating(live.model) if train is None else _in_training(live.model)
+    with mode, _eagerly(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         if live.on_meta or routing is not None:
             return capture_routed(live.model, batches, labels, routing, new_tokens, seed, progress)
         trace = capture_trace(
             live, batches, labels, new_tokens=new_tokens, quality=quality, progress=progress
         )
-        if measure:
+        if measure and train is None:
             strategies = measure if isinstance(measure, list) else None
             trace = measure_live(
                 trace, live, batches, strategies=strategies, module=baseline, progress=progress
             )
     return trace
+
+
+def _refuse_with_training(new_tokens: int, routing: RoutingGenerator | Trace | None) -> None:
+    """Raises CondsimError for what no training step has."""
+    if new_tokens:
+        raise CondsimError("train: a training step decodes nothing; leave out new_tokens")
+    if routing is not None:
+        raise CondsimError(
+            "train: the backward of a model without weights is not recorded; leave out routing"
+        )
 
 
 def _eagerly() -> contextlib.AbstractContextManager[Any]:
@@ -92,6 +112,14 @@ def _eagerly() -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()
     eagerly: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
     return eagerly
+
+
+@contextlib.contextmanager
+def _in_training(model: torch.nn.Module) -> Iterator[None]:
+    """Put the model in training mode inside; afterwards everything of it is as it was."""
+    with unchanged(model):
+        model.train()
+        yield
 
 
 @contextlib.contextmanager
@@ -132,4 +160,4 @@ def calibrate(
     return calibrate_cpu(full, threads, dtype, compiled, check=checked_by, **options)
 
 
-__all__ = ["calibrate", "capture"]
+__all__ = ["Training", "calibrate", "capture"]

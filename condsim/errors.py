@@ -22,7 +22,7 @@ class CondsimError(ValueError):
     """Bad input. The message names the thing, the value, the rule and the way out."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(_without_middle(_encodable(message), MOST_CHARACTERS))
+        super().__init__(shortened(_encodable(message)))
 
 
 def shown(value: object) -> str:
@@ -67,6 +67,11 @@ def _listed(names: list[str]) -> str:
 def _encodable(text: str) -> str:
     """Return a text that any terminal and file takes: lone surrogates become escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def shortened(message: str) -> str:
+    """Return a message without its middle, where it is too long for a line."""
+    return _without_middle(message, MOST_CHARACTERS)
 
 
 def _without_middle(text: str, most: int) -> str:

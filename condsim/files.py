@@ -74,7 +74,7 @@ def is_stream(path: str | Path) -> bool:
     """Whether a path is a device, a pipe or a socket, which cannot be replaced, only written to."""
     try:
         mode = os.stat(path).st_mode
-    except OSError:
+    except (OSError, ValueError):  # there is no such path, and with a NUL there can be none
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
@@ -85,6 +85,8 @@ def named_errors(path: str | Path, what: str = "cannot be written") -> Iterator[
 
     A closed pipe stays what it is: whoever reads has had enough.
     """
+    if "\0" in str(path):
+        raise CondsimError(f"{str(path)!r} {what}: a path holds no NUL character")
     try:
         yield
     except BrokenPipeError:

@@ -43,7 +43,7 @@ class SizedRead:
         read: np.ndarray = self.bytes * experts_read
         return read
 
-    def at(self, sizes: slice) -> SizedRead:
+    def at(self, sizes: slice | np.ndarray) -> SizedRead:
         """Return the read at some of its sizes."""
         experts = None if self.experts is None else self.experts[sizes]
         return SizedRead(self.bytes[sizes], self.rows[sizes], self.pieces[sizes], experts)
@@ -87,15 +87,19 @@ class KernelCost:
         for read in self.reads:
             yield "weight_bytes", read.bytes_a_call
 
-    def rows(self, count: int) -> CostRows:
-        """Return the cost as rows of the table. count: of its sizes."""
+    def rows(self, count: int, bases: Any = None) -> CostRows:
+        """Return the cost as rows of the table.
+
+        count: of its sizes. bases: what they rest on, str [sizes]; None for all the same.
+        """
         columns: dict[str, Any] = {}
         for name, values in self.numbers():
             columns[name] = columns[name] + values if name in columns else values
         table = np.empty((len(columns), count))
         for row, values in enumerate(columns.values()):
             table[row] = values
-        return CostRows(self, tuple(columns), table, self.basis, slice(0, count))
+        bases = self.basis if bases is None else bases
+        return CostRows(self, tuple(columns), table, bases, slice(0, count))
 
 
 @dataclass(slots=True)
@@ -103,18 +107,31 @@ class CostRows:
     """What the calls of one operator cost, as rows of the table.
 
     cost: as it was found, at all sizes. sizes: which of these the rows are of.
-    names: of columns. table: their values, float [columns, sizes]. basis: of these rows.
+    names: of columns. table: their values, float [columns, sizes].
+    bases: what the rows rest on, str or str [sizes].
     """
 
     cost: KernelCost
     names: tuple[str, ...]
     table: np.ndarray
-    basis: str
-    sizes: slice
+    bases: Any
+    sizes: slice | np.ndarray
 
-    def at(self, sizes: slice, basis: str) -> CostRows:
-        """Return the rows of some of all sizes. basis: of these."""
-        return CostRows(self.cost, self.names, self.table[:, sizes], basis, sizes)
+    def at(self, chosen: slice | np.ndarray) -> CostRows:
+        """Return some of the rows, which are a range themselves."""
+        assert isinstance(self.sizes, slice)
+        first = self.sizes.start
+        bases = self.bases if isinstance(self.bases, str) else self.bases[chosen]
+        if isinstance(chosen, slice):
+            sizes: slice | np.ndarray = slice(first + chosen.start, first + chosen.stop)
+        else:
+            sizes = first + chosen
+        return CostRows(self.cost, self.names, self.table[:, chosen], bases, sizes)
+
+    @property
+    def basis(self) -> str:
+        """What all rows together rest on."""
+        return self.bases if isinstance(self.bases, str) else least_sure(self.bases)
 
     @property
     def reads(self) -> list[SizedRead]:
@@ -126,6 +143,15 @@ class CostRows:
         """The product inside, where there is one."""
         job = self.cost.job
         return None if job is None else job.at(self.sizes)
+
+
+def least_sure(basis: Any) -> str:
+    """Return the basis of a sum of times. basis: of each, str or several."""
+    words = {basis} if isinstance(basis, str) else set(np.asarray(basis).ravel().tolist())
+    for word in ("estimated", "extrapolated"):
+        if word in words:
+            return word
+    return "calibrated"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -101,6 +101,17 @@ class WeightRead:
     sized: SizedRead
 
 
+class TimesRun(NamedTuple):
+    """How often sizes run: those that do, once a step; int, int and float [n].
+
+    size: numbered over all sets.
+    """
+
+    step: np.ndarray
+    size: np.ndarray
+    times: np.ndarray
+
+
 @dataclass
 class Kernels:
     """The table of one side.
@@ -182,8 +193,8 @@ class Kernels:
         return _ranges(first_size, lengths)
 
     @cached_property
-    def runs(self) -> csr_matrix:
-        """How often each size runs in each step, [steps, sizes]."""
+    def times_run(self) -> TimesRun:
+        """How often each size runs in each step."""
         steps, sizes, counts = [], [], []
         for number, size_set in enumerate(self.sets):
             step = self.lowered.scopes[self.layout.sets[number].scope].step
@@ -191,24 +202,27 @@ class Kernels:
             steps.append(run_in)
             sizes.append(size + self._set_start[number])
             counts.append(times)
-        step = np.concatenate(steps)
-        by_step = np.argsort(step, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=self.steps))])
-        times = np.concatenate(counts)[by_step].astype(float)
-        where = (np.concatenate(sizes)[by_step], starts)
-        return csr_matrix((times, *where), shape=(self.steps, int(self._set_start[-1])))
+        times = np.concatenate(counts).astype(float)
+        return TimesRun(np.concatenate(steps), np.concatenate(sizes), times)
+
+    @cached_property
+    def runs(self) -> csr_matrix:
+        """How often each size runs in each step, [steps, sizes]."""
+        runs = self.times_run
+        shape = (self.steps, int(self._set_start[-1]))
+        return csr_matrix((runs.times, (runs.step, runs.size)), shape)
 
     def per_step(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over the kernels of each step, float [steps]. values: float [rows]."""
-        of_size = np.bincount(self.size, values, minlength=int(self._set_start[-1]))
-        summed: np.ndarray = self.runs @ of_size
-        return summed
+        runs = self.times_run
+        of_size = np.bincount(self.size, values, int(self._set_start[-1]))
+        return np.bincount(runs.step, of_size[runs.size] * runs.times, self.steps)
 
     def by_entry(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over all steps of each entry, float [entries]. values: float [rows]."""
-        runs = self.runs
-        times_run = np.bincount(runs.indices, runs.data, runs.shape[1])
-        weighted = values * times_run[self.size]
+        runs = self.times_run
+        times = np.bincount(runs.size, runs.times, int(self._set_start[-1]))
+        weighted = values * times[self.size]
         summed: np.ndarray = np.bincount(self.entry, weighted, len(self.entries))
         return summed
 
@@ -220,26 +234,39 @@ class Kernels:
 
     def total(self, name: str) -> np.ndarray:
         """Return a column's sum over each step, float [steps]."""
-        if name not in self.columns:
-            return np.zeros(self.steps)
+        if name not in self._totals:
+            self._totals[name] = self.per_step(self.column(name))
         return self._totals[name]
 
     @cached_property
-    def _totals(self) -> Mapping[str, np.ndarray]:
-        """Column → its sum over each step."""
-        sizes = int(self._set_start[-1])
-        of_size = [np.bincount(self.size, values, sizes) for values in self.columns.values()]
-        summed = self.runs @ np.stack(of_size, axis=1)
-        return dict(zip(self.columns, np.ascontiguousarray(summed.T), strict=True))
+    def _totals(self) -> dict[str, np.ndarray]:
+        """Column → its sum over each step, of those that were asked for."""
+        return {}
+
+    def calls(self, labels: Sequence[Any]) -> dict[Any, np.ndarray]:
+        """Return label → calls of the kernels that have it in each step, float [steps].
+
+        labels: of each entry.
+        """
+        names, of_entry = _numbered(labels)
+        sets = len(self.sets)
+        of_sets = np.bincount(of_entry * sets + self.layout.size_set, minlength=len(names) * sets)
+        entries = of_sets.reshape(len(names), sets).astype(float)
+        calls = [self._calls_of_scope[shared.scope] for shared in self.layout.sets]
+        return dict(zip(names, entries @ np.stack(calls), strict=True))
+
+    @cached_property
+    def _calls_of_scope(self) -> list[np.ndarray]:
+        """Calls of each scope in each step, float [steps] each."""
+        scopes = self.lowered.scopes
+        return [np.bincount(calls.step, minlength=self.steps).astype(float) for calls in scopes]
 
     def by_label(self, labels: Sequence[Any], values: np.ndarray) -> dict[Any, np.ndarray]:
         """Return label → sum over the kernels of each step that have it, float [steps].
 
         labels: of each entry. values: float [rows].
         """
-        names = list(dict.fromkeys(labels))
-        numbers = {name: i for i, name in enumerate(names)}
-        of_entry = np.array([numbers[label] for label in labels])
+        names, of_entry = _numbered(labels)
         sizes = int(self._set_start[-1])
         flat = self.size * len(names) + of_entry[self.entry]
         table = np.bincount(flat, values, minlength=sizes * len(names))
@@ -248,16 +275,11 @@ class Kernels:
 
     def largest(self, name: str) -> np.ndarray:
         """Return the largest value of a column in each step, float [steps]."""
-        sizes = int(self._set_start[-1])
-        of_size = np.zeros(sizes)
+        runs = self.times_run
+        of_size = np.zeros(int(self._set_start[-1]))
         np.maximum.at(of_size, self.size, self.column(name))
-        runs = self.runs
-        values = of_size[runs.indices]
-        starts = runs.indptr[:-1]
         found = np.zeros(self.steps)
-        busy = np.diff(runs.indptr) > 0
-        if busy.any():
-            found[busy] = np.maximum.reduceat(values, starts[busy])
+        np.maximum.at(found, runs.step, of_size[runs.size])
         return found
 
     @cached_property
@@ -275,6 +297,12 @@ class Kernels:
             size = self.sets[self.entries[number].size_set].of_call[call.call]
             found[i] = self.entry_rows[number] + size
         return found
+
+
+def _numbered(labels: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
+    """(different labels, which of them each is, int [labels])."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(labels))}
+    return list(numbers), np.array([numbers[label] for label in labels])
 
 
 def _columns(priced: Priced, layout: Layout, lengths: np.ndarray) -> dict[str, np.ndarray]:

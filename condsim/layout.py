@@ -8,8 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from condsim.lowered import Lowered, Place, PlayedStep
+from condsim.lowered import Lowered, PlayedStep
 from condsim.program import Op
+from condsim.program.model import Place
+from condsim.program.needs import needs_of
 from condsim.program.work import GROUPED
 from condsim.results import Results
 
@@ -66,6 +68,7 @@ class Layout:
         entries = []
         numbers: dict[SharedSizes, int] = {}
         extents: list[set[str]] = []
+        needs = needs_of(lowered.program)
         for scope, calls in enumerate(lowered.scopes):
             if not len(calls):
                 continue
@@ -75,9 +78,9 @@ class Layout:
                 number = numbers.setdefault(shared, len(numbers))
                 if number == len(extents):
                     extents.append(set())
-                extents[number] |= op.extents
-                _require_sizes(op, lowered.sizes(scope, op.site))
                 place = (calls.placed.number, node)
+                needs[place].check(lowered.sizes(scope, op.site))
+                extents[number] |= needs[place].shape_extents
                 entries.append(Entry(scope, node, op, place, kinds[place], number))
         return cls(entries, list(numbers), extents)
 
@@ -126,11 +129,3 @@ class Layout:
             if names and not entry.op.view:
                 found.append((number, names))
         return found
-
-
-def _require_sizes(op: Op, sizes: Mapping[str, np.ndarray]) -> None:
-    """Raises CondsimError for an extent that a step does not have, and for a size below 0."""
-    for tensor in (*op.inputs, *op.outputs):
-        tensor.shape(sizes)
-    for size, _ in op.allocs:
-        size(sizes)

@@ -9,15 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from condsim.program import Op, Program, Scope
-from condsim.program.model import PlacedScope
+from condsim.program import Loop, Op, Program, Scope
+from condsim.program.model import Place, PlacedScope
 from condsim.program.order import Order, order_of
 from condsim.steps.extents import SiteRule, Steps, capacity
 from condsim.steps.sizes import Sizes, distinct, joined
 from condsim.strategies import STRATEGIES, Strategy
-
-Place = tuple[int, int]
-"""(number of a scope, node in it): where an operator stands in its program."""
 
 GuardPath = tuple[tuple[str, int], ...]
 """(site, choice) from the outside in; choice -1 where one body serves several branches."""
@@ -165,12 +162,16 @@ class Lowered:
         return {key: tuple(numbers) for key, numbers in found.items()}
 
     def bodies(self, scope: int, call: int, loop: int) -> list[tuple[int, int]]:
-        """Return (scope, call) of what a loop runs in one call of its scope, by choice."""
+        """Return (scope, call) of what a loop runs in one call of its scope, in its order."""
+        node = self.scopes[scope].scope.nodes[loop]
+        assert isinstance(node, Loop)
+        place = {choice: turn for turn, choice in enumerate(node.choices)}
         found = []
         for number in self.inner.get((scope, loop), ()):
             calls = self.scopes[number]
             for inner_call in np.flatnonzero(calls.parent_call == call):
-                found.append((int(calls.choice[inner_call]), number, int(inner_call)))
+                turn = place[int(calls.choice[inner_call])]
+                found.append((turn, number, int(inner_call)))
         found.sort()
         return [(number, inner_call) for _, number, inner_call in found]
 
@@ -185,7 +186,7 @@ class Lowered:
                     yield from self.visits(inner)
 
     def played(self, step: int = 0) -> PlayedStep:
-        """Return one step in executed order, experts in ascending order."""
+        """Return one step in executed order."""
         entered = list(self._entered(0, step))
         numbers = tuple([self.scopes[scope].placed.number for scope, _ in entered])
         return PlayedStep(entered, order_of(self.program, numbers))

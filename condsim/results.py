@@ -25,6 +25,13 @@ class Results:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._kept
+
+    def forget(self, key: Hashable) -> None:
+        """Forget the result under a key, if there is one."""
+        self._kept.pop(key, None)
+
     def remember(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return the result under a key; it is made where nobody asked for it lately."""
         if key in self._kept:

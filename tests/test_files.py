@@ -171,6 +171,11 @@ def test_text_that_is_no_text_is_one_line(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_a_name_with_a_nul_is_one_line(tmp_path: Path, writer: Writer) -> None:
+    with pytest.raises(CondsimError, match="holds no NUL character"):
+        writer(tmp_path / "a\0b")
+
+
 def test_two_writers_and_a_reader(tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     contents = ["A" * 300_000, "B" * 500_000]

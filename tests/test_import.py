@@ -79,10 +79,14 @@ def test_public_names_are_the_contract() -> None:
         "Parallel",
         "RoutingGenerator",
         "Scenario",
+        "Training",
+        "advise",
         "branch",
         "calibrate",
         "capture",
         "compare",
+        "coverage",
+        "drift",
         "fit_routing",
         "force",
         "hardware",
@@ -93,6 +97,7 @@ def test_public_names_are_the_contract() -> None:
         "serve",
         "simulate",
         "simulate_many",
+        "sweep",
         "tokens",
     ]
     assert done.stdout.strip() == str(names)

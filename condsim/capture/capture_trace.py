@@ -16,11 +16,13 @@ from condsim.capture.probe import CannotRun, costliest_branches, key, probe
 from condsim.capture.quality import dense_quality, score_exits
 from condsim.capture.sizes import Sizes, as_fixed, as_long, in_brackets, probed_batch, settle
 from condsim.errors import CondsimError
+from condsim.live.execution import Execution
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
+from condsim.live.train_step import record_step
 from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
-from condsim.program.regime import PREFILL, Regime
+from condsim.program.regime import Regime
 from condsim.trace import Trace
 from condsim.trace.encoding import in_memory
 
@@ -37,12 +39,14 @@ def capture_trace(
     quality: Quality | None = None,
     progress: Progress = lambda _what, _done, _of: None,
 ) -> Trace:
-    """The trace of a model in evaluation mode, without measurements.
+    """The trace of a model, without measurements.
 
     new_tokens: greedy cached decode steps after each batch. quality: (output, batch number) →
     float [units]. Raises CondsimError for a model without routing.
     """
     batches, sizes = settle(live, batches)
+    if live.training is not None:
+        record_step(live, batches[0], Execution())  # says in one line what does not train
     if new_tokens and live.infos and sizes.lengths is None:
         raise CondsimError(
             "new_tokens: the inputs hold no sequences that could be longer"
@@ -125,13 +129,13 @@ def one_thread() -> Iterator[None]:
 
 def _captured_program(live: LiveModel, programs: Mapping[str, Program]) -> Program:
     """The program that the model itself runs, at several units."""
-    return programs[key(live.captured, Regime(PREFILL, single=False))]
+    return programs[key(live.captured, Regime(live.phase, single=False))]
 
 
 def logical_program(live: LiveModel, programs: Mapping[str, Program]) -> Program:
     """The program in which every guard stands alone: it shows what one more row costs."""
     apart = {mechanism: MECHANISMS[mechanism].alone for mechanism in live.captured}
-    return programs[key(apart, Regime(PREFILL, single=False))]
+    return programs[key(apart, Regime(live.phase, single=False))]
 
 
 def _counter(progress: Progress, what: str, of: int) -> Callable[..., None]:

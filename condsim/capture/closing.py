@@ -11,9 +11,10 @@ from condsim.live.decode import decode_step
 from condsim.live.execution import Execution
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
+from condsim.live.train_step import record_step
 from condsim.lower import lower
 from condsim.program import Program
-from condsim.program.regime import DECODE
+from condsim.program.regime import DECODE, TRAIN
 from condsim.program.work import has_formula, is_uncounted
 from condsim.record.events import RecordedOp
 from condsim.record.nest import guarded, tree
@@ -36,7 +37,7 @@ def checked(live: LiveModel, batch: Batch, trace: Trace) -> Trace:
     for phase in dict.fromkeys(trace.steps["phase"]):
         cut = rebatch(trace, batch.units, phase)
         program = trace.programs[key(live.captured, cut.regime)]
-        recorder = _record(live, batch, decode=phase == DECODE)
+        recorder = _record(live, batch, phase)
         notes += _uncounted(recorder)
         odd = _departure(recorder, program, trace, cut.steps.step(0), live.captured)
         if odd:
@@ -59,10 +60,12 @@ def _uncounted(recorder: Recorder) -> list[str]:
     return notes
 
 
-def _record(live: LiveModel, batch: Batch, decode: bool) -> Recorder:
+def _record(live: LiveModel, batch: Batch, phase: str) -> Recorder:
     """The step as the model itself runs it."""
     execution = Execution(dict(live.captured))
-    if not decode:
+    if phase == TRAIN:
+        return record_step(live, batch, execution)
+    if phase != DECODE:
         return live.record(batch, execution)
     step = decode_step(live, batch)
     return live.record(step.batch, execution, **step.cache)

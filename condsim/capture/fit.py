@@ -5,6 +5,7 @@ A form either gives every size exactly, or it is not used and the operator is fl
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ from condsim.capture.fit_operator import (
 )
 from condsim.capture.lifetimes import Lifetimes, Location, Path
 from condsim.mechanisms.tokens import BUCKETS
-from condsim.program import FIRST, Loop, Op, Program, Scope
+from condsim.program import FIRST, LAST, ONLY, Loop, Op, Program, Scope
 from condsim.record.events import ExpertsCall, RecordedOp
 from condsim.record.nest import Instance, RunLoop, RunScope
 from condsim.steps.extents import halves
@@ -46,6 +47,18 @@ def _first_with_rows_apart(instance: Instance) -> tuple[int, int]:
     return MANY, FIRST if instance.first else MANY
 
 
+def _last_with_rows_apart(instance: Instance) -> tuple[int, int]:
+    return MANY, LAST if instance.last else MANY
+
+
+def _both_ends_apart(instance: Instance) -> tuple[int, int]:
+    if instance.first and instance.last:
+        return MANY, ONLY
+    if instance.last:
+        return MANY, LAST
+    return _first_with_rows_apart(instance)
+
+
 def _by_rows(instance: Instance) -> tuple[int, int]:
     return MANY, min(instance.rows, MANY)
 
@@ -56,6 +69,14 @@ def _by_outer_and_rows(instance: Instance) -> tuple[int, int]:
 
 WITHOUT_ROWS: tuple[Split, ...] = (_by_rows, _by_outer_and_rows)
 WITH_ROWS: tuple[Split, ...] = (_any_rows, _first_with_rows_apart, _by_rows, _by_outer_and_rows)
+BACKWARD: tuple[Split, ...] = (
+    _any_rows,
+    _first_with_rows_apart,
+    _last_with_rows_apart,
+    _both_ends_apart,
+    _by_rows,
+    _by_outer_and_rows,
+)
 """Ways to split passes among bodies, the coarsest first."""
 
 
@@ -79,12 +100,14 @@ class Fitter:
     flagged: operators with a size that no form gives, each with the guards that it stands behind,
     in number. thin: bodies that were seen with one number
     of rows only where others were seen with more; any size of theirs fits a constant.
+    with_rows: ways to split passes with rows.
     """
 
     flagged: list[tuple[str, int]] = field(default_factory=list)
     thin: list[Location] = field(default_factory=list)
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     known: KnownForms = field(default_factory=KnownForms)
+    with_rows: tuple[Split, ...] = WITH_ROWS
 
     def program(self, strategy: str, regime: str, runs: Sequence[Run]) -> Program:
         """The program of a strategy in a regime.
@@ -92,11 +115,14 @@ class Fitter:
         Raises Misfit where the runs' streams differ in their operators.
         """
         passes = [ScopePass(run.scope, dict(run.sizes), run.calls) for run in runs]
+        stages = tuple(runs[0].scope.stages)
+        if stages:
+            self.with_rows = BACKWARD
         root = self._scope(passes, ())
         root = self.lifetimes.with_frees(root, [run.scope for run in runs])
         flagged = tuple(dict.fromkeys(name for name, _ in self.flagged))
         probed = tuple(dict(run.sizes) for run in runs)
-        return Program(strategy, regime, root, flagged, probed)
+        return Program(strategy, regime, root, flagged, probed, stages=stages)
 
     def _scope(self, passes: Sequence[ScopePass], path: Path) -> Scope:
         """The scope that gives the operators of every pass."""
@@ -136,7 +162,7 @@ class Fitter:
                 _most_telling(column),
             )
         inner = _passes_through(loops, passes)
-        choices = _choices(site, inner, passes)
+        choices = _choices(site, loops, inner, passes)
         bodies = None
         if len(choices) > 1:
             bodies = self._shared_bodies(inner, location)
@@ -176,7 +202,7 @@ class Fitter:
             bodies |= self._coarsest(empty, choice, location, WITHOUT_ROWS)
         filled = [one for one in inner if _rows(one) > 0]
         if filled:
-            bodies |= self._coarsest(filled, choice, location, WITH_ROWS)
+            bodies |= self._coarsest(filled, choice, location, self.with_rows)
         return bodies
 
     def _coarsest(
@@ -273,18 +299,28 @@ def _passes_through(loops: list[RunLoop], passes: Sequence[ScopePass]) -> list[S
     return inner
 
 
-def _choices(site: str, inner: list[ScopePass], passes: Sequence[ScopePass]) -> tuple[int, ...]:
-    """The choices of a loop: those that were seen.
+def _choices(
+    site: str, loops: list[RunLoop], inner: list[ScopePass], passes: Sequence[ScopePass]
+) -> tuple[int, ...]:
+    """The choices of a loop in executed order: those that were seen.
 
     All experts where a loop runs those that are hit, since which are is up to the data. All buckets
     where units run in some, since how many there are is up to the batch.
     """
     if any(one.instance is not None and one.instance.units is not None for one in inner):
         return tuple(range(BUCKETS))
+    backwards = any(_runs_backwards(loop) for loop in loops)
     call = passes[0].calls.get(site)
     if call is not None and call.unmarked_loop:
-        return tuple(range(len(call.tokens_per_expert)))
-    return tuple(sorted({one.choice for one in inner}))
+        everyone = range(len(call.tokens_per_expert))
+        return tuple(reversed(everyone)) if backwards else tuple(everyone)
+    return tuple(sorted({one.choice for one in inner}, reverse=backwards))
+
+
+def _runs_backwards(loop: RunLoop) -> bool:
+    """Whether a loop runs its last branch first, as a backward does."""
+    choices = [instance.choice for instance in loop.instances]
+    return any(earlier > later for earlier, later in itertools.pairwise(choices))
 
 
 def _require_same_length(scopes: Sequence[RunScope]) -> None:

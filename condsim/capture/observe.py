@@ -23,9 +23,10 @@ from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS, Draw
+from condsim.mechanisms.early_exit import EarlyExit
 from condsim.mechanisms.moe import MixtureOfExperts
 from condsim.mechanisms.skip import Skip
-from condsim.program.regime import DECODE, PREFILL
+from condsim.program.regime import DECODE
 from condsim.trace import Decisions
 from condsim.trace.header import UnitRows
 
@@ -142,7 +143,7 @@ def observe(
         if quality is not None and not new_tokens:
             seen.add_quality("conditional", quality(output, number))
         del output
-        keep_decisions(live, seen, run, StepSize(PREFILL, batch.units, batch.seq, past=0))
+        keep_decisions(live, seen, run, StepSize(live.phase, batch.units, batch.seq, past=0))
         if new_tokens:
             _observe_decoding(live, batch, new_tokens, seen)
         progress()
@@ -284,6 +285,12 @@ def _no_routing(live: LiveModel) -> str:
         if site.guards and site.reason:
             unread.append(f"{site.name or 'its forward'}: {site.reason}")
     given_up = f" (read and given up: {'; '.join(unread[:3])})" if unread else ""
-    likely = MixtureOfExperts.name if similar else Skip.name
+    likely = MixtureOfExperts.name if similar else _likely_mechanism(live)
     way_out = MECHANISMS[likely].how_to_mark
     return f"{start}{LOOKED_FOR}, and condsim.route / condsim.branch{given_up}; {way_out}"
+
+
+def _likely_mechanism(live: LiveModel) -> str:
+    """What a model without a site most likely has: an `if` on a tensor mostly is an early exit."""
+    in_python = any(site.decides_in_python for site in live.sites)
+    return EarlyExit.name if in_python else Skip.name

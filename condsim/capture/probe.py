@@ -20,14 +20,16 @@ from condsim.live.execution import BASELINES, Execution, SiteInfo
 from condsim.live.failures import ModelFails
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
+from condsim.live.train_step import record_step
 from condsim.mechanisms import MECHANISMS, Draw
 from condsim.program import Program
 from condsim.program.logical import branch_flops
-from condsim.program.regime import DECODE, PREFILL, Regime
+from condsim.program.regime import DECODE, Regime
 from condsim.record.events import ExpertsCall
-from condsim.record.loops import Periods, with_marks
+from condsim.record.loops import Periods
 from condsim.record.nest import tree
 from condsim.record.recorder import Recorder
+from condsim.record.step_events import Learned
 from condsim.strategies import name_of
 from condsim.trace.header import UnitRows
 
@@ -138,7 +140,7 @@ def probe(
     Raises Misfit where the same regime has different operators at different sizes, and CannotRun
     where the model fails at one of them.
     """
-    phases = (PREFILL, DECODE) if decode else (PREFILL,)
+    phases = (live.phase, DECODE) if decode else (live.phase,)
     regimes = [Regime(phase, single) for phase in phases for single in (True, False)]
     prober = Prober(live, batch, sizes, decode)
     programs: dict[str, Program] = {}
@@ -151,7 +153,7 @@ def probe(
             live.left_out[name_of(assignment)] = str(problem)
             continue
         if assignment == live.captured:
-            captured = programs[key(assignment, Regime(PREFILL, single=False))]
+            captured = programs[key(assignment, Regime(live.phase, single=False))]
             prober.costliest = costliest_branches(captured, live.infos)
     return programs
 
@@ -236,10 +238,11 @@ class Prober:
         periods: Periods,
     ) -> tuple[Program, bool]:
         """The program of some recordings, and whether they show what all its sizes follow."""
-        _find_periods(recordings, periods)
+        learned = Learned(periods)
+        _find_loops(recordings, learned)
         runs = []
         for recording in recordings:
-            scope = tree(recording.recorder, periods)
+            scope = tree(recording.recorder, periods, learned)
             runs.append(Run(recording.sizes, scope, recording.recorder.calls))
         fitter = Fitter()
         try:
@@ -270,6 +273,8 @@ class Prober:
         batch = self.batch.resized(units, seq)
         if regime.decodes:
             recorder = record_decode(self.live, batch, execution)
+        elif regime.trains:
+            recorder = record_step(self.live, batch, execution)
         else:
             recorder = self.live.record(batch, execution)
         return _Recording(_bound_sizes(regime, units, seq), recorder)
@@ -303,11 +308,11 @@ def _bound_sizes(regime: Regime, units: int, seq: int | None) -> dict[str, int]:
     return {"batch": units, "seq": seq, "total": seq}
 
 
-def _find_periods(recordings: Sequence[_Recording], periods: Periods) -> None:
+def _find_loops(recordings: Sequence[_Recording], learned: Learned) -> None:
     """Tell the iterations of unmarked loops apart, first in the run that hits the most experts.
 
     Runs that hit fewer cannot show where an iteration ends, and use what that one showed. But they
     may show that iterations without rows are shorter.
     """
     for recording in sorted(recordings, key=lambda r: -r.fewest_hits()):
-        with_marks(recording.recorder, periods)
+        learned.learn(recording.recorder)

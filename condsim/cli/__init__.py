@@ -1,8 +1,9 @@
 """The command line: a short function a command, which calls the library and prints what it says.
 
 Data go to stdout, everything else to stderr. Exit codes: 0; 2 for bad input, with one line that
-says what is wrong; 1, with one line, where condsim itself failed (CONDSIM_DEBUG=1 prints the
-traceback); 130 for Ctrl-C, 143 for SIGTERM.
+says what is wrong; 1 where what was required is not met (`condsim advise --require`), and, with one
+line, where condsim itself failed (CONDSIM_DEBUG=1 prints the traceback); 130 for Ctrl-C, 143 for
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import cyclopts
 from condsim import __version__
 from condsim.cli.help import JoinLines
 from condsim.cli.output import out
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, shortened
 from condsim.show.escape import printable
 
 QUESTION = (
@@ -45,6 +46,10 @@ COMMANDS = {
     "measure": ("record:measure", "Time a captured model here, against its baselines."),
     "simulate": ("simulate:simulate", "Predict a trace on a device: where did the saving go?"),
     "serve": ("serve:serve", "Serve requests as they arrive: does it pay under load?"),
+    "advise": ("advise:advise", "Does it pay here, why, what gains most, when does it flip?"),
+    "coverage": ("coverage:coverage", "Which decisions were seen, and which few inputs would do?"),
+    "drift": ("drift:drift", "What moved between two traces, and what does it cost?"),
+    "sweep": ("sweep:sweep", "Predict every point of a grid, on all cores or a cluster."),
     "compare": ("compare:compare", "Put predictions beside measurements."),
     "report": ("report:report", "Write the whole story as one HTML file."),
     "app": ("browser:app", "Explore traces in the browser."),
@@ -58,6 +63,8 @@ OPTIONAL_PACKAGES = {
     "torch": "'condsim[capture]'",
     "transformers": "transformers",
     "sklearn": "sklearn",
+    "distributed": "'condsim[dask]'",
+    "dask": "'condsim[dask]'",
 }
 """Package that only some commands need → what to install."""
 INTERRUPTED = 130
@@ -90,7 +97,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     _open_closed_streams()
     try:
         with _ending_when_told():
-            app(
+            result = app(
                 tokens,
                 console=out(),
                 exit_on_error=False,
@@ -98,6 +105,7 @@ def _run(arguments: Sequence[str] | None) -> int:
                 result_action="return_value",
             )
         sys.stdout.flush()
+        return result if isinstance(result, int) else 0
     except KeyboardInterrupt:
         return INTERRUPTED
     except _Told as told:
@@ -113,7 +121,6 @@ def _run(arguments: Sequence[str] | None) -> int:
             return 1
         _complain(message)
         return 2
-    return 0
 
 
 class _Told(BaseException):
@@ -218,7 +225,7 @@ def _message(error: Exception) -> str | None:
         return f"{where}: {error.strerror}"
     if not isinstance(error, (CondsimError, cyclopts.CycloptsError)):
         return None
-    line = _one_line(error)
+    line = shortened(_one_line(error))
     if isinstance(error, cyclopts.CycloptsError) and error.msg is None:
         return f"{line} (condsim --help)"
     return line

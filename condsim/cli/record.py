@@ -44,6 +44,10 @@ class CaptureOptions:
     sequence_axis
         The axis of the inputs along which positions lie: a number, none for units of a fixed size,
         or auto to try axis 1 where tensors look like sequences.
+    train
+        Record training steps: forward, backward and optimizer. The loss is that of the spec: a
+        third thing that its function returns, condsim.Training(...), or one that the model gives
+        itself. Not measured yet.
     measure
         Time the captured strategy and both baselines here, in fresh processes.
     threads
@@ -56,6 +60,7 @@ class CaptureOptions:
     batch_limit: int | None = None
     new_tokens: int = 0
     sequence_axis: int | Literal["auto", "none"] = "auto"
+    train: Annotated[bool, Parameter(negative=())] = False
     measure: Annotated[bool, Parameter(negative="--no-measure")] = True
     threads: int = 1
     force: bool = False
@@ -102,7 +107,7 @@ def capture(
     with progress() as step:
         trace = _capture(spec, options, step)
         trace.save(output, options.force)
-        if options.measure:
+        if options.measure and not options.train:
             from condsim.measure import measure as time_here
 
             local_profile(step, dtype=trace.dtype)
@@ -114,6 +119,7 @@ def capture(
 
 def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
     """Load a model and its inputs, and capture it."""
+    from condsim.api import Training
     from condsim.api import capture as capture_model
     from condsim.zoo.specs import load_spec
 
@@ -133,6 +139,7 @@ def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
         higher_is_better=example.higher_is_better,
         spec=spec,
         command=shlex.join(["condsim", *sys.argv[1:]]),
+        train=(example.training or Training()) if options.train else None,
         progress=step,
     )
 
@@ -264,7 +271,10 @@ def measure(
         Print JSON.
     """
     options.check()
+    from condsim.measure.plan import require_forwards
+
     opened = open_trace(trace)
+    require_forwards(opened)
     folder = _folder_of_measured(trace, opened.name)
     from condsim.trace.store import add_measured, check_target
 
@@ -301,6 +311,8 @@ def _folder_of_measured(where: str, name: str) -> Path:
 
 def report(trace: Trace, folder: Path, command: str, json: bool, by: str | None = None) -> None:
     """Print what is in the trace now. by: "segment" where segments were measured last."""
+    from condsim.measure.plan import trains
+
     about = summary(trace)
     if json:
         print_json({"command": command, "trace": str(folder), **about})
@@ -314,7 +326,10 @@ def report(trace: Trace, folder: Path, command: str, json: bool, by: str | None 
         more = again("compare", folder)
     else:
         more = again("measure", folder)
-    suggest(again("simulate", folder), more)
+    if trains(trace):
+        suggest(again("simulate", folder))
+    else:
+        suggest(again("simulate", folder), more)
 
 
 def summary(trace: Trace) -> dict[str, Any]:

@@ -125,6 +125,12 @@ class ScenarioOptions:
             keywords["parallel"] = Parallel.parse(self.parallel)
         return keywords
 
+    def given(self) -> dict[str, Any]:
+        """What was named of `keywords`, baseline, strategy and context."""
+        chosen = self.keywords() | {"strategy": self.strategy, "context": self.context}
+        named = {name: value for name, value in chosen.items() if value is not None}
+        return named | {"baseline": self.baseline}
+
 
 AS_CAPTURED = ScenarioOptions()
 

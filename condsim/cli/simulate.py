@@ -101,6 +101,9 @@ def _suggest_more(answered: Answer, trace: str, scenario: ScenarioOptions, of_mo
         suggest(command("simulate", trace, "--device", str(device), "--batch", batch))
         return
     more = ["--device", ALL] if device is None else ["--device", device, "--strategy", ALL]
+    if answered.prediction.memory.training is not None:  # nothing is measured in training
+        suggest(command("simulate", trace, *more))
+        return
     beside = "measure" if answered.measured is None else "compare"
     suggest(command("simulate", trace, *more), command(beside, trace))
 
@@ -108,7 +111,7 @@ def _suggest_more(answered: Answer, trace: str, scenario: ScenarioOptions, of_mo
 def _print_answer(answered: Answer, name: str, seconds: float) -> None:
     """The numbers and the waterfall. name: of the trace. seconds: that the answer took."""
     from condsim.show.bars import waterfall_lines
-    from condsim.show.tables import prediction_lines, ranks_table, rival_lines
+    from condsim.show.tables import memory_table, prediction_lines, ranks_table, rival_lines
 
     console = out()
     prediction, measured = answered.prediction, answered.measured
@@ -120,6 +123,9 @@ def _print_answer(answered: Answer, name: str, seconds: float) -> None:
     plain = console.options.ascii_only
     for bar in waterfall_lines(prediction, measured, plain):
         console.print(bar)
+    if prediction.memory.training is not None:
+        console.print()
+        console.print(memory_table(prediction))
     if len(prediction.devices):
         console.print()
         console.print(ranks_table(prediction.devices))

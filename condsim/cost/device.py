@@ -17,6 +17,7 @@ import numpy as np
 
 from condsim.cost.kinds import OperatorKinds
 from condsim.cost.roofline import DTYPE_BYTES
+from condsim.cost.size_ranges import SizeRange
 from condsim.cost.step_cost import StepCost
 from condsim.cost.sums import CostSums
 from condsim.engine.closed_form import Issued
@@ -69,6 +70,11 @@ class Target:
             known = ", ".join(DTYPE_BYTES)
             raise CondsimError(f"dtype {self.dtype!r} has no known size; known are {known}")
         return DTYPE_BYTES[self.dtype]
+
+    @property
+    def peak(self) -> float:
+        """FLOPs a second of the device's data sheet."""
+        return self.profile.peak_flops[self.dtype].value
 
     @property
     def prepared(self) -> bool:
@@ -140,7 +146,8 @@ class SizedKind:
     """A kind of operator at a set of sizes.
 
     experts_rows: of a grouped product, as in `ShapedOperator`. resident: share of its weights
-    that a cache still has, a number or float [sizes].
+    that a cache still has, a number or float [sizes]. range: of sizes that it is priced in; None
+    for its own.
     """
 
     kind: int
@@ -148,6 +155,14 @@ class SizedKind:
     sizes: SizeSet
     experts_rows: np.ndarray | None = None
     resident: Any = 0.0
+    range: SizeRange | None = None
+
+    @property
+    def in_range(self) -> SizedKind:
+        """The operator at all sizes that it is priced at."""
+        if self.range is None:
+            return self
+        return SizedKind(self.kind, self.op, self.range.sizes, resident=self.resident)
 
     @property
     def key(self) -> Hashable:

@@ -15,11 +15,8 @@ import numpy as np
 
 from condsim.cost.cpu.residency import evicted_curves
 from condsim.cost.cpu.tables import between, locate
-from condsim.cost.weight_uses import UsedTogether
+from condsim.cost.weight_uses import MOST_VISITS, UsedTogether
 from condsim.hardware import Residency
-
-MOST_VISITS = 2**16
-"""Groups of weights are looked at together up to so many visits, to save memory."""
 
 
 class Missed(NamedTuple):

@@ -82,15 +82,6 @@ def basis_of(outside: Any) -> Any:
     return np.where(outside, "extrapolated", "calibrated")
 
 
-def least_sure(basis: Any) -> str:
-    """Return the basis of a sum of times. basis: of each, str or several."""
-    words = {basis} if isinstance(basis, str) else set(np.asarray(basis).ravel().tolist())
-    for word in ("estimated", "extrapolated"):
-        if word in words:
-            return word
-    return "calibrated"
-
-
 def number_or_array(value: Any) -> Any:
     """A float where there is one value only, else the array."""
     return float(value) if np.ndim(value) == 0 else value

@@ -15,9 +15,10 @@ import numpy as np
 
 from condsim.cost.cpu.code_locality import call_sites, code_locality_seconds, distances
 from condsim.cost.device import DeviceModel, Pricing, ShapedOperator, SizedKind
-from condsim.cost.hot import VIEW, OperatorTime, least_sure
+from condsim.cost.hot import VIEW, OperatorTime
+from condsim.cost.size_ranges import SizeRange
 from condsim.engine.closed_form import Issued
-from condsim.kernel_cost import CostRows, KernelCost, Priced
+from condsim.kernel_cost import CostRows, KernelCost, Priced, least_sure
 from condsim.kernels import Kernels, SizeSet
 from condsim.layout import Entry, Layout
 from condsim.lowered import Call, Lowered, PlayedStep
@@ -77,25 +78,47 @@ class IssuedModel(DeviceModel):
 
     def known_costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
         """Return what operators cost; those that are new are priced."""
-        keys = [sized.key for sized in operators]
-        costs = [self.remembered.costs.get(key) for key in keys]
-        unknown = [number for number, cost in enumerate(costs) if cost is None]
-        new = [operators[number] for number in unknown]
-        for number, cost in zip(unknown, self.costs(new), strict=True):
-            costs[number] = cost
-            if keys[number] is not None:
-                self.remembered.remember(keys[number], cost)
-        return [cost for cost in costs if cost is not None]
+        costs = self._remembered_costs([sized.in_range for sized in operators])
+        found = []
+        for sized, cost in zip(operators, costs, strict=True):
+            in_range = sized.range
+            found.append(cost if in_range is None else cost.at(in_range.chosen))
+        return found
+
+    def _remembered_costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
+        """What operators cost; those that are new are priced, alike ones once."""
+        found: dict[Hashable, CostRows] = {}
+        new: dict[Hashable, SizedKind] = {}
+        keys = []
+        for number, sized in enumerate(operators):
+            key = number if sized.key is None else sized.key
+            keys.append(key)
+            if key in self.remembered.costs:
+                found[key] = self.remembered.costs[key]
+            else:
+                new[key] = sized
+        for key, cost in zip(new, self.costs(list(new.values())), strict=True):
+            found[key] = cost
+            if new[key].key is not None:
+                self.remembered.remember(key, cost)
+        return [found[key] for key in keys]
 
     def price_ahead(self, pricings: Iterable[Pricing]) -> None:
-        operators = {}
+        operators = []
         for pricing in pricings:
             assert isinstance(pricing, IssuedPricing)
             for sized in pricing.operators:
-                key = sized.key
-                if key is not None:
-                    operators[key] = sized
-        self.known_costs(list(operators.values()))
+                if sized.key is not None:
+                    operators.append(sized.in_range)
+        self._remembered_costs(operators)
+
+    def priced_in_ranges(self, kind: int) -> bool:
+        """Whether a kind of operator is priced at more sizes than it has."""
+        return False
+
+    def alike(self, kind: int, sizes: SizeRange) -> SizeRange:
+        """Return those sizes of a range whose prices do not depend on one another."""
+        return sizes
 
     def costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
         """Return what operators cost at their sizes, whatever ran before them."""
@@ -203,6 +226,7 @@ class IssuedPricing(Pricing):
         self.model = model
         self.resident = model.resident(lowered)
         self.each_call = isinstance(self.resident, np.ndarray)
+        self._ranges: dict[tuple[int, frozenset[str]], SizeRange | None] = {}
 
     @cached_property
     def operators(self) -> list[SizedKind]:
@@ -217,7 +241,20 @@ class IssuedPricing(Pricing):
     def sized(self, entry: Entry) -> SizedKind:
         sized = super().sized(entry)
         sized.resident = self._resident_of(entry.scope)
+        sized.range = self._range_of(entry)
         return sized
+
+    def _range_of(self, entry: Entry) -> SizeRange | None:
+        """The sizes that an operator is priced at; None for its own."""
+        if not self.model.priced_in_ranges(entry.kind):
+            return None
+        sizes = self.sets[entry.size_set]
+        extents = self.model.remembered.kinds.needs[entry.kind].shape_extents
+        key = (entry.size_set, extents)
+        if key not in self._ranges:
+            self._ranges[key] = SizeRange.around(sizes, extents)
+        found = self._ranges[key]
+        return None if found is None else self.model.alike(entry.kind, found)
 
     def _resident_of(self, scope: int) -> Any:
         if isinstance(self.resident, np.ndarray):

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from condsim.lowered import Place
 from condsim.program import Dim, Op, Program, Tensor
+from condsim.program.model import Place
+from condsim.program.needs import Needs
 from condsim.program.polynomials import Polynomials
 
 
@@ -17,7 +18,8 @@ class OperatorKinds:
     """Numbers for operators, alike where their sizes and tensors are.
 
     Layers of one stack run the same kinds, so that each is priced once.
-    ops: one of each kind. forms: number of each kind's form; kinds of one form differ in their
+    ops: one of each kind. needs: what its sizes need. forms: number of each kind's form; kinds of
+    one form differ in their
     sizes only.
     """
 
@@ -25,6 +27,7 @@ class OperatorKinds:
         self._numbers: dict[Any, int] = {}
         self._of_program: dict[str, Mapping[Place, int]] = {}
         self.ops: list[Op] = []
+        self.needs: list[Needs] = []
         self.forms: list[int] = []
         self._forms: dict[Any, int] = {}
 
@@ -48,6 +51,7 @@ class OperatorKinds:
         if kind not in self._numbers:
             self._numbers[kind] = len(self._numbers)
             self.ops.append(op)
+            self.needs.append(Needs.of(op))
             form = self._forms.setdefault(_form(op), len(self._forms))
             self.forms.append(form)
         return self._numbers[kind]

@@ -46,14 +46,16 @@ class Between:
 class StepCost:
     """Seconds and bytes of each step, float [steps], of one side.
 
-    extra_s: part → seconds beside those of kernels. new_shapes: kernels that a library writes at
-    their first use. companion_s, companion_j, companion_flops: of the CPU beside an accelerator.
+    peak: FLOPs a second of the device. extra_s: part → seconds beside those of kernels.
+    new_shapes: kernels that a library writes at their first use.
+    companion_s, companion_j, companion_flops: of the CPU beside an accelerator.
     by_source: source of uncertainty → seconds, where not the kernels' families say it.
     graphs: that are compiled for these steps, by what tells one from another.
     """
 
     kernels: Kernels
     profile: HardwareProfile
+    peak: float
     extra_s: dict[str, np.ndarray] = field(default_factory=dict)
     new_shapes: NewShapes | None = None
     companion_j: np.ndarray | float = 0.0
@@ -109,19 +111,25 @@ class StepCost:
         return {name.removeprefix("memory "): self.kernels.total(name) for name in names}
 
     @cached_property
-    def by_family(self) -> Mapping[str, np.ndarray]:
-        """What seconds rest on (a table, a rate) → seconds beyond dispatch."""
+    def by_family(self) -> Mapping[str, float]:
+        """What seconds rest on (a table, a rate) → seconds beyond dispatch, in all steps."""
         if self.by_source is not None:
-            return self.by_source
+            return {source: float(seconds.sum()) for source, seconds in self.by_source.items()}
         kernels = self.kernels
-        is_view = kernels.view[kernels.entry]
-        busy_s = np.where(is_view, 0.0, kernels.seconds)
-        dispatch_s = np.where(is_view, 0.0, kernels.column("dispatch"))
-        labels = []
-        for view, family in zip(kernels.view, kernels.family, strict=True):
-            labels.append(None if view else family)
-        summed = kernels.by_label(labels, busy_s - dispatch_s)
-        return {family: seconds for family, seconds in summed.items() if family is not None}
+        busy_s = kernels.by_entry(kernels.seconds - kernels.column("dispatch")).tolist()
+        found: dict[str, float] = {}
+        for view, family, seconds in zip(kernels.view, kernels.family, busy_s, strict=True):
+            if not view:
+                found[family] = found.get(family, 0.0) + seconds
+        return found
+
+    @property
+    def roofline_s(self) -> np.ndarray:
+        """Seconds by a plain roofline: peak and bandwidth."""
+        compute_s = (self.flops + self.router_flops) / self.peak
+        memory_s = self.footprint_bytes / self.profile.dram.bandwidth.value
+        slower: np.ndarray = np.maximum(compute_s, memory_s)
+        return slower
 
     # Bytes
 
@@ -205,9 +213,7 @@ class StepCost:
         """Machine code that costs more after other data → its calls."""
         if not any(self.kernels.code):
             return {}
-        kernels = self.kernels
-        ones = np.ones(len(kernels.entry))
-        calls = kernels.by_label(kernels.code, ones)
+        calls = self.kernels.calls(self.kernels.code)
         return {code: count for code, count in calls.items() if code}
 
     @cached_property

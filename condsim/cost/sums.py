@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from condsim.cost.hot import least_sure
 from condsim.cost.step_cost import StepCost
-from condsim.lowered import Place
+from condsim.kernel_cost import least_sure
+from condsim.program.model import Place
 
 
 @dataclass
@@ -17,7 +17,8 @@ class CostSums:
     """Sums over the steps of one side that were added.
 
     flops, router_flops: as in `StepCost`. hot_s: seconds of steps whose weights are where their
-    kernels were timed with them. parts, worlds, by_family: name → seconds, as in `StepCost`.
+    kernels were timed with them. roofline_s: of a plain roofline. parts, worlds,
+    by_family: name → seconds, as in `StepCost`.
     started_s: seconds beside those of kernels. evicted_code_s: of calls whose code was evicted.
     graphs: that are compiled.
     """
@@ -26,6 +27,7 @@ class CostSums:
     flops: float = 0.0
     router_flops: float = 0.0
     hot_s: float = 0.0
+    roofline_s: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
     worlds: dict[str, float] = field(default_factory=dict)
     by_family: dict[str, float] = field(default_factory=dict)
@@ -40,9 +42,11 @@ class CostSums:
         self.flops += float(cost.flops.sum())
         self.router_flops += float(cost.router_flops.sum())
         self.hot_s += float(cost.seconds.sum())
+        self.roofline_s += float(cost.roofline_s.sum())
         _add(self.parts, cost.parts)
         _add(self.worlds, cost.worlds)
-        _add(self.by_family, cost.by_family)
+        for family, seconds in cost.by_family.items():
+            self.by_family[family] = self.by_family.get(family, 0.0) + seconds
         self.started_s += sum(float(seconds.sum()) for seconds in cost.extra_s.values())
         self.evicted_code_s += float(cost.evicted_code_s.sum())
         self.graphs |= cost.graphs

@@ -6,7 +6,7 @@ of each weight follows its last one: the trace repeats.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -44,6 +44,13 @@ class Visits:
         one = slice(number, number + 1)
         sizes = {"bytes": self.bytes[one], "rows": self.rows[one], "pieces": self.pieces[one]}
         return replace(self, reads=self.reads[one], **sizes)
+
+
+Group = tuple[GroupKey, Visits]
+"""Weights that are always used together, and their visits."""
+
+MOST_VISITS = 2**16
+"""Groups of weights are looked at together up to so many visits, to save memory."""
 
 
 @dataclass(frozen=True)
@@ -129,24 +136,34 @@ class WeightUses:
         """
         before = np.cumsum(np.concatenate([[self.touched_bytes], evicting_bytes]))
         self.touched_bytes = float(before[-1])
-        for key, visits in read_together(kernels):
-            distance = self._since_last(key, visits, before)
-            is_first = np.isnan(distance)
-            if is_first.any():
-                first = visits.those(is_first)
-                first_uses = _FirstUses(key, first, before[first.step], self.steps)
-                if ends:
-                    distance[is_first] = self._around(first_uses)
-                else:
-                    self._first.append(first_uses)
-                    visits, distance = visits.those(~is_first), distance[~is_first]
-            if len(distance):
-                yield UsedTogether(visits, distance, self.steps)
+        for groups in _in_portions(read_together(kernels)):
+            yield from self._used(groups, before, ends)
         if ends:
             for first_uses in self._first:
                 distance = self._around(first_uses)
                 yield UsedTogether(first_uses.visits, distance, first_uses.first_step)
         self.steps += len(evicting_bytes)
+
+    def _used(
+        self, groups: Sequence[Group], before: np.ndarray, ends: bool
+    ) -> Iterator[UsedTogether]:
+        """The uses of some groups of weights. before, ends: as in `in_a_row`."""
+        distance = self._since_last(groups, before)
+        end = 0
+        for key, visits in groups:
+            begin, end = end, end + len(visits.step)
+            of_group = distance[begin:end]
+            is_first = np.isnan(of_group)
+            if is_first.any():
+                first = visits.those(is_first)
+                first_uses = _FirstUses(key, first, before[first.step], self.steps)
+                if ends:
+                    of_group[is_first] = self._around(first_uses)
+                else:
+                    self._first.append(first_uses)
+                    visits, of_group = visits.those(~is_first), of_group[~is_first]
+            if len(of_group):
+                yield UsedTogether(visits, of_group, self.steps)
 
     def in_turn(self, kernels: Kernels, evicting_bytes: np.ndarray) -> Iterator[UsedTogether]:
         """Yield the uses of the weights in a block of steps, each of which is repeated.
@@ -158,25 +175,23 @@ class WeightUses:
             yield UsedTogether(visits, evicting_bytes[visits.step], self.steps)
         self.steps += len(evicting_bytes)
 
-    def _since_last(self, key: GroupKey, visits: Visits, before: np.ndarray) -> np.ndarray:
+    def _since_last(self, groups: Sequence[Group], before: np.ndarray) -> np.ndarray:
         """Return the bytes touched since each visit's weight was used before, NaN where it never
-        was, and note when each is used last.
+        was, and note when each is used last; of all groups, one after the other.
 
         before: bytes touched before each step.
         """
-        order = _by_choice(visits)
-        step, choice = visits.step[order], visits.choice[order]
-        if not len(step):
-            return np.empty(0)
-        begins = np.concatenate([[True], choice[1:] != choice[:-1]])
-        ends = np.concatenate([begins[1:], [True]])
-        now = before[step]
-        previous = np.concatenate([[0.0], now[:-1]])
-        last = self._last_uses(key, int(choice[-1]))
-        previous[begins] = last[choice[begins] + 1]
-        last[choice[ends] + 1] = now[ends]
+        lasts = [self._last_uses(key, int(visits.choice.max(initial=-1))) for key, visits in groups]
+        first_weights = np.cumsum([0, *[len(last) for last in lasts]]).tolist()
+        step = np.concatenate([visits.step for _, visits in groups])
+        last = np.concatenate(lasts)
+        numbered = zip(groups, first_weights[:-1], strict=True)
+        weight = np.concatenate([visits.choice + 1 + first for (_, visits), first in numbered])
+        order = _by_weight(weight, step)
         distance = np.empty(len(step))
-        distance[order] = np.maximum(now - previous, 1.0)
+        distance[order] = _since_last(weight[order], before[step[order]], last)
+        for number, (key, _) in enumerate(groups):
+            self._last[key] = last[first_weights[number] : first_weights[number + 1]]
         return distance
 
     def _last_uses(self, key: GroupKey, most: int) -> np.ndarray:
@@ -185,7 +200,6 @@ class WeightUses:
         missing = most + 2 - len(known)
         if missing > 0:
             known = np.concatenate([known, np.full(missing, np.nan)])
-            self._last[key] = known
         return known
 
     def _around(self, first: _FirstUses) -> np.ndarray:
@@ -207,12 +221,43 @@ class _FirstUses:
     first_step: int
 
 
-def _by_choice(visits: Visits) -> np.ndarray | slice:
-    """What puts visits in the order of their choices, and those of a choice in that of steps."""
-    if not len(visits.step):
-        return slice(None)
-    steps = int(visits.step.max()) + 1
-    place = visits.choice * steps + visits.step
+def _since_last(weight: np.ndarray, now: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Return the bytes touched from the use of a weight before each visit to the visit, NaN where
+    there is none.
+
+    weight: of each visit, those of a weight together. now: bytes touched before each; those of a
+    weight rise. last: bytes touched before each weight was used last, float [weights]; they become
+    those of its last visit.
+    """
+    if not len(weight):
+        return np.empty(0)
+    begins = np.concatenate([[True], weight[1:] != weight[:-1]])
+    ends = np.concatenate([begins[1:], [True]])
+    previous = np.concatenate([[0.0], now[:-1]])
+    previous[begins] = last[weight[begins]]
+    last[weight[ends]] = now[ends]
+    distance: np.ndarray = np.maximum(now - previous, 1.0)
+    return distance
+
+
+def _by_weight(weight: np.ndarray, step: np.ndarray) -> np.ndarray | slice:
+    """What puts visits in the order of their weights, and those of a weight in that of steps."""
+    place = weight * (int(step.max(initial=0)) + 1) + step
     if (place[1:] >= place[:-1]).all():
         return slice(None)
     return np.argsort(place, kind="stable")
+
+
+def _in_portions(groups: Iterable[Group]) -> Iterator[list[Group]]:
+    """Yield groups of few enough visits."""
+    some: list[Group] = []
+    visits = 0
+    for group in groups:
+        count = len(group[1].step)
+        if some and visits + count > MOST_VISITS:
+            yield some
+            some, visits = [], 0
+        some.append(group)
+        visits += count
+    if some:
+        yield some

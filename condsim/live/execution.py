@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 import torch
@@ -175,7 +175,7 @@ class Execution:
             forced_ids = _dealt_out(info, len(ids))
         if forced_ids is not None:
             ids = self.replaced(ids, forced_ids)
-            if weights is not None and forced_weights is not None:
+            if _may_be_replaced(weights) and forced_weights is not None:
                 weights = self.replaced(weights, forced_weights)
         if self.observed is not None:
             calls = self.observed.setdefault(info.name, [])
@@ -215,6 +215,14 @@ class Execution:
         if self.recorder is None:
             return contextlib.nullcontext()
         return self.recorder.paused()
+
+
+def _may_be_replaced(weights: torch.Tensor | None) -> TypeGuard[torch.Tensor]:
+    """Whether forced weights may stand in for the model's.
+
+    Not where these lead autograd to the router: no step trains a router by weights of others.
+    """
+    return weights is not None and not weights.requires_grad
 
 
 def _dealt_out(info: SiteInfo, rows: int) -> np.ndarray:

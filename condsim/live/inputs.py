@@ -23,7 +23,7 @@ class Batch:
     """Arguments of one forward call.
 
     units: images or sequences. seq: positions of a sequence, None for a model without sequences.
-    axis: the one along which positions lie.
+    axis: the one along which positions lie. targets: what a loss compares the result with.
     """
 
     args: tuple[Any, ...]
@@ -31,6 +31,7 @@ class Batch:
     units: int
     seq: int | None
     axis: int = SEQUENCE_AXIS
+    targets: torch.Tensor | None = None
 
     def call(self, model: torch.nn.Module, **more: Any) -> Any:
         """The model's result. more: arguments beside those of the batch."""
@@ -136,7 +137,7 @@ class Batch:
         kwargs = {}
         for name, value in self.kwargs.items():
             kwargs[name] = changed(value)
-        return replace(self, args=args, kwargs=kwargs)
+        return replace(self, args=args, kwargs=kwargs, targets=changed(self.targets))
 
 
 def _is_mixed(mask: torch.Tensor) -> bool:
@@ -232,6 +233,30 @@ def _as_batch(inputs: Any, sequence_axis: SequenceAxis) -> Batch:
             f"for a tensor of shape {tuple(first.shape)}"
         )
     return Batch(args, kwargs, units, int(first.shape[sequence_axis]), sequence_axis)
+
+
+def with_targets(
+    batches: Sequence[Batch], targets: torch.Tensor | list[torch.Tensor]
+) -> list[Batch]:
+    """Batches with what a loss compares their results with.
+
+    targets: one tensor [units, ...] a batch. Raises CondsimError where they do not fit.
+    """
+    given = targets if isinstance(targets, list) else [targets]
+    if len(given) != len(batches):
+        raise CondsimError(
+            f"train: there are targets of {len(given)} batches and inputs of {len(batches)}; "
+            "pass one tensor of targets a batch"
+        )
+    found = []
+    for number, (batch, target) in enumerate(zip(batches, given, strict=True)):
+        if target.ndim == 0 or target.shape[0] != batch.units:
+            raise CondsimError(
+                f"train: batch {number} has {batch.units} units, and its targets have the shape "
+                f"{tuple(target.shape)}; the first axis must be the units"
+            )
+        found.append(replace(batch, targets=target))
+    return found
 
 
 def require_arguments(model: torch.nn.Module, batches: Sequence[Batch]) -> None:

@@ -16,10 +16,15 @@ from condsim.live.equality import tensors_of
 from condsim.live.execution import BASELINES, Execution, SiteInfo, executing
 from condsim.live.failures import one_line
 from condsim.live.inputs import Batch
+from condsim.live.training import Training
 from condsim.mechanisms import MECHANISMS
 from condsim.mechanisms.tokens import Tokens
+from condsim.program.regime import PREFILL, TRAIN
 from condsim.record.on_meta import OnMeta, is_on_meta
 from condsim.record.recorder import Recorder
+
+SEED = 0
+"""Of the random numbers that a model draws in training."""
 
 COMPILED_FROM = "_orig_mod"
 """Where what torch.compile makes keeps the module that it was given."""
@@ -31,15 +36,17 @@ class LiveModel:
 
     sites: what adapters found. infos: all sites by name, marked ones too, once the model has run.
     left_out: strategies that no program fits → why, once they were probed.
+    training: how it is trained, where its steps are those of a training.
     """
 
     model: torch.nn.Module
     sites: list[LiveSite] = field(default_factory=list)
     infos: dict[str, SiteInfo] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    training: Training | None = None
 
     @classmethod
-    def of(cls, model: torch.nn.Module) -> LiveModel:
+    def of(cls, model: torch.nn.Module, training: Training | None = None) -> LiveModel:
         """The model with the sites that adapters find.
 
         Of a model that torch.compile made, the one that it was made from. Raises CondsimError for
@@ -54,19 +61,40 @@ class LiveModel:
                     f"model: parameter {name!r} holds NaN or infinite values; "
                     "load finite weights before capturing"
                 )
-        return cls(model, find_sites(model))
+        return cls(model, find_sites(model), training=training)
 
     @contextlib.contextmanager
     def prepared(self, execution: Execution) -> Iterator[None]:
         """While it lasts, the sites obey `execution`, and nothing is kept for autograd."""
         for site in self.sites:
             site.prepare(execution)
+        with self._without_autograd(), self.installed(execution):
+            yield
+
+    @contextlib.contextmanager
+    def installed(self, execution: Execution) -> Iterator[None]:
+        """While it lasts, sites that are prepared obey `execution`."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(torch.inference_mode())
             for site in self.sites:
                 stack.enter_context(site.installed())
             stack.enter_context(self.in_force(execution))
             yield
+
+    def _without_autograd(self) -> contextlib.AbstractContextManager[Any]:
+        """While it lasts, nothing is kept for autograd.
+
+        What is made in inference mode can never be trained. A model in training may draw random
+        numbers: each of its runs draws the same ones.
+        """
+        if self.training is None:
+            return torch.inference_mode()
+        torch.manual_seed(SEED)
+        return torch.no_grad()
+
+    @property
+    def phase(self) -> str:
+        """What a step of whole inputs is."""
+        return PREFILL if self.training is None else TRAIN
 
     @property
     def on_meta(self) -> bool:
@@ -89,7 +117,7 @@ class LiveModel:
     def run_bare(self, batch: Batch) -> list[torch.Tensor]:
         """The tensors that the model gives for a batch by itself, without its sites."""
         running = _running(batch, Execution())
-        with torch.inference_mode(), one_line(self.model, *running), self.computing():
+        with self._without_autograd(), one_line(self.model, *running), self.computing():
             return tensors_of(batch.call(self.model))
 
     def run(self, batch: Batch, execution: Execution | None = None, **more: Any) -> Any:
@@ -108,7 +136,7 @@ class LiveModel:
         The result is dropped while the recorder still runs, but is not part of the recording: it
         belongs to the caller. more: arguments beside those of the batch.
         """
-        recorder = Recorder(self.model, self._float_dtype())
+        recorder = Recorder(self.model, self.float_dtype())
         with one_line(self.model, *_running(batch, execution)):
             for site in self.sites:
                 site.prepare(execution)
@@ -121,7 +149,7 @@ class LiveModel:
         execution.recorder = None
         return recorder
 
-    def _float_dtype(self) -> torch.dtype:
+    def float_dtype(self) -> torch.dtype:
         """The dtype of the first floating-point parameter, fp32 where there is none."""
         for parameter in self.model.parameters():
             if parameter.is_floating_point():
@@ -136,9 +164,13 @@ class LiveModel:
 
     def _offered(self, mechanism: str) -> tuple[str, ...]:
         """Strategies that all sites of a mechanism can run, the model's own first."""
-        by_site = [site.offers() for site in self.sites]
-        offers = [offered[mechanism] for offered in by_site if mechanism in offered]
-        adapted = {name for site in self.sites for name in site.sites}
+        offers: list[tuple[str, ...]] = []
+        adapted: set[str] = set()
+        for site in self.sites:
+            offered = site.offers()
+            if mechanism in offered:
+                offers.append(offered[mechanism])
+                adapted |= set(site.sites)
         marked = []
         for info in self.infos.values():
             if info.mechanism == mechanism and info.name not in adapted:

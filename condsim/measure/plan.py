@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from condsim.errors import CondsimError, unknown
+from condsim.program.regime import TRAIN
 from condsim.protocols import PROTOCOLS, Protocol, usual_measured
 from condsim.strategies import BASELINES
 from condsim.trace import Trace
@@ -162,3 +163,17 @@ def plan_fields(
         strategies = [strategies]
     fields["strategies"] = strategies
     return fields
+
+
+def trains(trace: Trace) -> bool:
+    """Whether the steps of a trace are those of a training."""
+    return bool((trace.steps["phase"] == TRAIN).any())
+
+
+def require_forwards(trace: Trace) -> None:
+    """Raises CondsimError for a trace of training steps, which are not timed yet."""
+    if trains(trace):
+        raise CondsimError(
+            f"trace {trace.name!r} holds training steps, which are not measured yet; "
+            "condsim simulate predicts them"
+        )

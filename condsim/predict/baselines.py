@@ -3,13 +3,13 @@ assignments that are dropped, and speedups as others would estimate them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from condsim.cost.step_cost import StepCost
 from condsim.cost.sums import CostSums
-from condsim.hardware import HardwareProfile
 from condsim.steps.extents import Steps, capacity
 from condsim.steps.rebatch import site_rules
 from condsim.trace import Trace
@@ -60,47 +60,40 @@ def dropped(trace: Trace, steps: Steps) -> tuple[int, int]:
     return over, total
 
 
-@dataclass
+@dataclass(frozen=True)
 class Rivals:
     """Estimates that know nothing of routing's costs.
 
-    peak: FLOPs a second of the device. logical: FLOPs that the decisions ask for.
+    logical: FLOPs that the decisions ask for. conditional_s, baseline_s: of a plain roofline (peak
+    and bandwidth).
     """
 
-    profile: HardwareProfile
-    peak: float
-    logical: float = 0.0
-    _roofline_c: float = 0.0
-    _roofline_b: float = 0.0
+    logical: float
+    conditional_s: float
+    baseline_s: float
 
-    def add(self, conditional: StepCost, baseline: StepCost, logical: np.ndarray) -> None:
-        """Add a block of steps."""
-        self.logical += float(logical.sum())
-        self._roofline_c += self._roofline_s(conditional)
-        self._roofline_b += self._roofline_s(baseline)
+    @classmethod
+    def of(cls, conditional: CostSums, baseline: CostSums, logical: float) -> Rivals:
+        """Return what is estimated of both sides."""
+        return cls(logical, conditional.roofline_s, baseline.roofline_s)
 
-    def join(self, other: Rivals) -> None:
-        """Add what another device estimates of its share."""
-        self.logical += other.logical
-        self._roofline_c += other._roofline_c
-        self._roofline_b += other._roofline_b
+    @classmethod
+    def together(cls, parts: Sequence[Rivals]) -> Rivals:
+        """Return what is estimated of several devices, each of which has a share."""
+        return cls(
+            sum(part.logical for part in parts),
+            sum(part.conditional_s for part in parts),
+            sum(part.baseline_s for part in parts),
+        )
 
     def of_flops(self, baseline_flops: float) -> dict[str, float]:
-        """Return the FLOP ratio and a plain roofline (peak and bandwidth)."""
+        """Return the FLOP ratio and a plain roofline."""
         return {
             "flop_ratio": baseline_flops / self.logical,
-            "roofline": self._roofline_b / self._roofline_c,
+            "roofline": self.baseline_s / self.conditional_s,
         }
 
     def speedups(self, conditional: CostSums, baseline: CostSums) -> dict[str, float]:
-        """Return the FLOP ratio, a plain roofline (peak and bandwidth), and the sum of
-        micro-benchmarks whose data is in the caches."""
+        """Return the FLOP ratio, a plain roofline, and the sum of micro-benchmarks whose data is in
+        the caches."""
         return self.of_flops(baseline.flops) | {"hot_sum": baseline.hot_s / conditional.hot_s}
-
-    def _roofline_s(self, side: StepCost) -> float:
-        flops = side.flops + side.router_flops
-        bandwidth = self.profile.dram.bandwidth.value
-        compute_s = flops / self.peak
-        memory_s = side.footprint_bytes / bandwidth
-        step_s = np.maximum(compute_s, memory_s)
-        return float(step_s.sum())

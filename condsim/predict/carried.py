@@ -10,7 +10,7 @@ from condsim.cost.evicted_weights import Missed, missed
 from condsim.cost.step_cost import Between, StepCost
 from condsim.cost.weight_uses import UsedTogether, WeightUses
 from condsim.hardware import HardwareProfile
-from condsim.lowered import Place
+from condsim.program.model import Place
 
 
 @dataclass

@@ -41,8 +41,8 @@ def checked(prediction: Prediction) -> Prediction:
     for name in ("speedup_interval", "latency_interval"):
         numbers[f"low end of {name}"], numbers[f"high end of {name}"] = getattr(p, name)
     numbers |= {f"rivals.{name}": value for name, value in p.rivals.items()}
-    for name in ("conditional_s", "baseline_s"):
-        numbers[f"least {name} of a step"] = float(p.steps[name].to_numpy().min())
+    numbers["least conditional_s of a step"] = float(p.of_steps.conditional.min())
+    numbers["least baseline_s of a step"] = float(p.of_steps.baseline.min())
     for name, value in numbers.items():
         _check(p, name, value, zero=False)
     for name in NOT_BELOW_ZERO:

@@ -59,6 +59,34 @@ class Spread:
     seed: int = field(default=0)
 
 
+@dataclass(frozen=True)
+class Sources:
+    """What a prediction's seconds rest on: of both sides, and how far each may be off."""
+
+    conditional: SideSeconds
+    baseline: SideSeconds
+    spread: Spread
+
+    @property
+    def names(self) -> list[str]:
+        """Tables, rates and host costs of both sides. Evicted weights come after them."""
+        return sorted({*self.conditional.by_source, *self.baseline.by_source})
+
+    def speedups(self, shared: np.ndarray, own_c: np.ndarray, own_b: np.ndarray) -> np.ndarray:
+        """Return the speedup in each draw, float [draws].
+
+        Standard normal draws [draws, names + 1]: that both sides have in common, and of each side.
+        """
+        conditional_s = self.seconds(self.conditional, mixed(shared, own_c))
+        baseline_s = self.seconds(self.baseline, mixed(shared, own_b))
+        speedup: np.ndarray = baseline_s / conditional_s
+        return speedup
+
+    def seconds(self, side: SideSeconds, normal: np.ndarray) -> np.ndarray:
+        """Return the seconds of a side in each draw. normal: float [draws, names + 1]."""
+        return _drawn(side, self.names, normal, self.spread)
+
+
 def intervals(
     conditional: SideSeconds, baseline: SideSeconds, spread: Spread
 ) -> tuple[Interval, Interval]:
@@ -67,11 +95,11 @@ def intervals(
     Evicted weights are drawn as a sum and not as a factor, since what is near 0 may well be more;
     they are never negative.
     """
-    names = sorted({*conditional.by_source, *baseline.by_source})
-    columns = len(names) + 1  # the last one: evicted weights
+    sources = Sources(conditional, baseline, spread)
+    columns = len(sources.names) + 1  # the last one: evicted weights
     normal_c, normal_b = _normal(spread.seed, columns)
-    conditional_s = _drawn(conditional, names, normal_c, spread)
-    baseline_s = _drawn(baseline, names, normal_b, spread)
+    conditional_s = sources.seconds(conditional, normal_c)
+    baseline_s = sources.seconds(baseline, normal_b)
     speedup = baseline_s / conditional_s
     return _middle_90(speedup), _middle_90(conditional_s)
 
@@ -81,7 +109,7 @@ def _normal(seed: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     """Standard normal draws of both sides, float [draws, columns] each."""
     rng = np.random.default_rng(seed)
     shared, own_c, own_b = rng.standard_normal((3, DRAWS, columns))
-    return _mixed(shared, own_c), _mixed(shared, own_b)
+    return mixed(shared, own_c), mixed(shared, own_b)
 
 
 def _middle_90(draws: np.ndarray) -> Interval:
@@ -89,12 +117,12 @@ def _middle_90(draws: np.ndarray) -> Interval:
     return float(low), float(high)
 
 
-def _mixed(shared: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Standard normal draws whose variance is SHARED with the other side."""
+def mixed(shared: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Return standard normal draws whose variance is SHARED with the other side."""
     of_shared = math.sqrt(SHARED) * shared
     of_own = math.sqrt(1 - SHARED) * own
-    mixed: np.ndarray = of_shared + of_own
-    return mixed
+    drawn: np.ndarray = of_shared + of_own
+    return drawn
 
 
 def _drawn(side: SideSeconds, names: list[str], normal: np.ndarray, spread: Spread) -> np.ndarray:

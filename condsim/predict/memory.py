@@ -12,7 +12,8 @@ import numpy as np
 from condsim.cost.device import Target
 from condsim.cost.roofline import DTYPE_BYTES
 from condsim.lowered import Lowered
-from condsim.predict.peak_memory import peak_with_weights
+from condsim.predict.peak_memory import peak_with_weights, sampled_steps
+from condsim.predict.training_memory import TrainingPeak, training_peak
 from condsim.program import Op, elements
 from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.runtimes.served import kept_storages
@@ -26,6 +27,7 @@ class Memory:
 
     weights_bytes: of the whole model. caches_bytes: what a step leaves for the next: keys and
     values. activations_bytes: the rest of what is alive at once. device_bytes: that there are.
+    training: of a training step, all parts by name; its optimizer's state counts as activations.
     dtypes: those of the device that are narrower → how many times as narrow.
     """
 
@@ -34,6 +36,7 @@ class Memory:
     activations_bytes: int
     device_bytes: float
     dtypes: Mapping[str, float] = field(default_factory=dict)
+    training: TrainingPeak | None = None
 
     @property
     def needed_bytes(self) -> int:
@@ -62,7 +65,7 @@ class Memory:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {
+        plain = {
             "weights_bytes": self.weights_bytes,
             "caches_bytes": self.caches_bytes,
             "activations_bytes": self.activations_bytes,
@@ -70,6 +73,9 @@ class Memory:
             "fits": self.fits,
             "ways_out": self.ways_out,
         }
+        if self.training is not None:
+            plain["training"] = self.training.to_dict()
+        return plain
 
 
 def memory_of(lowered: Lowered, target: Target, away_bytes: int = 0) -> Memory:
@@ -77,6 +83,8 @@ def memory_of(lowered: Lowered, target: Target, away_bytes: int = 0) -> Memory:
 
     away_bytes: of weights that are in the host's memory.
     """
+    if lowered.program.stages:
+        return _memory_of_training(lowered, target)
     weights = target.weights_bytes
     alive = peak_with_weights(lowered, target) - weights
     saved_bytes = _saved_bytes(lowered, target)
@@ -85,6 +93,14 @@ def memory_of(lowered: Lowered, target: Target, away_bytes: int = 0) -> Memory:
     return Memory(
         weights - saved_bytes - away_bytes, caches, alive - caches, device, _narrower(target)
     )
+
+
+def _memory_of_training(lowered: Lowered, target: Target) -> Memory:
+    """What a training step needs: weights and state of what it trains, and all that it makes."""
+    peak = training_peak(lowered, target, sampled_steps(len(lowered.steps)))
+    device = target.profile.dram.bytes.value
+    made = peak.optimizer_bytes + peak.alive_bytes
+    return Memory(peak.weights_bytes, 0, made, device, _narrower(target), peak)
 
 
 def _saved_bytes(lowered: Lowered, target: Target) -> int:

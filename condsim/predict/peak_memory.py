@@ -32,14 +32,17 @@ def peak_bytes(calls: list[Call], float_bytes: int = 4) -> int:
     return peak
 
 
+def sampled_steps(count: int) -> np.ndarray:
+    """Return at most SAMPLED_STEPS evenly spread numbers of so many steps."""
+    evenly_spaced = np.linspace(0, count - 1, SAMPLED_STEPS).astype(int)
+    return np.unique(evenly_spaced)
+
+
 def peak_with_weights(lowered: Lowered, target: Target) -> int:
     """Return the weights plus the largest sum of live tensors over at most SAMPLED_STEPS evenly
     spread steps, bytes."""
-    last = len(lowered.steps) - 1
-    evenly_spaced = np.linspace(0, last, SAMPLED_STEPS).astype(int)
-    sample = np.unique(evenly_spaced)
     largest = 0
-    for step in sample:
+    for step in sampled_steps(len(lowered.steps)):
         calls = lowered.sequence(int(step))
         live = peak_bytes(calls, target.float_bytes)
         largest = max(largest, live)

@@ -11,7 +11,10 @@ import numpy as np
 import pandas as pd
 
 from condsim.predict.gate import answering, checked_peaks, checked_waterfall
+from condsim.predict.intervals import Sources
 from condsim.predict.memory import Memory
+from condsim.predict.training_memory import memory_waterfall
+from condsim.predict.verdict import verdict_of
 from condsim.predict.waterfall import losses
 
 NO_MEMORY = Memory(0, 0, 0, 0.0)
@@ -30,11 +33,35 @@ PLAIN_FIELDS = (
 
 
 @dataclass(frozen=True)
+class StepSeconds:
+    """Seconds of both sides.
+
+    numbers: of the steps in the trace, int [steps]. conditional, baseline: of each, float [steps].
+    """
+
+    numbers: np.ndarray
+    conditional: np.ndarray
+    baseline: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def table(self) -> pd.DataFrame:
+        """Return a row a step: step, conditional_s, baseline_s."""
+        columns = {
+            "step": self.numbers,
+            "conditional_s": self.conditional,
+            "baseline_s": self.baseline,
+        }
+        return pd.DataFrame(columns)
+
+
+@dataclass(frozen=True)
 class Later:
     """What a prediction computes when it is asked for.
 
     memory: of the conditional model and of the baseline. waterfall, timeline, segments, devices:
-    tables.
+    tables. sources: what the seconds rest on; None where that is not known.
     """
 
     memory: Callable[[], tuple[Memory, Memory]] = lambda: (NO_MEMORY, NO_MEMORY)
@@ -42,6 +69,7 @@ class Later:
     timeline: Callable[[], pd.DataFrame] = pd.DataFrame
     segments: Callable[[], pd.DataFrame] = pd.DataFrame
     devices: Callable[[], pd.DataFrame] = pd.DataFrame
+    sources: Callable[[], Sources | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -53,7 +81,7 @@ class Prediction:
     protocol: what runs between two runs of a step, name in `condsim.protocols`.
     speedup: Σ baseline / Σ conditional seconds over the steps. speedup_interval: 90 %.
     estimated: basis word → share of the conditional time that rests on it.
-    steps: a row a step: its number, conditional_s, baseline_s.
+    of_steps: seconds of each step; `steps` is their table.
     rivals: speedups as others would estimate them.
     graphs: how many graphs a device of prepared graphs compiles for all steps.
     prepare_s: how long it compiles them, once; in no other number.
@@ -82,7 +110,7 @@ class Prediction:
     speedup_interval: tuple[float, float]
     latency_interval: tuple[float, float]
     estimated: Mapping[str, float]
-    steps: pd.DataFrame
+    of_steps: StepSeconds
     rivals: Mapping[str, float]
     notes: tuple[str, ...] = ()
     graphs: int = 0
@@ -95,16 +123,18 @@ class Prediction:
     @property
     def verdict(self) -> str:
         """ "faster", "slower" or "too close to call", by the speedup's interval."""
-        low, high = self.speedup_interval
-        if low > 1:
-            return "faster"
-        return "slower" if high < 1 else "too close to call"
+        return verdict_of(self.speedup_interval)
 
     @property
     def main_loss(self) -> str:
         """The world of the waterfall that took most of the FLOP saving; "" where none took any."""
         worst = losses(self.waterfall, 1)
         return str(worst["world"].iloc[0]) if len(worst) else ""
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """A row a step: its number, conditional_s, baseline_s."""
+        return self.of_steps.table()
 
     @cached_property
     def memories(self) -> tuple[Memory, Memory]:
@@ -126,6 +156,15 @@ class Prediction:
     @property
     def baseline_peak_bytes(self) -> int:
         return self.memories[1].needed_bytes
+
+    @cached_property
+    def memory_waterfall(self) -> pd.DataFrame:
+        """A row a part of a training step's memory, dense beside conditional, in bytes
+        (`condsim.predict.training_memory`); empty for any other step."""
+        conditional, dense = (memory.training for memory in self.memories)
+        if conditional is None or dense is None:
+            return pd.DataFrame()
+        return memory_waterfall(conditional, dense)
 
     @cached_property
     def waterfall(self) -> pd.DataFrame:
@@ -151,6 +190,12 @@ class Prediction:
         """A row a rank, where the model is spread over several: units, rows and tokens of a step,
         seconds, seconds that it waits for slower ones, peak bytes. Empty on one device."""
         return self.later.devices()
+
+    @cached_property
+    def sources(self) -> Sources | None:
+        """What the seconds of both sides rest on, and how far each may be off; None where that is
+        not known, as where a model is spread over devices."""
+        return self.later.sources()
 
     @property
     def bases(self) -> dict[str, str]:
@@ -178,7 +223,9 @@ class Prediction:
         plain["rivals"] = dict(self.rivals)
         plain["memory"] = self.memory.to_dict()
         plain["waterfall"] = self.waterfall.to_dict(orient="records")
-        plain["steps"] = len(self.steps)
+        if len(self.memory_waterfall):
+            plain["memory_waterfall"] = self.memory_waterfall.to_dict(orient="records")
+        plain["steps"] = len(self.of_steps)
         if len(self.devices):
             plain["devices"] = self.devices.to_dict(orient="records")
         return plain

@@ -29,7 +29,7 @@ from condsim.predict.choose import Strategies, program_of
 from condsim.predict.intervals import SideSeconds, Spread, around, intervals
 from condsim.predict.memory import Memory
 from condsim.predict.notes import notes_of, outputs_of
-from condsim.predict.prediction import Later, Prediction
+from condsim.predict.prediction import Later, Prediction, StepSeconds
 from condsim.predict.rank import DENSE, RankSimulation
 from condsim.predict.side import Side
 from condsim.predict.simulation import CLOCKED_STEPS, Simulation
@@ -250,7 +250,7 @@ class SpreadSimulation:
             speedup_interval=around(speedup_interval, speedup),
             latency_interval=around((low_s / steps, high_s / steps), latency_s),
             estimated=self._bases(),
-            steps=self._steps_table(),
+            of_steps=StepSeconds(self.plan.numbers, conditional.seconds, baseline.seconds),
             rivals=self._rivals(),
             notes=(*notes_of(self.ranks[0]), *self._notes()),
             outputs=outputs_of(self.ranks[0]),
@@ -267,7 +267,7 @@ class SpreadSimulation:
     @property
     def logical(self) -> float:
         """FLOPs that the decisions ask for, on all ranks."""
-        return sum(rank.walked.rivals.logical for rank in self.ranks)
+        return sum(rank.walked.logical for rank in self.ranks)
 
     def _uncertainty(self) -> Spread:
         spread = self.ranks[0]._spread()
@@ -285,19 +285,9 @@ class SpreadSimulation:
         total = sum(seconds.values())
         return {basis: of_basis / total for basis, of_basis in seconds.items()}
 
-    def _steps_table(self) -> pd.DataFrame:
-        columns = {
-            "step": self.plan.numbers,
-            "conditional_s": self.conditional.seconds,
-            "baseline_s": self.baseline.seconds,
-        }
-        return pd.DataFrame(columns, copy=False)
-
     def _rivals(self) -> dict[str, float]:
         """Estimates that know neither routing nor links: of all ranks together."""
-        together = Rivals(self.target.profile, self.whole.peak)
-        for rank in self.ranks:
-            together.join(rank.walked.rivals)
+        together = Rivals.together([rank.walked.rivals for rank in self.ranks])
         hot_s = self.baseline.total("hot_s") / self.conditional.total("hot_s")
         return together.of_flops(self.baseline.total("flops")) | {"hot_sum": hot_s}
 

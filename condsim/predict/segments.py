@@ -18,10 +18,10 @@ import pandas as pd
 from condsim.cost.step_cost import Between, StepCost
 from condsim.errors import CondsimError
 from condsim.kernels import Kernels
-from condsim.lowered import Place
 from condsim.predict.carried import Carried
 from condsim.predict.side import Side, between_runs
 from condsim.program import Program, loops
+from condsim.program.model import Place
 from condsim.protocols import Protocol
 from condsim.trace import Trace
 
@@ -167,7 +167,7 @@ class _SegmentSums:
         kernels, evicted = cost.kernels, cost.evicted_code
         first = {} if between is None else cost.first_calls(between)
         labels_and_code = list(zip(labels, kernels.code, strict=True))
-        calls = kernels.by_label(labels_and_code, np.ones(len(kernels.entry)))
+        calls = kernels.calls(labels_and_code)
         for (label, code), count in calls.items():
             if code in evicted:
                 self._add(label, np.sum(count * evicted[code].each_s))

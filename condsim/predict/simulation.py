@@ -21,12 +21,19 @@ from condsim.predict.choose import (
     Strategies,
     program_of,
 )
-from condsim.predict.intervals import CONFORMAL, Spread, around, at_least, intervals
+from condsim.predict.intervals import (
+    CONFORMAL,
+    Sources,
+    Spread,
+    around,
+    at_least,
+    intervals,
+)
 from condsim.predict.memory import Memory, memory_of
 from condsim.predict.notes import notes_of, outputs_of
 from condsim.predict.offload import Offloading, play
 from condsim.predict.peak_memory import SAMPLED_STEPS
-from condsim.predict.prediction import Later, Prediction
+from condsim.predict.prediction import Later, Prediction, StepSeconds
 from condsim.predict.segments import segments
 from condsim.predict.side import Side, between_runs, price_together
 from condsim.predict.timed import HOST_LINK, SideWalk, TimedSide, world_seconds
@@ -43,6 +50,9 @@ from condsim.steps.rebatch import Cut, rebatch, site_rules
 from condsim.strategies import meant, name_of
 from condsim.trace import Trace
 
+SAME_PARAMS = "same-params"
+"""The baseline that says which FLOPs do not depend on decisions."""
+
 CLOCKED_STEPS = 16
 """Steps that are looked at where host and device are two clocks, which need each step in executed
 order."""
@@ -50,11 +60,16 @@ order."""
 
 @dataclass(frozen=True)
 class Walked:
-    """What a walk through all steps found. logical_flops: that the decisions ask for, in all."""
+    """What a walk through all steps found. logical: FLOPs that the decisions ask for, in all."""
 
     conditional: TimedSide
     baseline: TimedSide
-    rivals: Rivals
+    logical: float
+
+    @property
+    def rivals(self) -> Rivals:
+        """What others would estimate."""
+        return Rivals.of(self.conditional.sums, self.baseline.sums, self.logical)
 
 
 @dataclass(frozen=True)
@@ -205,15 +220,18 @@ class Simulation:
         return self.side(self.same_for_all(self.scenario.baseline))
 
     @property
-    def sides(self) -> list[Side]:
-        """All sides that the answer rests on, of the first block."""
-        same_params = self.side(self.same_for_all("same-params"))
-        return [self.conditional, self.baseline, same_params]
-
-    @property
     def shared_sides(self) -> list[Side]:
-        """Sides that another question finds when they are priced."""
-        return self.sides if self.remembers_sides else []
+        """Sides that are to be priced for the answer, and that another question finds then."""
+        if not self.remembers_sides:
+            return []
+        both = (self.strategies, self.same_for_all(self.scenario.baseline))
+        results = self.trace.results
+        needed = [side for side in both if self._timed_key(side) not in results]
+        if not self.protocol.steps_follow:
+            needed = list(both)
+        if self._logical_key not in results and self._dense not in needed:
+            needed.append(self._dense)
+        return [self.side(strategies) for strategies in needed]
 
     @cached_property
     def protocol(self) -> Protocol:
@@ -226,18 +244,17 @@ class Simulation:
     @cached_property
     def walked(self) -> Walked:
         """What a walk through all steps finds."""
-        rivals = Rivals(self.target.profile, self.peak)
         if self.remembers_sides and self.protocol.steps_follow:
-            self._add_rivals(rivals, 0, self.conditional, self.baseline)
+            logical = self._logical_alone()
             conditional = self._timed_alone(self.strategies)
             baseline = self._timed_alone(self.same_for_all(self.scenario.baseline))
         else:
-            conditional, baseline = self._timed_by_block(rivals)
+            conditional, baseline, logical = self._timed_by_block()
         played = self.offloading
         if played is not None:
             waited_s = float(played.waited_s.sum())
             conditional = replace(conditional, seconds=played.seconds, waited_s=waited_s)
-        return Walked(conditional, baseline, rivals)
+        return Walked(conditional, baseline, logical)
 
     def _timed_alone(self, strategies: Strategies) -> TimedSide:
         """A side whose steps follow each other in one block; other questions find it again."""
@@ -247,34 +264,52 @@ class Simulation:
             alone.add(self.side(strategies), None)
             return alone.timed()
 
-        key = ("timed", self.scenario.engine, *self._side_key(strategies))
-        return self.trace.results.remember(key, walk)
+        return self.trace.results.remember(self._timed_key(strategies), walk)
 
-    def _timed_by_block(self, rivals: Rivals) -> tuple[TimedSide, TimedSide]:
-        """Both sides, a block of steps after the other."""
+    def _timed_key(self, strategies: Strategies) -> tuple[Any, ...]:
+        return ("timed", self.scenario.engine, *self._side_key(strategies))
+
+    def _timed_by_block(self) -> tuple[TimedSide, TimedSide, float]:
+        """(both sides, the FLOPs that the decisions ask for), a block of steps after the other."""
         walk_c, walk_b = self._new_walk(), self._new_walk()
+        logical = 0.0
         for block in range(len(self.blocks)):
-            self._add_block(block, walk_c, walk_b, rivals)
-        return walk_c.timed(), walk_b.timed()
+            logical += self._add_block(block, walk_c, walk_b)
+        return walk_c.timed(), walk_b.timed(), logical
 
-    def _add_block(self, block: int, walk_c: SideWalk, walk_b: SideWalk, rivals: Rivals) -> None:
-        """Add a block of steps, whose sides are forgotten before the next one is priced."""
+    def _add_block(self, block: int, walk_c: SideWalk, walk_b: SideWalk) -> float:
+        """Add a block of steps, whose sides are forgotten before the next one is priced.
+
+        Returns the FLOPs that its decisions ask for.
+        """
         conditional = self.side(self.strategies, block)
         baseline = self.side(self.same_for_all(self.scenario.baseline), block)
         walk_c.add(conditional, between_runs(self.protocol, conditional, baseline))
         walk_b.add(baseline, between_runs(self.protocol, baseline, conditional))
-        self._add_rivals(rivals, block, conditional, baseline)
+        is_dense = self.scenario.baseline == SAME_PARAMS
+        return self._logical_of(baseline if is_dense else self.side(self._dense, block), block)
 
     def _new_walk(self) -> SideWalk:
         by_events = self.scenario.engine == "events"
         return SideWalk(self.model, self.blocks.steps, by_events)
 
-    def _add_rivals(self, rivals: Rivals, block: int, conditional: Side, baseline: Side) -> None:
-        dense = baseline
-        if self.scenario.baseline != "same-params":
-            dense = self.side(self.same_for_all("same-params"), block)
-        logical = self.logical(self.blocks[block], dense.cost)
-        rivals.add(conditional.cost, baseline.cost, logical)
+    @property
+    def _dense(self) -> Strategies:
+        return self.same_for_all(SAME_PARAMS)
+
+    def _logical_of(self, dense: Side, block: int) -> float:
+        return float(self.logical(self.blocks[block], dense.cost).sum())
+
+    @property
+    def _logical_key(self) -> tuple[Any, ...]:
+        return ("logical", *self._side_key(self._dense))
+
+    def _logical_alone(self) -> float:
+        """The FLOPs that the decisions of one block ask for; other questions find them again."""
+        results = self.trace.results
+        return results.remember(
+            self._logical_key, lambda: self._logical_of(self.side(self._dense), 0)
+        )
 
     def logical(self, steps: Steps, dense: StepCost) -> np.ndarray:
         """Return the FLOPs that the decisions ask for, float [steps]. dense: same-params."""
@@ -286,8 +321,7 @@ class Simulation:
     @property
     def peak(self) -> float:
         """FLOPs a second of the device's data sheet."""
-        peak_flops = self.target.profile.peak_flops
-        return peak_flops[self.target.dtype].value
+        return self.target.peak
 
     @property
     def basis(self) -> str:
@@ -300,6 +334,17 @@ class Simulation:
     def prediction(self) -> Prediction:
         """Return what the simulation says."""
         price_together(self.shared_sides)
+        predicted = self._predicted()
+        self._forget_sides()
+        return predicted
+
+    def _forget_sides(self) -> None:
+        """Forget tables of kernels, which are large, once their sums are known."""
+        if self.protocol.steps_follow:
+            for strategies in (self.strategies, self.same_for_all(self.scenario.baseline)):
+                self.trace.results.forget(("side", *self._side_key(strategies)))
+
+    def _predicted(self) -> Prediction:
         conditional, baseline = self.walked.conditional, self.walked.baseline
         c, b = conditional.sums, baseline.sums
         speedup = float(baseline.seconds.sum() / conditional.seconds.sum())
@@ -330,13 +375,13 @@ class Simulation:
             baseline_s=float(baseline.seconds.mean()),
             energy_j=conditional.energy_j,
             baseline_energy_j=baseline.energy_j,
-            flops_ratio=b.flops / self.walked.rivals.logical,
+            flops_ratio=b.flops / self.walked.logical,
             executed_flops=(c.flops + c.router_flops) / steps,
             baseline_flops=b.flops / steps,
             speedup_interval=around(speedup_interval, speedup),
             latency_interval=around(latency_interval, latency_s),
             estimated=_shares(c.by_basis),
-            steps=self._steps_table(),
+            of_steps=StepSeconds(self.blocks.numbers, conditional.seconds, baseline.seconds),
             rivals=self.walked.rivals.speedups(c, b),
             notes=notes_of(self),
             outputs=outputs_of(self),
@@ -348,8 +393,13 @@ class Simulation:
                 waterfall=self._waterfall,
                 timeline=self._timeline,
                 segments=self._segments,
+                sources=self._sources,
             ),
         )
+
+    def _sources(self) -> Sources:
+        conditional, baseline = self.walked.conditional, self.walked.baseline
+        return Sources(conditional.sources, baseline.sources, self._spread())
 
     def _prepare_s(self, compiled: int) -> float:
         """Seconds to prepare the graphs. compiled: how many."""
@@ -401,18 +451,10 @@ class Simulation:
     def _waterfall(self) -> pd.DataFrame:
         conditional, baseline = self.walked.conditional, self.walked.baseline
         dense_flops = baseline.sums.flops
-        logical = self.walked.rivals.logical
+        logical = self.walked.logical
         of_conditional = world_seconds(conditional, self._balanced(), logical, self.peak)
         of_baseline = world_seconds(baseline, baseline.sums, dense_flops, self.peak)
         return waterfall(of_conditional, of_baseline)
-
-    def _steps_table(self) -> pd.DataFrame:
-        columns = {
-            "step": self.blocks.numbers,
-            "conditional_s": self.walked.conditional.seconds,
-            "baseline_s": self.walked.baseline.seconds,
-        }
-        return pd.DataFrame(columns)
 
     @cached_property
     def dropped_share(self) -> float:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from condsim.errors import shown
 from condsim.program.model import (
-    FIRST,
+    ONLY,
     VARIABLES,
     Dim,
     Free,
@@ -96,6 +96,7 @@ class _Writer:
             "flagged": program.flagged,
             "probed": program.probed,
             "periods": program.periods,
+            "stages": program.stages,
         }
 
     def _scope(self, scope: Scope) -> list[Any]:
@@ -171,7 +172,16 @@ class _Reader:
             flagged=tuple(_text(op) for op in written["flagged"]),
             probed=tuple(_extents(probed) for probed in written["probed"]),
             periods=periods,
+            stages=self._stages(written),
         )
+
+    def _stages(self, written: Any) -> tuple[int, ...]:
+        """Where backward and optimizer begin; traces of before have none."""
+        nodes = len(written["root"][0])
+        stages = tuple(_whole(stage, 0, nodes) for stage in written.get("stages", ()))
+        if len(stages) not in (0, 2) or list(stages) != sorted(stages):
+            raise ValueError(f"a training step has two stages after its forward, got {stages}")
+        return stages
 
     def _scope(self, written: Any, level: int) -> Scope:
         if level > MOST_LEVELS:
@@ -188,18 +198,19 @@ class _Reader:
         loop = self._choices(self._site(site), choices)
         scopes = {}
         for choice, outer, rows, body in bodies:
-            key = (_whole(choice, -1), _whole(outer, 0, 2), _whole(rows, 0, FIRST))
+            key = (_whole(choice, -1), _whole(outer, 0, 2), _whole(rows, 0, ONLY))
             if key in scopes or (choice != -1 and choice not in loop):
                 raise ValueError(f"a loop over site {shown(site)} has a body {key} too many")
             scopes[key] = self._scope(body, level + 1)
         return Loop(site, loop, scopes)
 
     def _choices(self, site: str, written: Any) -> tuple[int, ...]:
-        """The branches that a loop runs: in ascending order, or -1 alone."""
+        """The branches that a loop runs: in order, forth or back, or -1 alone."""
         most = MOST_NUMBER if self.branches is None else self.branches[site] - 1
         choices = tuple(_whole(choice, -1, most) for choice in written)
-        ascending = all(a < b for a, b in itertools.pairwise(choices))
-        if not choices or not ascending or (choices[0] == -1 and len(choices) > 1):
+        forth = all(a < b for a, b in itertools.pairwise(choices))
+        back = all(a > b for a, b in itertools.pairwise(choices))
+        if not choices or not (forth or back) or (min(choices) == -1 and len(choices) > 1):
             raise ValueError(f"a loop over site {shown(site)} has the choices {shown(choices)}")
         return choices
 

@@ -28,8 +28,8 @@ hits: experts that any row takes. capacity: rows that an expert has room for.
 A step may have any other extent beside them, under any other name.
 """
 
-FIRST = 3
-"""The rows regime of the first choice of a pass that has rows."""
+FIRST, LAST, ONLY = 3, 4, 5
+"""Rows regimes of the first choice of a pass that has rows, of the last, and of an only one."""
 
 JOINED = ".joined"
 """Ends the name of an operator that became part of another one.
@@ -45,6 +45,9 @@ Bindings = Mapping[str, Any]
 
 Term = tuple[int, tuple[str, ...]]
 """(coefficient, extents that are multiplied)."""
+
+Place = tuple[int, int]
+"""(number of a scope, node in it): where an operator stands in its program."""
 
 BodyKey = tuple[int, int, int]
 """(choice, or -1 for all; regime of the rows that arrive; regime of the rows that run)."""
@@ -208,14 +211,15 @@ class Scope:
     frees: tuple[Free, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Loop:
-    """Where the guarded scopes of a site run, one a choice, in ascending order.
+    """Where the guarded scopes of a site run, one a choice.
 
-    choices: those that run here; (-1,) where weight blocks run together.
+    choices: those that run here, in executed order: ascending, or in a backward descending;
+        (-1,) where weight blocks run together.
     bodies: key → scope. Choice -1 of a key serves all choices. A regime is 0, 1 or 2 (2 and
     more). Rows regime FIRST serves the first choice of a pass that has rows, where that one
-    differs (it may allocate what the others fill).
+    differs (it may allocate what the others fill); in a backward LAST and ONLY may differ too.
     """
 
     site: str
@@ -223,27 +227,41 @@ class Loop:
     bodies: Mapping[BodyKey, Scope]
 
     def body(
-        self, choice: int, outer: int, rows: int, first: bool = False
+        self, choice: int, outer: int, rows: int, first: bool = False, last: bool = False
     ) -> tuple[BodyKey, Scope] | None:
         """Return the body for `rows` of `outer` rows and its key; None where nothing runs.
 
         Where a regime was not probed, the nearest one serves.
         """
-        for key in self._candidates(choice, outer, rows, first):
+        for key in self._candidates(choice, outer, rows, _end_regimes(first, last)):
             if key in self.bodies:
                 return key, self.bodies[key]
         return None
 
-    def _candidates(self, choice: int, outer: int, rows: int, first: bool) -> Iterator[BodyKey]:
+    @cached_property
+    def ends_differ(self) -> bool:
+        """Whether the last choice that has rows runs another body than those before it."""
+        return any(rows in (LAST, ONLY) for _, _, rows in self.bodies)
+
+    def _candidates(
+        self, choice: int, outer: int, rows: int, ends: tuple[int, ...]
+    ) -> Iterator[BodyKey]:
         regimes = [min(rows, 2)]
         if rows:
-            regimes += [2, 1, FIRST]
-        if first and rows:
-            regimes.insert(0, FIRST)
+            regimes = [*ends, min(rows, 2), 2, 1, FIRST, LAST, ONLY]
         for outer_regime in (min(outer, 2), 2, 1):
             for rows_regime in regimes:
                 yield choice, outer_regime, rows_regime
                 yield -1, outer_regime, rows_regime
+
+
+def _end_regimes(first: bool, last: bool) -> tuple[int, ...]:
+    """The regimes of a choice that is the first of a pass, or the last, the most special first."""
+    if first and last:
+        return (ONLY, FIRST, LAST)
+    if first:
+        return (FIRST,)
+    return (LAST,) if last else ()
 
 
 @dataclass(frozen=True)
@@ -267,11 +285,13 @@ class Program:
     """One regime under one strategy.
 
     strategy: a strategy's or a baseline's name.
-    regime: "prefill-1", "prefill-n", "decode-1", "decode-n" (1: batch 1; n: more).
+    regime: a phase and "1" or "n" units, as "prefill-1", "decode-n", "train-n".
     flagged: operators whose sizes fit no form and keep the captured size.
     probed: extents of the runs that it was fitted to.
     periods: site → (operators before, operators an iteration) of a loop over experts that carries
         no marks.
+    stages: of a training step: the nodes of the root with which its backward and its optimizer
+        begin; () for any other.
     """
 
     strategy: str
@@ -280,6 +300,7 @@ class Program:
     flagged: tuple[str, ...] = ()
     probed: tuple[Mapping[str, int], ...] = ()
     periods: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    stages: tuple[int, ...] = ()
 
     @cached_property
     def digest(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from condsim.program import elements
+from condsim.program.gradients import ATTENTION_PRODUCTS as ATTENTION_PRODUCTS
 from condsim.program.work import (
     GROUPED,
     MATMULS,
@@ -89,6 +90,16 @@ def of_source(inputs: list[Shape], outputs: list[Shape]) -> Extent:
     if not inputs:
         return of_result(inputs, outputs)
     return elements(inputs[-1]), _last(inputs[-1])
+
+
+def of_all(inputs: list[Shape], outputs: list[Shape]) -> Extent:
+    """All inputs together, as of an operator that goes over many weights."""
+    if not inputs:
+        return of_result(inputs, outputs)
+    count: Any = 0
+    for shape in inputs:
+        count = count + elements(shape)
+    return count, _last(inputs[0])
 
 
 def of_taken(inputs: list[Shape], outputs: list[Shape]) -> Extent:
@@ -275,6 +286,28 @@ FACTS.register("_local_scalar_dense")(Facts(curve="item", code="item", synchroni
 FACTS.register("bool")(Facts(curve="item"))
 FACTS.register("nonzero")(Facts(extent=of_input, synchronises=True))
 FACTS.register("where1")(Facts(code="nonzero"))
+
+# Of a training step: gradients, and updates of weights.
+
+FACTS.register("convolution")(Facts(fuses="product", curve="conv2d"))
+FACTS.register("gelu_backward")(Facts(curve="gelu"))
+FACTS.register("silu_backward")(Facts(curve="silu"))
+FACTS.register("hardtanh_backward", "leaky_relu_backward", "sigmoid_backward")(Facts(curve="mul"))
+FACTS.register("tanh_backward", "threshold_backward")(Facts(curve="mul"))
+FACTS.register("native_dropout_backward")(Facts(curve="mul"))
+FACTS.register("_softmax_backward_data")(Facts(extent=of_input, curve="softmax"))
+FACTS.register("_log_softmax_backward_data")(Facts(extent=of_input, curve="log_softmax"))
+FACTS.register("native_layer_norm_backward")(Facts(extent=of_input, curve="layer_norm"))
+FACTS.register("_fused_rms_norm_backward")(Facts(extent=of_input, curve="rms_norm"))
+FACTS.register("native_batch_norm", "native_batch_norm_backward")(
+    Facts(extent=of_input, curve="batch_norm")
+)
+FACTS.register("select_backward", "slice_backward", "embedding_dense_backward")(
+    Facts(extent=of_result, curve="zeros_like")
+)
+FACTS.register("addcmul", "lerp")(Facts(curve="mul"))
+FACTS.register("addcdiv")(Facts(curve="div"))
+FACTS.register("_fused_adam_", "_fused_adamw_", "_fused_sgd_")(Facts(extent=of_all, curve="mul"))
 
 _NOTHING_KNOWN = Facts()
 

@@ -6,7 +6,7 @@ once for all steps that enter the same scopes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from condsim.program.model import Op, Path, PlacedScope, Program
@@ -72,6 +72,7 @@ class _Player:
     def __init__(self, program: Program, entered: Entered) -> None:
         self.waiting = [program.scopes[number] for number in reversed(entered)]
         self.order = Order(entered)
+        self.is_training = bool(program.stages)
         self.alive: dict[Creator, list[tuple[int, Storage]]] = {}
         self.entries = 0
 
@@ -87,14 +88,14 @@ class _Player:
         for free in placed.scope.frees:
             creator = (free.path, free.op, free.alloc)
             frees.setdefault(free.position, []).append((creator, free.previous))
-        self._free(frees.get(BEFORE_ITS_NODES, ()), entry)
+        self._free(frees.get(BEFORE_ITS_NODES, ()), entry, placed.path)
         for node, op in enumerate(placed.scope.nodes):
             if isinstance(op, Op):
                 self._run(op, placed, node, entry)
             else:
                 while self._is_next(placed.number, node):
                     self._enter(self.waiting.pop())
-            self._free(frees.get(node, ()), entry)
+            self._free(frees.get(node, ()), entry, placed.path)
 
     def _is_next(self, scope: int, loop: int) -> bool:
         """Whether the next scope stands in this loop."""
@@ -113,14 +114,27 @@ class _Player:
             born = (entry, Storage(call, alloc))
             self.alive.setdefault((placed.path, node, alloc), []).append(born)
 
-    def _free(self, deaths: Iterable[tuple[Creator, bool]], entry: int) -> None:
+    def _free(self, deaths: Iterable[tuple[Creator, bool]], entry: int, path: Path) -> None:
         for creator, previous in deaths:
             queue = self.alive.get(creator)
             if not queue:
                 continue
-            born_in, storage = queue[0]
-            if previous and born_in == entry:
-                continue
-            queue.pop(0)
-            if len(self.order):
-                self.order.deaths.append((len(self.order) - 1, storage))
+            for place in self._dying(queue, creator[0], path):
+                born_in, storage = queue[place]
+                if previous and born_in == entry:
+                    continue
+                queue.pop(place)
+                if len(self.order):
+                    self.order.deaths.append((len(self.order) - 1, storage))
+
+    def _dying(self, queue: Sequence[object], born: Path, dying: Path) -> list[int]:
+        """Which of the storages of one creator die, the last first: the oldest of them.
+
+        born, dying: the scopes in which they are created, and in which they die. In a training step
+        all die after their loop, and in another loop, which plays the first one back, the newest.
+        """
+        if not self.is_training or dying[: len(born)] == born:
+            return [0]
+        if born[: len(dying)] == dying:
+            return list(reversed(range(len(queue))))
+        return [len(queue) - 1]

@@ -46,7 +46,7 @@ class Work:
     groups: Any = 1
     flops: Any = 0
 
-    def at(self, rows: slice) -> Work:
+    def at(self, rows: slice | np.ndarray) -> Work:
         """Return the work of some rows of the table; a number is the same for all."""
         sizes = [self.m, self.n, self.k, self.groups, self.flops]
         chosen = [size[rows] if np.ndim(size) else size for size in sizes]
@@ -226,12 +226,26 @@ def matmul(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
 
 
 @OPERATORS.register("_grouped_mm", "grouped_mm_fallback")
-def grouped_mm(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
-    """x [m, k] in ragged groups times w [groups, k, n]; every row is in one group."""
+def grouped_mm(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
+    """x [m, k] in ragged groups times w [groups, k, n]; every row is in one group.
+
+    Of two matrices [m, rows] and [rows, n] the rows are in groups: the gradients of weights.
+    """
+    if len(inputs[1]) == 2:
+        return _ragged_depth(inputs, outputs)
     m, k = inputs[0]
     groups, _, n = inputs[1]
     flops = 2 * m * n * k
     return Work("grouped_mm", m, n, k, groups, flops)
+
+
+def _ragged_depth(inputs: list[Shape], outputs: list[Shape]) -> Work:
+    """[m, rows] times [rows, n], a product for the rows of each group."""
+    m, rows = inputs[0]
+    n = inputs[1][1]
+    groups = outputs[0][0]
+    flops = 2 * m * rows * n
+    return Work("bmm", m, n, np.maximum(rows / groups, 1), groups, flops)
 
 
 @OPERATORS.register("fused_moe_mm")

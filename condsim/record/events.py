@@ -28,6 +28,9 @@ class RecordedOp:
     entered: module calls that began since the operator before it. instructions: bytecode
     instructions that Python ran since. view: whether it only names memory anew. sync: whether the
     host waits for its result. allocs: (elements, dtype) of each storage that it creates.
+    node: in a training step, of a forward operator, the number of the autograd node that would come
+    next; of a backward one, that of the node which runs it, None between nodes. accumulates: the
+    weight whose gradient it keeps, or "".
     """
 
     name: str
@@ -42,14 +45,21 @@ class RecordedOp:
     view: bool
     sync: bool
     allocs: list[tuple[int, str]] = field(default_factory=list)
+    node: int | None = None
+    accumulates: str = ""
 
 
 @dataclass(eq=False)
 class Enter:
-    """A guard's body begins. of_tokens: its rows are the tokens of each unit."""
+    """A guard's body begins.
+
+    new_loop: it belongs to no loop that runs already. of_tokens: its rows are the tokens of each
+    unit.
+    """
 
     site: str
     choice: int
+    new_loop: bool = False
     of_tokens: bool = False
 
 
@@ -83,7 +93,14 @@ class SiteCall:
     begins: bool
 
 
-Event = RecordedOp | Enter | Leave | Died | SiteCall
+@dataclass(eq=False)
+class Stage:
+    """The backward of a training step begins, or its optimizer. name: "backward", "optimizer"."""
+
+    name: str
+
+
+Event = RecordedOp | Enter | Leave | Died | SiteCall | Stage
 
 
 @dataclass(frozen=True)

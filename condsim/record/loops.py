@@ -24,12 +24,15 @@ FEWEST_ITERATIONS = 3
 """Iterations that show a loop; fewer repeats may be chance."""
 
 
-def with_marks(recorder: Recorder, periods: Periods) -> list[Event]:
+def with_marks(
+    recorder: Recorder, periods: Periods, events: Sequence[Event] | None = None
+) -> list[Event]:
     """The events, with Enter and Leave around the iterations of unmarked loops over experts.
 
     periods: filled where a loop runs often enough to show itself, used where it runs less often.
+    events: those of the recording that are wanted; None for all.
     """
-    events = recorder.events
+    events = list(recorder.events if events is None else events)
     marked: list[Event] = []
     position = 0
     while position < len(events):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from condsim.record.events import Died, Enter, Leave, RecordedOp
-from condsim.record.loops import Periods, with_marks
+from condsim.record.events import Died, Enter, Leave, RecordedOp, Stage
+from condsim.record.loops import Periods
 from condsim.record.recorder import Recorder
 from condsim.record.routers import mark_routers
+from condsim.record.step_events import Learned, step_events
 
 Guards = tuple[tuple[str, int], ...]
 """(site, choice) of every guard that an operator stands behind, from the outside in."""
@@ -19,10 +20,12 @@ class RunScope:
     """Operators and loops of one run, in order.
 
     frees: deaths of storages, each with the node after which it was; -1 for the scope's start.
+    stages: of a training step: the nodes with which its backward and its optimizer begin.
     """
 
     nodes: list[RecordedOp | RunLoop] = field(default_factory=list)
     frees: list[tuple[int, Died]] = field(default_factory=list)
+    stages: list[int] = field(default_factory=list)
 
     @property
     def last(self) -> RecordedOp | RunLoop | None:
@@ -34,8 +37,9 @@ class RunScope:
 class Instance:
     """One pass through a guard's body.
 
-    outer: rows that stood before the guard. rows: rows that ran. first: whether it is the first of
-    its loop that has rows. units: see `Leave`. of_tokens: see `Enter`.
+    outer: rows that stood before the guard. rows: rows that ran. first, last: whether it is the
+    first of its loop that has rows, and the last of them so far. units: see `Leave`. of_tokens: see
+    `Enter`.
     """
 
     choice: int
@@ -43,6 +47,7 @@ class Instance:
     outer: int = 0
     rows: int = 0
     first: bool = False
+    last: bool = False
     units: int | None = None
     of_tokens: bool = False
 
@@ -55,15 +60,19 @@ class RunLoop:
     instances: list[Instance] = field(default_factory=list)
 
 
-def tree(recorder: Recorder, periods: Periods) -> RunScope:
+def tree(recorder: Recorder, periods: Periods, learned: Learned | None = None) -> RunScope:
     """Nest a recording.
 
     periods: filled where an unmarked loop over experts shows itself, used where it does not.
+    learned: from all runs of a training step, None to learn from this one alone.
     """
     mark_routers(recorder)
+    if learned is None:
+        learned = Learned(periods)
+        learned.learn(recorder)
     root = RunScope()
     scopes = [root]
-    for event in with_marks(recorder, periods):
+    for event in step_events(recorder, learned):
         scope = scopes[-1]
         if isinstance(event, RecordedOp):
             scope.nodes.append(event)
@@ -72,13 +81,20 @@ def tree(recorder: Recorder, periods: Periods) -> RunScope:
             dying_in.frees.append((len(dying_in.nodes) - 1, event))
         elif isinstance(event, Enter):
             instance = Instance(event.choice, of_tokens=event.of_tokens)
-            _loop_at_end(scope, event.site).instances.append(instance)
+            loop = RunLoop(event.site) if event.new_loop else _loop_at_end(scope, event.site)
+            if loop is not scope.last:
+                scope.nodes.append(loop)
+            loop.instances.append(instance)
             scopes.append(instance.scope)
         elif isinstance(event, Leave):
             scopes.pop()
-            loop = scopes[-1].last
-            assert isinstance(loop, RunLoop)
-            _leave(loop, event)
+            left = scopes[-1].last
+            assert isinstance(left, RunLoop)
+            _leave(left, event)
+        elif isinstance(event, Stage):
+            root.stages.append(len(root.nodes))
+    if root.stages:
+        _Outliving(root, recorder).move()
     return root
 
 
@@ -86,9 +102,7 @@ def _loop_at_end(scope: RunScope, site: str) -> RunLoop:
     """The loop of a site with which a scope ends; a new one where it ends otherwise."""
     if isinstance(scope.last, RunLoop) and scope.last.site == site:
         return scope.last
-    loop = RunLoop(site)
-    scope.nodes.append(loop)
-    return loop
+    return RunLoop(site)
 
 
 def _leave(loop: RunLoop, event: Leave) -> None:
@@ -99,6 +113,9 @@ def _leave(loop: RunLoop, event: Leave) -> None:
     instance.rows = event.count
     instance.units = event.units
     instance.first = event.count > 0 and not earlier_rows
+    if event.count > 0:
+        for earlier in loop.instances:
+            earlier.last = earlier is instance
 
 
 def _scope_of_death(scope: RunScope, recorder: Recorder) -> RunScope:
@@ -115,6 +132,51 @@ def _scope_of_death(scope: RunScope, recorder: Recorder) -> RunScope:
     if not body.nodes or (call is not None and call.unmarked_loop):
         return scope
     return _scope_of_death(body, recorder)
+
+
+class _Outliving:
+    """Deaths, in the loops of a backward, of what was there before the loop.
+
+    The last branch that runs is the last to read it. Which branch that is depends on the routing,
+    so that the death stands after the loop instead.
+    """
+
+    def __init__(self, root: RunScope, recorder: Recorder) -> None:
+        self.root = root
+        self.recorder = recorder
+        self.guards = dict(guarded(root))
+
+    def move(self) -> None:
+        """Move them. Loops of the forward keep theirs: there Python's variables say what lives."""
+        first = self.root.stages[0]
+        for position in range(first, len(self.root.nodes)):
+            self._look_at(self.root, position, ())
+
+    def _look_at(self, scope: RunScope, position: int, guards: Guards) -> None:
+        loop = scope.nodes[position]
+        if isinstance(loop, RecordedOp):
+            return
+        for instance in loop.instances:
+            inner = (*guards, (loop.site, instance.choice))
+            for inner_position in range(len(instance.scope.nodes)):
+                self._look_at(instance.scope, inner_position, inner)
+            if self._has_several(loop):
+                self._take_out(instance.scope, inner, scope, position)
+
+    def _has_several(self, loop: RunLoop) -> bool:
+        call = self.recorder.calls.get(loop.site)
+        return len(loop.instances) > 1 or (call is not None and call.unmarked_loop)
+
+    def _take_out(self, body: RunScope, guards: Guards, scope: RunScope, position: int) -> None:
+        staying = []
+        for place, died in body.frees:
+            born_behind = self.guards[died.op]
+            before_the_loop = born_behind == guards[: len(born_behind)] != guards
+            if before_the_loop:
+                scope.frees.append((position, died))
+            else:
+                staying.append((place, died))
+        body.frees = staying
 
 
 def guarded(scope: RunScope, guards: Guards = ()) -> Iterator[tuple[RecordedOp, Guards]]:

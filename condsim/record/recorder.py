@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from condsim.program.operators import strides_recorded
 from condsim.record.events import (
@@ -24,6 +23,7 @@ from condsim.record.events import (
     Leave,
     RecordedTensor,
     SiteCall,
+    Stage,
 )
 from condsim.record.events import RecordedOp as RecordedOp
 from condsim.record.interpreter import Interpreter
@@ -45,6 +45,12 @@ SYNCHRONISING = {
 OF_PYTORCH = {"aten", "prim", "prims"}
 """Namespaces of operators."""
 
+NO_OPERATORS = {"profiler"}
+"""Namespaces of what PyTorch calls to name what runs: optimizers do so."""
+
+BACKWARD, OPTIMIZER = "backward", "optimizer"
+"""Stages of a training step after its forward."""
+
 PIECES = {"unbind", "split", "chunk", "split_with_sizes", "tensor_split"}
 """Operators that cut a tensor into as many pieces as the data asks for."""
 
@@ -53,24 +59,34 @@ class Recorder(TorchDispatchMode):
     """Records what runs inside it, as a context manager under `torch.inference_mode()`.
 
     model: its parameters and buffers get their names. dtype: what counts as "float", the dtype of
-    the model.
+    the model. follows_autograd: it records a training step, and notes which nodes of autograd
+    operators make and run in.
 
     While it runs, marks and adapters set `role` ("router:SITE") and `site` of what follows.
+    `updated` says the weights of an optimizer, in its order.
     After the run: `events`; `calls`, moe site → how its experts were called; `routes`, site →
     numbers of the storages of its decision; `peak_bytes`, the largest sum of bytes of storages that
     were born inside and alive at once; `foreign`, names of operators that are not PyTorch's.
     """
 
-    def __init__(self, model: torch.nn.Module, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        dtype: torch.dtype = torch.float32,
+        follows_autograd: bool = False,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.events: list[Event] = []
         self.role = ""
         self.site = ""
         self.calls: dict[str, ExpertsCall] = {}
+        self.updated: tuple[str, ...] = ()
         self.routes: dict[str, list[int]] = {}
         self.foreign: set[str] = set()
         self.peak_bytes = 0
         self._live_bytes = 0
+        self._stage = ""
+        self._follows_autograd = follows_autograd
         self._paused = False
         self._stopped = False
         self._open_guards: list[str] = []
@@ -122,7 +138,7 @@ class Recorder(TorchDispatchMode):
     def enter(self, site: str, choice: int, of_tokens: bool = False) -> None:
         """A guard's body begins (called by `condsim.branch` and `condsim.tokens`)."""
         self._open_guards.append(site)
-        self.events.append(Enter(site, choice, of_tokens))
+        self.events.append(Enter(site, choice, of_tokens=of_tokens))
 
     def leave(self, outer: int | None, count: int | None, units: int | None = None) -> None:
         """The innermost guard's body ends.
@@ -131,6 +147,11 @@ class Recorder(TorchDispatchMode):
         """
         site = self._open_guards.pop()
         self.events.append(Leave(site, outer or 0, count or 0, units))
+
+    def begins(self, stage: str) -> None:
+        """A stage of a training step begins: BACKWARD, then OPTIMIZER."""
+        self._stage = stage
+        self.events.append(Stage(stage))
 
     @contextlib.contextmanager
     def experts(self, site: str, call: ExpertsCall) -> Iterator[None]:
@@ -168,7 +189,8 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if self._paused:
+        namespace, name = func._schema.name.split("::")
+        if self._paused or namespace in NO_OPERATORS:
             return func(*args, **kwargs)
         read = _tensors((args, kwargs))
         # Storages are numbered in the order in which they are first seen: those read come first.
@@ -178,7 +200,6 @@ class Recorder(TorchDispatchMode):
         for tensor, number in zip(read, read_numbers, strict=True):
             inputs.append(self._recorded(tensor, number))
         written = _tensors(result)
-        namespace, name = func._schema.name.split("::")
         if namespace not in OF_PYTORCH:
             self.foreign.add(name)
         if strides_recorded(name):
@@ -213,7 +234,23 @@ class Recorder(TorchDispatchMode):
             sync=name in SYNCHRONISING or numbers_rows,
         )
         self._modules_entered = 0
+        if self._follows_autograd:
+            self._note_node(op)
         return op
+
+    def _note_node(self, op: RecordedOp) -> None:
+        """Note which node of autograd an operator makes, or runs in."""
+        if self._stage != BACKWARD:
+            op.node = torch._C._autograd._get_sequence_nr()
+            return
+        node = torch._C._current_autograd_node()
+        if node is None:
+            return
+        variable = getattr(node, "variable", None)
+        if variable is None:
+            op.node = node._sequence_nr()
+        else:
+            op.accumulates = self._weights.get(storage_key(variable), "")
 
     def _record_outputs(self, op: RecordedOp, written: list[torch.Tensor]) -> None:
         """Add an operator's results, and watch over the storages that it created."""
@@ -274,7 +311,21 @@ def _when_dead(storage: torch.UntypedStorage, call: Any, *args: Any) -> None:
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+    """The tensors in the arguments or the results of an operator: in tuples, lists and dicts."""
+    found: list[torch.Tensor] = []
+    _collect(tree, found)
+    return found
+
+
+def _collect(tree: Any, found: list[torch.Tensor]) -> None:
+    if isinstance(tree, torch.Tensor):
+        found.append(tree)
+    elif isinstance(tree, (tuple, list)):
+        for part in tree:
+            _collect(part, found)
+    elif isinstance(tree, dict):
+        for part in tree.values():
+            _collect(part, found)
 
 
 def _stack_pieces(op: RecordedOp) -> None:
@@ -297,9 +348,10 @@ def _params(name: str, args: Any) -> tuple[int, ...]:
     """
     if name == "einsum":
         return tuple(map(ord, args[0]))
-    if name not in ("conv1d", "conv2d", "conv3d"):
+    if name not in ("conv1d", "conv2d", "conv3d", "convolution"):
         return ()
+    place_of_groups = 8 if name == "convolution" else 6
     stride = args[3] if len(args) > 3 else 1
-    groups = args[6] if len(args) > 6 else 1
+    groups = args[place_of_groups] if len(args) > place_of_groups else 1
     first_stride = stride[0] if isinstance(stride, (list, tuple)) else stride
     return (int(first_stride), int(groups))

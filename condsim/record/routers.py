@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from condsim.record.events import RecordedOp
 from condsim.record.recorder import Recorder
+from condsim.record.step_events import forward_operators
 
 ROUTER = "router:"
 """Begins the role of a router's operator; the site's name follows."""
@@ -17,7 +18,7 @@ def mark_routers(recorder: Recorder) -> None:
 
     Goes back from the decisions: an operator belongs to a router if all that read its results do.
     """
-    ops = [event for event in recorder.events if isinstance(event, RecordedOp)]
+    ops = forward_operators(recorder)
     readers = _readers(ops)
     decided_by: dict[int, str] = {}
     for site, storages in recorder.routes.items():

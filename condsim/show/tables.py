@@ -168,14 +168,38 @@ def _add_energy_and_memory(table: Table, p: Prediction) -> None:
     peak = size(p.peak_bytes)
     dense = size(p.baseline_peak_bytes)
     table.add_row("peak memory", peak, f"dense {dense}", "", bases["peak_bytes"])
-    parts = (
+    parts = _training_parts(p) if p.memory.training else _inference_parts(p)
+    table.add_row("", room(p.memory), " + ".join(parts))
+    if not p.memory.fits:
+        table.add_row("", Text("would fit:", "dim"), "; ".join(p.memory.ways_out))
+
+
+def _inference_parts(p: Prediction) -> tuple[str, ...]:
+    return (
         f"weights {size(p.memory.weights_bytes)}",
         f"caches {size(p.memory.caches_bytes)}",
         f"activations {size(p.memory.activations_bytes)}",
     )
-    table.add_row("", room(p.memory), " + ".join(parts))
-    if not p.memory.fits:
-        table.add_row("", Text("would fit:", "dim"), "; ".join(p.memory.ways_out))
+
+
+def _training_parts(p: Prediction) -> tuple[str, ...]:
+    peak = p.memory.training
+    assert peak is not None
+    return (
+        f"weights {size(peak.weights_bytes)}",
+        f"optimizer {size(peak.optimizer_bytes)}",
+        f"gradients {size(peak.of_kind('gradients'))}",
+        f"saved {size(peak.of_kind('saved'))}",
+        f"temporaries {size(peak.of_kind('temporaries'))}",
+    )
+
+
+def memory_table(p: Prediction) -> Table:
+    """What each part of a training step's memory takes at the peak of each side."""
+    peak = p.memory.training
+    assert peak is not None
+    rows = p.memory_waterfall.to_dict("records")
+    return table_of(MEMORY, rows, f"memory at the peak, which is in {peak.place}")
 
 
 def predictions_table(trace: str, rows: Sequence[Row]) -> Table:
@@ -343,6 +367,12 @@ RANKS = (
     Column("waits", "waiting_s", seconds, right=True),
     Column("exchanges", "communication_s", seconds, right=True),
     Column("peak memory", "peak_bytes", size, right=True),
+)
+MEMORY = (
+    Column("part", "part"),
+    Column("dense", "dense_bytes", size, right=True),
+    Column("conditional", "conditional_bytes", size, right=True),
+    Column("conditional adds", "added_bytes", size, right=True),
 )
 ELSEWHERE = (
     Column("trace", "trace"),

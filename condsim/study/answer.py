@@ -157,6 +157,7 @@ def measured_beside(
         "protocol": str(row["protocol"]),
         **numbers,
         "pairs": int(row["pairs"]),
+        "processes": int(row["processes"]),
         "noisy": bool(row["noisy"]),
         "basis": "measured",
     }

@@ -11,11 +11,12 @@ from typing import Any
 import pandas as pd
 
 from condsim.errors import CondsimError, unknown
-from condsim.hardware import HardwareProfile, Quantity
+from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.simulate import resolve_profile, simulate
 from condsim.steps.redraw import redrawn
 from condsim.study.routing import powers
+from condsim.study.what_if import paths_of_numbers, scaled
 from condsim.trace import Trace
 
 BATCH, SKEW, SHARE = "batch", "skew", "share"
@@ -35,38 +36,27 @@ def axes(trace: Trace, profile: HardwareProfile) -> dict[str, list[float]]:
     the profile, by its path ("memory.dram.bandwidth"), as a factor.
     """
     redrawn_by = {MECHANISMS[site.mechanism].redrawn_by for site in trace.sites}
-    batches = powers(_largest_batch(trace))
+    batches = powers(largest_batch(trace))
     values = {BATCH: [float(batch) for batch in batches]}
     if SKEW in redrawn_by:
         values[SKEW] = list(SKEWS)
     if SHARE in redrawn_by:
         values[SHARE] = list(SHARES)
-    for path in _numbers(profile.model_dump()):
+    for path in paths_of_numbers(profile):
         values[path] = list(FACTORS)
     return values
 
 
-def _largest_batch(trace: Trace) -> int:
-    """Units of the most frequent size in the first phase of the trace.
+def largest_batch(trace: Trace, phase: str | None = None) -> int:
+    """Return how many units of the most frequent size a phase has; None: the trace's first.
 
     Raises CondsimError where no unit decided anything.
     """
     trace.require_decisions()
     phases = trace.steps["phase"]
-    in_first_phase = trace.steps[phases == phases.iloc[0]]
-    units_of_size = in_first_phase.groupby(["seq", "past"])["units"].sum()
+    of_phase = trace.steps[phases == (phase or phases.iloc[0])]
+    units_of_size = of_phase.groupby(["seq", "past"])["units"].sum()
     return int(units_of_size.max())
-
-
-def _numbers(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Paths of the numbers in a profile's fields."""
-    for name, value in data.items():
-        if not isinstance(value, Mapping):
-            continue
-        if "basis" in value and "value" in value:
-            yield prefix + name
-        else:
-            yield from _numbers(value, f"{prefix}{name}.")
 
 
 def grid(
@@ -157,25 +147,8 @@ def _simulate_point(
 
 def _scaled(device: HardwareProfile, point: Mapping[str, float]) -> HardwareProfile:
     """The profile with each number that a point names multiplied by its factor."""
-    fields = device.model_dump()
-    changed = {}
-    for path, factor in point.items():
-        if path not in (BATCH, SKEW, SHARE) and factor != 1.0:
-            changed[path] = _times(fields, path, factor)
-    return device.replace(**changed) if changed else device
-
-
-def _times(fields: Mapping[str, Any], path: str, factor: float) -> Quantity:
-    """The number at a path of a profile's fields, `factor` times as large, as an estimate."""
-    number: Any = fields
-    for name in path.split("."):
-        number = number[name]
-    return Quantity(
-        value=number["value"] * factor,
-        basis="estimated",
-        source=f"what if x{factor:g}",
-        uncertainty=number["uncertainty"] or 0.0,
-    )
+    factors = {path: factor for path, factor in point.items() if path not in (BATCH, SKEW, SHARE)}
+    return scaled(device, factors)
 
 
 def zones(points: pd.DataFrame) -> pd.DataFrame:

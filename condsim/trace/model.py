@@ -107,6 +107,17 @@ class Trace:
                 return site
         raise unknown("site", name, [site.name for site in self.sites])
 
+    def afresh(self) -> Trace:
+        """Return the trace with nothing remembered but what its decisions were counted to be."""
+        trace = replace(self)
+        if self.header.has_decisions:
+            for site in self.sites:
+                trace.results.remember(("unit counts", site.name), self._counter_of(site.name))
+        return trace
+
+    def _counter_of(self, site: str) -> Callable[[], np.ndarray]:
+        return lambda: self.unit_counts(site)
+
     # Both halves
 
     def require_programs(self) -> None:

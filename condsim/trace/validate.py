@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from condsim.errors import CondsimError, shown
 from condsim.mechanisms.base import NOT_REACHED
 from condsim.program import Program, loops
-from condsim.program.regime import DECODE, PREFILL
+from condsim.program.regime import PHASES
 from condsim.strategies import STRATEGIES
 from condsim.trace.columns import MEASURED, STEPS, TIMED_PARTS, check_table
 from condsim.trace.header import Header, Site
@@ -26,7 +26,6 @@ MOST_ROWS = 1 << 33
 MOST_UNIT_STEPS = 1 << 27
 MOST_COUNTS = 1 << 27
 """Unit-steps times branches of one site: as many counts are kept in memory."""
-PHASES = (PREFILL, DECODE)
 SIDES = ("conditional", "baseline")
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from condsim.live.training import Training
+
 Quality = Callable[[torch.Tensor, int], np.ndarray]
 """(output, batch number) → float32 [batch]."""
 
@@ -21,6 +23,7 @@ class Example:
     says it itself. model: of the zoo, in evaluation mode and fp32. inputs: batches; the zoo's are
     images float [batch, 1, 28, 28] or bytes int64 [batch, seq]. quality: in the unit that
     quality_name says, and higher_is_better says which way; None: it cannot be told.
+    training: how it is trained; None where its output has a loss, or for a model in use only.
     """
 
     name: str
@@ -30,3 +33,4 @@ class Example:
     quality: Quality | None = None
     quality_name: str | None = None
     higher_is_better: bool = True
+    training: Training | None = None

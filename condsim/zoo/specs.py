@@ -14,6 +14,7 @@ from types import ModuleType
 import torch
 
 from condsim.errors import CondsimError, unknown
+from condsim.live.training import Training
 from condsim.zoo.base import ZOO
 from condsim.zoo.example import Example
 from condsim.zoo.loading import load
@@ -86,10 +87,17 @@ def as_example(made: object, spec: str, function: str) -> Example:
         if len(made) == 2 and isinstance(made[0], torch.nn.Module):
             model, inputs = made
             return Example(function, "", model, inputs)
+        if (
+            len(made) == 3
+            and isinstance(made[0], torch.nn.Module)
+            and isinstance(made[2], Training)
+        ):
+            model, inputs, training = made
+            return Example(function, "", model, inputs, training=training)
         got = f"a tuple of {', '.join(type(part).__name__ for part in made)}"
     else:
         got = type(made).__name__
     raise CondsimError(
-        f"spec {spec!r}: {function}() must return (torch.nn.Module, inputs) or an Example, "
-        f"got {got}"
+        f"spec {spec!r}: {function}() must return (torch.nn.Module, inputs), the same with a "
+        f"condsim.Training, or an Example, got {got}"
     )

@@ -40,6 +40,12 @@ def test_what_was_meant_is_said(run: Run, arguments: list[str], words: list[str]
     check_refused(run(*arguments), *words)
 
 
+def test_what_is_too_much_is_shortened(run: Run) -> None:
+    done = run("simulate", "moe-bytes", "--runtime", "eager", "n" * 5000)
+    assert done.code == 2
+    assert len(done.err) < 1100
+
+
 def test_an_interrupt_is_silent(run: Run, trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

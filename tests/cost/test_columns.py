@@ -58,11 +58,25 @@ def test_no_bit_depends_on_what_is_priced_along(name: str) -> None:
         np.testing.assert_array_equal(cost.table, alone.table)
 
 
+@pytest.mark.parametrize("name", TRACES)
+def test_no_bit_depends_on_the_range_that_is_priced(name: str) -> None:
+    model, sides = pricings(name, batch=3)
+    operators = [sized for side in sides for sized in side.operators]
+    assert any(sized.range is not None for sized in operators)
+    for sized, cost in zip(operators, model.known_costs(operators), strict=True):
+        (alone,) = model.costs([sized])
+        assert (cost.names, cost.basis) == (alone.names, alone.basis)
+        np.testing.assert_array_equal(cost.table, alone.table)
+        for read, expected in zip(cost.reads, alone.reads, strict=True):
+            np.testing.assert_array_equal(read.bytes, expected.bytes)
+            np.testing.assert_array_equal(read.rows, expected.rows)
+
+
 def test_what_was_priced_ahead_is_not_priced_again(monkeypatch: pytest.MonkeyPatch) -> None:
     model, sides = pricings("moe-bytes", batch=3)
     model.price_ahead(sides)
-    ahead = [sized.key for side in sides for sized in side.operators if sized.key is not None]
-    assert set(ahead) <= set(model.remembered.costs)
+    ahead = {sized.in_range.key for side in sides for sized in side.operators}
+    assert ahead - {None} <= set(model.remembered.costs)
     priced_since: list[int] = []
     costs = model.costs
     monkeypatch.setattr(model, "costs", lambda new: priced_since.append(len(new)) or costs(new))

@@ -387,5 +387,8 @@ def _change_members(random: Random, files: dict[str, bytes]) -> None:
         case 2:
             files[name] = damage.damaged(random, files[name])
         case _:
-            header = json.loads(files["t/trace.json"]) if "t/trace.json" in files else {}
+            try:
+                header = json.loads(files["t/trace.json"])
+            except (KeyError, ValueError):  # it was taken out, or damaged already
+                header = {}
             files["t/trace.json"] = json.dumps(damage.restructured(random, header)).encode()

@@ -25,6 +25,7 @@ OTHERS = (
     "add-an-adapter",
     "drawn-routing",
     "serving",
+    "training",
 )
 
 

@@ -56,10 +56,11 @@ def test_zero_where_it_means_something(prediction: Prediction) -> None:
 
 
 def test_each_step(prediction: Prediction) -> None:
-    steps = prediction.steps.copy()
-    steps.loc[1, "baseline_s"] = float("nan")
+    seconds = prediction.of_steps.baseline.copy()
+    seconds[1] = float("nan")
+    of_steps = replace(prediction.of_steps, baseline=seconds)
     with pytest.raises(CondsimError, match="least baseline_s of a step would be nan"):
-        checked(replace(prediction, steps=steps))
+        checked(replace(prediction, of_steps=of_steps))
 
 
 def test_what_is_computed_later(prediction: Prediction) -> None:

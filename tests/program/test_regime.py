@@ -19,7 +19,7 @@ def test_the_stored_names() -> None:
     assert str(Regime.of_batch(DECODE, 2)) == "decode-n"
 
 
-@pytest.mark.parametrize("name", ["prefill", "prefill-2", "train-1", ""])
+@pytest.mark.parametrize("name", ["prefill", "prefill-2", "training-1", ""])
 def test_another_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="regime must be PHASE-1 or PHASE-n"):
         Regime.parse(name)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from condsim.errors import CondsimError
 from condsim.registry import Registry
 
 CATALOGUE: Registry[CatalogueModel] = Registry("model")
@@ -38,6 +39,14 @@ class CatalogueModel:
     def conditional(self) -> bool:
         """Whether it decides what runs."""
         return bool(self.routing)
+
+    def require_conditional(self) -> None:
+        """Raises CondsimError for a dense model, which decides nothing."""
+        if not self.conditional:
+            raise CondsimError(
+                f"model {self.name!r} is dense: it decides nothing; name a conditional model "
+                "(condsim models lists them with their dense rivals)"
+            )
 
 
 def model(**fields: Any) -> CatalogueModel:

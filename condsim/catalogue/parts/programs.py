@@ -51,6 +51,11 @@ def programs_of(
 
 def _folder(model: CatalogueModel, regime: Regime) -> Path:
     """Where the programs are kept, by all that they depend on."""
+    return cache_folder() / "catalogue" / f"{model.name}-{regime}-{digest_of(model)}"
+
+
+def digest_of(model: CatalogueModel) -> str:
+    """Return what stands for all that the programs of a model depend on, as hexadecimal text."""
     depends_on = {
         "format": FORMAT,
         "model_type": model.model_type,
@@ -60,8 +65,7 @@ def _folder(model: CatalogueModel, regime: Regime) -> Path:
         "code": _code_digest(),
     }
     text = json.dumps(depends_on, sort_keys=True, default=str)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return cache_folder() / "catalogue" / f"{model.name}-{regime}-{digest}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _version(package: str) -> str:

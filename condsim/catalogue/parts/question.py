@@ -56,11 +56,7 @@ def trace_of(
 
     Raises CondsimError for a dense model, which decides nothing.
     """
-    if not model.conditional:
-        raise CondsimError(
-            f"model {model.name!r} is dense: it decides nothing; name a conditional model "
-            "(condsim models lists them with their dense rivals)"
-        )
+    model.require_conditional()
     programs = programs_of(model, question.regime, progress)
     first = programs.sites[0]
     generator = routing(

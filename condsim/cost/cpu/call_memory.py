@@ -14,8 +14,9 @@ import numpy as np
 from condsim.cost.cpu.activations import BlocksOfCall, StepBlocks, StepMemory
 from condsim.cost.device import Target
 from condsim.errors import CondsimError
-from condsim.lowered import Lowered, Place, PlayedStep
+from condsim.lowered import Lowered, PlayedStep
 from condsim.program import Dim, Op, Product, Program
+from condsim.program.model import Place
 from condsim.program.operators import takes_rows
 from condsim.program.order import Order
 from condsim.program.polynomials import Polynomials

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -34,7 +35,9 @@ def code_locality_seconds(
         return np.zeros(len(ops))
     curve = profile.looped if loops and profile.looped is not None else among
     share = np.interp(distinct, curve.distinct, curve.share)
-    return share * [_among_others(among, op.name, op.view, len(op.inputs)) for op in ops]
+    called_as = [(op.name, op.view, len(op.inputs)) for op in ops]
+    extra_s = {call: _among_others(among, *call) for call in set(called_as)}
+    return share * [extra_s[call] for call in called_as]
 
 
 def _among_others(among: Among, name: str, view: bool, inputs: int) -> float:
@@ -83,9 +86,13 @@ def call_sites(names: Sequence[str], modules: Sequence[str], entered: Sequence[i
             calls_of = {}
             last_module = module
         calls_of[name] = calls_of.get(name, 0) + 1
-        path = _NUMBER.sub("*", module)
-        labels.append(f"{path}:{name}:{calls_of[name]}")
+        labels.append(f"{_without_numbers(module)}:{name}:{calls_of[name]}")
     return labels
+
+
+@lru_cache(maxsize=2**12)
+def _without_numbers(module: str) -> str:
+    return _NUMBER.sub("*", module)
 
 
 def distances(names: Sequence[str], *, repeated: bool = True) -> list[int]:

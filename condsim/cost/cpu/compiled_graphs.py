@@ -22,8 +22,9 @@ import numpy as np
 from condsim.cost.cpu.operator_time import OperatorTime, operator_time
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
-from condsim.lowered import Place, Visit
+from condsim.lowered import Visit
 from condsim.program import JOINED, Op
+from condsim.program.model import Place
 from condsim.program.operators import (
     called,
     fuses_elementwise,

@@ -23,17 +23,18 @@ from condsim.cost.cpu.evicted_code import code_of
 from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
 from condsim.cost.cpu.operator_time import looks_at_shapes, time_of, variants
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, SizedKind, Target
-from condsim.cost.hot import OperatorTime, SizedOperator, least_sure
+from condsim.cost.hot import OperatorTime, SizedOperator
 from condsim.cost.issued import IssuedModel
+from condsim.cost.size_ranges import SizeRange
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.kernel_cost import CostRows, KernelCost
-from condsim.kernels import Kernels
+from condsim.kernels import Kernels, SizeSet
 from condsim.layout import Layout
 from condsim.lowered import Call, Lowered, PlayedStep
 from condsim.program import JOINED, Op
 from condsim.program.order import Order
-from condsim.program.work import Work
+from condsim.program.work import Shape, Work
 
 
 @DEVICE_MODELS.register("cpu")
@@ -47,6 +48,8 @@ class CpuModel(IssuedModel):
     def __init__(self, target: Target) -> None:
         super().__init__(target)
         self.compiled = target.runtime.host == "kernel"
+        self._of_views: dict[int, KernelCost] = {}
+        self._variants_in_range: dict[Hashable, Sequence[Hashable]] = {}
         if self.compiled:
             compiled_graphs.check(target.profile)
         self._plays_activations = target.runtime.host == "operator" or self.compiled
@@ -76,13 +79,9 @@ class CpuModel(IssuedModel):
         """Return what operators cost; those that differ in their sizes only are priced at once."""
         found: dict[int, CostRows] = {}
         together = []
-        of_views: dict[int, KernelCost] = {}
         for number, sized in enumerate(operators):
             if sized.op.view:
-                form = self.remembered.kinds.forms[sized.kind]
-                if form not in of_views:
-                    of_views[form] = self._view_cost(sized.op)
-                found[number] = of_views[form].rows(len(sized.sizes))
+                found[number] = self._view_cost(sized).rows(len(sized.sizes))
             elif sized.sizes.key is None:
                 (found[number],) = super().costs([sized])
             else:
@@ -91,25 +90,52 @@ class CpuModel(IssuedModel):
             shaped = self.shaped_operator(columns.op, columns.inputs, columns.outputs)
             hot, flops = self.operator_time(shaped, 0.0)
             count = columns.dims.shape[1]
-            cost = self.cost(shaped, hot, flops, count).rows(count)
+            cost = self.cost(shaped, hot, flops, count).rows(count, hot.basis)
             for number, sizes in columns.members:
-                found[number] = cost.at(sizes, _basis_at(hot.basis, sizes))
+                found[number] = cost.at(sizes)
         return [found[number] for number in range(len(operators))]
 
-    def _view_cost(self, op: Op) -> KernelCost:
+    def _view_cost(self, sized: SizedKind) -> KernelCost:
         """What an operator costs that makes no new storage: the same whatever its sizes are."""
-        shaped = ShapedOperator(op, [], [], Work(op.name), 0.0)
-        hot, flops = self.operator_time(shaped, 0.0)
-        return self.cost(shaped, hot, flops, 1)
+        form, op = self.remembered.kinds.forms[sized.kind], sized.op
+        if form not in self._of_views:
+            shaped = ShapedOperator(op, [], [], Work(op.name), 0.0)
+            hot, flops = self.operator_time(shaped, 0.0)
+            self._of_views[form] = self.cost(shaped, hot, flops, 1)
+        return self._of_views[form]
+
+    def priced_in_ranges(self, kind: int) -> bool:
+        needs = self.remembered.kinds.needs[kind]
+        return not (self.compiled or needs.op.view or needs.may_fall)
+
+    def alike(self, kind: int, sizes: SizeRange) -> SizeRange:
+        op = self.remembered.kinds.ops[kind]
+        if not self._looks_at_shapes(op):
+            return sizes
+        key = (kind, sizes.sizes.key)
+        if key not in self._variants_in_range:
+            self._variants_in_range[key] = self._variant_of_each(op, sizes.sizes)
+        return sizes.alike(self._variants_in_range[key])
+
+    def _variant_of_each(self, op: Op, sizes: SizeSet) -> Sequence[Hashable]:
+        """What decides how the time of an operator is found at each size."""
+        count = len(sizes)
+        inputs = [_arrays(tensor.shape(sizes.sizes), count) for tensor in op.inputs]
+        outputs = [_arrays(tensor.shape(sizes.sizes), count) for tensor in op.outputs]
+        operator = SizedOperator(op.name, inputs, outputs, op.params)
+        return variants(operator, count, self.target.profile)
 
     def _variants(self, columns: Columns) -> Sequence[Hashable]:
         """What decides how the time of each operator is found, beside its form."""
-        op, profile = columns.op, self.target.profile
-        if not (profile.calibrated and looks_at_shapes(op.name)):
+        op = columns.op
+        if not self._looks_at_shapes(op):
             return [None] * len(columns.members)
         operator = SizedOperator(op.name, columns.inputs, columns.outputs, op.params)
-        parts = [sizes for _, sizes in columns.members]
-        return variants(operator, parts, profile)
+        of_sizes = variants(operator, columns.dims.shape[1], self.target.profile)
+        return [frozenset(of_sizes[sizes]) for _, sizes in columns.members]
+
+    def _looks_at_shapes(self, op: Op) -> bool:
+        return self.target.profile.calibrated and looks_at_shapes(op.name)
 
     def operator_time(self, shaped: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         op = shaped.op
@@ -137,7 +163,7 @@ class CpuModel(IssuedModel):
     # One step
 
     def step_cost(self, kernels: Kernels) -> StepCost:
-        cost = StepCost(kernels, self.target.profile)
+        cost = StepCost(kernels, self.target.profile, self.target.peak)
         cost.new_shapes = self._new_shapes(kernels)
         return cost
 
@@ -184,6 +210,6 @@ class CpuModel(IssuedModel):
         return np.array([seconds_a_call.get(code, 0.0) for code in codes])
 
 
-def _basis_at(basis: Any, sizes: slice) -> str:
-    """What the times of some sizes are based on."""
-    return basis if isinstance(basis, str) else least_sure(basis[sizes])
+def _arrays(shape: Shape, count: int) -> Shape:
+    """A shape with the size of each dimension at all points, int [count]."""
+    return tuple([np.broadcast_to(size, count) for size in shape])

@@ -7,7 +7,7 @@ others     measured points, and a function through them
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -153,18 +153,11 @@ def _convolution_time(operator: SizedOperator, profile: HardwareProfile) -> Oper
     return _from_points(str(distinct.pop()), columns, operator, profile)
 
 
-def convolution_variants(
-    operator: SizedOperator, parts: Sequence[slice], profile: HardwareProfile
-) -> list[Hashable]:
-    """Return what decides how the time of a convolution is found in each part of its sizes: its
-    tables, and the width of its kernel."""
-    families = _convolution_families(operator, profile)
-    widths = _kernel_widths(operator)
-    found: list[Hashable] = []
-    for sizes in parts:
-        of_part = frozenset(families[sizes].tolist())
-        found.append((of_part, float(widths[sizes].max())))
-    return found
+def convolution_variants(operator: SizedOperator, profile: HardwareProfile) -> list[Hashable]:
+    """Return what decides how the time of a convolution is found at each of its sizes: its table,
+    and the width of its kernel."""
+    families = _convolution_families(operator, profile).tolist()
+    return list(zip(families, _kernel_widths(operator).tolist(), strict=True))
 
 
 def _convolution_families(operator: SizedOperator, profile: HardwareProfile) -> np.ndarray:

@@ -7,7 +7,7 @@ Dispatch is included. A calibrated profile answers from its tables, one that is 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -198,21 +198,36 @@ def _names_of_curves(name: str) -> Iterator[str]:
 
 def looks_at_shapes(name: str) -> bool:
     """Whether the shapes of an operator decide which table answers, and how (`variants`)."""
-    return name in ("conv2d", "scaled_dot_product_attention") or reduces(name)
+    return name in ("conv2d", "convolution", "scaled_dot_product_attention") or reduces(name)
 
 
-def variants(
-    operator: SizedOperator, parts: Sequence[slice], profile: HardwareProfile
-) -> Sequence[Hashable]:
-    """Return what an operator's shapes decide in each part of its sizes: which table answers, and
-    how.
+def variants(operator: SizedOperator, count: int, profile: HardwareProfile) -> list[Hashable]:
+    """Return what an operator's shapes decide at each of its sizes: which table answers, and how.
 
-    Parts may be priced in one piece where it is alike. profile: calibrated.
+    Sizes may be priced in one piece where it is alike. operator: all of its dimensions are arrays.
+    count: of sizes. profile: calibrated.
     """
     if operator.work.family == "conv2d":
-        return convolution_variants(operator, parts, profile)
-    decides = _reduces_last_dimension if reduces(operator.name) else _has_no_kernel
-    return [decides(operator.at(sizes)) for sizes in parts]
+        return convolution_variants(operator, profile)
+    if reduces(operator.name):
+        found: list[Hashable] = _loses_last_dimension(operator, count).tolist()
+        return found
+    query, _, value = operator.inputs[:3]
+    has_no_kernel: list[Hashable] = (value[-1] != query[-1]).tolist()
+    return has_no_kernel
+
+
+def _loses_last_dimension(operator: SizedOperator, count: int) -> np.ndarray:
+    """Whether the last dimension of an input is 1 in the result, or another one, bool [n]."""
+    source = operator.inputs[0] if operator.inputs else ()
+    result = operator.outputs[0] if operator.outputs else ()
+    if not source or not result:
+        return np.ones(count, bool)
+    if len(result) == len(source):
+        kept: np.ndarray = result[-1] == 1
+        return kept
+    another: np.ndarray = result[-1] != source[-1]
+    return another
 
 
 def _reduces_last_dimension(operator: SizedOperator) -> bool:

@@ -8,6 +8,7 @@ loads and set-up are. Outside, efficiency (work a second) is that of the nearest
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -104,34 +105,48 @@ def grid_seconds(grid: Grid, m: Any, n: Any, k: Any) -> tuple[Any, Any]:
     m, n, k: int or int arrays that broadcast. Above EXACT sizes, time is linear between multiples
     of a tile, and a remainder costs what it costs just below.
     """
-    m = np.asarray(m, dtype=float)
-    if np.ndim(n) == 0 and np.ndim(k) == 0:
-        return _by_rows(grid, m, float(n), float(k))
-    n = np.asarray(n, dtype=float)
-    k = np.asarray(k, dtype=float)
-    m, n, k = np.broadcast_arrays(m, n, k)
-    seconds = np.empty(m.shape)
-    outside = np.empty(m.shape, dtype=bool)
-    weights = zip(n.ravel().tolist(), k.ravel().tolist(), strict=True)
-    for columns, depth in set(weights):
-        chosen = (n == columns) & (k == depth)
-        chosen_s, is_outside = _by_rows(grid, m[chosen], columns, depth)
-        seconds[chosen] = chosen_s
-        outside[chosen] = is_outside
-    return seconds, outside
-
-
-def _by_rows(grid: Grid, m: Floats, n: float, k: float) -> tuple[Any, Any]:
-    """Seconds at one n and k. m: float array of any shape."""
+    m, n, k = np.broadcast_arrays(
+        np.asarray(m, dtype=float), np.asarray(n, dtype=float), np.asarray(k, dtype=float)
+    )
     rows, columns, depths, _ = grid.arrays
-    measured: Floats = grid.once((n, k), partial(_measured_rows, grid, n, k))
-    inside = _with_row_remainder(rows, measured, m)
-    most_columns, most_depth = columns[-1], depths[-1]
-    beyond = max(n / most_columns, 1.0) * max(k / most_depth, 1.0)
+    inside = _with_row_remainder(_RowCurves.of(grid, n, k), m)
+    beyond = np.maximum(n / columns[-1], 1.0) * np.maximum(k / depths[-1], 1.0)
     scale = np.maximum(m / rows[-1], 1.0) * beyond
-    flops = 2 * m * min(n, most_columns) * min(k, most_depth)
+    flops = 2 * m * np.minimum(n, columns[-1]) * np.minimum(k, depths[-1])
     outside = (scale > 1) | (flops > grid.reached * ROUNDING)
     return inside * scale, outside
+
+
+@dataclass(frozen=True)
+class _RowCurves:
+    """Seconds of products by their rows.
+
+    rows: that were measured, float [r]. seconds: a curve for each n and k that occurs, float
+    [curves, r]. curve: of each product, an int array of any shape.
+    """
+
+    rows: Floats
+    seconds: Floats
+    curve: np.ndarray
+
+    @classmethod
+    def of(cls, grid: Grid, n: Floats, k: Floats) -> _RowCurves:
+        """Return the curves of products. n, k: of each, float arrays of one shape."""
+        rows, _, _, _ = grid.arrays
+        weights = list(zip(n.ravel().tolist(), k.ravel().tolist(), strict=True))
+        numbers = {weight: number for number, weight in enumerate(dict.fromkeys(weights))}
+        curve = np.array([numbers[weight] for weight in weights], np.int64).reshape(n.shape)
+        measured = []
+        for weight in numbers:
+            measured.append(grid.once(weight, partial(_measured_rows, grid, *weight)))
+        seconds = np.stack(measured) if measured else np.empty((0, len(rows)))
+        return cls(rows, seconds, curve)
+
+    def at(self, m: Any) -> Floats:
+        """Return the seconds of each product at m rows; a number or a float array."""
+        cell, fraction = locate(self.rows, m)
+        above = np.minimum(cell + 1, len(self.rows) - 1)
+        return between(self.seconds[self.curve, cell], self.seconds[self.curve, above], fraction)
 
 
 def _measured_rows(grid: Grid, n: float, k: float) -> Floats:
@@ -160,21 +175,19 @@ def _at_columns(plane: Floats, columns: Floats, n: float) -> Floats:
     return between(plane[:, cell], plane[:, cell + 1], fraction)
 
 
-def _with_row_remainder(rows: Floats, seconds: Floats, m: Floats) -> Any:
-    """Seconds at m rows, where a remainder costs what it adds just below EXACT rows.
-
-    rows, seconds: what was measured [r].
-    """
+def _with_row_remainder(curves: _RowCurves, m: Floats) -> Floats:
+    """Seconds at m rows, where a remainder costs what it adds just below EXACT rows."""
+    rows = curves.rows
     rest = m % ROW_TILE
     has_rest = (m > EXACT) & (rest > 0) & (m < rows[-1])
     if not has_rest.any() or not set(rows) >= MEASURED_ROWS:
-        return np.interp(m, rows, seconds)
+        return curves.at(m)
     whole = np.where(has_rest, m - rest, m)
     tile_with_rest = np.where(has_rest, LAST_EXACT_TILE + rest, LAST_EXACT_TILE)
-    whole_s = np.interp(whole, rows, seconds)
-    tile_s = np.interp(LAST_EXACT_TILE, rows, seconds)
-    tile_with_rest_s = np.interp(tile_with_rest, rows, seconds)
-    next_s = np.interp(whole + ROW_TILE, rows, seconds)
+    whole_s = curves.at(whole)
+    tile_s = curves.at(float(LAST_EXACT_TILE))
+    tile_with_rest_s = curves.at(tile_with_rest)
+    next_s = curves.at(whole + ROW_TILE)
     rest_s = np.maximum(tile_with_rest_s - tile_s, 0.0)
     limit_s = np.maximum(next_s * NEXT_TILE_LIMIT, whole_s)
     return np.where(has_rest, np.minimum(whole_s + rest_s, limit_s), whole_s)

@@ -108,4 +108,4 @@ class GpuModel(IssuedModel):
         return np.broadcast_to(size, len(calls))
 
     def step_cost(self, kernels: Kernels) -> StepCost:
-        return StepCost(kernels, self.target.profile)
+        return StepCost(kernels, self.target.profile, self.target.peak)

@@ -40,8 +40,9 @@ from condsim.hardware import HardwareProfile
 from condsim.kernel_cost import KernelCost, SizedRead
 from condsim.kernels import Kernels
 from condsim.layout import Entry
-from condsim.lowered import Call, Lowered, Place
+from condsim.lowered import Call, Lowered
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
+from condsim.program.model import Place
 from condsim.program.operators import takes_rows
 from condsim.program.work import MATMULS, Shape
 from condsim.results import Results
@@ -242,7 +243,7 @@ class PreparedGraphs(DeviceModel):
         started_s = starts.seconds(profile)
         on_host = kernels.on_host[kernels.entry].astype(float)
         flops = kernels.column("flops") + kernels.column("router_flops")
-        cost = StepCost(kernels, profile, {"dispatch": started_s})
+        cost = StepCost(kernels, profile, self.target.peak, {"dispatch": started_s})
         cost.companion_flops = kernels.per_step(flops * on_host)
         if profile.companion is not None:
             companion_s = kernels.per_step(kernels.seconds * on_host)

@@ -38,12 +38,14 @@ class LiveSite(ABC):
     top_k: branches that a row takes, known once the module has run.
     router: the module in which the decision is made; None where it was looked for and not found.
     guards: the module decides something, whether or not the decision can be read.
+    decides_in_python: whether an `if` asks for a tensor's value.
     reason: why the module runs as it is written, where it decides something that cannot be read.
     hint: what a user can do where the module runs but no program fits what it executes.
     """
 
     top_k = 1
     guards = False
+    decides_in_python = False
     reason: str | None = None
     hint = ""
 
@@ -79,6 +81,10 @@ class LiveSite(ABC):
     def named_tensors(self) -> dict[str, torch.Tensor]:
         """Tensors by name that a strategy reads and the model does not have."""
         return {}
+
+    def made_tensors(self) -> dict[str, torch.Tensor]:
+        """Tensors by name that a strategy made of weights, also such as share their memory."""
+        return self.named_tensors()
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:

@@ -279,6 +279,8 @@ class _Watch(TorchFunctionMode):
         execution = current()
         if chosen is wide or not execution.forces:
             return out
+        if scores.requires_grad:  # autograd follows what the choice gave
+            return type(out)((out[0], chosen if has_slots else chosen.squeeze(-1)))
         with execution.quiet():
             values = scores.gather(-1, chosen)
             if not has_slots:

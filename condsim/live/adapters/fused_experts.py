@@ -150,13 +150,16 @@ class FusedExperts(LiveSite):
         count = min(count, self.computing)
         return self._dense.first(count, self.weights)
 
-    def named_tensors(self) -> dict[str, torch.Tensor]:
+    def made_tensors(self) -> dict[str, torch.Tensor]:
         named = self._dense.named()
         if self._weights is not None:
             named |= self._weights.named(f"{self.name}.transposed")
+        return named
+
+    def named_tensors(self) -> dict[str, torch.Tensor]:
         storages = {_storage(parameter) for parameter in self.block.parameters()}
         own: dict[str, torch.Tensor] = {}
-        for name, tensor in named.items():
+        for name, tensor in self.made_tensors().items():
             if _storage(tensor) not in storages:
                 own[name] = tensor
         return own

@@ -29,11 +29,15 @@ from condsim.live.lift.by_value import find_mixture
 from condsim.live.lift.lifted import Lifted, LiftedForward
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import LiftedMixture
+from condsim.live.lift.placement import NOTHING_GUARDED
 from condsim.live.lift.tape import CONTAINERS, Tape, hard_gates
 from condsim.mechanisms import MECHANISMS
 
 HARMLESS = (torch.Tensor, str, int, float, bool, torch.dtype, torch.device)
 """What a forward may be called with to be taped."""
+DECIDES_IN_PYTHON = (
+    "it decides in Python, by an `if` on a tensor's value, and so for all rows of a batch at once"
+)
 TAPED_ROWS = (12, 17)
 """Rows of the two tapes of a forward, beside two for each member of its longest list."""
 MORE_POSITIONS = 3
@@ -282,6 +286,8 @@ class OwnForward(LiveSite):
             readings = [] if found is None else [found]
         if readings:
             self._keep(max(readings, key=_explained))
+        elif self.decides_in_python and self.reason == NOTHING_GUARDED:
+            self.guards, self.reason = True, DECIDES_IN_PYTHON
         assert self.lifted is not None or self.reason is not None
 
     def _tried(self, lift: Callable[[], LiftedForward]) -> LiftedForward | None:
@@ -330,6 +336,7 @@ class OwnForward(LiveSite):
         """Tapes at two sizes. Submodules that decide by themselves are taped from inside."""
         rows, other_rows = self._taped_rows()
         tape = self._tape(call, lone, rows)
+        self.decides_in_python = tape.asks_in_python
         self._hard_gates = hard_gates(tape)
         if self._hard_gates:
             tape = self._tape(call, lone, rows)

@@ -23,6 +23,7 @@ from condsim.live.adapters.base import ADAPTERS, LiveSite
 from condsim.live.adapters.structure import marks_itself, width
 from condsim.live.block_selectors import BlockSelector
 from condsim.live.execution import Execution, current, executing
+from condsim.live.lift.tape import CONTAINERS
 from condsim.live.marks import branch, route
 from condsim.mechanisms.sparse_activation import SparseActivation
 from condsim.record.recorder import RecordedOp, Recorder
@@ -80,7 +81,8 @@ def find(model: nn.Module) -> list[LiveSite]:
     """Modules with two linear layers end to end and a predictor of blocks beside them."""
     sites: list[LiveSite] = []
     for name, module in model.named_modules():
-        parts = None if marks_itself(module) else _parts(module)
+        has_forward = not isinstance(module, CONTAINERS)
+        parts = _parts(module) if has_forward and not marks_itself(module) else None
         if parts is not None:
             sites.append(PredictedBlocks(name or "ffn", module, parts))
     return sites
@@ -116,6 +118,10 @@ class PredictedBlocks(LiveSite):
         self.router = parts.predictor
         self.form: Form | None = None
         self._tried = False
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        return () if self.form is None else (self.name,)
 
     @property
     def notes(self) -> list[str]:

@@ -28,6 +28,9 @@ from condsim.live.lift.reading import Reading
 from condsim.live.lift.sites import LiftedSite, Sites
 from condsim.mechanisms import MECHANISMS
 
+NOTHING_GUARDED = "no decision guards a call of it"
+"""Why a forward is not read that decides nothing, as far as can be seen."""
+
 
 @dataclass(frozen=True)
 class RouterPlace:
@@ -93,7 +96,7 @@ class Placement:
                 name = self.sites.of_decision[decision].name
                 raise NotLiftable(f"{name} decides, and the decision is used as a number too")
         if not self.sites.of_decision:
-            raise NotLiftable("no decision guards a call of it")
+            raise NotLiftable(NOTHING_GUARDED)
 
     def _place_call(self, number: int) -> None:
         if number in self.sites.of_decision:

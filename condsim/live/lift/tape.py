@@ -113,13 +113,18 @@ class Node:
         return decided
 
 
+IN_PYTHON = {"__bool__", "item", "__float__", "__int__", "__index__", "tolist", "numpy"}
+"""Functions that give a tensor's values to Python."""
+
+
 class Tape(TorchFunctionMode):
     """The calls of one run of a module's forward.
 
     host: the module. lone: whether a comparison is forced true for the first row only, or false for
     it only. ways: number of branches that a submodule that gives ids chooses among. opens: whether
     the calls inside a submodule are taped in place of its own.
-    After `run`: `nodes`, in order, and `output`, the forward's result with a Ref for every tensor.
+    After `run`: `nodes`, in order, `output`, the forward's result with a Ref for every tensor, and
+    `asks_in_python`: whether Python asked what a comparison of values gives, as an `if` does.
     """
 
     def __init__(
@@ -136,6 +141,7 @@ class Tape(TorchFunctionMode):
         self.ways = ways
         self.nodes: list[Node] = []
         self.output: Any = None
+        self.asks_in_python = False
         self._made_by: dict[torch.Tensor, Ref] = {}  # what made (or last changed) a tensor
         self._in_submodule = False
 
@@ -190,6 +196,8 @@ class Tape(TorchFunctionMode):
         out = func(*args, **kwargs)
         raw_name = getattr(func, "__name__", "")
         name = raw_name.strip("_")
+        if raw_name in IN_PYTHON:
+            self._note_question(raw_name, args[0])
         if raw_name == "__setitem__":
             self._add(name, func, None, arguments, args[0])
             return out
@@ -199,6 +207,15 @@ class Tape(TorchFunctionMode):
             return out
         out, fork = self._forked_by_function(name, args, out)
         return self._add(name, func, None, arguments, out, fork)
+
+    def _note_question(self, name: str, tensor: torch.Tensor) -> None:
+        """Note that Python asks for a value: what a comparison gave, or a number that was made."""
+        made_by = self._made_by.get(tensor)
+        if made_by is None:
+            return
+        is_number = name in ("item", "__float__") and tensor.is_floating_point()
+        if name == "__bool__" or is_number:
+            self.asks_in_python = True
 
     def _forked_by_submodule(self, out: Any) -> tuple[Any, Fork | None]:
         """A submodule's result, forced where it may be a decision, and how rows part by it."""

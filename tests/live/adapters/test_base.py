@@ -40,7 +40,13 @@ def test_a_site_is_installed_for_a_while() -> None:
 
 
 def test_every_adapter_is_registered_by_its_file() -> None:
-    assert set(ADAPTERS) == {"expert_list", "fused_experts", "own_forward", "predicted_blocks"}
+    assert set(ADAPTERS) == {
+        "expert_list",
+        "fused_experts",
+        "own_forward",
+        "predicted_blocks",
+        "stacked_parameters",
+    }
 
 
 def test_a_dense_model_has_no_sites() -> None:

@@ -1,0 +1,125 @@
+"""Error rates of `condsim drift` on sticky sequences: how often it calls drift where there is none, and where there is.
+
+    python -m benchmarks.drift [--repeats N] [--write]
+
+Both traces are drawn anew each time. A token repeats the last decision of its sequence with probability 0.9, as tokens of real sequences nearly do. Beside the
+permutation of whole sequences stands the chi-square test on tokens that monitors usually run. --write: put the table into docs/drift.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2_contingency
+
+from benchmarks.sticky import Sticky
+from benchmarks.tables import markdown, replace_between
+from condsim.decide.drift.permutation import permuted
+from condsim.decide.drift.stream import stream
+
+DOCS = Path(__file__).parents[1] / "docs" / "drift.md"
+SEQUENCES = 100
+WINDOW, WINDOWS = 32, 8
+ROUTERS = {
+    "8 branches": Sticky(sets=8, skew=0.5),
+    "64 branches": Sticky(sets=64, skew=1.0),
+    "64 branches, independent tokens": Sticky(sets=64, skew=1.0, repeat=0.0),
+}
+LEVELS = (0.05, 0.01)
+EVERY = (20, 100)
+MOVED = 0.10
+"""Total variation of the drift that power is of."""
+
+
+def drifted(popularity: np.ndarray) -> np.ndarray:
+    """A law that is `MOVED` away: mass goes from the first half of the branches to the second."""
+    half = len(popularity) // 2
+    moved = popularity.copy()
+    moved[:half] *= 1 - MOVED / popularity[:half].sum()
+    moved[half:] *= 1 + MOVED / popularity[half:].sum()
+    return moved
+
+
+def on_tokens(one: np.ndarray, other: np.ndarray) -> float:
+    """p of the chi-square test that takes tokens for independent."""
+    table = np.stack([one.sum(axis=0), other.sum(axis=0)])
+    return float(chi2_contingency(table[:, table.sum(axis=0) > 0]).pvalue)
+
+
+def pairs(
+    name: str, router: Sticky, repeats: int, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Tests of two traces of `SEQUENCES` sequences each, at each level."""
+    found: dict[str, list[float]] = {"p": [], "tokens": [], "power": []}
+    other_law = drifted(router.popularity)
+    for number in range(repeats):
+        one, other, moved = (router.counts(SEQUENCES, rng, law) for law in (None, None, other_law))
+        found["p"].append(permuted({"site": one}, {"site": other}, 199, number).overall.p)
+        found["tokens"].append(on_tokens(one, other))
+        found["power"].append(permuted({"site": one}, {"site": moved}, 199, number).overall.p)
+    p, tokens, power = (np.array(found[key]) for key in ("p", "tokens", "power"))
+    return [
+        {
+            "router": name,
+            "asked": f"a false call in {1 / level:g} pairs",
+            "nominal": level,
+            "achieved": float((p <= level).mean()),
+            "± (95 %)": 1.96 * float(np.sqrt(level * (1 - level) / repeats)),
+            "chi-square on tokens": float((tokens <= level).mean()),
+            "found, 10 % moved": float((power <= level).mean()),
+        }
+        for level in LEVELS
+    ]
+
+
+def streams(
+    name: str, router: Sticky, repeats: int, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Windows of streams, each stream with a reference of its own."""
+    rows = []
+    for every in EVERY:
+        alarms: list[float] = []
+        for _ in range(max(1, repeats // WINDOWS)):
+            reference = router.counts(4 * WINDOW, rng)
+            arriving = router.counts(WINDOWS * WINDOW, rng)
+            windows = stream({"site": reference}, {"site": arriving}, every, WINDOW)
+            alarms += windows["alarm"].astype(float).tolist()
+        rate = 1 / every
+        rows.append(
+            {
+                "router": name,
+                "asked": f"an alarm every {every} windows",
+                "nominal": rate,
+                "achieved": float(np.mean(alarms)),
+                "± (95 %)": 1.96 * float(np.sqrt(rate * (1 - rate) / len(alarms))),
+                "chi-square on tokens": None,
+                "found, 10 % moved": None,
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=4000)
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    rng = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    for name, router in ROUTERS.items():
+        rows += pairs(name, router, options.repeats, rng)
+        rows += streams(name, router, options.repeats, rng)
+    table = markdown(pd.DataFrame(rows))
+    print(table)
+    if options.write:
+        replace_between(DOCS, "drift", table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""drift: what moved between two traces, could it be chance, and what does it cost?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from condsim.cli.advise import ADVISED, AdvisedOptions
+from condsim.cli.arguments import open_trace, profile_for
+from condsim.cli.output import out, print_json
+from condsim.errors import CondsimError
+
+
+def drift(
+    a: str,
+    b: str,
+    /,
+    *,
+    again: str | None = None,
+    level: float = 0.05,
+    false_alarm_every: int | None = None,
+    window: int | None = None,
+    options: Annotated[AdvisedOptions, Parameter(name="*")] = ADVISED,
+    json: bool = False,
+) -> None:
+    """Say what moved between two traces of a model, whether it can be chance, and what it costs.
+
+    Parameters
+    ----------
+    a
+        Folder of the trace that is compared with, or the name of one that comes with condsim.
+    b
+        The other trace.
+    again
+        The inputs of the first trace captured a second time: the noise floor.
+    level
+        Probability of calling drift where there is none.
+    false_alarm_every
+        Take the second trace for a stream of windows, of which so many without drift have one
+        false alarm.
+    window
+        Sequences, or images, of a window. Default: 32.
+    json
+        Print JSON.
+    """
+    _check(options, false_alarm_every, window)
+    traces = open_trace(a), open_trace(b)
+    captured_again = None if again is None else open_trace(again)
+    from condsim.decide.drift.drift import drift as moved
+    from condsim.decide.drift.stream import WINDOW
+
+    priced = all(trace.header.has_programs for trace in traces)
+    found = moved(
+        *traces,
+        profile_for(options.device, traces[0]) if priced else None,
+        again=captured_again,
+        level=level,
+        false_alarm_every=false_alarm_every,
+        window=WINDOW if window is None else window,
+        **_scenario(options),
+    )
+    if json:
+        print_json({"command": "drift", **found.to_dict()})
+        return
+    from condsim.show.drift import drift_lines
+
+    console = out()
+    for line in drift_lines(found):
+        console.print(line)
+
+
+def _check(options: AdvisedOptions, every: int | None, window: int | None) -> None:
+    if options.names_all:
+        raise CondsimError("--device and --strategy: name one of each; all strategies are priced")
+    if window is not None and every is None:
+        raise CondsimError("--window is of a stream: name --false-alarm-every too")
+    options.check()
+
+
+def _scenario(options: AdvisedOptions) -> dict[str, Any]:
+    given = options.given()
+    if "context" in given:
+        raise CondsimError("--context is for models of the catalogue, which decide nothing yet")
+    return given

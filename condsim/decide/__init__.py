@@ -1,0 +1,1 @@
+"""From numbers to decisions: many questions at once, advice, what a test has seen, what moved."""

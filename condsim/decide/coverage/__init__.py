@@ -1,0 +1,1 @@
+"""Coverage: what decisions a trace has seen, what it has not, and which few inputs would do."""

@@ -1,0 +1,88 @@
+"""Who prices chunks: processes of this machine, or the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from joblib import parallel_config
+
+from condsim.errors import CondsimError, shown
+
+DASK_TIMEOUT_S = 5
+MOST_WORKERS = 512
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who prices chunks. count: processes; None for a core each. dask: address of a scheduler.
+
+    Raises CondsimError for a number of workers that cannot be.
+    """
+
+    count: int | None = None
+    dask: str | None = None
+
+    def __post_init__(self) -> None:
+        count = self.count
+        if count is not None and not (isinstance(count, int) and 1 <= count <= MOST_WORKERS):
+            raise CondsimError(
+                f"workers must be a whole number from 1 to {MOST_WORKERS}, got {shown(count)}"
+            )
+        if count is not None and self.dask is not None:
+            raise CondsimError("workers and dask: a cluster has its own workers; name one of both")
+
+    @contextlib.contextmanager
+    def running(self, content: Any) -> Iterator[int]:
+        """While it lasts, joblib uses them. content: is sent to each once. Gives their number."""
+        if self.dask is None:
+            count = self.count or len(os.sched_getaffinity(0))
+            with parallel_config(backend="loky", inner_max_num_threads=1):
+                yield count
+            return
+        with client_of(self.dask) as client:
+            workers = sum(client.nthreads().values())
+            if not workers:
+                raise CondsimError(
+                    f"the Dask scheduler at {self.dask} has no workers: start some "
+                    f"(dask worker {self.dask})"
+                )
+            with parallel_config(backend="dask", scatter=[content], client=client):
+                yield workers
+
+
+@contextlib.contextmanager
+def client_of(address: str) -> Iterator[Any]:
+    """Give a client of a Dask scheduler while it lasts.
+
+    Raises CondsimError where none answers.
+    """
+    import distributed
+
+    try:
+        asyncio.run(_identity(address))
+    except (OSError, TimeoutError, ValueError, TypeError) as error:
+        raise CondsimError(
+            f"no Dask scheduler answers at {address!r} within {DASK_TIMEOUT_S} s: start one "
+            "(dask scheduler) and name its address, such as tcp://localhost:8786"
+        ) from error
+    client = distributed.Client(address, timeout=DASK_TIMEOUT_S, set_as_default=False)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+async def _identity(address: str) -> None:
+    """Ask a scheduler who it is. Raises an error of several kinds where none answers."""
+    import distributed
+
+    scheduler = distributed.rpc(address, timeout=DASK_TIMEOUT_S)
+    try:
+        await asyncio.wait_for(scheduler.identity(), DASK_TIMEOUT_S)
+    finally:
+        await scheduler.close_rpc()

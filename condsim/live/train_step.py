@@ -1,0 +1,79 @@
+"""Record a training step of a live model under an execution."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from condsim.live.execution import Execution
+from condsim.live.failures import one_line
+from condsim.live.inputs import Batch
+from condsim.live.model import LiveModel
+from condsim.live.training import Weights, named_state, names_in_order
+from condsim.record.recorder import BACKWARD, OPTIMIZER, Recorder, storage_key
+
+
+def record_step(live: LiveModel, batch: Batch, execution: Execution) -> Recorder:
+    """Forward, loss, backward and optimizer of one batch under the recorder.
+
+    The step ends with its gradients dropped, so that nothing of it lives on.
+    """
+    training = live.training
+    assert training is not None
+    size = f"{batch.units} units" + (f" of {batch.seq} positions" if batch.seq else "")
+    way_out = (
+        "what PyTorch says of autograd holds for the model itself: check that loss.backward() and "
+        "optimizer.step() run with it in training mode"
+    )
+    with one_line(live.model, f"a training step of {size}", way_out):
+        with torch.no_grad():
+            for site in live.sites:
+                site.prepare(execution)
+        with _follow_made(live):
+            weights = _weights(live)
+            recorder = Recorder(live.model, live.float_dtype(), follows_autograd=True)
+            optimizer = training.optimizer_of(weights)
+            for name, tensor in (*weights, *named_state(optimizer, weights)):
+                recorder.name_weights({name: tensor})
+            recorder.updated = names_in_order(optimizer, weights)
+            execution.recorder = recorder
+            with live.installed(execution), torch.enable_grad(), recorder:
+                loss = training.loss_value(batch.call(live.model), batch.targets)
+                recorder.begins(BACKWARD)
+                loss.backward()
+                recorder.begins(OPTIMIZER)
+                optimizer.step()
+                del loss
+                optimizer.zero_grad(set_to_none=True)
+    execution.recorder = None
+    return recorder
+
+
+def _weights(live: LiveModel) -> Weights:
+    """All weights that are trained, by name: the model's, and what strategies made of them.
+
+    What shares the memory of a weight of the model has its name.
+    """
+    own = list(live.model.named_parameters())
+    names = {storage_key(weight): name for name, weight in own}
+    weights: Weights = [(name, weight) for name, weight in own if weight.requires_grad]
+    for site in live.sites:
+        for name, tensor in site.made_tensors().items():
+            weights.append((names.get(storage_key(tensor), name), tensor))
+    return weights
+
+
+@contextlib.contextmanager
+def _follow_made(live: LiveModel) -> Iterator[None]:
+    """While it lasts, what strategies made of weights is trained as these are."""
+    made = [tensor for site in live.sites for tensor in site.made_tensors().values()]
+    for tensor in made:
+        tensor.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for tensor in made:
+            tensor.grad = None
+            tensor.requires_grad_(False)

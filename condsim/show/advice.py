@@ -1,0 +1,190 @@
+"""Advice for a terminal, a line of evidence after the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from condsim.predict.verdict import PAYS
+from condsim.predict.waterfall import IDEAL
+from condsim.show.text import interval, number, percent, seconds, shares, spoken, times
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from condsim.decide.advise.advice import Advice
+    from condsim.decide.advise.call import Call
+    from condsim.predict.prediction import Prediction
+    from condsim.study.answer import Answer
+
+STYLES = {"faster": "bold green", "slower": "bold red"}
+MOST_EFFECTS = 4
+FEWER_FLOPS = "FLOPs alone"
+UNITS = {"skew": "", "share": "", "batch": "", "context": " positions", "bandwidth": "x"}
+"""Axis → what follows its value."""
+
+
+def advice_lines(advice: Advice) -> Iterator[Text | Table]:
+    """What the advisor says: the verdict, then a row a question."""
+    p = advice.answer.prediction
+    asked = (advice.subject, p.profile, p.strategy, p.runtime, p.dtype, p.phase, f"batch {p.batch}")
+    yield Text(" · ".join((*asked, f"against {p.baseline}", advice.load)), "bold")
+    yield _verdict(advice.call)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for title, lines in rows_of(advice):
+        for place, line in enumerate(lines):
+            table.add_row(Text("" if place else title, "bold"), Text(line))
+    yield table
+    for note in advice.notes:
+        yield Text(f"note: {note}", "dim")
+
+
+def rows_of(advice: Advice) -> Iterator[tuple[str, list[str]]]:
+    """Each question, and the sentences that answer it."""
+    yield "WHY", why_lines(advice)
+    yield "BIGGEST", [biggest_line(advice)]
+    yield "FLIPS", [flip_line(row) for row in advice.flips.to_dict("records")]
+    yield "BASIS", basis_lines(advice)
+    yield "NOT SEEN", not_seen_lines(advice)
+    yield "VERIFY", list(advice.verify)
+
+
+def _verdict(call: Call) -> Text:
+    style = STYLES.get(call.verdict, "bold yellow")
+    return Text(verdict_sentence(call), style)
+
+
+def verdict_sentence(call: Call) -> str:
+    """The verdict, the interval that decides, and what it is held against."""
+    says = PAYS[call.verdict].capitalize()
+    if call.reason:
+        return f"{says}: {call.reason}."
+    of = "measured" if call.basis == "measured" else f"90 % interval, {call.basis}"
+    against = f"threshold {times(call.threshold)}"
+    return f"{says}: {times(call.speedup)} ({interval((call.low, call.high))}, {of}; {against})."
+
+
+def why_lines(advice: Advice) -> list[str]:
+    """The effects in seconds, the largest first."""
+    return why_lines_of(advice.answer.prediction, advice.why)
+
+
+def why_lines_of(p: Prediction, why: pd.DataFrame) -> list[str]:
+    """The effects in seconds. why: of `condsim.decide.advise.why`."""
+    saved = p.baseline_s - p.latency_s
+    verb = "saves" if saved >= 0 else "costs"
+    lines = [f"a step {verb} {seconds(abs(saved))}: {seconds(p.latency_s)} instead of "
+             f"{seconds(p.baseline_s)}"]  # fmt: skip
+    parts = []
+    for row in why.head(MOST_EFFECTS).to_dict("records"):
+        verb = "saves" if row["saves_s"] >= 0 else "costs"
+        effect = FEWER_FLOPS if row["effect"] == IDEAL else spoken(row["effect"])
+        parts.append(f"{effect} {verb} {seconds(abs(row['saves_s']))}")
+    return [*lines, ", ".join(parts)]
+
+
+def biggest_line(advice: Advice) -> str:
+    """The change that gains most."""
+    return biggest_line_of(advice.biggest, advice.changes, advice.answer.prediction)
+
+
+def biggest_line_of(best: Mapping[str, Any] | None, changes: pd.DataFrame, now: Prediction) -> str:
+    """The change that gains most. changes: all that were tried. now: what is predicted."""
+    tried = int(changes["speedup"].notna().sum())
+    if best is None:
+        return f"none of {tried} single changes gains (strategy, runtime, dtype, batch, placement)"
+    before = times(now.speedup)
+    after = f"{times(best['speedup'])} ({interval((best['low'], best['high']))})"
+    line = f"{best['change']} {best['to']}: {before} to {after}, {PAYS[best['verdict']]}; "
+    line += f"{number(best['per_unit'])} times as fast a unit, of {tried} that were simulated"
+    return line if best["outputs"] == "as captured" else f"{line}; {best['outputs']}"
+
+
+def flip_line(row: dict[Any, Any]) -> str:
+    """Where the verdict changes along an axis."""
+    axis, unit = row["axis"], UNITS.get(row["axis"], "")
+    here = f"{axis} {plain(row['here'])}{unit}"
+    if isinstance(row["says"], str):
+        says = row["says"]
+        return f"{here}: {PAYS[row['verdict']]}, {says}" if _known(row["verdict"]) else says
+    at, before = plain(row["at"]), plain(row["before"])
+    speedup = f"{times(row['speedup'])} ({interval((row['low'], row['high']))})"
+    line = f"{here}: {PAYS[row['verdict']]}; from {before} to {at}{unit} that changes: "
+    line += f"{PAYS[row['to']]}, {speedup}"
+    if math.isfinite(row["crosses"]):
+        line += f"; crosses at {plain(row['crosses'])}{unit}{_crossing(row)}"
+    return line
+
+
+def plain(value: float) -> str:
+    """A value of an axis: three digits, and no zeros after the point."""
+    text = number(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _known(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _crossing(row: dict[Any, Any]) -> str:
+    """The interval of a crossing, as far as it was looked for."""
+    low, high = row["crosses_low"], row["crosses_high"]
+    if math.isnan(low) and math.isnan(high):
+        return ""
+    first = plain(low) if math.isfinite(low) else f"below {plain(row['first'])}"
+    last = plain(high) if math.isfinite(high) else f"above {plain(row['last'])}"
+    return f" [{first}, {last}]"
+
+
+def basis_lines(advice: Advice) -> list[str]:
+    """What the verdict rests on."""
+    return basis_lines_of(advice.answer, advice.call, advice.rests_on)
+
+
+def basis_lines_of(answer: Answer, call: Call, moves: pd.DataFrame) -> list[str]:
+    """What a verdict rests on. moves: of `condsim.decide.advise.basis.sensitivity`."""
+    p, measured = answer.prediction, answer.measured
+    lines = []
+    if measured is not None:
+        line = (
+            f"measured {times(measured['measured_speedup'])} "
+            f"({interval((measured['measured_low'], measured['measured_high']))}) over "
+            f"{measured['pairs']} pairs in {measured['processes']} processes, "
+            f"{measured['protocol']}"
+        )
+        if call.basis != "measured":
+            line += f"; the verdict is of {p.protocol}" if not measured["noisy"] else "; noisy"
+        lines.append(line)
+    lines.append(f"prediction: {shares(p.estimated)}")
+    if len(moves):
+        top = moves.iloc[0]
+        lines.append(
+            f"{top['source']} moves the speedup most: {percent(min(top['share'], 1), sign=False)} "
+            f"of its variance (known to ±{top['uncertainty']:.0%})"
+        )
+    return lines
+
+
+def not_seen_lines(advice: Advice) -> list[str]:
+    """What the routing was not tested on."""
+    seen = advice.not_seen
+    if seen is None:
+        return ["the routing is drawn from published figures, not captured: nothing was seen"]
+    short = seen.in_short()
+    doubt = ", and that estimate is doubtful" if short["doubtful"] else ""
+    lines = [
+        f"{percent(short['unseen_mass'], sign=False)} of what a new {short['unit']} does "
+        f"({short['kind']}, {short['site']}), from {short['units']:,} {short['unit']}s{doubt}"
+    ]
+    if "worst_s" in short:
+        lines.append(
+            f"worst observed {seconds(short['worst_s'])} alone, {number(short['worst_over_mean'])} "
+            f"times the mean; worst possible {seconds(short['structural_worst_s'])}"
+        )
+    return lines

@@ -1,0 +1,55 @@
+"""Figures of advice, coverage, drift and sweeps for files, drawn by Matplotlib."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from condsim.show.escape import figure_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+GAIN, LOSS = "#55a868", "#c44e52"
+HEIGHT_OF_A_BAR = 0.32
+
+
+def bars_figure(table: pd.DataFrame, name: str, value: str, label: str) -> Figure:
+    """Bars beside each other's names, green above 0 and red below.
+
+    name, value: columns. label: of the axis of values.
+    """
+    from matplotlib.figure import Figure
+
+    height = 1.0 + HEIGHT_OF_A_BAR * len(table)
+    figure = Figure(figsize=(6.4, height), layout="constrained")
+    axes = figure.subplots()
+    names = [figure_text(str(each)) for each in table[name]]
+    values = table[value].astype(float)
+    colours = [LOSS if each < 0 else GAIN for each in values]
+    axes.barh(range(len(table)), values, color=colours)
+    axes.set_yticks(range(len(table)), names)
+    axes.invert_yaxis()
+    axes.axvline(0, color="#8c8c8c", linewidth=0.8)
+    axes.set_xlabel(label)
+    return figure
+
+
+def range_figure(table: pd.DataFrame, x: str, by: str | None, labels: tuple[str, str]) -> Figure:
+    """Speedups with their intervals along an axis, a line a value of `by`. labels: of the axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    groups = [("", table)] if by is None else list(table.groupby(by, sort=False))
+    for number, (name, group) in enumerate(groups):
+        ordered = group.sort_values(x)
+        colour, label = f"C{number % 10}", figure_text(str(name)) or None
+        axes.plot(ordered[x], ordered["speedup"], marker="o", color=colour, label=label)
+        axes.fill_between(ordered[x], ordered["low"], ordered["high"], alpha=0.15, color=colour)
+    axes.axhline(1, color="#8c8c8c", linestyle="--", linewidth=0.8)
+    axes.set_yscale("log")
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    if by is not None:
+        axes.legend(fontsize="small")
+    return figure

@@ -1,0 +1,59 @@
+"""What if a number of the device were another one: paths of a profile's numbers, and factors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from condsim.errors import CondsimError
+from condsim.hardware import HardwareProfile, Quantity
+
+
+def paths_of_numbers(profile: HardwareProfile) -> list[str]:
+    """Return the path of each number of a profile, "memory.dram.bandwidth" among them."""
+    return list(_paths(profile.model_dump()))
+
+
+def _paths(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in data.items():
+        if not isinstance(value, Mapping):
+            continue
+        if "basis" in value and "value" in value:
+            yield prefix + name
+        else:
+            yield from _paths(value, f"{prefix}{name}.")
+
+
+def scaled(profile: HardwareProfile, factors: Mapping[str, float]) -> HardwareProfile:
+    """Return the profile with some numbers multiplied.
+
+    factors: path of a number → what it is multiplied by; 1 leaves it as it is. What is changed
+    counts as estimated, and keeps its uncertainty. Raises CondsimError for a number that the
+    profile does not have.
+    """
+    fields = profile.model_dump()
+    changed = {}
+    for path, factor in factors.items():
+        if factor != 1.0:
+            changed[path] = _times(_number_at(fields, path, profile.name), factor)
+    return profile.replace(**changed) if changed else profile
+
+
+def _number_at(fields: Mapping[str, Any], path: str, profile: str) -> Mapping[str, Any]:
+    """The fields of the number at a path. Raises CondsimError where the profile has none."""
+    found: Any = fields
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping):
+        raise CondsimError(f"profile {profile!r} has no number {path}")
+    return found
+
+
+def _times(number: Mapping[str, Any], factor: float) -> Quantity:
+    """A number, `factor` times as large, as an estimate."""
+    return Quantity(
+        value=number["value"] * factor,
+        basis="estimated",
+        source=f"what if x{factor:g}",
+        uncertainty=number["uncertainty"] or 0.0,
+    )
