@@ -69,3 +69,32 @@ def test_baselines_take_the_first_tokens(baseline: str) -> None:
     kept = TOKENS if baseline == "same-params" else int(chosen.sum(1).max())
     assert ran == [kept]
     torch.testing.assert_close(found, x[:, :kept].sum(1))
+
+
+@pytest.mark.parametrize("strategy", ["padded", "sorted", "masked", "gathered"])
+def test_tokens_that_pass_by_stay_as_they_are(strategy: str) -> None:
+    torch.manual_seed(0)
+    chosen = torch.zeros(UNITS, TOKENS, dtype=torch.bool)
+    chosen[:, 1::2] = True
+    if strategy != "gathered":
+        chosen[3] = False
+        chosen[5, 0] = True
+    x = torch.randn(UNITS, TOKENS, HIDDEN)
+    expected = torch.where(chosen.unsqueeze(-1), x + 1, x)
+    kept = {"depth": np.array([0, TOKENS // 2])}
+    with executing(Execution({"mixture_of_depths": strategy}, rows_kept=kept)):
+        condsim.route("depth", "mixture_of_depths", chosen)
+        for tokens in condsim.tokens("depth"):
+            x = tokens.back(x, tokens.take(x) + 1)
+    torch.testing.assert_close(x, expected)
+
+
+def test_the_slice_of_same_flops_goes_back_to_the_front() -> None:
+    x = torch.randn(UNITS, TOKENS, HIDDEN)
+    kept = {"depth": np.array([0, 5])}
+    with executing(Execution({"mixture_of_depths": "same-flops"}, rows_kept=kept)):
+        condsim.route("depth", "mixture_of_depths", lambda: stays(0))
+        for tokens in condsim.tokens("depth"):
+            y = tokens.back(x, tokens.take(x) + 1)
+    assert torch.equal(y[:, :5], x[:, :5] + 1)
+    assert torch.equal(y[:, 5:], x[:, 5:])
