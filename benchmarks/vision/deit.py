@@ -119,7 +119,7 @@ class Evit(Deit):
         out = None
         for tokens in condsim.tokens(f"keep{number}"):
             taken = tokens.take(x)
-            if self.fuse:
+            if self.fuse and taken.shape[1] < x.shape[1]:
                 rest = (x * weights[:, 0, 0].unsqueeze(-1)).sum(1, keepdim=True)
                 taken = torch.cat([taken, rest], 1)
             out = tokens.put(out, self._rest(number, block, taken, None))
