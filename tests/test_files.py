@@ -173,7 +173,7 @@ def test_text_that_is_no_text_is_one_line(tmp_path: Path) -> None:
 
 def test_a_name_with_a_nul_is_one_line(tmp_path: Path, writer: Writer) -> None:
     with pytest.raises(CondsimError, match="holds no NUL character"):
-        writer(tmp_path / "a\0b")
+        writer(tmp_path / "a\0b.png")
 
 
 def test_two_writers_and_a_reader(tmp_path: Path) -> None:

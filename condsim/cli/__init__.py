@@ -225,10 +225,10 @@ def _message(error: Exception) -> str | None:
         return f"{where}: {error.strerror}"
     if not isinstance(error, (CondsimError, cyclopts.CycloptsError)):
         return None
-    line = shortened(_one_line(error))
+    line = _one_line(error)
     if isinstance(error, cyclopts.CycloptsError) and error.msg is None:
-        return f"{line} (condsim --help)"
-    return line
+        line = f"{line} (condsim --help)"
+    return shortened(line)
 
 
 def _missing_package(error: ImportError) -> str | None:

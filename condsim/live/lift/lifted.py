@@ -13,10 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from condsim.live.equality import close, same_bits, tensors_of
-from condsim.live.lift.environment import Environment, Variable, forgetting, tensor_variable
+from condsim.live.lift.environment import (
+    Environment,
+    Run,
+    Variable,
+    forgetting,
+    tensor_variable,
+)
 from condsim.live.lift.meanings import is_value
 from condsim.live.lift.placement import Place, Placement
 from condsim.live.lift.program import Program
@@ -35,6 +41,10 @@ class LiftedForward(ABC):
     """
 
     exact = True
+    _inputs: list[Variable]
+    _runs: list[Run]
+    _output: list[Any]  # of the forward, with a variable for every tensor
+    _output_spec: TreeSpec
 
     def __init__(self, tape: Tape) -> None:
         self.tape = tape
@@ -51,9 +61,17 @@ class LiftedForward(ABC):
     def calls(self) -> int:
         """How many calls have a place in it."""
 
-    @abstractmethod
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The forward's result."""
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        environment: Environment = dict(zip(self._inputs, tensors, strict=True))
+        del tensors
+        for run in self._runs:
+            run(environment)
+        output = []
+        for leaf in self._output:
+            output.append(environment[leaf] if isinstance(leaf, Variable) else leaf)
+        return tree_unflatten(output, self._output_spec)
 
     @abstractmethod
     def forced(self) -> dict[str, np.ndarray]:
@@ -80,14 +98,14 @@ class Lifted(LiftedForward):
         self.host = host
         reading = read_tape(tape, rows)
         self._placement = Placement(host, path, reading)
-        self._output, self._output_spec = tree_flatten(reading.output, is_leaf=is_value)
+        output, self._output_spec = tree_flatten(reading.output, is_leaf=is_value)
         program = Program(self._placement, other)
         actions = program.actions(())
         self._inputs = [tensor_variable(ref, ()) for ref in program.inputs]
-        self._results: list[Variable | None] = []
-        for leaf in self._output:
-            self._results.append(program.variable(leaf, ()) if is_value(leaf) else None)
-        kept = {result for result in self._results if result is not None}
+        self._output = []
+        for leaf in output:
+            self._output.append(program.variable(leaf, ()) if is_value(leaf) else leaf)
+        kept = {leaf for leaf in self._output if isinstance(leaf, Variable)}
         self._runs = forgetting(actions, kept)
 
     @property
@@ -102,17 +120,6 @@ class Lifted(LiftedForward):
     def place(self) -> Mapping[int, Place]:
         """Node → where its call belongs, of all that are needed."""
         return self._placement.places
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-        environment: Environment = dict(zip(self._inputs, tensors, strict=True))
-        del tensors
-        for run in self._runs:
-            run(environment)
-        output = []
-        for leaf, result in zip(self._output, self._results, strict=True):
-            output.append(leaf if result is None else environment[result])
-        return tree_unflatten(output, self._output_spec)
 
     def forced(self) -> dict[str, np.ndarray]:
         """As in the base class; 0 where a row does not get there."""

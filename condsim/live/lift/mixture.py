@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves
 
 from condsim.live.execution import current
 from condsim.live.experts import Experts
@@ -67,7 +67,7 @@ class LiftedMixture(LiftedForward):
         self.site.experts = Experts(name, list(experts), flat[:2])
         calls = Calls(tape, other, found)
         self._calls = len(calls.needed)
-        output, self._spec = tree_flatten(tape.output)
+        output, self._output_spec = tree_flatten(tape.output)
         self._output = [tensor_variable(leaf, ()) if _is_ref(leaf) else leaf for leaf in output]
         inputs = [Ref(node.number) for node in tape.nodes if node.is_input]
         self._inputs = [tensor_variable(ref, ()) for ref in inputs]
@@ -81,17 +81,6 @@ class LiftedMixture(LiftedForward):
     @property
     def calls(self) -> int:
         return self._calls
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-        environment: Environment = dict(zip(self._inputs, tensors, strict=True))
-        del tensors
-        for run in self._runs:
-            run(environment)
-        output = []
-        for leaf in self._output:
-            output.append(environment[leaf] if isinstance(leaf, Variable) else leaf)
-        return tree_unflatten(output, self._spec)
 
     def forced(self) -> dict[str, np.ndarray]:
         return {self.site.name: self._ids.numpy()}
