@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 .PHONY: demo test fuzz lint format accuracy accuracy-gpu published app onnx docs wheel clean
 
-demo: $(VENV)/.capture  ## five small models, measured and predicted on this machine
+demo: $(VENV)/.capture  ## seven small models, measured and predicted on this machine
 	$(BIN)/condsim demo
 
 test: $(VENV)/.dev
