@@ -30,7 +30,8 @@ class Costs:
     """Seconds of unit-steps alone (batch 1).
 
     unit: sequence or image of each, int [n]. seconds: float [n]. structural: seconds of the
-    cheapest and of the dearest routing that there can be. phase: that was priced.
+    cheapest and of the dearest routing that there can be, as far as they were found: the extremes
+    that were drawn, or what was observed beyond them. phase: that was priced.
     """
 
     unit: np.ndarray
@@ -47,8 +48,6 @@ class Costs:
     def share_of_range(self) -> float:
         """How much of the range from the cheapest to the dearest routing was seen."""
         cheapest, dearest = self.structural
-        cheapest = min(cheapest, float(self.seconds.min()))
-        dearest = max(dearest, float(self.seconds.max()))
         if dearest == cheapest:
             return 1.0
         return float(np.ptp(self.seconds)) / (dearest - cheapest)
@@ -77,8 +76,8 @@ def costs_of(
     prediction = simulate(trace, profile, **options, steps=chosen)
     unit_step = cut.units[np.asarray(chosen)]
     seconds = prediction.steps["conditional_s"].to_numpy()
-    drawn = list(_structural(trace, profile, options))
-    structural = (min(drawn), max(drawn)) if drawn else (float(seconds.min()), float(seconds.max()))
+    possible = [*seconds.tolist(), *_structural(trace, profile, options)]
+    structural = min(possible), max(possible)
     return Costs(units.of_step[unit_step], seconds, structural, prediction.phase)
 
 
