@@ -21,9 +21,9 @@ from condsim.steps.buckets import in_buckets
 from condsim.steps.extents import SiteRule, Steps, halves
 from condsim.strategies import STRATEGIES, rows_that_run
 
-REGIMES = 3 * 3 * 2 * 2
-"""Regimes of the rows that arrive, of those that run, and whether a call is the first that has
-rows, or the last."""
+REGIMES = 3 * 3 * 3 * 2
+"""Regimes of the rows that arrive, of those that run, whether a call is the first that has rows or
+the second, and whether it is the last."""
 
 
 def lower(
@@ -164,8 +164,7 @@ class _Guarded:
         """
         served: dict[BodyKey, _Served] = {}
         for guard, regime in np.argwhere(met).tolist():
-            outer, rows, first, last = _split_regime(regime)
-            body = self.loop.body(int(self.choices[guard]), outer, rows, first, last)
+            body = self.loop.body(int(self.choices[guard]), *_split_regime(regime))
             if body is not None:
                 calls = np.flatnonzero(self.regimes[:, guard] == regime)
                 served.setdefault(body[0], _Served()).add(guard, calls)
@@ -175,18 +174,18 @@ class _Guarded:
     def regimes(self) -> np.ndarray:
         """Number of the regime of each call and guard, int [m, guards]."""
         runs = self.rows > 0
-        first = runs & (np.cumsum(runs, axis=1) == 1)
+        turn = np.where(runs, np.cumsum(runs, axis=1), 0)
         of_outer, of_rows = np.minimum(self.outer, 2), np.minimum(self.rows, 2)
-        regimes: np.ndarray = of_outer * 12 + of_rows * 4 + first * 2
+        regimes: np.ndarray = of_outer * 18 + of_rows * 6 + (turn == 1) * 2
         if self.loop.ends_differ:
-            still = np.cumsum(runs[:, ::-1], axis=1)[:, ::-1]
-            regimes += runs & (still == 1)
+            to_come = np.cumsum(runs[:, ::-1], axis=1)[:, ::-1]
+            regimes += (turn == 2) * 4 + (runs & (to_come == 1))
         return regimes
 
 
-def _split_regime(regime: int) -> tuple[int, int, bool, bool]:
-    """Return (regime of the rows that arrive, of those that run, first that has rows, last)."""
-    return regime // 12, regime // 4 % 3, bool(regime // 2 % 2), bool(regime % 2)
+def _split_regime(regime: int) -> tuple[int, int, int, bool]:
+    """Return (regime of the rows that arrive, of those that run, turn as in `Loop.body`, last)."""
+    return regime // 18, regime // 6 % 3, regime // 2 % 3, bool(regime % 2)
 
 
 class _Served:

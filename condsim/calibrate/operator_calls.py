@@ -42,6 +42,12 @@ def matrix(pool: Pool, elements: int, length: int) -> torch.Tensor:
     return pool(rows_of(elements, length), min(elements, length))
 
 
+def positive(pool: Pool, elements: int, length: int) -> torch.Tensor:
+    """The same above 0: a root or a logarithm of less is no number, which takes up to ten times as
+    long on some CPUs."""
+    return matrix(pool, elements, length).abs().add_(1e-3)
+
+
 def zeros(pool: Pool, elements: int, length: int) -> torch.Tensor:
     """A matrix outside of the pool, for operators that write in place."""
     return torch.zeros(rows_of(elements, length), min(elements, length), dtype=pool.dtype)
@@ -281,10 +287,10 @@ ELEMENTWISE: dict[str, Build] = {
     "sigmoid": on(torch.sigmoid, matrix),
     "tanh": on(torch.tanh, matrix),
     "exp": on(torch.exp, matrix),
-    "log": on(lambda x: x.log(), matrix),
+    "log": on(lambda x: x.log(), positive),
     "pow": on(lambda x: x.pow(2), matrix),
-    "rsqrt": on(torch.rsqrt, matrix),
-    "sqrt": on(torch.sqrt, matrix),
+    "rsqrt": on(torch.rsqrt, positive),
+    "sqrt": on(torch.sqrt, positive),
     "neg": on(torch.neg, matrix),
     "abs": on(torch.abs, matrix),
     "cos": on(torch.cos, matrix),

@@ -18,7 +18,7 @@ from condsim.capture.fit_operator import (
 )
 from condsim.capture.lifetimes import Lifetimes, Location, Path
 from condsim.mechanisms.tokens import BUCKETS
-from condsim.program import FIRST, LAST, ONLY, Loop, Op, Program, Scope
+from condsim.program import FIRST, LAST, ONLY, SECOND, SECOND_LAST, Loop, Op, Program, Scope
 from condsim.record.events import ExpertsCall, RecordedOp
 from condsim.record.nest import Instance, RunLoop, RunScope
 from condsim.steps.extents import halves
@@ -44,19 +44,31 @@ def _any_rows(instance: Instance) -> tuple[int, int]:
 
 
 def _first_with_rows_apart(instance: Instance) -> tuple[int, int]:
-    return MANY, FIRST if instance.first else MANY
+    return MANY, FIRST if instance.turn == 1 else MANY
 
 
 def _last_with_rows_apart(instance: Instance) -> tuple[int, int]:
     return MANY, LAST if instance.last else MANY
 
 
+def _first_two_apart(instance: Instance) -> tuple[int, int]:
+    if instance.turn == 2:
+        return MANY, SECOND
+    return _first_with_rows_apart(instance)
+
+
 def _both_ends_apart(instance: Instance) -> tuple[int, int]:
-    if instance.first and instance.last:
+    if instance.turn == 1 and instance.last:
         return MANY, ONLY
     if instance.last:
         return MANY, LAST
     return _first_with_rows_apart(instance)
+
+
+def _all_ends_apart(instance: Instance) -> tuple[int, int]:
+    if instance.turn == 2:
+        return MANY, SECOND_LAST if instance.last else SECOND
+    return _both_ends_apart(instance)
 
 
 def _by_rows(instance: Instance) -> tuple[int, int]:
@@ -72,8 +84,10 @@ WITH_ROWS: tuple[Split, ...] = (_any_rows, _first_with_rows_apart, _by_rows, _by
 BACKWARD: tuple[Split, ...] = (
     _any_rows,
     _first_with_rows_apart,
+    _first_two_apart,
     _last_with_rows_apart,
     _both_ends_apart,
+    _all_ends_apart,
     _by_rows,
     _by_outer_and_rows,
 )

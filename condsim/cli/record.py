@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -124,9 +124,11 @@ def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
     from condsim.zoo.specs import load_spec
 
     example = load_spec(spec)
-    inputs = example.inputs
+    inputs, training = example.inputs, example.training or Training()
     if options.batch_limit is not None and isinstance(inputs, list):
         inputs = inputs[: options.batch_limit]
+        if isinstance(training.targets, list):
+            training = replace(training, targets=training.targets[: options.batch_limit])
     return capture_model(
         example.model,
         inputs,
@@ -139,7 +141,7 @@ def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
         higher_is_better=example.higher_is_better,
         spec=spec,
         command=shlex.join(["condsim", *sys.argv[1:]]),
-        train=(example.training or Training()) if options.train else None,
+        train=training if options.train else None,
         progress=step,
     )
 

@@ -20,6 +20,7 @@ from condsim.cost.weight_uses import GroupKey, group_of, visits_of
 from condsim.hardware import HardwareProfile
 from condsim.kernel_cost import PARTS
 from condsim.kernels import Kernels, WeightRead
+from condsim.program.stacked import stacked_gradients
 
 Label = tuple[str, str]
 """(segment, operator)."""
@@ -103,6 +104,27 @@ class StepCost:
         model says them."""
         names = [name for name in self.kernels.columns if name.startswith("world ")]
         return {name.removeprefix("world "): self.kernels.total(name) for name in names}
+
+    @cached_property
+    def stacked_gradients(self) -> Mapping[str, np.ndarray]:
+        """World → seconds in it of gradients that are written as large as all experts
+        (`condsim.program.stacked`); empty for any step but a training's."""
+        kernels = self.kernels
+        places = stacked_gradients(kernels.lowered.program)
+        if not places:
+            return {}
+        scopes = kernels.lowered.scopes
+        chosen = []
+        for entry in kernels.entries:
+            place = (scopes[entry.scope].placed.number, entry.node)
+            chosen.append(place in places)
+        of_row = np.array(chosen)[kernels.entry]
+        gather = "world gather" if "world gather" in kernels.columns else "traffic"
+        launch_s = kernels.column("dispatch") + kernels.column("world launch")
+        return {
+            "gather": kernels.per_step(np.where(of_row, kernels.column(gather), 0.0)),
+            "launch": kernels.per_step(np.where(of_row, launch_s, 0.0)),
+        }
 
     @cached_property
     def memory_bytes(self) -> Mapping[str, np.ndarray]:

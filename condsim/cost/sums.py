@@ -20,7 +20,7 @@ class CostSums:
     kernels were timed with them. roofline_s: of a plain roofline. parts, worlds,
     by_family: name → seconds, as in `StepCost`.
     started_s: seconds beside those of kernels. evicted_code_s: of calls whose code was evicted.
-    graphs: that are compiled.
+    graphs: that are compiled. stacked: world → seconds in it of gradients as large as all experts.
     """
 
     calibrated: bool
@@ -34,6 +34,7 @@ class CostSums:
     started_s: float = 0.0
     evicted_code_s: float = 0.0
     graphs: set[Hashable] = field(default_factory=set)
+    stacked: dict[str, float] = field(default_factory=dict)
     _entry_s: dict[Place, float] = field(default_factory=dict)
     _entry_basis: dict[Place, str] = field(default_factory=dict)
 
@@ -47,6 +48,7 @@ class CostSums:
         _add(self.worlds, cost.worlds)
         for family, seconds in cost.by_family.items():
             self.by_family[family] = self.by_family.get(family, 0.0) + seconds
+        _add(self.stacked, cost.stacked_gradients)
         self.started_s += sum(float(seconds.sum()) for seconds in cost.extra_s.values())
         self.evicted_code_s += float(cost.evicted_code_s.sum())
         self.graphs |= cost.graphs

@@ -15,6 +15,7 @@ from condsim.hardware import HardwareProfile
 from condsim.predict.carried import Carried
 from condsim.predict.intervals import SideSeconds
 from condsim.predict.side import Side
+from condsim.predict.waterfall import STACKED_GRADIENTS
 
 HOST_LINK = "host link"
 """What seconds rest on that are waited for copies of weights."""
@@ -150,6 +151,10 @@ def world_seconds(
     else:
         ideal_s = (executed + router) / peak
         added |= _worlds_of_parts(sums, even, ideal_s, timed.evicted_s)
+    for world, seconds in sums.stacked.items():
+        added[world] -= seconds
+    if sums.stacked:
+        added[STACKED_GRADIENTS] = sum(sums.stacked.values())
     added["communication"] = timed.waited_s or 0.0
     whole_s = float(timed.seconds.sum())
     added["launch"] += whole_s - sum(added.values())

@@ -29,6 +29,10 @@ MEANING = {
 }
 """World → what it adds, in the order of the chain."""
 
+STACKED_GRADIENTS = "stacked_gradients"
+IN_TRAINING = {STACKED_GRADIENTS: "gradients as large as all experts, for each of them"}
+"""World → what it adds, for those that training steps may have, after `gather`."""
+
 WORLDS = tuple(MEANING)
 IDEAL = WORLDS[0]
 
@@ -48,7 +52,8 @@ def waterfall(conditional: Deltas, baseline: Deltas) -> pd.DataFrame:
     so_far_c = so_far_b = 0.0
     before = 1.0
     rows = []
-    for world in WORLDS:
+    meaning = _meaning(conditional, baseline)
+    for world in meaning:
         c = conditional.get(world, 0.0)
         b = baseline.get(world, 0.0)
         so_far_c += c
@@ -64,12 +69,24 @@ def waterfall(conditional: Deltas, baseline: Deltas) -> pd.DataFrame:
             without = predicted / speedup
         else:
             without = _except(baseline, world) / _except(conditional, world)
-        row: dict[str, Any] = {"world": world, "meaning": MEANING[world]}
+        row: dict[str, Any] = {"world": world, "meaning": meaning[world]}
         row |= {"factor": factor, "speedup": speedup, "alone": alone, "without": without}
         row |= {"conditional_s": c, "baseline_s": b}
         rows.append(row)
         before = speedup
     return pd.DataFrame(rows)
+
+
+def _meaning(conditional: Deltas, baseline: Deltas) -> dict[str, str]:
+    """World → what it adds, in the order of the chain; worlds of training where there are any."""
+    meaning = {}
+    for world, adds in MEANING.items():
+        meaning[world] = adds
+        if world == "gather":
+            for more, of_training in IN_TRAINING.items():
+                if conditional.get(more) or baseline.get(more):
+                    meaning[more] = of_training
+    return meaning
 
 
 def bars(

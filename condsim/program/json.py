@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from condsim.errors import shown
 from condsim.program.model import (
-    ONLY,
+    SECOND_LAST,
     VARIABLES,
     Dim,
     Free,
@@ -198,7 +198,7 @@ class _Reader:
         loop = self._choices(self._site(site), choices)
         scopes = {}
         for choice, outer, rows, body in bodies:
-            key = (_whole(choice, -1), _whole(outer, 0, 2), _whole(rows, 0, ONLY))
+            key = (_whole(choice, -1), _whole(outer, 0, 2), _whole(rows, 0, SECOND_LAST))
             if key in scopes or (choice != -1 and choice not in loop):
                 raise ValueError(f"a loop over site {shown(site)} has a body {key} too many")
             scopes[key] = self._scope(body, level + 1)

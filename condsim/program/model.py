@@ -28,8 +28,9 @@ hits: experts that any row takes. capacity: rows that an expert has room for.
 A step may have any other extent beside them, under any other name.
 """
 
-FIRST, LAST, ONLY = 3, 4, 5
-"""Rows regimes of the first choice of a pass that has rows, of the last, and of an only one."""
+FIRST, LAST, ONLY, SECOND, SECOND_LAST = 3, 4, 5, 6, 7
+"""Rows regimes of choices of a pass that have rows: the first, the last, an only one, the second,
+and one that is the second and the last."""
 
 JOINED = ".joined"
 """Ends the name of an operator that became part of another one.
@@ -219,7 +220,8 @@ class Loop:
         (-1,) where weight blocks run together.
     bodies: key → scope. Choice -1 of a key serves all choices. A regime is 0, 1 or 2 (2 and
     more). Rows regime FIRST serves the first choice of a pass that has rows, where that one
-    differs (it may allocate what the others fill); in a backward LAST and ONLY may differ too.
+    differs (it may allocate what the others fill). In a backward the last may differ too, and
+    the second, which begins to add up what the others add to.
     """
 
     site: str
@@ -227,41 +229,42 @@ class Loop:
     bodies: Mapping[BodyKey, Scope]
 
     def body(
-        self, choice: int, outer: int, rows: int, first: bool = False, last: bool = False
+        self, choice: int, outer: int, rows: int, turn: int = 0, last: bool = False
     ) -> tuple[BodyKey, Scope] | None:
         """Return the body for `rows` of `outer` rows and its key; None where nothing runs.
 
         Where a regime was not probed, the nearest one serves.
         """
-        for key in self._candidates(choice, outer, rows, _end_regimes(first, last)):
+        for key in self._candidates(choice, outer, rows, _end_regimes(turn, last)):
             if key in self.bodies:
                 return key, self.bodies[key]
         return None
 
     @cached_property
     def ends_differ(self) -> bool:
-        """Whether the last choice that has rows runs another body than those before it."""
-        return any(rows in (LAST, ONLY) for _, _, rows in self.bodies)
+        """Whether choices are told apart by more than being the first that has rows."""
+        return any(rows > FIRST for _, _, rows in self.bodies)
 
     def _candidates(
         self, choice: int, outer: int, rows: int, ends: tuple[int, ...]
     ) -> Iterator[BodyKey]:
         regimes = [min(rows, 2)]
         if rows:
-            regimes = [*ends, min(rows, 2), 2, 1, FIRST, LAST, ONLY]
+            regimes = [*ends, min(rows, 2), 2, 1, FIRST, SECOND, LAST, SECOND_LAST, ONLY]
         for outer_regime in (min(outer, 2), 2, 1):
             for rows_regime in regimes:
                 yield choice, outer_regime, rows_regime
                 yield -1, outer_regime, rows_regime
 
 
-def _end_regimes(first: bool, last: bool) -> tuple[int, ...]:
-    """The regimes of a choice that is the first of a pass, or the last, the most special first."""
-    if first and last:
-        return (ONLY, FIRST, LAST)
-    if first:
-        return (FIRST,)
-    return (LAST,) if last else ()
+def _end_regimes(turn: int, last: bool) -> tuple[int, ...]:
+    """The regimes of a choice by its turn in a pass, the most special first.
+
+    turn: 1 or 2 for the first or the second that has rows, 0 for any other.
+    """
+    if not last:
+        return ((), (FIRST,), (SECOND,))[turn]
+    return ((LAST,), (ONLY, FIRST, LAST), (SECOND_LAST, SECOND, LAST))[turn]
 
 
 @dataclass(frozen=True)

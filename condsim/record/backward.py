@@ -125,11 +125,10 @@ class _Mirror:
             event = forward.events[place]
             if isinstance(event, Leave):
                 enter = forward.enters[place]
-                events.append(self._entered(enter))
+                is_last = enter in forward.last_of_loop
+                events.append(forward.entered(enter, new_loop=is_last))
             elif isinstance(event, Enter):
-                left = forward.events[forward.leaves[place]]
-                assert isinstance(left, Leave)
-                events.append(Leave(left.site, left.outer, left.count))
+                events.append(forward.left(place))
                 events += self.after.get(place, ())
             elif isinstance(event, RecordedOp):
                 number -= 1
@@ -144,11 +143,6 @@ class _Mirror:
             return chunk
         scope = self.forward.depths[number]
         return with_joins(self.forward, chunk, self.sums.get(number, {}), known, scope)
-
-    def _entered(self, enter: int) -> Enter:
-        event = self.forward.events[enter]
-        assert isinstance(event, Enter)
-        return Enter(event.site, event.choice, new_loop=enter in self.forward.last_of_loop)
 
 
 def _refusal(event: RecordedOp) -> str:

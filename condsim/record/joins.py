@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from condsim.record.events import Enter, Event, Leave, RecordedOp
+from condsim.record.events import Event, RecordedOp
 from condsim.record.marked import Depth, Marked, OpKey
 
 SUMS = ("add", "add_")
@@ -106,7 +106,4 @@ def behind(forward: Marked, enter: int | None, events: Sequence[Event]) -> list[
     """Events behind a guard of the forward; nothing where the forward did not come to it."""
     if enter is None:
         return []
-    site, choice = forward.guard(enter)
-    left = forward.left(enter)
-    leave = Leave(left.site, left.outer, left.count)
-    return [Enter(site, choice, new_loop=True), *events, leave]
+    return [forward.entered(enter, new_loop=True), *events, forward.left(enter)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from condsim.record.events import Enter, Event, Leave, RecordedOp
 
@@ -97,8 +98,14 @@ class Marked:
         return loops[number] if number < len(loops) else None
 
     def is_alone(self, enter: int) -> bool:
-        """Whether a guard is the only one of its loop, so that nothing may run there."""
-        return self.first_of_loop[enter] == enter and enter in self.last_of_loop
+        """Whether a guard is the only one of its loop, so that nothing may run there.
+
+        A guard that picks blocks of weights runs always.
+        """
+        picks_blocks = self.guard(enter)[1] < 0
+        return (
+            not picks_blocks and self.first_of_loop[enter] == enter and enter in self.last_of_loop
+        )
 
     def guard(self, place: int) -> tuple[str, int]:
         """(site, choice) of an `Enter`."""
@@ -106,11 +113,17 @@ class Marked:
         assert isinstance(event, Enter)
         return event.site, event.choice
 
+    def entered(self, enter: int, new_loop: bool) -> Enter:
+        """The same guard's body begins once more. new_loop: in a loop of its own."""
+        event = self.events[enter]
+        assert isinstance(event, Enter)
+        return replace(event, new_loop=new_loop)
+
     def left(self, enter: int) -> Leave:
-        """How a guard's body ended. enter: its place."""
+        """The same guard's body ends once more. enter: its place."""
         event = self.events[self.leaves[enter]]
         assert isinstance(event, Leave)
-        return event
+        return replace(event)
 
 
 def common(one: Depth, other: Depth) -> Depth:

@@ -37,16 +37,16 @@ class RunScope:
 class Instance:
     """One pass through a guard's body.
 
-    outer: rows that stood before the guard. rows: rows that ran. first, last: whether it is the
-    first of its loop that has rows, and the last of them so far. units: see `Leave`. of_tokens: see
-    `Enter`.
+    outer: rows that stood before the guard. rows: rows that ran. turn: of its loop's instances with
+    rows it is the first, the second, ...; 0 without rows. last: whether it is the last of them.
+    units: see `Leave`. of_tokens: see `Enter`.
     """
 
     choice: int
     scope: RunScope = field(default_factory=RunScope)
     outer: int = 0
     rows: int = 0
-    first: bool = False
+    turn: int = 0
     last: bool = False
     units: int | None = None
     of_tokens: bool = False
@@ -107,13 +107,12 @@ def _loop_at_end(scope: RunScope, site: str) -> RunLoop:
 
 def _leave(loop: RunLoop, event: Leave) -> None:
     """Note the rows of the body that ends."""
-    earlier_rows = any(instance.first for instance in loop.instances)
     instance = loop.instances[-1]
     instance.outer = event.outer
     instance.rows = event.count
     instance.units = event.units
-    instance.first = event.count > 0 and not earlier_rows
     if event.count > 0:
+        instance.turn = 1 + max(earlier.turn for earlier in loop.instances)
         for earlier in loop.instances:
             earlier.last = earlier is instance
 

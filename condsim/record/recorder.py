@@ -48,6 +48,15 @@ OF_PYTORCH = {"aten", "prim", "prims"}
 NO_OPERATORS = {"profiler"}
 """Namespaces of what PyTorch calls to name what runs: optimizers do so."""
 
+NUMBER_BYTES = 8
+"""Of a number that stands for a tensor."""
+
+OWNED_BY_ONE = 2
+"""Owners of a storage that one tensor has, and the Python object that asks."""
+
+WRITES_ON_VIEW = "CopySlices"
+"""The node of an operator that writes on a view, which is made when the operator is done."""
+
 BACKWARD, OPTIMIZER = "backward", "optimizer"
 """Stages of a training step after its forward."""
 
@@ -192,6 +201,8 @@ class Recorder(TorchDispatchMode):
         namespace, name = func._schema.name.split("::")
         if self._paused or namespace in NO_OPERATORS:
             return func(*args, **kwargs)
+        if self._adds_in_place(name, args):
+            func, name = torch.ops.aten.add_.Tensor, "add_"
         read = _tensors((args, kwargs))
         # Storages are numbered in the order in which they are first seen: those read come first.
         read_numbers = [self._storage_number(tensor) for tensor in read]
@@ -208,12 +219,33 @@ class Recorder(TorchDispatchMode):
             params = _params(name, args)
         op = self._operator(name, inputs, params)
         self._record_outputs(op, written)
+        numbers: list[int] = []
+        if self._follows_autograd:
+            numbers = self._count_numbers(op, func, args)
         if isinstance(result, (list, tuple)) and name in PIECES:
             _stack_pieces(op)
         creates_nothing = bool(written) and not op.allocs
         op.view = creates_nothing and not func._schema.is_mutable
         self.events.append(op)
+        self.events += [Died(op, alloc) for alloc in numbers]
         return result
+
+    def _adds_in_place(self, name: str, args: Any) -> bool:
+        """Whether autograd adds this gradient to the sum so far in the memory of that.
+
+        It does so where nobody else has that memory, but not while somebody watches as this
+        recorder does. So the recorder does it instead.
+        Source: PyTorch, torch/csrc/autograd/input_buffer.cpp, accumulate and
+        can_accumulate_inplace.
+        """
+        if self._stage != BACKWARD or name != "add" or len(args) != 2:
+            return False
+        total, gradient = args
+        if not isinstance(gradient, torch.Tensor) or torch._C._current_autograd_node() is None:
+            return False
+        alike = total.shape == gradient.shape and total.dtype == gradient.dtype
+        owners = torch._C._storage_Use_Count(storage_key(total))
+        return alike and owners == OWNED_BY_ONE and _is_dense(total)
 
     def _operator(
         self, name: str, inputs: list[RecordedTensor], params: tuple[int, ...]
@@ -248,7 +280,8 @@ class Recorder(TorchDispatchMode):
             return
         variable = getattr(node, "variable", None)
         if variable is None:
-            op.node = node._sequence_nr()
+            made_after = node.name() == WRITES_ON_VIEW
+            op.node = node._sequence_nr() - made_after
         else:
             op.accumulates = self._weights.get(storage_key(variable), "")
 
@@ -267,6 +300,21 @@ class Recorder(TorchDispatchMode):
                 alloc = len(op.allocs) - 1
                 _when_dead(storage, self._died, op, alloc, size_bytes)
         self.peak_bytes = max(self.peak_bytes, self._live_bytes)
+
+    def _count_numbers(self, op: RecordedOp, func: Any, args: Any) -> list[int]:
+        """Add the storages of numbers that stand for tensors; they die with the operator.
+
+        `x / 2.0` divides by a tensor of one element, which PyTorch makes of the number. Returns
+        which of the operator's storages they are.
+        """
+        numbers = []
+        for argument, value in zip(func._schema.arguments, args, strict=False):
+            if str(argument.type) == "Tensor" and isinstance(value, (int, float)):
+                numbers.append(len(op.allocs))
+                op.allocs.append((1, "float64"))
+        size_bytes = len(numbers) * NUMBER_BYTES
+        self.peak_bytes = max(self.peak_bytes, self._live_bytes + size_bytes)
+        return numbers
 
     def _recorded(self, tensor: torch.Tensor, storage: int) -> RecordedTensor:
         """A tensor of an operator. storage: its number."""
@@ -326,6 +374,16 @@ def _collect(tree: Any, found: list[torch.Tensor]) -> None:
     elif isinstance(tree, dict):
         for part in tree.values():
             _collect(part, found)
+
+
+def _is_dense(tensor: torch.Tensor) -> bool:
+    """Whether a tensor's elements fill its memory, each place once, in some order of dimensions."""
+    expected = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size != 1 and stride != expected:
+            return False
+        expected *= size
+    return True
 
 
 def _stack_pieces(op: RecordedOp) -> None:

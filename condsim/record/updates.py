@@ -138,13 +138,12 @@ class _Writer:
         site, choice = path[-1]
         last_site, last_choice = self.last[-1]
         again = last_site == site and last_choice >= choice
-        self.events.append(Enter(site, choice, new_loop=again))
+        self.events.append(self.forward.entered(self.enters[path], new_loop=again))
         self.path = path
         self.last.append(("", -1))
 
     def _close(self) -> None:
-        left = self.forward.left(self.enters[self.path])
-        self.events.append(Leave(left.site, left.outer, left.count))
+        self.events.append(self.forward.left(self.enters[self.path]))
         self.last.pop()
         self.last[-1] = self.path[-1]
         self.path = self.path[:-1]

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from condsim.errors import CondsimError
+from condsim.live.training import Training
 from condsim.zoo.base import CHECKPOINTS, ZOO, ZooModel, build, read_checkpoint
 from condsim.zoo.data import fashion_sample, spread_starts, text_sample, windows
 from condsim.zoo.example import Example, Quality
@@ -56,6 +58,7 @@ def image_example(name: str, model: ZooModel, batch: int, batches: int) -> Examp
         quality=accuracy(labels_of_batches),
         quality_name="accuracy",
         higher_is_better=True,
+        training=Training(cross_entropy, targets=list(labels_of_batches)[:count]),
     )
 
 
@@ -77,7 +80,13 @@ def text_example(name: str, model: ZooModel, batch: int, batches: int, seq: int)
         quality=bits_a_byte(targets_of_batches),
         quality_name="cross entropy (bits a byte)",
         higher_is_better=False,
+        training=Training(cross_entropy, targets=list(targets_of_batches)),
     )
+
+
+def cross_entropy(output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean cross entropy in nats. output: logits [..., classes]. targets: int64 [...]."""
+    return F.cross_entropy(output.flatten(0, -2), targets.flatten())
 
 
 def accuracy(labels: tuple[torch.Tensor, ...]) -> Quality:

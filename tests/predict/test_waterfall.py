@@ -41,3 +41,11 @@ def test_without_and_alone() -> None:
     assert table.loc["flops", "without"] == pytest.approx(0.5)
     assert table.loc["launch", "alone"] == pytest.approx(0.5)
     assert np.isclose(table["speedup"].iloc[-1], 2.0)
+
+
+def test_a_world_of_training_has_a_row_where_there_is_some() -> None:
+    side = {"flops": 1.0, "gather": 0.5}
+    assert "stacked_gradients" not in list(waterfall(side, side)["world"])
+    table = waterfall(side | {"stacked_gradients": 2.0}, side).set_index("world")
+    assert list(table.index)[3:5] == ["gather", "stacked_gradients"]
+    assert table.loc["stacked_gradients", "factor"] < 1

@@ -28,7 +28,8 @@ def test_consecutive_branches_are_one_loop() -> None:
     (loop,) = tree(recording(*events), {}).nodes
     assert isinstance(loop, RunLoop)
     assert [instance.rows for instance in loop.instances] == [0, 4, 1]
-    assert [instance.first for instance in loop.instances] == [False, True, False]
+    assert [instance.turn for instance in loop.instances] == [0, 1, 2]
+    assert [instance.last for instance in loop.instances] == [False, False, True]
     assert {instance.outer for instance in loop.instances} == {5}
 
 

@@ -49,7 +49,7 @@ def test_a_zoo_name() -> None:
         (f"{TINY}:leavin", "has no function 'leavin'; it has: .*leaving"),
         (
             f"{TINY}:wrong",
-            r"wrong\(\) must return \(torch.nn.Module, inputs\) or an Example, got int",
+            r"wrong\(\) must return .*condsim.Training, or an Example, got int",
         ),
     ],
 )
