@@ -51,7 +51,7 @@ def route(
     scores: float tensor [rows], what the decision compared.
     kept: of tokens, how many stay in every unit; ids are then their scores, float [units, tokens].
     Returns ids, or (ids, weights) where there are weights; None where a baseline has no decision.
-    Raises CondsimError for an unknown mechanism.
+    Raises CondsimError for an unknown mechanism, and for rows behind a decision on tokens.
     """
     if mechanism not in MECHANISMS:
         known = ", ".join(MECHANISMS)
@@ -60,6 +60,7 @@ def route(
     execution = current()
     if isinstance(kind, Tokens):
         return route_tokens(execution, TokenSite(site, kind, kept), ids, weights)
+    _refuse_rows_of_tokens(execution, site)
     strategy = execution.strategy(site, mechanism)
     if callable(ids):
         if strategy in BASELINES:
@@ -79,6 +80,18 @@ def route(
     ids, weights = execution.settle(execution.sites[site], ids, weights, scores)
     execution.decisions[site] = Routed(site, kind, strategy, branches, ids, weights)
     return ids if weights is None else (ids, weights)
+
+
+def _refuse_rows_of_tokens(execution: Execution, site: str) -> None:
+    """Raises CondsimError for a decision on rows behind a decision on the tokens of each unit."""
+    for outer, _ in execution.parents():
+        routed = execution.decisions.get(outer)
+        if routed is not None and routed.mechanism.keeps_tokens:
+            raise CondsimError(
+                f"site {site!r} decides for rows behind {outer!r}, where each unit keeps a number "
+                "of tokens of its own; only other decisions on tokens may stand there: capture the "
+                "two apart, each without the mark of the other"
+            )
 
 
 def _top_k(mechanism: Mechanism, ids: torch.Tensor) -> int | None:

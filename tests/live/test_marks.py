@@ -102,3 +102,14 @@ def test_an_unknown_mechanism_is_an_error() -> None:
     message = r"site 'gate': mechanism must be one of .*early_exit.*got 'magic'"
     with pytest.raises(CondsimError, match=message):
         condsim.route("gate", "magic", IDS)
+
+
+def test_rows_behind_a_decision_on_tokens_are_refused() -> None:
+    x = torch.randn(3, 5, 4)
+    with executing(Execution()):
+        condsim.route("keep", "token_pruning", x.sum(-1) > 0)
+        for tokens in condsim.tokens("keep"):
+            taken = tokens.take(x)
+            with pytest.raises(CondsimError, match="'skip' decides for rows behind 'keep'"):
+                condsim.route("skip", "skip", torch.ones(len(taken), dtype=torch.int64))
+            tokens.put(None, taken[:, 0])
