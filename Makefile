@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 .PHONY: demo test fuzz lint format accuracy accuracy-gpu published app onnx docs wheel clean
 
-demo: $(VENV)/.capture  ## five small models, measured and predicted on this machine
+demo: $(VENV)/.capture  ## seven small models, measured and predicted on this machine
 	$(BIN)/condsim demo
 
 test: $(VENV)/.dev
@@ -26,7 +26,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-accuracy: $(VENV)/.dev  ## calibrate and measure 248 cases of 36 models here, about 35 minutes; goes on where it was stopped
+accuracy: $(VENV)/.dev  ## calibrate and measure 290 cases of 43 models here, about 45 minutes; goes on where it was stopped
 	$(BIN)/python -m benchmarks.accuracy
 
 accuracy-gpu: $(VENV)/.dev  ## predicted against layers that others measured on GPUs

@@ -23,6 +23,7 @@ from condsim.calibrate.cpu import READINGS
 from condsim.calibrate.shapes import Attention, Convolution, Products
 from condsim.cost.cpu.operator_time import operator_time
 from condsim.cost.cpu.residency import miss_seconds
+from condsim.cost.hot import SizedOperator
 from condsim.hardware import HardwareProfile, hardware
 from condsim.timing.cases import Pool, measure, threads
 from condsim.timing.yardstick import Call, Yardstick
@@ -286,7 +287,7 @@ def table(
             measured.update(measure(calls, rounds=5, yardstick=patient()))
     rows = []
     for (family, i), (name, ins, outs, params, groups, _) in drawn.items():
-        hot = operator_time(name, list(ins), list(outs), params, profile, groups)
+        hot = operator_time(SizedOperator(name, list(ins), list(outs), params), profile, groups)
         t = measured[family, i]
         evicted = 0.0
         if groups is not None:  # its weights evict one another

@@ -41,8 +41,18 @@ LINKS = {
     "breakeven": "breakeven?trace=exit-fashion&xs=1,4,16,64&ys=0.05,0.2,0.5,0.8",
     "serving": "serving?trace=exit-fashion",
     "breakeven-line": "breakeven?trace=skip-fashion&y=nothing",
+    "advise": "advise?trace=moe-bytes",
+    "advise-gpu": "advise?trace=exit-fashion&device=nvidia-h100-sxm",
+    "sweep": "sweep?trace=moe-bytes",
+    "sweep-strategies": "sweep?trace=exit-fashion&grid=batch%3D1:64:log2+strategy%3Dall",
+    "coverage": "coverage?trace=moe-bytes&test_set=sets",
+    "coverage-skip": "coverage?trace=skip-fashion&device=raspberry-pi-5",
+    "drift": "drift?trace=moe-bytes",
+    "drift-exit": "drift?trace=exit-fashion",
 }
 """What --every shows: name → link."""
+RUN_ON_DEMAND = ("breakeven", "advise", "sweep?trace=exit-fashion")
+"""Beginnings of links to pages that have a button Run."""
 SCHEMES = ["light", "dark"]
 FULL_HEIGHT = """() => {
     const parts = '[data-testid=stMain], [data-testid=stSidebarContent]';
@@ -64,7 +74,7 @@ def show(page: Any, address: str, link: str) -> None:
     """Open a link and wait until all of it is there."""
     page.goto(f"{address}/{link}")
     settled(page)
-    if link.startswith("breakeven"):
+    if link.startswith(RUN_ON_DEMAND):
         page.get_by_test_id("stMainBlockContainer").get_by_role("button", name="Run").click()
     if link:
         page.locator(CHART).first.wait_for()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-MOST_CHARACTERS = 1000
+MOST_CHARACTERS = 980
 """Of a message. A longer one loses its middle: it begins with what is wrong and ends with the way
 out."""
 MOST_SHOWN = 60

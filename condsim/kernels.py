@@ -85,8 +85,7 @@ def _of_extents(sizes: Sizes, extents: Container[str]) -> Sizes:
     return {first: np.zeros_like(values)}
 
 
-@dataclass(frozen=True, slots=True)
-class WeightRead:
+class WeightRead(NamedTuple):
     """One operator reads one weight.
 
     scope: index of the operator's `ScopeCalls`. site: whose experts it computes, "" for none.

@@ -21,6 +21,7 @@ from condsim.cost.device import Target
 from condsim.engine import closed_form
 from condsim.hardware import HardwareProfile, hardware
 from condsim.lower import lower
+from condsim.lowered import Lowered
 from condsim.predict.side import Side
 from condsim.program import Op, Program, Scope
 from condsim.program.logical import op_flops
@@ -64,8 +65,15 @@ def seconds(
     one = np.ones(1, int)
     how = RUNTIMES[runtime]
     steps = Steps.rectangular(one * batch, one, one, {})
-    lowered = lower(how.fused(program), {}, {}, steps)
-    side = Side(lowered, device_model(Target(profile, dtype, how)))
+    return seconds_of(lower(how.fused(program), {}, {}, steps), profile, dtype, runtime)
+
+
+def seconds_of(
+    lowered: Lowered, profile: HardwareProfile | str, dtype: str = "fp32", runtime: str = "eager"
+) -> float:
+    """Of the first step of a program that was lowered."""
+    device = hardware(profile) if isinstance(profile, str) else profile
+    side = Side(lowered, device_model(Target(device, dtype, RUNTIMES[runtime])))
     issued, _ = side.model.issued(side.cost.kernels, 0)
     return float(closed_form.run(issued)[2])
 

@@ -21,6 +21,8 @@ from condsim.errors import CondsimError
 from condsim.zoo.attention import CausalAttention
 from condsim.zoo.data import fashion_sample
 from condsim.zoo.example import Example
+from condsim.zoo.merge_fashion import MergeFashion
+from condsim.zoo.prune_fashion import PruneFashion
 
 Sizes = dict[str, float]
 Family = tuple[str, Callable[[Sizes], nn.Module]]
@@ -59,7 +61,7 @@ def build(name: str, families: Mapping[str, Family] | None = None) -> Example:
         inputs = (
             _images() if kind == "images" else list(torch.randint(0, 256, (UNITS, SEQ)).split(8))
         )
-        if isinstance(model, Quantiles):
+        if isinstance(model, (Quantiles, PruneVit)):
             model.settle(inputs[0], sizes["q"] / 100)
         return Example(
             name,
@@ -93,9 +95,11 @@ def _parse(name: str, zoo_name: str | None) -> tuple[str, Sizes]:
 
 
 def _of_zoo(name: str, zoo_name: str, sizes: Sizes) -> Example:
-    """A trained model of the zoo; t: its threshold, k: its top-k."""
+    """A trained model of the zoo; t: its threshold, k: its top-k, m: tokens that it merges."""
     example = zoo.load(zoo_name, batch=16, batches=32 if zoo.ZOO[zoo_name].data == "text" else 128)
     model: Any = example.model
+    if "m" in sizes:
+        model.merged = int(sizes["m"])
     if "t" in sizes:
         model.threshold = sizes["t"]
     if "k" in sizes:
@@ -437,6 +441,29 @@ class BranchNet(Quantiles):
         return result
 
 
+class PruneVit(PruneFashion):
+    """A vision transformer of l blocks that drops a share q of the tokens before the second and the middle block. p: pixels a side of a patch."""
+
+    def __init__(self, s: Sizes) -> None:
+        blocks = int(s["l"])
+        super().__init__(int(s["p"]), int(s["d"]), 4, blocks, sites=(1, blocks // 2 + 1))
+
+    @torch.inference_mode()
+    def settle(self, images: torch.Tensor, quantile: float) -> None:
+        """Move the scores so that a share `quantile` of them is not above 0."""
+        x = self.embedding(images)
+        for site, scorer in enumerate(self.scorers):
+            for block in self._blocks_before(site):
+                x = block(x)
+            last = scorer[-1]
+            last.bias -= scorer(x)[:, 1:].flatten().quantile(quantile)
+
+
+def merge_vit(s: Sizes) -> nn.Module:
+    """A vision transformer of l blocks that merges m tokens in every other one. p: pixels a side of a patch."""
+    return MergeFashion(int(s["m"]), int(s["p"]), int(s["d"]), 4, int(s["l"]))
+
+
 FAMILIES: dict[str, Family] = {
     "mixtral": ("tokens of transformers", mixtral),
     "qwen2moe": ("tokens of transformers", qwen2moe),
@@ -447,4 +474,6 @@ FAMILIES: dict[str, Family] = {
     "branchformer": ("tokens", BranchFormer),
     "sparseformer": ("tokens", SparseFormer),
     "branchnet": ("images", BranchNet),
+    "prunevit": ("images", PruneVit),
+    "mergevit": ("images", merge_vit),
 }

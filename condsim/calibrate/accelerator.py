@@ -22,10 +22,11 @@ import torch.nn.functional as F
 from condsim.calibrate.fit import fit
 from condsim.calibrate.instructions import instruction_s
 from condsim.cost.gpu.kernel import kernel
+from condsim.cost.gpu.rates import GpuRates
 from condsim.cost.gpu.traffic import resident_share
+from condsim.cost.hot import SizedOperator
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, Quantity, cache_folder, hardware, profiles
-from condsim.program.operators import Shape, work
 from condsim.timing.cases import Progress, no_progress, threads
 from condsim.timing.device import identity, the_device
 from condsim.timing.yardstick import Call, Yardstick
@@ -282,22 +283,11 @@ def _sizes(most_bytes: float, itemsize: int) -> list[Size]:
 def _predicted(sizes: Sequence[Size], profile: HardwareProfile) -> np.ndarray:
     """Device seconds of linear layers that are repeated, float [sizes]."""
     itemsize = DTYPES[profile.dtype].itemsize
+    device = GpuRates(profile, profile.dtype, itemsize, itemsize)
     seconds = []
     for m, n, k in sizes:
-        inputs: list[Shape] = [(m, k), (n, k)]
-        outputs: list[Shape] = [(m, n)]
-        job = work("linear", inputs, outputs, ())
+        linear = SizedOperator("linear", [(m, k), (n, k)], [(m, n)])
         resident = float(resident_share(n * k * itemsize, profile))
-        predicted = kernel(
-            name="linear",
-            job=job,
-            inputs=inputs,
-            outputs=outputs,
-            params=(),
-            profile=profile,
-            dtype=profile.dtype,
-            itemsize=itemsize,
-            resident=resident,
-        )
+        predicted = kernel(linear, device, resident=resident)
         seconds.append(float(predicted.seconds))
     return np.array(seconds)

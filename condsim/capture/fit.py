@@ -111,12 +111,13 @@ class Run:
 class Fitter:
     """Fits one program.
 
-    flagged: operators with a size that no form gives. thin: bodies that were seen with one number
+    flagged: operators with a size that no form gives, each with the guards that it stands behind,
+    in number. thin: bodies that were seen with one number
     of rows only where others were seen with more; any size of theirs fits a constant.
     with_rows: ways to split passes with rows.
     """
 
-    flagged: list[str] = field(default_factory=list)
+    flagged: list[tuple[str, int]] = field(default_factory=list)
     thin: list[Location] = field(default_factory=list)
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     known: KnownForms = field(default_factory=KnownForms)
@@ -133,7 +134,7 @@ class Fitter:
             self.with_rows = BACKWARD
         root = self._scope(passes, ())
         root = self.lifetimes.with_frees(root, [run.scope for run in runs])
-        flagged = tuple(dict.fromkeys(self.flagged))
+        flagged = tuple(dict.fromkeys(name for name, _ in self.flagged))
         probed = tuple(dict(run.sizes) for run in runs)
         return Program(strategy, regime, root, flagged, probed, stages=stages)
 
@@ -159,7 +160,9 @@ class Fitter:
         fit = OperatorFit(operators, passes, self.known)
         fitted = fit.fitted()
         if not fit.exact:
-            self.flagged.append(f"{fitted.name} in {operators[0].module or 'the model'}")
+            path, _ = location
+            name = f"{fitted.name} in {operators[0].module or 'the model'}"
+            self.flagged.append((name, len(path)))
         for op, one in zip(operators, passes, strict=True):
             self.lifetimes.put(op, location, one.instance)
         return fitted
@@ -219,14 +222,21 @@ class Fitter:
     def _coarsest(
         self, inner: list[ScopePass], choice: int, location: Location, splits: Sequence[Split]
     ) -> Bodies:
-        """The bodies of the coarsest split that fits exactly; of the last one if none does."""
+        """The bodies of the coarsest split that fits exactly; of the last one if none does.
+
+        What does not fit behind a guard inside was split there already: to split here for it, too,
+        would multiply the tries with each guard.
+        """
         before, thin_before = len(self.flagged), len(self.thin)
+        path, _ = location
+        behind = len(path) + 1
         for split in splits[:-1]:
             try:
                 bodies = self._split(inner, choice, location, split)
             except Misfit:
                 bodies = None
-            if bodies is not None and len(self.flagged) == before:
+            own = [name for name, guards in self.flagged[before:] if guards == behind]
+            if bodies is not None and not own:
                 return bodies
             del self.flagged[before:]
             del self.thin[thin_before:]

@@ -39,7 +39,7 @@ condsim compare moe                           predicted beside measured
 condsim app moe                               all of it in the browser
 """
 COMMANDS = {
-    "demo": ("demo:demo", "Start here: five small models, measured and predicted."),
+    "demo": ("demo:demo", "Start here: seven small models, measured and predicted."),
     "capture": ("record:capture", "Record what a model decides and executes, and time it here."),
     "import": ("routing:import_", "Read routing that a serving engine or a trainer recorded."),
     "export": ("routing:export", "Write a trace's routing as arrays that others read."),

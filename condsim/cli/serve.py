@@ -222,9 +222,50 @@ class ServiceOptions:
         return {**service.arguments(), "limits": limits}
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutputFiles:
+    """Files that are written.
+
+    Parameters
+    ----------
+    timeline
+        Write the first steps of each replica for Perfetto or chrome://tracing.
+    plot
+        Draw latencies and queues: .svg, .pdf or .png.
+    csv
+        Write a row a request of the conditional side.
+    """
+
+    timeline: Path | None = None
+    plot: Path | None = None
+    csv: Path | None = None
+
+    def check(self) -> None:
+        """Raises CondsimError for a file that cannot be written."""
+        check_output_file(self.timeline, ())
+        check_output_file(self.plot, PLOTS)
+        check_output_file(self.csv, ())
+
+    def write(self, served: Serving) -> None:
+        """Write those that were asked for."""
+        if self.timeline is not None:
+            from condsim.serve.timeline import write_chrome_trace
+
+            write_chrome_trace(served, self.timeline)
+        if self.plot is not None:
+            from condsim.show.plots import save_serving
+
+            save_serving(served, self.plot)
+        if self.csv is not None:
+            from condsim.show.escape import csv as as_csv
+
+            write_whole(self.csv, as_csv(served.conditional.table()))
+
+
 AS_CAPTURED = ServedScenarioOptions()
 NO_ARRIVALS = ArrivalOptions()
 USUAL_SERVICE = ServiceOptions()
+NO_FILES = OutputFiles()
 
 
 def serve(
@@ -234,9 +275,7 @@ def serve(
     scenario: Annotated[ServedScenarioOptions, Parameter(name="*")] = AS_CAPTURED,
     arrivals: Annotated[ArrivalOptions, Parameter(name="*")] = NO_ARRIVALS,
     service: Annotated[ServiceOptions, Parameter(name="*")] = USUAL_SERVICE,
-    timeline: Path | None = None,
-    plot: Path | None = None,
-    csv: Path | None = None,
+    files: Annotated[OutputFiles, Parameter(name="*")] = NO_FILES,
     json: bool = False,
 ) -> None:
     """Serve requests as they arrive: latency, load and what waits for what, beside the dense model.
@@ -246,20 +285,13 @@ def serve(
     trace
         Folder of a trace, the name of one that comes with condsim, or a model of the catalogue
         (condsim models lists them).
-    timeline
-        Write the first steps of each replica for Perfetto or chrome://tracing.
-    plot
-        Draw latencies and queues: .svg, .pdf or .png.
-    csv
-        Write a row a request of the conditional side.
     json
         Print JSON.
     """
     arrivals.check()
     check_known("baseline", scenario.baseline, BASELINES)
     keywords = service.keywords()
-    for path, suffixes in ((timeline, ()), (plot, PLOTS), (csv, ())):
-        check_output_file(path, suffixes)
+    files.check()
     requests = arrivals.read()
     began = time.perf_counter()
     model = catalogue_model(trace)
@@ -279,7 +311,7 @@ def serve(
             seed=arrivals.seed,
             progress=step,
         )
-    _write_files(served, timeline, plot, csv)
+    files.write(served)
     if json:
         from condsim.show.serving import sentence
 
@@ -310,23 +342,6 @@ def _run_as(scenario: ServedScenarioOptions) -> dict[str, Any]:
     if scenario.capacity_factor is not None:
         keywords["capacity_factor"] = scenario.capacity_factor
     return keywords
-
-
-def _write_files(
-    served: Serving, timeline: Path | None, plot: Path | None, csv: Path | None
-) -> None:
-    if timeline is not None:
-        from condsim.serve.timeline import write_chrome_trace
-
-        write_chrome_trace(served, timeline)
-    if plot is not None:
-        from condsim.show.plots import save_serving
-
-        save_serving(served, plot)
-    if csv is not None:
-        from condsim.show.escape import csv as as_csv
-
-        write_whole(csv, as_csv(served.conditional.table()))
 
 
 def _print(served: Serving, took_s: float) -> None:

@@ -141,7 +141,7 @@ class ShapedOperator:
     experts_rows: np.ndarray | None = None
 
 
-@dataclass(slots=True)
+@dataclass
 class SizedKind:
     """A kind of operator at a set of sizes.
 
@@ -157,14 +157,14 @@ class SizedKind:
     resident: Any = 0.0
     range: SizeRange | None = None
 
-    @property
+    @cached_property
     def in_range(self) -> SizedKind:
         """The operator at all sizes that it is priced at."""
         if self.range is None:
             return self
         return SizedKind(self.kind, self.op, self.range.sizes, resident=self.resident)
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
         """What stands for it among all operators at their sizes; None for one of its own."""
         if self.sizes.key is None:
@@ -217,10 +217,10 @@ class Pricing(ABC):
         """Price everything that the program runs."""
         return Kernels.of(self.lowered, self.layout, self.sets, self.price())
 
-    def sized(self, entry: Entry) -> SizedKind:
-        """Return the kind of an operator at its sizes."""
+    def sized(self, entry: Entry, **more: Any) -> SizedKind:
+        """Return the kind of an operator at its sizes. more: of it."""
         experts_rows = self._model.experts_rows(entry, self.lowered)
-        return SizedKind(entry.kind, entry.op, self.sets[entry.size_set], experts_rows)
+        return SizedKind(entry.kind, entry.op, self.sets[entry.size_set], experts_rows, **more)
 
     @abstractmethod
     def price(self) -> Priced:

@@ -232,17 +232,16 @@ class IssuedPricing(Pricing):
     def operators(self) -> list[SizedKind]:
         """Operators at their sizes, alike ones once."""
         first, _ = self._distinct
-        return [self.sized(self.layout.entries[number]) for number in first]
+        found = []
+        for number in first:
+            entry = self.layout.entries[number]
+            resident = self._resident_of(entry.scope)
+            found.append(self.sized(entry, resident=resident, range=self._range_of(entry)))
+        return found
 
     @cached_property
     def _distinct(self) -> tuple[list[int], np.ndarray]:
         return distinct_operators(self.layout, self.sets)
-
-    def sized(self, entry: Entry) -> SizedKind:
-        sized = super().sized(entry)
-        sized.resident = self._resident_of(entry.scope)
-        sized.range = self._range_of(entry)
-        return sized
 
     def _range_of(self, entry: Entry) -> SizeRange | None:
         """The sizes that an operator is priced at; None for its own."""

@@ -124,7 +124,8 @@ def show_alternatives(scenario: Scenario, now: Prediction) -> None:
     st.markdown(f"- {markdown(biggest_line_of(biggest(table), table, now))}")
     for row in results[1:]:
         st.markdown(f"- {markdown(flip_line(row))}")
-    st.dataframe(table, hide_index=True, key="changes", alt="What each single change would give")
+    shown = table.dropna(axis="columns", how="all")
+    st.dataframe(shown, hide_index=True, key="changes", alt="What each single change would give")
 
 
 def recipe(scenario: Scenario) -> Recipe:

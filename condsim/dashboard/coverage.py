@@ -100,7 +100,7 @@ def unseen_of(seen: Coverage) -> Figure:
     title = "% of a new input's decisions"
     return Figure(
         "unseen",
-        charts.signed_bars(table, "name", "unseen_percent", title),
+        charts.bars(table, "name", "unseen_percent", title),
         seen.table,
         draw=lambda: bars_figure(table, "name", "unseen_percent", title),
         says="Estimated share of a new input that does something unseen, by kind and site",

@@ -21,6 +21,8 @@ from condsim.show.drift import decision_line, headline, new_territory_line, nois
 from condsim.show.escape import markdown
 from condsim.trace import Trace
 
+SHOWN = ["strategy", "latency_a_s", "latency_b_s", "change", "verdict_a", "verdict_b"]
+"""Columns of the seconds that are shown; the others are in the CSV of the command line."""
 OWN_HALVES = "its own first half against its second"
 ASKED = ("strategy", "dtype", "runtime", "threshold", "phase", "protocol", "batch", "baseline")
 
@@ -80,7 +82,7 @@ def show_seconds(found: Drift) -> None:
     if found.seconds is None:
         st.caption(markdown(f"No seconds: {found.why_no_seconds}."))
         return
-    known = found.seconds[found.seconds["error"].isna()].drop(columns="error")
+    known = found.seconds.loc[found.seconds["error"].isna(), SHOWN]
     st.dataframe(known, hide_index=True, key="seconds", alt="What both traces cost, by strategy")
     st.caption(markdown(f"On {found.profile}: {decision_line(found)}."))
 

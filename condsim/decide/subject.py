@@ -6,8 +6,8 @@ routing (`skew`, `share`); a model also has another `batch`, `context` and `phas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -21,18 +21,21 @@ from condsim.hardware import HardwareProfile, hardware
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.simulate import resolve_profile
 from condsim.program.regime import DECODE, PREFILL
+from condsim.results import Results
 from condsim.runtimes.runtime import SERVED
 from condsim.scenario import Scenario
 from condsim.steps.redraw import redrawn
 from condsim.study.answer import Answer, answer
 from condsim.study.breakeven import largest_batch
+from condsim.study.routing import powers
 from condsim.trace import Trace
 from condsim.trace.digest import digest_of
 from condsim.trace.encoding import in_memory
 from condsim.trace.read import load
 
 SKEW, SHARE, CONTEXT = "skew", "share", "context"
-MOST_SEQUENCES = 512
+MOST_TRACES = 24
+MODEL_BATCHES = (1, 4, 16, 64, 256)
 """Sequences of a model at once that are looked at."""
 Variant = Mapping[str, Any]
 """Name → value of what differs from the subject as it is."""
@@ -76,6 +79,9 @@ class Subject(Protocol):
 
     def most_units(self, phase: str | None) -> int:
         """Return the largest batch that can be asked for."""
+
+    def batches(self, phase: str | None) -> Sequence[int]:
+        """Return batches worth asking about, in rising order."""
 
     def portable(self) -> Subject:
         """Return the subject so that another process can have it."""
@@ -123,6 +129,9 @@ class TraceSubject:
     def most_units(self, phase: str | None) -> int:
         return largest_batch(self.captured, phase)
 
+    def batches(self, phase: str | None) -> Sequence[int]:
+        return powers(self.most_units(phase))
+
     def portable(self) -> TraceSubject:
         """Its decisions go along; measurements and quality do not."""
         decisions = {site.name: self.captured.decisions(site.name) for site in self.captured.sites}
@@ -133,9 +142,13 @@ class TraceSubject:
 
 @dataclass(frozen=True)
 class ModelSubject:
-    """A model of the catalogue. It runs as serving engines run it where the device can."""
+    """A model of the catalogue. It runs as serving engines run it where the device can.
+
+    traces: that were made of it last, with what their simulations remember.
+    """
 
     model: CatalogueModel
+    traces: Results = field(default_factory=lambda: Results(MOST_TRACES), repr=False, compare=False)
     questions: ClassVar[tuple[str, ...]] = ("batch", CONTEXT, "phase")
     varies: ClassVar[tuple[str, ...]] = (*questions, SKEW)
 
@@ -152,6 +165,10 @@ class ModelSubject:
         return self.varies
 
     def trace(self, variant: Variant) -> Trace:
+        key = tuple(sorted(variant.items()))
+        return self.traces.remember(key, lambda: self._made(variant))
+
+    def _made(self, variant: Variant) -> Trace:
         asked = {name: value for name, value in variant.items() if name != SKEW}
         trace = trace_of(self.model, Question(**asked))
         return redrawn(trace, variant[SKEW]) if SKEW in variant else trace
@@ -180,10 +197,13 @@ class ModelSubject:
         return (PREFILL, DECODE)
 
     def most_units(self, phase: str | None) -> int:
-        return MOST_SEQUENCES
+        return MODEL_BATCHES[-1]
+
+    def batches(self, phase: str | None) -> Sequence[int]:
+        return MODEL_BATCHES
 
     def portable(self) -> ModelSubject:
-        return self
+        return ModelSubject(self.model)
 
 
 def subject_of(what: Trace | CatalogueModel | Subject | str | Path) -> Subject:

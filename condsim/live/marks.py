@@ -40,8 +40,8 @@ def route(
     """Mark a routing decision and return it, or the one that is forced instead.
 
     site: a name, unique in the model.
-    mechanism: moe, early_exit, multi_branch, skip, sparse_activation, token_pruning or
-        token_merging.
+    mechanism: moe, early_exit, multi_branch, skip, sparse_activation, token_pruning, token_merging
+        or mixture_of_depths.
     ids: int tensor [rows] or [rows, k], the branch each row takes; for sparse_activation bool
         [rows, blocks]; for tokens bool [units, tokens], which of them stay. Or a function without
         arguments that returns ids, (ids, weights) or (ids, weights, scores): then the gate runs
@@ -147,7 +147,8 @@ def tokens(site: str) -> Iterator[TokenSelector]:
 
     Most strategies run the body once, on all units; `sorted` runs it once a bucket of units. The
     selector's `take` gives the tokens of a tensor [units, tokens, ...] that run, `mask` is what
-    attention may look at, and `put` collects the results of the units.
+    attention may look at, and `put` collects the results of the units; `back` puts tokens back
+    among those that pass by.
     Raises CondsimError where `route` was not called for this site before, and for a site that
     decides about no tokens.
     """

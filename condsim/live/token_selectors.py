@@ -15,7 +15,7 @@ import torch
 from condsim.errors import CondsimError
 from condsim.live.execution import Execution, Routed
 from condsim.live.token_decisions import Layout, Running, TokenDecision
-from condsim.mechanisms.tokens import STAYS
+from condsim.mechanisms.tokens import STAYS, Tokens
 from condsim.registry import Registry
 from condsim.steps.buckets import bucket_sizes
 from condsim.strategies import STRATEGIES
@@ -69,6 +69,11 @@ class TokenSelector:
         """
         return y
 
+    def back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """x [units, tokens, ...] with y [units that run, tokens that run, ...] in its place, for
+        tokens that pass by what the others enter."""
+        return y
+
     def close(self) -> None:
         """Release the tensors. Nothing may be taken or put afterwards."""
         self.members = self.slots = self.holds = self.mask = None
@@ -85,6 +90,10 @@ class FirstTokens(TokenSelector):
         self.running = min(self.kept, self.arriving)
         return x.narrow(1, 0, self.running)
 
+    def back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        entered = y.shape[1]
+        return torch.cat([y, x.narrow(1, entered, x.shape[1] - entered)], 1)
+
 
 class MaskedTokens(TokenSelector):
     """All tokens run, and attention does not look at those that were dropped."""
@@ -93,6 +102,10 @@ class MaskedTokens(TokenSelector):
         self.holds = decision.decided
         self.arriving = self.running = self.holds.shape[1]
         self.mask = for_attention(self.holds)
+
+    def back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        assert self.holds is not None
+        return torch.where(as_columns(self.holds, x), y, x)
 
 
 class LongestTokens(TokenSelector):
@@ -150,6 +163,14 @@ class LongestTokens(TokenSelector):
             out = y.new_empty((self.all_units, *y.shape[1:]))
         return out.index_copy_(0, self.members, y)
 
+    def back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """A slot that holds no token puts back what was there."""
+        assert self.holds is not None
+        flat = x.flatten(0, 1)
+        before = flat.index_select(0, self.rows).view_as(y)
+        after = torch.where(as_columns(self.holds, y), y, before)
+        return flat.index_copy(0, self.rows, after.flatten(0, 1)).view_as(x)
+
     def close(self) -> None:
         super().close()
         del self.rows
@@ -160,14 +181,15 @@ class LongestTokens(TokenSelector):
 class AsManyTokens(TokenSelector):
     """As many tokens in every unit, those of the highest ranks. The host waits for nothing."""
 
-    def __init__(self, decision: TokenDecision, kept: int) -> None:
+    def __init__(self, decision: TokenDecision, kept: int, in_order: bool) -> None:
         self.arriving = decision.decided.shape[1]
         self.running = max(1, min(kept, self.arriving))
         self.merges = decision.into is not None
         order = self._order(decision)
         self.slots = order.narrow(1, 0, self.running)
-        if decision.into is not None:
+        if in_order:
             self.slots = self.slots.sort(dim=1).values
+        if decision.into is not None:
             self._join(order, decision.into)
         self.rows = rows_of(self.slots, self.arriving)
 
@@ -203,6 +225,9 @@ class AsManyTokens(TokenSelector):
             taken.index_add_(0, self.joined, flat.index_select(0, self.gone))
         result: torch.Tensor = taken.unflatten(0, (-1, self.running))
         return result
+
+    def back(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x.flatten(0, 1).index_copy(0, self.rows, y.flatten(0, 1)).view_as(x)
 
     def close(self) -> None:
         super().close()
@@ -317,7 +342,9 @@ def gathered(execution: Execution, routed: Routed, bucket: Bucket) -> TokenSelec
             f"strategy {routed.strategy!r} keeps as many tokens in every unit, and site "
             f"{routed.site!r} does not say how many: pass kept= to condsim.route, or a trace"
         )
-    return AsManyTokens(decision, decision.kept)
+    mechanism = routed.mechanism
+    assert isinstance(mechanism, Tokens)
+    return AsManyTokens(decision, decision.kept, mechanism.in_order)
 
 
 @TOKEN_SELECTORS.register("same-params")

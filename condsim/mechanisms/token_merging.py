@@ -19,4 +19,5 @@ class TokenMerging(Tokens):
     marked = ("padded", "merged", "sorted")
     fixed = "merged"
     fewest = 2
+    in_order = True
     branch_names: ClassVar[Mapping[int, str]] = {0: "0: merged", 1: "1: stays"}

@@ -23,7 +23,7 @@ class Tokens(Mechanism):
     """Rows are the tokens of a unit. Behind a guard, rows are the tokens of each unit that run.
 
     fixed: the strategy of a model that keeps as many tokens in every unit. fewest: tokens of a unit
-    that stay at least.
+    that stay at least. in_order: tokens that stay keep their order under every strategy.
     """
 
     family = "tokens"
@@ -31,6 +31,7 @@ class Tokens(Mechanism):
     marked: ClassVar[tuple[str, ...]] = ("padded", "gathered", "sorted", "masked")
     fixed: ClassVar[str] = "gathered"
     fewest: ClassVar[int] = 1
+    in_order: ClassVar[bool] = False
     branch_names: ClassVar[Mapping[int, str]] = {0: "0: dropped", 1: "1: stays"}
 
     @property

@@ -152,10 +152,11 @@ def basis_lines_of(answer: Answer, call: Call, moves: pd.DataFrame) -> list[str]
     p, measured = answer.prediction, answer.measured
     lines = []
     if measured is not None:
+        processes = measured["processes"]
         line = (
             f"measured {times(measured['measured_speedup'])} "
             f"({interval((measured['measured_low'], measured['measured_high']))}) over "
-            f"{measured['pairs']} pairs in {measured['processes']} processes, "
+            f"{measured['pairs']} pairs in {processes} process{'es' if processes > 1 else ''}, "
             f"{measured['protocol']}"
         )
         if call.basis != "measured":

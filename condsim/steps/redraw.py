@@ -27,8 +27,8 @@ def redrawn(
         exit or take the costliest branch, or of the blocks that run.
     seed: of the draws.
     Sites behind other sites keep the rows that reached them. Behind an exit, the rows that go on
-    in the new draw reach the next exit. Combination weights are kept; scores are not, they would
-    not fit the new decisions.
+    in the new draw reach the next exit, and so do tokens that stay. Combination weights are kept;
+    scores are not, they would not fit the new decisions.
     Raises CondsimError where no site of the trace has what is asked for, and for values outside.
     """
     _check(skew, share)
@@ -42,13 +42,14 @@ def redrawn(
         if asked is None:
             continue
         costliest = trace.header.costliest.get(site.name, 1)
-        reached = alive if mechanism.leaves else None
+        narrows = mechanism.leaves or (mechanism.keeps_tokens and bool(site.parents))
+        reached = alive if narrows else None
         redraw = Redraw(site.branches, site.top_k, costliest, reached, share, skew)
         old = decisions[site.name]
         ids = mechanism.redraw(old.ids, redraw, rng)
         weights = old.weights if mechanism.mixes_experts else None
         drawn[site.name] = Decisions(ids, weights)
-        if mechanism.leaves:
+        if mechanism.leaves or mechanism.keeps_tokens:
             alive = ids == GOES_ON
     if not drawn:
         kinds = ", ".join(trace.mechanisms)

@@ -36,6 +36,10 @@ FAMILY = {
     "branchnet": "multi_branch",
     "sparse": "sparse_activation",
     "sparseformer": "sparse_activation",
+    "prune": "token_pruning",
+    "prunevit": "token_pruning",
+    "merge": "token_merging",
+    "mergevit": "token_merging",
 }
 
 
@@ -44,7 +48,7 @@ def test_the_list_covers_what_it_should() -> None:
     assert len(set(cases)) == len(cases)
     assert 2 * len(cases) >= 200  # against both baselines
     counts = pd.Series([FAMILY[c.model.split("-")[0]] for c in cases]).value_counts()
-    assert set(counts.index) == {"moe", "early_exit", "skip", "multi_branch", "sparse_activation"}
+    assert set(counts.index) == set(FAMILY.values())
     assert 2 * counts.min() >= 20
     assert {c.strategy for c in cases} == {
         "looped",
@@ -55,6 +59,8 @@ def test_the_list_covers_what_it_should() -> None:
         "wait",
         "masked",
         "gathered",
+        "sorted",
+        "merged",
     }
     assert {c.phase for c in cases} == {"prefill", "decode"}
     assert {c.protocol for c in cases} == set(PROTOCOLS)

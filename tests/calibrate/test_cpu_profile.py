@@ -8,6 +8,7 @@ from condsim.calibrate.cpu_profile import INSTRUCTIONS_A_CALL, _rounded
 from condsim.calibrate.scattered import FAMILIES
 from condsim.cost.cpu.new_memory import NEW
 from condsim.cost.cpu.operator_time import operator_time
+from condsim.cost.hot import SizedOperator
 from condsim.hardware import HardwareProfile
 
 
@@ -52,8 +53,8 @@ def test_a_larger_operator_takes_longer(
     tiny_profile: HardwareProfile,
 ) -> None:
     """A thousand times the work, which no noise can turn round."""
-    less = operator_time(name, [small, *weights], [small], (), tiny_profile)
-    more = operator_time(name, [large, *weights], [large], (), tiny_profile)
+    less = operator_time(SizedOperator(name, [small, *weights], [small]), tiny_profile)
+    more = operator_time(SizedOperator(name, [large, *weights], [large]), tiny_profile)
     assert less.seconds < more.seconds
     assert less.seconds >= less.dispatch * 0.99
 

@@ -78,3 +78,26 @@ def test_one_row_has_a_body_of_its_own_where_it_runs_something_else() -> None:
     ]
     loop = loop_of(runs)
     assert sorted(loop.bodies) == [(1, 2, 1), (1, 2, 2)]
+
+
+def nested_run(batch: int, guards: int) -> Run:
+    """A run of guards in one another, each body with an operator of a size that no form gives."""
+    odd = operator("relu", batch * batch * batch * batch // 3)
+    scope = RunScope([odd])
+    for number in reversed(range(guards)):
+        loop = RunLoop(f"gate{number}", [Instance(1, scope, outer=batch, rows=batch)])
+        scope = RunScope([operator("mul", batch), loop])
+    return Run({"batch": batch}, scope, {})
+
+
+@pytest.mark.parametrize("guards", [1, 3, 12])
+def test_what_fits_no_form_is_tried_once_a_guard(
+    guards: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+    split = Fitter._split
+    monkeypatch.setattr(Fitter, "_split", lambda *args: tries.append(1) or split(*args))
+    runs = [nested_run(batch, guards) for batch in (2, 3, 5, 7)]
+    program = Fitter().program("compacted", "prefill-n", runs)
+    assert program.flagged == ("relu in the model",)
+    assert len(tries) <= guards + 4

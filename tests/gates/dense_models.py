@@ -17,7 +17,7 @@ from condsim.zoo.prune_fashion import PruneFashion
 from condsim.zoo.skip_fashion import SHRINK_BEFORE, SkipFashion
 from condsim.zoo.sparse_bytes import Layer, SparseBytes
 from condsim.zoo.vit import Attention, Block
-from gates.models import Case, Marked
+from gates.models import Case, Depths, Marked
 from gates.strangers import EarlyExits, HardBranches, Skips, Sparse
 
 Forward = Callable[[Any], Any]
@@ -137,6 +137,22 @@ def attention_written_out(attention: Attention, x: torch.Tensor) -> torch.Tensor
     return result
 
 
+def dense_depths(model: Depths) -> Forward:
+    def run(ids: torch.Tensor) -> Any:
+        x = model.embedding(ids)
+        seen = torch.full((ids.shape[1], ids.shape[1]), float("-inf")).triu(1)
+        for block in model.blocks:
+            assert isinstance(block, Block)
+            q, k, v = block.attention.by_head(block.norm_attention(x))
+            scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + seen
+            mixed = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+            x = x + block.attention.out(mixed)
+            x = x + block.feed_forward(block.norm_feed_forward(x))
+        return model.head(x)
+
+    return run
+
+
 def dense_marked(model: Marked) -> Forward:
     def run(x: torch.Tensor) -> Any:
         h = F.relu(model.stem(x))
@@ -189,6 +205,7 @@ DENSE: dict[str, Callable[[Any], Forward]] = {
     "merge-fashion": dense_vit_of_zoo,
     "sparse-bytes": dense_sparse_of_zoo,
     "marked": dense_marked,
+    "depths": dense_depths,
     "stranger-exits": dense_exits,
     "stranger-skips": dense_skips,
     "stranger-branches": dense_branches,

@@ -21,6 +21,7 @@ from condsim import zoo
 from condsim.trace import Trace
 from condsim.zoo.merge_fashion import MergeFashion
 from condsim.zoo.prune_fashion import PruneFashion
+from condsim.zoo.vit import Block
 from gates import strangers
 
 SMALL = {
@@ -223,6 +224,41 @@ def marked() -> nn.Module:
     return Marked()
 
 
+class Depths(nn.Module):
+    """Byte ids [units, positions] → logits [units, positions, 64].
+
+    Half of the tokens enter each of two causal blocks, those that a router scores highest.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(64, 16)
+        self.blocks = nn.ModuleList(Block(16, 2) for _ in range(2))
+        self.routers = nn.ModuleList(nn.Linear(16, 1) for _ in range(2))
+        self.head = nn.Linear(16, 64)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(ids)
+        for number, block in enumerate(self.blocks):
+            router, entering = self.routers[number], max(1, x.shape[1] // 2)
+
+            def score(router: nn.Module = router, x: torch.Tensor = x) -> torch.Tensor:
+                scores: torch.Tensor = router(x).squeeze(-1)
+                return scores
+
+            condsim.route(f"depth{number}", "mixture_of_depths", score, kept=entering)
+            for tokens in condsim.tokens(f"depth{number}"):
+                x = tokens.back(x, self.entered(block, tokens.take(x), tokens.mask))
+        logits: torch.Tensor = self.head(x)
+        return logits
+
+    def entered(self, block: nn.Module, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """What a block makes of the tokens that entered it; each sees those before it."""
+        seen = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril()
+        result: torch.Tensor = block(x, seen if mask is None else seen & mask)
+        return result
+
+
 LANGUAGE: dict[str, Callable[[], nn.Module]] = {
     "mixtral": mixtral,
     "qwen2-moe": qwen2_moe,
@@ -241,7 +277,7 @@ TOKENS: dict[str, Callable[[], nn.Module]] = {
     "merge-fashion": lambda: MergeFashion(merged=4, patch=7, hidden=16, heads=2, blocks=3),
 }
 """Vision transformers of the zoo that are made anew, smaller."""
-NAMES = (*LANGUAGE, *sorted(zoo.ZOO), *STRANGERS, "marked")
+NAMES = (*LANGUAGE, *sorted(zoo.ZOO), *STRANGERS, "marked", "depths")
 
 
 @functools.cache
@@ -254,6 +290,9 @@ def case(name: str) -> Case:
         if name in TOKENS:
             images = list(torch.randn(5, 8, 1, 28, 28))
             return Case(name, TOKENS[name]().eval(), images)
+        if name == "depths":
+            ids = torch.randint(0, 64, (5, 8, 12), generator=torch.Generator().manual_seed(1))
+            return Case(name, Depths().eval(), list(ids))
         if name == "marked":
             return Case(name, marked().eval(), list(torch.randn(5, 8, 16)))
         if name in STRANGERS:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.cpu.operator_time import OperatorTime, operator_time
+from condsim.cost.hot import SizedOperator
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.lowered import Visit
@@ -60,8 +61,8 @@ def joined_seconds(
     name = op.name.removesuffix(JOINED)
     if looks_up_rows(name):
         return OperatorTime(0.0, 0.0, "estimated", name)
-    alone = operator_time(name, inputs, outputs, (), profile)
-    copy = operator_time("clone", inputs, inputs, (), profile)
+    alone = operator_time(SizedOperator(name, inputs, outputs), profile)
+    copy = operator_time(SizedOperator("clone", inputs, inputs), profile)
     beyond_copy_s = np.maximum(_without_dispatch(alone) - _without_dispatch(copy), 0.0)
     seconds = beyond_copy_s if beyond_copy_s.ndim else float(beyond_copy_s)
     return OperatorTime(seconds, 0.0, "estimated", alone.family)

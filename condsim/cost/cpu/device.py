@@ -21,7 +21,7 @@ from condsim.cost.cpu.activations import activation_curves, far_per_byte
 from condsim.cost.cpu.call_memory import step_memory
 from condsim.cost.cpu.evicted_code import code_of
 from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
-from condsim.cost.cpu.operator_time import looks_at_shapes, time_of, variants
+from condsim.cost.cpu.operator_time import looks_at_shapes, operator_time, variants
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, SizedKind, Target
 from condsim.cost.hot import OperatorTime, SizedOperator
 from condsim.cost.issued import IssuedModel
@@ -145,7 +145,7 @@ class CpuModel(IssuedModel):
             return hot, shaped.job.flops
         operator = SizedOperator(op.name, shaped.inputs, shaped.outputs, op.params, shaped.job)
         rows = shaped.experts_rows
-        hot = time_of(operator, profile, rows, view=op.view, dtype=self.target.dtype)
+        hot = operator_time(operator, profile, rows, view=op.view, dtype=self.target.dtype)
         if self.compiled:
             hot = replace(hot, basis="estimated")
         return hot, shaped.job.flops

@@ -32,7 +32,7 @@ from condsim.cost.hot import (
 from condsim.cost.roofline import element_bytes, roofline_seconds
 from condsim.hardware import HardwareProfile
 from condsim.program.operators import called, extent, facts, out_of_place, reduces, strides_recorded
-from condsim.program.work import MATMULS, Params, Shape
+from condsim.program.work import MATMULS, Shape
 
 __all__ = ["ELEMENTWISE", "VIEW", "OperatorTime", "extent", "operator_time"]
 
@@ -41,10 +41,7 @@ ELEMENTWISE = "elementwise"
 
 
 def operator_time(
-    name: str,
-    inputs: list[Shape],
-    outputs: list[Shape],
-    params: Params,
+    operator: SizedOperator,
     profile: HardwareProfile,
     groups_rows: Any = None,
     *,
@@ -53,25 +50,10 @@ def operator_time(
 ) -> OperatorTime:
     """Time of one operator.
 
-    name: as the recorder gives it. inputs, outputs: shapes, entries int or int array [n].
-    params: as in `condsim.program.Op`. groups_rows: rows of each group of a grouped matmul, int
-    array [groups] or [n, groups]; None: as even as can be. view: it makes no new storage.
-    dtype: None = the profile's; a calibrated profile knows only its own. Raises CondsimError for a
-    dtype that the device lacks.
+    groups_rows: rows of each group of a grouped matmul, int array [groups] or [n, groups]; None: as
+    even as can be. view: it makes no new storage. dtype: None = the profile's; a calibrated profile
+    knows only its own. Raises CondsimError for a dtype that the device lacks.
     """
-    operator = SizedOperator(name, inputs, outputs, params)
-    return time_of(operator, profile, groups_rows, view=view, dtype=dtype)
-
-
-def time_of(
-    operator: SizedOperator,
-    profile: HardwareProfile,
-    groups_rows: Any = None,
-    *,
-    view: bool = False,
-    dtype: str | None = None,
-) -> OperatorTime:
-    """Time of one operator; arguments as in `operator_time`."""
     if not profile.calibrated:
         if view:
             return _view_without_curve(profile)

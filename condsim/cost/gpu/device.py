@@ -12,8 +12,9 @@ import numpy as np
 from condsim.cost.cpu.operator_time import operator_time
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, Target
 from condsim.cost.gpu.operator import gpu_operator
+from condsim.cost.gpu.rates import GpuRates
 from condsim.cost.gpu.traffic import resident_share
-from condsim.cost.hot import OperatorTime
+from condsim.cost.hot import OperatorTime, SizedOperator
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.kernels import Kernels
@@ -37,37 +38,21 @@ class GpuModel(IssuedModel):
         return target.profile.kind in KINDS and not target.prepared
 
     def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
-        op, target = sized.op, self.target
-        if target.profile.gpu is None:
-            hot = operator_time(
-                op.name,
-                sized.inputs,
-                sized.outputs,
-                op.params,
-                target.profile,
-                sized.experts_rows,
-                view=op.view,
-                dtype=target.dtype,
-            )
+        op, profile, dtype = sized.op, self.target.profile, self.target.dtype
+        operator = SizedOperator(op.name, sized.inputs, sized.outputs, op.params, sized.job)
+        rows = sized.experts_rows
+        if profile.gpu is None:
+            hot = operator_time(operator, profile, rows, view=op.view, dtype=dtype)
             return hot, sized.job.flops
-        hot, job = gpu_operator(
-            op,
-            sized.job,
-            sized.inputs,
-            sized.outputs,
-            target.profile,
-            target.dtype,
-            target.float_bytes,
-            sized.experts_rows,
-            resident,
-            self._weight_itemsize(op),
-        )
+        itemsize = self.target.float_bytes
+        device = GpuRates(profile, dtype, itemsize, self._weight_itemsize(op))
+        hot, job = gpu_operator(operator, device, rows, resident, view=op.view)
         return hot, job.flops
 
-    def _weight_itemsize(self, op: Op) -> float | None:
-        """Bytes of a weight that a product unpacks; None where it has the arithmetic's dtype."""
+    def _weight_itemsize(self, op: Op) -> float:
+        """Bytes of a weight; a product unpacks narrow ones."""
         narrow = len(op.inputs) > 1 and op.inputs[1].dtype in WEIGHT_DTYPES
-        return self.target.bytes_an_element(op.inputs[1].dtype) if narrow else None
+        return self.target.bytes_an_element(op.inputs[1].dtype if narrow else "float")
 
     def resident(self, lowered: Lowered) -> np.ndarray | float:
         """Return the share of each step's weights that L2 still has, where steps of the same

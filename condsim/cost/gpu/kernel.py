@@ -18,10 +18,10 @@ import numpy as np
 from condsim.cost.gpu import matmul, traffic, two_four
 from condsim.cost.gpu.overlap import soft_maximum
 from condsim.cost.gpu.rates import GpuRates
-from condsim.hardware import HardwareProfile
+from condsim.cost.hot import SizedOperator
 from condsim.program import elements
 from condsim.program.operators import facts
-from condsim.program.work import MATMULS, Params, Shape, Work
+from condsim.program.work import MATMULS, Shape
 
 INDEX_BYTES = 8
 """Of an index that names a row."""
@@ -41,31 +41,24 @@ class Kernel:
 
 
 def kernel(
-    name: str,
-    job: Work,
-    inputs: list[Shape],
-    outputs: list[Shape],
-    params: Params,
-    profile: HardwareProfile,
-    dtype: str,
-    itemsize: int,
+    operator: SizedOperator,
+    device: GpuRates,
     groups_rows: np.ndarray | None = None,
     resident: Any = 0.0,
-    weight_itemsize: float | None = None,
 ) -> Kernel:
-    """GpuRates time of an operator that is one kernel.
+    """The time of an operator that is one kernel.
 
-    inputs, outputs: shapes, entries int or int array [n]. groups_rows: rows of each group of a
-    grouped matmul, int [n, groups]; more groups than its weights have are elsewhere: their rows are
-    written as zeros. resident: share of the weights that L2 has, number or array [n].
-    weight_itemsize: bytes of a weight; None for those of an activation.
+    groups_rows: rows of each group of a grouped matmul, int [n, groups]; more groups than its
+    weights have are elsewhere: their rows are written as zeros. resident: share of the weights that
+    L2 has, number or array [n].
     """
-    device = GpuRates(profile, dtype, itemsize, weight_itemsize or itemsize)
+    job, inputs, outputs = operator.work, operator.inputs, operator.outputs
     if job.family not in MATMULS:
-        return _moving_kernel(name, inputs, outputs, device)
+        return _moving_kernel(operator.name, inputs, outputs, device)
+    params = operator.params
     if job.family == "grouped_mm":
         product = matmul.grouped(job, inputs, params, device, groups_rows, resident)
-    elif name == two_four.NAME:
+    elif operator.name == two_four.NAME:
         product = matmul.two_four_sparse(job, inputs, outputs, params, device, resident)
     else:
         product = matmul.plain(job, inputs, outputs, device, resident)

@@ -8,47 +8,31 @@ import numpy as np
 
 from condsim.cost.gpu import two_four
 from condsim.cost.gpu.kernel import kernel
-from condsim.cost.hot import VIEW, OperatorTime
-from condsim.hardware import HardwareProfile
-from condsim.program import JOINED, Op
-from condsim.program.work import Shape, Work
+from condsim.cost.gpu.rates import GpuRates
+from condsim.cost.hot import VIEW, OperatorTime, SizedOperator
+from condsim.program import JOINED
+from condsim.program.work import Work
 
 
 def gpu_operator(
-    op: Op,
-    job: Work,
-    inputs: list[Shape],
-    outputs: list[Shape],
-    profile: HardwareProfile,
-    dtype: str,
-    itemsize: int,
-    groups_rows: np.ndarray | None,
-    resident: np.ndarray | float,
-    weight_itemsize: float | None = None,
+    operator: SizedOperator,
+    device: GpuRates,
+    groups_rows: np.ndarray | None = None,
+    resident: np.ndarray | float = 0.0,
+    *,
+    view: bool = False,
 ) -> tuple[OperatorTime, Work]:
-    """(time, work) of one operator; arguments as in `kernel`.
+    """(time, work) of one operator; arguments as in `kernel`. view: it makes no new storage.
 
     Its work counts the rows of the experts that are on this device.
     """
-    if op.view:
-        view_s = 0.0 if op.name.endswith(JOINED) else profile.host.view.value
-        view = OperatorTime(view_s, view_s, "estimated", VIEW)
-        return view, job
-    on_device = kernel(
-        op.name,
-        job,
-        inputs,
-        outputs,
-        op.params,
-        profile,
-        dtype,
-        itemsize,
-        groups_rows,
-        resident,
-        weight_itemsize,
-    )
+    name, job, profile = operator.name, operator.work, device.profile
+    if view:
+        view_s = 0.0 if name.endswith(JOINED) else profile.host.view.value
+        return OperatorTime(view_s, view_s, "estimated", VIEW), job
+    on_device = kernel(operator, device, groups_rows, resident)
     dispatch = profile.host.dispatch.value
-    if op.name == two_four.NAME:
+    if name == two_four.NAME:
         two_four_limits = two_four.two_four_of(profile)
         dispatch += two_four_limits.call_s.value
     seconds = dispatch + on_device.seconds

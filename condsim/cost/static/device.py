@@ -29,6 +29,7 @@ from condsim.cost.device import (
     Target,
     of_each_size,
 )
+from condsim.cost.hot import SizedOperator
 from condsim.cost.roofline import peak_rate
 from condsim.cost.static.matrix_unit import padded_flops
 from condsim.cost.static.on_chip_memory import tiled_elements, traffic_seconds, weight_share
@@ -100,7 +101,9 @@ class PreparedGraphs(DeviceModel):
         """The tables of a calibration know neither padding nor memory apart."""
         op, profile = sized.op, self.target.profile
         hot = operator_time(
-            op.name, sized.inputs, sized.outputs, op.params, profile, dtype=self.target.dtype
+            SizedOperator(op.name, sized.inputs, sized.outputs, op.params),
+            profile,
+            dtype=self.target.dtype,
         )
         is_product = sized.job.family in MATMULS
         part = "matmul" if is_product else "traffic"

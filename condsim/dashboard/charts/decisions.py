@@ -7,20 +7,31 @@ import pandas as pd
 
 from condsim.dashboard.charts import elements
 
-GAIN, LOSS = "#55a868", "#c44e52"
+GAIN, LOSS, PLAIN = "#55a868", "#c44e52", "#4c72b0"
 BAR = 22
 """Pixels of a bar."""
 DOUBLES = ("batch", "context")
 MOST_LINES = 12
 
 
+def bars(table: pd.DataFrame, name: str, value: str, title: str) -> elements.Chart:
+    """A bar a row. name, value: columns. title: of the values."""
+    places = alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260))
+    tooltip = [*elements.words(name), *elements.numbers([value], ".4g")]
+    drawn = alt.Chart(table).mark_bar(color=PLAIN)
+    chart: elements.Chart = drawn.encode(
+        x=alt.X(f"{value}:Q", title=title), y=places, tooltip=tooltip
+    )
+    return chart.properties(height=alt.Step(BAR))
+
+
 def signed_bars(table: pd.DataFrame, name: str, value: str, title: str) -> elements.Chart:
     """A bar a row, green above 0 and red below. name, value: columns. title: of the values."""
     colour = alt.condition(f"datum['{value}'] < 0", alt.value(LOSS), alt.value(GAIN))
     places = alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260))
-    bars = alt.Chart(table).mark_bar()
+    drawn = alt.Chart(table).mark_bar()
     tooltip = [*elements.words(name), *elements.numbers([value], ".4g")]
-    chart: elements.Chart = bars.encode(
+    chart: elements.Chart = drawn.encode(
         x=alt.X(f"{value}:Q", title=title), y=places, color=colour, tooltip=tooltip
     )
     return chart.properties(height=alt.Step(BAR))
@@ -63,15 +74,15 @@ def pairs(table: pd.DataFrame, name: str, value: str, beside: str, title: str) -
     tooltip = [*elements.words(name), *elements.numbers([value, beside], ".3g")]
     base = alt.Chart(table).encode(y=places, tooltip=tooltip)
     x = alt.X(f"{value}:Q", title=title, axis=alt.Axis(format="%"))
-    bars = base.mark_bar(color="#4c72b0").encode(x=x)
+    drawn = base.mark_bar(color=PLAIN).encode(x=x)
     ticks = base.mark_tick(color="#dd8452", thickness=3, height=BAR - 4).encode(x=f"{beside}:Q")
-    return alt.layer(bars, ticks).properties(height=alt.Step(BAR))
+    return alt.layer(drawn, ticks).properties(height=alt.Step(BAR))
 
 
 def costs(table: pd.DataFrame) -> elements.Chart:
     """How many inputs cost how much. table: milliseconds (the middle of a bin), inputs."""
     x = alt.X("milliseconds:Q", title="milliseconds of an input alone", scale=alt.Scale(zero=False))
     tooltip = elements.numbers(["milliseconds", "inputs"], ".4g")
-    bars = alt.Chart(table).mark_bar(color="#4c72b0", size=14)
-    chart: elements.Chart = bars.encode(x=x, y=alt.Y("inputs:Q", title="inputs"), tooltip=tooltip)
+    drawn = alt.Chart(table).mark_bar(color=PLAIN, size=14)
+    chart: elements.Chart = drawn.encode(x=x, y=alt.Y("inputs:Q", title="inputs"), tooltip=tooltip)
     return chart.properties(height=220)

@@ -17,7 +17,6 @@ from condsim.predict.choose import strategies_on
 from condsim.predict.prediction import AS_CAPTURED, Prediction
 from condsim.predict.verdict import verdict_of
 from condsim.runtimes import runtimes_of
-from condsim.study.routing import powers
 
 COLUMNS = [
     "change", "to", "speedup", "low", "high", "verdict", "latency_s", "unit_s", "times", "per_unit",
@@ -79,7 +78,7 @@ def _candidates(
     for weights in profile.weight_dtypes:
         if weights != now.weights:
             yield "weights", weights, {"weights": weights}
-    for batch in powers(subject.most_units(now.phase)):
+    for batch in subject.batches(now.phase):
         if batch != now.batch:
             yield "batch", str(batch), {"batch": batch}
     yield from _placements(asked)

@@ -17,7 +17,6 @@ from condsim.hardware import HardwareProfile
 from condsim.predict.prediction import Prediction
 from condsim.predict.verdict import verdict_of
 from condsim.study.breakeven import SHARES, SKEWS
-from condsim.study.routing import powers
 from condsim.study.what_if import scaled
 
 COLUMNS = [
@@ -70,7 +69,7 @@ def lines_of(
     subject: Subject, profile: HardwareProfile, asked: Asked, now: Prediction
 ) -> Iterator[Line]:
     """Return the axes along which a verdict can flip."""
-    batches = powers(subject.most_units(now.phase))
+    batches = subject.batches(now.phase)
     yield _line("batch", "batch", now.batch, batches, whole=True)
     if isinstance(subject, TraceSubject):
         if SKEW in subject.axes:

@@ -17,6 +17,7 @@ from condsim.cost.cpu.compiled_graphs import (
     joined_seconds,
 )
 from condsim.cost.cpu.operator_time import OperatorTime, operator_time
+from condsim.cost.hot import SizedOperator
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, load_profile
 from condsim.lowered import Visit
@@ -61,7 +62,9 @@ def test_what_joins_costs_its_arithmetic(profile: HardwareProfile) -> None:
         return joined_seconds(Op(f"{name}{JOINED}", (), (), view=True), shapes, shapes, profile)
 
     gelu, add, relu = joined("gelu"), joined("add"), joined("relu")
-    alone, copy = (operator_time(name, shapes, shapes, (), profile) for name in ("gelu", "clone"))
+    alone, copy = (
+        operator_time(SizedOperator(name, shapes, shapes), profile) for name in ("gelu", "clone")
+    )
     arithmetic_s = alone.seconds - alone.dispatch - copy.seconds + copy.dispatch
     assert gelu.seconds == pytest.approx(arithmetic_s)
     assert gelu.dispatch == add.dispatch == 0

@@ -7,6 +7,7 @@ import pytest
 
 from condsim.cost.cpu.new_memory import KEPT_BYTES, NEW, fresh_seconds
 from condsim.cost.cpu.operator_time import operator_time
+from condsim.cost.hot import SizedOperator
 from condsim.hardware import HardwareProfile
 
 S_PER_BYTE = 5e-10
@@ -30,8 +31,8 @@ def test_only_large_new_results_cost(
     profile: HardwareProfile, known: HardwareProfile, name: str, elements: int, extra_s: float
 ) -> None:
     x = (elements,)
-    paid = operator_time(name, [x, x], [x], (), known)
-    free = operator_time(name, [x, x], [x], (), profile)
+    paid = operator_time(SizedOperator(name, [x, x], [x]), known)
+    free = operator_time(SizedOperator(name, [x, x], [x]), profile)
     assert paid.seconds - free.seconds == pytest.approx(extra_s, abs=1e-12)
 
 

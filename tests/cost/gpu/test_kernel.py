@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from condsim.cost.gpu.kernel import kernel
+from condsim.cost.gpu.rates import GpuRates
+from condsim.cost.hot import SizedOperator
 from condsim.hardware import HardwareProfile, hardware
-from condsim.program.operators import work
 
 GPU = hardware("nvidia-h100-sxm")
 
@@ -29,16 +30,15 @@ def fused(
     total = sum(rows)
     experts = len(rows) if here is None else here
     inputs, outputs = [(tokens or total, k), (experts, n, k)], [(total, n)]
-    job = work("fused_moe_mm", inputs, outputs)
-    groups_rows = np.array([rows])
-    on_device = kernel("fused_moe_mm", job, inputs, outputs, (1,), profile, "bf16", 2, groups_rows)
+    operator = SizedOperator("fused_moe_mm", inputs, outputs, (1,))
+    on_device = kernel(operator, GpuRates(profile, "bf16", 2, 2), np.array([rows]))
     worlds = {name: float(np.max(seconds)) for name, seconds in on_device.worlds.items()}
     return float(on_device.seconds[0]), worlds
 
 
 def moving(name: str, inputs: list[tuple[int, ...]], outputs: list[tuple[int, ...]]) -> float:
     """Seconds beyond the fixed ones of an operator that computes nothing of note."""
-    on_device = kernel(name, work(name, inputs, outputs), inputs, outputs, (), GPU, "bf16", 2)
+    on_device = kernel(SizedOperator(name, inputs, outputs), GpuRates(GPU, "bf16", 2, 2))
     return float(on_device.worlds["gather"])
 
 

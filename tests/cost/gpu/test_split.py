@@ -9,20 +9,21 @@ from hypothesis import strategies as st
 from condsim.cost.gpu import split
 from condsim.cost.gpu.kernel import kernel
 from condsim.cost.gpu.rates import GpuRates
+from condsim.cost.hot import SizedOperator
 from condsim.hardware import hardware
-from condsim.program.operators import work
 
 H100 = hardware("nvidia-h100-sxm")
+BF16 = GpuRates(H100, "bf16", 2, 2)
 WHOLE = (1,)
 
 
 def seconds(m: int, n: int, k: int, parts: tuple[int, ...] = split.PARTS) -> float:
     """Seconds of a product that may be cut into so many parts."""
     inputs, outputs = [(m, k), (n, k)], [(m, n)]
-    job = work("linear", inputs, outputs)
+    product = SizedOperator("linear", inputs, outputs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(split, "PARTS", parts)
-        return float(kernel("linear", job, inputs, outputs, (), H100, "bf16", 2).seconds)
+        return float(kernel(product, BF16).seconds)
 
 
 @given(

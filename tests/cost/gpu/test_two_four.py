@@ -20,10 +20,11 @@ from benchmarks.literature.two_four import Layer
 from benchmarks.literature.vit import Vit, dense
 from condsim.cost.gpu import two_four
 from condsim.cost.gpu.kernel import kernel
+from condsim.cost.gpu.rates import GpuRates
+from condsim.cost.hot import SizedOperator
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, hardware
 from condsim.program import Op, Program, Scope
-from condsim.program.operators import work
 from condsim.resources import resource
 from condsim.strategies.two_four import sparse_weights
 
@@ -35,9 +36,8 @@ def device_s(
     name: str, m: int, n: int, k: int, profile: HardwareProfile, params: tuple[int, ...] = (1,)
 ) -> float:
     shapes: Any = [(m, k), (n, k)], [(m, n)]
-    return float(
-        kernel(name, work(name, *shapes, params), *shapes, params, profile, "bf16", 2).seconds
-    )
+    operator = SizedOperator(name, *shapes, params)
+    return float(kernel(operator, GpuRates(profile, "bf16", 2, 2)).seconds)
 
 
 def at_rate(times: float) -> HardwareProfile:

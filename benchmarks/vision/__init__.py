@@ -1,0 +1,1 @@
+"""Vision transformers that drop or merge tokens, beside throughputs that their authors published."""
