@@ -107,13 +107,19 @@ def unseen_of(seen: Coverage) -> Figure:
     )
 
 
+ALIKE = 1e-9
+"""Relative: seconds that differ by less are the same, however they were rounded."""
+
+
 def show_costs(seen: Coverage, how: Recipe) -> None:
     """Show what inputs cost, and the worst."""
     if seen.costs is None:
         st.caption(markdown(f"No seconds: {seen.why_no_costs}."))
         return
     st.markdown("**What inputs cost alone**")
-    counts, edges = np.histogram(seen.costs.seconds * 1e3, BINS)
+    milliseconds = seen.costs.seconds * 1e3
+    all_alike = np.ptp(milliseconds) <= ALIKE * milliseconds.max()
+    counts, edges = np.histogram(milliseconds, 1 if all_alike else BINS)
     middles = (edges[:-1] + edges[1:]) / 2
     table = pd.DataFrame({"milliseconds": middles, "inputs": counts})
     title = "inputs"

@@ -26,6 +26,7 @@ OTHERS = (
     "drawn-routing",
     "serving",
     "training",
+    "tokens",
 )
 
 

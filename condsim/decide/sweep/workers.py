@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ def client_of(address: str) -> Iterator[Any]:
     import distributed
 
     try:
-        asyncio.run(_identity(address))
+        _outside_of_any_loop(_identity(address))
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         raise CondsimError(
             f"no Dask scheduler answers at {address!r} within {DASK_TIMEOUT_S} s: start one "
@@ -75,6 +76,12 @@ def client_of(address: str) -> Iterator[Any]:
         yield client
     finally:
         client.close()
+
+
+def _outside_of_any_loop(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, also from a notebook, in whose thread a loop runs already."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, coroutine).result()
 
 
 async def _identity(address: str) -> None:

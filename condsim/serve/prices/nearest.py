@@ -53,12 +53,13 @@ class PricedSize:
 
 
 def most_frequent(counts: np.ndarray, most: int) -> np.ndarray:
-    """Return the distinct compositions that stand most often in some, at most so many.
+    """Return where the distinct compositions stand that are most frequent, at most so many.
 
     counts: int [n, columns].
     """
     if len(counts) == 1:
-        return counts
-    distinct, times = np.unique(counts, axis=0, return_counts=True)
+        return np.zeros(1, int)
+    _, first, times = np.unique(counts, axis=0, return_index=True, return_counts=True)
     order = np.argsort(-times, kind="stable")[:most]
-    return distinct[np.sort(order)]
+    places: np.ndarray = first[np.sort(order)]
+    return places

@@ -9,9 +9,11 @@ that is off is said by leaving each composition out in turn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from condsim.mechanisms.tokens import STAYS
 from condsim.serve.prices.composition import Pool, Sites
 from condsim.serve.prices.copies import ExpertCopies, with_own_copies
 from condsim.serve.prices.nearest import PricedSize, most_frequent
@@ -82,9 +84,20 @@ class SamplePrices:
     def _price_size(self, size: int) -> PricedSize:
         rng = np.random.default_rng([self.seed, size])
         units = self.pool.draw((DRAWS * self.drawn, size), rng)
-        counts = most_frequent(self.of_unit[units].sum(axis=1), self.drawn)
+        counts = self.of_unit[units].sum(axis=1)
+        chosen = most_frequent(counts, self.drawn)
+        counts = counts[chosen]
         total = np.full(len(counts), self.pool.total)
         rows = np.full(len(counts), size)
         steps = self.sites.steps(rows, self.pool.seq, total, counts)
+        steps = replace(steps, lengths=self._lengths(units[chosen]))
         seconds, joules = self.side.price(self.cut.phase, steps)
         return PricedSize(self.sites, counts, seconds, joules)
+
+    def _lengths(self, units: np.ndarray) -> dict[str, np.ndarray]:
+        """Site of tokens → those that stay in each of some units, int of the same shape."""
+        lengths = {}
+        for name, site in self.cut.sites.items():
+            if site.rule.mechanism.keeps_tokens:
+                lengths[name] = site.of_unit[units, STAYS]
+        return lengths

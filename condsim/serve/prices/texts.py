@@ -148,7 +148,8 @@ class TextPrices:
             if rows > decoding:
                 prompt, past = int(rng.integers(0, len(texts))), int(rng.integers(0, 1 << 20))
                 drawn[number] += texts.prompt_counts(prompt, past, rows - decoding)
-        return most_frequent(drawn, self.drawn)
+        chosen: np.ndarray = drawn[most_frequent(drawn, self.drawn)]
+        return chosen
 
     def _counts(self, step: TextStep) -> np.ndarray:
         """Return the rows that take each branch, int [columns]."""
