@@ -20,7 +20,7 @@ fuzz: $(VENV)/.dev  ## 20,000 damaged inputs, those that fail are kept in fuzz-f
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

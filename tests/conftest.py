@@ -14,7 +14,9 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 """The same examples on every run, and no limit of time: tests run on whatever the machine has left."""
 
-LONG_GROUPS = ("installed", "tests/dashboard/test_browser.py", *NAMES)
+CALIBRATED = ("tests/calibrate/test_cpu.py", "tests/calibrate/test_cpu_profile.py")
+"""Files that share one calibration."""
+LONG_GROUPS = ("installed", "calibrated", "tests/dashboard/test_browser.py", *NAMES)
 
 
 @pytest.fixture(autouse=True)
@@ -48,9 +50,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def group(nodeid: str) -> str:
     """Tests of one group run in one worker: those of one model together, which takes longer to
-    capture than to test, those of the installed wheel together, the others by file."""
+    capture than to test, those of the installed wheel together, those of one calibration, the
+    others by file."""
     file, _, test = nodeid.partition("::")
     name = test.partition("[")[2].removesuffix("]")
     if name in NAMES:
         return name
+    if file in CALIBRATED:
+        return "calibrated"
     return "installed" if "installed/" in file else file
