@@ -6,6 +6,7 @@ Sources: youweiliang/evit, evit.py; facebookresearch/ToMe, tome/merge.py and tom
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -63,7 +64,7 @@ class Block(nn.Module):
         )
 
 
-class Deit(nn.Module):
+class Deit(nn.Module, ABC):
     """Images [units, 3, pixels, pixels] → logits. Subclasses say what happens to tokens between attention and MLP."""
 
     def __init__(self, shape: Shape) -> None:
@@ -85,10 +86,11 @@ class Deit(nn.Module):
             return logits
         return self._block(number, self.blocks[number], x, sizes)
 
+    @abstractmethod
     def _block(
         self, number: int, block: nn.Module, x: torch.Tensor, sizes: torch.Tensor | None
     ) -> torch.Tensor:
-        raise NotImplementedError
+        """The result of a block, and of all that come after it."""
 
     def _rest(
         self, number: int, block: nn.Module, x: torch.Tensor, sizes: torch.Tensor | None

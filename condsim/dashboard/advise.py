@@ -26,6 +26,7 @@ from condsim.decide.subject import TraceSubject
 from condsim.predict.prediction import Prediction
 from condsim.predict.simulate import resolve_profile
 from condsim.show.advice import (
+    BESIDE_THE_WATERFALL,
     basis_lines_of,
     biggest_line_of,
     flip_line,
@@ -54,6 +55,7 @@ def page() -> None:
         show(effects_of(answer.prediction), recipe(scenario))
         for line in why_lines_of(answer.prediction, why(answer.prediction)):
             st.caption(markdown(line))
+        st.caption(BESIDE_THE_WATERFALL)
     with right:
         st.markdown("**What it rests on**")
         show_basis(answer, said)

@@ -70,6 +70,13 @@ def verdict_sentence(call: Call) -> str:
     return f"{says}: {times(call.speedup)} ({interval((call.low, call.high))}, {of}; {against})."
 
 
+BESIDE_THE_WATERFALL = (
+    "An effect saves here where it takes fewer seconds than in the dense model. The waterfall asks "
+    "more: whether its seconds shrink as much as the FLOPs do. So it may cost there and save here."
+)
+"""What tells effects in seconds from those of the waterfall, which are factors."""
+
+
 def why_lines(advice: Advice) -> list[str]:
     """The effects in seconds, the largest first."""
     return why_lines_of(advice.answer.prediction, advice.why)
