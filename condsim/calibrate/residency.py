@@ -32,6 +32,9 @@ RATES = (0.0, *(float(rate) for rate in np.geomspace(1e8, 2e10, 40)))
 """Bytes a second that others may evict."""
 STRETCH_BYTES = 2**20
 LEAST_VISITS, LEAST_VISITED_BYTES = 12, 2**22
+WARM_BYTES, MOST_WARM_ROUNDS = 96 * 2**20, 10
+"""Bytes that are visited before any visit counts, in at most so many rounds. A shared cache was
+seen to keep a megabyte only when it had come back five times, and near its size ten times."""
 QUARTILES_OF_DEVIATION = 1.35
 """Distance of a normal distribution's quartiles, in standard deviations."""
 
@@ -174,14 +177,15 @@ def extra_per_byte(seconds: Sequence[float], size_bytes: float) -> np.ndarray:
 
 
 def visit_in_turn(calls: Sequence[Call], size_bytes: int) -> float:
-    """Seconds a call when calls take turns, after one round to begin with.
+    """Seconds a call when calls take turns, once the caches have settled.
 
     It is the median over stretches of about a megabyte, so that one disturbed does not count.
     size_bytes: that one call visits.
     """
     clock = the_clock()
-    for call in calls:
-        call()
+    for _ in range(_warm_rounds(len(calls) * size_bytes)):
+        for call in calls:
+            call()
     stretch = max(1, STRETCH_BYTES // size_bytes)
     visits = max(len(calls), LEAST_VISITS, LEAST_VISITED_BYTES // size_bytes)
     turns = itertools.cycle(calls)
@@ -193,6 +197,11 @@ def visit_in_turn(calls: Sequence[Call], size_bytes: int) -> float:
             call()
         seconds.append((clock() - start) / stretch)
     return float(np.median(seconds))
+
+
+def _warm_rounds(round_bytes: int) -> int:
+    """How many rounds of visits do not count. round_bytes: that one of them visits."""
+    return min(max(WARM_BYTES // round_bytes, 1), MOST_WARM_ROUNDS)
 
 
 def _visit_after(pause_s: float, weight: torch.Tensor, x: torch.Tensor, visits: int) -> float:
