@@ -1,8 +1,9 @@
 """Time a live model beside its baselines: pairs, interleaved, every repetition kept.
 
-Each case (phase, batch, strategy, baseline) warms both sides up and times them in turn, in random
-order within a pair: one torch thread unless the plan has more, no garbage collection, under
-inference mode. The sites are installed once, and only the model's call is inside the clock
+A step is a forward under inference mode or, of a model in training, forward, backward and optimizer
+at learning rate 0. Each case (phase, batch, strategy, baseline) warms both sides up and times them
+in turn, in random order within a pair: one torch thread unless the plan has more, no garbage
+collection. The sites are installed once, and only the model's call is inside the clock
 (`condsim.timing.clock` says which).
 
 What runs between two runs of a step is the protocol's (`condsim.protocols`):
@@ -40,10 +41,10 @@ from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.measure import yardsticks
 from condsim.measure.agreement import check_decisions, learn_sites
-from condsim.measure.cases import Case, Cases, evaluating
+from condsim.measure.cases import Case, Cases, in_its_mode
 from condsim.measure.compiled import compiling
 from condsim.measure.gate import Gate
-from condsim.measure.plan import Plan, Progress
+from condsim.measure.plan import Plan, Progress, require_forwards
 from condsim.measure.replay import Captured, Step
 from condsim.measure.sides import Side, installed
 from condsim.measure.timers import Pair, Watch, timer_of
@@ -92,14 +93,16 @@ def measure_cases(
     Raises CondsimError for inputs or decisions that are not the trace's, an unknown name, and
     outputs that are NaN.
     """
+    if plan.compiles:
+        require_forwards(trace, "runtime 'compiled'")
     device = the_device(plan.device)
     captured = Captured(trace, live, [batch.to(device) for batch in inputs])
     measured = Measured()
     order = np.random.default_rng(plan.seed)
     with (
         threads(plan.threads),
-        evaluating(live.model),
-        evaluating(module),
+        in_its_mode(live.model, live.training),
+        in_its_mode(module, live.training),
         placed(live.model, device),
         placed(module, device),
         compiling() if plan.compiles else contextlib.nullcontext(),
