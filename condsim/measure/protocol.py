@@ -8,8 +8,8 @@ collection. The sites are installed once, and only the model's call is inside th
 
 What runs between two runs of a step is the protocol's (`condsim.protocols`):
 
-- `repeat`: a few steps, spread evenly, each run several times, both sides in turn. What a side finds
-  in the caches is what its partner left.
+- `repeat`: a few steps, spread evenly, each run several times, both sides in turn. What a side
+  finds in the caches is what its partner left.
 - `loop`: the same steps, but each side runs its own over and over, with nothing in between. The
   sides take turns loop by loop. What a side finds in the caches is what its own step left.
 - `stream`: successive different steps of one side, then the same steps of the other. What a side

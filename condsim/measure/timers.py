@@ -137,7 +137,7 @@ class RepeatTimer(Timer):
         step, order = steps[first], self._in_order()
         settled_s = last_s = 0.0
         while settled_s < SETTLE_S:
-            last_s = sum(self._run(number, step) for number in reversed(order))
+            last_s = sum(self._run(number, step) for number in order)
             settled_s += last_s
         found = []
         for _ in range(min(most, pairs_of_stretch(last_s))):
