@@ -254,15 +254,17 @@ def conv_sizes(family: str, count: int) -> tuple[Convolution, ...]:
     return tuple(drawn)
 
 
+def _channels(rng: np.random.Generator) -> int:
+    """A number of channels: a multiple of 16, as most models have it, or of 8."""
+    multiple = _one_of(rng, (8, 16, 16))
+    return max(multiple, _log_uniform(rng, 8, 256) // multiple * multiple)
+
+
 def _convolution(rng: np.random.Generator, family: str) -> Convolution:
     """One convolution: some on 1 or 3 channels; a native one mostly on a single image."""
     batch = _log_uniform(rng, 1, 128)
-    channels_in = _log_uniform(rng, 4, 256)
-    channels_out = max(8, _log_uniform(rng, 8, 256) // 8 * 8)
-    if rng.random() < 0.12:
-        channels_in = int(rng.choice([1, 3]))
-    else:
-        channels_in = max(8, channels_in // 8 * 8)
+    channels_out = _channels(rng)
+    channels_in = int(rng.choice([1, 3])) if rng.random() < 0.12 else _channels(rng)
     side = int(rng.choice([4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32]))
     kernel = _one_of(rng, (1, 3, 3, 3, 5))
     stride = _one_of(rng, (1, 1, 2))

@@ -185,8 +185,13 @@ class StepCost:
         """Different bytes that a step touches: each weight once, and the largest operator's
         activations (their memory is used again)."""
         different = self.weight_bytes - self._read_again_bytes()
-        footprint: np.ndarray = self.kernels.largest("moved_bytes") + different
+        footprint: np.ndarray = self.activation_bytes + different
         return footprint
+
+    @cached_property
+    def activation_bytes(self) -> np.ndarray:
+        """Bytes of the largest operator's activations in a step."""
+        return self.kernels.largest("moved_bytes")
 
     def _read_again_bytes(self) -> np.ndarray:
         """Bytes of weights that a step has read before."""
