@@ -155,7 +155,7 @@ class _Rounds:
         self.activations = DistantActivations(size.footprints_mb, yardstick)
         self.among = AmongOthers(pool, size.draws, yardstick)
         self.loops = LoopsOfCode(pool, yardstick)
-        self.cold = EvictedCode(pool, size.distances_mb, size.pauses_s, yardstick)
+        self.cold = EvictedCode(pool, size.distances_mb, size.products_s, yardstick)
         self._effects: dict[str, _Effect] = {
             "evicted weights": self.weights,
             "distant activations": self.activations,

@@ -1,9 +1,10 @@
 """What an operator costs more when its code was evicted since it ran last.
 
-A tiny operator runs again and again; between two calls of it a buffer is read once, or nothing is
-touched for some milliseconds, in which whoever shares the core or the caches evicts. Each is timed
-twice: straight after that, and after a few other operators that bring back what PyTorch shares
-between operators. The second is what an operator's own code costs; the rest is shared.
+A tiny operator runs again and again; between two calls of it a buffer is read once, or products run
+for some milliseconds. Most of a model's time goes to products; they evict code themselves, and
+whoever shares the core or the caches does in that time. Each is timed twice: straight after that,
+and after a few other operators that bring back what PyTorch shares between operators. The second is
+what an operator's own code costs; the rest is shared.
 
 Reading the buffer before each of all operators in turn would say something else: more than a
 hundred reads then lie between two calls of one, and caches that keep what is used often give way to
@@ -15,45 +16,49 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from condsim.calibrate.code_locality import calls
-from condsim.calibrate.shapes import DISTANCES_MB, PAUSES_S
+from condsim.calibrate.shapes import DISTANCES_MB, PRODUCTS_S
 from condsim.hardware import Cold
 from condsim.timing.cases import Pool, Visits, typical
 from condsim.timing.yardstick import Call, Yardstick, the_clock
 
 CYCLES = 2
 """Calls of an operator that count, in a visit; one more comes before them."""
-PAUSED_EVERY = 4
-"""One of so many operators is also called after pauses, which take long."""
+WORKED_EVERY = 4
+"""One of so many operators is also called after products, which take long."""
 BETWEEN = ("mul", "relu", "softmax", "linear")
 """The other operators, run before the operator that is timed."""
 UNTOLD = (*BETWEEN, "linear.bias")
 """Operators that find their own code again when the others have run."""
 STRAIGHT, AFTER_OTHERS = 0, 1
+PRODUCT, PRODUCTS = (16, 512, 512), 4
+"""(rows, n, k) of a linear layer that runs meanwhile, and how many of them take turns."""
 LEAST_ELEMENTS_READ = 16
 LEAST_OWN_S = 1e-9
 
 
 @dataclass(frozen=True)
 class Meanwhile:
-    """What happens between two calls of an operator: a buffer is read, then time passes."""
+    """What happens between two calls of an operator: a buffer is read, then products run."""
 
     read: Call
-    pause_s: float = 0.0
+    products: Iterator[Call]
+    work_s: float = 0.0
 
     def __call__(self) -> None:
         self.read()
-        if self.pause_s:
-            until = time.perf_counter() + self.pause_s
+        if self.work_s:
+            until = time.perf_counter() + self.work_s
             while time.perf_counter() < until:
-                pass
+                next(self.products)()
 
 
 class EvictedCode:
@@ -61,44 +66,46 @@ class EvictedCode:
 
     Must be used under inference mode.
 
-    distances_mb: of the buffers that are read. pauses_s: in which nothing is touched.
+    distances_mb: of the buffers that are read. products_s: for how long products run.
     """
 
     def __init__(
         self,
         pool: Pool,
         distances_mb: Sequence[float] = DISTANCES_MB,
-        pauses_s: Sequence[float] = PAUSES_S,
+        products_s: Sequence[float] = PRODUCTS_S,
         yardstick: Yardstick | None = None,
     ) -> None:
         self._calls = calls(pool)
         self._distances_mb = distances_mb
-        self._pauses_s = pauses_s
+        self._products_s = products_s
         self._yardstick = yardstick or Yardstick()
         reads = [_read_of(pool, megabytes) for megabytes in (0.0, *distances_mb)]
-        self._reads = [Meanwhile(read) for read in reads]
-        self._pauses = [Meanwhile(reads[0], pause_s) for pause_s in pauses_s]
+        products = itertools.cycle(_products(pool))
+        self._reads = [Meanwhile(read, products) for read in reads]
+        self._work = [Meanwhile(reads[0], products, seconds) for seconds in products_s]
         others = [self._calls[name] for name in BETWEEN]
         self._between: tuple[list[Call], ...] = ([], others)
-        self._paused = [name for name in self._calls if name not in UNTOLD][::PAUSED_EVERY]
+        told = [name for name in self._calls if name not in UNTOLD]
+        self._told_after_products = told[::WORKED_EVERY]
         self._rounds = 0
         self._visits: dict[tuple[int, int, str], Visits] = {}
         """Visits by (straight or after others, number of what happens meanwhile, operator)."""
-        meanwhile = range(len(self._reads) + len(self._pauses))
+        meanwhile = range(len(self._reads) + len(self._work))
         for key in itertools.product(range(2), meanwhile, self._calls):
             self._visits[key] = []
 
     def round(self) -> None:
-        """Time every operator after each read, and some after each pause; straight and with others
+        """Time every operator after each read, and some after products; straight and with others
         between."""
         names = list(self._calls)
         order = random.Random(self._rounds).sample(names, len(names))
         self._rounds += 1
         for way in (STRAIGHT, AFTER_OTHERS):
-            for number, meanwhile in enumerate([*self._reads, *self._pauses]):
-                pauses = number >= len(self._reads)
+            for number, meanwhile in enumerate([*self._reads, *self._work]):
+                works = number >= len(self._reads)
                 for name in order:
-                    if not pauses or name in self._paused:
+                    if not works or name in self._told_after_products:
                         self._visits[way, number, name] += self._visit(name, meanwhile, way)
 
     def _visit(self, name: str, meanwhile: Meanwhile, way: int) -> Visits:
@@ -125,25 +132,33 @@ class EvictedCode:
         names = list(self._calls)
         told = [name for name in names if name not in UNTOLD]
         read = range(1, len(self._reads))
-        paused = range(len(self._reads), len(self._reads) + len(self._pauses))
         shared_s = self._shared_s(told, read)
         own_s = self._own_s(names, read, shared_s)
         sums = [sum(of_read[name] for name in told) for of_read in own_s]
         farthest_s = {name: max(seconds, 0.0) for name, seconds in own_s[-1].items()}
-        after_pause_s = [self._extra_s(AFTER_OTHERS, number, self._paused) for number in paused]
-        of_paused_s = sum(farthest_s[name] for name in self._paused)
+        shared_after_products_s, share_after_products = self._after_products(farthest_s)
         return Cold(
             distance=[megabytes * 1e6 for megabytes in self._distances_mb],
             shared_s=shared_s,
             share=_rising_shares(sums, sums[-1], most=1.0),
             own_s=farthest_s,
             other_s=float(np.median(list(farthest_s.values()))),
-            pauses_s=list(self._pauses_s),
-            shared_after_pause_s=self._shared_s(self._paused, paused),
-            share_after_pause=_rising_shares(
-                [sum(seconds.values()) for seconds in after_pause_s], of_paused_s
-            ),
+            products_s=list(self._products_s),
+            shared_after_products_s=shared_after_products_s,
+            share_after_products=share_after_products,
         )
+
+    def _after_products(self, farthest_s: dict[str, float]) -> tuple[list[float], list[float]]:
+        """(seconds that are shared, share of the operators' own), by how long products ran.
+
+        farthest_s: what each operator's own code costs after the largest read.
+        """
+        begin = len(self._reads)
+        worked = range(begin, begin + len(self._work))
+        names = self._told_after_products
+        own_s = [sum(self._extra_s(AFTER_OTHERS, number, names).values()) for number in worked]
+        farthest_of_these_s = sum(farthest_s[name] for name in names)
+        return self._shared_s(names, worked), _rising_shares(own_s, farthest_of_these_s)
 
     def _shared_s(self, names: Sequence[str], meanwhile: Sequence[int]) -> list[float]:
         """What other operators bring back, by what happened, rising."""
@@ -179,6 +194,13 @@ class EvictedCode:
             usual_s = typical(self._visits[way, 0, name], self._yardstick)
             extra_s[name] = typical(self._visits[way, number, name], self._yardstick) - usual_s
         return extra_s
+
+
+def _products(pool: Pool) -> list[Call]:
+    """Linear layers whose weights do not fit a private cache."""
+    rows, n, k = PRODUCT
+    x = pool(rows, k)
+    return [partial(F.linear, x, pool(n, k)) for _ in range(PRODUCTS)]
 
 
 def _read_of(pool: Pool, megabytes: float) -> Call:

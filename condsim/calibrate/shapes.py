@@ -32,7 +32,7 @@ FEW_ELEMENTS = (16, 1024, 8192, 32768, 131072, 524288)
 LENGTHS = (2, 4, 8, 16, 64, 256, 1024)
 FOOTPRINTS_MB = (0.4, 1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96)
 DISTANCES_MB = (2.0, 6.0, 16.0)
-PAUSES_S = (5e-4, 2e-3, 6e-3)
+PRODUCTS_S = (5e-4, 2e-3, 6e-3)
 FRESH_ELEMENTS = 2**25  # 128 MiB: more than the C library ever keeps
 
 POINTS = {
@@ -59,7 +59,7 @@ class Size:
     flops: of the largest matmul.
     patience_s: how long the calibration may wait for a machine that is disturbed.
     footprints_mb: of weights and activations visited in turn. draws: of operators among others.
-    distances_mb: read between two calls of operators; pauses_s: in which nothing is touched.
+    distances_mb: read between two calls of operators; products_s: for how long products run there.
     fresh_elements: of the memory that is used first.
     """
 
@@ -79,7 +79,7 @@ class Size:
     footprints_mb: tuple[float, ...] = FOOTPRINTS_MB
     draws: int = 100
     distances_mb: tuple[float, ...] = DISTANCES_MB
-    pauses_s: tuple[float, ...] = PAUSES_S
+    products_s: tuple[float, ...] = PRODUCTS_S
     fresh_elements: int = FRESH_ELEMENTS
 
 
@@ -101,7 +101,7 @@ TINY = Size(
     footprints_mb=(0.4, 4.0),
     draws=12,
     distances_mb=(1.0, 8.0),
-    pauses_s=(1e-4, 5e-4),
+    products_s=(1e-4, 5e-4),
     fresh_elements=2**24,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 
@@ -20,17 +21,16 @@ def test_costs_rise_with_what_happened_meanwhile() -> None:
         timings.round()
     table = timings.table()
     assert table.distance == [5e5, 1e6]
-    assert table.pauses_s == [1e-4, 2e-4]
+    assert table.products_s == [1e-4, 2e-4]
     assert table.own_s.keys() == calls(Pool()).keys()
-    for rising in (table.shared_s, table.share, table.shared_after_pause_s):
+    for rising in (table.shared_s, table.share, table.shared_after_products_s):
         assert rising == sorted(rising)
         assert rising[0] >= 0
     assert table.share[-1] <= 1
 
 
 def test_what_other_operators_bring_back_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads cost an operator's own code 1 and 2 s, and 4 and 5 s straight after; the pause 3 and
-    7 s."""
+    """Reads cost an operator's own code 1 and 2 s, and 4 and 5 s straight after; products 3 and 7 s."""
     timings = EvictedCode(Pool(), (1.0, 2.0), (0.1,), Yardstick(readings=1))
     own_s, shared_s = [0.0, 1.0, 2.0, 3.0], [0.0, 3.0, 3.0, 4.0]
 
@@ -43,13 +43,15 @@ def test_what_other_operators_bring_back_is_shared(monkeypatch: pytest.MonkeyPat
     assert table.shared_s == [3.0, 3.0]
     assert table.share == pytest.approx([0.5, 1.0])
     assert set(table.own_s.values()) == {2.0}
-    assert table.shared_after_pause_s == [4.0]
-    assert table.share_after_pause == pytest.approx([1.5])
+    assert table.shared_after_products_s == [4.0]
+    assert table.share_after_products == pytest.approx([1.5])
 
 
-def test_a_pause_takes_its_time_after_the_read() -> None:
+def test_products_run_for_their_time_after_the_read() -> None:
     happened: list[float] = []
-    meanwhile = Meanwhile(lambda: happened.append(time.perf_counter()), 0.01)
+    products = itertools.cycle([lambda: happened.append(0.0)])
+    meanwhile = Meanwhile(lambda: happened.append(time.perf_counter()), products, 0.01)
     meanwhile()
-    (read_at,) = happened
+    read_at, *of_products = happened
+    assert set(of_products) == {0.0}
     assert time.perf_counter() - read_at >= 0.01

@@ -3,10 +3,10 @@
     extra seconds = shared(what passed since the operator before it)
                     + own of the operator * share(what passed since its last call)
 
-Two things evict code. Data that this process touches does, by the different bytes of it; and
-whoever shares the core or the caches does, by the time that passes. Code is left that neither
-evicted. Both are measured (`condsim.calibrate.evicted_code`): a buffer is read once between two
-calls of an operator, or nothing is touched for some milliseconds. The calls of an operator are
+Data evicts code, by the different bytes of it, and so do products, with whoever shares the core or
+the caches, by the time that passes. The one that evicts more counts. Both are measured
+(`condsim.calibrate.evicted_code`): a buffer is read once between two calls of an operator, or
+products run for some milliseconds. The calls of an operator are
 taken to be spread evenly over a step. Memory that is freed is used again, so that no more bytes can
 be different than a step has in all. Where something else runs between two steps (a pair's other
 side), the first call of each operator follows what that touched.
@@ -107,18 +107,17 @@ def own_code_seconds(code: str | Sequence[str], since: Passed, profile: Hardware
 
 
 def _evicted_share(cold: Cold, since: Passed) -> Any:
-    """The share of an operator's own cost: of the code that data left, others evict theirs."""
+    """The share of an operator's own cost."""
     by_data = _interpolated(since.data_bytes, cold.distance, cold.share)
-    by_others = _interpolated(since.seconds, cold.pauses_s, cold.share_after_pause)
-    evicted_by_both = by_data * np.minimum(by_others, 1.0)
-    return by_data + by_others - evicted_by_both
+    by_products = _interpolated(since.seconds, cold.products_s, cold.share_after_products)
+    return np.maximum(by_data, by_products)
 
 
 def _shared_seconds(cold: Cold, since: Passed) -> Any:
     """What any operator costs more, by what passed since the one before it."""
     by_data_s = _interpolated(since.data_bytes, cold.distance, cold.shared_s)
-    by_others_s = _interpolated(since.seconds, cold.pauses_s, cold.shared_after_pause_s)
-    return np.maximum(by_data_s, by_others_s)
+    by_products_s = _interpolated(since.seconds, cold.products_s, cold.shared_after_products_s)
+    return np.maximum(by_data_s, by_products_s)
 
 
 def _interpolated(passed: Any, at: list[float], values: list[float]) -> Any:

@@ -25,16 +25,16 @@ def passes(touched: Any, different: float, seconds: float = NO_TIME) -> StepPass
     return StepPasses(touched, different, seconds)
 
 
-def with_pauses(profile: HardwareProfile) -> HardwareProfile:
-    """The profile, where others evict half of what a call's own code costs in 1 ms, and one and a
+def with_products(profile: HardwareProfile) -> HardwareProfile:
+    """The profile, where products evict half of what a call's own code costs in 1 ms, and one and a
     half times as much in 4 ms."""
     assert profile.cold is not None
-    pauses = {
-        "pauses_s": [1e-3, 4e-3],
-        "shared_after_pause_s": [2e-6, 6e-6],
-        "share_after_pause": [0.5, 1.5],
+    after_products = {
+        "products_s": [1e-3, 4e-3],
+        "shared_after_products_s": [2e-6, 6e-6],
+        "share_after_products": [0.5, 1.5],
     }
-    return profile.model_copy(update={"cold": profile.cold.model_copy(update=pauses)})
+    return profile.model_copy(update={"cold": profile.cold.model_copy(update=after_products)})
 
 
 def test_what_was_touched_since_evicts_the_code(profile: HardwareProfile) -> None:
@@ -77,27 +77,27 @@ def test_without_a_calibration_it_costs_nothing() -> None:
     assert evicted_code_seconds("relu", 1, 1, passes(1e9, 1e9), device) == 0
 
 
-def test_others_evict_code_while_time_passes(profile: HardwareProfile) -> None:
-    calibrated = with_pauses(profile)
+def test_products_evict_code_while_time_passes(profile: HardwareProfile) -> None:
+    calibrated = with_products(profile)
     step = passes(0.0, 0.0, 4e-3)
     of_four = evicted_code_seconds("relu", 4, 4, step, calibrated)
     assert of_four == pytest.approx(0.5e-5 + 2e-6)
     assert evicted_code_seconds("relu", 4, 4, step, profile) == 0
 
 
-def test_others_evict_what_data_left(profile: HardwareProfile) -> None:
-    calibrated = with_pauses(profile)
-    fifth_by_data_half_by_others = own_code_seconds("relu", Passed(1e6, 1e-3), calibrated)
-    assert fifth_by_data_half_by_others == pytest.approx(1e-5 * (0.2 + 0.5 * 0.8))
-    all_by_data = own_code_seconds("relu", Passed(1e9, 4e-3), calibrated)
-    assert all_by_data == pytest.approx(1.5e-5)
+def test_what_evicts_more_counts(profile: HardwareProfile) -> None:
+    calibrated = with_products(profile)
+    fifth_by_data_half_by_products = own_code_seconds("relu", Passed(1e6, 1e-3), calibrated)
+    assert fifth_by_data_half_by_products == pytest.approx(1e-5 * 0.5)
+    all_by_data = own_code_seconds("relu", Passed(1e9, 1e-3), calibrated)
+    assert all_by_data == pytest.approx(1e-5)
 
 
 @given(data=st.floats(0, 1e9), seconds=st.floats(0, 0.1), more=st.floats(0, 0.1))
 def test_more_time_never_makes_an_operator_faster(
     profile: HardwareProfile, data: float, seconds: float, more: float
 ) -> None:
-    calibrated = with_pauses(profile)
+    calibrated = with_products(profile)
     sooner = own_code_seconds("relu", Passed(data, seconds), calibrated)
     later = own_code_seconds("relu", Passed(data, seconds + more), calibrated)
     assert later >= sooner * (1 - 1e-12)
