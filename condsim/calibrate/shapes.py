@@ -32,7 +32,7 @@ FEW_ELEMENTS = (16, 1024, 8192, 32768, 131072, 524288)
 LENGTHS = (2, 4, 8, 16, 64, 256, 1024)
 FOOTPRINTS_MB = (0.4, 1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96)
 DISTANCES_MB = (2.0, 6.0, 16.0)
-PRODUCTS_S = (5e-4, 2e-3, 6e-3)
+PRODUCTS_S = (1e-4, 5e-4, 2e-3, 6e-3)
 FRESH_ELEMENTS = 2**25  # 128 MiB: more than the C library ever keeps
 
 POINTS = {

@@ -37,12 +37,13 @@ class Between:
 
     evicting_bytes: that pass through the caches meanwhile, float [steps].
     footprint_bytes: different ones of these that somebody else touches, float [steps].
-    seconds: float [steps].
+    seconds: float [steps]. code: machine code that runs meanwhile.
     """
 
     evicting_bytes: np.ndarray
     footprint_bytes: np.ndarray
     seconds: np.ndarray
+    code: frozenset[str] = frozenset()
 
     @classmethod
     def nothing(cls, steps: int) -> Between:
@@ -286,12 +287,14 @@ class StepCost:
 
     def first_calls(self, between: Between) -> dict[str, np.ndarray]:
         """Return machine code → seconds that its first call in a step costs more, because of what
-        passed before the step."""
+        passed before the step; none for code that ran meanwhile, too."""
         if self.profile.cold is None or not between.footprint_bytes.any():
             return {}
         before = Passed(between.footprint_bytes, between.seconds)
         found = {}
         for code, calls in self.code_calls.items():
+            if code in between.code:
+                continue
             since = self._passes.between(calls)
             usual = own_code_seconds(code, since, self.profile)
             first = own_code_seconds(code, before.and_then(since), self.profile)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,8 @@ def test_the_first_call_after_something_else_finds_its_code_evicted(
     first = cost.first_calls(between(1e9))["relu"][0]
     assert first == pytest.approx(float(evicted_s - usual_s))
     assert 0 <= cost.first_calls(between(2e6))["relu"][0] <= first
+    same_code = replace(between(1e9), code=frozenset(["relu"]))
+    assert cost.first_calls(same_code) == {}
 
 
 def test_a_device_without_a_calibration_evicts_nothing() -> None:
