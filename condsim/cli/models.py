@@ -64,6 +64,10 @@ def _question(scenario: ScenarioOptions) -> Question:
         value = getattr(scenario, name)
         if value is not None:
             asked[name] = value
+    parallel = scenario.keywords().get("parallel")
+    if parallel is not None:
+        asked["ranks"] = parallel.expert
+        asked.setdefault("batch", parallel.expert)
     return Question(**asked)
 
 

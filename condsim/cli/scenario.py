@@ -30,7 +30,8 @@ class ScenarioOptions:
     strategy
         How sites execute (looped, compacted, ...), or all.
     batch
-        Units a step: images, sequences, or sequences at one decode position. Default: as captured.
+        Units a step: images, sequences, or sequences at one decode position, of all devices
+        together. Default: as captured; of a model of the catalogue, one a device.
     baseline
         What the speedup is over: same-params or same-flops.
     dtype

@@ -53,6 +53,10 @@ class RankSimulation(Simulation):
         return Blocks(self.cut, self.selected, self.scenario.capacity_factor, in_one=True)
 
     @property
+    def program_key(self) -> tuple[Any, ...]:
+        return ("of a rank", str(self.width.wanted))
+
+    @property
     def share_key(self) -> tuple[Any, ...]:
         return (*self.plan.key, self.rank)
 
@@ -97,9 +101,14 @@ class RankSimulation(Simulation):
         sites = [] if name_of(strategies) == "same-flops" else list(self.plan.placements)
         return Stages.of(self.side(strategies).lowered.program, sites)
 
-    def stage_seconds(self, strategies: Strategies, timed: TimedSide) -> np.ndarray:
-        """Return the seconds of each stage, float [n, stages], whose sum is the rank's own time."""
-        side, stages = self.side(strategies), self.stages_of(strategies)
+    def stage_seconds(
+        self, strategies: Strategies, timed: TimedSide, stages: Stages
+    ) -> np.ndarray:
+        """Return the seconds of each stage, float [n, stages], whose sum is the rank's own time.
+
+        stages: of `stages_of`, the same for all ranks.
+        """
+        side = self.side(strategies)
         if self.model.two_clocks:
             return clocked(side, stages)
         return summed(side, stages, timed.seconds)

@@ -173,9 +173,11 @@ class SpreadSimulation:
         return self._spread(self.baseline_strategies, timed)
 
     def _spread(self, strategies: Strategies, timed: list[TimedSide]) -> SpreadSide:
-        pairs = zip(self.ranks, timed, strict=True)
-        stages_s = np.stack([rank.stage_seconds(strategies, own) for rank, own in pairs], axis=1)
         stages = self.ranks[0].stages_of(strategies)
+        of_ranks = []
+        for rank, own in zip(self.ranks, timed, strict=True):
+            of_ranks.append(rank.stage_seconds(strategies, own, stages))
+        stages_s = np.stack(of_ranks, axis=1)
         dense = name_of(strategies) == DENSE
         schedule = Schedule(stages_s, self._exchanges(stages, dense))
         busy = schedule.busy_s
