@@ -101,9 +101,7 @@ class RankSimulation(Simulation):
         sites = [] if name_of(strategies) == "same-flops" else list(self.plan.placements)
         return Stages.of(self.side(strategies).lowered.program, sites)
 
-    def stage_seconds(
-        self, strategies: Strategies, timed: TimedSide, stages: Stages
-    ) -> np.ndarray:
+    def stage_seconds(self, strategies: Strategies, timed: TimedSide, stages: Stages) -> np.ndarray:
         """Return the seconds of each stage, float [n, stages], whose sum is the rank's own time.
 
         stages: of `stages_of`, the same for all ranks.

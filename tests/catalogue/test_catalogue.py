@@ -9,6 +9,8 @@ import pytest
 
 import condsim
 from condsim.catalogue import CATALOGUE, CatalogueModel
+from condsim.catalogue.parts.answer import answer_about
+from condsim.catalogue.parts.loads import loads_of
 from condsim.catalogue.parts.programs import build, programs_of
 from condsim.catalogue.parts.question import Question, trace_of
 from condsim.catalogue.parts.rivals import rivals_of
@@ -138,3 +140,25 @@ def test_configurations_have_the_published_parameters(name: str) -> None:
     model = CATALOGUE[name]
     parameters = sum(tensor.numel() for tensor in build(model).parameters())
     assert parameters == pytest.approx(model.parameters, rel=0.02)
+
+
+@pytest.mark.usefixtures("cache")
+def test_devices_that_share_a_model_stand_beside_copies_of_its_rivals() -> None:
+    profile = condsim.hardware(GPU)
+    question = Question(batch=2, context=64, ranks=2)
+    answered = answer_about(MIXTURE, question, profile, parallel=condsim.Parallel(expert=2))
+    assert answered.prediction.devices["units"].tolist() == [1, 1]
+    (shared,) = answered.rivals
+    assert shared.why == "as wide; a copy on each of 2 devices"
+    (alone,) = rivals_of(MIXTURE, answered.prediction, profile, question.of_a_copy)
+    assert shared.step.latency_s == alone.step.latency_s
+
+
+@pytest.mark.usefixtures("cache")
+def test_loads_are_of_all_devices_together() -> None:
+    question = Question(batch=2, context=64, ranks=2)
+    parallel = condsim.Parallel(expert=2)
+    asked = (MIXTURE, question, condsim.hardware(GPU), "fused", "same-params")
+    loads = list(loads_of(*asked, parallel=parallel))
+    assert [load.batch for load in loads] == [2, 16, 128]
+    assert loads[0].latency_s < loads[-1].latency_s
