@@ -50,7 +50,8 @@ class ScenarioOptions:
         Default: what its memory has room for.
     parallel
         Spread the experts over devices: expert=8, or expert=8,placement=eplb,slots=80. Also nodes,
-        groups and fabric; placement is in-order, by-load, eplb or a file of expert and slot.
+        groups, fabric and overlap=shared-experts; placement is in-order, by-load, eplb or a file of
+        expert and slot.
     phase
         prefill or decode, where a trace has both.
     protocol

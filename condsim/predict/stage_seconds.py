@@ -49,7 +49,7 @@ def summed(side: Side, stages: Stages, seconds: np.ndarray) -> np.ndarray:
 
 
 def _by_stage(by_label: Any, stages: Stages, steps: int) -> np.ndarray:
-    table = np.zeros((steps, len(stages)))
+    table = np.zeros((steps, stages.slots))
     for stage, values in by_label.items():
         table[:, stage] = values
     return table
@@ -71,8 +71,8 @@ def _finish_of_stages(
 ) -> np.ndarray:
     """When host and device are done with each stage that begins at 0, float [..., stages]."""
     of_call = np.array([_stage_of(side, call.scope, call.place[1], stages) for call in calls])
-    table = np.zeros((*issued.device_s.shape[:-1], len(stages)))
-    for stage in range(len(stages)):
+    table = np.zeros((*issued.device_s.shape[:-1], stages.slots))
+    for stage in range(stages.slots):
         here = np.flatnonzero(of_call == stage)
         if len(here):
             table[..., stage] = _finish(issued, here)
