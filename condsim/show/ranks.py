@@ -21,11 +21,11 @@ def waits_line(devices: pd.DataFrame) -> str:
     exchanges_s = float(devices["communication_s"].mean())
     whole_s = works_s + waits_s + exchanges_s
     shares = [percent(of / whole_s, sign=False) for of in (works_s, waits_s, exchanges_s)]
-    longest = devices.loc[devices["seconds"].idxmax()]
+    ranks, works = devices["rank"].tolist(), devices["seconds"].tolist()
+    longest_s = max(works)
     return (
         f"a rank works {shares[0]} of a step, waits {shares[1]} for slower ranks, and {shares[2]} "
-        f"for exchanges; rank {int(longest['rank'])} works longest "
-        f"({seconds(float(longest['seconds']))})"
+        f"for exchanges; rank {ranks[works.index(longest_s)]} works longest ({seconds(longest_s)})"
     )
 
 
