@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +23,20 @@ def load(
     batches: int = 64,
     seq: int | None = None,
     folder: Path = CHECKPOINTS,
+    settings: Mapping[str, float] | None = None,
 ) -> Example:
     """The trained model `name` with held-out inputs.
 
     batch: images or sequences a batch. batches: how many, at most (there are 2,048 images). seq:
     bytes a sequence, None for what the model's checkpoint is meant for; images have none. folder:
-    where the checkpoints are.
-    Raises CondsimError for an unknown name, a bad size or a missing checkpoint.
+    where the checkpoints are. settings: of the model's knob, as {"threshold": 0.8}.
+    Raises CondsimError for an unknown name, a bad size or setting, or a missing checkpoint.
     """
     kind = ZOO[name]
     for what, value in (("batch", batch), ("batches", batches), ("seq", seq)):
         if value is not None and value < 1:
             raise CondsimError(f"{what} must be at least 1, got {value}")
-    model = build(name, read_checkpoint(name, folder))
+    model = build(name, read_checkpoint(name, folder), settings)
     if kind.data == "text":
         return text_example(name, model, batch, batches, seq or kind.seq)
     if seq is not None:

@@ -1,0 +1,112 @@
+"""Capture a model again at other settings, and time it there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from condsim.decide.frontier.settings import FOLDER
+from condsim.errors import CondsimError
+from condsim.trace import Trace
+from condsim.trace.spec import setting_in, with_setting, without_setting
+
+Progress = Callable[..., None]
+"""(what is done, how much of it, of how much)."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Settings to capture: values of one name."""
+
+    name: str
+    values: Sequence[float]
+
+    @classmethod
+    def parse(cls, text: str) -> Asked:
+        """Return the settings of "threshold=0.5,0.8". Raises CondsimError for any other text."""
+        name, equals, values = text.partition("=")
+        try:
+            numbers = [float(value) for value in values.split(",")]
+        except ValueError:
+            numbers = []
+        if not equals or not name.strip().isidentifier() or not numbers:
+            raise CondsimError(f"settings are NAME=VALUE,VALUE,..., got {text!r}")
+        return cls(name.strip(), numbers)
+
+
+def usual(trace: Trace) -> Asked:
+    """Return the settings that the zoo knows for its model. Raises CondsimError for any other."""
+    from condsim.zoo import ZOO
+
+    spec = without_setting(trace.header.provenance.spec or "")
+    if spec not in ZOO:
+        raise CondsimError(
+            f"settings: say what trades the quality of {trace.name!r} for its speed, an argument "
+            "of the function that its spec names: --settings NAME=VALUE,VALUE,..."
+        )
+    knob = ZOO[spec].knob
+    return Asked(knob.name, knob.values)
+
+
+def captured_at(
+    trace: Trace, asked: Asked, batches: int | None = None, progress: Progress = lambda *_: None
+) -> Iterable[tuple[str, Trace]]:
+    """Capture the model of a trace at each setting, one at a time: (name of a folder, trace).
+
+    batches: of the inputs, at most; None for as many as the trace has steps.
+    Raises CondsimError where the trace names no spec, and as `condsim.capture` does.
+    """
+    spec = trace.header.provenance.spec
+    if spec is None or trace.header.provenance.quality_name is None:
+        raise CondsimError(
+            f"trace {trace.name!r} was captured in Python, or without quality: capture it from a "
+            "spec that gives an Example with quality (docs, does 30 % hold?)"
+        )
+    most = batches or len(trace.steps)
+    for number, value in enumerate(asked.values):
+        progress("settings", number, len(asked.values))
+        at = with_setting(spec, asked.name, value)
+        yield f"{asked.name}={value:g}", _capture(at, most)
+    progress("settings", len(asked.values), len(asked.values))
+
+
+def _capture(spec: str, batches: int) -> Trace:
+    from condsim.api import capture
+    from condsim.zoo.specs import load_spec
+
+    example = load_spec(spec)
+    return capture(
+        example.model,
+        example.inputs[:batches],
+        measure=False,
+        name=example.name,
+        quality=example.quality,
+        quality_name=example.quality_name,
+        higher_is_better=example.higher_is_better,
+        spec=spec,
+        command=shlex.join(["condsim", "capture", spec, "-o", "FOLDER", "--no-measure"]),
+    )
+
+
+def folder_of(trace_folder: Path) -> Path:
+    """Return where traces of other settings stand beside a trace."""
+    return trace_folder / FOLDER
+
+
+def timed_at(trace: Trace, batches: Sequence[int], progress: Progress) -> Trace:
+    """Time the model of a trace at its setting here, in fresh processes, over the dense network.
+
+    The profile of this machine is left out: the trace beside which this one stands has it.
+    """
+    from condsim.measure import measure
+
+    timed = measure(trace, batches=list(batches) or None, baselines=["same-params"], progress=progress)
+    return replace(timed, profile=None)
+
+
+def same_setting(trace: Trace, other: Trace) -> bool:
+    """Whether two traces were captured at one setting."""
+    specs = (trace.header.provenance.spec or "", other.header.provenance.spec or "")
+    return setting_in(specs[0]) == setting_in(specs[1])
