@@ -165,18 +165,19 @@ def _run(
     folder: Path, trace: Trace, run: RunOptions, asked: Asked | None, batches: list[int]
 ) -> None:
     """Capture the model at other settings, and time it there; traces are kept as they are made."""
-    from condsim.decide.frontier.recapture import captured_at, folder_of, timed_at, usual
+    from condsim.decide.frontier.recapture import captured_at, timed_at, usual
+    from condsim.decide.frontier.settings import FOLDER
     from condsim.trace.store import check_target
 
-    settings = asked or usual(trace)
+    settings, beside = asked or usual(trace), folder / FOLDER
     with progress() as step:
         if run.measure:
             local_profile(step, dtype=trace.dtype)
         for name, other in captured_at(trace, settings, run.batches, step):
-            target = check_target(folder_of(folder) / name, force=True)
+            target = check_target(beside / name, force=True)
             kept = timed_at(other, batches, _part(step, name)) if run.measure else other
             kept.save(target, force=True)
-    say(f"kept: {len(settings.values)} settings in {folder_of(folder)}")
+    say(f"kept: {len(settings.values)} settings in {beside}")
 
 
 def _part(step: Step, name: str) -> Step:

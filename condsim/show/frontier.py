@@ -69,7 +69,8 @@ def _named(claim: Claim) -> str:
     predicted = f"predicted {_times(claim.speed)}"
     if claim.measured_speed is not None:
         predicted = f"measured {_times(claim.measured_speed)}, {predicted}"
-    return f"at {claim.point} on {claim.profile} ({predicted})"
+    at = claim.point if claim.point.startswith("as ") else f"at {claim.point}"
+    return f"{at} on {claim.profile} ({predicted})"
 
 
 def rival_sentence(found: Frontier) -> str:

@@ -47,10 +47,7 @@ def frontier_figure(found: Frontier) -> Figure:
 def _shown_devices(found: Frontier) -> list[str]:
     """The first device, and one of each other kind."""
     priced = found.points[found.points["latency_s"].notna()]
-    devices = priced.drop_duplicates("profile")
-    first = devices.iloc[:1]
-    others = devices.iloc[1:].drop_duplicates("kind")
-    shown: list[str] = [*first["profile"], *others["profile"]]
+    shown: list[str] = priced.drop_duplicates("kind")["profile"].tolist()
     return shown[:PANELS]
 
 

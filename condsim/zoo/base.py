@@ -42,7 +42,8 @@ class Knob:
         for name, value in settings.items():
             if name != self.name:
                 raise CondsimError(
-                    f"zoo model {model!r} has no setting {name!r}; what can be set is {self.name}"
+                    f"zoo model {model!r} has no setting {name!r}; what can be set is {self.name}, "
+                    "or noise on its inputs"
                 )
             if not self.least <= value <= self.most or (self.whole and value != int(value)):
                 kind = "a whole number" if self.whole else "a number"

@@ -40,7 +40,7 @@ class BranchFashion(ZooModel):
 
     mechanism = MultiBranch.name
     data = "images"
-    knob = Knob("lean", (-3.0, -1.5, -0.5, 0.5, 1.0, 2.0, 4.0), -1000.0, 1000.0)
+    knob = Knob("lean", (-3.0, -1.0, 1.0, 3.0), -1000.0, 1000.0)
     batch = 64
     steps = 1800
 

@@ -39,7 +39,7 @@ class ExitFashion(ZooModel):
 
     mechanism = EarlyExit.name
     data = "images"
-    knob = Knob("threshold", (0.4, 0.5, 0.6, 0.73, 0.82, 0.9, 0.97), 0.0, 1.01)
+    knob = Knob("threshold", (0.6, 0.67, 0.82, 0.9), 0.0, 1.01)
     batch = 128
     steps = 1070
 

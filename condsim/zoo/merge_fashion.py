@@ -35,7 +35,7 @@ class MergeFashion(ZooModel):
 
     mechanism = TokenMerging.name
     data = "images"
-    knob = Knob("merged", (2, 4, 8, 12, 16, 20, 24), 1, 24, whole=True)
+    knob = Knob("merged", (4, 8, 16, 20), 1, 24, whole=True)
     batch = 128
     steps = 1290
 

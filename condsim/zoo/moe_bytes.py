@@ -115,7 +115,7 @@ class MoeBytes(ZooModel):
 
     mechanism = MixtureOfExperts.name
     data = "text"
-    knob = Knob("top_k", (1, 2, 3, 4), 1, 8, whole=True)
+    knob = Knob("top_k", (1, 3, 4), 1, 8, whole=True)
     seq = 64
     trained_seq = 128
     batch = 16

@@ -53,7 +53,7 @@ class PruneFashion(ZooModel):
 
     mechanism = TokenPruning.name
     data = "images"
-    knob = Knob("threshold", (-6.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0), -1000.0, 1000.0)
+    knob = Knob("threshold", (-4.0, -2.0, 1.0, 2.0), -1000.0, 1000.0)
     batch = 128
     steps = 1290
 

@@ -67,7 +67,7 @@ class SkipFashion(ZooModel):
 
     mechanism = Skip.name
     data = "images"
-    knob = Knob("threshold", (-1.5, -1.0, -0.5, -0.25, 0.25, 0.5, 1.0), -100.0, 100.0)
+    knob = Knob("threshold", (-1.0, -0.5, 0.5, 1.0), -100.0, 100.0)
     batch = 64
     steps = 3000
 

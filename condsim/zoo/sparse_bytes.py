@@ -131,7 +131,7 @@ class SparseBytes(ZooModel):
 
     mechanism = SparseActivation.name
     data = "text"
-    knob = Knob("threshold", (-1.5, -1.0, -0.5, 0.5, 1.0, 1.5), -100.0, 100.0)
+    knob = Knob("threshold", (-1.0, -0.5, 0.5, 1.0), -100.0, 100.0)
     seq = 64
     trained_seq = 64
     batch = 32

@@ -19,9 +19,9 @@ class Claim:
     """What a device says of "so much faster at equal quality".
 
     point: the fastest setting that is as good as the reference, of those that were timed here where
-    any was; "" where none is as good. speed, low, high: of it over the reference. measured_speed: as it was timed, None where it was not. verdict:
-    reached where the whole interval lies above the target, or a measurement does. rival: the
-    fastest dense network that is as good, other than the reference; "" where none is.
+    any was; "" where none is as good. speed, low, high: of it over the reference. measured_speed:
+    as it was timed, None where it was not. verdict: by the measurement, else by the interval.
+    rival: the fastest dense rival that is as good; "" where none is.
     """
 
     profile: str

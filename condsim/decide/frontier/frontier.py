@@ -16,6 +16,7 @@ from condsim.decide.frontier.settings import (
     DENSE,
     FOLDER,
     RIVALS,
+    folder_of,
     settings_of,
     traces_in,
 )
@@ -95,7 +96,7 @@ def frontier(
     """
     _check(tolerance, target)
     if not isinstance(trace, Trace):
-        folder = Path(trace)
+        folder = folder_of(trace)
         trace = load(folder)
         settings = traces_in(folder / FOLDER) if settings is None else settings
         rivals = traces_in(folder / RIVALS) if rivals is None else rivals
@@ -135,9 +136,7 @@ def _check(tolerance: float, target: float) -> None:
         raise CondsimError(f"target is a speed above 0, such as 1.3, got {target:g}")
 
 
-def _model(
-    trace: Trace, settings: list[Trace], rivals: list[Trace], tolerance: float
-) -> Model:
+def _model(trace: Trace, settings: list[Trace], rivals: list[Trace], tolerance: float) -> Model:
     known = settings_of(trace, settings)
     named = {rival.name: rival for rival in rivals}
     better = trace.header.provenance.higher_is_better

@@ -5,12 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from condsim.decide.frontier.settings import FOLDER
 from condsim.errors import CondsimError
 from condsim.trace import Trace
-from condsim.trace.spec import setting_in, with_setting, without_setting
+from condsim.trace.spec import with_setting, without_setting
 
 Progress = Callable[..., None]
 """(what is done, how much of it, of how much)."""
@@ -90,11 +88,6 @@ def _capture(spec: str, batches: int) -> Trace:
     )
 
 
-def folder_of(trace_folder: Path) -> Path:
-    """Return where traces of other settings stand beside a trace."""
-    return trace_folder / FOLDER
-
-
 def timed_at(trace: Trace, batches: Sequence[int], progress: Progress) -> Trace:
     """Time the model of a trace at its setting here, in fresh processes, over the dense network.
 
@@ -102,11 +95,7 @@ def timed_at(trace: Trace, batches: Sequence[int], progress: Progress) -> Trace:
     """
     from condsim.measure import measure
 
-    timed = measure(trace, batches=list(batches) or None, baselines=["same-params"], progress=progress)
+    timed = measure(
+        trace, batches=list(batches) or None, baselines=["same-params"], progress=progress
+    )
     return replace(timed, profile=None)
-
-
-def same_setting(trace: Trace, other: Trace) -> bool:
-    """Whether two traces were captured at one setting."""
-    specs = (trace.header.provenance.spec or "", other.header.provenance.spec or "")
-    return setting_in(specs[0]) == setting_in(specs[1])

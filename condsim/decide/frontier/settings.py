@@ -11,6 +11,7 @@ import numpy as np
 
 from condsim.errors import CondsimError
 from condsim.mechanisms.early_exit import goes_on
+from condsim.resources import resource
 from condsim.trace import Trace
 from condsim.trace.read import load
 from condsim.trace.spec import setting_in
@@ -68,9 +69,8 @@ def settings_of(trace: Trace, others: Iterable[Trace] = ()) -> list[Setting]:
         if setting.name == own.name and setting.value == own.value:
             setting = replace(setting, captured=True)
         found[setting.name, setting.value] = setting
-    if (own.name, own.value) not in found or own.name is None:
-        found[own.name, own.value] = own
-    elif not found[own.name, own.value].captured:
+    known = found.get((own.name, own.value))
+    if known is None or not known.captured:
         found[own.name, own.value] = own
     return sorted(found.values(), key=_order)
 
@@ -154,6 +154,13 @@ def exits_taken(scores: np.ndarray, threshold: float) -> np.ndarray:
     leaves = np.concatenate([~goes, ~last])
     taken: np.ndarray = leaves.argmax(axis=0)
     return taken
+
+
+def folder_of(where: str | Path) -> Path:
+    """Return the folder of a trace. where: that, or the name of a trace that comes with condsim."""
+    folder = Path(where)
+    shipped = resource("traces") / folder
+    return shipped if not folder.exists() and shipped.is_dir() else folder
 
 
 def traces_in(folder: Path) -> list[Trace]:
