@@ -71,14 +71,14 @@ def noise(
 
 def _capture(folder: Path, trace: Trace, inputs: list[str], batches: int | None) -> None:
     """Capture the model on noisy inputs; each trace is kept as it is made."""
-    from condsim.decide.frontier.recapture import captured_at
+    from condsim.decide.frontier.recapture import observed_at
     from condsim.decide.noise.noise import FOLDER
     from condsim.trace.store import check_target
 
     count = 0
     with progress() as step:
         for asked in _asked(trace, inputs):
-            for name, other in captured_at(trace, asked, batches, step):
+            for name, other in observed_at(trace, asked, batches, step):
                 other.save(check_target(folder / FOLDER / name, force=True), force=True)
                 count += 1
     say(f"kept: {count} noisy inputs in {folder / FOLDER}")

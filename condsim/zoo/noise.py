@@ -59,7 +59,7 @@ def other_bytes(text: torch.Tensor, amount: float, random: torch.Generator) -> t
     return torch.where(chosen, drawn, text)
 
 
-NOISE.register("gaussian")(Noise(gaussian, "images", 100.0, (0.5, 1.0)))
+NOISE.register("gaussian")(Noise(gaussian, "images", 100.0, (0.2, 0.5)))
 NOISE.register("occlusion")(Noise(occlusion, "images", 28.0, (8.0, 14.0)))
 NOISE.register("bytes")(Noise(other_bytes, "text", 1.0, (0.05, 0.2)))
 

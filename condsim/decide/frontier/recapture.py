@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from condsim.errors import CondsimError
@@ -56,18 +56,40 @@ def captured_at(
     batches: of the inputs, at most; None for as many as the trace has steps.
     Raises CondsimError where the trace names no spec, and as `condsim.capture` does.
     """
+    for name, spec in _specs(trace, asked, progress):
+        yield name, _capture(spec, batches or len(trace.steps))
+
+
+def observed_at(
+    trace: Trace, asked: Asked, batches: int | None = None, progress: Progress = lambda *_: None
+) -> Iterable[tuple[str, Trace]]:
+    """Observe the model of a trace on other inputs, as `captured_at` captures it.
+
+    What it executes is not recorded again. asked: noise, or what else changes inputs only.
+    """
+    from condsim.capture.again import observe_again
+    from condsim.zoo.specs import load_spec
+
+    for name, spec in _specs(trace, asked, progress):
+        example = load_spec(spec)
+        if example.quality is None:
+            raise CondsimError(f"{spec} gives no quality: return an Example with quality=")
+        inputs = example.inputs[: batches or len(trace.steps)]
+        yield name, observe_again(trace, example.model, inputs, example.quality, spec)
+
+
+def _specs(trace: Trace, asked: Asked, progress: Progress) -> Iterator[tuple[str, str]]:
+    """(name of a folder, spec) of each setting; raises CondsimError where the trace has no spec."""
     spec = trace.header.provenance.spec
     if spec is None or trace.header.provenance.quality_name is None:
         raise CondsimError(
             f"trace {trace.name!r} was captured in Python, or without quality: capture it from a "
             "spec that gives an Example with quality (docs, does 30 % hold?)"
         )
-    most = batches or len(trace.steps)
     for number, value in enumerate(asked.values):
-        progress("settings", number, len(asked.values))
-        at = with_setting(spec, asked.name, value)
-        yield f"{asked.name}={value:g}", _capture(at, most)
-    progress("settings", len(asked.values), len(asked.values))
+        progress(asked.name, number, len(asked.values))
+        yield f"{asked.name}={value:g}", with_setting(spec, asked.name, value)
+    progress(asked.name, len(asked.values), len(asked.values))
 
 
 def _capture(spec: str, batches: int) -> Trace:
