@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from condsim.cli.arguments import (
+    all_devices,
     check_at_least_one,
     check_output_file,
     local_profile,
@@ -59,9 +60,18 @@ class FrontierOptions:
         for batch in self.batch or ():
             check_at_least_one("batch", batch)
 
-    def devices(self, trace: Trace) -> HardwareProfile | None:
-        """The device that was named; None for all."""
-        return None if self.device == ALL else profile_for(self.device, trace)
+    def devices(self, trace: Trace, measured: bool) -> list[HardwareProfile] | None:
+        """The device that was named; None for all.
+
+        measured: whether settings were timed here just now, so that this machine comes first.
+        """
+        if self.device != ALL:
+            return [profile_for(self.device, trace)]
+        if not measured:
+            return None
+        here = local_profile(dtype=trace.dtype)
+        others = [device for device in all_devices(trace) if device.name != here.name]
+        return [here, *others]
 
     def asked(self) -> dict[str, Any]:
         """Arguments of `condsim.frontier`."""
@@ -150,7 +160,7 @@ def frontier(
         _run(folder, opened, run, asked, options.batch or [])
     from condsim.decide.frontier.frontier import frontier as compared
 
-    found = compared(folder, options.devices(opened), **options.asked())
+    found = compared(folder, options.devices(opened, run.measure), **options.asked())
     if plot is not None:
         from condsim.show.frontier_figure import save_frontier
 
@@ -169,15 +179,18 @@ def _run(
     from condsim.decide.frontier.settings import FOLDER
     from condsim.trace.store import check_target
 
-    settings, beside = asked or usual(trace), folder / FOLDER
+    settings, beside = [asked] if asked else usual(trace), folder / FOLDER
+    count = 0
     with progress() as step:
         if run.measure:
             local_profile(step, dtype=trace.dtype)
-        for name, other in captured_at(trace, settings, run.batches, step):
-            target = check_target(beside / name, force=True)
-            kept = timed_at(other, batches, _part(step, name)) if run.measure else other
-            kept.save(target, force=True)
-    say(f"kept: {len(settings.values)} settings in {beside}")
+        for each in settings:
+            for name, other in captured_at(trace, each, run.batches, step):
+                target = check_target(beside / name, force=True)
+                kept = timed_at(other, batches, _part(step, name)) if run.measure else other
+                kept.save(target, force=True)
+                count += 1
+    say(f"kept: {count} settings in {beside}")
 
 
 def _part(step: Step, name: str) -> Step:

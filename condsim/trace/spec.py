@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+CAPACITY, DROPPING = "capacity_factor", "padded"
+"""A setting of how experts run and not of the model: its name, and the strategy that drops rows."""
+
 
 def setting_in(spec: str) -> tuple[str, str] | None:
     """(name, value as text) that a spec sets; None where it sets nothing."""

@@ -17,6 +17,7 @@ from condsim.decide.frontier.settings import (
     FOLDER,
     RIVALS,
     folder_of,
+    same_units,
     settings_of,
     traces_in,
 )
@@ -137,7 +138,7 @@ def _check(tolerance: float, target: float) -> None:
 
 
 def _model(trace: Trace, settings: list[Trace], rivals: list[Trace], tolerance: float) -> Model:
-    known = settings_of(trace, settings)
+    known = same_units(settings_of(trace, settings))
     named = {rival.name: rival for rival in rivals}
     better = trace.header.provenance.higher_is_better
     reference = _reference(trace, named, len(known[0].dense))
@@ -176,6 +177,12 @@ def _devices(
 
 def _notes(model: Model) -> list[str]:
     notes = []
+    units = len(model.settings[0].quality)
+    if units < len(model.trace.quality):
+        notes.append(
+            f"quality is that of the first {units:,} of {len(model.trace.quality):,} inputs, which "
+            "every setting was run on"
+        )
     if len(model.settings) == 1:
         notes.append(
             "quality at other settings is not known: the model must run again "

@@ -128,13 +128,14 @@ class _Priced:
         batch: int | None,
         asked: Mapping[str, Any],
     ) -> _Priced:
-        options = {**asked, "batch": batch, "threshold": setting.threshold}
+        options = {**asked, "batch": batch, **setting.asked}
         strategy = options.pop("strategy", None)
+        as_decided = "strategy" in setting.asked
         try:
             strategies = [strategy] if strategy else strategies_on(setting.trace, profile)
         except CondsimError as error:
             return cls(setting, None, error=str(error))
-        best, why = _fastest(setting.trace, profile, strategies, options)
+        best, why = _fastest(setting.trace, profile, strategies, options, as_decided)
         if best is None:
             return cls(setting, None, error=why)
         scenario = Scenario(best.strategy, **options)
@@ -175,8 +176,12 @@ def _fastest(
     profile: HardwareProfile,
     strategies: Sequence[str],
     options: Mapping[str, Any],
+    judged: bool,
 ) -> tuple[Prediction | None, str]:
-    """The prediction under the fastest strategy that gives the model's own outputs; else why."""
+    """The prediction under the fastest strategy that gives the model's own outputs; else why.
+
+    judged: quality is that of the strategy's outputs, whatever they are.
+    """
     best, why = None, "no strategy of the device gives the model's own outputs"
     for strategy in strategies:
         try:
@@ -184,7 +189,7 @@ def _fastest(
         except CondsimError as error:
             why = str(error)
             continue
-        own = prediction.outputs == AS_CAPTURED
+        own = judged or prediction.outputs == AS_CAPTURED
         if own and (best is None or prediction.latency_s < best.latency_s):
             best = prediction
     return best, why
@@ -232,15 +237,18 @@ def _rival_s(trace: Trace, rival: Trace, target: Target, prediction: Prediction)
 
 
 def _over(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """The table with speeds over a rival instead of the model's own dense network."""
+    """The table with speeds over a rival instead of the model's own dense network.
+
+    None of these was measured: nobody timed the two beside each other.
+    """
     of_reference = table.loc[table["point"] == reference, "speed"]
     if of_reference.empty:
         return table
     factor = 1.0 / float(of_reference.iloc[0])
     over = table.copy()
-    for column in ("speed", "low", "high", "measured_speed"):
+    for column in ("speed", "low", "high"):
         over[column] = over[column].astype(float) * factor
-    return over
+    return over.assign(measured_speed=None)
 
 
 def _with_front(table: pd.DataFrame, higher_is_better: bool) -> pd.DataFrame:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from condsim.errors import CondsimError
 from condsim.trace import Trace
-from condsim.trace.spec import with_setting, without_setting
+from condsim.trace.encoding import in_memory
+from condsim.trace.spec import CAPACITY, setting_in, with_setting, without_setting
 
 Progress = Callable[..., None]
 """(what is done, how much of it, of how much)."""
@@ -34,7 +35,11 @@ class Asked:
         return cls(name.strip(), numbers)
 
 
-def usual(trace: Trace) -> Asked:
+FACTORS = (0.5, 1.0, 1.5, 2.0)
+"""Capacity factors to try where a model has nothing but experts."""
+
+
+def usual(trace: Trace) -> list[Asked]:
     """Return the settings that the zoo knows for its model. Raises CondsimError for any other."""
     from condsim.zoo import ZOO
 
@@ -45,7 +50,10 @@ def usual(trace: Trace) -> Asked:
             "of the function that its spec names: --settings NAME=VALUE,VALUE,..."
         )
     knob = ZOO[spec].knob
-    return Asked(knob.name, knob.values)
+    asked = [Asked(knob.name, knob.values)]
+    if all(site.routing.mixes_experts for site in trace.sites):
+        asked.append(Asked(CAPACITY, FACTORS))
+    return asked
 
 
 def captured_at(
@@ -56,8 +64,11 @@ def captured_at(
     batches: of the inputs, at most; None for as many as the trace has steps.
     Raises CondsimError where the trace names no spec, and as `condsim.capture` does.
     """
+    most = batches or len(trace.steps)
     for name, spec in _specs(trace, asked, progress):
-        yield name, _capture(spec, batches or len(trace.steps))
+        dropping = asked.name == CAPACITY
+        other = _dropping(trace, spec, most) if dropping else _capture(spec, most)
+        yield name, _without_weights(other)
 
 
 def observed_at(
@@ -92,6 +103,30 @@ def _specs(trace: Trace, asked: Asked, progress: Progress) -> Iterator[tuple[str
     progress(asked.name, len(asked.values), len(asked.values))
 
 
+def _without_weights(trace: Trace) -> Trace:
+    """The trace without the weights that combine experts, which no prediction reads."""
+    decisions = {}
+    for site in trace.sites:
+        decisions[site.name] = replace(trace.decisions(site.name), weights=None)
+    sites = tuple(site.model_copy(update={"has_weights": False}) for site in trace.sites)
+    header = trace.header.model_copy(update={"sites": sites})
+    return replace(trace, header=header, reader=in_memory(decisions))
+
+
+def _dropping(trace: Trace, spec: str, batches: int) -> Trace:
+    """The model of a trace with the experts' room that a spec says."""
+    from condsim.capture.again import observe_dropping
+    from condsim.zoo.specs import load_spec, settings_of
+
+    (factor,) = settings_of(spec).values()
+    if factor <= 0:
+        raise CondsimError(f"{CAPACITY} must be above 0, got {factor:g}")
+    example = load_spec(without_setting(spec))
+    assert example.quality is not None
+    inputs = example.inputs[:batches]
+    return observe_dropping(trace, example.model, inputs, example.quality, factor)
+
+
 def _capture(spec: str, batches: int) -> Trace:
     from condsim.api import capture
     from condsim.zoo.specs import load_spec
@@ -113,8 +148,13 @@ def _capture(spec: str, batches: int) -> Trace:
 def timed_at(trace: Trace, batches: Sequence[int], progress: Progress) -> Trace:
     """Time the model of a trace at its setting here, in fresh processes, over the dense network.
 
-    The profile of this machine is left out: the trace beside which this one stands has it.
+    The profile of this machine is left out: the trace beside which this one stands has it. How
+    much experts have room for is no setting that a fresh process knows: such a trace stays as it
+    is.
     """
+    setting = setting_in(trace.header.provenance.spec or "")
+    if setting is not None and setting[0] == CAPACITY:
+        return trace
     from condsim.measure import measure
 
     timed = measure(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from condsim.mechanisms.early_exit import goes_on
 from condsim.resources import resource
 from condsim.trace import Trace
 from condsim.trace.read import load
-from condsim.trace.spec import setting_in
+from condsim.trace.spec import CAPACITY, DROPPING, setting_in
 
 CONDITIONAL, DENSE = "conditional", "dense"
 """Columns of a trace's quality: of the model as it decides, and where nothing is conditional."""
@@ -43,6 +44,13 @@ class Setting:
     quality: np.ndarray
     dense: np.ndarray
     captured: bool = False
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Fields of a scenario in which the trace is at this setting."""
+        if self.name == CAPACITY:
+            return {"strategy": DROPPING, CAPACITY: self.value}
+        return {} if self.threshold is None else {THRESHOLD: self.threshold}
 
     @property
     def label(self) -> str:
@@ -75,8 +83,17 @@ def settings_of(trace: Trace, others: Iterable[Trace] = ()) -> list[Setting]:
     return sorted(found.values(), key=_order)
 
 
-def _order(setting: Setting) -> tuple[bool, float]:
-    return setting.value is None, setting.value or 0.0
+def same_units(settings: Sequence[Setting]) -> list[Setting]:
+    """Return the settings with the quality of those units only that all of them were run on."""
+    units = min(len(setting.quality) for setting in settings)
+    cut = []
+    for setting in settings:
+        cut.append(replace(setting, quality=setting.quality[:units], dense=setting.dense[:units]))
+    return cut
+
+
+def _order(setting: Setting) -> tuple[str, float]:
+    return setting.name or "", setting.value or 0.0
 
 
 def _captured(trace: Trace) -> Setting:
