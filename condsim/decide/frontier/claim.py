@@ -84,7 +84,8 @@ def claim_of(
 def _fastest(points: pd.DataFrame) -> pd.Series | None:
     if points.empty:
         return None
-    return points.loc[points["speed"].astype(float).idxmax()]
+    fastest_first = points.astype({"speed": float}).sort_values("speed", ascending=False)
+    return fastest_first.iloc[0]
 
 
 def _verdict(best: pd.Series, target: float) -> str:

@@ -134,8 +134,8 @@ def _routing(clean: Trace, other: Trace) -> dict[str, float]:
     work = float(work_of(other)[0].mean() / work_of(clean)[0].mean())
     if other is clean:
         return {"moved": 0.0, "by_chance": 0.0, "p": 1.0, "work": work}
-    counts = [counts_of(trace, Units.of(trace)) for trace in (clean, other)]
-    moved = permuted(*counts).overall
+    of_clean, of_other = (counts_of(trace, Units.of(trace)) for trace in (clean, other))
+    moved = permuted(of_clean, of_other).overall
     return {"moved": moved.distance, "by_chance": moved.by_chance, "p": moved.p, "work": work}
 
 

@@ -11,7 +11,9 @@ from condsim.trace import Trace
 
 def test_the_answer_names_where_it_holds() -> None:
     found = condsim.frontier(
-        resource("traces") / "exit-fashion", ["raspberry-pi-5", "nvidia-h100-sxm"]
+        resource("traces") / "exit-fashion",
+        ["raspberry-pi-5", "nvidia-h100-sxm"],
+        strategy="compacted",
     )
     assert found.reference == "its own dense network"
     assert "reached at threshold" in found.sentence
