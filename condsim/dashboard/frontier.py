@@ -20,7 +20,6 @@ from condsim.decide.noise.noise import NoiseReport, noise
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
 from condsim.show.escape import markdown
-from condsim.show.frontier import rival_sentence
 from condsim.show.frontier_figure import frontier_figure
 from condsim.show.noise import noise_sentence
 from condsim.trace import Trace
@@ -41,9 +40,8 @@ def page() -> None:
         tolerance = boxes.one_of("As good: at most worse by", TOLERANCES, "0.005", "tolerance")
     found = compared(scenario, float(target), float(tolerance))
     st.markdown(f"#### {markdown(found.sentence)}")
-    rival = rival_sentence(found)
-    if rival:
-        st.markdown(markdown(rival))
+    if found.rival_sentence:
+        st.markdown(markdown(found.rival_sentence))
     left, right = st.columns([3, 2], gap="medium")
     with left:
         show(figure_of(found), recipe(scenario, target, tolerance))

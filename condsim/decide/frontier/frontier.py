@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from condsim.decide.frontier.claim import Claim, claim_of
-from condsim.decide.frontier.points import Judge, Model, points_on
+from condsim.decide.frontier.points import RIVAL, Judge, Model, points_on
+from condsim.decide.frontier.sentences import Compared, rival_sentence, sentence
 from condsim.decide.frontier.settings import (
     DENSE,
     FOLDER,
@@ -54,9 +55,16 @@ class Frontier:
     @property
     def sentence(self) -> str:
         """The answer to the claim, in one sentence."""
-        from condsim.show.frontier import sentence
+        return sentence(self._compared())
 
-        return sentence(self)
+    @property
+    def rival_sentence(self) -> str:
+        """Whether a dense rival is the better way to save; "" where none is known."""
+        has_rivals = bool((self.points["role"] == RIVAL).any())
+        return rival_sentence(self._compared()) if has_rivals else ""
+
+    def _compared(self) -> Compared:
+        return Compared(self.claims, self.quality_name, self.reference, self.tolerance, self.target)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values in SI units, for JSON."""
@@ -68,6 +76,7 @@ class Frontier:
             "tolerance": self.tolerance,
             "target": self.target,
             "answer": self.sentence,
+            "dense_rivals": self.rival_sentence,
             "claims": [claim.to_dict() for claim in self.claims],
             "points": self.points,
             "notes": list(self.notes),

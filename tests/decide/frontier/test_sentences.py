@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from condsim.decide.frontier.claim import Claim
-from condsim.decide.frontier.frontier import Frontier
-from condsim.show.frontier import rival_sentence, sentence
+from condsim.decide.frontier.sentences import Compared, rival_sentence, sentence
 
 
 def claim(profile: str, kind: str, verdict: str, **more: object) -> Claim:
     return Claim(profile, kind, 32, 1.3, verdict, **more)  # type: ignore[arg-type]
 
 
-def found(*claims: Claim) -> Frontier:
-    rivals = pd.DataFrame({"role": ["rival"]})
-    return Frontier("a", "accuracy", True, "its own dense network", 0.005, 1.3, rivals, claims)
+def found(*claims: Claim) -> Compared:
+    return Compared(claims, "accuracy", "its own dense network", 0.005, 1.3)
 
 
 def test_a_sentence_names_devices_or_kinds() -> None:
