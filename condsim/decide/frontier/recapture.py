@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from condsim.decide.frontier.settings import CONDITIONAL, DENSE
 from condsim.errors import CondsimError
-from condsim.trace import Trace
+from condsim.trace import Decisions, Trace
 from condsim.trace.encoding import in_memory
 from condsim.trace.spec import CAPACITY, setting_in, with_setting, without_setting
 
@@ -68,7 +69,7 @@ def captured_at(
     for name, spec in _specs(trace, asked, progress):
         dropping = asked.name == CAPACITY
         other = _dropping(trace, spec, most) if dropping else _capture(spec, most)
-        yield name, _without_weights(other)
+        yield name, lean(other)
 
 
 def observed_at(
@@ -86,7 +87,8 @@ def observed_at(
         if example.quality is None:
             raise CondsimError(f"{spec} gives no quality: return an Example with quality=")
         inputs = example.inputs[: batches or len(trace.steps)]
-        yield name, observe_again(trace, example.model, inputs, example.quality, spec)
+        seen = observe_again(trace, example.model, inputs, example.quality, spec)
+        yield name, lean(seen)
 
 
 def _specs(trace: Trace, asked: Asked, progress: Progress) -> Iterator[tuple[str, str]]:
@@ -103,14 +105,17 @@ def _specs(trace: Trace, asked: Asked, progress: Progress) -> Iterator[tuple[str
     progress(asked.name, len(asked.values), len(asked.values))
 
 
-def _without_weights(trace: Trace) -> Trace:
-    """The trace without the weights that combine experts, which no prediction reads."""
+def lean(trace: Trace) -> Trace:
+    """Return the trace without what no prediction reads: scores, weights that combine experts, and
+    the quality at exits."""
     decisions = {}
     for site in trace.sites:
-        decisions[site.name] = replace(trace.decisions(site.name), weights=None)
-    sites = tuple(site.model_copy(update={"has_weights": False}) for site in trace.sites)
+        decisions[site.name] = Decisions(trace.decisions(site.name).ids)
+    plain = {"has_weights": False, "has_scores": False}
+    sites = tuple(site.model_copy(update=plain) for site in trace.sites)
+    quality = trace.quality[[CONDITIONAL, DENSE]]
     header = trace.header.model_copy(update={"sites": sites})
-    return replace(trace, header=header, reader=in_memory(decisions))
+    return replace(trace, header=header, reader=in_memory(decisions), quality=quality)
 
 
 def _dropping(trace: Trace, spec: str, batches: int) -> Trace:
