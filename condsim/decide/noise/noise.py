@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from condsim.decide.drift.halves import of_steps
 from condsim.decide.drift.permutation import permuted
 from condsim.decide.drift.sites import counts_of
 from condsim.decide.frontier.settings import CONDITIONAL, DENSE, folder_of, traces_in
@@ -73,7 +74,8 @@ def noise(
     """Compare a model on clean inputs with the same model on noisy ones.
 
     trace: of clean inputs, or its folder, in which traces of noisy ones may lie. noisy: traces of
-    the same inputs with noise. profile, scenario: as in `condsim.simulate`.
+    the same inputs with noise; where they have fewer steps, only as many first ones are compared.
+    profile, scenario: as in `condsim.simulate`.
     Raises CondsimError where no noisy trace is there, and for one without quality.
     """
     if not isinstance(trace, Trace):
@@ -87,6 +89,9 @@ def noise(
             "--capture makes them"
         )
     device = resolve_profile(trace, profile)
+    fewest = min(len(other.steps) for other in others)
+    trace = of_steps(trace, slice(0, fewest))
+    others = [of_steps(other, slice(0, fewest)) for other in others]
     groups = Groups.of(trace)
     rows, paths = [], []
     for name, other in [(CLEAN, trace), *((_name_of(other), other) for other in others)]:
