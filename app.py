@@ -23,6 +23,7 @@ DECIDE = {
     "advise": ("Advice", "What would a colleague say?"),
     "sweep": ("Sweep", "What do all points of a grid say?"),
     "coverage": ("Coverage", "What has a test not seen?"),
+    "frontier": ("Frontier", "Is it faster at equal quality?"),
     "drift": ("Drift", "What moved, and what does it cost?"),
 }
 """The same of pages that stand together behind one word."""

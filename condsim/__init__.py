@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from condsim.decide.advise.advise import advise as advise
     from condsim.decide.coverage.coverage import coverage as coverage
     from condsim.decide.drift.drift import drift as drift
+    from condsim.decide.frontier.frontier import frontier as frontier
     from condsim.decide.sweep.run import sweep as sweep
     from condsim.errors import CondsimError as CondsimError
     from condsim.hardware import hardware as hardware
@@ -61,6 +62,7 @@ _PUBLIC = {
     "sweep": "condsim.decide.sweep.run",
     "coverage": "condsim.decide.coverage.coverage",
     "drift": "condsim.decide.drift.drift",
+    "frontier": "condsim.decide.frontier.frontier",
     "CondsimError": "condsim.errors",
 }
 __all__ = sorted(_PUBLIC)

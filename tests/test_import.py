@@ -89,6 +89,7 @@ def test_public_names_are_the_contract() -> None:
         "drift",
         "fit_routing",
         "force",
+        "frontier",
         "hardware",
         "import_routing",
         "load",

@@ -48,6 +48,8 @@ COMMANDS = {
     "serve": ("serve:serve", "Serve requests as they arrive: does it pay under load?"),
     "advise": ("advise:advise", "Does it pay here, why, what gains most, when does it flip?"),
     "coverage": ("coverage:coverage", "Which decisions were seen, and which few inputs would do?"),
+    "frontier": ("frontier:frontier", "Quality against speed: is it faster at equal quality?"),
+    "noise": ("noise:noise", "What do noisy inputs do to quality, routing and speed?"),
     "drift": ("drift:drift", "What moved between two traces, and what does it cost?"),
     "sweep": ("sweep:sweep", "Predict every point of a grid, on all cores or a cluster."),
     "compare": ("compare:compare", "Put predictions beside measurements."),

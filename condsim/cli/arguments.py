@@ -42,16 +42,25 @@ def check_output_file(path: Path | None, suffixes: tuple[str, ...] = ()) -> None
 
 def open_trace(where: str) -> Trace:
     """Open a trace. where: its folder, or the name of one that comes with condsim."""
-    from condsim.resources import resource
     from condsim.trace.read import load
+
+    return load(trace_folder(where))
+
+
+def trace_folder(where: str) -> Path:
+    """The folder of a trace, or of one that comes with condsim.
+
+    Raises CondsimError where there is neither.
+    """
+    from condsim.resources import resource
 
     folder = Path(where)
     if folder.exists():
-        return load(folder)
+        return folder
     shipped = resource("traces")
     names = _shipped_traces(shipped)
     if where in names:
-        return load(shipped / where)
+        return shipped / where
     if os.sep in where or not names:
         raise CondsimError(
             f"there is no folder {where}; "

@@ -361,7 +361,7 @@ def serving_figure(serving: Serving) -> Figure:
 
 def save_serving(serving: Serving, path: Path) -> Path:
     """Write `serving_figure` to a file, as `save_waterfall` does with its own."""
-    return _save(serving_figure(serving), path)
+    return save_figure(serving_figure(serving), path)
 
 
 def _empty(width: float, height: float) -> tuple[Figure, Axes]:
@@ -409,10 +409,10 @@ def save_waterfall(
     The same prediction gives the same bytes. A device or a pipe whose name says no kind gets SVG.
     Raises CondsimError where it cannot be written.
     """
-    return _save(waterfall_figure(prediction, measured, title), path)
+    return save_figure(waterfall_figure(prediction, measured, title), path)
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save_figure(figure: Figure, path: Path) -> Path:
     kind = path.suffix.lower().removeprefix(".")
     if is_stream(path) and kind not in KINDS:
         kind = "svg"

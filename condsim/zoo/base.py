@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +19,42 @@ from condsim.registry import Registry
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 
+@dataclass(frozen=True)
+class Knob:
+    """What trades quality for speed in a trained model.
+
+    name: an argument of its constructor. values: settings worth trying. least, most: of a value.
+    whole: only whole numbers are settings.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    least: float
+    most: float
+    whole: bool = False
+
+    def check(self, model: str, settings: Mapping[str, float]) -> dict[str, float]:
+        """Settings as the constructor takes them. model: its name, for errors.
+
+        Raises CondsimError for any other name, and for a value that no model can have.
+        """
+        checked: dict[str, float] = {}
+        for name, value in settings.items():
+            if name != self.name:
+                raise CondsimError(
+                    f"zoo model {model!r} has no setting {name!r}; what can be set is {self.name}, "
+                    "or noise on its inputs"
+                )
+            if not self.least <= value <= self.most or (self.whole and value != int(value)):
+                kind = "a whole number" if self.whole else "a number"
+                raise CondsimError(
+                    f"{name} of {model!r} is {kind} from {self.least:g} to {self.most:g}, "
+                    f"got {value:g}"
+                )
+            checked[name] = int(value) if self.whole else float(value)
+        return checked
+
+
 class ZooModel(nn.Module, ABC):
     """A model that knows how it was configured and how it is trained.
 
@@ -26,8 +64,13 @@ class ZooModel(nn.Module, ABC):
 
     mechanism: ClassVar[str]
     data: ClassVar[Literal["images", "text"]]
+    knob: ClassVar[Knob]
     seq: ClassVar[int] = 0
     """Bytes a sequence that the example's inputs have (text only)."""
+    trained_seq: ClassVar[int] = 0
+    """Bytes a sequence in training (text only)."""
+    batch: ClassVar[int]
+    """Images or sequences a training step."""
     steps: ClassVar[int]
     """Training steps of the shipped checkpoint."""
 
@@ -43,6 +86,14 @@ class ZooModel(nn.Module, ABC):
         progress: a `rich.progress.Progress`. Returns the model and what the checkpoint should say
         about it.
         """
+
+    @classmethod
+    def rivals(cls) -> dict[str, nn.Module]:
+        """Smaller dense networks of the same parts, untrained, by their names.
+
+        A name says what it is made of, in the characters of a file name.
+        """
+        return {}
 
 
 ZOO: Registry[type[ZooModel]] = Registry("zoo model")
@@ -78,9 +129,16 @@ def read_checkpoint(name: str, folder: Path = CHECKPOINTS) -> dict[str, Any]:
     return checkpoint
 
 
-def build(name: str, checkpoint: dict[str, Any]) -> ZooModel:
-    """The model of a checkpoint: fp32, in evaluation mode."""
-    model = ZOO[name](**checkpoint["config"])
+def build(
+    name: str, checkpoint: dict[str, Any], settings: Mapping[str, float] | None = None
+) -> ZooModel:
+    """The model of a checkpoint: fp32, in evaluation mode.
+
+    settings: of its knob, instead of what it was saved with. Raises CondsimError for others.
+    """
+    kind = ZOO[name]
+    chosen = kind.knob.check(name, settings) if settings else {}
+    model = kind(**{**checkpoint["config"], **chosen})
     weights: dict[str, torch.Tensor] = {}
     for key, weight in checkpoint["weights"].items():
         weights[key] = weight.float() if weight.is_floating_point() else weight

@@ -14,7 +14,7 @@ from torch import nn
 
 import condsim
 from condsim.mechanisms.multi_branch import MultiBranch
-from condsim.zoo.base import ZOO, ZooModel
+from condsim.zoo.base import ZOO, Knob, ZooModel
 from condsim.zoo.convolution import convolution
 from condsim.zoo.data import VALIDATION_IMAGES, fashion_training
 from condsim.zoo.spread import Spread
@@ -32,14 +32,21 @@ NOISY_SHARE = 0.75
 
 @ZOO.register("branch-fashion")
 class BranchFashion(ZooModel):
-    """Images [batch, 1, 28, 28] → class logits [batch, 10]."""
+    """Images [batch, 1, 28, 28] → class logits [batch, 10].
+
+    lean: how far the gate leans to the costlier branches: it is added to their logits in proportion
+    to their cost.
+    """
 
     mechanism = MultiBranch.name
     data = "images"
+    knob = Knob("lean", (-3.0, -1.0, 1.0, 3.0), -1000.0, 1000.0)
+    batch = 64
     steps = 1800
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, lean: float = 0.0) -> None:
+        super().__init__(lean=lean)
+        self.lean = lean
         self.stem = nn.Sequential(convolution(1, 16), convolution(16, 32, stride=2))
         pool = nn.AdaptiveAvgPool2d(2)
         hidden = nn.Linear(128, 16)
@@ -58,7 +65,7 @@ class BranchFashion(ZooModel):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.stem(images)
-        condsim.route("path", "multi_branch", lambda: self.gate(x).argmax(-1), branches=3)
+        condsim.route("path", "multi_branch", lambda: self._choice(x), branches=3)
         out: Any = None
         rows: Any
         for choice, branch in enumerate(self.branches):
@@ -68,13 +75,20 @@ class BranchFashion(ZooModel):
         logits: torch.Tensor = self.head(out)
         return logits
 
+    def _choice(self, x: torch.Tensor) -> torch.Tensor:
+        """The branch that each image takes, int64 [batch]. x: feature maps of the stem."""
+        scores: torch.Tensor = self.gate(x)
+        if self.lean:
+            scores = scores + self.lean * torch.tensor(COST)
+        return scores.argmax(-1)
+
     @classmethod
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
         model = cls().train()
         # It trains in two thirds of the time with the channels last.
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         images, labels, digest = fashion_training()
-        batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, 64)
+        batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, cls.batch)
         spread = Spread(3, centre=0.0, reach=0.5)
 
         def loss(step: int) -> torch.Tensor:
@@ -88,6 +102,15 @@ class BranchFashion(ZooModel):
         minimise(parameters, loss, steps, progress, "branch-fashion")
         spread.fold(model.gate[-1])
         return model.eval(), {"data_sha256": digest}
+
+    @classmethod
+    def rivals(cls) -> dict[str, nn.Module]:
+        found: dict[str, nn.Module] = {}
+        for number, name in enumerate(("light", "medium")):
+            whole = cls()
+            dense = nn.Sequential(whole.stem, whole.branches[number], whole.head)
+            found[f"dense-{name}-branch"] = dense
+        return found
 
     def training_loss(
         self, images: torch.Tensor, labels: torch.Tensor, spread: Spread, noisy: bool

@@ -11,7 +11,7 @@ from torch import nn
 
 import condsim
 from condsim.mechanisms.early_exit import EarlyExit
-from condsim.zoo.base import ZOO, ZooModel
+from condsim.zoo.base import ZOO, Knob, ZooModel
 from condsim.zoo.convolution import convolution
 from condsim.zoo.data import VALIDATION_IMAGES, fashion_training
 from condsim.zoo.training import ShuffledBatches, minimise
@@ -39,6 +39,8 @@ class ExitFashion(ZooModel):
 
     mechanism = EarlyExit.name
     data = "images"
+    knob = Knob("threshold", (0.6, 0.67, 0.82, 0.9), 0.0, 1.01)
+    batch = 128
     steps = 1070
 
     def __init__(self, threshold: float = 0.9) -> None:
@@ -89,7 +91,7 @@ class ExitFashion(ZooModel):
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
         model = cls().train()
         images, labels, digest = fashion_training()
-        batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, 128)
+        batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, cls.batch)
 
         def loss(step: int) -> torch.Tensor:
             """The sum over all exits."""
@@ -106,6 +108,15 @@ class ExitFashion(ZooModel):
         tuned = cls(threshold=threshold)
         tuned.load_state_dict(model.state_dict())
         return tuned.eval(), {"data_sha256": digest, "threshold": threshold}
+
+    @classmethod
+    def rivals(cls) -> dict[str, nn.Module]:
+        found: dict[str, nn.Module] = {}
+        for stages in (1, 2, 3):
+            whole = cls()
+            head = whole.heads[stages - 1]
+            found[f"dense-{stages}-of-4-stages"] = nn.Sequential(*whole.stages[:stages], head)
+        return found
 
     @torch.inference_mode()
     def choose_threshold(self, images: torch.Tensor, labels: torch.Tensor) -> float:

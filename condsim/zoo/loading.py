@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from condsim.live.training import Training
 from condsim.zoo.base import CHECKPOINTS, ZOO, ZooModel, build, read_checkpoint
 from condsim.zoo.data import fashion_sample, spread_starts, text_sample, windows
 from condsim.zoo.example import Example, Quality
+from condsim.zoo.noise import NOISE, noisy
 from condsim.zoo.training import bits
 
 
@@ -22,24 +24,31 @@ def load(
     batches: int = 64,
     seq: int | None = None,
     folder: Path = CHECKPOINTS,
+    settings: Mapping[str, float] | None = None,
 ) -> Example:
     """The trained model `name` with held-out inputs.
 
     batch: images or sequences a batch. batches: how many, at most (there are 2,048 images). seq:
     bytes a sequence, None for what the model's checkpoint is meant for; images have none. folder:
-    where the checkpoints are.
-    Raises CondsimError for an unknown name, a bad size or a missing checkpoint.
+    where the checkpoints are. settings: of the model's knob, as {"threshold": 0.8}, or noise on
+    its inputs, as {"gaussian": 0.5}.
+    Raises CondsimError for an unknown name, a bad size or setting, or a missing checkpoint.
     """
     kind = ZOO[name]
     for what, value in (("batch", batch), ("batches", batches), ("seq", seq)):
         if value is not None and value < 1:
             raise CondsimError(f"{what} must be at least 1, got {value}")
-    model = build(name, read_checkpoint(name, folder))
+    given = settings or {}
+    noise = {key: value for key, value in given.items() if key in NOISE}
+    of_knob = {key: value for key, value in given.items() if key not in NOISE}
+    model = build(name, read_checkpoint(name, folder), of_knob)
     if kind.data == "text":
-        return text_example(name, model, batch, batches, seq or kind.seq)
-    if seq is not None:
+        example = text_example(name, model, batch, batches, seq or kind.seq)
+    elif seq is not None:
         raise CondsimError(f"zoo model {name!r} takes images, which have no seq")
-    return image_example(name, model, batch, batches)
+    else:
+        example = image_example(name, model, batch, batches)
+    return noisy(example, kind.data, noise)
 
 
 def image_example(name: str, model: ZooModel, batch: int, batches: int) -> Example:

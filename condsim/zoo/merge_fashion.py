@@ -14,12 +14,11 @@ from torch import nn
 
 import condsim
 from condsim.mechanisms.token_merging import TokenMerging
-from condsim.zoo.base import ZOO, ZooModel
+from condsim.zoo.base import ZOO, Knob, ZooModel
 from condsim.zoo.data import VALIDATION_IMAGES, fashion_training
 from condsim.zoo.training import ShuffledBatches, minimise
-from condsim.zoo.vit import Block, Embedding, Head, dense_logits
+from condsim.zoo.vit import Block, Embedding, Head, dense_logits, smaller_transformers
 
-BATCH = 128
 ALWAYS_FIRST, ALWAYS = 3.0, 2.0
 """Ranks of the class token, and of tokens that others may merge into; similarities are at most
 1."""
@@ -36,6 +35,8 @@ class MergeFashion(ZooModel):
 
     mechanism = TokenMerging.name
     data = "images"
+    knob = Knob("merged", (4, 8, 16, 20), 1, 24, whole=True)
+    batch = 128
     steps = 1290
 
     def __init__(
@@ -119,6 +120,10 @@ class MergeFashion(ZooModel):
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
         return trained(cls(), steps, progress)
 
+    @classmethod
+    def rivals(cls) -> dict[str, nn.Module]:
+        return smaller_transformers()
+
 
 def matched(keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Ranks of the tokens [units, tokens], lowest for those that are most like another one; and
@@ -143,7 +148,7 @@ def trained(model: MergeFashion, steps: int, progress: Progress) -> tuple[ZooMod
     """The model after so many steps without merging, and what its checkpoint says about it."""
     model.train()
     images, labels, digest = fashion_training()
-    batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, BATCH)
+    batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, model.batch)
 
     def loss(step: int) -> torch.Tensor:
         rows = batches(step)

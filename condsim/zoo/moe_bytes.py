@@ -14,8 +14,9 @@ from torch import nn
 
 from condsim.mechanisms.moe import MixtureOfExperts
 from condsim.zoo.attention import CausalAttention
-from condsim.zoo.base import ZOO, ZooModel
+from condsim.zoo.base import ZOO, Knob, ZooModel
 from condsim.zoo.data import training_text, windows
+from condsim.zoo.dense_bytes import DenseBytes
 from condsim.zoo.training import bits, minimise
 
 BALANCE = 0.001
@@ -114,7 +115,10 @@ class MoeBytes(ZooModel):
 
     mechanism = MixtureOfExperts.name
     data = "text"
+    knob = Knob("top_k", (1, 3, 4), 1, 8, whole=True)
     seq = 64
+    trained_seq = 128
+    batch = 16
     steps = 1100
 
     def __init__(
@@ -160,7 +164,7 @@ class MoeBytes(ZooModel):
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
         model = cls().train()
         text, digest = training_text()
-        seq, batch = 128, 16
+        seq, batch = cls.trained_seq, cls.batch
         possible_starts = len(text) - seq - 1
 
         def loss(_: int) -> torch.Tensor:
@@ -175,6 +179,11 @@ class MoeBytes(ZooModel):
 
         minimise(model.parameters(), loss, steps, progress, "moe-bytes")
         return model.eval(), {"data_sha256": digest}
+
+    @classmethod
+    def rivals(cls) -> dict[str, nn.Module]:
+        """An expert has three matrices, a plain FFN two: so it is half as wide again."""
+        return {"dense-same-flops": DenseBytes(192), "dense-same-parameters": DenseBytes(768)}
 
 
 def imbalance(logits: torch.Tensor, top_k: int) -> torch.Tensor:

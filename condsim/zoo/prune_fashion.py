@@ -15,10 +15,10 @@ from torch import nn
 
 import condsim
 from condsim.mechanisms.token_pruning import TokenPruning
-from condsim.zoo.base import ZOO, ZooModel
+from condsim.zoo.base import ZOO, Knob, ZooModel
 from condsim.zoo.data import VALIDATION_IMAGES, fashion_training
 from condsim.zoo.training import ShuffledBatches, minimise
-from condsim.zoo.vit import Block, Embedding, Head
+from condsim.zoo.vit import Block, Embedding, Head, smaller_transformers
 
 SITES = (1, 3)
 """Blocks before which tokens are dropped."""
@@ -31,7 +31,6 @@ DENSE_SHARE = 0.25
 trained as well."""
 NOISY_SHARE = 0.75
 """Of the training steps: in these, decisions are sampled."""
-BATCH = 128
 ALWAYS = 1e4
 """The score of the class token, which stays."""
 
@@ -49,11 +48,13 @@ class PruneFashion(ZooModel):
 
     Blocks on a class token and the patches; tokens are dropped before some of them. patch: pixels
     a side of a patch. sites: blocks before which tokens are dropped. hidden, heads, blocks: of the
-    transformer.
+    transformer. threshold: tokens of a higher score stay.
     """
 
     mechanism = TokenPruning.name
     data = "images"
+    knob = Knob("threshold", (-4.0, -2.0, 1.0, 2.0), -1000.0, 1000.0)
+    batch = 128
     steps = 1290
 
     def __init__(
@@ -63,9 +64,13 @@ class PruneFashion(ZooModel):
         heads: int = 4,
         blocks: int = 6,
         sites: tuple[int, ...] = SITES,
+        threshold: float = 0.0,
     ) -> None:
-        super().__init__(patch=patch, hidden=hidden, heads=heads, blocks=blocks, sites=sites)
+        super().__init__(
+            patch=patch, hidden=hidden, heads=heads, blocks=blocks, sites=sites, threshold=threshold
+        )
         self.sites = sites
+        self.threshold = threshold
         self.embedding = Embedding(hidden, patch)
         self.blocks = nn.ModuleList(Block(hidden, heads) for _ in range(blocks))
         self.scorers = nn.ModuleList(Scorer(hidden) for _ in sites)
@@ -83,7 +88,7 @@ class PruneFashion(ZooModel):
             return logits
 
         def decide() -> torch.Tensor:
-            return self._scores(site, x) > 0
+            return self._scores(site, x) > self.threshold
 
         condsim.route(f"keep{site}", "token_pruning", decide)
         out = None
@@ -107,6 +112,10 @@ class PruneFashion(ZooModel):
     @classmethod
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
         return trained(cls(), steps, progress)
+
+    @classmethod
+    def rivals(cls) -> dict[str, nn.Module]:
+        return smaller_transformers()
 
     def softly(self, images: torch.Tensor, noisy: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Class logits, and what the loss adds for tokens that are kept or dropped too often.
@@ -146,7 +155,7 @@ def trained(model: PruneFashion, steps: int, progress: Progress) -> tuple[ZooMod
     """The model after so many steps, and what its checkpoint says about it."""
     model.train()
     images, labels, digest = fashion_training()
-    batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, BATCH)
+    batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, model.batch)
 
     def loss(step: int) -> torch.Tensor:
         rows = batches(step)

@@ -14,7 +14,7 @@ from torch import nn
 
 import condsim
 from condsim.mechanisms.skip import Skip
-from condsim.zoo.base import ZOO, ZooModel
+from condsim.zoo.base import ZOO, Knob, ZooModel
 from condsim.zoo.convolution import convolution
 from condsim.zoo.data import VALIDATION_IMAGES, fashion_training
 from condsim.zoo.spread import Spread
@@ -61,15 +61,19 @@ class Gate(nn.Sequential):
 class SkipFashion(ZooModel):
     """Images [batch, 1, 28, 28] → class logits [batch, 10].
 
-    3 blocks at 14 x 14, 5 at 7 x 7, each behind a gate.
+    3 blocks at 14 x 14, 5 at 7 x 7, each behind a gate. threshold: an image enters whose score is
+    above it.
     """
 
     mechanism = Skip.name
     data = "images"
+    knob = Knob("threshold", (-1.0, -0.5, 0.5, 1.0), -100.0, 100.0)
+    batch = 64
     steps = 3000
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, threshold: float = 0.0) -> None:
+        super().__init__(threshold=threshold)
+        self.threshold = threshold
         self.stem = nn.Sequential(convolution(1, 16), convolution(16, WIDE, stride=2))
         self.shrink = convolution(WIDE, NARROW, stride=2)
         channels = by_block(WIDE, NARROW)
@@ -92,7 +96,7 @@ class SkipFashion(ZooModel):
 
         def decide() -> tuple[torch.Tensor, None, torch.Tensor]:
             score = self.gates[i](x).squeeze(-1)
-            return (score > 0).long(), None, score
+            return (score > self.threshold).long(), None, score
 
         rows: Any
         condsim.route(f"skip{i}", "skip", decide, branches=2)
@@ -107,7 +111,7 @@ class SkipFashion(ZooModel):
         # It trains in two thirds of the time with the channels last.
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         images, labels, digest = fashion_training()
-        batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, 64)
+        batches = ShuffledBatches(len(images) - VALIDATION_IMAGES, cls.batch)
         spreads = nn.ModuleList()
         for _ in model.blocks:
             spreads.append(Spread(1, centre=0.0, reach=1.0))
@@ -128,6 +132,17 @@ class SkipFashion(ZooModel):
             assert isinstance(spread, Spread)
             spread.fold(gate[-1])
         return model.eval(), {"data_sha256": digest}
+
+    @classmethod
+    def rivals(cls) -> dict[str, nn.Module]:
+        found: dict[str, nn.Module] = {}
+        for wide, narrow in ((1, 1), (2, 2)):
+            whole = cls()
+            before = whole.blocks[:wide]
+            after = whole.blocks[SHRINK_BEFORE : SHRINK_BEFORE + narrow]
+            dense = nn.Sequential(whole.stem, *before, whole.shrink, *after, whole.head)
+            found[f"dense-{wide + narrow}-of-{BLOCKS}-blocks"] = dense
+        return found
 
     def gated(
         self, images: torch.Tensor, spreads: nn.ModuleList, opened: int, noisy: bool

@@ -18,9 +18,9 @@ from torch import nn
 import condsim
 from condsim.live.execution import Execution, executing
 from condsim.mechanisms.sparse_activation import SparseActivation
-from condsim.zoo.attention import CausalAttention
-from condsim.zoo.base import ZOO, ZooModel
+from condsim.zoo.base import ZOO, Knob, ZooModel
 from condsim.zoo.data import spread_starts, training_text, windows
+from condsim.zoo.dense_bytes import DenseBytes, Layer
 from condsim.zoo.spread import Spread
 from condsim.zoo.training import bits, minimise
 
@@ -37,7 +37,12 @@ PRUNED_BELOW = 0.02
 
 
 class Predictor(nn.Sequential):
-    """Low-rank: one logit a block and row [rows, blocks]."""
+    """Low-rank: one logit a block and row [rows, blocks].
+
+    threshold: a row wants the blocks of higher logits.
+    """
+
+    threshold = 0.0
 
     def __init__(self, hidden: int, rank: int, blocks: int) -> None:
         narrow = nn.Linear(hidden, rank, bias=False)
@@ -47,29 +52,7 @@ class Predictor(nn.Sequential):
     def active(self, x: torch.Tensor) -> torch.Tensor:
         """Blocks that each row wants: bool [rows, blocks]."""
         logits: torch.Tensor = self(x)
-        return logits > 0
-
-
-class Layer(nn.Module):
-    """Attention and a ReLU FFN of `width` neurons, each with a residual."""
-
-    def __init__(self, hidden: int, heads: int, width: int, max_seq: int) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(hidden)
-        self.attention = CausalAttention(hidden, heads, max_seq)
-        self.ffn_norm = nn.LayerNorm(hidden)
-        self.up = nn.Linear(hidden, width)
-        self.down = nn.Linear(width, hidden)
-
-    def attend(self, x: torch.Tensor) -> torch.Tensor:
-        """x after attention and its residual."""
-        y: torch.Tensor = x + self.attention(self.attention_norm(x))
-        return y
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.attend(x)
-        y: torch.Tensor = x + self.down(F.relu(self.up(self.ffn_norm(x))))
-        return y
+        return logits > self.threshold
 
 
 class SparseLayer(Layer):
@@ -148,7 +131,10 @@ class SparseBytes(ZooModel):
 
     mechanism = SparseActivation.name
     data = "text"
+    knob = Knob("threshold", (-1.0, -0.5, 0.5, 1.0), -100.0, 100.0)
     seq = 64
+    trained_seq = 64
+    batch = 32
     steps = 1400
 
     def __init__(
@@ -160,6 +146,7 @@ class SparseBytes(ZooModel):
         heads: int = 4,
         rank: int = 16,
         max_seq: int = 256,
+        threshold: float = 0.0,
     ) -> None:
         super().__init__(
             width=width,
@@ -169,12 +156,16 @@ class SparseBytes(ZooModel):
             heads=heads,
             rank=rank,
             max_seq=max_seq,
+            threshold=threshold,
         )
         self.embed = nn.Embedding(256, hidden)
         sparse: list[Layer] = []
         for number, count in enumerate(blocks, start=1):
             site = f"ffn{number}"
             sparse.append(SparseLayer(site, hidden, heads, count, size, rank, max_seq))
+        for layer in sparse:
+            assert isinstance(layer, SparseLayer)
+            layer.predictor.threshold = threshold
         plain = Layer(hidden, heads, width, max_seq)
         self.layers = nn.ModuleList([plain, *sparse])
         self.norm = nn.LayerNorm(hidden)
@@ -192,7 +183,7 @@ class SparseBytes(ZooModel):
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
         model = cls().train()
         text, digest = training_text()
-        seq, batch = 64, 32
+        seq, batch = cls.trained_seq, cls.batch
         possible_starts = len(text) - seq - 1
         spreads = nn.ModuleList()
         for layer in model.sparse_layers():
@@ -216,6 +207,10 @@ class SparseBytes(ZooModel):
         keep = [share >= PRUNED_BELOW for share in model.wanted(ids)]
         pruned = model.pruned(keep).eval()
         return pruned, {"data_sha256": digest}
+
+    @classmethod
+    def rivals(cls) -> dict[str, nn.Module]:
+        return {f"dense-width-{width}": DenseBytes(width) for width in (64, 256)}
 
     def training_forward(
         self, ids: torch.Tensor, spreads: nn.ModuleList

@@ -1,13 +1,17 @@
 """Specs: how a person names a model so that another process can build it again.
 
 A spec is the name of a zoo model, or `file.py:function`, whose function returns (model, inputs) or
-an Example.
+an Example. `SPEC:name=value` sets what trades quality for speed: the knob of a zoo model, or an
+argument of the function.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +19,7 @@ import torch
 
 from condsim.errors import CondsimError, unknown
 from condsim.live.training import Training
+from condsim.trace.spec import setting_in, without_setting
 from condsim.zoo.base import ZOO
 from condsim.zoo.example import Example
 from condsim.zoo.loading import load
@@ -28,26 +33,56 @@ def load_spec(spec: str) -> Example:
     Raises CondsimError for an unknown name, a file or function that is not there, and a function
     that returns something else.
     """
+    whole, spec = spec, without_setting(spec)
+    settings = settings_of(whole)
     path, colon, function = spec.rpartition(":")
     if colon and path.endswith(".py"):
-        return call_function(spec, Path(path), function)
+        return call_function(spec, Path(path), function, settings)
     if spec.endswith(".py"):
         raise CondsimError(
             f"spec {spec!r} names no function; write {spec}:FUNCTION, which returns (model, inputs)"
         )
     if spec not in ZOO:
         raise unknown("spec", spec, ZOO, "or file.py:function that returns (model, inputs)")
-    return load(spec)
+    return load(spec, settings=settings)
 
 
-def call_function(spec: str, path: Path, function: str) -> Example:
-    """What a function of a file makes. spec: the file and the function, for errors."""
+def settings_of(spec: str) -> dict[str, float]:
+    """What a spec sets: `{"threshold": 0.8}` of "exit-fashion:threshold=0.8", else nothing.
+
+    Raises CondsimError for what is no finite number.
+    """
+    found = setting_in(spec)
+    if found is None:
+        return {}
+    name, text = found
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not name.isidentifier() or not math.isfinite(value):
+        raise CondsimError(f"spec {spec!r}: a setting is name=number, got {name}={text}")
+    return {name: value}
+
+
+def call_function(
+    spec: str, path: Path, function: str, settings: Mapping[str, float] | None = None
+) -> Example:
+    """What a function of a file makes. spec: the file and the function, for errors.
+
+    settings: arguments of the function; a whole number is passed as an int.
+    """
     module = run_file(path)
     make = getattr(module, function, None)
     if not callable(make):
         known = ", ".join(functions_of(module)) or "none"
         raise CondsimError(f"{path} has no function {function!r}; it has: {known}")
-    return as_example(make(), spec, function)
+    arguments = {}
+    for name, value in (settings or {}).items():
+        if name not in inspect.signature(make).parameters:
+            raise CondsimError(f"spec {spec!r}: {function}() takes no argument {name!r}")
+        arguments[name] = int(value) if value.is_integer() else value
+    return as_example(make(**arguments), spec, function)
 
 
 def run_file(path: Path) -> ModuleType:

@@ -116,6 +116,27 @@ class Head(nn.Module):
         return logits
 
 
+class DenseTransformer(nn.Module):
+    """A plain vision transformer: images [units, 1, 28, 28] → class logits [units, 10]."""
+
+    def __init__(self, blocks: int, patch: int = 4, hidden: int = 64, heads: int = 4) -> None:
+        super().__init__()
+        self.embedding = Embedding(hidden, patch)
+        self.blocks = nn.ModuleList(Block(hidden, heads) for _ in range(blocks))
+        self.head = Head(hidden)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return dense_logits(self.embedding, self.blocks, self.head, images)
+
+
+RIVAL_BLOCKS = (2, 3, 4)
+
+
+def smaller_transformers() -> dict[str, nn.Module]:
+    """Plain vision transformers of fewer blocks than the zoo's, by name."""
+    return {f"dense-{blocks}-of-6-blocks": DenseTransformer(blocks) for blocks in RIVAL_BLOCKS}
+
+
 def dense_logits(
     embedding: Embedding, blocks: nn.ModuleList, head: Head, images: torch.Tensor
 ) -> torch.Tensor:

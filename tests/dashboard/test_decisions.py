@@ -11,6 +11,7 @@ import condsim
 from condsim.dashboard import advise as advice_page
 from condsim.dashboard import coverage as coverage_page
 from condsim.dashboard import drift as drift_page
+from condsim.dashboard import frontier as frontier_page
 from condsim.dashboard import sweep as sweep_page
 from condsim.dashboard.parts.figure import Figure
 from condsim.dashboard.parts.scenario import Scenario
@@ -75,3 +76,11 @@ def test_drift_of_halves_is_of_all_sequences(trace: Trace, scenario: Scenario) -
     check(drift_page.sites_of(found))
     recipe = drift_page.recipe(scenario, drift_page.OWN_HALVES)
     assert "condsim.drift(*halves(trace))" in recipe.python
+
+
+def test_a_frontier_is_drawn_and_told_apart_by_its_target(scenario: Scenario) -> None:
+    found = condsim.frontier("exit-fashion", "raspberry-pi-5")
+    check(frontier_page.figure_of(found))
+    recipe = frontier_page.recipe(scenario, "1.5", "0.01")
+    assert recipe.command == "condsim frontier exit-fashion --target 1.5 --tolerance 0.01"
+    assert "condsim.frontier('exit-fashion', target=1.5, tolerance=0.01)" in recipe.python

@@ -27,6 +27,7 @@ OTHERS = (
     "serving",
     "training",
     "tokens",
+    "frontier",
 )
 
 

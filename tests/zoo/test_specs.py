@@ -70,3 +70,15 @@ def test_a_file_that_cannot_be_imported(tmp_path: Path) -> None:
     file.write_text("import nothing_of_this_name\n")
     with pytest.raises(CondsimError, match=r"broken\.py cannot be imported: ModuleNotFoundError"):
         load_spec(f"{file}:make")
+
+
+def test_a_setting_of_a_zoo_model_and_of_a_function(tmp_path: Path) -> None:
+    assert load_spec("moe-bytes:top_k=1").model.config["top_k"] == 1
+    file = tmp_path / "set.py"
+    file.write_text("from torch import nn\ndef make(kept=1):\n    return nn.Linear(kept, 1), []\n")
+    assert load_spec(f"{file}:make:kept=7").model.in_features == 7
+    with pytest.raises(CondsimError, match=r"make\(\) takes no argument 'top'"):
+        load_spec(f"{file}:make:top=7")
+    for bad in ("threshold=high", "threshold=nan", "=1"):
+        with pytest.raises(CondsimError, match="a setting is name=number"):
+            load_spec(f"exit-fashion:{bad}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 
 from condsim.decide.units import Units
 from condsim.errors import CondsimError
@@ -26,11 +29,17 @@ def halves(trace: Trace) -> tuple[Trace, Trace]:
             "name another trace"
         )
     middle = int(later[0])
-    return _part(trace, slice(0, middle), "first"), _part(trace, slice(middle, None), "second")
+    first, second = of_steps(trace, slice(0, middle)), of_steps(trace, slice(middle, None))
+    return _called(first, "first half"), _called(second, "second half")
 
 
-def _part(trace: Trace, steps: slice, which: str) -> Trace:
-    """Some steps of a trace, with their decisions."""
+def _called(trace: Trace, what: str) -> Trace:
+    header = trace.header.model_copy(update={"name": f"{trace.name}, {what}"})
+    return replace(trace, header=header, quality=pd.DataFrame())
+
+
+def of_steps(trace: Trace, steps: slice) -> Trace:
+    """Return some steps of a trace, with their decisions, and quality where each unit has one."""
     of_step = np.repeat(np.arange(len(trace.steps)), trace.steps["units"].to_numpy())
     chosen = np.zeros(len(trace.steps), bool)
     chosen[steps] = True
@@ -41,6 +50,9 @@ def _part(trace: Trace, steps: slice, which: str) -> Trace:
         weights = None if old.weights is None else old.weights[rows]
         scores = None if old.scores is None else old.scores[rows]
         decisions[site.name] = Decisions(old.ids[rows], weights, scores)
-    header = trace.header.model_copy(update={"name": f"{trace.name}, {which} half"})
     kept = trace.steps[steps].reset_index(drop=True)
-    return Trace(header, kept, trace.programs, in_memory(decisions), profile=trace.profile)
+    quality = pd.DataFrame()
+    if len(trace.quality) == trace.units:
+        quality = trace.quality[chosen[of_step]].reset_index(drop=True)
+    reader = in_memory(decisions)
+    return Trace(trace.header, kept, trace.programs, reader, quality, profile=trace.profile)

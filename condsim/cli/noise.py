@@ -1,0 +1,104 @@
+"""noise: what noisy inputs do to quality, routing and speed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from condsim.cli.advise import ADVISED, AdvisedOptions
+from condsim.cli.arguments import check_at_least_one, open_trace, profile_for, trace_folder
+from condsim.cli.output import out, print_json, progress, say
+from condsim.errors import CondsimError
+
+if TYPE_CHECKING:
+    from condsim.decide.frontier.recapture import Asked
+    from condsim.trace import Trace
+
+
+def noise(
+    trace: str,
+    /,
+    *,
+    capture: bool = False,
+    inputs: list[str] | None = None,
+    batches: int | None = None,
+    options: Annotated[AdvisedOptions, Parameter(name="*")] = ADVISED,
+    json: bool = False,
+) -> None:
+    """Compare clean with noisy inputs: quality path by path, how routing moves, what it costs.
+
+    Parameters
+    ----------
+    trace
+        Folder of a trace, or the name of one that comes with condsim.
+    capture
+        Run the model on noisy inputs first; their traces are kept beside this one, in the folder
+        noise. Needs PyTorch.
+    inputs
+        NAME=VALUE,VALUE,...: which noise. For a zoo model gaussian (deviation), occlusion (pixels
+        a side) or bytes (share); else an argument of the function that the trace's spec names.
+    batches
+        Of the inputs that are captured, at most (default: as many as the trace has).
+    json
+        Print JSON.
+    """
+    check_at_least_one("batches", batches)
+    if options.names_all:
+        raise CondsimError("--device and --strategy: noise is looked at on one of each")
+    options.check()
+    if inputs and not capture:
+        raise CondsimError(f"--inputs {inputs[0]} are run: add --capture")
+    folder = trace_folder(trace)
+    opened = open_trace(trace)
+    if capture:
+        _capture(folder, opened, inputs or [], batches)
+    from condsim.decide.noise.noise import noise as compared
+
+    asked = options.given()
+    asked.pop("context", None)
+    found = compared(folder, profile_for(options.device, opened), **asked)
+    if json:
+        print_json({"command": "noise", **found.to_dict()})
+        return
+    from condsim.show.noise import noise_lines
+
+    console = out()
+    for line in noise_lines(found):
+        console.print(line)
+
+
+def _capture(folder: Path, trace: Trace, inputs: list[str], batches: int | None) -> None:
+    """Capture the model on noisy inputs; each trace is kept as it is made."""
+    from condsim.decide.frontier.recapture import observed_at
+    from condsim.decide.noise.noise import FOLDER
+    from condsim.trace.store import check_target
+
+    count = 0
+    with progress() as step:
+        for asked in _asked(trace, inputs):
+            for name, other in observed_at(trace, asked, batches, step):
+                other.save(check_target(folder / FOLDER / name, force=True), force=True)
+                count += 1
+    say(f"kept: {count} noisy inputs in {folder / FOLDER}")
+
+
+def _asked(trace: Trace, inputs: list[str]) -> list[Asked]:
+    """The noise that was named; else what the zoo knows for the inputs of its model."""
+    from condsim.decide.frontier.recapture import Asked
+
+    if inputs:
+        return [Asked.parse(text) for text in inputs]
+    from condsim.trace.spec import without_setting
+    from condsim.zoo import ZOO
+    from condsim.zoo.noise import NOISE
+
+    spec = without_setting(trace.header.provenance.spec or "")
+    if spec not in ZOO:
+        raise CondsimError(
+            f"inputs: say what makes the inputs of {trace.name!r} noisy, an argument of the "
+            "function that its spec names: --inputs NAME=VALUE,VALUE,..."
+        )
+    fitting = [name for name in NOISE if NOISE[name].data == ZOO[spec].data]
+    return [Asked(name, NOISE[name].usual) for name in fitting]
