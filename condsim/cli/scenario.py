@@ -51,7 +51,7 @@ class ScenarioOptions:
         Spread the experts over devices: expert=8, or expert=8,placement=eplb,slots=80. Also nodes,
         groups and fabric; placement is in-order, by-load, eplb or a file of expert and slot.
     phase
-        prefill or decode, where a trace has both.
+        prefill, decode or train, where a trace has several.
     protocol
         stream: the steps of the trace one after the other. repeat: each step in turn with its
         baseline, as in a paired measurement. loop: one step over and over, as in a timing loop.
