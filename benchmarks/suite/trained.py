@@ -6,7 +6,6 @@ A zoo model has its own loss. One of transformers gets its tokens as labels; of 
 from __future__ import annotations
 
 import csv
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from platformdirs import user_cache_dir
 
 import condsim
 from benchmarks.suite import models
-from condsim.errors import CondsimError
+from benchmarks.suite.captured import kept
 from condsim.live.training import Training
 from condsim.trace import Trace
 from condsim.zoo.example import Example
@@ -73,14 +72,13 @@ def place(model: str) -> Path:
 
 
 def captured(model: str) -> Trace:
-    """The trace of a model in training; captured now if there is none, or none of today's format."""
-    try:
-        return condsim.load(place(model))
-    except CondsimError:
-        pass
-    print(f"capturing {model}", file=sys.stderr, flush=True)
+    """The trace of a model in training, kept in the user's cache."""
+    return kept(place(model), model, _capture)
+
+
+def _capture(model: str) -> Trace:
     example = build(model)
-    trace = condsim.capture(
+    return condsim.capture(
         example.model,
         example.inputs,
         measure=False,
@@ -88,9 +86,6 @@ def captured(model: str) -> Trace:
         spec=f"{Path(__file__).resolve()}:{model}",
         train=example.training,
     )
-    shutil.rmtree(place(model), ignore_errors=True)  # one of an older format is no trace any more
-    trace.save(place(model))
-    return trace
 
 
 if __name__ == "__main__":
