@@ -51,7 +51,7 @@ def test_thousands_of_rows_with_their_quality_and_provenance(name: str) -> None:
     assert len(of.quality) == of.units
     assert np.isfinite(of.quality[["conditional", "dense"]].to_numpy()).all()
     assert of.header.provenance.command is not None
-    assert of.header.provenance.command.startswith(f"condsim capture {name} ")
+    assert of.header.provenance.command.startswith(f"condsim capture {of.name} ")
     assert of.profile is not None
 
 
