@@ -26,8 +26,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-accuracy: $(VENV)/.dev  ## calibrate and measure 290 cases of 43 models here, about 45 minutes; goes on where it was stopped
+accuracy: $(VENV)/.dev  ## calibrate and measure 290 cases of 43 models here, about 45 minutes; goes on where it was stopped; then 45 training steps
 	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.training
 
 accuracy-gpu: $(VENV)/.dev  ## predicted against layers that others measured on GPUs
 	$(BIN)/python -m benchmarks.gpu_tables --worth

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from condsim.api import Training as Training
     from condsim.api import calibrate as calibrate
     from condsim.api import capture as capture
+    from condsim.capture.history import RoutingHistory as RoutingHistory
     from condsim.decide.advise.advise import advise as advise
     from condsim.decide.coverage.coverage import coverage as coverage
     from condsim.decide.drift.drift import drift as drift
@@ -52,6 +53,7 @@ _PUBLIC = {
     "hardware": "condsim.hardware",
     "calibrate": "condsim.api",
     "Training": "condsim.live.training",
+    "RoutingHistory": "condsim.capture.history",
     "simulate": "condsim.predict.simulate",
     "simulate_many": "condsim.predict.simulate",
     "Scenario": "condsim.scenario",

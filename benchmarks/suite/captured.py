@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from platformdirs import user_cache_dir
@@ -23,23 +24,32 @@ def place(model: str) -> Path:
     return Path(user_cache_dir("condsim")) / "suite" / model
 
 
-def captured(model: str) -> Trace:
-    """The trace of a model; captured now if there is none, or none of today's format."""
+def kept(folder: Path, model: str, capture: Callable[[str], Trace]) -> Trace:
+    """The trace in a folder; captured now if there is none, or none of today's format."""
     try:
-        return condsim.load(place(model))
+        return condsim.load(folder)
     except CondsimError:
         pass
     print(f"capturing {model}", file=sys.stderr, flush=True)
+    trace = capture(model)
+    shutil.rmtree(folder, ignore_errors=True)  # one of an older format is no trace any more
+    trace.save(folder)
+    return trace
+
+
+def captured(model: str) -> Trace:
+    """The trace of a model, kept in the user's cache."""
+    return kept(place(model), model, _capture)
+
+
+def _capture(model: str) -> Trace:
     of_list = outside if model.split("-")[0] in outside.FAMILIES else models
     spec = f"{Path(of_list.__file__).resolve()}:{model}"
     example = load_spec(spec)
     new_tokens = NEW_TOKENS if models.decodes(model, of_list.FAMILIES) else 0
-    trace = condsim.capture(
+    return condsim.capture(
         example.model, example.inputs, measure=False, new_tokens=new_tokens, name=model, spec=spec
     )
-    shutil.rmtree(place(model), ignore_errors=True)  # one of an older format is no trace any more
-    trace.save(place(model))
-    return trace
 
 
 if __name__ == "__main__":

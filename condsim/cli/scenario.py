@@ -53,7 +53,7 @@ class ScenarioOptions:
         groups, fabric and overlap=shared-experts; placement is in-order, by-load, eplb or a file of
         expert and slot.
     phase
-        prefill or decode, where a trace has both.
+        prefill, decode or train, where a trace has several.
     protocol
         stream: the steps of the trace one after the other. repeat: each step in turn with its
         baseline, as in a paired measurement. loop: one step over and over, as in a timing loop.

@@ -91,7 +91,13 @@ def _suggest_more(answered: Answer, trace: str, scenario: ScenarioOptions, of_mo
 def _print_answer(answered: Answer, name: str, seconds: float) -> None:
     """The numbers and the waterfall. name: of the trace. seconds: that the answer took."""
     from condsim.show.bars import waterfall_lines
-    from condsim.show.tables import memory_table, prediction_lines, ranks_table, rival_lines
+    from condsim.show.tables import (
+        memory_line,
+        memory_table,
+        prediction_lines,
+        ranks_table,
+        rival_lines,
+    )
 
     console = out()
     prediction, measured = answered.prediction, answered.measured
@@ -106,6 +112,7 @@ def _print_answer(answered: Answer, name: str, seconds: float) -> None:
     if prediction.memory.training is not None:
         console.print()
         console.print(memory_table(prediction))
+        console.print(memory_line(prediction))
     if len(prediction.devices):
         console.print()
         console.print(ranks_table(prediction.devices))

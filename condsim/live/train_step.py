@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from condsim.errors import CondsimError
 from condsim.live.execution import Execution, current
 from condsim.live.failures import one_line
 from condsim.live.inputs import Batch
@@ -45,6 +46,11 @@ def record_step(live: LiveModel, batch: Batch, execution: Execution) -> Recorder
             with live.installed(execution), torch.enable_grad(), recorder:
                 train_once(training, live.model, optimizer, batch, recorder.begins)
     execution.recorder = None
+    if recorder.recomputed:
+        raise CondsimError(
+            f"train: {recorder.recomputed!r} runs its forward again in the backward, as activation "
+            "checkpointing does, and no program holds that; switch checkpointing off to capture"
+        )
     return recorder
 
 

@@ -184,12 +184,12 @@ def _assignment(
 @contextlib.contextmanager
 def in_its_mode(model: torch.nn.Module | None, training: Training | None) -> Iterator[None]:
     """A model in evaluation mode, or in training mode where it is trained; afterwards as before."""
-    with evaluating(model):
-        if model is None or training is None:
+    if model is None or training is None:
+        with evaluating(model):
             yield
-            return
-        with in_training(model):
-            yield
+        return
+    with in_training(model), evaluating(None):
+        yield
 
 
 @contextlib.contextmanager

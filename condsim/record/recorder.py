@@ -75,7 +75,8 @@ class Recorder(TorchDispatchMode):
     `updated` says the weights of an optimizer, in its order.
     After the run: `events`; `calls`, moe site → how its experts were called; `routes`, site →
     numbers of the storages of its decision; `peak_bytes`, the largest sum of bytes of storages that
-    were born inside and alive at once; `foreign`, names of operators that are not PyTorch's.
+    were born inside and alive at once; `foreign`, names of operators that are not PyTorch's;
+    `recomputed`, the module (or operator) whose forward ran again in the backward, "" for none.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Recorder(TorchDispatchMode):
         self.updated: tuple[str, ...] = ()
         self.routes: dict[str, list[int]] = {}
         self.foreign: set[str] = set()
+        self.recomputed = ""
         self.peak_bytes = 0
         self._live_bytes = 0
         self._stage = ""
@@ -278,6 +280,8 @@ class Recorder(TorchDispatchMode):
         node = torch._C._current_autograd_node()
         if node is None:
             return
+        if torch.is_grad_enabled():  # a backward that is not itself differentiated has it off
+            self.recomputed = self.recomputed or self._modules[-1] or op.name
         variable = getattr(node, "variable", None)
         if variable is None:
             made_after = node.name() == WRITES_ON_VIEW

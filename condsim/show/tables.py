@@ -202,6 +202,18 @@ def memory_table(p: Prediction) -> Table:
     return table_of(MEMORY, rows, f"memory at the peak, which is in {peak.place}")
 
 
+def memory_line(p: Prediction) -> str:
+    """What conditional computation saves and adds at the peak of a training step, in words."""
+    parts = p.memory_waterfall.set_index("part")["added_bytes"].drop("all")
+    saved, added = -parts.clip(upper=0).sum(), parts.clip(lower=0).sum()
+    difference = added - saved
+    way = "higher" if difference > 0 else "lower"
+    return (
+        f"conditional computation saves {size(saved)} and adds {size(added)}: the peak is "
+        f"{size(abs(difference))} {way}"
+    )
+
+
 def predictions_table(trace: str, rows: Sequence[Row]) -> Table:
     """A row a device and strategy; the reason where one could not be predicted.
 

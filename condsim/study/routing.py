@@ -15,9 +15,12 @@ from condsim.errors import CondsimError
 from condsim.mechanisms import MECHANISMS
 from condsim.steps.rebatch import rebatch
 from condsim.trace import Site, Trace
+from condsim.trace.columns import TRAINED
 
 LAGS = (1, 2, 4, 8, 16)
 """Steps so far apart are compared."""
+CAPACITY_FACTOR = 1.25
+"""Of Switch Transformers, where nothing else is said."""
 ANY_LAG = 0
 """Stands for two steps that are paired at random."""
 
@@ -101,6 +104,47 @@ def alike(trace: Trace, batch: int | None = None, phase: str | None = None) -> p
             row = {"site": site.name, "mechanism": site.mechanism, "lag": lag}
             rows.append(row | {"alike": float(in_common.mean())})
     return pd.DataFrame(rows)
+
+
+def over_training(trace: Trace, capacity_factor: float = CAPACITY_FACTOR) -> pd.DataFrame:
+    """A row a site and watched training step of a history: how the routing changed.
+
+    trained: training steps before. entropy: of the load, of the largest that is possible (1: all
+    branches alike, 0: one takes all). imbalance: the largest load / the mean one. dropped: the
+    share of rows over a capacity of capacity_factor x the mean load. dead: the share of branches
+    that no row takes; near 1 the router has collapsed.
+    Raises CondsimError for a trace that holds no history.
+    """
+    if TRAINED not in trace.steps:
+        raise CondsimError(
+            f"trace {trace.name!r} holds one moment of a training; condsim.RoutingHistory watches "
+            "several"
+        )
+    trained = trace.steps[TRAINED].to_numpy()
+    of_units = np.repeat(trained, trace.steps["units"].to_numpy())
+    rows = []
+    for site in trace.sites:
+        counts = trace.unit_counts(site.name)
+        for moment in np.unique(trained):
+            loads = counts[of_units == moment].sum(0).astype(float)
+            columns = {"site": site.name, "mechanism": site.mechanism, "trained": int(moment)}
+            rows.append(columns | _evenness(loads, capacity_factor))
+    return pd.DataFrame(rows)
+
+
+def _evenness(loads: np.ndarray, capacity_factor: float) -> dict[str, float]:
+    """How even loads are, float [branches]: as `over_training` says."""
+    total, branches = max(float(loads.sum()), 1.0), len(loads)
+    shares = loads / total
+    taken = shares[shares > 0]
+    possible = np.log(branches) if branches > 1 else 1.0
+    over = np.maximum(shares - capacity_factor / branches, 0.0)
+    return {
+        "entropy": float(-(taken * np.log(taken)).sum() / possible),
+        "imbalance": float(shares.max() * branches),
+        "dropped": float(over.sum()),
+        "dead": float((loads == 0).mean()),
+    }
 
 
 def powers(most: int) -> list[int]:

@@ -106,8 +106,17 @@ def _maybe(column: Column) -> Column:
     return replace(column, optional=True)
 
 
-STEPS: Mapping[str, Column] = {"phase": TEXT, "units": COUNT, "seq": COUNT, "past": NUMBERED}
-"""A row a captured step: its phase, units, positions of each unit, and positions before them."""
+TRAINED = "trained"
+"""The column of steps that says how many training steps the model had had."""
+STEPS: Mapping[str, Column] = {
+    "phase": TEXT,
+    "units": COUNT,
+    "seq": COUNT,
+    "past": NUMBERED,
+    TRAINED: _maybe(NUMBERED),
+}
+"""A row a captured step: its phase, units, positions of each unit, and positions before them; in a
+history of routing the training steps before it."""
 
 MEASURED: Mapping[str, Column] = {
     "strategy": TEXT,

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import condsim
 from condsim.errors import CondsimError
+from condsim.live.execution import Execution
+from condsim.live.inputs import as_batches
+from condsim.live.model import LiveModel
+from condsim.live.train_step import record_step
 from condsim.live.training import Training, loss_of_output, unchanged
+from condsim.record.recorder import Recorder
+from condsim.record.step_events import forward_operators
 
 
 def two_layers() -> nn.Module:
@@ -130,3 +139,70 @@ def test_targets_must_fit() -> None:
 def test_nothing_is_decoded_in_training() -> None:
     with pytest.raises(CondsimError, match="leave out new_tokens"):
         condsim.capture(WritesOnLeaf(), torch.randn(8, 3), new_tokens=2, train=Training())
+
+
+class Squared(torch.autograd.Function):
+    """A function with a backward of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        (x,) = ctx.saved_tensors
+        return 2 * gradient * x
+
+
+class WithoutBackward(torch.autograd.Function):
+    """A function that nothing can be trained through."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x * x
+
+
+class Skips(nn.Module):
+    """A layer that every other row skips, and a function behind it."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.body = nn.Linear(3, 3)
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        condsim.route("gate", "skip", torch.arange(len(x)) % 2)
+        with condsim.branch("gate", 1) as rows:
+            if rows:
+                x = rows.put(x, self.function(self.body(rows.take(x))))
+        return x
+
+
+def in_training(function: Callable[[torch.Tensor], torch.Tensor]) -> Recorder:
+    """A recorded step of a model with that function."""
+    live = LiveModel.of(Skips(function).train(), Training(lambda output: output.mean()))
+    return record_step(live, as_batches(torch.randn(8, 3))[0], Execution())
+
+
+def test_a_function_with_a_backward_of_its_own_is_recorded() -> None:
+    recorder = in_training(Squared.apply)
+    assert [op.name for op in forward_operators(recorder)].count("mul") == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            lambda y: checkpoint(torch.relu, y, use_reentrant=False),
+            "runs its forward again in the backward, as activation checkpointing does",
+        ),
+        (WithoutBackward.apply, "a training step of 8 units fails .*must implement .*backward"),
+    ],
+)
+def test_a_backward_that_cannot_be_recorded_gets_one_line(
+    function: Callable[[torch.Tensor], torch.Tensor], message: str
+) -> None:
+    with pytest.raises(CondsimError, match=message) as caught:
+        in_training(function)
+    assert "\n" not in str(caught.value)

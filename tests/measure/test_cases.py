@@ -9,8 +9,16 @@ import torch
 from torch import nn
 
 from condsim.errors import CondsimError
+from condsim.live.training import Training
 from condsim.measure.agreement import learn_sites
-from condsim.measure.cases import Cases, assignments, baselines_of, evaluating, phases_of
+from condsim.measure.cases import (
+    Cases,
+    assignments,
+    baselines_of,
+    evaluating,
+    in_its_mode,
+    phases_of,
+)
 from condsim.measure.plan import Plan
 from condsim.measure.replay import Captured
 from condsim.trace import MEASUREMENTS, SEGMENTS
@@ -62,6 +70,14 @@ def test_only_the_dense_baseline_runs_the_module(leaving: Captured) -> None:
     cases = Cases(leaving, Plan(), dense)
     workload = next(cases.workloads())
     assert [case.module for case in cases.of(workload)] == [None, None, dense]
+
+
+def test_a_model_in_training_keeps_its_frozen_parts() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2).eval())
+    with in_its_mode(model, Training()):
+        assert model.training
+    assert model.training
+    assert not model[1].training
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from torch.profiler import ProfilerActivity, profile
 
 import condsim
 from condsim.resources import resource
+from condsim.show.tables import memory_line
+from condsim.show.text import size
 from condsim.trace import Trace
 
 UNITS, POSITIONS = 6, 15
@@ -83,6 +86,19 @@ def test_the_parts_are_the_whole(strategy: str) -> None:
     parts = table.drop("all")
     assert parts["conditional_bytes"].sum() == table.loc["all", "conditional_bytes"] == p.peak_bytes
     assert parts["dense_bytes"].sum() == table.loc["all", "dense_bytes"] == p.baseline_peak_bytes
+
+
+def test_what_is_saved_and_added_is_said() -> None:
+    _, trace = mixture()
+    p = condsim.simulate(trace, "raspberry-pi-5")
+    said = re.fullmatch(
+        r"conditional computation saves .*B and adds .*B: the peak is (.*B) (lower|higher)",
+        memory_line(p),
+    )
+    assert said is not None
+    difference = p.peak_bytes - p.baseline_peak_bytes
+    assert said[1] == size(abs(difference))
+    assert said[2] == ("higher" if difference > 0 else "lower")
 
 
 def test_weights_and_state_are_those_of_the_model() -> None:
