@@ -9,6 +9,7 @@ from condsim.dashboard.parts.shell import run
 
 FOLDER = Path(condsim.dashboard.__file__).parent
 PAGES = {
+    "ask": ("Ask", "Does it pay? Ask about any model here"),
     "verdict": ("Verdict", "Does it pay here?"),
     "waterfall": ("Waterfall", "Where did the saving go?"),
     "accuracy": ("Accuracy", "Is it true?"),
@@ -19,8 +20,11 @@ PAGES = {
     "breakeven": ("Break-even", "When does it start or stop paying?"),
 }
 """File, and path in the address → title, question."""
+FIRST = "verdict"
 DECIDE = {
     "advise": ("Advice", "What would a colleague say?"),
+    "whatif": ("What if", "What if the device were another?"),
+    "beside": ("Side by side", "Two devices or two models, which one?"),
     "sweep": ("Sweep", "What do all points of a grid say?"),
     "coverage": ("Coverage", "What has a test not seen?"),
     "drift": ("Drift", "What moved, and what does it cost?"),
@@ -29,10 +33,10 @@ DECIDE = {
 
 
 def page(name: str) -> st.Page:
-    """A page of the navigation; the first one is shown where an address names none."""
+    """A page of the navigation; `FIRST` is shown where an address names none."""
     title, question = (PAGES | DECIDE)[name]
     file = FOLDER / f"{name}.py"
-    first = name == next(iter(PAGES))
+    first = name == FIRST
     return st.Page(file, title=title, help=question, url_path=name, default=first)
 
 

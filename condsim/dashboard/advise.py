@@ -11,10 +11,11 @@ import streamlit as st
 
 from condsim.dashboard.charts import decisions as charts
 from condsim.dashboard.parts import library
+from condsim.dashboard.parts.cards import badge
+from condsim.dashboard.parts.current import current_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import flags, keywords, python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.dashboard.parts.work import Job, results_of
 from condsim.decide.advise.basis import sensitivity
 from condsim.decide.advise.call import Call, call
@@ -37,8 +38,6 @@ from condsim.show.decision_plots import bars_figure
 from condsim.show.escape import markdown
 from condsim.study.answer import Answer
 
-COLOURS = {"faster": "green", "slower": "red"}
-UNSURE_COLOUR = "orange"
 CHANGES = "changes"
 MICROSECONDS = 1e6
 
@@ -66,9 +65,7 @@ def page() -> None:
 
 def headline(said: Call) -> str:
     """The verdict, its first words as a badge."""
-    verdict, _, rest = verdict_sentence(said).partition(": ")
-    colour = COLOURS.get(said.verdict, UNSURE_COLOUR)
-    return f"#### :{colour}-badge[{verdict}] {markdown(rest)}"
+    return f"#### {badge(verdict_sentence(said), said.verdict)}"
 
 
 def effects_of(prediction: Prediction) -> Figure:

@@ -14,11 +14,11 @@ import streamlit as st
 from condsim.dashboard.charts import compare as charts
 from condsim.dashboard.charts.compare import Axes
 from condsim.dashboard.parts import boxes, fields, library
+from condsim.dashboard.parts.current import captured_scenario
 from condsim.dashboard.parts.fields import AS_MEASURED
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import flags, keywords, python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.dashboard.parts.work import Job, results_of
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
@@ -100,7 +100,7 @@ class Order:
 
 def page() -> None:
     """Lay the page out."""
-    scenario = current_scenario()
+    scenario = captured_scenario()
     choice = choice_input(scenario)
     wanted = scenarios_of(scenario, choice)
     if not wanted:

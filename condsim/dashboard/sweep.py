@@ -12,10 +12,10 @@ import streamlit as st
 
 from condsim.dashboard.charts import decisions as charts
 from condsim.dashboard.parts import boxes, library
+from condsim.dashboard.parts.current import current_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import flags, keywords, python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.dashboard.parts.work import Job, results_of
 from condsim.decide.subject import TraceSubject
 from condsim.decide.sweep.axes import parse_axis

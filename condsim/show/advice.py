@@ -70,6 +70,23 @@ def verdict_sentence(call: Call) -> str:
     return f"{says}: {times(call.speedup)} ({interval((call.low, call.high))}, {of}; {against})."
 
 
+def answer_sentence(title: str, call: Call, p: Prediction) -> str:
+    """The answer in one sentence: verdict, both models' seconds, the interval that decides.
+
+    title: of the model.
+    """
+    says = PAYS[call.verdict].capitalize()
+    if call.reason:
+        return f"{says}: {title} on {p.profile}: {call.reason}."
+    of = "measured" if call.basis == "measured" else f"90 % interval, {call.basis}"
+    between = interval((call.low, call.high))
+    latency, dense = seconds(p.latency_s), seconds(p.baseline_s)
+    return (
+        f"{says}: a step of {title} takes {latency} on {p.profile}, its {p.baseline} dense model "
+        f"{dense}: {times(call.speedup)} as fast ({between}, {of})."
+    )
+
+
 BESIDE_THE_WATERFALL = (
     "An effect saves here where it takes fewer seconds than in the dense model. The waterfall asks "
     "more: whether its seconds shrink as much as the FLOPs do. So it may cost there and save here."
@@ -154,8 +171,9 @@ def basis_lines(advice: Advice) -> list[str]:
     return basis_lines_of(advice.answer, advice.call, advice.rests_on)
 
 
-def basis_lines_of(answer: Answer, call: Call, moves: pd.DataFrame) -> list[str]:
-    """What a verdict rests on. moves: of `condsim.decide.advise.basis.sensitivity`."""
+def basis_lines_of(answer: Answer, call: Call, moves: pd.DataFrame | None = None) -> list[str]:
+    """What a verdict rests on. moves: of `condsim.decide.advise.basis.sensitivity`, None where it
+    is not asked for."""
     p, measured = answer.prediction, answer.measured
     lines = []
     if measured is not None:
@@ -170,7 +188,7 @@ def basis_lines_of(answer: Answer, call: Call, moves: pd.DataFrame) -> list[str]
             line += f"; the verdict is of {p.protocol}" if not measured["noisy"] else "; noisy"
         lines.append(line)
     lines.append(f"prediction: {shares(p.estimated)}")
-    if len(moves):
+    if moves is not None and len(moves):
         top = moves.iloc[0]
         lines.append(
             f"{top['source']} moves the speedup most: {percent(min(top['share'], 1), sign=False)} "

@@ -1,0 +1,277 @@
+"""What if the device were another?"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from condsim.dashboard.charts import whatif as charts
+from condsim.dashboard.parts import boxes, library
+from condsim.dashboard.parts.cards import badge
+from condsim.dashboard.parts.current import current_scenario
+from condsim.dashboard.parts.figure import Figure, Recipe, show, take_away
+from condsim.dashboard.parts.models import asked_model
+from condsim.dashboard.parts.reproduce import flags, keywords, python, subject_words
+from condsim.dashboard.parts.scenario import FIELDS, Scenario
+from condsim.dashboard.parts.work import Job, results_of
+from condsim.decide.knobs import HALF, TWICE, Knob, edited, knobs, move_of, moves
+from condsim.hardware import HardwareProfile
+from condsim.predict.simulate import resolve_profile
+from condsim.show.catalogue import unit_of
+from condsim.show.decision_plots import moves_figure
+from condsim.show.escape import code, markdown
+from condsim.show.text import joules, number, seconds, sentence, si, size, times
+from condsim.study.answer import Answer
+from condsim.study.what_if import paths_of_numbers
+from condsim.trace import Trace
+
+FACTORS = (0.1, 0.125, 0.25, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 4.0, 8.0, 10.0)
+NONE = "none"
+ANY = "any number"
+IN_A_ROW = 3
+NUMBER = st.column_config.NumberColumn
+COLUMNS: Mapping[str, Any] = {
+    "path": "in the profile",
+    "factor": NUMBER("times", format="x%g"),
+    "speedup": NUMBER("speedup", format="%.2fx"),
+    "low": NUMBER("from", format="%.2fx", help="90 % interval."),
+    "high": NUMBER("to", format="%.2fx"),
+    "latency_ms": NUMBER("latency a step, ms", format="%.4g"),
+    "moves": st.column_config.CheckboxColumn("moves it", help="Whether any second changes at all."),
+}
+
+
+def page() -> None:
+    """Lay the page out."""
+    scenario = current_scenario()
+    now = library.answer_to(scenario)
+    known = knobs(now.profile, now.prediction.dtype)
+    headline = st.container()
+    factors = factors_input(now.profile, known)
+    changed = answer_with(scenario, factors) if factors else now
+    with headline:
+        show_headline(now, changed)
+    if factors:
+        show_changes(scenario, now, changed, factors)
+    else:
+        st.caption("Move a slider: the verdict above moves with it, and the changed device can be"
+                   " taken away as a profile.")  # fmt: skip
+    st.markdown("**Which of these numbers move the answer**: half and twice as much of each")
+    show_moves(scenario, known, now)
+
+
+def factors_input(profile: HardwareProfile, known: list[Knob]) -> dict[str, float]:
+    """Let the user multiply numbers of a device. Returns path → factor, without those of 1."""
+    factors = {}
+    for start in range(0, len(known), IN_A_ROW):
+        columns = st.columns(IN_A_ROW, gap="medium")
+        for column, knob in zip(columns, known[start : start + IN_A_ROW], strict=False):
+            with column:
+                factors[knob.path] = factor_input(profile, knob)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        others = [path for path in paths_of_numbers(profile) if path not in factors]
+        path = boxes.one_of("Any other number", [NONE, *others], NONE, "number", width=320)
+        factor = boxes.number(
+            "times", "times", low=1e-3, usual=1.0, width=140, disabled=path == NONE
+        )
+    if path != NONE and factor is not None:
+        factors[path] = factor
+    return {path: factor for path, factor in factors.items() if factor != 1.0}
+
+
+def factor_input(profile: HardwareProfile, knob: Knob) -> float:
+    """By how much one number is multiplied."""
+    row = row_of(profile, knob.path)
+    unit = unit_of(knob.path)
+    value = si(row["value"], unit) if unit else number(row["value"])
+    about = f"{value} now, {row['basis']}: {row['source'] or 'no source'}"
+    return boxes.on_a_slider(
+        f"{knob.label}: {value}", FACTORS, 1.0, knob.path, factor_text, help=markdown(about)
+    )
+
+
+def factor_text(factor: float) -> str:
+    """A factor as a slider and a link name it."""
+    return f"x{factor:g}"
+
+
+def row_of(profile: HardwareProfile, path: str) -> Mapping[str, Any]:
+    """The number at a path of a profile: value, basis, source."""
+    found: Any = profile.model_dump()
+    for name in path.split("."):
+        found = found[name]
+    row: Mapping[str, Any] = found
+    return row
+
+
+def answer_with(scenario: Scenario, factors: Mapping[str, float]) -> Answer:
+    """The answer on the device with some numbers multiplied, computed once."""
+
+    def compute(trace: Trace, profile: HardwareProfile | None) -> Answer:
+        device = edited(resolve_profile(trace, profile), factors)
+        return library.answer_on(scenario, trace, device)
+
+    return library.computed_once(f"what if {sorted(factors.items())}", scenario, compute)
+
+
+def show_headline(now: Answer, changed: Answer) -> None:
+    """Show the verdict with the numbers as they are edited, and the four numbers before and
+    after."""
+    p, before = changed.prediction, now.prediction
+    st.markdown(f"#### {badge(sentence(p), p.verdict)}")
+    if changed is not now:
+        st.markdown(f"As it is: {badge(sentence(before), before.verdict)}")
+    of_all = (
+        ("Speedup", times(p.speedup), p.speedup / before.speedup, "normal"),
+        ("Latency a step", seconds(p.latency_s), p.latency_s / before.latency_s, "inverse"),
+        ("Dense model", seconds(p.baseline_s), p.baseline_s / before.baseline_s, "inverse"),
+        ("Energy a step", joules(p.energy_j), p.energy_j / before.energy_j, "inverse"),
+        ("Peak memory", size(p.peak_bytes), p.peak_bytes / before.peak_bytes, "inverse"),
+    )
+    with st.container(horizontal=True):
+        for label, value, ratio, colour in of_all:
+            delta = None if ratio == 1 else f"{ratio - 1:+.1%}"
+            st.metric(label, value, delta, delta_color=colour, border=True, width="stretch")
+
+
+def show_changes(
+    scenario: Scenario, now: Answer, changed: Answer, factors: Mapping[str, float]
+) -> None:
+    """Show what was changed, what has no effect, and how to take the device away."""
+    rows = pd.DataFrame(list(changed_rows(now.profile, changed.profile, factors)))
+    st.dataframe(rows, hide_index=True, key="changed", alt="Numbers that were changed")
+    p, before = changed.prediction, now.prediction
+    if (p.latency_s, p.baseline_s) == (before.latency_s, before.baseline_s):
+        st.info("Nothing of this prediction rests on these numbers: no second changed.")
+    made = recipe(scenario, now.profile, factors)
+    file = file_of(changed.profile)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button(
+            f"Download {file}",
+            lambda: yaml_of(changed.profile),
+            file,
+            "application/yaml",
+            on_click="ignore",
+            icon=":material/download:",
+            help="The changed device, as condsim writes profiles: every changed number says so.",
+        )
+        take_away("changed", rows, made)
+    st.caption(f"With {code(file)} in the folder where you type:")
+    st.code(made.command, language="bash", wrap_lines=True)
+
+
+def changed_rows(
+    before: HardwareProfile, after: HardwareProfile, factors: Mapping[str, float]
+) -> Iterator[dict[str, Any]]:
+    """A row a changed number: what it was and becomes, in the words of `condsim profiles`."""
+    for path, factor in factors.items():
+        was, becomes = row_of(before, path), row_of(after, path)
+        unit = unit_of(path)
+        yield {
+            "number": path,
+            "was": si(was["value"], unit) if unit else number(was["value"]),
+            "basis": was["basis"],
+            "times": factor_text(factor),
+            "becomes": si(becomes["value"], unit) if unit else number(becomes["value"]),
+            "source": becomes["source"],
+        }
+
+
+def show_moves(scenario: Scenario, known: list[Knob], now: Answer) -> None:
+    """Show what half and twice as much of each number would make of the speedup."""
+    asked = [(knob, factor) for knob in known for factor in (HALF, TWICE)]
+
+    def begin() -> Iterator[dict[str, object]]:
+        for knob, factor in asked:
+            changed = answer_with(scenario, {knob.path: factor})
+            yield move_of(knob, factor, changed, now)
+
+    quick = asked_model(scenario.name) is None
+    job = Job("moves", scenario, len(asked), begin, at_once=quick)
+    rows = results_of(job)
+    if not rows:
+        return
+    table = moves(rows)
+    show(
+        moves_of(table, now),
+        Recipe(scenario, moves_command(scenario, known), moves_code(scenario, known)),
+    )
+    shown = table.assign(latency_ms=table["latency_s"] * 1e3).drop(columns="latency_s")
+    st.dataframe(
+        shown, hide_index=True, column_config=COLUMNS, key="moves", alt="What each number moves"
+    )
+
+
+def moves_of(table: pd.DataFrame, now: Answer) -> Figure:
+    """A bar a number, from the speedup with half of it to that with twice."""
+    speedup = now.prediction.speedup
+    return Figure(
+        "moves",
+        charts.moves(table, speedup),
+        table,
+        draw=lambda: moves_figure(table, speedup),
+        says="Speedup with half and with twice as much of each number",
+    )
+
+
+# Elsewhere
+
+
+def file_of(profile: HardwareProfile) -> str:
+    """Name of the file of a changed device."""
+    return f"{profile.name}.yaml"
+
+
+def yaml_of(profile: HardwareProfile) -> bytes:
+    """A profile as condsim writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        return profile.save(Path(folder) / file_of(profile)).read_bytes()
+
+
+def recipe(scenario: Scenario, profile: HardwareProfile, factors: Mapping[str, float]) -> Recipe:
+    """How to get the same answer. profile: the device as it is."""
+    file = file_of(edited(profile, factors))
+    others = [name for name in FIELDS if name != "device"]
+    words = [*subject_words(scenario.where), "--device", file, *flags(scenario, others)]
+    command = " ".join(["condsim simulate", *words])
+    changed = scenario.changed()
+    name = changed.pop("device", None)
+    device = "trace.profile" if name is None else f"condsim.hardware({name!r})"
+    arguments = ["trace", "device", *keywords(changed)]
+    lines = [
+        "from condsim.decide.knobs import edited",
+        f"device = edited({device}, {dict(factors)!r})",
+        f"p = condsim.simulate({', '.join(arguments)})",
+        "print(p.speedup, p.speedup_interval, p.verdict)",
+    ]
+    return Recipe(scenario, command, python([scenario.where], *lines))
+
+
+def moves_command(scenario: Scenario, known: list[Knob]) -> str:
+    """What to type for the speedups with half and twice as much of each number."""
+    start = " ".join(["condsim sweep", *subject_words(scenario.where)])
+    rest = " ".join(flags(scenario))
+    lines = [f"{start} --grid {knob.path}={HALF:g},{TWICE:g} {rest}".strip() for knob in known]
+    return "\n".join(lines)
+
+
+def moves_code(scenario: Scenario, known: list[Knob]) -> str:
+    """What to run in Python for them."""
+    changed = scenario.changed()
+    name = changed.pop("device", None)
+    listed = ", ".join([repr(name), *keywords(changed)])
+    paths = [knob.path for knob in known]
+    return python(
+        [scenario.where],
+        f"for path in {paths!r}:",
+        f"    print(condsim.sweep(trace, {{path: [{HALF}, {TWICE}]}}, {listed}))",
+    )
+
+
+if __name__ == "__main__":  # Streamlit runs a page as a script
+    page()
