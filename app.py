@@ -15,6 +15,7 @@ PAGES = {
     "accuracy": ("Accuracy", "Is it true?"),
     "routing": ("Routing", "What did the model decide?"),
     "timeline": ("Timeline", "What waited for what?"),
+    "memory": ("Memory", "What fills the memory?"),
     "compare": ("Compare", "Which device, strategy, model?"),
     "serving": ("Serving", "What do requests wait for?"),
     "breakeven": ("Break-even", "When does it start or stop paying?"),

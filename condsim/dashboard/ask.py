@@ -45,6 +45,7 @@ SIZES: Mapping[str, Load] = {
 """Load, in words → scenario of `condsim advise`."""
 FIRST, FIRST_MODEL_DEVICE = "moe-bytes", "nvidia-h100-sxm"
 MOST_BATCH, MOST_CONTEXT = 4096, 1 << 20
+USUAL_RATE = 100.0
 USUAL = Question(batch=16)
 EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "Qwen3-30B-A3B on an H200": {
@@ -126,8 +127,10 @@ def _about_a_trace(name: str) -> Asked:
     device = fields.device_input(trace, key="on")
     words = boxes.one_of_few("Load", [*SIZES, OWN, REQUESTS], "load")
     if words == REQUESTS:
-        rate = boxes.number("Requests a second", "rate", low=1e-3, usual=100.0, width=160)
-        return Asked(Scenario(name=name, where=library.where(name), device=device), rate=rate)
+        rate = boxes.number("Requests a second", "rate", low=1e-3, usual=USUAL_RATE, width=160)
+        return Asked(
+            Scenario(name=name, where=library.where(name), device=device), rate=rate or USUAL_RATE
+        )
     place = placed(
         _load(words, captured_batch(trace, fields.phases_of(trace)[0])), TraceSubject(trace)
     )

@@ -13,6 +13,7 @@ from condsim.dashboard.parts import library
 from condsim.dashboard.parts.cards import badge, cards, show_cards
 from condsim.dashboard.parts.current import current_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show, take_away
+from condsim.dashboard.parts.models import asked_model
 from condsim.dashboard.parts.reproduce import simulate_command, simulate_python
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.predict.prediction import Prediction
@@ -22,6 +23,12 @@ from condsim.show.escape import code, markdown
 from condsim.show.plots import waterfall_figure
 from condsim.show.text import number, percent, sentence, shares, si, times
 from condsim.study.answer import Answer
+
+DRAWN = (
+    "Nobody here measured it: the routing is drawn from published figures, and the programs were"
+    " recorded without weights. How far off such predictions were: page Accuracy, *GPU layers of"
+    " others*."
+)
 
 
 def page() -> None:
@@ -39,7 +46,10 @@ def page() -> None:
         st.markdown("**What costs most**")
         st.markdown(what_costs_most(answer.prediction))
         st.markdown("**Is it true?**")
-        st.markdown(what_was_measured(answer, scenario.where))
+        if asked_model(scenario.name) is None:
+            st.markdown(what_was_measured(answer, scenario.where))
+        else:
+            st.markdown(DRAWN)
         st.markdown(what_it_answers(answer.prediction))
         for note in answer.prediction.notes:
             st.caption(markdown(note))

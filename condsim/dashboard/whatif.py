@@ -10,20 +10,30 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from condsim.dashboard.charts import against as against_charts
 from condsim.dashboard.charts import whatif as charts
 from condsim.dashboard.parts import boxes, library
 from condsim.dashboard.parts.cards import badge
 from condsim.dashboard.parts.current import current_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show, take_away
 from condsim.dashboard.parts.models import asked_model
-from condsim.dashboard.parts.reproduce import flags, keywords, python, subject_words
+from condsim.dashboard.parts.reproduce import (
+    flags,
+    keywords,
+    python,
+    simulate_command,
+    simulate_python,
+    subject_words,
+)
 from condsim.dashboard.parts.scenario import FIELDS, Scenario
 from condsim.dashboard.parts.work import Job, results_of
+from condsim.decide.advise.call import call
+from condsim.decide.against import against
 from condsim.decide.knobs import HALF, TWICE, Knob, edited, knobs, move_of, moves
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
 from condsim.show.catalogue import unit_of
-from condsim.show.decision_plots import moves_figure
+from condsim.show.decision_plots import against_figure, moves_figure
 from condsim.show.escape import code, markdown
 from condsim.show.text import joules, number, seconds, sentence, si, size, times
 from condsim.study.answer import Answer
@@ -34,6 +44,12 @@ FACTORS = (0.1, 0.125, 0.25, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 4.0, 8.0, 10.0
 NONE = "none"
 ANY = "any number"
 IN_A_ROW = 3
+NOTHING_MOVES = "None of these numbers moves this answer: no second rests on them."
+NOTHING_MOVES_CALIBRATED = (
+    "None of these numbers moves this answer: the device was calibrated, so its seconds are tables"
+    " of measured operators, not rates. Choose a device from data sheets on the left, such as"
+    " raspberry-pi-5 or nvidia-h100-sxm, to ask what if."
+)
 NUMBER = st.column_config.NumberColumn
 COLUMNS: Mapping[str, Any] = {
     "path": "in the profile",
@@ -56,6 +72,7 @@ def page() -> None:
     changed = answer_with(scenario, factors) if factors else now
     with headline:
         show_headline(now, changed)
+    show(against_of(changed, now), recipe(scenario, now.profile, factors))
     if factors:
         show_changes(scenario, now, changed, factors)
     else:
@@ -139,6 +156,19 @@ def show_headline(now: Answer, changed: Answer) -> None:
             st.metric(label, value, delta, delta_color=colour, border=True, width="stretch")
 
 
+def against_of(changed: Answer, now: Answer) -> Figure:
+    """The speedup over each dense model on the changed device, on the axis of both."""
+    table = against(changed, call(changed))
+    both = pd.concat([table, against(now, call(now))])
+    return Figure(
+        "against",
+        against_charts.against(table, beside=both),
+        table,
+        draw=lambda: against_figure(table),
+        says="Speedup over each dense model with its interval",
+    )
+
+
 def show_changes(
     scenario: Scenario, now: Answer, changed: Answer, factors: Mapping[str, float]
 ) -> None:
@@ -197,6 +227,9 @@ def show_moves(scenario: Scenario, known: list[Knob], now: Answer) -> None:
     if not rows:
         return
     table = moves(rows)
+    if not table["moves"].any():
+        st.info(NOTHING_MOVES_CALIBRATED if now.profile.calibrated else NOTHING_MOVES)
+        return
     show(
         moves_of(table, now),
         Recipe(scenario, moves_command(scenario, known), moves_code(scenario, known)),
@@ -235,6 +268,8 @@ def yaml_of(profile: HardwareProfile) -> bytes:
 
 def recipe(scenario: Scenario, profile: HardwareProfile, factors: Mapping[str, float]) -> Recipe:
     """How to get the same answer. profile: the device as it is."""
+    if not factors:
+        return Recipe(scenario, simulate_command(scenario), simulate_python(scenario))
     file = file_of(edited(profile, factors))
     others = [name for name in FIELDS if name != "device"]
     words = [*subject_words(scenario.where), "--device", file, *flags(scenario, others)]

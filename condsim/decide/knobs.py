@@ -21,7 +21,6 @@ OTHERS = {
     "graphs.launch": "Launch of a graph",
     "links.host": "Link to the host",
     "gpu.kernel_s": "Start of a kernel",
-    "matmul_efficiency": "Share of the peak reached",
 }
 """Path of a number → what people call it; beside compute and memory."""
 

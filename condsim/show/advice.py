@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 STYLES = {"faster": "bold green", "slower": "bold red"}
 MOST_EFFECTS = 4
 FEWER_FLOPS = "FLOPs alone"
+SIMULATED = ("it says", "speedup", "90 % interval", "a step", "as fast a unit", "outputs")
+"""Columns of a change that was simulated."""
+WHY_NOT = "why not"
 UNITS = {"skew": "", "share": "", "batch": "", "context": " positions", "bandwidth": "x"}
 """Axis → what follows its value."""
 
@@ -82,7 +85,7 @@ def answer_sentence(title: str, call: Call, p: Prediction) -> str:
     between = interval((call.low, call.high))
     latency, dense = seconds(p.latency_s), seconds(p.baseline_s)
     return (
-        f"{says}: a step of {title} takes {latency} on {p.profile}, its {p.baseline} dense model "
+        f"{says}: {title} takes {latency} a step on {p.profile}, its {p.baseline} dense model "
         f"{dense}: {times(call.speedup)} as fast ({between}, {of})."
     )
 
@@ -128,6 +131,33 @@ def biggest_line_of(best: Mapping[str, Any] | None, changes: pd.DataFrame, now: 
     line = f"{best['change']} {best['to']}: {before} to {after}, {PAYS[best['verdict']]}; "
     line += f"{number(best['per_unit'])} times as fast a unit, of {tried} that were simulated"
     return line if best["outputs"] == "as captured" else f"{line}; {best['outputs']}"
+
+
+def changes_in_words(changes: pd.DataFrame) -> pd.DataFrame:
+    """Single changes as a person reads them, a row each. changes: of
+    `condsim.decide.advise.changes`; what could not be simulated says why, where there is any."""
+    import pandas as pd
+
+    rows = [_change_in_words(row) for row in changes.to_dict("records")]
+    table = pd.DataFrame(rows)
+    if len(table) and not table[WHY_NOT].any():
+        table = table.drop(columns=WHY_NOT)
+    return table
+
+
+def _change_in_words(row: Mapping[Any, Any]) -> dict[str, str]:
+    named = {"change": row["change"], "to": row["to"]}
+    if isinstance(row["error"], str):
+        return named | dict.fromkeys(SIMULATED, "") | {WHY_NOT: row["error"]}
+    cells = (
+        PAYS[row["verdict"]],
+        times(row["speedup"]),
+        interval((row["low"], row["high"])),
+        seconds(row["latency_s"]),
+        f"{number(row['per_unit'])} times",
+        row["outputs"],
+    )
+    return named | dict(zip(SIMULATED, cells, strict=True)) | {WHY_NOT: ""}
 
 
 def flip_line(row: dict[Any, Any]) -> str:

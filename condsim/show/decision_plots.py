@@ -95,3 +95,21 @@ def moves_figure(table: pd.DataFrame, now: float) -> Figure:
     axes.set_xlabel("speedup")
     axes.legend(fontsize="small")
     return figure
+
+
+def memory_figure(table: pd.DataFrame) -> Figure:
+    """A bar a side, cut into parts. table: side, part, gb."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.8, 2.6), layout="constrained")
+    axes = figure.subplots()
+    ends = dict.fromkeys(table["side"], 0.0)
+    for part, rows in table.groupby("part", sort=False):
+        starts = [ends[side] for side in rows["side"]]
+        axes.barh(rows["side"], rows["gb"], left=starts, label=figure_text(str(part)))
+        for side, gb in zip(rows["side"], rows["gb"], strict=True):
+            ends[side] += gb
+    axes.invert_yaxis()
+    axes.set_xlabel("GB at the peak of a step")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

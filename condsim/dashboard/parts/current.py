@@ -8,7 +8,7 @@ from condsim.dashboard.parts.models import asked_model
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.errors import CondsimError
 
-FOR_MODELS = "Verdict, Waterfall, Routing, Timeline, Advice, What if, Side by side, Sweep"
+FOR_MODELS = "Verdict, Waterfall, Routing, Timeline, Memory, Advice, What if, Side by side, Sweep"
 """Pages that answer about models of the catalogue."""
 
 

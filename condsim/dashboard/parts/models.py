@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -32,11 +33,17 @@ class AskedModel:
         asked = self.question
         return f"{self.model.name} {asked.phase} {asked.batch}x{asked.context}"
 
+    def fields(self) -> dict[str, Any]:
+        """What is asked, by name."""
+        asked = self.question
+        return {"batch": asked.batch, "context": asked.context, "phase": asked.phase}
+
     def words(self) -> list[str]:
         """What a command line takes for it."""
-        asked = self.question
-        sizes = ["--batch", str(asked.batch), "--context", str(asked.context)]
-        return [self.model.name, *sizes, "--phase", asked.phase]
+        words = [self.model.name]
+        for name, value in self.fields().items():
+            words += [f"--{name}", str(value)]
+        return words
 
     def python(self) -> str:
         """An expression that makes the trace."""

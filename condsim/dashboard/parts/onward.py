@@ -12,16 +12,17 @@ FOLDER = Path(__file__).parents[1]
 ICONS = {
     "waterfall": ":material/waterfall_chart:",
     "advise": ":material/tips_and_updates:",
+    "memory": ":material/memory:",
     "whatif": ":material/tune:",
     "beside": ":material/compare:",
     "sweep": ":material/grid_on:",
-    "serving": ":material/dns:",
     "verdict": ":material/gavel:",
 }
 EXPLAIN = {
     "verdict": "All numbers",
     "waterfall": "Where did the saving go?",
     "advise": "What would gain most?",
+    "memory": "What fills the memory?",
     "whatif": "What if the device were faster?",
     "beside": "Beside another device or model",
     "sweep": "At other batches",

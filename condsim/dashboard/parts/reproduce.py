@@ -67,7 +67,7 @@ def keywords(arguments: Mapping[str, Any]) -> list[str]:
 def python(where: Sequence[str], *lines: str) -> str:
     """Python that loads `trace`, or `traces` where there are several, and then runs `lines`.
 
-    where: names of traces that come with condsim, or folders.
+    where: names of traces that come with condsim, or folders; may be empty.
     """
     program = ["import condsim"]
     if any(asked_model(place) for place in where):
@@ -78,7 +78,7 @@ def python(where: Sequence[str], *lines: str) -> str:
     loads = [_load(place) for place in where]
     if len(loads) == 1:
         program.append(f"trace = {loads[0]}")
-    else:
+    elif loads:
         listed = "".join(f"    {load},\n" for load in loads)
         program.append(f"traces = [\n{listed}]")
     return "\n".join([*program, *lines])
