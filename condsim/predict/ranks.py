@@ -101,6 +101,9 @@ class SpreadSimulation:
         """Sides that another question finds when they are priced: none."""
         return []
 
+    def forget_sides(self) -> None:
+        """Forget tables of kernels: none is kept."""
+
     @property
     def parallel(self) -> Parallel:
         assert self.scenario.parallel is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,9 +77,23 @@ def simulate_many(
     asked = iter(scenarios)
     while some := list(itertools.islice(asked, PRICED_TOGETHER)):
         with _without_collector():
-            if len(some) > 1:
-                _price_ahead(trace, device, some)
-            predictions += [predict(trace, device, scenario) for scenario in some]
+            predictions += _predict_together(trace, device, some)
+    return predictions
+
+
+def _predict_together(
+    trace: Trace, profile: HardwareProfile, scenarios: Iterable[Scenario]
+) -> list[Prediction]:
+    """Predict some scenarios; sides are priced once for all of them, and forgotten after the last.
+
+    Raises CondsimError at the first that is impossible.
+    """
+    asked = [(scenario, _simulation(trace, profile, scenario)) for scenario in scenarios]
+    simulations = [simulation for _, simulation in asked if simulation is not None]
+    _price_ahead(trace, profile, simulations)
+    predictions = [_predict(trace, profile, *question) for question in asked]
+    for simulation in simulations:
+        simulation.forget_sides()
     return predictions
 
 
@@ -95,14 +109,16 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _price_ahead(trace: Trace, profile: HardwareProfile, scenarios: Iterable[Scenario]) -> None:
-    """Price what several scenarios have in common. Raises CondsimError at the first that is
-    impossible."""
+def _price_ahead(
+    trace: Trace, profile: HardwareProfile, simulations: Sequence[Simulation | SpreadSimulation]
+) -> None:
+    """Price what several questions have in common. Raises CondsimError at the first whose answer
+    would not be finite."""
+    if len(simulations) < 2:
+        return
     sides: list[Side] = []
-    for scenario in scenarios:
-        simulation = _simulation(trace, profile, scenario)
-        if simulation is not None:
-            sides += simulation.shared_sides
+    for simulation in simulations:
+        sides += simulation.shared_sides
     with answering(trace.name, profile.name):
         price_together(sides)
 
@@ -147,7 +163,16 @@ def predict(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Predi
 
     Raises CondsimError where it is impossible, and where the answer would not be finite numbers.
     """
-    simulation = _simulation(trace, profile, scenario)
+    return _predict_together(trace, profile, [scenario])[0]
+
+
+def _predict(
+    trace: Trace,
+    profile: HardwareProfile,
+    scenario: Scenario,
+    simulation: Simulation | SpreadSimulation | None,
+) -> Prediction:
+    """Predict one scenario. simulation: of `_simulation`."""
     if simulation is None:
         return _fastest(trace, profile, scenario)
     with answering(trace.name, profile.name):

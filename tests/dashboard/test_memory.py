@@ -38,7 +38,9 @@ def trained() -> Prediction:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model, inputs = small_mixture()
-    trace = condsim.capture(model, [inputs], measure=False, train=condsim.Training())
+    trace = condsim.capture(
+        model, [inputs | {"labels": inputs["input_ids"]}], measure=False, train=condsim.Training()
+    )
     return condsim.simulate(trace, "nvidia-a10g")
 
 
