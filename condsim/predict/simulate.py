@@ -28,7 +28,7 @@ from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
 from condsim.trace import Trace
 
-PRICED_TOGETHER = 24
+PRICED_TOGETHER = 48
 """Scenarios that are priced together: as many as a trace remembers all of."""
 
 
