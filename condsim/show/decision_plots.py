@@ -84,7 +84,8 @@ def moves_figure(table: pd.DataFrame, now: float) -> Figure:
     names = list(dict.fromkeys(table["number"]))
     figure = Figure(figsize=(6.4, 1.2 + HEIGHT_OF_A_BAR * len(names)), layout="constrained")
     axes = figure.subplots()
-    for factor, rows in table.groupby("factor"):
+    for factor in sorted(table["factor"].unique().tolist()):
+        rows = table[table["factor"] == factor]
         places = [names.index(name) for name in rows["number"]]
         colour = LOSS if factor < 1 else GAIN
         axes.plot(rows["speedup"], places, "o", color=colour, label=f"x{factor:g}")
