@@ -97,7 +97,7 @@ class Asked:
 def asked_input(scenario: Scenario) -> Asked:
     """Let the user choose a load, and from which speedup it pays."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = boxes.one_of_few("Scenario", [AS_ASKED, *LOADS], "load", help=ABOUT_LOADS)
+        name = boxes.one_of_few("Scenario", [AS_ASKED, *LOADS], "under", help=ABOUT_LOADS)
         pays_from = boxes.number("Pays from a speedup of", "pays", low=0.01, width=180)
     if name == AS_ASKED:
         return Asked(scenario, scenario, pays_from=pays_from)

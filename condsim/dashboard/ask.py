@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -16,7 +16,7 @@ from condsim.dashboard.parts import boxes, fields, library
 from condsim.dashboard.parts.cards import badge, cards, show_cards
 from condsim.dashboard.parts.figure import Figure, Recipe, current_address, show
 from condsim.dashboard.parts.models import AskedModel, asked_model, conditional_models
-from condsim.dashboard.parts.onward import show_onward
+from condsim.dashboard.parts.onward import EXPLAIN_SERVED, show_onward
 from condsim.dashboard.parts.reproduce import simulate_command, simulate_python
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.decide.advise.call import Call, call
@@ -125,25 +125,16 @@ def _about_a_trace(name: str) -> Asked:
     trace = library.open_trace(name)
     trace.require_programs()
     device = fields.device_input(trace, key="on")
+    whole = Scenario(name=name, where=library.where(name), device=device)
     words = boxes.one_of_few("Load", [*SIZES, OWN, REQUESTS], "load")
     if words == REQUESTS:
         rate = boxes.number("Requests a second", "rate", low=1e-3, usual=USUAL_RATE, width=160)
-        return Asked(
-            Scenario(name=name, where=library.where(name), device=device), rate=rate or USUAL_RATE
-        )
-    place = placed(
-        _load(words, captured_batch(trace, fields.phases_of(trace)[0])), TraceSubject(trace)
-    )
-    phase = place.phase or fields.phases_of(trace)[0]
-    as_captured = place.batch == captured_batch(trace, phase)
-    scenario = Scenario(
-        name=name,
-        where=library.where(name),
-        device=device,
-        batch=None if as_captured else place.batch,
-        phase=place.phase,
-    )
-    return Asked(scenario, place.notes)
+        return Asked(whole, rate=rate or USUAL_RATE)
+    first = fields.phases_of(trace)[0]
+    place = placed(_load(words, captured_batch(trace, first)), TraceSubject(trace))
+    captured = captured_batch(trace, place.phase or first)
+    batch = None if place.batch == captured else place.batch
+    return Asked(replace(whole, batch=batch, phase=place.phase), place.notes)
 
 
 def _load(words: str, usual: int) -> Load:
@@ -188,10 +179,9 @@ def show_answer(asked: Asked) -> None:
     scenario = asked.scenario
     with st.spinner("Simulating"):
         answer = library.answer_to(scenario)
-    said = call(answer)
-    st.markdown(
-        f"### {badge(answer_sentence(title_of(scenario), said, answer.prediction), said.verdict)}"
-    )
+    p, said = answer.prediction, call(answer)
+    sentence = answer_sentence(title_of(scenario), said, p)
+    st.markdown(f"### {badge(sentence, said.verdict)}")
     for line in (pair_line(answer), memory_line(answer)):
         if line:
             st.markdown(markdown(line))
@@ -202,9 +192,9 @@ def show_answer(asked: Asked) -> None:
         show(against_of(answer, said), recipe(asked))
     with right:
         st.markdown("**Why**")
-        st.markdown(listed(why_lines_of(answer.prediction, why(answer.prediction))))
+        st.markdown(listed(why_lines_of(p, why(p))))
         st.markdown("**What it rests on**")
-        st.markdown(listed([*basis_lines_of(answer, said), *asked.notes]))
+        st.markdown(listed([*basis_lines_of(answer, said), *asked.notes, *p.notes]))
     st.markdown("**Go on**")
     show_onward(scenario)
     st.code(simulate_command(scenario), language="bash", wrap_lines=True)
@@ -265,7 +255,7 @@ def show_served(asked: Asked, rate: float) -> None:
     st.markdown(f"### {markdown(serving_sentence(served))}")
     made = serving.recipe(scenario, load)
     show(serving.latencies_of(served), Recipe(scenario, made.command, made.python, address()))
-    show_onward(scenario)
+    show_onward(scenario, EXPLAIN_SERVED, rate=f"{load.rate:g}")
     st.code(made.command, language="bash", wrap_lines=True)
 
 

@@ -57,7 +57,7 @@ def headline(p: Prediction) -> str:
     conditional, dense = p.memories
     needed, of_dense = size(conditional.needed_bytes), size(dense.needed_bytes)
     there = size(conditional.device_bytes)
-    more = percent(conditional.needed_bytes / dense.needed_bytes - 1)
+    more = percent(conditional.needed_bytes / dense.needed_bytes - 1).replace("-0.0%", "+0.0%")
     fits = "It fits" if conditional.fits else "It does not fit"
     what = "a training step" if conditional.training else "a step"
     return (

@@ -86,8 +86,8 @@ def swept(scenario: Scenario, text: str) -> pd.DataFrame:
         for _, rows in priced(subject, chunks, Workers(1)):
             yield from rows
 
-    few = points <= AT_ONCE
-    job = Job("sweep", (scenario, text), points, begin, at_once=few, noun="points")
+    quick = points <= AT_ONCE and asked_model(scenario.name) is None
+    job = Job("sweep", (scenario, text), points, begin, at_once=quick, noun="points")
     rows = results_of(job)
     columns = schema_of(grid.axes, grid.details).names
     return pd.DataFrame(rows).reindex(columns=columns)

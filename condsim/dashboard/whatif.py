@@ -37,13 +37,17 @@ from condsim.show.decision_plots import against_figure, moves_figure
 from condsim.show.escape import code, markdown
 from condsim.show.text import joules, number, seconds, sentence, si, size, times
 from condsim.study.answer import Answer
-from condsim.study.what_if import paths_of_numbers
+from condsim.study.what_if import number_at, paths_of_numbers
 from condsim.trace import Trace
 
 FACTORS = (0.1, 0.125, 0.25, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 4.0, 8.0, 10.0)
 NONE = "none"
 ANY = "any number"
 IN_A_ROW = 3
+INVITATION = (
+    "Move a slider: the verdict above moves with it, and the changed device can be taken away as a"
+    " profile."
+)
 NOTHING_MOVES = "None of these numbers moves this answer: no second rests on them."
 NOTHING_MOVES_CALIBRATED = (
     "None of these numbers moves this answer: the device was calibrated, so its seconds are tables"
@@ -76,8 +80,7 @@ def page() -> None:
     if factors:
         show_changes(scenario, now, changed, factors)
     else:
-        st.caption("Move a slider: the verdict above moves with it, and the changed device can be"
-                   " taken away as a profile.")  # fmt: skip
+        st.caption(INVITATION)
     st.markdown("**Which of these numbers move the answer**: half and twice as much of each")
     show_moves(scenario, known, now)
 
@@ -103,10 +106,8 @@ def factors_input(profile: HardwareProfile, known: list[Knob]) -> dict[str, floa
 
 def factor_input(profile: HardwareProfile, knob: Knob) -> float:
     """By how much one number is multiplied."""
-    row = row_of(profile, knob.path)
-    unit = unit_of(knob.path)
-    value = si(row["value"], unit) if unit else number(row["value"])
-    about = f"{value} now, {row['basis']}: {row['source'] or 'no source'}"
+    value, found = shown(profile, knob.path), number_at(profile, knob.path)
+    about = f"{value} now, {found.basis}: {found.source or 'no source'}"
     return boxes.on_a_slider(
         f"{knob.label}: {value}", FACTORS, 1.0, knob.path, factor_text, help=markdown(about)
     )
@@ -117,13 +118,11 @@ def factor_text(factor: float) -> str:
     return f"x{factor:g}"
 
 
-def row_of(profile: HardwareProfile, path: str) -> Mapping[str, Any]:
-    """The number at a path of a profile: value, basis, source."""
-    found: Any = profile.model_dump()
-    for name in path.split("."):
-        found = found[name]
-    row: Mapping[str, Any] = found
-    return row
+def shown(profile: HardwareProfile, path: str) -> str:
+    """The number at a path of a profile with its unit."""
+    unit = unit_of(path)
+    value = number_at(profile, path).value
+    return si(value, unit) if unit else number(value)
 
 
 def answer_with(scenario: Scenario, factors: Mapping[str, float]) -> Answer:
@@ -200,15 +199,13 @@ def changed_rows(
 ) -> Iterator[dict[str, Any]]:
     """A row a changed number: what it was and becomes, in the words of `condsim profiles`."""
     for path, factor in factors.items():
-        was, becomes = row_of(before, path), row_of(after, path)
-        unit = unit_of(path)
         yield {
             "number": path,
-            "was": si(was["value"], unit) if unit else number(was["value"]),
-            "basis": was["basis"],
+            "was": shown(before, path),
+            "basis": number_at(before, path).basis,
             "times": factor_text(factor),
-            "becomes": si(becomes["value"], unit) if unit else number(becomes["value"]),
-            "source": becomes["source"],
+            "becomes": shown(after, path),
+            "source": number_at(after, path).source,
         }
 
 

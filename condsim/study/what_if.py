@@ -8,10 +8,33 @@ from typing import Any
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, Quantity
 
+TABLES = {
+    "operators",
+    "matmuls",
+    "extra_s",
+    "residency",
+    "activations",
+    "among",
+    "cold",
+    "looped",
+    "self_check",
+}
+"""Fields of a profile that are measured times, which hold no number of the device."""
+
 
 def paths_of_numbers(profile: HardwareProfile) -> list[str]:
     """Return the path of each number of a profile, "memory.dram.bandwidth" among them."""
-    return list(_paths(profile.model_dump()))
+    return list(_paths(profile.model_dump(exclude=TABLES)))
+
+
+def number_at(profile: HardwareProfile, path: str) -> Quantity:
+    """Return the number at a path. Raises CondsimError where the profile has none."""
+    found: Any = profile
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+    if not isinstance(found, Quantity):
+        raise CondsimError(f"profile {profile.name!r} has no number {path}")
+    return found
 
 
 def _paths(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -16,6 +17,7 @@ ICONS = {
     "whatif": ":material/tune:",
     "beside": ":material/compare:",
     "sweep": ":material/grid_on:",
+    "serving": ":material/dns:",
     "verdict": ":material/gavel:",
 }
 EXPLAIN = {
@@ -28,12 +30,20 @@ EXPLAIN = {
     "sweep": "At other batches",
 }
 """Page → the question that it answers."""
+EXPLAIN_SERVED = {
+    "serving": "What do requests wait for?",
+    "verdict": "One step, all numbers",
+}
+"""The same where requests are served."""
 
 
-def show_onward(scenario: Scenario) -> None:
-    """Show a link to each page that explains an answer."""
+def show_onward(scenario: Scenario, explain: Mapping[str, str] = EXPLAIN, **boxes: str) -> None:
+    """Show a link to each page that explains an answer.
+
+    explain: page → the question that it answers. boxes: of those pages, beside the scenario's.
+    """
     with st.container(horizontal=True):
-        for page, question in EXPLAIN.items():
+        for page, question in explain.items():
             file = FOLDER / f"{page}.py"
-            query = scenario.query_fields()
+            query = {**scenario.query_fields(), **boxes}
             st.page_link(str(file), label=question, icon=ICONS[page], query_params=query)
