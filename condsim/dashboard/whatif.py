@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -17,15 +15,14 @@ from condsim.dashboard.parts.cards import badge
 from condsim.dashboard.parts.current import current_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show, take_away
 from condsim.dashboard.parts.models import asked_model
-from condsim.dashboard.parts.reproduce import (
-    flags,
-    keywords,
-    python,
-    simulate_command,
-    simulate_python,
-    subject_words,
+from condsim.dashboard.parts.scenario import Scenario
+from condsim.dashboard.parts.whatif_elsewhere import (
+    file_of,
+    moves_code,
+    moves_command,
+    recipe,
+    yaml_of,
 )
-from condsim.dashboard.parts.scenario import FIELDS, Scenario
 from condsim.dashboard.parts.work import Job, results_of
 from condsim.decide.advise.call import call
 from condsim.decide.against import against
@@ -54,6 +51,13 @@ NOTHING_MOVES_CALIBRATED = (
     " of measured operators, not rates. Choose a device from data sheets on the left, such as"
     " raspberry-pi-5 or nvidia-h100-sxm, to ask what if."
 )
+LESS_IS_BETTER = (
+    ("Latency a step", "latency_s", seconds),
+    ("Dense model", "baseline_s", seconds),
+    ("Energy a step", "energy_j", joules),
+    ("Peak memory", "peak_bytes", size),
+)
+"""What it is called, its name in a prediction, and how it is written."""
 NUMBER = st.column_config.NumberColumn
 COLUMNS: Mapping[str, Any] = {
     "path": "in the profile",
@@ -142,17 +146,18 @@ def show_headline(now: Answer, changed: Answer) -> None:
     st.markdown(f"#### {badge(sentence(p), p.verdict)}")
     if changed is not now:
         st.markdown(f"As it is: {badge(sentence(before), before.verdict)}")
-    of_all = (
-        ("Speedup", times(p.speedup), p.speedup / before.speedup, "normal"),
-        ("Latency a step", seconds(p.latency_s), p.latency_s / before.latency_s, "inverse"),
-        ("Dense model", seconds(p.baseline_s), p.baseline_s / before.baseline_s, "inverse"),
-        ("Energy a step", joules(p.energy_j), p.energy_j / before.energy_j, "inverse"),
-        ("Peak memory", size(p.peak_bytes), p.peak_bytes / before.peak_bytes, "inverse"),
-    )
     with st.container(horizontal=True):
-        for label, value, ratio, colour in of_all:
-            delta = None if ratio == 1 else f"{ratio - 1:+.1%}"
-            st.metric(label, value, delta, delta_color=colour, border=True, width="stretch")
+        show_number("Speedup", times(p.speedup), p.speedup / before.speedup, more=True)
+        for label, name, text in LESS_IS_BETTER:
+            value, was = getattr(p, name), getattr(before, name)
+            show_number(label, text(value), value / was, more=False)
+
+
+def show_number(label: str, value: str, ratio: float, more: bool) -> None:
+    """Show a number. ratio: over what it was before. more: whether more of it is better."""
+    change = None if ratio == 1 else f"{ratio - 1:+.1%}"
+    colour: Literal["normal", "inverse"] = "normal" if more else "inverse"
+    st.metric(label, value, change, delta_color=colour, border=True, width="stretch")
 
 
 def against_of(changed: Answer, now: Answer) -> Figure:
@@ -246,62 +251,6 @@ def moves_of(table: pd.DataFrame, now: Answer) -> Figure:
         table,
         draw=lambda: moves_figure(table, speedup),
         says="Speedup with half and with twice as much of each number",
-    )
-
-
-# Elsewhere
-
-
-def file_of(profile: HardwareProfile) -> str:
-    """Name of the file of a changed device."""
-    return f"{profile.name}.yaml"
-
-
-def yaml_of(profile: HardwareProfile) -> bytes:
-    """A profile as condsim writes it."""
-    with tempfile.TemporaryDirectory() as folder:
-        return profile.save(Path(folder) / file_of(profile)).read_bytes()
-
-
-def recipe(scenario: Scenario, profile: HardwareProfile, factors: Mapping[str, float]) -> Recipe:
-    """How to get the same answer. profile: the device as it is."""
-    if not factors:
-        return Recipe(scenario, simulate_command(scenario), simulate_python(scenario))
-    file = file_of(edited(profile, factors))
-    others = [name for name in FIELDS if name != "device"]
-    words = [*subject_words(scenario.where), "--device", file, *flags(scenario, others)]
-    command = " ".join(["condsim simulate", *words])
-    changed = scenario.changed()
-    name = changed.pop("device", None)
-    device = "trace.profile" if name is None else f"condsim.hardware({name!r})"
-    arguments = ["trace", "device", *keywords(changed)]
-    lines = [
-        "from condsim.decide.knobs import edited",
-        f"device = edited({device}, {dict(factors)!r})",
-        f"p = condsim.simulate({', '.join(arguments)})",
-        "print(p.speedup, p.speedup_interval, p.verdict)",
-    ]
-    return Recipe(scenario, command, python([scenario.where], *lines))
-
-
-def moves_command(scenario: Scenario, known: list[Knob]) -> str:
-    """What to type for the speedups with half and twice as much of each number."""
-    start = " ".join(["condsim sweep", *subject_words(scenario.where)])
-    rest = " ".join(flags(scenario))
-    lines = [f"{start} --grid {knob.path}={HALF:g},{TWICE:g} {rest}".strip() for knob in known]
-    return "\n".join(lines)
-
-
-def moves_code(scenario: Scenario, known: list[Knob]) -> str:
-    """What to run in Python for them."""
-    changed = scenario.changed()
-    name = changed.pop("device", None)
-    listed = ", ".join([repr(name), *keywords(changed)])
-    paths = [knob.path for knob in known]
-    return python(
-        [scenario.where],
-        f"for path in {paths!r}:",
-        f"    print(condsim.sweep(trace, {{path: [{HALF}, {TWICE}]}}, {listed}))",
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import condsim
 from condsim.dashboard import whatif
+from condsim.dashboard.parts import whatif_elsewhere
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.decide.knobs import edited, knobs, move_of, moves
 from condsim.hardware import hardware
@@ -21,8 +22,8 @@ FASTER = {"memory.dram.bandwidth": 2.0, "peak_flops.fp32": 0.5}
 def test_the_profile_that_is_taken_away_gives_the_same_answer(trace: Trace, tmp_path: Path) -> None:
     device = hardware(DEVICE)
     changed = edited(device, FASTER)
-    file = tmp_path / whatif.file_of(changed)
-    file.write_bytes(whatif.yaml_of(changed))
+    file = tmp_path / whatif_elsewhere.file_of(changed)
+    file.write_bytes(whatif_elsewhere.yaml_of(changed))
     shown = answer(trace, changed)
     again = condsim.simulate(trace, condsim.hardware(file))
     assert again.speedup == shown.prediction.speedup
@@ -33,7 +34,7 @@ def test_the_profile_that_is_taken_away_gives_the_same_answer(trace: Trace, tmp_
 
 
 def test_the_command_names_the_file(scenario: Scenario) -> None:
-    made = whatif.recipe(scenario, hardware(DEVICE), FASTER)
+    made = whatif_elsewhere.recipe(scenario, hardware(DEVICE), FASTER)
     assert made.command == "condsim simulate exit-fashion --device raspberry-pi-5-what-if.yaml"
     assert f"edited(trace.profile, {FASTER!r})" in made.python
 
