@@ -1,4 +1,4 @@
-"""A device whose numbers were changed, as a file, and how to get the answers of the page What if."""
+"""A device whose numbers were changed, as a file, and how to get what the page What if says."""
 
 from __future__ import annotations
 
