@@ -223,7 +223,7 @@ def show_moves(scenario: Scenario, known: list[Knob], now: Answer) -> None:
             changed = answer_with(scenario, {knob.path: factor})
             yield move_of(knob, factor, changed, now)
 
-    quick = asked_model(scenario.name) is None
+    quick = asked_model(scenario.name) is None and not now.profile.calibrated
     job = Job("moves", scenario, len(asked), begin, at_once=quick)
     rows = results_of(job)
     if not rows:
