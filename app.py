@@ -9,18 +9,23 @@ from condsim.dashboard.parts.shell import run
 
 FOLDER = Path(condsim.dashboard.__file__).parent
 PAGES = {
+    "ask": ("Ask", "Does it pay? Ask about any model here"),
     "verdict": ("Verdict", "Does it pay here?"),
     "waterfall": ("Waterfall", "Where did the saving go?"),
     "accuracy": ("Accuracy", "Is it true?"),
     "routing": ("Routing", "What did the model decide?"),
     "timeline": ("Timeline", "What waited for what?"),
+    "memory": ("Memory", "What fills the memory?"),
     "compare": ("Compare", "Which device, strategy, model?"),
     "serving": ("Serving", "What do requests wait for?"),
     "breakeven": ("Break-even", "When does it start or stop paying?"),
 }
 """File, and path in the address → title, question."""
+FIRST = "verdict"
 DECIDE = {
     "advise": ("Advice", "What would a colleague say?"),
+    "whatif": ("What if", "What if the device were another?"),
+    "beside": ("Side by side", "Two devices or two models, which one?"),
     "sweep": ("Sweep", "What do all points of a grid say?"),
     "coverage": ("Coverage", "What has a test not seen?"),
     "frontier": ("Frontier", "Is it faster at equal quality?"),
@@ -30,10 +35,10 @@ DECIDE = {
 
 
 def page(name: str) -> st.Page:
-    """A page of the navigation; the first one is shown where an address names none."""
+    """A page of the navigation; `FIRST` is shown where an address names none."""
     title, question = (PAGES | DECIDE)[name]
     file = FOLDER / f"{name}.py"
-    first = name == next(iter(PAGES))
+    first = name == FIRST
     return st.Page(file, title=title, help=question, url_path=name, default=first)
 
 

@@ -193,7 +193,20 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
         "wrong": int((definite & ~right).sum()),
         "far from 1": int(far.sum()),
         "too close there": float((~definite)[far].mean()) if far.any() else None,
+        "interval, median": f"{np.exp(_half_width(table).median()):.2f}x",
+        "errors, 90 %": f"{np.exp(_log_error(table).quantile(0.9)):.2f}x",
     }
+
+
+def _half_width(table: pd.DataFrame) -> pd.Series:
+    """Half of each interval's width in logarithms: from its middle it reaches so many times up and down."""
+    return np.log(table["high"] / table["low"]) / 2
+
+
+def _log_error(table: pd.DataFrame) -> pd.Series:
+    """How far each measurement is from the middle of its interval, in logarithms."""
+    middle = np.sqrt(table["low"] * table["high"])
+    return np.abs(np.log(table["measured"] / middle))
 
 
 def summaries(table: pd.DataFrame) -> pd.DataFrame:

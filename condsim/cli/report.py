@@ -32,7 +32,7 @@ def report(
     scenario: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
     json: bool = False,
 ) -> None:
-    """Write the verdict, the waterfall, the measurements and the routing of a trace as HTML.
+    """Write the verdict, the waterfall, the advice, measurements and routing of a trace as HTML.
 
     Parameters
     ----------
@@ -46,15 +46,18 @@ def report(
     scenario.check()
     check_output_file(output, (".html", ".htm"))
     opened = open_trace(trace)
+    opened.require_programs()
+    from condsim.decide.advise.advise import advise
     from condsim.show.report import report as report_html
-    from condsim.study.answer import answer
 
     profile = profile_for(scenario.device, opened)
-    answered = answer(opened, profile, scenario.strategy, scenario.baseline, **scenario.keywords())
+    with progress() as step:
+        advice = advise(opened, profile, where=trace, progress=step, **scenario.given())
+    answered = advice.answer
     others = _predict_others(opened, profile, scenario)
     rows = [answered.prediction.to_dict(), *others]
     asked = shlex.join(["condsim", *sys.argv[1:]])
-    write_whole(output, report_html(opened, answered, rows, asked))
+    write_whole(output, report_html(opened, answered, rows, asked, advice))
     if json:
         about = {"command": "report", "trace": opened.name, "file": str(output)}
         print_json({**about, **answered.to_dict()})

@@ -13,11 +13,11 @@ import streamlit as st
 
 from condsim.dashboard.charts import accuracy as charts
 from condsim.dashboard.parts import boxes, columns, fields, library
+from condsim.dashboard.parts.current import captured_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show, take_away
 from condsim.dashboard.parts.layers import show_layers
 from condsim.dashboard.parts.reproduce import python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.hardware import HardwareProfile
 from condsim.resources import resource
 from condsim.show.accuracy import accuracy_line, machines, not_checked_line
@@ -69,7 +69,7 @@ class Choice:
 
 def page() -> None:
     """Lay the page out."""
-    scenario = current_scenario()
+    scenario = captured_scenario()
     runs = runs_of_make_accuracy()
     choice = choice_input(runs)
     if choice.cases == LAYERS:

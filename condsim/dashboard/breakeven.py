@@ -12,10 +12,10 @@ import streamlit as st
 from condsim.dashboard.charts import breakeven as charts
 from condsim.dashboard.charts.breakeven import UNSURE
 from condsim.dashboard.parts import boxes, library
+from condsim.dashboard.parts.current import captured_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import keywords, simulate_command, simulate_python
 from condsim.dashboard.parts.scenario import FIELDS, Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.dashboard.parts.work import Job, results_of
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
@@ -75,7 +75,7 @@ class Axes:
 
 def page() -> None:
     """Lay the page out."""
-    scenario = current_scenario()
+    scenario = captured_scenario()
     trace = library.open_trace(scenario.name)
     profile = resolve_profile(trace, scenario.profile(trace, library.device))
     varied = axes_input(axes(trace, profile))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -14,24 +12,25 @@ import streamlit as st
 from condsim.dashboard.charts import compare as charts
 from condsim.dashboard.charts.compare import Axes
 from condsim.dashboard.parts import boxes, fields, library
-from condsim.dashboard.parts.fields import AS_MEASURED
+from condsim.dashboard.parts.compared import (
+    AS_CAPTURED,
+    Choice,
+    has_strategy,
+    left_out,
+    predicted_rows,
+    scenarios_of,
+    strategies_of_all,
+)
+from condsim.dashboard.parts.compared_elsewhere import code, command
+from condsim.dashboard.parts.current import captured_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
-from condsim.dashboard.parts.reproduce import flags, keywords, python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.dashboard.parts.work import Job, results_of
-from condsim.errors import CondsimError
-from condsim.hardware import HardwareProfile
-from condsim.predict.choose import strategies_on
-from condsim.predict.simulate import resolve_profile
 from condsim.show.escape import markdown
 from condsim.show.plots import pareto_figure
 from condsim.show.text import number, times
-from condsim.study.ranking import beside, front, most_comparable, predict_all
-from condsim.trace import Trace
+from condsim.study.ranking import beside, front, most_comparable
 
-AS_CAPTURED = "as captured"
-"""Stands among strategies for the one that the trace was captured with."""
 RANKS = {
     "latency a unit": "latency_per_unit_s",
     "energy a unit": "energy_per_unit_j",
@@ -62,20 +61,6 @@ COLUMNS: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What is compared. devices, strategies and models as they are chosen; models: traces.
-
-    every_device, every_strategy: nothing was left out.
-    """
-
-    devices: Sequence[str]
-    strategies: Sequence[str]
-    models: Sequence[str]
-    every_device: bool = False
-    every_strategy: bool = False
-
-
-@dataclass(frozen=True)
 class Limits:
     """What a row may cost at most; None or 0: anything."""
 
@@ -100,7 +85,7 @@ class Order:
 
 def page() -> None:
     """Lay the page out."""
-    scenario = current_scenario()
+    scenario = captured_scenario()
     choice = choice_input(scenario)
     wanted = scenarios_of(scenario, choice)
     if not wanted:
@@ -143,88 +128,6 @@ def choice_input(scenario: Scenario) -> Choice:
         every_device=set(devices) == set(known),
         every_strategy=set(strategies) >= set(named[1:]),
     )
-
-
-def strategies_of_all(trace: Trace, devices: Sequence[str]) -> list[str]:
-    """The strategies that any of the devices has for a trace, each once."""
-    names: dict[str, None] = {}
-    for device in devices:
-        with contextlib.suppress(CondsimError):  # a profile that cannot be read is said in its row
-            profile = fields.profile_of(trace, None if device == AS_MEASURED else device)
-            names |= dict.fromkeys(strategies_on(trace, profile))
-    return list(names)
-
-
-def scenarios_of(scenario: Scenario, choice: Choice) -> list[Scenario]:
-    """A scenario for each trace, device and strategy that is chosen, each in its own dtype.
-
-    A trace that was not measured is left out of the devices as measured.
-    """
-    scenarios = []
-    for model in choice.models:
-        where = library.where(model)
-        of_model = replace(scenario, name=model, where=where, dtype=None, runtime=None)
-        for device in choice.devices:
-            if device == AS_MEASURED and library.open_trace(model).profile is None:
-                continue
-            name = None if device == AS_MEASURED else device
-            on_device = replace(of_model, device=name)
-            for strategy in choice.strategies:
-                scenarios.append(replace(on_device, strategy=_named(strategy)))
-    return scenarios
-
-
-def has_strategy(scenario: Scenario) -> bool:
-    """Whether the device has the strategy; the captured one is replaced where it is missing."""
-    if scenario.strategy is None:
-        return True
-    trace = library.open_trace(scenario.name)
-    try:
-        return scenario.strategy in strategies_on(trace, fields.profile_of(trace, scenario.device))
-    except CondsimError:
-        return True  # the row says what is wrong
-
-
-def left_out(scenarios: Sequence[Scenario]) -> list[str]:
-    """Which devices have not which strategy, a line a strategy and trace. scenarios: of them."""
-    devices: dict[tuple[str | None, str], list[str]] = {}
-    for scenario in scenarios:
-        key = (scenario.strategy, scenario.name)
-        devices.setdefault(key, []).append(scenario.device or AS_MEASURED)
-    return [
-        f"{strategy} of {trace} is not for: {', '.join(names)}."
-        for (strategy, trace), names in devices.items()
-    ]
-
-
-def _named(strategy: str) -> str | None:
-    """A strategy as a scenario has it."""
-    return None if strategy == AS_CAPTURED else strategy
-
-
-def predicted_rows(scenarios: Sequence[Scenario]) -> Iterator[dict[str, Any]]:
-    """A row a scenario, of `condsim.study.ranking.predict_all`; its kind of device, its trace."""
-    for scenario in scenarios:
-        try:
-            yield predicted_row(scenario)
-        except CondsimError as error:  # a profile that cannot be read
-            yield {
-                "profile": scenario.device,
-                "strategy": scenario.strategy or AS_CAPTURED,
-                "error": str(error),
-            }
-
-
-def predicted_row(scenario: Scenario) -> dict[str, Any]:
-    """The row of one scenario. Raises CondsimError where its profile cannot be read."""
-
-    def compute(trace: Trace, profile: HardwareProfile | None) -> dict[str, Any]:
-        device = resolve_profile(trace, profile)
-        options = scenario.options()
-        rows = predict_all(trace, [device], [scenario.strategy], scenario.baseline, **options)
-        return {"kind": device.kind, "trace": scenario.name, **next(rows)}
-
-    return library.computed_once("row", scenario, compute)
 
 
 def prepared(rows: Sequence[Mapping[str, Any]], several_traces: bool) -> pd.DataFrame:
@@ -368,50 +271,6 @@ def recipe(scenario: Scenario, choice: Choice) -> Recipe:
     typed = command(scenario, choice)
     run = code(scenario, choice)
     return Recipe(scenario, typed, run)
-
-
-def command(scenario: Scenario, choice: Choice) -> str:
-    """What to type for them: a line a trace and strategy, with a loop over some devices."""
-    strategies = ["all"] if choice.every_strategy else choice.strategies
-    lines = []
-    for model in choice.models:
-        for strategy in strategies:
-            lines += _lines(library.where(model), strategy, scenario, choice)
-    return "\n".join(lines)
-
-
-def _lines(where: str, strategy: str, scenario: Scenario, choice: Choice) -> list[str]:
-    """The lines of one trace and strategy."""
-    named = [] if strategy == AS_CAPTURED else ["--strategy", strategy]
-    more = [*named, *flags(scenario, ("batch", "baseline", "phase", "threshold"))]
-    start = ["condsim", "simulate", where]
-    if choice.every_device:
-        return [shlex.join([*start, "--device", "all", *more])]
-    names = [device for device in choice.devices if device != AS_MEASURED]
-    lines = [] if len(names) == len(choice.devices) else [shlex.join([*start, *more])]
-    if len(names) == 1:
-        lines.append(shlex.join([*start, "--device", names[0], *more]))
-    elif names:
-        one = f"{shlex.join(start)} --device $device {shlex.join(more)}".strip()
-        lines.append(f"for device in {shlex.join(names)}; do {one}; done")
-    return lines
-
-
-def code(scenario: Scenario, choice: Choice) -> str:
-    """What to run in Python for them."""
-    names = [device for device in choice.devices if device != AS_MEASURED]
-    devices = f"[condsim.hardware(n) for n in {names!r}]"
-    if AS_MEASURED in choice.devices:
-        devices += " + [trace.profile]"
-    strategies = [_named(strategy) for strategy in choice.strategies]
-    own = replace(scenario, dtype=None, runtime=None)
-    listed = ", ".join([repr(scenario.baseline), *keywords(own.options())])
-    call = f"predict_all(trace, devices, {strategies!r}, {listed})"
-    lines = [f"devices = {devices}", f"print(*{call}, sep='\\n')"]
-    if len(choice.models) > 1:
-        lines = ["for trace in traces:", *(f"    {line}" for line in lines)]
-    where = [library.where(model) for model in choice.models]
-    return python(where, "from condsim.study.ranking import predict_all", *lines)
 
 
 if __name__ == "__main__":  # Streamlit runs a page as a script

@@ -11,10 +11,10 @@ import streamlit as st
 
 from condsim.dashboard.charts import decisions as charts
 from condsim.dashboard.parts import boxes, library
+from condsim.dashboard.parts.current import captured_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import flags, keywords, python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.dashboard.parts.traces_like import traces_like
 from condsim.decide.coverage.coverage import TEST_SETS, Coverage, coverage, smallest_test_set
 from condsim.decide.coverage.test_set import TestSet
@@ -35,7 +35,7 @@ BINS = 24
 
 def page() -> None:
     """Lay the page out."""
-    scenario = current_scenario()
+    scenario = captured_scenario()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         others = [NONE, *traces_like(scenario.name)]
         production = boxes.one_of("A trace from production", others, NONE, "production")

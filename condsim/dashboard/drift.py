@@ -8,10 +8,10 @@ import streamlit as st
 
 from condsim.dashboard.charts import decisions as charts
 from condsim.dashboard.parts import boxes, library
+from condsim.dashboard.parts.current import captured_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import flags, keywords, python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.dashboard.parts.traces_like import traces_like
 from condsim.decide.drift.drift import Drift, drift
 from condsim.decide.drift.halves import halves
@@ -29,7 +29,7 @@ ASKED = ("strategy", "dtype", "runtime", "threshold", "phase", "protocol", "batc
 
 def page() -> None:
     """Lay the page out."""
-    scenario = current_scenario()
+    scenario = captured_scenario()
     others = [OWN_HALVES, *traces_like(scenario.name)]
     other = boxes.one_of("Compared with", others, OWN_HALVES, "other")
     found = moved(scenario, other)

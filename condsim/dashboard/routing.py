@@ -10,10 +10,10 @@ import streamlit as st
 from condsim.dashboard.charts import routing as charts
 from condsim.dashboard.charts.routing import Lines
 from condsim.dashboard.parts import library
+from condsim.dashboard.parts.current import current_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import app_command, python, simulate_command
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.mechanisms import MECHANISMS
 from condsim.show.plots import lines_figure, load_figure
 from condsim.study import routing

@@ -15,10 +15,10 @@ import streamlit as st
 
 from condsim.dashboard.charts import serving as charts
 from condsim.dashboard.parts import boxes, library
+from condsim.dashboard.parts.current import captured_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import flags, keywords, python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.hardware import HardwareProfile
 from condsim.serve.exits import EXIT_POLICIES
 from condsim.serve.requests import poisson
@@ -40,7 +40,7 @@ ASKED = ("strategy", "baseline", "dtype", "runtime", "threshold", "phase")
 
 def page() -> None:
     """Lay the page out."""
-    scenario = current_scenario()
+    scenario = captured_scenario()
     trace = library.open_trace(scenario.name)
     load = load_input(trace)
     served = library.computed_once(f"serving {load}", scenario, load.serve_with(scenario))

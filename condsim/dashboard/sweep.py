@@ -12,12 +12,12 @@ import streamlit as st
 
 from condsim.dashboard.charts import decisions as charts
 from condsim.dashboard.parts import boxes, library
+from condsim.dashboard.parts.current import current_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
-from condsim.dashboard.parts.reproduce import flags, keywords, python
+from condsim.dashboard.parts.models import asked_model
+from condsim.dashboard.parts.reproduce import keywords, python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.dashboard.parts.work import Job, results_of
-from condsim.decide.subject import TraceSubject
 from condsim.decide.sweep.axes import parse_axis
 from condsim.decide.sweep.run import grid_of, priced
 from condsim.decide.sweep.table import read_bytes, schema_of
@@ -67,12 +67,12 @@ def over_of(text: str) -> dict[str, Any]:
 
 def swept(scenario: Scenario, text: str) -> pd.DataFrame:
     """The points of a grid, as far as they are priced."""
-    trace = library.open_trace(scenario.name)
-    subject = TraceSubject(trace)
+    subject = library.subject(scenario.name)
     over = over_of(text)
     changed = scenario.changed()
-    device = scenario.profile(trace, library.device)
-    base = {name: value for name, value in changed.items() if name not in (*over, "device")}
+    device = scenario.profile(library.open_trace(scenario.name), library.device)
+    asked = {**of_model(scenario), **changed}
+    base = {name: value for name, value in asked.items() if name not in (*over, "device")}
     grid = grid_of(subject, over, device, base)
     chunks = grid.chunks()
     points = sum(map(len, chunks))
@@ -86,11 +86,17 @@ def swept(scenario: Scenario, text: str) -> pd.DataFrame:
         for _, rows in priced(subject, chunks, Workers(1)):
             yield from rows
 
-    few = points <= AT_ONCE
-    job = Job("sweep", (scenario, text), points, begin, at_once=few, noun="points")
+    quick = points <= AT_ONCE and asked_model(scenario.name) is None
+    job = Job("sweep", (scenario, text), points, begin, at_once=quick, noun="points")
     rows = results_of(job)
     columns = schema_of(grid.axes, grid.details).names
     return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def of_model(scenario: Scenario) -> dict[str, Any]:
+    """What is asked of a model of the catalogue, by name; nothing of a trace."""
+    asked = asked_model(scenario.name)
+    return {} if asked is None else asked.fields()
 
 
 def opened_table() -> pd.DataFrame | None:
@@ -138,19 +144,23 @@ def lines_by(table: pd.DataFrame, x: str) -> str | None:
 
 def recipe(scenario: Scenario, text: str) -> Recipe:
     """How to get the same."""
-    changed = scenario.changed()
     over = over_of(text)
-    words = ["condsim", "sweep", scenario.where]
+    asked = asked_model(scenario.name)
+    subject = scenario.where if asked is None else asked.model.name
+    options = {**of_model(scenario), **scenario.changed()}
+    left = {name: value for name, value in options.items() if name not in over}
+    words = ["condsim", "sweep", subject]
     for axis in text.split():
         words += ["--grid", axis]
-    words += flags(scenario, [name for name in changed if name not in over])
-    arguments = ["trace", repr(over)]
-    if "device" in changed and "device" not in over:
-        arguments.append(repr(changed["device"]))
-    options = {name: v for name, v in changed.items() if name not in (*over, "device")}
-    arguments += keywords(options)
+    for name, value in left.items():
+        words += [f"--{name}", str(value)]
+    arguments = ["trace" if asked is None else repr(subject), repr(over)]
+    if "device" in left:
+        arguments.append(repr(left.pop("device")))
+    arguments += keywords(left)
     line = f"print(condsim.sweep({', '.join(arguments)}))"
-    return Recipe(scenario, shlex.join(words), python([scenario.where], line))
+    where = [scenario.where] if asked is None else []
+    return Recipe(scenario, shlex.join(words), python(where, line))
 
 
 if __name__ == "__main__":  # Streamlit runs a page as a script

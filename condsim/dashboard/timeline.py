@@ -13,10 +13,10 @@ import streamlit as st
 from condsim.dashboard.charts import timeline as charts
 from condsim.dashboard.charts.timeline import MOST_SLICES
 from condsim.dashboard.parts import boxes, library
+from condsim.dashboard.parts.current import current_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import simulate_command, simulate_python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.predict.prediction import Prediction
 from condsim.predict.timeline import write_chrome_trace
 from condsim.show.escape import markdown

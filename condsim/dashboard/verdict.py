@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from condsim.dashboard.charts import waterfall as charts
 from condsim.dashboard.parts import library
+from condsim.dashboard.parts.cards import badge, cards, show_cards
+from condsim.dashboard.parts.current import current_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show, take_away
+from condsim.dashboard.parts.models import asked_model
 from condsim.dashboard.parts.reproduce import simulate_command, simulate_python
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import bars, losses
 from condsim.protocols import PROTOCOLS
@@ -23,9 +24,11 @@ from condsim.show.plots import waterfall_figure
 from condsim.show.text import number, percent, sentence, shares, si, times
 from condsim.study.answer import Answer
 
-COLOURS = {"faster": "green", "slower": "red"}
-"""Of a verdict's badge."""
-UNSURE_COLOUR = "orange"
+DRAWN = (
+    "Nobody here measured it: the routing is drawn from published figures, and the programs were"
+    " recorded without weights. How far off such predictions were: page Accuracy, *GPU layers of"
+    " others*."
+)
 
 
 def page() -> None:
@@ -43,7 +46,10 @@ def page() -> None:
         st.markdown("**What costs most**")
         st.markdown(what_costs_most(answer.prediction))
         st.markdown("**Is it true?**")
-        st.markdown(what_was_measured(answer, scenario.where))
+        if asked_model(scenario.name) is None:
+            st.markdown(what_was_measured(answer, scenario.where))
+        else:
+            st.markdown(DRAWN)
         st.markdown(what_it_answers(answer.prediction))
         for note in answer.prediction.notes:
             st.caption(markdown(note))
@@ -52,63 +58,7 @@ def page() -> None:
 
 def headline(prediction: Prediction) -> str:
     """The verdict in one sentence, its first words as a badge."""
-    verdict, _, rest = sentence(prediction).partition(": ")
-    colour = COLOURS.get(prediction.verdict, UNSURE_COLOUR)
-    return f"#### :{colour}-badge[{verdict}] {markdown(rest)}"
-
-
-@dataclass(frozen=True)
-class Card:
-    """One number. label: with the word that says what it rests on. below: what it compares with."""
-
-    label: str
-    value: str
-    below: str
-
-
-def cards(answer: Answer) -> list[Card]:
-    """Speedup, latency, energy and peak memory."""
-    p = answer.prediction
-    bases = p.bases
-    speedup = Card(
-        f"Over {p.baseline}, {bases['speedup']}", times(p.speedup), other_speedups(answer)
-    )
-    median = si(p.percentile(50), "s")
-    tail = si(p.percentile(99), "s")
-    dense = si(p.baseline_s, "s")
-    latency = Card(
-        f"Latency a step, {bases['latency_s']}",
-        si(p.latency_s, "s"),
-        f"p50 {median}, p99 {tail}, dense {dense}",
-    )
-    dense = si(p.baseline_energy_j, "J")
-    energy = Card(f"Energy a step, {bases['energy_j']}", si(p.energy_j, "J"), f"dense {dense}")
-    dense = si(p.baseline_peak_bytes, "B")
-    memory = Card(f"Peak memory, {bases['peak_bytes']}", si(p.peak_bytes, "B"), f"dense {dense}")
-    return [speedup, latency, energy, memory]
-
-
-def other_speedups(answer: Answer) -> str:
-    """The speedup over every other baseline, and the measured one."""
-    words = []
-    for baseline, speedup in answer.speedups.items():
-        if baseline != answer.prediction.baseline:
-            words.append(f"{times(speedup)} over {baseline}")
-    if answer.measured is None:
-        words.append("not measured")
-    else:
-        measured = times(answer.measured["measured_speedup"])
-        words.append(f"measured {measured} ({answer.measured['protocol']})")
-    return ", ".join(words)
-
-
-def show_cards(of: list[Card]) -> None:
-    """Show cards beside each other."""
-    columns = st.columns([4, 5, 3, 3])
-    for column, card in zip(columns, of, strict=True):
-        column.metric(
-            card.label, card.value, card.below, delta_color="off", delta_arrow="off", border=True
-        )
+    return f"#### {badge(sentence(prediction), prediction.verdict)}"
 
 
 def waterfall_of(answer: Answer) -> Figure:

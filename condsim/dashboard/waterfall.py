@@ -12,11 +12,11 @@ import streamlit as st
 
 from condsim.dashboard.charts import waterfall as charts
 from condsim.dashboard.parts import boxes, library
+from condsim.dashboard.parts.current import current_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import simulate_command, simulate_python
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.second import second_scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import WORLDS, bars, switched_off
 from condsim.show.escape import markdown

@@ -104,6 +104,12 @@ class SpreadSimulation:
         """Sides that another question finds when they are priced: none."""
         return []
 
+    def check(self) -> None:
+        """What is impossible is said where it is predicted."""
+
+    def forget_sides(self) -> None:
+        """Forget tables of kernels: none is kept."""
+
     @property
     def parallel(self) -> Parallel:
         assert self.scenario.parallel is not None

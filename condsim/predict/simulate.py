@@ -22,13 +22,15 @@ from condsim.predict.choose import (
 from condsim.predict.gate import answering, checked
 from condsim.predict.prediction import Prediction
 from condsim.predict.ranks import SpreadSimulation
-from condsim.predict.side import Side, price_together
+from condsim.predict.side import price_together
 from condsim.predict.simulation import Simulation
 from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
 from condsim.trace import Trace
 
-PRICED_TOGETHER = 24
+Question = tuple[Scenario, Simulation | SpreadSimulation | None]
+"""A scenario and its simulation; None where the device cannot run what was captured."""
+PRICED_TOGETHER = 48
 """Scenarios that are priced together: as many as a trace remembers all of."""
 
 
@@ -77,10 +79,39 @@ def simulate_many(
     asked = iter(scenarios)
     while some := list(itertools.islice(asked, PRICED_TOGETHER)):
         with _without_collector():
-            if len(some) > 1:
-                _price_ahead(trace, device, some)
-            predictions += [predict(trace, device, scenario) for scenario in some]
+            predictions += _predict_together(trace, device, some)
     return predictions
+
+
+def _predict_together(
+    trace: Trace, profile: HardwareProfile, scenarios: Iterable[Scenario]
+) -> list[Prediction]:
+    """Predict some scenarios; sides are priced once for all of them, and forgotten after the last.
+
+    Raises CondsimError at the first that is impossible.
+    """
+    asked = list(_possible(trace, profile, scenarios))
+    simulations = [simulation for _, simulation in asked if simulation is not None]
+    if len(asked) > 1:
+        sides = [side for simulation in simulations for side in simulation.shared_sides]
+        with answering(trace.name, profile.name):
+            price_together(sides)
+    predictions = [_predict(trace, profile, *question) for question in asked]
+    for simulation in simulations:
+        simulation.forget_sides()
+    return predictions
+
+
+def _possible(
+    trace: Trace, profile: HardwareProfile, scenarios: Iterable[Scenario]
+) -> Iterator[Question]:
+    """Yield scenarios and their simulations. Raises CondsimError at the first that is impossible:
+    its steps are cut before the next one is looked at."""
+    for scenario in scenarios:
+        simulation = _simulation(trace, profile, scenario)
+        if simulation is not None:
+            simulation.check()
+        yield scenario, simulation
 
 
 @contextmanager
@@ -93,18 +124,6 @@ def _without_collector() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _price_ahead(trace: Trace, profile: HardwareProfile, scenarios: Iterable[Scenario]) -> None:
-    """Price what several scenarios have in common. Raises CondsimError at the first that is
-    impossible."""
-    sides: list[Side] = []
-    for scenario in scenarios:
-        simulation = _simulation(trace, profile, scenario)
-        if simulation is not None:
-            sides += simulation.shared_sides
-    with answering(trace.name, profile.name):
-        price_together(sides)
 
 
 def _known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -147,7 +166,16 @@ def predict(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Predi
 
     Raises CondsimError where it is impossible, and where the answer would not be finite numbers.
     """
-    simulation = _simulation(trace, profile, scenario)
+    return _predict_together(trace, profile, [scenario])[0]
+
+
+def _predict(
+    trace: Trace,
+    profile: HardwareProfile,
+    scenario: Scenario,
+    simulation: Simulation | SpreadSimulation | None,
+) -> Prediction:
+    """Predict one scenario. simulation: of `_simulation`."""
     if simulation is None:
         return _fastest(trace, profile, scenario)
     with answering(trace.name, profile.name):

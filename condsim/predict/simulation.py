@@ -42,7 +42,7 @@ from condsim.predict.token_flops import SAME_FLOPS, flops_of_tokens
 from condsim.predict.walk import Blocks, Way
 from condsim.predict.waterfall import waterfall
 from condsim.program import Program
-from condsim.protocols import PROTOCOLS, Protocol, usual
+from condsim.protocols import PROTOCOLS, Meanwhile, Protocol, usual
 from condsim.runtimes.quantised import quantised
 from condsim.scenario import Scenario
 from condsim.steps.extents import Steps
@@ -230,9 +230,9 @@ class Simulation:
             return []
         both = (self.strategies, self.same_for_all(self.scenario.baseline))
         results = self.trace.results
-        needed = [side for side in both if self._timed_key(side) not in results]
-        if not self.protocol.steps_follow:
-            needed = list(both)
+        needed = list(both)
+        if self._timed_apart:
+            needed = [side for side in both if self._timed_key(side) not in results]
         if self._logical_key not in results and self._dense not in needed:
             needed.append(self._dense)
         return [self.side(strategies) for strategies in needed]
@@ -248,7 +248,7 @@ class Simulation:
     @cached_property
     def walked(self) -> Walked:
         """What a walk through all steps finds."""
-        if self.remembers_sides and self.protocol.steps_follow:
+        if self._timed_apart:
             logical = self._logical_alone()
             conditional = self._timed_alone(self.strategies)
             baseline = self._timed_alone(self.same_for_all(self.scenario.baseline))
@@ -260,12 +260,18 @@ class Simulation:
             conditional = replace(conditional, seconds=played.seconds, waited_s=waited_s)
         return Walked(conditional, baseline, logical)
 
+    @property
+    def _timed_apart(self) -> bool:
+        """Whether a side takes the same whatever it is compared with, so that other questions find
+        its seconds again."""
+        return self.remembers_sides and self.protocol.meanwhile is not Meanwhile.OTHER_SIDE
+
     def _timed_alone(self, strategies: Strategies) -> TimedSide:
-        """A side whose steps follow each other in one block; other questions find it again."""
+        """A side in one block, whatever it is compared with; other questions find it again."""
 
         def walk() -> TimedSide:
-            alone = self._new_walk()
-            alone.add(self.side(strategies), None)
+            side, alone = self.side(strategies), self._new_walk()
+            alone.add(side, between_runs(self.protocol, side, side))
             return alone.timed()
 
         return self.trace.results.remember(self._timed_key(strategies), walk)
@@ -338,12 +344,15 @@ class Simulation:
     def prediction(self) -> Prediction:
         """Return what the simulation says."""
         price_together(self.shared_sides)
-        predicted = self._predicted()
-        self._forget_sides()
-        return predicted
+        return self._predicted()
 
-    def _forget_sides(self) -> None:
-        """Forget tables of kernels, which are large, once their sums are known."""
+    def check(self) -> None:
+        """Raises CondsimError for steps that the trace does not have."""
+        len(self.blocks)
+
+    def forget_sides(self) -> None:
+        """Forget tables of kernels, which are large, once the sums of all that was asked together
+        are known."""
         if self.protocol.steps_follow:
             for strategies in (self.strategies, self.same_for_all(self.scenario.baseline)):
                 self.trace.results.forget(("side", *self._side_key(strategies)))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 STYLES = {"faster": "bold green", "slower": "bold red"}
 MOST_EFFECTS = 4
 FEWER_FLOPS = "FLOPs alone"
+SIMULATED = ("it says", "speedup", "90 % interval", "a step", "as fast a unit", "outputs")
+"""Columns of a change that was simulated."""
+WHY_NOT = "why not"
 UNITS = {"skew": "", "share": "", "batch": "", "context": " positions", "bandwidth": "x"}
 """Axis → what follows its value."""
 
@@ -70,6 +73,23 @@ def verdict_sentence(call: Call) -> str:
     return f"{says}: {times(call.speedup)} ({interval((call.low, call.high))}, {of}; {against})."
 
 
+def answer_sentence(title: str, call: Call, p: Prediction) -> str:
+    """The answer in one sentence: verdict, both models' seconds, the interval that decides.
+
+    title: of the model.
+    """
+    says = PAYS[call.verdict].capitalize()
+    if call.reason:
+        return f"{says}: {title} on {p.profile}: {call.reason}."
+    of = "measured" if call.basis == "measured" else f"90 % interval, {call.basis}"
+    between = interval((call.low, call.high))
+    latency, dense = seconds(p.latency_s), seconds(p.baseline_s)
+    return (
+        f"{says}: {title} takes {latency} a step on {p.profile}, its {p.baseline} dense model "
+        f"{dense}: {times(call.speedup)} as fast ({between}, {of})."
+    )
+
+
 BESIDE_THE_WATERFALL = (
     "An effect saves here where it takes fewer seconds than in the dense model. The waterfall asks "
     "more: whether its seconds shrink as much as the FLOPs do. So it may cost there and save here."
@@ -113,6 +133,33 @@ def biggest_line_of(best: Mapping[str, Any] | None, changes: pd.DataFrame, now: 
     return line if best["outputs"] == "as captured" else f"{line}; {best['outputs']}"
 
 
+def changes_in_words(changes: pd.DataFrame) -> pd.DataFrame:
+    """Single changes as a person reads them, a row each. changes: of
+    `condsim.decide.advise.changes`; what could not be simulated says why, where there is any."""
+    import pandas as pd
+
+    rows = [_change_in_words(row) for row in changes.to_dict("records")]
+    table = pd.DataFrame(rows)
+    if len(table) and not table[WHY_NOT].any():
+        table = table.drop(columns=WHY_NOT)
+    return table
+
+
+def _change_in_words(row: Mapping[Any, Any]) -> dict[str, str]:
+    named = {"change": row["change"], "to": row["to"]}
+    if isinstance(row["error"], str):
+        return named | dict.fromkeys(SIMULATED, "") | {WHY_NOT: row["error"]}
+    cells = (
+        PAYS[row["verdict"]],
+        times(row["speedup"]),
+        interval((row["low"], row["high"])),
+        seconds(row["latency_s"]),
+        f"{number(row['per_unit'])} times",
+        row["outputs"],
+    )
+    return named | dict(zip(SIMULATED, cells, strict=True)) | {WHY_NOT: ""}
+
+
 def flip_line(row: dict[Any, Any]) -> str:
     """Where the verdict changes along an axis."""
     axis, unit = row["axis"], UNITS.get(row["axis"], "")
@@ -154,8 +201,9 @@ def basis_lines(advice: Advice) -> list[str]:
     return basis_lines_of(advice.answer, advice.call, advice.rests_on)
 
 
-def basis_lines_of(answer: Answer, call: Call, moves: pd.DataFrame) -> list[str]:
-    """What a verdict rests on. moves: of `condsim.decide.advise.basis.sensitivity`."""
+def basis_lines_of(answer: Answer, call: Call, moves: pd.DataFrame | None = None) -> list[str]:
+    """What a verdict rests on. moves: of `condsim.decide.advise.basis.sensitivity`, None where it
+    is not asked for."""
     p, measured = answer.prediction, answer.measured
     lines = []
     if measured is not None:
@@ -170,7 +218,7 @@ def basis_lines_of(answer: Answer, call: Call, moves: pd.DataFrame) -> list[str]
             line += f"; the verdict is of {p.protocol}" if not measured["noisy"] else "; noisy"
         lines.append(line)
     lines.append(f"prediction: {shares(p.estimated)}")
-    if len(moves):
+    if moves is not None and len(moves):
         top = moves.iloc[0]
         lines.append(
             f"{top['source']} moves the speedup most: {percent(min(top['share'], 1), sign=False)} "

@@ -53,3 +53,64 @@ def range_figure(table: pd.DataFrame, x: str, by: str | None, labels: tuple[str,
     if by is not None:
         axes.legend(fontsize="small")
     return figure
+
+
+def against_figure(table: pd.DataFrame) -> Figure:
+    """A speedup over each dense model with its interval. table: of `condsim.decide.against`."""
+    from matplotlib.figure import Figure
+
+    height = 1.2 + HEIGHT_OF_A_BAR * len(table)
+    figure = Figure(figsize=(6.4, height), layout="constrained")
+    axes = figure.subplots()
+    for place, row in enumerate(table.to_dict("records")):
+        colour = LOSS if row["speedup"] < 1 else GAIN
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2, alpha=0.6)
+        axes.plot([row["speedup"]], [place], marker="o", color=colour)
+    axes.set_yticks(range(len(table)), [figure_text(each) for each in table["against"]])
+    axes.invert_yaxis()
+    axes.axvline(1, color="#8c8c8c", linestyle="--", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_xlabel("speedup: left of 1x it does not pay")
+    return figure
+
+
+def moves_figure(table: pd.DataFrame, now: float) -> Figure:
+    """Speedups with half and twice as much of each number of a device.
+
+    table: of `condsim.decide.knobs.moves`. now: the speedup as it is.
+    """
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(table["number"]))
+    figure = Figure(figsize=(6.4, 1.2 + HEIGHT_OF_A_BAR * len(names)), layout="constrained")
+    axes = figure.subplots()
+    for factor in sorted(table["factor"].unique().tolist()):
+        rows = table[table["factor"] == factor]
+        places = [names.index(name) for name in rows["number"]]
+        colour = LOSS if factor < 1 else GAIN
+        axes.plot(rows["speedup"], places, "o", color=colour, label=f"x{factor:g}")
+    axes.set_yticks(range(len(names)), [figure_text(name) for name in names])
+    axes.invert_yaxis()
+    axes.axvline(now, color="#8c8c8c", linestyle="--", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_xlabel("speedup")
+    axes.legend(fontsize="small")
+    return figure
+
+
+def memory_figure(table: pd.DataFrame) -> Figure:
+    """A bar a side, cut into parts. table: side, part, gb."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.8, 2.6), layout="constrained")
+    axes = figure.subplots()
+    ends = dict.fromkeys(table["side"], 0.0)
+    for part, rows in table.groupby("part", sort=False):
+        starts = [ends[side] for side in rows["side"]]
+        axes.barh(rows["side"], rows["gb"], left=starts, label=figure_text(str(part)))
+        for side, gb in zip(rows["side"], rows["gb"], strict=True):
+            ends[side] += gb
+    axes.invert_yaxis()
+    axes.set_xlabel("GB at the peak of a step")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

@@ -109,7 +109,8 @@ def accuracy_figure(table: pd.DataFrame, by: str = "mechanism", band: float = 0.
     _mark_as_speedups(axes.xaxis)
     _mark_as_speedups(axes.yaxis)
     axes.set(xlabel="measured speedup", ylabel="predicted speedup", xlim=ends, ylim=ends)
-    axes.legend(frameon=False, fontsize=8)
+    if table["same_machine"].any():  # cases of another machine have no label of their own
+        axes.legend(frameon=False, fontsize=8)
     return figure
 
 

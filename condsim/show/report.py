@@ -5,7 +5,6 @@ The file has no script and loads nothing from anywhere.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,9 @@ from condsim.predict.waterfall import losses
 from condsim.protocols import PROTOCOLS
 from condsim.show.accuracy import accuracy_line, not_checked_line
 from condsim.show.html import Html, joined, tag
-from condsim.show.plots import accuracy_figure, load_figure, rendered, waterfall_figure
+from condsim.show.html_blocks import listed, picture, table_of
+from condsim.show.plots import accuracy_figure, load_figure, waterfall_figure
+from condsim.show.report_advice import advice_sections, memory_section
 from condsim.show.text import (
     interval,
     joules,
@@ -37,7 +38,7 @@ from condsim.study.compare import cause_of, compare, errors_by
 from condsim.trace import Trace
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from condsim.decide.advise.advice import Advice
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; }
@@ -55,16 +56,25 @@ WORST_CASES = 3
 """So many cases of the largest error are explained."""
 
 
-def report(trace: Trace, answer: Answer, rows: Iterable[Mapping[str, Any]], command: str) -> str:
+def report(
+    trace: Trace,
+    answer: Answer,
+    rows: Iterable[Mapping[str, Any]],
+    command: str,
+    advice: Advice | None = None,
+) -> str:
     """The HTML of a report.
 
-    answer: to the scenario. rows: of `condsim.study.ranking.predict_all`, of several devices; may
-    be empty. command: the command line that makes this file again.
+    answer: to the scenario. advice: on the same, None where none is asked for.
+    rows: of `condsim.study.ranking.predict_all`, of several devices; may be empty.
+    command: the command line that makes this file again.
     """
     p = answer.prediction
     sections = [
         *_verdict(trace.name, answer),
         *_losses(p),
+        *(() if advice is None else advice_sections(advice)),
+        *memory_section(p),
         *_accuracy(trace, answer),
         *_devices(rows),
         *_routing(trace),
@@ -93,8 +103,8 @@ def _verdict(name: str, answer: Answer) -> Iterator[Html]:
     yield tag("h1", f"Does conditional computation pay for {name}?")
     yield tag("p", verdict, class_="verdict")
     yield tag("p", f"What is asked: {PROTOCOLS[p.protocol].says}.")
-    yield _table(numbers)
-    yield _picture(waterfall_figure(p, answer.measured), verdict)
+    yield table_of(numbers)
+    yield picture(waterfall_figure(p, answer.measured), verdict)
 
 
 def _numbers(answer: Answer) -> Iterator[tuple[str, str, str, str]]:
@@ -128,8 +138,8 @@ def _losses(p: Prediction) -> Iterator[Html]:
         factor, without = number(row["factor"]), times(row["without"])
         items.append(f"{effect}: x{factor}, without it {without}")
     yield tag("h2", "What costs most")
-    yield _list(items or ["nothing"])
-    yield _table(_waterfall(p.waterfall))
+    yield listed(items or ["nothing"])
+    yield table_of(_waterfall(p.waterfall))
 
 
 def _waterfall(chain: pd.DataFrame) -> pd.DataFrame:
@@ -158,10 +168,10 @@ def _accuracy(trace: Trace, answer: Answer) -> Iterator[Html]:
     table = compare(trace, answer.profile)
     statistics = accuracy_line(table)
     yield tag("p", f"{statistics}.")
-    yield _picture(accuracy_figure(table, "strategy"), statistics)
-    yield _table(_errors_by_strategy(table))
+    yield picture(accuracy_figure(table, "strategy"), statistics)
+    yield table_of(_errors_by_strategy(table))
     yield tag("p", "The worst:")
-    yield _list(_worst_cases(table))
+    yield listed(_worst_cases(table))
 
 
 def _accuracy_elsewhere(trace: Trace) -> Iterator[Html]:
@@ -195,7 +205,7 @@ def _devices(rows: Iterable[Mapping[str, Any]]) -> Iterator[Html]:
     shown = [_device(row) for row in rows if "error" not in row]
     if shown:
         yield tag("h2", "On other devices")
-        yield _table(pd.DataFrame(shown))
+        yield table_of(pd.DataFrame(shown))
         note = "Each over its own dense baseline; energy is estimated everywhere."
         yield tag("p", note, class_="small")
 
@@ -223,7 +233,7 @@ def _routing(trace: Trace) -> Iterator[Html]:
     steps = f"{trace.units:,} units in {len(trace.steps):,} steps"
     counted = f"{steps}, counted from the captured decisions: measured."
     yield tag("h2", "What the model decided")
-    yield _picture(load_figure(table, value), f"{value} load of each branch at each site")
+    yield picture(load_figure(table, value), f"{value} load of each branch at each site")
     yield tag("p", counted, class_="small")
 
 
@@ -236,30 +246,7 @@ def _basis(trace: Trace, p: Prediction, command: str) -> Iterator[Html]:
     yield tag("h2", "What it rests on")
     yield tag("p", f"The prediction: {shares(p.estimated)}. {device}")
     if p.notes:
-        yield _list(p.notes)
+        yield listed(p.notes)
     yield tag("p", f"{origin} ({', '.join(versions)}).")
     yield tag("pre", command)
     yield tag("p", f"condsim {__version__}", class_="small")
-
-
-def _list(items: Iterable[str]) -> Html:
-    return tag("ul", *(tag("li", item) for item in items))
-
-
-def _table(table: pd.DataFrame) -> Html:
-    """A table in HTML; numbers stand on the right."""
-    head = tag("tr", *(tag("th", str(column)) for column in table.columns))
-    lines = [head]
-    for row in table.itertuples(index=False):
-        lines.append(tag("tr", *(_cell(str(value)) for value in row)))
-    return tag("table", *lines)
-
-
-def _cell(text: str) -> Html:
-    is_number = text.lstrip("x+-")[:1].isdigit()
-    return tag("td", text, class_="n") if is_number else tag("td", text)
-
-
-def _picture(figure: Figure, description: str) -> Html:
-    data = base64.b64encode(rendered(figure, "svg")).decode()
-    return tag("img", alt=description, src=f"data:image/svg+xml;base64,{data}")

@@ -8,10 +8,33 @@ from typing import Any
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, Quantity
 
+TABLES = {
+    "operators",
+    "matmuls",
+    "extra_s",
+    "residency",
+    "activations",
+    "among",
+    "cold",
+    "looped",
+    "self_check",
+}
+"""Fields of a profile that are measured times, which hold no number of the device."""
+
 
 def paths_of_numbers(profile: HardwareProfile) -> list[str]:
     """Return the path of each number of a profile, "memory.dram.bandwidth" among them."""
-    return list(_paths(profile.model_dump()))
+    return list(_paths(profile.model_dump(exclude=TABLES)))
+
+
+def number_at(profile: HardwareProfile, path: str) -> Quantity:
+    """Return the number at a path. Raises CondsimError where the profile has none."""
+    found: Any = profile
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+    if not isinstance(found, Quantity):
+        raise CondsimError(f"profile {profile.name!r} has no number {path}")
+    return found
 
 
 def _paths(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -31,29 +54,18 @@ def scaled(profile: HardwareProfile, factors: Mapping[str, float]) -> HardwarePr
     counts as estimated, and keeps its uncertainty. Raises CondsimError for a number that the
     profile does not have.
     """
-    fields = profile.model_dump()
     changed = {}
     for path, factor in factors.items():
         if factor != 1.0:
-            changed[path] = _times(_number_at(fields, path, profile.name), factor)
+            changed[path] = _times(number_at(profile, path), factor)
     return profile.replace(**changed) if changed else profile
 
 
-def _number_at(fields: Mapping[str, Any], path: str, profile: str) -> Mapping[str, Any]:
-    """The fields of the number at a path. Raises CondsimError where the profile has none."""
-    found: Any = fields
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    if not isinstance(found, Mapping):
-        raise CondsimError(f"profile {profile!r} has no number {path}")
-    return found
-
-
-def _times(number: Mapping[str, Any], factor: float) -> Quantity:
-    """A number, `factor` times as large, as an estimate."""
+def _times(number: Quantity, factor: float) -> Quantity:
+    """A number, `factor` times as large, as an estimate that is known as well as it was."""
     return Quantity(
-        value=number["value"] * factor,
+        value=number.value * factor,
         basis="estimated",
         source=f"what if x{factor:g}",
-        uncertainty=number["uncertainty"] or 0.0,
+        uncertainty=number.relative,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -16,9 +17,14 @@ from condsim.dashboard import sweep as sweep_page
 from condsim.dashboard.parts.figure import Figure
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.decide.advise.call import call
+from condsim.decide.advise.changes import changes
+from condsim.decide.advise.load import LOADS
 from condsim.decide.drift.halves import halves
+from condsim.decide.subject import TraceSubject
 from condsim.decide.sweep.table import read_bytes
 from condsim.errors import CondsimError
+from condsim.hardware import hardware
+from condsim.show.advice import changes_in_words
 from condsim.study.answer import Answer
 from condsim.trace import Trace
 
@@ -32,9 +38,32 @@ def check(figure: Figure) -> None:
 def test_advice_shows_what_the_library_says(captured: Answer, scenario: Scenario) -> None:
     check(advice_page.effects_of(captured.prediction))
     assert "badge[Pays]" in advice_page.headline(call(captured))
-    recipe = advice_page.recipe(scenario)
+    recipe = advice_page.recipe(advice_page.Asked(scenario, scenario))
     assert recipe.command == "condsim advise exit-fashion"
     assert recipe.python.endswith("advice = condsim.advise(trace)\nprint(advice.says)")
+
+
+def test_advice_under_a_load_says_what_the_command_line_says(scenario: Scenario) -> None:
+    edge = LOADS["edge"]
+    asked = advice_page.Asked(scenario, replace(scenario, batch=1), edge, 1.2)
+    recipe = advice_page.recipe(asked)
+    assert recipe.command == "condsim advise exit-fashion --scenario edge --pays-from 1.2"
+    assert "condsim.advise(trace, scenario='edge', threshold=1.2)" in recipe.python
+    assert (asked.threshold, asked.batch_is_free) == (1.2, False)
+
+
+def test_changes_are_told_in_words(trace: Trace) -> None:
+    subject = TraceSubject(trace)
+    profile = hardware("raspberry-pi-5")
+    table = changes(subject, profile, {}, condsim.simulate(trace, profile))
+    simulated = table[table["error"].isna()]
+    words = changes_in_words(simulated)
+    assert list(words.columns[:2]) == ["change", "to"]
+    assert set(words["it says"]) <= {"pays", "does not pay", "too close to call"}
+    assert "why not" not in words.columns
+    failed = table.assign(error="no such thing")
+    assert set(changes_in_words(failed)["why not"]) == {"no such thing"}
+    assert set(changes_in_words(failed)["speedup"]) == {""}
 
 
 def test_a_sweep_is_drawn_along_its_numbers(trace: Trace, tmp_path: object) -> None:

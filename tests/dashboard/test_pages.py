@@ -60,9 +60,10 @@ def charts_of(app: AppTest) -> Any:
 def test_without_a_trace_the_shipped_ones_are_buttons_that_answer_in_one_click() -> None:
     app = opened()
     assert_answers(app)
-    assert [button.key for button in app.button] == [f"open-{name}" for name in TRACES]
-    assert "condsim.capture" in app.code[0].value
-    app.button[0].click().run()
+    shown = [button.key for button in app.button if button.key.startswith("open-")]
+    assert shown == [f"open-{name}" for name in TRACES]
+    assert any("condsim.capture" in code.value for code in app.code)
+    app.button(key=shown[0]).click().run()
     assert_answers(app)
     assert app.selectbox(key="trace").value == TRACES[0]
     assert app.metric

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from condsim.dashboard import verdict
+from condsim.dashboard.parts import cards
 from condsim.predict.waterfall import WORLDS
 from condsim.show.escape import code, markdown
 from condsim.show.text import times
@@ -25,15 +26,15 @@ def test_the_badge_has_the_colour_of_the_verdict(
 
 
 def test_cards_say_what_their_numbers_rest_on(captured: Answer) -> None:
-    cards = verdict.cards(captured)
-    assert [card.label.split(",")[0] for card in cards] == [
+    shown = cards.cards(captured)
+    assert [card.label.split(",")[0] for card in shown] == [
         "Over same-params",
         "Latency a step",
         "Energy a step",
         "Peak memory",
     ]
-    assert cards[0].value == times(captured.prediction.speedup)
-    for card, number in zip(cards, ("speedup", "latency_s", "energy_j", "peak_bytes"), strict=True):
+    assert shown[0].value == times(captured.prediction.speedup)
+    for card, number in zip(shown, ("speedup", "latency_s", "energy_j", "peak_bytes"), strict=True):
         assert card.label.endswith(captured.prediction.bases[number])
 
 
@@ -43,10 +44,10 @@ def test_the_speedup_stands_beside_the_other_baseline_and_the_measurement(
     same_flops = times(captured.speedups["same-flops"])
     assert captured.measured is not None
     measured = times(captured.measured["measured_speedup"])
-    said = verdict.other_speedups(captured)
+    said = cards.other_speedups(captured)
     assert said == f"{same_flops} over same-flops, measured {measured} (repeat)"
     unmeasured = replace(captured, measured=None)
-    assert verdict.other_speedups(unmeasured) == f"{same_flops} over same-flops, not measured"
+    assert cards.other_speedups(unmeasured) == f"{same_flops} over same-flops, not measured"
 
 
 def test_what_costs_most_is_named_worst_first(captured: Answer) -> None:

@@ -62,6 +62,7 @@ def test_every_part_is_there(trace: Trace, answered: Answer) -> None:
     parsed = outline(report(trace, answered, rows, "condsim report"))
     assert parsed.headings == [
         "What costs most",
+        "What fills the memory",
         "Is it true?",
         "On other devices",
         "What the model decided",

@@ -264,6 +264,17 @@ def one_of_few(label: str, options: Sequence[str], key: str, **look: Any) -> str
     return chosen or options[0]
 
 
+def on_a_slider(
+    label: str, options: Sequence[T], usual: T, key: str, text: Callable[[Any], str], **look: Any
+) -> T:
+    """One of some options in order, on a slider. look: of `st.select_slider`."""
+    settle(key, OneOf(key, options, usual, text))
+    chosen: T = st.select_slider(
+        label, options, value=usual, key=key, bind=BOUND, format_func=text, **look
+    )
+    return chosen
+
+
 def some_of(
     label: str, options: Sequence[T], usual: Sequence[T], key: str, text: Callable[[Any], str] = str
 ) -> list[T]:

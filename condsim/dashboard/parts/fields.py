@@ -9,6 +9,7 @@ from __future__ import annotations
 import streamlit as st
 
 from condsim.dashboard.parts import boxes, library
+from condsim.dashboard.parts.models import asked_model
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
@@ -16,6 +17,7 @@ from condsim.predict.choose import strategies_on
 from condsim.predict.simulate import resolve_profile
 from condsim.protocols import PROTOCOLS, usual
 from condsim.runtimes import choose_runtime, runtimes_of
+from condsim.runtimes.runtime import SERVED
 from condsim.steps.rebatch import captured_batch
 from condsim.strategies import BASELINES, name_of
 from condsim.trace import Trace
@@ -34,9 +36,11 @@ THRESHOLD_HELP = "Decide anew at the exits, from the scores that they kept. Empt
 
 def trace_input() -> str | None:
     """The name of a trace, None where none was chosen yet. What was chosen cannot be taken away."""
-    names = list(library.traces())
     if st.session_state.get("trace") is None and "last trace" in st.session_state:
         st.session_state["trace"] = st.session_state["last trace"]
+    named = st.session_state.get("trace") or st.query_params.get("trace")
+    models = [named] if asked_model(named) is not None else []
+    names = [*library.traces(), *models]
     boxes.settle("trace", boxes.OneOf("trace", names, None))
     chosen = st.selectbox(
         "Trace",
@@ -155,9 +159,13 @@ def dtype_input(profile: HardwareProfile) -> str | None:
     return None if chosen == profile.dtype else chosen
 
 
-def runtime_input(profile: HardwareProfile) -> str | None:
-    """One of the runtimes that the device has, None for the profile's own."""
-    usual = choose_runtime(None, profile).name
+def runtime_input(profile: HardwareProfile, served: bool = False) -> str | None:
+    """One of the runtimes that the device has, None for the profile's own.
+
+    served: at first as serving engines run a model, where the device can.
+    """
+    own = choose_runtime(None, profile).name
+    usual = SERVED.name if served and profile.kind in SERVED.kinds else own
     chosen = boxes.one_of(
         "Runtime",
         runtimes_of(profile),
@@ -165,7 +173,7 @@ def runtime_input(profile: HardwareProfile) -> str | None:
         "runtime",
         help="How operators become kernels.",
     )
-    return None if chosen == usual else chosen
+    return None if chosen == own else chosen
 
 
 def protocol_input(trace: Trace, phase: str | None) -> str | None:

@@ -42,11 +42,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to get the same numbers elsewhere: a link, a command line, and Python."""
+    """How to get the same numbers elsewhere: a link, a command line, and Python.
+
+    address: of a page whose link is no scenario's; None for that of the scenario on this page.
+    """
 
     scenario: Scenario
     command: str
     python: str
+    address: str | None = None
 
 
 def show(figure: Figure, recipe: Recipe) -> None:
@@ -85,7 +89,7 @@ def take_away(
         st.caption("In Python")
         st.code(recipe.python, wrap_lines=True)
         st.caption("As a link")
-        st.code(link(recipe.scenario), language=None, wrap_lines=True)
+        st.code(recipe.address or link(recipe.scenario), language=None, wrap_lines=True)
 
 
 def _table_button(name: str, file_name: str, table: pd.DataFrame) -> None:
@@ -118,9 +122,14 @@ def _picture(draw: Callable[[], Picture], kind: str) -> Callable[[], bytes]:
     return lambda: rendered(draw(), kind)
 
 
+def current_address() -> str:
+    """The address of this page, without its query."""
+    return (st.context.url or "http://127.0.0.1:8501/").partition("?")[0]
+
+
 def link(scenario: Scenario) -> str:
     """A link to this page with the same inputs: the scenario's, and the page's own."""
-    page = (st.context.url or "http://127.0.0.1:8501/").partition("?")[0]
+    page = current_address()
     of_the_page = []
     for name in st.query_params:
         if name not in IN_LINK:

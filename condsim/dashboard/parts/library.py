@@ -13,8 +13,11 @@ import streamlit as st
 
 import condsim
 from condsim import files
+from condsim.catalogue.parts.answer import answer_about
 from condsim.cli.browser import GIVEN
+from condsim.dashboard.parts.models import asked_model, drawn_trace
 from condsim.dashboard.parts.scenario import Scenario
+from condsim.decide.subject import ModelSubject, Subject, TraceSubject
 from condsim.hardware import (
     THIS_MACHINE,
     HardwareProfile,
@@ -90,13 +93,20 @@ def _in(folder: Path) -> dict[str, Path]:
 
 
 def where(name: str) -> str:
-    """What the command line is given for a trace: its name where it is shipped, else its folder."""
+    """What the command line is given for a trace: its name where it is shipped, else its folder.
+
+    The name of an asked model stands for the model with its options (`reproduce.subject_words`).
+    """
+    if asked_model(name) is not None:
+        return name
     folder = traces()[name]
     return name if folder == shipped().get(name) else str(folder)
 
 
 def open_trace(name: str) -> Trace:
     """A trace of the library. Raises CondsimError where it cannot be read."""
+    if asked_model(name) is not None:
+        return drawn_trace(name)
     folder = traces()[name]
     return _trace_in(str(folder), stamp(folder))
 
@@ -104,6 +114,17 @@ def open_trace(name: str) -> Trace:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _trace_in(folder: str, stamp: tuple[int, int]) -> Trace:
     return condsim.load(folder)
+
+
+def subject(name: str) -> Subject:
+    """What a name of the library stands for: a trace, or a model of the catalogue."""
+    asked = asked_model(name)
+    return TraceSubject(open_trace(name)) if asked is None else ModelSubject(asked.model)
+
+
+def version(name: str) -> object:
+    """Changes when what a name of the library stands for does."""
+    return None if asked_model(name) is not None else stamp(traces()[name])
 
 
 def stamp(folder: Path) -> tuple[int, int]:
@@ -162,10 +183,20 @@ def answer_to(scenario: Scenario) -> Answer:
     """The answer to a scenario, computed once."""
 
     def compute(trace: Trace, profile: HardwareProfile | None) -> Answer:
-        options = scenario.options()
-        return answer(trace, profile, scenario.strategy, scenario.baseline, **options)
+        return answer_on(scenario, trace, profile)
 
     return computed_once("answer", scenario, compute)
+
+
+def answer_on(scenario: Scenario, trace: Trace, profile: HardwareProfile | None) -> Answer:
+    """The answer to a scenario on any device. trace: of the scenario."""
+    options = scenario.options()
+    asked = asked_model(scenario.name)
+    if asked is None:
+        return answer(trace, profile, scenario.strategy, scenario.baseline, **options)
+    assert profile is not None
+    how = scenario.strategy, scenario.baseline
+    return answer_about(asked.model, asked.question, profile, *how, **options)
 
 
 def computed_once(
@@ -175,7 +206,7 @@ def computed_once(
 
     The result is shared by all sessions: nobody may change it.
     """
-    versions = (stamp(traces()[scenario.name]), _modified_ns(scenario.device))
+    versions = (version(scenario.name), _modified_ns(scenario.device))
 
     def compute_now() -> T:
         trace = open_trace(scenario.name)

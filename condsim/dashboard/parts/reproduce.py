@@ -7,8 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from condsim.dashboard.parts.models import asked_model
 from condsim.dashboard.parts.scenario import FIELDS, Scenario
 
+MODELS = [
+    "from condsim.catalogue import CATALOGUE",
+    "from condsim.catalogue.parts.question import Question, trace_of",
+]
+"""Imports of a program about a model of the catalogue."""
 SPEEDUP = "print(p.speedup, p.speedup_interval, p.verdict)"
 
 
@@ -27,8 +33,14 @@ def simulate_command(scenario: Scenario, *more: str, names: Iterable[str] = FIEL
 
     more: further words. names: the fields of the scenario that are given.
     """
-    words = ["condsim", "simulate", scenario.where, *flags(scenario, names), *more]
-    return shlex.join(words)
+    words = [*subject_words(scenario.where), *flags(scenario, names), *more]
+    return shlex.join(["condsim", "simulate", *words])
+
+
+def subject_words(where: str) -> list[str]:
+    """What the command line is given for a trace, or for a model and what is asked of it."""
+    asked = asked_model(where)
+    return [where] if asked is None else asked.words()
 
 
 def app_command(scenario: Scenario) -> str:
@@ -55,16 +67,18 @@ def keywords(arguments: Mapping[str, Any]) -> list[str]:
 def python(where: Sequence[str], *lines: str) -> str:
     """Python that loads `trace`, or `traces` where there are several, and then runs `lines`.
 
-    where: names of traces that come with condsim, or folders.
+    where: names of traces that come with condsim, or folders; may be empty.
     """
     program = ["import condsim"]
-    if any(_is_shipped(place) for place in where):
+    if any(asked_model(place) for place in where):
+        program += MODELS
+    elif any(_is_shipped(place) for place in where):
         program.append("from condsim.resources import resource")
     program.append("")
     loads = [_load(place) for place in where]
     if len(loads) == 1:
         program.append(f"trace = {loads[0]}")
-    else:
+    elif loads:
         listed = "".join(f"    {load},\n" for load in loads)
         program.append(f"traces = [\n{listed}]")
     return "\n".join([*program, *lines])
@@ -76,6 +90,9 @@ def _is_shipped(place: str) -> bool:
 
 
 def _load(place: str) -> str:
+    asked = asked_model(place)
+    if asked is not None:
+        return asked.python()
     if _is_shipped(place):
         return f'condsim.load(resource("traces") / {place!r})'
     return f"condsim.load({place!r})"

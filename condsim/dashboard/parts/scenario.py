@@ -50,8 +50,13 @@ class Scenario(condsim.scenario.Scenario):
         own: HardwareProfile | None = trace.profile
         return own if self.device is None else find(self.device)
 
-    def query(self) -> str:
-        """The query of a link to this scenario."""
+    def query_fields(self) -> dict[str, str]:
+        """What the address of a link to this scenario says, by name."""
         changed = self.changed()
         changed.pop("baseline", None)
-        return urlencode({"trace": self.name, **changed, "baseline": self.baseline})
+        fields = {"trace": self.name, **changed, "baseline": self.baseline}
+        return {name: str(value) for name, value in fields.items()}
+
+    def query(self) -> str:
+        """The query of a link to this scenario."""
+        return urlencode(self.query_fields())

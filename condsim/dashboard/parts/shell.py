@@ -10,14 +10,16 @@ from pathlib import Path
 
 import streamlit as st
 
+from condsim.dashboard import ask
 from condsim.dashboard.parts import boxes, library, sidebar
-from condsim.dashboard.parts.scenario import Scenario
 from condsim.errors import CondsimError
 from condsim.mechanisms import MECHANISMS
 from condsim.show.escape import markdown
 from condsim.trace import Trace
 
 ICON = Path(__file__).parents[1] / "icon.svg"
+WITHOUT_SCENARIO = ("ask",)
+"""Pages that ask by themselves: the sidebar is not theirs."""
 CAPTURE = """\
 import condsim
 
@@ -29,13 +31,10 @@ def run(page: st.Page) -> None:
     """Show a page, or what is wrong in one line. page: of `st.navigation`."""
     st.set_page_config(page_title=f"{page.title} · condsim", page_icon=ICON, layout="wide")
     try:
-        _choose_the_given_trace()
-        scenario = sidebar.scenario_of_sidebar()
-        st.session_state["scenario"] = scenario
-        if scenario is None:
-            welcome()
-        else:
+        if page.url_path in WITHOUT_SCENARIO:
             page.run()
+        else:
+            _run_on_the_scenario(page)
     except CondsimError as error:
         st.error(markdown(str(error)), title="This cannot be answered")
     except Exception as error:
@@ -45,7 +44,18 @@ def run(page: st.Page) -> None:
             " Please report it.",
             title="condsim itself failed here",
         )
-    boxes.forget_problems()
+    boxes.forget_problems()  # not where the page is run again: they are still to be said
+
+
+def _run_on_the_scenario(page: st.Page) -> None:
+    """Show the sidebar and a page, or the way in where no trace is chosen yet."""
+    _choose_the_given_trace()
+    scenario = sidebar.scenario_of_sidebar()
+    st.session_state["scenario"] = scenario
+    if scenario is None:
+        welcome()
+    else:
+        page.run()
 
 
 def _choose_the_given_trace() -> None:
@@ -56,19 +66,10 @@ def _choose_the_given_trace() -> None:
             st.session_state["trace"] = name
 
 
-def current_scenario() -> Scenario:
-    """The scenario of this run of the page."""
-    scenario: Scenario = st.session_state["scenario"]
-    return scenario
-
-
 def welcome() -> None:
-    """No trace yet: the ones that are here, and how to get one's own."""
-    st.title("Does conditional computation pay here?", anchor=False)
-    st.write(
-        "One trace of a model's routing, one device: the speedup over the dense model,"
-        " where the rest of the FLOP saving went, and what was measured."
-    )
+    """No trace yet: a question, the traces that are here, and how to get one's own."""
+    ask.page()
+    st.divider()
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Look at one that is here", anchor=False)

@@ -13,6 +13,7 @@ MOST_EXTRAPOLATED = 0.5
 """Share of the time that may rest on sizes outside of what was measured."""
 LEAST_PROCESSES = 2
 """Fresh processes that a measurement has, whose spread is its interval."""
+MEASURED = "measured"
 GB = 1e9
 
 
@@ -46,7 +47,7 @@ def call(answer: Answer, threshold: float = 1.0) -> Call:
     if measured is not None and _decides(answer):
         interval = measured["measured_low"], measured["measured_high"]
         verdict = verdict_of(interval, threshold)
-        return Call(verdict, measured["measured_speedup"], *interval, threshold, "measured")
+        return Call(verdict, measured["measured_speedup"], *interval, threshold, MEASURED)
     interval = prediction.speedup_interval
     reason = "; ".join(_reasons(prediction))
     verdict = CANNOT_SAY if reason else verdict_of(interval, threshold)

@@ -24,7 +24,7 @@ from condsim.scenario import Scenario
 from condsim.strategies import BASELINES
 from condsim.study.what_if import scaled
 
-CHUNK = 48
+CHUNK = 96
 """Points that are priced together at most, of one trace on one device."""
 MOST_POINTS = 2_000_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from condsim.decide.advise.changes import biggest
 from condsim.decide.advise.load import LOADS, load_of
 from condsim.errors import CondsimError
 from condsim.predict.verdict import verdict_of
+from condsim.show.advice import rows_of
+from condsim.show.report import report
 from condsim.trace import Trace
 
 DEVICE = "raspberry-pi-5"
@@ -89,3 +92,11 @@ def test_a_scenario_that_is_none_is_one_line(tmp_path: Path, text: str, word: st
         load_of(str(file))
     with pytest.raises(CondsimError, match="did you mean 'server'"):
         load_of("serve")
+
+
+def test_a_report_says_all_of_it(exits: Trace, advice: Advice) -> None:
+    html = report(exits, advice.answer, [], "condsim report", advice)
+    assert "What would a colleague say?" in html
+    for lines in dict(rows_of(advice)).values():
+        for line in lines:
+            assert escape(line) in html
