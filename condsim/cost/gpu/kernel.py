@@ -61,7 +61,7 @@ def kernel(
     elif operator.name == two_four.NAME:
         product = matmul.two_four_sparse(job, inputs, outputs, params, device, resident)
     else:
-        product = matmul.plain(job, inputs, outputs, device, resident)
+        product = matmul.plain(operator, device, resident)
     return _matmul_kernel(product, device)
 
 

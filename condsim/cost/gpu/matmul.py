@@ -11,7 +11,9 @@ from condsim.cost.gpu import split, tiles, traffic, two_four
 from condsim.cost.gpu.overlap import soft_maximum
 from condsim.cost.gpu.rates import GpuRates
 from condsim.cost.gpu.tiles import TileSize
+from condsim.cost.hot import SizedOperator
 from condsim.program import elements
+from condsim.program.operators import facts
 from condsim.program.work import Params, Shape, Work, even_rows
 
 
@@ -29,18 +31,23 @@ class Matmul:
     tiled_s: Any
 
 
-def plain(
-    job: Work, inputs: list[Shape], outputs: list[Shape], device: GpuRates, resident: Any
-) -> Matmul:
+def plain(operator: SizedOperator, device: GpuRates, resident: Any) -> Matmul:
     """A product of one size, or a batch of them, in the number of parts that is the fastest.
 
-    resident: share of the weights that L2 has, 0 to 1, number or array [n].
+    Each operand is read once: weights, keys and values, and beside the rows what is added to the
+    result. resident: share of the weights that L2 has, 0 to 1, number or array [n].
     """
-    weight_bytes: Any = 0
-    if len(inputs) > 1:
-        weight_bytes = elements(inputs[1]) * device.weight_itemsize
-    activations = elements(inputs[0]) + sum(map(elements, outputs))
-    weights_s = traffic.weight_seconds(weight_bytes, resident, device)
+    job = operator.work
+    places = facts(operator.name).operands
+    weights: Any = 0
+    activations: Any = 0
+    for place, shape in enumerate(operator.inputs):
+        if place in places:
+            weights = weights + elements(shape)
+        else:
+            activations = activations + elements(shape)
+    activations = activations + sum(map(elements, operator.outputs))
+    weights_s = traffic.weight_seconds(weights * device.weight_itemsize, resident, device)
     activations_s = traffic.stream_seconds(activations * device.itemsize, device)
     traffic_s = weights_s + activations_s
     seconds = []
