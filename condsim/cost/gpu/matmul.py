@@ -47,8 +47,9 @@ def plain(operator: SizedOperator, device: GpuRates, resident: Any) -> Matmul:
         else:
             activations = activations + elements(shape)
     activations = activations + sum(map(elements, operator.outputs))
-    weights_s = traffic.weight_seconds(weights * device.weight_itemsize, resident, device)
-    activations_s = traffic.stream_seconds(activations * device.itemsize, device)
+    weight_bytes = weights * device.weight_itemsize
+    weights_s = traffic.weight_seconds(weight_bytes, resident, device)
+    activations_s = traffic.stream_seconds(activations * device.itemsize, device, weight_bytes)
     traffic_s = weights_s + activations_s
     seconds = []
     for tile in tiles.sizes(device.gpu.tiles):
@@ -142,7 +143,7 @@ def grouped(
     results = (rows + elsewhere.sum(-1)) * job.n
     activation_bytes = (elements(inputs[0]) + results) * device.itemsize
     weights_s = traffic.weight_seconds(weight_bytes, resident, device)
-    activations_s = traffic.stream_seconds(activation_bytes, device)
+    activations_s = traffic.stream_seconds(activation_bytes, device, weight_bytes)
     if params:
         input_rows, rows_of_token = inputs[0][0], params[0]
         tokens = np.broadcast_to(input_rows // rows_of_token, rows.shape)

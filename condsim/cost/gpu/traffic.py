@@ -24,12 +24,17 @@ an H200 and an L40 show. Source: te42kyfo/gpu-benches, gpu-l2-cache/{a100_80,h20
 a byte between those of L2 and those of DRAM."""
 
 
-def stream_seconds(moved_bytes: Any, device: GpuRates) -> Any:
-    """Seconds to move what one kernel of a chain reads and writes. moved_bytes: number or array."""
+def stream_seconds(moved_bytes: Any, device: GpuRates, weight_bytes: Any = 0.0) -> Any:
+    """Seconds to move what one kernel of a chain reads and writes.
+
+    moved_bytes, weight_bytes: numbers or arrays. Weights that pass through L2 beside what is moved
+    leave no room for it there.
+    """
     l2 = device.l2
     from_l2_s = moved_bytes / l2.bandwidth.value
     from_dram_s = moved_bytes / device.dram_bytes_per_s
-    fits = np.asarray(moved_bytes) < FITS * l2.bytes.value
+    passes = moved_bytes + FITS * np.asarray(weight_bytes)
+    fits = passes < FITS * l2.bytes.value
     return np.where(fits, from_l2_s, from_dram_s)
 
 
