@@ -25,7 +25,8 @@ def program() -> Program:
 
 def test_caches_are_kept_and_read_in_their_dtype() -> None:
     writes, attends = cached(program(), "fp8").root.nodes
-    assert isinstance(writes, Op) and isinstance(attends, Op)
+    assert isinstance(writes, Op)
+    assert isinstance(attends, Op)
     assert writes.outputs[0].dtype == "fp8"
     assert writes.allocs[0][1] == "fp8"
     assert [tensor.dtype for tensor in attends.inputs] == ["float", "fp8"]

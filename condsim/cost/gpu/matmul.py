@@ -111,7 +111,8 @@ def two_four_sparse(
             operands = tile.m * kept_share + tile.n
         else:
             operands = tile.m + tile.n * kept_share
-        arithmetic_s = tiles.tiled_seconds(blocks, n, depth, tile, device, operands, times)
+        operand_bytes = operands * itemsize
+        arithmetic_s = tiles.tiled_seconds(blocks, n, depth, tile, device, operand_bytes, times)
         overlapped_s = _overlapped(arithmetic_s, weights_s + activations_s, device)
         fixed_s = tiles.fixed_seconds(blocks, n, tile, device)
         seconds.append(overlapped_s + fixed_s)
