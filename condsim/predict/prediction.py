@@ -24,8 +24,8 @@ AS_CAPTURED = "as captured"
 
 PLAIN_FIELDS = (
     "trace", "mechanism", "strategy", "runtime", "dtype", "weights", "caches", "phase", "batch",
-    "baseline", "profile", "protocol", "basis", "speedup", "speedup_interval", "verdict", "latency_s",
-    "latency_interval",
+    "baseline", "profile", "protocol", "basis", "speedup", "speedup_interval", "verdict",
+    "latency_s", "latency_interval",
     "baseline_s", "energy_j", "baseline_energy_j", "peak_bytes", "baseline_peak_bytes",
     "flops_ratio", "executed_flops", "baseline_flops", "main_loss", "graphs", "prepare_s", "notes",
     "outputs",
