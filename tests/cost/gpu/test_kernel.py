@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from condsim.cost.gpu.kernel import kernel
+from condsim.cost.gpu.kernel import EXPERT_S, kernel
 from condsim.cost.gpu.rates import GpuRates
 from condsim.cost.hot import SizedOperator
 from condsim.hardware import HardwareProfile, hardware
@@ -129,3 +129,14 @@ def test_a_product_reads_its_weights_wherever_they_stand() -> None:
     plain = product("mm", [rows, weights], [result])
     biased = product("addmm", [bias, rows, weights], [result])
     assert biased == pytest.approx(plain, rel=1e-9)
+
+
+def test_one_thread_block_pays_for_each_expert() -> None:
+    ids, outputs = [(16, 8)], [(128,)]
+    few, many = (
+        kernel(
+            SizedOperator("moe_align_block_size", ids, outputs, (n,)), GpuRates(GPU, "bf16", 2, 2)
+        )
+        for n in (64, 256)
+    )
+    assert float(many.seconds - few.seconds) == pytest.approx(192 * EXPERT_S)
