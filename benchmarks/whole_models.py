@@ -45,6 +45,7 @@ def compared(taken: pd.DataFrame) -> Iterator[dict[str, Any]]:
         if asked not in known:
             batch = asked.batch_that_fits()
             known[asked] = (asked.token_s(batch), asked.prompt_s, batch)
+            print(asked, known[asked], file=sys.stderr, flush=True)
         token_s, prompt_s, batch = known[asked]
         measured_ms = float(row.silicon_tpot_ms)
         first_ms = float(row.silicon_ttft_ms)

@@ -20,6 +20,8 @@ from condsim.runtimes import RUNTIMES
 
 LENGTHS = 0.9
 """Mean of lengths that are even between 0.8 times and what is named."""
+DRAWN_STEPS = 2
+"""Decode steps of drawn routing whose mean is taken."""
 ENGINES_MEMORY = 0.9
 """Share of the device's memory: vLLM's `gpu-memory-utilization` in the runs."""
 
@@ -74,6 +76,7 @@ class Serving:
             runtime="served",
             weights=self.stored.weights,
             caches=self.stored.caches,
+            steps=[0] if question.phase == PREFILL else list(range(DRAWN_STEPS)),
         )
         return prediction.latency_s, prediction.memory
 
