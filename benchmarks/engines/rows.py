@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections import Counter
@@ -25,7 +26,10 @@ MXFP4 = "gpt-oss-120b"
 
 
 def rows(path: Path | None) -> tuple[pd.DataFrame, Counter[str]]:
-    """(rows that can be predicted, reason → rows that are left out). path: None for the wheel's."""
+    """(rows that can be predicted, in the order of their hash, reason → rows that are left out).
+
+    path: None for the wheel's.
+    """
     table = pd.read_csv(io.BytesIO(_text(path)))
     names = [name for name in table if name not in ("id", "silicon_data_source")]
     table = table[table["mode"] == "agg"].drop_duplicates(names)
@@ -33,7 +37,9 @@ def rows(path: Path | None) -> tuple[pd.DataFrame, Counter[str]]:
     left_out = Counter({"several devices": len(table) - len(single)})
     reasons = [_left_out(row) for row in single.itertuples()]
     left_out.update(reason for reason in reasons if reason)
-    return single[[not reason for reason in reasons]], left_out
+    taken = single[[not reason for reason in reasons]]
+    by_hash = taken["id"].map(lambda name: hashlib.sha256(name.encode()).hexdigest())
+    return taken.loc[by_hash.sort_values().index], left_out
 
 
 def _text(path: Path | None) -> bytes:

@@ -130,8 +130,9 @@ def grouped(
     """Ragged groups: the weights of the groups that have rows, and row blocks of each group.
 
     params: (rows a token has in the input,) of the fused kernel, which chooses its tile by a rule;
-    empty for a library that takes the fastest. groups_rows: int [n, groups], None: as even as can
-    be; groups beyond the number of weights are elsewhere. resident: as in `plain`.
+    empty for a library that takes the fastest, as kernels for narrow weights do (Marlin, those of
+    TensorRT-LLM: github.com/vllm-project/vllm, fused_moe). groups_rows: int [n, groups], None: as
+    even as can be; groups beyond the number of weights are elsewhere. resident: as in `plain`.
     """
     groups = int(np.max(job.groups))
     if groups_rows is None:
@@ -145,7 +146,7 @@ def grouped(
     activation_bytes = (elements(inputs[0]) + results) * device.itemsize
     weights_s = traffic.weight_seconds(weight_bytes, resident, device)
     activations_s = traffic.stream_seconds(activation_bytes, device, weight_bytes)
-    if params:
+    if params and device.weight_itemsize == device.itemsize:
         input_rows, rows_of_token = inputs[0][0], params[0]
         tokens = np.broadcast_to(input_rows // rows_of_token, rows.shape)
         candidates = [tiles.by_rule(device.gpu.grouped_tiles, tokens)]
