@@ -91,8 +91,7 @@ class Simulation:
     def model(self) -> DeviceModel:
         """The device, with what it remembers of this trace's operators."""
         key = ("device", *self._target_key())
-        target = replace(self.target, loops=self.protocol.loops)
-        return self.trace.results.remember(key, lambda: device_model(target))
+        return self.trace.results.remember(key, lambda: device_model(self.target))
 
     @cached_property
     def cut(self) -> Cut:
@@ -138,7 +137,7 @@ class Simulation:
 
     def _target_key(self) -> tuple[Any, ...]:
         target = self.target
-        return target.profile.digest, target.dtype, target.runtime.name, self.protocol.loops
+        return target.profile.digest, target.dtype, target.runtime.name
 
     # Both sides
 
@@ -174,12 +173,18 @@ class Simulation:
 
         stored = (weights, caches)
         kind = self.target.profile.kind
-        key = ("fused", runtime.name, kind, stored, name_of(strategies), regime, *self.share_key)
+        named = name_of(strategies)
+        key = ("fused", runtime.name, kind, stored, named, regime, *self.program_key)
         return self.trace.results.remember(key, rewritten)
 
     def recorded(self, strategies: Strategies) -> Program:
         """Return the program before the runtime fuses it."""
         return program_of(self.trace, strategies, self.cut.regime)
+
+    @property
+    def program_key(self) -> tuple[Any, ...]:
+        """What stands for the part of the program that the device runs; empty for all of it."""
+        return ()
 
     @property
     def share_key(self) -> tuple[Any, ...]:
