@@ -78,8 +78,12 @@ TABLES = (
         kernel="triton",
         one_rank=True,
     ),
+    Table("h200_sxm", "vllm", "0.19.0", "fp8", "nvidia-h200-sxm", None, "", True),
+    Table("h200_sxm", "vllm", "0.19.0", "fp8_block", "nvidia-h200-sxm", None, "", True),
+    Table("h100_sxm", "vllm", "0.24.0", "fp8_block", "nvidia-h100-sxm", None, "triton", True),
+    Table("h200_sxm", "vllm", "0.24.0", "fp8_block", "nvidia-h200-sxm", None, "triton", True),
 )
-DTYPES = {"bfloat16": ("bf16", 2)}
+DTYPES = {"bfloat16": ("bf16", 2), "fp8": ("fp8", 1), "fp8_block": ("fp8", 1)}
 OFF: dict[str, dict[str, Any]] = {
     "drawn routing": {},
     "fixed cost of a kernel": {"gpu.kernel_s": 1e-12},

@@ -28,6 +28,7 @@ class Scenario:
     baseline: "same-params" or "same-flops".
     dtype: of the arithmetic; None for the profile's.
     weights: dtype of the weights of layers' products; None for the same.
+    caches: dtype of the keys and values that runtime `served` keeps; None for the same.
     runtime: how operators become kernels; None for the profile's.
     threshold: decide early exits anew.
     phase: "prefill" or "decode"; None where the trace has one.
@@ -56,6 +57,7 @@ class Scenario:
     capacity_factor: float = CAPACITY_FACTOR
     expert_cache: float | None = None
     weights: str | None = None
+    caches: str | None = None
     parallel: Parallel | None = None
 
     def __post_init__(self) -> None:
@@ -64,7 +66,7 @@ class Scenario:
         if self.protocol is not None:
             _one_of("protocol", self.protocol, tuple(PROTOCOLS))
         _one_of("engine", self.engine, ENGINES)
-        for name in ("dtype", "runtime", "phase", "weights"):
+        for name in ("dtype", "runtime", "phase", "weights", "caches"):
             _text(name, getattr(self, name))
         self._check_strategy()
         if self.batch is not None:

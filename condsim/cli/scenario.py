@@ -38,6 +38,8 @@ class ScenarioOptions:
         Default: what the profile names.
     weights
         Dtype of the weights of layers: fp8, int8, int4, mxfp4. Default: as the arithmetic.
+    caches
+        Dtype of kept keys and values: fp8, int8, bf16, fp16. Default: as the arithmetic.
     runtime
         How operators become kernels. Default: what the profile names.
     threshold
@@ -69,6 +71,7 @@ class ScenarioOptions:
     baseline: str = BASELINES[0]
     dtype: str | None = None
     weights: str | None = None
+    caches: str | None = None
     runtime: str | None = None
     threshold: float | None = None
     capacity_factor: float | None = None
@@ -119,6 +122,8 @@ class ScenarioOptions:
             keywords["capacity_factor"] = self.capacity_factor
         if self.weights is not None:
             keywords["weights"] = self.weights
+        if self.caches is not None:
+            keywords["caches"] = self.caches
         if self.expert_cache is not None:
             keywords["expert_cache"] = self.expert_cache
         if self.parallel is not None:

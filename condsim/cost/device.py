@@ -46,6 +46,8 @@ ITEMSIZE = {
     "bfloat16": 2,
     "int16": 2,
     "float32": 4,
+    "fp8": 1,
+    "int8": 1,
 }
 """Bytes of one element, by dtype. "float" has those of the simulation's dtype."""
 

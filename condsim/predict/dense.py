@@ -12,10 +12,19 @@ from condsim.cost.device import Target
 from condsim.predict.memory import Memory, memory_of
 from condsim.predict.walk import Way
 from condsim.program.regime import Regime
+from condsim.runtimes.caches import cached
 from condsim.runtimes.quantised import quantised
 from condsim.steps.extents import Steps
 from condsim.strategies import DENSE
 from condsim.trace import Trace
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Dtypes of what a step reads: weights, and caches; None for that of the arithmetic."""
+
+    weights: str | None = None
+    caches: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,12 @@ class Rival:
 
 
 def dense_step(
-    trace: Trace, target: Target, batch: int, seq: int, total: int, weights: str | None = None
+    trace: Trace, target: Target, batch: int, seq: int, total: int, stored: Stored = Stored()
 ) -> DenseStep:
     """Predict a step of a dense model.
 
     trace: its programs (`condsim.capture.on_meta`). batch: sequences. seq: positions of each.
-    total: positions that attention sees. weights: their dtype, None for that of the arithmetic.
+    total: positions that attention sees. stored: dtypes of weights and caches.
     Raises CondsimError where the trace has no program for such a step.
     """
     phase = "decode" if seq < total else "prefill"
@@ -64,8 +73,10 @@ def dense_step(
     units, positions, seen = np.array([batch]), np.array([seq]), np.array([total])
     steps = Steps.rectangular(units, positions, seen, {}, trace.header.windows)
     runs = target.runtime.fused(program)
-    if weights is not None:
-        runs = quantised(runs, weights, ())
+    if stored.weights is not None:
+        runs = quantised(runs, stored.weights, ())
+    if stored.caches is not None:
+        runs = cached(runs, stored.caches)
     way = Way(runs, {}, {}, device_model(target))
     side = way.side(steps)
     return DenseStep(trace.name, float(side.clocked_s[0]), memory_of(side.lowered, target))

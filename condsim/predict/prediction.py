@@ -23,9 +23,9 @@ AS_CAPTURED = "as captured"
 """The outputs of a strategy that computes what the model does."""
 
 PLAIN_FIELDS = (
-    "trace", "mechanism", "strategy", "runtime", "dtype", "weights", "phase", "batch", "baseline",
-    "profile", "protocol", "basis", "speedup", "speedup_interval", "verdict", "latency_s",
-    "latency_interval",
+    "trace", "mechanism", "strategy", "runtime", "dtype", "weights", "caches", "phase", "batch",
+    "baseline", "profile", "protocol", "basis", "speedup", "speedup_interval", "verdict",
+    "latency_s", "latency_interval",
     "baseline_s", "energy_j", "baseline_energy_j", "peak_bytes", "baseline_peak_bytes",
     "flops_ratio", "executed_flops", "baseline_flops", "main_loss", "graphs", "prepare_s", "notes",
     "outputs",
@@ -85,7 +85,7 @@ class Prediction:
     rivals: speedups as others would estimate them.
     graphs: how many graphs a device of prepared graphs compiles for all steps.
     prepare_s: how long it compiles them, once; in no other number.
-    weights: dtype of the weights of layers' products.
+    weights: dtype of the weights of layers' products. caches: of keys and values that are kept.
     outputs: how the strategy's outputs differ from the model's, "as captured" where they do not.
     """
 
@@ -118,6 +118,7 @@ class Prediction:
     basis: str = "calibrated"
     outputs: str = AS_CAPTURED
     weights: str = ""
+    caches: str = ""
     later: Later = field(default_factory=Later, repr=False, compare=False)
 
     @property

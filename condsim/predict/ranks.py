@@ -260,6 +260,7 @@ class SpreadSimulation:
             runtime=self.target.runtime.name,
             dtype=self.target.dtype,
             weights=self.scenario.weights or self.target.dtype,
+            caches=self.scenario.caches or self.target.dtype,
             phase=self.whole.cut.phase,
             batch=self.whole.cut.batch,
             baseline=self.scenario.baseline,

@@ -25,6 +25,7 @@ from condsim.predict.ranks import SpreadSimulation
 from condsim.predict.side import price_together
 from condsim.predict.simulation import Simulation
 from condsim.runtimes import choose_runtime
+from condsim.runtimes.caches import check_caches
 from condsim.scenario import Scenario
 from condsim.trace import Trace
 
@@ -54,7 +55,7 @@ def simulate(
     batch: units a step; None for the captured one.
     baseline: "same-params" or "same-flops".
     threshold: decide early exits anew. phase: "prefill" or "decode".
-    more: protocol, steps, engine, capacity_factor, expert_cache, weights, parallel: as in
+    more: protocol, steps, engine, capacity_factor, expert_cache, weights, caches, parallel: as in
         `condsim.scenario.Scenario`.
     Raises CondsimError for anything unknown or impossible, naming the way out.
     """
@@ -134,6 +135,7 @@ def _known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
         "capacity_factor",
         "expert_cache",
         "weights",
+        "caches",
         "parallel",
     )
     for name in options:
@@ -193,6 +195,7 @@ def _simulation(
         able = ", ".join(profile.peak_flops)
         raise CondsimError(f"profile {profile.name!r} has no dtype {dtype!r}; it has {able}")
     check_weights(profile, scenario.weights)
+    check_caches(scenario.caches, runtime)
     strategies = choose_strategies(trace, scenario.strategy)
     if scenario.strategy is None:
         strategies = strategies_of_runtime(trace, strategies, runtime)

@@ -43,6 +43,7 @@ from condsim.predict.walk import Blocks, Way
 from condsim.predict.waterfall import waterfall
 from condsim.program import Program
 from condsim.protocols import PROTOCOLS, Meanwhile, Protocol, usual
+from condsim.runtimes.caches import cached
 from condsim.runtimes.quantised import quantised
 from condsim.scenario import Scenario
 from condsim.steps.extents import Steps
@@ -159,18 +160,21 @@ class Simulation:
     def _program(self, strategies: Strategies) -> Program:
         """The program as the runtime runs it."""
         regime = self.cut.regime
-        runtime, weights = self.target.runtime, self.scenario.weights
+        runtime, weights, caches = self.target.runtime, self.scenario.weights, self.scenario.caches
         program = self.recorded(strategies)
         if runtime.fuses is None and weights is None:
             return program
 
         def rewritten() -> Program:
-            fused = runtime.fused(program)
-            sites = [site.name for site in self.trace.sites]
-            return fused if weights is None else quantised(fused, weights, sites)
+            runs = runtime.fused(program)
+            if weights is not None:
+                runs = quantised(runs, weights, [site.name for site in self.trace.sites])
+            return runs if caches is None else cached(runs, caches)
 
+        stored = (weights, caches)
         kind = self.target.profile.kind
-        key = ("fused", runtime.name, kind, weights, name_of(strategies), regime, *self.program_key)
+        named = name_of(strategies)
+        key = ("fused", runtime.name, kind, stored, named, regime, *self.program_key)
         return self.trace.results.remember(key, rewritten)
 
     def recorded(self, strategies: Strategies) -> Program:
@@ -201,7 +205,7 @@ class Simulation:
         """All that a side depends on."""
         asked = self.scenario
         cut = (self.cut.batch, self.cut.phase, asked.threshold)
-        question = (*cut, asked.capacity_factor, asked.weights, *self.share_key)
+        question = (*cut, asked.capacity_factor, asked.weights, asked.caches, *self.share_key)
         return *self._target_key(), *question, self.selected, name_of(strategies)
 
     @property
@@ -378,6 +382,7 @@ class Simulation:
             runtime=self.target.runtime.name,
             dtype=self.target.dtype,
             weights=self.scenario.weights or self.target.dtype,
+            caches=self.scenario.caches or self.target.dtype,
             phase=self.cut.phase,
             batch=self.cut.batch,
             baseline=self.scenario.baseline,

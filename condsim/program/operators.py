@@ -146,6 +146,7 @@ class Facts:
     access: how it goes over memory: takes rows that indices name, or puts rows there.
     one_thread_block: on a GPU one thread block does all of it.
     synchronises: the host waits for its result.
+    operands: of a product, the inputs that its rows are multiplied with.
     """
 
     strides_recorded: bool = False
@@ -157,6 +158,7 @@ class Facts:
     access: Access = "in order"
     one_thread_block: bool = False
     synchronises: bool = False
+    operands: tuple[int, ...] = (1,)
 
 
 FACTS: Registry[Facts] = Registry("operator")
@@ -239,10 +241,20 @@ FACTS.register("min")(Facts(fuses="inward", extent=of_reduced, curve="max"))
 # Products.
 
 FACTS.register("bmm", "conv2d", "linear", "matmul", "mm")(Facts(fuses="product"))
-FACTS.register("addbmm", "baddbmm", "conv1d", "conv3d", "mv")(Facts(fuses="product"))
-FACTS.register("addmm")(Facts(fuses="product", code="linear.bias"))
+FACTS.register("conv1d", "conv3d", "mv")(Facts(fuses="product"))
+FACTS.register("addbmm", "baddbmm")(Facts(fuses="product", operands=(2,)))
+FACTS.register("addmm")(Facts(fuses="product", code="linear.bias", operands=(2,)))
+FACTS.register("_addmm_activation", "addmv")(Facts(operands=(2,)))
 FACTS.register("_grouped_mm")(Facts(code="grouped_mm"))
-FACTS.register("scaled_dot_product_attention")(Facts(code="attention"))
+FACTS.register("scaled_dot_product_attention")(Facts(code="attention", operands=(1, 2)))
+FACTS.register(
+    "_scaled_dot_product_attention_math",
+    "_scaled_dot_product_cudnn_attention",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_fused_attention_overrideable",
+)(Facts(operands=(1, 2)))
 
 # Rows that indices name.
 

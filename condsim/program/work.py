@@ -336,6 +336,13 @@ def paged_attention(inputs: list[Shape], _outputs: list[Shape], params: Params) 
     return Work("attention", rows, n, depth, groups, 2 * groups * rows * n * depth)
 
 
+@OPERATORS.register("causal_attention")
+def causal_attention(inputs: list[Shape], outputs: list[Shape], params: Params) -> Work:
+    """As `paged_attention`, where a query sees the positions before it only: half of them."""
+    whole = paged_attention(inputs, outputs, params)
+    return Work("attention", whole.m, whole.n / 2, whole.k, whole.groups, whole.flops // 2)
+
+
 @OPERATORS.register("_native_multi_head_attention")
 def attention_layer(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
     """q, k, v [b, t, d], and weights of both projections, each before its bias."""

@@ -21,6 +21,7 @@ from condsim.program.rewrite import absorbed, in_place_of
 from condsim.runtimes.engine_kernels import CONCATENATES, join_runs, merge_projections
 
 ATTENTION = "paged_attention"
+CAUSAL = "causal_attention"
 PRODUCTS = ("scaled_dot_product_attention", "matmul", "bmm")
 TOTAL = "total"
 """The extent of all positions that attention sees."""
@@ -35,6 +36,8 @@ def as_served(program: Program) -> Program:
     for layer in _layers(program):
         if decodes:
             _attend(nodes, layer)
+        else:
+            _attend_to_prompt(nodes, layer)
         for position in layer.caches:
             op = nodes[position]
             assert isinstance(op, Op)
@@ -103,6 +106,59 @@ def _attend(nodes: list[Node], layer: _Layer) -> None:
             nodes[place] = _for_new_positions(op)
         elif not op.view:
             nodes[place] = absorbed(op)
+
+
+def _attend_to_prompt(nodes: list[Node], layer: _Layer) -> None:
+    """Put one causal kernel where the last product of a layer's attention stands.
+
+    It keeps no scores and multiplies no positions that come later. Source: Dao et al., 2022,
+    "FlashAttention", section 3.1.
+    """
+    region = list(_own_operators(nodes, layer))
+    products = [place for place, op in region if op.name in PRODUCTS]
+    if not products or len(layer.caches) != 2 or not _sees_all(nodes, layer):
+        return
+    by_place = dict(region)
+    first, last = by_place[products[0]], by_place[products[-1]]
+    keys, values = _keys_and_values(nodes, layer, first, last)
+    depth = keys.dims[-1].plus + values.dims[-1].plus
+    together = Tensor((*keys.dims[:-1], Dim(depth)), keys.dtype)
+    kernel = Op(CAUSAL, (first.inputs[0], together), last.outputs, (depth,))
+    for place, op in region:
+        if place == products[-1]:
+            nodes[place] = in_place_of(op, kernel)
+        elif place < products[-1] and not op.view:
+            nodes[place] = absorbed(op)
+
+
+def _own_operators(nodes: list[Node], layer: _Layer) -> Iterator[tuple[int, Op]]:
+    """The operators of attention's own module behind its caches."""
+    for place in range(layer.caches[-1] + 1, len(nodes)):
+        op = nodes[place]
+        if isinstance(op, Loop) or not op.module.startswith(layer.module):
+            return
+        if op.module == layer.module:
+            yield place, op
+
+
+def _sees_all(nodes: list[Node], layer: _Layer) -> bool:
+    """Whether a layer's two caches hold a value for each position of the prompt."""
+    caches = [_cache(nodes, place) for place in layer.caches]
+    return all(len(cache.dims) == 4 and not cache.dims[-1].terms for cache in caches)
+
+
+def _keys_and_values(
+    nodes: list[Node], layer: _Layer, first: Op, last: Op
+) -> tuple[Tensor, Tensor]:
+    """What queries are multiplied with: the caches, or what is made of latent ones."""
+    caches = [_cache(nodes, place) for place in layer.caches]
+    latent = first.inputs[0].dims[-1].plus != caches[0].dims[-1].plus
+    if not latent:
+        return caches[0], caches[1]
+    keys, values = first.inputs[1], last.inputs[-1]
+    if first.name in ("matmul", "bmm"):
+        keys = replace(keys, dims=(*keys.dims[:-2], keys.dims[-1], keys.dims[-2]))
+    return keys, values
 
 
 def _region(nodes: list[Node], layer: _Layer) -> Iterator[tuple[int, Op]]:

@@ -49,7 +49,8 @@ class FusedExperts:
         down = Tensor((routed, hidden), "float")
         each = Tensor((self.rows, Dim(self.top_k), hidden), "float")
         activation = "silu_and_mul" if self.gated else "silu"
-        align = self._op("moe_align_block_size", (ids,), sorted_ids)
+        experts = self.first.dims[0].plus
+        align = self._op("moe_align_block_size", (ids,), sorted_ids, (experts,))
         sort = self._op("count_and_sort_expert_tokens", (ids,), sorted_ids)
         first = self._op("fused_moe_mm", (x, self.first, sorted_ids), up, (1,))
         activate = self._op(activation, (up,), act)
@@ -131,7 +132,8 @@ def _fused_kernels(ops: dict[int, Op], places: _Places) -> dict[int, Op]:
     *first, second = places.products
     up = tuple(ops[place].outputs[0] for place in first)
     kernels = {}
-    kernels[align] = _kernel("moe_align_block_size", (ids,), (sorted_ids,))
+    experts = ops[places.products[0]].inputs[1].dims[0].plus
+    kernels[align] = _kernel("moe_align_block_size", (ids,), (sorted_ids,), (experts,))
     kernels[sort] = _kernel("count_and_sort_expert_tokens", (ids,), (sorted_ids,))
     for place in first:
         kernels[place] = _product(ops[place], x, sorted_ids, 1)

@@ -126,3 +126,28 @@ def test_a_norm_is_one_kernel_that_reads_rows_and_weights_once() -> None:
     assert kernel.inputs == (rows, weight)
     assert kernel.outputs == (rows,)
     assert product.name == "linear"
+
+
+def test_a_prompt_is_attended_to_by_one_causal_kernel_that_keeps_no_scores() -> None:
+    seq = Dim.product(1, "seq")
+    cache, copied = tensor(BATCH, SHARED, seq, WIDTH), tensor(BATCH, HEADS, seq, WIDTH)
+    query, scores = tensor(BATCH, HEADS, seq, WIDTH), tensor(BATCH, HEADS, seq, seq)
+    turned = tensor(BATCH, HEADS, WIDTH, seq)
+    nodes = [
+        op("cat", [cache], cache),
+        op("cat", [cache], cache),
+        op("clone", [cache], copied),
+        op("matmul", [query, turned], scores),
+        op("softmax", [scores], scores),
+        op("matmul", [scores, copied], query),
+        projection("o_proj", 64, tensor(BATCH, seq, Dim(128))),
+    ]
+    prefill = Program("dense", "prefill-n", program(nodes, kept={0, 1}).root)
+    served = as_served(prefill).root.nodes
+    assert [one.name for one in served if not one.view][2:] == ["causal_attention", "linear"]
+    attention = served[5]
+    at = {"batch": 3, "seq": 100}
+    shapes = [[one.shape(at) for one in some] for some in (attention.inputs, attention.outputs)]
+    job = work(attention.name, *shapes, attention.params)
+    assert job.flops == 2 * 3 * 8 * 100 * 100 * (16 + 16) / 2
+    assert (job.m, job.n) == (4 * 100, 50)

@@ -9,7 +9,7 @@ from condsim.catalogue.parts.programs import programs_of
 from condsim.catalogue.parts.question import Question
 from condsim.cost.device import Target
 from condsim.hardware import HardwareProfile
-from condsim.predict.dense import Rival, dense_step
+from condsim.predict.dense import Rival, Stored, dense_step
 from condsim.predict.prediction import Prediction
 from condsim.program.regime import DECODE
 from condsim.runtimes import choose_runtime
@@ -38,12 +38,15 @@ def rivals_of(
             programs.header.provenance.parameters,
         )
         sizes = (question.batch, seq, question.context)
-        step = dense_step(programs, target, *sizes, _own_weights(prediction))
+        step = dense_step(programs, target, *sizes, _stored(prediction))
         if copies > 1:
             why = f"{why}; a copy on each of {copies} devices"
         yield Rival(name, why, step, step.latency_s / prediction.latency_s)
 
 
-def _own_weights(prediction: Prediction) -> str | None:
-    """The dtype of the weights, where it is not that of the arithmetic."""
-    return None if prediction.weights == prediction.dtype else prediction.weights
+def _stored(prediction: Prediction) -> Stored:
+    """The dtypes of weights and caches, where they are not that of the arithmetic."""
+    dtype = prediction.dtype
+    weights = None if prediction.weights == dtype else prediction.weights
+    caches = None if prediction.caches == dtype else prediction.caches
+    return Stored(weights, caches)

@@ -22,6 +22,7 @@ from condsim.lowered import Lowered
 from condsim.program import Op, Tensor
 from condsim.program.work import GROUPED
 from condsim.runtimes.quantised import WEIGHT_DTYPES
+from condsim.runtimes.served import ATTENTION
 
 KINDS = ("gpu", "tpu", "npu")
 """Devices whose host issues operators, unless they run prepared graphs."""
@@ -51,8 +52,11 @@ class GpuModel(IssuedModel):
 
     def _weight_itemsize(self, op: Op) -> float:
         """Bytes of a weight; a product unpacks narrow ones."""
-        narrow = len(op.inputs) > 1 and op.inputs[1].dtype in WEIGHT_DTYPES
-        return self.target.bytes_an_element(op.inputs[1].dtype if narrow else "float")
+        if len(op.inputs) < 2:
+            return self.target.float_bytes
+        stored = op.inputs[1].dtype
+        packed = stored in WEIGHT_DTYPES or op.name == ATTENTION
+        return self.target.bytes_an_element(stored if packed else "float")
 
     def resident(self, lowered: Lowered) -> np.ndarray | float:
         """Return the share of each step's weights that L2 still has, where steps of the same

@@ -11,7 +11,9 @@ from condsim.cost.gpu import split, tiles, traffic, two_four
 from condsim.cost.gpu.overlap import soft_maximum
 from condsim.cost.gpu.rates import GpuRates
 from condsim.cost.gpu.tiles import TileSize
+from condsim.cost.hot import SizedOperator
 from condsim.program import elements
+from condsim.program.operators import facts
 from condsim.program.work import Params, Shape, Work, even_rows
 
 
@@ -29,19 +31,25 @@ class Matmul:
     tiled_s: Any
 
 
-def plain(
-    job: Work, inputs: list[Shape], outputs: list[Shape], device: GpuRates, resident: Any
-) -> Matmul:
+def plain(operator: SizedOperator, device: GpuRates, resident: Any) -> Matmul:
     """A product of one size, or a batch of them, in the number of parts that is the fastest.
 
-    resident: share of the weights that L2 has, 0 to 1, number or array [n].
+    Each operand is read once: weights, keys and values, and beside the rows what is added to the
+    result. resident: share of the weights that L2 has, 0 to 1, number or array [n].
     """
-    weight_bytes: Any = 0
-    if len(inputs) > 1:
-        weight_bytes = elements(inputs[1]) * device.weight_itemsize
-    activations = elements(inputs[0]) + sum(map(elements, outputs))
+    job = operator.work
+    places = facts(operator.name).operands
+    weights: Any = 0
+    activations: Any = 0
+    for place, shape in enumerate(operator.inputs):
+        if place in places:
+            weights = weights + elements(shape)
+        else:
+            activations = activations + elements(shape)
+    activations = activations + sum(map(elements, operator.outputs))
+    weight_bytes = weights * device.weight_itemsize
     weights_s = traffic.weight_seconds(weight_bytes, resident, device)
-    activations_s = traffic.stream_seconds(activations * device.itemsize, device)
+    activations_s = traffic.stream_seconds(activations * device.itemsize, device, weight_bytes)
     traffic_s = weights_s + activations_s
     seconds = []
     for tile in tiles.sizes(device.gpu.tiles):
@@ -103,7 +111,8 @@ def two_four_sparse(
             operands = tile.m * kept_share + tile.n
         else:
             operands = tile.m + tile.n * kept_share
-        arithmetic_s = tiles.tiled_seconds(blocks, n, depth, tile, device, operands, times)
+        operand_bytes = operands * itemsize
+        arithmetic_s = tiles.tiled_seconds(blocks, n, depth, tile, device, operand_bytes, times)
         overlapped_s = _overlapped(arithmetic_s, weights_s + activations_s, device)
         fixed_s = tiles.fixed_seconds(blocks, n, tile, device)
         seconds.append(overlapped_s + fixed_s)
@@ -121,8 +130,9 @@ def grouped(
     """Ragged groups: the weights of the groups that have rows, and row blocks of each group.
 
     params: (rows a token has in the input,) of the fused kernel, which chooses its tile by a rule;
-    empty for a library that takes the fastest. groups_rows: int [n, groups], None: as even as can
-    be; groups beyond the number of weights are elsewhere. resident: as in `plain`.
+    empty for a library that takes the fastest, as kernels for narrow weights do (Marlin, those of
+    TensorRT-LLM: github.com/vllm-project/vllm, fused_moe). groups_rows: int [n, groups], None: as
+    even as can be; groups beyond the number of weights are elsewhere. resident: as in `plain`.
     """
     groups = int(np.max(job.groups))
     if groups_rows is None:
@@ -135,8 +145,8 @@ def grouped(
     results = (rows + elsewhere.sum(-1)) * job.n
     activation_bytes = (elements(inputs[0]) + results) * device.itemsize
     weights_s = traffic.weight_seconds(weight_bytes, resident, device)
-    activations_s = traffic.stream_seconds(activation_bytes, device)
-    if params:
+    activations_s = traffic.stream_seconds(activation_bytes, device, weight_bytes)
+    if params and device.weight_itemsize == device.itemsize:
         input_rows, rows_of_token = inputs[0][0], params[0]
         tokens = np.broadcast_to(input_rows // rows_of_token, rows.shape)
         candidates = [tiles.by_rule(device.gpu.grouped_tiles, tokens)]

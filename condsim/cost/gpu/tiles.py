@@ -3,7 +3,7 @@
     row blocks = Σ groups ceil(rows / m)
     tiles = row blocks * ceil(columns / n)
     waves = ceil(tiles / SMs)
-    seconds of a wave = max(2 m n K / (peak / SMs), (m + n) K bytes / what an SM takes in from L2)
+    seconds of a wave = max(2 m n K / (peak / SMs), bytes of (m + n) K / what an SM takes in of L2)
     a tile of several SMs: as many parts in a wave, the seconds of each divided by their number
 
 Source: NVIDIA, Matrix Multiplication Background User's Guide, "Tile Quantization" and "Wave
@@ -81,26 +81,25 @@ def tiled_seconds(
     depth: Any,
     tile: TileSize,
     device: GpuRates,
-    operands: Any = None,
+    operand_bytes: Any = None,
     times: float = 1.0,
 ) -> Any:
     """Seconds of the arithmetic of a matmul in tiles.
 
     blocks: row blocks, number or array. columns, depth: N and K of the product (elements).
-    operands: elements that a tile takes in at each depth, None: m + n. times: the rate of
-    arithmetic over that of a dense product.
+    operand_bytes: that a tile takes in at each depth, None: m activations and n weights, which are
+    unpacked on the SM. times: the rate of arithmetic over that of a dense product.
     Not true for kernels that split K or stream over tiles without waves.
     """
     gpu = device.gpu
-    if operands is None:
-        operands = tile.m + tile.n
+    if operand_bytes is None:
+        operand_bytes = tile.m * device.itemsize + tile.n * device.weight_itemsize
     whole_depth = np.ceil(depth / DEPTH) * DEPTH
     flops_per_s_of_sm = device.reached_flops_per_s * times / gpu.sms.value
     flops_of_tile = 2.0 * tile.m * tile.n * whole_depth
     arithmetic_s = flops_of_tile / flops_per_s_of_sm
     bytes_per_s_of_sm = gpu.operand_bytes_per_clock.value * gpu.clock_hz.value
-    operand_bytes = operands * whole_depth * device.itemsize
-    taken_in_s = operand_bytes / bytes_per_s_of_sm
+    taken_in_s = operand_bytes * whole_depth / bytes_per_s_of_sm
     tiles = blocks * np.ceil(columns / tile.n)
     waves = np.ceil(tiles * tile.sms / gpu.sms.value)
     wave_s = np.maximum(arithmetic_s, taken_in_s)

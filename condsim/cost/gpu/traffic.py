@@ -4,7 +4,7 @@
     bandwidth: L2's up to half of its capacity, else DRAM's data sheet * dram_fraction
 
 Source: gpu-benches (github.com/te42kyfo/gpu-benches) finds this law with a fixed time a kernel on
-every GPU it measures. The two thresholds of L2 are guesses.
+every GPU it measures. The threshold of what one kernel leaves for the next is a guess.
 """
 
 from __future__ import annotations
@@ -18,16 +18,23 @@ from condsim.hardware import HardwareProfile
 
 FITS = 0.5
 """Share of L2 that keeps what one kernel wrote for the next, while other data passes through."""
-ALL_EVICTED = 1.5
-"""From so many times the capacity of L2 on, none of what a step visits in turn stays there."""
+RESIDENT = ((0.85, 1.0), (1.0, 0.67), (1.13, 0.26), (1.24, 0.11), (1.5, 0.0))
+"""(bytes over the capacity of L2, share that a second pass finds there): the mean of what an A100,
+an H200 and an L40 show. Source: te42kyfo/gpu-benches, gpu-l2-cache/{a100_80,h200,l40}.txt, seconds
+a byte between those of L2 and those of DRAM."""
 
 
-def stream_seconds(moved_bytes: Any, device: GpuRates) -> Any:
-    """Seconds to move what one kernel of a chain reads and writes. moved_bytes: number or array."""
+def stream_seconds(moved_bytes: Any, device: GpuRates, weight_bytes: Any = 0.0) -> Any:
+    """Seconds to move what one kernel of a chain reads and writes.
+
+    moved_bytes, weight_bytes: numbers or arrays. Weights that pass through L2 beside what is moved
+    leave no room for it there.
+    """
     l2 = device.l2
     from_l2_s = moved_bytes / l2.bandwidth.value
     from_dram_s = moved_bytes / device.dram_bytes_per_s
-    fits = np.asarray(moved_bytes) < FITS * l2.bytes.value
+    passes = moved_bytes + FITS * np.asarray(weight_bytes)
+    fits = passes < FITS * l2.bytes.value
     return np.where(fits, from_l2_s, from_dram_s)
 
 
@@ -41,12 +48,11 @@ def weight_seconds(weight_bytes: Any, resident: Any, device: GpuRates) -> Any:
 def resident_share(touched_bytes: Any, profile: HardwareProfile) -> Any:
     """Share of a step's weights that L2 still has from the step before.
 
-    All of them up to its capacity, none from `ALL_EVICTED` times it on. Between the two, a cache
-    that replaces at random keeps some of what is visited in turn.
     touched_bytes: of all weights of a step, number or array.
     """
     times_capacity = np.asarray(touched_bytes) / l2_of(profile).bytes.value
-    return np.clip((ALL_EVICTED - times_capacity) / (ALL_EVICTED - 1.0), 0.0, 1.0)
+    sizes, shares = zip(*RESIDENT, strict=True)
+    return np.interp(times_capacity, sizes, shares)
 
 
 def sector_bytes(rows: Any, row_bytes: Any, device: GpuRates) -> Any:

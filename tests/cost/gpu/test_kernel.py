@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from condsim.cost.gpu.kernel import kernel
+from condsim.cost.gpu.kernel import EXPERT_S, kernel
 from condsim.cost.gpu.rates import GpuRates
 from condsim.cost.hot import SizedOperator
 from condsim.hardware import HardwareProfile, hardware
@@ -52,7 +52,7 @@ def test_the_worlds_of_a_matmul_add_up_to_its_time(rows: list[int]) -> None:
 @pytest.mark.parametrize(
     ("field", "factor"),
     [
-        ("gpu.dram_fraction", 1.05),
+        ("gpu.dram_fraction", 1.02),
         ("gpu.operand_bytes_per_clock", 2),
         ("gpu.sms", 2),
         ("memory.hbm.bandwidth", 2),
@@ -108,3 +108,35 @@ def test_one_thread_block_pays_for_each_row() -> None:
     sorting_s = 4096 * GPU.gpu.row_s.value if GPU.gpu else 0.0
     sorted_rows = moving("moe_align_block_size", rows, rows)
     assert sorted_rows == pytest.approx(moving("clone", rows, rows) + sorting_s)
+
+
+def product(name: str, inputs: list[tuple[int, ...]], outputs: list[tuple[int, ...]]) -> float:
+    """Seconds that a product waits for what it is multiplied with."""
+    on_device = kernel(SizedOperator(name, inputs, outputs), GpuRates(GPU, "bf16", 2, 2))
+    return float(np.max(on_device.worlds["weight_traffic"]))
+
+
+def test_attention_reads_keys_and_values() -> None:
+    query, cache = (8, 32, 1, 128), (8, 32, 4096, 128)
+    narrow_values = (8, 32, 4096, 1)
+    both = product("scaled_dot_product_attention", [query, cache, cache], [query])
+    keys = product("scaled_dot_product_attention", [query, cache, narrow_values], [(8, 32, 1, 1)])
+    assert both / keys == pytest.approx(2, rel=0.05)
+
+
+def test_a_product_reads_its_weights_wherever_they_stand() -> None:
+    rows, weights, bias, result = (4, 4096), (4096, 8192), (8192,), (4, 8192)
+    plain = product("mm", [rows, weights], [result])
+    biased = product("addmm", [bias, rows, weights], [result])
+    assert biased == pytest.approx(plain, rel=1e-9)
+
+
+def test_one_thread_block_pays_for_each_expert() -> None:
+    ids, outputs = [(16, 8)], [(128,)]
+    few, many = (
+        kernel(
+            SizedOperator("moe_align_block_size", ids, outputs, (n,)), GpuRates(GPU, "bf16", 2, 2)
+        )
+        for n in (64, 256)
+    )
+    assert float(many.seconds - few.seconds) == pytest.approx(192 * EXPERT_S)

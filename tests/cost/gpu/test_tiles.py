@@ -70,3 +70,11 @@ def test_arithmetic_alone_is_the_same_on_one_sm_or_two(h100: GpuRates) -> None:
 @given(st.floats(1, 1e6), st.floats(1, 4096))
 def test_the_least_of_all_tiles_is_chosen(a: float, b: float) -> None:
     assert tiles.fastest([a, b, a + b]) == min(a, b)
+
+
+def test_narrow_weights_are_taken_in_as_they_are(h100: GpuRates) -> None:
+    """Where arithmetic costs nothing, a tile of half a byte a weight takes in m + n / 4 of m + n."""
+    fast = with_peak(h100, 1e24)
+    narrow = replace(fast, weight_itemsize=0.5)
+    wide_s, narrow_s = (float(tiles.tiled_seconds(1, 128, 1024, SQUARE, d)) for d in (fast, narrow))
+    assert narrow_s / wide_s == pytest.approx((2 + 0.5) / (2 + 2))

@@ -15,9 +15,9 @@ from condsim.hardware import hardware
 
 def test_weights_that_fit_l2_stay_there(h100: GpuRates) -> None:
     capacity = h100.l2.bytes.value
-    touched = capacity * np.array([0.1, 1.0, 1.25, 1.5, 9.0])
+    touched = capacity * np.array([0.1, 0.85, 1.13, 1.5, 9.0])
     shares = traffic.resident_share(touched, h100.profile)
-    assert shares.tolist() == [1.0, 1.0, 0.5, 0.0, 0.0]
+    assert shares.tolist() == [1.0, 1.0, 0.26, 0.0, 0.0]
     kept, read = (float(traffic.weight_seconds(1e7, share, h100)) for share in (1.0, 0.0))
     assert kept < read
 

@@ -1,0 +1,1 @@
+"""Whole models under serving engines: which rows were measured, and what a step of each costs."""

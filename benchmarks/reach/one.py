@@ -1,0 +1,62 @@
+"""Capture a small model of one type and hold it against independent counts; prints a line of JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import condsim
+from benchmarks.reach.small import model
+from condsim.trace import Trace
+
+UNITS, SEQ, NEW = 3, 12, 2
+DEVICE = "nvidia-h100-sxm"
+TOLERANCE = 1e-3
+
+
+def outcome(name: str) -> dict[str, str]:
+    """What came of a type."""
+    warnings.filterwarnings("ignore")
+    built = model(name)
+    torch.manual_seed(1)
+    ids = torch.randint(3, 100, (UNITS, SEQ))
+    try:
+        trace = condsim.capture(built, ids, measure=False, new_tokens=NEW)
+    except condsim.CondsimError as error:
+        return _refused(str(error))
+    wrong = list(_wrong(trace, built, ids))
+    if wrong:
+        return {"outcome": "wrong", "why": "; ".join(wrong)}
+    sites = len(trace.sites)
+    return {"outcome": "right", "why": f"{sites} layers, top {trace.sites[0].top_k}"}
+
+
+def _refused(said: str) -> dict[str, str]:
+    """One line of at most so many characters is a refusal, more is not."""
+    clear = "\n" not in said.strip()
+    return {"outcome": "refused" if clear else "unclear", "why": said.strip()[:300]}
+
+
+def _wrong(trace: Trace, built: torch.nn.Module, ids: torch.Tensor) -> Any:
+    """What differs from independent counts."""
+    rows = UNITS * (SEQ + NEW - 1)
+    for site in trace.sites:
+        decided = len(trace.decisions(site.name).ids)
+        if decided not in (rows, UNITS * (SEQ + NEW)):
+            yield f"{site.name}: {decided} rows, {rows} ran"
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        built(ids)
+    counted = counter.get_total_flops()
+    prediction = condsim.simulate(trace, DEVICE, dtype="fp32", phase="prefill", runtime="eager")
+    off = prediction.executed_flops / counted - 1
+    if abs(off) > TOLERANCE:
+        yield f"prefill FLOPs {off:+.1%}"
+
+
+if __name__ == "__main__":
+    print(json.dumps(outcome(sys.argv[1])))
