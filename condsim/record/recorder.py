@@ -60,6 +60,16 @@ WRITES_ON_VIEW = "CopySlices"
 BACKWARD, OPTIMIZER = "backward", "optimizer"
 """Stages of a training step after its forward."""
 
+BY_ROWS = {torch.sparse_csr, torch.sparse_bsr}
+BY_COLUMNS = {torch.sparse_csc, torch.sparse_bsc}
+LAYOUTS = {
+    torch.sparse_csr: "csr",
+    torch.sparse_csc: "csc",
+    torch.sparse_bsr: "bsr",
+    torch.sparse_bsc: "bsc",
+}
+"""Compressed sparse layouts → what the names of operators on them begin with."""
+
 PIECES = {"unbind", "split", "chunk", "split_with_sizes", "tensor_split"}
 """Operators that cut a tensor into as many pieces as the data asks for."""
 
@@ -204,6 +214,7 @@ class Recorder(TorchDispatchMode):
         if self._adds_in_place(name, args):
             func, name = torch.ops.aten.add_.Tensor, "add_"
         read = _tensors((args, kwargs))
+        name = _of_layout(name, (args, kwargs))
         # Storages are numbered in the order in which they are first seen: those read come first.
         read_numbers = [self._storage_number(tensor) for tensor in read]
         result = func(*args, **kwargs)
@@ -367,13 +378,40 @@ def _tensors(tree: Any) -> list[torch.Tensor]:
 
 def _collect(tree: Any, found: list[torch.Tensor]) -> None:
     if isinstance(tree, torch.Tensor):
-        found.append(tree)
+        found += parts_of(tree)
     elif isinstance(tree, (tuple, list)):
         for part in tree:
             _collect(part, found)
     elif isinstance(tree, dict):
         for part in tree.values():
             _collect(part, found)
+
+
+def parts_of(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The tensors that hold a tensor: of a compressed sparse one where its rows (or columns) begin,
+    the columns (or rows) of its values, and these; of any other one itself."""
+    if tensor.layout in BY_ROWS:
+        return tensor.crow_indices(), tensor.col_indices(), tensor.values()
+    if tensor.layout in BY_COLUMNS:
+        return tensor.ccol_indices(), tensor.row_indices(), tensor.values()
+    return (tensor,)
+
+
+def _of_layout(name: str, tree: Any) -> str:
+    """The name of an operator, with the layout of a compressed sparse operand before it."""
+    layout = _layout_in(tree)
+    return f"{layout}_{name}" if layout else name
+
+
+def _layout_in(tree: Any) -> str:
+    """The layout of the first compressed sparse tensor in arguments, "" where there is none."""
+    if isinstance(tree, torch.Tensor):
+        return LAYOUTS.get(tree.layout, "")
+    if isinstance(tree, dict):
+        tree = tuple(tree.values())
+    if not isinstance(tree, (tuple, list)):
+        return ""
+    return next(filter(None, map(_layout_in, tree)), "")
 
 
 def _is_dense(tensor: torch.Tensor) -> bool:

@@ -106,8 +106,15 @@ def _maybe(column: Column) -> Column:
     return replace(column, optional=True)
 
 
-STEPS: Mapping[str, Column] = {"phase": TEXT, "units": COUNT, "seq": COUNT, "past": NUMBERED}
-"""A row a captured step: its phase, units, positions of each unit, and positions before them."""
+STEPS: Mapping[str, Column] = {
+    "phase": TEXT,
+    "units": COUNT,
+    "seq": COUNT,
+    "past": NUMBERED,
+    "iteration": _maybe(NUMBERED),
+}
+"""A row a captured step: its phase, units, positions of each unit, and positions before them; of
+a training whose masks move, at which of its iterations they were looked at."""
 
 MEASURED: Mapping[str, Column] = {
     "strategy": TEXT,

@@ -155,7 +155,11 @@ class Trace:
     def rows_per_unit(self, site: Site) -> np.ndarray:
         """Return the rows of each unit-step at a site, int [units]."""
         positions = self.steps["seq"].to_numpy().astype(np.int64)
-        return np.repeat(site.unit_rows.of(positions), self.steps["units"].to_numpy())
+        held = self.steps["units"].to_numpy()
+        rows = np.repeat(site.unit_rows.of(positions), held)
+        if site.unit_rows.a_step:
+            rows[np.cumsum(held) - held] += site.unit_rows.a_step
+        return rows
 
     def unit_counts(self, site: str) -> np.ndarray:
         """Return the rows of each unit-step that took each branch, int [units, branches], in the
