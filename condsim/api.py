@@ -13,8 +13,8 @@ import torch
 
 from condsim.calibrate.cpu import calibrate as calibrate_cpu
 from condsim.capture import Labels, Progress, Quality, capture_trace
-from condsim.capture.sparse_training import capture_masked
 from condsim.capture.on_meta import capture_routed, known_inputs
+from condsim.capture.sparse_training import capture_masked
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.live.inputs import SequenceAxis, as_batches, require_arguments, with_targets

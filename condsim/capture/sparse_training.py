@@ -7,6 +7,7 @@ as a function of the weights, rows, columns and blocks that are there.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -165,7 +166,8 @@ def _probe(
     ways = live.assignments()
     regimes = [Regime(live.phase, single) for single in (True, False)]
     programs = {}
-    with one_thread():
+    with one_thread(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse")
         for number, assignment in enumerate(ways):
             progress("probe", number, len(ways))
             for regime in regimes:

@@ -142,6 +142,7 @@ def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
         spec=spec,
         command=shlex.join(["condsim", *sys.argv[1:]]),
         train=training if options.train else None,
+        masks=example.masks,
         progress=step,
     )
 

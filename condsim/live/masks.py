@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -103,10 +103,38 @@ class MaskHistory:
             masks[name] = np.unpackbits(bits, axis=1, count=columns).astype(bool)
         return masks
 
+    @classmethod
+    def unpacked(
+        cls, iterations: list[int], packed: Mapping[str, np.ndarray], columns: Mapping[str, int]
+    ) -> MaskHistory:
+        """The history of packed masks, uint8 [entries, out, ceil(in / 8)] each.
+
+        columns: of each mask.
+        """
+        history = cls()
+        for entry, iteration in enumerate(iterations):
+            masks = {}
+            for name, bits in packed.items():
+                masks[name] = np.unpackbits(bits[entry], axis=1, count=columns[name]).astype(bool)
+            history.put(masks, iteration)
+        return history
+
+    def packed(self, name: str) -> np.ndarray:
+        """The masks of a layer, a bit a weight, uint8 [entries, out, ceil(in / 8)]."""
+        return np.stack([entry[name] for entry in self._packed])
+
+    def some(self, entries: Sequence[int]) -> MaskHistory:
+        """The history of these entries alone."""
+        iterations = [self.iterations[entry] for entry in entries]
+        packed = [self._packed[entry] for entry in entries]
+        return MaskHistory(iterations, packed, self._shapes)
+
     def check(self, model: nn.Module) -> None:
         """Raises CondsimError unless all masks are of a model's layers, and some are there."""
         if not len(self):
-            raise CondsimError("masks: the history has no entry; call history.add(model, iteration)")
+            raise CondsimError(
+                "masks: the history has no entry; call history.add(model, iteration)"
+            )
         layers = masked_layers(model)
         shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
         if shapes != self._shapes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -36,6 +35,8 @@ class SparseWeight(LiveSite):
         self.mask = mask
         self.kept = 1
         self.form: Form | None = None
+        self._made_for: tuple[str, int] | None = None
+        self._made_of: np.ndarray | None = None
 
     @property
     def info(self) -> SiteInfo:
@@ -46,12 +47,15 @@ class SparseWeight(LiveSite):
         return {MECHANISM: DynamicSparseTraining.marked}
 
     def prepare(self, execution: Execution) -> None:
+        """Make the form of the strategy in force; it stays while mask and strategy are the same."""
         strategy = execution.strategy(self.name, MECHANISM)
+        asked = (strategy, self.kept)
+        if asked == self._made_for and self.mask is self._made_of:
+            return
+        self._made_for, self._made_of = asked, self.mask
         self.form = None
         if strategy != MASKED:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Sparse .* tensor support is in beta")
-                self.form = FORMS[strategy](self.layer, self.mask, self.kept)
+            self.form = FORMS[strategy](self.layer, self.mask, self.kept)
 
     def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.form is None:

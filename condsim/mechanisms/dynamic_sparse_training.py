@@ -20,7 +20,7 @@ class DynamicSparseTraining(Mechanism):
     family = "weights"
     encoding = "bits"
     alone = "csr"
-    marked = ("masked", "csr", "rows")
+    marked = ("masked", "rows", "csr", "csr_sampled")
     alike = True
 
     @property

@@ -70,6 +70,11 @@ LAYOUTS = {
 }
 """Compressed sparse layouts → what the names of operators on them begin with."""
 
+SPARSE_PRODUCTS = ("csr_mm", "csr_sparse_sampled_addmm")
+"""Products with compressed sparse tensors, whose time depends on how dense operands lie."""
+PARTS = 3
+"""Tensors that hold a compressed sparse one."""
+
 PIECES = {"unbind", "split", "chunk", "split_with_sizes", "tensor_split"}
 """Operators that cut a tensor into as many pieces as the data asks for."""
 
@@ -228,6 +233,8 @@ class Recorder(TorchDispatchMode):
             params = inner_loops([*written, *read])
         else:
             params = _params(name, args)
+        if name.endswith(SPARSE_PRODUCTS):
+            params = tuple(int(tensor.is_contiguous()) for tensor in read[PARTS:])
         op = self._operator(name, inputs, params)
         self._record_outputs(op, written)
         numbers: list[int] = []

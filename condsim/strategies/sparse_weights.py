@@ -19,3 +19,8 @@ STRATEGIES.register("rows")(Strategy("rows", (WEIGHTS,), shapes="any"))
 
 # Compressed sparse rows, by PyTorch's sparse products and their autograd.
 STRATEGIES.register("csr")(Strategy("csr", (WEIGHTS,), kinds=SPARSE_PRODUCTS, shapes="any"))
+
+# The same, with gradients only of the weights that are there: a backward of its own.
+STRATEGIES.register("csr_sampled")(
+    Strategy("csr_sampled", (WEIGHTS,), kinds=SPARSE_PRODUCTS, shapes="any")
+)

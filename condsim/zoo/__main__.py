@@ -10,7 +10,7 @@ import torch
 
 from condsim.errors import CondsimError
 from condsim.zoo import ZOO, train
-from condsim.zoo.base import CHECKPOINTS
+from condsim.zoo.base import CHECKPOINTS, TRAININGS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="python -m condsim.zoo", description=__doc__)
     commands = whole.add_subparsers(dest="command", required=True)
     command = commands.add_parser("train", help="train a zoo model from scratch")
-    command.add_argument("name", help=", ".join(ZOO))
+    command.add_argument("name", help=", ".join([*ZOO, *TRAININGS]))
     command.add_argument(
         "--steps", type=int, default=None, help="default: as many as the shipped checkpoint had"
     )

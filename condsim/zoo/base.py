@@ -12,6 +12,7 @@ from torch import nn
 
 from condsim.errors import CondsimError
 from condsim.files import write_whole
+from condsim.live.masks import MaskHistory
 from condsim.registry import Registry
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -28,12 +29,24 @@ class ZooModel(nn.Module, ABC):
     data: ClassVar[Literal["images", "text"]]
     seq: ClassVar[int] = 0
     """Bytes a sequence that the example's inputs have (text only)."""
+    batch: ClassVar[int] = 32
+    """Images or sequences a batch that the example's inputs have."""
     steps: ClassVar[int]
     """Training steps of the shipped checkpoint."""
 
     def __init__(self, **config: Any) -> None:
         super().__init__()
         self.config = config
+
+    @property
+    def masks(self) -> MaskHistory | None:
+        """What the masks of its weights were over its training; None for a model without."""
+        return None
+
+    @staticmethod
+    def optimizer(weights: Any) -> torch.optim.Optimizer:
+        """What it is trained by."""
+        return torch.optim.AdamW(weights)
 
     @classmethod
     @abstractmethod
@@ -46,6 +59,14 @@ class ZooModel(nn.Module, ABC):
 
 
 ZOO: Registry[type[ZooModel]] = Registry("zoo model")
+"""Models that decide about rows, each of which has forwards that are captured and measured."""
+TRAININGS: Registry[type[ZooModel]] = Registry("zoo training")
+"""Models whose weights come and go; what is captured of them is their training."""
+
+
+def kind_of(name: str) -> type[ZooModel]:
+    """The class of a zoo model of either kind. Raises CondsimError for an unknown name."""
+    return TRAININGS[name] if name in TRAININGS else ZOO[name]
 
 
 def save_checkpoint(model: ZooModel, about: dict[str, Any], path: Path) -> None:
@@ -80,7 +101,7 @@ def read_checkpoint(name: str, folder: Path = CHECKPOINTS) -> dict[str, Any]:
 
 def build(name: str, checkpoint: dict[str, Any]) -> ZooModel:
     """The model of a checkpoint: fp32, in evaluation mode."""
-    model = ZOO[name](**checkpoint["config"])
+    model = kind_of(name)(**checkpoint["config"])
     weights: dict[str, torch.Tensor] = {}
     for key, weight in checkpoint["weights"].items():
         weights[key] = weight.float() if weight.is_floating_point() else weight
