@@ -41,6 +41,8 @@ from condsim.trace.header import UnitRows, file_name
 
 MOST_KEPT = 8
 """Columns of the dense weight of same-flops are from 1 to so many in probing runs."""
+FEWEST = 2
+"""Rows and columns that hold a weight in probing runs."""
 FEW_UNITS, MORE_UNITS = 8, 16
 """Units of the steps whose FLOPs give those of one unit."""
 
@@ -145,13 +147,16 @@ class _Prober:
 
 
 def random_mask(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """A mask some of whose rows and columns hold no weight, bool `shape`."""
+    """A mask some of whose rows and columns hold no weight, bool `shape`.
+
+    FEWEST rows and columns do: products with one row run other operators.
+    """
     rows, columns = shape
-    live_rows = rng.permutation(rows)[: rng.integers(1, rows + 1)]
-    live_columns = rng.permutation(columns)[: rng.integers(1, columns + 1)]
+    live_rows = rng.permutation(rows)[: rng.integers(min(FEWEST, rows), rows + 1)]
+    live_columns = rng.permutation(columns)[: rng.integers(min(FEWEST, columns), columns + 1)]
     density = rng.uniform(0.02, 0.6)
     inside = rng.random((len(live_rows), len(live_columns))) < density
-    inside[rng.integers(len(live_rows)), rng.integers(len(live_columns))] = True
+    inside[:FEWEST, :FEWEST] |= np.eye(*inside[:FEWEST, :FEWEST].shape, dtype=bool)
     mask = np.zeros(shape, bool)
     mask[np.ix_(live_rows, live_columns)] = inside
     return mask

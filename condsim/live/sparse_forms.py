@@ -135,7 +135,9 @@ class SampledRows(CompressedRows):
         }
 
     def multiplied(self, rows: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = _Sampled.apply(rows, self.trained["values"], self)
+        result: torch.Tensor = _Sampled.apply(  # type: ignore[no-untyped-call]
+            rows, self.trained["values"], self
+        )
         return result
 
     def of_values(self, values: torch.Tensor) -> torch.Tensor:
