@@ -1,48 +1,52 @@
-"""Cases of operators on compressed sparse matrices, and the tables made of their times.
+"""Cases of operators on compressed sparse matrices and of those that move a mask, and the tables
+made of their times.
 
-Matrices have as many values in each row, one somewhere in each of as many parts of it. They are in
-fp32: PyTorch has no sparse products of other types on every CPU.
+They are in fp32: PyTorch has no sparse products of other types on every CPU.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
 from condsim.calibrate import shapes
 from condsim.calibrate.scattered import LEAST_POINTS, LEAST_UNCERTAINTY, NOISE
+from condsim.calibrate.sparse_calls import (
+    SEED,
+    Sparse,
+    chosen,
+    compressed,
+    drawn,
+    filled,
+    multiplied,
+    picked,
+    sampled,
+    turned,
+)
 from condsim.cost.cpu.scattered import choose_scales
-from condsim.cost.cpu.sparse_time import MULTIPLIED, PICKED, SAMPLED, TURNED
+from condsim.cost.cpu.sparse_time import (
+    CHOSEN,
+    DRAWN,
+    FILLED,
+    MULTIPLIED,
+    PICKED,
+    SAMPLED,
+    TURNED,
+)
 from condsim.hardware import Curve, Scatter
 from condsim.timing.cases import Pool, existing
 from condsim.timing.yardstick import Call
 
-SEED = 20251
 LEAST_DENSITY, MOST_DENSITY = 0.005, 0.6
 MOST_ELEMENTS = 2**22
 """Of a matrix that is sparse, were it dense."""
 VIEW_SIDE, VIEW_VALUES = 64, 8
 """Rows of the matrix that views are timed on, and values of each."""
-
-
-class Sparse(NamedTuple):
-    """A matrix [n, k] with `values`, and a dense one of m units.
-
-    left, right: 1 where that dense operand lies otherwise than its kernel reads it.
-    """
-
-    n: int
-    k: int
-    m: int
-    values: int
-    left: int
-    right: int
 
 
 @dataclass(frozen=True)
@@ -60,56 +64,16 @@ class Family:
     work: Callable[[Sparse], float]
 
 
-def compressed(pool: Pool, n: int, k: int, values: int) -> torch.Tensor:
-    """Compressed sparse rows [n, k] with about so many values, as many in each row."""
-    each = max(1, min(k, values // n))
-    rng = np.random.default_rng(SEED)
-    places = (np.arange(each) + rng.random((n, each))) * k / each
-    columns = torch.from_numpy(np.floor(places).astype(np.int64).ravel())
-    begins = torch.arange(0, n * each + 1, each)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.sparse_csr_tensor(begins, columns, pool(n * each), (n, k))
-
-
-def _dense(pool: Pool, rows: int, columns: int, turned: int) -> torch.Tensor:
-    """A matrix that lies row by row, or column by column where it is turned."""
-    return pool(columns, rows).t() if turned else pool(rows, columns)
-
-
-def multiplied(pool: Pool, size: Sparse) -> Call:
-    """Sparse rows times a matrix [k, m]."""
-    sparse = compressed(pool, size.n, size.k, size.values)
-    return partial(torch.mm, sparse, _dense(pool, size.k, size.m, size.left))
-
-
-def turned(pool: Pool, size: Sparse) -> Call:
-    """Sparse columns [n, k] times a matrix [k, m]: the rows of a matrix that is transposed."""
-    sparse = compressed(pool, size.k, size.n, size.values)
-    return partial(torch.mm, sparse.t(), _dense(pool, size.k, size.m, 0))
-
-
-def sampled(pool: Pool, size: Sparse) -> Call:
-    """[n, m] times [m, k] at the values."""
-    sparse = compressed(pool, size.n, size.k, size.values)
-    left = _dense(pool, size.n, size.m, size.left)
-    right = _dense(pool, size.m, size.k, 1 - size.right)
-    return partial(torch.sparse.sampled_addmm, sparse, left, right, beta=0.0)
-
-
-def picked(pool: Pool, size: Sparse) -> Call:
-    """A dense matrix at the values."""
-    sparse = compressed(pool, size.n, size.k, size.values)
-    dense = pool(size.n, size.k)
-    return partial(dense.sparse_mask, sparse)
-
-
 def _multiply_adds(size: Sparse) -> float:
     return float(size.values * size.m)
 
 
 def _elements(size: Sparse) -> float:
     return float(size.n * size.k)
+
+
+def _elements_and_moved(size: Sparse) -> tuple[float, ...]:
+    return size.n * size.k, size.moved
 
 
 FAMILIES: dict[str, Family] = {
@@ -131,6 +95,9 @@ FAMILIES: dict[str, Family] = {
     PICKED: Family(
         ["n", "k", "values"], 60, picked, lambda size: (size.n, size.k, size.values), _elements
     ),
+    CHOSEN: Family(["elements", "values"], 40, chosen, _elements_and_moved, _elements),
+    FILLED: Family(["elements", "values"], 24, filled, _elements_and_moved, _elements),
+    DRAWN: Family(["elements"], 16, drawn, lambda size: (size.n * size.k,), _elements),
 }
 
 
@@ -138,8 +105,8 @@ FAMILIES: dict[str, Family] = {
 def sizes(count: int) -> tuple[Sparse, ...]:
     """Sizes of sparse matrices, each multiplied with some units."""
     rng = np.random.default_rng(SEED)
-    drawn: list[Sparse] = []
-    while len(drawn) < count:
+    made: list[Sparse] = []
+    while len(made) < count:
         n, k = (shapes.log_uniform(rng, 32, 4096) for _ in range(2))
         m = shapes.log_uniform(rng, 1, 512)
         density = float(np.exp(rng.uniform(np.log(LEAST_DENSITY), np.log(MOST_DENSITY))))
@@ -147,8 +114,8 @@ def sizes(count: int) -> tuple[Sparse, ...]:
         left, right = (int(value) for value in rng.integers(0, 2, 2))
         size = Sparse(n, k, m, n * each, left, right)
         if n * k <= MOST_ELEMENTS and _multiply_adds(size) <= shapes.MATMUL_FLOPS / 2:
-            drawn.append(size)
-    return tuple(drawn)
+            made.append(size)
+    return tuple(made)
 
 
 def points(name: str, size: shapes.Size) -> list[Sparse]:

@@ -21,6 +21,7 @@ from condsim.cost.cpu.scattered import (
 from condsim.cost.hot import OperatorTime, SizedOperator, basis_of, number_or_array
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, Scatter
+from condsim.program import elements
 
 MULTIPLIED, TURNED, SAMPLED, PICKED = (
     "csr_mm",
@@ -30,6 +31,9 @@ MULTIPLIED, TURNED, SAMPLED, PICKED = (
 )
 """Sparse rows times a matrix; sparse columns times one; a product where a matrix has values; a
 dense matrix where another one has values."""
+CHOSEN, FILLED, DRAWN = "topk.whole", "index_fill_", "rand"
+"""What moves a mask: the largest or smallest of a whole vector; one number in some places of it;
+random numbers."""
 
 
 def _of_multiplied(operator: SizedOperator) -> Columns:
@@ -66,35 +70,63 @@ def _of_picked(operator: SizedOperator) -> Columns:
     return {"n": rows, "k": columns, "values": operator.inputs[3][0]}
 
 
-COORDINATES: dict[str, Callable[[SizedOperator], Columns]] = {
+def _of_moved(operator: SizedOperator) -> Columns:
+    places = operator.inputs[1] if operator.name == FILLED else operator.outputs[0]
+    return {"elements": operator.inputs[0][0], "values": places[0]}
+
+
+def _of_drawn(operator: SizedOperator) -> Columns:
+    return {"elements": elements(operator.outputs[0])}
+
+
+SPARSE: dict[str, Callable[[SizedOperator], Columns]] = {
     MULTIPLIED: _of_multiplied,
     TURNED: _of_turned,
     SAMPLED: _of_sampled,
     PICKED: _of_picked,
 }
-"""Operator → the coordinates of its table."""
+"""Operator on a sparse matrix → the coordinates of its table."""
+
+MOVING: dict[str, Callable[[SizedOperator], Columns]] = {
+    CHOSEN: _of_moved,
+    FILLED: _of_moved,
+    DRAWN: _of_drawn,
+}
+"""Table of what moves a mask → its coordinates."""
 
 
-def sparse_time(operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
-    """Time of an operator of COORDINATES.
+def table_of(operator: SizedOperator, profile: HardwareProfile) -> str:
+    """Return the name of the table here that answers for an operator, "" where none does.
+
+    Operators that move a mask have others that answer where a profile has none of these.
+    """
+    if operator.name in SPARSE:
+        return operator.name
+    name = CHOSEN if operator.name == "topk" else operator.name
+    known = name in MOVING and isinstance(profile.matmuls.get(name), Scatter)
+    is_vector = name == DRAWN or (known and len(operator.inputs[0]) == 1)
+    return name if known and is_vector else ""
+
+
+def sparse_time(name: str, operator: SizedOperator, profile: HardwareProfile) -> OperatorTime:
+    """Time of an operator by a table that `table_of` gave.
 
     Raises CondsimError where the profile has no such table.
     """
-    name = operator.name
     table = profile.matmuls.get(name)
     if not isinstance(table, Scatter):
         raise CondsimError(
             f"profile {profile.name!r} does not know what sparse products take ({name} is not "
             "calibrated): run condsim calibrate, or choose the strategies masked or rows"
         )
-    seconds, outside = scatter_seconds(name, table, COORDINATES[name](operator))
+    seconds, outside = scatter_seconds(name, table, (SPARSE | MOVING)[name](operator))
     basis = basis_of(outside)
     return OperatorTime(number_or_array(seconds), table.dispatch_s, basis, name)
 
 
-def _beyond(elements: Any) -> Any:
-    """The share of a matrix that the core's cache has no room for."""
-    return np.maximum(1 - CORE_CACHE_ELEMENTS / np.maximum(elements, 1), 0)
+def _beyond(count: Any) -> Any:
+    """The share of so many elements that the core's cache has no room for."""
+    return np.maximum(1 - CORE_CACHE_ELEMENTS / np.maximum(count, 1), 0)
 
 
 @FEATURES.register(MULTIPLIED)
@@ -129,6 +161,21 @@ def sampled(c: Columns) -> list[Any]:
     right = c["right"] * k * m
     short = values * m * (m < VECTOR)
     return [set_up, n, values, values * m, n * m, k * m, far, left, right, short, short / m]
+
+
+@FEATURES.register(CHOSEN, FILLED)
+def in_some_places(c: Columns) -> list[Any]:
+    """All elements are looked at, or only the places."""
+    every, some = c["elements"], c["values"]
+    set_up = 1 + 0 * some
+    return [set_up, every, some, every * _beyond(every)]
+
+
+@FEATURES.register(DRAWN)
+def random_numbers(c: Columns) -> list[Any]:
+    """One element after the other."""
+    every = c["elements"]
+    return [1 + 0 * every, every]
 
 
 @FEATURES.register(PICKED)
