@@ -40,7 +40,8 @@ def blocks_of(mask: np.ndarray) -> np.ndarray:
     rows, columns = mask.shape
     of_rows = np.add.reduceat(mask, np.arange(0, rows, BLOCK), axis=0, dtype=np.int64)
     of_blocks = np.add.reduceat(of_rows, np.arange(0, columns, BLOCK), axis=1)
-    return of_blocks > 0
+    holding: np.ndarray = of_blocks > 0
+    return holding
 
 
 def masks_of(trace: Trace, site: Site) -> Iterator[np.ndarray]:
@@ -94,7 +95,8 @@ class CutWeight:
     def of_steps(self, units: np.ndarray) -> np.ndarray:
         """Return what is known of the mask of each step, that of its first unit, int
         [n, len(PATTERN)]. units: of each step, int [n, units]."""
-        return self.of_unit[units[:, 0]].astype(np.int64)
+        patterns: np.ndarray = self.of_unit[units[:, 0]].astype(np.int64)
+        return patterns
 
 
 def pattern_extents(site: str, patterns: np.ndarray, kept: int) -> Mapping[str, np.ndarray]:
