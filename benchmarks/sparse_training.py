@@ -2,12 +2,15 @@
 
     python -m benchmarks.sparse_training [--profile NAME_OR_PATH] [--traces FOLDER] [--json]
 
-Two things, of random masks at given densities:
+Three things, the first two of random masks at given densities:
 
 - a training step and a forward of three MLPs, dense, masked, rows, csr and csr_sampled: one step
   over and over, in turn. Target: step time 5 % median, 12 % at the 90th percentile.
 - the density at which a layer alone breaks even with the dense one, where its time crosses it.
   Target: within 0.03.
+
+- products of an earlier day (`benchmarks/literature/sparse_products.csv`): their speedup then, and as
+  predicted here. Target: signs right, 25 % median.
 
 Predictions rest on the profile of this machine (`condsim calibrate`), which knows no model. Traces
 are captured first, which takes minutes; --traces keeps them for the next run.
@@ -32,6 +35,9 @@ from torch import nn
 from torch.nn.utils import prune
 
 import condsim
+from condsim.cost.cpu.operator_time import operator_time
+from condsim.cost.hot import SizedOperator
+from condsim.hardware import HardwareProfile, this_machine
 from condsim.live.execution import Execution
 from condsim.live.masks import masked_layers
 from condsim.live.model import LiveModel
@@ -41,6 +47,7 @@ from condsim.trace import Trace
 DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02)
 STRATEGIES = ("masked", "rows", "csr", "csr_sampled")
 DENSE = "same-params"
+EARLIER = Path(__file__).parent / "literature" / "sparse_products.csv"
 ROUNDS = 15
 WARM = 2
 CLASSES = 10
@@ -250,6 +257,46 @@ def break_even_table(profile: str | None, folder: Path | None) -> pd.DataFrame:
     return found
 
 
+def earlier_table(profile: str | None) -> pd.DataFrame:
+    """A row a product that was measured on another day: its speedup then, and as predicted here."""
+    known = condsim.hardware(profile) if profile else this_machine()
+    assert known is not None
+    found = pd.read_csv(EARLIER)
+    speedups = []
+    for row in found.itertuples():
+        shape = (int(row.rows_out), int(row.cols_in), int(row.batch))  # type: ignore[arg-type]
+        density = float(row.density)  # type: ignore[arg-type]
+        dense_s = _linear_s(known, *shape)
+        some_s = dense_s
+        if row.strategy == "rows_kept":
+            some_s = _linear_s(known, round(shape[0] * density), *shape[1:])
+        else:
+            some_s = _sparse_s(known, *shape, density)
+        speedups.append(dense_s / some_s)
+    found["predicted"] = speedups
+    found["error"] = found["predicted"] / found["speedup"] - 1
+    return found
+
+
+def _linear_s(profile: HardwareProfile, outputs: int, inputs: int, rows: int) -> float:
+    shapes = [(rows, inputs), (outputs, inputs)]
+    return float(operator_time(SizedOperator("linear", shapes, [(rows, outputs)]), profile).seconds)
+
+
+def _sparse_s(
+    profile: HardwareProfile, outputs: int, inputs: int, rows: int, density: float
+) -> float:
+    values = round(outputs * inputs * density)
+    parts = [(outputs + 1,), (values,), (values,), (inputs, rows)]
+    product = SizedOperator("csr_mm", parts, [(outputs, rows)], (1,))
+    return float(operator_time(product, profile).seconds)
+
+
+def same_sign(found: pd.DataFrame) -> float:
+    """The share of rows that pay, or do not, as predicted."""
+    return float(((found["predicted"] > 1) == (found["speedup"] > 1)).mean())
+
+
 def crossing(densities: tuple[float, ...], ratios: list[float]) -> float:
     """The largest density at which a ratio falls to 1, linear between two; nan where none does.
 
@@ -281,10 +328,11 @@ def main() -> None:
             mlp = Mlp((inputs, outputs, CLASSES), batch)
             captured(mlp, BREAK_EVEN_DENSITIES, False, options.traces)
         return
+    earlier = earlier_table(options.profile)
     found = step_table(options.profile, options.traces)
     even = break_even_table(options.profile, options.traces)
     if options.json:
-        tables = {"steps": found, "break_even": even}
+        tables = {"steps": found, "break_even": even, "earlier": earlier}
         print(json.dumps({name: t.to_dict(orient="records") for name, t in tables.items()}))
         return
     print(found.to_string(index=False))
@@ -293,6 +341,9 @@ def main() -> None:
     every = found["error"].abs()
     print(f"step time: median {every.median():.1%}, 90th percentile {every.quantile(0.9):.1%}")
     print(even.to_string(index=False))
+    print(earlier.to_string(index=False))
+    off = earlier["error"].abs()
+    print(f"earlier products: median {off.median():.1%}, sign right in {same_sign(earlier):.0%}")
     print(f"break-even: at most {even['difference'].abs().max():.3f} off")
 
 

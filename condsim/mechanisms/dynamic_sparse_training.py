@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from condsim.mechanisms.base import Draw, Drawn, Mechanism, mechanism
+from condsim.mechanisms.base import Draw, Drawn, Mechanism, Redraw, mechanism
 
 
 @mechanism
@@ -41,6 +41,10 @@ class DynamicSparseTraining(Mechanism):
 
     def balanced_decisions(self, draw: Draw, rng: np.random.Generator) -> Drawn:
         return self.random_decisions(draw, rng)
+
+    def redraw(self, old: np.ndarray, asked: Redraw, rng: np.random.Generator) -> np.ndarray:
+        """Random masks of another density."""
+        return rng.random(old.shape) < asked.share_of_rows()
 
     def random_decisions(self, draw: Draw, rng: np.random.Generator) -> Drawn:
         """One weight in ten is there."""

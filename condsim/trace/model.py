@@ -137,6 +137,15 @@ class Trace:
                 "which rows take which branches; capture it on inputs, or give it routing"
             )
 
+    def require_rows(self) -> None:
+        """Raises CondsimError where decisions are of weights, which no row takes."""
+        sparse = [site.name for site in self.sites if site.routing.prunes_weights]
+        if sparse:
+            raise CondsimError(
+                f"trace {self.name!r} says which weights are there ({sparse[0]}), not which rows "
+                "take which branches: simulate, compare and sweep read it"
+            )
+
     # Decisions
 
     def decisions(self, site: str) -> Decisions:

@@ -12,8 +12,7 @@ import condsim
 from condsim.errors import CondsimError
 from condsim.live.mask_updates import GROWTH, move_all
 from condsim.live.masks import masked_layers
-from condsim.record.recorder import RecordedOp, Recorder
-from condsim.study.mask_moves import (
+from condsim.predict.mask_moves import (
     MaskMoves,
     counted_step_flops,
     mask_moves,
@@ -21,6 +20,7 @@ from condsim.study.mask_moves import (
     moves_of,
     rigl_step_flops,
 )
+from condsim.record.recorder import RecordedOp, Recorder
 from condsim.trace import Trace
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse")
@@ -109,5 +109,8 @@ def test_a_move_has_a_price(trace: Trace) -> None:
     assert by_gradient.moved == sum(int(moves_of(trace, site)[0]) for site in trace.sites)
     assert 0 < at_random.seconds < 1
     assert 0 < by_gradient.seconds < 1
+    notes = condsim.simulate(trace, profile, "masked").notes
+    assert any("weights come between two entries" in note for note in notes)
+    assert not condsim.simulate(trace, "nvidia-h100-sxm", "masked").notes
     with pytest.raises(CondsimError, match="known of CPUs"):
         mask_moves(trace, condsim.hardware("nvidia-h100-sxm"))

@@ -68,6 +68,12 @@ def mask_moves(trace: Trace, profile: HardwareProfile, growth: str = RIGL) -> Ma
     return MaskMoves(growth, moved, seconds)
 
 
+def has_moves(trace: Trace) -> bool:
+    """Whether some mask of a trace moves."""
+    sparse = [site for site in trace.sites if site.routing.prunes_weights]
+    return any(moves_of(trace, site).any() for site in sparse)
+
+
 def moves_of(trace: Trace, site: Site) -> np.ndarray:
     """Return how many weights came between each two entries of the history, int [entries - 1]."""
 
