@@ -8,7 +8,6 @@ Three things, the first two of random masks at given densities:
   over and over, in turn. Target: step time 5 % median, 12 % at the 90th percentile.
 - the density at which a layer alone breaks even with the dense one, where its time crosses it.
   Target: within 0.03.
-
 - products of an earlier day (`benchmarks/literature/sparse_products.csv`): their speedup then, and as
   predicted here. Target: signs right, 25 % median.
 
@@ -19,68 +18,33 @@ are captured first, which takes minutes; --traces keeps them for the next run.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-import statistics
-import time
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from torch import nn
-from torch.nn.utils import prune
 
 import condsim
+from benchmarks.sparse_steps import (
+    CLASSES,
+    DENSE,
+    STRATEGIES,
+    Mlp,
+    captured,
+    history,
+    in_turn,
+    steps,
+)
 from condsim.cost.cpu.operator_time import operator_time
 from condsim.cost.hot import SizedOperator
 from condsim.hardware import HardwareProfile, this_machine
-from condsim.live.execution import Execution
-from condsim.live.masks import masked_layers
-from condsim.live.model import LiveModel
-from condsim.live.sparse_weights import MECHANISM, sparse_weights
 from condsim.trace import Trace
 
 DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02)
-STRATEGIES = ("masked", "rows", "csr", "csr_sampled")
-DENSE = "same-params"
 EARLIER = Path(__file__).parent / "literature" / "sparse_products.csv"
-ROUNDS = 15
-WARM = 2
-CLASSES = 10
-
-
-@dataclass(frozen=True)
-class Mlp:
-    """Layers as wide as this, of which all but the last have masks; the batch of a step."""
-
-    widths: tuple[int, ...]
-    batch: int
-
-    @property
-    def name(self) -> str:
-        return "-".join(map(str, self.widths)) + f" x {self.batch}"
-
-    def model(self) -> nn.Sequential:
-        """The network, with masks that leave all weights."""
-        torch.manual_seed(0)
-        layers: list[nn.Module] = []
-        for inputs, outputs in zip(self.widths, self.widths[1:], strict=False):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-        network = nn.Sequential(*layers[:-1])
-        for layer in list(network)[:-1:2]:
-            prune.identity(layer, "weight")
-        return network
-
-    def data(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and their classes."""
-        torch.manual_seed(1)
-        return torch.randn(self.batch, self.widths[0]), torch.randint(0, CLASSES, (self.batch,))
-
-
 MLPS = (
     Mlp((784, 300, 100, CLASSES), 64),
     Mlp((784, 512, 512, CLASSES), 128),
@@ -90,111 +54,6 @@ MLPS = (
 LAYERS = ((1024, 1024, 128), (512, 784, 64), (768, 3072, 64), (256, 256, 256), (1024, 512, 32))
 """(outputs, inputs, rows) of layers whose break-even is looked for."""
 BREAK_EVEN_DENSITIES = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05, 0.02)
-
-
-def optimizer(weights: Any) -> torch.optim.Optimizer:
-    """SGD with momentum, as sparse training mostly has."""
-    return torch.optim.SGD(weights, lr=0.0, momentum=0.9)
-
-
-def history(model: nn.Module, densities: tuple[float, ...]) -> condsim.MaskHistory:
-    """Random masks, an entry a density."""
-    masks = condsim.MaskHistory()
-    for number, density in enumerate(densities):
-        rng = np.random.default_rng(number)
-        drawn = {}
-        for name, layer in masked_layers(model).items():
-            drawn[name] = rng.random((layer.out_features, layer.in_features)) < density
-        masks.put(drawn, number)
-    return masks
-
-
-def captured(mlp: Mlp, densities: tuple[float, ...], train: bool, folder: Path | None) -> Trace:
-    """The trace of a network, kept in a folder where there is one."""
-    kind = "train" if train else "forward"
-    kept = None if folder is None else folder / f"{mlp.name} {kind}".replace(" ", "-")
-    if kept is not None and kept.exists():
-        return condsim.load(kept)
-    inputs, classes = mlp.data()
-    model = mlp.model()
-    training = condsim.Training(nn.functional.cross_entropy, optimizer, classes)
-    trace = condsim.capture(
-        model,
-        inputs,
-        measure=False,
-        train=training if train else None,
-        masks=history(model, densities),
-    )
-    if kept is not None:
-        trace.save(kept)
-    return trace
-
-
-# What is timed.
-
-
-def steps(mlp: Mlp, masks: dict[str, np.ndarray], train: bool) -> dict[str, Callable[[], None]]:
-    """A step of each strategy, ready to be called over and over."""
-    made = {}
-    for strategy in (DENSE, *STRATEGIES):
-        model = mlp.model()
-        live = LiveModel(model, list(sparse_weights(model)))
-        for site in live.sites:
-            site.mask = masks[site.name]  # type: ignore[attr-defined]
-            site.prepare(Execution({MECHANISM: strategy}))
-            stack = site.installed()
-            stack.__enter__()
-        made[strategy] = _training_step(live, mlp) if train else _forward(live, mlp)
-        made[strategy].stack = live  # type: ignore[attr-defined]
-    return made
-
-
-def _training_step(live: LiveModel, mlp: Mlp) -> Callable[[], None]:
-    inputs, classes = mlp.data()
-    replaced = set()
-    weights = []
-    for site in live.sites:
-        tensors = site.made_tensors()
-        for tensor in tensors.values():
-            weights.append(tensor.requires_grad_(True))
-        if tensors:
-            replaced.add(f"{site.name}.weight_orig")
-    for name, weight in live.model.named_parameters():
-        if name not in replaced:
-            weights.append(weight)
-    updates = optimizer(weights)
-
-    def step() -> None:
-        loss = nn.functional.cross_entropy(live.model(inputs), classes)
-        loss.backward()
-        updates.step()
-        updates.zero_grad(set_to_none=True)
-
-    return step
-
-
-def _forward(live: LiveModel, mlp: Mlp) -> Callable[[], None]:
-    inputs, _ = mlp.data()
-
-    def forward() -> None:
-        with torch.inference_mode():
-            live.model(inputs)
-
-    return forward
-
-
-def in_turn(calls: dict[str, Callable[[], None]]) -> dict[str, float]:
-    """The median seconds of each call; each runs several times in a row, round after round."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(3):
-        for name, call in calls.items():
-            for _ in range(WARM):
-                call()
-            for _ in range(ROUNDS // 3):
-                began = time.thread_time()
-                call()
-                taken[name].append(time.thread_time() - began)
-    return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
 # The tables.
@@ -302,10 +161,10 @@ def crossing(densities: tuple[float, ...], ratios: list[float]) -> float:
 
     densities: falling. ratios: of the seconds of a strategy to those of the dense layer.
     """
-    pairs: Iterator[Any] = zip(densities, densities[1:], ratios, ratios[1:], strict=False)
     if ratios[0] <= 1:
         return densities[0]
-    for high, low, above, below in pairs:
+    pairs = zip(itertools.pairwise(densities), itertools.pairwise(ratios), strict=True)
+    for (high, low), (above, below) in pairs:
         if above > 1 >= below:
             return low + (high - low) * (1 - below) / (above - below)
     return float("nan")

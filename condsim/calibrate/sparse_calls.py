@@ -1,7 +1,7 @@
 """Calls of operators on compressed sparse matrices, and of those that move a mask, on tensors of a
 pool.
 
-Matrices have as many values in each row, one somewhere in each of as many parts of it.
+Matrices have values anywhere, as a mask has that was drawn at random.
 """
 
 from __future__ import annotations
@@ -41,15 +41,16 @@ class Sparse(NamedTuple):
 
 
 def compressed(pool: Pool, n: int, k: int, values: int) -> torch.Tensor:
-    """Compressed sparse rows [n, k] with about so many values, as many in each row."""
-    each = max(1, min(k, values // n))
+    """Compressed sparse rows [n, k] with so many values, anywhere."""
     rng = np.random.default_rng(SEED)
-    places = (np.arange(each) + rng.random((n, each))) * k / each
-    columns = torch.from_numpy(np.floor(places).astype(np.int64).ravel())
-    begins = torch.arange(0, n * each + 1, each)
+    places = np.sort(rng.permutation(n * k)[:values])
+    rows, columns = np.divmod(places, k)
+    begins = np.searchsorted(rows, np.arange(n + 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return torch.sparse_csr_tensor(begins, columns, pool(n * each), (n, k))
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(begins), torch.from_numpy(columns), pool(values), (n, k)
+        )
 
 
 def _dense(pool: Pool, rows: int, columns: int, turned: int) -> torch.Tensor:

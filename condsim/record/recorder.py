@@ -27,6 +27,7 @@ from condsim.record.events import (
 )
 from condsim.record.events import RecordedOp as RecordedOp
 from condsim.record.interpreter import Interpreter
+from condsim.record.layouts import SPARSE_PRODUCTS, lying, of_layout, parts_of
 from condsim.record.strides import inner_loops
 
 SYNCHRONISING = {
@@ -59,21 +60,6 @@ WRITES_ON_VIEW = "CopySlices"
 
 BACKWARD, OPTIMIZER = "backward", "optimizer"
 """Stages of a training step after its forward."""
-
-BY_ROWS = {torch.sparse_csr, torch.sparse_bsr}
-BY_COLUMNS = {torch.sparse_csc, torch.sparse_bsc}
-LAYOUTS = {
-    torch.sparse_csr: "csr",
-    torch.sparse_csc: "csc",
-    torch.sparse_bsr: "bsr",
-    torch.sparse_bsc: "bsc",
-}
-"""Compressed sparse layouts → what the names of operators on them begin with."""
-
-SPARSE_PRODUCTS = ("csr_mm", "csr_sparse_sampled_addmm")
-"""Products with compressed sparse tensors, whose time depends on how dense operands lie."""
-PARTS = 3
-"""Tensors that hold a compressed sparse one."""
 
 PIECES = {"unbind", "split", "chunk", "split_with_sizes", "tensor_split"}
 """Operators that cut a tensor into as many pieces as the data asks for."""
@@ -219,7 +205,7 @@ class Recorder(TorchDispatchMode):
         if self._adds_in_place(name, args):
             func, name = torch.ops.aten.add_.Tensor, "add_"
         read = _tensors((args, kwargs))
-        name = _of_layout(name, (args, kwargs))
+        name = of_layout(name, (args, kwargs))
         # Storages are numbered in the order in which they are first seen: those read come first.
         read_numbers = [self._storage_number(tensor) for tensor in read]
         result = func(*args, **kwargs)
@@ -233,8 +219,8 @@ class Recorder(TorchDispatchMode):
             params = inner_loops([*written, *read])
         else:
             params = _params(name, args)
-        if name.endswith(SPARSE_PRODUCTS):
-            params = tuple(int(tensor.is_contiguous()) for tensor in read[PARTS:])
+        if name in SPARSE_PRODUCTS:
+            params = lying(read)
         op = self._operator(name, inputs, params)
         self._record_outputs(op, written)
         numbers: list[int] = []
@@ -392,33 +378,6 @@ def _collect(tree: Any, found: list[torch.Tensor]) -> None:
     elif isinstance(tree, dict):
         for part in tree.values():
             _collect(part, found)
-
-
-def parts_of(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """The tensors that hold a tensor: of a compressed sparse one where its rows (or columns) begin,
-    the columns (or rows) of its values, and these; of any other one itself."""
-    if tensor.layout in BY_ROWS:
-        return tensor.crow_indices(), tensor.col_indices(), tensor.values()
-    if tensor.layout in BY_COLUMNS:
-        return tensor.ccol_indices(), tensor.row_indices(), tensor.values()
-    return (tensor,)
-
-
-def _of_layout(name: str, tree: Any) -> str:
-    """The name of an operator, with the layout of a compressed sparse operand before it."""
-    layout = _layout_in(tree)
-    return f"{layout}_{name}" if layout else name
-
-
-def _layout_in(tree: Any) -> str:
-    """The layout of the first compressed sparse tensor in arguments, "" where there is none."""
-    if isinstance(tree, torch.Tensor):
-        return LAYOUTS.get(tree.layout, "")
-    if isinstance(tree, dict):
-        tree = tuple(tree.values())
-    if not isinstance(tree, (tuple, list)):
-        return ""
-    return next(filter(None, map(_layout_in, tree)), "")
 
 
 def _is_dense(tensor: torch.Tensor) -> bool:
