@@ -18,9 +18,23 @@ STRATEGIES.register("masked")(Strategy("masked", (WEIGHTS,)))
 STRATEGIES.register("rows")(Strategy("rows", (WEIGHTS,), shapes="any"))
 
 # Compressed sparse rows, by PyTorch's sparse products and their autograd.
-STRATEGIES.register("csr")(Strategy("csr", (WEIGHTS,), kinds=SPARSE_PRODUCTS, shapes="any"))
+STRATEGIES.register("csr")(
+    Strategy(
+        "csr",
+        (WEIGHTS,),
+        kinds=SPARSE_PRODUCTS,
+        shapes="any",
+        tables=("csr_mm", "csc_mm", "csr_sparse_mask"),
+    )
+)
 
 # The same, with gradients only of the weights that are there: a backward of its own.
 STRATEGIES.register("csr_sampled")(
-    Strategy("csr_sampled", (WEIGHTS,), kinds=SPARSE_PRODUCTS, shapes="any")
+    Strategy(
+        "csr_sampled",
+        (WEIGHTS,),
+        kinds=SPARSE_PRODUCTS,
+        shapes="any",
+        tables=("csr_mm", "csr_sparse_sampled_addmm"),
+    )
 )

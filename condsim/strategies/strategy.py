@@ -40,6 +40,7 @@ class Strategy:
     waits_for_weights: its weights are in the host's memory (`condsim.engine.expert_cache`).
     feels_imbalance: its time depends on how evenly rows are spread over the branches.
     buckets: of a step's units, by how many tokens they keep; each bucket runs by itself.
+    tables: of times that a device's profile must have, without which nothing is known of it.
     also: what is known by the same name for other families.
     """
 
@@ -56,6 +57,7 @@ class Strategy:
     waits_for_weights: bool = False
     feels_imbalance: bool = False
     buckets: int = 1
+    tables: tuple[str, ...] = ()
     also: tuple[Strategy, ...] = ()
 
     def __post_init__(self) -> None:

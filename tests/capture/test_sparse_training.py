@@ -20,6 +20,7 @@ from condsim.live.model import LiveModel
 from condsim.live.sparse_weights import MECHANISM, sparse_weights
 from condsim.live.train_step import record_step
 from condsim.lower import lower
+from condsim.predict.choose import strategies_on
 from condsim.record.nest import guarded, tree
 from condsim.record.recorder import Recorder
 from condsim.steps.extents import Steps
@@ -179,3 +180,8 @@ def test_masks_of_another_model_are_refused() -> None:
     masks.put({"0": np.ones((3, 3), bool)}, 0)
     with pytest.raises(CondsimError, match=r"masks: they are of 0 \[3, 3\]"):
         condsim.capture(network(), inputs(), masks=masks)
+
+
+def test_strategies_that_nobody_timed_are_not_offered(trained: Trace) -> None:
+    profile = condsim.hardware("raspberry-pi-5")
+    assert strategies_on(trained, profile) == ["masked", "rows"]
