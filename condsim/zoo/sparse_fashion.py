@@ -13,7 +13,7 @@ from rich.progress import Progress
 from torch import nn
 from torch.nn.utils import prune
 
-from condsim.live.mask_updates import GROWTH, erdos_renyi, falling_share, move_all
+from condsim.live.mask_updates import GROWTH, Growth, erdos_renyi, falling_share, move_all
 from condsim.live.masks import MASK, MaskHistory, masked_layers
 from condsim.mechanisms.dynamic_sparse_training import DynamicSparseTraining
 from condsim.zoo.base import TRAININGS, ZooModel
@@ -133,20 +133,25 @@ class SparseFashion(ZooModel):
         task = progress.add_task("sparse-fashion", total=steps)
         for step in range(steps):
             rows = batches(step)
-            updates.zero_grad(set_to_none=True)
             share = falling_share(step, steps)
-            is_move = growth is not None and step > 0 and step % UPDATE_EVERY == 0 and share > 0
-            if is_move and growth is not None and growth.needs_gradients:
-                self._dense_gradients(images[rows], labels[rows])
-            if is_move and growth is not None:
-                move_all(layers, share, growth)
+            is_move = step > 0 and step % UPDATE_EVERY == 0 and share > 0
+            if growth is not None and is_move:
+                self._move(growth, share, images[rows], labels[rows])
                 history.add(self, step)
-                updates.zero_grad(set_to_none=True)
+            updates.zero_grad(set_to_none=True)
             F.cross_entropy(self(images[rows]), labels[rows]).backward()
             updates.step()
             schedule.step()
             progress.advance(task)
         return self.eval(), history, digest
+
+    def _move(
+        self, growth: Growth, share: float, images: torch.Tensor, labels: torch.Tensor
+    ) -> None:
+        """Move all masks. images, labels: of the batch whose gradients may choose."""
+        if growth.needs_gradients:
+            self._dense_gradients(images, labels)
+        move_all(masked_layers(self), share, growth)
 
     def _dense_gradients(self, images: torch.Tensor, labels: torch.Tensor) -> None:
         """Give every weight its gradient, whether it is there or not.
