@@ -22,7 +22,7 @@ from condsim.live.masks import MaskHistory as MaskHistory
 from condsim.live.masks import masked_layers
 from condsim.live.model import LiveModel
 from condsim.live.training import Training as Training
-from condsim.live.training import unchanged
+from condsim.live.training import in_training
 from condsim.measure import measure_live
 from condsim.routing import RoutingGenerator
 from condsim.self_check.check import check as self_check
@@ -76,8 +76,7 @@ def capture(
     require_arguments(model, batches)
     if train is not None:
         _refuse_with_training(new_tokens, routing)
-        if train.targets is not None:
-            batches = with_targets(batches, train.targets)
+        batches = with_targets(batches, train.targets)
     live = LiveModel.of(model, train)
     labels = Labels(
         name=name or type(live.model).__name__,
@@ -86,7 +85,7 @@ def capture(
         quality_name=quality_name,
         higher_is_better=higher_is_better,
     )
-    mode = _evaluating(live.model) if train is None else _in_training(live.model)
+    mode = _evaluating(live.model) if train is None else in_training(live.model)
     with mode, _eagerly(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         if masks is not None or masked_layers(live.model):
@@ -96,7 +95,7 @@ def capture(
         trace = capture_trace(
             live, batches, labels, new_tokens=new_tokens, quality=quality, progress=progress
         )
-        if measure and train is None:
+        if measure:
             strategies = measure if isinstance(measure, list) else None
             trace = measure_live(
                 trace, live, batches, strategies=strategies, module=baseline, progress=progress
@@ -120,14 +119,6 @@ def _eagerly() -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()
     eagerly: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
     return eagerly
-
-
-@contextlib.contextmanager
-def _in_training(model: torch.nn.Module) -> Iterator[None]:
-    """Put the model in training mode inside; afterwards everything of it is as it was."""
-    with unchanged(model):
-        model.train()
-        yield
 
 
 @contextlib.contextmanager

@@ -101,9 +101,6 @@ def _suggest_more(answered: Answer, trace: str, scenario: ScenarioOptions, of_mo
         suggest(command("simulate", trace, "--device", str(device), "--batch", batch))
         return
     more = ["--device", ALL] if device is None else ["--device", device, "--strategy", ALL]
-    if answered.prediction.memory.training is not None:  # nothing is measured in training
-        suggest(command("simulate", trace, *more))
-        return
     beside = "measure" if answered.measured is None else "compare"
     suggest(command("simulate", trace, *more), command(beside, trace))
 

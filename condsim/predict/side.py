@@ -49,7 +49,9 @@ class Side:
 
     def between(self) -> Between:
         """Return what this side touches, for the other side that runs in turn with it."""
-        return Between(self.cost.evicting_bytes, self.cost.footprint_bytes)
+        cost = self.cost
+        code = frozenset(cost.code_calls)
+        return Between(cost.evicting_bytes, cost.footprint_bytes, cost.seconds, code)
 
     @cached_property
     def clocked_s(self) -> np.ndarray:

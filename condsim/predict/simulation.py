@@ -90,8 +90,7 @@ class Simulation:
     def model(self) -> DeviceModel:
         """The device, with what it remembers of this trace's operators."""
         key = ("device", *self._target_key())
-        target = replace(self.target, loops=self.protocol.loops)
-        return self.trace.results.remember(key, lambda: device_model(target))
+        return self.trace.results.remember(key, lambda: device_model(self.target))
 
     @cached_property
     def cut(self) -> Cut:
@@ -137,7 +136,7 @@ class Simulation:
 
     def _target_key(self) -> tuple[Any, ...]:
         target = self.target
-        return target.profile.digest, target.dtype, target.runtime.name, self.protocol.loops
+        return target.profile.digest, target.dtype, target.runtime.name
 
     # Both sides
 
