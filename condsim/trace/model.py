@@ -137,13 +137,17 @@ class Trace:
                 "which rows take which branches; capture it on inputs, or give it routing"
             )
 
+    @property
+    def sparse_weights(self) -> list[str]:
+        """Names of the sites whose decisions are of weights."""
+        return [site.name for site in self.sites if site.routing.prunes_weights]
+
     def require_rows(self) -> None:
         """Raises CondsimError where decisions are of weights, which no row takes."""
-        sparse = [site.name for site in self.sites if site.routing.prunes_weights]
-        if sparse:
+        if self.sparse_weights:
             raise CondsimError(
-                f"trace {self.name!r} says which weights are there ({sparse[0]}), not which rows "
-                "take which branches: simulate, compare and sweep read it"
+                f"trace {self.name!r} says which weights are there ({self.sparse_weights[0]}), not "
+                "which rows take which branches: simulate and sweep read it"
             )
 
     # Decisions

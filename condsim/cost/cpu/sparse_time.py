@@ -14,7 +14,6 @@ import numpy as np
 from condsim.cost.cpu.scattered import (
     CORE_CACHE_ELEMENTS,
     FEATURES,
-    VECTOR,
     Columns,
     scatter_seconds,
 )
@@ -23,6 +22,8 @@ from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, Scatter
 from condsim.program import elements
 
+VECTOR = 8
+"""Units that fill the narrowest vector register, of 32 bits each."""
 MULTIPLIED, TURNED, SAMPLED, PICKED = (
     "csr_mm",
     "csc_mm",
