@@ -170,12 +170,17 @@ class Simulation:
             return fused if weights is None else quantised(fused, weights, sites)
 
         kind = self.target.profile.kind
-        key = ("fused", runtime.name, kind, weights, name_of(strategies), regime, *self.share_key)
+        key = ("fused", runtime.name, kind, weights, name_of(strategies), regime, *self.program_key)
         return self.trace.results.remember(key, rewritten)
 
     def recorded(self, strategies: Strategies) -> Program:
         """Return the program before the runtime fuses it."""
         return program_of(self.trace, strategies, self.cut.regime)
+
+    @property
+    def program_key(self) -> tuple[Any, ...]:
+        """What stands for the part of the program that the device runs; empty for all of it."""
+        return ()
 
     @property
     def share_key(self) -> tuple[Any, ...]:
