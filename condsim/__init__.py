@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from condsim.live.marks import branch as branch
     from condsim.live.marks import route as route
     from condsim.live.marks import tokens as tokens
+    from condsim.live.masks import MaskHistory as MaskHistory
     from condsim.parallel import Parallel as Parallel
     from condsim.predict.simulate import simulate as simulate
     from condsim.predict.simulate import simulate_many as simulate_many
@@ -54,6 +55,7 @@ _PUBLIC = {
     "calibrate": "condsim.api",
     "Training": "condsim.live.training",
     "RoutingHistory": "condsim.capture.history",
+    "MaskHistory": "condsim.live.masks",
     "simulate": "condsim.predict.simulate",
     "simulate_many": "condsim.predict.simulate",
     "Scenario": "condsim.scenario",

@@ -14,9 +14,12 @@ import torch
 from condsim.calibrate.cpu import calibrate as calibrate_cpu
 from condsim.capture import Labels, Progress, Quality, capture_trace
 from condsim.capture.on_meta import capture_routed, known_inputs
+from condsim.capture.sparse_training import capture_masked
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.live.inputs import SequenceAxis, as_batches, require_arguments, with_targets
+from condsim.live.masks import MaskHistory as MaskHistory
+from condsim.live.masks import masked_layers
 from condsim.live.model import LiveModel
 from condsim.live.training import Training as Training
 from condsim.live.training import in_training
@@ -43,6 +46,7 @@ def capture(
     progress: Progress = lambda _what, _done, _of: None,
     sequence_axis: SequenceAxis = "auto",
     routing: RoutingGenerator | Trace | None = None,
+    masks: MaskHistory | None = None,
     seed: int = 0,
 ) -> Trace:
     """Capture a conditional model's routing and what it executes.
@@ -63,6 +67,8 @@ def capture(
     routing: of a model on PyTorch's meta device, which has no numbers to decide with: a generator,
         which decides for the inputs, or a trace of recorded routing, whose steps and decisions are
         taken. seed: of what is drawn.
+    masks: of sparse weights, what they were over a training; None for what the model has now, where
+        its layers have masks.
     Returns the trace. Raises CondsimError for empty inputs, weights that are not finite, a model
     without routing, or one on the meta device without `routing`.
     """
@@ -82,6 +88,8 @@ def capture(
     mode = _evaluating(live.model) if train is None else in_training(live.model)
     with mode, _eagerly(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
+        if masks is not None or masked_layers(live.model):
+            return capture_masked(live, batches, labels, masks, progress)
         if live.on_meta or routing is not None:
             return capture_routed(live.model, batches, labels, routing, new_tokens, seed, progress)
         trace = capture_trace(
@@ -151,4 +159,4 @@ def calibrate(
     return calibrate_cpu(full, threads, dtype, compiled, check=checked_by, **options)
 
 
-__all__ = ["Training", "calibrate", "capture"]
+__all__ = ["MaskHistory", "Training", "calibrate", "capture"]

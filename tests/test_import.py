@@ -75,6 +75,7 @@ def test_public_names_are_the_contract() -> None:
     done = python("import condsim; print(sorted(condsim.__all__))")
     names = [
         "CondsimError",
+        "MaskHistory",
         "ModelShape",
         "Parallel",
         "RoutingGenerator",

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from condsim.calibrate import matmul, operators, shapes
+from condsim.calibrate import matmul, operators, shapes, sparse
 from condsim.calibrate.activations import DistantActivations
 from condsim.calibrate.code_in_loops import LoopsOfCode
 from condsim.calibrate.code_locality import AmongOthers
@@ -164,6 +164,7 @@ class _Rounds:
             "evicted code": self.cold,
         }
         self._cases: Cases = {**operators.cases(pool, size), **matmul.cases(pool, size)}
+        self._cases |= sparse.cases(pool, size)
         for key, make in plan.cases.items():
             self._cases[OTHERS, *key] = make
         self.times: dict[Any, float] = {}

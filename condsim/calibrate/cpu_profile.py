@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from condsim.calibrate import matmul, operators, scattered
+from condsim.calibrate import matmul, operators, scattered, sparse
 from condsim.calibrate.grouped import grouped_costs
 from condsim.calibrate.operator_calls import ELEMENTWISE, VIEWS
 from condsim.calibrate.shapes import Size
@@ -78,6 +78,7 @@ def profile_of(measured: Measured, size: Size, threads: int, dtype: str) -> Hard
     """The profile. size: what was measured; threads, dtype: under which it was."""
     times = measured.times
     curves = operators.curves(times, size)
+    curves |= sparse.view_curves(times)
     curves["linear.bias"] = matmul.bias_curve(times)
     linear = matmul.grid(times, "linear", size.rows, size.columns, size.depths, size.flops)
     peak_flops = matmul.peak_flops(times)
@@ -117,7 +118,7 @@ def _other_tables(measured: Measured, size: Size) -> dict[str, Grid | Scatter]:
     tables: dict[str, Grid | Scatter] = {"mm": mm}
     for family in scattered.FAMILIES:
         tables[family] = scattered.scatter(times, family, size, measured.doubtful)
-    return tables
+    return tables | sparse.tables(times, size, measured.doubtful)
 
 
 def _extra_costs(measured: Measured, linear: Grid) -> dict[str, float]:

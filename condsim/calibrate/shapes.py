@@ -180,7 +180,7 @@ def timed(m: int, n: int, k: int, flops: float) -> bool:
     return small_enough and n * k <= WEIGHT_ELEMENTS
 
 
-def _log_uniform(rng: np.random.Generator, low: int, high: int) -> int:
+def log_uniform(rng: np.random.Generator, low: int, high: int) -> int:
     """A whole number, log-uniform between low and high; a multiple of 8 above 16."""
     log = rng.uniform(np.log(low), np.log(high + 1))
     drawn = float(np.exp(log))
@@ -204,10 +204,10 @@ def bmm_sizes(family: str, count: int) -> tuple[Products, ...]:
     rng = np.random.default_rng(SEED)
     drawn: list[Products] = []
     while len(drawn) < count:
-        groups = _log_uniform(rng, 2, 512)
-        m = _log_uniform(rng, 1, 512)
-        n = _log_uniform(rng, 1, 1024)
-        k = _log_uniform(rng, 1, 1024)
+        groups = log_uniform(rng, 2, 512)
+        m = log_uniform(rng, 1, 512)
+        n = log_uniform(rng, 1, 1024)
+        k = log_uniform(rng, 1, 1024)
         if family == "bmm_row":
             m = 1
         if family == "bmm_column":
@@ -225,8 +225,8 @@ def attention_sizes(count: int) -> tuple[Attention, ...]:
     rng = np.random.default_rng(SEED + 1)
     drawn: list[Attention] = []
     while len(drawn) < count:
-        heads = _log_uniform(rng, 1, 256)
-        keys = _log_uniform(rng, 4, 1024)
+        heads = log_uniform(rng, 1, 256)
+        keys = log_uniform(rng, 4, 1024)
         depth = int(rng.choice([8, 16, 24, 32, 48, 64, 96, 128]))
         queries = 1 if len(drawn) % 3 == 0 else keys
         flops = 4 * heads * queries * keys * depth
@@ -257,12 +257,12 @@ def conv_sizes(family: str, count: int) -> tuple[Convolution, ...]:
 def _channels(rng: np.random.Generator) -> int:
     """A number of channels: a multiple of 16, as most models have it, or of 8."""
     multiple = _one_of(rng, (8, 16, 16))
-    return max(multiple, _log_uniform(rng, 8, 256) // multiple * multiple)
+    return max(multiple, log_uniform(rng, 8, 256) // multiple * multiple)
 
 
 def _convolution(rng: np.random.Generator, family: str) -> Convolution:
     """One convolution: some on 1 or 3 channels; a native one mostly on a single image."""
-    batch = _log_uniform(rng, 1, 128)
+    batch = log_uniform(rng, 1, 128)
     channels_out = _channels(rng)
     channels_in = int(rng.choice([1, 3])) if rng.random() < 0.12 else _channels(rng)
     side = int(rng.choice([4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32]))
@@ -279,8 +279,8 @@ def depthwise_sizes(count: int) -> tuple[Depthwise, ...]:
     rng = np.random.default_rng(SEED + 3)
     drawn: list[Depthwise] = []
     while len(drawn) < count:
-        batch = _log_uniform(rng, 1, 64)
-        channels = _log_uniform(rng, 8, 256)
+        batch = log_uniform(rng, 1, 64)
+        channels = log_uniform(rng, 8, 256)
         side = int(rng.choice([4, 7, 8, 14, 16, 28]))
         if batch * side * side * channels <= 4e6:
             kernel = _one_of(rng, (3, 3, 5))

@@ -107,7 +107,7 @@ def capture(
     with progress() as step:
         trace = _capture(spec, options, step)
         trace.save(output, options.force)
-        if options.measure:
+        if options.measure and not trace.sparse_weights:
             from condsim.measure import measure as time_here
 
             local_profile(step, dtype=trace.dtype)
@@ -142,6 +142,7 @@ def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
         spec=spec,
         command=shlex.join(["condsim", *sys.argv[1:]]),
         train=training if options.train else None,
+        masks=example.masks,
         progress=step,
     )
 
@@ -274,6 +275,7 @@ def measure(
     """
     options.check()
     opened = open_trace(trace)
+    opened.require_rows()
     folder = _folder_of_measured(trace, opened.name)
     from condsim.trace.store import add_measured, check_target
 

@@ -28,7 +28,11 @@ class Units:
     @classmethod
     def of(cls, trace: Trace) -> Units:
         """Return the sampling units of a trace: a unit of a prefill step, with the decode steps of
-        as many units that follow it and go on where it ends."""
+        as many units that follow it and go on where it ends.
+
+        Raises CondsimError where decisions are not of rows.
+        """
+        trace.require_rows()
         parts: list[np.ndarray] = []
         expected: tuple[int, int] | None = None  # (units, past) of a step that would go on
         first = count = 0

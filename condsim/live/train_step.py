@@ -41,6 +41,8 @@ def record_step(live: LiveModel, batch: Batch, execution: Execution) -> Recorder
             optimizer = training.optimizer_of(weights)
             for name, tensor in (*weights, *named_state(optimizer, weights)):
                 recorder.name_weights({name: tensor})
+            for site in live.sites:
+                recorder.name_weights(site.read_tensors())
             recorder.updated = names_in_order(optimizer, weights)
             execution.recorder = recorder
             with live.installed(execution), torch.enable_grad(), recorder:

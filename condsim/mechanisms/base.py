@@ -95,8 +95,8 @@ class Mechanism:
 
     name: as users and traces spell it. title: as a person reads it.
     family: "branched" (rows enter code behind a guard), "experts" (alike branches that rows take
-        several of), "blocks" (rows ask for blocks of a weight) or "tokens" (those of a unit that
-        stay go on together).
+        several of), "blocks" (rows ask for blocks of a weight), "tokens" (those of a unit that
+        stay go on together) or "weights" (those of a step are there, whatever its rows are).
     encoding: how a trace stores decisions: "ids" a row, or "bits" a row and branch.
     alone: the strategy that runs exactly the rows that took a branch, each guard by itself.
     marked: strategies that a site marked in user code can run, the natural one first.
@@ -110,7 +110,7 @@ class Mechanism:
 
     name: ClassVar[str]
     title: ClassVar[str]
-    family: ClassVar[Literal["branched", "experts", "blocks", "tokens"]] = "branched"
+    family: ClassVar[Literal["branched", "experts", "blocks", "tokens", "weights"]] = "branched"
     encoding: ClassVar[Literal["ids", "bits"]] = "ids"
     alone: ClassVar[str] = "compacted"
     marked: ClassVar[tuple[str, ...]] = ("compacted", "wait", "masked")
@@ -135,6 +135,11 @@ class Mechanism:
     def keeps_tokens(self) -> bool:
         """Whether a decision says which tokens of a unit stay."""
         return self.family == "tokens"
+
+    @property
+    def prunes_weights(self) -> bool:
+        """Whether a decision says which weights are there, in a step and for all of its rows."""
+        return self.family == "weights"
 
     def rows_at(self, units: Any, rows_of_unit: Any) -> Any:
         """Rows that reach a site of so many units; int, or int array like `units`."""

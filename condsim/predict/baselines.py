@@ -11,13 +11,14 @@ import numpy as np
 from condsim.cost.step_cost import StepCost
 from condsim.cost.sums import CostSums
 from condsim.steps.extents import Steps, capacity
+from condsim.steps.patterns import ACTIVE
 from condsim.steps.rebatch import site_rules
 from condsim.trace import Trace
 
 
 def logical_flops(trace: Trace, steps: Steps, dense: StepCost) -> np.ndarray:
     """Return the FLOPs that the decisions ask for, float [steps]: everything outside of the sites,
-    and each row's branches.
+    and each row's branches, or each weight that is there.
 
     dense: the same-params side.
     """
@@ -25,6 +26,11 @@ def logical_flops(trace: Trace, steps: Steps, dense: StepCost) -> np.ndarray:
     executed = np.zeros(len(steps))
     rules = site_rules(trace).values()
     for site, rule in zip(trace.sites, rules, strict=True):
+        if rule.mechanism.prunes_weights:
+            of_unit = steps.extents["batch"] * site.branch_flops[0]
+            asked += of_unit * steps.counts[site.name][:, ACTIVE]
+            executed += of_unit * site.branches * site.unit_rows.a_step
+            continue
         per_branch = np.array(site.branch_flops)
         costliest = steps.costliest.get(site.name)
         per_row = rule.mechanism.dense_flops(per_branch, costliest)

@@ -135,7 +135,16 @@ def strategies_on(trace: Trace, profile: HardwareProfile, runtime: str | None = 
     runtime: None for the profile's.
     """
     static = choose_runtime(runtime, profile).static
-    return strategies_on_kind(trace, profile.kind, static)
+    able = strategies_on_kind(trace, profile.kind, static)
+    return [name for name in able if _has_tables(trace, name, profile)]
+
+
+def _has_tables(trace: Trace, name: str, profile: HardwareProfile) -> bool:
+    """Whether a profile has what the strategies of a name need to know."""
+    if not trace.mechanisms:
+        return True
+    needed = meant(choose_strategies(trace, name))
+    return all(table in profile.matmuls for one in needed for table in one.tables)
 
 
 def fit_device(strategies: Mapping[str, str], kind: str, static: bool) -> bool:

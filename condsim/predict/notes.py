@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from condsim.predict.choose import program_of
+from condsim.predict.mask_moves import has_moves, mask_moves
 from condsim.predict.prediction import AS_CAPTURED
+from condsim.program.regime import TRAIN
 from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.strategies import Strategy, meant, name_of
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 BAD_CALIBRATION = 0.2
 """Error of nine in ten latencies of a self-check above which an answer says so."""
 
+MOVES_SHARE = 0.01
+"""The share of a training's time that moves of masks may take, as notes say it."""
+
 
 def notes_of(simulation: Simulation) -> tuple[str, ...]:
     """Return the notes of the trace, of the steps and of the strategies."""
@@ -26,6 +31,7 @@ def notes_of(simulation: Simulation) -> tuple[str, ...]:
         *_on_calibration(simulation),
         *_on_steps(simulation),
         *_on_strategies(simulation),
+        *_on_masks(simulation),
     )
 
 
@@ -120,6 +126,22 @@ def _on_strategies(simulation: Simulation) -> list[str]:
             "are over an expert's capacity and dropped, so outputs differ from the model's"
         )
     return notes
+
+
+def _on_masks(simulation: Simulation) -> list[str]:
+    """What it costs to move the masks of sparse weights, where a training moved them."""
+    trace, profile = simulation.trace, simulation.target.profile
+    if simulation.cut.phase != TRAIN or profile.kind != "cpu" or not has_moves(trace):
+        return []
+    moves = mask_moves(trace, profile)
+    step_s = float(simulation.walked.conditional.seconds.mean())
+    steps = moves.every(MOVES_SHARE, step_s)
+    basis = "" if profile.calibrated else " (estimated)"
+    return [
+        f"{moves.moved:,.0f} weights come between two entries of the history (mean); a move as "
+        f"RigL's takes {moves.seconds * 1e3:.3g} ms{basis}, {MOVES_SHARE:.0%} of the time where "
+        f"{steps:,} steps lie between two"
+    ]
 
 
 def _ignored(simulation: Simulation) -> list[str]:

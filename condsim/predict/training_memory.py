@@ -17,8 +17,10 @@ import pandas as pd
 
 from condsim.cost.device import Target
 from condsim.lowered import Call, Lowered
-from condsim.program import Op, Program, Tensor, elements
+from condsim.program import Dim, Op, Program, Tensor, elements
 
+OF_SITE = "@"
+"""In the names of extents that say how many weights there are."""
 STATE = "/"
 """Between the name of a weight and that of what an optimizer keeps for it."""
 
@@ -94,9 +96,10 @@ class TrainingPeak:
 
 def training_peak(lowered: Lowered, target: Target, steps: np.ndarray) -> TrainingPeak:
     """The peak of the step that needs most of some. steps: their numbers."""
-    weights, state = resident_bytes(lowered.program, target)
     largest = None
     for step in steps:
+        sizes = {name: int(values[step]) for name, values in lowered.steps.extents.items()}
+        weights, state = resident_bytes(lowered.program, target, sizes)
         parts, place = _peak_of(lowered, target, int(step))
         peak = TrainingPeak(weights, state, parts, place)
         if largest is None or peak.bytes > largest.bytes:
@@ -130,17 +133,25 @@ def memory_waterfall(conditional: TrainingPeak, dense: TrainingPeak) -> pd.DataF
 # What lives all the time.
 
 
-def resident_bytes(program: Program, target: Target) -> tuple[int, int]:
-    """(bytes of the weights and buffers that a program uses, of what the optimizer keeps)."""
+def resident_bytes(program: Program, target: Target, extents: Mapping[str, int]) -> tuple[int, int]:
+    """(bytes of the weights and buffers that a program uses, of what the optimizer keeps).
+
+    extents: of the step, which sparse weights follow.
+    """
     sizes: dict[str, float] = {}
     for tensor, choices in _named_tensors(program):
-        if any(not dim.constant for dim in tensor.dims):
+        if any(not _lasts(dim) for dim in tensor.dims):
             continue
-        size = elements(tensor.shape({})) * target.bytes_an_element(tensor.dtype)
+        size = elements(tensor.shape(extents)) * target.bytes_an_element(tensor.dtype)
         for name in _names(tensor.weight, choices):
             sizes[name] = max(sizes.get(name, 0), size)
     state = sum(size for name, size in sizes.items() if STATE in name)
     return int(sum(sizes.values()) - state), int(state)
+
+
+def _lasts(dim: Dim) -> bool:
+    """Whether a size is the same in all of a step: no number of rows, but that of weights."""
+    return all(OF_SITE in extent for _, extents in dim.terms for extent in extents)
 
 
 def _named_tensors(program: Program) -> Iterator[tuple[Tensor, tuple[int, ...]]]:

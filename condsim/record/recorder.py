@@ -27,6 +27,7 @@ from condsim.record.events import (
 )
 from condsim.record.events import RecordedOp as RecordedOp
 from condsim.record.interpreter import Interpreter
+from condsim.record.layouts import SPARSE_PRODUCTS, lying, of_layout, parts_of
 from condsim.record.strides import inner_loops
 
 SYNCHRONISING = {
@@ -206,6 +207,7 @@ class Recorder(TorchDispatchMode):
         if self._adds_in_place(name, args):
             func, name = torch.ops.aten.add_.Tensor, "add_"
         read = _tensors((args, kwargs))
+        name = of_layout(name, (args, kwargs))
         # Storages are numbered in the order in which they are first seen: those read come first.
         read_numbers = [self._storage_number(tensor) for tensor in read]
         result = func(*args, **kwargs)
@@ -219,6 +221,8 @@ class Recorder(TorchDispatchMode):
             params = inner_loops([*written, *read])
         else:
             params = _params(name, args)
+        if name in SPARSE_PRODUCTS:
+            params = lying(read)
         op = self._operator(name, inputs, params)
         self._record_outputs(op, written)
         numbers: list[int] = []
@@ -371,7 +375,7 @@ def _tensors(tree: Any) -> list[torch.Tensor]:
 
 def _collect(tree: Any, found: list[torch.Tensor]) -> None:
     if isinstance(tree, torch.Tensor):
-        found.append(tree)
+        found += parts_of(tree)
     elif isinstance(tree, (tuple, list)):
         for part in tree:
             _collect(part, found)

@@ -4,7 +4,7 @@ rows decided."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from condsim.errors import CondsimError
 from condsim.mechanisms.early_exit import goes_on
 from condsim.mechanisms.tokens import STAYS
 from condsim.steps.extents import SiteRule, Steps
+from condsim.steps.patterns import CutWeight, pattern_extents
 from condsim.trace import Site, Trace
 
 UNIT_SIZE = ["seq", "past"]
@@ -59,6 +60,7 @@ class Cut:
     regime: the programs that the steps run. dropped: units of partial last steps.
     units: unit-steps of the trace, those of a step side by side, int [n * batch].
     sizes: of the steps, in their order. sites: site → what was counted there.
+    weights: site → what is known of a sparse weight; a step has the mask that its first unit met.
     costliest: site → the branch that all rows take under same-params.
     windows: of layers that attend to the last positions only.
     """
@@ -72,6 +74,7 @@ class Cut:
     sites: Mapping[str, CutSite]
     costliest: Mapping[str, int]
     windows: tuple[int, ...] = ()
+    weights: Mapping[str, CutWeight] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.units) // self.batch
@@ -110,7 +113,18 @@ class Cut:
         for name, site in self.sites.items():
             if site.rule.mechanism.keeps_tokens:
                 lengths[name] = site.of_unit[units, STAYS]
-        return replace(steps, kept=kept, costliest=self.costliest, lengths=lengths)
+        steps = replace(steps, kept=kept, costliest=self.costliest, lengths=lengths)
+        return self._with_weights(steps, units)
+
+    def _with_weights(self, steps: Steps, units: np.ndarray) -> Steps:
+        """Return the steps with what is known of their sparse weights. units: int [n, units]."""
+        if not self.weights:
+            return steps
+        extents, counts = dict(steps.extents), dict(steps.counts)
+        for name, weight in self.weights.items():
+            counts[name] = weight.of_steps(units)
+            extents |= pattern_extents(name, counts[name], weight.kept)
+        return replace(steps, extents=extents, counts=counts)
 
 
 def site_rules(trace: Trace) -> dict[str, SiteRule]:
@@ -182,8 +196,11 @@ def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
             f"batch {batch} is more than the {most} units of one size in trace {trace.name!r}; "
             f"choose at most {most}"
         )
-    sites = {}
+    sites, weights = {}, {}
     for site in trace.sites:
+        if site.routing.prunes_weights:
+            weights[site.name] = CutWeight.of(trace, site)
+            continue
         of_unit = _unit_counts(trace, site, threshold)
         sites[site.name] = CutSite(SiteRule.of(site), of_unit, branch_shares(trace, site.name))
     return Cut(
@@ -196,6 +213,7 @@ def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
         sites=sites,
         costliest=trace.header.costliest,
         windows=trace.header.windows,
+        weights=weights,
     )
 
 

@@ -17,7 +17,9 @@ Rule = Callable[[Guards], Rows]
 
 BRANCHED, EXPERTS, BLOCKS, TOKENS = "branched", "experts", "blocks", "tokens"
 EVERY_FAMILY = (BRANCHED, EXPERTS, BLOCKS, TOKENS)
-"""Families of mechanisms, which a strategy may be registered for."""
+"""Families of mechanisms that decide about rows, which a strategy may be registered for."""
+WEIGHTS = "weights"
+"""The family of mechanisms that decide about weights, whatever the rows are."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Strategy:
     waits_for_weights: its weights are in the host's memory (`condsim.engine.expert_cache`).
     feels_imbalance: its time depends on how evenly rows are spread over the branches.
     buckets: of a step's units, by how many tokens they keep; each bucket runs by itself.
+    tables: of times that a device's profile must have, without which nothing is known of it.
     also: what is known by the same name for other families.
     """
 
@@ -54,13 +57,14 @@ class Strategy:
     waits_for_weights: bool = False
     feels_imbalance: bool = False
     buckets: int = 1
+    tables: tuple[str, ...] = ()
     also: tuple[Strategy, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises CondsimError for a family or mechanism that there is not."""
         for served in (*self.serves, *self.runs):
-            if served not in EVERY_FAMILY and served not in MECHANISMS:
-                known = [*EVERY_FAMILY, *MECHANISMS]
+            if served not in (*EVERY_FAMILY, WEIGHTS) and served not in MECHANISMS:
+                known = [*EVERY_FAMILY, WEIGHTS, *MECHANISMS]
                 raise unknown(f"family or mechanism of strategy {self.name!r}", served, known)
 
     def fits_device(self, kind: str, static: bool) -> bool:

@@ -59,8 +59,9 @@ def touched(trace: Trace, batches: Iterable[int], phase: str | None = None) -> p
 
     touched: the mean over the steps. share: of all branches of the site.
     Batch sizes that the trace has not enough units for are left out. Raises CondsimError where no
-    batch size is left.
+    batch size is left, and where decisions are of weights.
     """
+    trace.require_rows()
     rows: list[dict[str, Any]] = []
     refusal = CondsimError("name at least one batch size")
     for batch in batches:
@@ -85,8 +86,9 @@ def alike(trace: Trace, batch: int | None = None, phase: str | None = None) -> p
 
     alike: the share of rows that both steps send to the same branches (1 - total variation), the
     mean over pairs of steps. Lag 0 stands for steps paired at random: a larger value at another lag
-    shows correlation in time.
+    shows correlation in time. Raises CondsimError where decisions are of weights.
     """
+    trace.require_rows()
     steps = rebatch(trace, batch, phase)
     rng = np.random.default_rng(0)
     rows = []

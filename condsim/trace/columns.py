@@ -116,7 +116,7 @@ STEPS: Mapping[str, Column] = {
     TRAINED: _maybe(NUMBERED),
 }
 """A row a captured step: its phase, units, positions of each unit, and positions before them; in a
-history of routing the training steps before it."""
+history of a training the steps of it before."""
 
 MEASURED: Mapping[str, Column] = {
     "strategy": TEXT,

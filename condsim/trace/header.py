@@ -49,6 +49,8 @@ def file_name(site: str) -> str:
 class UnitRows(BaseModel):
     """Rows that a unit has at a site: `a_position` for each of its positions, and `a_unit` more.
 
+    a_step: rows that a step has, whatever its units are: the outputs of a weight that is pruned.
+    They are kept with its first unit.
     A layer of experts in a language model sees (1, 0); one that comes after a class token, (1, 1).
     An exit for whole images sees (0, 1); a layer of experts on an image of 8 x 8 patches, (0, 64).
     """
@@ -56,11 +58,12 @@ class UnitRows(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     a_position: Rows = 0
     a_unit: Rows = 1
+    a_step: Rows = Field(default=0, exclude_if=lambda rows: rows == 0)
 
     @model_validator(mode="after")
     def _at_least_one(self) -> UnitRows:
-        if self.a_position + self.a_unit < 1:
-            raise ValueError("a unit must have at least one row")
+        if self.a_position + self.a_unit + self.a_step < 1:
+            raise ValueError("a unit or a step must have at least one row")
         return self
 
     def of(self, positions: Count) -> Count:
@@ -78,7 +81,8 @@ class Site(BaseModel):
     encoding: how decisions are stored: "ids" (int [rows, k] or [rows]), "depth" (one number for a
         chain of nested exits; `level` is the place of this exit) or "bits" (packed).
     stored: the file of its decisions; its name where nothing else is said.
-    scope: what one decision is about: a row, a sequence or the whole batch.
+    scope: what one decision is about: a row, a sequence or the whole batch; or the weights of a
+        step, whatever its batch is.
     unit_rows: the rows that a unit has here where nothing was dropped before.
     parents: the guards that it stands behind.
     branch_flops: logical FLOPs that a row costs in each branch.
@@ -92,7 +96,7 @@ class Site(BaseModel):
     encoding: Literal["ids", "depth", "bits"] = "ids"
     stored: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$", max_length=200)
     level: Whole = Field(default=0, ge=0, le=MOST_SITES)
-    scope: Literal["row", "sequence", "batch"] = "row"
+    scope: Literal["row", "sequence", "batch", "step"] = "row"
     unit_rows: UnitRows = ONE_A_UNIT
     parents: tuple[tuple[Name, Whole], ...] = Field(default=(), max_length=MOST_SITES)
     has_weights: Flag = False

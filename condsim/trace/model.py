@@ -137,6 +137,19 @@ class Trace:
                 "which rows take which branches; capture it on inputs, or give it routing"
             )
 
+    @property
+    def sparse_weights(self) -> list[str]:
+        """Names of the sites whose decisions are of weights."""
+        return [site.name for site in self.sites if site.routing.prunes_weights]
+
+    def require_rows(self) -> None:
+        """Raises CondsimError where decisions are of weights, which no row takes."""
+        if self.sparse_weights:
+            raise CondsimError(
+                f"trace {self.name!r} says which weights are there ({self.sparse_weights[0]}), not "
+                "which rows take which branches: simulate and sweep read it"
+            )
+
     # Decisions
 
     def decisions(self, site: str) -> Decisions:
@@ -155,7 +168,11 @@ class Trace:
     def rows_per_unit(self, site: Site) -> np.ndarray:
         """Return the rows of each unit-step at a site, int [units]."""
         positions = self.steps["seq"].to_numpy().astype(np.int64)
-        return np.repeat(site.unit_rows.of(positions), self.steps["units"].to_numpy())
+        held = self.steps["units"].to_numpy()
+        rows = np.repeat(site.unit_rows.of(positions), held)
+        if site.unit_rows.a_step:
+            rows[np.cumsum(held) - held] += site.unit_rows.a_step
+        return rows
 
     def unit_counts(self, site: str) -> np.ndarray:
         """Return the rows of each unit-step that took each branch, int [units, branches], in the

@@ -89,7 +89,8 @@ def rows_at(site: Site, steps: pd.DataFrame) -> int:
     units, positions = steps["units"].to_numpy(), steps["seq"].to_numpy()
     of_units = units.sum(dtype=np.float64) * site.unit_rows.a_unit
     of_positions = units.astype(np.float64) @ positions * site.unit_rows.a_position
-    return int(of_units + of_positions)
+    of_steps = float(len(steps)) * site.unit_rows.a_step
+    return int(of_units + of_positions + of_steps)
 
 
 def _check_strategies(trace: Trace, folder: Path) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
 from condsim.errors import CondsimError
 from condsim.zoo import ZOO, train
-from condsim.zoo.base import CHECKPOINTS
+from condsim.zoo.base import CHECKPOINTS, TRAININGS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="python -m condsim.zoo", description=__doc__)
     commands = whole.add_subparsers(dest="command", required=True)
     command = commands.add_parser("train", help="train a zoo model from scratch")
-    _add_usual(command)
+    _add_usual(command, [*ZOO, *TRAININGS])
     command.add_argument(
         "--folder",
         type=Path,
@@ -51,15 +52,15 @@ def parser() -> argparse.ArgumentParser:
         help="where the checkpoint goes (default: the package)",
     )
     command = commands.add_parser("rival", help="train a dense rival of a zoo model")
-    _add_usual(command)
+    _add_usual(command, ZOO)
     command.add_argument("rival", help="its name: of what it is made")
     command.add_argument("--folder", type=Path, required=True, help="where its folder goes")
     return whole
 
 
-def _add_usual(command: argparse.ArgumentParser) -> None:
-    """Add what both commands take."""
-    command.add_argument("name", help=", ".join(ZOO))
+def _add_usual(command: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    """Add what both commands take. names: of the models that a command knows."""
+    command.add_argument("name", help=", ".join(names))
     command.add_argument(
         "--steps", type=int, default=None, help="default: as many as the shipped checkpoint had"
     )

@@ -14,6 +14,7 @@ from torch import nn
 
 from condsim.errors import CondsimError
 from condsim.files import write_whole
+from condsim.live.masks import MaskHistory
 from condsim.registry import Registry
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -71,12 +72,24 @@ class ZooModel(nn.Module, ABC):
     """Bytes a sequence in training (text only)."""
     batch: ClassVar[int]
     """Images or sequences a training step."""
+    example_batch: ClassVar[int] = 32
+    """Images or sequences a batch of the example's inputs."""
     steps: ClassVar[int]
     """Training steps of the shipped checkpoint."""
 
     def __init__(self, **config: Any) -> None:
         super().__init__()
         self.config = config
+
+    @property
+    def masks(self) -> MaskHistory | None:
+        """What the masks of its weights were over its training; None for a model without."""
+        return None
+
+    @staticmethod
+    def optimizer(weights: Any) -> torch.optim.Optimizer:
+        """What it is trained by."""
+        return torch.optim.AdamW(weights)
 
     @classmethod
     @abstractmethod
@@ -97,6 +110,14 @@ class ZooModel(nn.Module, ABC):
 
 
 ZOO: Registry[type[ZooModel]] = Registry("zoo model")
+"""Models that decide about rows, each of which has forwards that are captured and measured."""
+TRAININGS: Registry[type[ZooModel]] = Registry("zoo training")
+"""Models whose weights come and go; what is captured of them is their training."""
+
+
+def kind_of(name: str) -> type[ZooModel]:
+    """The class of a zoo model of either kind. Raises CondsimError for an unknown name."""
+    return TRAININGS[name] if name in TRAININGS else ZOO[name]
 
 
 def save_checkpoint(model: ZooModel, about: dict[str, Any], path: Path) -> None:
@@ -136,7 +157,7 @@ def build(
 
     settings: of its knob, instead of what it was saved with. Raises CondsimError for others.
     """
-    kind = ZOO[name]
+    kind = kind_of(name)
     chosen = kind.knob.check(name, settings) if settings else {}
     model = kind(**{**checkpoint["config"], **chosen})
     weights: dict[str, torch.Tensor] = {}

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from condsim.live.masks import MaskHistory
 from condsim.live.training import Training
 
 Quality = Callable[[torch.Tensor, int], np.ndarray]
@@ -23,6 +24,7 @@ class Example:
     says it itself. model: of the zoo, in evaluation mode and fp32. inputs: batches; the zoo's are
     images float [batch, 1, 28, 28] or bytes int64 [batch, seq]. quality: in the unit that
     quality_name says, and higher_is_better says which way; None: it cannot be told.
+    masks: of a model whose weights come and go, what they were over its training.
     training: how it is trained; None where its output has a loss, or for a model in use only.
     """
 
@@ -34,3 +36,4 @@ class Example:
     quality_name: str | None = None
     higher_is_better: bool = True
     training: Training | None = None
+    masks: MaskHistory | None = None

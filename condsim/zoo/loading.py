@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from condsim.errors import CondsimError
 from condsim.live.training import Training
-from condsim.zoo.base import CHECKPOINTS, ZOO, ZooModel, build, read_checkpoint
+from condsim.zoo.base import CHECKPOINTS, ZooModel, build, kind_of, read_checkpoint
 from condsim.zoo.data import fashion_sample, spread_starts, text_sample, windows
 from condsim.zoo.example import Example, Quality
 from condsim.zoo.noise import NOISE, noisy
@@ -20,7 +20,7 @@ from condsim.zoo.training import bits
 
 def load(
     name: str,
-    batch: int = 32,
+    batch: int | None = None,
     batches: int = 64,
     seq: int | None = None,
     folder: Path = CHECKPOINTS,
@@ -28,16 +28,17 @@ def load(
 ) -> Example:
     """The trained model `name` with held-out inputs.
 
-    batch: images or sequences a batch. batches: how many, at most (there are 2,048 images). seq:
-    bytes a sequence, None for what the model's checkpoint is meant for; images have none. folder:
-    where the checkpoints are. settings: of the model's knob, as {"threshold": 0.8}, or noise on
-    its inputs, as {"gaussian": 0.5}.
+    batch: images or sequences a batch, None for the model's `example_batch`. batches: how many, at
+    most (there are 2,048 images). seq: bytes a sequence, None for what the model's checkpoint is
+    meant for; images have none. folder: where the checkpoints are. settings: of the model's knob,
+    as {"threshold": 0.8}, or noise on its inputs, as {"gaussian": 0.5}.
     Raises CondsimError for an unknown name, a bad size or setting, or a missing checkpoint.
     """
-    kind = ZOO[name]
+    kind = kind_of(name)
     for what, value in (("batch", batch), ("batches", batches), ("seq", seq)):
         if value is not None and value < 1:
             raise CondsimError(f"{what} must be at least 1, got {value}")
+    batch = batch or kind.example_batch
     given = settings or {}
     noise = {key: value for key, value in given.items() if key in NOISE}
     of_knob = {key: value for key, value in given.items() if key not in NOISE}
@@ -67,7 +68,8 @@ def image_example(name: str, model: ZooModel, batch: int, batches: int) -> Examp
         quality=accuracy(labels_of_batches),
         quality_name="accuracy",
         higher_is_better=True,
-        training=Training(cross_entropy, targets=list(labels_of_batches)[:count]),
+        training=Training(cross_entropy, model.optimizer, targets=list(labels_of_batches)[:count]),
+        masks=model.masks,
     )
 
 

@@ -23,7 +23,7 @@ from rich.progress import (
 from torch import nn
 
 from condsim.errors import CondsimError
-from condsim.zoo.base import CHECKPOINTS, ZOO, save_checkpoint
+from condsim.zoo.base import CHECKPOINTS, kind_of, save_checkpoint
 
 LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 0.02
@@ -38,7 +38,7 @@ def train(name: str, steps: int | None = None, seed: int = 0, folder: Path = CHE
     steps: None for as many as the shipped checkpoint had. seed: of everything random; the caller's
     generator is left as it was.
     """
-    kind = ZOO[name]
+    kind = kind_of(name)
     steps = kind.steps if steps is None else steps
     if steps < 1:
         raise CondsimError(f"steps must be at least 1, got {steps}")

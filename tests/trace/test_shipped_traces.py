@@ -10,17 +10,30 @@ import pytest
 import condsim
 from condsim.measure.plan import trains
 from condsim.predict.choose import probed_strategies
+from condsim.predict.mask_moves import moves_of
 from condsim.resources import resource
+from condsim.steps.patterns import ACTIVE, patterns_of
 from condsim.trace import Site, Trace
 
 FOLDERS = sorted(f.parent for f in resource("traces").glob("*/trace.json"))
 NAMES = [f.name for f in FOLDERS]
-MECHANISMS = {"moe", "early_exit", "multi_branch", "skip", "sparse_activation"}
+MECHANISMS = {
+    "moe",
+    "early_exit",
+    "multi_branch",
+    "skip",
+    "sparse_activation",
+    "dynamic_sparse_training",
+}
 
 
 @functools.cache
 def trace(name: str) -> Trace:
     return condsim.load(resource("traces") / name)
+
+
+ROUTED = [n for n in NAMES if not any(s.routing.prunes_weights for s in trace(n).sites)]
+"""Those whose decisions are of rows."""
 
 
 def share(of: Trace, site: Site) -> np.ndarray:
@@ -45,7 +58,7 @@ def test_all_of_them_take_a_few_megabytes() -> None:
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ROUTED)
 def test_thousands_of_rows_with_their_quality_and_provenance(name: str) -> None:
     of = trace(name)
     assert all(of.rows_per_unit(site).sum() >= 2000 for site in of.sites)
@@ -56,7 +69,7 @@ def test_thousands_of_rows_with_their_quality_and_provenance(name: str) -> None:
     assert of.profile is not None
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ROUTED)
 def test_no_branch_takes_over_nine_tenths_of_the_rows_and_none_under_a_hundredth(name: str) -> None:
     for site in trace(name).sites:
         found = share(trace(name), site)
@@ -80,7 +93,7 @@ def test_experts_are_loaded_unevenly(name: str) -> None:
     assert 1.6 <= max(imbalance) <= 2.5, imbalance
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if "moe" not in trace(n).mechanisms])
+@pytest.mark.parametrize("name", [n for n in ROUTED if "moe" not in trace(n).mechanisms])
 def test_the_dense_network_is_a_fair_rival(name: str) -> None:
     """Without routing the same weights are about as good: a point of accuracy, or a twentieth of the bits. All experts at once are not meant to be."""
     mean = trace(name).quality[["conditional", "dense"]].mean()
@@ -94,7 +107,7 @@ def test_some_cases_speed_up_and_some_slow_down() -> None:
     """As predicted for the machine of the traces, which needs no clock. `batched` is for a few tokens: with more it is slow without saying anything."""
     speedups = [
         condsim.simulate(trace(n), None, strategy, batch, baseline).speedup
-        for n in NAMES
+        for n in ROUTED
         if not trains(trace(n))
         for strategy in probed_strategies(trace(n))
         for batch in (1, 32)
@@ -120,3 +133,20 @@ def test_a_prediction_does_not_depend_on_what_was_predicted_before() -> None:
     alone, after = (condsim.load(resource("traces") / "moe-bytes") for _ in range(2))
     condsim.simulate(after, batch=16)
     assert condsim.simulate(after, batch=2).latency_s == condsim.simulate(alone, batch=2).latency_s
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ROUTED])
+def test_masks_of_a_training_move(name: str) -> None:
+    """As many weights are there in every entry, but others; fewer and fewer move."""
+    of = trace(name)
+    command = of.header.provenance.command
+    assert command is not None
+    assert command.startswith(f"condsim capture {name} --train ")
+    assert set(of.steps["phase"]) == {"train"}
+    for site in of.sites:
+        active = patterns_of(of, site)[:, ACTIVE]
+        moved = moves_of(of, site)
+        assert len(set(active.tolist())) == 1
+        assert 0.02 < active[0] / (site.unit_rows.a_step * site.branches) < 0.5
+        assert moved.min() > 0
+        assert moved[-1] < moved[0]

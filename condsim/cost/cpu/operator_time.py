@@ -21,6 +21,7 @@ from condsim.cost.cpu.matmul_time import (
     scattered_time,
 )
 from condsim.cost.cpu.new_memory import fresh_seconds
+from condsim.cost.cpu.sparse_time import SPARSE, sparse_time, table_of
 from condsim.cost.cpu.tables import curve_seconds
 from condsim.cost.hot import (
     VIEW,
@@ -54,7 +55,7 @@ def operator_time(
     even as can be. view: it makes no new storage. dtype: None = the profile's; a calibrated profile
     knows only its own. Raises CondsimError for a dtype that the device lacks.
     """
-    if not profile.calibrated:
+    if not profile.calibrated and operator.name not in SPARSE:
         if view:
             return _view_without_curve(profile)
         return _from_peak(operator, profile, dtype, operator.work.family)
@@ -77,6 +78,9 @@ def _from_tables(
     """The time from the tables of a calibrated profile."""
     product = operator.work
     family = product.family
+    table = table_of(operator, profile)
+    if table:
+        return sparse_time(table, operator, profile)
     if family == "linear" and "linear" in profile.matmuls:
         return linear_time(operator, profile)
     if family == "bmm" and "mm" in profile.matmuls:

@@ -82,6 +82,10 @@ class LiveSite(ABC):
         """Tensors by name that a strategy reads and the model does not have."""
         return {}
 
+    def read_tensors(self) -> dict[str, torch.Tensor]:
+        """Tensors by name that a strategy reads and nobody trains, as where its rows lie."""
+        return {}
+
     def made_tensors(self) -> dict[str, torch.Tensor]:
         """Tensors by name that a strategy made of weights, also such as share their memory."""
         return self.named_tensors()
