@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -147,7 +147,7 @@ class Tape(TorchFunctionMode):
 
     def run(
         self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Tape:
+    ) -> Self:
         """Tape one call of the host's forward."""
         for leaf in tree_leaves((args, kwargs)):
             if isinstance(leaf, torch.Tensor):
@@ -345,6 +345,12 @@ def _chooses_one(scores: torch.Tensor, ids: torch.Tensor) -> bool:
     if ids.dtype != torch.int64 or ids.ndim == 0 or ids.shape[0] != scores.shape[0]:
         return False
     return ids.numel() == scores.numel() // scores.shape[-1]
+
+
+def outputs_of(tape: Tape) -> list[torch.Tensor]:
+    """The tensors that a forward gave."""
+    leaves = tree_leaves(tape.output)
+    return [tensor_of(tape, leaf) for leaf in leaves if isinstance(leaf, Ref)]
 
 
 def tensor_of(tape: Tape, ref: Ref) -> torch.Tensor:
