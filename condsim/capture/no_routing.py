@@ -29,7 +29,7 @@ def no_routing(live: LiveModel, batch: Batch) -> str:
     start = ""
     if similar:
         start = f"found {', '.join(similar[:3])}, but not how its experts are chosen. "
-    known = _known(live, batch)
+    known = None if _decides_in_python(live) and not similar else _known(live, batch)
     if known is not None:
         return f"{start}no routing found in this model: {known.reason}; {known.way_out}"
     unread = []
@@ -46,8 +46,8 @@ def _known(live: LiveModel, batch: Batch) -> Unmarked | None:
     if live.on_meta:
         return None
     with torch.no_grad():
-        call = partial(batch.call, live.model)
-        return unmarked(live.model, call, batch.units, _decides_in_python(live))
+        decides = any(site.guards for site in live.sites)
+        return unmarked(live.model, partial(batch.call, live.model), batch.units, decides)
 
 
 def _decides_in_python(live: LiveModel) -> bool:

@@ -125,11 +125,12 @@ class Seen:
 
 
 def unmarked(
-    model: nn.Module, call: Callable[[], Any], units: int, in_python: bool = False
+    model: nn.Module, call: Callable[[], Any], units: int, others: bool = False
 ) -> Unmarked | None:
     """What a model decides, as far as a rule knows it; None where none does.
 
-    call: runs the model once. units: of the batch. in_python: whether its Python decides something.
+    call: runs the model once. units: of the batch. others: whether it decides something that is
+    known already.
     """
     tape = NaturalTape(model)
     try:
@@ -138,7 +139,7 @@ def unmarked(
         return None
     seen = Seen.of(model, tape, units)
     for rule in RULES:
-        found = None if in_python and rule in WEAK else rule(seen)
+        found = None if others and rule is _nothing else rule(seen)
         if found is not None:
             return found
     return None
@@ -324,5 +325,3 @@ RULES: tuple[Rule, ...] = (
     _nothing,
 )
 """The first that knows the decision says it."""
-WEAK: tuple[Rule, ...] = (_neurons, _frozen, _nothing)
-"""Rules that say nothing of a model that decides in Python."""
