@@ -72,6 +72,7 @@ class OwnForward(LiveSite):
         self.lifted: LiftedForward | None = None
         self.called_after_decision: set[nn.Module] | None = None
         self._reading = False
+        self._by_ids = False  # whether branches may be looked up by the ids of the input
         self._hard_gates: set[nn.Module] = set()
         self._constants: Constants | None = None
 
@@ -198,9 +199,10 @@ class OwnForward(LiveSite):
             reading = self._tried(partial(self._lift, call, lone))
             if reading is not None and self._is_looked_for(reading):
                 readings.append(reading)
-        if not readings and self.experts_called:
-            found = self._tried(partial(self._find_mixture, call))
-            readings = [] if found is None else [found]
+        for by_ids in (False, True):
+            if self.experts_called and not readings:
+                found = self._tried(partial(self._find_mixture, call, by_ids))
+                readings = [] if found is None else [found]
         if not readings and not self.experts_called:
             readings = self._read_ways(call)
         if readings:
@@ -258,8 +260,12 @@ class OwnForward(LiveSite):
         rows = self._taped_rows()[0]
         return self._verified(Lifted.of_tape(self.block, self.name, rows, tape, other), call)
 
-    def _find_mixture(self, call: HostCall) -> LiftedForward:
-        """The forward around its experts, found by value. Raises NotLiftable where it is not."""
+    def _find_mixture(self, call: HostCall, by_ids: bool) -> LiftedForward:
+        """The forward around its experts, found by value. by_ids: of `Tape`.
+
+        Raises NotLiftable where it is not.
+        """
+        self._by_ids = by_ids
         tapes = self._both_tapes(call, lone=False)
         name = self.name or "experts"
         found = find_mixture(tapes[0], self.experts_called)
@@ -298,7 +304,7 @@ class OwnForward(LiveSite):
     def _tape(self, call: HostCall, lone: bool, rows: int, more_positions: int = 0) -> Tape:
         args, kwargs = call.resized(rows, more_positions)
         opens = self._hard_gates.__contains__
-        tape = Tape(self.block, lone, self._longest_list(), opens)
+        tape = Tape(self.block, lone, self._longest_list(), opens, self._by_ids)
         return tape.run(call.forward, args, kwargs)
 
     def _second_tape(self, call: HostCall, lone: bool, rows: int) -> Tape:
