@@ -31,7 +31,7 @@ from benchmarks.fit_figures import Chart, Point, draw
 from benchmarks.operators import patient, table
 from condsim.calibrate.code_locality import calls, cycle, light_operators
 from condsim.calibrate.cpu import DTYPES
-from condsim.calibrate.evicted_code import AfterOtherData
+from condsim.calibrate.evicted_code import EvictedCode
 from condsim.calibrate.instructions import count_instructions
 from condsim.calibrate.matmul_calls import bmm, convolution, linear
 from condsim.calibrate.new_shapes import first_call_extra_s
@@ -217,7 +217,7 @@ def cold_code(profile: HardwareProfile) -> list[Point]:
     """
     known = profile.cold
     assert known is not None
-    timings = AfterOtherData(Pool(), DISTANCES_MB, patient())
+    timings = EvictedCode(Pool(), DISTANCES_MB, (), patient())
     for _ in range(3):
         timings.round()
     fresh = timings.table()

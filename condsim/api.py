@@ -20,7 +20,7 @@ from condsim.live.inputs import SequenceAxis, as_batches, require_arguments, wit
 from condsim.live.loaders import without_labels
 from condsim.live.model import LiveModel
 from condsim.live.training import Training as Training
-from condsim.live.training import unchanged
+from condsim.live.training import in_training
 from condsim.measure import measure_live
 from condsim.routing import RoutingGenerator
 from condsim.self_check.check import check as self_check
@@ -72,8 +72,7 @@ def capture(
     require_arguments(model, batches)
     if train is not None:
         _refuse_with_training(new_tokens, routing)
-        if train.targets is not None:
-            batches = with_targets(batches, train.targets)
+        batches = with_targets(batches, train.targets)
     live = LiveModel.of(model, train)
     labels = Labels(
         name=name or type(live.model).__name__,
@@ -82,7 +81,7 @@ def capture(
         quality_name=quality_name,
         higher_is_better=higher_is_better,
     )
-    mode = _evaluating(live.model) if train is None else _in_training(live.model)
+    mode = _evaluating(live.model) if train is None else in_training(live.model)
     with mode, _eagerly(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         if live.on_meta or routing is not None:
@@ -90,7 +89,7 @@ def capture(
         trace = capture_trace(
             live, batches, labels, new_tokens=new_tokens, quality=quality, progress=progress
         )
-        if measure and train is None:
+        if measure:
             strategies = measure if isinstance(measure, list) else None
             trace = measure_live(
                 trace, live, batches, strategies=strategies, module=baseline, progress=progress
@@ -114,14 +113,6 @@ def _eagerly() -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()
     eagerly: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
     return eagerly
-
-
-@contextlib.contextmanager
-def _in_training(model: torch.nn.Module) -> Iterator[None]:
-    """Put the model in training mode inside; afterwards everything of it is as it was."""
-    with unchanged(model):
-        model.train()
-        yield
 
 
 @contextlib.contextmanager

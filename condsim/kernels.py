@@ -297,6 +297,18 @@ class Kernels:
             found[i] = self.entry_rows[number] + size
         return found
 
+    def rows_in_steps(self, calls: Sequence[Call]) -> np.ndarray:
+        """Return the row of each call in every step, int [steps, calls].
+
+        calls: of one step, outside of all loops.
+        """
+        columns = []
+        for call in calls:
+            number = self.layout.entry_of[call.scope, call.place[1]]
+            sizes = self.sets[self.entries[number].size_set].of_call
+            columns.append(self.entry_rows[number] + sizes)
+        return np.stack(columns, axis=1)
+
 
 def _numbered(labels: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
     """(different labels, which of them each is, int [labels])."""

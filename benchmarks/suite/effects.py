@@ -74,7 +74,9 @@ def _simulations(trace: Trace) -> Iterator[Simulation]:
             protocol=case.protocol,
             steps=steps,
         )
-        target = Target(profile, profile.dtype, choose_runtime(case.runtime, profile))
+        runtime = choose_runtime(case.runtime, profile)
+        parameters = trace.header.provenance.parameters
+        target = Target(profile, profile.dtype, runtime, parameters)
         yield Simulation(trace, target, scenario, choose_strategies(trace, case.strategy))
 
 

@@ -15,7 +15,7 @@ from condsim.calibrate.code_in_loops import LoopsOfCode
 from condsim.calibrate.code_locality import AmongOthers
 from condsim.calibrate.compiled_graphs import compiled_costs
 from condsim.calibrate.cpu_profile import Measured, profile_of
-from condsim.calibrate.evicted_code import AfterOtherData
+from condsim.calibrate.evicted_code import EvictedCode
 from condsim.calibrate.instructions import instruction_s
 from condsim.calibrate.matmul import Cases
 from condsim.calibrate.new_memory import fresh_page_seconds
@@ -155,13 +155,13 @@ class _Rounds:
         self.activations = DistantActivations(size.footprints_mb, yardstick)
         self.among = AmongOthers(pool, size.draws, yardstick)
         self.loops = LoopsOfCode(pool, yardstick)
-        self.cold = AfterOtherData(pool, size.distances_mb, yardstick)
+        self.cold = EvictedCode(pool, size.distances_mb, size.products_s, yardstick)
         self._effects: dict[str, _Effect] = {
             "evicted weights": self.weights,
             "distant activations": self.activations,
             "among others": self.among,
             "in loops": self.loops,
-            "after other data": self.cold,
+            "evicted code": self.cold,
         }
         self._cases: Cases = {**operators.cases(pool, size), **matmul.cases(pool, size)}
         for key, make in plan.cases.items():

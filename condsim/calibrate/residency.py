@@ -25,6 +25,9 @@ ONE_ROW, MORE_ROWS = 1, 16
 PAUSED = (ONE_ROW, *WEIGHTS[1])
 """(rows, n, k) of the layer that is also visited after pauses."""
 PAUSES_S = (1e-3, 2e-3, 4e-3, 8e-3)
+IN_PAUSE = (64, 256, 256)
+"""(rows, n, k) of the layer that runs in a pause: products are what most of a model's time goes to.
+All that it touches fits a private cache."""
 PAUSED_VISITS = 15
 BEYOND_MB = (128.0, 192.0, 256.0, 384.0)
 """Distances of a curve beyond the footprints: what others evict meanwhile moves it there."""
@@ -32,6 +35,9 @@ RATES = (0.0, *(float(rate) for rate in np.geomspace(1e8, 2e10, 40)))
 """Bytes a second that others may evict."""
 STRETCH_BYTES = 2**20
 LEAST_VISITS, LEAST_VISITED_BYTES = 12, 2**22
+WARM_BYTES, MOST_WARM_ROUNDS = 96 * 2**20, 10
+"""Bytes that are visited before any visit counts, in at most so many rounds. A shared cache was
+seen to keep a megabyte only when it had come back five times, and near its size ten times."""
 QUARTILES_OF_DEVIATION = 1.35
 """Distance of a normal distribution's quartiles, in standard deviations."""
 
@@ -174,14 +180,15 @@ def extra_per_byte(seconds: Sequence[float], size_bytes: float) -> np.ndarray:
 
 
 def visit_in_turn(calls: Sequence[Call], size_bytes: int) -> float:
-    """Seconds a call when calls take turns, after one round to begin with.
+    """Seconds a call when calls take turns, once the caches have settled.
 
     It is the median over stretches of about a megabyte, so that one disturbed does not count.
     size_bytes: that one call visits.
     """
     clock = the_clock()
-    for call in calls:
-        call()
+    for _ in range(_warm_rounds(len(calls) * size_bytes)):
+        for call in calls:
+            call()
     stretch = max(1, STRETCH_BYTES // size_bytes)
     visits = max(len(calls), LEAST_VISITS, LEAST_VISITED_BYTES // size_bytes)
     turns = itertools.cycle(calls)
@@ -195,18 +202,25 @@ def visit_in_turn(calls: Sequence[Call], size_bytes: int) -> float:
     return float(np.median(seconds))
 
 
+def _warm_rounds(round_bytes: int) -> int:
+    """How many rounds of visits do not count. round_bytes: that one of them visits."""
+    return min(max(WARM_BYTES // round_bytes, 1), MOST_WARM_ROUNDS)
+
+
 def _visit_after(pause_s: float, weight: torch.Tensor, x: torch.Tensor, visits: int) -> float:
-    """Median seconds of a visit after a pause in which this thread works but touches nothing.
+    """Median seconds of a visit after a pause in which this thread works but touches little.
 
     Before each visit a small layer brings the operator's code back into the caches.
     """
+    rows, n, k = IN_PAUSE
+    other_x, other_weight = weight.new_ones(rows, k), weight.new_ones(n, k)
     small = weight.new_ones(4, 64)
     square = weight.new_ones(64, 64)
     seconds = []
     for _ in range(visits):
         until = time.perf_counter() + pause_s
         while time.perf_counter() < until:
-            pass
+            F.linear(other_x, other_weight)
         for _ in range(3):
             F.linear(small, square)
         start = time.perf_counter()

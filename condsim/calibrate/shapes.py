@@ -32,6 +32,7 @@ FEW_ELEMENTS = (16, 1024, 8192, 32768, 131072, 524288)
 LENGTHS = (2, 4, 8, 16, 64, 256, 1024)
 FOOTPRINTS_MB = (0.4, 1, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96)
 DISTANCES_MB = (2.0, 6.0, 16.0)
+PRODUCTS_S = (1e-4, 5e-4, 2e-3, 6e-3)
 FRESH_ELEMENTS = 2**25  # 128 MiB: more than the C library ever keeps
 
 POINTS = {
@@ -58,7 +59,8 @@ class Size:
     flops: of the largest matmul.
     patience_s: how long the calibration may wait for a machine that is disturbed.
     footprints_mb: of weights and activations visited in turn. draws: of operators among others.
-    distances_mb: read before operators. fresh_elements: of the memory that is used first.
+    distances_mb: read between two calls of operators; products_s: for how long products run there.
+    fresh_elements: of the memory that is used first.
     """
 
     rows: tuple[int, ...] = ROWS
@@ -77,6 +79,7 @@ class Size:
     footprints_mb: tuple[float, ...] = FOOTPRINTS_MB
     draws: int = 100
     distances_mb: tuple[float, ...] = DISTANCES_MB
+    products_s: tuple[float, ...] = PRODUCTS_S
     fresh_elements: int = FRESH_ELEMENTS
 
 
@@ -98,6 +101,7 @@ TINY = Size(
     footprints_mb=(0.4, 4.0),
     draws=12,
     distances_mb=(1.0, 8.0),
+    products_s=(1e-4, 5e-4),
     fresh_elements=2**24,
 )
 
@@ -250,15 +254,17 @@ def conv_sizes(family: str, count: int) -> tuple[Convolution, ...]:
     return tuple(drawn)
 
 
+def _channels(rng: np.random.Generator) -> int:
+    """A number of channels: a multiple of 16, as most models have it, or of 8."""
+    multiple = _one_of(rng, (8, 16, 16))
+    return max(multiple, _log_uniform(rng, 8, 256) // multiple * multiple)
+
+
 def _convolution(rng: np.random.Generator, family: str) -> Convolution:
     """One convolution: some on 1 or 3 channels; a native one mostly on a single image."""
     batch = _log_uniform(rng, 1, 128)
-    channels_in = _log_uniform(rng, 4, 256)
-    channels_out = max(8, _log_uniform(rng, 8, 256) // 8 * 8)
-    if rng.random() < 0.12:
-        channels_in = int(rng.choice([1, 3]))
-    else:
-        channels_in = max(8, channels_in // 8 * 8)
+    channels_out = _channels(rng)
+    channels_in = int(rng.choice([1, 3])) if rng.random() < 0.12 else _channels(rng)
     side = int(rng.choice([4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32]))
     kernel = _one_of(rng, (1, 3, 3, 3, 5))
     stride = _one_of(rng, (1, 1, 2))

@@ -47,7 +47,7 @@ class CaptureOptions:
     train
         Record training steps: forward, backward and optimizer. The loss is that of the spec: a
         third thing that its function returns, condsim.Training(...), or one that the model gives
-        itself. Not measured yet.
+        itself.
     measure
         Time the captured strategy and both baselines here, in fresh processes.
     threads
@@ -107,7 +107,7 @@ def capture(
     with progress() as step:
         trace = _capture(spec, options, step)
         trace.save(output, options.force)
-        if options.measure and not options.train:
+        if options.measure:
             from condsim.measure import measure as time_here
 
             local_profile(step, dtype=trace.dtype)
@@ -273,10 +273,7 @@ def measure(
         Print JSON.
     """
     options.check()
-    from condsim.measure.plan import require_forwards
-
     opened = open_trace(trace)
-    require_forwards(opened)
     folder = _folder_of_measured(trace, opened.name)
     from condsim.trace.store import add_measured, check_target
 
@@ -313,8 +310,6 @@ def _folder_of_measured(where: str, name: str) -> Path:
 
 def report(trace: Trace, folder: Path, command: str, json: bool, by: str | None = None) -> None:
     """Print what is in the trace now. by: "segment" where segments were measured last."""
-    from condsim.measure.plan import trains
-
     about = summary(trace)
     if json:
         print_json({"command": command, "trace": str(folder), **about})
@@ -328,10 +323,7 @@ def report(trace: Trace, folder: Path, command: str, json: bool, by: str | None 
         more = again("compare", folder)
     else:
         more = again("measure", folder)
-    if trains(trace):
-        suggest(again("simulate", folder))
-    else:
-        suggest(again("simulate", folder), more)
+    suggest(again("simulate", folder), more)
 
 
 def summary(trace: Trace) -> dict[str, Any]:

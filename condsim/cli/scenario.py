@@ -30,7 +30,8 @@ class ScenarioOptions:
     strategy
         How sites execute (looped, compacted, ...), or all.
     batch
-        Units a step: images, sequences, or sequences at one decode position. Default: as captured.
+        Units a step: images, sequences, or sequences at one decode position, of all devices
+        together. Default: as captured; of a model of the catalogue, one a device.
     baseline
         What the speedup is over: same-params or same-flops.
     dtype
@@ -49,7 +50,8 @@ class ScenarioOptions:
         Default: what its memory has room for.
     parallel
         Spread the experts over devices: expert=8, or expert=8,placement=eplb,slots=80. Also nodes,
-        groups and fabric; placement is in-order, by-load, eplb or a file of expert and slot.
+        groups, fabric and overlap=shared-experts; placement is in-order, by-load, eplb or a file of
+        expert and slot.
     phase
         prefill or decode, where a trace has both.
     protocol

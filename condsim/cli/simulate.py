@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from condsim.cli.arguments import (
-    all_devices,
-    catalogue_model,
-    check_output_file,
-    open_trace,
-    profile_for,
-)
-from condsim.cli.models import answer_of
+from condsim.cli.arguments import check_output_file
 from condsim.cli.output import command, out, print_json, progress, suggest
 from condsim.cli.scenario import ALL, AS_CAPTURED, ScenarioOptions
+from condsim.cli.simulated import SimulatedModel, SimulatedTrace, simulated
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
     from condsim.study.answer import Answer
-    from condsim.trace import Trace
 
 PLOTS = (".svg", ".pdf", ".png")
 
@@ -43,7 +37,8 @@ def simulate(
     trace
         Folder of a trace, the name of one that comes with condsim, or of a model (condsim models).
     timeline
-        Write the kernels of a step for Perfetto or chrome://tracing.
+        Write the kernels of a step for Perfetto or chrome://tracing, of the fastest strategy where
+        all are asked for.
     plot
         Draw the waterfall: .svg, .pdf or .png.
     json
@@ -52,34 +47,22 @@ def simulate(
     scenario.check()
     check_output_file(timeline)
     check_output_file(plot, PLOTS)
-    one_prediction_is_drawn = timeline is not None or plot is not None
-    if scenario.names_all and one_prediction_is_drawn:
-        raise CondsimError("--timeline and --plot need one device and one strategy, not all")
+    files = {"timeline": timeline, "plot": plot}
+    if scenario.device == ALL and any(files.values()):
+        raise CondsimError("--timeline and --plot need one device, not all")
     began = time.perf_counter()
-    model = catalogue_model(trace)
-    if model is not None:
-        answered = answer_of(model, scenario)
-    else:
-        opened = open_trace(trace)
-        scenario.check_with(opened)
-        if scenario.names_all:
-            _simulate_all(opened, trace, scenario, json)
-            return
-        answered = _answer(opened, scenario)
-    name = answered.prediction.trace if model is None else model.name
-    _draw(answered, name, timeline, plot)
-    if json:
-        print_json({"command": "simulate", "trace": name, **answered.to_dict()})
+    asked = simulated(trace, scenario)
+    if scenario.names_all:
+        _simulate_all(asked, files, json)
         return
-    _print_answer(answered, name, time.perf_counter() - began)
-    _suggest_more(answered, trace, scenario, of_model=model is not None)
-
-
-def _answer(opened: Trace, scenario: ScenarioOptions) -> Answer:
-    from condsim.study.answer import answer
-
-    profile = profile_for(scenario.device, opened)
-    return answer(opened, profile, scenario.strategy, scenario.baseline, **scenario.keywords())
+    answered = asked.answer(scenario.strategy)
+    _draw(answered, asked.name, **files)
+    if json:
+        print_json({"command": "simulate", "trace": asked.name, **answered.to_dict()})
+        return
+    _print_answer(answered, asked.name, time.perf_counter() - began)
+    _print_loads(asked, answered)
+    _suggest_more(answered, trace, scenario, of_model=isinstance(asked, SimulatedModel))
 
 
 def _draw(answered: Answer, name: str, timeline: Path | None, plot: Path | None) -> None:
@@ -101,9 +84,6 @@ def _suggest_more(answered: Answer, trace: str, scenario: ScenarioOptions, of_mo
         suggest(command("simulate", trace, "--device", str(device), "--batch", batch))
         return
     more = ["--device", ALL] if device is None else ["--device", device, "--strategy", ALL]
-    if answered.prediction.memory.training is not None:  # nothing is measured in training
-        suggest(command("simulate", trace, *more))
-        return
     beside = "measure" if answered.measured is None else "compare"
     suggest(command("simulate", trace, *more), command(beside, trace))
 
@@ -131,40 +111,59 @@ def _print_answer(answered: Answer, name: str, seconds: float) -> None:
         console.print(ranks_table(prediction.devices))
 
 
-def _simulate_all(trace: Trace, where: str, scenario: ScenarioOptions, json: bool) -> None:
-    """Print a row a device and strategy, the fastest over its baseline first.
+def _print_loads(asked: SimulatedTrace | SimulatedModel, answered: Answer) -> None:
+    """What waits for what, and what other loads come to, of a model on several devices."""
+    from condsim.show.ranks import loads_lines, waits_line
 
-    Rows that cannot be predicted follow, with the reason. where: what the user called the trace.
+    devices = answered.prediction.devices
+    if not len(devices):
+        return
+    out().print(waits_line(devices))
+    loads = list(asked.loads(answered.prediction.strategy))
+    for line in loads_lines(loads, answered.prediction.baseline):
+        out().print(line)
+
+
+def _simulate_all(
+    asked: SimulatedTrace | SimulatedModel, files: Mapping[str, Path | None], json: bool
+) -> None:
+    """Print a row a device and strategy, the fastest over its baseline first, and on one device the
+    whole answer of that one.
+
+    Rows that cannot be predicted follow, with the reason. files: that the fastest is drawn into.
     """
-    rows = _predict_all(trace, scenario)
+    began = time.perf_counter()
+    rows = _predict_all(asked)
     rows.sort(key=lambda row: -row.get("speedup", 0.0))
     if all("error" in row for row in rows):
         raise CondsimError(rows[0]["error"])
+    fastest = rows[0]["strategy"]
+    answered = None if asked.scenario.device == ALL else asked.answer(fastest)
+    if answered is not None:
+        _draw(answered, asked.name, **files)
     if json:
-        print_json({"command": "simulate", "trace": trace.name, "predictions": rows})
+        print_json({"command": "simulate", "trace": asked.name, "predictions": rows})
         return
     from condsim.show.tables import predictions_table
 
-    out().print(predictions_table(trace.name, rows))
-    best = rows[0]
-    chosen = ["--device", best["profile"], "--strategy", best["strategy"]]
-    suggest(command("simulate", where, *chosen))
+    out().print(predictions_table(asked.name, rows))
+    if answered is not None:
+        out().print()
+        _print_answer(answered, asked.name, time.perf_counter() - began)
+        _print_loads(asked, answered)
+    suggest(command("simulate", asked.where, "--device", rows[0]["profile"], "--strategy", fastest))
 
 
-def _predict_all(trace: Trace, scenario: ScenarioOptions) -> list[dict[str, Any]]:
+def _predict_all(asked: SimulatedTrace | SimulatedModel) -> list[dict[str, Any]]:
     """Rows of `condsim.study.ranking.predict_all`, with progress."""
     from condsim.study.ranking import candidates, predict_all
 
-    if scenario.device == ALL:
-        devices = all_devices(trace)
-    else:
-        devices = [profile_for(scenario.device, trace)]
+    scenario, trace, options = asked.scenario, asked.trace, asked.options()
     strategies = None if scenario.strategy == ALL else [scenario.strategy]
-    keywords = scenario.keywords()
-    total = len(list(candidates(trace, devices, strategies, scenario.runtime)))
+    total = len(list(candidates(trace, asked.devices, strategies, options["runtime"])))
     rows: list[dict[str, Any]] = []
     with progress() as step:
-        for row in predict_all(trace, devices, strategies, scenario.baseline, **keywords):
+        for row in predict_all(trace, asked.devices, strategies, scenario.baseline, **options):
             rows.append(row)
             step("simulate", len(rows), total)
     return rows

@@ -7,6 +7,7 @@ costs beside its kernels (`step_cost`), and in which order its kernels are issue
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
@@ -54,14 +55,17 @@ class Target:
     """What a program is priced for.
 
     dtype: of the arithmetic and of tensors whose dtype is "float". parameters: of the whole model.
-    loops: one step runs over and over, so that what it does not evict itself stays in the caches.
     """
 
     profile: HardwareProfile
     dtype: str
     runtime: Runtime
     parameters: int = 0
-    loops: bool = False
+
+    @property
+    def model_bytes(self) -> float:
+        """Bytes of all weights in the simulation's dtype; infinite where nobody counted them."""
+        return self.parameters * self.float_bytes if self.parameters else math.inf
 
     @property
     def float_bytes(self) -> int:

@@ -189,8 +189,7 @@ class IssuedModel(DeviceModel):
 
         distinct: of `code_distances`.
         """
-        target = self.target
-        return code_locality_seconds(ops, distinct, target.profile, loops=target.loops)
+        return code_locality_seconds(ops, distinct, self.target.profile)
 
     def python_seconds(self, op: Op) -> float:
         """What Python did before an operator."""

@@ -14,7 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.evicted_code import evicted_code_seconds, own_code_seconds
+from condsim.cost.cpu.evicted_code import (
+    Passed,
+    StepPasses,
+    evicted_code_seconds,
+    own_code_seconds,
+)
 from condsim.cost.cpu.new_shapes import NewShapes
 from condsim.cost.weight_uses import GroupKey, group_of, visits_of
 from condsim.hardware import HardwareProfile
@@ -32,15 +37,18 @@ class Between:
 
     evicting_bytes: that pass through the caches meanwhile, float [steps].
     footprint_bytes: different ones of these that somebody else touches, float [steps].
+    seconds: float [steps]. code: machine code that runs meanwhile.
     """
 
     evicting_bytes: np.ndarray
     footprint_bytes: np.ndarray
+    seconds: np.ndarray
+    code: frozenset[str] = frozenset()
 
     @classmethod
     def nothing(cls, steps: int) -> Between:
         """Return what passes where each step follows itself at once. steps: how many there are."""
-        return cls(np.zeros(steps), np.zeros(steps))
+        return cls(np.zeros(steps), np.zeros(steps), np.zeros(steps))
 
 
 @dataclass
@@ -83,13 +91,19 @@ class StepCost:
     @cached_property
     def parts(self) -> Mapping[str, np.ndarray]:
         """Part → seconds, of kernels and beside them; evicted weights and first calls left out."""
+        found = dict(self._parts_with_code)
+        found["dispatch"] = found["dispatch"] + self.evicted_code_s
+        return found
+
+    @cached_property
+    def _parts_with_code(self) -> Mapping[str, np.ndarray]:
+        """`parts` where nothing evicts code."""
         found = {}
         for part in PARTS:
             seconds = self.kernels.total(part)
             if part in self.extra_s:
                 seconds = seconds + self.extra_s[part]
             found[part] = seconds
-        found["dispatch"] = found["dispatch"] + self.evicted_code_s
         return found
 
     @cached_property
@@ -172,8 +186,13 @@ class StepCost:
         """Different bytes that a step touches: each weight once, and the largest operator's
         activations (their memory is used again)."""
         different = self.weight_bytes - self._read_again_bytes()
-        footprint: np.ndarray = self.kernels.largest("moved_bytes") + different
+        footprint: np.ndarray = self.activation_bytes + different
         return footprint
+
+    @cached_property
+    def activation_bytes(self) -> np.ndarray:
+        """Bytes of the largest operator's activations in a step."""
+        return self.kernels.largest("moved_bytes")
 
     def _read_again_bytes(self) -> np.ndarray:
         """Bytes of weights that a step has read before."""
@@ -254,24 +273,31 @@ class StepCost:
         if not self.code_calls:
             return {}
         codes, calls = list(self.code_calls), np.array(list(self.code_calls.values()))
-        touched, different = self.touched_bytes, self.footprint_bytes
-        each_s = evicted_code_seconds(
-            codes, calls, calls.sum(axis=0), touched, different, self.profile
-        )
+        all_calls = calls.sum(axis=0)
+        each_s = evicted_code_seconds(codes, calls, all_calls, self._passes, self.profile)
         of_codes = zip(codes, each_s, calls, strict=True)
         return {code: EvictedCode(seconds, count) for code, seconds, count in of_codes}
 
+    @cached_property
+    def _passes(self) -> StepPasses:
+        """What a step passes through the caches, and in how long; evicted code left out, which
+        follows from it."""
+        seconds = np.sum(list(self._parts_with_code.values()), axis=0)
+        return StepPasses(self.touched_bytes, self.footprint_bytes, seconds)
+
     def first_calls(self, between: Between) -> dict[str, np.ndarray]:
-        """Return machine code → seconds that its first call in a step costs more, because other
-        data was touched before the step."""
+        """Return machine code → seconds that its first call in a step costs more, because of what
+        passed before the step; none for code that ran meanwhile, too."""
         if self.profile.cold is None or not between.footprint_bytes.any():
             return {}
-        touched, different = self.touched_bytes, self.footprint_bytes
+        before = Passed(between.footprint_bytes, between.seconds)
         found = {}
         for code, calls in self.code_calls.items():
-            since = np.minimum(touched / np.maximum(calls, 1.0), different)
+            if code in between.code:
+                continue
+            since = self._passes.between(calls)
             usual = own_code_seconds(code, since, self.profile)
-            first = own_code_seconds(code, since + between.footprint_bytes, self.profile)
+            first = own_code_seconds(code, before.and_then(since), self.profile)
             found[code] = np.minimum(calls, 1.0) * (first - usual)
         return found
 

@@ -228,13 +228,17 @@ class Activations(Model):
 
 
 class Cold(Model):
-    """What an operator costs more because data evicted its code, and what PyTorch shares.
+    """What an operator costs more because its code was evicted, and what PyTorch shares.
 
     distance: bytes touched, rising.
     shared_s: seconds of any operator, by the bytes that the operator before it touched.
     own_s: seconds of each operator at the largest distance; a view's name ends in ".view".
     other_s: of an operator that was not timed.
     share: of own_s, by the bytes touched since the operator's last call.
+    products_s: seconds in which products ran, rising: they evict code, as does whoever shares the
+        caches meanwhile. Empty in an older calibration.
+    shared_after_products_s: seconds of any operator, by how long the operator before it took.
+    share_after_products: of own_s, by the seconds since the operator's last call.
     """
 
     distance: list[Positive]
@@ -242,12 +246,22 @@ class Cold(Model):
     share: list[NotNegative]
     own_s: dict[Name, NotNegative]
     other_s: NotNegative
+    products_s: list[Positive] = Field(default_factory=list)
+    shared_after_products_s: list[NotNegative] = Field(default_factory=list)
+    share_after_products: list[NotNegative] = Field(default_factory=list)
     uncertainty: Uncertainty = 0.3
 
     @model_validator(mode="after")
     def _shape(self) -> Cold:
         rising("distance", self.distance)
         one_a_distance(self.distance, shared_s=self.shared_s, share=self.share)
+        rising("products_s", self.products_s)
+        after_products = (self.shared_after_products_s, self.share_after_products)
+        if any(len(values) != len(self.products_s) for values in after_products):
+            raise ValueError(
+                "shared_after_products_s and share_after_products must have "
+                f"{len(self.products_s)} numbers, one for each of products_s"
+            )
         return self
 
 

@@ -236,12 +236,15 @@ def _as_batch(inputs: Any, sequence_axis: SequenceAxis) -> Batch:
 
 
 def with_targets(
-    batches: Sequence[Batch], targets: torch.Tensor | list[torch.Tensor]
+    batches: list[Batch], targets: torch.Tensor | list[torch.Tensor] | None
 ) -> list[Batch]:
     """Batches with what a loss compares their results with.
 
-    targets: one tensor [units, ...] a batch. Raises CondsimError where they do not fit.
+    targets: one tensor [units, ...] a batch, or None for none. Raises CondsimError where they do
+    not fit.
     """
+    if targets is None:
+        return batches
     given = targets if isinstance(targets, list) else [targets]
     if len(given) != len(batches):
         raise CondsimError(

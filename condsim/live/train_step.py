@@ -1,25 +1,29 @@
-"""Record a training step of a live model under an execution."""
+"""One training step of a live model under an execution, and the recording of one."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
-from condsim.live.execution import Execution
+from condsim.live.execution import Execution, current
 from condsim.live.failures import one_line
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
-from condsim.live.training import Weights, named_state, names_in_order
+from condsim.live.training import Training, Weights, named_state, names_in_order
 from condsim.record.recorder import BACKWARD, OPTIMIZER, Recorder, storage_key
+
+SAME_FLOPS = "same-flops"
+"""The baseline in which rows that would leave early have no result."""
+
+
+def _nobody_asks(_stage: str) -> None:
+    """Tell nobody which stage begins."""
 
 
 def record_step(live: LiveModel, batch: Batch, execution: Execution) -> Recorder:
-    """Forward, loss, backward and optimizer of one batch under the recorder.
-
-    The step ends with its gradients dropped, so that nothing of it lives on.
-    """
+    """Run one batch under the recorder. Raises CondsimError for what does not train."""
     training = live.training
     assert training is not None
     size = f"{batch.units} units" + (f" of {batch.seq} positions" if batch.seq else "")
@@ -31,8 +35,7 @@ def record_step(live: LiveModel, batch: Batch, execution: Execution) -> Recorder
         with torch.no_grad():
             for site in live.sites:
                 site.prepare(execution)
-        with _follow_made(live):
-            weights = _weights(live)
+        with trained_weights(live) as weights:
             recorder = Recorder(live.model, live.float_dtype(), follows_autograd=True)
             optimizer = training.optimizer_of(weights)
             for name, tensor in (*weights, *named_state(optimizer, weights)):
@@ -40,15 +43,45 @@ def record_step(live: LiveModel, batch: Batch, execution: Execution) -> Recorder
             recorder.updated = names_in_order(optimizer, weights)
             execution.recorder = recorder
             with live.installed(execution), torch.enable_grad(), recorder:
-                loss = training.loss_value(batch.call(live.model), batch.targets)
-                recorder.begins(BACKWARD)
-                loss.backward()
-                recorder.begins(OPTIMIZER)
-                optimizer.step()
-                del loss
-                optimizer.zero_grad(set_to_none=True)
+                train_once(training, live.model, optimizer, batch, recorder.begins)
     execution.recorder = None
     return recorder
+
+
+def train_once(
+    training: Training,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    begins: Callable[[str], None] = _nobody_asks,
+) -> None:
+    """Forward, loss, backward and optimizer of one batch. begins: told each stage that follows.
+
+    It ends with the gradients dropped, so that nothing of the step lives on.
+    """
+    loss = _loss_of(training, model, batch)
+    begins(BACKWARD)
+    loss.backward()
+    begins(OPTIMIZER)
+    optimizer.step()
+    del loss
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _loss_of(training: Training, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+    """The loss of a batch; under same-flops of the first rows alone, which have a result."""
+    output, targets = batch.call(model), batch.targets
+    loses_rows = SAME_FLOPS in current().strategies.values()
+    if loses_rows and targets is not None and isinstance(output, torch.Tensor) and output.ndim:
+        targets = targets[: len(output)]
+    return training.loss_value(output, targets)
+
+
+@contextlib.contextmanager
+def trained_weights(live: LiveModel) -> Iterator[Weights]:
+    """All weights that are trained, by name; inside, what strategies made of them is trained."""
+    with _follow_made(live):
+        yield _weights(live)
 
 
 def _weights(live: LiveModel) -> Weights:

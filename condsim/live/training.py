@@ -175,6 +175,14 @@ def unchanged(model: nn.Module) -> Iterator[None]:
         np.random.set_state(of_numpy)
 
 
+@contextlib.contextmanager
+def in_training(model: nn.Module) -> Iterator[None]:
+    """Put a model in training mode inside; afterwards everything of it is as it was."""
+    with unchanged(model):
+        model.train()
+        yield
+
+
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors have the same bits."""
     if not one.is_floating_point():

@@ -14,6 +14,7 @@ import torch
 
 from condsim.errors import CondsimError, unknown
 from condsim.live.model import LiveModel
+from condsim.live.training import Training, in_training
 from condsim.measure.agreement import checked_steps
 from condsim.measure.plan import DENSE_MODULE, Plan
 from condsim.measure.replay import Captured, Replay, Step
@@ -178,6 +179,17 @@ def _assignment(
         raise unknown("strategy", name, known, f"what can run {trace_name} here")
     mechanisms = offered[name] & captured.keys()
     return captured | dict.fromkeys(mechanisms, name)
+
+
+@contextlib.contextmanager
+def in_its_mode(model: torch.nn.Module | None, training: Training | None) -> Iterator[None]:
+    """A model in evaluation mode, or in training mode where it is trained; afterwards as before."""
+    with evaluating(model):
+        if model is None or training is None:
+            yield
+            return
+        with in_training(model):
+            yield
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from condsim.measure.plan import (
     SegmentOptions,
     at_least_one,
     plan_fields,
+    require_forwards,
 )
 from condsim.measure.processes import Processes, Result, processes_for
 from condsim.trace import Trace
@@ -61,6 +62,8 @@ def measure(
     machine = this_machine(options.get("threads", 1), opened.dtype)
     fields = plan_fields(options, ProcessOptions, strategies)
     plan = fresh_plan(fields, batches, machine)
+    if plan.compiles:
+        require_forwards(opened, "runtime 'compiled'")
     if plan.compiles and machine is not None:
         compiled_graphs.check(machine)
     with processes_for(opened, progress) as fresh:
@@ -90,6 +93,7 @@ def measure_segments(
     Raises CondsimError as `measure` does.
     """
     opened = open_with_spec(trace)
+    require_forwards(opened, "by segment")
     at_least_one("processes", processes)
     machine = this_machine(1, opened.dtype)
     fields = plan_fields({**SEGMENT_DEFAULTS, **options}, SegmentOptions, strategies)

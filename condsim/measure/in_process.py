@@ -12,7 +12,7 @@ from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.measure import yardsticks
 from condsim.measure.fresh import next_process
-from condsim.measure.plan import LiveOptions, Plan, Progress, plan_fields, require_forwards
+from condsim.measure.plan import LiveOptions, Plan, Progress, plan_fields
 from condsim.measure.protocol import ignore_progress, measure_cases
 from condsim.trace import Trace
 
@@ -39,7 +39,6 @@ def measure_live(
     trace's, an unknown name, and outputs that are NaN.
     """
     trace.require_decisions()
-    require_forwards(trace)
     fields: dict[str, Any] = plan_fields(options, LiveOptions, strategies)
     threads = options.get("threads", 1)
     machine = this_machine(threads, trace.dtype)

@@ -170,10 +170,10 @@ def trains(trace: Trace) -> bool:
     return bool((trace.steps["phase"] == TRAIN).any())
 
 
-def require_forwards(trace: Trace) -> None:
-    """Raises CondsimError for a trace of training steps, which are not timed yet."""
+def require_forwards(trace: Trace, what: str) -> None:
+    """Raises CondsimError for a trace of training steps. what: times forwards only."""
     if trains(trace):
         raise CondsimError(
-            f"trace {trace.name!r} holds training steps, which are not measured yet; "
-            "condsim simulate predicts them"
+            f"trace {trace.name!r} holds training steps, and {what} times forwards only; leave it "
+            "out to time whole steps"
         )

@@ -174,7 +174,8 @@ def gather(batches: Sequence[Batch], units: np.ndarray) -> Batch:
     for name in first.kwargs:
         of_parts = [part.kwargs[name] for part in parts]
         kwargs[name] = _joined(of_parts, sizes)
-    return replace(first, args=tuple(args), kwargs=kwargs, units=len(units))
+    targets = _joined([part.targets for part in parts], sizes)
+    return replace(first, args=tuple(args), kwargs=kwargs, units=len(units), targets=targets)
 
 
 def _consecutive_parts(batches: Sequence[Batch], units: np.ndarray) -> list[Batch]:

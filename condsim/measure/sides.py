@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch
 
 from condsim.errors import CondsimError
 from condsim.live.execution import Execution, executing
+from condsim.live.model import SEED, LiveModel
+from condsim.live.train_step import train_once, trained_weights
 from condsim.measure.compiled import compiled
 from condsim.measure.plan import ALL_BASELINES, Plan
 from condsim.measure.replay import Replay, Step
@@ -23,8 +25,11 @@ class Side:
     """A model that runs steps of a replay in one way.
 
     strategies: mechanism → strategy; of a baseline, every mechanism → the baseline's name.
-    module: a dense module that runs instead of the model.
+    module: a dense module that runs instead of the model. optimizer: of its weights, while the
+    sites of a model in training are installed.
     """
+
+    optimizer: torch.optim.Optimizer | None = None
 
     def __init__(
         self,
@@ -50,16 +55,26 @@ class Side:
         return self._executions[step.index]
 
     def run(self, step: Step, clock: Clock) -> float:
-        """Seconds of one call."""
-        model = self.model
-        batch = step.batch
-        arguments = step.cache()
+        """Seconds of one forward, or of one training step."""
+        call = self._call(step)
         with executing(self.execution(step)):
             start = clock()
-            output = batch.call(model, **arguments)
+            output = call()
             seconds = clock() - start
         del output
         return seconds
+
+    def _call(self, step: Step) -> Callable[[], Any]:
+        """What is timed of a step.
+
+        What a call uses up is made before it, and it draws the random numbers of every other call.
+        """
+        training = self.replay.live.training
+        if training is None:
+            return partial(step.batch.call, self.model, **step.cache())
+        assert self.optimizer is not None
+        torch.manual_seed(SEED)
+        return partial(train_once, training, self.model, self.optimizer, step.batch)
 
     def warm_up(self, step: Step, calls: int = 1) -> list[int]:
         """Run a step once, and then so many times.
@@ -102,15 +117,45 @@ class Side:
 def installed(sides: Sequence[Side], steps: Sequence[Step]) -> Iterator[None]:
     """The sites of the model obey whichever execution is in force inside.
 
-    Weights that a side needs are stacked before.
+    Weights that a side needs are stacked before, and trained where the model is in training.
     """
     live = sides[0].replay.live
-    for side in sides:
-        if side.module is None:
-            for site in live.sites:
-                site.prepare(side.execution(steps[0]))
-    with live.prepared(sides[0].execution(steps[0])):
+    executions = [side.execution(steps[0]) for side in sides if side.module is None]
+    if live.training is not None:
+        with torch.inference_mode(False), torch.enable_grad():
+            _prepare(live, executions)
+            with live.installed(executions[0]), _trained(sides, live):
+                yield
+        return
+    _prepare(live, executions)
+    with live.prepared(executions[0]):
         yield
+
+
+def _prepare(live: LiveModel, executions: Sequence[Execution]) -> None:
+    """Build what sites need."""
+    with torch.no_grad():
+        for execution in executions:
+            for site in live.sites:
+                site.prepare(execution)
+
+
+@contextlib.contextmanager
+def _trained(sides: Sequence[Side], live: LiveModel) -> Iterator[None]:
+    """While it lasts, sides have optimizers: one for the model, one for each dense module."""
+    training = live.training
+    assert training is not None
+    with trained_weights(live) as weights:
+        of_model = training.optimizer_of(weights)
+        for side in sides:
+            side.optimizer = of_model
+            if side.module is not None:
+                side.optimizer = training.optimizer_of(list(side.module.named_parameters()))
+        try:
+            yield
+        finally:
+            for side in sides:
+                side.optimizer = None
 
 
 def forcible(ids: np.ndarray) -> np.ndarray:

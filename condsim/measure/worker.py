@@ -39,9 +39,10 @@ def main(arguments: list[str]) -> int:
 
 def work(job: dict[str, Any], result: Path) -> None:
     """Measure what a job says and write it. Raises CondsimError as measuring does."""
-    from condsim.live.inputs import as_batches
+    from condsim.live.inputs import as_batches, with_targets
     from condsim.live.model import LiveModel
-    from condsim.measure.plan import Plan
+    from condsim.live.training import Training
+    from condsim.measure.plan import Plan, trains
     from condsim.measure.protocol import measure_cases
     from condsim.measure.segments import time_segments
     from condsim.trace.read import load
@@ -53,8 +54,11 @@ def work(job: dict[str, Any], result: Path) -> None:
     if spec is None:
         raise CondsimError(f"trace {trace.name!r} names no spec")
     example = load_spec(spec)
-    live = LiveModel.of(example.model)
+    training = (example.training or Training()) if trains(trace) else None
+    live = LiveModel.of(example.model, training)
     inputs = as_batches(example.inputs)
+    if training is not None:
+        inputs = with_targets(inputs, training.targets)
     readings: list[dict[str, float]] = []
     if job.get("by_segment", False):
         table = time_segments(trace, live, inputs, plan, say)

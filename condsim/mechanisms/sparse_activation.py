@@ -54,7 +54,8 @@ class SparseActivation(Mechanism):
         return asks & wanted, None
 
     def probe_kept(self, draw: Draw, share: float, ids: np.ndarray) -> np.ndarray:
-        blocks = max(1, round(share * draw.branches))
+        fewer_than_all = draw.branches - 1  # a slice of all is no other tensor than the weight
+        blocks = max(1, min(round(share * draw.branches), fewer_than_all))
         return (np.arange(draw.branches) < blocks).astype(np.int64)
 
     def redraw(self, old: np.ndarray, asked: Redraw, rng: np.random.Generator) -> np.ndarray:

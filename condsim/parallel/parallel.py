@@ -11,11 +11,12 @@ import numpy as np
 
 from condsim.errors import CondsimError, shown, unknown
 from condsim.parallel.exchange import EXCHANGES
+from condsim.parallel.overlap import OVERLAPS
 from condsim.parallel.placement import PLACERS, Cluster, Placement, place
 from condsim.parallel.placement_file import EVERY_SITE, names_a_file, read_placement
 
 MOST_RANKS = 4096
-NAMES = ("placement", "fabric", "exchange")
+NAMES = ("placement", "fabric", "exchange", "overlap")
 """Parts of `Parallel` that are names."""
 
 PlacementName = str | Mapping[str, Sequence[int]]
@@ -30,6 +31,7 @@ class Parallel:
     one an expert. nodes: that eplb places by; None for those of the fabric. groups: of experts,
     which eplb keeps on one node. fabric: links between the ranks; None for those of the device.
     exchange: how tokens are sent to their experts; None for what the fabric's devices use.
+    overlap: what ranks compute while tokens travel: "shared-experts", or None for nothing.
     """
 
     expert: int = 1
@@ -39,6 +41,7 @@ class Parallel:
     groups: int = 1
     fabric: str | None = None
     exchange: str | None = None
+    overlap: str | None = None
 
     def __post_init__(self) -> None:
         """Raises CondsimError for what no cluster could be."""
@@ -60,6 +63,8 @@ class Parallel:
                 raise CondsimError(f"parallel: {name} must be a name, got {shown(value)}")
         if self.exchange is not None:
             EXCHANGES[self.exchange]
+        if self.overlap is not None and self.overlap not in OVERLAPS:
+            raise unknown("overlap", self.overlap, OVERLAPS)
 
     @classmethod
     def parse(cls, text: str) -> Parallel:

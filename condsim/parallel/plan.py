@@ -145,8 +145,10 @@ class RankCut(Cut):
     rank: int
 
     def take(self, selected: Any) -> Steps:
-        """Return some of the plan's steps. selected: their numbers in the whole cut."""
-        numbers = np.asarray(selected)
+        """Return some of the plan's steps. selected: their numbers in the whole cut, or a slice of
+        all that it has."""
+        numbers = np.arange(len(self))[selected] if isinstance(selected, slice) else selected
+        numbers = np.asarray(numbers)
         places = np.searchsorted(self.plan.numbers, numbers)
         own = self.plan.units[places][:, self.plan.rank_of_unit == self.rank]
         steps = self.steps_of(numbers, own)

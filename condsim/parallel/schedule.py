@@ -17,11 +17,14 @@ class Schedule:
     """The stages of all ranks, of n steps.
 
     stages_s: float [n, ranks, stages]. exchanges_s: after each stage but the last, float
-    [n, stages - 1].
+    [n, stages - 1]. beside_s: work of each rank beside each exchange, float [n, ranks, stages - 1],
+    None for none; hidden_s: of each rank, what of that is not in its stages, float [n, ranks].
     """
 
     stages_s: np.ndarray
     exchanges_s: np.ndarray
+    beside_s: np.ndarray | None = None
+    hidden_s: np.ndarray | float = 0.0
 
     @property
     def slowest_s(self) -> np.ndarray:
@@ -52,11 +55,19 @@ class Schedule:
     @property
     def busy_s(self) -> np.ndarray:
         """Seconds that each rank works, float [n, ranks]."""
-        busy: np.ndarray = self.stages_s.sum(2)
+        busy: np.ndarray = self.stages_s.sum(2) + self.hidden_s
         return busy
+
+    @property
+    def exposed_s(self) -> np.ndarray:
+        """Seconds of exchanges beside which each rank does not work, float [n, ranks]; below 0
+        where it works while it would wait for slower ranks."""
+        shape = self.stages_s.shape[:2]
+        exposed: np.ndarray = np.broadcast_to(self.communication_s[:, None], shape) - self.hidden_s
+        return exposed
 
     @property
     def waiting_s(self) -> np.ndarray:
         """Seconds that each rank waits for slower ones, float [n, ranks]."""
-        waiting: np.ndarray = self.slowest_s.sum(1)[:, None] - self.busy_s
+        waiting: np.ndarray = self.slowest_s.sum(1)[:, None] - self.stages_s.sum(2)
         return waiting

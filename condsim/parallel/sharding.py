@@ -20,6 +20,9 @@ UNITS, POSITIONS = "batch", "seq"
 """The extents whose product is the tokens of a rank's own units; where a step computes one position
 of each, it is the units alone."""
 
+SHARED = ".shared_expert"
+"""Begins the name of a module that computes every token of a layer, beside its experts."""
+
 Size = Dim | Product
 
 
@@ -59,16 +62,21 @@ class Stages:
 
     sites: those with experts, in the program's order. Stage 0 is what comes before the experts of
     the first, stage 1 those experts, and so on; the last one comes after all experts.
-    of_node: stage of each node of the root.
+    of_node: slot of each node of the root: its stage, or, where it runs beside an exchange, the
+    number of stages + that of the exchange. slots: how many there are.
     """
 
     sites: tuple[str, ...]
     of_node: tuple[int, ...]
+    overlaps: bool = False
 
     @classmethod
-    def of(cls, program: Program, sites: Iterable[str]) -> Stages:
-        """Return the stages of a program. Raises CondsimError where the experts of a site are not
-        one run of operators, outside of any choice."""
+    def of(cls, program: Program, sites: Iterable[str], overlaps: bool = False) -> Stages:
+        """Return the stages of a program.
+
+        overlaps: shared experts run beside the exchanges of their layer. Raises CondsimError where
+        the experts of a site are not one run of operators, outside of any choice.
+        """
         wanted = tuple(sites)
         first: dict[str, int] = {}
         last: dict[str, int] = {}
@@ -84,7 +92,30 @@ class Stages:
                     "can be spread over ranks where every token reaches their layer"
                 )
         ordered = tuple(sorted(wanted, key=lambda site: first[site]))
-        return cls(ordered, _stage_of_nodes(len(program.root.nodes), ordered, first, last))
+        of_node = _stage_of_nodes(len(program.root.nodes), ordered, first, last)
+        staged = cls(ordered, of_node, overlaps)
+        return replace(staged, of_node=staged._beside(program)) if overlaps else staged
+
+    @property
+    def slots(self) -> int:
+        """Stages, and exchanges that shared experts run beside."""
+        return 2 * len(self) - 1 if self.overlaps else len(self)
+
+    def _beside(self, program: Program) -> tuple[int, ...]:
+        """Slots of nodes where shared experts run beside an exchange: dispatch for those that stand
+        before the experts of their layer, else combine."""
+        exchange_of: dict[tuple[str, int], int] = {}
+        for number, site in enumerate(self.sites):
+            layer = site.rpartition(".")[0]
+            exchange_of[layer, 2 * number] = 2 * number
+            exchange_of[layer, 2 * number + 2] = 2 * number + 1
+        slots = []
+        for node, stage in zip(program.root.nodes, self.of_node, strict=True):
+            module = "" if isinstance(node, Loop) else node.module
+            layer, shared, _ = f"{module}.".partition(SHARED)
+            exchange = exchange_of.get((layer, stage)) if shared else None
+            slots.append(stage if exchange is None else len(self) + exchange)
+        return tuple(slots)
 
     def __len__(self) -> int:
         return 2 * len(self.sites) + 1

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from condsim.cost.cpu.new_shapes import FirstUse, NewShapes
 from condsim.cost.evicted_weights import Missed, missed
@@ -18,9 +21,12 @@ class Carried:
     """When a side's weights were used last, and which kernels were written for new sizes.
 
     Blocks of steps are shown to it in order.
+
+    model_bytes: of all weights; no more of them can be different.
     """
 
     profile: HardwareProfile
+    model_bytes: float = math.inf
     weights: WeightUses = field(default_factory=WeightUses)
     shapes: NewShapes = field(default_factory=NewShapes)
 
@@ -32,14 +38,24 @@ class Carried:
 
         between: what passes between two runs of a step; None where the steps follow each other.
         ends: whether it is the last block.
+        Steps and sides read the same weights, so of the bytes that they touch no more are different
+        than the model's weights and one operator's activations.
         """
         if self.profile.residency is None:
             return
-        touched = cost.evicting_bytes
+        touched, by_sides = cost.evicting_bytes, cost.footprint_bytes
         if between is None:
-            yield from self.weights.in_a_row(cost.kernels, touched, ends)
+            uses = self.weights.in_a_row(cost.kernels, touched, ends)
         else:
-            yield from self.weights.in_turn(cost.kernels, touched + between.evicting_bytes)
+            touched = touched + between.evicting_bytes
+            by_sides = by_sides + between.footprint_bytes
+            uses = self.weights.in_turn(cost.kernels, touched)
+        most_different = self.model_bytes + cost.activation_bytes.max()
+        share_of_sides = by_sides.sum() / max(touched.sum(), 1.0)
+        for used in uses:
+            by_others = used.distance * (1 - share_of_sides)
+            different = np.minimum(used.distance * share_of_sides, most_different)
+            yield replace(used, distance=different + by_others)
 
     def missed_weights(
         self, cost: StepCost, between: Between | None, ends: bool

@@ -53,6 +53,10 @@ class RankSimulation(Simulation):
         return Blocks(self.cut, self.selected, self.scenario.capacity_factor, in_one=True)
 
     @property
+    def program_key(self) -> tuple[Any, ...]:
+        return ("of a rank", str(self.width.wanted))
+
+    @property
     def share_key(self) -> tuple[Any, ...]:
         return (*self.plan.key, self.rank)
 
@@ -95,11 +99,17 @@ class RankSimulation(Simulation):
     def stages_of(self, strategies: Strategies) -> Stages:
         """Return where ranks wait for each other."""
         sites = [] if name_of(strategies) == "same-flops" else list(self.plan.placements)
-        return Stages.of(self.side(strategies).lowered.program, sites)
+        program = self.side(strategies).lowered.program
+        assert self.scenario.parallel is not None
+        overlaps = bool(sites) and self.scenario.parallel.overlap is not None
+        return Stages.of(program, sites, overlaps)
 
-    def stage_seconds(self, strategies: Strategies, timed: TimedSide) -> np.ndarray:
-        """Return the seconds of each stage, float [n, stages], whose sum is the rank's own time."""
-        side, stages = self.side(strategies), self.stages_of(strategies)
+    def stage_seconds(self, strategies: Strategies, timed: TimedSide, stages: Stages) -> np.ndarray:
+        """Return the seconds of each slot, float [n, slots], whose sum is the rank's own time.
+
+        stages: of `stages_of`, the same for all ranks.
+        """
+        side = self.side(strategies)
         if self.model.two_clocks:
             return clocked(side, stages)
         return summed(side, stages, timed.seconds)

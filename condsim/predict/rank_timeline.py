@@ -42,7 +42,26 @@ def _slices(side: SpreadSide, rank: int, step: int) -> Iterator[dict[str, Any]]:
                 slot = {"start_s": start, "duration_s": duration}
                 yield {**lane, **slot, "operator": operator, "part": part, "module": module}
         if stage < len(stages) - 1:
+            yield from _beside(side, rank, step, stage)
             exchange = float(schedule.exchanges_s[step, stage])
             slot = {"start_s": begin + slowest, "duration_s": exchange}
             operator = EXCHANGES[stage % 2]
             yield {**lane, **slot, "operator": operator, "part": "exchange", "module": module}
+
+
+def _beside(side: SpreadSide, rank: int, step: int, stage: int) -> Iterator[dict[str, Any]]:
+    """What a rank computes while the exchange after a stage passes, in a lane of its own."""
+    schedule = side.schedule
+    if schedule.beside_s is None or not schedule.beside_s[step, rank, stage]:
+        return
+    begin = float(schedule.begin_s[step, stage] + schedule.stages_s[step, rank, stage])
+    yield {
+        "lane": f"rank {rank}, beside exchanges",
+        "guard": "",
+        "basis": "",
+        "start_s": begin,
+        "duration_s": float(schedule.beside_s[step, rank, stage]),
+        "operator": "shared experts",
+        "part": "work",
+        "module": side.stages.name(stage),
+    }

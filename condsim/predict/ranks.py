@@ -15,10 +15,12 @@ from condsim.cost.energy import with_idle_j
 from condsim.errors import CondsimError
 from condsim.parallel.exchange import COMBINE, DISPATCH, all_gather_seconds, exchange_of
 from condsim.parallel.fabric import fabric_of
+from condsim.parallel.overlap import overlapped
 from condsim.parallel.parallel import Parallel
 from condsim.parallel.plan import MOST_STEPS, Plan, expert_sites, placements_of
 from condsim.parallel.schedule import Schedule
 from condsim.parallel.sharding import (
+    SHARED,
     DenseWidth,
     Stages,
     expert_elements,
@@ -35,6 +37,7 @@ from condsim.predict.side import Side
 from condsim.predict.simulation import CLOCKED_STEPS, Simulation
 from condsim.predict.timed import TimedSide, world_seconds
 from condsim.predict.waterfall import waterfall
+from condsim.program import Op
 from condsim.scenario import Scenario
 from condsim.strategies import meant, name_of
 from condsim.trace import Trace
@@ -83,7 +86,7 @@ class SpreadSide:
                 by_source[source] = by_source.get(source, 0.0) + seconds / len(self.ranks)
             evicted += of_rank.evicted[0] / len(self.ranks)
             spread += of_rank.evicted[1] / len(self.ranks)
-        by_source[LINKS] = float(self.schedule.communication_s.sum())
+        by_source[LINKS] = max(float(self.schedule.exposed_s.mean(1).sum()), 0.0)
         return SideSeconds(by_source, (evicted, spread), float(self.seconds.sum()))
 
 
@@ -116,6 +119,7 @@ class SpreadSimulation:
         """Who gets what. Raises CondsimError for what cannot be spread over ranks."""
         self._check_strategies()
         expert_sites(self.trace)
+        self._check_overlap()
         fabric = fabric_of(self.target.profile, self.parallel.fabric)
         nodes = fabric.nodes(self.parallel.expert)
         placements = placements_of(self.trace, self.parallel, nodes)
@@ -128,6 +132,17 @@ class SpreadSimulation:
                     f"parallel: strategy {strategy.name!r} is known on one device only; "
                     "choose another one"
                 )
+
+    def _check_overlap(self) -> None:
+        if self.parallel.overlap is None:
+            return
+        program = self.whole.recorded(self.strategies)
+        modules = [node.module for node in program.root.nodes if isinstance(node, Op)]
+        if not any(SHARED in module for module in modules):
+            raise CondsimError(
+                f"parallel: overlap {self.parallel.overlap!r}: {self.trace.name!r} has no shared "
+                "experts; leave overlap out"
+            )
 
     def _numbers(self) -> np.ndarray:
         count = len(self.whole.cut)
@@ -173,11 +188,16 @@ class SpreadSimulation:
         return self._spread(self.baseline_strategies, timed)
 
     def _spread(self, strategies: Strategies, timed: list[TimedSide]) -> SpreadSide:
-        pairs = zip(self.ranks, timed, strict=True)
-        stages_s = np.stack([rank.stage_seconds(strategies, own) for rank, own in pairs], axis=1)
         stages = self.ranks[0].stages_of(strategies)
+        of_ranks = []
+        for rank, own in zip(self.ranks, timed, strict=True):
+            of_ranks.append(rank.stage_seconds(strategies, own, stages))
+        slots_s = np.stack(of_ranks, axis=1)
+        stages_s, beside_s = np.split(slots_s, [len(stages)], axis=2)
         dense = name_of(strategies) == DENSE
         schedule = Schedule(stages_s, self._exchanges(stages, dense))
+        if stages.overlaps:
+            schedule = overlapped(schedule, beside_s)
         busy = schedule.busy_s
         own_time = [replace(own, seconds=busy[:, rank]) for rank, own in enumerate(timed)]
         return SpreadSide(tuple(own_time), stages, schedule)
@@ -323,7 +343,7 @@ class SpreadSimulation:
                 added[world] = added.get(world, 0.0) + seconds / ranks
         schedule = side.schedule
         added["imbalance"] += float(schedule.waiting_s.mean(1).sum())
-        added["communication"] += float(schedule.communication_s.sum())
+        added["communication"] += float(schedule.exposed_s.mean(1).sum())
         return added
 
     # Ranks
@@ -370,7 +390,7 @@ class SpreadSimulation:
             "tokens_received": received,
             "seconds": schedule.busy_s.mean(0),
             "waiting_s": schedule.waiting_s.mean(0),
-            "communication_s": float(schedule.communication_s.mean()),
+            "communication_s": schedule.exposed_s.mean(0),
             "peak_bytes": [self._memory_of(rank)[0].needed_bytes for rank in self.ranks],
         }
         return pd.DataFrame(table)

@@ -122,7 +122,8 @@ class _SegmentSums:
         self.calls: dict[Label, float] = {}
         self.seconds: dict[Label, float] = {}
         self._families = families(trace, side.lowered.program)
-        self._carried = Carried(side.model.target.profile)
+        target = side.model.target
+        self._carried = Carried(target.profile, target.model_bytes)
         self._steps_to_come = steps
         self._labels: dict[Place, Label] = {}
 

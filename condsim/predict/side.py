@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from condsim.cost.energy import work_j
 from condsim.cost.step_cost import Between, StepCost
 from condsim.engine import closed_form, reference
 from condsim.engine.closed_form import Issued
-from condsim.lowered import Lowered
+from condsim.lowered import Call, Lowered
 from condsim.program import loops
 from condsim.protocols import Meanwhile, Protocol
 
@@ -49,18 +49,26 @@ class Side:
 
     def between(self) -> Between:
         """Return what this side touches, for the other side that runs in turn with it."""
-        return Between(self.cost.evicting_bytes, self.cost.footprint_bytes)
+        cost = self.cost
+        code = frozenset(cost.code_calls)
+        return Between(cost.evicting_bytes, cost.footprint_bytes, cost.seconds, code)
 
     @cached_property
     def clocked_s(self) -> np.ndarray:
         """Seconds of each step, host and device as two clocks; a sum where they are one."""
         if not self.model.two_clocks:
             return self.cost.seconds
-        if loops(self.lowered.program.root):
+        if self.loops:
             finish = [self._finish(step) for step in range(self.cost.steps)]
             return np.array(finish)
-        _, _, finish_of_all = closed_form.run(self._all_steps())
+        issued, _ = self.all_steps
+        _, _, finish_of_all = closed_form.run(issued)
         return finish_of_all
+
+    @property
+    def loops(self) -> bool:
+        """Whether steps may differ in the kernels that they run."""
+        return bool(loops(self.lowered.program.root))
 
     def seconds_by_events(self) -> np.ndarray:
         """Return the seconds of each step by the reference engine."""
@@ -76,17 +84,15 @@ class Side:
         _, _, end_of_step = closed_form.run(issued)
         return float(end_of_step)
 
-    def _all_steps(self) -> Issued:
-        """All steps at once, device seconds [steps, kernels]: every step runs the same kernels."""
+    @cached_property
+    def all_steps(self) -> tuple[Issued, list[Call]]:
+        """All steps at once, device seconds [steps, kernels], and the calls of one, where every
+        step runs the same kernels."""
         kernels = self.cost.kernels
         first, calls = self.model.issued(kernels, 0)
-        dispatch_s = kernels.column("dispatch")
-        device = [first.device_s]
-        for step in range(1, kernels.steps):
-            calls_of_step = [replace(call, call=step) for call in calls]
-            rows = kernels.rows_of(calls_of_step)
-            device.append(kernels.seconds[rows] - dispatch_s[rows])
-        return Issued(first.host_s, np.stack(device), first.stream, first.sync)
+        device_s = kernels.seconds - kernels.column("dispatch")
+        of_steps = device_s[kernels.rows_in_steps(calls)]
+        return Issued(first.host_s, of_steps, first.stream, first.sync), calls
 
     @property
     def work_j(self) -> np.ndarray:

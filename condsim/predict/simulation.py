@@ -90,8 +90,7 @@ class Simulation:
     def model(self) -> DeviceModel:
         """The device, with what it remembers of this trace's operators."""
         key = ("device", *self._target_key())
-        target = replace(self.target, loops=self.protocol.loops)
-        return self.trace.results.remember(key, lambda: device_model(target))
+        return self.trace.results.remember(key, lambda: device_model(self.target))
 
     @cached_property
     def cut(self) -> Cut:
@@ -137,7 +136,7 @@ class Simulation:
 
     def _target_key(self) -> tuple[Any, ...]:
         target = self.target
-        return target.profile.digest, target.dtype, target.runtime.name, self.protocol.loops
+        return target.profile.digest, target.dtype, target.runtime.name
 
     # Both sides
 
@@ -171,12 +170,17 @@ class Simulation:
             return fused if weights is None else quantised(fused, weights, sites)
 
         kind = self.target.profile.kind
-        key = ("fused", runtime.name, kind, weights, name_of(strategies), regime, *self.share_key)
+        key = ("fused", runtime.name, kind, weights, name_of(strategies), regime, *self.program_key)
         return self.trace.results.remember(key, rewritten)
 
     def recorded(self, strategies: Strategies) -> Program:
         """Return the program before the runtime fuses it."""
         return program_of(self.trace, strategies, self.cut.regime)
+
+    @property
+    def program_key(self) -> tuple[Any, ...]:
+        """What stands for the part of the program that the device runs; empty for all of it."""
+        return ()
 
     @property
     def share_key(self) -> tuple[Any, ...]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from condsim.engine import closed_form
 from condsim.engine.closed_form import Issued
-from condsim.parallel.sharding import (
-    Stages,
-)
+from condsim.lowered import Call
+from condsim.parallel.sharding import Stages
 from condsim.predict.side import Side
 
 
@@ -49,7 +49,7 @@ def summed(side: Side, stages: Stages, seconds: np.ndarray) -> np.ndarray:
 
 
 def _by_stage(by_label: Any, stages: Stages, steps: int) -> np.ndarray:
-    table = np.zeros((steps, len(stages)))
+    table = np.zeros((steps, stages.slots))
     for stage, values in by_label.items():
         table[:, stage] = values
     return table
@@ -57,18 +57,29 @@ def _by_stage(by_label: Any, stages: Stages, steps: int) -> np.ndarray:
 
 def clocked(side: Side, stages: Stages) -> np.ndarray:
     """Stages where the host runs ahead of the device, up to the exchange that ends a stage."""
-    table = np.zeros((side.cost.steps, len(stages)))
+    if not side.loops:
+        return _finish_of_stages(side, *side.all_steps, stages)
+    of_steps = []
     for step in range(side.cost.steps):
         issued, calls = side.model.issued(side.cost.kernels, step)
-        of_call = np.array([_stage_of(side, c.scope, c.place[1], stages) for c in calls])
-        for stage in range(len(stages)):
-            here = of_call == stage
-            if here.any():
-                table[step, stage] = _finish(issued, here)
+        of_steps.append(_finish_of_stages(side, issued, calls, stages))
+    return np.stack(of_steps)
+
+
+def _finish_of_stages(
+    side: Side, issued: Issued, calls: Sequence[Call], stages: Stages
+) -> np.ndarray:
+    """When host and device are done with each stage that begins at 0, float [..., stages]."""
+    of_call = np.array([_stage_of(side, call.scope, call.place[1], stages) for call in calls])
+    table = np.zeros((*issued.device_s.shape[:-1], stages.slots))
+    for stage in range(stages.slots):
+        here = np.flatnonzero(of_call == stage)
+        if len(here):
+            table[..., stage] = _finish(issued, here)
     return table
 
 
-def _finish(issued: Issued, here: np.ndarray) -> float:
+def _finish(issued: Issued, here: np.ndarray) -> np.ndarray:
     columns = (issued.host_s, issued.device_s, issued.stream, issued.sync)
-    _, _, finish = closed_form.run(Issued(*[column[here] for column in columns]))
-    return float(finish)
+    _, _, finish = closed_form.run(Issued(*[column[..., here] for column in columns]))
+    return finish

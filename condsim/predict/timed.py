@@ -70,10 +70,10 @@ class SideWalk:
     """
 
     def __init__(self, model: DeviceModel, steps: int, by_events: bool) -> None:
-        profile = model.target.profile
+        target = model.target
         self.model, self.by_events = model, by_events
-        self.sums = CostSums(profile.calibrated)
-        self.carried = Carried(profile)
+        self.sums = CostSums(target.profile.calibrated)
+        self.carried = Carried(target.profile, target.model_bytes)
         self.seconds, self.work_j = np.empty(steps), np.empty(steps)
         self.walked = 0
         self.beginning_s = self.evicted_s = self.spread_s = self.companion_j = 0.0

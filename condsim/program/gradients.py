@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from condsim.program import elements
 from condsim.program.work import OPERATORS, Params, Shape, Work
 
@@ -28,10 +30,15 @@ def convolution_backward(inputs: list[Shape], outputs: list[Shape], _params: Par
     n = weight[0]
     m = elements(gradient) // n
     k = elements(weight[1:])
-    wanted = sum(output in (image, weight) for output in map(tuple, outputs))
-    products = max(1, wanted)
+    wanted = [output for output in outputs if _same(output, image) or _same(output, weight)]
+    products = max(1, len(wanted))
     flops = 2 * m * n * k * products
     return Work("linear", m * products, n, k, flops=flops)
+
+
+def _same(one: Shape, other: Shape) -> bool:
+    """Whether two shapes are the same; sizes may be arrays, one number a call."""
+    return len(one) == len(other) and all(map(np.array_equal, one, other))
 
 
 @OPERATORS.register(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pandas as pd
 
 from condsim.catalogue import CatalogueModel
-from condsim.catalogue.parts.programs import programs_of
+from condsim.catalogue.parts.programs import all_programs_of
 from condsim.program.regime import DECODE, PREFILL, Regime
 from condsim.routing import routing
 from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
@@ -28,9 +27,7 @@ def served_model(
     seed: of that draw. progress: called with the programs that are recorded.
     """
     regimes = [Regime(phase, single) for phase in (PREFILL, DECODE) for single in (True, False)]
-    traces = [programs_of(model, regime, progress) for regime in regimes]
-    programs = {name: program for trace in traces for name, program in trace.programs.items()}
-    whole = replace(traces[0], programs=programs)
+    whole = all_programs_of(model, regimes, progress)
     if not model.conditional:
         return whole
     site = whole.sites[0]

@@ -278,10 +278,11 @@ def test_a_factor_of_several_machines_weighs_each_the_same(table: pd.DataFrame) 
     wide = table.assign(low=table["predicted_speedup"] * 0.5, high=table["predicted_speedup"] * 2.0)
     alone = {name: judge.conformal_factor([t]) for name, t in {"n": narrow, "w": wide}.items()}
     assert alone["w"] < alone["n"]
-    many = pd.concat([wide] * 9)
-    both = judge.conformal_factor([narrow, wide])
-    assert judge.conformal_factor([narrow, many]) == pytest.approx(both, rel=0.2)
-    assert judge.conformal_factor([pd.concat([narrow, many])]) < both
+    few_narrow, few_wide = pd.concat([narrow] * 9), pd.concat([wide] * 9)
+    many_wide = pd.concat([wide] * 81)
+    both = judge.conformal_factor([few_narrow, few_wide])
+    assert judge.conformal_factor([few_narrow, many_wide]) == pytest.approx(both, rel=0.2)
+    assert judge.conformal_factor([pd.concat([few_narrow, many_wide])]) < both
 
 
 def test_intervals_are_judged_with_the_factor_of_other_processors(table: pd.DataFrame) -> None:

@@ -119,7 +119,7 @@ def test_progress_says_what_is_measured_and_the_share_done(tiny: TinyCalibration
         "distant activations",
         "among others",
         "in loops",
-        "after other data",
+        "evicted code",
         "operators and matmuls",
         "Python",
     }

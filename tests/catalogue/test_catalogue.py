@@ -9,10 +9,13 @@ import pytest
 
 import condsim
 from condsim.catalogue import CATALOGUE, CatalogueModel
+from condsim.catalogue.parts.answer import answer_about
+from condsim.catalogue.parts.loads import loads_of
 from condsim.catalogue.parts.programs import build, programs_of
 from condsim.catalogue.parts.question import Question, trace_of
 from condsim.catalogue.parts.rivals import rivals_of
 from condsim.errors import CondsimError
+from condsim.predict.prediction import Prediction
 from condsim.routing.published import STATISTICS
 from condsim.trace import Trace
 
@@ -43,6 +46,23 @@ DENSE = CatalogueModel(
     parameters=4e4,
     source="made",
     licence="none",
+)
+SHARED = CatalogueModel(
+    name="tiny-shared",
+    title="Tiny mixture with a shared expert",
+    model_type="qwen2_moe",
+    config={
+        **SIZES,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+        "shared_expert_intermediate_size": 64,
+        "decoder_sparse_step": 1,
+    },
+    parameters=1e5,
+    source="made",
+    licence="none",
+    routing="mixtral",
 )
 QUESTION = Question(batch=4, context=64)
 GPU = "nvidia-h200-sxm"
@@ -138,3 +158,49 @@ def test_configurations_have_the_published_parameters(name: str) -> None:
     model = CATALOGUE[name]
     parameters = sum(tensor.numel() for tensor in build(model).parameters())
     assert parameters == pytest.approx(model.parameters, rel=0.02)
+
+
+@pytest.mark.usefixtures("cache")
+def test_devices_that_share_a_model_stand_beside_copies_of_its_rivals() -> None:
+    profile = condsim.hardware(GPU)
+    question = Question(batch=2, context=64, ranks=2)
+    answered = answer_about(MIXTURE, question, profile, parallel=condsim.Parallel(expert=2))
+    assert answered.prediction.devices["units"].tolist() == [1, 1]
+    (shared,) = answered.rivals
+    assert shared.why == "as wide; a copy on each of 2 devices"
+    (alone,) = rivals_of(MIXTURE, answered.prediction, profile, question.of_a_copy)
+    assert shared.step.latency_s == alone.step.latency_s
+
+
+@pytest.mark.usefixtures("cache")
+def test_loads_are_of_all_devices_together() -> None:
+    question = Question(batch=2, context=64, ranks=2)
+    parallel = condsim.Parallel(expert=2)
+    asked = (MIXTURE, question, condsim.hardware(GPU), "fused", "same-params")
+    loads = list(loads_of(*asked, parallel=parallel))
+    assert [load.batch for load in loads] == [2, 16, 128]
+    assert loads[0].latency_s < loads[-1].latency_s
+
+
+@pytest.mark.usefixtures("cache")
+def test_shared_experts_run_beside_exchanges() -> None:
+    question = Question(batch=8, context=64, ranks=2)
+    trace = trace_of(SHARED, question)
+
+    def spread(overlap: str | None) -> Prediction:
+        parallel = condsim.Parallel(expert=2, overlap=overlap)
+        return condsim.simulate(trace, GPU, runtime="served", batch=8, parallel=parallel)
+
+    in_turn, beside = spread(None), spread("shared-experts")
+    assert beside.latency_s < in_turn.latency_s
+    assert beside.waterfall["factor"].prod() == pytest.approx(beside.speedup, rel=1e-12)
+    assert "rank 0, beside exchanges" in set(beside.timeline["lane"])
+    assert "rank 0, beside exchanges" not in set(in_turn.timeline["lane"])
+
+
+def test_nothing_is_overlapped_without_shared_experts(trace: Trace) -> None:
+    parallel = condsim.Parallel(expert=2, overlap="shared-experts")
+    with pytest.raises(CondsimError, match="has no shared experts; leave overlap out"):
+        condsim.simulate(trace, GPU, runtime="served", parallel=parallel)
+    with pytest.raises(CondsimError, match="unknown overlap 'halves'"):
+        condsim.Parallel(expert=2, overlap="halves")

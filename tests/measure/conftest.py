@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import condsim
-from condsim.live.inputs import as_batches
+from condsim.live.inputs import as_batches, with_targets
 from condsim.live.model import LiveModel
 from condsim.measure.replay import Captured
 from condsim.zoo.specs import load_spec
@@ -26,8 +26,12 @@ def captured(function: str, new_tokens: int = 0) -> Captured:
         new_tokens=new_tokens,
         name=function,
         spec=spec,
+        train=example.training,
     )
-    return Captured(trace, LiveModel.of(example.model), as_batches(example.inputs))
+    training = example.training
+    live = LiveModel.of(example.model, training)
+    targets = None if training is None else training.targets
+    return Captured(trace, live, with_targets(as_batches(example.inputs), targets))
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +42,8 @@ def leaving() -> Captured:
 @pytest.fixture(scope="session")
 def talking() -> Captured:
     return captured("talking", new_tokens=2)
+
+
+@pytest.fixture(scope="session")
+def trained() -> Captured:
+    return captured("trained")

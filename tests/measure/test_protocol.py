@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import json
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -18,10 +16,8 @@ from condsim.errors import CondsimError
 from condsim.measure import protocol, sides
 from condsim.measure.gate import Gate
 from condsim.measure.plan import Plan
-from condsim.measure.protocol import Measured, measure_cases, turns
-from condsim.measure.replay import Captured, Replay
-from condsim.protocols import REPEAT
-from condsim.timing.yardstick import Yardstick
+from condsim.measure.protocol import Measured, measure_cases
+from condsim.measure.replay import Captured
 from condsim.trace import MEASUREMENTS
 
 
@@ -81,121 +77,11 @@ def test_a_stream_begins_without_the_kernels_of_cases_before(
     assert len(forgotten) == 2  # of each baseline
 
 
-def test_a_disturbed_pair_is_run_again_and_kept(
-    leaving: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second of three pairs ends disturbed and is repeated; the third never counts."""
-    readings = iter([1.0, 9.0, 1.0, 9.0, 9.0])
-    monkeypatch.setattr(Gate, "wait", lambda _self, _patience: (1.0, 0.0))
-    monkeypatch.setattr(Gate, "is_open", lambda _self, reading: reading < 2)
-    monkeypatch.setattr(Yardstick, "after", lambda _self: next(readings))
-    table = measured(leaving, pairs=3, steps=1, baselines=("same-params",))
-    assert list(table["yardstick_s"]) == [1.0, 9.0, 1.0, 9.0, 9.0]
-    assert list(table["pair"]) == [0, 1, 2, 3, 4]
-
-
-def order_of_sides(captured: Captured, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> list[str]:
-    """Strategy and step of every timed call."""
-    seen: list[str] = []
-
-    def watched(side: Any, step: Any, clock: Any) -> float:
-        if clock is not protocol.WALL:  # a warm-up
-            seen.append(f"{side.strategies['early_exit']} {step.index}")
-        return 1.0
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sides.Side, "run", watched)
-        patch.setattr(protocol, "clock_for", lambda _: protocol.CPU)
-        patch.setattr(Gate, "wait", lambda _self, _patience: (1.0, 0.0))
-        measured(captured, **fields)
-    return seen
-
-
-def test_order_within_a_pair_is_random_and_seeded(
-    leaving: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fields = {"pairs": 16, "steps": 1, "baselines": ("same-params",)}
-    first = order_of_sides(leaving, monkeypatch, seed=1, **fields)
-    pairs = [first[i : i + 2] for i in range(0, len(first), 2)]
-    assert all(sorted(p) == ["compacted 0", "same-params 0"] for p in pairs)
-    assert 0 < sum(p[0] == "compacted 0" for p in pairs) < 16
-    assert order_of_sides(leaving, monkeypatch, seed=1, **fields) == first
-    assert order_of_sides(leaving, monkeypatch, seed=2, **fields) != first
-
-
-def test_a_stream_goes_on_from_step_to_step(
-    leaving: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before each step the one before it runs, untimed."""
-    fields = {"protocol": "stream", "pairs": 7, "baselines": ("same-flops",)}
-    calls = order_of_sides(leaving, monkeypatch, **fields)
-    conditional = [int(c.split()[1]) for c in calls if c.startswith("compacted")]
-    assert conditional == [5, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 0]
-    assert list(measured(leaving, **fields)["step"]) == [0, 1, 2, 3, 4, 5, 0]
-
-
-def test_in_a_loop_each_side_runs_its_step_over_and_over(
-    leaving: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nothing else runs in between, the sides take turns, and calls that warm up do not count."""
-    fields = {"protocol": "loop", "pairs": 4, "steps": 2, "baselines": ("same-params",)}
-    calls = order_of_sides(leaving, monkeypatch, **fields)
-    loops = [(name, len(list(run))) for name, run in itertools.groupby(calls)]
-    assert {name.split()[1] for name, _ in loops} == {"0", "5"}
-    assert set(itertools.chain(*(divmod(count, 8) for _, count in loops))) <= {0, 1, 2}
-    table = measured(leaving, **fields)
-    assert set(table["protocol"]) == {"loop"}
-    assert list(table["step"]) == [0, 0, 5, 5]
-    assert (table["repetitions"] >= protocol.LEAST_CALLS).all()
-
-
 def test_one_captured_step_is_looped(leaving: Captured) -> None:
     one = replace(leaving.trace, steps=leaving.trace.steps[:1])
     assert Plan().protocol_of(one, "prefill").name == "loop"
     assert Plan(protocol="repeat").protocol_of(one, "prefill").name == "repeat"
     assert Plan().protocol_of(leaving.trace, "prefill").name == "repeat"
-
-
-def test_a_repeated_step_is_warmed_up_once(leaving: Captured) -> None:
-    replay = Replay(leaving, None, "prefill")
-    steps = [replay.step(0), replay.step(3)]
-    order = [(t.step.index, t.before, t.warm_up) for t in turns(steps, 3, REPEAT)]
-    assert order == [(0, None, True), (0, None, False), (3, None, True), (3, None, False)]
-
-
-def test_after_a_long_wait_the_step_is_run_untimed(leaving: Captured) -> None:
-    """And what was waited is taken off the patience."""
-    calls: list[str] = []
-
-    class Watched:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def run(self, step: Any, _clock: object) -> float:
-            calls.append(self.name)
-            return 1.0
-
-    class Busy:
-        def __init__(self) -> None:
-            self.yardstick = Yardstick(readings=1)
-            self.patience: list[float] = []
-
-        def wait(self, patience_s: float) -> tuple[float, float]:
-            self.patience.append(patience_s)
-            return 1.0, 3.0
-
-        def is_open(self, _reading: float) -> bool:
-            return True
-
-    turn = protocol.Turn(Replay(leaving, None, "prefill").step(0))
-    both: Any = (Watched("conditional"), Watched("baseline"))
-    gate: Any = Busy()
-    timer = protocol.PairTimer(both, protocol.CPU, gate, np.random.default_rng(0), 4.0)
-    timer.time(turn)
-    timer.time(turn)
-    assert gate.patience == [4.0, 1.0]
-    assert calls[:2] == calls[4:6] == ["conditional", "baseline"]
-    assert len(calls) == 8
 
 
 def test_decoding_is_measured(talking: Captured) -> None:

@@ -82,6 +82,13 @@ def leaving() -> tuple[nn.Module, list[torch.Tensor]]:
         return Leaving().eval(), [torch.randn(8, 8, generator=generator) for _ in range(6)]
 
 
+def trained() -> tuple[nn.Module, list[torch.Tensor], condsim.Training]:
+    """The batches of `leaving`, with a class for each row."""
+    model, inputs = leaving()
+    targets = [torch.arange(8) % 4 for _ in inputs]
+    return model, inputs, condsim.Training(nn.functional.cross_entropy, targets=targets)
+
+
 def talking() -> tuple[nn.Module, list[dict[str, torch.Tensor]]]:
     """Three batches of 4 sequences of 7 tokens."""
     generator = torch.Generator().manual_seed(0)

@@ -15,6 +15,7 @@ from condsim.predict.prediction import Prediction
 from condsim.predict.simulate import simulate
 from condsim.predict.timeline import write_chrome_trace
 from condsim.resources import resource
+from condsim.steps.rebatch import rebatch
 from condsim.trace import Trace
 
 GPU = "nvidia-h200-sxm"
@@ -116,3 +117,11 @@ def test_a_model_without_experts() -> None:
     exits = condsim.load(resource("traces") / "exit-fashion")
     with pytest.raises(CondsimError, match="no experts"):
         simulate(exits, GPU, parallel=Parallel(expert=2))
+
+
+def test_all_steps_are_taken_as_some_of_them_are(trace: Trace) -> None:
+    count = len(rebatch(trace, 64))
+    every = spread(trace, batch=64, steps=range(count))
+    some = spread(trace, batch=64, steps=[0, count - 1])
+    assert count > 2
+    np.testing.assert_allclose(every.of_steps.conditional[[0, -1]], some.of_steps.conditional)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,14 @@ def test_a_convolution_costs_two_products_more() -> None:
     both = work("convolution_backward", [result, image, weight], [image, weight, (4,)])
     first_layer = work("convolution_backward", [result, image, weight], [weight, (4,)])
     assert both.flops == 2 * first_layer.flops == 2 * once.flops
+
+
+def test_a_convolution_of_many_batches_costs_what_each_does() -> None:
+    batches = np.array([2, 5])
+    image, weight, result = (batches, 3, 8, 8), (4, 3, 3, 3), (batches, 4, 8, 8)
+    both = work("convolution_backward", [result, image, weight], [image, weight, (4,)])
+    once = work("convolution", [image, weight], [result], (1, 1))
+    np.testing.assert_array_equal(both.flops, 2 * once.flops)
 
 
 def test_the_backward_of_attention_is_five_products() -> None:

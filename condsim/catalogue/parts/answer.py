@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,9 +32,17 @@ def answer_about(
     Raises CondsimError as `condsim.simulate` does.
     """
     trace = trace_of(model, question, progress)
-    asked = options | {"batch": question.batch, "phase": question.phase}
-    if asked.get("runtime") is None and profile.kind in SERVED.kinds:
-        asked["runtime"] = SERVED.name
+    asked = options_of(question, profile, options)
     answered = answer(trace, profile, strategy, baseline, **asked)
     rivals = rivals_of(model, answered.prediction, profile, question, progress)
     return replace(answered, rivals=tuple(rivals))
+
+
+def options_of(
+    question: Question, profile: HardwareProfile, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return arguments of `condsim.simulate` for a question. options: those that are named."""
+    asked = {**options, "batch": question.batch, "phase": question.phase}
+    if asked.get("runtime") is None and profile.kind in SERVED.kinds:
+        asked["runtime"] = SERVED.name
+    return asked

@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,17 @@ def programs_of(
         folder.parent.mkdir(parents=True, exist_ok=True)
         trace.save(folder)
     return trace
+
+
+def all_programs_of(
+    model: CatalogueModel,
+    regimes: Iterable[Regime],
+    progress: Callable[[str], None] = lambda _name: None,
+) -> Trace:
+    """Return the programs of a model in several regimes, as `programs_of` does in one."""
+    traces = [programs_of(model, regime, progress) for regime in regimes]
+    together = {name: program for trace in traces for name, program in trace.programs.items()}
+    return replace(traces[0], programs=together)
 
 
 def _folder(model: CatalogueModel, regime: Regime) -> Path:

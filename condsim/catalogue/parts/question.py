@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from condsim.catalogue.parts.base import CatalogueModel
-from condsim.catalogue.parts.programs import programs_of
+from condsim.catalogue.parts.programs import all_programs_of
 from condsim.errors import CondsimError
 from condsim.program.regime import DECODE, PREFILL, Regime
 from condsim.routing import routing
@@ -26,7 +26,7 @@ class Question:
     """What is asked of a model.
 
     batch: sequences. context: positions that attention sees in a decode step, or positions of a
-    prompt. seed: of the routing that is drawn.
+    prompt. seed: of the routing that is drawn. ranks: devices that the model is spread over.
     Raises CondsimError for what no model could be asked.
     """
 
@@ -34,6 +34,7 @@ class Question:
     context: int = 4096
     phase: str = DECODE
     seed: int = 0
+    ranks: int = 1
 
     def __post_init__(self) -> None:
         for what, value, least in (("batch", self.batch, 1), ("context", self.context, 2)):
@@ -46,6 +47,18 @@ class Question:
     def regime(self) -> Regime:
         return Regime.of_batch(self.phase, self.batch)
 
+    @property
+    def regimes(self) -> tuple[Regime, ...]:
+        """All that the answer needs: ranks run the operators of larger batches, whatever theirs."""
+        if self.ranks == 1:
+            return (self.regime,)
+        return tuple(dict.fromkeys((self.regime, Regime(self.phase, False))))
+
+    @property
+    def of_a_copy(self) -> Question:
+        """The question of each device, where each has a copy of a whole model instead."""
+        return replace(self, batch=-(-self.batch // self.ranks), ranks=1)
+
 
 def trace_of(
     model: CatalogueModel,
@@ -57,7 +70,7 @@ def trace_of(
     Raises CondsimError for a dense model, which decides nothing.
     """
     model.require_conditional()
-    programs = programs_of(model, question.regime, progress)
+    programs = all_programs_of(model, question.regimes, progress)
     first = programs.sites[0]
     generator = routing(
         model.routing,

@@ -24,8 +24,10 @@ def rivals_of(
 ) -> Iterator[Rival]:
     """Yield every rival on the device, dtype and runtime of a prediction.
 
-    prediction: of the model, for the question.
+    prediction: of the model, for the question. Where the model is spread over devices, each of them
+    has a copy of the rival, and an equal part of the batch.
     """
+    question, copies = question.of_a_copy, question.ranks
     seq = 1 if question.phase == DECODE else question.context
     for name, why in model.rivals.items():
         programs = programs_of(CATALOGUE[name], question.regime, progress)
@@ -37,6 +39,8 @@ def rivals_of(
         )
         sizes = (question.batch, seq, question.context)
         step = dense_step(programs, target, *sizes, _own_weights(prediction))
+        if copies > 1:
+            why = f"{why}; a copy on each of {copies} devices"
         yield Rival(name, why, step, step.latency_s / prediction.latency_s)
 
 

@@ -23,17 +23,16 @@ _NUMBER = re.compile(r"\d+")
 
 
 def code_locality_seconds(
-    ops: Sequence[Op], distinct: Sequence[int], profile: HardwareProfile, *, loops: bool = False
+    ops: Sequence[Op], distinct: Sequence[int], profile: HardwareProfile
 ) -> np.ndarray:
     """Extra seconds of one call of each operator, float [ops]; 0 without a calibration.
 
     distinct: different operators since the last call of each, itself included (`distances`).
-    loops: one step runs over and over, with nothing in between.
     """
     among = profile.among
     if among is None:
         return np.zeros(len(ops))
-    curve = profile.looped if loops and profile.looped is not None else among
+    curve = among if profile.looped is None else profile.looped
     share = np.interp(distinct, curve.distinct, curve.share)
     called_as = [(op.name, op.view, len(op.inputs)) for op in ops]
     extra_s = {call: _among_others(among, *call) for call in set(called_as)}

@@ -1,24 +1,65 @@
-"""What an operator costs more because data was touched since: its code was evicted from the caches.
+"""What an operator costs more because its code was evicted from the caches since it ran last.
 
-    extra seconds = shared(bytes that the operator before it touched)
-                    + own of the operator * share(different bytes touched since its last call)
+    extra seconds = shared(what passed since the operator before it)
+                    + own of the operator * share(what passed since its last call)
 
-A tiny operator of 6 µs was seen to take 60 µs after 16 MB of other data. Measured by reading a
-buffer between calls of all operators in turn. The calls of an operator are taken to be spread
-evenly over a step. Memory that is freed is used again, so that no more bytes can be different than
-a step has in all. Where something else runs between two steps (a pair's other side), the first call
-of each operator follows what that touched.
+Data evicts code, by the different bytes of it, and so do products, with whoever shares the core or
+the caches, by the time that passes. The one that evicts more counts. Both are measured
+(`condsim.calibrate.evicted_code`): a buffer is read once between two calls of an operator, or
+products run for some milliseconds. The calls of an operator are
+taken to be spread evenly over a step. Memory that is freed is used again, so that no more bytes can
+be different than a step has in all. Where something else runs between two steps (a pair's other
+side), the first call of each operator follows what that touched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from condsim.cost.cpu.code_locality import code_key
-from condsim.hardware import HardwareProfile
+from condsim.hardware import Cold, HardwareProfile
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What passes since some call; numbers, or arrays [n] or [codes, n].
+
+    data_bytes: different bytes that this process touches. seconds: that it takes.
+    """
+
+    data_bytes: Any
+    seconds: Any
+
+    def and_then(self, later: Passed) -> Passed:
+        """Return what passes where this comes first."""
+        return Passed(self.data_bytes + later.data_bytes, self.seconds + later.seconds)
+
+
+@dataclass(frozen=True)
+class StepPasses:
+    """What a step passes in all; numbers or arrays [n].
+
+    touched_bytes: one operator after the other. different_bytes: those of them that are different.
+    seconds: that its operators take.
+    """
+
+    touched_bytes: Any
+    different_bytes: Any
+    seconds: Any
+
+    def between(self, calls: Any) -> Passed:
+        """Return what passes between two calls that are spread evenly.
+
+        calls: how many there are in a step, number or array [n], or [codes, n].
+        """
+        at_least_one = np.maximum(calls, 1)
+        touched = np.asarray(self.touched_bytes) / at_least_one
+        seconds = np.asarray(self.seconds) / at_least_one
+        return Passed(np.minimum(touched, self.different_bytes), seconds)
 
 
 def code_of(name: str, view: bool, inputs: int, profile: HardwareProfile) -> str:
@@ -35,41 +76,50 @@ def evicted_code_seconds(
     code: str | Sequence[str],
     calls: Any,
     all_calls: Any,
-    touched_bytes: Any,
-    different_bytes: Any,
+    step: StepPasses,
     profile: HardwareProfile,
 ) -> Any:
     """Extra seconds of each call; numbers or arrays [n], or [codes, n] for several.
 
     code: of `code_of`. calls: how often it runs in a step; all_calls: all operators together.
-    touched_bytes: by a step, one operator after the other. different_bytes: those of them that are
-    different. Returns 0 without a calibration.
+    Returns 0 without a calibration.
     """
     cold = profile.cold
     if cold is None:
-        return 0.0 * touched_bytes
-    touched = np.asarray(touched_bytes)
-    by_one_operator = np.minimum(touched / np.maximum(all_calls, 1), different_bytes)
-    since_last_call = np.minimum(touched / np.maximum(calls, 1), different_bytes)
-    shared_s = _interpolated(by_one_operator, cold.distance, cold.shared_s)
-    return own_code_seconds(code, since_last_call, profile) + shared_s
+        return 0.0 * np.asarray(step.touched_bytes)
+    own_s = own_code_seconds(code, step.between(calls), profile)
+    return own_s + _shared_seconds(cold, step.between(all_calls))
 
 
-def own_code_seconds(code: str | Sequence[str], since_bytes: Any, profile: HardwareProfile) -> Any:
+def own_code_seconds(code: str | Sequence[str], since: Passed, profile: HardwareProfile) -> Any:
     """The part of `evicted_code_seconds` that the operator's own code costs.
 
-    since_bytes: different bytes touched since its last call, number or array [n], or [codes, n].
+    since: what passed since its last call.
     """
     cold = profile.cold
     if cold is None:
-        return 0.0 * since_bytes
-    share = _interpolated(since_bytes, cold.distance, cold.share)
+        return 0.0 * since.data_bytes
+    share = _evicted_share(cold, since)
     if isinstance(code, str):
         return cold.own_s.get(code, cold.other_s) * share
     own_s = [cold.own_s.get(name, cold.other_s) for name in code]
     return np.array(own_s)[:, None] * share
 
 
-def _interpolated(touched_bytes: Any, distance: list[float], values: list[float]) -> Any:
-    """The value at a distance, 0 where nothing was touched. values: one a distance."""
-    return np.interp(touched_bytes, [0.0, *distance], [0.0, *values])
+def _evicted_share(cold: Cold, since: Passed) -> Any:
+    """The share of an operator's own cost."""
+    by_data = _interpolated(since.data_bytes, cold.distance, cold.share)
+    by_products = _interpolated(since.seconds, cold.products_s, cold.share_after_products)
+    return np.maximum(by_data, by_products)
+
+
+def _shared_seconds(cold: Cold, since: Passed) -> Any:
+    """What any operator costs more, by what passed since the one before it."""
+    by_data_s = _interpolated(since.data_bytes, cold.distance, cold.shared_s)
+    by_products_s = _interpolated(since.seconds, cold.products_s, cold.shared_after_products_s)
+    return np.maximum(by_data_s, by_products_s)
+
+
+def _interpolated(passed: Any, at: list[float], values: list[float]) -> Any:
+    """The value where so much passed, 0 where nothing did. values: one for each of `at`."""
+    return np.interp(passed, [0.0, *at], [0.0, *values])

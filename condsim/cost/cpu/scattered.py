@@ -39,8 +39,8 @@ CORE_CACHE_ELEMENTS = 2**17
 SHARED_CACHE_ELEMENTS = 2**22
 ATTENTION_ROW_TILE = 32
 """Queries that attention takes at a time. Estimated."""
-VECTOR = 8
-"""Channels of one vector register, of 32 bits each."""
+VECTORS = (8, 16)
+"""Channels of one vector register, of 32 bits each: with AVX2 and with AVX-512."""
 
 FEATURES: Registry[Features] = Registry("matmul family")
 """What the time of a family is made of: set-up, multiply-adds, elements read, written, ..."""
@@ -114,25 +114,32 @@ def attention(c: Columns) -> list[Any]:
 
 @FEATURES.register("conv2d", "conv2d_native")
 def convolution(c: Columns) -> list[Any]:
-    """Of a convolution with m output positions and kernels of kernel x kernel."""
+    """Of a convolution with m output positions and kernels of kernel x kernel.
+
+    Which vectors the library computes in follows from the times: the rates of the others are 0.
+    """
     m, cin, cout = c["m"], c["cin"], c["cout"]
     area = c["kernel"] ** 2
     set_up = 1 + 0 * m
-    padded_channels = np.ceil(cout / VECTOR) * VECTOR
-    multiply_adds = m * cin * padded_channels * area
+    multiply_adds, padded_results = [], []
+    for vector in VECTORS:
+        results_channels = np.ceil(cout / vector) * vector
+        whole_vectors = np.ceil(cin / vector) * vector
+        image_channels = np.where(cin > vector, whole_vectors, cin)
+        multiply_adds.append(m * image_channels * results_channels * area)
+        padded_results.append(m * results_channels)
     read = m * c["stride"] ** 2 * cin
     written = m * cout
     weights = cin * cout * area
-    padded_results = m * padded_channels
     evicted = np.maximum(read + written - CONVOLUTION_CACHE_ELEMENTS, 0)
     unfolded = m * cin * area
     return [
         set_up,
-        multiply_adds,
+        *multiply_adds,
         read,
         written,
         weights,
-        padded_results,
+        *padded_results,
         evicted,
         unfolded,
     ]

@@ -73,7 +73,7 @@ class ServedSide:
         with answering(self.trace.name, self.target.profile.name):
             side = self.side(regime, steps)
             seconds = side.clocked_s.copy()
-            carried = Carried(self.target.profile)
+            carried = Carried(self.target.profile, self.target.model_bytes)
             for missed in carried.missed_weights(side.cost, None, ends=True):
                 of_steps, missed_s = missed.by_step
                 seconds[of_steps] += missed_s

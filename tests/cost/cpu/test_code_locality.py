@@ -43,13 +43,14 @@ def test_the_cost_grows_with_the_operators_in_between(profile: HardwareProfile) 
     np.testing.assert_allclose(seconds, [0, 1e-6, 4e-6, 4e-6])
 
 
-def test_in_a_loop_another_share_of_it_is_left(profile: HardwareProfile) -> None:
+def test_where_nothing_ran_between_the_cycles_of_the_calibration_its_share_counts(
+    profile: HardwareProfile,
+) -> None:
     looped = Looped(distinct=[1.0, 99.0], share=[0.0, 0.5])
     hot = profile.model_copy(update={"looped": looped})
     relu = [called("relu")]
-    assert code_locality_seconds(relu, [99], hot, loops=True).tolist() == [2e-6]
-    assert code_locality_seconds(relu, [99], hot).tolist() == [4e-6]
-    assert code_locality_seconds(relu, [99], profile, loops=True).tolist() == [4e-6]
+    assert code_locality_seconds(relu, [99], hot).tolist() == [2e-6]
+    assert code_locality_seconds(relu, [99], profile).tolist() == [4e-6]
 
 
 def test_an_operator_is_found_by_the_code_that_it_runs(profile: HardwareProfile) -> None:
