@@ -18,6 +18,7 @@ from condsim.capture.sparse_training import capture_masked
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.live.inputs import SequenceAxis, as_batches, require_arguments, with_targets
+from condsim.live.loaders import without_labels
 from condsim.live.masks import MaskHistory as MaskHistory
 from condsim.live.masks import masked_layers
 from condsim.live.model import LiveModel
@@ -52,7 +53,8 @@ def capture(
     """Capture a conditional model's routing and what it executes.
 
     model: run in evaluation mode, or with `train` in training mode; nothing of it is changed.
-    inputs: a tensor, a tuple, a dict of forward() arguments, or a list of such batches.
+    inputs: a tensor, a tuple, a dict of forward() arguments, a list of such batches, or a
+        DataLoader, whose labels are left out.
     baseline: a dense module, timed as a third kind of baseline.
     measure: whether to time the captured strategy here, or a list of strategies to time.
     new_tokens: greedy cached decode steps after each batch.
@@ -72,7 +74,7 @@ def capture(
     Returns the trace. Raises CondsimError for empty inputs, weights that are not finite, a model
     without routing, or one on the meta device without `routing`.
     """
-    batches = as_batches(known_inputs(inputs), sequence_axis)
+    batches = as_batches(known_inputs(without_labels(model, inputs)), sequence_axis)
     require_arguments(model, batches)
     if train is not None:
         _refuse_with_training(new_tokens, routing)

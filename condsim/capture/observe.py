@@ -13,19 +13,16 @@ import numpy as np
 import pandas as pd
 import torch
 
+from condsim.capture.no_routing import no_routing
 from condsim.capture.repeatable import own_result
 from condsim.capture.sizes import learn_sizes, ordered
 from condsim.errors import CondsimError
-from condsim.live.adapters.expert_list import look_alikes
 from condsim.live.decode import decode
 from condsim.live.equality import close, tensors_of
 from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS, Draw
-from condsim.mechanisms.early_exit import EarlyExit
-from condsim.mechanisms.moe import MixtureOfExperts
-from condsim.mechanisms.skip import Skip
 from condsim.program.regime import DECODE
 from condsim.trace import Decisions
 from condsim.trace.header import UnitRows
@@ -132,9 +129,9 @@ def observe(
     if unit_rows is None:
         unit_rows = learn_sizes(live, batches[0]).unit_rows
     seen = Observation(unit_rows=dict(unit_rows))
-    if not live.infos:
-        raise CondsimError(_no_routing(live))
     own = own_result(live, batches[0])
+    if not live.infos:
+        raise CondsimError(no_routing(live, batches[0]))
     for number, batch in enumerate(batches):
         run = Execution(observed={})
         output = live.run(batch, run)
@@ -264,33 +261,3 @@ def _decisions_of_all_rows(
         if scores is not None:
             scores[present] = call["scores"].numpy()
     return Decisions(mechanism.compact(ids), weights, scores)
-
-
-LOOKED_FOR = (
-    "no routing found in this model: looked for experts modules called with (hidden states, "
-    "indices, weights), ModuleLists of experts behind a linear gate, forwards in which a gate, a "
-    "threshold or an argmax decides which rows leave, take a branch or skip a layer, feed-forwards "
-    "beside a predictor of their blocks"
-)
-
-
-def _no_routing(live: LiveModel) -> str:
-    """The message for a model without a site: what was looked for, what was seen, the way out."""
-    similar = look_alikes(live.model)
-    start = ""
-    if similar:
-        start = f"found {', '.join(similar[:3])}, but not how its experts are chosen. "
-    unread = []
-    for site in live.sites:
-        if site.guards and site.reason:
-            unread.append(f"{site.name or 'its forward'}: {site.reason}")
-    given_up = f" (read and given up: {'; '.join(unread[:3])})" if unread else ""
-    likely = MixtureOfExperts.name if similar else _likely_mechanism(live)
-    way_out = MECHANISMS[likely].how_to_mark
-    return f"{start}{LOOKED_FOR}, and condsim.route / condsim.branch{given_up}; {way_out}"
-
-
-def _likely_mechanism(live: LiveModel) -> str:
-    """What a model without a site most likely has: an `if` on a tensor mostly is an early exit."""
-    in_python = any(site.decides_in_python for site in live.sites)
-    return EarlyExit.name if in_python else Skip.name

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from condsim.errors import CondsimError
 from condsim.live.adapters.base import ADAPTERS, LiveSite, unstacked
 from condsim.live.adapters.own_forward import OwnForward
+from condsim.live.adapters.python_decisions import AskingForward
 from condsim.live.adapters.structure import expert_list, experts_in, gate_of, instead
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current, executing
 from condsim.live.expert_calls import recorded_experts
@@ -76,12 +77,11 @@ class ExpertList(LiveSite):
         self.branches = len(self.experts)
         self.router = gate_of(block, self.branches)
         self.reader = OwnForward(name, block, self.experts)
-        self.hint = (
-            f"block {self.name!r} calls a list of {self.branches} experts in a loop that cannot be "
-            f"told apart into experts; {MARK}"
-        )
+        self.asking = AskingForward(name, block)
         self._unplaced = self._parts_beside(child)
+        self._is_mixture: bool | None = None  # whether it chooses among them; None: not known yet
         self._seen = False  # whether a decision was ever seen
+        self._calls = 0  # of experts, in a forward that was watched
         self._runs_all = False  # whether every expert runs on every row
         self._decided: torch.Tensor | None = None  # the decision of this call
         self._other_results: StandIn | None = None  # for what the block returns beside rows
@@ -97,20 +97,35 @@ class ExpertList(LiveSite):
         return names
 
     @property
+    def hint(self) -> str:  # type: ignore[override]
+        """What the block does that no program holds, and how to mark it."""
+        how = f"calls a list of {self.branches} experts in a loop that cannot be told apart"
+        if self._runs_all:
+            how = (
+                f"runs each of its {self.branches} experts on every row and weighs most of the "
+                "results by zero: nothing is skipped"
+            )
+        elif self._calls > 2 * self.branches:
+            how = f"calls its {self.branches} experts in a loop over rows, {self._calls} times"
+        return f"block {self.name!r} {how}; {MARK}"
+
+    @property
     def sites(self) -> tuple[str, ...]:
-        return self.reader.sites or (self.name,)
+        return self.reader.sites or self.asking.sites or (self.name,)
 
     @property
     def notes(self) -> list[str]:
-        if self.reader.lifted is not None:
-            return self.reader.notes
+        for read in (self.reader, self.asking):
+            if read.lifted is not None:
+                return read.notes
         notes = [unstacked(self.name)]
         if self._runs_all:
             notes.append(f"{self.name} runs every expert on every row: nothing is saved")
         return notes
 
     def offers(self) -> dict[str, tuple[str, ...]]:
-        return self.reader.offers() or {MixtureOfExperts.name: (LOOPED,)}
+        read = self.reader.offers() or self.asking.offers()
+        return read or {MixtureOfExperts.name: (LOOPED,)}
 
     def prepare(self, execution: Execution) -> None:
         self.reader.prepare(execution)
@@ -122,8 +137,8 @@ class ExpertList(LiveSite):
         execution = current()
         if self.reader.reads(own_forward, args, kwargs):
             return self.reader.run(own_forward, *args, **kwargs)
-        if self._decides_something_else():
-            return own_forward(*args, **kwargs)
+        if not self._chooses(own_forward, args, kwargs):
+            return self.asking.forward(own_forward, *args, **kwargs)
         strategy = execution.asked_strategy(self.name, MixtureOfExperts.name)
         if strategy in BASELINES:
             if not self._seen:
@@ -133,6 +148,18 @@ class ExpertList(LiveSite):
                 experts = self.branches if strategy == "same-params" else self.top_k
                 return self._dense(experts, *args, **kwargs)
         return self._watched(own_forward, *args, **kwargs)
+
+    def _chooses(
+        self, own_forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bool:
+        """Whether the block chooses among its experts. The first call finds out."""
+        if self._is_mixture is None:
+            self._is_mixture = not self._decides_something_else()
+            if self._is_mixture:
+                with executing(Execution()), current().quiet(), torch.no_grad():
+                    self._watched(own_forward, *args, **kwargs)
+                self._is_mixture = self._seen
+        return self._is_mixture
 
     def _decides_something_else(self) -> bool:
         """Whether the block was taped, and calls none of its experts after a decision."""
@@ -155,6 +182,7 @@ class ExpertList(LiveSite):
 
     def _check_rows(self, rows_of: RowsOfExperts, decided: torch.Tensor) -> None:
         """Raises CondsimError where experts do not run the rows that the decision sends them."""
+        self._calls = rows_of.calls
         rows = decided.reshape(-1, decided.shape[-1])
         sent = torch.bincount(rows.reshape(-1), minlength=self.branches).tolist()
         if rows_of.are(sent):
@@ -221,12 +249,14 @@ class RowsOfExperts:
     """How many rows each expert of a list ran on, in all its calls.
 
     rows: positions, those in front of the last dimension. items: along the first dimension.
+    calls: of all experts.
     """
 
     def __init__(self, experts: list[nn.Module]) -> None:
         self.experts = experts
         self.rows = [0] * len(experts)
         self.items = [0] * len(experts)
+        self.calls = 0
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:
@@ -238,6 +268,7 @@ class RowsOfExperts:
 
     def _call(self, number: int, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
+        self.calls += 1
         if tensors and tensors[0].ndim:
             shape = tensors[0].shape
             self.rows[number] += shape[:-1].numel()

@@ -10,38 +10,32 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from condsim.errors import CondsimError, summary
 from condsim.live.adapters.base import ADAPTERS, LiveSite, left_out, unstacked
+from condsim.live.adapters.host_call import MORE_POSITIONS, Constants, HostCall, copied
 from condsim.live.adapters.structure import could_decide, expert_list
 from condsim.live.adapters.verify import check_same_result, check_same_work, offer_strategies
+from condsim.live.adapters.ways_of_call import lift_by_ways
 from condsim.live.execution import Execution, current, executing
 from condsim.live.experts import Experts
-from condsim.live.inputs import stretched
 from condsim.live.lift.by_value import find_mixture
 from condsim.live.lift.lifted import Lifted, LiftedForward
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import LiftedMixture
-from condsim.live.lift.placement import NOTHING_GUARDED
 from condsim.live.lift.tape import CONTAINERS, Tape, hard_gates
+from condsim.live.lift.ways import OneWay
 from condsim.mechanisms import MECHANISMS
 
-HARMLESS = (torch.Tensor, str, int, float, bool, torch.dtype, torch.device)
-"""What a forward may be called with to be taped."""
-DECIDES_IN_PYTHON = (
-    "it decides in Python, by an `if` on a tensor's value, and so for all rows of a batch at once"
-)
+DECIDES_IN_PYTHON = "it decides in Python, by an `if` on a tensor's value"
 TAPED_ROWS = (12, 17)
 """Rows of the two tapes of a forward, beside two for each member of its longest list."""
-MORE_POSITIONS = 3
-"""Positions that the second tape of sequences has more than the first."""
 
 
 @ADAPTERS.register("own_forward")
@@ -54,83 +48,9 @@ def find(model: nn.Module) -> list[LiveSite]:
     return sites
 
 
-@dataclass(slots=True)
-class Constants:
-    """What two calls must share for one lifted forward to stand for both.
-
-    structure: how the arguments are put together. values: those that are no tensors.
-    """
-
-    structure: Any
-    values: list[Any]
-
-    @classmethod
-    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Constants:
-        """Those of a call."""
-        leaves, structure = tree_flatten((args, kwargs))
-        return cls(structure, [leaf for leaf in leaves if not isinstance(leaf, torch.Tensor)])
-
-
 def _explained(lifted: LiftedForward) -> tuple[int, int]:
     """How much of a forward was read: its sites, and the calls that have a place among them."""
     return len(lifted.sites), lifted.calls
-
-
-@dataclass(frozen=True)
-class HostCall:
-    """A call of a module's own forward."""
-
-    forward: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
-    def leaves(self) -> list[Any]:
-        """All arguments, those inside of lists, tuples and dicts one by one."""
-        leaves: list[Any] = tree_leaves((self.args, self.kwargs))
-        return leaves
-
-    def first(self) -> torch.Tensor | None:
-        """The first tensor with dimensions: its sizes count as rows and positions."""
-        for leaf in self.leaves():
-            if isinstance(leaf, torch.Tensor) and leaf.ndim:
-                return leaf
-        return None
-
-    def has_sequences(self) -> bool:
-        """Whether the first tensor's second dimension is one of positions."""
-        first = self.first()
-        if first is None:
-            return False
-        return first.ndim == 3 or (first.ndim == 2 and not first.is_floating_point())
-
-    def is_plain(self) -> bool:
-        """Whether the arguments are tensors and numbers, at least one a tensor with dimensions."""
-        harmless = [leaf is None or isinstance(leaf, HARMLESS) for leaf in self.leaves()]
-        return self.first() is not None and all(harmless)
-
-    def resized(self, rows: int, more_positions: int = 0) -> tuple[Any, Any]:
-        """(args, kwargs) for so many rows: what there is is repeated.
-
-        more_positions: how many positions each sequence has more.
-        """
-        first = self.first()
-        assert first is not None
-
-        def fit(leaf: Any) -> Any:
-            if not isinstance(leaf, torch.Tensor) or leaf.shape[:1] != first.shape[:1]:
-                return leaf
-            positions = None
-            if more_positions and leaf.ndim > 1 and leaf.shape[1] == first.shape[1]:
-                positions = leaf.shape[1] + more_positions
-            return stretched(leaf, rows, positions).clone()
-
-        args, kwargs = tree_map(fit, (self.args, self.kwargs))
-        return args, kwargs
-
-
-def _copied(leaf: Any) -> Any:
-    """A copy of a tensor, which a forward may change."""
-    return leaf.clone() if isinstance(leaf, torch.Tensor) else leaf
 
 
 class OwnForward(LiveSite):
@@ -140,7 +60,10 @@ class OwnForward(LiveSite):
     lifted: what stands in for the forward, None where it cannot be read (`reason` says why).
     called_after_decision: submodules that the forward calls after its first decision; None where
         the forward could not be taped.
+    running: the sites whose forwards are running, of all models, the innermost last.
     """
+
+    running: ClassVar[list[OwnForward]] = []
 
     def __init__(self, name: str, block: nn.Module, experts: Sequence[nn.Module] = ()) -> None:
         """experts: of a mixture that is the only decision to be looked for; none for any."""
@@ -149,6 +72,7 @@ class OwnForward(LiveSite):
         self.lifted: LiftedForward | None = None
         self.called_after_decision: set[nn.Module] | None = None
         self._reading = False
+        self._by_ids = False  # whether branches may be looked up by the ids of the input
         self._hard_gates: set[nn.Module] = set()
         self._constants: Constants | None = None
 
@@ -172,17 +96,7 @@ class OwnForward(LiveSite):
         return notes
 
     def _how_it_was_read(self, lifted: LiftedForward) -> str:
-        host = self.name or "the model"
-        if lifted.exact:
-            return (
-                f"read from the forward of {host}, whose gathers and scatters run as index_select, "
-                "index_copy and where"
-            )
-        return (
-            f"the code of {host} that sends rows to experts could not be read, its decision, "
-            "weights and result were found by their values; rows go to experts and back as in "
-            "condsim's forms of the strategies"
-        )
+        return lifted.how_read.format(host=self.name or "the model")
 
     def offers(self) -> dict[str, tuple[str, ...]]:
         return {} if self.lifted is None else self.lifted.offers
@@ -206,9 +120,13 @@ class OwnForward(LiveSite):
         return tensors
 
     def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if self.reads(own_forward, args, kwargs):
-            return self.run(own_forward, *args, **kwargs)
-        return own_forward(*args, **kwargs)
+        self.running.append(self)
+        try:
+            if self.reads(own_forward, args, kwargs):
+                return self.run(own_forward, *args, **kwargs)
+            return own_forward(*args, **kwargs)
+        finally:
+            self.running.pop()
 
     def reads(
         self, own_forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -248,7 +166,7 @@ class OwnForward(LiveSite):
             natural[site.name] = site.captured
         if not current().observes_itself:
             return self.lifted(*args, **kwargs)
-        own_args, own_kwargs = tree_map(_copied, (args, kwargs))
+        own_args, own_kwargs = tree_map(copied, (args, kwargs))
         result = self.lifted(*args, **kwargs)
         with executing(Execution()):
             own = own_forward(*own_args, **own_kwargs)
@@ -281,19 +199,44 @@ class OwnForward(LiveSite):
             reading = self._tried(partial(self._lift, call, lone))
             if reading is not None and self._is_looked_for(reading):
                 readings.append(reading)
-        if not readings and self.experts_called:
-            found = self._tried(partial(self._find_mixture, call))
-            readings = [] if found is None else [found]
+        for by_ids in (False, True):
+            if self.experts_called and not readings:
+                found = self._tried(partial(self._find_mixture, call, by_ids))
+                readings = [] if found is None else [found]
+        if not readings and not self.experts_called:
+            readings = self._read_ways(call)
         if readings:
             self._keep(max(readings, key=_explained))
-        elif self.decides_in_python and self.reason == NOTHING_GUARDED:
-            self.guards, self.reason = True, DECIDES_IN_PYTHON
         assert self.lifted is not None or self.reason is not None
+
+    def _read_ways(self, call: HostCall) -> list[LiftedForward]:
+        """The forward lifted by the ways that its `if`s take, alone in a list; else none.
+
+        `reason` stays as it was where nothing is asked in Python.
+        """
+        before = self.reason
+        try:
+            found = self._tried(partial(self._lift_ways, call))
+        except OneWay:
+            self.reason, self.decides_in_python = before, False
+            return []
+        if found is None:
+            self.guards, self.decides_in_python = True, True
+            self.reason = f"{DECIDES_IN_PYTHON}: {self.reason}"
+            return []
+        return [found]
+
+    def _lift_ways(self, call: HostCall) -> LiftedForward:
+        """The forward by its ways. Raises NotLiftable where they cannot be told apart."""
+        lifted = lift_by_ways(self.block, self.name, call, self._taped_rows())
+        return self._verified(lifted, call)
 
     def _tried(self, lift: Callable[[], LiftedForward]) -> LiftedForward | None:
         """A way to lift the forward; None where it fails, and then `reason` says why."""
         try:
             return lift()
+        except OneWay:
+            raise
         except NotLiftable as error:
             self.reason = str(error)
         except CondsimError:
@@ -315,10 +258,14 @@ class OwnForward(LiveSite):
         """The lifted forward. lone: of `Tape`. Raises NotLiftable where it cannot be read."""
         tape, other = self._both_tapes(call, lone)
         rows = self._taped_rows()[0]
-        return self._verified(Lifted(self.block, self.name, rows, tape, other), call)
+        return self._verified(Lifted.of_tape(self.block, self.name, rows, tape, other), call)
 
-    def _find_mixture(self, call: HostCall) -> LiftedForward:
-        """The forward around its experts, found by value. Raises NotLiftable where it is not."""
+    def _find_mixture(self, call: HostCall, by_ids: bool) -> LiftedForward:
+        """The forward around its experts, found by value. by_ids: of `Tape`.
+
+        Raises NotLiftable where it is not.
+        """
+        self._by_ids = by_ids
         tapes = self._both_tapes(call, lone=False)
         name = self.name or "experts"
         found = find_mixture(tapes[0], self.experts_called)
@@ -357,7 +304,7 @@ class OwnForward(LiveSite):
     def _tape(self, call: HostCall, lone: bool, rows: int, more_positions: int = 0) -> Tape:
         args, kwargs = call.resized(rows, more_positions)
         opens = self._hard_gates.__contains__
-        tape = Tape(self.block, lone, self._longest_list(), opens)
+        tape = Tape(self.block, lone, self._longest_list(), opens, self._by_ids)
         return tape.run(call.forward, args, kwargs)
 
     def _second_tape(self, call: HostCall, lone: bool, rows: int) -> Tape:

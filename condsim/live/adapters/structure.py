@@ -17,6 +17,8 @@ from condsim.live.lift.tape import CONTAINERS
 
 THRESHOLDS = ("thresh", "confidence", "entropy", "patience")
 """Parts of the names that people give to thresholds."""
+EXPERTS = "expert"
+"""The part of a name that people give to a list of experts."""
 MARK = "route"
 """The name of the function that marks a decision."""
 
@@ -103,14 +105,18 @@ def width(module: nn.Module) -> int | None:
 
 
 def expert_list(block: nn.Module) -> str | None:
-    """The child that is a list of alike experts beside a linear gate of that many outputs."""
+    """The child that is a list of alike experts.
+
+    That is one beside a linear gate of as many outputs, or one by the name of experts.
+    """
     if marks_itself(block):
         return None
     for name, child in block.named_children():
         if not isinstance(child, CONTAINERS):
             continue
         experts = experts_in(child)
-        if alike(experts) and gate_of(block, len(experts)) is not None:
+        has_gate = gate_of(block, len(experts)) is not None
+        if alike(experts) and (has_gate or EXPERTS in name.lower()):
             return name
     return None
 

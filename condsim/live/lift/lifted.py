@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,20 +28,37 @@ from condsim.live.lift.meanings import is_value
 from condsim.live.lift.placement import Place, Placement
 from condsim.live.lift.program import Program
 from condsim.live.lift.reader import read_tape
+from condsim.live.lift.reading import Reading
 from condsim.live.lift.sites import LiftedSite
-from condsim.live.lift.tape import Tape
+from condsim.live.lift.tape import Tape, outputs_of
 from condsim.live.lift.two_tapes import require_same_calls
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a forward gave on its tape for some decisions.
+
+    forced: site → branches of each row, int64 [rows] or [rows, k]. outputs: the tensors it gave.
+    """
+
+    forced: Mapping[str, np.ndarray]
+    outputs: list[torch.Tensor]
 
 
 class LiftedForward(ABC):
     """What is called in place of a host's forward.
 
     exact: whether it gives the same bits, or the same but for the order of sums.
+    how_read: what a note says of it. {host}: the module.
     tape: a run of the forward. offers: mechanism → the strategies that give the forward's own
     result, known once that was compared. left_out: strategy that does not → why.
     """
 
     exact = True
+    how_read = (
+        "read from the forward of {host}, whose gathers and scatters run as index_select, "
+        "index_copy and where"
+    )
     _inputs: list[Variable]
     _runs: list[Run]
     _output: list[Any]  # of the forward, with a variable for every tensor
@@ -77,6 +95,10 @@ class LiftedForward(ABC):
     def forced(self) -> dict[str, np.ndarray]:
         """Site → branches of each row of the tape, int64 [rows] or [rows, k]."""
 
+    def trials(self) -> list[Trial]:
+        """What to hold the lifted forward against: the run on the tape."""
+        return [Trial(self.forced(), outputs_of(self.tape))]
+
     def agrees(self, own: Any, result: Any) -> bool:
         """Whether a result is the forward's own, as far as it should be."""
         compare = same_bits if self.exact else close
@@ -86,17 +108,15 @@ class LiftedForward(ABC):
 class Lifted(LiftedForward):
     """A forward all of whose needed calls were read.
 
-    host: the module. path: of the host in the model. rows: of the run on the tape. tape, other: two
-    runs at different sizes.
+    host: the module. path: of the host in the model. reading: of a run on a tape. other: a run at
+    another size.
     place: node → where its call belongs.
     Raises NotLiftable where a call that is needed cannot be read.
     """
 
-    def __init__(self, host: nn.Module, path: str, rows: int, tape: Tape, other: Tape) -> None:
-        super().__init__(tape)
-        require_same_calls(tape, other)
+    def __init__(self, host: nn.Module, path: str, reading: Reading, other: Tape) -> None:
+        super().__init__(reading.tape)
         self.host = host
-        reading = read_tape(tape, rows)
         self._placement = Placement(host, path, reading)
         output, self._output_spec = tree_flatten(reading.output, is_leaf=is_value)
         program = Program(self._placement, other)
@@ -107,6 +127,12 @@ class Lifted(LiftedForward):
             self._output.append(program.variable(leaf, ()) if is_value(leaf) else leaf)
         kept = {leaf for leaf in self._output if isinstance(leaf, Variable)}
         self._runs = forgetting(actions, kept)
+
+    @classmethod
+    def of_tape(cls, host: nn.Module, path: str, rows: int, tape: Tape, other: Tape) -> Lifted:
+        """The forward that one tape shows. rows: of the run on it. tape, other: at unlike sizes."""
+        require_same_calls(tape, other)
+        return cls(host, path, read_tape(tape, rows), other)
 
     @property
     def sites(self) -> Mapping[int, LiftedSite]:

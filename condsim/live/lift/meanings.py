@@ -213,7 +213,8 @@ class Decision:
     mask itself. context: the conditions that the rows fulfil that arrive. slots: branches that each
     row takes, where that may be several (mixture of experts); else 0.
     gathers: whether some rows are gathered by it. masks: whether all rows run somewhere and are
-    masked by it. waits: whether it is asked if any row takes a branch.
+    masked by it. waits: whether it is asked if any row takes a branch. leaves: whether rows that do
+    not enter reach no decision after it.
     """
 
     node: int
@@ -224,6 +225,7 @@ class Decision:
     gathers: bool = False
     masks: bool = False
     waits: bool = False
+    leaves: bool = False
 
 
 def is_value(leaf: Any) -> bool:

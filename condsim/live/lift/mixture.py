@@ -48,6 +48,11 @@ class LiftedMixture(LiftedForward):
     """
 
     exact = False
+    how_read = (
+        "the code of {host} that sends rows to experts could not be read, its decision, "
+        "weights and result were found by their values; rows go to experts and back as in "
+        "condsim's forms of the strategies"
+    )
 
     def __init__(
         self,

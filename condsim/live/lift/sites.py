@@ -138,7 +138,7 @@ class Sites:
         site = LiftedSite(name, mechanism, decision, works)
         if not decision.gathers:
             site.captured = "wait" if decision.waits else "masked"
-        if self._leaves(select, site):
+        if (decision.leaves and works == 1) or self._leaves(select, site):
             site.mechanism = EarlyExit.name
         site.scores = self._scores(site)
         return site
@@ -178,6 +178,8 @@ class Sites:
         if value is None:
             return False
         value = ungathered(value)
+        if isinstance(value, Select):
+            return value.ref.node not in self.ancestors(decision)
         if not isinstance(value, Plain):
             return True
         node = self.nodes[value.ref.node]

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -19,6 +19,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 COMPARISONS = {"gt", "ge", "lt", "le"}
 CHOICES = {"argmax", "argmin", "max", "min", "topk"}
+LOOK_UPS = {"getitem", "embedding", "index_select", "gather", "remainder", "mod", "fmod"}
+"""Functions that may give the branches of rows by what they are: a table, a remainder."""
 CONTAINERS = (nn.ModuleList, nn.ModuleDict)
 NOTHING = {
     "to",
@@ -122,7 +124,8 @@ class Tape(TorchFunctionMode):
 
     host: the module. lone: whether a comparison is forced true for the first row only, or false for
     it only. ways: number of branches that a submodule that gives ids chooses among. opens: whether
-    the calls inside a submodule are taped in place of its own.
+    the calls inside a submodule are taped in place of its own. by_ids: whether branches may be
+    looked up by the ids of the input.
     After `run`: `nodes`, in order, `output`, the forward's result with a Ref for every tensor, and
     `asks_in_python`: whether Python asked what a comparison of values gives, as an `if` does.
     """
@@ -133,9 +136,11 @@ class Tape(TorchFunctionMode):
         lone: bool,
         ways: int = 0,
         opens: Callable[[nn.Module], bool] = lambda _: False,
+        by_ids: bool = False,
     ) -> None:
         super().__init__()
         self.host = host
+        self.by_ids = by_ids
         self.opens = opens
         self.lone = lone
         self.ways = ways
@@ -147,7 +152,7 @@ class Tape(TorchFunctionMode):
 
     def run(
         self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Tape:
+    ) -> Self:
         """Tape one call of the host's forward."""
         for leaf in tree_leaves((args, kwargs)):
             if isinstance(leaf, torch.Tensor):
@@ -237,6 +242,8 @@ class Tape(TorchFunctionMode):
         self, name: str, args: tuple[Any, ...], out: Any
     ) -> tuple[Any, Fork | None]:
         """A function's result, forced where it may be a decision, and how rows part by it."""
+        if self.by_ids and name in LOOK_UPS and _are_branches(out, self.ways):
+            return self._forced(out, self.ways), Fork(self.ways)
         scores = next((arg for arg in args if isinstance(arg, torch.Tensor)), None)
         if scores is None or not scores.is_floating_point() or scores not in self._made_by:
             return out, None
@@ -302,6 +309,13 @@ class Tape(TorchFunctionMode):
         return tree_map(name, tree)
 
 
+def _are_branches(out: Any, ways: int) -> bool:
+    """Whether a result may be a branch for each row."""
+    if not isinstance(out, torch.Tensor) or out.dtype != torch.int64 or out.numel() < 2:
+        return False
+    return ways > 1 and bool((out >= 0).all()) and bool((out < ways).all())
+
+
 def _one_a_row(tensor: torch.Tensor) -> bool:
     """Whether there is one value for each of several rows."""
     if tensor.ndim == 0:
@@ -345,6 +359,12 @@ def _chooses_one(scores: torch.Tensor, ids: torch.Tensor) -> bool:
     if ids.dtype != torch.int64 or ids.ndim == 0 or ids.shape[0] != scores.shape[0]:
         return False
     return ids.numel() == scores.numel() // scores.shape[-1]
+
+
+def outputs_of(tape: Tape) -> list[torch.Tensor]:
+    """The tensors that a forward gave."""
+    leaves = tree_leaves(tape.output)
+    return [tensor_of(tape, leaf) for leaf in leaves if isinstance(leaf, Ref)]
 
 
 def tensor_of(tape: Tape, ref: Ref) -> torch.Tensor:

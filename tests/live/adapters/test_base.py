@@ -45,6 +45,7 @@ def test_every_adapter_is_registered_by_its_file() -> None:
         "fused_experts",
         "own_forward",
         "predicted_blocks",
+        "python_decisions",
         "stacked_parameters",
     }
 

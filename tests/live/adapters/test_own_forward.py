@@ -191,7 +191,7 @@ class Noisy(Gated):
     ("kind", "why"),
     [
         (InPython, "no routing found"),
-        (RowByRow, "other calls for other batch sizes"),
+        (RowByRow, "it decides in Python, by an `if`"),
         (Noisy, "it draws random numbers"),
     ],
 )
@@ -200,7 +200,7 @@ def test_what_cannot_be_read_is_refused(kind: type[nn.Module], why: str) -> None
     with pytest.raises(CondsimError) as error:
         condsim.capture(model, x, measure=False)
     assert why in str(error.value)
-    assert "condsim.route" in str(error.value)
+    assert "condsim.route" in str(error.value) or kind is Noisy
     assert "\n" not in str(error.value)
 
 

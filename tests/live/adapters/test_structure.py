@@ -99,7 +99,11 @@ def test_a_list_of_experts_has_a_gate_beside_it() -> None:
     assert gate_of(block, 3) is gate
     assert expert_list(block) == "experts"
     assert gate_of(block, 4) is None
-    assert expert_list(Parts(gate=nn.Linear(8, 4), experts=linears(8, 8, 8))) is None
+    assert expert_list(Parts(gate=nn.Linear(8, 4), heads=linears(8, 8, 8))) is None
+
+
+def test_a_list_by_the_name_of_experts_needs_no_gate() -> None:
+    assert expert_list(Parts(gate=nn.Linear(8, 4), my_experts=linears(8, 8, 8))) == "my_experts"
 
 
 def test_marks_are_seen_in_the_methods_of_a_class() -> None:

@@ -73,7 +73,7 @@ def lifted(host: nn.Module) -> Lifted:
     tapes = []
     for rows in (8, 11):
         tapes.append(Tape(host, lone=True).run(host.forward, (torch.randn(rows, 3),), {}))
-    return Lifted(host, "block", 8, tapes[0], tapes[1])
+    return Lifted.of_tape(host, "block", 8, tapes[0], tapes[1])
 
 
 @pytest.mark.parametrize(
@@ -123,4 +123,4 @@ def test_other_calls_for_other_sizes_are_refused() -> None:
     tape = Tape(host, lone=True).run(host.forward, (torch.randn(8, 3),), {})
     other = Tape(host, lone=True).run(host.body.forward, (torch.randn(11, 3),), {})
     with pytest.raises(NotLiftable, match="other calls for other batch sizes"):
-        Lifted(host, "block", 8, tape, other)
+        Lifted.of_tape(host, "block", 8, tape, other)

@@ -1,0 +1,327 @@
+"""What a model decides that no adapter lifts: told from the calls of one run, for a message.
+
+Each rule looks for one kind of decision, and says why it is not captured and how it is marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
+
+from condsim.live.lift.tape import COMPARISONS, CONTAINERS, Node, Ref, Tape, tensor_of
+from condsim.mechanisms import MECHANISMS
+
+RANKINGS = {"topk", "sort", "argsort", "kthvalue"}
+PUTS_BACK = {"scatter", "scatter_add", "scatter_reduce", "index_copy", "index_add", "setitem"}
+TAKES = {"gather", "take_along_dim", "index_select", "getitem", "take"}
+PRODUCTS = {"einsum", "bmm", "matmul", "tensordot"}
+MASKINGS = {"mul", "where", "masked_fill", "getitem", "index_select", "scatter", "rmul", "imul"}
+HARD = {
+    *RANKINGS,
+    *COMPARISONS,
+    "eq",
+    "ne",
+    "argmax",
+    "argmin",
+    "one_hot",
+    "nonzero",
+    "where",
+    "masked_fill",
+    "multinomial",
+    "bernoulli",
+    "round",
+    "sign",
+    "bucketize",
+}
+"""Functions by which something is decided, and not weighed."""
+
+
+@dataclass(frozen=True)
+class Unmarked:
+    """Why something is not captured. reason: what it does. way_out: what a user can do."""
+
+    reason: str
+    way_out: str
+
+
+class NaturalTape(Tape):
+    """All calls of one run of a model, in which nothing is forced."""
+
+    def __init__(self, host: nn.Module) -> None:
+        super().__init__(host, lone=False, opens=lambda _: True)
+
+    def _forked_by_function(self, name: str, args: tuple[Any, ...], out: Any) -> tuple[Any, None]:
+        return out, None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One run. units: of its batch. lists: lengths of what may be experts. readers: node → nodes
+    that read it."""
+
+    tape: Tape
+    units: int
+    lists: frozenset[int]
+    readers: dict[int, list[Node]]
+
+    @classmethod
+    def of(cls, model: nn.Module, tape: Tape, units: int) -> Seen:
+        """What a tape of a model shows."""
+        lists = {len(part) for part in model.modules() if isinstance(part, CONTAINERS)}
+        lists |= {len(weight) for weight in model.parameters() if weight.ndim == 3}
+        readers: dict[int, list[Node]] = {}
+        for node in tape.nodes:
+            for ref in node.read:
+                readers.setdefault(ref.node, []).append(node)
+        return cls(tape, units, frozenset(lists - {0, 1}), readers)
+
+    def named(self, names: set[str]) -> list[Node]:
+        """The calls of some functions."""
+        return [node for node in self.tape.nodes if node.name in names]
+
+    def after(self, node: Node) -> list[Node]:
+        """What is made of a call's result, in order, however indirectly."""
+        found: dict[int, Node] = {}
+        waiting = [node.number]
+        while waiting:
+            for reader in self.readers.get(waiting.pop(), []):
+                if reader.number not in found:
+                    found[reader.number] = reader
+                    waiting.append(reader.number)
+        return [found[number] for number in sorted(found)]
+
+    def before(self, node: Node) -> list[Node]:
+        """What a call's result is made of, inputs among it."""
+        found: dict[int, Node] = {}
+        waiting = [ref.node for ref in node.read]
+        while waiting:
+            number = waiting.pop()
+            if number not in found:
+                found[number] = self.tape.nodes[number]
+                waiting += [ref.node for ref in self.tape.nodes[number].read]
+        return list(found.values())
+
+    def first(self, node: Node) -> torch.Tensor | None:
+        """The first tensor that a call reads."""
+        for leaf in tree_leaves(node.args):
+            if isinstance(leaf, Ref):
+                return tensor_of(self.tape, leaf)
+            if isinstance(leaf, torch.Tensor):
+                return leaf
+        return None
+
+    def reads_width(self, node: Node, width: int) -> bool:
+        """Whether a call reads a tensor, or a weight, one side of which is so wide."""
+        tensors = []
+        for leaf in tree_leaves(node.args):
+            if isinstance(leaf, (Ref, torch.Tensor)):
+                tensors.append(tensor_of(self.tape, leaf) if isinstance(leaf, Ref) else leaf)
+        return any(tensor.ndim and width in tensor.shape for tensor in tensors)
+
+
+def unmarked(
+    model: nn.Module, call: Callable[[], Any], units: int, others: bool = False
+) -> Unmarked | None:
+    """What a model decides, as far as a rule knows it; None where none does.
+
+    call: runs the model once. units: of the batch. others: whether it decides something that is
+    known already.
+    """
+    tape = NaturalTape(model)
+    try:
+        tape.run(lambda: call(), (), {})
+    except Exception:  # a message must not fail; the model did not when it ran by itself
+        return None
+    seen = Seen.of(model, tape, units)
+    for rule in RULES:
+        found = None if others and rule is _nothing else rule(seen)
+        if found is not None:
+            return found
+    return None
+
+
+def _marked(mechanism: str) -> str:
+    return MECHANISMS[mechanism].how_to_mark
+
+
+def _expert_choice(seen: Seen) -> Unmarked | None:
+    """Each expert picks its rows."""
+    for node in seen.named({"topk"}):
+        scores = seen.first(node)
+        if scores is None or scores.ndim < 2 or scores.shape[-2] not in seen.lists:
+            continue
+        if scores.shape[-1] in seen.lists or scores.shape[-1] < seen.units:
+            continue
+        return Unmarked(
+            "each of its experts picks its rows (top-k over the rows), so that what one row gets "
+            "follows from all others in the batch",
+            "mark each expert as a layer that rows skip: condsim.route('NAMEe', 'skip', picked), "
+            "picked 1 for the rows of expert e, and with condsim.branch('NAMEe', 1) as rows: ...",
+        )
+    return None
+
+
+def _attention(seen: Seen) -> Unmarked | None:
+    """Attention looks at the keys of the highest scores."""
+    for node in seen.named(RANKINGS):
+        scores = seen.first(node)
+        if scores is None or scores.ndim < 3 or scores.shape[-1] != scores.shape[-2]:
+            continue
+        if any(later.name == "softmax" for later in seen.after(node)):
+            return Unmarked(
+                "attention picks keys by their scores after all of them were computed, which "
+                "saves nothing as it is written, and keys that are left out are not simulated",
+                "capture the model without it, or mark another decision of it with condsim.route "
+                "and condsim.branch",
+            )
+    return None
+
+
+def _tokens(seen: Seen) -> Unmarked | None:
+    """Tokens of a unit are ranked, and the best go on."""
+    for node in seen.named(RANKINGS):
+        scores = seen.first(node)
+        if scores is None or scores.ndim < 2 or scores.shape[0] != seen.units:
+            continue
+        tokens = [size for size in scores.shape[1:] if size > 1 and size not in seen.lists]
+        if scores.ndim > 2 and scores.shape[-2] in seen.lists:
+            continue
+        for later in seen.after(node):
+            taken = seen.first(later)
+            if later.name not in TAKES | PUTS_BACK or taken is None or taken.ndim != 3:
+                continue
+            if taken.shape[1] in tokens and later.name in TAKES:
+                return _of_tokens(seen, node, int(taken.shape[1]))
+    return None
+
+
+def _of_tokens(seen: Seen, ranked: Node, tokens: int) -> Unmarked:
+    mechanism = "token_pruning"
+    for later in seen.after(ranked):
+        into = seen.first(later)
+        if later.name in PUTS_BACK and into is not None and into.ndim == 3:
+            mechanism = "token_merging" if into.shape[1] < tokens else "mixture_of_depths"
+            break
+    what = {
+        "token_pruning": "tokens are ranked and the best go on",
+        "token_merging": "tokens are ranked and added to those that they are most like",
+        "mixture_of_depths": "the best k of a sequence's tokens enter a block, the others pass by",
+    }[mechanism]
+    return Unmarked(f"{what}, and how many is said in Python", _marked(mechanism))
+
+
+def _dispatch(seen: Seen) -> Unmarked | None:
+    """Rows are sent by products with one-hot tensors."""
+    for node in seen.named({"one_hot", "cumsum"}):
+        for later in seen.after(node):
+            if later.name in PRODUCTS and seen.lists & set(_sizes(later)):
+                return Unmarked(
+                    "rows are sent to experts by products with a one-hot tensor, so that every "
+                    "expert multiplies as many rows, padding and zeros among them, whatever is "
+                    "decided",
+                    _marked("moe"),
+                )
+    return None
+
+
+def _sizes(node: Node) -> tuple[int, ...]:
+    return tuple(node.out.shape) if node.single else ()
+
+
+def _hash(seen: Seen) -> Unmarked | None:
+    """Rows are sent by the ids of the input."""
+    for node in seen.named({"eq"}):
+        made_of = [one for one in seen.before(node) if one.single]
+        of_ids = all(not one.out.is_floating_point() for one in made_of)
+        if made_of and of_ids and any(later.name in MASKINGS for later in seen.after(node)):
+            return Unmarked(
+                "rows are sent by the ids of the input (a table or a remainder), not by a gate",
+                _marked("moe"),
+            )
+    return None
+
+
+def _neurons(seen: Seen) -> Unmarked | None:
+    """Neurons are left out after their first product."""
+    for node in seen.named({"gt", "ge", "topk", "nonzero"}):
+        activations = seen.first(node)
+        if activations is None or activations.ndim < 1 or activations.shape[-1] <= 16:
+            continue
+        width = activations.shape[-1]
+        after = seen.after(node)
+        is_read = any(later.name in ("linear", "matmul") for later in after)
+        reads_width = any(seen.reads_width(later, width) for later in after)
+        if not is_read or not reads_width:
+            continue
+        skips = any(later.name in TAKES and seen.first(later) is not None for later in after)
+        what = "are left out of a product" if skips else "are set to zero"
+        saves = "" if skips else ", which saves nothing as it is written"
+        return Unmarked(
+            f"neurons are chosen by their scores (a threshold or a top-k) and {what}{saves}",
+            _marked("sparse_activation"),
+        )
+    return None
+
+
+def _masked_tokens(seen: Seen) -> Unmarked | None:
+    """Tokens that are dropped stay where they are, behind a mask."""
+    for node in seen.named({*COMPARISONS, "eq", "ne"}):
+        if not node.single or node.out.ndim != 2 or node.out.shape[0] != seen.units:
+            continue
+        masks = {"mul", "multi_head_attention_forward", "masked_fill"}
+        after = seen.after(node)
+        if any(later.name == "where" and len(later.args) == 3 for later in after):
+            continue
+        uses = [later for later in after if later.name in masks]
+        if any(use.single and use.out.ndim >= 3 for use in uses):
+            return Unmarked(
+                "tokens that are dropped are masked, and run all the same: nothing is skipped as "
+                "it is written",
+                _marked("token_pruning"),
+            )
+    return None
+
+
+def _frozen(seen: Seen) -> Unmarked | None:
+    """Rows or tokens keep their state, and run all the same."""
+    for node in seen.named({"where"}):
+        if len(node.args) == 3:
+            return Unmarked(
+                "torch.where keeps the state of what is done, and what comes after runs for all "
+                "rows all the same: nothing is skipped as it is written",
+                _marked("early_exit"),
+            )
+    return None
+
+
+def _nothing(seen: Seen) -> Unmarked | None:
+    """Nothing is decided: all that there is runs, and is weighed."""
+    if seen.named(HARD):
+        return None
+    return Unmarked(
+        "it decides nothing: no choice, no comparison and no mask is made of the data, all of it "
+        "runs for every input and is at most weighed (as in a soft mixture), so that nothing can "
+        "be skipped",
+        "if something is decided outside of torch functions, mark it with condsim.route and "
+        "condsim.branch",
+    )
+
+
+Rule = Callable[[Seen], Unmarked | None]
+RULES: tuple[Rule, ...] = (
+    _attention,
+    _tokens,
+    _expert_choice,
+    _dispatch,
+    _hash,
+    _masked_tokens,
+    _neurons,
+    _frozen,
+    _nothing,
+)
+"""The first that knows the decision says it."""
