@@ -9,10 +9,10 @@ import streamlit as st
 
 from condsim.dashboard.charts import frontier as charts
 from condsim.dashboard.parts import boxes, library
+from condsim.dashboard.parts.current import current_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import flags
 from condsim.dashboard.parts.scenario import Scenario
-from condsim.dashboard.parts.shell import current_scenario
 from condsim.decide.frontier.frontier import Frontier, frontier
 from condsim.decide.frontier.settings import FOLDER, RIVALS, traces_in
 from condsim.decide.noise.noise import FOLDER as NOISE
