@@ -33,7 +33,7 @@ from condsim.program.regime import DECODE, PREFILL, Regime
 from condsim.record.on_meta import is_on_meta
 from condsim.routing import RoutingGenerator, drawn_trace
 from condsim.trace import Decisions, Header, Trace
-from condsim.trace.columns import STEPS
+from condsim.trace.columns import STEP_COLUMNS
 from condsim.trace.header import UnitRows
 from condsim.untrusted import one_line
 
@@ -114,7 +114,7 @@ def _steps(batches: Sequence[Batch], new_tokens: int) -> pd.DataFrame:
         positions = batch.seq or 1
         rows.append((PREFILL, batch.units, positions, 0))
         rows += [(DECODE, batch.units, 1, positions + token) for token in range(new_tokens)]
-    return pd.DataFrame(rows, columns=list(STEPS))
+    return pd.DataFrame(rows, columns=STEP_COLUMNS)
 
 
 def capture_programs(
@@ -210,7 +210,7 @@ def _trace(
         has_decisions=False,
         provenance=provenance_of(model, labels),
     )
-    steps = pd.DataFrame(columns=list(STEPS))
+    steps = pd.DataFrame(columns=STEP_COLUMNS)
     return Trace(header, steps, programs, _nothing)
 
 

@@ -13,7 +13,7 @@ from condsim.importers.parts.npy import ArrayFile
 from condsim.importers.parts.peek import Peek
 from condsim.importers.parts.spool import BLOCK, Spool
 from condsim.trace import routing_file as layout
-from condsim.trace.columns import STEPS
+from condsim.trace.columns import STEP_COLUMNS
 
 
 @importer
@@ -36,7 +36,7 @@ class OwnArrays(Importer):
             spool.experts = dict(enumerate(values[layout.EXPERTS].tolist()))
             top_k = values[layout.TOP_K].tolist()
             spool.single = {layer for layer, k in enumerate(top_k) if k == 0}
-            for step in zip(*(values[column].tolist() for column in STEPS), strict=True):
+            for step in zip(*(values[column].tolist() for column in STEP_COLUMNS), strict=True):
                 spool.step(*step)
             weighed = values[layout.HAS_WEIGHTS].tolist()
             for ids, weights in _blocks(arrays, any(weighed)):
@@ -52,7 +52,7 @@ def _beside(arrays: ArrayFile) -> dict[str, np.ndarray]:
     steps = stored[layout.PHASE].shape[:1]
     for name, array in stored.items():
         shape = {layout.VERSION: (), layout.UNIT_ROWS: (2,)}.get(name, layers)
-        if name in STEPS:
+        if name in STEP_COLUMNS:
             shape = steps
         kinds = OF_KINDS.get(name, INTEGERS)
         if array.shape != shape or array.dtype.kind not in kinds:

@@ -13,7 +13,7 @@ from condsim.program.regime import DECODE, PREFILL
 from condsim.routing.generator import RoutingGenerator
 from condsim.routing.sequences import rows_of_sequences
 from condsim.trace import Decisions, Header, Provenance, Site, Trace
-from condsim.trace.columns import STEPS
+from condsim.trace.columns import STEP_COLUMNS
 from condsim.trace.encoding import id_dtype, in_memory
 from condsim.trace.header import ONE_A_POSITION
 
@@ -21,14 +21,14 @@ from condsim.trace.header import ONE_A_POSITION
 def prefill_steps(units: int, positions: int, steps: int = 1) -> pd.DataFrame:
     """Return steps of whole sequences."""
     rows = [(PREFILL, units, positions, 0)] * steps
-    return pd.DataFrame(rows, columns=list(STEPS))
+    return pd.DataFrame(rows, columns=STEP_COLUMNS)
 
 
 def decode_steps(units: int, context: int, steps: int = 1) -> pd.DataFrame:
     """Return steps of one token a sequence that attend to `context` positions, each of other
     sequences."""
     rows = [(DECODE, units, 1, context - 1)] * steps
-    return pd.DataFrame(rows, columns=list(STEPS))
+    return pd.DataFrame(rows, columns=STEP_COLUMNS)
 
 
 def drawn_trace(generator: RoutingGenerator, steps: pd.DataFrame, seed: int = 0) -> Trace:

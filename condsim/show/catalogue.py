@@ -166,6 +166,10 @@ def unit_of(path: str) -> str:
         return ""
     if path.endswith("_w"):
         return "W"
+    if path.endswith("_s"):
+        return "s"
+    if path.startswith("links."):
+        return "B/s"
     for name in reversed(path.split(".")):
         if name in UNITS:
             return UNITS[name]

@@ -117,6 +117,8 @@ STEPS: Mapping[str, Column] = {
 }
 """A row a captured step: its phase, units, positions of each unit, and positions before them; in a
 history of a training the steps of it before."""
+STEP_COLUMNS = [name for name, column in STEPS.items() if not column.optional]
+"""Those that every trace has, in their order."""
 
 MEASURED: Mapping[str, Column] = {
     "strategy": TEXT,

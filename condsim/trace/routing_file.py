@@ -15,7 +15,7 @@ from numpy.lib import format as npy_format
 
 from condsim.errors import CondsimError
 from condsim.files import open_whole
-from condsim.trace.columns import STEPS
+from condsim.trace.columns import STEP_COLUMNS
 from condsim.trace.header import Site, UnitRows
 from condsim.trace.model import Decisions, Trace
 
@@ -25,8 +25,8 @@ CURRENT = 1
 VERSION, IDS, WEIGHTS = "condsim_routing", "routed_experts", "routed_weights"
 NAMES, EXPERTS, TOP_K, HAS_WEIGHTS = "site", "num_experts", "top_k", "has_weights"
 UNIT_ROWS = "unit_rows"
-PHASE, *SIZES = STEPS
-BESIDE = (VERSION, NAMES, EXPERTS, TOP_K, HAS_WEIGHTS, UNIT_ROWS, *STEPS)
+PHASE, *SIZES = STEP_COLUMNS
+BESIDE = (VERSION, NAMES, EXPERTS, TOP_K, HAS_WEIGHTS, UNIT_ROWS, *STEP_COLUMNS)
 """Small arrays beside the ids: one value, one a layer (top_k 0: ids without an axis k), or one a
 step."""
 UNSET = -1

@@ -14,7 +14,7 @@ from condsim.routing.drawn import decode_steps, prefill_steps, trace_of_ids
 from condsim.routing.fit import dependence, overlaps, shrunk_shares
 from condsim.routing.generator import race_weights
 from condsim.routing.sequences import rows_of_sequences, sequences_of
-from condsim.trace.columns import STEPS
+from condsim.trace.columns import STEP_COLUMNS
 
 EXPERTS, TOP_K = 8, 2
 
@@ -70,7 +70,7 @@ def test_a_captured_trace_is_fitted() -> None:
 def test_the_tokens_of_a_sequence_are_found_in_prefill_and_decode_steps() -> None:
     steps = pd.DataFrame(
         [("prefill", 2, 3, 0), ("decode", 2, 1, 3), ("decode", 2, 1, 4), ("decode", 2, 1, 3)],
-        columns=list(STEPS),
+        columns=STEP_COLUMNS,
     )
     together = [rows.tolist() for rows in rows_of_sequences(steps)]
     assert together == [[[0, 1, 2, 6, 8], [3, 4, 5, 7, 9]], [[10], [11]]]

@@ -32,7 +32,7 @@ def printed(*renderables: Any) -> str:
         ("power.idle_w", "W"),
         ("power.j_per_flop", "J/FLOP"),
         ("host.dispatch", "s"),
-        ("links.nvlink", ""),
+        ("links.nvlink", "B/s"),
     ],
 )
 def test_a_number_has_its_unit(path: str, unit: str) -> None:

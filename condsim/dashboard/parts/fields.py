@@ -13,7 +13,7 @@ from condsim.dashboard.parts.models import asked_model
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
-from condsim.predict.choose import strategies_on
+from condsim.predict.choose import choose_strategies, strategies_of_runtime, strategies_on
 from condsim.predict.simulate import resolve_profile
 from condsim.protocols import PROTOCOLS, usual
 from condsim.runtimes import choose_runtime, runtimes_of
@@ -112,6 +112,10 @@ def strategy_input(
             f"{profile.name} can run trace {trace.name!r} with no strategy; choose another device"
         )
     captured = name_of(trace.header.captured)
+    how = choose_runtime(runtime, profile)
+    own = name_of(strategies_of_runtime(trace, choose_strategies(trace, None), how))
+    if own != captured:  # what runs where no strategy is named
+        captured, known = own, list(dict.fromkeys([own, *known]))
     usual = next((name for name in (wanted, captured) if name in known), known[0])
     chosen = boxes.one_of(label, known, usual, key)
     return None if chosen == captured else chosen

@@ -18,7 +18,7 @@ from condsim.importers.parts.spool import DECODE, PREFILL, Spool
 from condsim.importers.parts.tidy import FileNumbers, Findings, examine, kept_steps, tidied
 from condsim.mechanisms import MECHANISMS
 from condsim.trace import Decisions, Header, Provenance, Site, Trace
-from condsim.trace.columns import STEPS
+from condsim.trace.columns import STEP_COLUMNS
 from condsim.trace.encoding import ROW_GROUP, id_dtype
 from condsim.trace.header import MOST_BRANCHES
 from condsim.trace.model import Reader
@@ -199,7 +199,7 @@ def _steps(spool: Spool, findings: Findings, phase: str | None) -> pd.DataFrame:
         rows = kept_steps(rows, findings.kept)
     if phase == PREFILL:
         rows = [(PREFILL, units, seq, 0) for _, units, seq, _ in rows]
-    steps = pd.DataFrame(rows, columns=list(STEPS))
+    steps = pd.DataFrame(rows, columns=STEP_COLUMNS)
     return _one_token_a_step(steps) if phase == DECODE else steps
 
 
