@@ -40,7 +40,9 @@ def questions() -> Iterator[dict[str, Any]]:
     """Every question that the table has, as arguments of `answer`."""
     for folder in sorted(Path("traces").iterdir()):
         trace = condsim.load(folder)
-        devices = [CAPTURED_PROFILE, *sorted(p.stem for p in Path("hwprofiles").glob("*.yaml"))]
+        devices = sorted(p.stem for p in Path("hwprofiles").glob("*.yaml"))
+        if trace.profile is not None:
+            devices = [CAPTURED_PROFILE, *devices]
         for device in devices:
             yield from _of_one_device(trace, folder.name, device)
 
