@@ -10,6 +10,7 @@ from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
+from condsim.program.regime import Regime
 from condsim.runtimes import Runtime, choose_runtime
 from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.strategies import BASELINES, STRATEGIES, meant, name_of, strategies_for
@@ -93,11 +94,23 @@ def _mechanisms_of(trace: Trace, name: str) -> list[str]:
 
 
 def has_program(trace: Trace, strategies: Mapping[str, str]) -> bool:
-    """Whether the trace has a program for the strategies, in any regime."""
+    """Whether the trace has a program for the strategies, in any regime.
+
+    Strategies that rewrite a program know the kernels of a forward, none of a training step.
+    """
     own = name_of(strategies)
     captured = program_name(strategies)
     prefixes = (f"{own}/", f"{captured}/")
-    return any(name.startswith(prefixes) for name in trace.programs)
+    names = [name for name in trace.programs if name.startswith(prefixes)]
+    if any(strategy.rewrites for strategy in meant(strategies)):
+        names = [name for name in names if not _trains(name)]
+    return bool(names)
+
+
+def _trains(program: str) -> bool:
+    """Whether a program is of training steps. program: its name in the trace."""
+    _, _, regime = program.rpartition("/")
+    return Regime.parse(regime).trains
 
 
 def probed_strategies(trace: Trace) -> list[str]:

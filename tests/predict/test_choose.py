@@ -56,3 +56,10 @@ def test_weights_in_fewer_bits_need_kernels() -> None:
     check_weights(condsim.hardware("raspberry-pi-5"), None)
     with pytest.raises(CondsimError, match="has no kernels for weights in int4"):
         check_weights(condsim.hardware("raspberry-pi-5"), "int4")
+
+
+def test_fused_kernels_have_no_training_steps() -> None:
+    trace = condsim.load(resource("traces") / "moe-bytes-train")
+    assert "fused" not in strategies_on_kind(trace, "gpu")
+    with pytest.raises(CondsimError, match="has no program for strategy 'fused'"):
+        condsim.simulate(trace, "nvidia-h100-sxm", "fused")
