@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 import condsim
 from condsim.cost.cpu.new_shapes import NEW_SHAPE
 from condsim.errors import CondsimError
-from condsim.hardware import HardwareProfile, Looped
+from condsim.hardware import HardwareProfile
 from condsim.protocols import LOOP, PROTOCOLS, REPEAT, STREAM, usual, usual_measured
 from condsim.resources import resource
 from condsim.trace import Trace
@@ -62,19 +61,5 @@ def test_nothing_is_evicted_by_the_other_side(trace: Trace, profile: HardwarePro
         for name in ("loop", "repeat", "stream")
     )
     for side in ("conditional_s", "baseline_s"):
-        assert (loop[side] < repeat[side]).all()
+        assert (loop[side] <= repeat[side] * (1 + 1e-12)).all()
         assert (loop[side] <= stream[side] * (1 + 1e-12)).all()
-
-
-def test_code_that_stays_in_a_loop_costs_less_there_only(
-    trace: Trace, profile: HardwareProfile
-) -> None:
-    looped = Looped(distinct=[1.0, 1000.0], share=[0.0, 0.0])
-    hot = profile.replace(looped=looped)
-    for name in PROTOCOLS:
-        usual_s, hot_s = (
-            condsim.simulate(trace, p, batch=4, protocol=name).steps["conditional_s"]
-            for p in (profile, hot)
-        )
-        assert np.array_equal(usual_s, hot_s) == (name != "loop")
-        assert (hot_s <= usual_s).all()

@@ -281,7 +281,8 @@ class Simulation:
         return self.trace.results.remember(self._timed_key(strategies), walk)
 
     def _timed_key(self, strategies: Strategies) -> tuple[Any, ...]:
-        return ("timed", self.scenario.engine, *self._side_key(strategies))
+        asked = (self.scenario.engine, self.protocol.name)
+        return ("timed", *asked, *self._side_key(strategies))
 
     def _timed_by_block(self) -> tuple[TimedSide, TimedSide, float]:
         """(both sides, the FLOPs that the decisions ask for), a block of steps after the other."""

@@ -50,7 +50,7 @@ def test_an_interrupt_is_silent(run: Run, trace: Path, monkeypatch: pytest.Monke
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("condsim.cli.simulate.open_trace", interrupt)
+    monkeypatch.setattr("condsim.cli.simulated.open_trace", interrupt)
     done = run("simulate", trace)
     assert done == (130, "", "")
 
@@ -73,7 +73,7 @@ def fail(*_: object, **__: object) -> None:
 def test_a_failure_of_condsim_itself_is_one_line(
     run: Run, trace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("condsim.cli.simulate.open_trace", fail)
+    monkeypatch.setattr("condsim.cli.simulated.open_trace", fail)
     done = run("simulate", trace)
     assert (done.code, done.out) == (1, "")
     assert len(done.err.splitlines()) == 1
@@ -84,7 +84,7 @@ def test_a_failure_of_condsim_itself_is_one_line(
 def test_its_traceback_is_printed_where_that_is_asked_for(
     run: Run, trace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("condsim.cli.simulate.open_trace", fail)
+    monkeypatch.setattr("condsim.cli.simulated.open_trace", fail)
     monkeypatch.setenv("CONDSIM_DEBUG", "1")
     done = run("simulate", trace)
     assert done.code == 1

@@ -149,7 +149,7 @@ def bad_names(files: Files) -> dict[str, tuple[Files, str]]:
         "deep": (files | {"a/" * 2000 + "b.json": b""}, "is too long"),
         "file and folder": ({"a.json": b"", "a.json/b.json": b""}, "is a file and a folder"),
         "folder and file": ({"a.json/b.json": b"", "a.json": b""}, "is in it twice"),
-        "many files": ({f"{i}.json": b"" for i in range(51)}, "more than 50 files"),
+        "many files": ({f"{i}.json": b"" for i in range(201)}, "more than 200 files"),
     }
 
 

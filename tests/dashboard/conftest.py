@@ -41,7 +41,7 @@ def low_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits that the bombs of `bad_uploads` break."""
     monkeypatch.setattr(upload, "LIMIT_BYTES", 16 << 20)
     monkeypatch.setattr("condsim.trace.read.MOST_OF_PROGRAMS", 12 << 20)
-    monkeypatch.setattr(upload, "LIMIT_FILES", 50)
+    monkeypatch.setattr(upload, "LIMIT_FILES", 200)
 
 
 @pytest.fixture(scope="session")

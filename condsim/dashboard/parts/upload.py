@@ -220,8 +220,12 @@ def _too_large(called: str) -> CondsimError:
 
 
 def _folder_of_the_trace(work: Path, called: str) -> Path:
-    """The folder below `work` that holds a trace. Raises CondsimError where not exactly one is."""
-    folders = sorted(header.parent for header in work.rglob("trace.json"))
+    """The folder below `work` that holds a trace. Raises CondsimError where not exactly one is.
+
+    Traces inside of a trace's folder (other settings, rivals, noise) are parts of it.
+    """
+    every = sorted(header.parent for header in work.rglob("trace.json"))
+    folders = [folder for folder in every if not any(one in folder.parents for one in every)]
     if not folders:
         raise CondsimError(f"{called} holds no trace.json; {WAY_OUT}")
     if len(folders) > 1:
