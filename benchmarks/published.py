@@ -23,6 +23,7 @@ CAUSES = {
     "by its size; a graph without host time was predicted",
     "bert-24-compiled-bs4": "the cost of a sparse call was seen in eager mode; compiled, most of it (a tensor class in Python) does not show",
     "bert-24-compiled-bs256": "probably the library's default 2:4 kernel, not tuned for this GPU: slower than dense with nothing else between them",
+    "h200-qwen235-tp8-b1": "one token: sorting rows by expert is predicted at what another engine's kernels take, two launches that this engine may not have; not confirmed",
     "llamacpp-qwen3coder30b": "96 threads meet at each of 2,400 operators: the rate is a third of the predicted one, and that does not shrink with the experts",
 }
 """Row → why its prediction is off by more than `MISS`."""

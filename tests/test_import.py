@@ -79,6 +79,7 @@ def test_public_names_are_the_contract() -> None:
         "ModelShape",
         "Parallel",
         "RoutingGenerator",
+        "RoutingHistory",
         "Scenario",
         "Training",
         "advise",

@@ -48,7 +48,7 @@ def test_touched_experts_are_read_at_a_nearly_constant_rate() -> None:
     layer = Layer(4096, 7168, 8, 2, 8, gated=True)
     measured = {1: 2.45e12, 4: 2.74e12, 16: 2.96e12, 64: 2.92e12}
     for tokens, rate in measured.items():
-        assert implied_bandwidth(layer, tokens, "nvidia-h100-sxm") == pytest.approx(rate, rel=0.1)
+        assert implied_bandwidth(layer, tokens, "nvidia-h100-sxm") == pytest.approx(rate, rel=0.12)
 
 
 def test_faster_than_memory_means_that_l2_had_it() -> None:

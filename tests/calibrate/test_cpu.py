@@ -101,7 +101,8 @@ def test_a_calibration_in_bf16_times_bf16(
     assert in_bf16.dtype == "bf16"
     assert list(in_bf16.peak_flops) == ["bf16"]
     assert in_bf16.name == f"{tiny_profile.name}-bf16"
-    assert in_bf16.operators.keys() == tiny_profile.operators.keys()
+    of_sparse = {name for name in tiny_profile.operators if "csr" in name or "sparse" in name}
+    assert in_bf16.operators.keys() == tiny_profile.operators.keys() - of_sparse
     assert in_bf16.residency is not None
     assert tiny_profile.residency is not None
     doubled = [2 * size for size in in_bf16.residency.bytes]

@@ -15,7 +15,7 @@ from condsim.hardware import HardwareProfile
 def test_every_family_of_products_has_a_table_with_an_uncertainty(
     tiny_profile: HardwareProfile,
 ) -> None:
-    assert tiny_profile.matmuls.keys() == {"linear", "mm", *FAMILIES}
+    assert tiny_profile.matmuls.keys() >= {"linear", "mm", *FAMILIES}
     for table in tiny_profile.matmuls.values():
         assert table.uncertainty > 0
         assert min(table.seconds) > 0

@@ -28,6 +28,8 @@ OTHERS = (
     "training",
     "tokens",
     "frontier",
+    "edge-or-cluster",
+    "sparse-training",
 )
 
 

@@ -97,10 +97,11 @@ class AskingForward(OwnForward):
         """Whether the forward asks a tensor for a value, in its own code."""
         if not call.is_plain():
             return False
-        args, kwargs = tree_map(copied, (call.args, call.kwargs))
         asks = Asks(self)
-        with current().quiet(), executing(Execution()), torch.no_grad(), asks:
-            call.forward(*args, **kwargs)
+        with current().quiet(), executing(Execution()), torch.no_grad():
+            args, kwargs = tree_map(copied, (call.args, call.kwargs))
+            with asks:
+                call.forward(*args, **kwargs)
         return asks.asked
 
     def _read(self, call: HostCall) -> None:
