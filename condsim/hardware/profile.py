@@ -107,8 +107,8 @@ class HardwareProfile(Model):
         constant seconds of a variant ("linear.bias").
     residency, activations: of a calibration: what evicted weights and far activations cost.
     among, cold: of a calibration: what code costs after other operators and after other data.
-    looped: of a calibration: how much of among is left where one step runs over and over; None: it
-        was not measured, and all of it is.
+    looped: of a calibration: how much of among is left where nothing runs between two steps, which
+        counts instead of the share in among; None: it was not measured.
     self_check: how far off the calibration was on built-in modules; None: it was not checked.
     gpu: the block of its class.
     weight_dtypes: narrower than activations, which its kernels unpack → the source of such kernels.

@@ -8,6 +8,7 @@ tickets winners", 2020 (RigL), algorithm 1.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -21,14 +22,14 @@ Scores = torch.Tensor
 """Of each weight of a layer, flat; those with the largest ones come."""
 
 
-class Growth:
+class Growth(ABC):
     """How new weights are chosen."""
 
     needs_gradients = False
 
+    @abstractmethod
     def scores(self, weight: torch.Tensor) -> Scores:
         """How much each weight, [out, in], is wanted."""
-        raise NotImplementedError
 
 
 GROWTH: Registry[type[Growth]] = Registry("way to grow")

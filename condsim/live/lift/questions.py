@@ -117,8 +117,8 @@ def _asked_number(tape: QuestionTape, tensor: torch.Tensor) -> Any:
     return number
 
 
-class AskedFloat(float):
-    """A number out of a tensor. Comparing and computing with it goes on with the tensor."""
+class ComparesItsTensor:
+    """A number out of a tensor, which is compared as the tensor is."""
 
     tensor: torch.Tensor
 
@@ -133,6 +133,10 @@ class AskedFloat(float):
 
     def __le__(self, other: Any) -> bool:
         return bool(self.tensor <= _plain(other))
+
+
+class AskedFloat(ComparesItsTensor, float):
+    """A number out of a tensor. Comparing and computing with it goes on with the tensor."""
 
     def __add__(self, other: Any) -> Any:
         return (self.tensor + _plain(other)).item()
@@ -163,7 +167,7 @@ class AskedFloat(float):
     __hash__ = float.__hash__
 
 
-class AskedInteger:
+class AskedInteger(ComparesItsTensor):
     """A whole number out of a tensor: which choice it is, is asked."""
 
     def __init__(self, tape: QuestionTape, tensor: torch.Tensor) -> None:
@@ -183,18 +187,6 @@ class AskedInteger:
 
     def __ne__(self, other: object) -> bool:
         return bool(self.tensor != _plain(other))
-
-    def __gt__(self, other: Any) -> bool:
-        return bool(self.tensor > _plain(other))
-
-    def __ge__(self, other: Any) -> bool:
-        return bool(self.tensor >= _plain(other))
-
-    def __lt__(self, other: Any) -> bool:
-        return bool(self.tensor < _plain(other))
-
-    def __le__(self, other: Any) -> bool:
-        return bool(self.tensor <= _plain(other))
 
     def __bool__(self) -> bool:
         return bool(self.tensor != 0)
