@@ -79,7 +79,7 @@ def lines(p: Prediction) -> list[str]:
 def figure_of(table: pd.DataFrame, p: Prediction) -> Figure:
     """A bar a side. table: of `memory_parts`."""
     drawn = drawn_parts(table)
-    largest = drawn.groupby("side")["gb"].sum().max() * charts.GB
+    largest = drawn.groupby("side")["bytes"].sum().max()
     there = p.memory.device_bytes
     near = there if there < FAR * largest else None
     return Figure(
@@ -92,14 +92,14 @@ def figure_of(table: pd.DataFrame, p: Prediction) -> Figure:
 
 
 def drawn_parts(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a side and part: side, part, gb, place. table: of `memory_parts`."""
+    """A row a side and part: side, part, bytes, place. table: of `memory_parts`."""
     parts = table[table["part"] != ALL].reset_index(drop=True)
     sides = []
     for side in ("dense", "conditional"):
         columns = {
             "side": side,
             "part": parts["part"],
-            "gb": parts[f"{side}_bytes"] / charts.GB,
+            "bytes": parts[f"{side}_bytes"],
             "place": parts.index,
         }
         sides.append(pd.DataFrame(columns))

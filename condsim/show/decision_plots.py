@@ -99,18 +99,20 @@ def moves_figure(table: pd.DataFrame, now: float) -> Figure:
 
 
 def memory_figure(table: pd.DataFrame) -> Figure:
-    """A bar a side, cut into parts. table: side, part, gb."""
+    """A bar a side, cut into parts. table: side, part, bytes."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     figure = Figure(figsize=(6.8, 2.6), layout="constrained")
     axes = figure.subplots()
     ends = dict.fromkeys(table["side"], 0.0)
     for part, rows in table.groupby("part", sort=False):
         starts = [ends[side] for side in rows["side"]]
-        axes.barh(rows["side"], rows["gb"], left=starts, label=figure_text(str(part)))
-        for side, gb in zip(rows["side"], rows["gb"], strict=True):
-            ends[side] += gb
+        axes.barh(rows["side"], rows["bytes"], left=starts, label=figure_text(str(part)))
+        for side, in_bytes in zip(rows["side"], rows["bytes"], strict=True):
+            ends[side] += in_bytes
     axes.invert_yaxis()
-    axes.set_xlabel("GB at the peak of a step")
+    axes.xaxis.set_major_formatter(EngFormatter(unit="B"))
+    axes.set_xlabel("bytes at the peak of a step")
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
