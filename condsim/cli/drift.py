@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from condsim.cli.advise import ADVISED, AdvisedOptions
 from condsim.cli.arguments import open_trace, profile_for
 from condsim.cli.output import out, print_json
+from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.errors import CondsimError
 
 
@@ -21,7 +21,7 @@ def drift(
     level: float = 0.05,
     false_alarm_every: int | None = None,
     window: int | None = None,
-    options: Annotated[AdvisedOptions, Parameter(name="*")] = ADVISED,
+    options: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
     json: bool = False,
 ) -> None:
     """Say what moved between two traces of a model, whether it can be chance, and what it costs.
@@ -44,7 +44,9 @@ def drift(
     json
         Print JSON.
     """
-    _check(options, false_alarm_every, window)
+    options.check_one("name one of each; all strategies are priced")
+    if window is not None and false_alarm_every is None:
+        raise CondsimError("--window is of a stream: name --false-alarm-every too")
     traces = open_trace(a), open_trace(b)
     captured_again = None if again is None else open_trace(again)
     from condsim.decide.drift.drift import drift as moved
@@ -58,7 +60,7 @@ def drift(
         level=level,
         false_alarm_every=false_alarm_every,
         window=WINDOW if window is None else window,
-        **_scenario(options),
+        **options.given_of_trace(),
     )
     if json:
         print_json({"command": "drift", **found.to_dict()})
@@ -68,18 +70,3 @@ def drift(
     console = out()
     for line in drift_lines(found):
         console.print(line)
-
-
-def _check(options: AdvisedOptions, every: int | None, window: int | None) -> None:
-    if options.names_all:
-        raise CondsimError("--device and --strategy: name one of each; all strategies are priced")
-    if window is not None and every is None:
-        raise CondsimError("--window is of a stream: name --false-alarm-every too")
-    options.check()
-
-
-def _scenario(options: AdvisedOptions) -> dict[str, Any]:
-    given = options.given()
-    if "context" in given:
-        raise CondsimError("--context is for models of the catalogue, which decide nothing yet")
-    return given
