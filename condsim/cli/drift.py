@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -12,6 +13,31 @@ from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.errors import CondsimError
 
 
+@dataclass(frozen=True, kw_only=True)
+class StreamOptions:
+    """The second trace as a stream.
+
+    Parameters
+    ----------
+    false_alarm_every
+        Take the second trace for a stream of windows, of which so many without drift have one
+        false alarm.
+    window
+        Sequences, or images, of a window. Default: 32.
+    """
+
+    false_alarm_every: int | None = None
+    window: int | None = None
+
+    def check(self) -> None:
+        """Raises CondsimError for a window of no stream."""
+        if self.window is not None and self.false_alarm_every is None:
+            raise CondsimError("--window is of a stream: name --false-alarm-every too")
+
+
+NO_STREAM = StreamOptions()
+
+
 def drift(
     a: str,
     b: str,
@@ -19,8 +45,7 @@ def drift(
     *,
     again: str | None = None,
     level: float = 0.05,
-    false_alarm_every: int | None = None,
-    window: int | None = None,
+    stream: Annotated[StreamOptions, Parameter(name="*")] = NO_STREAM,
     options: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
     json: bool = False,
 ) -> None:
@@ -36,17 +61,11 @@ def drift(
         The inputs of the first trace captured a second time: the noise floor.
     level
         Probability of calling drift where there is none.
-    false_alarm_every
-        Take the second trace for a stream of windows, of which so many without drift have one
-        false alarm.
-    window
-        Sequences, or images, of a window. Default: 32.
     json
         Print JSON.
     """
     options.check_one("name one of each; all strategies are priced")
-    if window is not None and false_alarm_every is None:
-        raise CondsimError("--window is of a stream: name --false-alarm-every too")
+    stream.check()
     traces = open_trace(a), open_trace(b)
     captured_again = None if again is None else open_trace(again)
     from condsim.decide.drift.drift import drift as moved
@@ -58,8 +77,8 @@ def drift(
         profile_for(options.device, traces[0]) if priced else None,
         again=captured_again,
         level=level,
-        false_alarm_every=false_alarm_every,
-        window=WINDOW if window is None else window,
+        false_alarm_every=stream.false_alarm_every,
+        window=WINDOW if stream.window is None else stream.window,
         **options.given_of_trace(),
     )
     if json:
