@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from condsim.cli.advise import ADVISED, AdvisedOptions
 from condsim.cli.arguments import check_at_least_one, open_trace, profile_for, trace_folder
 from condsim.cli.output import out, print_json, progress, say
+from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def noise(
     capture: bool = False,
     inputs: list[str] | None = None,
     batches: int | None = None,
-    options: Annotated[AdvisedOptions, Parameter(name="*")] = ADVISED,
+    options: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
     json: bool = False,
 ) -> None:
     """Compare clean with noisy inputs: quality path by path, how routing moves, what it costs.
@@ -45,9 +45,7 @@ def noise(
         Print JSON.
     """
     check_at_least_one("batches", batches)
-    if options.names_all:
-        raise CondsimError("--device and --strategy: noise is looked at on one of each")
-    options.check()
+    options.check_one("noise is looked at on one of each")
     if inputs and not capture:
         raise CondsimError(f"--inputs {inputs[0]} are run: add --capture")
     folder = trace_folder(trace)
@@ -56,9 +54,8 @@ def noise(
         _capture(folder, opened, inputs or [], batches)
     from condsim.decide.noise.noise import noise as compared
 
-    asked = options.given()
-    asked.pop("context", None)
-    found = compared(folder, profile_for(options.device, opened), **asked)
+    given = options.given_of_trace()
+    found = compared(folder, profile_for(options.device, opened), **given)
     if json:
         print_json({"command": "noise", **found.to_dict()})
         return

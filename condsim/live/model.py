@@ -18,7 +18,6 @@ from condsim.live.failures import one_line
 from condsim.live.inputs import Batch
 from condsim.live.training import Training
 from condsim.mechanisms import MECHANISMS
-from condsim.mechanisms.tokens import Tokens
 from condsim.program.regime import PREFILL, TRAIN
 from condsim.record.on_meta import OnMeta, is_on_meta
 from condsim.record.recorder import Recorder
@@ -237,7 +236,7 @@ def _offered_by_marks(mechanism: str, sites: list[SiteInfo]) -> tuple[str, ...]:
     """Strategies of marked sites. A body that gathers its rows itself can run in no other way."""
     kind = MECHANISMS[mechanism]
     marked = kind.marked
-    if isinstance(kind, Tokens) and any(site.fixed for site in sites):
+    if kind.fixed and any(site.fixed for site in sites):
         _refuse_unlike_sites(sites)
         others = [strategy for strategy in marked if strategy != kind.fixed]
         return (kind.fixed, *others)
