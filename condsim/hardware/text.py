@@ -32,8 +32,13 @@ def read(file: Path) -> dict[str, Any]:
     Raises CondsimError: no such file, not YAML, a key that stands twice, too large, or not a
     mapping.
     """
+    return parsed(text_of(file), file)
+
+
+def parsed(text: str, file: Path) -> dict[str, Any]:
+    """The fields in the text of a YAML file. Raises CondsimError as `read` does."""
     try:
-        fields = yaml.load(_text(file), Loader=_ProfileLoader)
+        fields = yaml.load(text, Loader=_ProfileLoader)
     except yaml.YAMLError as error:
         raise CondsimError(f"{file}: not valid YAML{_yaml_problem(error)}") from None
     except CondsimError:
@@ -47,7 +52,7 @@ def read(file: Path) -> dict[str, Any]:
     return fields
 
 
-def _text(file: Path) -> str:
+def text_of(file: Path) -> str:
     """What a file holds. Raises CondsimError where that cannot be read, or is no short text."""
     try:
         if file.exists() and not (file.is_file() or file.is_dir()):
