@@ -58,10 +58,12 @@ def noise(
     if capture:
         _capture(folder, opened, _asked(opened, inputs or []), batches, force)
     from condsim.decide.noise.noise import noise as compared
+    from condsim.decide.noise.noise import noisy_in
 
     given = options.given()
     given.pop("context", None)
-    found = compared(folder, profile_for(options.device, opened), **given)
+    noisy = noisy_in(folder, opened)
+    found = compared(opened, profile_for(options.device, opened), noisy=noisy, **given)
     if json:
         print_json({"command": "noise", **found.to_dict()})
         return
