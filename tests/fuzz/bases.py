@@ -49,7 +49,7 @@ def small(trace: Trace) -> Trace:
     units = int(steps["units"].sum())
     decisions: dict[str, Decisions] = {}
     for site in trace.sites:
-        rows = int(trace.rows_per_unit(site)[:units].sum()) + site.unit_rows.a_step * STEPS
+        rows = int(trace.rows_per_unit(site)[:units].sum())
         whole = trace.decisions(site.name)
         decisions[site.name] = Decisions(
             whole.ids[:rows],
