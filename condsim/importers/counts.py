@@ -78,11 +78,10 @@ def _member(path: Path) -> np.ndarray:
                 "experts] or [layers, experts]"
             )
         counts = array.whole().astype(np.int64)
-    if counts.size and (counts.min() < 0 or counts.max() > MOST_COUNT):
-        raise CondsimError(
-            f"{array.label} has counts from {counts.min()} to {counts.max()}; they are from 0 to "
-            f"{MOST_COUNT}"
-        )
+    if counts.size and counts.min() < 0:
+        raise CondsimError(f"{array.label} has a negative count, {counts.min()}")
+    if counts.size and counts.max() > MOST_COUNT:
+        raise CondsimError(f"{array.label} has a count of {counts.max()}, more than {MOST_COUNT}")
     return counts.reshape(-1, *counts.shape[-2:])
 
 
