@@ -11,6 +11,7 @@ import torch
 from condsim.capture.closing import checked
 from condsim.capture.fit_operator import Misfit
 from condsim.capture.header import Labels, header_of
+from condsim.capture.independent import notes_on_dependence
 from condsim.capture.observe import Observation, Quality, observe
 from condsim.capture.probe import CannotRun, costliest_branches, key, probe
 from condsim.capture.quality import dense_quality, score_exits
@@ -54,6 +55,7 @@ def capture_trace(
         )
     observed = _counter(progress, "observe", len(batches))
     seen = observe(live, batches, new_tokens, quality, observed, sizes.unit_rows)
+    seen.notes += notes_on_dependence(live, batches[0], seen)
     if sizes.refusal:
         seen.notes.append(f"units are of one fixed size{in_brackets(sizes.refusal)}")
     programs = _probe_any_size(live, batches, sizes, seen, progress)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from condsim.errors import CondsimError
 from condsim.live.adapters import LiveSite, find_sites
@@ -49,12 +50,17 @@ class LiveModel:
         """The model with the sites that adapters find.
 
         Of a model that torch.compile made, the one that it was made from. Raises CondsimError for
-        what is no eager module, and where a parameter is not finite: no timing of such a model
-        means anything.
+        what is no eager module, and where a parameter has no size yet or is not finite: no timing
+        of such a model means anything.
         """
         model = eager(model)
         _refuse_scripts(model)
         for name, parameter in model.named_parameters():
+            if is_lazy(parameter):
+                raise CondsimError(
+                    f"model: parameter {name!r} has no size yet, as those of lazy layers; run the "
+                    "model once on a batch before capturing"
+                )
             if not parameter.is_meta and not bool(torch.isfinite(parameter).all()):
                 raise CondsimError(
                     f"model: parameter {name!r} holds NaN or infinite values; "
