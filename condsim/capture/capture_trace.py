@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from condsim.capture.closing import checked
+from condsim.capture.decode_sites import with_decode_sites
 from condsim.capture.fit_operator import Misfit
 from condsim.capture.header import Labels, header_of
 from condsim.capture.observe import Observation, Quality, observe
@@ -45,6 +46,8 @@ def capture_trace(
     float [units]. Raises CondsimError for a model without routing.
     """
     batches, sizes = settle(live, batches)
+    if new_tokens and not live.infos:
+        sizes = with_decode_sites(live, batches[0], sizes)
     if live.training is not None:
         record_step(live, batches[0], Execution())  # says in one line what does not train
     if new_tokens and live.infos and sizes.lengths is None:
