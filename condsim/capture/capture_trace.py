@@ -10,6 +10,7 @@ import torch
 
 from condsim.capture.closing import checked
 from condsim.capture.decode_sites import with_decode_sites
+from condsim.capture.drafts import score_drafts
 from condsim.capture.fit_operator import Misfit
 from condsim.capture.header import Labels, header_of
 from condsim.capture.observe import Observation, Quality, observe
@@ -61,6 +62,8 @@ def capture_trace(
         seen.notes.append(f"units are of one fixed size{in_brackets(sizes.refusal)}")
     programs = _probe_any_size(live, batches, sizes, seen, progress)
     score_exits(live, batches, seen, quality)
+    if live.decides_while_decoding:
+        score_drafts(live, batches, seen, new_tokens)
     costliest = costliest_branches(_captured_program(live, programs), live.infos)
     if quality is not None and not new_tokens:
         dense_quality(live, batches, seen, quality, costliest)

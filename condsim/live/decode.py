@@ -84,7 +84,7 @@ def decode(
         watched(execution)
         return output
 
-    _run(live, prefix, new_tokens, watch)
+    run_steps(live, prefix, new_tokens, watch)
 
 
 def decode_step(
@@ -113,7 +113,7 @@ def decode_step(
         return forward(**arguments)
 
     try:
-        _run(live, prefix, steps_before + 1, run_or_stop, before)
+        run_steps(live, prefix, steps_before + 1, run_or_stop, before)
     except _Reached as reached:
         return DecodeStep.of(reached.arguments, prefix.units)
     raise CondsimError(f"new_tokens: {_name(live)} ended before decode step {steps_before}")
@@ -133,14 +133,17 @@ class _Reached(BaseException):
         self.arguments = arguments
 
 
-def _run(
+def run_steps(
     live: LiveModel,
     prefix: Batch,
     new_tokens: int,
     run_step: RunStep,
     execution: Execution | None = None,
 ) -> None:
-    """Run `prefix`, and then `new_tokens` steps by `run_step`. execution: what is in force."""
+    """Run `prefix`, and then `new_tokens` steps by `run_step`. execution: what is in force.
+
+    Raises CondsimError where the model cannot decode.
+    """
     driver = _generate if _has_generate(live.model) else _continue
     try:
         with live.prepared(execution or Execution()), live.computing():
