@@ -100,7 +100,7 @@ class ExitBytes(ZooModel):
 
     mechanism = TokenExit.name
     data = "text"
-    knob = Knob("threshold", (0.6, 0.7, 0.9, 0.97), 0.0, 1.01)
+    knob = Knob("threshold", (0.5, 0.6, 0.8, 0.9), 0.0, 1.01)
     seq = 48
     new_tokens = 32
     trained_seq = 128
@@ -116,7 +116,7 @@ class ExitBytes(ZooModel):
         layers: int = 8,
         exits: tuple[int, ...] = (2, 4, 6),
         max_seq: int = 128,
-        threshold: float = 0.8,
+        threshold: float = 0.7,
     ) -> None:
         super().__init__(
             hidden=hidden,
