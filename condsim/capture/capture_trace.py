@@ -9,6 +9,8 @@ import pandas as pd
 import torch
 
 from condsim.capture.closing import checked
+from condsim.capture.decode_sites import with_decode_sites
+from condsim.capture.drafts import score_drafts
 from condsim.capture.fit_operator import Misfit
 from condsim.capture.header import Labels, header_of
 from condsim.capture.independent import notes_on_dependence
@@ -46,6 +48,8 @@ def capture_trace(
     float [units]. Raises CondsimError for a model without routing.
     """
     batches, sizes = settle(live, batches)
+    if new_tokens and not live.infos:
+        sizes = with_decode_sites(live, batches[0], sizes)
     if live.training is not None:
         record_step(live, batches[0], Execution())  # says in one line what does not train
     if new_tokens and live.infos and sizes.lengths is None:
@@ -60,6 +64,8 @@ def capture_trace(
         seen.notes.append(f"units are of one fixed size{in_brackets(sizes.refusal)}")
     programs = _probe_any_size(live, batches, sizes, seen, progress)
     score_exits(live, batches, seen, quality)
+    if live.decides_while_decoding:
+        score_drafts(live, batches, seen, new_tokens)
     costliest = costliest_branches(_captured_program(live, programs), live.infos)
     if quality is not None and not new_tokens:
         dense_quality(live, batches, seen, quality, costliest)
