@@ -42,9 +42,9 @@ class Outcome:
 def counted(model: torch.nn.Module, batch: Any) -> int:
     """FLOPs of a live forward by torch's own count. Grouped products count their rows."""
     grouped = {torch.ops.aten._grouped_mm: _of_grouped}
-    with FlopCounterMode(display=False, custom_mapping=grouped) as counter, sdpa_kernel(SDPBackend.MATH):
-        with torch.enable_grad():
-            model(*batch) if isinstance(batch, tuple) else model(batch)
+    counter = FlopCounterMode(display=False, custom_mapping=grouped)
+    with counter, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+        model(*batch) if isinstance(batch, tuple) else model(batch)
     flops: int = counter.get_total_flops()
     return flops
 

@@ -25,7 +25,11 @@ class Gated(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.w1, self.w2, self.w3 = nn.Linear(WIDTH, HIDDEN, False), nn.Linear(HIDDEN, WIDTH, False), nn.Linear(WIDTH, HIDDEN, False)
+        self.w1, self.w2, self.w3 = (
+            nn.Linear(WIDTH, HIDDEN, False),
+            nn.Linear(HIDDEN, WIDTH, False),
+            nn.Linear(WIDTH, HIDDEN, False),
+        )
 
     def forward(self, x):
         return self.w2(F.silu(self.w1(x)) * self.w3(x))
@@ -92,7 +96,11 @@ class MakeMoE(Sparse):
         best, ids = logits.topk(TOP, dim=-1)
         sparse = torch.full_like(logits, float("-inf")).scatter(-1, ids, best)
         weights = F.softmax(sparse, dim=-1)
-        out, rows, flat_weights = torch.zeros_like(x), x.view(-1, x.size(-1)), weights.view(-1, weights.size(-1))
+        out, rows, flat_weights = (
+            torch.zeros_like(x),
+            x.view(-1, x.size(-1)),
+            weights.view(-1, weights.size(-1)),
+        )
         for number, expert in enumerate(self.experts):
             mine = (ids == number).any(dim=-1)
             flat = mine.view(-1)
@@ -115,7 +123,7 @@ class LitGpt(Sparse):
         weights = best.softmax(dim=1, dtype=torch.float).to(dtype=x.dtype)
         masks = (ids.unsqueeze(-1) == torch.arange(EXPERTS, device=x.device)).permute(2, 0, 1)
         y = torch.zeros_like(x)
-        for mask, expert in zip(masks, self.experts):
+        for mask, expert in zip(masks, self.experts, strict=True):
             token, slot = torch.where(mask)
             y[token] += weights[token, slot, None] * expert(x[token])
         return y.view(shape)
@@ -194,7 +202,10 @@ class Stacked(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.gate = nn.Linear(WIDTH, EXPERTS, bias=False)
-        self.w1, self.w3 = nn.Parameter(torch.randn(EXPERTS, HIDDEN, WIDTH) * 0.1), nn.Parameter(torch.randn(EXPERTS, HIDDEN, WIDTH) * 0.1)
+        self.w1, self.w3 = (
+            nn.Parameter(torch.randn(EXPERTS, HIDDEN, WIDTH) * 0.1),
+            nn.Parameter(torch.randn(EXPERTS, HIDDEN, WIDTH) * 0.1),
+        )
         self.w2 = nn.Parameter(torch.randn(EXPERTS, WIDTH, HIDDEN) * 0.1)
 
 
@@ -224,10 +235,9 @@ class TorchTitan(Stacked):
         token = (order // TOP).reshape(-1, 1).expand(-1, WIDTH)
         routed = torch.gather(rows, dim=0, index=token)
         ends = torch.cumsum(counts, dim=0, dtype=torch.int32)
-        routed16 = routed.bfloat16()
-        h = F.silu(torch._grouped_mm(routed16, self.w1.bfloat16().transpose(-2, -1), offs=ends))
-        h = h * torch._grouped_mm(routed16, self.w3.bfloat16().transpose(-2, -1), offs=ends)
-        given = torch._grouped_mm(h, self.w2.bfloat16().transpose(-2, -1), offs=ends).type_as(rows)
+        h = F.silu(torch._grouped_mm(routed, self.w1.transpose(-2, -1), offs=ends))
+        h = h * torch._grouped_mm(routed, self.w3.transpose(-2, -1), offs=ends)
+        given = torch._grouped_mm(h, self.w2.transpose(-2, -1), offs=ends)
         weighed = (given.to(torch.float32) * of_rows.reshape(-1, 1)).to(rows.dtype)
         return torch.zeros_like(rows).scatter_add(dim=0, index=token, src=weighed).view_as(x)
 
@@ -250,7 +260,9 @@ class NanoMoE(nn.Module):
         capacity = int(TOP * 1.25 * tokens / EXPERTS)
         capacity += capacity % 2
         mask = F.one_hot(ids.view(tokens, TOP), num_classes=EXPERTS).permute(1, 0, 2)
-        rank = (torch.cumsum(mask.reshape(TOP * tokens, EXPERTS), dim=0) - 1).reshape(TOP, tokens, EXPERTS)
+        rank = (torch.cumsum(mask.reshape(TOP * tokens, EXPERTS), dim=0) - 1).reshape(
+            TOP, tokens, EXPERTS
+        )
         mask = mask * torch.lt(rank, capacity)
         rank = torch.sum(mask * rank, dim=-1)
         weights = mask * probs.view(tokens, EXPERTS)[None, :]

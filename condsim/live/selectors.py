@@ -16,6 +16,7 @@ from condsim.errors import CondsimError
 from condsim.live.block_selectors import BLOCK_SELECTORS, BlockSelector
 from condsim.live.execution import Execution, Frame, Routed
 from condsim.registry import Registry
+from condsim.strategies.whole import DISPATCHED
 
 
 class RowSelector:
@@ -219,7 +220,7 @@ def select(execution: Execution, routed: Routed, frame: Frame) -> Selector:
     return selectors[routed.strategy](execution, routed, frame)
 
 
-@ROW_SELECTORS.register("compacted", "looped")
+@ROW_SELECTORS.register("compacted", "looped", DISPATCHED)
 def compacted(execution: Execution, routed: Routed, frame: Frame) -> RowSelector:
     """Only the rows that took the branch run, and so the guards inside need no masks."""
     forced = execution.forced_ids(routed.site)
