@@ -11,9 +11,9 @@ import contextlib
 from torch import nn
 
 from condsim.live.adapters.base import ADAPTERS, LiveSite
-from condsim.live.adapters.fused_experts import is_fused
 from condsim.live.adapters.host_call import HostCall
 from condsim.live.adapters.own_forward import OwnForward
+from condsim.live.adapters.stacked_projections import is_fused
 from condsim.live.adapters.structure import gate_of, marks_itself
 from condsim.live.lift.dispatched import LiftedDispatch, find_stacked_dispatch
 from condsim.live.lift.lifted import LiftedForward
