@@ -91,7 +91,10 @@ def _probe_any_size(
     """
     decode = seen.decodes
     try:
-        return _probe(live, batches, sizes, decode, progress)
+        programs = _probe(live, batches, sizes, decode, progress)
+        if not any(program.flagged for program in programs.values()):
+            return programs
+        return _of_fixed_units(live, batches, sizes, seen, progress) or programs
     except (Misfit, CannotRun) as refusal:
         fewer = as_long(batches, sizes) if decode else as_fixed(batches, sizes)
         if fewer is None:
@@ -109,6 +112,28 @@ def _probe_any_size(
                 "what the model executes at fewer does not follow from the length"
             )
         return programs
+
+
+def _of_fixed_units(
+    live: LiveModel,
+    batches: list[Batch],
+    sizes: Sizes,
+    seen: Observation,
+    progress: Progress,
+) -> dict[str, Program] | None:
+    """The programs of units of one length, whose sizes all follow the units; None where not."""
+    fixed = None if seen.decodes else as_fixed(batches, sizes)
+    if fixed is None:
+        return None
+    try:
+        programs = _probe(live, *fixed, False, progress)
+    except (Misfit, CannotRun):
+        return None
+    if any(program.flagged for program in programs.values()):
+        return None
+    _, settled = fixed
+    seen.fix_length(settled.unit_rows)
+    return programs
 
 
 def _probe(
