@@ -24,6 +24,7 @@ def noise(
     capture: bool = False,
     inputs: list[str] | None = None,
     batches: int | None = None,
+    force: bool = False,
     options: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
     json: bool = False,
 ) -> None:
@@ -41,6 +42,8 @@ def noise(
         a side) or bytes (share); else an argument of the function that the trace's spec names.
     batches
         Of the inputs that are captured, at most (default: as many as the trace has).
+    force
+        Replace traces of noisy inputs that have measurements; they are lost.
     json
         Print JSON.
     """
@@ -51,11 +54,13 @@ def noise(
     folder = trace_folder(trace)
     opened = open_trace(trace)
     if capture:
-        _capture(folder, opened, inputs or [], batches)
+        _capture(folder, opened, _asked(opened, inputs or []), batches, force)
     from condsim.decide.noise.noise import noise as compared
+    from condsim.decide.noise.noise import noisy_in
 
     given = options.given_of_trace()
-    found = compared(folder, profile_for(options.device, opened), **given)
+    noisy = noisy_in(folder, opened)
+    found = compared(opened, profile_for(options.device, opened), noisy=noisy, **given)
     if json:
         print_json({"command": "noise", **found.to_dict()})
         return
@@ -66,17 +71,19 @@ def noise(
         console.print(line)
 
 
-def _capture(folder: Path, trace: Trace, inputs: list[str], batches: int | None) -> None:
+def _capture(
+    folder: Path, trace: Trace, asked: list[Asked], batches: int | None, force: bool
+) -> None:
     """Capture the model on noisy inputs; each trace is kept as it is made."""
-    from condsim.decide.frontier.recapture import observed_at
+    from condsim.decide.frontier.recapture import check_targets, observed_at
     from condsim.decide.noise.noise import FOLDER
-    from condsim.trace.store import check_target
 
+    check_targets(folder / FOLDER, asked, force)
     count = 0
     with progress() as step:
-        for asked in _asked(trace, inputs):
-            for name, other in observed_at(trace, asked, batches, step):
-                other.save(check_target(folder / FOLDER / name, force=True), force=True)
+        for each in asked:
+            for name, other in observed_at(trace, each, batches, step):
+                other.save(folder / FOLDER / name, force)
                 count += 1
     say(f"kept: {count} noisy inputs in {folder / FOLDER}")
 
