@@ -96,5 +96,9 @@ class GpuModel(IssuedModel):
             size = size / experts_here * has_rows.sum(1)
         return np.broadcast_to(size, len(calls))
 
+    def priced_in_ranges(self, kind: int) -> bool:
+        needs = self.remembered.kinds.needs[kind]
+        return not (needs.op.view or needs.may_fall or needs.op.name in GROUPED)
+
     def step_cost(self, kernels: Kernels) -> StepCost:
         return StepCost(kernels, self.target.profile, self.target.peak)
