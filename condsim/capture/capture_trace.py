@@ -9,6 +9,8 @@ import pandas as pd
 import torch
 
 from condsim.capture.closing import checked
+from condsim.capture.decode_sites import with_decode_sites
+from condsim.capture.drafts import score_drafts
 from condsim.capture.fit_operator import Misfit
 from condsim.capture.header import Labels, header_of
 from condsim.capture.independent import notes_on_dependence
@@ -46,6 +48,8 @@ def capture_trace(
     float [units]. Raises CondsimError for a model without routing.
     """
     batches, sizes = settle(live, batches)
+    if new_tokens and not live.infos:
+        sizes = with_decode_sites(live, batches[0], sizes)
     if live.training is not None:
         record_step(live, batches[0], Execution())  # says in one line what does not train
     if new_tokens and live.infos and sizes.lengths is None:
@@ -60,6 +64,8 @@ def capture_trace(
         seen.notes.append(f"units are of one fixed size{in_brackets(sizes.refusal)}")
     programs = _probe_any_size(live, batches, sizes, seen, progress)
     score_exits(live, batches, seen, quality)
+    if live.decides_while_decoding:
+        score_drafts(live, batches, seen, new_tokens)
     costliest = costliest_branches(_captured_program(live, programs), live.infos)
     if quality is not None and not new_tokens:
         dense_quality(live, batches, seen, quality, costliest)
@@ -85,7 +91,10 @@ def _probe_any_size(
     """
     decode = seen.decodes
     try:
-        return _probe(live, batches, sizes, decode, progress)
+        programs = _probe(live, batches, sizes, decode, progress)
+        if not any(program.flagged for program in programs.values()):
+            return programs
+        return _of_fixed_units(live, batches, sizes, seen, progress) or programs
     except (Misfit, CannotRun) as refusal:
         fewer = as_long(batches, sizes) if decode else as_fixed(batches, sizes)
         if fewer is None:
@@ -103,6 +112,28 @@ def _probe_any_size(
                 "what the model executes at fewer does not follow from the length"
             )
         return programs
+
+
+def _of_fixed_units(
+    live: LiveModel,
+    batches: list[Batch],
+    sizes: Sizes,
+    seen: Observation,
+    progress: Progress,
+) -> dict[str, Program] | None:
+    """The programs of units of one length, whose sizes all follow the units; None where not."""
+    fixed = None if seen.decodes else as_fixed(batches, sizes)
+    if fixed is None:
+        return None
+    try:
+        programs = _probe(live, *fixed, False, progress)
+    except (Misfit, CannotRun):
+        return None
+    if any(program.flagged for program in programs.values()):
+        return None
+    _, settled = fixed
+    seen.fix_length(settled.unit_rows)
+    return programs
 
 
 def _probe(

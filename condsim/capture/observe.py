@@ -141,7 +141,8 @@ def observe(
         if quality is not None and not new_tokens:
             seen.add_quality("conditional", quality(output, number))
         del output
-        keep_decisions(live, seen, run, StepSize(live.phase, batch.units, batch.seq, past=0))
+        if not live.decides_while_decoding:
+            keep_decisions(live, seen, run, StepSize(live.phase, batch.units, batch.seq, past=0))
         if new_tokens:
             _observe_decoding(live, batch, new_tokens, seen)
         progress()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from condsim.cli.advise import ADVISED, AdvisedOptions
 from condsim.cli.arguments import check_at_least_one, open_trace, profile_for, trace_folder
 from condsim.cli.output import out, print_json, progress, say
+from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def noise(
     inputs: list[str] | None = None,
     batches: int | None = None,
     force: bool = False,
-    options: Annotated[AdvisedOptions, Parameter(name="*")] = ADVISED,
+    options: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
     json: bool = False,
 ) -> None:
     """Compare clean with noisy inputs: quality path by path, how routing moves, what it costs.
@@ -48,9 +48,7 @@ def noise(
         Print JSON.
     """
     check_at_least_one("batches", batches)
-    if options.names_all:
-        raise CondsimError("--device and --strategy: noise is looked at on one of each")
-    options.check()
+    options.check_one("noise is looked at on one of each")
     if inputs and not capture:
         raise CondsimError(f"--inputs {inputs[0]} are run: add --capture")
     folder = trace_folder(trace)
@@ -60,8 +58,7 @@ def noise(
     from condsim.decide.noise.noise import noise as compared
     from condsim.decide.noise.noise import noisy_in
 
-    given = options.given()
-    given.pop("context", None)
+    given = options.given_of_trace()
     noisy = noisy_in(folder, opened)
     found = compared(opened, profile_for(options.device, opened), noisy=noisy, **given)
     if json:

@@ -32,8 +32,13 @@ def read(file: Path, what: str = "profile") -> dict[str, Any]:
     Raises CondsimError: no such file, not YAML, a key that stands twice, too large, or not a
     mapping.
     """
+    return parsed(text_of(file, what), file, what)
+
+
+def parsed(text: str, file: Path, what: str = "profile") -> dict[str, Any]:
+    """The fields in the text of a YAML file. what: as of `read`, whose errors it raises."""
     try:
-        fields = yaml.load(_text(file, what), Loader=_ProfileLoader)
+        fields = yaml.load(text, Loader=_ProfileLoader)
     except yaml.YAMLError as error:
         raise CondsimError(f"{file}: not valid YAML{_yaml_problem(error)}") from None
     except CondsimError:
@@ -47,7 +52,7 @@ def read(file: Path, what: str = "profile") -> dict[str, Any]:
     return fields
 
 
-def _text(file: Path, what: str) -> str:
+def text_of(file: Path, what: str = "profile") -> str:
     """What a file holds. Raises CondsimError where that cannot be read, or is no short text."""
     try:
         if file.exists() and not (file.is_file() or file.is_dir()):
