@@ -23,7 +23,7 @@ from condsim.registry import Registry
 Shape = tuple[Any, ...]
 Params = tuple[int, ...]
 
-GROUPED = ("_grouped_mm", "fused_moe_mm", "grouped_mm_fallback")
+GROUPED = ("_grouped_mm", "fused_moe_mm", "trtllm_gen_mm", "grouped_mm_fallback")
 """Operators that multiply the rows of all experts of a site at once."""
 MATMULS = ("linear", "bmm", "grouped_mm", "conv2d", "attention")
 """Families of operators that are matmuls."""
@@ -272,7 +272,7 @@ def _ragged_depth(inputs: list[Shape], outputs: list[Shape]) -> Work:
     return Work("bmm", m, n, np.maximum(rows / groups, 1), groups, flops)
 
 
-@OPERATORS.register("fused_moe_mm")
+@OPERATORS.register("fused_moe_mm", "trtllm_gen_mm")
 def fused_moe_mm(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
     """Rows of x, sorted by expert, times w [groups, n, k] transposed.
 

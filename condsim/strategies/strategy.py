@@ -41,6 +41,7 @@ class Strategy:
     feels_imbalance: its time depends on how evenly rows are spread over the branches.
     buckets: of a step's units, by how many tokens they keep; each bucket runs by itself.
     tables: of times that a device's profile must have, without which nothing is known of it.
+    weights: dtype of weights whose kernels it is made of: other devices lack it. "": any.
     also: what is known by the same name for other families.
     """
 
@@ -58,6 +59,7 @@ class Strategy:
     feels_imbalance: bool = False
     buckets: int = 1
     tables: tuple[str, ...] = ()
+    weights: str = ""
     also: tuple[Strategy, ...] = ()
 
     def __post_init__(self) -> None:
