@@ -14,6 +14,7 @@ from condsim.cost.cpu.device import CpuModel
 from condsim.cost.device import Target
 from condsim.cost.issued import FirstStep, code_distances
 from condsim.cost.step_cost import StepCost
+from condsim.predict.both_sides import Walk
 from condsim.predict.choose import choose_strategies
 from condsim.predict.side import Side
 from condsim.predict.simulation import Simulation
@@ -81,8 +82,8 @@ def _simulations(trace: Trace) -> Iterator[Simulation]:
 
 
 def _seconds(simulation: Simulation) -> dict[str, float]:
-    walked = simulation.walked
-    timed = {"conditional": walked.conditional, "baseline": walked.baseline}
+    both = Walk(simulation).both_sides
+    timed = {"conditional": both.conditional, "baseline": both.baseline}
     sides = {"conditional": simulation.conditional, "baseline": simulation.baseline}
     found = {}
     for side in SIDES:

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from condsim.calibrate import operator_calls
+from condsim.calibrate.operator_builds import Build
 from condsim.calibrate.operators import view_name
 from condsim.hardware import Among
 from condsim.timing.cases import Pool, existing, measure
@@ -58,7 +59,7 @@ def calls(pool: Pool) -> dict[str, Call]:
     return made
 
 
-def _builds() -> dict[str, operator_calls.Build]:
+def _builds() -> dict[str, Build]:
     return {
         **operator_calls.ELEMENTWISE,
         **operator_calls.ROWWISE,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from condsim.calibrate import shapes, strided
+from condsim.calibrate.operator_builds import Build
 from condsim.calibrate.operator_calls import (
     CONSTANT,
     ELEMENTWISE,
@@ -16,7 +17,6 @@ from condsim.calibrate.operator_calls import (
     ROWWISE,
     VIEWS,
     WHOLE_ROWS,
-    Build,
 )
 from condsim.hardware import Curve
 from condsim.timing.cases import Pool, Rotation, existing

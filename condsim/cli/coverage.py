@@ -43,7 +43,7 @@ def coverage(
     opened = open_trace(trace)
     production = None if of is None else open_trace(of)
     from condsim.decide.coverage.coverage import coverage as cover
-    from condsim.decide.coverage.coverage import smallest_test_set
+    from condsim.decide.coverage.test_set import smallest_test_set
 
     priced = opened.header.has_programs
     profile = profile_for(options.device, opened) if priced else None

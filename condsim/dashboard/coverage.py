@@ -16,8 +16,9 @@ from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import flags, keywords, python
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.traces_like import traces_like
-from condsim.decide.coverage.coverage import TEST_SETS, Coverage, coverage, smallest_test_set
-from condsim.decide.coverage.test_set import TestSet
+from condsim.decide.coverage.coverage import Coverage, coverage
+from condsim.decide.coverage.set_cover import TestSet
+from condsim.decide.coverage.test_set import TEST_SETS, smallest_test_set
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
 from condsim.show.coverage import cost_line, test_set_line

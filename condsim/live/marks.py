@@ -15,7 +15,8 @@ from condsim.errors import CondsimError
 from condsim.live.execution import BASELINES, Execution, Frame, Routed, SiteInfo, current
 from condsim.live.selectors import Selector, select
 from condsim.live.token_decisions import TokenSite, route_tokens
-from condsim.live.token_selectors import TokenSelector, buckets_of, running, select_tokens
+from condsim.live.token_selectors import TokenSelector
+from condsim.live.token_strategies import buckets_of, running, select_tokens
 from condsim.mechanisms import MECHANISMS, Mechanism
 from condsim.mechanisms.tokens import STAYS, Tokens
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from condsim.predict.choose import program_of
 from condsim.predict.mask_moves import has_moves, mask_moves
 from condsim.predict.prediction import AS_CAPTURED
+from condsim.predict.simulation import Simulation
 from condsim.program.regime import TRAIN
 from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.strategies import Strategy, meant, name_of
 
 if TYPE_CHECKING:
-    from condsim.predict.simulation import Simulation
+    from condsim.predict.answer import Answer
 
 
 BAD_CALIBRATION = 0.2
@@ -23,15 +24,16 @@ MOVES_SHARE = 0.01
 """The share of a training's time that moves of masks may take, as notes say it."""
 
 
-def notes_of(simulation: Simulation) -> tuple[str, ...]:
+def notes_of(answer: Answer) -> tuple[str, ...]:
     """Return the notes of the trace, of the steps and of the strategies."""
+    simulation = answer.simulation
     return (
         *_on_runtime(simulation),
         *simulation.trace.header.notes,
-        *_on_calibration(simulation),
+        *_on_calibration(answer),
         *_on_steps(simulation),
         *_on_strategies(simulation),
-        *_on_masks(simulation),
+        *_on_masks(answer),
     )
 
 
@@ -67,10 +69,10 @@ def _chosen(simulation: Simulation) -> list[Strategy]:
     return meant(simulation.strategies)
 
 
-def _on_calibration(simulation: Simulation) -> list[str]:
+def _on_calibration(answer: Answer) -> list[str]:
     """Why the calibration that the answer rests on cannot be trusted."""
-    profile = simulation.target.profile
-    check, errors = profile.self_check, simulation.self_check
+    profile = answer.simulation.target.profile
+    check, errors = profile.self_check, answer.self_check
     if check is None or errors is None:
         return []
     _, latency = errors
@@ -131,13 +133,14 @@ def _on_strategies(simulation: Simulation) -> list[str]:
     return notes
 
 
-def _on_masks(simulation: Simulation) -> list[str]:
+def _on_masks(answer: Answer) -> list[str]:
     """What it costs to move the masks of sparse weights, where a training moved them."""
+    simulation = answer.simulation
     trace, profile = simulation.trace, simulation.target.profile
     if simulation.cut.phase != TRAIN or profile.kind != "cpu" or not has_moves(trace):
         return []
     moves = mask_moves(trace, profile)
-    step_s = float(simulation.walked.conditional.seconds.mean())
+    step_s = float(answer.both_sides.conditional.seconds.mean())
     steps = moves.every(MOVES_SHARE, step_s)
     basis = "" if profile.calibrated else " (estimated)"
     return [

@@ -19,7 +19,6 @@ from condsim.parallel.sharding import (
 )
 from condsim.predict.baselines import logical_flops
 from condsim.predict.choose import Strategies, program_of
-from condsim.predict.memory import Memory
 from condsim.predict.simulation import Simulation
 from condsim.predict.stage_seconds import clocked, summed
 from condsim.predict.timed import TimedSide
@@ -89,10 +88,6 @@ class RankSimulation(Simulation):
             executed = steps.extents[gathered_extent(site)] * share
             whole = whole + (steps.arriving(rule) - executed) * per_row
         return whole
-
-    def whole_memory(self) -> tuple[Memory, Memory]:
-        """Return what the rank's (conditional, baseline) steps need, with all of the weights."""
-        return self._memory()
 
     # Stages
 

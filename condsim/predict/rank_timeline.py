@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from condsim.predict.ranks import SpreadSide
 from condsim.predict.timeline import COLUMNS
-
-if TYPE_CHECKING:
-    from condsim.predict.ranks import SpreadSide
 
 EXCHANGES = ("dispatch", "combine")
 

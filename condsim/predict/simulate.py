@@ -11,6 +11,7 @@ from typing import Any
 from condsim.cost.device import Target
 from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware, this_machine
+from condsim.predict.answer import Answer
 from condsim.predict.choose import (
     check_kernels,
     check_weights,
@@ -23,6 +24,7 @@ from condsim.predict.choose import (
 from condsim.predict.gate import answering, checked
 from condsim.predict.prediction import Prediction
 from condsim.predict.ranks import SpreadSimulation
+from condsim.predict.ranks_answer import SpreadAnswer
 from condsim.predict.side import price_together
 from condsim.predict.simulation import Simulation
 from condsim.runtimes import choose_runtime
@@ -30,8 +32,8 @@ from condsim.runtimes.caches import check_caches
 from condsim.scenario import Scenario
 from condsim.trace import Trace
 
-Question = tuple[Scenario, Simulation | SpreadSimulation | None]
-"""A scenario and its simulation; None where the device cannot run what was captured."""
+Question = tuple[Scenario, Answer | SpreadAnswer | None]
+"""A scenario and what answers it; None where the device cannot run what was captured."""
 PRICED_TOGETHER = 48
 """Scenarios that are priced together: as many as a trace remembers all of."""
 
@@ -93,27 +95,27 @@ def _predict_together(
     Raises CondsimError at the first that is impossible.
     """
     asked = list(_possible(trace, profile, scenarios))
-    simulations = [simulation for _, simulation in asked if simulation is not None]
+    answers = [answer for _, answer in asked if answer is not None]
     if len(asked) > 1:
-        sides = [side for simulation in simulations for side in simulation.shared_sides]
+        sides = [side for answer in answers for side in answer.shared_sides]
         with answering(trace.name, profile.name):
             price_together(sides)
     predictions = [_predict(trace, profile, *question) for question in asked]
-    for simulation in simulations:
-        simulation.forget_sides()
+    for answer in answers:
+        answer.forget_sides()
     return predictions
 
 
 def _possible(
     trace: Trace, profile: HardwareProfile, scenarios: Iterable[Scenario]
 ) -> Iterator[Question]:
-    """Yield scenarios and their simulations. Raises CondsimError at the first that is impossible:
+    """Yield scenarios and what answers them. Raises CondsimError at the first that is impossible:
     its steps are cut before the next one is looked at."""
     for scenario in scenarios:
-        simulation = _simulation(trace, profile, scenario)
-        if simulation is not None:
-            simulation.check()
-        yield scenario, simulation
+        answer = _answer(trace, profile, scenario)
+        if answer is not None:
+            answer.check()
+        yield scenario, answer
 
 
 @contextmanager
@@ -176,19 +178,19 @@ def _predict(
     trace: Trace,
     profile: HardwareProfile,
     scenario: Scenario,
-    simulation: Simulation | SpreadSimulation | None,
+    answer: Answer | SpreadAnswer | None,
 ) -> Prediction:
-    """Predict one scenario. simulation: of `_simulation`."""
-    if simulation is None:
+    """Predict one scenario. answer: of `_answer`."""
+    if answer is None:
         return _fastest(trace, profile, scenario)
     with answering(trace.name, profile.name):
-        return checked(simulation.prediction())
+        return checked(answer.prediction())
 
 
-def _simulation(
+def _answer(
     trace: Trace, profile: HardwareProfile, scenario: Scenario
-) -> Simulation | SpreadSimulation | None:
-    """Return the simulation of a scenario; None where the device cannot run what was captured, and
+) -> Answer | SpreadAnswer | None:
+    """Return what answers a scenario; None where the device cannot run what was captured, and
     no other strategy was asked for. Raises CondsimError where it is impossible."""
     runtime = choose_runtime(scenario.runtime, profile)
     dtype = scenario.dtype or profile.dtype
@@ -208,8 +210,8 @@ def _simulation(
     parameters = trace.header.provenance.parameters
     target = Target(profile, dtype, runtime, parameters)
     if scenario.parallel is not None and scenario.parallel.expert > 1:
-        return SpreadSimulation(trace, target, scenario, strategies)
-    return Simulation(trace, target, scenario, strategies)
+        return SpreadAnswer(SpreadSimulation(trace, target, scenario, strategies))
+    return Answer(Simulation(trace, target, scenario, strategies))
 
 
 def _fastest(trace: Trace, profile: HardwareProfile, scenario: Scenario) -> Prediction:

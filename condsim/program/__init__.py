@@ -1,5 +1,7 @@
 """What a model executes: a stream of operators whose sizes are functions of a step's extents."""
 
+import importlib
+
 from condsim.program.json import from_json, to_json
 from condsim.program.model import (
     FIRST,
@@ -22,6 +24,8 @@ from condsim.program.model import (
     elements,
     loops,
 )
+
+importlib.import_module("condsim.program.formulas")  # each enters its operators' formulas
 
 __all__ = [
     "FIRST",

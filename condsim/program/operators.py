@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from condsim.program import elements
-from condsim.program.gradients import ATTENTION_PRODUCTS as ATTENTION_PRODUCTS
+from condsim.program.formulas.gradients import ATTENTION_PRODUCTS as ATTENTION_PRODUCTS
 from condsim.program.work import (
     GROUPED,
     MATMULS,

@@ -14,7 +14,7 @@ from condsim.show.text import number, percent, seconds
 if TYPE_CHECKING:
     from condsim.decide.coverage.costs import Costs
     from condsim.decide.coverage.coverage import Coverage
-    from condsim.decide.coverage.test_set import TestSet
+    from condsim.decide.coverage.set_cover import TestSet
 
 LARGE = 1e7
 """A number of things from which on its digits say nothing."""

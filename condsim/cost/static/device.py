@@ -4,21 +4,17 @@
               + launches, decisions and conditionals + what the CPU beside it runs
 
 The host does not run ahead of a graph, and graphs do not run ahead of decisions, so a step is a
-sum. Each kernel is split, for the waterfall, into the product as it is (`matmul`), its padding
-(`quantisation`), what its weights take longer than that (`weights`), and the rest of its memory
-(`traffic`).
+sum. What a kernel costs is in `condsim.cost.static.kernel`, what happens between two graphs in
+`condsim.cost.static.decisions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.operator_time import operator_time
 from condsim.cost.device import (
     DEVICE_MODELS,
     MOST_REMEMBERED,
@@ -29,23 +25,18 @@ from condsim.cost.device import (
     Target,
     of_each_size,
 )
-from condsim.cost.hot import SizedOperator
-from condsim.cost.roofline import peak_rate
-from condsim.cost.static.matrix_unit import padded_flops
-from condsim.cost.static.on_chip_memory import tiled_elements, traffic_seconds, weight_share
+from condsim.cost.static.decisions import DecisionsInTime
+from condsim.cost.static.kernel import KernelPrices
 from condsim.cost.static.partition import launches, steering
 from condsim.cost.step_cost import StepCost
 from condsim.cost.sums import CostSums
 from condsim.engine.closed_form import Issued
-from condsim.hardware import HardwareProfile
 from condsim.kernel_cost import KernelCost, SizedRead
 from condsim.kernels import Kernels
 from condsim.layout import Entry
 from condsim.lowered import Call, Lowered
-from condsim.program import FLOATING, JOINED, Op, Tensor, elements
+from condsim.program import FLOATING, Op
 from condsim.program.model import Place
-from condsim.program.operators import takes_rows
-from condsim.program.work import MATMULS, Shape
 from condsim.results import Results
 
 MATRIX_UNIT = ("matmul", "quantisation")
@@ -62,165 +53,11 @@ class PreparedGraphs(DeviceModel):
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
-        capacity = {name: level.bytes.value for name, level in target.profile.memory.items()}
-        self.main = max(capacity, key=capacity.__getitem__)
-        self.chip = min(capacity, key=capacity.__getitem__)
+        self.prices = KernelPrices(target)
         self.known = Results(MOST_REMEMBERED)
-        self.basis = "calibrated" if target.profile.calibrated else "estimated"
 
     def begin(self, lowered: Lowered) -> PreparedPricing:
         return PreparedPricing(self, lowered)
-
-    # One kernel
-
-    def kernel(self, sized: ShapedOperator, on_cpu: bool) -> KernelCost:
-        """Return what one operator costs on the device, or on the CPU beside it."""
-        if sized.op.view:
-            return self._view(sized.op, on_cpu)
-        if self.target.profile.calibrated and not on_cpu:
-            return self._from_tables(sized)
-        if on_cpu:
-            return self._on_companion(sized)
-        return self._from_rates(sized)
-
-    def nothing(self, view: bool) -> KernelCost:
-        """Return the cost of an operator that the device does not run."""
-        return KernelCost({"dispatch": 0.0}, "", self.basis, view=view)
-
-    def _view(self, op: Op, on_cpu: bool) -> KernelCost:
-        """An interpreter of graphs runs a view as any operator; a compiler removes it."""
-        profile = self.target.profile
-        joined = op.name.endswith(JOINED)
-        interpreted = profile.calibrated and not on_cpu and not joined
-        if not interpreted:
-            return self.nothing(view=True)
-        dispatch = profile.host.view.value + profile.host.dispatch.value
-        return KernelCost({"dispatch": dispatch}, "", self.basis, view=True)
-
-    def _from_tables(self, sized: ShapedOperator) -> KernelCost:
-        """The tables of a calibration know neither padding nor memory apart."""
-        op, profile = sized.op, self.target.profile
-        hot = operator_time(
-            SizedOperator(op.name, sized.inputs, sized.outputs, op.params),
-            profile,
-            dtype=self.target.dtype,
-        )
-        is_product = sized.job.family in MATMULS
-        part = "matmul" if is_product else "traffic"
-        beyond_dispatch = np.maximum(hot.seconds - hot.dispatch, 0.0)
-        dispatch = hot.dispatch + profile.host.dispatch.value
-        parts = {part: beyond_dispatch, "dispatch": dispatch}
-        weights, activations = 0, 0
-        for tensor, shape in _tensors(sized):
-            size = self.target.bytes_of(tensor, shape)
-            if tensor.weight:
-                weights = weights + size
-            else:
-                activations = activations + size
-        flops = sized.job.flops if is_product else 0.0
-        return self._cost(parts, flops, weights + activations, 0.0)
-
-    def _on_companion(self, sized: ShapedOperator) -> KernelCost:
-        """A roofline with a dispatch. Source: Williams, Waterman, Patterson, 2009."""
-        cpu = self.target.profile.companion
-        assert cpu is not None, "a tail on the CPU needs a companion"
-        weights = self._weights_of_kernel(sized)
-        moved = weights + self._activations_of_kernel(sized, tiled=False)
-        product = sized.job.flops / cpu.flops.value
-        memory = moved / cpu.bandwidth.value
-        parts = {
-            "matmul": product,
-            "traffic": np.maximum(memory - product, 0.0),
-            "dispatch": cpu.dispatch.value,
-        }
-        return self._cost(parts, sized.job.flops, moved, 0.0, on_host=True)
-
-    def _from_rates(self, sized: ShapedOperator) -> KernelCost:
-        profile, job = self.target.profile, sized.job
-        tiled = profile.kind == "tpu" and profile.matrix is not None
-        activations = self._activations_of_kernel(sized, tiled)
-        share = weight_share(profile, self.target.weights_bytes)
-        weights = self._weights_of_kernel(sized) * share
-        rate, flops, padded = 1.0, 0.0, 0.0
-        if job.family in MATMULS:
-            rate = peak_rate(profile, self.target.dtype)
-            flops = job.flops
-            padded = padded_flops(job, profile.matrix, sized.experts_rows)
-        of_weights, of_activations, fits = traffic_seconds(weights, activations, profile)
-        product = flops / rate
-        whole = padded / rate
-        at_once = np.maximum(of_weights, of_activations)
-        one_after_the_other = of_weights + of_activations
-        memory = np.where(fits, at_once, one_after_the_other)
-        seconds = np.maximum(whole, memory)
-        more_weights = np.maximum(of_weights - whole, 0.0)
-        rest_of_memory = seconds - whole - more_weights
-        parts = {
-            "matmul": product,
-            "quantisation": whole - product,
-            "weights": more_weights,
-            "traffic": rest_of_memory,
-            "dispatch": profile.host.dispatch.value,
-        }
-        in_main = weights + np.where(fits, 0.0, activations)
-        on_chip = np.where(fits, activations, 0.0)
-        return self._cost(parts, flops, in_main, on_chip)
-
-    def _cost(
-        self, parts: Mapping[str, Any], flops: Any, main: Any, chip: Any, on_host: bool = False
-    ) -> KernelCost:
-        return KernelCost(
-            parts,
-            "",
-            self.basis,
-            flops=flops,
-            moved_bytes=main + chip,
-            memory_bytes={self.main: main, self.chip: chip},
-            on_host=on_host,
-        )
-
-    def _weights_of_kernel(self, sized: ShapedOperator) -> Any:
-        """Bytes of weights: of a looked-up table its rows, of experts those that have rows."""
-        total = 0.0 * np.asarray(sized.job.m)
-        for tensor, shape in _tensors(sized):
-            if not tensor.weight:
-                continue
-            size = self.target.bytes_of(tensor, shape)
-            if takes_rows(sized.op.name):
-                itemsize = self.target.itemsize(tensor.dtype)
-                looked_up = elements(sized.outputs[0]) * itemsize
-                size = np.minimum(size, looked_up)
-            if sized.experts_rows is not None:
-                has_rows = sized.experts_rows > 0
-                size = size * has_rows.mean(-1)
-            total = total + size
-        return total
-
-    def _activations_of_kernel(self, sized: ShapedOperator, tiled: bool) -> Any:
-        """Bytes of activations. tiled: as a matrix unit's memory lays them out."""
-        matrix = self.target.profile.matrix
-        total = 0.0 * np.asarray(sized.job.m)
-        for tensor, shape in _tensors(sized):
-            if tensor.weight:
-                continue
-            itemsize = self.target.itemsize(tensor.dtype)
-            count = elements(shape)
-            if tiled and matrix is not None:
-                count = tiled_elements(shape, itemsize, matrix.feed.value)
-            total = total + count * itemsize
-        return total
-
-    def boundary_seconds(self, op: Op, sizes: Mapping[str, Any]) -> Any:
-        """Return the seconds it takes to change the layout of the activations that a graph's
-        first kernel reads: bytes / rate; number or float [sizes]."""
-        graphs = self.target.profile.graphs
-        if graphs is None or graphs.boundary is None:
-            return 0.0
-        crossing: Any = 0
-        for tensor in op.inputs:
-            if not tensor.weight and tensor.dtype in FLOATING:
-                crossing = crossing + self.target.bytes_of(tensor, tensor.shape(sizes))
-        return crossing / graphs.boundary.value
 
     def weight_reads(self, shaped: ShapedOperator, count: int) -> list[SizedRead]:
         """Return the weights that a step touches: tables and experts whole."""
@@ -297,7 +134,7 @@ class PreparedGraphs(DeviceModel):
         host = np.where(on_host, seconds, 0.0)
         device = np.where(on_host, 0.0, seconds)
         sync = np.zeros(len(calls), bool)
-        decisions = _Decisions(kernels.lowered, profile)
+        decisions = DecisionsInTime(kernels.lowered, profile)
         if calls:
             host[0] += graphs.launch.value
         for i, call in enumerate(calls):
@@ -312,11 +149,6 @@ class PreparedGraphs(DeviceModel):
                     sync[max(i - 1, 0)] = True
         stream = np.zeros(len(calls), int)
         return Issued(host, device, stream, sync), calls
-
-
-def _tensors(sized: ShapedOperator) -> Iterator[tuple[Tensor, Shape]]:
-    yield from zip(sized.op.inputs, sized.inputs, strict=True)
-    yield from zip(sized.op.outputs, sized.outputs, strict=True)
 
 
 class PreparedPricing(OneByOne):
@@ -340,10 +172,10 @@ class PreparedPricing(OneByOne):
     def kernel(self, entry: Entry, sized: SizedKind) -> KernelCost:
         cost = self._priced(sized, entry.place in self.on_cpu)
         if self._decides(entry.scope, entry.op):
-            return replace(self.model.nothing(entry.op.view), reads=cost.reads)
+            return replace(self.model.prices.nothing(entry.op.view), reads=cost.reads)
         if self.begins[entry.scope] != entry.node:
             return cost
-        crossing = self.model.boundary_seconds(entry.op, sized.sizes.sizes)
+        crossing = self.model.prices.boundary_seconds(entry.op, sized.sizes.sizes)
         dispatch = cost.parts["dispatch"] + crossing
         return replace(cost, parts={**cost.parts, "dispatch": dispatch})
 
@@ -357,7 +189,7 @@ class PreparedPricing(OneByOne):
     def _new_cost(self, sized: SizedKind, on_cpu: bool) -> KernelCost:
         shaped = self.model.shaped(sized)
         reads = self.model.weight_reads(shaped, len(sized.sizes))
-        return replace(self.model.kernel(shaped, on_cpu), reads=reads)
+        return replace(self.model.prices.kernel(shaped, on_cpu), reads=reads)
 
     def _places_on_cpu(self) -> set[Place]:
         """All places from the first decision on that the companion follows."""
@@ -395,50 +227,3 @@ class PreparedPricing(OneByOne):
             if not op.view and not self._decides(scope, op):
                 return node
         return -1
-
-
-@dataclass
-class _Decisions:
-    """What happens before the calls of one step."""
-
-    lowered: Lowered
-    profile: HardwareProfile
-
-    def __post_init__(self) -> None:
-        self.branches_run: dict[tuple[int, int], set[int]] = {}
-        self.companion_started = False
-
-    def before(self, call: Call) -> Iterator[str]:
-        """Yield "read" (a decision is read back), "start" (another graph begins), "device" (a
-        conditional)."""
-        for depth, calls in enumerate(self._scopes_of(call)):
-            site, _ = calls.guards[-1]
-            loop = (calls.placed.parent, calls.placed.loop)
-            follower = steering(self.lowered.strategy_of(site), self.profile)
-            first = loop not in self.branches_run
-            run = self.branches_run.setdefault(loop, set())
-            if first and follower == "device":
-                yield "device"
-            if follower == "companion" and not self.companion_started:
-                self.companion_started = True
-                yield "read"
-            if follower != "host":
-                continue
-            if first:
-                yield "read"
-                yield "start"
-            innermost = depth == len(call.guards) - 1
-            choice = call.guards[depth][1]
-            if innermost and call.bindings["rows"] > 0 and choice not in run:
-                run.add(choice)
-                if len(run) > 1:
-                    yield "start"
-
-    def _scopes_of(self, call: Call) -> list[Any]:
-        """The guarded scopes that a call stands in, from the outside in."""
-        found = []
-        number = call.scope
-        while self.lowered.scopes[number].parent >= 0:
-            found.append(self.lowered.scopes[number])
-            number = self.lowered.scopes[number].parent
-        return found[::-1]

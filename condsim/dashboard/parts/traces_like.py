@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from condsim.dashboard.parts import library
-from condsim.decide.coverage.coverage import check_same_sites
+from condsim.decide.same_sites import check_same_sites
 from condsim.errors import CondsimError
 
 

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from condsim.decide.coverage.costs import MOST_UNITS, Costs, costs_of
-from condsim.decide.coverage.incidence import Incidence
-from condsim.decide.coverage.test_set import TestSet, smallest_set
-from condsim.decide.things import KINDS, PATHS, Things, things_of
+from condsim.decide.coverage.incidence import incidence_of
+from condsim.decide.coverage.production import production_tested_by
+from condsim.decide.same_sites import check_same_sites
+from condsim.decide.things import PATHS, Things, things_of
 from condsim.decide.units import Units
-from condsim.errors import CondsimError, unknown
+from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
 from condsim.trace import Trace
 
-COST = "cost"
-TEST_SETS = (*KINDS, COST)
 COLUMNS = [
     "kind", "site", "seen", "possible", "share", "unseen_mass", "doubtful", "at_least",
     "at_least_low", "at_least_high", "new_if_doubled", "once", "twice", "units",
 ]  # fmt: skip
-PRODUCTION_COLUMNS = ["kind", "site", "tested_mass", "low", "high", "untested", "only_tested"]
-RESAMPLES = 999
 
 
 @dataclass(frozen=True)
@@ -141,32 +136,8 @@ def coverage(
         table=pd.DataFrame(rows, columns=COLUMNS),
         costs=costs,
         why_no_costs=why,
-        production=None if of is None else _tested(things, of),
+        production=None if of is None else production_tested_by(things, of),
     )
-
-
-def check_same_sites(one: Trace, other: Trace) -> None:
-    """Raises CondsimError unless two traces decide at the same sites."""
-    one.require_decisions()
-    other.require_decisions()
-    of_one, of_other = (
-        {site.name: (site.mechanism, site.branches, site.top_k) for site in trace.sites}
-        for trace in (one, other)
-    )
-    for name in {**of_one, **of_other}:
-        if of_one.get(name) != of_other.get(name):
-            raise CondsimError(
-                f"traces {one.name!r} and {other.name!r} have different sites: {name!r} is "
-                f"{_said(of_one.get(name))} in the first, {_said(of_other.get(name))} in the "
-                "second; compare two traces of one model"
-            )
-
-
-def _said(site: tuple[str, int, int | None] | None) -> str:
-    if site is None:
-        return "not there"
-    mechanism, branches, top_k = site
-    return f"{mechanism} of {branches} branches" + (f", top {top_k}" if top_k else "")
 
 
 def _row(things: Things, units: Units) -> dict[str, Any]:
@@ -190,12 +161,6 @@ def _row(things: Things, units: Units) -> dict[str, Any]:
     }
 
 
-def incidence_of(things: Things, units: Units) -> Incidence:
-    """Return which units did which things."""
-    distinct, numbers = np.unique(things.keys, return_inverse=True)
-    return Incidence.of(things.unit, numbers, units.count, len(distinct))
-
-
 def _costs(
     trace: Trace,
     profile: HardwareProfile | str | None,
@@ -211,107 +176,3 @@ def _costs(
         return costs_of(trace, device, units, most, **scenario), "", device.name
     except CondsimError as error:
         return None, str(error), device.name
-
-
-# Of production
-
-
-def tested(trace: Trace, production: Trace) -> pd.DataFrame:
-    """Return how much of what production does a trace has done: a row a kind and site.
-
-    tested_mass: the share of what rows of production do that some row of the trace did, low and
-    high: its 90 % interval over sequences. untested: things that only production does.
-    only_tested: things that only the trace does.
-    """
-    return _tested(list(things_of(trace, Units.of(trace))), production)
-
-
-def _tested(things: list[Things], production: Trace) -> pd.DataFrame:
-    """A row a kind and site: the share of what production does that was tested."""
-    units = Units.of(production)
-    of_production = {(other.kind, other.site): other for other in things_of(production, units)}
-    rows = []
-    for tested in things:
-        other = of_production.get((tested.kind, tested.site))
-        if other is not None:
-            rows.append(_tested_row(tested, other, units))
-    return pd.DataFrame(rows, columns=PRODUCTION_COLUMNS)
-
-
-def _tested_row(tested: Things, other: Things, units: Units) -> dict[str, Any]:
-    known = np.unique(tested.keys)
-    distinct, numbers = np.unique(other.keys, return_inverse=True)
-    is_known = np.isin(distinct, known)[numbers]
-    of_unit = np.bincount(other.unit, minlength=units.count)
-    known_of_unit = np.bincount(other.unit, weights=is_known, minlength=units.count)
-    low, high = _interval(known_of_unit, of_unit)
-    return {
-        "kind": tested.kind,
-        "site": tested.site,
-        "tested_mass": float(is_known.mean()) if len(is_known) else 1.0,
-        "low": low,
-        "high": high,
-        "untested": int((~np.isin(distinct, known)).sum()),
-        "only_tested": int((~np.isin(known, distinct)).sum()),
-    }
-
-
-def _interval(known: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
-    """The 90 % interval of Σ known / Σ rows, by drawing sequences with replacement."""
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(0, len(rows), (RESAMPLES, len(rows)))
-    shares = known[drawn].sum(axis=1) / np.maximum(rows[drawn].sum(axis=1), 1)
-    low, high = np.quantile(shares, (0.05, 0.95))
-    return float(low), float(high)
-
-
-# Test sets
-
-
-def smallest_test_set(
-    trace: Trace,
-    by: str = PATHS,
-    profile: HardwareProfile | str | None = None,
-    **scenario: Any,
-) -> TestSet:
-    """Return the smallest set of inputs of a trace that shows all that all of them show.
-
-    by: "paths", "branches", "sets" or "transitions", at every site; or "cost": an input for each
-    tenth of the range of seconds, on a device. Raises CondsimError for any other, for one that the
-    trace does not have, and as `coverage` does.
-    """
-    if by not in TEST_SETS:
-        raise unknown("test set", by, TEST_SETS)
-    trace.require_decisions()
-    units = Units.of(trace)
-    if by == COST:
-        trace.require_programs()
-        device = resolve_profile(trace, profile)
-        costs = costs_of(trace, device, units, len(units.of_step), **scenario)
-        bins = costs.bins()
-        return smallest_set(Incidence.of(costs.unit, bins, units.count, int(bins.max()) + 1))
-    things = list(things_of(trace, units, [by]))
-    if not things:
-        raise CondsimError(
-            f"trace {trace.name!r} has no {by}; it has "
-            + ", ".join(dict.fromkeys(_kinds_of(trace, units)))
-        )
-    return smallest_set(_joined(things, units))
-
-
-def _kinds_of(trace: Trace, units: Units) -> Iterator[str]:
-    for things in things_of(trace, units):
-        yield things.kind
-    yield COST
-
-
-def _joined(things: list[Things], units: Units) -> Incidence:
-    """The things of all sites together."""
-    parts = [incidence_of(of_place, units) for of_place in things]
-    first = np.cumsum([0, *(part.things for part in parts)])
-    unit = np.concatenate([part.unit for part in parts])
-    thing = np.concatenate(
-        [part.thing + start for part, start in zip(parts, first[:-1], strict=True)]
-    )
-    rows = np.concatenate([part.rows for part in parts])
-    return Incidence(unit, thing, rows, units.count, int(first[-1]))

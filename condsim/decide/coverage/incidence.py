@@ -11,6 +11,9 @@ from functools import cached_property
 
 import numpy as np
 
+from condsim.decide.things import Things
+from condsim.decide.units import Units
+
 MOVES = 0.25
 """An estimate that changes by so much of itself where units are joined in pairs is doubtful."""
 MOVES_AT_ALL = 0.01
@@ -151,3 +154,9 @@ class Incidence:
         joined = self.in_pairs().unseen_mass
         moved = abs(joined - mass)
         return moved > max(MOVES * mass, MOVES_AT_ALL)
+
+
+def incidence_of(things: Things, units: Units) -> Incidence:
+    """Return which units did which things."""
+    distinct, numbers = np.unique(things.keys, return_inverse=True)
+    return Incidence.of(things.unit, numbers, units.count, len(distinct))

@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from condsim.decide.coverage.coverage import check_same_sites, tested
+from condsim.decide.coverage.production import production_tested
 from condsim.decide.drift.noise import noise_floor
 from condsim.decide.drift.permutation import Moved, permuted
 from condsim.decide.drift.seconds import best, seconds_table
 from condsim.decide.drift.sites import counts_of, sites_table
 from condsim.decide.drift.stream import WINDOW, own_alarms, stream
+from condsim.decide.same_sites import check_same_sites
 from condsim.decide.units import Units
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
@@ -144,7 +145,7 @@ def drift(
         level=level,
         moved=moved.overall,
         sites=sites_table(counts_a, counts_b, moved),
-        new=tested(a, b),
+        new=production_tested(a, b),
         noise=None if again is None else _noise(a, again),
         seconds=seconds,
         why_no_seconds=why,

@@ -10,7 +10,6 @@ scaling) differs from family to family and what arrives at the experts does not.
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +19,17 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from condsim.errors import CondsimError, summary
 from condsim.live.adapters.base import ADAPTERS, OTHER_RESULT, LiveSite, left_out
+from condsim.live.adapters.stacked_projections import (
+    INDEX_NAMES,
+    WEIGHT_NAMES,
+    argument_names,
+    down_projection,
+    expert_weights,
+    first_attribute,
+    is_fused,
+    named_among,
+    up_projection,
+)
 from condsim.live.adapters.structure import instead
 from condsim.live.equality import close, tensors_of
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current
@@ -29,15 +39,6 @@ from condsim.live.router_calls import RouterCall, StandIn
 from condsim.mechanisms import MECHANISMS
 from condsim.mechanisms.moe import MixtureOfExperts
 
-INDEX_NAMES = (
-    "top_k_index",
-    "router_indices",
-    "selected_experts",
-    "top_k_indices",
-    "expert_indices",
-)
-WEIGHT_NAMES = ("top_k_weights", "routing_weights", "router_weights", "expert_weights")
-UP_NAMES = ("gate_up_proj", "up_proj")
 LIBRARY_NAMES = {"looped": "eager", "grouped": "grouped_mm", "batched": "batched_mm"}
 """Strategy → what transformers calls it."""
 IMPLEMENTATION = "_experts_implementation"
@@ -66,17 +67,6 @@ def find(model: nn.Module) -> list[LiveSite]:
     return sites
 
 
-def is_fused(module: nn.Module) -> bool:
-    arguments = list(inspect.signature(module.forward).parameters)
-    if not _known(arguments, INDEX_NAMES) or not _known(arguments, WEIGHT_NAMES):
-        return False
-    return _is_stacked(_up(module)) and _is_stacked(_down(module))
-
-
-def _is_stacked(projection: Any) -> bool:
-    return isinstance(projection, torch.Tensor) and projection.ndim == 3
-
-
 class FusedExperts(LiveSite):
     """One experts module of a live model.
 
@@ -88,13 +78,14 @@ class FusedExperts(LiveSite):
     def __init__(self, name: str, module: nn.Module, siblings: list[nn.Module]) -> None:
         """siblings: the modules beside it, one of which may be its router."""
         super().__init__(name, module)
-        self.computing = min(len(_up(module)), len(_down(module)))
-        said = int(_attribute(module, "num_experts") or 0)
-        self.branches = max(said, len(_up(module)), len(_down(module)))
-        self.arguments = list(inspect.signature(module.forward).parameters)
-        self.index_name = _known(self.arguments, INDEX_NAMES)[0]
-        self.weight_name = _known(self.arguments, WEIGHT_NAMES)[0]
-        config = _attribute(module, "config")
+        stacked = len(up_projection(module)), len(down_projection(module))
+        said = int(first_attribute(module, "num_experts") or 0)
+        self.computing = min(stacked)
+        self.branches = max(said, *stacked)
+        self.arguments = argument_names(module)
+        self.index_name = named_among(self.arguments, INDEX_NAMES) or ""
+        self.weight_name = named_among(self.arguments, WEIGHT_NAMES) or ""
+        config = first_attribute(module, "config")
         self.library = config is not None and hasattr(type(module).forward, "__wrapped__")
         self.captured = _library_strategy(config) if self.library else LOOPED
         self.router = None
@@ -170,14 +161,7 @@ class FusedExperts(LiveSite):
         A module that stores [E, in, out] is transposed once.
         """
         if self._weights is None:
-            up = _up(self.block).detach()[: self.computing]
-            down = _down(self.block).detach()[: self.computing]
-            if _is_transposed(self.block):
-                up = up.transpose(1, 2).contiguous()
-                down = down.transpose(1, 2).contiguous()
-            up_bias = _bias(self.block, [f"{name}_bias" for name in UP_NAMES])
-            down_bias = _bias(self.block, ["down_proj_bias"])
-            self._weights = ExpertWeights(up, down, up_bias, down_bias, _activation(self.block))
+            self._weights = expert_weights(self.block, self.computing)
         return self._weights
 
     @contextlib.contextmanager
@@ -340,20 +324,6 @@ class FusedExperts(LiveSite):
             setattr(config, IMPLEMENTATION, before)
 
 
-def _known(names: list[str], known: tuple[str, ...]) -> list[str]:
-    """Those of the names that are known."""
-    return [name for name in names if name in known]
-
-
-def _attribute(module: nn.Module, *names: str) -> Any:
-    """The first of the attributes that a module has and that is not None; None without any."""
-    for name in names:
-        value = getattr(module, name, None)
-        if value is not None:
-            return value
-    return None
-
-
 def _library_strategy(config: Any) -> str:
     """The strategy that transformers is configured to run."""
     implementation = str(getattr(config, IMPLEMENTATION, None))
@@ -367,45 +337,3 @@ def _storage(tensor: torch.Tensor) -> int:
     """The identity of a tensor's memory, also on the meta device."""
     storage: int = tensor.untyped_storage()._cdata
     return storage
-
-
-def _up(module: nn.Module) -> Any:
-    return _attribute(module, *UP_NAMES)
-
-
-def _down(module: nn.Module) -> Any:
-    return _attribute(module, "down_proj")
-
-
-def _bias(module: nn.Module, names: list[str]) -> torch.Tensor | None:
-    bias = _attribute(module, *names)
-    return None if bias is None else bias.detach()
-
-
-def _is_transposed(module: nn.Module) -> bool:
-    """Whether projections are stored [E, in, out]."""
-    if hasattr(module, "is_transposed"):
-        return bool(module.is_transposed)
-    up, down = _up(module), _down(module)
-    reads_hidden_first = up.shape[1] == down.shape[2]
-    reads_hidden_last = up.shape[2] == down.shape[1]
-    return reads_hidden_first and not reads_hidden_last
-
-
-def _activation(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What stands between the projections, [..., n] → [..., i].
-
-    It is the module's own gating where it has one, else the usual gated or plain activation.
-    """
-    if hasattr(module, "_apply_gate") and getattr(module, "has_gate", True):
-        apply_gate: Callable[[torch.Tensor], torch.Tensor] = module._apply_gate
-        return apply_gate
-    activate: Callable[[torch.Tensor], torch.Tensor] = module.act_fn
-    if _attribute(module, "gate_up_proj") is None:
-        return activate
-
-    def gated(h: torch.Tensor) -> torch.Tensor:
-        gate, up = h.chunk(2, dim=-1)
-        return activate(gate) * up
-
-    return gated

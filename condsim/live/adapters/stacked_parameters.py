@@ -9,9 +9,9 @@ from __future__ import annotations
 from torch import nn
 
 from condsim.live.adapters.base import ADAPTERS, LiveSite
-from condsim.live.adapters.fused_experts import is_fused
 from condsim.live.adapters.host_call import HostCall
 from condsim.live.adapters.own_forward import OwnForward
+from condsim.live.adapters.stacked_projections import is_fused
 from condsim.live.adapters.structure import gate_of, marks_itself
 from condsim.live.lift.lifted import LiftedForward
 from condsim.live.lift.mixture import LiftedMixture

@@ -9,22 +9,10 @@ import pytest
 from made_traces import make_trace
 
 import condsim
-from condsim.decide.coverage.coverage import coverage, smallest_test_set
+from condsim.decide.coverage.coverage import coverage
 from condsim.decide.units import Units
 from condsim.errors import CondsimError
-from condsim.trace import Decisions, Trace
-from condsim.trace.encoding import in_memory
-
-
-def with_units(trace: Trace, units: int) -> Trace:
-    """The first sequences of a trace, of 32 a step."""
-    first = {}
-    for site in trace.sites:
-        rows = int(trace.rows_per_unit(site)[:units].sum())
-        old = trace.decisions(site.name)
-        parts = (old.ids, old.weights, old.scores)
-        first[site.name] = Decisions(*(None if part is None else part[:rows] for part in parts))
-    return replace(trace, steps=trace.steps.head(units // 32), reader=in_memory(first))
+from condsim.trace import Trace
 
 
 def test_counts_are_those_of_the_decisions(experts: Trace) -> None:
@@ -50,23 +38,6 @@ def test_exits_have_one_path_more_than_exits(exits: Trace) -> None:
     assert costs.structural[1] >= costs.seconds.max() * 0.95
 
 
-def test_a_test_set_shows_everything(exits: Trace) -> None:
-    chosen = smallest_test_set(exits, "paths")
-    assert (len(chosen.units), chosen.gap) == (4, 0)
-    depth = sum(exits.decisions(site.name).ids.clip(0) for site in exits.sites)
-    assert set(depth[list(chosen.units)]) == set(depth)
-
-
-def test_of_itself_everything_is_tested_and_of_more_not(experts: Trace) -> None:
-    whole = coverage(experts, of=experts, most_priced=2)
-    assert whole.production is not None
-    assert (whole.production["tested_mass"] == 1).all()
-    part = coverage(with_units(experts, 64), of=experts, most_priced=2)
-    assert part.production is not None
-    paths = part.production[part.production["kind"] == "paths"].iloc[0]
-    assert paths["low"] <= paths["tested_mass"] <= paths["high"] < 1
-
-
 def test_every_encoding_is_counted() -> None:
     trace = make_trace()
     trace = replace(trace, header=trace.header.model_copy(update={"has_programs": False}))
@@ -83,10 +54,6 @@ def test_sequences_are_followed_into_their_decode_steps() -> None:
     assert units.of_step.tolist() == [0, 1, 2, 3] * 3
 
 
-def test_bad_input_is_one_line(exits: Trace, experts: Trace) -> None:
+def test_traces_of_other_sites_are_refused(exits: Trace, experts: Trace) -> None:
     with pytest.raises(CondsimError, match="different sites: 'exit0'"):
         coverage(exits, of=experts)
-    with pytest.raises(CondsimError, match="unknown test set 'path'"):
-        smallest_test_set(exits, "path")
-    with pytest.raises(CondsimError, match="has no sets"):
-        smallest_test_set(exits, "sets")

@@ -1,37 +1,23 @@
-"""The smallest test set, against every subset."""
+"""A test set of a trace shows what all of its inputs show."""
 
 from __future__ import annotations
 
-import itertools
-
-import numpy as np
 import pytest
 
-from condsim.decide.coverage import test_set as sets
-from condsim.decide.coverage.incidence import Incidence
+from condsim.decide.coverage.test_set import smallest_test_set
+from condsim.errors import CondsimError
+from condsim.trace import Trace
 
 
-def incidence_of(has: np.ndarray) -> Incidence:
-    """has: bool [units, things]."""
-    unit, thing = np.nonzero(has)
-    return Incidence.of(unit, thing, *has.shape)
+def test_a_test_set_shows_everything(exits: Trace) -> None:
+    chosen = smallest_test_set(exits, "paths")
+    assert (len(chosen.units), chosen.gap) == (4, 0)
+    depth = sum(exits.decisions(site.name).ids.clip(0) for site in exits.sites)
+    assert set(depth[list(chosen.units)]) == set(depth)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_is_the_smallest(seed: int) -> None:
-    has = np.random.default_rng(seed).random((9, 14)) < 0.3
-    found = sets.smallest_set(incidence_of(has))
-    wanted = has.any(axis=0)
-    assert (has[list(found.units)].any(axis=0) == wanted).all()
-    smaller = itertools.combinations(range(9), len(found.units) - 1)
-    assert not any((has[list(units)].any(axis=0) == wanted).all() for units in smaller)
-    assert found.gap == 0
-
-
-def test_without_the_exact_search_the_bound_is_honest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sets, "MOST_PAIRS", 0)
-    has = np.eye(6, dtype=bool)
-    found = sets.smallest_set(incidence_of(has))
-    assert found.units == (0, 1, 2, 3, 4, 5)
-    assert found.at_least == 1
-    assert found.gap == pytest.approx(5 / 6)
+def test_bad_input_is_one_line(exits: Trace) -> None:
+    with pytest.raises(CondsimError, match="unknown test set 'path'"):
+        smallest_test_set(exits, "path")
+    with pytest.raises(CondsimError, match="has no sets"):
+        smallest_test_set(exits, "sets")

@@ -1,4 +1,4 @@
-"""What the backwards of products compute: formulas beside those of `condsim.program.work`."""
+"""What the backwards of products compute."""
 
 from __future__ import annotations
 
