@@ -11,7 +11,8 @@ from condsim.hardware.gpu import Tile
 from condsim.program.work import Params
 
 BY_RULE = "fused_moe_mm"
-"""The product of vLLM's Triton kernel, which chooses its tile by the number of tokens.
+"""The product of vLLM's Triton kernel, which chooses its tile by the number of tokens, and whose
+threads copy operands themselves: rows are taken by their index.
 Its params: (rows that a token has in the input,)."""
 TRTLLM_GEN = "trtllm_gen_mm"
 """The product of TensorRT-LLM's kernels, which compute weights times rows: the wide side of a tile

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -144,6 +144,7 @@ def grouped(
     activation_bytes = elements(inputs[0]) * device.itemsize + results * device.result_itemsize
     weights_s = traffic.weight_seconds(weight_bytes, resident, device)
     activations_s = traffic.stream_seconds(activation_bytes, device, weight_bytes)
+    device = replace(device, by_tma=operator.name != grouped_tiles.BY_RULE)
     input_rows = np.broadcast_to(inputs[0][0], rows.shape)
     candidates = grouped_tiles.candidates(operator.name, operator.params, input_rows, device)
     seconds = []

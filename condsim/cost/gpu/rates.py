@@ -27,6 +27,7 @@ class GpuRates:
 
     itemsize: bytes of one element of that dtype. weight_itemsize: of what a product has as its
     second operand. quantised: what its activations and sums take, where they are not its dtype.
+    by_tma: whether the kernel copies operands by TMA, where the device has it.
     """
 
     profile: HardwareProfile
@@ -34,6 +35,7 @@ class GpuRates:
     itemsize: int
     weight_itemsize: float
     quantised: Quantised | None = None
+    by_tma: bool = True
 
     @property
     def result_itemsize(self) -> int:

@@ -114,7 +114,7 @@ def _bytes_per_s_of_sm(busy_sms: Any, device: GpuRates) -> Any:
     at most what its port takes."""
     gpu = device.gpu
     together = gpu.operand_bytes_per_clock.value
-    if gpu.port_bytes_per_clock is None:
+    if gpu.port_bytes_per_clock is None or not device.by_tma:
         return together * gpu.clock_hz.value
     busy = np.clip(busy_sms, 1.0, gpu.sms.value)
     most = max(gpu.port_bytes_per_clock.value, together)
