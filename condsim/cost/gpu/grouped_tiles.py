@@ -32,7 +32,7 @@ def candidates(
     github.com/vllm-project/vllm, fused_moe), and so has a library's own grouped product.
     """
     if name == TRTLLM_GEN:
-        return tiles.sizes(FEW_ROWS)
+        return tiles.sizes([*FEW_ROWS, *device.gpu.tiles])
     if device.quantised and device.quantised.scaled_depth:
         return tiles.sizes(scaled.TILES)
     if name == BY_RULE and device.weight_itemsize == device.itemsize:
