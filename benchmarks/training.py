@@ -105,7 +105,7 @@ def forward_seconds(side: Side, step: Step) -> float:
     with torch.no_grad(), executing(side.execution(step)):
         for _ in range(FORWARDS):
             began = CPU()
-            step.call(side.model)
+            step.call(side.model, side.strategies)
             taken.append(CPU() - began)
     return statistics.median(taken)
 

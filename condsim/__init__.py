@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from condsim.decide.coverage.coverage import coverage as coverage
     from condsim.decide.drift.drift import drift as drift
     from condsim.decide.frontier.frontier import frontier as frontier
+    from condsim.decide.speculation.speculate import speculate as speculate
     from condsim.decide.sweep.run import sweep as sweep
     from condsim.errors import CondsimError as CondsimError
     from condsim.hardware import hardware as hardware
@@ -66,6 +67,7 @@ _PUBLIC = {
     "sweep": "condsim.decide.sweep.run",
     "coverage": "condsim.decide.coverage.coverage",
     "drift": "condsim.decide.drift.drift",
+    "speculate": "condsim.decide.speculation.speculate",
     "frontier": "condsim.decide.frontier.frontier",
     "CondsimError": "condsim.errors",
 }

@@ -20,7 +20,7 @@ from condsim.program.model import BodyKey
 from condsim.program.shares import with_shares
 from condsim.steps.buckets import in_buckets
 from condsim.steps.extents import SiteRule, Steps, halves
-from condsim.strategies import STRATEGIES, rows_that_run
+from condsim.strategies import STRATEGIES, Strategy, rows_that_run
 
 REGIMES = 3 * 3 * 3 * 2
 """Regimes of the rows that arrive, of those that run, whether a call is the first that has rows or
@@ -92,6 +92,10 @@ class _Walk:
             if self.sites[loop.site].mechanism.keeps_tokens:
                 sizes |= halves(rows)
             members = None if calls.members is None else calls.members[call]
+            if guarded.owed is not None:
+                around = calls.sizes.get("tokens", np.ones(len(calls), np.int64))[call]
+                owed = guarded.owed[call, guard]
+                sizes["tokens"] = np.where(owed > 0, owed, around)
             if guarded.buckets is not None:
                 members = guarded.buckets[call, guard]
                 sizes["units"] = members.sum(1)
@@ -118,8 +122,14 @@ class _Walk:
             costliest=self.steps.costliest.get(rule.name),
             lengths=lengths,
         )
-        outer, rows = rows_that_run(self.strategies[rule.mechanism.name], guards)
-        return _Guarded(loop, choices, outer, rows, buckets)
+        strategy = self._strategy(rule)
+        outer, rows = rows_that_run(strategy.name, guards)
+        owed = None if strategy.owed is None else strategy.owed(guards)
+        return _Guarded(loop, choices, outer, rows, buckets, owed)
+
+    def _strategy(self, rule: SiteRule) -> Strategy:
+        """What a site runs under."""
+        return STRATEGIES[self.strategies[rule.mechanism.name]].on(rule.mechanism)
 
     def _lengths(
         self, rule: SiteRule, calls: ScopeCalls, guards: int
@@ -127,15 +137,16 @@ class _Walk:
         """Tokens that stay in each unit that a guard runs, int [m, guards, units]; and which units
         these are where each guard runs a bucket of them, bool [m, guards, units].
 
-        None where the site decides about no tokens, and where the step's units run together.
+        None where the site decides about no tokens, and where the step's units run together. Of
+        exits at which tokens owe, those that each sequence runs.
         """
-        if not rule.mechanism.keeps_tokens:
-            return None, None
+        if rule.name in self.steps.owed:
+            owed = self.steps.owed[rule.name][calls.step]
+            return np.repeat(owed[:, None], guards, axis=1), None
         if rule.name not in self.steps.lengths:
             return None, None
         lengths = self.steps.lengths[rule.name][calls.step]
-        strategy = STRATEGIES[self.strategies[rule.mechanism.name]].on(rule.mechanism)
-        if calls.members is None and strategy.buckets > 1:
+        if calls.members is None and self._strategy(rule).buckets > 1:
             buckets = in_buckets(lengths, guards)
             return np.where(buckets, lengths[:, None], 0), buckets
         if calls.members is not None:
@@ -146,13 +157,14 @@ class _Walk:
 @dataclass(frozen=True)
 class _Guarded:
     """The guards of a loop in m calls. outer, rows: int [m, guards]. buckets: the units that each
-    guard runs, bool [m, guards, units]; None where guards run all."""
+    guard runs, bool [m, guards, units]; None where guards run all. owed: see `Strategy`."""
 
     loop: Loop
     choices: np.ndarray
     outer: np.ndarray
     rows: np.ndarray
     buckets: np.ndarray | None = None
+    owed: np.ndarray | None = None
 
     def met(self) -> np.ndarray:
         """Return the regimes in which some call meets each guard, bool [guards, regimes]."""

@@ -9,8 +9,11 @@ import pandas as pd
 import torch
 
 from condsim.capture.closing import checked
+from condsim.capture.decode_sites import with_decode_sites
+from condsim.capture.drafts import score_drafts
 from condsim.capture.fit_operator import Misfit
 from condsim.capture.header import Labels, header_of
+from condsim.capture.independent import notes_on_dependence
 from condsim.capture.observe import Observation, Quality, observe
 from condsim.capture.probe import CannotRun, costliest_branches, key, probe
 from condsim.capture.quality import dense_quality, score_exits
@@ -45,6 +48,8 @@ def capture_trace(
     float [units]. Raises CondsimError for a model without routing.
     """
     batches, sizes = settle(live, batches)
+    if new_tokens and not live.infos:
+        sizes = with_decode_sites(live, batches[0], sizes)
     if live.training is not None:
         record_step(live, batches[0], Execution())  # says in one line what does not train
     if new_tokens and live.infos and sizes.lengths is None:
@@ -54,10 +59,13 @@ def capture_trace(
         )
     observed = _counter(progress, "observe", len(batches))
     seen = observe(live, batches, new_tokens, quality, observed, sizes.unit_rows)
+    seen.notes += notes_on_dependence(live, batches[0], seen)
     if sizes.refusal:
         seen.notes.append(f"units are of one fixed size{in_brackets(sizes.refusal)}")
     programs = _probe_any_size(live, batches, sizes, seen, progress)
     score_exits(live, batches, seen, quality)
+    if live.decides_while_decoding:
+        score_drafts(live, batches, seen, new_tokens)
     costliest = costliest_branches(_captured_program(live, programs), live.infos)
     if quality is not None and not new_tokens:
         dense_quality(live, batches, seen, quality, costliest)

@@ -307,6 +307,8 @@ def _passes_through(loops: list[RunLoop], passes: Sequence[ScopePass]) -> list[S
             sizes = {**one.sizes, "outer": outer, "rows": rows, "rest": outer - rows}
             if instance.units is not None:
                 sizes["units"] = instance.units
+            if instance.tokens is not None:
+                sizes["tokens"] = instance.tokens
             if instance.of_tokens:
                 sizes |= halves(rows)
             inner.append(ScopePass(instance.scope, sizes, one.calls, instance))

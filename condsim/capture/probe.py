@@ -41,6 +41,10 @@ SINGLE_UNITS = (1,) * 24
 SEVERAL_UNITS = (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15, 6)
 """Sizes of the probing runs of a model without sequences: units."""
 
+MORE_UNITS = 3
+"""How many times as many units run where each step has one row a unit, and exits stand behind
+exits, so that several rows reach the last one."""
+
 MOST_TURNS = 3
 """How often all these sizes are run, with other decisions, where a body was seen too seldom."""
 
@@ -101,7 +105,7 @@ def execution_for(
     the rows are of.
     """
     rng = np.random.default_rng(run)
-    forced, weights, kept = {}, {}, {}
+    forced, weights, kept, owed = {}, {}, {}, {}
     for number, (name, info) in enumerate(infos.items()):
         mechanism = MECHANISMS[info.mechanism]
         draw = Draw(rows[name], info.branches, info.top_k, units)
@@ -111,8 +115,17 @@ def execution_for(
         if ids_weights is not None:
             weights[name] = ids_weights
         kept[name] = mechanism.probe_kept(draw, share, ids)
+        tokens = mechanism.probe_owed(run + number)
+        if tokens is not None:
+            owed[name] = tokens
     return Execution(
-        dict(assignment), forced, weights, rows_kept=kept, costliest=costliest, room=2 + run % 5
+        dict(assignment),
+        forced,
+        weights,
+        rows_kept=kept,
+        costliest=costliest,
+        room=2 + run % 5,
+        owed=owed,
     )
 
 
@@ -140,7 +153,7 @@ def probe(
     Raises Misfit where the same regime has different operators at different sizes, and CannotRun
     where the model fails at one of them.
     """
-    phases = (live.phase, DECODE) if decode else (live.phase,)
+    phases = dict.fromkeys((live.phase, DECODE) if decode else (live.phase,))
     regimes = [Regime(phase, single) for phase in phases for single in (True, False)]
     prober = Prober(live, batch, sizes, decode)
     programs: dict[str, Program] = {}
@@ -220,11 +233,18 @@ class Prober:
     def program(self, assignment: Assignment, regime: Regime, periods: Periods) -> Program:
         """Record and fit one program. periods: of the assignment's loops; completed on the way."""
         usual = probing_sizes(regime, self.sizes.lengths)
+        fewest_turns = 1
+        if self.live.decides_while_decoding:
+            fewest_turns = MOST_TURNS
+            more = 1 if regime.single else MORE_UNITS
+            usual = [(more * units, seq) for units, seq in usual]
         recordings: list[_Recording] = []
         for turn in range(MOST_TURNS):
             for number, (units, seq) in enumerate(usual):
                 run = turn * len(usual) + number
                 recordings.append(self._recorded(assignment, regime, units, seq, run))
+            if turn + 1 < fewest_turns:
+                continue
             program, is_sure = self._fitted(assignment, regime, recordings, periods)
             if is_sure:
                 break

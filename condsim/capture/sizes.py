@@ -125,7 +125,7 @@ def _rows_of_unit(live: LiveModel, batch: Batch) -> dict[str, int]:
 
     Raises CondsimError where units have no whole number of rows.
     """
-    run = Execution(decide=_take_every_branch, observed={})
+    run = Execution(decide=take_every_branch, observed={})
     live.run(batch, run)
     assert run.observed is not None
     rows_of_unit = {}
@@ -142,7 +142,7 @@ def _rows_of_unit(live: LiveModel, batch: Batch) -> dict[str, int]:
     return rows_of_unit
 
 
-def _take_every_branch(info: SiteInfo, own: np.ndarray) -> tuple[np.ndarray, None] | None:
+def take_every_branch(info: SiteInfo, own: np.ndarray) -> tuple[np.ndarray, None] | None:
     """Send rows into every branch, so that sites show themselves that this data never reaches."""
     draw = Draw(len(own), info.branches, info.top_k)
     ids = MECHANISMS[info.mechanism].reach_all(draw)

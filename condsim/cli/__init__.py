@@ -50,6 +50,7 @@ COMMANDS = {
     "coverage": ("coverage:coverage", "Which decisions were seen, and which few inputs would do?"),
     "frontier": ("frontier:frontier", "Quality against speed: is it faster at equal quality?"),
     "noise": ("noise:noise", "What do noisy inputs do to quality, routing and speed?"),
+    "speculate": ("speculate:speculate", "Does drafting with an early exit pay?"),
     "drift": ("drift:drift", "What moved between two traces, and what does it cost?"),
     "sweep": ("sweep:sweep", "Predict every point of a grid, on all cores or a cluster."),
     "compare": ("compare:compare", "Put predictions beside measurements."),

@@ -40,7 +40,8 @@ class CaptureOptions:
     batch_limit
         Capture at most so many batches.
     new_tokens
-        Greedy decode steps after each batch, with the model's own cache.
+        Greedy decode steps after each batch, with the model's own cache. Default: as many as the
+        spec's example says, which is none but for a decoder of the zoo.
     sequence_axis
         The axis of the inputs along which positions lie: a number, none for units of a fixed size,
         or auto to try axis 1 where tensors look like sequences.
@@ -58,7 +59,7 @@ class CaptureOptions:
     """
 
     batch_limit: int | None = None
-    new_tokens: int = 0
+    new_tokens: int | None = None
     sequence_axis: int | Literal["auto", "none"] = "auto"
     train: Annotated[bool, Parameter(negative=())] = False
     measure: Annotated[bool, Parameter(negative="--no-measure")] = True
@@ -69,7 +70,7 @@ class CaptureOptions:
         """Raises CondsimError for what no model could be captured with."""
         check_at_least_one("batch-limit", self.batch_limit)
         check_at_least_one("threads", self.threads)
-        if self.new_tokens < 0:
+        if self.new_tokens is not None and self.new_tokens < 0:
             raise CondsimError(f"new-tokens must be at least 0, got {self.new_tokens}")
 
 
@@ -125,6 +126,7 @@ def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
 
     example = load_spec(spec)
     inputs, training = example.inputs, example.training or Training()
+    new_tokens = example.new_tokens if options.new_tokens is None else options.new_tokens
     if options.batch_limit is not None and isinstance(inputs, list):
         inputs = inputs[: options.batch_limit]
         if isinstance(training.targets, list):
@@ -133,7 +135,7 @@ def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
         example.model,
         inputs,
         measure=False,
-        new_tokens=options.new_tokens,
+        new_tokens=0 if options.train else new_tokens,
         sequence_axis=None if options.sequence_axis == "none" else options.sequence_axis,
         name=example.name,
         quality=example.quality,

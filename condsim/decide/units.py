@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from condsim.program.regime import DECODE
+from condsim.steps.sequences import sequence_of_units
 from condsim.trace import Site, Trace
 
 
@@ -33,20 +34,11 @@ class Units:
         Raises CondsimError where decisions are not of rows.
         """
         trace.require_rows()
-        parts: list[np.ndarray] = []
-        expected: tuple[int, int] | None = None  # (units, past) of a step that would go on
-        first = count = 0
+        of_step, count = sequence_of_units(trace)
         steps = trace.steps
-        columns = (steps[name].tolist() for name in ("phase", "units", "seq", "past"))
-        for phase, units, seq, past in zip(*columns, strict=True):
-            if phase != DECODE or (units, past) != expected:
-                first = count
-                count += units
-            parts.append(first + np.arange(units))
-            expected = (units, past + seq)
         longest = int(steps["seq"].max())
         word = "sequence" if longest > 1 or DECODE in set(steps["phase"]) else "image"
-        return cls(np.concatenate(parts), count, word)
+        return cls(of_step, count, word)
 
     def of_rows(self, trace: Trace, site: Site) -> np.ndarray:
         """Return the sequence of each row of a site, int [rows]."""

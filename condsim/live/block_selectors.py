@@ -20,11 +20,13 @@ class BlockSelector:
     arriving: rows that reach the guard, running: blocks that run behind it; None where the strategy
         does not count them.
     used: true, because guarded code that does not cut its weights runs all blocks.
+    tokens: None, because its rows owe nothing.
     """
 
     arriving: int | None = None
     running: int | None = None
     used = True
+    tokens: int | None = None
 
     def __bool__(self) -> bool:
         return True

@@ -11,10 +11,11 @@ import contextlib
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from condsim.errors import CondsimError
@@ -83,25 +84,36 @@ def decode(
         watched(execution)
         return output
 
-    _run(live, prefix, new_tokens, watch)
+    run_steps(live, prefix, new_tokens, watch)
 
 
-def decode_step(live: LiveModel, prefix: Batch, steps_before: int = 0) -> DecodeStep:
+def decode_step(
+    live: LiveModel,
+    prefix: Batch,
+    steps_before: int = 0,
+    strategies: Mapping[str, str] | None = None,
+    forced: Sequence[Mapping[str, np.ndarray]] = (),
+) -> DecodeStep:
     """The step that follows on `prefix` and `steps_before` steps, which are run unwatched.
 
+    strategies: of the steps before, mechanism → strategy; None for the model's own. forced: their
+    decisions, site → ids, a step each; empty for the model's own.
     Raises CondsimError where the model cannot decode.
     """
     done = 0
+    before = Execution(dict(strategies or {}))
 
     def run_or_stop(forward: Forward, arguments: Arguments) -> Any:
         nonlocal done
         if done == steps_before:
             raise _Reached(arguments)
+        if forced:
+            before.forced = forced[done]
         done += 1
         return forward(**arguments)
 
     try:
-        _run(live, prefix, steps_before + 1, run_or_stop)
+        run_steps(live, prefix, steps_before + 1, run_or_stop, before)
     except _Reached as reached:
         return DecodeStep.of(reached.arguments, prefix.units)
     raise CondsimError(f"new_tokens: {_name(live)} ended before decode step {steps_before}")
@@ -121,11 +133,20 @@ class _Reached(BaseException):
         self.arguments = arguments
 
 
-def _run(live: LiveModel, prefix: Batch, new_tokens: int, run_step: RunStep) -> None:
-    """Run `prefix`, and then `new_tokens` steps by `run_step`."""
+def run_steps(
+    live: LiveModel,
+    prefix: Batch,
+    new_tokens: int,
+    run_step: RunStep,
+    execution: Execution | None = None,
+) -> None:
+    """Run `prefix`, and then `new_tokens` steps by `run_step`. execution: what is in force.
+
+    Raises CondsimError where the model cannot decode.
+    """
     driver = _generate if _has_generate(live.model) else _continue
     try:
-        with live.prepared(Execution()), live.computing():
+        with live.prepared(execution or Execution()), live.computing():
             driver(live, prefix, new_tokens, run_step)
     except CondsimError:
         raise

@@ -61,6 +61,8 @@ class Routed:
     ids: int [rows] or [rows, k], or bool [rows, blocks]; None where a baseline decides nothing.
     weights: combination weights, float [rows, k].
     tokens: of a site that decides about tokens.
+    some_go_on: of an exit at which rows wait for each other, whether one goes on; None before
+        somebody asked.
     """
 
     site: str
@@ -70,6 +72,7 @@ class Routed:
     ids: torch.Tensor | None = None
     weights: torch.Tensor | None = None
     tokens: TokenDecision | None = None
+    some_go_on: bool | None = None
 
     def decided(self) -> torch.Tensor:
         """`ids`, where a strategy needs them. No strategy but a baseline runs without."""
@@ -108,6 +111,7 @@ class Execution:
     rows_kept: same-flops: site → rows (or blocks) that each branch keeps, ndarray [branches].
     costliest: same-params: site → the branch that every row takes.
     room: padded: rows that an expert has room for, None for what the capacity factor gives.
+    owed: site → the tokens of each sequence that run there, instead of those that it owes.
     sites: what was learnt of the sites.
     decisions: site → its latest decision. frames: the guards that are running, innermost last.
     natural: site → the strategy that the model itself runs, where it is not the mechanism's usual
@@ -122,6 +126,7 @@ class Execution:
     rows_kept: Mapping[str, np.ndarray] = field(default_factory=dict)
     costliest: Mapping[str, int] = field(default_factory=dict)
     room: int | None = None
+    owed: Mapping[str, int] = field(default_factory=dict)
     recorder: Recorder | None = None
     sites: dict[str, SiteInfo] = field(default_factory=dict)
     decisions: dict[str, Routed] = field(default_factory=dict)

@@ -13,7 +13,7 @@ import torch
 
 from condsim.errors import CondsimError
 from condsim.live.execution import BASELINES, Execution, Frame, Routed, SiteInfo, current
-from condsim.live.selectors import Selector, select
+from condsim.live.select import Selector, select
 from condsim.live.token_decisions import TokenSite, route_tokens
 from condsim.live.token_selectors import TokenSelector
 from condsim.live.token_strategies import buckets_of, running, select_tokens
@@ -41,8 +41,8 @@ def route(
     """Mark a routing decision and return it, or the one that is forced instead.
 
     site: a name, unique in the model.
-    mechanism: moe, early_exit, multi_branch, skip, sparse_activation, token_pruning, token_merging
-        or mixture_of_depths.
+    mechanism: moe, early_exit, token_exit, multi_branch, skip, sparse_activation, token_pruning,
+        token_merging or mixture_of_depths.
     ids: int tensor [rows] or [rows, k], the branch each row takes; for sparse_activation bool
         [rows, blocks]; for tokens bool [units, tokens], which of them stay. Or a function without
         arguments that returns ids, (ids, weights) or (ids, weights, scores): then the gate runs
@@ -153,7 +153,7 @@ def branch(site: str, choice: int | None = None) -> Iterator[Any]:
         if selector.used and site in execution.sites:
             execution.sites[site].selects = True
         if execution.recorder is not None:
-            execution.recorder.leave(selector.arriving, selector.running)
+            execution.recorder.leave(selector.arriving, selector.running, tokens=selector.tokens)
 
 
 def tokens(site: str) -> Iterator[TokenSelector]:

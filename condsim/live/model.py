@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from condsim.errors import CondsimError
 from condsim.live.adapters import LiveSite, find_sites
@@ -18,8 +19,7 @@ from condsim.live.failures import one_line
 from condsim.live.inputs import Batch
 from condsim.live.training import Training
 from condsim.mechanisms import MECHANISMS
-from condsim.mechanisms.tokens import Tokens
-from condsim.program.regime import PREFILL, TRAIN
+from condsim.program.regime import DECODE, PREFILL, TRAIN
 from condsim.record.on_meta import OnMeta, is_on_meta
 from condsim.record.recorder import Recorder
 
@@ -50,12 +50,17 @@ class LiveModel:
         """The model with the sites that adapters find.
 
         Of a model that torch.compile made, the one that it was made from. Raises CondsimError for
-        what is no eager module, and where a parameter is not finite: no timing of such a model
-        means anything.
+        what is no eager module, and where a parameter has no size yet or is not finite: no timing
+        of such a model means anything.
         """
         model = eager(model)
         _refuse_scripts(model)
         for name, parameter in model.named_parameters():
+            if is_lazy(parameter):
+                raise CondsimError(
+                    f"model: parameter {name!r} has no size yet, as those of lazy layers; run the "
+                    "model once on a batch before capturing"
+                )
             if not parameter.is_meta and not bool(torch.isfinite(parameter).all()):
                 raise CondsimError(
                     f"model: parameter {name!r} holds NaN or infinite values; "
@@ -93,8 +98,22 @@ class LiveModel:
 
     @property
     def phase(self) -> str:
-        """What a step of whole inputs is."""
-        return PREFILL if self.training is None else TRAIN
+        """What a step is in which the model decides: of whole inputs, where it does so there."""
+        if self.training is not None:
+            return TRAIN
+        return DECODE if self.decides_while_decoding else PREFILL
+
+    @property
+    def decides_while_decoding(self) -> bool:
+        """Whether its sites decide in decode steps only. Raises CondsimError where some do."""
+        kinds = {MECHANISMS[info.mechanism].while_decoding for info in self.infos.values()}
+        if len(kinds) > 1:
+            names = ", ".join(sorted(self.infos))
+            raise CondsimError(
+                f"some of the sites {names} decide in every step, and some while decoding only: "
+                "capture the two apart, each without the marks of the other"
+            )
+        return kinds == {True}
 
     @property
     def on_meta(self) -> bool:
@@ -237,7 +256,7 @@ def _offered_by_marks(mechanism: str, sites: list[SiteInfo]) -> tuple[str, ...]:
     """Strategies of marked sites. A body that gathers its rows itself can run in no other way."""
     kind = MECHANISMS[mechanism]
     marked = kind.marked
-    if isinstance(kind, Tokens) and any(site.fixed for site in sites):
+    if kind.fixed and any(site.fixed for site in sites):
         _refuse_unlike_sites(sites)
         others = [strategy for strategy in marked if strategy != kind.fixed]
         return (kind.fixed, *others)

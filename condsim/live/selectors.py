@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from condsim.errors import CondsimError
-from condsim.live.block_selectors import BLOCK_SELECTORS, BlockSelector
 from condsim.live.execution import Execution, Frame, Routed
 from condsim.registry import Registry
 from condsim.strategies.whole import DISPATCHED
@@ -26,11 +25,17 @@ class RowSelector:
         known.
     used: whether the guarded code took its rows from the selector. Code that never does gathers
         its rows itself.
+    numbers: which rows run, int [rows], where these are gathered; None for all, or a slice.
+    debts: of an exit, how is paid what rows owe that leave. tokens: that run of each sequence,
+        where it runs what it owes.
     """
 
     arriving: int | None = None
     running: int | None = None
     used = False
+    numbers: torch.Tensor | None = None
+    debts = ""
+    tokens: int | None = None
 
     def __init__(self, runs: bool = True) -> None:
         self.runs = runs
@@ -197,27 +202,10 @@ def as_column(values: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return values.view(-1, *trailing)
 
 
-Selector = RowSelector | BlockSelector
 Rule = Callable[[Execution, Routed, Frame], RowSelector]
 """(what is in force, the site's decision, the guard that is about to run) → its selector."""
 ROW_SELECTORS: Registry[Rule] = Registry("strategy of rows")
 """Strategy → what makes its selectors."""
-
-
-def select(execution: Execution, routed: Routed, frame: Frame) -> Selector:
-    """The selector for a guard that is about to run.
-
-    Raises CondsimError where the strategy cannot run marked sites of this mechanism.
-    """
-    mechanism = routed.mechanism
-    selectors = BLOCK_SELECTORS if mechanism.selects_blocks else ROW_SELECTORS
-    if routed.strategy not in selectors:
-        able = " and ".join(mechanism.marked)
-        raise CondsimError(
-            f"strategy {routed.strategy!r} cannot run a marked {mechanism.name} site "
-            f"({routed.site!r}); {able} can"
-        )
-    return selectors[routed.strategy](execution, routed, frame)
 
 
 @ROW_SELECTORS.register("compacted", "looped", DISPATCHED)

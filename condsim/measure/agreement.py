@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from condsim.errors import CondsimError
+from condsim.live.decode import decode_step
 from condsim.live.execution import Execution
 from condsim.measure.plan import Plan
 from condsim.measure.replay import Captured, Replay, Step
 from condsim.mechanisms import MECHANISMS, Mechanism
+from condsim.program.regime import DECODE
 from condsim.protocols import Protocol
 from condsim.strategies import meant, name_of
 from condsim.trace import Trace
@@ -41,7 +43,11 @@ def learn_sites(captured: Captured) -> None:
     """
     trace, live = captured.trace, captured.live
     as_captured = Execution(dict(trace.header.captured))
-    live.run(captured.inputs[0], as_captured)
+    if set(trace.steps["phase"]) == {DECODE}:
+        step = decode_step(live, captured.inputs[0])
+        live.run(step.batch, as_captured, **step.cache)
+    else:
+        live.run(captured.inputs[0], as_captured)
     of_model = set(live.infos)
     of_trace = {site.name for site in trace.sites}
     for odd in sorted(of_model ^ of_trace):
@@ -149,7 +155,7 @@ def disagreements(
     """Run a step under some strategies and compare its decisions with the trace's, site by site."""
     execution = Execution(dict(strategies), observed={})
     with replay.live.prepared(execution):
-        step.call(replay.live.model)
+        step.call(replay.live.model, strategies)
     return compare_decisions(replay.trace, step, execution.observed or {})
 
 

@@ -15,10 +15,14 @@ from condsim.live.decode import decode_step
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.steps.rebatch import Cut, rebatch
+from condsim.steps.sequences import sequence_of_units
+from condsim.strategies import BASELINES, name_of
 from condsim.trace import Trace
 
-Arguments = Callable[[], dict[str, Any]]
-"""Makes keyword arguments of one call of the model."""
+Strategies = Mapping[str, str]
+"""Mechanism → strategy."""
+Arguments = Callable[[Strategies], dict[str, Any]]
+"""Makes keyword arguments of one call of the model, under some strategies."""
 
 
 @dataclass
@@ -40,24 +44,29 @@ class Captured:
         return self._ids[site]
 
 
+def _no_cache(_: Strategies) -> dict[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Step:
     """One step, ready to run.
 
     index: its place among the steps of `condsim.steps.rebatch`. ids: site → decisions of its rows.
     kept: site → rows (or blocks) that each branch keeps under same-flops, int [branches].
-    cache: makes the arguments that a call uses up, anew for each call.
+    cache: makes the arguments that a call uses up, anew for each call: what the steps before it
+    leave under the strategies that are in force.
     """
 
     index: int
     batch: Batch
     ids: Mapping[str, np.ndarray]
     kept: Mapping[str, np.ndarray]
-    cache: Arguments = dict
+    cache: Arguments = _no_cache
 
-    def call(self, model: torch.nn.Module) -> Any:
+    def call(self, model: torch.nn.Module, strategies: Strategies) -> Any:
         """The output of the model for this step."""
-        return self.batch.call(model, **self.cache())
+        return self.batch.call(model, **self.cache(strategies))
 
 
 class Replay:
@@ -97,9 +106,9 @@ class Replay:
     def _make(self, index: int) -> Step:
         units = units_of_step(self.trace, self.cut, index)
         batch = gather(self.captured.inputs, self.inputs_of_units[units])
-        cache: Arguments = dict
+        cache: Arguments = _no_cache
         if self.phase == "decode":
-            batch, cache = self._decoded_up_to(batch, index)
+            batch, cache = self._decoded_up_to(batch, index, units)
         ids = {}
         for site in self.trace.sites:
             ids[site.name] = self._ids_of(site.name, units)
@@ -108,12 +117,45 @@ class Replay:
             kept[name] = rows[index]
         return Step(index, batch, ids, kept, cache)
 
-    def _decoded_up_to(self, prefix: Batch, index: int) -> tuple[Batch, Arguments]:
-        """The batch of one decode step, and copies of the cache that it starts from."""
+    def _decoded_up_to(
+        self, prefix: Batch, index: int, units: np.ndarray
+    ) -> tuple[Batch, Arguments]:
+        """The batch of one decode step, and copies of the cache that it starts from.
+
+        units: unit-steps of the step. Where rows owe, the steps before it decide as in the trace,
+        under the strategies in force, for these say what is left to do.
+        """
         extents = self.cut.steps.extents
         past = int(extents["total"][index]) - int(extents["seq"][index])
-        step = decode_step(self.live, prefix, past - (prefix.seq or 0))
-        return step.batch, lambda: copy.deepcopy(step.cache)
+        before = past - (prefix.seq or 0)
+        step = decode_step(self.live, prefix, before)
+        if not any(site.routing.owes for site in self.trace.sites):
+            return step.batch, lambda _: copy.deepcopy(step.cache)
+        forced = self._decisions_before(units, before)
+        made: dict[str, dict[str, Any]] = {}
+
+        def cache(strategies: Strategies) -> dict[str, Any]:
+            name = name_of(strategies)
+            if name not in made:
+                dense = set(strategies.values()) <= set(BASELINES)
+                own = {} if dense else strategies
+                ran = decode_step(self.live, prefix, before, own, forced)
+                made[name] = ran.cache
+            return copy.deepcopy(made[name])
+
+        return step.batch, cache
+
+    def _decisions_before(self, units: np.ndarray, steps: int) -> list[dict[str, np.ndarray]]:
+        """What some unit-steps' sequences decided in so many steps before, site by site."""
+        sequence = self.inputs_of_units
+        found = []
+        for back in range(steps, 0, -1):
+            earlier = [np.flatnonzero(sequence[:unit] == sequence[unit])[-back] for unit in units]
+            of_sites = {}
+            for site in self.trace.sites:
+                of_sites[site.name] = self._ids_of(site.name, np.array(earlier)).astype(np.int64)
+            found.append(of_sites)
+        return found
 
     def _ids_of(self, site: str, units: np.ndarray) -> np.ndarray:
         """Decisions at a site of the rows of some unit-steps."""
@@ -133,14 +175,7 @@ def source_units(trace: Trace) -> np.ndarray:
 
     Decode steps follow the prefill of the same sequences.
     """
-    sources: list[np.ndarray] = []
-    first = total = 0
-    for phase, units in zip(trace.steps["phase"], trace.steps["units"].astype(int), strict=True):
-        if phase != "decode":
-            first = total
-            total += units
-        sources.append(first + np.arange(units))
-    return np.concatenate(sources)
+    return sequence_of_units(trace)[0]
 
 
 def units_of_step(trace: Trace, cut: Cut, index: int) -> np.ndarray:

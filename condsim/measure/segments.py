@@ -153,7 +153,7 @@ def label_operators(side: Side, step: Step) -> Labels:
     replay = side.replay
     program = program_of(replay.trace, side.strategies, replay.cut.regime)
     execution = side.execution(step)
-    recorder = replay.live.record(step.batch, execution, **step.cache())
+    recorder = replay.live.record(step.batch, execution, **step.cache(side.strategies))
     recorded = tree(recorder, dict(program.periods))
     of_families = families(replay.trace, program)
     labels: Labels = []

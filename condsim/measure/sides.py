@@ -71,7 +71,7 @@ class Side:
         """
         training = self.replay.live.training
         if training is None:
-            return partial(step.batch.call, self.model, **step.cache())
+            return partial(step.batch.call, self.model, **step.cache(self.strategies))
         assert self.optimizer is not None
         torch.manual_seed(SEED)
         return partial(train_once, training, self.model, self.optimizer, step.batch)
@@ -83,7 +83,7 @@ class Side:
         NaN.
         """
         with executing(self.execution(step)):
-            output = step.call(self.model)
+            output = step.call(self.model, self.strategies)
         if has_nan(output):
             raise CondsimError(
                 f"the output of step {step.index} is NaN ({name_of(self.strategies)}): "

@@ -34,7 +34,8 @@ class Guards:
     costliest: the branch that all rows take under same-params.
     lengths: of tokens, those that stay in each unit that a guard runs, 0 for a unit that it does
         not run, int [n, guards, units]. `arriving`, `kept` and the rows that run are tokens of one
-        unit then.
+        unit then. Where rows owe, the steps that each unit runs behind a guard: the new one and
+        those that it owes.
     """
 
     mechanism: Mechanism
@@ -96,28 +97,35 @@ class Mechanism:
     name: as users and traces spell it. title: as a person reads it.
     family: "branched" (rows enter code behind a guard), "experts" (alike branches that rows take
         several of), "blocks" (rows ask for blocks of a weight), "tokens" (those of a unit that
-        stay go on together) or "weights" (those of a step are there, whatever its rows are).
+        stay go on together), "owing" (rows that leave owe later steps what they skip) or "weights"
+        (those of a step are there, whatever its rows are).
     encoding: how a trace stores decisions: "ids" a row, or "bits" a row and branch.
     alone: the strategy that runs exactly the rows that took a branch, each guard by itself.
     marked: strategies that a site marked in user code can run, the natural one first.
+    fixed: the strategy of a marked site that keeps as many rows in every unit; "" for none.
     alike: the branches differ in nothing but their weights.
     balanced: an even load over the branches is what a good router aims at.
     one_of_several: every row takes one branch, so the costliest of them is the dense network.
     leaves: a row that takes branch 0 reaches no later site; a threshold on its score decides.
+    while_decoding: it decides in decode steps only; a whole input runs as it is.
     branch_names: what the numbers of branches mean, where they do not speak for themselves.
     redrawn_by: what a study varies: "skew" of the popularity, or "share" of the rows.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    family: ClassVar[Literal["branched", "experts", "blocks", "tokens", "weights"]] = "branched"
+    family: ClassVar[Literal["branched", "experts", "blocks", "tokens", "owing", "weights"]] = (
+        "branched"
+    )
     encoding: ClassVar[Literal["ids", "bits"]] = "ids"
     alone: ClassVar[str] = "compacted"
     marked: ClassVar[tuple[str, ...]] = ("compacted", "wait", "masked")
+    fixed: ClassVar[str] = ""
     alike: ClassVar[bool] = False
     balanced: ClassVar[bool] = False
     one_of_several: ClassVar[bool] = False
     leaves: ClassVar[bool] = False
+    while_decoding: ClassVar[bool] = False
     branch_names: ClassVar[Mapping[int, str]] = {}
     redrawn_by: ClassVar[Literal["skew", "share"]] = "share"
 
@@ -135,6 +143,11 @@ class Mechanism:
     def keeps_tokens(self) -> bool:
         """Whether a decision says which tokens of a unit stay."""
         return self.family == "tokens"
+
+    @property
+    def owes(self) -> bool:
+        """Whether rows that leave owe later steps of their unit what they skip."""
+        return self.family == "owing"
 
     @property
     def prunes_weights(self) -> bool:
@@ -208,6 +221,13 @@ class Mechanism:
         ids = rng.choice(np.union1d(later, [first]), draw.rows)
         ids[rng.integers(draw.rows)] = first
         return ids, None
+
+    def probe_owed(self, turn: int) -> int | None:
+        """Steps of each unit that run in a probing run, of a mechanism whose rows owe; else None.
+
+        turn: a number that varies them.
+        """
+        return None
 
     def probe_kept(self, draw: Draw, share: float, ids: np.ndarray) -> np.ndarray:
         """Rows that each branch keeps in a probing run of same-flops, int [branches]."""

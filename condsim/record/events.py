@@ -68,13 +68,15 @@ class Leave:
     """A guard's body ends.
 
     outer: rows that stood before the guard. count: rows that ran. Both are known only now. units:
-    those that ran, where a guard runs some of the step's units, each with so many rows.
+    those that ran, where a guard runs some of the step's units, each with so many rows. tokens:
+    that ran of each row, where rows run what they owe.
     """
 
     site: str
     outer: int
     count: int
     units: int | None = None
+    tokens: int | None = None
 
 
 @dataclass(eq=False)

@@ -39,7 +39,7 @@ class Instance:
 
     outer: rows that stood before the guard. rows: rows that ran. turn: of its loop's instances with
     rows it is the first, the second, ...; 0 without rows. last: whether it is the last of them.
-    units: see `Leave`. of_tokens: see `Enter`.
+    units, tokens: see `Leave`. of_tokens: see `Enter`.
     """
 
     choice: int
@@ -49,6 +49,7 @@ class Instance:
     turn: int = 0
     last: bool = False
     units: int | None = None
+    tokens: int | None = None
     of_tokens: bool = False
 
 
@@ -111,6 +112,7 @@ def _leave(loop: RunLoop, event: Leave) -> None:
     instance.outer = event.outer
     instance.rows = event.count
     instance.units = event.units
+    instance.tokens = event.tokens
     if event.count > 0:
         instance.turn = 1 + max(earlier.turn for earlier in loop.instances)
         for earlier in loop.instances:

@@ -152,13 +152,19 @@ class Recorder(TorchDispatchMode):
         self._open_guards.append(site)
         self.events.append(Enter(site, choice, of_tokens=of_tokens))
 
-    def leave(self, outer: int | None, count: int | None, units: int | None = None) -> None:
+    def leave(
+        self,
+        outer: int | None,
+        count: int | None,
+        units: int | None = None,
+        tokens: int | None = None,
+    ) -> None:
         """The innermost guard's body ends.
 
-        outer, count, units: see `Leave`; None where nothing ran, or all units did.
+        outer, count, units, tokens: see `Leave`; None where nothing ran, or all units did.
         """
         site = self._open_guards.pop()
-        self.events.append(Leave(site, outer or 0, count or 0, units))
+        self.events.append(Leave(site, outer or 0, count or 0, units, tokens))
 
     def begins(self, stage: str) -> None:
         """A stage of a training step begins: BACKWARD, then OPTIMIZER."""

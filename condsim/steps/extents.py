@@ -67,6 +67,8 @@ class Steps:
     capacity_factor: the rows that an expert has room for over its even share, where a strategy
         pads experts to one size.
     lengths: site of tokens → those that stay in each unit, int [n, units].
+    owed: exit at which tokens owe → those that each unit runs behind it, 0 where it leaves, int
+        [n, units].
     """
 
     extents: Mapping[str, np.ndarray]
@@ -75,6 +77,7 @@ class Steps:
     costliest: Mapping[str, int] = field(default_factory=dict)
     capacity_factor: float = CAPACITY_FACTOR
     lengths: Mapping[str, np.ndarray] = field(default_factory=dict)
+    owed: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def rectangular(
@@ -102,7 +105,8 @@ class Steps:
         counts = {site: rows[selected] for site, rows in self.counts.items()}
         kept = {site: rows[selected] for site, rows in self.kept.items()}
         lengths = {site: tokens[selected] for site, tokens in self.lengths.items()}
-        return replace(self, extents=extents, counts=counts, kept=kept, lengths=lengths)
+        owed = {site: tokens[selected] for site, tokens in self.owed.items()}
+        return replace(self, extents=extents, counts=counts, kept=kept, lengths=lengths, owed=owed)
 
     def step(self, number: int) -> Steps:
         """Return one of the steps."""

@@ -12,9 +12,11 @@ import numpy as np
 
 from condsim.errors import CondsimError
 from condsim.mechanisms.early_exit import goes_on
+from condsim.mechanisms.token_exit import GOES_ON
 from condsim.mechanisms.tokens import STAYS
 from condsim.steps.extents import SiteRule, Steps
 from condsim.steps.patterns import CutWeight, pattern_extents
+from condsim.steps.sequences import sequence_of_units, tokens_behind
 from condsim.trace import Site, Trace
 
 UNIT_SIZE = ["seq", "past"]
@@ -36,11 +38,14 @@ class CutSite:
 
     of_unit: rows of each unit-step of the trace that took each branch, int [units, branches].
     shares: share of all rows of the trace that take each branch, float [branches].
+    owed: of an exit at which tokens owe, those that each unit-step runs behind it, int
+        [unit-steps]; None at other sites.
     """
 
     rule: SiteRule
     of_unit: np.ndarray
     shares: np.ndarray
+    owed: np.ndarray | None = None
 
     def kept(self, steps: Steps) -> np.ndarray:
         """Return the rows that each branch keeps under same-flops, int [n, branches]."""
@@ -109,11 +114,13 @@ class Cut:
         held = np.full(len(units), units.shape[1])
         steps = Steps.rectangular(held, seq, seq + past, counts, self.windows)
         kept = {name: site.kept(steps) for name, site in self.sites.items()}
-        lengths = {}
+        lengths, owed = {}, {}
         for name, site in self.sites.items():
             if site.rule.mechanism.keeps_tokens:
                 lengths[name] = site.of_unit[units, STAYS]
-        steps = replace(steps, kept=kept, costliest=self.costliest, lengths=lengths)
+            if site.owed is not None:
+                owed[name] = site.owed[units]
+        steps = replace(steps, kept=kept, costliest=self.costliest, lengths=lengths, owed=owed)
         return self._with_weights(steps, units)
 
     def _with_weights(self, steps: Steps, units: np.ndarray) -> Steps:
@@ -202,7 +209,8 @@ def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
             weights[site.name] = CutWeight.of(trace, site)
             continue
         of_unit = _unit_counts(trace, site, threshold)
-        sites[site.name] = CutSite(SiteRule.of(site), of_unit, branch_shares(trace, site.name))
+        shares = branch_shares(trace, site.name)
+        sites[site.name] = CutSite(SiteRule.of(site), of_unit, shares, _owed(trace, site, of_unit))
     return Cut(
         regime=f"{phase}-{'1' if batch == 1 else 'n'}",
         phase=phase,
@@ -215,6 +223,14 @@ def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
         windows=trace.header.windows,
         weights=weights,
     )
+
+
+def _owed(trace: Trace, site: Site, of_unit: np.ndarray) -> np.ndarray | None:
+    """Return what `CutSite.owed` says. of_unit: rows that took each branch."""
+    if not site.routing.owes:
+        return None
+    of_step = trace.results.remember("sequences", lambda: sequence_of_units(trace)[0])
+    return tokens_behind(of_unit[:, GOES_ON] > 0, of_step)
 
 
 def _refuse_batch_decisions(trace: Trace, batch: int) -> None:

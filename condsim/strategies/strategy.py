@@ -18,6 +18,8 @@ Rule = Callable[[Guards], Rows]
 BRANCHED, EXPERTS, BLOCKS, TOKENS = "branched", "experts", "blocks", "tokens"
 EVERY_FAMILY = (BRANCHED, EXPERTS, BLOCKS, TOKENS)
 """Families of mechanisms that decide about rows, which a strategy may be registered for."""
+OWING = "owing"
+"""The family of mechanisms whose rows owe later steps what they skip."""
 WEIGHTS = "weights"
 """The family of mechanisms that decide about weights, whatever the rows are."""
 
@@ -40,6 +42,8 @@ class Strategy:
     waits_for_weights: its weights are in the host's memory (`condsim.engine.expert_cache`).
     feels_imbalance: its time depends on how evenly rows are spread over the branches.
     buckets: of a step's units, by how many tokens they keep; each bucket runs by itself.
+    owed: of mechanisms whose rows owe: guards → the steps of each unit that each guard runs, int
+        [n, guards], 0 for as many as around it; None where it is the new step alone.
     tables: of times that a device's profile must have, without which nothing is known of it.
     also: what is known by the same name for other families.
     """
@@ -57,14 +61,15 @@ class Strategy:
     waits_for_weights: bool = False
     feels_imbalance: bool = False
     buckets: int = 1
+    owed: Callable[[Guards], np.ndarray] | None = None
     tables: tuple[str, ...] = ()
     also: tuple[Strategy, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises CondsimError for a family or mechanism that there is not."""
         for served in (*self.serves, *self.runs):
-            if served not in (*EVERY_FAMILY, WEIGHTS) and served not in MECHANISMS:
-                known = [*EVERY_FAMILY, WEIGHTS, *MECHANISMS]
+            if served not in (*EVERY_FAMILY, OWING, WEIGHTS) and served not in MECHANISMS:
+                known = [*EVERY_FAMILY, OWING, WEIGHTS, *MECHANISMS]
                 raise unknown(f"family or mechanism of strategy {self.name!r}", served, known)
 
     def fits_device(self, kind: str, static: bool) -> bool:

@@ -46,6 +46,12 @@ def file_name(site: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", site)
 
 
+def drafts_column(exit: str) -> str:
+    """Return the column of a trace's quality that says of each step of a sequence whether an exit
+    gives the token that all layers give, 1 or 0."""
+    return f"drafts@{exit}"
+
+
 class UnitRows(BaseModel):
     """Rows that a unit has at a site: `a_position` for each of its positions, and `a_unit` more.
 

@@ -68,6 +68,8 @@ class ZooModel(nn.Module, ABC):
     knob: ClassVar[Knob]
     seq: ClassVar[int] = 0
     """Bytes a sequence that the example's inputs have (text only)."""
+    new_tokens: ClassVar[int] = 0
+    """Bytes that are decoded after each of the example's sequences (decoders only)."""
     trained_seq: ClassVar[int] = 0
     """Bytes a sequence in training (text only)."""
     batch: ClassVar[int]
@@ -115,9 +117,16 @@ TRAININGS: Registry[type[ZooModel]] = Registry("zoo training")
 """Models whose weights come and go; what is captured of them is their training."""
 
 
+DECODERS: Registry[type[ZooModel]] = Registry("zoo decoder")
+"""Models that decide while they decode; a whole prompt runs as it is."""
+
+
 def kind_of(name: str) -> type[ZooModel]:
-    """The class of a zoo model of either kind. Raises CondsimError for an unknown name."""
-    return TRAININGS[name] if name in TRAININGS else ZOO[name]
+    """The class of a zoo model of any kind. Raises CondsimError for an unknown name."""
+    for kinds in (TRAININGS, DECODERS):
+        if name in kinds:
+            return kinds[name]
+    return ZOO[name]
 
 
 def save_checkpoint(model: ZooModel, about: dict[str, Any], path: Path) -> None:

@@ -24,6 +24,7 @@ class Example:
     says it itself. model: of the zoo, in evaluation mode and fp32. inputs: batches; the zoo's are
     images float [batch, 1, 28, 28] or bytes int64 [batch, seq]. quality: in the unit that
     quality_name says, and higher_is_better says which way; None: it cannot be told.
+    new_tokens: that are decoded after each sequence, of a model that decides while it decodes.
     masks: of a model whose weights come and go, what they were over its training.
     training: how it is trained; None where its output has a loss, or for a model in use only.
     """
@@ -35,5 +36,6 @@ class Example:
     quality: Quality | None = None
     quality_name: str | None = None
     higher_is_better: bool = True
+    new_tokens: int = 0
     training: Training | None = None
     masks: MaskHistory | None = None

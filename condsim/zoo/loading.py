@@ -76,8 +76,9 @@ def image_example(name: str, model: ZooModel, batch: int, batches: int) -> Examp
 def text_example(name: str, model: ZooModel, batch: int, batches: int, seq: int) -> Example:
     """Held-out sequences for a model of bytes."""
     max_seq = model.config["max_seq"]
-    if seq > max_seq:
-        raise CondsimError(f"seq must be at most {max_seq}, got {seq}")
+    if seq + model.new_tokens > max_seq:
+        most = max_seq - model.new_tokens
+        raise CondsimError(f"seq must be at most {most}, got {seq}")
     text = text_sample()
     starts = spread_starts(text, batch * batches, seq)
     ids, targets = windows(text, starts, seq)
@@ -88,9 +89,10 @@ def text_example(name: str, model: ZooModel, batch: int, batches: int, seq: int)
         mechanism=model.mechanism,
         model=model,
         inputs=list(inputs),
-        quality=bits_a_byte(targets_of_batches),
+        quality=None if model.new_tokens else bits_a_byte(targets_of_batches),
         quality_name="cross entropy (bits a byte)",
         higher_is_better=False,
+        new_tokens=model.new_tokens,
         training=Training(cross_entropy, targets=list(targets_of_batches)),
     )
 

@@ -20,7 +20,7 @@ import torch
 from condsim.errors import CondsimError, unknown
 from condsim.live.training import Training
 from condsim.trace.spec import setting_in, without_setting
-from condsim.zoo.base import TRAININGS, ZOO
+from condsim.zoo.base import DECODERS, TRAININGS, ZOO
 from condsim.zoo.example import Example
 from condsim.zoo.loading import load
 
@@ -42,10 +42,9 @@ def load_spec(spec: str) -> Example:
         raise CondsimError(
             f"spec {spec!r} names no function; write {spec}:FUNCTION, which returns (model, inputs)"
         )
-    if spec not in ZOO and spec not in TRAININGS:
-        raise unknown(
-            "spec", spec, [*ZOO, *TRAININGS], "or file.py:function that returns (model, inputs)"
-        )
+    known = [*ZOO, *TRAININGS, *DECODERS]
+    if spec not in known:
+        raise unknown("spec", spec, known, "or file.py:function that returns (model, inputs)")
     return load(spec, settings=settings)
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from condsim.capture.decode_sites import with_decode_sites
 from condsim.capture.observe import observe
 from condsim.capture.probe import execution_for, key, rows_per_site
+from condsim.capture.sizes import learn_sizes
 from condsim.live.decode import record_decode
 from condsim.live.execution import Execution
 from condsim.live.inputs import Batch, as_batches
@@ -20,6 +22,7 @@ from condsim.live.model import LiveModel
 from condsim.lower import lower
 from condsim.lowered import Call
 from condsim.mechanisms import MECHANISMS
+from condsim.mechanisms.token_exit import GOES_ON
 from condsim.mechanisms.tokens import STAYS
 from condsim.predict.peak_memory import peak_bytes
 from condsim.program.regime import Regime
@@ -29,7 +32,7 @@ from condsim.steps.extents import Steps
 from condsim.steps.rebatch import rebatch, site_rules
 from condsim.strategies import name_of
 from condsim.trace import Site, Trace
-from gates.models import case
+from gates.models import DECODER, case
 
 UNSEEN_SEQUENCES = {True: (1, 17), False: (7, 12)}
 UNSEEN_UNITS = {True: 1, False: 16}
@@ -46,7 +49,11 @@ Signature = tuple[Any, ...]
 def live(name: str) -> LiveModel:
     """The case's model with its sites, after one look at its data."""
     model = LiveModel.of(case(name).model)
-    observe(model, as_batches(case(name).inputs[:1]))
+    first = as_batches(case(name).inputs[:1])
+    if name == DECODER:
+        with_decode_sites(model, first[0], learn_sizes(model, first[0]))
+    else:
+        observe(model, first)
     return model
 
 
@@ -123,7 +130,7 @@ def step_rows(trace: Trace, execution: Execution, units: int, seq: int, total: i
     """Forced decisions of one step, summed up as rebatching sums up those of a trace."""
     assert execution.forced is not None
     counts = {}
-    lengths = {}
+    lengths, owed = {}, {}
     for site in trace.sites:
         ids = execution.forced[site.name]
         if MECHANISMS[site.mechanism].selects_blocks:
@@ -135,11 +142,14 @@ def step_rows(trace: Trace, execution: Execution, units: int, seq: int, total: i
         if MECHANISMS[site.mechanism].keeps_tokens:
             stays = arrives & (ids == STAYS)
             lengths[site.name] = stays.reshape(1, units, -1).sum(2)
+        if MECHANISMS[site.mechanism].owes:
+            goes_on = arrives & (ids == GOES_ON)
+            owed[site.name] = (goes_on * execution.owed[site.name])[None]
         taken = ids[arrives].reshape(-1)
         counts[site.name] = np.bincount(taken, minlength=site.branches)[None]
     kept = {name: branches[None] for name, branches in execution.rows_kept.items()}
     extents = {"batch": np.array([units]), "seq": np.array([seq]), "total": np.array([total])}
-    return Steps(extents, counts, kept, trace.header.costliest, lengths=lengths)
+    return Steps(extents, counts, kept, trace.header.costliest, lengths=lengths, owed=owed)
 
 
 @functools.cache

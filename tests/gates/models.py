@@ -19,6 +19,7 @@ from torch import nn
 import condsim
 from condsim import zoo
 from condsim.trace import Trace
+from condsim.zoo.exit_bytes import ExitBytes
 from condsim.zoo.merge_fashion import MergeFashion
 from condsim.zoo.prune_fashion import PruneFashion
 from condsim.zoo.vit import Block
@@ -259,6 +260,15 @@ class Depths(nn.Module):
         return result
 
 
+def decoder() -> nn.Module:
+    """A small decoder whose bytes leave at two exits, with logits that tell bytes apart."""
+    model = ExitBytes(
+        hidden=16, heads=2, width=32, layers=4, exits=(1, 2), max_seq=64, threshold=0.5
+    )
+    model.head.weight.data *= 6
+    return model.eval()
+
+
 LANGUAGE: dict[str, Callable[[], nn.Module]] = {
     "mixtral": mixtral,
     "qwen2-moe": qwen2_moe,
@@ -277,6 +287,8 @@ TOKENS: dict[str, Callable[[], nn.Module]] = {
     "merge-fashion": lambda: MergeFashion(merged=4, patch=7, hidden=16, heads=2, blocks=3),
 }
 """Vision transformers of the zoo that are made anew, smaller."""
+DECODER = "exits-while-decoding"
+"""A model that decides in decode steps only, so that gates of whole inputs do not ask for it."""
 NAMES = (*LANGUAGE, *sorted(zoo.ZOO), *STRANGERS, "marked", "depths")
 
 
@@ -290,6 +302,8 @@ def case(name: str) -> Case:
         if name in TOKENS:
             images = list(torch.randn(5, 8, 1, 28, 28))
             return Case(name, TOKENS[name]().eval(), images)
+        if name == DECODER:
+            return Case(name, decoder(), tokens(3, 4, 10), new_tokens=6)
         if name == "depths":
             ids = torch.randint(0, 64, (5, 8, 12), generator=torch.Generator().manual_seed(1))
             return Case(name, Depths().eval(), list(ids))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from condsim.errors import CondsimError
 from condsim.live.block_selectors import BlockSelector, GatheredBlocks
 from condsim.live.execution import Execution, Frame, Routed
-from condsim.live.selectors import select
+from condsim.live.select import select
 from condsim.mechanisms import MECHANISMS
 
 BLOCKS, BLOCK_SIZE, WIDTH = 4, 3, 5

@@ -90,7 +90,7 @@ class SamplePrices:
         total = np.full(len(counts), self.pool.total)
         rows = np.full(len(counts), size)
         steps = self.sites.steps(rows, self.pool.seq, total, counts)
-        steps = replace(steps, lengths=self._lengths(units[chosen]))
+        steps = replace(steps, lengths=self._lengths(units[chosen]), owed=self._owed(units[chosen]))
         seconds, joules = self.side.price(self.cut.phase, steps)
         return PricedSize(self.sites, counts, seconds, joules)
 
@@ -101,3 +101,8 @@ class SamplePrices:
             if site.rule.mechanism.keeps_tokens:
                 lengths[name] = site.of_unit[units, STAYS]
         return lengths
+
+    def _owed(self, units: np.ndarray) -> dict[str, np.ndarray]:
+        """Exit at which tokens owe → those that some units run, int of the same shape."""
+        sites = self.cut.sites.items()
+        return {name: site.owed[units] for name, site in sites if site.owed is not None}
