@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from condsim.show.plots import rendered
+from condsim.show.figure_files import rendered
 
 Point = dict[str, Any]
 """group, x, predicted, measured: what an effect costs at x, in the unit of its axis."""

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from condsim.calibrate import calibrate, matmul_calls
-from condsim.calibrate.cpu import READINGS
+from condsim.calibrate.cpu import READINGS, Beside
 from condsim.calibrate.shapes import Attention, Convolution, Products
 from condsim.cost.cpu.operator_time import operator_time
 from condsim.cost.cpu.residency import miss_seconds
@@ -280,7 +280,8 @@ def table(
         drawn = cases(np.random.default_rng(seed), pool, each)
     calls = {key: case[-1] for key, case in drawn.items()}
     if profile is None:
-        profile = calibrate(save=False, cases=calls, timed=measured)
+        beside = Beside(calls, seconds=measured)
+        profile = calibrate(save=False, beside=beside)
         profile.save(keep) if keep else None
     else:
         with threads(profile.threads):

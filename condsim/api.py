@@ -154,7 +154,7 @@ def calibrate(
     compiled: also measure what torch.compile costs, which needs a C++ compiler; False keeps what
         an earlier calibration measured.
     check: predict built-in modules and time them (`condsim.self_check`).
-    options: progress, save, size, cases, timed, between: as in `condsim.calibrate.cpu.calibrate`.
+    options: progress, save, size, beside: as in `condsim.calibrate.cpu.calibrate`.
     Raises CondsimError for another dtype.
     """
     checked_by = self_check if check else None

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 
 from condsim.kernel_cost import PARTS, CostRows, Priced, SizedRead
 from condsim.layout import Entry, Layout
-from condsim.lowered import Call, Lowered
+from condsim.lowered import Call, Lowered, PlayedStep
 from condsim.steps.sizes import Sizes, first_of_each, joined
 
 
@@ -290,12 +290,29 @@ class Kernels:
 
     def rows_of(self, calls: Sequence[Call]) -> np.ndarray:
         """Return the row of each call, int [calls]."""
-        found = np.empty(len(calls), np.int64)
-        for i, call in enumerate(calls):
-            number = self.layout.entry_of[call.scope, call.place[1]]
-            size = self.sets[self.entries[number].size_set].of_call[call.call]
-            found[i] = self.entry_rows[number] + size
-        return found
+        entry_of = self.layout.entry_of
+        entries = [entry_of[call.scope, call.place[1]] for call in calls]
+        of_scope = [call.call for call in calls]
+        return self._rows(np.array(entries, np.int64), np.array(of_scope, np.int64))
+
+    def rows_played(self, played: PlayedStep) -> np.ndarray:
+        """Return the row of each call of a step in executed order, int [calls]."""
+        of_scope = np.array([call for _, call in played.entered])
+        return self._rows(self.layout.entries_of(played), of_scope[played.order.entry])
+
+    def _rows(self, entries: np.ndarray, of_scope: np.ndarray) -> np.ndarray:
+        """The rows of calls. entries: of each. of_scope: which of its scope's calls each is."""
+        sizes, begin = self._size_of_calls
+        size = sizes[begin[self.layout.size_set[entries]] + of_scope]
+        rows: np.ndarray = self.entry_rows[entries] + size
+        return rows
+
+    @cached_property
+    def _size_of_calls(self) -> tuple[np.ndarray, np.ndarray]:
+        """(the size of each call of all sets, one set after the other; where each set begins)."""
+        lengths = [len(size_set.of_call) for size_set in self.sets]
+        begin = np.concatenate([[0], np.cumsum(lengths)])
+        return np.concatenate([size_set.of_call for size_set in self.sets]), begin
 
     def rows_in_steps(self, calls: Sequence[Call]) -> np.ndarray:
         """Return the row of each call in every step, int [steps, calls].

@@ -8,7 +8,7 @@ order, from the same walk.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ from condsim.lowered import Lowered, Outline, ScopeCalls, rows_that_arrive
 from condsim.mechanisms import Guards
 from condsim.program import Loop, Program
 from condsim.program.model import BodyKey
+from condsim.program.shares import with_shares
 from condsim.steps.buckets import in_buckets
 from condsim.steps.extents import SiteRule, Steps, halves
 from condsim.strategies import STRATEGIES, Strategy, rows_that_run
@@ -38,6 +39,9 @@ def lower(
     outline: of the blocks that the steps are one of; it learns what these steps run.
     """
     outline = Outline() if outline is None else outline
+    extents = with_shares(program, steps.extents)
+    if extents is not steps.extents:
+        steps = replace(steps, extents=extents)
     walk = _Walk(program, sites, strategies, steps, outline)
     walk.enter_root()
     return Lowered(program, sites, strategies, steps, tuple(walk.found), outline)

@@ -69,7 +69,7 @@ class Call:
     """One call of an operator in one step.
 
     scope: index of its `ScopeCalls`. call: which of their calls it belongs to.
-    born, freed: (elements, dtype) of the storages that it creates, and that are dead after it.
+    dead: storages that are dead after it: the call that creates each, and which of its storages.
     """
 
     op: Op
@@ -78,8 +78,17 @@ class Call:
     scope: int
     call: int
     bindings: Mapping[str, int]
-    born: list[tuple[int, str]] = field(default_factory=list)
-    freed: list[tuple[int, str]] = field(default_factory=list)
+    dead: list[tuple[Call, int]] = field(default_factory=list)
+
+    @cached_property
+    def born(self) -> list[tuple[int, str]]:
+        """(elements, dtype) of the storages that it creates."""
+        return [(int(size(self.bindings)), dtype) for size, dtype in self.op.allocs]
+
+    @property
+    def freed(self) -> list[tuple[int, str]]:
+        """(elements, dtype) of the storages that are dead after it."""
+        return [call.born[storage] for call, storage in self.dead]
 
     def signature(self) -> tuple[object, ...]:
         """Return (operator, input shapes, output shapes, weights, guards, synchronises)."""
@@ -220,11 +229,9 @@ class Lowered:
                 of_call = {name: int(values[call]) for name, values in sizes.items()}
                 bound[entry, op.site] = of_call
             bindings = bound[entry, op.site]
-            born = [(int(size(bindings)), dtype) for size, dtype in op.allocs]
-            calls.append(Call(op, (number, node), guards[entry], scope, call, bindings, born))
+            calls.append(Call(op, (number, node), guards[entry], scope, call, bindings))
         for after, storage in order.deaths:
-            born_here = calls[storage.call].born[storage.alloc]
-            calls[after].freed.append(born_here)
+            calls[after].dead.append((calls[storage.call], storage.alloc))
         return calls
 
     def _guards_of(self, scope: int, call: int) -> GuardPath:

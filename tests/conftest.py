@@ -10,9 +10,20 @@ import torch
 from gates.models import NAMES
 from hypothesis import settings
 
+from condsim.measure import plan
+
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 """The same examples on every run, and no limit of time: tests run on whatever the machine has left."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nobody_waits() -> Iterator[None]:
+    """Workers disturb each other all the time, so that a quiet machine would be waited for in vain."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "PATIENCE_S", 0.0)
+        yield
+
 
 CALIBRATED = ("tests/calibrate/test_cpu.py", "tests/calibrate/test_cpu_profile.py")
 """Files that share one calibration."""

@@ -10,9 +10,10 @@ import os
 import resource as limits
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,13 +23,14 @@ from kills import kills
 from made_traces import make_trace
 
 import condsim
-from condsim.cli import main
+from condsim.cli import COMMANDS, app, main
 from condsim.dashboard.parts import upload
 from condsim.errors import CondsimError
 from condsim.files import temporary_folder
 from condsim.hardware import hardware
 from condsim.resources import resource
 from condsim.trace import Trace
+from condsim.trace.store import add_measured
 
 DEVICE = "raspberry-pi-5"
 OLD = b"old"
@@ -58,57 +60,138 @@ def command(*words: object) -> None:
     assert code in (0, 2)
 
 
-FILES: dict[str, tuple[str, Callable[[Path, Path], object]]] = {
-    "compare --csv": ("a.csv", lambda t, to: command("compare", t, "--csv", to)),
-    "simulate --timeline": (
-        "a.json",
-        lambda t, to: command("simulate", t, "--device", DEVICE, "--timeline", to),
-    ),
-    "simulate --plot": (
+Written = Callable[[Path, Path], object]
+
+
+def on(name: str, *more: str) -> Written:
+    """A command about a trace on a device that writes a file by its last option."""
+    return lambda t, to: command(name, t, "--device", DEVICE, *more, to)
+
+
+def of_experts(t: Path) -> Path:
+    """The trace with experts, beside another."""
+    return t.parent / "moe"
+
+
+def swept(t: Path, to: Path, batches: Sequence[int] = (1, 2)) -> None:
+    condsim.sweep(condsim.load(t), {"batch": list(batches)}, DEVICE, out=to)
+
+
+def a_sweep(t: Path, to: Path) -> None:
+    """What is replaced by a sweep: the table of another one."""
+    swept(t, to, [1])
+
+
+def a_text(_: Path, to: Path) -> None:
+    to.write_bytes(OLD)
+
+
+SERVED = ("--poisson", "100/s", "--count", "20")
+FILES: dict[tuple[str, str], tuple[str, Written]] = {
+    ("compare", "--csv"): ("a.csv", lambda t, to: command("compare", t, "--csv", to)),
+    ("simulate", "--timeline"): ("a.json", on("simulate", "--timeline")),
+    ("simulate", "--plot"): ("a.svg", on("simulate", "--plot")),
+    ("serve", "--timeline"): ("a.json", on("serve", *SERVED, "--timeline")),
+    ("serve", "--plot"): ("a.svg", on("serve", *SERVED, "--plot")),
+    ("serve", "--csv"): ("a.csv", on("serve", *SERVED, "--csv")),
+    ("report", "--output"): ("a.html", on("report", "--output")),
+    ("frontier", "--plot"): (
         "a.svg",
-        lambda t, to: command("simulate", t, "--device", DEVICE, "--plot", to),
+        lambda t, to: command("frontier", EXITS, "--device", DEVICE, "--plot", to),
     ),
-    "report": ("a.html", lambda t, to: command("report", t, "--device", DEVICE, "-o", to)),
-    "calibrate": ("a.yaml", lambda _, to: hardware(DEVICE).save(to)),
-    "export": ("a.npz", lambda t, to: command("export", t.parent / "moe", "-o", to)),
+    ("export", "--output"): ("a.npz", lambda t, to: command("export", of_experts(t), "-o", to)),
+    ("export", "as npy"): ("a.npy", lambda t, to: command("export", of_experts(t), "-o", to)),
+    ("calibrate", "its end"): ("a.yaml", lambda _, to: hardware(DEVICE).save(to)),
+    ("sweep", "--output"): ("a.parquet", swept),
 }
-"""Command → the file that it writes, and how. A calibration ends by saving a profile."""
-QUICK = ("compare --csv", "simulate --timeline", "calibrate")
+"""(command, option) → the file that it writes, and how. A calibration ends by saving a profile."""
+EXITS = "exit-fashion"
+"""A trace that comes with condsim, of whose model the quality is known."""
+REPLACED: dict[tuple[str, str], Written] = {("sweep", "--output"): a_sweep}
+"""What makes the file that is replaced, where not any file may be."""
+QUICK = (("compare", "--csv"), ("simulate", "--timeline"), ("calibrate", "its end"))
 """Those that are tried in `make test`; all write by one function."""
 SLOW = pytest.mark.slow
 
 
-def check_kills(tmp_path: Path, name: str, folder: Path, every: int) -> None:
+def check_kills(tmp_path: Path, name: tuple[str, str], folder: Path, every: int) -> None:
     """Kill a command that replaces a file; afterwards it works."""
     file, write = FILES[name]
+    write_old = REPLACED.get(name, a_text)
     write(folder, tmp_path / file)
-    new = (tmp_path / file).read_bytes()
+    write_old(folder, tmp_path / f"old-{file}")
+    new, old = (tmp_path / f"{which}{file}" for which in ("", "old-"))
     seen = set()
 
     def prepare(base: Path) -> Path:
-        (base / file).write_bytes(OLD)
+        shutil.copy(old, base / file)
         return base / file
 
     for target in kills(tmp_path / "k", prepare, lambda to: write(folder, to), every, least=4):
         seen.add(target.read_bytes())
         write(folder, target)
-        assert target.read_bytes() == new
+        assert target.read_bytes() == new.read_bytes()
         assert os.listdir(target.parent) == [file], "something was left"
-    assert seen <= {OLD, new}
-    assert new in seen
+    assert seen <= {old.read_bytes(), new.read_bytes()}
+    assert new.read_bytes() in seen
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_killed_command_leaves_the_old_file_or_the_new(
-    tmp_path: Path, folder: Path, name: str
+    tmp_path: Path, folder: Path, name: tuple[str, str]
 ) -> None:
     check_kills(tmp_path, name, folder, SAMPLED_EVERY)
 
 
 @SLOW
 @pytest.mark.parametrize("name", FILES)
-def test_a_command_killed_at_every_file_operation(tmp_path: Path, folder: Path, name: str) -> None:
+def test_a_command_killed_at_every_file_operation(
+    tmp_path: Path, folder: Path, name: tuple[str, str]
+) -> None:
     check_kills(tmp_path, name, folder, 1)
+
+
+TRACES = {("capture", "--output"), ("import", "--output")}
+"""Those that write a trace: killed below."""
+OTHERS = {
+    ("serve", "--requests"): "is read",
+    ("demo", "--output"): "captures, saves and measures as capture and measure do",
+}
+RERUN = {"demo", "capture", "import", "frontier", "noise"}
+"""Commands that may replace a trace, and so have --force: killed below, and `demo` as above."""
+
+
+def test_every_option_that_writes_a_file_is_killed() -> None:
+    """A new one fails here until it is."""
+    named = {(name, a.name) for name, a in arguments() if "Path" in str(a.hint)}
+    with_files = {key for key in FILES if key[1].startswith("--")}
+    assert {key for key in named if key[1].startswith("--")} == with_files | TRACES | {*OTHERS}
+    assert {name for name, a in arguments() if a.name == "--force"} == RERUN
+
+
+def arguments() -> Iterator[tuple[str, Any]]:
+    """(command, argument) of the whole command line."""
+    for name in COMMANDS:
+        for argument in app[name].assemble_argument_collection():
+            yield name, argument
+
+
+def test_a_sweep_that_goes_on_is_killed(tmp_path: Path, folder: Path) -> None:
+    """What was priced stays, and what lies beside it is not the sweep's."""
+    swept(folder, tmp_path / "whole.parquet")
+    whole = (tmp_path / "whole.parquet").read_bytes()
+
+    def prepare(base: Path) -> Path:
+        (base / "a.parquet.parts").mkdir()
+        (base / "a.parquet.parts" / "mine.parquet").write_text("not of condsim")
+        return base / "a.parquet"
+
+    runs = kills(tmp_path / "k", prepare, lambda to: swept(folder, to), SAMPLED_EVERY, least=6)
+    for target in runs:
+        assert not target.exists() or target.read_bytes() == whole
+        swept(folder, target)
+        assert target.read_bytes() == whole
+        assert os.listdir(f"{target}.parts") == ["mine.parquet"]
 
 
 def check_killed_uploads(tmp_path: Path, folder: Path, every: int) -> None:
@@ -169,6 +252,56 @@ def test_a_new_trace_killed_at_every_file_operation(tmp_path: Path, write: Write
     assert "old" in names
 
 
+def rerun(name: str, option: str, told: str) -> Callable[[Path], object]:
+    """A command that runs the model of a trace again, and keeps traces beside it."""
+    return lambda to: command(name, to, "--device", DEVICE, "--capture", option, told)
+
+
+@SLOW
+@pytest.mark.parametrize(
+    ("write", "kept"),
+    [
+        (rerun("frontier", "--settings", "share=0.25,0.75"), "settings"),
+        (rerun("noise", "--inputs", "noise=0.5"), "noise"),
+    ],
+)
+def test_settings_killed_at_every_file_operation(tmp_path: Path, write: Write, kept: str) -> None:
+    """The trace stays as it is; what lies beside it can be opened, and is there in the end."""
+    specs = Path(__file__).parent / "cli" / "tiny.py"
+    command("capture", f"{specs}:graded", "-o", tmp_path / "t", "--no-measure")
+    before = files_of(tmp_path / "t")
+
+    def prepare(base: Path) -> Path:
+        shutil.copytree(tmp_path / "t", base / "t")
+        return base / "t"
+
+    for target in kills(tmp_path / "k", prepare, write):
+        for beside in (target / kept).glob("[!.]*"):
+            condsim.load(beside)
+        write(target)
+        now = files_of(target)
+        assert {name: now[name] for name in before} == before
+        assert all(condsim.load(beside).units for beside in (target / kept).iterdir())
+
+
+@SLOW
+def test_measuring_killed_at_every_file_operation(tmp_path: Path, trace: Trace) -> None:
+    """Rows that were measured before are there after any kill."""
+    old = trace.measurements.iloc[:6]
+    timed = replace(trace, measurements=trace.measurements.iloc[:12])
+    opened = replace(trace, measurements=old)
+
+    def prepare(base: Path) -> Path:
+        return opened.save(base / "t")
+
+    counts = set()
+    for target in kills(tmp_path / "k", prepare, lambda to: add_measured(to, timed, opened)):
+        counts.add(len(condsim.load(target).measurements))
+        add_measured(target, timed, opened)
+        assert os.listdir(target.parent) == ["t"]
+    assert counts == {6, 12}
+
+
 # A part of a file that a killed process has left
 
 
@@ -178,7 +311,7 @@ def parts(folder: Path) -> list[str]:
 
 def test_a_part_is_removed_unless_another_process_writes_it(tmp_path: Path, folder: Path) -> None:
     """Two writers are stopped before their last step; one of them is killed."""
-    _, write = FILES["calibrate"]
+    _, write = FILES["calibrate", "its end"]
     children = [_stopped_before_the_end(lambda: write(folder, tmp_path / "a.yaml")) for _ in (1, 2)]
     (tmp_path / ".condsim-mine.part").write_text("not of condsim")
     assert len(parts(tmp_path)) == 3
@@ -226,9 +359,13 @@ def disk_of(most: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("most", [0, 100])
-@pytest.mark.parametrize("name", [*QUICK, "simulate --plot"])
+@pytest.mark.parametrize("name", [*QUICK, ("simulate", "--plot")])
 def test_a_full_disk_leaves_the_old_file(
-    tmp_path: Path, folder: Path, name: str, most: int, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    folder: Path,
+    name: tuple[str, str],
+    most: int,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     file, write = FILES[name]
     (tmp_path / file).write_bytes(OLD)

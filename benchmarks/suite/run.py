@@ -24,6 +24,7 @@ import condsim
 from benchmarks.suite.captured import captured
 from benchmarks.suite.cases import LISTS, Under, by_model, listed
 from condsim.calibrate.accelerator import calibrate_accelerator
+from condsim.calibrate.cpu import Beside
 from condsim.calibrate.shapes import NORMAL
 from condsim.errors import CondsimError
 from condsim.files import write_whole
@@ -67,9 +68,9 @@ def calibrated(
     """Calibrate this CPU around the processes, and write the profile."""
     size = replace(NORMAL, rounds=processes + 1)
     way = {"threads": under.threads, "dtype": under.dtype, "compiled": under.compiled}
-    condsim.calibrate(size=size, **way, between=between, progress=Told(), save=False).save(
-        folder / "profile.yaml"
-    )
+    beside = Beside(between=between)
+    profile = condsim.calibrate(size=size, **way, beside=beside, progress=Told(), save=False)
+    profile.save(folder / "profile.yaml")
 
 
 def collect(folder: Path, parts: list[Path]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -50,6 +50,21 @@ OTHERS = "case"
 """Begins the keys of cases that the caller gave."""
 
 
+@dataclass
+class Beside:
+    """What is measured in the rounds of a calibration and is no part of it.
+
+    cases: that are timed in the same rounds. seconds: of each, by its key, once the calibration is
+    done. between: called after each round but the last with (its number, seconds of the yardstick
+    when nothing disturbs it), for what is to be measured while neighbours do what the calibration
+    sees of them.
+    """
+
+    cases: Cases = field(default_factory=dict)
+    between: Between | None = None
+    seconds: dict[Any, float] = field(default_factory=dict)
+
+
 def calibrate(
     full: bool = False,
     threads: int = 1,
@@ -58,9 +73,7 @@ def calibrate(
     progress: Progress | None = None,
     save: bool = True,
     size: shapes.Size | None = None,
-    cases: Cases | None = None,
-    timed: dict[Any, float] | None = None,
-    between: Between | None = None,
+    beside: Beside | None = None,
     check: Check | None = None,
 ) -> HardwareProfile:
     """The profile of this machine with eager PyTorch, in about a minute.
@@ -76,11 +89,7 @@ def calibrate(
     progress: called with (what is measured, share done).
     save: keep the profile in the user's cache, where `hardware("this-machine")` finds it.
     size: a reduced or a larger set of sizes.
-    cases: other cases to time in the same rounds; their seconds are put into `timed`, by the same
-        keys, and into nothing else.
-    between: called after each round but the last with (its number, seconds of the yardstick when
-        nothing disturbs it), for what is to be measured while neighbours do what this calibration
-        sees of them.
+    beside: what else is measured in the same rounds.
     check: says how far off the profile is, which is kept in it; None: nobody does.
     Raises CondsimError for another dtype.
     """
@@ -93,13 +102,12 @@ def calibrate(
         dtype=dtype,
         compiled=compiled,
         progress=progress or no_progress,
-        cases=cases or {},
-        between=between,
+        beside=beside or Beside(),
     )
     with timing.threads(threads):
         measured = _measure(plan, fingerprint(threads))
-        if timed is not None:
-            timed.update(_times_of_others(measured))
+        if plan.beside.cases:
+            plan.beside.seconds.update(_times_of_others(measured))
         profile = profile_of(measured, plan.size, threads, dtype)
     if check is not None:
         profile = profile.replace(self_check=check(profile, plan.progress))
@@ -130,8 +138,7 @@ class _Plan:
     dtype: str
     compiled: bool
     progress: Progress
-    cases: Cases
-    between: Between | None
+    beside: Beside
 
 
 class _Effect(Protocol):
@@ -165,7 +172,7 @@ class _Rounds:
         }
         self._cases: Cases = {**operators.cases(pool, size), **matmul.cases(pool, size)}
         self._cases |= sparse.cases(pool, size)
-        for key, make in plan.cases.items():
+        for key, make in plan.beside.cases.items():
             self._cases[OTHERS, *key] = make
         self.times: dict[Any, float] = {}
         """Seconds of each case that was timed, by its key."""
@@ -174,7 +181,7 @@ class _Rounds:
 
     def run(self) -> None:
         """Run all rounds; between two, what the caller wants to be done there."""
-        size, between = self._plan.size, self._plan.between
+        size, between = self._plan.size, self._plan.beside.between
         for number in range(size.rounds):
             patience_s = PATIENCE_IN_ROUNDS * size.patience_s / size.rounds
             self._yardstick.patience_s += patience_s

@@ -13,6 +13,7 @@ from condsim.capture.decode_sites import with_decode_sites
 from condsim.capture.drafts import score_drafts
 from condsim.capture.fit_operator import Misfit
 from condsim.capture.header import Labels, header_of
+from condsim.capture.independent import notes_on_dependence
 from condsim.capture.observe import Observation, Quality, observe
 from condsim.capture.probe import CannotRun, costliest_branches, key, probe
 from condsim.capture.quality import dense_quality, score_exits
@@ -58,6 +59,7 @@ def capture_trace(
         )
     observed = _counter(progress, "observe", len(batches))
     seen = observe(live, batches, new_tokens, quality, observed, sizes.unit_rows)
+    seen.notes += notes_on_dependence(live, batches[0], seen)
     if sizes.refusal:
         seen.notes.append(f"units are of one fixed size{in_brackets(sizes.refusal)}")
     programs = _probe_any_size(live, batches, sizes, seen, progress)
@@ -89,7 +91,10 @@ def _probe_any_size(
     """
     decode = seen.decodes
     try:
-        return _probe(live, batches, sizes, decode, progress)
+        programs = _probe(live, batches, sizes, decode, progress)
+        if not any(program.flagged for program in programs.values()):
+            return programs
+        return _of_fixed_units(live, batches, sizes, seen, progress) or programs
     except (Misfit, CannotRun) as refusal:
         fewer = as_long(batches, sizes) if decode else as_fixed(batches, sizes)
         if fewer is None:
@@ -107,6 +112,28 @@ def _probe_any_size(
                 "what the model executes at fewer does not follow from the length"
             )
         return programs
+
+
+def _of_fixed_units(
+    live: LiveModel,
+    batches: list[Batch],
+    sizes: Sizes,
+    seen: Observation,
+    progress: Progress,
+) -> dict[str, Program] | None:
+    """The programs of units of one length, whose sizes all follow the units; None where not."""
+    fixed = None if seen.decodes else as_fixed(batches, sizes)
+    if fixed is None:
+        return None
+    try:
+        programs = _probe(live, *fixed, False, progress)
+    except (Misfit, CannotRun):
+        return None
+    if any(program.flagged for program in programs.values()):
+        return None
+    _, settled = fixed
+    seen.fix_length(settled.unit_rows)
+    return programs
 
 
 def _probe(

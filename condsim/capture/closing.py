@@ -15,6 +15,7 @@ from condsim.live.train_step import record_step
 from condsim.lower import lower
 from condsim.program import Program
 from condsim.program.regime import DECODE, TRAIN
+from condsim.program.shares import shares_of
 from condsim.program.work import has_formula, is_uncounted
 from condsim.record.events import RecordedOp
 from condsim.record.nest import guarded, tree
@@ -39,6 +40,7 @@ def checked(live: LiveModel, batch: Batch, trace: Trace) -> Trace:
         program = trace.programs[key(live.captured, cut.regime)]
         recorder = _record(live, batch, phase)
         notes += _uncounted(recorder)
+        notes += _shares(program, phase)
         odd = _departure(recorder, program, trace, cut.steps.step(0), live.captured)
         if odd:
             notes.append(f"{phase}: the program is not what the model executes: {odd}")
@@ -58,6 +60,17 @@ def _uncounted(recorder: Recorder) -> list[str]:
             where = event.module or "the model"
             notes.append(f"{event.name} in {where} counts as 0 FLOPs: it has no formula")
     return notes
+
+
+def _shares(program: Program, phase: str) -> list[str]:
+    """A note on the sizes that are shares of others."""
+    names = sorted(shares_of(program))
+    if not names:
+        return []
+    return [
+        f"{phase}: sizes that are a share of the rows are taken for {', '.join(names)}, which "
+        "gives all that were seen; at other sizes they may be off by one"
+    ]
 
 
 def _record(live: LiveModel, batch: Batch, phase: str) -> Recorder:

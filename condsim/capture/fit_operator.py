@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from condsim.capture.forms import Sizes, fit_dim
+from condsim.capture.share_forms import fit_share
 from condsim.errors import CondsimError
 from condsim.program import Dim, Op, Product, Tensor, elements
 from condsim.program.operators import strides_recorded
@@ -57,8 +58,17 @@ class KnownForms:
     def fit(self, values: tuple[int, ...], samples: list[Sizes], key: SamplesKey) -> Dim | None:
         """`fit_dim` of the values. key: of `samples`."""
         if (values, key) not in self.forms:
-            self.forms[values, key] = fit_dim(values, samples)
+            self.forms[values, key] = fit_dim(values, samples) or _share(values, samples)
         return self.forms[values, key]
+
+
+def _share(values: tuple[int, ...], samples: Sequence[Sizes]) -> Dim | None:
+    """A share of an extent as a size; None where none gives every value."""
+    found = fit_share(values, samples)
+    if found is None:
+        return None
+    coefficient, share = found
+    return Dim.product(coefficient, share.name)
 
 
 class OperatorFit:

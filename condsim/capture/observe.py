@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from condsim.capture.no_routing import no_routing
-from condsim.capture.repeatable import own_result
+from condsim.capture.repeatable import inputs_kept, own_result
 from condsim.capture.sizes import learn_sizes, ordered
 from condsim.errors import CondsimError
 from condsim.live.decode import decode
@@ -134,7 +134,8 @@ def observe(
         raise CondsimError(no_routing(live, batches[0]))
     for number, batch in enumerate(batches):
         run = Execution(observed={})
-        output = live.run(batch, run)
+        with inputs_kept(batch):
+            output = live.run(batch, run)
         if number == 0:
             _check_result(live, output, own)
         if quality is not None and not new_tokens:

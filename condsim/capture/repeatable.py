@@ -25,16 +25,33 @@ def own_result(live: LiveModel, batch: Batch) -> list[torch.Tensor]:
     """What the model by itself gives for a batch, without adapters.
 
     Raises CondsimError where it gives something else the second time: it draws random numbers or
-    keeps a state, and no trace is that of the model.
+    keeps a state, and no trace is that of the model. Also where it changes its inputs.
     """
     before = torch.random.get_rng_state()
-    first = live.run_bare(batch)
+    with inputs_kept(batch):
+        first = live.run_bare(batch)
     draws = not torch.equal(before, torch.random.get_rng_state())
     second = live.run_bare(batch)
     repeats = same_bits(first, second) if draws else close(first, second)
     if not repeats:
         raise CondsimError(_refusal(live, batch, draws))
     return first
+
+
+@contextlib.contextmanager
+def inputs_kept(batch: Batch) -> Iterator[None]:
+    """Raises CondsimError at the end where a forward has changed the batch, which is put back."""
+    tensors = batch.tensors()
+    given = [tensor.clone() for tensor in tensors]
+    yield
+    if same_bits(tensors, given):
+        return
+    for tensor, copied in zip(tensors, given, strict=True):
+        tensor.detach().copy_(copied)
+    raise CondsimError(
+        "the model changes its inputs in place, so that the next pass over them would be another "
+        "one: let forward() work on a copy (x = x.clone())"
+    )
 
 
 def _refusal(live: LiveModel, batch: Batch, draws: bool) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from condsim.cli.output import command, out, print_json, progress, say, suggest
-from condsim.cli.scenario import ScenarioOptions
+from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.cli.subject import open_subject
 from condsim.errors import CondsimError
 
@@ -18,32 +17,12 @@ if TYPE_CHECKING:
 REQUIRED = "speedup"
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdvisedOptions(ScenarioOptions):
-    """The scenario that is advised on: one device and one strategy.
-
-    Parameters
-    ----------
-    device
-        A profile (condsim profiles lists them), a YAML file, or this-machine. Default: where the
-        trace was measured, else this machine.
-    strategy
-        How sites execute (looped, compacted, ...). Default: as captured.
-    """
-
-    device: str | None = None
-    strategy: str | None = None
-
-
-ADVISED = AdvisedOptions()
-
-
 def advise(
     subject: str,
     /,
     *,
     scenario: str | None = None,
-    options: Annotated[AdvisedOptions, Parameter(name="*")] = ADVISED,
+    options: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
     threshold: Annotated[float | None, Parameter(name="--pays-from")] = None,
     require: str | None = None,
     json: bool = False,
@@ -76,7 +55,7 @@ def advise(
             threshold=threshold if required is None else required,
             where=subject,
             progress=bar,
-            **_given(options),
+            **options.given(),  # a scenario gives the rest
         )
     _show(advice, required, json)
     if required is not None and not advice.meets(required):
@@ -98,20 +77,10 @@ def _required(text: str) -> float:
     return number
 
 
-def _check(options: AdvisedOptions, threshold: float | None) -> None:
-    if options.names_all:
-        raise CondsimError(
-            "--device and --strategy: advice is on one of each; condsim sweep --grid device=all "
-            "compares them"
-        )
+def _check(options: OneScenarioOptions, threshold: float | None) -> None:
+    options.check_one("advice is on one of each; condsim sweep --grid device=all compares them")
     if threshold is not None and not 0 < threshold < 1000:
         raise CondsimError(f"--pays-from is a speedup above 0, got {threshold:g}")
-    options.check()
-
-
-def _given(options: AdvisedOptions) -> dict[str, Any]:
-    """What was named: a scenario gives the rest."""
-    return options.given()
 
 
 def _show(advice: Advice, required: float | None, json: bool) -> None:
@@ -128,7 +97,7 @@ def _show(advice: Advice, required: float | None, json: bool) -> None:
         say(f"required: speedup {required:g}: " + ("met" if met else "not met"))
 
 
-def _suggest(advice: Advice, subject: str, options: AdvisedOptions) -> None:
+def _suggest(advice: Advice, subject: str, options: OneScenarioOptions) -> None:
     device = [] if options.device is None else ["--device", options.device]
     batch = command(
         "sweep", subject, *device, "--grid", "batch=1:64:log2", "--grid", "strategy=all"

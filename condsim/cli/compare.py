@@ -107,7 +107,7 @@ def _show_cases(table: pd.DataFrame, not_measured: list[str], json: bool) -> Non
         data = {"rows": table, "summary": summary, "not_measured": not_measured}
         print_json({"command": "compare", **data})
         return
-    from condsim.show.tables import comparison_table
+    from condsim.show.comparison import comparison_table
     from condsim.show.text import error_line
 
     console = out()
@@ -127,7 +127,7 @@ def _show_parts(table: pd.DataFrame, by: str, not_measured: list[str], json: boo
         data = {"rows": table, "summary": summary, "not_measured": not_measured}
         print_json({"command": "compare", "by": by, **data})
         return
-    from condsim.show.tables import parts_table
+    from condsim.show.comparison import parts_table
     from condsim.show.text import cancelled_line
 
     console = out()

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from condsim.cli.advise import ADVISED, AdvisedOptions
 from condsim.cli.arguments import check_known, open_trace, profile_for
 from condsim.cli.output import command, out, print_json, suggest
+from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.errors import CondsimError
 
 TEST_SETS = ("branches", "sets", "transitions", "paths", "cost")
@@ -21,7 +21,7 @@ def coverage(
     *,
     of: str | None = None,
     test_set: str | None = None,
-    options: Annotated[AdvisedOptions, Parameter(name="*")] = ADVISED,
+    options: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
     json: bool = False,
 ) -> None:
     """Say which decisions a trace has seen, what is unseen, and which few inputs would do.
@@ -39,7 +39,7 @@ def coverage(
         Print JSON.
     """
     check_known("test set", test_set, TEST_SETS)
-    _check(options)
+    options.check_one("name one of each")
     opened = open_trace(trace)
     production = None if of is None else open_trace(of)
     from condsim.decide.coverage.coverage import coverage as cover
@@ -66,17 +66,9 @@ def coverage(
         suggest(command("coverage", trace, "--test-set", "paths"))
 
 
-def _check(options: AdvisedOptions) -> None:
-    if options.names_all:
-        raise CondsimError("--device and --strategy: name one of each")
-    options.check()
-
-
-def _scenario(options: AdvisedOptions) -> dict[str, Any]:
+def _scenario(options: OneScenarioOptions) -> dict[str, Any]:
     """Fields of the scenario that units are priced in: a batch is one unit."""
-    given = options.given()
+    given = options.given_of_trace()
     if "batch" in given:
         raise CondsimError("--batch: coverage prices inputs one at a time; leave it out")
-    if "context" in given:
-        raise CondsimError("--context is for models of the catalogue, which decide nothing yet")
     return given

@@ -160,7 +160,7 @@ def _fastest_on(device: HardwareProfile, rows: list[dict[str, Any]]) -> dict[str
 
 
 def _print_comparison(table: pd.DataFrame, summary: dict[str, Any]) -> None:
-    from condsim.show.tables import comparison_table
+    from condsim.show.comparison import comparison_table
     from condsim.show.text import error_line
 
     console = out()
@@ -196,7 +196,7 @@ def _print_worst_waterfall(
 
 def _print_elsewhere(rows: list[dict[str, Any]]) -> None:
     """What the traces gain on a device of each class."""
-    from condsim.show.tables import elsewhere_table
+    from condsim.show.predictions import elsewhere_table
 
     console = out()
     console.print()

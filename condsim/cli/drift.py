@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from condsim.cli.advise import ADVISED, AdvisedOptions
 from condsim.cli.arguments import open_trace, profile_for
 from condsim.cli.output import out, print_json
+from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.errors import CondsimError
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamOptions:
+    """The second trace as a stream.
+
+    Parameters
+    ----------
+    false_alarm_every
+        Take the second trace for a stream of windows, of which so many without drift have one
+        false alarm.
+    window
+        Sequences, or images, of a window. Default: 32.
+    """
+
+    false_alarm_every: int | None = None
+    window: int | None = None
+
+    def check(self) -> None:
+        """Raises CondsimError for a window of no stream."""
+        if self.window is not None and self.false_alarm_every is None:
+            raise CondsimError("--window is of a stream: name --false-alarm-every too")
+
+
+NO_STREAM = StreamOptions()
 
 
 def drift(
@@ -19,9 +45,8 @@ def drift(
     *,
     again: str | None = None,
     level: float = 0.05,
-    false_alarm_every: int | None = None,
-    window: int | None = None,
-    options: Annotated[AdvisedOptions, Parameter(name="*")] = ADVISED,
+    stream: Annotated[StreamOptions, Parameter(name="*")] = NO_STREAM,
+    options: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
     json: bool = False,
 ) -> None:
     """Say what moved between two traces of a model, whether it can be chance, and what it costs.
@@ -36,15 +61,11 @@ def drift(
         The inputs of the first trace captured a second time: the noise floor.
     level
         Probability of calling drift where there is none.
-    false_alarm_every
-        Take the second trace for a stream of windows, of which so many without drift have one
-        false alarm.
-    window
-        Sequences, or images, of a window. Default: 32.
     json
         Print JSON.
     """
-    _check(options, false_alarm_every, window)
+    options.check_one("name one of each; all strategies are priced")
+    stream.check()
     traces = open_trace(a), open_trace(b)
     captured_again = None if again is None else open_trace(again)
     from condsim.decide.drift.drift import drift as moved
@@ -56,9 +77,9 @@ def drift(
         profile_for(options.device, traces[0]) if priced else None,
         again=captured_again,
         level=level,
-        false_alarm_every=false_alarm_every,
-        window=WINDOW if window is None else window,
-        **_scenario(options),
+        false_alarm_every=stream.false_alarm_every,
+        window=WINDOW if stream.window is None else stream.window,
+        **options.given_of_trace(),
     )
     if json:
         print_json({"command": "drift", **found.to_dict()})
@@ -68,18 +89,3 @@ def drift(
     console = out()
     for line in drift_lines(found):
         console.print(line)
-
-
-def _check(options: AdvisedOptions, every: int | None, window: int | None) -> None:
-    if options.names_all:
-        raise CondsimError("--device and --strategy: name one of each; all strategies are priced")
-    if window is not None and every is None:
-        raise CondsimError("--window is of a stream: name --false-alarm-every too")
-    options.check()
-
-
-def _scenario(options: AdvisedOptions) -> dict[str, Any]:
-    given = options.given()
-    if "context" in given:
-        raise CondsimError("--context is for models of the catalogue, which decide nothing yet")
-    return given

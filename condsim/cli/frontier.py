@@ -101,12 +101,15 @@ class RunOptions:
         trace's spec names. Default: what the zoo knows for its model.
     batches
         Of the inputs that are captured, at most (default: as many as the trace has).
+    force
+        Replace settings that have measurements; they are lost.
     """
 
     capture: bool = False
     measure: bool = False
     settings: str | None = None
     batches: int | None = None
+    force: bool = False
 
     @property
     def runs(self) -> bool:
@@ -175,20 +178,19 @@ def _run(
     folder: Path, trace: Trace, run: RunOptions, asked: Asked | None, batches: list[int]
 ) -> None:
     """Capture the model at other settings, and time it there; traces are kept as they are made."""
-    from condsim.decide.frontier.recapture import captured_at, timed_at, usual
+    from condsim.decide.frontier.recapture import captured_at, check_targets, timed_at, usual
     from condsim.decide.frontier.settings import FOLDER
-    from condsim.trace.store import check_target
 
     settings, beside = [asked] if asked else usual(trace), folder / FOLDER
+    check_targets(beside, settings, run.force)
     count = 0
     with progress() as step:
         if run.measure:
             local_profile(step, dtype=trace.dtype)
         for each in settings:
             for name, other in captured_at(trace, each, run.batches, step):
-                target = check_target(beside / name, force=True)
                 kept = timed_at(other, batches, _part(step, name)) if run.measure else other
-                kept.save(target, force=True)
+                kept.save(beside / name, run.force)
                 count += 1
     say(f"kept: {count} settings in {beside}")
 

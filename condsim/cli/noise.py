@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from condsim.cli.advise import ADVISED, AdvisedOptions
 from condsim.cli.arguments import check_at_least_one, open_trace, profile_for, trace_folder
 from condsim.cli.output import out, print_json, progress, say
+from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def noise(
     capture: bool = False,
     inputs: list[str] | None = None,
     batches: int | None = None,
-    options: Annotated[AdvisedOptions, Parameter(name="*")] = ADVISED,
+    force: bool = False,
+    options: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
     json: bool = False,
 ) -> None:
     """Compare clean with noisy inputs: quality path by path, how routing moves, what it costs.
@@ -41,24 +42,25 @@ def noise(
         a side) or bytes (share); else an argument of the function that the trace's spec names.
     batches
         Of the inputs that are captured, at most (default: as many as the trace has).
+    force
+        Replace traces of noisy inputs that have measurements; they are lost.
     json
         Print JSON.
     """
     check_at_least_one("batches", batches)
-    if options.names_all:
-        raise CondsimError("--device and --strategy: noise is looked at on one of each")
-    options.check()
+    options.check_one("noise is looked at on one of each")
     if inputs and not capture:
         raise CondsimError(f"--inputs {inputs[0]} are run: add --capture")
     folder = trace_folder(trace)
     opened = open_trace(trace)
     if capture:
-        _capture(folder, opened, inputs or [], batches)
+        _capture(folder, opened, _asked(opened, inputs or []), batches, force)
     from condsim.decide.noise.noise import noise as compared
+    from condsim.decide.noise.noise import noisy_in
 
-    asked = options.given()
-    asked.pop("context", None)
-    found = compared(folder, profile_for(options.device, opened), **asked)
+    given = options.given_of_trace()
+    noisy = noisy_in(folder, opened)
+    found = compared(opened, profile_for(options.device, opened), noisy=noisy, **given)
     if json:
         print_json({"command": "noise", **found.to_dict()})
         return
@@ -69,17 +71,19 @@ def noise(
         console.print(line)
 
 
-def _capture(folder: Path, trace: Trace, inputs: list[str], batches: int | None) -> None:
+def _capture(
+    folder: Path, trace: Trace, asked: list[Asked], batches: int | None, force: bool
+) -> None:
     """Capture the model on noisy inputs; each trace is kept as it is made."""
-    from condsim.decide.frontier.recapture import observed_at
+    from condsim.decide.frontier.recapture import check_targets, observed_at
     from condsim.decide.noise.noise import FOLDER
-    from condsim.trace.store import check_target
 
+    check_targets(folder / FOLDER, asked, force)
     count = 0
     with progress() as step:
-        for asked in _asked(trace, inputs):
-            for name, other in observed_at(trace, asked, batches, step):
-                other.save(check_target(folder / FOLDER / name, force=True), force=True)
+        for each in asked:
+            for name, other in observed_at(trace, each, batches, step):
+                other.save(folder / FOLDER / name, force)
                 count += 1
     say(f"kept: {count} noisy inputs in {folder / FOLDER}")
 

@@ -16,7 +16,7 @@ from condsim.cli.arguments import (
     profile_for,
 )
 from condsim.cli.output import command, print_json, progress, suggest
-from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
+from condsim.cli.scenario import ON_ONE_DEVICE, OneDeviceOptions
 from condsim.files import write_whole
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def report(
     /,
     *,
     output: Annotated[Path, Parameter(alias="-o")],
-    scenario: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
+    scenario: Annotated[OneDeviceOptions, Parameter(name="*")] = ON_ONE_DEVICE,
     json: bool = False,
 ) -> None:
     """Write the verdict, the waterfall, the advice, measurements and routing of a trace as HTML.
@@ -66,7 +66,7 @@ def report(
 
 
 def _predict_others(
-    trace: Trace, profile: HardwareProfile, scenario: OneScenarioOptions
+    trace: Trace, profile: HardwareProfile, scenario: OneDeviceOptions
 ) -> list[dict[str, Any]]:
     """The same scenario on every other device, each in the dtype and runtime that is usual there.
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 BASELINES = ("same-params", "same-flops")
 """As in condsim.strategies, which would bring NumPy into --help."""
 ALL = "all"
+ALWAYS_PASSED = ("batch", "dtype", "runtime", "threshold", "phase", "protocol")
+"""Options that are arguments of `condsim.simulate`, where None is as captured."""
+PASSED_IF_NAMED = ("capacity_factor", "weights", "caches", "expert_cache")
+"""Options that are arguments of `condsim.simulate`, whose defaults stand there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +101,7 @@ class ScenarioOptions:
     def check_with(self, trace: Trace) -> None:
         """Raises CondsimError for what no device could run, before anything is calibrated."""
         if self.context is not None:
-            raise CondsimError(
-                "--context is for models of the catalogue (condsim models); a trace has the "
-                "positions that it was captured at"
-            )
+            raise no_context()
         from condsim.predict.choose import choose_strategies
         from condsim.steps.rebatch import rebatch
 
@@ -110,22 +111,11 @@ class ScenarioOptions:
 
     def keywords(self) -> dict[str, Any]:
         """Arguments of `condsim.simulate` besides trace, profile, strategy and baseline."""
-        keywords: dict[str, Any] = {
-            "batch": self.batch,
-            "dtype": self.dtype,
-            "runtime": self.runtime,
-            "threshold": self.threshold,
-            "phase": self.phase,
-            "protocol": self.protocol,
-        }
-        if self.capacity_factor is not None:
-            keywords["capacity_factor"] = self.capacity_factor
-        if self.weights is not None:
-            keywords["weights"] = self.weights
-        if self.caches is not None:
-            keywords["caches"] = self.caches
-        if self.expert_cache is not None:
-            keywords["expert_cache"] = self.expert_cache
+        keywords = {name: getattr(self, name) for name in ALWAYS_PASSED}
+        for name in PASSED_IF_NAMED:
+            value = getattr(self, name)
+            if value is not None:
+                keywords[name] = value
         if self.parallel is not None:
             from condsim.parallel import Parallel
 
@@ -144,7 +134,7 @@ AS_CAPTURED = ScenarioOptions()
 
 @dataclass(frozen=True, kw_only=True)
 class OneScenarioOptions(ScenarioOptions):
-    """The scenario of a report: one device and one strategy.
+    """The scenario that is looked at: one device and one strategy.
 
     Parameters
     ----------
@@ -152,13 +142,40 @@ class OneScenarioOptions(ScenarioOptions):
         A profile (condsim profiles lists them), a YAML file, or this-machine. Default: where the
         trace was measured, else this machine.
     strategy
-        How sites execute (looped, compacted, ...).
-    batch
-        Units a step. Default: as captured.
+        How sites execute (looped, compacted, ...). Default: as captured.
     """
 
     device: str | None = None
     strategy: str | None = None
+
+    def check_one(self, instead: str) -> None:
+        """Raises CondsimError for all devices or strategies, and for what no trace could be run
+        with. instead: what the command does with one, or the way out."""
+        if self.names_all:
+            raise CondsimError(f"--device and --strategy: {instead}")
+        self.check()
+
+    def given_of_trace(self) -> dict[str, Any]:
+        """What was named, of a trace. Raises CondsimError for what is of the catalogue's models."""
+        given = self.given()
+        if "context" in given:
+            raise no_context()
+        return given
+
+
+ONE_AS_CAPTURED = OneScenarioOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneDeviceOptions(OneScenarioOptions):
+    """The scenario of a trace on one device, as it was captured.
+
+    Parameters
+    ----------
+    batch
+        Units a step. Default: as captured.
+    """
+
     batch: int | None = None
     capacity_factor: Annotated[float | None, Parameter(parse=False)] = None
     expert_cache: Annotated[float | None, Parameter(parse=False)] = None
@@ -166,4 +183,12 @@ class OneScenarioOptions(ScenarioOptions):
     parallel: Annotated[None, Parameter(parse=False)] = None
 
 
-ONE_AS_CAPTURED = OneScenarioOptions()
+ON_ONE_DEVICE = OneDeviceOptions()
+
+
+def no_context() -> CondsimError:
+    """The error for a trace that is asked about another context."""
+    return CondsimError(
+        "--context is for models of the catalogue (condsim models); a trace has the positions that "
+        "it was captured at"
+    )

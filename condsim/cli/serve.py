@@ -18,7 +18,7 @@ from condsim.cli.arguments import (
     profile_for,
 )
 from condsim.cli.output import Step, command, out, print_json, progress, say, suggest
-from condsim.cli.scenario import BASELINES, OneScenarioOptions
+from condsim.cli.scenario import BASELINES, OneDeviceOptions
 from condsim.errors import CondsimError
 from condsim.files import write_whole
 
@@ -38,16 +38,11 @@ LENGTHS = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServedScenarioOptions(OneScenarioOptions):
+class ServedScenarioOptions(OneDeviceOptions):
     """How the model runs, and on what.
 
     Parameters
     ----------
-    device
-        A profile (condsim profiles lists them), a YAML file, or this-machine. Default: where the
-        trace was measured, else this machine.
-    strategy
-        How sites execute (looped, compacted, ...).
     capacity_factor
         Rows that an expert has room for over its even share, where the strategy is padded.
         Default: 1.25.
@@ -56,8 +51,6 @@ class ServedScenarioOptions(OneScenarioOptions):
         Default: what its memory has room for.
     """
 
-    device: str | None = None
-    strategy: str | None = None
     capacity_factor: float | None = None
     expert_cache: float | None = None
     batch: Annotated[int | None, Parameter(parse=False)] = None

@@ -91,7 +91,7 @@ def _suggest_more(answered: Answer, trace: str, scenario: ScenarioOptions, of_mo
 def _print_answer(answered: Answer, name: str, seconds: float) -> None:
     """The numbers and the waterfall. name: of the trace. seconds: that the answer took."""
     from condsim.show.bars import waterfall_lines
-    from condsim.show.tables import (
+    from condsim.show.predictions import (
         memory_line,
         memory_table,
         prediction_lines,
@@ -151,7 +151,7 @@ def _simulate_all(
     if json:
         print_json({"command": "simulate", "trace": asked.name, "predictions": rows})
         return
-    from condsim.show.tables import predictions_table
+    from condsim.show.predictions import predictions_table
 
     out().print(predictions_table(asked.name, rows))
     if answered is not None:

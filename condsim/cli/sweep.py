@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,15 +21,40 @@ if TYPE_CHECKING:
 SHOWN_ROWS = 20
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Who prices the points, and where they are kept.
+
+    Parameters
+    ----------
+    output
+        A Parquet table of all points. The same command goes on where it was stopped.
+    workers
+        Processes. Default: one for each core.
+    dask
+        Address of a Dask scheduler whose workers do it: tcp://localhost:8786.
+    """
+
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
+    workers: int | None = None
+    dask: str | None = None
+
+    def check(self) -> None:
+        """Raises CondsimError for no workers, and for a file that cannot be a table."""
+        check_at_least_one("workers", self.workers)
+        check_output_file(self.output, (".parquet",))
+
+
+HERE = RunOptions()
+
+
 def sweep(
     subject: str,
     /,
     *,
     grid: list[str] | None = None,
     scenario: Annotated[ScenarioOptions, Parameter(name="*")] = AS_CAPTURED,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    workers: int | None = None,
-    dask: str | None = None,
+    run: Annotated[RunOptions, Parameter(name="*")] = HERE,
     details: bool = False,
     json: bool = False,
 ) -> None:
@@ -41,32 +67,27 @@ def sweep(
     grid
         An axis and its values, once for each axis: batch=1:256:log2, batch=8:64:8,
         device=all, strategy=grouped,looped, skew=0,0.5,1, memory.dram.bandwidth=0.5,1,2 (a factor).
-    output
-        A Parquet table of all points. The same command goes on where it was stopped.
-    workers
-        Processes. Default: one for each core.
-    dask
-        Address of a Dask scheduler whose workers do it: tcp://localhost:8786.
     details
         Also peak memory, whether it fits, and the main loss; takes longer.
     json
         Print JSON.
     """
-    _check(scenario, output, workers)
+    run.check()
+    _check(scenario)
     about = open_subject(subject)
     from condsim.decide.sweep.run import sweep as priced
 
     began = time.perf_counter()
     with progress() as bar:
-        counted = _Counted(bar, output)
+        counted = _Counted(bar, run.output)
         with counted:
             table = priced(
                 about,
                 _over(grid or []),
                 scenario.device,
-                out=output,
-                workers=workers,
-                dask=dask,
+                out=run.output,
+                workers=run.workers,
+                dask=run.dask,
                 details=details,
                 progress=counted,
                 **scenario.given(),
@@ -75,15 +96,13 @@ def sweep(
         print_json({"command": "sweep", "subject": about.name, "points": table})
         return
     _print(table, counted, time.perf_counter() - began)
-    if output is None:
+    if run.output is None:
         say("next: -o FILE.parquet keeps all rows")
     else:
-        say(f"next: pandas.read_parquet({str(output)!r})")
+        say(f"next: pandas.read_parquet({str(run.output)!r})")
 
 
-def _check(scenario: ScenarioOptions, output: Path | None, workers: int | None) -> None:
-    check_at_least_one("workers", workers)
-    check_output_file(output, (".parquet",))
+def _check(scenario: ScenarioOptions) -> None:
     if scenario.names_all:
         what = "device" if scenario.device == ALL else "strategy"
         raise CondsimError(f"--{what} all is an axis: --grid {what}=all")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -285,6 +285,12 @@ class DeviceModel(ABC):
     @abstractmethod
     def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         """Return host and device seconds of one step's kernels in issue order, and their calls."""
+
+    def issued_alike(self, kernels: Kernels) -> Iterator[tuple[np.ndarray, Issued]]:
+        """Yield steps that run the same operators, with their kernels, [steps, kernels]."""
+        for step in range(kernels.steps):
+            issued, _ = self.issued(kernels, step)
+            yield np.array([step]), issued
 
     def kernels(self, lowered: Lowered) -> Kernels:
         """Price everything that a lowered program runs."""

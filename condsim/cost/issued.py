@@ -7,7 +7,7 @@ order first.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from condsim.kernels import Kernels, SizeSet
 from condsim.layout import Entry, Layout
 from condsim.lowered import Call, Lowered, PlayedStep
 from condsim.program import Op
-from condsim.program.order import Order
+from condsim.program.order import Entered, Order
 from condsim.program.work import MATMULS
 
 
@@ -209,12 +209,25 @@ class IssuedModel(DeviceModel):
 
     def issued(self, kernels: Kernels, step: int) -> tuple[Issued, list[Call]]:
         calls = kernels.lowered.sequence(step)
-        rows = kernels.rows_of(calls)
+        sync = np.array([call.op.sync for call in calls], bool)
+        return self._issued(kernels, kernels.rows_of(calls), sync), calls
+
+    def issued_alike(self, kernels: Kernels) -> Iterator[tuple[np.ndarray, Issued]]:
+        alike: dict[Entered, list[int]] = {}
+        steps = [kernels.lowered.played(step) for step in range(kernels.steps)]
+        for number, played in enumerate(steps):
+            alike.setdefault(played.order.entered, []).append(number)
+        for numbers in alike.values():
+            rows = np.stack([kernels.rows_played(steps[number]) for number in numbers])
+            sync = steps[numbers[0]].order.sync
+            yield np.array(numbers), self._issued(kernels, rows, sync)
+
+    def _issued(self, kernels: Kernels, rows: np.ndarray, sync: np.ndarray) -> Issued:
+        """Kernels in issue order. rows: of the table, int [kernels] or [steps, kernels]."""
         host = kernels.column("dispatch")[rows]
         device = kernels.seconds[rows] - host
-        stream = np.zeros(len(calls), int)
-        sync = np.array([call.op.sync for call in calls], bool)
-        return Issued(host, device, stream, sync), calls
+        stream = np.zeros(rows.shape[-1], int)
+        return Issued(host, device, stream, sync)
 
 
 class IssuedPricing(Pricing):

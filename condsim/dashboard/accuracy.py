@@ -21,8 +21,8 @@ from condsim.dashboard.parts.scenario import Scenario
 from condsim.hardware import HardwareProfile
 from condsim.resources import resource
 from condsim.show.accuracy import accuracy_line, machines, not_checked_line
+from condsim.show.accuracy_figures import accuracy_figure, residual_figure
 from condsim.show.escape import code, markdown
-from condsim.show.plots import accuracy_figure, residual_figure
 from condsim.study.compare import cause_of, compare, errors_by
 from condsim.trace import Trace
 

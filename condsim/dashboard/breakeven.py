@@ -21,8 +21,8 @@ from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
 from condsim.show.breakeven import where_it_pays, without_effect_line
+from condsim.show.breakeven_figure import breakeven_figure
 from condsim.show.escape import markdown
-from condsim.show.plots import breakeven_figure
 from condsim.study.breakeven import (
     BATCH,
     SHARE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from platformdirs import user_cache_dir
@@ -12,20 +13,28 @@ from platformdirs import user_cache_dir
 from condsim.errors import CondsimError, unknown
 from condsim.hardware.machine import fingerprint
 from condsim.hardware.profile import HardwareProfile
-from condsim.hardware.text import read, validated
+from condsim.hardware.text import parsed, text_of, validated
 from condsim.resources import resource
 from condsim.untrusted import check_path
 
 THIS_MACHINE = "this-machine"
+REMEMBERED = 64
+"""Profiles that were read last, at most."""
 
 
 def load_profile(path: str | os.PathLike[str]) -> HardwareProfile:
-    """Read a profile from YAML.
+    """Read a profile from YAML; a file that has not changed is parsed once.
 
     Raises CondsimError: no such file, not YAML, or a field that breaks a rule.
     """
     file = check_path(path, "a profile")
-    return validated(HardwareProfile, read(file), str(file))
+    return _profile(text_of(file), file)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _profile(text: str, file: Path) -> HardwareProfile:
+    """The profile in a text. file: that it is the text of."""
+    return validated(HardwareProfile, parsed(text, file), str(file))
 
 
 def profiles() -> dict[str, Path]:

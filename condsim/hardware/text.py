@@ -26,14 +26,19 @@ WHOLE_BELOW = 1e6
 """Smaller whole floats are written without a decimal point."""
 
 
-def read(file: Path) -> dict[str, Any]:
-    """The fields in a YAML file.
+def read(file: Path, what: str = "profile") -> dict[str, Any]:
+    """The fields in a YAML file. what: it is of, for the error.
 
     Raises CondsimError: no such file, not YAML, a key that stands twice, too large, or not a
     mapping.
     """
+    return parsed(text_of(file, what), file, what)
+
+
+def parsed(text: str, file: Path, what: str = "profile") -> dict[str, Any]:
+    """The fields in the text of a YAML file. what: as of `read`, whose errors it raises."""
     try:
-        fields = yaml.load(_text(file), Loader=_ProfileLoader)
+        fields = yaml.load(text, Loader=_ProfileLoader)
     except yaml.YAMLError as error:
         raise CondsimError(f"{file}: not valid YAML{_yaml_problem(error)}") from None
     except CondsimError:
@@ -42,12 +47,12 @@ def read(file: Path) -> dict[str, Any]:
         raise CondsimError(f"{file}: a value in it cannot be read ({error})") from None
     if not isinstance(fields, dict):
         kind = type(fields).__name__
-        raise CondsimError(f"{file}: a profile must be a mapping of fields, got {kind}")
-    _check_plain(fields, file)
+        raise CondsimError(f"{file}: a {what} must be a mapping of fields, got {kind}")
+    _check_plain(fields, file, what)
     return fields
 
 
-def _text(file: Path) -> str:
+def text_of(file: Path, what: str = "profile") -> str:
     """What a file holds. Raises CondsimError where that cannot be read, or is no short text."""
     try:
         if file.exists() and not (file.is_file() or file.is_dir()):
@@ -56,16 +61,16 @@ def _text(file: Path) -> str:
             content = opened.read(MOST_BYTES + 1)
     except OSError as error:
         reason = error.strerror or error
-        raise CondsimError(f"cannot read the profile {file}: {reason}") from None
+        raise CondsimError(f"cannot read the {what} {file}: {reason}") from None
     if len(content) > MOST_BYTES:
-        raise CondsimError(f"{file} is larger than {MOST_BYTES // MEBIBYTE} MiB: not a profile")
+        raise CondsimError(f"{file} is larger than {MOST_BYTES // MEBIBYTE} MiB: not a {what}")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         raise CondsimError(f"{file}: not a text file") from None
 
 
-def _check_plain(fields: dict[str, Any], file: Path) -> None:
+def _check_plain(fields: dict[str, Any], file: Path, what: str) -> None:
     """Raises CondsimError where fields are too many, too deep in each other, or of other types.
 
     An alias stands for all that it refers to, so a short text may have any number of values.
@@ -78,7 +83,7 @@ def _check_plain(fields: dict[str, Any], file: Path) -> None:
             held = [*value, *value.values()] if isinstance(value, dict) else value
             seen += len(held)
             if seen > MOST_VALUES:
-                raise CondsimError(f"{file} has more than {MOST_VALUES:,} values: not a profile")
+                raise CondsimError(f"{file} has more than {MOST_VALUES:,} values: not a {what}")
             inside += [each for each in held if isinstance(each, (dict, list))]
             for each in held:
                 if not isinstance(each, (str, int, float, dict, list, type(None))):
@@ -86,7 +91,7 @@ def _check_plain(fields: dict[str, Any], file: Path) -> None:
         if not inside:
             return
         level = inside
-    raise CondsimError(f"{file} has more than {MOST_LEVELS} levels: not a profile")
+    raise CondsimError(f"{file} has more than {MOST_LEVELS} levels: not a {what}")
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:

@@ -25,8 +25,12 @@ MEMBER = "logical_count"
 EXPERT, COUNT = ("expert_id", "expert"), ("count",)
 MOST_DECISIONS = 10**9
 """More decisions than these are not made of counts."""
-MOST_EXPERTS = 10**5
+MOST_NUMBERS = 10**5
 """Layers and experts of a table of counts have lower numbers."""
+MOST_CELLS = 10**7
+"""Experts of all layers together."""
+MOST_COUNT = 2**53
+"""Of one expert."""
 
 
 @importer
@@ -76,6 +80,8 @@ def _member(path: Path) -> np.ndarray:
         counts = array.whole().astype(np.int64)
     if counts.size and counts.min() < 0:
         raise CondsimError(f"{array.label} has a negative count, {counts.min()}")
+    if counts.size and counts.max() > MOST_COUNT:
+        raise CondsimError(f"{array.label} has a count of {counts.max()}, more than {MOST_COUNT}")
     return counts.reshape(-1, *counts.shape[-2:])
 
 
@@ -85,6 +91,11 @@ def _table(path: Path) -> np.ndarray:
     for layers, experts, numbers in _batches(path):
         needed = (int(layers.max()) + 1, int(experts.max()) + 1)
         larger = np.maximum(counts.shape, needed)
+        if larger.prod() > MOST_CELLS:
+            raise CondsimError(
+                f"{path} has layers up to {larger[0] - 1:,} and experts up to {larger[1] - 1:,}, "
+                "which no model has: a column means something else"
+            )
         grown: np.ndarray = np.zeros(larger, np.int64)
         grown[: counts.shape[0], : counts.shape[1]] = counts
         np.add.at(grown, (layers, experts), numbers)
@@ -100,9 +111,9 @@ def _batches(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | 
         raise CondsimError(f"{path} has no columns of layer and expert, nor an array {MEMBER}")
     used = [name for name in (layer, expert, count) if name is not None]
     for batch in csv_batches(path, used):
-        numbers = 1 if count is None else _numbers(batch, count, path, 2**62)
-        layers = _numbers(batch, layer, path, MOST_EXPERTS)
-        yield layers, _numbers(batch, expert, path, MOST_EXPERTS), numbers
+        numbers = 1 if count is None else _numbers(batch, count, path, MOST_COUNT)
+        layers = _numbers(batch, layer, path, MOST_NUMBERS)
+        yield layers, _numbers(batch, expert, path, MOST_NUMBERS), numbers
 
 
 def _numbers(batch: pa.RecordBatch, name: str, path: Path, most: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from condsim.errors import CondsimError
 from condsim.live.adapters import LiveSite, find_sites
@@ -18,7 +19,6 @@ from condsim.live.failures import one_line
 from condsim.live.inputs import Batch
 from condsim.live.training import Training
 from condsim.mechanisms import MECHANISMS
-from condsim.mechanisms.tokens import Tokens
 from condsim.program.regime import DECODE, PREFILL, TRAIN
 from condsim.record.on_meta import OnMeta, is_on_meta
 from condsim.record.recorder import Recorder
@@ -50,12 +50,17 @@ class LiveModel:
         """The model with the sites that adapters find.
 
         Of a model that torch.compile made, the one that it was made from. Raises CondsimError for
-        what is no eager module, and where a parameter is not finite: no timing of such a model
-        means anything.
+        what is no eager module, and where a parameter has no size yet or is not finite: no timing
+        of such a model means anything.
         """
         model = eager(model)
         _refuse_scripts(model)
         for name, parameter in model.named_parameters():
+            if is_lazy(parameter):
+                raise CondsimError(
+                    f"model: parameter {name!r} has no size yet, as those of lazy layers; run the "
+                    "model once on a batch before capturing"
+                )
             if not parameter.is_meta and not bool(torch.isfinite(parameter).all()):
                 raise CondsimError(
                     f"model: parameter {name!r} holds NaN or infinite values; "
@@ -251,7 +256,7 @@ def _offered_by_marks(mechanism: str, sites: list[SiteInfo]) -> tuple[str, ...]:
     """Strategies of marked sites. A body that gathers its rows itself can run in no other way."""
     kind = MECHANISMS[mechanism]
     marked = kind.marked
-    if isinstance(kind, Tokens) and any(site.fixed for site in sites):
+    if kind.fixed and any(site.fixed for site in sites):
         _refuse_unlike_sites(sites)
         others = [strategy for strategy in marked if strategy != kind.fixed]
         return (kind.fixed, *others)

@@ -15,6 +15,7 @@ import torch
 from condsim.errors import CondsimError
 from condsim.live.execution import Execution, Frame, Routed
 from condsim.registry import Registry
+from condsim.strategies.whole import DISPATCHED
 
 
 class RowSelector:
@@ -207,7 +208,7 @@ ROW_SELECTORS: Registry[Rule] = Registry("strategy of rows")
 """Strategy → what makes its selectors."""
 
 
-@ROW_SELECTORS.register("compacted", "looped")
+@ROW_SELECTORS.register("compacted", "looped", DISPATCHED)
 def compacted(execution: Execution, routed: Routed, frame: Frame) -> RowSelector:
     """Only the rows that took the branch run, and so the guards inside need no masks."""
     forced = execution.forced_ids(routed.site)

@@ -7,7 +7,7 @@ can check its plan before.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 from condsim.errors import CondsimError, unknown
@@ -25,6 +25,7 @@ DENSE_MODULE = "module"
 """The baseline that is a dense module of the user's."""
 ALL_BASELINES = (*BASELINES, DENSE_MODULE)
 PATIENCE_S = 4.0
+"""How long a case waits, in all, for a machine that is disturbed, unless a plan says it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Plan:
     yardstick_s: float | None = None
     """The yardstick when nothing disturbs it, as the calibration of this machine saw it; None: as
     the measuring process sees it."""
-    patience_s: float = PATIENCE_S
+    patience_s: float = field(default_factory=lambda: PATIENCE_S)
     """How long a case waits, in all, for a machine that is disturbed."""
     device: str = "cpu"
     """Of torch; model and inputs are moved there."""

@@ -102,6 +102,7 @@ class Mechanism:
     encoding: how a trace stores decisions: "ids" a row, or "bits" a row and branch.
     alone: the strategy that runs exactly the rows that took a branch, each guard by itself.
     marked: strategies that a site marked in user code can run, the natural one first.
+    fixed: the strategy of a marked site that keeps as many rows in every unit; "" for none.
     alike: the branches differ in nothing but their weights.
     balanced: an even load over the branches is what a good router aims at.
     one_of_several: every row takes one branch, so the costliest of them is the dense network.
@@ -119,6 +120,7 @@ class Mechanism:
     encoding: ClassVar[Literal["ids", "bits"]] = "ids"
     alone: ClassVar[str] = "compacted"
     marked: ClassVar[tuple[str, ...]] = ("compacted", "wait", "masked")
+    fixed: ClassVar[str] = ""
     alike: ClassVar[bool] = False
     balanced: ClassVar[bool] = False
     one_of_several: ClassVar[bool] = False

@@ -22,14 +22,14 @@ BUCKETS = 4
 class Tokens(Mechanism):
     """Rows are the tokens of a unit. Behind a guard, rows are the tokens of each unit that run.
 
-    fixed: the strategy of a model that keeps as many tokens in every unit. fewest: tokens of a unit
-    that stay at least. in_order: tokens that stay keep their order under every strategy.
+    fewest: tokens of a unit that stay at least. in_order: tokens that stay keep their order under
+    every strategy.
     """
 
     family = "tokens"
     alone = "padded"
     marked: ClassVar[tuple[str, ...]] = ("padded", "gathered", "sorted", "masked")
-    fixed: ClassVar[str] = "gathered"
+    fixed = "gathered"
     fewest: ClassVar[int] = 1
     in_order: ClassVar[bool] = False
     branch_names: ClassVar[Mapping[int, str]] = {0: "0: dropped", 1: "1: stays"}

@@ -127,5 +127,5 @@ def fabric_of(profile: HardwareProfile, name: str | None) -> Fabric:
 
 
 def _load(file: Path) -> Fabric:
-    fields: Any = read(file)
+    fields: Any = read(file, "fabric")
     return validated(Fabric, fields, str(file))

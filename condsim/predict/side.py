@@ -58,12 +58,10 @@ class Side:
         """Seconds of each step, host and device as two clocks; a sum where they are one."""
         if not self.model.two_clocks:
             return self.cost.seconds
-        if self.loops:
-            finish = [self._finish(step) for step in range(self.cost.steps)]
-            return np.array(finish)
-        issued, _ = self.all_steps
-        _, _, finish_of_all = closed_form.run(issued)
-        return finish_of_all
+        finish = np.zeros(self.cost.steps)
+        for steps, issued in self.model.issued_alike(self.cost.kernels):
+            _, _, finish[steps] = closed_form.run(issued)
+        return finish
 
     @property
     def loops(self) -> bool:
@@ -78,11 +76,6 @@ class Side:
             _, _, end_of_step = reference.run(issued)
             finish.append(float(end_of_step))
         return np.array(finish)
-
-    def _finish(self, step: int) -> float:
-        issued, _ = self.model.issued(self.cost.kernels, step)
-        _, _, end_of_step = closed_form.run(issued)
-        return float(end_of_step)
 
     @cached_property
     def all_steps(self) -> tuple[Issued, list[Call]]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
 
 from condsim.program.model import Op, Path, PlacedScope, Program
 
@@ -46,6 +49,11 @@ class Order:
 
     def __len__(self) -> int:
         return len(self.ops)
+
+    @cached_property
+    def sync(self) -> np.ndarray:
+        """Whether the host waits after each call, bool [calls]."""
+        return np.array([op.sync for op in self.ops], bool)
 
     @property
     def places(self) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condsim.show.escape import figure_text
-from condsim.show.plots import save_figure
+from condsim.show.figure_files import save_figure
 
 if TYPE_CHECKING:
     import pandas as pd

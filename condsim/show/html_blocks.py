@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from condsim.show.figure_files import rendered
 from condsim.show.html import Html, tag
-from condsim.show.plots import rendered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,9 +16,10 @@ from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import losses
 from condsim.protocols import PROTOCOLS
 from condsim.show.accuracy import accuracy_line, not_checked_line
+from condsim.show.accuracy_figures import accuracy_figure
 from condsim.show.html import Html, joined, tag
 from condsim.show.html_blocks import listed, picture, table_of
-from condsim.show.plots import accuracy_figure, load_figure, waterfall_figure
+from condsim.show.plots import load_figure, waterfall_figure
 from condsim.show.report_advice import advice_sections, memory_section
 from condsim.show.text import (
     interval,

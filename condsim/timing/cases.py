@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from condsim.cost.cpu.heap import MAPPED_BYTES
 from condsim.timing.yardstick import Call, Yardstick, processors, the_clock, timed
 
 K = TypeVar("K")
@@ -253,7 +254,7 @@ def quiet() -> Iterator[None]:
 
 @functools.cache
 def settle_allocator() -> None:
-    """Make glibc keep freed memory of up to nearly 32 MiB for the next operator, in this process.
+    """Make glibc keep freed blocks of up to `MAPPED_BYTES` for the next operator, in this process.
 
     It frees a block of that size, once. Before that, each large result is mapped anew and every
     page of it faults: a 5 MB result was seen to cost 9 ms instead of 0.4 ms, depending on what the
@@ -261,7 +262,7 @@ def settle_allocator() -> None:
     the same. A second such block would come from the heap, which would then have room for results
     that are mapped anew otherwise (`condsim.cost.cpu.new_memory`).
     """
-    block = torch.empty(8_000_000)
+    block = torch.empty(MAPPED_BYTES, dtype=torch.uint8)
     block.fill_(0)
     del block
 

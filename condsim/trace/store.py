@@ -39,7 +39,7 @@ from condsim.trace.swap import (
     settle,
     staging,
 )
-from condsim.trace.validate import check_all, check_reached
+from condsim.trace.validate import check_all, check_reached, rows_at
 
 
 def check_target(folder: str | Path, force: bool = False) -> Path:
@@ -206,9 +206,11 @@ def _write_decisions(trace: Trace, sites: list[Site], path: Path) -> None:
     """Write the decisions of the sites that share a file, a block at a time."""
     readers = [trace.reader(site.name) for site in sites]
     writer: pq.ParquetWriter | None = None
+    written = 0
     try:
         for blocks in zip(*readers, strict=True):
             _check_blocks(trace, sites, blocks)
+            written += len(blocks[0].ids)
             table = _without_nulls(encode(sites, blocks))
             if writer is None:
                 compression = {name: compression_of(name) for name in table.column_names}
@@ -217,6 +219,11 @@ def _write_decisions(trace: Trace, sites: list[Site], path: Path) -> None:
     finally:
         if writer is not None:
             writer.close()
+    needed = rows_at(sites[0], trace.steps)
+    if written != needed:
+        raise CondsimError(
+            f"site {sites[0].name!r} has decisions of {written} rows where the steps need {needed}"
+        )
 
 
 def _check_blocks(trace: Trace, sites: list[Site], blocks: Sequence[Decisions]) -> None:

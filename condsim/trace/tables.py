@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.lib as pa
 import pyarrow.parquet as pq
+import pyarrow.types as types
 
 from condsim.errors import CondsimError
 from condsim.trace.columns import Column, check_table
@@ -28,9 +30,9 @@ def read_table(file: Path, columns: Mapping[str, Column], most_rows: int) -> pd.
     check_is_file(file)
     texts = [name for name, column in columns.items() if column.kind == "text"]
     with parsing(file), pq.ParquetFile(file, read_dictionary=texts) as parquet:
-        present = _checked_names(parquet, file, most_rows)
+        present = checked_names(parquet, file, most_rows)
         table = parquet.read([name for name in columns if name in present], use_threads=False)
-        frame: pd.DataFrame = _plain(table, file).to_pandas(ignore_metadata=True)
+        frame: pd.DataFrame = written_out(table, file).to_pandas(ignore_metadata=True)
     check_table(frame, columns, file)
     return frame
 
@@ -42,7 +44,7 @@ def read_numbers(file: Path, most_rows: int) -> pd.DataFrame:
     """
     check_is_file(file)
     with parsing(file), pq.ParquetFile(file) as parquet:
-        _checked_names(parquet, file, most_rows)
+        checked_names(parquet, file, most_rows)
         for field in parquet.schema_arrow:
             if str(field.type) not in NUMBERS:
                 raise CondsimError(f"{file}: column {field.name} must be numbers, is {field.type}")
@@ -61,8 +63,11 @@ def check_numbers(table: pd.DataFrame, where: object) -> None:
     check_table(table, dict.fromkeys(table.columns, Column("number")), where)
 
 
-def _checked_names(parquet: Any, file: Path, most_rows: int) -> list[str]:
-    """The names of a file's columns. Raises CondsimError where it is too large to be read."""
+def checked_names(parquet: Any, file: Path, most_rows: int) -> list[str]:
+    """Return the names of a file's columns.
+
+    Raises CondsimError where two are the same, or it is too large to be read.
+    """
     metadata = parquet.metadata
     names: list[str] = parquet.schema_arrow.names
     if metadata.num_rows > most_rows:
@@ -77,20 +82,31 @@ def _checked_names(parquet: Any, file: Path, most_rows: int) -> list[str]:
     return names
 
 
-def _plain(table: Any, file: Path) -> Any:
-    """The same table, its texts written out; a text that a million rows share is checked before."""
+def written_out(table: Any, file: Path) -> Any:
+    """Return the same table with its texts written out, in columns that were read as dictionaries.
+
+    Raises CondsimError where a text is too long, or all of them are, written out: a few bytes of a
+    dictionary can stand for any number of rows.
+    """
     for number, name in enumerate(table.column_names):
         column = table.column(number)
-        if not str(column.type).startswith("dictionary"):
+        if not types.is_dictionary(column.type):
             continue
-        longest = max((_longest(chunk.dictionary) for chunk in column.chunks), default=0)
-        if longest > MOST_OF_TEXT:
+        if sum(_written_bytes(chunk, name, file) for chunk in column.chunks) > MOST_UNPACKED:
             raise CondsimError(
-                f"{file}: column {name} must have at most {MOST_OF_TEXT} characters, got {longest}"
+                f"{file}: column {name} unpacks to more than {MOST_UNPACKED // MEBIBYTE} MiB"
             )
         table = table.set_column(number, name, column.cast(pa.large_string()))
     return table
 
 
-def _longest(texts: Any) -> int:
-    return max((len(text) for text in texts.to_pylist() if text is not None), default=0)
+def _written_bytes(chunk: Any, name: str, file: Path) -> int:
+    """Bytes that a part of a column takes, written out. Raises CondsimError for too long a text."""
+    texts = chunk.dictionary.to_pylist()
+    longest = max((len(text) for text in texts if text is not None), default=0)
+    if longest > MOST_OF_TEXT:
+        raise CondsimError(
+            f"{file}: column {name} must have at most {MOST_OF_TEXT} characters, got {longest}"
+        )
+    sizes = np.array([len((text or "").encode()) for text in texts], np.int64)
+    return int(sizes[chunk.indices.drop_null().to_numpy()].sum()) if len(sizes) else 0

@@ -65,7 +65,7 @@ class BranchFashion(ZooModel):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.stem(images)
-        condsim.route("path", "multi_branch", lambda: self._choice(x), branches=3)
+        condsim.route("path", self.mechanism, lambda: self._choice(x), branches=3)
         out: Any = None
         rows: Any
         for choice, branch in enumerate(self.branches):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from condsim.zoo.attention import CausalAttention
+from condsim.zoo.byte_model import ByteModel
 
 
 class Layer(nn.Module):
@@ -31,22 +32,13 @@ class Layer(nn.Module):
         return y
 
 
-class DenseBytes(nn.Module):
-    """Byte ids int64 [batch, seq ≤ max_seq] → next-byte logits [batch, seq, 256]."""
+class DenseBytes(ByteModel):
+    """A stack of plain layers."""
 
     def __init__(
         self, width: int, hidden: int = 96, heads: int = 4, layers: int = 4, max_seq: int = 256
     ) -> None:
         super().__init__()
-        self.embed = nn.Embedding(256, hidden)
+        self.add_embedding(hidden)
         self.layers = nn.ModuleList(Layer(hidden, heads, width, max_seq) for _ in range(layers))
-        self.norm = nn.LayerNorm(hidden)
-        self.head = nn.Linear(hidden, 256, bias=False)
-        nn.init.normal_(self.embed.weight, std=0.1)
-
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        x = self.embed(ids)
-        for layer in self.layers:
-            x = layer(x)
-        logits: torch.Tensor = self.head(self.norm(x))
-        return logits
+        self.add_head(hidden)

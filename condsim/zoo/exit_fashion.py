@@ -72,7 +72,7 @@ class ExitFashion(ZooModel):
             return (confidence < self.threshold).long(), None, confidence
 
         rows: Any
-        condsim.route(f"exit{exit}", "early_exit", decide, branches=2)
+        condsim.route(f"exit{exit}", self.mechanism, decide, branches=2)
         with condsim.branch(f"exit{exit}", 1) as rows:
             if rows:
                 out = rows.put(out, self._from(exit + 1, rows.take(x)))

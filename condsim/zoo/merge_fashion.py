@@ -74,7 +74,7 @@ class MergeFashion(ZooModel):
             return matched(keys)
 
         kept = max(x.shape[1] - self.merged, 1 + x.shape[1] // 2)
-        condsim.route(f"merge{number}", "token_merging", decide, kept=kept)
+        condsim.route(f"merge{number}", self.mechanism, decide, kept=kept)
         out = None
         for tokens in condsim.tokens(f"merge{number}"):
             taken, of_tokens = x, sizes

@@ -15,6 +15,7 @@ from torch import nn
 from condsim.mechanisms.moe import MixtureOfExperts
 from condsim.zoo.attention import CausalAttention
 from condsim.zoo.base import ZOO, Knob, ZooModel
+from condsim.zoo.byte_model import ByteModel
 from condsim.zoo.data import training_text, windows
 from condsim.zoo.dense_bytes import DenseBytes
 from condsim.zoo.training import bits, minimise
@@ -110,7 +111,7 @@ class Layer(nn.Module):
 
 
 @ZOO.register("moe-bytes")
-class MoeBytes(ZooModel):
+class MoeBytes(ByteModel, ZooModel):
     """Byte ids int64 [batch, seq ≤ 256] → next-byte logits [batch, seq, 256]."""
 
     mechanism = MixtureOfExperts.name
@@ -140,13 +141,11 @@ class MoeBytes(ZooModel):
             layers=layers,
             max_seq=max_seq,
         )
-        self.embed = nn.Embedding(256, hidden)
+        self.add_embedding(hidden)
         self.layers = nn.ModuleList()
         for _ in range(layers):
             self.layers.append(Layer(hidden, heads, width, experts, top_k, max_seq))
-        self.norm = nn.LayerNorm(hidden)
-        self.head = nn.Linear(hidden, 256, bias=False)
-        nn.init.normal_(self.embed.weight, std=0.1)
+        self.add_head(hidden)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         return self.run(ids)[0]
@@ -158,7 +157,7 @@ class MoeBytes(ZooModel):
         for layer in self.layers:
             x, router = layer(x)
             routers.append(router)
-        return self.head(self.norm(x)), routers
+        return self.logits(x), routers
 
     @classmethod
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:

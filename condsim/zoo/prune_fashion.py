@@ -90,7 +90,7 @@ class PruneFashion(ZooModel):
         def decide() -> torch.Tensor:
             return self._scores(site, x) > self.threshold
 
-        condsim.route(f"keep{site}", "token_pruning", decide)
+        condsim.route(f"keep{site}", self.mechanism, decide)
         out = None
         for tokens in condsim.tokens(f"keep{site}"):
             of_bucket = self._from(site + 1, tokens.take(x), tokens.mask)

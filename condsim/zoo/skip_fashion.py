@@ -99,7 +99,7 @@ class SkipFashion(ZooModel):
             return (score > self.threshold).long(), None, score
 
         rows: Any
-        condsim.route(f"skip{i}", "skip", decide, branches=2)
+        condsim.route(f"skip{i}", self.mechanism, decide, branches=2)
         with condsim.branch(f"skip{i}", 1) as rows:
             if rows:
                 x = rows.put(x, block(rows.take(x)))

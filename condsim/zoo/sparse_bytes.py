@@ -19,6 +19,7 @@ import condsim
 from condsim.live.execution import Execution, executing
 from condsim.mechanisms.sparse_activation import SparseActivation
 from condsim.zoo.base import ZOO, Knob, ZooModel
+from condsim.zoo.byte_model import ByteModel
 from condsim.zoo.data import spread_starts, training_text, windows
 from condsim.zoo.dense_bytes import DenseBytes, Layer
 from condsim.zoo.spread import Spread
@@ -75,7 +76,7 @@ class SparseLayer(Layer):
         rows = self.ffn_norm(x).flatten(0, 1)
         condsim.route(
             self.site,
-            "sparse_activation",
+            SparseActivation.name,
             lambda: self.predictor.active(rows),
             branches=self.blocks,
         )
@@ -122,7 +123,7 @@ class SparseLayer(Layer):
 
 
 @ZOO.register("sparse-bytes")
-class SparseBytes(ZooModel):
+class SparseBytes(ByteModel, ZooModel):
     """Byte ids int64 [batch, seq ≤ 256] → next-byte logits [batch, seq, 256].
 
     width: neurons of the first layer. blocks: of `size` neurons each, one number for each layer
@@ -158,7 +159,7 @@ class SparseBytes(ZooModel):
             max_seq=max_seq,
             threshold=threshold,
         )
-        self.embed = nn.Embedding(256, hidden)
+        self.add_embedding(hidden)
         sparse: list[Layer] = []
         for number, count in enumerate(blocks, start=1):
             site = f"ffn{number}"
@@ -168,16 +169,7 @@ class SparseBytes(ZooModel):
             layer.predictor.threshold = threshold
         plain = Layer(hidden, heads, width, max_seq)
         self.layers = nn.ModuleList([plain, *sparse])
-        self.norm = nn.LayerNorm(hidden)
-        self.head = nn.Linear(hidden, 256, bias=False)
-        nn.init.normal_(self.embed.weight, std=0.1)
-
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        x = self.embed(ids)
-        for layer in self.layers:
-            x = layer(x)
-        logits: torch.Tensor = self.head(self.norm(x))
-        return logits
+        self.add_head(hidden)
 
     @classmethod
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:
@@ -221,8 +213,7 @@ class SparseBytes(ZooModel):
         for layer, spread in zip(self.sparse_layers(), spreads, strict=True):
             x, change, leak = layer.training_forward(x, spread)
             extra = extra + change + leak
-        logits = self.head(self.norm(x))
-        return logits, extra / len(spreads)
+        return self.logits(x), extra / len(spreads)
 
     def sparse_layers(self) -> list[SparseLayer]:
         """All layers but the first."""

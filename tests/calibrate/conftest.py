@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from condsim.calibrate import calibrate, shapes
+from condsim.calibrate.cpu import Beside
 from condsim.hardware import HardwareProfile
 
 
@@ -24,16 +25,17 @@ class TinyCalibration:
 def tiny() -> TinyCalibration:
     told: list[tuple[str, float]] = []
     between: list[tuple[int, float]] = []
-    seconds: dict[object, float] = {}
+    beside = Beside(
+        cases={("sum", 3): lambda: lambda: sum(range(3))},
+        between=lambda number, fast_s: between.append((number, fast_s)),
+    )
     profile = calibrate(
         size=shapes.TINY,
         save=False,
         progress=lambda what, share: told.append((what, share)),
-        cases={("sum", 3): lambda: lambda: sum(range(3))},
-        timed=seconds,
-        between=lambda number, fast_s: between.append((number, fast_s)),
+        beside=beside,
     )
-    return TinyCalibration(profile, told, between, seconds)
+    return TinyCalibration(profile, told, between, beside.seconds)
 
 
 @pytest.fixture(scope="session")

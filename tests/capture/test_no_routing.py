@@ -1,3 +1,6 @@
+from collections.abc import Callable
+
+import pytest
 import torch
 from torch import nn
 
@@ -42,3 +45,27 @@ def test_what_was_read_and_given_up_is_named() -> None:
     told = message(Loops())
     assert "its forward: it decides in Python" in told
     assert "condsim.route" in told
+
+
+class ByNumbers(nn.Module):
+    """Leaves by a number that a tensor was turned into."""
+
+    def __init__(self, number: Callable[[torch.Tensor], float]) -> None:
+        super().__init__()
+        self.body, self.head, self.number = nn.Linear(4, 4), nn.Linear(4, 4), number
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.head(x)
+        return y if self.number(y.softmax(-1).amax()) > 0.9 else self.head(self.body(x))
+
+
+@pytest.mark.parametrize(
+    "number",
+    [lambda t: t.detach().numpy().max(), lambda t: max(t.reshape(-1).tolist())],
+)
+def test_a_model_that_decides_by_numbers_is_not_said_to_decide_nothing(
+    number: Callable[[torch.Tensor], float],
+) -> None:
+    told = message(ByNumbers(number))
+    assert "it takes numbers out of tensors" in told
+    assert "decides nothing" not in told

@@ -57,3 +57,23 @@ def test_noise_that_changes_nothing_is_accepted() -> None:
     x = torch.randn(3, 4)
     (own,) = own_result(LiveModel.of(Draws()), as_batches(x)[0])
     assert torch.equal(own, 2 * x)
+
+
+class InPlace(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x[x > 0] += 1
+        return x * 2
+
+
+class Normalises(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sub_(x.mean()).div_(x.std())
+
+
+@pytest.mark.parametrize("odd", [InPlace, Normalises])
+def test_inputs_that_are_changed_are_put_back(odd: type[nn.Module]) -> None:
+    x = torch.randn(3, 4)
+    before = x.clone()
+    with pytest.raises(CondsimError, match="changes its inputs in place"):
+        own_result(LiveModel.of(odd()), as_batches(x)[0])
+    assert torch.equal(x, before)

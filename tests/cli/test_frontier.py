@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import condsim
 from cli.harness import Run, check_refused, parsed
+from condsim.resources import resource
 
 ONE = ("frontier", "exit-fashion", "--device", "raspberry-pi-5")
 
@@ -55,3 +57,18 @@ def test_says_what_noise_does(run: Run) -> None:
     clean, *noisy = data["inputs"]
     assert clean["inputs"] == "clean"
     assert all(row["quality"] < clean["quality"] for row in noisy)
+
+
+def test_measured_settings_are_not_replaced_unasked(run: Run, tmp_path: Path) -> None:
+    """Before anything runs: the trace names no model that could."""
+    trace = condsim.load(resource("traces") / "exit-fashion")
+    folder = trace.save(tmp_path / "t")
+    for command, kept, option in (
+        ("frontier", "settings", "--settings"),
+        ("noise", "noise", "--inputs"),
+    ):
+        trace.save(folder / kept / "x=0.5")
+        asked = (command, str(folder), "--device", "raspberry-pi-5", "--capture", option, "x=0.5")
+        check_refused(run(*asked), "measurements that would be lost", "--force")
+        check_refused(run(*asked, "--force"), "setting 'x'")
+        assert len(condsim.load(folder / kept / "x=0.5").measurements)

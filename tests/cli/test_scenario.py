@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli.harness import Run
-from condsim.cli.scenario import ALL, OneScenarioOptions, ScenarioOptions
+from condsim.cli.scenario import ALL, OneDeviceOptions, ScenarioOptions
 from condsim.errors import CondsimError
 from condsim.scenario import Scenario
 
@@ -62,7 +62,7 @@ def test_all(scenario: ScenarioOptions, asks_for_all: bool) -> None:
 
 
 @pytest.mark.parametrize("bad", [{"batch": 0}, {"baseline": "same-param"}])
-@pytest.mark.parametrize("kind", [ScenarioOptions, OneScenarioOptions])
+@pytest.mark.parametrize("kind", [ScenarioOptions, OneDeviceOptions])
 def test_what_no_trace_could_be_run_with(kind: type[ScenarioOptions], bad: dict[str, Any]) -> None:
     with pytest.raises(CondsimError):
         kind(**bad).check()

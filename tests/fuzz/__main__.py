@@ -37,11 +37,13 @@ class Found:
     def __init__(self, keep: Path) -> None:
         self.keep = keep
         self.by_kind: dict[str, Counter[str]] = {}
+        self.seconds: dict[str, float] = {}
         self.places: Counter[tuple[str, str]] = Counter()
         self.kept: dict[tuple[str, str], str] = {}
 
     def add(self, done: Done) -> None:
         self.by_kind.setdefault(done.job[0], Counter())[done.verdict.kind] += 1
+        self.seconds[done.job[0]] = self.seconds.get(done.job[0], 0.0) + done.seconds
         if done.verdict.right:
             return
         where = (done.verdict.kind, done.verdict.place)
@@ -61,21 +63,21 @@ class Found:
 
     def table(self) -> Iterator[str]:
         """A line a kind, and a line a place."""
-        yield f"{'kind':24}{'tried':>7}{'answered':>10}{'refused':>9}" + "".join(
+        yield f"{'kind':26}{'tried':>7}{'answered':>10}{'refused':>9}{'CPU s':>8}" + "".join(
             f"{name:>12}" for name in WRONG
         )
         total: Counter[str] = Counter()
         for name, counts in self.by_kind.items():
             total.update(counts)
-            yield _line(name, counts)
-        yield _line("all", total)
+            yield _line(name, counts, self.seconds[name])
+        yield _line("all", total, sum(self.seconds.values()))
         for (kind, place), count in self.places.most_common():
             yield f"{count:6} {kind}: {place}   {self.kept.get((kind, place), '')}"
 
 
-def _line(name: str, counts: Counter[str]) -> str:
-    numbers = f"{counts.total():7}{counts['answered']:10}{counts['refused']:9}"
-    return f"{name:24}{numbers}" + "".join(f"{counts[kind] or '':>12}" for kind in WRONG)
+def _line(name: str, counts: Counter[str], seconds: float) -> str:
+    numbers = f"{counts.total():7}{counts['answered']:10}{counts['refused']:9}{seconds:8.0f}"
+    return f"{name:26}{numbers}" + "".join(f"{counts[kind] or '':>12}" for kind in WRONG)
 
 
 def jobs(kinds: list[str], count: int, first: int) -> Iterator[Job]:

@@ -17,13 +17,30 @@ STEPS = 4
 """Of each trace; the shipped ones have up to 64."""
 MEASURED_ROWS = 24
 DEVICES = ("raspberry-pi-5", "nvidia-h100-sxm", "google-tpu-v5e", "apple-neural-engine-m4")
-NAMES = ("branch-fashion", "exit-fashion", "skip-fashion", "sparse-bytes", "moe-bytes")
+NAMES = (
+    *("branch-fashion", "exit-fashion", "skip-fashion", "sparse-bytes", "moe-bytes"),
+    *("prune-fashion", "merge-fashion", "moe-bytes-train", "sparse-fashion"),
+)
+SWEPT, SWEPT_BY = "exit-fashion", "raspberry-pi-5"
+GRID = {"batch": [1, 2], "strategy": ["compacted", "masked", "wait"]}
+"""The sweep whose tables are damaged: of a base, on a device."""
+TABLES = {"sweep.parquet": False, "details.parquet": True}
+"""Files of that sweep, and whether with details."""
+BESIDE = ("settings/threshold=0.6", "noise/occlusion=8", "rivals/dense-2-of-4-stages")
+"""Traces beside those of a base, in its folder."""
+WITH_OTHERS = "exit-fashion"
 
 
 def write_bases(folder: Path) -> None:
-    """Write each trace below a folder, by its name."""
+    """Write each trace below a folder, by its name, and the tables of a sweep."""
     for name in NAMES:
         small(condsim.load(resource("traces") / name)).save(folder / name)
+    for name in BESIDE:
+        beside = condsim.load(resource("traces") / WITH_OTHERS / name)
+        small(beside).save(folder / WITH_OTHERS / name)
+    for file, details in TABLES.items():
+        swept = condsim.load(folder / SWEPT)
+        condsim.sweep(swept, GRID, SWEPT_BY, out=folder / file, details=details)
 
 
 def small(trace: Trace) -> Trace:
@@ -47,7 +64,7 @@ def small(trace: Trace) -> Trace:
         reader=in_memory(decisions),
         quality=trace.quality.iloc[:units],
         measurements=of_these_steps.iloc[:MEASURED_ROWS].reset_index(drop=True),
-        segments=segments(trace),
+        segments=segments(trace) if len(measured) else trace.segments,
         profile=hardware(DEVICES[0]),
     )
 

@@ -115,14 +115,28 @@ def _of_command(answer: Answer) -> Verdict:
         if answer.out or not answer.err.startswith("error: "):
             return Verdict("message", "refused, and printed", answer.out[:500] + answer.err[:500])
         return of_line(answer.err.removesuffix("\n"))
-    if answer.code != 0:
+    required = answer.code == 1 and "itself failed" not in answer.err  # advise --require
+    if answer.code != 0 and not required:
         return Verdict("exit code", str(answer.code), answer.err[-2000:])
     if answer.out.startswith("{"):
-        json.loads(answer.out, parse_constant=_refuse)
+        for problem in _missing(json.loads(answer.out, parse_constant=_refuse)):
+            return Verdict("bad number", problem.partition(" in ")[0], problem)
     unprintable = [c for c in answer.out + answer.err if not c.isprintable() and c != "\n"]
     if unprintable:
         return Verdict("message", f"prints {unprintable[0]!a}", answer.out[:2000])
     return Verdict("answered")
+
+
+def _missing(value: Any) -> Iterator[str]:
+    """Numbers of JSON that are null, as those that are not finite become, where nothing says why."""
+    inside = value.values() if isinstance(value, dict) else value
+    if isinstance(value, dict) and not value.get("error"):
+        for name in POSITIVE:
+            if value.get(name, 1) is None:
+                yield f"{name} = None in {str(value)[:500]}"
+    for each in inside:
+        if isinstance(each, (dict, list)):
+            yield from _missing(each)
 
 
 def _refuse(name: str) -> Any:

@@ -23,7 +23,7 @@ import yaml
 from condsim.resources import resource
 from fuzz import damage
 from fuzz.bases import DEVICES, NAMES
-from fuzz.questions import MORE
+from fuzz.questions import BASES, MORE
 
 Question = dict[str, Any]
 Kind = Callable[[Random, Path, Path], Question]
@@ -40,10 +40,16 @@ def kind(name: str) -> Callable[[Kind], Kind]:
     return register
 
 
-def one_trace(random: Random, bases: Path, folder: Path) -> Path:
-    """A copy of a base."""
+def base_word(name: str) -> str:
+    """The word of a command line that stands for a base."""
+    return f"{BASES}/{name}"
+
+
+def one_trace(random: Random, bases: Path, folder: Path, having: str = "*") -> Path:
+    """A copy of a base. having: pattern of a file that it has."""
+    names = [name for name in NAMES if any((bases / name).glob(having))]
     target = folder / "trace"
-    shutil.copytree(bases / random.choice(NAMES), target)
+    shutil.copytree(bases / random.choice(names), target)
     return target
 
 
@@ -134,7 +140,7 @@ def _(random: Random, bases: Path, folder: Path) -> Question:
 def _table_kind(name: str, pattern: str, more: str | None = None) -> None:
     @kind(name)
     def make(random: Random, bases: Path, folder: Path) -> Question:
-        trace = one_trace(random, bases, folder)
+        trace = one_trace(random, bases, folder, pattern)
         rewrite_table(random, random.choice(sorted(trace.glob(pattern))))
         question = use(random)
         return question if more is None else question | {"more": more}
@@ -227,105 +233,6 @@ def _(random: Random, _bases: Path, _folder: Path) -> Question:
     return {"ask": "arguments", "base": random.choice(NAMES), "arguments": chosen}
 
 
-OPTIONS = {
-    "simulate": ("--device", "--strategy", "--batch", "--baseline", "--dtype", "--runtime", "--threshold",
-                 "--capacity-factor", "--expert-cache", "--phase", "--json", "--plot", "--timeline"),
-    "serve": ("--device", "--strategy", "--baseline", "--threshold", "--phase", "--poisson", "--bursts",
-              "--requests", "--count", "--prompt-tokens", "--output-tokens", "--scheduler", "--max-batch",
-              "--max-wait", "--token-budget", "--kv-tokens", "--exits", "--cache", "--dispatch", "--replicas",
-              "--limit-latency", "--seed", "--json", "--plot", "--timeline", "--csv"),
-    "compare": ("--device", "--by", "--json", "--csv"),
-    "import": ("-o", "--format", "--top-k", "--layers", "--experts", "--phase", "--programs"),
-    "export": ("-o", "--json"),
-    "report": ("-o", "--output", "--device", "--strategy", "--batch", "--threshold", "--json"),
-    "profiles": ("--json",),
-    "completion": (),
-    "capture": ("-o", "--batch-limit", "--new-tokens", "--threads", "--force"),
-    "measure": ("--strategy", "--batch", "--processes", "--pairs", "--by", "--runtime", "--device"),
-    "app": ("--port", "--headless"),
-    "calibrate": ("--threads", "--dtype", "--device", "--like"),
-}  # fmt: skip
-SERVED = {
-    "poisson": ("100/s", "5/min", "0/s", "1e9/s", "x"),
-    "bursts": ("4/1s", "0/1s", "3/0"),
-    "count": (1, 50, 0, -1),
-    "prompt_tokens": ("5", "2-9", "9-2", "x"),
-    "output_tokens": ("5", "2-9", "0"),
-    "scheduler": ("dynamic", "static", "chunked", "continuous"),
-    "max_batch": (1, 4, 0),
-    "max_wait": (0.0, 0.1, -1),
-    "token_budget": (64, 1),
-    "kv_tokens": (64, 1),
-    "exits": ("leave", "wait", "regroup"),
-    "cache": ("lru", "belady", "pinned"),
-    "dispatch": ("shared", "least-loaded", "round-robin"),
-    "replicas": (1, 3, 0),
-    "limit_latency": (0.1, 0.0),
-    "seed": (0, 7, -1),
-}
-"""Options of `condsim serve` with values that they may be given."""
-WORDS = (
-    *damage.TEXTS,
-    *NAMES,
-    *DEVICES,
-    *("1", "2", "8", "0", "-1", "1e18", "inf", "1.5", "99999999999999999999", "0x10", "1_0"),
-    *("a.svg", "a.png", "a.json", "a.csv", "a.html", "nowhere/a.svg", "folder", ".", "/dev/null"),
-    *(
-        "segment",
-        "operator",
-        "fp32",
-        "bf16",
-        "eager",
-        "compiled",
-        "same-flops",
-        "--",
-        "--help",
-        "-h",
-    ),
-    *(
-        "this-machine",
-        "bash",
-        "tests/cli/tiny.py:nothing",
-        "--json=1",
-        "--no-measure",
-        "-x",
-        "--x=y",
-    ),
-)
-NEEDS_MODELS = ("capture", "measure", "calibrate", "app")
-"""Commands that would run models or a server: they only get what is refused."""
-
-
-@kind("command lines")
-def _(random: Random, _bases: Path, folder: Path) -> Question:
-    (folder / "folder").mkdir()
-    command = random.choice(list(OPTIONS))
-    words: list[str] = [command]
-    if command in NEEDS_MODELS:
-        words.append(random.choice(["nowhere", "--x", "-1", "a.py:f", "[/x]", "\x1b[2J"]))
-    elif random.random() < 0.9:
-        words.append(random.choice(NAMES))
-    if command == "report":
-        words += ["-o", random.choice(["a.html", "a.txt", "folder", "nowhere/a.html"])]
-    for _ in range(random.choice([0, 1, 1, 2, 3])):
-        words += _option(random, command)
-    return {"ask": "command", "words": words}
-
-
-def _option(random: Random, command: str) -> list[str]:
-    """An option with a value of its own, or any."""
-    known = OPTIONS[command]
-    if not known or random.random() < 0.1:
-        return [random.choice(WORDS)]
-    option = random.choice(known)
-    if option in ("--json", "--headless", "--force"):
-        return [option]
-    name = option[2:].replace("-", "_")
-    usual = [str(v) for v in (*ARGUMENTS.get(name, ()), *SERVED.get(name, ())) if v is not None]
-    value = random.choice(usual) if usual and random.random() < 0.85 else random.choice(WORDS)
-    return [option, value]
-
-
 @kind("requests")
 def _(random: Random, _bases: Path, folder: Path) -> Question:
     count = random.choice([1, 5, 40])
@@ -343,8 +250,8 @@ def _(random: Random, _bases: Path, folder: Path) -> Question:
         damage.retabled(random, table).to_csv(path, index=False, errors="surrogatepass")
     else:
         rewrite_table(random, path)
-    asked = ["--device", random.choice(DEVICES), "--requests", path.name]
-    return {"ask": "command", "words": ["serve", random.choice(NAMES), *asked]}
+    asked = ["--device", random.choice(DEVICES), "--requests", path.name, "--json"]
+    return {"ask": "command", "words": ["serve", base_word(random.choice(NAMES)), *asked]}
 
 
 @kind("uploads")

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fuzz import judge, questions, recorded, whole
+from fuzz import beside, commands, judge, questions, recorded, whole
 from fuzz.judge import Verdict
 from fuzz.kinds import KINDS
 
@@ -31,7 +31,8 @@ INPUTS_OF_A_PROCESS = 400
 """Then a fresh one begins, so that what is remembered does not grow."""
 QUESTION = "question.json"
 
-assert recorded, whole  # they register kinds
+KIND_MODULES = (beside, commands, recorded, whole)
+"""They register kinds."""
 
 Job = tuple[str, int]
 """A kind and the number of an input: they make the same input each time."""
@@ -39,11 +40,12 @@ Job = tuple[str, int]
 
 @dataclass(frozen=True)
 class Done:
-    """An input that was tried."""
+    """An input that was tried. seconds: of the processor."""
 
     job: Job
     verdict: Verdict
     folder: Path
+    seconds: float = 0.0
 
 
 def try_input(job: Job, bases: Path, folder: Path) -> Verdict:
@@ -145,9 +147,9 @@ class _Process:
         ticks = int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def taken(self, verdict: Verdict) -> Done:
+    def taken(self, verdict: Verdict, seconds: float = 0.0) -> Done:
         assert self.job is not None
-        done = Done(self.job, verdict, _folder(self.work, self.job))
+        done = Done(self.job, verdict, _folder(self.work, self.job), seconds)
         self.job = None
         return done
 
@@ -164,7 +166,7 @@ class _Process:
             verdict = Verdict(
                 "slow", verdict.place, f"{used:.1f} s; {verdict.kind}: {verdict.said}"
             )
-        return self.taken(verdict)
+        return self.taken(verdict, used)
 
     def too_slow(self) -> bool:
         if self.job is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import condsim
+from condsim.decide.sweep.table import read_bytes
 from condsim.errors import CondsimError
 from condsim.hardware import load_profile
 from condsim.predict.prediction import Prediction
@@ -22,7 +23,10 @@ from condsim.study import routing
 from condsim.study.answer import answer as answer_of
 from condsim.study.compare import compare
 from condsim.trace import Trace
-from fuzz.bases import DEVICES
+from fuzz.bases import DEVICES, GRID, SWEPT, SWEPT_BY
+
+BASES = "{bases}"
+"""Stands for the folder of the bases in a command line."""
 
 
 @dataclass
@@ -101,16 +105,17 @@ def ask_arguments(question: dict[str, Any], _folder: Path, bases: Path) -> Answe
     return Answer([condsim.simulate(base(bases, question["base"]), device, **arguments)])
 
 
-def ask_command(question: dict[str, Any], folder: Path, _bases: Path) -> Answer:
+def ask_command(question: dict[str, Any], folder: Path, bases: Path) -> Answer:
     """Run a command line in the folder of the input."""
     from condsim.cli import main
 
+    words = [word.replace(BASES, str(bases)) for word in question["words"]]
     out, err = io.StringIO(), io.StringIO()
     before = os.getcwd()
     os.chdir(folder)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main(question["words"])
+            code = main(words)
     finally:
         os.chdir(before)
     left = sorted(path.name for path in folder.iterdir() if path.name.startswith(".condsim"))
@@ -147,6 +152,25 @@ def ask_recorded(question: dict[str, Any], folder: Path, _bases: Path) -> Answer
     return Answer(tables=[routing.load(again)])
 
 
+def ask_sweep(question: dict[str, Any], folder: Path, bases: Path) -> Answer:
+    """Open the table of a sweep as the dashboard does, and go on with it."""
+    from condsim.dashboard import sweep as page
+    from condsim.show.sweep import points_table, summary_line
+
+    file = folder / question["file"]
+    table = read_bytes(io.BytesIO(file.read_bytes()), file.name)
+    summary_line(table)
+    points_table(table, 20)
+    predicted = table[table["error"].isna()]
+    if len(predicted):
+        figure = page.figure_of(predicted, "")
+        figure.draw()
+        figure.chart.to_dict()
+    again = condsim.sweep(base(bases, SWEPT), GRID, SWEPT_BY, out=file, details=question["details"])
+    assert again["error"].isna().all(), "a point that has a prediction has none now"
+    return Answer(tables=[table, again])
+
+
 QUESTIONS: dict[str, Callable[[dict[str, Any], Path, Path], Answer]] = {
     "trace": ask_trace,
     "profile": ask_profile,
@@ -154,6 +178,7 @@ QUESTIONS: dict[str, Callable[[dict[str, Any], Path, Path], Answer]] = {
     "command": ask_command,
     "upload": ask_upload,
     "recorded": ask_recorded,
+    "sweep": ask_sweep,
 }
 
 
@@ -165,7 +190,6 @@ def keep_still(cache_folder: Path) -> None:
 
     os.environ["XDG_CACHE_HOME"] = str(cache_folder)
     os.execv = refuse
-    stub = types.ModuleType("condsim.calibrate")
-    stub.__path__ = [str(Path(condsim.__file__).parent / "calibrate")]
-    stub.calibrate = refuse  # type: ignore[attr-defined]
-    sys.modules["condsim.calibrate"] = stub
+    stub = types.ModuleType("condsim.api")
+    stub.calibrate = stub.capture = refuse  # type: ignore[attr-defined]
+    sys.modules["condsim.api"] = stub

@@ -137,27 +137,56 @@ def csv(random: Random) -> tuple[str, bytes]:
     table = rows()
     for name in ("indices", "scores"):
         table[name] = [" ".join(map(str, values)) for values in table[name]]
-    if random.random() < 0.3:
-        counted = {"layer_id": [0, 0, 1, 1], "expert_id": [0, 1, 0, 3], "count": [4, 4, 2, 6]}
-        table = pd.DataFrame(counted)
     text = damage.retabled(random, table).to_csv(index=False)
     return "a.csv", text.encode(errors="backslashreplace")
 
 
-LAYOUTS: tuple[Callable[[Random], tuple[str, bytes]], ...] = (
-    *(npy, arrays, passes, counts, by_layer, log, responses, selected, parquet, csv),
-)
+def count_table(random: Random) -> tuple[str, bytes]:
+    counted = {"layer_id": [0, 0, 1, 1], "expert_id": [0, 1, 0, 3], "count": [4, 4, 2, 6]}
+    text = damage.retabled(random, pd.DataFrame(counted)).to_csv(index=False)
+    return "a.csv", text.encode(errors="backslashreplace")
+
+
+def many_layers(random: Random) -> tuple[str, bytes]:
+    """A row in each of many layers, or with numbers that no layer has."""
+    layers = [random.choice([number, number * 1000, 2**31 - 1]) for number in range(600)]
+    table = pd.DataFrame({"layer": layers, "indices": ["0 1 2 3"] * len(layers)})
+    return "a.csv", table.to_csv(index=False).encode()
+
+
+def claimed(random: Random) -> tuple[str, bytes]:
+    """An array whose header claims more than there is."""
+    file = io.BytesIO()
+    np.save(file, drawn(4))
+    shape = random.choice(["(4000000000, 3, 4)", "(4, 3, 4000000000)", "(4, -3, 4)", "(4,)"])
+    header = file.getvalue()[:128].replace(b"(4, 3, 4)", shape.encode())
+    return "a.npy", header[:127].ljust(127) + b"\n" + file.getvalue()[128:]
+
+
+LAYOUTS: dict[str, tuple[Callable[[Random], tuple[str, bytes]], ...]] = {
+    "arrays": (npy, arrays, claimed),
+    "sglang-recorder": (passes,),
+    "counts": (counts, count_table),
+    "layer-arrays": (by_layer,),
+    "route-log": (log,),
+    "responses": (responses,),
+    "expert-selection": (selected,),
+    "table": (parquet, csv, many_layers),
+    "condsim": (),
+}
+"""Importer → what writes files for it; those of condsim are exported."""
 
 
 @kind("recorded routing")
 def _(random: Random, bases: Path, folder: Path) -> Question:
-    if random.random() < 0.1:
+    layout = random.choice(list(LAYOUTS))
+    if not LAYOUTS[layout]:
         name = "routing.npz"
         condsim.load(bases / "moe-bytes").export_routing(folder / "whole.npz")
         with np.load(folder / "whole.npz") as whole:
             data = npz(random, dict(whole))
     else:
-        name, data = random.choice(LAYOUTS)(random)
+        name, data = random.choice(LAYOUTS[layout])(random)
     if random.random() < 0.2:
         data = damage.damaged(random, data)
     (folder / name).write_bytes(data)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from condsim.cli import COMMANDS
+from condsim.importers import IMPORTERS
 from fuzz import bases, pool
+from fuzz.commands import options_of
 from fuzz.kinds import KINDS
+from fuzz.recorded import LAYOUTS
 
 INPUTS = 2
 """Of each kind."""
@@ -20,6 +24,14 @@ def test_any_input_is_refused_in_one_line_or_answered_with_numbers(tmp_path: Pat
     assert not wrong, "\n\n".join(wrong)
     kinds = {done.verdict.kind for done in tried}
     assert kinds == {"answered", "refused"}
+
+
+def test_every_importer_and_every_command_is_tried() -> None:
+    """A new one is added to what is damaged."""
+    assert set(LAYOUTS) == set(IMPORTERS)
+    options = {option for command in COMMANDS for option in options_of(command)}
+    assert {"--scenario", "--placement", "--grid"} - options == {"--placement"}
+    assert "--capture" not in options
 
 
 def test_what_is_wrong_is_seen(tmp_path: Path) -> None:

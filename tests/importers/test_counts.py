@@ -89,6 +89,8 @@ def test_layers_without_counts_are_left_out(tmp_path: Path) -> None:
         ("layer,expert\n0\n", ["a.csv", "damaged"]),
         ("layer,expert,count\n0,1,2.5\n", ["column count"]),
         ("layer,expert\n0,99999999\n", ["column expert"]),
+        ("layer,expert\n99999,99999\n", ["layers up to 99,999", "which no model has"]),
+        (f"layer,expert,count\n0,1,{2**62}\n0,1,{2**62}\n", ["column count"]),
         ("layer,expert\n", ["no decisions"]),
     ],
 )
@@ -108,3 +110,5 @@ def test_counts_need_top_k_and_an_end(tmp_path: Path) -> None:
     refused(path, "negative", model=TOP)
     np.savez(path, logical_count=np.zeros(4, int))
     refused(path, "[steps, layers, experts]", model=TOP)
+    np.savez(path, logical_count=np.full((1, 1, 4), 2**62))
+    refused(path, "a count of", model=TOP)

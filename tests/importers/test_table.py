@@ -151,3 +151,11 @@ def test_truncated_files_are_refused(tmp_path: Path) -> None:
     text = path.read_text()
     path.write_text(text[: text.rindex(",")])
     refused(path, "damaged or truncated", "a.csv")
+
+
+def test_more_layers_than_any_model_has_are_refused(tmp_path: Path) -> None:
+    """A column that means something else would open a file for each of its values."""
+    path = tmp_path / "a.csv"
+    table = pd.DataFrame({"layer": range(2000), "indices": ["0 1 2 3"] * 2000})
+    table.to_csv(path, index=False)
+    refused(path, "more than 256 layers")

@@ -125,3 +125,9 @@ def test_what_is_no_module_is_refused() -> None:
 def test_a_model_that_fails_is_one_line() -> None:
     with pytest.raises(CondsimError, match=r"^gate: the forward of 6 units fails \(RuntimeError"):
         LiveModel.of(Gated()).run(as_batches(torch.randn(6, 5))[0])
+
+
+def test_a_lazy_layer_is_refused_in_one_line() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.LazyLinear(2))
+    with pytest.raises(CondsimError, match=r"parameter '1.weight' has no size yet"):
+        LiveModel.of(model)

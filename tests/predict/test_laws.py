@@ -29,7 +29,10 @@ from condsim.resources import resource
 from condsim.trace import Decisions, Trace
 from condsim.trace.encoding import in_memory
 
-TRACES = ("branch-fashion", "exit-fashion", "skip-fashion", "sparse-bytes", "moe-bytes")
+TRACES = (
+    *("branch-fashion", "exit-fashion", "skip-fashion", "sparse-bytes", "moe-bytes"),
+    *("prune-fashion", "merge-fashion", "moe-bytes-train", "sparse-fashion"),
+)
 OF_UNITS = TRACES[:3]
 """Traces whose rows are units."""
 DEVICES = sorted(file.stem for file in resource("hwprofiles").glob("*.yaml"))
@@ -75,15 +78,21 @@ def device_of(name: str) -> HardwareProfile:
 @cache
 def able(trace: str, strategy: str | None) -> list[str]:
     """Devices that can run a trace by a strategy; None: by any."""
-    if strategy is None:
-        return DEVICES
-    return [d for d in DEVICES if strategy in strategies_on(trace_of(trace), device_of(d))]
+    found = {d: strategies_on(trace_of(trace), device_of(d)) for d in DEVICES}
+    return [d for d in DEVICES if (strategy in found[d] if strategy else found[d])]
+
+
+class Asked(tuple[Trace, HardwareProfile, dict[str, Any]]):
+    """A question, which a report shows in a line."""
+
+    def __repr__(self) -> str:
+        return f"{self[0].name} on {self[1].name}: {self[2]}"
 
 
 @st.composite
 def questions(
     draw: st.DrawFn, traces: tuple[str, ...] = TRACES, strategy: str | None = None
-) -> tuple[Trace, HardwareProfile, dict[str, Any]]:
+) -> Asked:
     """A trace, a device, and arguments that both allow. strategy: None for any."""
     name = draw(st.sampled_from(traces))
     trace = trace_of(name)
@@ -94,7 +103,7 @@ def questions(
         "baseline": draw(st.sampled_from(["same-params", "same-flops"])),
         "dtype": draw(st.sampled_from(list(device.peak_flops))),
     }
-    return trace, device, arguments
+    return Asked((trace, device, arguments))
 
 
 def asked(trace: Trace, device: HardwareProfile, arguments: dict[str, Any]) -> Prediction:
@@ -331,3 +340,53 @@ def test_more_blocks_are_more_work(question: Any, seed: int, share: float) -> No
     many = asked(fuller, device, {**arguments, "baseline": "same-params"})
     assert few.executed_flops <= many.executed_flops * (1 + EXACT)
     assert few.latency_s <= many.latency_s * (1 + EXACT)
+
+
+@laws
+@given(questions(("prune-fashion", "merge-fashion")), st.integers(0, 1000), st.floats(0, 0.5))
+def test_more_tokens_that_stay_are_more_work(question: Any, seed: int, share: float) -> None:
+    """Where some units keep all of their tokens."""
+    trace, device, arguments = question
+    generator = np.random.default_rng(seed)
+    full = generator.random(int(trace.steps["units"].sum())) < share
+    decisions = {}
+    for site in trace.sites:
+        d = trace.decisions(site.name)
+        rows = trace.rows_per_unit(site)
+        stays = np.repeat(full, rows)
+        ids = d.ids.copy()
+        ids[stays] = 1
+        decisions[site.name] = Decisions(ids, d.weights, d.scores)
+    fuller = replace(trace, reader=in_memory(decisions))
+    named = {**arguments, "baseline": "same-params"}
+    few, many = asked(trace, device, named), asked(fuller, device, named)
+    assert few.executed_flops <= many.executed_flops * (1 + EXACT)
+    assert few.baseline_s == pytest.approx(many.baseline_s, rel=EXACT)
+
+
+@laws
+@given(questions(("sparse-fashion",)), st.integers(0, 1000), st.floats(0, 0.5))
+def test_more_weights_that_stay_are_more_work(question: Any, seed: int, share: float) -> None:
+    trace, device, arguments = question
+    generator = np.random.default_rng(seed)
+    decisions = {}
+    for site in trace.sites:
+        ids = trace.decisions(site.name).ids
+        decisions[site.name] = Decisions(ids | (generator.random(ids.shape) < share))
+    denser = replace(trace, reader=in_memory(decisions))
+    named = {**arguments, "baseline": "same-params"}
+    few, many = asked(trace, device, named), asked(denser, device, named)
+    assert few.executed_flops <= many.executed_flops * (1 + EXACT)
+    assert few.baseline_s == pytest.approx(many.baseline_s, rel=EXACT)
+
+
+@laws
+@given(questions(("moe-bytes-train",)))
+def test_training_needs_the_memory_of_its_parts(question: Any) -> None:
+    """Weights and their gradients, at least, are there at the peak of a step."""
+    trace, device, arguments = question
+    p = asked(trace, device, arguments)
+    width = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}.get(p.dtype)
+    assume(width is not None)
+    parameters = trace.header.provenance.parameters
+    assert p.peak_bytes >= parameters * width  # type: ignore[operator]

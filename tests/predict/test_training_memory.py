@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import condsim
 from condsim.resources import resource
-from condsim.show.tables import memory_line
+from condsim.show.predictions import memory_line
 from condsim.show.text import size
 from condsim.trace import Trace
 

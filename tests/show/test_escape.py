@@ -18,8 +18,8 @@ from rich.text import Text
 
 from condsim.cli.output import command, out
 from condsim.show.escape import FORMULA, code, csv, figure_text, markdown, one_line, printable
+from condsim.show.figure_files import rendered
 from condsim.show.html import Html, joined, tag
-from condsim.show.plots import rendered
 
 BAD = (
     "<script>alert(1)</script>",

@@ -733,3 +733,18 @@ def test_decisions_of_a_known_trace_are_those_that_were_given() -> None:
     a, b = named("a"), named("b")
     assert not np.array_equal(a.decisions("experts").ids, b.decisions("experts").ids)
     assert isinstance(a.decisions("experts"), Decisions)
+
+
+def test_decisions_of_other_rows_than_the_steps_need_are_not_saved(tmp_path: Path) -> None:
+    """The older trace stays: nobody could open the new one."""
+    trace = make_trace("old")
+    folder = trace.save(tmp_path / "t")
+    before = content(folder)
+    decisions = {}
+    for site in trace.sites:
+        d = trace.decisions(site.name)
+        decisions[site.name] = Decisions(d.ids[:-1], None if d.weights is None else d.weights[:-1])
+    short = dataclasses.replace(trace, reader=in_memory(decisions))
+    with pytest.raises(CondsimError, match="where the steps need"):
+        short.save(folder)
+    assert content(folder) == before

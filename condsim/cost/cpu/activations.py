@@ -2,6 +2,7 @@
 
     extra seconds = sum over its operands: bytes * (penalty(bytes touched since their memory was)
                     - penalty(bytes between two visits of the benchmark))
+                    + bytes of new memory that it writes * seconds a byte
 
 One step is played back in order: what an operator reads was written some operators ago, and its
 result takes the free block of memory that fits best, whose last use may be long ago. The C
@@ -12,95 +13,13 @@ sizes are each call's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from condsim.cost.cpu.memory_blocks import NEVER, Memory
+from condsim.cost.cpu.new_memory import new_bytes
+from condsim.cost.cpu.step_memory import BlocksOfCall, StepMemory
 from condsim.hardware import Activations, HardwareProfile
-from condsim.results import Results
-
-# What a calibrated operator that is no matmul turns through between two visits of the same tensors:
-# so many bytes, but no more than so many sets of tensors.
-BETWEEN_BYTES = 2**20
-SETS = 8
-
-
-class BlocksOfCall(NamedTuple):
-    """The blocks of memory that a call of a step touches, as numbers of tensors.
-
-    call: its number. reads: activations. new: storages that it makes. freed: storages that are
-    dead after it.
-    """
-
-    call: int
-    reads: tuple[int, ...] = ()
-    new: tuple[int, ...] = ()
-    freed: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class StepBlocks:
-    """The blocks of memory that the calls of a step touch, whatever their sizes are.
-
-    calls: those that touch some, in executed order.
-    """
-
-    calls: Sequence[BlocksOfCall]
-
-    @cached_property
-    def tensors(self) -> np.ndarray:
-        """The tensors that are among them, int [n]."""
-        found: set[int] = set()
-        for of_call in self.calls:
-            found.update(of_call.reads, of_call.new, of_call.freed)
-        return np.array(sorted(found), np.int64)
-
-    @cached_property
-    def results(self) -> Results:
-        """What was lately worked out of them."""
-        return Results()
-
-
-@dataclass(frozen=True)
-class StepMemory:
-    """Bytes that the calls of one step touch, in executed order.
-
-    blocks: of the calls. sizes: bytes of each tensor. call: that touches it.
-    read, new: whether it is an activation that is read, or a new storage; [tensors] each.
-    weights: bytes of all weights that a call reads. in_place: that it writes where something was.
-    product: it is a matmul; [calls] each.
-    """
-
-    blocks: StepBlocks
-    sizes: np.ndarray
-    call: np.ndarray
-    read: np.ndarray
-    new: np.ndarray
-    weights: np.ndarray
-    in_place: np.ndarray
-    product: np.ndarray
-
-    @cached_property
-    def visited(self) -> np.ndarray:
-        """The tensors whose memory a call visits, int [visits]."""
-        return np.flatnonzero(self.read | self.new)
-
-    @cached_property
-    def bytes(self) -> np.ndarray:
-        """All that a call touches, float [calls]."""
-        visited = self.visited
-        of_tensors = np.bincount(self.call[visited], self.sizes[visited], len(self.product))
-        touched: np.ndarray = of_tensors + self.weights + self.in_place
-        return touched
-
-    @property
-    def usual_distance(self) -> np.ndarray:
-        """Bytes touched between two visits to a tensor in the micro-benchmark, float [calls]."""
-        in_between = np.minimum(BETWEEN_BYTES, SETS * self.bytes)
-        return np.where(self.product, self.bytes, np.maximum(self.bytes, in_between))
 
 
 def activation_curves(profile: HardwareProfile) -> Activations | None:
@@ -117,12 +36,12 @@ def activation_curves(profile: HardwareProfile) -> Activations | None:
 
 
 def far_per_byte(
-    memory: StepMemory, owner: np.ndarray, owners: int, curves: Activations
+    memory: StepMemory, owner: np.ndarray, owners: int, curves: Activations, new_s: float = 0.0
 ) -> np.ndarray:
     """Return extra seconds a byte that each owner reads or writes, its mean over one step, float
     [owners].
 
-    owner: of each call, int [calls].
+    owner: of each call, int [calls]. new_s: seconds a byte of new memory.
     """
     visited = memory.visited
     last_distance = _last_distances(memory)[visited]
@@ -142,6 +61,8 @@ def far_per_byte(
     in_place_s = memory.in_place * np.maximum(curves.read[0] - usual_read_s, 0.0)
     sizes = memory.sizes[visited]
     seconds = np.bincount(call, each_s * sizes, len(usual)) + in_place_s
+    if new_s:
+        seconds = seconds + new_s * new_bytes(memory)
     moved = np.bincount(call, sizes, len(usual)) + memory.in_place
     return _mean_of_owners(seconds, moved, owner, owners)
 
@@ -199,7 +120,7 @@ def _play(
     before: calls that ran before the step. Tensors of no bytes have no memory.
     """
     touched_by = [NEVER] * len(sizes)
-    for call, reads, new, freed in blocks:
+    for call, reads, new, freed, _ in blocks:
         for tensor in reads:
             if sizes[tensor]:
                 touched_by[tensor] = memory.touch(sizes[tensor])

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from condsim.cost.cpu.activations import BlocksOfCall, StepBlocks, StepMemory
+from condsim.cost.cpu.step_memory import BlocksOfCall, StepBlocks, StepMemory
 from condsim.cost.device import Target
 from condsim.errors import CondsimError
 from condsim.lowered import Lowered, PlayedStep
@@ -22,9 +22,12 @@ from condsim.program.order import Order
 from condsim.program.polynomials import Polynomials
 from condsim.program.work import OPERATORS
 
-READ, WEIGHT, WRITTEN, NEW, IGNORED = range(5)
+READ, WEIGHT, WRITTEN, NEW, IGNORED, TEMPORARY = range(6)
 """What an operator does with a tensor, or with the storage that it makes. Those of views are
-ignored until they die."""
+ignored until they die. Temporary ones die with the call."""
+BLOCKED_CHANNELS, PLAIN_CHANNELS = 16, 3
+"""oneDNN convolves copies in which so many channels lie together, the last of them padded; images
+of so few channels are read as they are. Source: oneDNN, "Understanding Memory Formats", nChw16c."""
 
 
 def step_memory(target: Target, lowered: Lowered, played: PlayedStep) -> StepMemory:
@@ -100,6 +103,8 @@ class _ProgramTensors:
                 found.add(row, itemsize(tensor.dtype), WEIGHT, looked_up)
             for tensor in op.outputs:
                 found.add(self._row(tensor.dims), itemsize(tensor.dtype), WRITTEN)
+        for dims in _blocked_copies(op):
+            found.add(self._row(dims), itemsize(op.outputs[0].dtype), TEMPORARY)
         for size, dtype in op.allocs:
             dims = size.dims if isinstance(size, Product) else (size,)
             found.add(self._row(dims), itemsize(dtype), IGNORED if op.view else NEW)
@@ -107,6 +112,19 @@ class _ProgramTensors:
 
     def _row(self, dims: tuple[Dim, ...]) -> int:
         return self._rows.setdefault(dims, len(self._rows))
+
+
+def _blocked_copies(op: Op) -> list[tuple[Dim, ...]]:
+    """The shapes of the copies that a convolution makes of what it reads and writes."""
+    if op.name != "conv2d":
+        return []
+    copies = []
+    for images in (op.inputs[0], op.outputs[0]):
+        batch, channels, *sides = images.dims
+        if not channels.terms and channels.plus > PLAIN_CHANNELS:
+            padded = -(-channels.plus // BLOCKED_CHANNELS) * BLOCKED_CHANNELS
+            copies.append((batch, Dim(padded), *sides))
+    return copies
 
 
 # Tensors of calls
@@ -182,6 +200,7 @@ class _CallTensors:
             call=self.call,
             read=self.role == READ,
             new=self.role == NEW,
+            temporary=self.role == TEMPORARY,
             weights=self._of_calls(WEIGHT, sizes),
             in_place=np.maximum(written - in_new, 0.0),
             product=self.product,
@@ -209,6 +228,7 @@ def _blocks(order: Order, role: list[int], begins: list[int]) -> StepBlocks:
         reads = tuple([tensor for tensor in tensors if role[tensor] == READ])
         new = tuple([tensor for tensor in tensors if role[tensor] == NEW])
         freed = tuple(dead.get(call, ()))
-        if reads or new or freed:
-            blocks.append(BlocksOfCall(call, reads, new, freed))
+        temporary = tuple([tensor for tensor in tensors if role[tensor] == TEMPORARY])
+        if reads or new or freed or temporary:
+            blocks.append(BlocksOfCall(call, reads, new, freed, temporary))
     return StepBlocks(blocks)

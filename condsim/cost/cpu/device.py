@@ -20,6 +20,7 @@ from condsim.cost.cpu import compiled_graphs
 from condsim.cost.cpu.activations import activation_curves, far_per_byte
 from condsim.cost.cpu.call_memory import step_memory
 from condsim.cost.cpu.evicted_code import code_of
+from condsim.cost.cpu.new_memory import NEW
 from condsim.cost.cpu.new_shapes import NEW_SHAPE, NewShapes, new_shape_seconds
 from condsim.cost.cpu.operator_time import looks_at_shapes, operator_time, variants
 from condsim.cost.device import DEVICE_MODELS, ShapedOperator, SizedKind, Target
@@ -64,7 +65,8 @@ class CpuModel(IssuedModel):
             return 0.0
         memory = step_memory(self.target, lowered, played)
         entry_of_call = layout.entries_of(played)
-        return far_per_byte(memory, entry_of_call, len(layout.entries), curves)
+        new_s = self.target.profile.extra_s.get(NEW, 0.0)
+        return far_per_byte(memory, entry_of_call, len(layout.entries), curves, new_s)
 
     def host_seconds(self, lowered: Lowered, order: Order, layout: Layout) -> np.ndarray:
         if not self.compiled:

@@ -1,43 +1,59 @@
-"""What a large result costs more because its memory is new: pages are zeroed at their first use.
+"""What calls cost more because memory that they write is new: pages are zeroed at their first use.
 
-    extra seconds = bytes * seconds a byte, of results of 32 MiB and more
+    extra seconds of a call = bytes of new memory * seconds a byte
 
-The C library gives a block of its own to each request of M_MMAP_THRESHOLD bytes and more, and gives
-it back to the operating system when it is freed. Source: mallopt(3): that threshold grows with what
-is freed, to at most 32 MiB on 64-bit systems. A process that has had more than that in use at once,
-in smaller pieces, may have up to 64 MiB of it free at the end of its heap, which serve a large
-request; a step's own pieces are not looked at for that.
+A step is played over the heap of the C library (`condsim.cost.cpu.heap`) until it repeats itself.
+Nothing is new in a small step: the heap keeps what it once got. Some of a step is new each time
+where one result alone is mapped apart, or where so much dies at once that the end of the heap is
+given back. The play begins with an empty heap: what a process freed earlier may serve a result that
+is new here.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from condsim.hardware import HardwareProfile
-from condsim.program import elements
-from condsim.program.work import Shape
+from condsim.cost.cpu.heap import MAPPED_BYTES, Block, Heap
+from condsim.cost.cpu.step_memory import StepMemory
 
 NEW = "fresh_page"
 """Of a profile's extra_s: seconds a byte."""
-KEPT_BYTES = 2**25
-"""Blocks smaller than this are kept by the process when they are freed."""
+ROUNDS = 3
+"""Steps that are played; the last one counts."""
+LEAST_BYTES = 4096
+"""Smaller blocks are not played: a page."""
 
 
-def fresh_seconds(
-    name: str, outputs: list[Shape], profile: HardwareProfile, itemsize: int = 4
-) -> Any:
-    """Extra seconds of an operator for its results, float or float array.
+def new_bytes(memory: StepMemory) -> np.ndarray:
+    """Return the bytes of new memory that each call of a step writes, float [calls]."""
+    sizes = memory.sizes
+    if sizes[memory.new].sum() + sizes[memory.temporary].sum() < MAPPED_BYTES:
+        return np.zeros(len(memory.product))
+    results = memory.blocks.results
+    return results.remember(("new memory", sizes.tobytes()), lambda: _settled(memory))
 
-    0 for an operator in place (a name that ends in "_") and without a calibration. itemsize: bytes
-    of an element.
-    """
-    if name.endswith("_") or NEW not in profile.extra_s:
-        return 0.0
-    new_bytes: Any = 0.0
-    for shape in outputs:
-        result_bytes = np.asarray(elements(shape), float) * itemsize
-        if result_bytes.max(initial=0.0) >= KEPT_BYTES:
-            new_bytes = new_bytes + np.where(result_bytes >= KEPT_BYTES, result_bytes, 0.0)
-    return profile.extra_s[NEW] * new_bytes
+
+def _settled(memory: StepMemory) -> np.ndarray:
+    """The bytes of a step that follows others like it."""
+    heap, sizes = Heap(), memory.sizes.tolist()
+    of_calls = np.zeros(len(memory.product))
+    for _ in range(ROUNDS):
+        of_calls = _play(memory, heap, sizes)
+    return of_calls
+
+
+def _play(memory: StepMemory, heap: Heap, sizes: list[float]) -> np.ndarray:
+    """Run one step over a heap. sizes: bytes of each tensor."""
+    of_calls = np.zeros(len(memory.product))
+    live: dict[int, Block] = {}
+    for of_call in memory.blocks.calls:
+        for tensor in (*of_call.temporary, *of_call.new):
+            if sizes[tensor] >= LEAST_BYTES:
+                live[tensor], new = heap.take(sizes[tensor])
+                of_calls[of_call.call] += new
+        for tensor in (*of_call.temporary, *of_call.freed):
+            if tensor in live:
+                heap.give_back(live.pop(tensor))
+    for block in live.values():
+        heap.give_back(block)
+    return of_calls

@@ -20,7 +20,6 @@ from condsim.cost.cpu.matmul_time import (
     linear_time,
     scattered_time,
 )
-from condsim.cost.cpu.new_memory import fresh_seconds
 from condsim.cost.cpu.sparse_time import SPARSE, sparse_time, table_of
 from condsim.cost.cpu.tables import curve_seconds
 from condsim.cost.hot import (
@@ -61,9 +60,7 @@ def operator_time(
         return _from_peak(operator, profile, dtype, operator.work.family)
     if view:
         return _view_time(operator.name, profile)
-    hot = _from_tables(operator, profile, groups_rows)
-    fresh_s = fresh_seconds(operator.name, operator.outputs, profile, element_bytes(profile))
-    return _with_extra(hot, fresh_s)
+    return _from_tables(operator, profile, groups_rows)
 
 
 def _with_extra(hot: OperatorTime, extra_s: Any) -> OperatorTime:

@@ -1,4 +1,4 @@
 """Altair charts for the browser, a file a page.
 
-A chart takes the table that its picture in `condsim.show.plots` and its CSV are made of.
+A chart takes the table that its picture in `condsim.show` and its CSV are made of.
 """

@@ -14,7 +14,7 @@ import streamlit as st
 from condsim.dashboard.charts.elements import Chart
 from condsim.dashboard.parts.scenario import IN_LINK, Scenario
 from condsim.show.escape import csv
-from condsim.show.plots import rendered
+from condsim.show.figure_files import rendered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Picture

@@ -19,7 +19,7 @@ from condsim.dashboard.parts import boxes, columns
 from condsim.dashboard.parts.figure import Figure, Recipe, show, take_away
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.work import Job, results_of
-from condsim.show.plots import layers_figure, residual_figure
+from condsim.show.accuracy_figures import layers_figure, residual_figure
 
 BY = ("profile", "engine", "routing", "tp", "ep")
 """Columns that layers can be grouped by."""

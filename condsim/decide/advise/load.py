@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from condsim.decide.subject import Subject
-from condsim.errors import CondsimError, unknown
-from condsim.files import named_errors
-from condsim.hardware.text import validated
+from condsim.errors import unknown
+from condsim.hardware.text import read, validated
 from condsim.program.regime import DECODE
+from condsim.trace.columns import MOST_EXTENT
+from condsim.untrusted import Name, Text, check_path
 
-AtLeastOne = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=MOST_EXTENT)]
 
 
 class Load(BaseModel):
@@ -29,12 +28,12 @@ class Load(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1, max_length=60)
-    about: str = Field(default="", max_length=300)
-    batch: AtLeastOne | None = None
-    most: AtLeastOne = 256
-    phase: str | None = None
-    context: AtLeastOne | None = None
+    name: Name
+    about: Text = ""
+    batch: Count | None = None
+    most: Count = 256
+    phase: Name | None = None
+    context: Count | None = None
     threshold: float = Field(default=1.0, gt=0, lt=1000)
     prefers: str = Field(default="throughput", pattern="^(latency|throughput)$")
 
@@ -62,18 +61,11 @@ def load_of(name: str) -> Load:
     """
     if name in LOADS:
         return LOADS[name]
-    path = Path(name)
+    path = check_path(name, "a scenario")
     if path.suffix not in (".yaml", ".yml"):
         raise unknown("scenario", name, LOADS, "or a .yaml file of its own")
-    with named_errors(path, "cannot be read"):
-        text = path.read_text()
-    try:
-        fields = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise CondsimError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(fields, dict):
-        raise CondsimError(f"{path}: a scenario is a list of fields (batch: 8), got {fields!r:.40}")
-    return validated(Load, {"name": path.stem, **fields}, f"scenario {path}")
+    fields = {"name": path.stem, **read(path, "scenario")}
+    return validated(Load, fields, f"scenario {path}")
 
 
 @dataclass(frozen=True)

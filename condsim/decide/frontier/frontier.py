@@ -18,6 +18,7 @@ from condsim.decide.frontier.settings import (
     FOLDER,
     RIVALS,
     folder_of,
+    quality_in,
     same_units,
     settings_of,
     traces_in,
@@ -149,11 +150,14 @@ def _check(tolerance: float, target: float) -> None:
 def _model(trace: Trace, settings: list[Trace], rivals: list[Trace], tolerance: float) -> Model:
     known = same_units(settings_of(trace, settings))
     named = {rival.name: rival for rival in rivals}
+    for rival in rivals:
+        rival.require_programs()
+        quality_in(rival, DENSE)
     better = trace.header.provenance.higher_is_better
     reference = _reference(trace, named, len(known[0].dense))
     quality = None
     if reference is not None:
-        quality = named[reference].quality[DENSE].to_numpy(float)
+        quality = quality_in(named[reference], DENSE)
     return Model(trace, known, named, Judge(better, tolerance, quality), reference)
 
 
@@ -166,7 +170,7 @@ def _reference(trace: Trace, rivals: Mapping[str, Trace], units: int) -> str | N
         return None
     means = {}
     for name, rival in rivals.items():
-        means[name] = float(np.mean(rival.quality[DENSE].to_numpy(float)[:units]))
+        means[name] = float(np.mean(quality_in(rival, DENSE)[:units]))
     better = trace.header.provenance.higher_is_better
     ordered = sorted(means, key=lambda name: means[name], reverse=better)
     return ordered[0]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from condsim.cost.device import Target
-from condsim.decide.frontier.settings import DENSE, Setting
+from condsim.decide.frontier.settings import DENSE, Setting, quality_in
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.choose import strategies_on
@@ -217,7 +217,7 @@ def _rival_rows(
     runtime = choose_runtime(prediction.runtime, profile)
     target = Target(profile, prediction.dtype, runtime)
     for name, rival in model.rivals.items():
-        quality = rival.quality[DENSE].to_numpy(float)[: len(dense)]
+        quality = quality_in(rival, DENSE)[: len(dense)]
         row = {"point": name, "role": RIVAL, **model.judge.of(quality, dense)}
         try:
             latency_s = _rival_s(model.trace, rival, target, prediction)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from condsim.decide.frontier.settings import CONDITIONAL, DENSE
 from condsim.errors import CondsimError
 from condsim.trace import Decisions, Trace
 from condsim.trace.encoding import in_memory
 from condsim.trace.spec import CAPACITY, setting_in, with_setting, without_setting
+from condsim.trace.store import check_target
 
 Progress = Callable[..., None]
 """(what is done, how much of it, of how much)."""
@@ -33,7 +36,22 @@ class Asked:
             numbers = []
         if not equals or not name.strip().isidentifier() or not numbers:
             raise CondsimError(f"settings are NAME=VALUE,VALUE,..., got {text!r}")
+        if not all(map(math.isfinite, numbers)):
+            raise CondsimError(f"settings are finite numbers, got {text!r}")
         return cls(name.strip(), numbers)
+
+    @property
+    def folders(self) -> list[str]:
+        """Names of the folders that their traces are kept in."""
+        return [f"{self.name}={value:g}" for value in self.values]
+
+
+def check_targets(beside: Path, asked: Iterable[Asked], force: bool) -> None:
+    """Raises CondsimError where traces of settings could not be kept in the folder `beside`, or
+    would replace measured ones and `force` is not given."""
+    for each in asked:
+        for name in each.folders:
+            check_target(beside / name, force)
 
 
 FACTORS = (0.5, 1.0, 1.5, 2.0)
@@ -99,9 +117,9 @@ def _specs(trace: Trace, asked: Asked, progress: Progress) -> Iterator[tuple[str
             f"trace {trace.name!r} was captured in Python, or without quality: capture it from a "
             "spec that gives an Example with quality (docs, does 30 % hold?)"
         )
-    for number, value in enumerate(asked.values):
+    for number, (name, value) in enumerate(zip(asked.folders, asked.values, strict=True)):
         progress(asked.name, number, len(asked.values))
-        yield f"{asked.name}={value:g}", with_setting(spec, asked.name, value)
+        yield name, with_setting(spec, asked.name, value)
     progress(asked.name, len(asked.values), len(asked.values))
 
 

@@ -107,14 +107,18 @@ def _captured(trace: Trace) -> Setting:
 
 def _both(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
     """Quality of each unit, as it decides and dense."""
-    for column in (CONDITIONAL, DENSE):
-        if column not in trace.quality:
-            raise CondsimError(
-                f"trace {trace.name!r} does not say how good the model is: capture it with "
-                "quality= (in a spec: an Example with quality), then ask again"
-            )
-    of_model = trace.quality[CONDITIONAL].to_numpy(float)
-    return of_model, trace.quality[DENSE].to_numpy(float)
+    return quality_in(trace, CONDITIONAL), quality_in(trace, DENSE)
+
+
+def quality_in(trace: Trace, column: str) -> np.ndarray:
+    """Return a column of the quality, float [units]. Raises CondsimError where there is none."""
+    if column not in trace.quality or trace.quality.empty:
+        raise CondsimError(
+            f"trace {trace.name!r} does not say how good the model is: capture it with "
+            "quality= (in a spec: an Example with quality), then ask again"
+        )
+    values: np.ndarray = trace.quality[column].to_numpy(float)
+    return values
 
 
 def _at_setting(trace: Trace, other: Trace) -> Setting:

@@ -81,13 +81,10 @@ def noise(
     if not isinstance(trace, Trace):
         folder = folder_of(trace)
         trace = load(folder)
-        noisy = traces_in(folder / FOLDER) if noisy is None else noisy
+        noisy = noisy_in(folder, trace) if noisy is None else noisy
     others = list(noisy or ())
     if not others:
-        raise CondsimError(
-            f"trace {trace.name!r} has no traces of noisy inputs beside it: condsim noise TRACE "
-            "--capture makes them"
-        )
+        raise _no_noise(trace)
     device = resolve_profile(trace, profile)
     fewest = min(len(other.steps) for other in others)
     trace = of_steps(trace, slice(0, fewest))
@@ -106,6 +103,21 @@ def noise(
         quality_name=trace.header.provenance.quality_name or "quality",
         table=pd.DataFrame(rows, columns=COLUMNS),
         paths=pd.DataFrame(paths, columns=PATHS),
+    )
+
+
+def noisy_in(folder: Path, trace: Trace) -> list[Trace]:
+    """Return the traces of noisy inputs in a trace's folder. Raises CondsimError where none is."""
+    others = traces_in(folder / FOLDER)
+    if not others:
+        raise _no_noise(trace)
+    return others
+
+
+def _no_noise(trace: Trace) -> CondsimError:
+    return CondsimError(
+        f"trace {trace.name!r} has no traces of noisy inputs beside it: condsim noise TRACE "
+        "--capture makes them"
     )
 
 

@@ -11,6 +11,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from condsim.decide.code import code_digest
@@ -189,7 +190,12 @@ class _Devices:
     def of(self, point: Mapping[str, Any]) -> HardwareProfile:
         """The device of a point."""
         named = point.get(DEVICE)
-        return named if isinstance(named, HardwareProfile) else self._subject.device(self._usual)
+        return named if isinstance(named, HardwareProfile) else self._of_others
+
+    @cached_property
+    def _of_others(self) -> HardwareProfile:
+        """The device of points that name none."""
+        return self._subject.device(self._usual)
 
     def named(self, values: Iterable[Any]) -> list[HardwareProfile]:
         """The devices of an axis; "all" stands for all that are known."""

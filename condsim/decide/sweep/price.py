@@ -18,7 +18,7 @@ from threadpoolctl import ThreadpoolController
 from condsim.decide.code import code_digest
 from condsim.decide.subject import Subject
 from condsim.decide.sweep.grid import Chunk
-from condsim.errors import CondsimError, summary
+from condsim.errors import CondsimError, shortened, summary
 from condsim.hardware import HardwareProfile
 from condsim.predict.prediction import Prediction
 from condsim.predict.simulate import simulate_many
@@ -141,4 +141,4 @@ def _predicted(prediction: Prediction, details: bool) -> Row:
 
 def _failed(chunk: Chunk, asked: Mapping[str, Any], error: Exception) -> Row:
     said = str(error) if isinstance(error, CondsimError) else summary(error)
-    return _about(chunk, asked) | {"error": " ".join(said.split())}
+    return _about(chunk, asked) | {"error": shortened(" ".join(said.split()))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import shutil
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -14,10 +14,13 @@ import pyarrow.lib as pa
 import pyarrow.parquet as pq
 
 from condsim.decide.sweep.axes import Axis
-from condsim.decide.sweep.grid import Chunk
+from condsim.decide.sweep.grid import MOST_POINTS, Chunk
 from condsim.errors import CondsimError
 from condsim.files import check_writable, named_errors, write_whole
-from condsim.untrusted import parsing
+from condsim.predict.verdict import PAYS
+from condsim.trace.columns import Column, check_table
+from condsim.trace.tables import checked_names, written_out
+from condsim.untrusted import check_name, parsing
 
 MARK = b"condsim sweep"
 """Key in the metadata of a file that a sweep wrote. Its value is the version of the format."""
@@ -53,6 +56,22 @@ DETAILS = {"peak_bytes": WHOLE, "baseline_peak_bytes": WHOLE, "fits": FLAG, "mai
 """Columns of a sweep with details."""
 LAST = {"error": TEXT, "chunk": TEXT}
 OF_KIND = {"text": TEXT, "whole": WHOLE, "number": NUMBER}
+PART = re.compile(r"[0-9a-f]{24}\.parquet")
+"""Names of the files of a sweep that goes on."""
+ABOVE_ZERO = Column("number", 1e-300, 1e300, optional=True)
+CHECKED = {
+    "speedup": ABOVE_ZERO,
+    "low": ABOVE_ZERO,
+    "high": ABOVE_ZERO,
+    "latency_s": ABOVE_ZERO,
+    "baseline_s": ABOVE_ZERO,
+    "energy_j": ABOVE_ZERO,
+    "baseline_energy_j": ABOVE_ZERO,
+    "flops_ratio": ABOVE_ZERO,
+    "estimated": Column("number", 0, 1 + 1e-6, optional=True),
+}
+"""What may stand in the columns of numbers of a table that is opened."""
+WAY_OUT = "run the sweep again"
 
 
 def schema_of(axes: Sequence[Axis], details: bool) -> pa.Schema:
@@ -80,6 +99,13 @@ class Parts:
         assert self.path is not None
         return self.path.with_name(f"{self.path.name}.parts")
 
+    @property
+    def _files(self) -> list[Path]:
+        """Files of chunks. Others in their folder are not the sweep's, and stay."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(file for file in self.folder.iterdir() if PART.fullmatch(file.name))
+
     def open(self, chunks: Iterable[Chunk]) -> None:
         """Find the chunks that an earlier run priced.
 
@@ -100,7 +126,7 @@ class Parts:
         assert self.path is not None
         if self.path.exists():
             yield from self._of_same_columns(read(self.path))
-        for part in sorted(self.folder.glob("*.parquet")):
+        for part in self._files:
             self._beside = True
             with contextlib.suppress(CondsimError):  # a damaged part is priced again
                 yield from self._of_same_columns(read(part))
@@ -136,11 +162,15 @@ class Parts:
         complete = table.num_rows == sum(map(len, chunks))
         if complete or self._beside:
             write_whole(self.path, _written(table))
-            shutil.rmtree(self.folder, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                self.folder.rmdir()
+            self._remove_files()
+        with contextlib.suppress(OSError):  # something else is in it
+            self.folder.rmdir()
         return table
+
+    def _remove_files(self) -> None:
+        for file in self._files:
+            with contextlib.suppress(OSError):
+                file.unlink()
 
 
 def _by_chunk(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
@@ -163,7 +193,7 @@ def _written(table: pa.Table) -> bytes:
 def read_bytes(content: IO[bytes], name: str) -> pd.DataFrame:
     """Return a table that a sweep wrote, for pandas. name: of its file.
 
-    Raises CondsimError where it is none, or damaged.
+    Raises CondsimError as `read` does.
     """
     return frame_of(_read(content, Path(name)))
 
@@ -171,17 +201,55 @@ def read_bytes(content: IO[bytes], name: str) -> pd.DataFrame:
 def read(path: Path) -> pa.Table:
     """Read a table that a sweep wrote.
 
-    Raises CondsimError where it is none, or damaged.
+    Raises CondsimError where it is none, too large, or damaged, or holds what no sweep has said.
     """
     return _read(path, path)
 
 
 def _read(source: Path | IO[bytes], path: Path) -> pa.Table:
-    with parsing(path, "run the sweep again"), pq.ParquetFile(source) as file:
+    with parsing(path, WAY_OUT), pq.ParquetFile(source) as file:
         metadata: Mapping[bytes, bytes] = file.schema_arrow.metadata or {}
-        if metadata.get(MARK) == FORMAT:
-            return file.read(use_threads=False)
-    raise CondsimError(f"{path} is no table of a sweep: choose another name for the new one")
+        if metadata.get(MARK) != FORMAT:
+            raise CondsimError(
+                f"{path} is no table of a sweep: choose another name for the new one"
+            )
+        checked_names(file, path, MOST_POINTS)
+        schema = file.schema_arrow
+    _check_schema(schema, path)
+    texts = [field.name for field in schema if field.type == TEXT]
+    with parsing(path, WAY_OUT), pq.ParquetFile(source, read_dictionary=texts) as file:
+        table = written_out(file.read(use_threads=False), path).cast(schema)
+    _check_rows(table, path)
+    return table
+
+
+def _check_schema(schema: pa.Schema, path: Path) -> None:
+    """Raises CondsimError unless a table has the columns of a sweep, its axes before them."""
+    own = [field for field in schema if field.name not in {**COLUMNS, **DETAILS, **LAST}]
+    usual = list(schema)[len(own) :]
+    possible = [list({**COLUMNS, **more, **LAST}.items()) for more in ({}, DETAILS)]
+    whole = [(field.name, field.type) for field in usual] in possible
+    if not whole or any(field.type not in OF_KIND.values() for field in own):
+        raise CondsimError(f"{path} has not the columns of a sweep; {WAY_OUT}")
+    for field in own:
+        try:
+            check_name(field.name)
+        except ValueError as error:
+            raise CondsimError(f"{path}: the name of a column: {error}") from None
+
+
+def _check_rows(table: pa.Table, path: Path) -> None:
+    """Raises CondsimError for a row that no sweep writes."""
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    check_table(frame, CHECKED, path)
+    failed = frame["error"].notna()
+    lacking = frame[list(CHECKED)].isna().any(axis=1)
+    unknown_verdict = ~frame["verdict"].isin(list(PAYS))
+    wrong = ~failed & (lacking | unknown_verdict)
+    if wrong.any():
+        raise CondsimError(
+            f"{path}: row {int(wrong.argmax())} has neither a prediction nor an error; {WAY_OUT}"
+        )
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:

@@ -19,6 +19,8 @@ BLOCK = 65536
 DTYPES = {"ids": np.int32, "weights": np.float32, "keys": np.int64}
 PREFIX = "condsim-import-"
 """How the names of temporary folders begin."""
+MOST_LAYERS = 256
+"""No model has so many, and each has files that are open at once."""
 LARGEST = 2**31 - 1
 """Larger ids are no ids and become this one, so that they stay out of range."""
 PREFILL, DECODE = "prefill", "decode"
@@ -137,7 +139,8 @@ class Spool:
         """Append decisions of a layer. ids: int [tokens, k]. weights: float [tokens, k].
 
         keys: int64 [tokens], where the order of the rows is not that of the tokens.
-        Raises CondsimError where k changes, or only some rows have weights.
+        Raises CondsimError where k changes, only some rows have weights, or there are too many
+        layers.
         """
         if not ids.shape[1]:
             raise CondsimError(f"{self.where()}: layer {layer} has no ids (top 0)")
@@ -147,6 +150,7 @@ class Spool:
         if keys is not None:
             rows["keys"] = keys[:, None]
         if layer not in self.layers:
+            self._check_room(layer)
             parts = {part: (DTYPES[part], rows[part].shape[1]) for part in rows}
             self.layers[layer] = Layer(self._folder / str(layer), parts)
         known = self.layers[layer]
@@ -160,6 +164,13 @@ class Spool:
                 f"{self.where()}: some tokens of layer {layer} have weights and some have none"
             )
         known.add(rows)
+
+    def _check_room(self, layer: int) -> None:
+        if len(self.layers) >= MOST_LAYERS:
+            raise CondsimError(
+                f"{self.where()} has more than {MOST_LAYERS} layers, among them number {layer}: "
+                "the column of layers is damaged, or means something else"
+            )
 
     def add_tokens(self, layers: Sequence[int], ids: np.ndarray) -> None:
         """Append decisions of several layers. ids: int [tokens, layers, k]."""

@@ -26,12 +26,15 @@ from condsim.live.adapters.ways_of_call import lift_by_ways
 from condsim.live.execution import Execution, current, executing
 from condsim.live.experts import Experts
 from condsim.live.lift.by_value import find_mixture
+from condsim.live.lift.dispatched import LiftedDispatch, find_dispatch
 from condsim.live.lift.lifted import Lifted, LiftedForward
+from condsim.live.lift.lifted_tokens import LiftedTokens
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import LiftedMixture
-from condsim.live.lift.tape import CONTAINERS, Tape, hard_gates
+from condsim.live.lift.tape import CONTAINERS, Tape, Unforced, hard_gates
 from condsim.live.lift.ways import OneWay
 from condsim.mechanisms import MECHANISMS
+from condsim.record.recorder import Recorder
 
 DECIDES_IN_PYTHON = "it decides in Python, by an `if` on a tensor's value"
 TAPED_ROWS = (12, 17)
@@ -46,6 +49,11 @@ def find(model: nn.Module) -> list[LiveSite]:
         if could_decide(module) and expert_list(module) is None:
             sites.append(OwnForward(name, module))
     return sites
+
+
+def _paused(recorder: Recorder | None) -> contextlib.AbstractContextManager[None]:
+    """While it lasts, nothing is recorded."""
+    return contextlib.nullcontext() if recorder is None else recorder.paused()
 
 
 def _explained(lifted: LiftedForward) -> tuple[int, int]:
@@ -72,6 +80,7 @@ class OwnForward(LiveSite):
         self.lifted: LiftedForward | None = None
         self.called_after_decision: set[nn.Module] | None = None
         self._reading = False
+        self._forces = True  # whether tapes send rows every way
         self._by_ids = False  # whether branches may be looked up by the ids of the input
         self._hard_gates: set[nn.Module] = set()
         self._constants: Constants | None = None
@@ -164,6 +173,8 @@ class OwnForward(LiveSite):
         natural = current().natural
         for site in self.lifted.sites.values():
             natural[site.name] = site.captured
+        if self._runs_as_written(self.lifted):
+            return self._as_written(own_forward, *args, **kwargs)
         if not current().observes_itself:
             return self.lifted(*args, **kwargs)
         own_args, own_kwargs = tree_map(copied, (args, kwargs))
@@ -171,13 +182,54 @@ class OwnForward(LiveSite):
         with executing(Execution()):
             own = own_forward(*own_args, **own_kwargs)
         if not self.lifted.agrees(own, result):
-            raise CondsimError(
-                f"site {self.sites[0]!r}: the forward of {type(self.block).__name__} was read on a "
-                "first batch, and on a later one it gives another result than what was read: its "
-                "code follows more than which rows go where (a limit on their number, a comparison "
-                f"in Python, a state that it keeps); {self._how_to_mark()}"
-            )
+            raise self._another_result()
         return result
+
+    def _another_result(self) -> CondsimError:
+        """The error where a later batch shows that a forward was not understood."""
+        return CondsimError(
+            f"site {self.sites[0]!r}: the forward of {type(self.block).__name__} was read on a "
+            "first batch, and on a later one it gives another result than what was read: its "
+            "code follows more than which rows go where (a limit on their number, a comparison "
+            f"in Python, a state that it keeps); {self._how_to_mark()}"
+        )
+
+    def _runs_as_written(self, lifted: LiftedForward) -> bool:
+        """Whether the own forward runs: its calls do not follow what is decided.
+
+        It follows no forced decisions, which matters only where nobody records.
+        """
+        if not lifted.written:
+            return False
+        execution = current()
+        if execution.forces and execution.recorder is None:
+            return False
+        for site in lifted.sites.values():
+            if execution.strategy(site.name, site.mechanism) != site.captured:
+                return False
+        return True
+
+    def _as_written(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The result of the own forward; what it decides is told to who wants to know.
+
+        Raises CondsimError where what was read of it gives something else.
+        """
+        assert self.lifted is not None
+        execution = current()
+        known = all(name in execution.sites for name in self.sites)
+        told: Any = None
+        if execution.observed is not None or not known:
+            recorder, execution.recorder = execution.recorder, None
+            own_args, own_kwargs = tree_map(copied, (args, kwargs))
+            try:
+                with _paused(recorder):
+                    told = self.lifted(*own_args, **own_kwargs)
+            finally:
+                execution.recorder = recorder
+        own = own_forward(*args, **kwargs)
+        if execution.observes_itself and not self.lifted.agrees(own, told):
+            raise self._another_result()
+        return own
 
     def _how_to_mark(self) -> str:
         """How the first of the sites that were read can be marked."""
@@ -203,8 +255,14 @@ class OwnForward(LiveSite):
             if self.experts_called and not readings:
                 found = self._tried(partial(self._find_mixture, call, by_ids))
                 readings = [] if found is None else [found]
+        if self.experts_called and not readings:
+            dispatch = self._or_reason_of_before(partial(self._find_dispatch, call))
+            readings = [] if dispatch is None else [dispatch]
         if not readings and not self.experts_called:
             readings = self._read_ways(call)
+        if not readings and not self.experts_called:
+            ranked = self._or_reason_of_before(partial(self._find_tokens, call))
+            readings = [] if ranked is None else [ranked]
         if readings:
             self._keep(max(readings, key=_explained))
         assert self.lifted is not None or self.reason is not None
@@ -271,10 +329,33 @@ class OwnForward(LiveSite):
         found = find_mixture(tapes[0], self.experts_called)
         return self._verified(LiftedMixture(name, tapes, self.experts_called, found), call)
 
+    def _or_reason_of_before(self, lift: Callable[[], LiftedForward]) -> LiftedForward | None:
+        """Another way to lift the forward; where it fails, the reason stays what it was."""
+        before = self.reason
+        found = self._tried(lift)
+        self.reason = before if found is None else self.reason
+        return found
+
+    def _find_dispatch(self, call: HostCall) -> LiftedForward:
+        """The forward around experts that run as many rows whatever is decided.
+
+        Raises NotLiftable where it is not.
+        """
+        tapes = self._unforced_tapes(call)
+        name = self.name or "experts"
+        found = find_dispatch(tapes[0], self.experts_called)
+        return self._verified(LiftedDispatch(name, tapes, self.experts_called, found), call)
+
+    def _find_tokens(self, call: HostCall) -> LiftedForward:
+        """The forward around tokens that it ranks. Raises NotLiftable where it ranks none."""
+        lifted = LiftedTokens(self.block, self.name, self._unforced_tapes(call))
+        check_same_result(lifted, call.forward, call.args, call.kwargs)
+        return lifted
+
     def _verified(self, lifted: LiftedForward, call: HostCall) -> LiftedForward:
         """A lifted forward with its strategies. Raises NotLiftable for one of another result."""
         check_same_result(lifted, call.forward, call.args, call.kwargs)
-        if not lifted.exact:
+        if not lifted.exact and not lifted.written:
             check_same_work(lifted, call.forward, call.args, call.kwargs)
         offer_strategies(lifted)
         return lifted
@@ -290,6 +371,15 @@ class OwnForward(LiveSite):
         self._learn_what_is_guarded(tape)
         return tape, self._second_tape(call, lone, other_rows)
 
+    def _unforced_tapes(self, call: HostCall) -> tuple[Tape, Tape]:
+        """Tapes at two sizes, in which nothing is forced."""
+        self._forces = False
+        try:
+            rows, other_rows = self._taped_rows()
+            return self._tape(call, False, rows), self._second_tape(call, False, other_rows)
+        finally:
+            self._forces = True
+
     def _taped_rows(self) -> tuple[int, int]:
         """Rows of the two tapes."""
         rows, other_rows = TAPED_ROWS
@@ -304,7 +394,8 @@ class OwnForward(LiveSite):
     def _tape(self, call: HostCall, lone: bool, rows: int, more_positions: int = 0) -> Tape:
         args, kwargs = call.resized(rows, more_positions)
         opens = self._hard_gates.__contains__
-        tape = Tape(self.block, lone, self._longest_list(), opens, self._by_ids)
+        kind = Tape if self._forces else Unforced
+        tape = kind(self.block, lone, self._longest_list(), opens, self._by_ids)
         return tape.run(call.forward, args, kwargs)
 
     def _second_tape(self, call: HostCall, lone: bool, rows: int) -> Tape:

@@ -6,6 +6,8 @@ outputs beside them. How the block uses them is found by value (`condsim.live.li
 
 from __future__ import annotations
 
+import contextlib
+
 from torch import nn
 
 from condsim.live.adapters.base import ADAPTERS, LiveSite
@@ -13,7 +15,9 @@ from condsim.live.adapters.host_call import HostCall
 from condsim.live.adapters.own_forward import OwnForward
 from condsim.live.adapters.stacked_projections import is_fused
 from condsim.live.adapters.structure import gate_of, marks_itself
+from condsim.live.lift.dispatched import LiftedDispatch, find_stacked_dispatch
 from condsim.live.lift.lifted import LiftedForward
+from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import LiftedMixture
 from condsim.live.lift.stacked_by_value import (
     Stacks,
@@ -53,10 +57,17 @@ class StackedParameters(OwnForward):
 
     def _lift(self, call: HostCall, lone: bool) -> LiftedForward:
         tapes = self._both_tapes(call, lone)
-        experts, found = find_stacked_mixture(tapes[0], self.stacks)
-        captured = strategy_of(tapes[0], found)
         name = self.name or "experts"
-        return self._verified(LiftedMixture(name, tapes, experts, found, captured), call)
+        try:
+            experts, found = find_stacked_mixture(tapes[0], self.stacks)
+            captured = strategy_of(tapes[0], found)
+            return self._verified(LiftedMixture(name, tapes, experts, found, captured), call)
+        except NotLiftable as reason:
+            with contextlib.suppress(NotLiftable):
+                tapes = self._unforced_tapes(call)
+                experts, found = find_stacked_dispatch(tapes[0], self.stacks)
+                return self._verified(LiftedDispatch(name, tapes, experts, found), call)
+            raise reason from None
 
     def _longest_list(self) -> int:
         return self.stacks.experts

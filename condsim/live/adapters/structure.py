@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sized
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from torch import nn
 
 from condsim.live.lift.tape import CONTAINERS
+from condsim.live.marks import route
 
 THRESHOLDS = ("thresh", "confidence", "entropy", "patience")
 """Parts of the names that people give to thresholds."""
@@ -132,9 +133,19 @@ def marks_itself(block: nn.Module) -> bool:
         if cls is nn.Module:
             continue
         for member in vars(cls).values():
-            if isinstance(member, FunctionType) and MARK in member.__code__.co_names:
+            if isinstance(member, FunctionType) and _calls_the_mark(member):
                 return True
     return False
+
+
+def _calls_the_mark(function: FunctionType) -> bool:
+    """Whether a function calls condsim.route, and not a method of its own that is called so."""
+    names = function.__code__.co_names
+    if MARK not in names:
+        return False
+    known = [function.__globals__.get(name) for name in names]
+    of_condsim = [isinstance(value, ModuleType) and hasattr(value, MARK) for value in known]
+    return any(value is route for value in known) or any(of_condsim) or "condsim" in names
 
 
 def alike(experts: list[nn.Module]) -> bool:

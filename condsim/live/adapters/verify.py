@@ -99,7 +99,7 @@ def offer_strategies(lifted: LiftedForward) -> None:
             ways = ", ".join(sorted(own))
             raise NotLiftable(f"it runs its {mechanism} sites in different ways ({ways})")
         offered = list(own)
-        for strategy in _candidates(mechanism, sites):
+        for strategy in _candidates(mechanism, sites, lifted.drops):
             if strategy in own:
                 continue
             problem = _problem(lifted, sites, strategy)
@@ -115,9 +115,11 @@ def offer_strategies(lifted: LiftedForward) -> None:
         lifted.offers[mechanism] = tuple(offered)
 
 
-def _candidates(mechanism: str, sites: list[LiftedSite]) -> tuple[str, ...]:
-    """Strategies that could run the sites of a mechanism."""
+def _candidates(mechanism: str, sites: list[LiftedSite], drops: bool) -> tuple[str, ...]:
+    """Strategies that could run the sites of a mechanism. drops: of `LiftedForward`."""
     kind = MECHANISMS[mechanism]
+    if kind.mixes_experts and drops:
+        return (kind.alone,)
     if kind.mixes_experts and all(site.stacks for site in sites):
         return (kind.alone, *EXPERT_FORMS)
     return kind.marked

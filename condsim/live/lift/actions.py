@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,19 +18,23 @@ from condsim.live.lift.meanings import Context
 from condsim.live.lift.sites import LiftedSite
 from condsim.live.marks import branch, route
 
+Size = tuple[int, Variable, tuple[int, ...]]
+"""(place among the leaves of a call, variable, its dimensions)."""
+
 
 @dataclass(frozen=True)
 class Arguments:
     """The arguments of a call.
 
     leaves, spec: as on the tape, flat, and how they are put together. variables: (place among the
-    leaves, variable to put there). sizes: (place, variable, dimension whose size to put there).
+    leaves, variable to put there). sizes: (place, variable, dimensions whose sizes' product to put
+    there).
     """
 
     leaves: tuple[Any, ...]
     spec: TreeSpec
     variables: list[tuple[int, Variable]]
-    sizes: list[tuple[int, Variable, int]]
+    sizes: list[Size]
 
     @property
     def reads(self) -> set[Variable]:
@@ -43,8 +48,9 @@ class Arguments:
         filled = list(self.leaves)
         for place, variable in self.variables:
             filled[place] = environment[variable]
-        for place, variable, dim in self.sizes:
-            filled[place] = environment[variable].shape[dim]
+        for place, variable, dims in self.sizes:
+            shape = environment[variable].shape
+            filled[place] = math.prod(shape[dim] for dim in dims)
         return tree_unflatten(filled, self.spec)
 
 

@@ -49,12 +49,16 @@ class LiftedForward(ABC):
     """What is called in place of a host's forward.
 
     exact: whether it gives the same bits, or the same but for the order of sums.
+    written: whether the own forward itself runs where nothing else is asked for: its calls are the
+    same whatever is decided. drops: whether rows may be sent nowhere.
     how_read: what a note says of it. {host}: the module.
     tape: a run of the forward. offers: mechanism → the strategies that give the forward's own
     result, known once that was compared. left_out: strategy that does not → why.
     """
 
     exact = True
+    written = False
+    drops = False
     how_read = (
         "read from the forward of {host}, whose gathers and scatters run as index_select, "
         "index_copy and where"

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 
 from condsim.live.execution import current
 from condsim.live.experts import Experts
-from condsim.live.lift.actions import Arguments, CallFunction, Decided, RouteRows
+from condsim.live.lift.actions import Arguments, CallFunction, Decided, RouteRows, Size
 from condsim.live.lift.by_value import Found
 from condsim.live.lift.environment import (
     Action,
@@ -37,6 +37,10 @@ from condsim.live.lift.tape import Node, Ref, Tape, tensor_of
 from condsim.live.lift.two_tapes import require_same_calls, size_on_both
 from condsim.live.marks import branch
 from condsim.mechanisms.moe import MixtureOfExperts
+from condsim.strategies.whole import DISPATCHED
+
+BATCHED = "batched"
+"""The strategy whose calls are the same whatever is decided, so that the own forward can run."""
 
 
 class LiftedMixture(LiftedForward):
@@ -64,13 +68,14 @@ class LiftedMixture(LiftedForward):
     ) -> None:
         tape, other = tapes
         super().__init__(tape)
-        self._ids = found.decision.decided().reshape(-1, found.slots)
+        self.written = self.written or captured == BATCHED
+        self._ids = self._ids_on_tape(found)
         decision = Decision(found.decision.number, found.decision.branches, False, (), found.slots)
         mechanism = MixtureOfExperts.name
         self.site = LiftedSite(name, mechanism, decision, None, captured=captured)
         flat = tensor_of(tape, found.rows).detach().flatten(0, -2)
         self.site.experts = Experts(name, list(experts), flat[:2])
-        calls = Calls(tape, other, found)
+        calls = self._calls_of(tape, other, found)
         self._calls = len(calls.needed)
         output, self._output_spec = tree_flatten(tape.output)
         self._output = [tensor_variable(leaf, ()) if _is_ref(leaf) else leaf for leaf in output]
@@ -78,6 +83,14 @@ class LiftedMixture(LiftedForward):
         self._inputs = [tensor_variable(ref, ()) for ref in inputs]
         kept = {leaf for leaf in self._output if isinstance(leaf, Variable)}
         self._runs = forgetting(calls.actions(self.site, list(experts)), kept)
+
+    def _ids_on_tape(self, found: Found) -> torch.Tensor:
+        """The experts of each row on the tape, int64 [rows, k]."""
+        return found.decision.decided().reshape(-1, found.slots)
+
+    def _calls_of(self, tape: Tape, other: Tape, found: Found) -> Calls:
+        """The calls around the mixture."""
+        return Calls(tape, other, found)
 
     @property
     def sites(self) -> Mapping[int, LiftedSite]:
@@ -150,15 +163,15 @@ class Calls:
         leaves, spec = tree_flatten((node.args, {**node.kwargs, **more}))
         other_leaves = tree_leaves((other.args, {**other.kwargs, **more}))
         variables: list[tuple[int, Variable]] = []
-        sizes: list[tuple[int, Variable, int]] = []
+        sizes: list[Size] = []
         for place, (leaf, other_leaf) in enumerate(zip(leaves, other_leaves, strict=True)):
             if isinstance(leaf, Ref):
                 variables.append((place, tensor_variable(leaf, ())))
             elif isinstance(leaf, torch.Tensor):
                 continue
             elif leaf != other_leaf:
-                ref, dim = size_on_both(self.tape, self.other, node, (leaf, other_leaf))
-                sizes.append((place, tensor_variable(ref, ()), dim))
+                ref, dims = size_on_both(self.tape, self.other, node, (leaf, other_leaf))
+                sizes.append((place, tensor_variable(ref, ()), dims))
         return Arguments(tuple(leaves), spec, variables, sizes)
 
     def _route(self, site: LiftedSite) -> Action:
@@ -252,7 +265,7 @@ class RunExperts:
             x = x.flatten(0, -2)
         stacked = self.site.experts
         assert stacked is not None
-        if strategy == MixtureOfExperts.alone or not stacked.stacks:
+        if strategy in (MixtureOfExperts.alone, DISPATCHED) or not stacked.stacks:
             result = self._one_by_one(x)
         else:
             result = stacked.run(strategy, x, environment.get(self.routed))

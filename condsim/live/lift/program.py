@@ -18,6 +18,7 @@ from condsim.live.lift.actions import (
     RouteRows,
     RunGuarded,
     RunMixture,
+    Size,
     TakeRows,
 )
 from condsim.live.lift.environment import (
@@ -183,22 +184,24 @@ class Program:
         leaves, spec = tree_flatten((args, by_keyword), is_leaf=is_value)
         other_leaves = tree_leaves((other.args, other_by_keyword))
         variables: list[tuple[int, Variable]] = []
-        sizes: list[tuple[int, Variable, int]] = []
+        sizes: list[Size] = []
         for place, (leaf, other_leaf) in enumerate(zip(leaves, other_leaves, strict=True)):
             if is_value(leaf):
                 variables.append((place, self.variable(leaf, context)))
             elif isinstance(leaf, int) and leaf != other_leaf:
-                variable, dim = self._size(node, (leaf, other_leaf), context)
-                sizes.append((place, variable, dim))
+                variable, dims = self._size(node, (leaf, other_leaf), context)
+                sizes.append((place, variable, dims))
             elif isinstance(leaf, float) and leaf != other_leaf:
                 raise NotLiftable(f"a number in {node.name or 'a call'} depends on the data")
         return Arguments(tuple(leaves), spec, variables, sizes)
 
-    def _size(self, node: Node, sizes: tuple[int, int], context: Context) -> tuple[Variable, int]:
-        """A tensor and its dimension that have these sizes on the two tapes."""
-        ref, dim = size_on_both(self.tape, self.other, node, sizes)
+    def _size(
+        self, node: Node, sizes: tuple[int, int], context: Context
+    ) -> tuple[Variable, tuple[int, ...]]:
+        """A tensor and its dimensions that have these sizes on the two tapes."""
+        ref, dims = size_on_both(self.tape, self.other, node, sizes)
         value = self.reading.plain(self.reading.values[ref])
-        return self.variable(value, context), dim
+        return self.variable(value, context), dims
 
     # Decisions
 

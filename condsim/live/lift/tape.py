@@ -7,7 +7,7 @@ some rows each way, so that all guarded code is reached.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -115,8 +115,41 @@ class Node:
         return decided
 
 
+WRITING = {
+    "__setitem__",
+    "__iadd__",
+    "__isub__",
+    "__imul__",
+    "__itruediv__",
+    "__ifloordiv__",
+    "__imod__",
+    "__ipow__",
+    "__iand__",
+    "__ior__",
+    "__ixor__",
+}
+"""Operators that change what stands on their left."""
 IN_PYTHON = {"__bool__", "item", "__float__", "__int__", "__index__", "tolist", "numpy"}
 """Functions that give a tensor's values to Python."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What was taped."""
+
+    forward: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def of_others(self, tensors: Sequence[torch.Tensor]) -> Call:
+        """The same with other tensors, in the order of its own."""
+        others = iter(tensors)
+
+        def other(leaf: Any) -> Any:
+            return next(others) if isinstance(leaf, torch.Tensor) else leaf
+
+        args, kwargs = tree_map(other, (self.args, self.kwargs))
+        return Call(self.forward, args, kwargs)
 
 
 class Tape(TorchFunctionMode):
@@ -126,8 +159,9 @@ class Tape(TorchFunctionMode):
     it only. ways: number of branches that a submodule that gives ids chooses among. opens: whether
     the calls inside a submodule are taped in place of its own. by_ids: whether branches may be
     looked up by the ids of the input.
-    After `run`: `nodes`, in order, `output`, the forward's result with a Ref for every tensor, and
-    `asks_in_python`: whether Python asked what a comparison of values gives, as an `if` does.
+    After `run`: `call`, `nodes`, in order, `output`, the forward's result with a Ref for every
+    tensor, and `asks_in_python`: whether Python asked what a comparison of values gives, as an `if`
+    does.
     """
 
     def __init__(
@@ -144,6 +178,7 @@ class Tape(TorchFunctionMode):
         self.opens = opens
         self.lone = lone
         self.ways = ways
+        self.call: Call | None = None
         self.nodes: list[Node] = []
         self.output: Any = None
         self.asks_in_python = False
@@ -154,6 +189,7 @@ class Tape(TorchFunctionMode):
         self, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Self:
         """Tape one call of the host's forward."""
+        self.call = Call(forward, args, kwargs)
         for leaf in tree_leaves((args, kwargs)):
             if isinstance(leaf, torch.Tensor):
                 self._add("", None, None, ((), {}), leaf)
@@ -198,8 +234,10 @@ class Tape(TorchFunctionMode):
         if self._in_submodule:
             return func(*args, **kwargs)
         arguments = self._named((args, kwargs))
-        out = func(*args, **kwargs)
         raw_name = getattr(func, "__name__", "")
+        if _writes(raw_name):
+            self._keep_value(args[0])
+        out = func(*args, **kwargs)
         name = raw_name.strip("_")
         if raw_name in IN_PYTHON:
             self._note_question(raw_name, args[0])
@@ -212,6 +250,14 @@ class Tape(TorchFunctionMode):
             return out
         out, fork = self._forked_by_function(name, args, out)
         return self._add(name, func, None, arguments, out, fork)
+
+    def _keep_value(self, tensor: torch.Tensor) -> None:
+        """Keep what a tensor holds that is about to be written into, for the node that made it."""
+        made_by = self._made_by.get(tensor)
+        if made_by is None:
+            return
+        node = self.nodes[made_by.node]
+        node.out = tree_map(lambda leaf: leaf.clone() if leaf is tensor else leaf, node.out)
 
     def _note_question(self, name: str, tensor: torch.Tensor) -> None:
         """Note that Python asks for a value: what a comparison gave, or a number that was made."""
@@ -307,6 +353,23 @@ class Tape(TorchFunctionMode):
             return tuple(leaf) if isinstance(leaf, torch.Size) else leaf
 
         return tree_map(name, tree)
+
+
+class Unforced(Tape):
+    """The calls of one run in which nothing is forced."""
+
+    def _forked_by_submodule(self, out: Any) -> tuple[Any, None]:
+        return out, None
+
+    def _forked_by_function(self, name: str, args: tuple[Any, ...], out: Any) -> tuple[Any, None]:
+        return out, None
+
+
+def _writes(name: str) -> bool:
+    """Whether a function changes its first argument."""
+    if name.startswith("__"):
+        return name in WRITING
+    return name.endswith("_")
 
 
 def _are_branches(out: Any, ways: int) -> bool:

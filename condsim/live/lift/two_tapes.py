@@ -19,16 +19,24 @@ def _calls(tape: Tape) -> list[Any]:
     return [node.name or node.module for node in tape.nodes]
 
 
-def size_on_both(tape: Tape, other: Tape, node: Node, sizes: tuple[int, int]) -> tuple[Ref, int]:
-    """A tensor and its dimension that have these sizes on the two tapes.
+def size_on_both(
+    tape: Tape, other: Tape, node: Node, sizes: tuple[int, int]
+) -> tuple[Ref, tuple[int, ...]]:
+    """A tensor and its dimensions whose product has these sizes on the two tapes.
 
-    It is one of a call's own arguments, or of the forward's. Raises NotLiftable where there is
-    none.
+    It is one dimension, or the first ones together (units x positions). The tensor is one of a
+    call's own arguments, or of the forward's. Raises NotLiftable where there is none.
     """
     inputs = [Ref(input_node.number) for input_node in tape.nodes if input_node.is_input]
-    for ref in (*node.read, *inputs):
+    refs = (*node.read, *inputs)
+    for ref in refs:
         shapes = zip(tensor_of(tape, ref).shape, tensor_of(other, ref).shape, strict=False)
         for dim, both in enumerate(shapes):
             if both == sizes:
-                return ref, dim
+                return ref, (dim,)
+    for ref in refs:
+        shape, other_shape = tensor_of(tape, ref).shape, tensor_of(other, ref).shape
+        for count in range(2, len(shape) + 1):
+            if (shape[:count].numel(), other_shape[:count].numel()) == sizes:
+                return ref, tuple(range(count))
     raise NotLiftable(f"{node.name or 'a call'} depends on a size that no tensor here has")

@@ -50,10 +50,19 @@ class Unmarked:
 
 
 class NaturalTape(Tape):
-    """All calls of one run of a model, in which nothing is forced."""
+    """All calls of one run of a model, in which nothing is forced.
+
+    taken: by which calls Python took numbers out of tensors that the model had made.
+    """
 
     def __init__(self, host: nn.Module) -> None:
         super().__init__(host, lone=False, opens=lambda _: True)
+        self.taken: set[str] = set()
+
+    def _note_question(self, name: str, tensor: torch.Tensor) -> None:
+        super()._note_question(name, tensor)
+        if tensor.is_floating_point() and tensor in self._made_by:
+            self.taken.add(name.strip("_"))
 
     def _forked_by_function(self, name: str, args: tuple[Any, ...], out: Any) -> tuple[Any, None]:
         return out, None
@@ -64,13 +73,13 @@ class Seen:
     """One run. units: of its batch. lists: lengths of what may be experts. readers: node → nodes
     that read it."""
 
-    tape: Tape
+    tape: NaturalTape
     units: int
     lists: frozenset[int]
     readers: dict[int, list[Node]]
 
     @classmethod
-    def of(cls, model: nn.Module, tape: Tape, units: int) -> Seen:
+    def of(cls, model: nn.Module, tape: NaturalTape, units: int) -> Seen:
         """What a tape of a model shows."""
         lists = {len(part) for part in model.modules() if isinstance(part, CONTAINERS)}
         lists |= {len(weight) for weight in model.parameters() if weight.ndim == 3}
@@ -299,6 +308,18 @@ def _frozen(seen: Seen) -> Unmarked | None:
     return None
 
 
+def _in_numbers(seen: Seen) -> Unmarked | None:
+    """Numbers leave the tensors, and Python decides by them."""
+    if seen.named(HARD) or not seen.tape.taken:
+        return None
+    how = " and ".join(sorted(seen.tape.taken))
+    return Unmarked(
+        f"it takes numbers out of tensors ({how}) and decides by them in Python, if it decides at "
+        "all, where they cannot be followed",
+        f"compare the tensors instead (if confidence.max() > t), or {_marked('early_exit')}",
+    )
+
+
 def _nothing(seen: Seen) -> Unmarked | None:
     """Nothing is decided: all that there is runs, and is weighed."""
     if seen.named(HARD):
@@ -322,6 +343,7 @@ RULES: tuple[Rule, ...] = (
     _masked_tokens,
     _neurons,
     _frozen,
+    _in_numbers,
     _nothing,
 )
 """The first that knows the decision says it."""

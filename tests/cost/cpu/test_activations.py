@@ -7,13 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from condsim.cost.cpu.activations import (
-    BlocksOfCall,
-    StepBlocks,
-    StepMemory,
-    activation_curves,
-    far_per_byte,
-)
+from condsim.cost.cpu.activations import activation_curves, far_per_byte
+from condsim.cost.cpu.step_memory import BlocksOfCall, StepBlocks, StepMemory
 from condsim.hardware import Activations, hardware
 
 CURVES = Activations(
@@ -56,6 +51,7 @@ def memory_of(calls: list[Call]) -> StepMemory:
         np.array(of_call, int),
         np.array(read, bool),
         np.array(new, bool),
+        np.zeros(len(new), bool),
         np.array([call.weights for call in calls]),
         np.array([call.in_place for call in calls]),
         np.array([call.product for call in calls], bool),

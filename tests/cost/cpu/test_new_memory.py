@@ -1,41 +1,125 @@
-"""New memory is paid for by results so large that the library gives them back."""
+"""New memory: what a step writes that its process does not have yet, against the pages that fault."""
 
 from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from condsim.cost.cpu.new_memory import KEPT_BYTES, NEW, fresh_seconds
-from condsim.cost.cpu.operator_time import operator_time
-from condsim.cost.hot import SizedOperator
-from condsim.hardware import HardwareProfile
+from condsim.cost.cpu.heap import MAPPED_BYTES
+from condsim.cost.cpu.new_memory import new_bytes
+from condsim.cost.cpu.step_memory import BlocksOfCall, StepBlocks, StepMemory
 
-S_PER_BYTE = 5e-10
-ELEMENTS = KEPT_BYTES // 4
+MB = 1_000_000
+
+FAULTS = """
+import ctypes, json, resource, sys
+import torch
+from condsim.timing.cases import settle_allocator
+
+calls, sizes, rounds = json.loads(sys.argv[1])
+torch.set_num_threads(1)
+settle_allocator()
+heap_end = ctypes.CDLL(None).sbrk
+heap_end.restype = ctypes.c_void_p
+begin, kept = heap_end(0), []
+while heap_end(0) == begin:  # what imports left free
+    kept.append(torch.empty(1_000_000, dtype=torch.uint8))
+for number in range(rounds):
+    live, faults = {}, []
+    for new, freed in calls:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for tensor in new:
+            live[tensor] = torch.empty(sizes[tensor], dtype=torch.uint8).fill_(1)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+        for tensor in freed:
+            del live[tensor]
+    live.clear()
+print(json.dumps([resource.getpagesize() * count for count in faults]))
+"""
+"""Runs a step a few times; prints the bytes of pages that faulted in each call of the last one."""
 
 
-@pytest.fixture(scope="module")
-def known(profile: HardwareProfile) -> HardwareProfile:
-    return profile.model_copy(update={"extra_s": {**profile.extra_s, NEW: S_PER_BYTE}})
+def step(sizes: list[float], calls: list[BlocksOfCall]) -> StepMemory:
+    """A step whose tensors are all new. sizes: bytes of each."""
+    call_of = np.zeros(len(sizes), int)
+    temporary = np.zeros(len(sizes), bool)
+    for call in calls:
+        call_of[[*call.new, *call.temporary]] = call.call
+        temporary[list(call.temporary)] = True
+    nothing = np.zeros(len(calls))
+    return StepMemory(
+        blocks=StepBlocks(calls),
+        sizes=np.array(sizes),
+        call=call_of,
+        read=np.zeros(len(sizes), bool),
+        new=~temporary,
+        temporary=temporary,
+        weights=nothing,
+        in_place=nothing,
+        product=nothing > 0,
+    )
+
+
+def in_turn(sizes: list[float]) -> StepMemory:
+    """A step in which each result dies when the next one is there."""
+    calls = []
+    for number in range(len(sizes)):
+        freed = (number - 1,) if number else ()
+        calls.append(BlocksOfCall(number, new=(number,), freed=freed))
+    return step(sizes, calls)
+
+
+def all_at_once(sizes: list[float]) -> StepMemory:
+    """A step whose results all live until its end."""
+    calls = [BlocksOfCall(number, new=(number,)) for number in range(len(sizes))]
+    return step(sizes, calls)
+
+
+SETTLES = [10 * MB, 20 * MB, 10 * MB, 20 * MB]
+MAPPED = [MB, 40 * MB, MB]
+TRIMMED = [25 * MB, 25 * MB, 25 * MB]
 
 
 @pytest.mark.parametrize(
-    ("name", "elements", "extra_s"),
+    ("memory", "expected"),
     [
-        ("add", ELEMENTS - 1, 0.0),
-        ("add", ELEMENTS, KEPT_BYTES * S_PER_BYTE),
-        ("add_", ELEMENTS, 0.0),
+        (in_turn(SETTLES), [0, 0, 0, 0]),
+        (in_turn(MAPPED), [0, 40 * MB, 0]),
+        (all_at_once(TRIMMED), [25 * MB, 25 * MB, 25 * MB]),
+        (all_at_once(TRIMMED[:2]), [0, 0]),
+        (in_turn([MAPPED_BYTES / 2 - 1]), [0]),
     ],
 )
-def test_only_large_new_results_cost(
-    profile: HardwareProfile, known: HardwareProfile, name: str, elements: int, extra_s: float
+def test_what_is_given_back_is_new_in_the_next_step(
+    memory: StepMemory, expected: list[float]
 ) -> None:
-    x = (elements,)
-    paid = operator_time(SizedOperator(name, [x, x], [x]), known)
-    free = operator_time(SizedOperator(name, [x, x], [x]), profile)
-    assert paid.seconds - free.seconds == pytest.approx(extra_s, abs=1e-12)
+    assert new_bytes(memory) == pytest.approx(expected, rel=0.02)
 
 
-def test_each_size_of_an_array_is_looked_at(known: HardwareProfile) -> None:
-    seconds = fresh_seconds("add", [(np.array([8, ELEMENTS]),)], known)
-    assert seconds.tolist() == [0.0, KEPT_BYTES * S_PER_BYTE]
+def test_copies_that_an_operator_makes_for_itself_make_the_heap_larger() -> None:
+    bare = step([20 * MB, 20 * MB], [BlocksOfCall(0, new=(0,)), BlocksOfCall(1, new=(1,))])
+    calls = [BlocksOfCall(0, new=(0,)), BlocksOfCall(1, new=(1,), temporary=(2, 3))]
+    copying = step([20 * MB] * 4, calls)
+    assert new_bytes(bare).sum() == 0
+    assert new_bytes(copying).sum() == pytest.approx(80 * MB, rel=0.02)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library's allocator")
+@pytest.mark.parametrize(
+    "memory",
+    [in_turn(SETTLES), in_turn(MAPPED), all_at_once(TRIMMED)],
+    ids=["settles", "mapped", "trimmed"],
+)
+def test_the_pages_that_really_fault_are_those(memory: StepMemory) -> None:
+    calls = [(call.new, call.freed) for call in memory.blocks.calls]
+    asked = json.dumps((calls, memory.sizes.astype(int).tolist(), 4))
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS, asked], capture_output=True, text=True, check=True
+    )
+    faulted = json.loads(done.stdout.splitlines()[-1])
+    assert new_bytes(memory) == pytest.approx(faulted, abs=0.5 * MB)

@@ -83,7 +83,12 @@ def test_a_scenario_of_ones_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("batch: 0", "batch"), ("bach: 1", "bach"), ("- 1", "list of fields"), ("a: [", "no YAML")],
+    [
+        ("batch: 0", "batch"),
+        ("bach: 1", "bach"),
+        ("- 1", "mapping of fields"),
+        ("a: [", "not valid YAML"),
+    ],
 )
 def test_a_scenario_that_is_none_is_one_line(tmp_path: Path, text: str, word: str) -> None:
     file = tmp_path / "mine.yaml"

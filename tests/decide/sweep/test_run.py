@@ -89,8 +89,8 @@ def test_parts_of_a_killed_run_count(exits: Trace, tmp_path: Path) -> None:
     sweep(exits, GRID, out=out)
     parts = tmp_path / "sweep.parquet.parts"
     parts.mkdir()
-    (parts / "a.parquet").write_bytes(out.read_bytes())
-    (parts / "b.parquet").write_bytes(b"cut off")
+    (parts / f"{'a' * 24}.parquet").write_bytes(out.read_bytes())
+    (parts / f"{'b' * 24}.parquet").write_bytes(b"cut off")
     whole = out.read_bytes()
     out.unlink()
     sweep(exits, GRID, out=out, progress=_must_be_done)

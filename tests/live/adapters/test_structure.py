@@ -35,6 +35,28 @@ class Marked(Parts):
         return condsim.route("gate", "skip", x)
 
 
+class HasRoute(Parts):
+    """Its own method is called like the mark."""
+
+    def route(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.route(x)
+
+
+class Renamed(Parts):
+    def forward(self, x: torch.Tensor) -> Any:
+        import condsim as marks
+
+        return marks.route("gate", "skip", x)
+
+
+@pytest.mark.parametrize(("kind", "marks"), [(Marked, True), (Renamed, True), (HasRoute, False)])
+def test_a_method_called_route_is_no_mark(kind: type[Parts], marks: bool) -> None:
+    assert marks_itself(kind()) is marks
+
+
 def linears(*widths: int) -> nn.ModuleList:
     return nn.ModuleList(nn.Linear(8, outputs) for outputs in widths)
 

@@ -17,11 +17,12 @@ X, Y, RESULT, ROWS = (Variable((number, None), ()) for number in range(4))
 
 
 def test_arguments_are_filled_with_variables_and_sizes() -> None:
-    leaves, spec = tree_flatten(((None, 7), {"dim": 1}))
-    arguments = Arguments(tuple(leaves), spec, [(0, X)], [(1, Y, 0)])
+    leaves, spec = tree_flatten(((None, 7, 8), {"dim": 1}))
+    sizes = [(1, Y, (0,)), (2, Y, (0, 1))]
+    arguments = Arguments(tuple(leaves), spec, [(0, X)], sizes)
     assert arguments.reads == {X, Y}
     args, kwargs = arguments.build({X: "x", Y: torch.ones(5, 3)})
-    assert args == ("x", 5)
+    assert args == ("x", 5, 15)
     assert kwargs == {"dim": 1}
 
 

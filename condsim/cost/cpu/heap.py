@@ -1,0 +1,109 @@
+"""The heap of the C library: where a process's blocks lie, and which of their pages are new.
+
+A request takes the smallest free block that is large enough, else the end of the heap, which grows
+as needed. A request of `MAPPED_BYTES` and more that neither holds is mapped apart, and given back
+when it is freed. The end of the heap is given back, too, as soon as `TRIMMED_BYTES` of it are free.
+Whatever was given back is new when it comes again. Sources: malloc(3), "best fit"; mallopt(3),
+M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, which is twice the former; glibc, malloc/malloc.c.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import NamedTuple
+
+MAPPED_BYTES = 32_000_000
+"""M_MMAP_THRESHOLD grows with what is freed, to at most 32 MiB on 64-bit systems. This is what
+`condsim.timing.cases.settle_allocator` makes it."""
+TRIMMED_BYTES = 2 * MAPPED_BYTES
+SPARE_BYTES = 128 * 1024
+"""M_TOP_PAD: the heap grows by so much more than is needed, and keeps so much."""
+ALIGNMENT = 64
+"""PyTorch's, in bytes."""
+OVERHEAD = 80
+"""Bytes that an aligned request takes besides its own."""
+
+
+class Block(NamedTuple):
+    """Bytes of the heap. mapped: it lies apart from the heap."""
+
+    start: int
+    size: int
+    mapped: bool = False
+
+    @property
+    def end(self) -> int:
+        return self.start + self.size
+
+
+class Heap:
+    """Blocks in use and free ones, with what of the heap was touched since the process got it."""
+
+    def __init__(self) -> None:
+        self._used_end = 0  # behind it, all is free
+        self._end = 0
+        self._touched_end = 0  # behind it, all pages are new
+        self._by_size: list[tuple[int, int]] = []  # (size, start) of each free block
+        self._free_at: dict[int, int] = {}  # start -> size
+        self._free_until: dict[int, int] = {}  # end -> start
+
+    def take(self, size: float) -> tuple[Block, int]:
+        """Return a block of so many bytes, and how many of them are new."""
+        whole = (int(size) + OVERHEAD + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+        smallest = bisect_left(self._by_size, (whole, 0))
+        if smallest < len(self._by_size):
+            _, start = self._by_size[smallest]
+            self._split(start, whole)
+        elif whole > self._end - self._used_end and whole >= MAPPED_BYTES:
+            return Block(0, whole, mapped=True), whole
+        else:
+            start = self._extend(whole)
+        block = Block(start, whole)
+        new = max(block.end - max(start, self._touched_end), 0)
+        self._touched_end = max(self._touched_end, block.end)
+        return block, new
+
+    def give_back(self, block: Block) -> None:
+        """Free a block. It joins the free ones beside it."""
+        if block.mapped:
+            return
+        start, end = block.start, block.end
+        if end in self._free_at:
+            end += self._remove(end)
+        if start in self._free_until:
+            before = self._free_until[start]
+            self._remove(before)
+            start = before
+        if end < self._used_end:
+            self._add(start, end - start)
+            return
+        self._used_end = start
+        if self._end - start >= TRIMMED_BYTES:
+            self._end = start + SPARE_BYTES
+            self._touched_end = min(self._touched_end, self._end)
+
+    def _extend(self, size: int) -> int:
+        """Take bytes from the end of the heap. Returns where they start."""
+        start = self._used_end
+        self._used_end += size
+        if self._used_end > self._end:
+            self._end = self._used_end + SPARE_BYTES
+        return start
+
+    def _split(self, start: int, size: int) -> None:
+        """Take the first bytes of a free block."""
+        left = self._remove(start) - size
+        if left:
+            self._add(start + size, left)
+
+    def _add(self, start: int, size: int) -> None:
+        insort(self._by_size, (size, start))
+        self._free_at[start] = size
+        self._free_until[start + size] = start
+
+    def _remove(self, start: int) -> int:
+        """Forget a free block. Returns its size."""
+        size = self._free_at.pop(start)
+        del self._free_until[start + size]
+        self._by_size.pop(bisect_left(self._by_size, (size, start)))
+        return size
