@@ -13,7 +13,7 @@ import time
 with contextlib.redirect_stdout(io.StringIO()):
     from GenZ import decode_moddeling, prefill_moddeling
 
-MODELS = {"meta-llama/Llama-3.1-70B": "meta-llama/meta-llama-3.1-70b"}
+MODELS = {"meta-llama/Llama-3.1-70B": "meta-llama/Llama-3.1-70B"}
 SHEETS = {"h100_sxm": (989, 80, 3350), "h200_sxm": (989, 141, 4800), "b200_sxm": (2250, 180, 8000)}
 """System → (bf16 TFLOP/s, GB, GB/s)."""
 
@@ -30,7 +30,8 @@ def token_s(row):
     }
     decode = decode_moddeling(batch_size=row["batch"], output_tokens=row["new"] // 2, Bb=1, **asked)
     prompt = prefill_moddeling(batch_size=1, **asked)
-    return (decode.Latency + prompt.Latency * row["batch"] / row["new"]) * 1e-3
+    per_token_ms = decode["Latency"] + prompt["Latency"] * row["batch"] / row["new"]
+    return per_token_ms * 1e-3
 
 
 def answers():
