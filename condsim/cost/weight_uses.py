@@ -51,6 +51,9 @@ class Visits:
 Group = tuple[GroupKey, Visits]
 """Weights that are always used together, and their visits."""
 
+FEW_SIZES = 64
+"""Up to so many sizes it is not looked at whether weights are read alike at some of them."""
+
 MOST_VISITS = 2**16
 """Groups of weights are looked at together up to so many visits, to save memory."""
 
@@ -77,9 +80,12 @@ def visits_of(reads: list[WeightRead], kernels: Kernels) -> Visits:
     in_bytes = np.array([read.sized.bytes for read in reads])
     rows = np.array([read.sized.rows for read in reads])
     pieces = np.array([read.sized.pieces for read in reads])
-    first, alike = _alike(np.concatenate([in_bytes, rows > 1, pieces]))
-    sizes = (in_bytes[:, first], rows[:, first], pieces[:, first])
-    return Visits(reads, *sizes, alike[reads[0].of_call], calls.step, calls.choice)
+    size = reads[0].of_call
+    if in_bytes.shape[1] > FEW_SIZES:
+        first, alike = _alike(np.concatenate([in_bytes, rows > 1, pieces]))
+        in_bytes, rows, pieces = in_bytes[:, first], rows[:, first], pieces[:, first]
+        size = alike[size]
+    return Visits(reads, in_bytes, rows, pieces, size, calls.step, calls.choice)
 
 
 def _alike(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
