@@ -15,7 +15,7 @@ test: $(VENV)/.dev
 fuzz: $(VENV)/.dev  ## 20,000 damaged inputs, those that fail are kept in fuzz-found/; laws on many cases; kills
 	PYTHONPATH=tests $(BIN)/python -m fuzz
 	EXAMPLES=100 $(BIN)/python -m pytest tests/predict/test_laws.py
-	$(BIN)/python -m pytest -m slow tests/test_kills.py
+	$(BIN)/python -m pytest -m slow tests/test_kills.py tests/trace/test_saving.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

