@@ -38,6 +38,7 @@ from condsim.runtimes.quantised import WEIGHT_DTYPES
 
 ITEMSIZE = {
     "int64": 8,
+    "complex64": 8,
     "int32": 4,
     "bool": 1,
     "uint8": 1,

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.cpu.operator_time import operator_time
-from condsim.cost.device import DEVICE_MODELS, ShapedOperator, Target
+from condsim.cost.device import DEVICE_MODELS, ITEMSIZE, ShapedOperator, Target
 from condsim.cost.gpu.operator import gpu_operator
-from condsim.cost.gpu.rates import GpuRates
+from condsim.cost.gpu.rates import GpuRates, Quantised
 from condsim.cost.gpu.traffic import resident_share
 from condsim.cost.hot import OperatorTime, SizedOperator
 from condsim.cost.issued import IssuedModel
@@ -39,16 +39,26 @@ class GpuModel(IssuedModel):
         return target.profile.kind in KINDS and not target.prepared
 
     def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
-        op, profile, dtype = sized.op, self.target.profile, self.target.dtype
+        op, profile = sized.op, self.target.profile
         operator = SizedOperator(op.name, sized.inputs, sized.outputs, op.params, sized.job)
         rows = sized.experts_rows
         if profile.gpu is None:
-            hot = operator_time(operator, profile, rows, view=op.view, dtype=dtype)
+            hot = operator_time(operator, profile, rows, view=op.view, dtype=self.target.dtype)
             return hot, sized.job.flops
-        itemsize = self.target.float_bytes
-        device = GpuRates(profile, dtype, itemsize, self._weight_itemsize(op))
+        device = self._rates(op)
         hot, job = gpu_operator(operator, device, rows, resident, view=op.view)
         return hot, job.flops
+
+    def _rates(self, op: Op) -> GpuRates:
+        """The device, and the dtypes that an operator computes in and reads."""
+        target, weight_itemsize = self.target, self._weight_itemsize(op)
+        stored = op.inputs[1].dtype if len(op.inputs) > 1 else ""
+        if stored not in WEIGHT_DTYPES or not WEIGHT_DTYPES[stored].computes_in:
+            return GpuRates(target.profile, target.dtype, target.float_bytes, weight_itemsize)
+        narrow = WEIGHT_DTYPES[stored]
+        itemsize = ITEMSIZE[narrow.computes_in]
+        quantised = Quantised(target.float_bytes, narrow.scaled_depth)
+        return GpuRates(target.profile, narrow.computes_in, itemsize, weight_itemsize, quantised)
 
     def _weight_itemsize(self, op: Op) -> float:
         """Bytes of a weight; a product unpacks narrow ones."""
@@ -95,6 +105,10 @@ class GpuModel(IssuedModel):
             has_rows = experts_rows[:, :experts_here] > 0
             size = size / experts_here * has_rows.sum(1)
         return np.broadcast_to(size, len(calls))
+
+    def priced_in_ranges(self, kind: int) -> bool:
+        needs = self.remembered.kinds.needs[kind]
+        return not (needs.op.view or needs.may_fall or needs.op.name in GROUPED)
 
     def step_cost(self, kernels: Kernels) -> StepCost:
         return StepCost(kernels, self.target.profile, self.target.peak)

@@ -26,8 +26,11 @@ from condsim.live.adapters.ways_of_call import lift_by_ways
 from condsim.live.execution import Execution, current, executing
 from condsim.live.experts import Experts
 from condsim.live.lift.by_value import find_mixture
+from condsim.live.lift.chosen_neurons import LiftedNeurons, find_neurons
 from condsim.live.lift.dispatched import LiftedDispatch, find_dispatch
+from condsim.live.lift.given_rows import find_given_rows
 from condsim.live.lift.lifted import Lifted, LiftedForward
+from condsim.live.lift.lifted_given import lifted_given
 from condsim.live.lift.lifted_tokens import LiftedTokens
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import LiftedMixture
@@ -258,11 +261,17 @@ class OwnForward(LiveSite):
         if self.experts_called and not readings:
             dispatch = self._or_reason_of_before(partial(self._find_dispatch, call))
             readings = [] if dispatch is None else [dispatch]
+        if self.experts_called and not readings:
+            given = self._or_reason_of_before(partial(self._find_given, call))
+            readings = [] if given is None else [given]
         if not readings and not self.experts_called:
             readings = self._read_ways(call)
         if not readings and not self.experts_called:
             ranked = self._or_reason_of_before(partial(self._find_tokens, call))
             readings = [] if ranked is None else [ranked]
+        if not readings and not self.experts_called:
+            neurons = self._or_reason_of_before(partial(self._find_neurons, call))
+            readings = [] if neurons is None else [neurons]
         if readings:
             self._keep(max(readings, key=_explained))
         assert self.lifted is not None or self.reason is not None
@@ -345,6 +354,30 @@ class OwnForward(LiveSite):
         name = self.name or "experts"
         found = find_dispatch(tapes[0], self.experts_called)
         return self._verified(LiftedDispatch(name, tapes, self.experts_called, found), call)
+
+    def _find_neurons(self, call: HostCall) -> LiftedForward:
+        """The forward around a layer of which it leaves neurons out.
+
+        Raises NotLiftable where it leaves none out.
+        """
+        tapes = self._unforced_tapes(call)
+        neurons = find_neurons(self.block, tapes[0])
+        return self._verified(LiftedNeurons(self.name or "neurons", tapes, neurons), call)
+
+    def _find_given(self, call: HostCall) -> LiftedForward:
+        """The forward around experts that are given rows by numbers.
+
+        Raises NotLiftable where it is not.
+        """
+        tapes = self._unforced_tapes(call)
+        given = find_given_rows(tapes[0], self.experts_called)
+        lifted = lifted_given(self.name or "experts", tapes, self.experts_called, given)
+        offers = lifted.offers
+        check_same_result(lifted, call.forward, call.args, call.kwargs)
+        check_same_work(lifted, call.forward, call.args, call.kwargs)
+        if not offers:
+            offer_strategies(lifted)
+        return lifted
 
     def _find_tokens(self, call: HostCall) -> LiftedForward:
         """The forward around tokens that it ranks. Raises NotLiftable where it ranks none."""

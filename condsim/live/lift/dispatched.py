@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -143,12 +144,18 @@ class LiftedDispatch(LiftedMixture):
     )
 
     def __init__(
-        self, name: str, tapes: tuple[Tape, Tape], experts: Sequence[nn.Module], found: Found
+        self,
+        name: str,
+        tapes: tuple[Tape, Tape],
+        experts: Sequence[nn.Module],
+        found: Found,
+        captured: str = DISPATCHED,
     ) -> None:
         self._shares = Ref(found.decision.number)
         self._branches = len(experts)
-        super().__init__(name, tapes, experts, as_decision(found, len(experts)), DISPATCHED)
-        self.drops = bool((self._chosen < 0).any()) or _has_places(tapes[0], found, len(experts))
+        super().__init__(name, tapes, experts, as_decision(found, len(experts)), captured)
+        chosen = torch.as_tensor(next(iter(self.forced().values())))
+        self.drops = bool((chosen < 0).any()) or _has_places(tapes[0], found, len(experts))
 
     def _ids_on_tape(self, found: Found) -> torch.Tensor:
         shares = shares_of(tensor_of(self.tape, self._shares), self._branches)
@@ -197,23 +204,26 @@ class DispatchCalls(Calls):
     def __init__(self, tape: Tape, other: Tape, found: Found, experts: int) -> None:
         super().__init__(tape, other, found)
         self.experts = experts
+        nodes = [node for node in tape.nodes if node.is_input]
+        self.inputs = [tensor_variable(Ref(node.number), ()) for node in nodes]
 
     def _route(self, site: LiftedSite) -> Action:
         """The calls of the router that other sizes allow, and then the forward itself, unseen."""
-        inside = self._of_other_sizes()
+        inside = self.of_other_sizes()
         read: set[Variable] = set()
         written: set[Variable] = set()
         for action in inside:
             read |= action.reads
             written |= action.writes
-        nodes = [node for node in self.tape.nodes if node.is_input]
-        inputs = [tensor_variable(Ref(node.number), ()) for node in nodes]
-        own = OwnShares(self.tape, self.found.decision.number, self.experts, inputs)
-        gate = DispatchGate(site, forgetting(inside, ()), own, self.found.slots)
+        gate = DispatchGate(site, forgetting(inside, ()), self.own_shares(), self.found.slots)
         routed = routed_variable(site.decision.node, ())
-        return Action(RouteRows(gate, routed), read - written | set(inputs), {routed})
+        return Action(RouteRows(gate, routed), read - written | set(self.inputs), {routed})
 
-    def _of_other_sizes(self) -> list[Action]:
+    def own_shares(self) -> FindsShares:
+        """What finds the shares of a run."""
+        return OwnShares(self.tape, self.found.decision.number, self.experts, self.inputs)
+
+    def of_other_sizes(self) -> list[Action]:
         """The calls of the router that can be made at other sizes, whose arguments also can."""
         actions: list[Action] = []
         left_out: set[int] = set()
@@ -227,6 +237,13 @@ class DispatchCalls(Calls):
             except NotLiftable:
                 left_out.add(number)
         return actions
+
+
+class FindsShares(Protocol):
+    """What finds the shares [rows, experts] of a run."""
+
+    def find(self, environment: Environment) -> torch.Tensor:
+        """Return what each expert adds to each row."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +275,7 @@ class DispatchGate:
 
     site: LiftedSite
     runs: Sequence[Run]
-    own: OwnShares
+    own: FindsShares
     slots: int
 
     def decide(self, environment: Environment) -> Decided:

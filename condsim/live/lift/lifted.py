@@ -50,7 +50,8 @@ class LiftedForward(ABC):
 
     exact: whether it gives the same bits, or the same but for the order of sums.
     written: whether the own forward itself runs where nothing else is asked for: its calls are the
-    same whatever is decided. drops: whether rows may be sent nowhere.
+    same whatever is decided. drops: whether rows may be sent nowhere. runs_own: whether it runs the
+    own forward, unseen, to learn what that decides.
     how_read: what a note says of it. {host}: the module.
     tape: a run of the forward. offers: mechanism → the strategies that give the forward's own
     result, known once that was compared. left_out: strategy that does not → why.
@@ -59,6 +60,7 @@ class LiftedForward(ABC):
     exact = True
     written = False
     drops = False
+    runs_own = False
     how_read = (
         "read from the forward of {host}, whose gathers and scatters run as index_select, "
         "index_copy and where"

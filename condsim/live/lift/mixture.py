@@ -115,10 +115,10 @@ class Calls:
     """
 
     def __init__(self, tape: Tape, other: Tape, found: Found) -> None:
-        require_same_calls(tape, other)
         self.tape = tape
         self.other = other
         self.found = found
+        self._require_same_calls()
         output = [leaf for leaf in tree_leaves(tape.output) if isinstance(leaf, Ref)]
         self.needed = self._made_of([*output, found.rows], {found.result.node})
         decides = [Ref(found.decision.number)]
@@ -127,6 +127,10 @@ class Calls:
         self.of_router = self._made_of(decides, self.needed)
         if found.decision.number in self.needed:
             raise NotLiftable("its decision is used as a number too")
+
+    def _require_same_calls(self) -> None:
+        """Raises NotLiftable where the tapes have other calls."""
+        require_same_calls(self.tape, self.other)
 
     def _made_of(self, refs: Iterable[Ref], known: set[int]) -> set[int]:
         """Calls that some tensors are made of, inputs and what is known left out."""
@@ -160,6 +164,8 @@ class Calls:
     def _arguments(self, node: Node, more: Mapping[str, Any]) -> Arguments:
         """The arguments of a call. more: by keyword, beside those on the tape."""
         other = self.other.nodes[node.number]
+        if other is None:
+            raise NotLiftable("it makes other calls for other batch sizes")
         leaves, spec = tree_flatten((node.args, {**node.kwargs, **more}))
         other_leaves = tree_leaves((other.args, {**other.kwargs, **more}))
         variables: list[tuple[int, Variable]] = []
@@ -201,8 +207,12 @@ class Calls:
         result = tensor_variable(self.found.result, ())
         routed = routed_variable(site.decision.node, ())
         shape_of = self._of_the_shape(self.found.result)
-        run = RunExperts(site, experts, rows, routed, result, shape_of)
+        run = self._experts(site, experts, rows, routed, result, shape_of)
         return Action(run, {rows, routed, shape_of}, {result})
+
+    def _experts(self, *parts: Any) -> RunExperts:
+        """What runs the experts. parts: of `RunExperts`."""
+        return RunExperts(*parts)
 
     def _of_the_shape(self, result: Ref) -> Variable:
         """A tensor that is there before and has the shape of a result, but for its last dimension.
@@ -266,7 +276,7 @@ class RunExperts:
         stacked = self.site.experts
         assert stacked is not None
         if strategy in (MixtureOfExperts.alone, DISPATCHED) or not stacked.stacks:
-            result = self._one_by_one(x)
+            result = self._one_by_one(x, self._start(x, environment))
         else:
             result = stacked.run(strategy, x, environment.get(self.routed))
         shape = environment[self.shape_of].shape[:-1]
@@ -274,8 +284,11 @@ class RunExperts:
             result = result.view(*shape, result.shape[-1])
         environment[self.result] = result
 
-    def _one_by_one(self, x: torch.Tensor) -> torch.Tensor:
-        total = torch.zeros_like(x)
+    def _start(self, x: torch.Tensor, environment: Environment) -> torch.Tensor:
+        """What results are added to."""
+        return torch.zeros_like(x)
+
+    def _one_by_one(self, x: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
         for number, expert in enumerate(self.experts):
             rows: Any
             with branch(self.site.name, number) as rows:

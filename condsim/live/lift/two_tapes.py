@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from condsim.live.lift.meanings import NotLiftable
@@ -12,6 +13,22 @@ def require_same_calls(tape: Tape, other: Tape) -> None:
     """Raises NotLiftable where two tapes have other calls."""
     if _calls(tape) != _calls(other):
         raise NotLiftable("it makes other calls for other batch sizes")
+
+
+def aligned(tape: Tape, other: Tape) -> Tape:
+    """The other tape with its calls under the numbers of the first one, as far as both make the
+    same from the start on and up to the end; None stands for the others."""
+    calls, other_calls = _calls(tape), _calls(other)
+    most = min(len(calls), len(other_calls))
+    start = next((n for n in range(most) if calls[n] != other_calls[n]), most)
+    end = next((n for n in range(most) if calls[-1 - n] != other_calls[-1 - n]), most)
+    nodes: list[Node | None] = [None] * len(calls)
+    nodes[:start] = other.nodes[:start]
+    for number in range(max(start, len(calls) - end), len(calls)):
+        nodes[number] = other.nodes[number + len(other_calls) - len(calls)]
+    found = copy.copy(other)
+    found.nodes = nodes  # type: ignore[assignment]
+    return found
 
 
 def _calls(tape: Tape) -> list[Any]:
@@ -28,7 +45,7 @@ def size_on_both(
     call's own arguments, or of the forward's. Raises NotLiftable where there is none.
     """
     inputs = [Ref(input_node.number) for input_node in tape.nodes if input_node.is_input]
-    refs = (*node.read, *inputs)
+    refs = [ref for ref in (*node.read, *inputs) if other.nodes[ref.node] is not None]
     for ref in refs:
         shapes = zip(tensor_of(tape, ref).shape, tensor_of(other, ref).shape, strict=False)
         for dim, both in enumerate(shapes):
