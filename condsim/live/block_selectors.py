@@ -70,7 +70,8 @@ class GatheredBlocks(BlockSelector):
         if self.block_size == 1:
             return h.index_select(-1, self.numbers)
         blocks = h.unflatten(-1, (self.blocks, self.block_size))
-        return blocks.index_select(-2, self.numbers).flatten(-2)
+        chosen: torch.Tensor = blocks.index_select(-2, self.numbers)
+        return chosen.flatten(-2)
 
     def mask(self, h: torch.Tensor) -> torch.Tensor:
         asked = self.asked.index_select(1, self.numbers).unsqueeze(-1)

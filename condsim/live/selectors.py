@@ -78,6 +78,8 @@ class CompactedRows(RowSelector):
     The number of rows must reach the host: a synchronisation.
     """
 
+    numbers: torch.Tensor
+
     def __init__(
         self,
         ids: torch.Tensor,

@@ -31,7 +31,8 @@ def most_owed(guards: Guards) -> np.ndarray:
     of_units = guards.tokens_of_units()
     most: np.ndarray = of_units.max(2, initial=0).astype(np.int64)
     goes_on = guards.choices == GOES_ON
-    return most * goes_on
+    of_guards: np.ndarray = most * goes_on
+    return of_guards
 
 
 @strategy("recomputed", OWING, shapes="any", steered="host", changes=LATER, owed=most_owed)

@@ -152,7 +152,8 @@ class ExitBytes(ZooModel):
         turn = self._turn(0, ids.shape[1])
         cache = ExitCache(x, len(self.layers), len(self.borders) - 2, self.config["max_seq"])
         running = Running(cache, tuple(cache.pairs), 0, cache.position)
-        for number, layer in enumerate(self.layers):
+        for number in range(len(self.layers)):
+            layer = self._layer(number)
             pairs = layer.pairs(x, turn)
             running.write(number, pairs)
             x = layer.rest(x, turn, pairs, is_causal=True)
@@ -181,7 +182,8 @@ class ExitBytes(ZooModel):
             nonlocal out
             out = self.head(self.norm(newest))
             sure = out.softmax(-1).amax((1, 2))
-            return (sure < self.threshold).long()
+            goes_on: torch.Tensor = sure < self.threshold
+            return goes_on.long()
 
         rows: Any
         condsim.route(site, "token_exit", decide)
@@ -206,8 +208,12 @@ class ExitBytes(ZooModel):
 
     def _pairs(self, turn: Turn, layer: int, states: torch.Tensor) -> torch.Tensor:
         """Keys and values that a layer makes of states."""
-        pairs: torch.Tensor = self.layers[layer].pairs(states, turn)
-        return pairs
+        return self._layer(layer).pairs(states, turn)
+
+    def _layer(self, number: int) -> Layer:
+        layer = self.layers[number]
+        assert isinstance(layer, Layer)
+        return layer
 
     def _turn(self, first: int, stop: int) -> Turn:
         return self.cos[first:stop], self.sin[first:stop]
@@ -252,12 +258,12 @@ class ExitBytes(ZooModel):
         x = self.embed(ids)
         turn = self._turn(0, ids.shape[1])
         left = torch.zeros_like(ids, dtype=torch.bool).unsqueeze(-1)
-        states, pairs = x, self.layers[0].pairs(x, turn)
+        states, pairs = x, self._layer(0).pairs(x, turn)
         paid = pairs
         logits: list[torch.Tensor] = []
         for exit in range(len(self.borders) - 1):
             for number in range(self.borders[exit], self.borders[exit + 1]):
-                layer = self.layers[number]
+                layer = self._layer(number)
                 pairs = layer.pairs(x, turn)
                 if way == "projected":
                     paid = layer.pairs(states, turn)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from condsim.errors import CondsimError
 from condsim.live.execution import Execution, Frame, Routed
+from condsim.live.select import select
 from condsim.live.selectors import (
     AveragedRows,
     CompactedRows,
     MaskedRows,
     SlicedRows,
     WaitingRows,
-    select,
 )
 from condsim.mechanisms import MECHANISMS
 

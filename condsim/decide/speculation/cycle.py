@@ -89,7 +89,8 @@ def tokens_a_cycle(trace: Trace, exit: str, drafts: int, batch: int = 1) -> floa
     groups = len(agrees) // batch
     if groups == 0:
         raise CondsimError(f"batch {batch} is more than the {len(agrees)} sequences of the trace")
-    together = agrees[: groups * batch].reshape(groups, batch, -1).all(1)
+    of_groups = agrees[: groups * batch].reshape(groups, batch, -1)
+    together = np.logical_and.reduce(of_groups, axis=1)
     if together.shape[1] <= drafts:
         raise CondsimError(
             f"{drafts} drafts do not fit into the {together.shape[1]} tokens that were decoded: "

@@ -36,8 +36,9 @@ class Speculation:
     @property
     def best(self) -> dict[str, Any]:
         """The row of the largest speedup."""
-        row: dict[str, Any] = self.table.loc[self.table["speedup"].idxmax()].to_dict()
-        return row
+        rows = self.table.to_dict("records")
+        fastest = rows[int(self.table["speedup"].argmax())]
+        return {str(column): value for column, value in fastest.items()}
 
     @property
     def verdict(self) -> str:
