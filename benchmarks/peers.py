@@ -101,8 +101,8 @@ def main() -> int:
             answers[peer.requirement] = [{"refused": str(error), "seconds": 0.0}] * len(asked)
     measured_s = taken["silicon_tpot_ms"].to_numpy(float) * 1e-3
     table = pd.DataFrame([line(name, said, measured_s) for name, said in answers.items()])
-    with pd.option_context("display.width", 200, "display.max_colwidth", 70):
-        print(table.round({"median %": 1, "p90 %": 1, "signed %": 1, "seconds a row": 3}))
+    rounded = table.round({"median %": 1, "p90 %": 1, "signed %": 1, "seconds a row": 3})
+    print(rounded.to_string(index=False))
     if options.json:
         kept = {"asked": asked, "measured_s": measured_s.tolist(), "answers": answers}
         write_whole(options.json, json.dumps(kept, indent=1).encode())

@@ -44,6 +44,22 @@ def test_a_column_sums_up_over_the_calls_of_each_step(name: str, device: str) ->
         np.testing.assert_allclose(kernels.total(column), played, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["moe-bytes", "skip-fashion"])
+def test_steps_that_run_the_same_operators_are_issued_as_each_is_alone(name: str) -> None:
+    kernels = priced(condsim.load(resource("traces") / name), "nvidia-h100-sxm", batch=3)
+    profile = condsim.hardware("nvidia-h100-sxm")
+    model = device_model(Target(profile, profile.dtype, choose_runtime(None, profile)))
+    seen = []
+    for steps, together in model.issued_alike(kernels):
+        for place, step in enumerate(steps.tolist()):
+            alone, _ = model.issued(kernels, step)
+            np.testing.assert_array_equal(together.host_s[place], alone.host_s)
+            np.testing.assert_array_equal(together.device_s[place], alone.device_s)
+            np.testing.assert_array_equal(together.sync, alone.sync)
+            seen.append(step)
+    assert sorted(seen) == list(range(kernels.steps))
+
+
 @pytest.mark.parametrize("name", TRACES)
 def test_labels_share_a_column_out(name: str) -> None:
     kernels = priced(condsim.load(resource("traces") / name), "captured", batch=3)

@@ -19,7 +19,7 @@ MODELS = {"meta-llama/Llama-3.1-70B": "meta-llama/Meta-Llama-3.1-70B"}
 def token_s(row):
     """Seconds of an output token. Raises what AIConfigurator raises."""
     experts = "gpt-oss" in row["model_path"]
-    narrow = {"gemm_quant_mode": "fp8", "kvcache_quant_mode": "fp8", "fmha_quant_mode": "fp8"}
+    narrow = {"gemm_quant_mode": "fp8", "kvcache_quant_mode": "fp8"}
     estimate = cli_estimate(
         MODELS.get(row["model_path"], row["model_path"]),
         row["system"],

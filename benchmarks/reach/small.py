@@ -20,6 +20,7 @@ from transformers import (
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from benchmarks.reach.own import OWN
+from benchmarks.reach.types import READERS
 
 LAYERS = 2
 """Of a type whose layers are alike; else one of each kind."""
@@ -121,7 +122,7 @@ def model(name: str) -> torch.nn.Module:
     for auto in (AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModel):
         if type(config) in auto._model_mapping:
             built: PreTrainedModel = auto.from_config(config)
-            return WithHead.if_bare(built).eval()
+            return (built if name in READERS else WithHead.if_bare(built)).eval()
     return WithHead.if_bare(_class_of(config)(config)).eval()
 
 

@@ -5,6 +5,7 @@ An accelerator without a `gpu` block is priced from its peak rates, in the same 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from condsim.cost.hot import OperatorTime, SizedOperator
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.kernels import Kernels
-from condsim.lowered import Lowered
+from condsim.lowered import Lowered, ScopeCalls
 from condsim.program import Op, Tensor
 from condsim.program.work import GROUPED
 from condsim.runtimes.quantised import WEIGHT_DTYPES
@@ -85,13 +86,14 @@ class GpuModel(IssuedModel):
         for scope, calls in enumerate(lowered.scopes):
             if not len(calls):
                 continue
-            for _, op in calls.operators():
-                if op.view:
-                    continue
-                for tensor in op.inputs:
-                    if tensor.weight:
-                        read = self._bytes_of_calls(op, tensor, scope, lowered)
-                        total += np.bincount(calls.step, read, steps)
+            each_call = 0.0
+            for op, tensor in _weights(calls):
+                if all(dim.constant for dim in tensor.dims) and op.name not in GROUPED:
+                    each_call += float(self.target.bytes_of(tensor, tensor.shape({})))
+                else:
+                    read = self._bytes_of_calls(op, tensor, scope, lowered)
+                    total += np.bincount(calls.step, read, steps)
+            total += each_call * np.bincount(calls.step, minlength=steps)
         return total
 
     def _bytes_of_calls(self, op: Op, tensor: Tensor, scope: int, lowered: Lowered) -> np.ndarray:
@@ -112,3 +114,13 @@ class GpuModel(IssuedModel):
 
     def step_cost(self, kernels: Kernels) -> StepCost:
         return StepCost(kernels, self.target.profile, self.target.peak)
+
+
+def _weights(calls: ScopeCalls) -> Iterator[tuple[Op, Tensor]]:
+    """Yield the weights that the operators of a scope read."""
+    for _, op in calls.operators():
+        if op.view:
+            continue
+        for tensor in op.inputs:
+            if tensor.weight:
+                yield op, tensor
