@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test fuzz lint format accuracy accuracy-gpu published app onnx docs wheel clean
+.PHONY: demo test fuzz lint format accuracy accuracy-gpu published peers app onnx docs wheel clean
 
 demo: $(VENV)/.capture  ## seven small models, measured and predicted on this machine
 	$(BIN)/condsim demo
@@ -15,7 +15,7 @@ test: $(VENV)/.dev
 fuzz: $(VENV)/.dev  ## 20,000 damaged inputs, those that fail are kept in fuzz-found/; laws on many cases; kills
 	PYTHONPATH=tests $(BIN)/python -m fuzz
 	EXAMPLES=100 $(BIN)/python -m pytest tests/predict/test_laws.py
-	$(BIN)/python -m pytest -m slow tests/test_kills.py
+	$(BIN)/python -m pytest -m slow tests/test_kills.py tests/trace/test_saving.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -36,6 +36,9 @@ accuracy-gpu: $(VENV)/.dev  ## predicted against layers that others measured on 
 
 published: $(VENV)/.dev  ## predicted against what others published of other devices
 	$(BIN)/python benchmarks/published.py
+
+peers: $(VENV)/.dev  ## condsim beside other tools on the same measured rows; installs them into the cache of this user
+	$(BIN)/python -m benchmarks.peers
 
 onnx: $(VENV)/.dev  ## strategy switched beside real partitions of onnxruntime
 	$(BIN)/python -m benchmarks.onnx_partitions

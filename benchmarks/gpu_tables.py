@@ -83,18 +83,18 @@ TABLES = (
     Table("h100_sxm", "vllm", "0.24.0", "fp8_block", "nvidia-h100-sxm", None, "triton", True),
     Table("h200_sxm", "vllm", "0.24.0", "fp8_block", "nvidia-h200-sxm", None, "triton", True),
 )
-DTYPES = {"bfloat16": ("bf16", 2), "fp8": ("fp8", 1), "fp8_block": ("fp8", 1)}
+DTYPES = {"bfloat16": ("bf16", 2), "fp8": ("fp8", 1), "fp8_block": ("fp8_block", 1)}
 OFF: dict[str, dict[str, Any]] = {
     "drawn routing": {},
     "fixed cost of a kernel": {"gpu.kernel_s": 1e-12},
     "tiles": {
         "gpu.grouped_tiles": [{"m": 1, "n": 1}],
-        "gpu.operand_bytes_per_clock": 1e30,
-        "gpu.tile_s": 1e-30,
+        "gpu.operand_bytes_per_clock": 1e20,
+        "gpu.tile_s": 1e-17,
     },
     "choice of tile": {"gpu.grouped_tiles": [{"m": 64, "n": 128}]},
     "cost of a tile": {"gpu.tile_s": 1e-15},
-    "sorting rows": {"gpu.row_s": 1e-18},
+    "sorting rows": {"gpu.row_s": 1e-17},
     "soft maximum: the longer one": {"gpu.overlap": 100.0},
     "soft maximum: the sum": {"gpu.overlap": 1.0},
     "L2": {"memory.l2.bytes": 1.0},

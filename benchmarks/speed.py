@@ -6,8 +6,8 @@ FOLDER holds the earlier one; `git worktree add ../before d92c267` makes such a 
 
 Every part is measured in a process of its own, on one thread, as often as N says; the earlier
 condsim and this one take turns. The table shows medians, and from the least to the most. Shipped
-traces are simulated on the machine that they carry, large ones on the machine that `moe-bytes`
-carries. Large traces are built once and kept in the temporary folder. `--long` adds
+traces are simulated on the machine that they carry; large ones, and those that carry none, on the
+machine that `moe-bytes` carries. Large traces are built once and kept in the temporary folder. `--long` adds
 those of four million tokens, and of one and four million rows that are a step each.
 """
 
@@ -29,8 +29,10 @@ MEASURE = ROOT / "benchmarks" / "speeds" / "parts.py"
 REPEATS = 3
 TOKENS = 1_000_000
 LONG = 4 * TOKENS
-NAMES = ("branch-fashion", "exit-fashion", "moe-bytes", "skip-fashion", "sparse-bytes")
-"""Shipped traces, and the models of the zoo that they are of."""
+SHIPPED = sorted(file.parent.name for file in (ROOT / "traces").glob("*/trace.json"))
+"""The traces that come with condsim."""
+OBSERVED = ("branch-fashion", "exit-fashion", "moe-bytes", "skip-fashion", "sparse-bytes")
+"""Models of the zoo that are observed while they run."""
 
 Values = dict[str, list[float]]
 """Name of a figure → what it was, once a repeat."""
@@ -65,11 +67,13 @@ class Part:
 
     command: the part of `benchmarks/speeds/parts.py`, and its arguments.
     build: the part that builds the large trace that it needs; None for none.
+    needs: a folder that a condsim must have for it, below its own; an earlier one may lack a trace.
     """
 
     command: tuple[str, ...]
     figures: tuple[Figure, ...]
     build: tuple[str, ...] | None = None
+    needs: str = "."
 
 
 @dataclass(frozen=True)
@@ -86,19 +90,20 @@ class Row:
 
 def parts(long: bool) -> list[Part]:
     """Return all parts. long: also those of the longer trace."""
-    found = [one(name) for name in NAMES]
+    found = [one(name) for name in SHIPPED]
     found += [many(), replay(TOKENS, "grouped", 3), replay(TOKENS, "looped", 15)]
     if long:
         found += [replay(LONG, "grouped", None), replay(LONG, "looped", None)]
         found += [replay_rows(TOKENS), replay_rows(LONG)]
     found += [count("count-memory", "memory", 200), count("count-files", "files", 100), starting()]
-    found += [observing(name) for name in NAMES]
+    found += [observing(name) for name in OBSERVED]
     return found
 
 
 def one(name: str) -> Part:
     """Return the part that asks a shipped trace for single configurations."""
-    return Part(("one", name), (Figure("ms", f"one configuration of {name}", "ms", 10),))
+    figure = Figure("ms", f"one configuration of {name}", "ms", 10)
+    return Part(("one", name), (figure,), needs=f"traces/{name}")
 
 
 def many() -> Part:
@@ -150,6 +155,7 @@ def observing(name: str) -> Part:
 
 def measured(part: Part, trees: Mapping[str, Path], repeats: int) -> list[Row]:
     """Measure a part in all trees, which take turns. trees: "before" (if any) and "after"."""
+    trees = {when: tree for when, tree in trees.items() if (tree / part.needs).is_dir()}
     if part.build is not None:
         for tree in trees.values():
             in_process(tree, part.build)

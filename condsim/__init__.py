@@ -1,4 +1,7 @@
-"""condsim: does conditional computation pay on a device, and where does the saving go?"""
+"""condsim: does conditional computation pay on a device, and where does the saving go?
+
+The public names. docs/how-it-works.md says which package does what, and where to add something.
+"""
 
 from __future__ import annotations
 

@@ -125,14 +125,37 @@ def _eagerly() -> contextlib.AbstractContextManager[Any]:
 
 @contextlib.contextmanager
 def _evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Put the model in evaluation mode inside, and every module back into its own afterwards."""
+    """Put the model in evaluation mode inside, and every module back into its own afterwards.
+
+    So are small buffers, in which some forwards count.
+    """
     before = [(module, module.training) for module in model.modules()]
+    buffers = list(_small_buffers(model))
     model.eval()
     try:
         yield
     finally:
         for module, training in before:
             module.training = training
+        for module, name, buffer, content in buffers:
+            if not torch.equal(buffer, content):
+                with torch.no_grad():
+                    buffer.copy_(content)
+            setattr(module, name, buffer)
+
+
+MOST_COUNTED = 1 << 20
+"""Elements of a buffer that is put back; larger ones hold weights and tables, no counts."""
+
+
+def _small_buffers(
+    model: torch.nn.Module,
+) -> Iterator[tuple[torch.nn.Module, str, torch.Tensor, torch.Tensor]]:
+    """(module, name, buffer, a copy of what it holds) of each small buffer."""
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if not buffer.is_meta and buffer.numel() <= MOST_COUNTED:
+                yield module, name, buffer, buffer.detach().clone()
 
 
 def calibrate(

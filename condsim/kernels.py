@@ -7,7 +7,7 @@ A row stands for all calls of one operator, at one place of its program, that ha
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -18,71 +18,7 @@ from scipy.sparse import csr_matrix
 from condsim.kernel_cost import PARTS, CostRows, Priced, SizedRead
 from condsim.layout import Entry, Layout
 from condsim.lowered import Call, Lowered, PlayedStep
-from condsim.steps.sizes import Sizes, first_of_each, joined
-
-
-@dataclass(frozen=True, eq=False)
-class SizeSet:
-    """The sizes that operators of one scope share. A set is equal to itself alone.
-
-    sizes: extent → int [sizes], some of which no call may have. of_call: which size each call of
-    the scope has, int [m].
-    key: stands for the sizes among all sets; None where each call counts as a size of its own.
-    """
-
-    sizes: Mapping[str, np.ndarray]
-    of_call: np.ndarray
-    key: object = None
-
-    def __len__(self) -> int:
-        return len(next(iter(self.sizes.values())))
-
-    @classmethod
-    def distinct(
-        cls, sizes: Sizes, known: Sizes | None = None, extents: Container[str] | None = None
-    ) -> SizeSet:
-        """Return the distinct sizes of m calls.
-
-        known: all sizes that are to be in the set, those of the calls among them; None where these
-        are all. extents: that calls are told apart by; None for all.
-        """
-        if extents is not None:
-            sizes = _of_extents(sizes, extents)
-            known = None if known is None else _of_extents(known, extents)
-        count = 0
-        if known is not None:
-            count = len(next(iter(known.values())))
-            sizes = joined(known, sizes)
-        first, of_call = first_of_each(sizes)
-        different = {extent: values[first] for extent, values in sizes.items()}
-        key = tuple((extent, values.tobytes()) for extent, values in different.items())
-        return cls(different, of_call[count:], key)
-
-    @classmethod
-    def each_call(cls, sizes: Mapping[str, np.ndarray], calls: int) -> SizeSet:
-        """Return the sizes of m calls, alike or not."""
-        return cls(sizes, np.arange(calls))
-
-    def runs(self, step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (step, size, how often it runs there) of the sizes that run, int each.
-
-        step: of each call, int [m].
-        """
-        if self.key is None:
-            return step, self.of_call, np.ones(len(step), np.int64)
-        wide = len(self)
-        times = np.bincount(step * wide + self.of_call)
-        present = np.flatnonzero(times)
-        return present // wide, present % wide, times[present]
-
-
-def _of_extents(sizes: Sizes, extents: Container[str]) -> Sizes:
-    """Sizes by some extents; by the first one, the same for all, where none of them is there."""
-    chosen = {extent: values for extent, values in sizes.items() if extent in extents}
-    if chosen:
-        return chosen
-    first, values = next(iter(sizes.items()))
-    return {first: np.zeros_like(values)}
+from condsim.steps.size_set import SizeSet
 
 
 class WeightRead(NamedTuple):
@@ -135,18 +71,20 @@ class Kernels:
     def of(cls, lowered: Lowered, layout: Layout, sets: list[SizeSet], priced: Priced) -> Kernels:
         """Return the table of what a lowered program's operators cost."""
         costs, cost_of = priced.costs, priced.cost_of
-        lengths = np.array([len(size_set) for size_set in sets])[layout.size_set]
+        sizes_of_set = np.array([len(size_set) for size_set in sets])
+        lengths = sizes_of_set[layout.size_set]
         entry_rows = np.concatenate([[0], np.cumsum(lengths)])
-        columns = _columns(priced, layout, lengths)
+        on_host = np.array([rows.cost.on_host for rows in costs])
+        view = np.array([rows.cost.view for rows in costs])
         return cls(
             lowered=lowered,
             layout=layout,
             sets=sets,
             entry_rows=entry_rows,
-            columns=columns,
+            columns=_columns(priced, layout, lengths),
             costs=[costs[number] for number in cost_of.tolist()],
-            on_host=np.array([rows.cost.on_host for rows in costs])[cost_of],
-            view=np.array([rows.cost.view for rows in costs])[cost_of],
+            on_host=on_host[cost_of],
+            view=view[cost_of],
             weights=_weight_reads(layout, sets, priced),
         )
 
@@ -177,12 +115,22 @@ class Kernels:
     @cached_property
     def entry(self) -> np.ndarray:
         """The entry of each row, int [rows]."""
-        return np.repeat(np.arange(len(self.entries)), np.diff(self.entry_rows))
+        numbers = np.arange(len(self.entries))
+        rows_of_entry = np.diff(self.entry_rows)
+        return np.repeat(numbers, rows_of_entry)
 
     @cached_property
     def _set_start(self) -> np.ndarray:
+        """Number of the first size of each set, and how many sizes all sets have."""
         lengths = [len(s) for s in self.sets]
-        return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        start = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=start[1:])
+        return start
+
+    @property
+    def _sizes(self) -> int:
+        """How many sizes all sets have."""
+        return int(self._set_start[-1])
 
     @cached_property
     def size(self) -> np.ndarray:
@@ -196,7 +144,8 @@ class Kernels:
         """How often each size runs in each step."""
         steps, sizes, counts = [], [], []
         for number, size_set in enumerate(self.sets):
-            step = self.lowered.scopes[self.layout.sets[number].scope].step
+            scope = self.layout.sets[number].scope
+            step = self.lowered.scopes[scope].step
             run_in, size, times = size_set.runs(step)
             steps.append(run_in)
             sizes.append(size + self._set_start[number])
@@ -208,19 +157,20 @@ class Kernels:
     def runs(self) -> csr_matrix:
         """How often each size runs in each step, [steps, sizes]."""
         runs = self.times_run
-        shape = (self.steps, int(self._set_start[-1]))
-        return csr_matrix((runs.times, (runs.step, runs.size)), shape)
+        places = (runs.step, runs.size)
+        return csr_matrix((runs.times, places), (self.steps, self._sizes))
 
     def per_step(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over the kernels of each step, float [steps]. values: float [rows]."""
         runs = self.times_run
-        of_size = np.bincount(self.size, values, int(self._set_start[-1]))
-        return np.bincount(runs.step, of_size[runs.size] * runs.times, self.steps)
+        of_size = np.bincount(self.size, values, self._sizes)
+        of_run = of_size[runs.size] * runs.times
+        return np.bincount(runs.step, of_run, self.steps)
 
     def by_entry(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over all steps of each entry, float [entries]. values: float [rows]."""
         runs = self.times_run
-        times = np.bincount(runs.size, runs.times, int(self._set_start[-1]))
+        times = np.bincount(runs.size, runs.times, self._sizes)
         weighted = values * times[self.size]
         summed: np.ndarray = np.bincount(self.entry, weighted, len(self.entries))
         return summed
@@ -248,17 +198,22 @@ class Kernels:
         labels: of each entry.
         """
         names, of_entry = _numbered(labels)
-        sets = len(self.sets)
-        of_sets = np.bincount(of_entry * sets + self.layout.size_set, minlength=len(names) * sets)
-        entries = of_sets.reshape(len(names), sets).astype(float)
+        shape = (len(names), len(self.sets))
+        place = of_entry * shape[1] + self.layout.size_set
+        of_places = np.bincount(place, minlength=shape[0] * shape[1])
+        entries = of_places.reshape(shape).astype(float)
         calls = [self._calls_of_scope[shared.scope] for shared in self.layout.sets]
-        return dict(zip(names, entries @ np.stack(calls), strict=True))
+        calls_of_label = entries @ np.stack(calls)
+        return dict(zip(names, calls_of_label, strict=True))
 
     @cached_property
     def _calls_of_scope(self) -> list[np.ndarray]:
         """Calls of each scope in each step, float [steps] each."""
-        scopes = self.lowered.scopes
-        return [np.bincount(calls.step, minlength=self.steps).astype(float) for calls in scopes]
+        found = []
+        for calls in self.lowered.scopes:
+            of_step = np.bincount(calls.step, minlength=self.steps)
+            found.append(of_step.astype(float))
+        return found
 
     def by_label(self, labels: Sequence[Any], values: np.ndarray) -> dict[Any, np.ndarray]:
         """Return label → sum over the kernels of each step that have it, float [steps].
@@ -266,16 +221,16 @@ class Kernels:
         labels: of each entry. values: float [rows].
         """
         names, of_entry = _numbered(labels)
-        sizes = int(self._set_start[-1])
-        flat = self.size * len(names) + of_entry[self.entry]
-        table = np.bincount(flat, values, minlength=sizes * len(names))
-        summed = self.runs @ table.reshape(sizes, len(names))
-        return {name: summed[:, i] for i, name in enumerate(names)}
+        shape = (self._sizes, len(names))
+        place = self.size * shape[1] + of_entry[self.entry]
+        of_places = np.bincount(place, values, minlength=shape[0] * shape[1])
+        summed = self.runs @ of_places.reshape(shape)
+        return dict(zip(names, summed.T, strict=True))
 
     def largest(self, name: str) -> np.ndarray:
         """Return the largest value of a column in each step, float [steps]."""
         runs = self.times_run
-        of_size = np.zeros(int(self._set_start[-1]))
+        of_size = np.zeros(self._sizes)
         np.maximum.at(of_size, self.size, self.column(name))
         found = np.zeros(self.steps)
         np.maximum.at(found, runs.step, of_size[runs.size])
@@ -310,9 +265,10 @@ class Kernels:
     @cached_property
     def _size_of_calls(self) -> tuple[np.ndarray, np.ndarray]:
         """(the size of each call of all sets, one set after the other; where each set begins)."""
-        lengths = [len(size_set.of_call) for size_set in self.sets]
+        of_sets = [size_set.of_call for size_set in self.sets]
+        lengths = [len(of_call) for of_call in of_sets]
         begin = np.concatenate([[0], np.cumsum(lengths)])
-        return np.concatenate([size_set.of_call for size_set in self.sets]), begin
+        return np.concatenate(of_sets), begin
 
     def rows_in_steps(self, calls: Sequence[Call]) -> np.ndarray:
         """Return the row of each call in every step, int [steps, calls].
@@ -321,16 +277,18 @@ class Kernels:
         """
         columns = []
         for call in calls:
-            number = self.layout.entry_of[call.scope, call.place[1]]
-            sizes = self.sets[self.entries[number].size_set].of_call
-            columns.append(self.entry_rows[number] + sizes)
+            _, node = call.place
+            number = self.layout.entry_of[call.scope, node]
+            size_set = self.sets[self.entries[number].size_set]
+            columns.append(self.entry_rows[number] + size_set.of_call)
         return np.stack(columns, axis=1)
 
 
 def _numbered(labels: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
     """(different labels, which of them each is, int [labels])."""
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(labels))}
-    return list(numbers), np.array([numbers[label] for label in labels])
+    numbers: dict[Any, int] = {}
+    of_each = [numbers.setdefault(label, len(numbers)) for label in labels]
+    return list(numbers), np.array(of_each)
 
 
 def _columns(priced: Priced, layout: Layout, lengths: np.ndarray) -> dict[str, np.ndarray]:
@@ -380,7 +338,8 @@ def _repeated(values: np.ndarray | float, lengths: np.ndarray) -> np.ndarray | f
 def _ranges(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """first, first + 1, ... so many numbers, one range after the other."""
     before = np.cumsum(lengths) - lengths
-    ranges: np.ndarray = np.arange(lengths.sum()) + np.repeat(first - before, lengths)
+    shift = np.repeat(first - before, lengths)
+    ranges: np.ndarray = np.arange(lengths.sum()) + shift
     return ranges
 
 

@@ -100,6 +100,7 @@ def test_public_names_are_the_contract() -> None:
         "serve",
         "simulate",
         "simulate_many",
+        "speculate",
         "sweep",
         "tokens",
     ]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import condsim
 from condsim.cost.cost_model import device_model
 from condsim.cost.device import Target
-from condsim.kernels import Kernels, SizeSet
+from condsim.kernels import Kernels
 from condsim.lower import lower
 from condsim.predict.choose import choose_strategies, program_of
 from condsim.resources import resource
@@ -46,6 +44,22 @@ def test_a_column_sums_up_over_the_calls_of_each_step(name: str, device: str) ->
         np.testing.assert_allclose(kernels.total(column), played, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["moe-bytes", "skip-fashion"])
+def test_steps_that_run_the_same_operators_are_issued_as_each_is_alone(name: str) -> None:
+    kernels = priced(condsim.load(resource("traces") / name), "nvidia-h100-sxm", batch=3)
+    profile = condsim.hardware("nvidia-h100-sxm")
+    model = device_model(Target(profile, profile.dtype, choose_runtime(None, profile)))
+    seen = []
+    for steps, together in model.issued_alike(kernels):
+        for place, step in enumerate(steps.tolist()):
+            alone, _ = model.issued(kernels, step)
+            np.testing.assert_array_equal(together.host_s[place], alone.host_s)
+            np.testing.assert_array_equal(together.device_s[place], alone.device_s)
+            np.testing.assert_array_equal(together.sync, alone.sync)
+            seen.append(step)
+    assert sorted(seen) == list(range(kernels.steps))
+
+
 @pytest.mark.parametrize("name", TRACES)
 def test_labels_share_a_column_out(name: str) -> None:
     kernels = priced(condsim.load(resource("traces") / name), "captured", batch=3)
@@ -59,13 +73,3 @@ def test_the_largest_of_a_step_is_one_of_its_calls() -> None:
     for step, largest in enumerate(kernels.largest("moved_bytes")):
         rows = kernels.rows_of(kernels.lowered.sequence(step))
         assert largest == moved[rows].max()
-
-
-@settings(max_examples=50)
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=30))
-def test_distinct_sizes_give_every_call_its_own(calls: list[tuple[int, int]]) -> None:
-    sizes = {"rows": np.array([c[0] for c in calls]), "outer": np.array([c[1] for c in calls])}
-    found = SizeSet.distinct(sizes)
-    assert len(found) == len(set(calls))
-    for extent, values in sizes.items():
-        np.testing.assert_array_equal(found.sizes[extent][found.of_call], values)

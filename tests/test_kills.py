@@ -25,12 +25,12 @@ from made_traces import make_trace
 import condsim
 from condsim.cli import COMMANDS, app, main
 from condsim.dashboard.parts import upload
+from condsim.decide.frontier import recapture
 from condsim.errors import CondsimError
 from condsim.files import temporary_folder
 from condsim.hardware import hardware
 from condsim.resources import resource
 from condsim.trace import Trace
-from condsim.trace.store import add_measured
 
 DEVICE = "raspberry-pi-5"
 OLD = b"old"
@@ -252,24 +252,36 @@ def test_a_new_trace_killed_at_every_file_operation(tmp_path: Path, write: Write
     assert "old" in names
 
 
-def rerun(name: str, option: str, told: str) -> Callable[[Path], object]:
-    """A command that runs the model of a trace again, and keeps traces beside it."""
-    return lambda to: command(name, to, "--device", DEVICE, "--capture", option, told)
-
-
 @SLOW
 @pytest.mark.parametrize(
-    ("write", "kept"),
+    ("name", "option", "told", "kept", "runs"),
     [
-        (rerun("frontier", "--settings", "share=0.25,0.75"), "settings"),
-        (rerun("noise", "--inputs", "noise=0.5"), "noise"),
+        ("frontier", "--settings", "share=0.25,0.75", "settings", "captured_at"),
+        ("noise", "--inputs", "noise=0.5", "noise", "observed_at"),
     ],
 )
-def test_settings_killed_at_every_file_operation(tmp_path: Path, write: Write, kept: str) -> None:
-    """The trace stays as it is; what lies beside it can be opened, and is there in the end."""
+def test_settings_killed_at_every_file_operation(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    option: str,
+    told: str,
+    kept: str,
+    runs: str,
+) -> None:
+    """The trace stays as it is; what lies beside it can be opened, and is there in the end.
+
+    The model runs once, and not once for each kill.
+    """
     specs = Path(__file__).parent / "cli" / "tiny.py"
     command("capture", f"{specs}:graded", "-o", tmp_path / "t", "--no-measure")
     before = files_of(tmp_path / "t")
+    run = getattr(recapture, runs)
+    traces = list(run(condsim.load(tmp_path / "t"), recapture.Asked.parse(told)))
+    monkeypatch.setattr(recapture, runs, lambda *_: iter(traces))
+
+    def write(to: Path) -> None:
+        command(name, to, "--device", DEVICE, "--capture", option, told)
 
     def prepare(base: Path) -> Path:
         shutil.copytree(tmp_path / "t", base / "t")
@@ -280,26 +292,8 @@ def test_settings_killed_at_every_file_operation(tmp_path: Path, write: Write, k
             condsim.load(beside)
         write(target)
         now = files_of(target)
-        assert {name: now[name] for name in before} == before
+        assert {file: now[file] for file in before} == before
         assert all(condsim.load(beside).units for beside in (target / kept).iterdir())
-
-
-@SLOW
-def test_measuring_killed_at_every_file_operation(tmp_path: Path, trace: Trace) -> None:
-    """Rows that were measured before are there after any kill."""
-    old = trace.measurements.iloc[:6]
-    timed = replace(trace, measurements=trace.measurements.iloc[:12])
-    opened = replace(trace, measurements=old)
-
-    def prepare(base: Path) -> Path:
-        return opened.save(base / "t")
-
-    counts = set()
-    for target in kills(tmp_path / "k", prepare, lambda to: add_measured(to, timed, opened)):
-        counts.add(len(condsim.load(target).measurements))
-        add_measured(target, timed, opened)
-        assert os.listdir(target.parent) == ["t"]
-    assert counts == {6, 12}
 
 
 # A part of a file that a killed process has left

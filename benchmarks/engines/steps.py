@@ -22,6 +22,8 @@ LENGTHS = 0.9
 """Mean of lengths that are even between 0.8 times and what is named."""
 DRAWN_STEPS = 2
 """Decode steps of drawn routing whose mean is taken."""
+BLACKWELL = "nvidia-b200"
+"""Where both engines compute gpt-oss in MXFP8: the runs set `VLLM_USE_FLASHINFER_MOE_MXFP4_MXFP8`."""
 ENGINES_MEMORY = 0.9
 """Share of the device's memory: vLLM's `gpu-memory-utilization` in the runs."""
 
@@ -95,7 +97,8 @@ def serving_of(row: Any) -> Serving:
     dtype, stored = "fp8", Stored(caches="fp8")
     if model == MXFP4:
         dtype = "bf16"
-        hopper = device != "nvidia-b200"
-        stored = Stored(weights="mxfp4", caches="bf16" if hopper else "fp8")
+        stored = Stored(weights="mxfp4", caches="bf16")
+        if device == BLACKWELL:
+            stored = Stored(weights="mxfp4_mxfp8", caches="fp8")
     prompt, new = int(LENGTHS * row.isl), int(LENGTHS * row.osl)
     return Serving(model, device, int(row.batch_size), prompt, new, dtype, stored)

@@ -17,6 +17,7 @@ from condsim.trace import Decisions, Header, Provenance, Site, Trace
 from condsim.trace.header import ONE_A_POSITION
 
 SITE = "experts"
+MODULE = "layers.0"
 ROWS = Dim.product(1, "batch", "seq")
 
 
@@ -98,7 +99,7 @@ def _fused(layer: Layer) -> Program:
     second = Tensor((Dim(layer.here), Dim(layer.hidden), Dim(layer.inner)), "float", "w2")
     ops = (
         top_k_softmax(ROWS, layer.experts, layer.top_k, SITE, ""),
-        *FusedExperts(ROWS, layer.top_k, first, second, layer.gated, SITE, "").operators(),
+        *FusedExperts(ROWS, layer.top_k, first, second, layer.gated, SITE, MODULE).operators(),
     )
     return Program("fused", "prefill-1", Scope(ops))
 

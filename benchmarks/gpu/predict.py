@@ -13,6 +13,7 @@ from benchmarks.gpu.layer import Layer, trace
 from benchmarks.gpu.routing import BALANCED, counts
 from benchmarks.gpu.rows import SHAPE, SPLIT, UNGATED
 from condsim.hardware import HardwareProfile
+from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.trace import Trace
 
 DRAWS = 5  # of a skewed row, as in the measurement
@@ -20,6 +21,8 @@ TILES: dict[str, Callable[[int], list[dict[str, int]]]] = {
     "sglang": lambda experts: [{"m": 16, "n": 32, "rows": experts}, {"m": 64, "n": 64}],
 }
 """Engine → its default rule, by the experts of the layer; vLLM's is that of the profiles. Source: github.com/sgl-project/sglang, get_default_config."""
+SCALED, ROWS_DTYPE = "fp8_block", "bf16"
+"""Weights whose products compute in a dtype of their own, and the dtype of all else there."""
 Case = tuple[Trace, np.ndarray, np.ndarray]
 """A trace, and for each of its steps the row of the table and the tokens."""
 
@@ -56,9 +59,12 @@ def cases(rows: pd.DataFrame, even: bool = False) -> list[Case]:
 def predicted(
     of: list[Case], rows: pd.DataFrame, profile: HardwareProfile, dtype: str, engine: str = "vllm"
 ) -> np.ndarray:
-    """Seconds of each row, float [rows]: the mean over its draws. rows: those that the cases were made of. engine: whose rule for tiles is used."""
+    """Seconds of each row, float [rows]: the mean over its draws. rows: those that the cases were made of. dtype: of the arithmetic, or `SCALED`. engine: whose rule for tiles is used."""
     total, number = np.zeros(len(rows)), np.zeros(len(rows))
     place = {index: i for i, index in enumerate(rows.index)}
+    asked = {"dtype": dtype}
+    if dtype == SCALED:
+        asked = {"dtype": ROWS_DTYPE, "weights": dtype}
     for case, index, _ in of:
         device = (
             profile
@@ -67,7 +73,7 @@ def predicted(
         )
         steps = (
             condsim.simulate(
-                case, device, dtype=dtype, runtime="cuda_graphs", steps=list(range(len(index)))
+                case, device, runtime="cuda_graphs", steps=list(range(len(index))), **asked
             )
             .steps["conditional_s"]
             .to_numpy()
@@ -82,6 +88,7 @@ def roofline(
     rows: pd.DataFrame, profile: HardwareProfile, dtype: str, itemsize: int, touched: bool
 ) -> np.ndarray:
     """What others would say, seconds [rows]: max(FLOPs / peak, weights / bandwidth) with all weights here, or those of min(experts, tokens * top_k) experts."""
+    arithmetic = WEIGHT_DTYPES[SCALED].computes_in if dtype == SCALED else dtype
     inner = rows.inter_size / rows.moe_tp_size
     matrices = np.where(
         [(h, i) in UNGATED for h, i in zip(rows.hidden_size, rows.inter_size, strict=True)], 2, 3
@@ -97,5 +104,8 @@ def roofline(
     )
     weights = hit * rows.hidden_size * inner * matrices * itemsize
     return np.asarray(
-        np.maximum(flops / profile.peak_flops[dtype].value, weights / profile.dram.bandwidth.value)
+        np.maximum(
+            flops / profile.peak_flops[arithmetic].value,
+            weights / profile.dram.bandwidth.value,
+        )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import condsim
 from benchmarks.reach.small import model
+from benchmarks.reach.types import READERS
 from condsim.trace import Trace
 
 UNITS, SEQ, NEW = 3, 12, 2
@@ -25,11 +27,15 @@ def outcome(name: str) -> dict[str, str]:
     built = model(name)
     torch.manual_seed(1)
     ids = torch.randint(3, 100, (UNITS, SEQ))
+    inputs = {"input_ids": ids}
+    if built.config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = torch.randint(3, 100, (UNITS, SEQ // 2))
+    new_tokens = 0 if name in READERS else NEW
     try:
-        trace = condsim.capture(built, ids, measure=False, new_tokens=NEW)
+        trace = condsim.capture(built, inputs, measure=False, new_tokens=new_tokens)
     except condsim.CondsimError as error:
         return _refused(str(error))
-    wrong = list(_wrong(trace, built, ids))
+    wrong = list(_wrong(trace, built, inputs, new_tokens))
     if wrong:
         return {"outcome": "wrong", "why": "; ".join(wrong)}
     sites = len(trace.sites)
@@ -42,21 +48,25 @@ def _refused(said: str) -> dict[str, str]:
     return {"outcome": "refused" if clear else "unclear", "why": said.strip()[:300]}
 
 
-def _wrong(trace: Trace, built: torch.nn.Module, ids: torch.Tensor) -> Any:
+def _wrong(
+    trace: Trace, built: torch.nn.Module, inputs: dict[str, torch.Tensor], new_tokens: int
+) -> Iterator[str]:
     """What differs from independent counts."""
-    rows = UNITS * (SEQ + NEW - 1)
+    rows = {UNITS * (SEQ + max(new_tokens - 1, 0)), UNITS * (SEQ + new_tokens)}
+    if built.config.is_encoder_decoder:
+        rows.add(UNITS * (SEQ // 2))
     for site in trace.sites:
         decided = len(trace.decisions(site.name).ids)
-        if decided not in (rows, UNITS * (SEQ + NEW)):
-            yield f"{site.name}: {decided} rows, {rows} ran"
-    counted = _counted(built, ids)
+        if decided not in rows:
+            yield f"{site.name}: {decided} rows, {max(rows)} ran"
+    counted = _counted(built, inputs)
     prediction = condsim.simulate(trace, DEVICE, dtype="fp32", phase="prefill", runtime="eager")
     off = prediction.executed_flops / counted - 1
     if abs(off) > TOLERANCE:
         yield f"prefill FLOPs {off:+.1%}"
 
 
-def _counted(built: Any, ids: torch.Tensor) -> int:
+def _counted(built: Any, inputs: dict[str, torch.Tensor]) -> int:
     """FLOPs of a live forward.
 
     Experts and attention run as plain products: the counter knows neither grouped products nor the
@@ -65,7 +75,7 @@ def _counted(built: Any, ids: torch.Tensor) -> int:
     built.set_experts_implementation("eager")
     built.set_attn_implementation("eager")
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        built(ids)
+        built(**inputs)
     flops: int = counter.get_total_flops()
     return flops
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,9 +15,17 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     PreTrainedConfig,
+    PreTrainedModel,
 )
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from benchmarks.reach.own import OWN
+from benchmarks.reach.types import READERS
 
 LAYERS = 2
+"""Of a type whose layers are alike; else one of each kind."""
+KINDS_OF_LAYERS = r"(?!mtp).*(layer_types|layers_block_type)"
+COUNT_OF_LAYERS = r"(num_)?hidden_layers"
 SIZES: tuple[tuple[str, int], ...] = (
     (r"vocab_size|vocab_size_per_layer_input", 128),
     (r"(num_)?(hidden_layers|encoder_layers|decoder_layers|layers|decoder_hidden_layers)", LAYERS),
@@ -54,7 +64,8 @@ def configuration(name: str) -> PreTrainedConfig:
     text = _text_config(config)
     if text is not None:
         config = text
-    return AutoConfig.for_model(config.model_type, **smaller(config.to_dict()))
+    fields = smaller(config.to_dict()) | dict(OWN.get(name, {}))
+    return type(config)(**fields)
 
 
 def _text_config(config: PreTrainedConfig) -> PreTrainedConfig | None:
@@ -66,7 +77,24 @@ def _text_config(config: PreTrainedConfig) -> PreTrainedConfig | None:
 
 def smaller(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a configuration whose values change, by their names."""
-    return dict(_smaller(fields))
+    changed = dict(_smaller(fields))
+    heads, shared = changed.get("num_attention_heads"), "num_key_value_heads"
+    if heads and fields.get(shared) == fields["num_attention_heads"]:
+        changed[shared] = heads
+    return changed | _layers(fields)
+
+
+def _layers(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists with an entry a layer, cut to one layer of each kind, and how many are left."""
+    counts = [name for name in fields if re.fullmatch(COUNT_OF_LAYERS, name)]
+    lists = {n: v for n, v in fields.items() if re.fullmatch(KINDS_OF_LAYERS, n) and v}
+    if not lists:
+        return {}
+    kinds = list(zip(*lists.values(), strict=False))
+    first = [kinds.index(kind) for kind in dict.fromkeys(kinds)]
+    kept = sorted(first) if len(first) > 1 else list(range(LAYERS))
+    cut: dict[str, Any] = {name: [value[i] for i in kept] for name, value in lists.items()}
+    return cut | {name: len(kept) for name in counts}
 
 
 def _smaller(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -91,12 +119,50 @@ def model(name: str) -> torch.nn.Module:
     """A model of a type with random weights, in evaluation mode."""
     torch.manual_seed(0)
     config = configuration(name)
-    reasons = []
     for auto in (AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModel):
-        try:
-            built: torch.nn.Module = auto.from_config(config)
-        except ValueError as error:
-            reasons.append(str(error))
-            continue
-        return built.eval()
-    raise ValueError(reasons[-1])
+        if type(config) in auto._model_mapping:
+            built: PreTrainedModel = auto.from_config(config)
+            return (built if name in READERS else WithHead.if_bare(built)).eval()
+    return WithHead.if_bare(_class_of(config)(config)).eval()
+
+
+def _class_of(config: PreTrainedConfig) -> type[PreTrainedModel]:
+    """The class that takes a part of a larger model's configuration: the last one of its file that
+    does. Raises ValueError where none does."""
+    module = type(config).__module__.replace("configuration_", "modeling_")
+    classes = vars(importlib.import_module(module)).values()
+    taking = [c for c in classes if inspect.isclass(c) and issubclass(c, PreTrainedModel)]
+    found = [c for c in taking if c.config_class is type(config) and c.__module__ == module]
+    if not found:
+        raise ValueError(f"no class in {module} takes a {type(config).__name__}")
+    return found[-1]
+
+
+class WithHead(torch.nn.Module):
+    """The part of a larger model that reads text, which comes without its last product."""
+
+    def __init__(self, body: PreTrainedModel) -> None:
+        super().__init__()
+        self.body = body
+        self.config = body.config
+        self.head = torch.nn.Linear(body.config.hidden_size, body.config.vocab_size, bias=False)
+
+    @classmethod
+    def if_bare(cls, built: PreTrainedModel) -> torch.nn.Module:
+        """The model, with a head where it reads text and has none."""
+        reads = "input_ids" in inspect.signature(built.forward).parameters
+        bare = built.get_output_embeddings() is None and hasattr(built.config, "vocab_size")
+        return cls(built) if reads and bare and hasattr(built.config, "hidden_size") else built
+
+    def forward(
+        self, input_ids: torch.Tensor, past_key_values: Any = None
+    ) -> CausalLMOutputWithPast:
+        out = self.body(input_ids=input_ids, past_key_values=past_key_values, use_cache=True)
+        logits = self.head(out.last_hidden_state)
+        return CausalLMOutputWithPast(logits=logits, past_key_values=out.past_key_values)
+
+    def set_experts_implementation(self, name: str) -> None:
+        self.body.set_experts_implementation(name)
+
+    def set_attn_implementation(self, name: str) -> None:
+        self.body.set_attn_implementation(name)

@@ -25,3 +25,5 @@ TYPES = (
     *("qwen4_exp", "solar_open", "step3p7", "switch_transformers", "unlimited_ocr", "vitpose"),
     "zaya",
 )
+READERS = ("openai_privacy_filter", "nllb-moe", "switch_transformers", "vitpose")
+"""Types of which no decode step is captured: they write no text, or write it behind an encoder."""

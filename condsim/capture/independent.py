@@ -8,6 +8,7 @@ over rows, a rank), whose decisions are others in another batch.
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -59,11 +60,17 @@ def _fraction(units: int) -> str:
 
 
 def _observed(live: LiveModel, batch: Batch, seen: Observation) -> Observation:
-    """What a batch decides; nothing where the model does not take one of that size."""
+    """What a batch decides; nothing where the model does not take one of that size.
+
+    That is so as well where it does not come to a site.
+    """
     found = Observation(unit_rows=dict(seen.unit_rows))
-    run = Execution(observed={})
+    observed: dict[str, list[dict[str, Any]]] = {}
+    run = Execution(observed=observed)
     try:
         live.run(batch, run)
+        if any(not info.parents and name not in observed for name, info in live.infos.items()):
+            return Observation()
         keep_decisions(live, found, run, StepSize(live.phase, batch.units, batch.seq, past=0))
     except CondsimError:
         return Observation()

@@ -41,7 +41,8 @@ class ScenarioOptions:
     dtype
         Default: what the profile names.
     weights
-        Dtype of the weights of layers: fp8, int8, int4, mxfp4. Default: as the arithmetic.
+        Dtype of the weights of layers: fp8, int8, int4, mxfp4; fp8_block and mxfp4_mxfp8, which are
+        multiplied as they are. Default: as the arithmetic.
     caches
         Dtype of kept keys and values: fp8, int8, bf16, fp16. Default: as the arithmetic.
     runtime

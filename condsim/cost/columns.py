@@ -9,9 +9,9 @@ import numpy as np
 
 from condsim.cost.device import SizedKind
 from condsim.cost.kinds import OperatorKinds, shapes
-from condsim.kernels import SizeSet
 from condsim.program import Op
 from condsim.program.work import Shape
+from condsim.steps.size_set import SizeSet
 
 MOST_SIZES = 2**13
 """Operators are priced at once up to so many sizes, to save memory."""

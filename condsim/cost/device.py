@@ -25,7 +25,7 @@ from condsim.engine.closed_form import Issued
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.kernel_cost import CostRows, KernelCost, Priced, SizedRead
-from condsim.kernels import Kernels, SizeSet
+from condsim.kernels import Kernels
 from condsim.layout import Entry, Layout, SharedSizes
 from condsim.lowered import Call, Lowered
 from condsim.program import Op, Tensor, elements
@@ -35,9 +35,11 @@ from condsim.registry import Registry
 from condsim.results import Results
 from condsim.runtimes import Runtime
 from condsim.runtimes.quantised import WEIGHT_DTYPES
+from condsim.steps.size_set import SizeSet
 
 ITEMSIZE = {
     "int64": 8,
+    "complex64": 8,
     "int32": 4,
     "bool": 1,
     "uint8": 1,

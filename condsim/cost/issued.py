@@ -19,12 +19,13 @@ from condsim.cost.hot import VIEW, OperatorTime
 from condsim.cost.size_ranges import SizeRange
 from condsim.engine.closed_form import Issued
 from condsim.kernel_cost import CostRows, KernelCost, Priced, least_sure
-from condsim.kernels import Kernels, SizeSet
+from condsim.kernels import Kernels
 from condsim.layout import Entry, Layout
 from condsim.lowered import Call, Lowered, PlayedStep
 from condsim.program import Op
 from condsim.program.order import Entered, Order
 from condsim.program.work import MATMULS
+from condsim.steps.size_set import SizeSet
 
 
 def code_distances(order: Order) -> tuple[list[int], int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from condsim.kernels import SizeSet
+from condsim.steps.size_set import SizeSet
 from condsim.steps.sizes import Sizes
 
 BATCH = "batch"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from condsim.kernels import Kernels, WeightRead
+from condsim.steps.sizes import first_of_each
 
 GroupKey = tuple[int, str, int]
 """(scope, site, experts) of weights that are always used together; no experts where each call of
@@ -23,7 +24,8 @@ class Visits:
     """Weights that the calls of a scope visit together.
 
     reads: a weight each. bytes, rows, pieces: of a visit, as in `SizedRead`, float [weights,
-    sizes]. size: which of these each visit has. step, choice: of each visit; int [visits] each.
+    sizes]; sizes that differ in the number of rows only, beyond one, are one.
+    size: which of these each visit has. step, choice: of each visit; int [visits] each.
     """
 
     reads: list[WeightRead]
@@ -48,6 +50,9 @@ class Visits:
 
 Group = tuple[GroupKey, Visits]
 """Weights that are always used together, and their visits."""
+
+FEW_SIZES = 64
+"""Up to so many sizes it is not looked at whether weights are read alike at some of them."""
 
 MOST_VISITS = 2**16
 """Groups of weights are looked at together up to so many visits, to save memory."""
@@ -75,7 +80,27 @@ def visits_of(reads: list[WeightRead], kernels: Kernels) -> Visits:
     in_bytes = np.array([read.sized.bytes for read in reads])
     rows = np.array([read.sized.rows for read in reads])
     pieces = np.array([read.sized.pieces for read in reads])
-    return Visits(reads, in_bytes, rows, pieces, reads[0].of_call, calls.step, calls.choice)
+    size = reads[0].of_call
+    if in_bytes.shape[1] > FEW_SIZES:
+        first, alike = _alike(np.concatenate([in_bytes, rows > 1, pieces]))
+        in_bytes, rows, pieces = in_bytes[:, first], rows[:, first], pieces[:, first]
+        size = alike[size]
+    return Visits(reads, in_bytes, rows, pieces, size, calls.step, calls.choice)
+
+
+def _alike(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (first of each of the different columns, which of these each column is), int each.
+
+    Sizes follow batches and contexts, weights do not: thousands of sizes read them alike.
+    """
+    alike = np.zeros(table.shape[1], np.int64)
+    first = alike[:1]
+    varies = (table != table[:, :1]).any(axis=1)
+    different_rows = {row.tobytes(): row for row in table[varies]}
+    for row in different_rows.values():
+        _, of_row = np.unique(row, return_inverse=True)
+        first, alike = first_of_each({"before": alike, "here": of_row})
+    return first, alike
 
 
 def _visits_of_experts(reads: list[WeightRead], step: np.ndarray) -> Visits:

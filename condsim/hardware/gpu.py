@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from condsim.hardware.quantity import Model, NotNegative, Quantity, within
+from condsim.untrusted import Name
 
 MOST_ELEMENTS = 1 << 20
 """Of a side of a tile."""
@@ -50,7 +51,8 @@ class Gpu(Model):
     sms: streaming multiprocessors.
     clock_hz: under load.
     dram_fraction: the share of the data sheet's memory bandwidth that a long stream reaches.
-    operand_bytes_per_clock: what an SM takes in from L2 for the operands of its tiles.
+    operand_bytes_per_clock: what an SM takes in from L2 for operands of its tiles, where all do.
+    port_bytes_per_clock: what one takes in where few others do; None: no more than that.
     overlap: exponent p of (a^p + b^p)^(1/p), which joins arithmetic and traffic of one kernel: 1 =
         one after the other, large = the longer one alone.
     kernel_s: fixed seconds of a kernel on the device: its start, the fill and the drain of its
@@ -61,6 +63,8 @@ class Gpu(Model):
     tiles: what the library chooses the fastest of.
     grouped_tiles: those of the fused mixture-of-experts kernel, chosen by rows, rising.
     two_four: of a device whose tensor cores multiply 2:4 sparse matrices, else None.
+    matmul_efficiencies: of dtypes in which a large matmul reaches another share of the peak than
+        `matmul_efficiency` of the profile.
     """
 
     sms: Quantity
@@ -75,10 +79,14 @@ class Gpu(Model):
     tiles: list[Tile] = Field(min_length=1)
     grouped_tiles: list[Tile] = Field(min_length=1)
     two_four: TwoFour | None = None
+    matmul_efficiencies: dict[Name, Quantity] = Field(default_factory=dict)
+    port_bytes_per_clock: Quantity | None = None
 
     @model_validator(mode="after")
     def _ranges(self) -> Gpu:
         within("sms", self.sms, 1, 1e6)
         within("dram_fraction", self.dram_fraction, 1e-3, 1)
         within("overlap", self.overlap, 1, 1e6)
+        for dtype, share in self.matmul_efficiencies.items():
+            within(f"matmul_efficiencies.{dtype}", share, 1e-12, 1.5)
         return self

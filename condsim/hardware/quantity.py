@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,14 @@ class Model(BaseModel):
     """Frozen, and knows all of its fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with other values. What was worked out of the old ones is left behind."""
+        copied = super().model_copy(update=update, deep=deep)
+        held = vars(copied)
+        for name in held.keys() - type(self).model_fields.keys():
+            del held[name]
+        return copied
 
 
 class Quantity(Model):

@@ -81,7 +81,8 @@ class _Columns:
         """Raises CondsimError where the ids or the layer are missing."""
         names = file.columns
         ids = _places(names, IDS, WIDE_IDS)
-        layer, in_name = name_in(LAYER, names), LAYER_IN_NAME.search(file.path.name)
+        layer = name_in(LAYER, names)
+        in_name = LAYER_IN_NAME.search(file.path.name)
         if not ids or (layer is None and in_name is None):
             raise CondsimError(
                 f"{file.path} has the columns {', '.join(names)[:80] or 'of no table'}; a table of "
@@ -89,27 +90,29 @@ class _Columns:
                 f"{WIDE_IDS}0, {WIDE_IDS}1, ..."
             )
         return cls(
-            file.path,
-            ids,
-            _places(names, WEIGHTS, WIDE_WEIGHTS),
-            layer,
-            int(in_name.group(1)) if in_name and layer is None else 0,
-            name_in(SEQUENCE, names),
-            name_in(TOKEN, names),
-            name_in(STEP, names),
+            file=file.path,
+            ids=ids,
+            weights=_places(names, WEIGHTS, WIDE_WEIGHTS),
+            layer=layer,
+            fixed_layer=int(in_name.group(1)) if in_name and layer is None else 0,
+            sequence=name_in(SEQUENCE, names),
+            token=name_in(TOKEN, names),
+            step=name_in(STEP, names),
         )
 
     @property
     def used(self) -> list[str]:
         """The columns that are read."""
         others = (self.layer, self.sequence, self.token, self.step)
-        return [*self.ids, *self.weights, *(name for name in others if name is not None)]
+        named = [name for name in others if name is not None]
+        return [*self.ids, *self.weights, *named]
 
 
 def _places(names: Sequence[str], lists: Sequence[str], wide: str) -> tuple[str, ...]:
     """The columns of ids or of weights."""
     if f"{wide}0" in names:
-        count = sum(name.startswith(wide) and name[len(wide) :].isdigit() for name in names)
+        places = [name.removeprefix(wide) for name in names if name.startswith(wide)]
+        count = sum(place.isdigit() for place in places)
         return tuple(f"{wide}{place}" for place in range(count))
     name = name_in(lists, names)
     return () if name is None else (name,)
@@ -154,11 +157,12 @@ class _Numbering:
 
     def numbered(self, values: np.ndarray) -> np.ndarray:
         """Numbers of sequences or steps, int64 [rows], from what the file calls them."""
-        places, names = pd.factorize(values, use_na_sentinel=False)
-        for name in names.tolist():
-            self.names.setdefault(name, len(self.names))
-        numbers = np.array([self.names[name] for name in names.tolist()], np.int64)
-        found: np.ndarray = numbers[places]
+        places, distinct = pd.factorize(values, use_na_sentinel=False)
+        numbers = []
+        for name in distinct.tolist():
+            number = self.names.setdefault(name, len(self.names))
+            numbers.append(number)
+        found: np.ndarray = np.array(numbers, np.int64)[places]
         return found
 
     def counted(self, layer: int, rows: int) -> np.ndarray:
@@ -186,14 +190,16 @@ def _add(batch: pa.RecordBatch, columns: _Columns, numbering: _Numbering, spool:
     if names is not None:
         upper = numbering.numbered(_names(batch, names, columns.file))
     upper += numbering.first
-    numbering.count = max(numbering.count, int(upper.max(initial=-1)) + 1)
+    highest = int(upper.max(initial=-1))
+    numbering.count = max(numbering.count, highest + 1)
     lower_name = columns.sequence if columns.step is not None else columns.token
     given = None if lower_name is None else _numbers(batch, lower_name, columns.file)
     for layer in np.unique(layers).tolist():
         rows = np.flatnonzero(layers == layer)
         lower = numbering.counted(layer, len(rows)) if given is None else given[rows]
         keys = key_of(upper[rows], lower)
-        spool.add(layer, ids[rows], None if weights is None else weights[rows], keys)
+        weights_of_rows = None if weights is None else weights[rows]
+        spool.add(layer, ids[rows], weights_of_rows, keys)
 
 
 def _names(batch: pa.RecordBatch, name: str, file: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 Such a selector is what `condsim.branch` yields at a site of sparse activation. `weight` cuts the
 blocks that run out of a weight matrix, and `mask` sets to zero what a row did not ask for.
+Where the first product of a feed-forward decides, `take` picks the activations that go on.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class BlockSelector:
         """The blocks of w along `dim` that run. w: a tensor whose `dim` is blocks x block size."""
         return w
 
+    def take(self, h: torch.Tensor) -> torch.Tensor:
+        """The activations of the blocks that run, of h [rows, width of all]."""
+        return h
+
     def mask(self, h: torch.Tensor) -> torch.Tensor:
         """h [rows, width of what runs] with zeros in the blocks that a row did not ask for."""
         return h
@@ -59,6 +64,13 @@ class GatheredBlocks(BlockSelector):
         shape = list(w.shape)
         shape[dim : dim + 1] = [self.blocks, self.block_size]
         return w.view(shape).index_select(dim, self.numbers).flatten(dim, dim + 1)
+
+    def take(self, h: torch.Tensor) -> torch.Tensor:
+        self.block_size = h.shape[-1] // self.blocks
+        if self.block_size == 1:
+            return h.index_select(-1, self.numbers)
+        blocks = h.unflatten(-1, (self.blocks, self.block_size))
+        return blocks.index_select(-2, self.numbers).flatten(-2)
 
     def mask(self, h: torch.Tensor) -> torch.Tensor:
         asked = self.asked.index_select(1, self.numbers).unsqueeze(-1)
@@ -89,6 +101,9 @@ class SlicedBlocks(BlockSelector):
     def weight(self, w: torch.Tensor, dim: int) -> torch.Tensor:
         block_size = w.shape[dim] // self.blocks
         return w.narrow(dim, 0, block_size * self.kept)
+
+    def take(self, h: torch.Tensor) -> torch.Tensor:
+        return self.weight(h, h.ndim - 1)
 
 
 Rule = Callable[[Execution, Routed, Frame], BlockSelector]

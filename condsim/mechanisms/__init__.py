@@ -9,9 +9,27 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from condsim.mechanisms.base import MECHANISMS, Draw, Guards, Mechanism, Redraw, Rows, mechanism
+from condsim.mechanisms.base import (
+    MECHANISMS,
+    Draw,
+    Guards,
+    Mechanism,
+    Redraw,
+    Rows,
+    mechanism,
+    mechanism_of,
+)
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["MECHANISMS", "Draw", "Guards", "Mechanism", "Redraw", "Rows", "mechanism"]
+__all__ = [
+    "MECHANISMS",
+    "Draw",
+    "Guards",
+    "Mechanism",
+    "Redraw",
+    "Rows",
+    "mechanism",
+    "mechanism_of",
+]

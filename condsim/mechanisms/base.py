@@ -110,6 +110,7 @@ class Mechanism:
     while_decoding: it decides in decode steps only; a whole input runs as it is.
     branch_names: what the numbers of branches mean, where they do not speak for themselves.
     redrawn_by: what a study varies: "skew" of the popularity, or "share" of the rows.
+    signs: of such a decision in a model that does not mark it (`condsim.mechanisms.signs`).
     """
 
     name: ClassVar[str]
@@ -128,6 +129,7 @@ class Mechanism:
     while_decoding: ClassVar[bool] = False
     branch_names: ClassVar[Mapping[int, str]] = {}
     redrawn_by: ClassVar[Literal["skew", "share"]] = "share"
+    signs: ClassVar[tuple[str, ...]] = ()
 
     @property
     def selects_blocks(self) -> bool:
@@ -327,3 +329,11 @@ def mechanism(cls: Class) -> Class:
     """Decorator: register an object of a mechanism's class under its name."""
     MECHANISMS.register(cls.name)(cls())
     return cls
+
+
+def mechanism_of(sign: str) -> Mechanism:
+    """Return the mechanism that a sign is of. Raises ValueError where none has it."""
+    for one in MECHANISMS.values():
+        if sign in one.signs:
+            return one
+    raise ValueError(f"no mechanism has the sign {sign!r}")

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from condsim.mechanisms.base import Mechanism, mechanism
+from condsim.mechanisms.signs import ROWS_ARE_DONE
 
 
 @mechanism
@@ -16,6 +17,7 @@ class EarlyExit(Mechanism):
 
     name = "early_exit"
     title = "early exit"
+    signs = (ROWS_ARE_DONE,)
     leaves = True
     branch_names: ClassVar[Mapping[int, str]] = {0: "0: leaves", 1: "1: goes on"}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from condsim.mechanisms.base import mechanism
+from condsim.mechanisms.signs import THE_BEST_ENTER
 from condsim.mechanisms.tokens import Tokens
 
 
@@ -15,5 +16,6 @@ class MixtureOfDepths(Tokens):
 
     name = "mixture_of_depths"
     title = "mixture of depths"
+    signs = (THE_BEST_ENTER,)
     in_order = True
     branch_names: ClassVar[Mapping[int, str]] = {0: "0: passes by", 1: "1: enters"}

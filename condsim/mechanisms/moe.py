@@ -14,6 +14,7 @@ from condsim.mechanisms.base import (
     Rows,
     mechanism,
 )
+from condsim.mechanisms.signs import ROWS_ARE_SENT
 
 BLOCK_ROWS = 65536
 """Rows that are drawn at a time."""
@@ -25,6 +26,7 @@ class MixtureOfExperts(Mechanism):
 
     name = "moe"
     title = "mixture of experts"
+    signs = (ROWS_ARE_SENT,)
     family = "experts"
     alone = "looped"
     marked = ("looped",)

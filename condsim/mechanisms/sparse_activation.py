@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from condsim.mechanisms.base import Draw, Drawn, Guards, Mechanism, Redraw, Rows, mechanism
+from condsim.mechanisms.signs import NEURONS_ARE_LEFT_OUT
 
 
 @mechanism
@@ -13,6 +14,7 @@ class SparseActivation(Mechanism):
 
     name = "sparse_activation"
     title = "sparse activation"
+    signs = (NEURONS_ARE_LEFT_OUT,)
     family = "blocks"
     encoding = "bits"
     alone = "gathered"

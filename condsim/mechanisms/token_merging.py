@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from condsim.mechanisms.base import mechanism
+from condsim.mechanisms.signs import JOIN_THE_MOST_ALIKE
 from condsim.mechanisms.tokens import Tokens
 
 
@@ -16,6 +17,7 @@ class TokenMerging(Tokens):
 
     name = "token_merging"
     title = "token merging"
+    signs = (JOIN_THE_MOST_ALIKE,)
     marked = ("padded", "merged", "sorted")
     fixed = "merged"
     fewest = 2

@@ -4,6 +4,7 @@ stay."""
 from __future__ import annotations
 
 from condsim.mechanisms.base import mechanism
+from condsim.mechanisms.signs import THE_BEST_GO_ON
 from condsim.mechanisms.tokens import Tokens
 
 
@@ -13,3 +14,4 @@ class TokenPruning(Tokens):
 
     name = "token_pruning"
     title = "token pruning"
+    signs = (THE_BEST_GO_ON,)

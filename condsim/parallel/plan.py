@@ -61,8 +61,11 @@ class Plan:
     @cached_property
     def key(self) -> tuple[Any, ...]:
         """What the ranks run beside the steps depends on: nodes, and who holds what."""
-        held = tuple((site, p.ranks, p.expert_of.tobytes()) for site, p in self.placements.items())
-        return (self.nodes, held)
+        held = []
+        for site, placement in self.placements.items():
+            expert_of = placement.expert_of.tobytes()
+            held.append((site, placement.ranks, expert_of))
+        return (self.nodes, tuple(held))
 
     @cached_property
     def ranks(self) -> int:
@@ -91,17 +94,22 @@ class Plan:
         return {site: self._deal(site, placement) for site, placement in self.placements.items()}
 
     def _deal(self, name: str, placement: Placement) -> Dealt:
+        """Where the rows of a site go."""
         ids = self.trace.decisions(name).ids
         ids = ids.reshape(len(ids), -1)
         held = self.trace.rows_per_unit(self.trace.site(name))
-        first = np.cumsum(held) - held
+        first_row = np.cumsum(held) - held
         units = self.units.ravel()
         length = held[units]
-        starts = np.repeat(first[units] - (np.cumsum(length) - length), length)
-        row = starts + np.arange(length.sum())
-        step = np.repeat(np.arange(len(self.units)), self.cut.batch)
-        sender = np.tile(self.rank_of_unit, len(self.units))
-        rows = Rows(ids[row], np.repeat(step, length), np.repeat(sender, length), len(self.numbers))
+        before = np.cumsum(length) - length
+        from_places_to_rows = np.repeat(first_row[units] - before, length)
+        row = from_places_to_rows + np.arange(length.sum())
+        steps = len(self.units)
+        step_of_unit = np.repeat(np.arange(steps), self.cut.batch)
+        sender_of_unit = np.tile(self.rank_of_unit, steps)
+        step = np.repeat(step_of_unit, length)
+        sender = np.repeat(sender_of_unit, length)
+        rows = Rows(ids[row], step, sender, len(self.numbers))
         return deal(rows, placement, self.nodes)
 
     @cached_property
@@ -109,10 +117,12 @@ class Plan:
         """Site → rows of each rank's own units there, int [n, ranks]."""
         found = {}
         for name in self.placements:
-            held = self.trace.rows_per_unit(self.trace.site(name))[self.units]
-            of_rank = np.zeros((len(self.units), self.ranks), np.int64)
+            rows_per_unit = self.trace.rows_per_unit(self.trace.site(name))
+            held = rows_per_unit[self.units]
+            of_rank = np.zeros((len(held), self.ranks), np.int64)
             for rank in range(self.ranks):
-                of_rank[:, rank] = held[:, self.rank_of_unit == rank].sum(1)
+                own = held[:, self.rank_of_unit == rank]
+                of_rank[:, rank] = own.sum(1)
             found[name] = of_rank
         return found
 
@@ -147,17 +157,23 @@ class RankCut(Cut):
     def take(self, selected: Any) -> Steps:
         """Return some of the plan's steps. selected: their numbers in the whole cut, or a slice of
         all that it has."""
-        numbers = np.arange(len(self))[selected] if isinstance(selected, slice) else selected
-        numbers = np.asarray(numbers)
-        places = np.searchsorted(self.plan.numbers, numbers)
-        own = self.plan.units[places][:, self.plan.rank_of_unit == self.rank]
+        plan = self.plan
+        if isinstance(selected, slice):
+            selected = np.arange(len(self))[selected]
+        numbers = np.asarray(selected)
+        places = np.searchsorted(plan.numbers, numbers)
+        units = plan.units[places]
+        own = units[:, plan.rank_of_unit == self.rank]
         steps = self.steps_of(numbers, own)
-        extents, counts = dict(steps.extents), dict(steps.counts)
-        for site, dealt in self.plan.dealt.items():
+        extents = dict(steps.extents)
+        counts = dict(steps.counts)
+        for site, dealt in plan.dealt.items():
             rows = dealt.rows[places, self.rank]
             received = dealt.received[places, self.rank]
+            tokens_of_all = plan.own_tokens[site][places].sum(1)
             counts[site] = rows
-            extents[rows_extent(site)] = extents[received_extent(site)] = received
+            extents[rows_extent(site)] = received
+            extents[received_extent(site)] = received
             extents[routes_extent(site)] = rows.sum(1)
-            extents[gathered_extent(site)] = self.plan.own_tokens[site][places].sum(1)
+            extents[gathered_extent(site)] = tokens_of_all
         return replace(steps, extents=extents, counts=counts)

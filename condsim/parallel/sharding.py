@@ -269,27 +269,34 @@ def _is_extent(dim: Dim, extent: str) -> bool:
 
 
 def _narrowed(op: Op, other: Op, width: DenseWidth, renamed: Renamed) -> Op:
-    def dim(a: Dim, b: Dim) -> Dim:
-        terms = zip(a.terms, b.terms, strict=True)
-        kept = tuple((width.between(x, y), extents) for (x, extents), (y, _) in terms)
-        return Dim(width.between(a.plus, b.plus), kept)
+    """An operator of the wide dense baseline as wide as is wanted. other: of the narrow one."""
 
-    def tensor(a: Tensor, b: Tensor) -> Tensor:
-        return replace(a, dims=tuple(dim(x, y) for x, y in zip(a.dims, b.dims, strict=True)))
+    def dim(wide: Dim, narrow: Dim) -> Dim:
+        plus = width.between(wide.plus, narrow.plus)
+        terms = []
+        for (of_wide, extents), (of_narrow, _) in zip(wide.terms, narrow.terms, strict=True):
+            coefficient = width.between(of_wide, of_narrow)
+            terms.append((coefficient, extents))
+        return Dim(plus, tuple(terms))
 
-    def size(a: Size, b: Size) -> Size:
-        if isinstance(a, Dim) and isinstance(b, Dim):
-            return dim(a, b)
-        return a
+    def tensors(wide: tuple[Tensor, ...], narrow: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        found = []
+        for one, another in zip(wide, narrow, strict=True):
+            dims = tuple(map(dim, one.dims, another.dims))
+            found.append(replace(one, dims=dims))
+        return tuple(found)
 
-    narrowed = replace(
-        op,
-        inputs=tuple(tensor(a, b) for a, b in zip(op.inputs, other.inputs, strict=True)),
-        outputs=tuple(tensor(a, b) for a, b in zip(op.outputs, other.outputs, strict=True)),
-        allocs=tuple(
-            (size(a, b), kind) for (a, kind), (b, _) in zip(op.allocs, other.allocs, strict=True)
-        ),
-    )
+    def size(wide: Size, narrow: Size) -> Size:
+        if isinstance(wide, Dim) and isinstance(narrow, Dim):
+            return dim(wide, narrow)
+        return wide
+
+    allocs = []
+    for (wide, dtype), (narrow, _) in zip(op.allocs, other.allocs, strict=True):
+        allocs.append((size(wide, narrow), dtype))
+    inputs = tensors(op.inputs, other.inputs)
+    outputs = tensors(op.outputs, other.outputs)
+    narrowed = replace(op, inputs=inputs, outputs=outputs, allocs=tuple(allocs))
     return _resized(narrowed, renamed)
 
 
@@ -315,8 +322,10 @@ def _with_root(program: Program, root: Scope) -> Program:
 def expert_elements(wide: Program, narrow: Program, width: DenseWidth) -> float:
     """Return the elements of one expert's weights, in all sites together. wide, narrow: the dense
     baselines."""
-    difference = _weight_elements(wide, width.sites) - _weight_elements(narrow, width.sites)
-    return difference / (width.wide - width.narrow)
+    of_wide = _weight_elements(wide, width.sites)
+    of_narrow = _weight_elements(narrow, width.sites)
+    experts = width.wide - width.narrow
+    return (of_wide - of_narrow) / experts
 
 
 def _weight_elements(dense: Program, sites: Iterable[str]) -> int:

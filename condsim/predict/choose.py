@@ -51,15 +51,28 @@ def choose_strategies(trace: Trace, strategy: str | Mapping[str, str] | None) ->
     return chosen
 
 
-def strategies_of_runtime(trace: Trace, captured: Strategies, runtime: Runtime) -> Strategies:
+def strategies_of_runtime(
+    trace: Trace, captured: Strategies, runtime: Runtime, weights: str | None = None
+) -> Strategies:
     """Return the strategies that a runtime runs by itself; the captured ones where it has none, or
-    the trace has no program for them."""
+    the trace has no program for them.
+
+    weights: the dtype that weights are in, which may have kernels of its own.
+    """
     chosen = dict(captured)
     for mechanism in captured:
         own = runtime.strategies.get(MECHANISMS[mechanism].family)
         if own is not None:
-            chosen[mechanism] = own
+            chosen[mechanism] = _of_weights(mechanism, weights) or own
     return chosen if has_program(trace, chosen) else dict(captured)
+
+
+def _of_weights(mechanism: str, weights: str | None) -> str | None:
+    """The name of the strategy made for a dtype of weights; None: there is none."""
+    for name in strategies_for(mechanism) if weights else ():
+        if STRATEGIES[name].weights == weights:
+            return name
+    return None
 
 
 def _assignments(text: str) -> Strategies:
@@ -157,12 +170,23 @@ def _has_tables(trace: Trace, name: str, profile: HardwareProfile) -> bool:
     if not trace.mechanisms:
         return True
     needed = meant(choose_strategies(trace, name))
-    return all(table in profile.matmuls for one in needed for table in one.tables)
+    known = all(table in profile.matmuls for one in needed for table in one.tables)
+    return known and all(one.weights in ("", *profile.weight_dtypes) for one in needed)
 
 
 def fit_device(strategies: Mapping[str, str], kind: str, static: bool) -> bool:
     """Whether a class of device has all of the strategies."""
     return all(strategy.fits_device(kind, static) for strategy in meant(strategies))
+
+
+def check_kernels(profile: HardwareProfile, strategies: Mapping[str, str]) -> None:
+    """Raises CondsimError where a device lacks the kernels that a strategy is made of."""
+    for strategy in meant(strategies):
+        if strategy.weights not in ("", *profile.weight_dtypes):
+            raise CondsimError(
+                f"profile {profile.name!r} has no kernels of strategy {strategy.name!r}, which are "
+                f"for weights in {strategy.weights}"
+            )
 
 
 def check_weights(profile: HardwareProfile, weights: str | None) -> None:

@@ -43,9 +43,12 @@ def _on_runtime(simulation: Simulation) -> list[str]:
     if weights is not None:
         dtype = WEIGHT_DTYPES[weights]
         of = "experts" if dtype.experts_only else "layers"
+        compute = f"unpack them and compute in {simulation.target.dtype}"
+        if dtype.computes_in:
+            compute = f"compute in {dtype.computes_in}"
         notes.append(
             f"weights of {of} in {weights}, {dtype.bits:.3g} bits with {dtype.about}; their "
-            f"products unpack them and compute in {simulation.target.dtype}"
+            f"products {compute}"
         )
     return notes
 

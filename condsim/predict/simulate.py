@@ -13,6 +13,7 @@ from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware, this_machine
 from condsim.predict.answer import Answer
 from condsim.predict.choose import (
+    check_kernels,
     check_weights,
     choose_strategies,
     fit_device,
@@ -200,7 +201,8 @@ def _answer(
     check_caches(scenario.caches, runtime)
     strategies = choose_strategies(trace, scenario.strategy)
     if scenario.strategy is None:
-        strategies = strategies_of_runtime(trace, strategies, runtime)
+        strategies = strategies_of_runtime(trace, strategies, runtime, scenario.weights)
+    check_kernels(profile, strategies)
     if not fit_device(strategies, profile.kind, runtime.static):
         if scenario.strategy is not None:
             raise refusal(strategies, trace, profile, runtime.static)

@@ -254,7 +254,11 @@ class Simulation:
         """What the conditional side waits for, where its weights are in the host's memory."""
         if not self.waits_for_weights:
             return None
-        return play(self.conditional, self.scenario.expert_cache)
+        share = self.scenario.expert_cache
+        if not self.remembers_sides:
+            return play(self.conditional, share)
+        key = ("offloading", share, *self.side_key(self.strategies))
+        return self.trace.results.remember(key, lambda: play(self.conditional, share))
 
     def logical(self, steps: Steps, dense: StepCost) -> np.ndarray:
         """Return the FLOPs that the decisions ask for, float [steps]. dense: same-params."""

@@ -17,6 +17,7 @@ from condsim.mechanisms.tokens import STAYS
 from condsim.program import Program
 from condsim.program.work import work
 from condsim.steps.extents import SiteRule, Steps
+from condsim.steps.sizes import first_of_each
 
 SAME_FLOPS = "same-flops"
 
@@ -28,11 +29,13 @@ def flops_of_tokens(program: Program, rules: Mapping[str, SiteRule], steps: Step
     """
     first = next(iter(steps.lengths.values()))
     count, units = first.shape
-    names = [name for name in steps.extents if name != "batch"]
-    columns = [np.repeat(steps.extents[name], units) for name in names]
-    columns += [steps.lengths[name].reshape(-1) for name in rules]
-    different, which = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
-    alone = _one_unit_each(different.astype(np.int64), names, rules)
+    extents = {name: of_step for name, of_step in steps.extents.items() if name != "batch"}
+    columns = [np.repeat(of_step, units) for of_step in extents.values()]
+    columns += [steps.lengths[name].reshape(-1).astype(np.int64) for name in rules]
+    numbered = {str(number): column for number, column in enumerate(columns)}
+    unit, which = first_of_each(numbered)
+    different = np.stack([column[unit] for column in columns], axis=1)
+    alone = _one_unit_each(different, list(extents), rules)
     strategies = {rule.mechanism.name: SAME_FLOPS for rule in rules.values()}
     of_unit = executed_flops(lower(program, rules, strategies, alone))
     of_step: np.ndarray = of_unit[which.reshape(count, units)].sum(1)

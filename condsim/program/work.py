@@ -20,7 +20,7 @@ from condsim.registry import Registry
 Shape = tuple[Any, ...]
 Params = tuple[int, ...]
 
-GROUPED = ("_grouped_mm", "fused_moe_mm", "grouped_mm_fallback")
+GROUPED = ("_grouped_mm", "fused_moe_mm", "trtllm_gen_mm", "grouped_mm_fallback")
 """Operators that multiply the rows of all experts of a site at once."""
 MATMULS = ("linear", "bmm", "grouped_mm", "conv2d", "attention")
 """Families of operators that are matmuls."""

@@ -26,6 +26,8 @@ FEWEST_TOKENS = 32
 """Of a trace that anything is fitted to."""
 CLUSTERS = 16
 """Parts of the tokens, at least, whose differences show how much of a share is chance."""
+LEAST_SHARE = 1e-3
+"""Of the mean share: an expert that nobody takes is never without any tokens."""
 TRIED_TOKENS = 4096
 """Tokens that are drawn to compare a fit with what was recorded."""
 ROUNDS = 8
@@ -82,7 +84,10 @@ def fit_routing(trace: Trace, name: str | None = None, seed: int = 0) -> Routing
 
 def _shape(trace: Trace) -> tuple[int, int]:
     """(experts a token, experts) of all layers. Raises CondsimError where layers differ."""
-    shapes = {(site.top_k or 1, site.branches) for site in trace.sites}
+    shapes = set()
+    for site in trace.sites:
+        top_k = site.top_k or 1
+        shapes.add((top_k, site.branches))
     if len(shapes) > 1:
         listed = ", ".join(f"{k} of {experts}" for k, experts in sorted(shapes))
         raise CondsimError(
@@ -102,11 +107,13 @@ def _fit_layers(layers: list[Sequences], experts: int, rng: np.random.Generator)
         lift = None
         if recorded_before is not None and drawn_before is not None:
             lift = _fit_lift(recorded_before, recorded, drawn_before, shares, rng)
-        weights = _fit_weights(shares, lift, drawn_before, recorded.shape[1], rng)
+        top_k = recorded.shape[1]
+        weights = _fit_weights(shares, lift, drawn_before, top_k, rng)
         rates = _rates(weights, lift, drawn_before)
         memory, share = _fit_stickiness(sequences, rates, rng)
         fitted.append(_Layer(shares, weights, lift, memory, share))
-        recorded_before, drawn_before = recorded, _draw(rates, recorded.shape[1], rng)
+        recorded_before = recorded
+        drawn_before = _draw(rates, top_k, rng)
     return fitted
 
 
@@ -121,24 +128,31 @@ def shrunk_shares(sequences: Sequences, experts: int) -> np.ndarray:
     """
     parts = _clusters(sequences)
     tokens = np.array([len(part) for part in parts])
-    of_part = np.stack([np.bincount(part.ravel(), minlength=experts) for part in parts])
-    shares: np.ndarray = of_part.sum(0) / tokens.sum()
+    taken = [np.bincount(part.ravel(), minlength=experts) for part in parts]
+    of_part = np.stack(taken)
+    all_tokens = tokens.sum()
+    shares: np.ndarray = of_part.sum(0) / all_tokens
     residuals = of_part - tokens[:, None] * shares
-    chance = (residuals**2).sum(0).mean() / tokens.sum() ** 2 * len(parts) / (len(parts) - 1)
+    squared = (residuals**2).sum(0).mean()
+    count = len(parts)
+    chance = squared / all_tokens**2 * count / (count - 1)
     even = shares.mean()
-    spread = ((shares - even) ** 2).mean()
+    from_even = shares - even
+    spread = (from_even**2).mean()
     kept = max(0.0, 1 - chance / spread) if spread else 0.0
     # The square root keeps the spread of the shares, not the least squared error, near the truth.
-    shrunk: np.ndarray = np.maximum(even + np.sqrt(kept) * (shares - even), even * 1e-3)
+    spread_out = even + np.sqrt(kept) * from_even
+    shrunk: np.ndarray = np.maximum(spread_out, even * LEAST_SHARE)
     return shrunk
 
 
 def _clusters(sequences: Sequences) -> list[np.ndarray]:
     """Whole sequences; parts of them where there are few."""
     pieces = max(1, -(-CLUSTERS // len(sequences)))
-    parts = []
+    parts: list[np.ndarray] = []
     for sequence in sequences:
-        parts += [part for part in np.array_split(sequence, pieces) if len(part)]
+        split = np.array_split(sequence, pieces)
+        parts += [part for part in split if len(part)]
     return parts if len(parts) > 1 else np.array_split(sequences[0], 2)
 
 
@@ -152,9 +166,11 @@ def _fit_weights(
     """Weights that draw the shares, behind the layer before; float [experts]."""
     weights = race_weights(shares, top_k)
     for _ in range(ROUNDS):
-        drawn = _draw(_rates(weights, lift, before), top_k, rng)
+        rates = _rates(weights, lift, before)
+        drawn = _draw(rates, top_k, rng)
         counted = np.bincount(drawn.ravel(), minlength=len(shares))
-        weights = weights * (shares * len(drawn) + 1) / (counted + 1)
+        wanted = shares * len(drawn)
+        weights = weights * (wanted + 1) / (counted + 1)
     return weights
 
 
@@ -168,7 +184,8 @@ def _rates(weights: np.ndarray, lift: np.ndarray | None, before: np.ndarray | No
 
 def _draw(rates: np.ndarray, top_k: int, rng: np.random.Generator) -> np.ndarray:
     """Ids of independent tokens, int [tokens, k]."""
-    return first_k(rng.standard_exponential(rates.shape) / rates, top_k)
+    times = rng.standard_exponential(rates.shape) / rates
+    return first_k(times, top_k)
 
 
 # Pairs of layers
@@ -188,9 +205,12 @@ def _fit_lift(
     weights = race_weights(shares, top_k)
     misses = []
     for power in POWERS:
-        drawn = _draw(_rates(weights, lift**power, drawn_before), top_k, rng)
-        misses.append(abs(dependence(drawn_before, drawn, experts) - wanted))
-    best: np.ndarray = lift ** POWERS[int(np.argmin(misses))]
+        rates = _rates(weights, lift**power, drawn_before)
+        drawn = _draw(rates, top_k, rng)
+        reached = dependence(drawn_before, drawn, experts)
+        misses.append(abs(reached - wanted))
+    best_power = POWERS[int(np.argmin(misses))]
+    best: np.ndarray = lift**best_power
     return best
 
 
@@ -207,8 +227,10 @@ def pair_lift(before: np.ndarray, after: np.ndarray, experts: int) -> np.ndarray
 def dependence(before: np.ndarray, after: np.ndarray, experts: int) -> float:
     """Return how far two layers are from independent: chi-squared over pairs, less chance."""
     pairs, by_chance = _pairs(before, after, experts)
-    seen = by_chance > 0
-    chi_squared = ((pairs - by_chance)[seen] ** 2 / by_chance[seen]).sum()
+    possible = by_chance > 0
+    expected = by_chance[possible]
+    deviation = pairs[possible] - expected
+    chi_squared = (deviation**2 / expected).sum()
     by_luck = (experts - 1) ** 2
     return float(max(chi_squared - by_luck, 0.0) / pairs.sum())
 
@@ -216,8 +238,10 @@ def dependence(before: np.ndarray, after: np.ndarray, experts: int) -> float:
 def _pairs(before: np.ndarray, after: np.ndarray, experts: int) -> tuple[np.ndarray, np.ndarray]:
     """(pairs that were seen, pairs that independent layers would have), float [E, E]."""
     first, second = chosen(before, experts), chosen(after, experts)
-    by_chance = np.outer(first.sum(0), second.sum(0)) / len(first)
-    return (first.T @ second).astype(float), by_chance
+    seen = first.T @ second
+    taken_before, taken_after = first.sum(0), second.sum(0)
+    by_chance = np.outer(taken_before, taken_after) / len(first)
+    return seen.astype(float), by_chance
 
 
 # What the tokens of a sequence have in common
@@ -227,42 +251,64 @@ def _fit_stickiness(
     sequences: Sequences, rates: np.ndarray, rng: np.random.Generator
 ) -> tuple[float, float]:
     """(memory, share) whose draws overlap as neighbours and as distant tokens of a sequence do."""
-    top_k, experts = sequences[0].shape[1], rates.shape[1]
+    top_k = sequences[0].shape[1]
+    experts = rates.shape[1]
     near, far = overlaps(sequences, experts)
     tried = [_drawn_overlap(rates, top_k, float(r), rng) for r in CORRELATIONS]
     rising = np.maximum.accumulate(tried)
-    distant = float(np.interp(far, rising, CORRELATIONS)) if np.isfinite(far) else 0.0
-    neighbours = float(np.interp(near, rising, CORRELATIONS)) if np.isfinite(near) else 0.0
+    neighbours = _correlation_at(near, rising)
+    distant = _correlation_at(far, rising)
     share = min(distant, MOST_STICKY)
     memory = max(0.0, (neighbours - share) / (1 - share))
     return min(memory, MOST_STICKY), share
 
 
+def _correlation_at(overlap: float, rising: np.ndarray) -> float:
+    """The correlation whose draws overlap so much; 0 where the overlap is not known.
+
+    rising: the overlap of draws of each of CORRELATIONS.
+    """
+    if not np.isfinite(overlap):
+        return 0.0
+    return float(np.interp(overlap, rising, CORRELATIONS))
+
+
 def overlaps(sequences: Sequences, experts: int) -> tuple[float, float]:
     """Return the mean experts that tokens have in common: (neighbours, tokens half a sequence
     apart); NaN where no sequence is long enough."""
-    near = [_overlap(one, 1, experts) for one in sequences]
-    far = [_overlap(one, max(2, len(one) // 2), experts) for one in sequences]
+    near, far = [], []
+    for sequence in sequences:
+        half = max(2, len(sequence) // 2)
+        near.append(_overlap(sequence, 1, experts))
+        far.append(_overlap(sequence, half, experts))
     return _mean(near), _mean(far)
 
 
 def _overlap(sequence: np.ndarray, lag: int, experts: int) -> tuple[float, int]:
     """(sum over pairs of tokens of the experts that they have in common, pairs)."""
     hot = chosen(sequence, experts)
-    return float((hot[lag:] * hot[:-lag]).sum()), max(0, len(hot) - lag)
+    in_common = hot[lag:] * hot[:-lag]
+    pairs = max(0, len(hot) - lag)
+    return float(in_common.sum()), pairs
 
 
 def _mean(sums: list[tuple[float, int]]) -> float:
+    """The mean over all pairs; NaN without any. sums: (total, pairs)."""
     pairs = sum(count for _, count in sums)
-    return sum(total for total, _ in sums) / pairs if pairs else float("nan")
+    if not pairs:
+        return float("nan")
+    return sum(total for total, _ in sums) / pairs
 
 
 def _drawn_overlap(
     rates: np.ndarray, top_k: int, correlation: float, rng: np.random.Generator
 ) -> float:
     """The mean experts that two tokens have in common whose times are so much alike."""
-    of_pairs = rates[: len(rates) // 2 * 2].reshape(-1, 2, rates.shape[1])
-    times = sticky_times(of_pairs.shape, correlation, 0.0, rng)
-    both = [first_k(times[:, side] / of_pairs[:, side], top_k) for side in (0, 1)]
-    hot = [chosen(ids, rates.shape[1]) for ids in both]
-    return float((hot[0] * hot[1]).sum(1).mean())
+    tokens, experts = rates.shape
+    pairs = tokens // 2
+    of_pairs = rates[: 2 * pairs].reshape(pairs, 2, experts)
+    times = sticky_times(of_pairs.shape, correlation, 0.0, rng) / of_pairs
+    first = chosen(first_k(times[:, 0], top_k), experts)
+    second = chosen(first_k(times[:, 1], top_k), experts)
+    in_common = (first * second).sum(1)
+    return float(in_common.mean())

@@ -21,22 +21,43 @@ class WeightDtype:
     """A dtype of weights.
 
     bits: of a weight, its share of the scales included. experts_only: of a model with experts only
-        these are in it. about: how it is laid out, with a source.
+        these are in it. about: how it is laid out, with a source. computes_in: the dtype that its
+        products compute in, whose activations a kernel makes before; "": they unpack it.
+        scaled_depth: elements of depth whose sum is scaled outside of the tensor cores; 0: none is.
     """
 
     bits: float
     about: str
     experts_only: bool = False
+    computes_in: str = ""
+    scaled_depth: int = 0
 
 
 WEIGHT_DTYPES: Registry[WeightDtype] = Registry("dtype of weights")
 WEIGHT_DTYPES.register("fp8")(WeightDtype(8 + 32 / 128**2, "a scale of 32 bits a 128 x 128 block"))
+WEIGHT_DTYPES.register("fp8_block")(
+    WeightDtype(
+        8 + 32 / 128**2,
+        "a scale of 32 bits a 128 x 128 block, and activations with one for 128 of a row "
+        "(DeepSeek-AI, 2024, DeepSeek-V3, section 3.3)",
+        computes_in="fp8",
+        scaled_depth=128,
+    )
+)
 WEIGHT_DTYPES.register("int8")(WeightDtype(8, "a scale a channel"))
 WEIGHT_DTYPES.register("int4")(
     WeightDtype(4 + (16 + 4) / 128, "a scale and a zero a group of 128, as GPTQ and AWQ")
 )
 WEIGHT_DTYPES.register("mxfp4")(
     WeightDtype(4 + 8 / 32, "a scale of 8 bits a block of 32 (OCP Microscaling 1.0)", True)
+)
+WEIGHT_DTYPES.register("mxfp4_mxfp8")(
+    WeightDtype(
+        4 + 8 / 32,
+        "as mxfp4, and activations in 8 bits with the same scales, which tensor cores apply",
+        True,
+        computes_in="fp8",
+    )
 )
 
 

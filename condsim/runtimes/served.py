@@ -42,9 +42,12 @@ def as_served(program: Program) -> Program:
             op = nodes[position]
             assert isinstance(op, Op)
             nodes[position] = _appending(op)
-    engine = replace(program, root=Scope(tuple(nodes), program.root.frees))
-    caches = frozenset(place for layer in _layers(program) for place in layer.caches)
-    return join_runs(merge_projections(engine), caches)
+    root = Scope(tuple(nodes), program.root.frees)
+    merged = merge_projections(replace(program, root=root))
+    caches: set[int] = set()
+    for layer in _layers(program):
+        caches.update(layer.caches)
+    return join_runs(merged, frozenset(caches))
 
 
 def kept_storages(program: Program) -> list[int]:
@@ -54,8 +57,9 @@ def kept_storages(program: Program) -> list[int]:
     kept = []
     for position, node in enumerate(program.root.nodes):
         if isinstance(node, Op):
-            some = any((position, alloc) not in dying for alloc in range(len(node.allocs)))
-            kept += [position] if some else []
+            made = {(position, alloc) for alloc in range(len(node.allocs))}
+            if not made <= dying:
+                kept.append(position)
     return kept[:-1]
 
 
@@ -82,7 +86,8 @@ def _layers(program: Program) -> Iterator[_Layer]:
 def _appending(op: Op) -> Op:
     """The operator as it writes what is new only, into memory that is there."""
     new = op.inputs[-1]
-    return replace(op, inputs=(new,), outputs=(Tensor(new.dims, new.dtype),))
+    written = Tensor(new.dims, new.dtype)
+    return replace(op, inputs=(new,), outputs=(written,))
 
 
 def _attend(nodes: list[Node], layer: _Layer) -> None:
@@ -97,10 +102,12 @@ def _attend(nodes: list[Node], layer: _Layer) -> None:
         return
     weighted = [place for place, op in region if _weight(op)]
     by_place = dict(region)
-    query, result = by_place[products[0]].inputs[0], by_place[products[-1]].outputs
+    last = products[-1]
+    query = by_place[products[0]].inputs[0]
+    result = by_place[last].outputs
     kernel = _kernel(nodes, layer, query, result, latent=bool(weighted))
     for place, op in region:
-        if place == products[-1]:
+        if place == last:
             nodes[place] = in_place_of(op, kernel)
         elif place in weighted:
             nodes[place] = _for_new_positions(op)
@@ -119,16 +126,29 @@ def _attend_to_prompt(nodes: list[Node], layer: _Layer) -> None:
     if not products or len(layer.caches) != 2 or not _sees_all(nodes, layer):
         return
     by_place = dict(region)
-    first, last = by_place[products[0]], by_place[products[-1]]
+    begin, end = products[0], products[-1]
+    first, last = by_place[begin], by_place[end]
     keys, values = _keys_and_values(nodes, layer, first, last)
-    depth = keys.dims[-1].plus + values.dims[-1].plus
-    together = Tensor((*keys.dims[:-1], Dim(depth)), keys.dtype)
-    kernel = Op(CAUSAL, (first.inputs[0], together), last.outputs, (depth,))
+    depth = _width(keys) + _width(values)
+    together = _as_wide(keys, depth)
+    query = first.inputs[0]
+    kernel = Op(CAUSAL, (query, together), last.outputs, (depth,))
     for place, op in region:
-        if place == products[-1]:
+        if place == end:
             nodes[place] = in_place_of(op, kernel)
-        elif place < products[-1] and not op.view:
+        elif place < end and not op.view:
             nodes[place] = absorbed(op)
+
+
+def _width(tensor: Tensor) -> int:
+    """A tensor's last dimension, which no extent moves."""
+    return tensor.dims[-1].plus
+
+
+def _as_wide(tensor: Tensor, width: int) -> Tensor:
+    """A tensor with another last dimension."""
+    dims = (*tensor.dims[:-1], Dim(width))
+    return Tensor(dims, tensor.dtype)
 
 
 def _own_operators(nodes: list[Node], layer: _Layer) -> Iterator[tuple[int, Op]]:
@@ -143,21 +163,26 @@ def _own_operators(nodes: list[Node], layer: _Layer) -> Iterator[tuple[int, Op]]
 
 def _sees_all(nodes: list[Node], layer: _Layer) -> bool:
     """Whether a layer's two caches hold a value for each position of the prompt."""
-    caches = [_cache(nodes, place) for place in layer.caches]
-    return all(len(cache.dims) == 4 and not cache.dims[-1].terms for cache in caches)
+    for place in layer.caches:
+        dims = _cache(nodes, place).dims
+        if len(dims) != 4 or dims[-1].terms:
+            return False
+    return True
 
 
 def _keys_and_values(
     nodes: list[Node], layer: _Layer, first: Op, last: Op
 ) -> tuple[Tensor, Tensor]:
     """What queries are multiplied with: the caches, or what is made of latent ones."""
-    caches = [_cache(nodes, place) for place in layer.caches]
-    latent = first.inputs[0].dims[-1].plus != caches[0].dims[-1].plus
+    cached_keys, cached_values = (_cache(nodes, place) for place in layer.caches)
+    query = first.inputs[0]
+    latent = _width(query) != _width(cached_keys)
     if not latent:
-        return caches[0], caches[1]
+        return cached_keys, cached_values
     keys, values = first.inputs[1], last.inputs[-1]
     if first.name in ("matmul", "bmm"):
-        keys = replace(keys, dims=(*keys.dims[:-2], keys.dims[-1], keys.dims[-2]))
+        *others, depth, positions = keys.dims
+        keys = replace(keys, dims=(*others, positions, depth))
     return keys, values
 
 
@@ -173,7 +198,11 @@ def _region(nodes: list[Node], layer: _Layer) -> Iterator[tuple[int, Op]]:
 
 def _is_of_all(tensor: Tensor) -> bool:
     """Whether a tensor has a value for each position that attention sees."""
-    return any(_is_total(extent) for dim in tensor.dims for _, by in dim.terms for extent in by)
+    for dim in tensor.dims:
+        for _, extents in dim.terms:
+            if any(_is_total(extent) for extent in extents):
+                return True
+    return False
 
 
 def _is_total(extent: str) -> bool:
@@ -193,9 +222,9 @@ def _kernel(
     latent: keys and values are made of the first cache, of which both products read the whole.
     """
     first, second = (_cache(nodes, place) for place in layer.caches)
-    widths = [cache.dims[-1].plus for cache in (first, second)]
-    depth = sum(widths) + (widths[0] if latent else 0)
-    together = Tensor((*first.dims[:-1], Dim(sum(widths))), first.dtype)
+    width = _width(first) + _width(second)
+    depth = width + (_width(first) if latent else 0)
+    together = _as_wide(first, width)
     return Op(ATTENTION, (query, together), outputs, (depth,))
 
 
@@ -209,7 +238,8 @@ def _for_new_positions(op: Op) -> Op:
     """A product with weights as it runs for the one new position of each sequence."""
     inputs = tuple(_of_one(tensor) for tensor in op.inputs)
     outputs = tuple(_of_one(tensor) for tensor in op.outputs)
-    allocs = tuple((Product(outputs[0].dims), dtype) for _, dtype in op.allocs)
+    size = Product(outputs[0].dims)
+    allocs = tuple((size, dtype) for _, dtype in op.allocs)
     return replace(op, inputs=inputs, outputs=outputs, allocs=allocs)
 
 

@@ -154,7 +154,10 @@ class _Question:
         last_s = float(finished_s.max())
         duration_s = last_s - book.arrival_s[0]
         busy_s = sum(book.busy_s)
-        idle_j = self.target.profile.power.idle_w.value * (replicas * duration_s - busy_s)
+        replicas_s = replicas * duration_s
+        idle_w = self.target.profile.power.idle_w.value
+        idle_j = idle_w * (replicas_s - busy_s)
+        waited_s = {reason: total / count for reason, total in book.waited_s.items()}
         at_once_s = np.array(saturated.finished_s)
         return Outcome(
             strategy=strategy,
@@ -164,11 +167,11 @@ class _Question:
             first_s=np.array(book.first_s),
             finished_s=finished_s,
             preemptions=np.array(book.preemptions),
-            waited_s={reason: total / count for reason, total in book.waited_s.items()},
+            waited_s=waited_s,
             steps=book.steps,
             kept_steps=tuple(book.kept),
             rows=book.rows,
-            utilisation=busy_s / (replicas * duration_s),
+            utilisation=busy_s / replicas_s,
             energy_j=book.joules + idle_j,
             over_time=over_time(book),
             waiting_mean=book.waiting.integral / duration_s,
@@ -245,11 +248,13 @@ def cached_share(copies: Sequence[ExpertCopies]) -> Mapping[str, float]:
     asked = sum(of.accesses for of in counts)
     if not asked:
         return {}
-    bounds = [of_replica.bound() for of_replica in copies]
-    hits_at_best = sum(of.hits for of in bounds)
+    hits = sum(of.hits for of in counts)
+    at_best = [of_replica.bound() for of_replica in copies]
+    hits_at_best = sum(of.hits for of in at_best)
+    asked_at_best = sum(of.accesses for of in at_best)
     return {
-        "experts found": sum(of.hits for of in counts) / asked,
-        "experts found at best": hits_at_best / sum(of.accesses for of in bounds),
+        "experts found": hits / asked,
+        "experts found at best": hits_at_best / asked_at_best,
     }
 
 

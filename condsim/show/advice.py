@@ -34,8 +34,18 @@ UNITS = {"skew": "", "share": "", "batch": "", "context": " positions", "bandwid
 def advice_lines(advice: Advice) -> Iterator[Text | Table]:
     """What the advisor says: the verdict, then a row a question."""
     p = advice.answer.prediction
-    asked = (advice.subject, p.profile, p.strategy, p.runtime, p.dtype, p.phase, f"batch {p.batch}")
-    yield Text(" · ".join((*asked, f"against {p.baseline}", advice.load)), "bold")
+    asked = (
+        advice.subject,
+        p.profile,
+        p.strategy,
+        p.runtime,
+        p.dtype,
+        p.phase,
+        f"batch {p.batch}",
+        f"against {p.baseline}",
+        advice.load,
+    )
+    yield Text(" · ".join(asked), "bold")
     yield _verdict(advice.call)
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
@@ -68,9 +78,15 @@ def verdict_sentence(call: Call) -> str:
     says = PAYS[call.verdict].capitalize()
     if call.reason:
         return f"{says}: {call.reason}."
+    speedup, threshold = times(call.speedup), times(call.threshold)
+    return f"{says}: {speedup} ({_interval_of(call)}; threshold {threshold})."
+
+
+def _interval_of(call: Call) -> str:
+    """The interval that decides, and what it is of."""
     of = "measured" if call.basis == "measured" else f"90 % interval, {call.basis}"
-    against = f"threshold {times(call.threshold)}"
-    return f"{says}: {times(call.speedup)} ({interval((call.low, call.high))}, {of}; {against})."
+    between = interval((call.low, call.high))
+    return f"{between}, {of}"
 
 
 def answer_sentence(title: str, call: Call, p: Prediction) -> str:
@@ -81,13 +97,11 @@ def answer_sentence(title: str, call: Call, p: Prediction) -> str:
     says = PAYS[call.verdict].capitalize()
     if call.reason:
         return f"{says}: {title} on {p.profile}: {call.reason}."
-    of = "measured" if call.basis == "measured" else f"90 % interval, {call.basis}"
-    between = interval((call.low, call.high))
     latency, dense = seconds(p.latency_s), seconds(p.baseline_s)
-    return (
-        f"{says}: {title} takes {latency} a step on {p.profile}, its {p.baseline} dense model "
-        f"{dense}: {times(call.speedup)} as fast ({between}, {of})."
-    )
+    model = f"{title} takes {latency} a step on {p.profile}"
+    rival = f"its {p.baseline} dense model {dense}"
+    speedup = times(call.speedup)
+    return f"{says}: {model}, {rival}: {speedup} as fast ({_interval_of(call)})."
 
 
 BESIDE_THE_WATERFALL = (
@@ -104,16 +118,19 @@ def why_lines(advice: Advice) -> list[str]:
 
 def why_lines_of(p: Prediction, why: pd.DataFrame) -> list[str]:
     """The effects in seconds. why: of `condsim.decide.advise.why`."""
-    saved = p.baseline_s - p.latency_s
-    verb = "saves" if saved >= 0 else "costs"
-    lines = [f"a step {verb} {seconds(abs(saved))}: {seconds(p.latency_s)} instead of "
-             f"{seconds(p.baseline_s)}"]  # fmt: skip
+    changed = _saves_or_costs(p.baseline_s - p.latency_s)
+    latency, dense = seconds(p.latency_s), seconds(p.baseline_s)
+    whole = f"a step {changed}: {latency} instead of {dense}"
     parts = []
     for row in why.head(MOST_EFFECTS).to_dict("records"):
-        verb = "saves" if row["saves_s"] >= 0 else "costs"
         effect = FEWER_FLOPS if row["effect"] == IDEAL else spoken(row["effect"])
-        parts.append(f"{effect} {verb} {seconds(abs(row['saves_s']))}")
-    return [*lines, ", ".join(parts)]
+        parts.append(f"{effect} {_saves_or_costs(row['saves_s'])}")
+    return [whole, ", ".join(parts)]
+
+
+def _saves_or_costs(saved_s: float) -> str:
+    verb = "saves" if saved_s >= 0 else "costs"
+    return f"{verb} {seconds(abs(saved_s))}"
 
 
 def biggest_line(advice: Advice) -> str:
@@ -126,11 +143,19 @@ def biggest_line_of(best: Mapping[str, Any] | None, changes: pd.DataFrame, now: 
     tried = int(changes["speedup"].notna().sum())
     if best is None:
         return f"none of {tried} single changes gains (strategy, runtime, dtype, batch, placement)"
-    before = times(now.speedup)
-    after = f"{times(best['speedup'])} ({interval((best['low'], best['high']))})"
-    line = f"{best['change']} {best['to']}: {before} to {after}, {PAYS[best['verdict']]}; "
+    before, after = times(now.speedup), _speedup_of(best)
+    pays = PAYS[best["verdict"]]
+    line = f"{best['change']} {best['to']}: {before} to {after}, {pays}; "
     line += f"{number(best['per_unit'])} times as fast a unit, of {tried} that were simulated"
-    return line if best["outputs"] == "as captured" else f"{line}; {best['outputs']}"
+    outputs = best["outputs"]
+    return line if outputs == "as captured" else f"{line}; {outputs}"
+
+
+def _speedup_of(row: Mapping[Any, Any]) -> str:
+    """A row's speedup with its interval."""
+    speedup = times(row["speedup"])
+    between = interval((row["low"], row["high"]))
+    return f"{speedup} ({between})"
 
 
 def changes_in_words(changes: pd.DataFrame) -> pd.DataFrame:
@@ -149,30 +174,32 @@ def _change_in_words(row: Mapping[Any, Any]) -> dict[str, str]:
     named = {"change": row["change"], "to": row["to"]}
     if isinstance(row["error"], str):
         return named | dict.fromkeys(SIMULATED, "") | {WHY_NOT: row["error"]}
-    cells = (
-        PAYS[row["verdict"]],
-        times(row["speedup"]),
-        interval((row["low"], row["high"])),
-        seconds(row["latency_s"]),
-        f"{number(row['per_unit'])} times",
-        row["outputs"],
-    )
-    return named | dict(zip(SIMULATED, cells, strict=True)) | {WHY_NOT: ""}
+    pays, speedup = PAYS[row["verdict"]], times(row["speedup"])
+    between = interval((row["low"], row["high"]))
+    latency = seconds(row["latency_s"])
+    per_unit = f"{number(row['per_unit'])} times"
+    cells = (pays, speedup, between, latency, per_unit, row["outputs"])
+    simulated = dict(zip(SIMULATED, cells, strict=True))
+    return named | simulated | {WHY_NOT: ""}
 
 
 def flip_line(row: dict[Any, Any]) -> str:
     """Where the verdict changes along an axis."""
-    axis, unit = row["axis"], UNITS.get(row["axis"], "")
+    axis, says = row["axis"], row["says"]
+    unit = UNITS.get(axis, "")
     here = f"{axis} {plain(row['here'])}{unit}"
-    if isinstance(row["says"], str):
-        says = row["says"]
-        return f"{here}: {PAYS[row['verdict']]}, {says}" if _known(row["verdict"]) else says
-    at, before = plain(row["at"]), plain(row["before"])
-    speedup = f"{times(row['speedup'])} ({interval((row['low'], row['high']))})"
-    line = f"{here}: {PAYS[row['verdict']]}; from {before} to {at}{unit} that changes: "
-    line += f"{PAYS[row['to']]}, {speedup}"
+    if not _known(row["verdict"]):
+        return str(says)
+    pays = PAYS[row["verdict"]]
+    if isinstance(says, str):
+        return f"{here}: {pays}, {says}"
+    before, at = plain(row["before"]), plain(row["at"])
+    then_pays = PAYS[row["to"]]
+    line = f"{here}: {pays}; from {before} to {at}{unit} that changes: "
+    line += f"{then_pays}, {_speedup_of(row)}"
     if math.isfinite(row["crosses"]):
-        line += f"; crosses at {plain(row['crosses'])}{unit}{_crossing(row)}"
+        crosses = plain(row["crosses"])
+        line += f"; crosses at {crosses}{unit}{_crossing(row)}"
     return line
 
 
@@ -191,8 +218,12 @@ def _crossing(row: dict[Any, Any]) -> str:
     low, high = row["crosses_low"], row["crosses_high"]
     if math.isnan(low) and math.isnan(high):
         return ""
-    first = plain(low) if math.isfinite(low) else f"below {plain(row['first'])}"
-    last = plain(high) if math.isfinite(high) else f"above {plain(row['last'])}"
+    first = f"below {plain(row['first'])}"
+    if math.isfinite(low):
+        first = plain(low)
+    last = f"above {plain(row['last'])}"
+    if math.isfinite(high):
+        last = plain(high)
     return f" [{first}, {last}]"
 
 
@@ -207,24 +238,30 @@ def basis_lines_of(answer: Answer, call: Call, moves: pd.DataFrame | None = None
     p, measured = answer.prediction, answer.measured
     lines = []
     if measured is not None:
-        processes = measured["processes"]
-        line = (
-            f"measured {times(measured['measured_speedup'])} "
-            f"({interval((measured['measured_low'], measured['measured_high']))}) over "
-            f"{measured['pairs']} pairs in {processes} process{'es' if processes > 1 else ''}, "
-            f"{measured['protocol']}"
-        )
+        line = _measured_line(measured)
         if call.basis != "measured":
-            line += f"; the verdict is of {p.protocol}" if not measured["noisy"] else "; noisy"
+            line += "; noisy" if measured["noisy"] else f"; the verdict is of {p.protocol}"
         lines.append(line)
     lines.append(f"prediction: {shares(p.estimated)}")
     if moves is not None and len(moves):
         top = moves.iloc[0]
+        share = percent(min(top["share"], 1), sign=False)
+        known_to = f"{top['uncertainty']:.0%}"
         lines.append(
-            f"{top['source']} moves the speedup most: {percent(min(top['share'], 1), sign=False)} "
-            f"of its variance (known to ±{top['uncertainty']:.0%})"
+            f"{top['source']} moves the speedup most: {share} of its variance (known to "
+            f"±{known_to})"
         )
     return lines
+
+
+def _measured_line(measured: Mapping[str, Any]) -> str:
+    """What was measured. measured: of `condsim.study.answer.measured_beside`."""
+    speedup = times(measured["measured_speedup"])
+    between = interval((measured["measured_low"], measured["measured_high"]))
+    processes = measured["processes"]
+    word = "processes" if processes > 1 else "process"
+    pairs = f"{measured['pairs']} pairs in {processes} {word}"
+    return f"measured {speedup} ({between}) over {pairs}, {measured['protocol']}"
 
 
 def not_seen_lines(advice: Advice) -> list[str]:
@@ -234,13 +271,14 @@ def not_seen_lines(advice: Advice) -> list[str]:
         return ["the routing is drawn from published figures, not captured: nothing was seen"]
     short = seen.in_short()
     doubt = ", and that estimate is doubtful" if short["doubtful"] else ""
-    lines = [
-        f"{percent(short['unseen_mass'], sign=False)} of what a new {short['unit']} does "
-        f"({short['kind']}, {short['site']}), from {short['units']:,} {short['unit']}s{doubt}"
-    ]
+    unit = short["unit"]
+    unseen = percent(short["unseen_mass"], sign=False)
+    what = f"{unseen} of what a new {unit} does ({short['kind']}, {short['site']})"
+    lines = [f"{what}, from {short['units']:,} {unit}s{doubt}"]
     if "worst_s" in short:
+        observed, possible = seconds(short["worst_s"]), seconds(short["structural_worst_s"])
+        ratio = number(short["worst_over_mean"])
         lines.append(
-            f"worst observed {seconds(short['worst_s'])} alone, {number(short['worst_over_mean'])} "
-            f"times the mean; worst possible {seconds(short['structural_worst_s'])}"
+            f"worst observed {observed} alone, {ratio} times the mean; worst possible {possible}"
         )
     return lines

@@ -53,7 +53,8 @@ class CutSite:
         mechanism, top_k = self.rule.mechanism, self.rule.top_k
         of_size = [mechanism.rows_kept(self.shares, int(rows), top_k) for rows in sizes]
         if len(sizes) == 1:
-            return np.broadcast_to(of_size[0], (len(steps), len(of_size[0])))
+            of_all = of_size[0]
+            return np.broadcast_to(of_all, (len(steps), len(of_all)))
         kept: np.ndarray = np.stack(of_size)[of_step]
         return kept
 
@@ -100,28 +101,35 @@ class Cut:
         numbers = selected
         if isinstance(selected, slice):
             numbers = np.arange(len(self))[selected]
-        return self.steps_of(numbers, self.units.reshape(-1, self.batch)[selected])
+        units = self.units.reshape(-1, self.batch)
+        return self.steps_of(numbers, units[selected])
 
     def steps_of(self, numbers: np.ndarray, units: np.ndarray) -> Steps:
         """Return steps as large as some of the cut's, of other units.
 
         numbers: of the steps, int [n]. units: unit-steps of each, int [n, units].
         """
-        size = np.searchsorted(np.cumsum([size.count for size in self.sizes]), numbers, "right")
-        seq = np.array([size.seq for size in self.sizes])[size]
-        past = np.array([size.past for size in self.sizes])[size]
+        seq, past = self._sizes_of(numbers)
         counts = {name: _summed(site.of_unit, units) for name, site in self.sites.items()}
         held = np.full(len(units), units.shape[1])
         steps = Steps.rectangular(held, seq, seq + past, counts, self.windows)
-        kept = {name: site.kept(steps) for name, site in self.sites.items()}
-        lengths, owed = {}, {}
+        kept, lengths, owed = {}, {}, {}
         for name, site in self.sites.items():
+            kept[name] = site.kept(steps)
             if site.rule.mechanism.keeps_tokens:
                 lengths[name] = site.of_unit[units, STAYS]
             if site.owed is not None:
                 owed[name] = site.owed[units]
         steps = replace(steps, kept=kept, costliest=self.costliest, lengths=lengths, owed=owed)
         return self._with_weights(steps, units)
+
+    def _sizes_of(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(positions, positions before them) of a unit of each step, int [n] each."""
+        counts = [size.count for size in self.sizes]
+        size = np.searchsorted(np.cumsum(counts), numbers, "right")
+        seq = np.array([size.seq for size in self.sizes])
+        past = np.array([size.past for size in self.sizes])
+        return seq[size], past[size]
 
     def _with_weights(self, steps: Steps, units: np.ndarray) -> Steps:
         """Return the steps with what is known of their sparse weights. units: int [n, units]."""
@@ -144,7 +152,11 @@ def choose_phase(trace: Trace, phase: str | None) -> str:
 
     Raises CondsimError where a trace has several and none was named, or not this one.
     """
-    present = trace.results.remember("phases", lambda: list(dict.fromkeys(trace.steps["phase"])))
+
+    def distinct() -> list[str]:
+        return list(dict.fromkeys(trace.steps["phase"]))
+
+    present = trace.results.remember("phases", distinct)
     if phase is None and len(present) == 1:
         return str(present[0])
     phases = ", ".join(present)
@@ -159,8 +171,9 @@ def choose_phase(trace: Trace, phase: str | None) -> str:
 
 def captured_batch(trace: Trace, phase: str) -> int:
     """Return the batch size that most steps of a phase were captured at."""
-    units = trace.steps.loc[trace.steps["phase"] == phase, "units"]
-    return int(units.mode().iloc[0])
+    of_phase = trace.steps["phase"] == phase
+    most_often = trace.steps.loc[of_phase, "units"].mode()
+    return int(most_often.iloc[0])
 
 
 def rebatch(
@@ -210,9 +223,11 @@ def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
             continue
         of_unit = _unit_counts(trace, site, threshold)
         shares = branch_shares(trace, site.name)
-        sites[site.name] = CutSite(SiteRule.of(site), of_unit, shares, _owed(trace, site, of_unit))
+        owed = _owed(trace, site, of_unit)
+        sites[site.name] = CutSite(SiteRule.of(site), of_unit, shares, owed)
+    units_a_step = "1" if batch == 1 else "n"
     return Cut(
-        regime=f"{phase}-{'1' if batch == 1 else 'n'}",
+        regime=f"{phase}-{units_a_step}",
         phase=phase,
         batch=batch,
         dropped=dropped,
@@ -250,7 +265,7 @@ def _units_by_size(trace: Trace, phase: str) -> Mapping[tuple[int, int], np.ndar
 
 def _grouped(trace: Trace, phase: str) -> dict[tuple[int, int], np.ndarray]:
     held = trace.steps["units"].to_numpy()
-    first = np.concatenate([[0], np.cumsum(held)[:-1]])
+    first = np.cumsum(held) - held
     of_phase = trace.steps[trace.steps["phase"] == phase]
     found = {}
     for size, steps in of_phase.groupby(UNIT_SIZE, sort=False).groups.items():
@@ -261,7 +276,8 @@ def _grouped(trace: Trace, phase: str) -> dict[tuple[int, int], np.ndarray]:
 def _members(first: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Return all units of steps that begin at unit `first` and hold `held` units each."""
     before = np.cumsum(held) - held
-    members: np.ndarray = np.repeat(first - before, held) + np.arange(held.sum())
+    from_members_to_units = np.repeat(first - before, held)
+    members: np.ndarray = from_members_to_units + np.arange(held.sum())
     return members
 
 
@@ -286,7 +302,8 @@ def _summed(of_unit: np.ndarray, units: np.ndarray) -> np.ndarray:
         of_step = of_unit[flat]
     if batch == 1:
         return of_step.astype(np.int64)
-    summed: np.ndarray = of_step.reshape(steps, batch, -1).sum(1, dtype=np.int64)
+    by_step = of_step.reshape(steps, batch, -1)
+    summed: np.ndarray = by_step.sum(1, dtype=np.int64)
     return summed
 
 
@@ -297,8 +314,10 @@ def branch_shares(trace: Trace, site: str) -> np.ndarray:
 
 
 def _shares(trace: Trace, site: str) -> np.ndarray:
-    rows = int(trace.rows_per_unit(trace.site(site)).sum())
-    shares: np.ndarray = trace.unit_counts(site).sum(0) / max(1, rows)
+    of_unit = trace.rows_per_unit(trace.site(site))
+    rows = int(of_unit.sum())
+    taken = trace.unit_counts(site).sum(0)
+    shares: np.ndarray = taken / max(1, rows)
     return shares
 
 
@@ -311,9 +330,10 @@ def _unit_counts(trace: Trace, site: Site, threshold: float | None) -> np.ndarra
 def _thresholded(trace: Trace, site: str, threshold: float) -> np.ndarray:
     """Return the unit counts of an early exit where rows go on whose score is below `threshold`
     and that got there; int8 [units, 2]."""
-    exits = [s for s in trace.sites if s.routing.leaves]
-    if len(exits) != len(trace.sites) or not all(s.has_scores for s in exits):
-        kept = ", ".join(s.name for s in exits if s.has_scores) or "none"
+    exits = [exit_ for exit_ in trace.sites if exit_.routing.leaves]
+    with_scores = [exit_.name for exit_ in exits if exit_.has_scores]
+    if len(with_scores) != len(trace.sites):
+        kept = ", ".join(with_scores) or "none"
         raise CondsimError(
             "threshold: decisions can be made anew at early exits that keep scores (here: "
             f"{kept}); capture at that threshold instead"
@@ -329,7 +349,9 @@ def _thresholded(trace: Trace, site: str, threshold: float) -> np.ndarray:
                 "capture the trace again to score every exit"
             )
         goes = goes_on(scores, threshold)
-        if exit_.name == site:
-            return np.stack([alive & ~goes, alive & goes], axis=1).astype(np.int8)
+        leaves_here = alive & ~goes
         alive = alive & goes
+        if exit_.name == site:
+            taken = np.stack([leaves_here, alive], axis=1)
+            return taken.astype(np.int8)
     raise AssertionError(site)

@@ -72,43 +72,56 @@ def top_k_softmax(rows: Dim, experts: int, top_k: int, site: str, module: str) -
     return Op("topk_softmax", (logits,), results, role=f"router:{site}", module=module)
 
 
+Kernels = Callable[[dict[int, Op], "Places"], dict[int, Op]]
+"""Operators of a site by their places, and the places of its parts → kernels by their places."""
+
+
 def rewritten(program: Program) -> Program:
     """Return a captured program of `grouped` as the fused kernels run it.
 
     Operators that are no more stand as views that cost nothing, so places keep their numbers.
     Raises CondsimError where a site has no two grouped products.
     """
-    return replace(program, strategy="fused", root=_rewritten_scope(program.root))
+    return rewritten_as("fused", _fused_kernels, program)
 
 
-def _rewritten_scope(scope: Scope) -> Scope:
+def rewritten_as(strategy: str, kernels_of: Kernels, program: Program) -> Program:
+    """Return a captured program of `grouped` with other kernels at each site.
+
+    Raises CondsimError where a site has no two grouped products.
+    """
+    root = _rewritten_scope(program.root, kernels_of)
+    return replace(program, strategy=strategy, root=root)
+
+
+def _rewritten_scope(scope: Scope, kernels_of: Kernels) -> Scope:
     nodes: list[Op | Loop] = []
     sites: list[str] = []
     for node in scope.nodes:
         if isinstance(node, Loop):
-            node = _rewritten_loop(node)
+            node = _rewritten_loop(node, kernels_of)
         elif node.site and node.site not in sites:
             sites.append(node.site)
         nodes.append(node)
     for site in sites:
-        _fuse_experts(nodes, site)
+        _fuse_experts(nodes, site, kernels_of)
         _fuse_router(nodes, site)
     return Scope(tuple(nodes), scope.frees)
 
 
-def _rewritten_loop(loop: Loop) -> Loop:
+def _rewritten_loop(loop: Loop, kernels_of: Kernels) -> Loop:
     bodies = {}
     for key, body in loop.bodies.items():
-        bodies[key] = _rewritten_scope(body)
+        bodies[key] = _rewritten_scope(body, kernels_of)
     return Loop(loop.site, loop.choices, bodies)
 
 
-def _fuse_experts(nodes: list[Op | Loop], site: str) -> None:
+def _fuse_experts(nodes: list[Op | Loop], site: str, kernels_of: Kernels) -> None:
     """Put the fused operators where the grouped products, the activation, the first two other
     kernels and the last one of a site stood."""
     ops = _operators(nodes, lambda op: op.site == site)
     places = _places_of_grouped(ops, site)
-    kernels = _fused_kernels(ops, places)
+    kernels = kernels_of(ops, places)
     for place, op in ops.items():
         if place in kernels:
             nodes[place] = in_place_of(op, kernels[place])
@@ -116,7 +129,7 @@ def _fuse_experts(nodes: list[Op | Loop], site: str) -> None:
             nodes[place] = absorbed(op)
 
 
-def _fused_kernels(ops: dict[int, Op], places: _Places) -> dict[int, Op]:
+def _fused_kernels(ops: dict[int, Op], places: Places) -> dict[int, Op]:
     """The fused operators of a site, each by the place that it takes."""
     routed_x = ops[places.products[0]].inputs[0]
     inner = ops[places.products[-1]].inputs[0]
@@ -133,25 +146,25 @@ def _fused_kernels(ops: dict[int, Op], places: _Places) -> dict[int, Op]:
     up = tuple(ops[place].outputs[0] for place in first)
     kernels = {}
     experts = ops[places.products[0]].inputs[1].dims[0].plus
-    kernels[align] = _kernel("moe_align_block_size", (ids,), (sorted_ids,), (experts,))
-    kernels[sort] = _kernel("count_and_sort_expert_tokens", (ids,), (sorted_ids,))
+    kernels[align] = kernel("moe_align_block_size", (ids,), (sorted_ids,), (experts,))
+    kernels[sort] = kernel("count_and_sort_expert_tokens", (ids,), (sorted_ids,))
     for place in first:
         kernels[place] = _product(ops[place], x, sorted_ids, 1)
-    kernels[places.activation] = _kernel("silu_and_mul", up, (inner,))
+    kernels[places.activation] = kernel("silu_and_mul", up, (inner,))
     kernels[second] = _product(ops[second], inner, sorted_ids, top_k)
-    kernels[places.last] = _kernel("moe_sum", (each,), (tokens,))
+    kernels[places.last] = kernel("moe_sum", (each,), (tokens,))
     return kernels
 
 
 def _product(grouped: Op, rows: Tensor, sorted_ids: Tensor, rows_a_token: int) -> Op:
     """The fused product of rows, taken by their index, in place of a grouped product."""
-    weights = _transposed(grouped.inputs[1])
+    weights = transposed(grouped.inputs[1])
     inputs = (rows, weights, sorted_ids)
-    return _kernel("fused_moe_mm", inputs, grouped.outputs, (rows_a_token,))
+    return kernel("fused_moe_mm", inputs, grouped.outputs, (rows_a_token,))
 
 
 @dataclass(frozen=True)
-class _Places:
+class Places:
     """Where the operators of a grouped site stand: the products, the two kernels before them, the
     activation between them, the last kernel."""
 
@@ -161,7 +174,7 @@ class _Places:
     last: int
 
 
-def _places_of_grouped(ops: dict[int, Op], site: str) -> _Places:
+def _places_of_grouped(ops: dict[int, Op], site: str) -> Places:
     kernels = [place for place, op in ops.items() if not op.view]
     products = [place for place in kernels if ops[place].name == "_grouped_mm"]
     before = [place for place in kernels if products and place < products[0]]
@@ -171,7 +184,7 @@ def _places_of_grouped(ops: dict[int, Op], site: str) -> _Places:
         )
     others = [place for place in kernels if place not in products]
     activation = max(place for place in others if place < products[-1])
-    return _Places(products, before, activation, kernels[-1])
+    return Places(products, before, activation, kernels[-1])
 
 
 def _fuse_router(nodes: list[Op | Loop], site: str) -> None:
@@ -182,7 +195,7 @@ def _fuse_router(nodes: list[Op | Loop], site: str) -> None:
         return
     for place, op in ops.items():
         if place == top_ks[0]:
-            fused = _kernel("topk_softmax", op.inputs[:1], op.outputs)
+            fused = kernel("topk_softmax", op.inputs[:1], op.outputs)
             nodes[place] = in_place_of(op, fused)
         elif op.name in SOFTMAX_OF_ROUTER and not op.view:
             nodes[place] = absorbed(op)
@@ -196,7 +209,7 @@ def _operators(nodes: list[Op | Loop], wanted: Callable[[Op], bool]) -> dict[int
     return found
 
 
-def _kernel(
+def kernel(
     name: str,
     inputs: tuple[Tensor, ...],
     outputs: tuple[Tensor, ...],
@@ -205,7 +218,7 @@ def _kernel(
     return Op(name, inputs, outputs, params)
 
 
-def _transposed(weights: Tensor) -> Tensor:
+def transposed(weights: Tensor) -> Tensor:
     """Weights [experts, k, n] of a grouped product as [experts, n, k]."""
     experts, k, n = weights.dims
     return replace(weights, dims=(experts, n, k))

@@ -45,6 +45,7 @@ class Strategy:
     owed: of mechanisms whose rows owe: guards → the steps of each unit that each guard runs, int
         [n, guards], 0 for as many as around it; None where it is the new step alone.
     tables: of times that a device's profile must have, without which nothing is known of it.
+    weights: dtype of weights whose kernels it is made of: other devices lack it. "": any.
     also: what is known by the same name for other families.
     """
 
@@ -63,6 +64,7 @@ class Strategy:
     buckets: int = 1
     owed: Callable[[Guards], np.ndarray] | None = None
     tables: tuple[str, ...] = ()
+    weights: str = ""
     also: tuple[Strategy, ...] = ()
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from condsim.errors import CondsimError, unknown
+from condsim.errors import CondsimError, shown, unknown
 from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.simulate import resolve_profile, simulate
@@ -50,11 +50,14 @@ def axes(trace: Trace, profile: HardwareProfile) -> dict[str, list[float]]:
 def largest_batch(trace: Trace, phase: str | None = None) -> int:
     """Return how many units of the most frequent size a phase has; None: the trace's first.
 
-    Raises CondsimError where no unit decided anything.
+    Raises CondsimError where no unit decided anything, and for a phase that the trace has not.
     """
     trace.require_decisions()
     phases = trace.steps["phase"]
     of_phase = trace.steps[phases == (phase or phases.iloc[0])]
+    if of_phase.empty:
+        has = ", ".join(phases.unique())
+        raise CondsimError(f"trace {trace.name!r} has no phase {shown(phase)}; it has {has}")
     units_of_size = of_phase.groupby(["seq", "past"])["units"].sum()
     return int(units_of_size.max())
 

@@ -17,6 +17,9 @@ from condsim.zoo.example import Example, Quality
 from condsim.zoo.noise import NOISE, noisy
 from condsim.zoo.training import bits
 
+SAME_TOKENS = "tokens that all layers give, too"
+"""The quality of a decoder with exits, which capture finds out by itself."""
+
 
 def load(
     name: str,
@@ -84,14 +87,15 @@ def text_example(name: str, model: ZooModel, batch: int, batches: int, seq: int)
     ids, targets = windows(text, starts, seq)
     inputs = torch.split(ids, batch)
     targets_of_batches = torch.split(targets, batch)
+    decodes = model.new_tokens > 0
     return Example(
         name=name,
         mechanism=model.mechanism,
         model=model,
         inputs=list(inputs),
-        quality=None if model.new_tokens else bits_a_byte(targets_of_batches),
-        quality_name="cross entropy (bits a byte)",
-        higher_is_better=False,
+        quality=None if decodes else bits_a_byte(targets_of_batches),
+        quality_name=SAME_TOKENS if decodes else "cross entropy (bits a byte)",
+        higher_is_better=decodes,
         new_tokens=model.new_tokens,
         training=Training(cross_entropy, targets=list(targets_of_batches)),
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from condsim.cost.size_ranges import ENDS, SizeRange
-from condsim.kernels import SizeSet
+from condsim.steps.size_set import SizeSet
 
 
 def sizes_of(**extents: list[int]) -> SizeSet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from condsim.cost import weight_uses
 from condsim.cost.cost_model import device_model
 from condsim.cost.device import Target
 from condsim.cost.weight_uses import WeightUses
@@ -66,3 +67,12 @@ def test_a_use_is_as_far_from_the_one_before_whatever_a_block_holds(
                 assert (expert, step) not in found
                 found[expert, step] = distance
     assert found == DISTANCES
+
+
+def test_sizes_that_read_weights_alike_are_one() -> None:
+    table = np.array([[8.0, 8, 8, 8], [0, 1, 1, 0], [2, 2, 4, 2]])
+    first, alike = weight_uses._alike(table)
+    assert len(first) == 3
+    np.testing.assert_array_equal(table[:, first][:, alike], table)
+    first, alike = weight_uses._alike(np.ones((2, 5)))
+    assert (first.tolist(), alike.tolist()) == ([0], [0] * 5)

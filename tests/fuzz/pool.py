@@ -26,7 +26,8 @@ MEMORY_BYTES = 1 << 30
 """That one input may take, over what the process has before."""
 CPU_SECONDS = 10.0
 """Of the processor, so that a busy machine is no failure."""
-WALL_SECONDS = 120.0
+WALL_SECONDS = 600.0
+"""For what waits and computes nothing; the machine may stand still for a while."""
 INPUTS_OF_A_PROCESS = 400
 """Then a fresh one begins, so that what is remembered does not grow."""
 QUESTION = "question.json"

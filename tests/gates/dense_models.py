@@ -18,6 +18,7 @@ from condsim.zoo.skip_fashion import SHRINK_BEFORE, SkipFashion
 from condsim.zoo.sparse_bytes import Layer, SparseBytes
 from condsim.zoo.vit import Attention, Block
 from gates.models import Case, Depths, Marked
+from gates.neurons import Neurons
 from gates.strangers import EarlyExits, HardBranches, Skips, Sparse
 
 Forward = Callable[[Any], Any]
@@ -197,6 +198,15 @@ def dense_predicted(model: Sparse) -> Forward:
     return run
 
 
+def dense_neurons(model: Neurons) -> Forward:
+    def run(x: torch.Tensor) -> Any:
+        for up, down in zip(model.up, model.down, strict=True):
+            x = x + down(F.relu(up(x)))
+        return model.head(x)
+
+    return run
+
+
 DENSE: dict[str, Callable[[Any], Forward]] = {
     "exit-fashion": dense_exits_of_zoo,
     "branch-fashion": dense_branch_of_zoo,
@@ -206,6 +216,7 @@ DENSE: dict[str, Callable[[Any], Forward]] = {
     "sparse-bytes": dense_sparse_of_zoo,
     "marked": dense_marked,
     "depths": dense_depths,
+    "neurons": dense_neurons,
     "stranger-exits": dense_exits,
     "stranger-skips": dense_skips,
     "stranger-branches": dense_branches,

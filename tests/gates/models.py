@@ -24,6 +24,7 @@ from condsim.zoo.merge_fashion import MergeFashion
 from condsim.zoo.prune_fashion import PruneFashion
 from condsim.zoo.vit import Block
 from gates import strangers
+from gates.neurons import Neurons
 
 SMALL = {
     "hidden_size": 32,
@@ -289,7 +290,7 @@ TOKENS: dict[str, Callable[[], nn.Module]] = {
 """Vision transformers of the zoo that are made anew, smaller."""
 DECODER = "exits-while-decoding"
 """A model that decides in decode steps only, so that gates of whole inputs do not ask for it."""
-NAMES = (*LANGUAGE, *sorted(zoo.ZOO), *STRANGERS, "marked", "depths")
+NAMES = (*LANGUAGE, *sorted(zoo.ZOO), *STRANGERS, "marked", "depths", "neurons")
 
 
 @functools.cache
@@ -309,6 +310,8 @@ def case(name: str) -> Case:
             return Case(name, Depths().eval(), list(ids))
         if name == "marked":
             return Case(name, marked().eval(), list(torch.randn(5, 8, 16)))
+        if name == "neurons":
+            return Case(name, Neurons().eval(), list(torch.randn(5, 8, 12)))
         if name in STRANGERS:
             make, shape = STRANGERS[name]
             return Case(name, uneven(make().eval()), list(torch.randn(5, 8, *shape)))

@@ -91,3 +91,13 @@ def test_a_calibration_that_cannot_be_read_is_named_and_left_out() -> None:
 def test_what_is_no_name(name: Any) -> None:
     with pytest.raises(CondsimError, match="a profile"):
         hardware(name)
+
+
+def test_a_file_that_changes_is_read_anew(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    text = (resource("hwprofiles") / "raspberry-pi-5.yaml").read_text()
+    file.write_text(text)
+    first = hardware(file)
+    assert hardware(file) is first
+    file.write_text(text.replace("name: raspberry-pi-5", "name: another"))
+    assert hardware(file).name == "another"

@@ -57,3 +57,11 @@ def test_profiles_are_frozen() -> None:
 def test_the_largest_memory_is_the_main_one() -> None:
     profile = hardware("nvidia-h100-sxm")
     assert profile.dram == profile.memory["hbm"]
+
+
+def test_a_copy_with_other_values_works_out_its_own() -> None:
+    profile = hardware("nvidia-h100-sxm")
+    before = profile.digest
+    other = profile.model_copy(update={"links": {}, "name": "other"})
+    assert other.digest != before
+    assert profile.model_copy().digest == before

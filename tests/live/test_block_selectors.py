@@ -36,6 +36,18 @@ def test_strategies_agree(strategy: str) -> None:
     torch.testing.assert_close(out, (x @ weight.t() * wanted) @ weight)
 
 
+@pytest.mark.parametrize("size", [1, BLOCK_SIZE])
+@pytest.mark.parametrize("strategy", SPARSE.marked)
+def test_neurons_that_the_first_product_chose(strategy: str, size: int) -> None:
+    torch.manual_seed(0)
+    h, weight = torch.randn(6, BLOCKS * size).relu(), torch.randn(WIDTH, BLOCKS * size)
+    asked = torch.rand(6, BLOCKS) < 0.4
+    blocks = selector(Execution({"ffn": strategy}), asked, Frame("ffn", -1))
+    out = F.linear(blocks.mask(blocks.take(h)), blocks.weight(weight, 1))
+    wanted = asked.repeat_interleave(size, dim=1)
+    torch.testing.assert_close(out, (h * wanted) @ weight.t())
+
+
 def test_gathered_runs_the_union_of_the_blocks() -> None:
     asked = torch.tensor([[True, False, False], [True, False, True]])
     blocks = GatheredBlocks(asked)

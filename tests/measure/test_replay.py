@@ -66,7 +66,7 @@ def test_decoding_starts_from_the_same_cache_each_time(talking: Captured, batch:
     for _ in range(2):
         cache = second_token.cache({})["cache"]
         assert cache.seen.shape[1] == 8  # seven tokens and the first that was generated
-        second_token.batch.call(talking.live.model, **second_token.cache())
+        second_token.batch.call(talking.live.model, **second_token.cache({}))
 
 
 def test_gathered_units_come_in_order(leaving: Captured) -> None:

@@ -31,6 +31,8 @@ from condsim.trace.columns import MEASURED, TIMED_PARTS, Column
 from condsim.trace.encoding import in_memory
 from condsim.trace.store import add_measured, check_target
 
+SAMPLED = pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+"""Kills at a sample of the file operations; `make fuzz` tries all of them."""
 SPEC = """
 import torch
 import condsim
@@ -386,14 +388,14 @@ def over_an_old_one(old: Trace, through_a_link: bool = False) -> Callable[[Path]
     return prepare
 
 
+@SAMPLED
 @pytest.mark.parametrize("through_a_link", [False, True])
-def test_a_kill_leaves_one_trace_whole(tmp_path: Path, through_a_link: bool) -> None:
+def test_a_kill_leaves_one_trace_whole(tmp_path: Path, through_a_link: bool, every: int) -> None:
     old, new = named("old").with_measurements(pairs(1.0)), named("new")
     old = dataclasses.replace(old, quality=pd.DataFrame({"conditional": [1.0]}))
     seen = []
-    for folder in kills(
-        tmp_path / "k", over_an_old_one(old, through_a_link), lambda f: new.save(f, force=True)
-    ):
+    prepare = over_an_old_one(old, through_a_link)
+    for folder in kills(tmp_path / "k", prepare, lambda f: new.save(f, force=True), every):
         found = condsim.load(folder)
         seen.append(found.name)
         same_trace(found, old if found.name == "old" else new)
@@ -409,15 +411,18 @@ def test_a_kill_leaves_one_trace_whole(tmp_path: Path, through_a_link: bool) -> 
     assert set(seen) == {"old", "new"}
 
 
+@SAMPLED
 @pytest.mark.parametrize("made", [False, True])
-def test_a_kill_of_a_first_save_leaves_nothing_or_all(tmp_path: Path, made: bool) -> None:
+def test_a_kill_of_a_first_save_leaves_nothing_or_all(
+    tmp_path: Path, made: bool, every: int
+) -> None:
     def prepare(base: Path) -> Path:
         if made:
             (base / "t").mkdir()
         return base / "t"
 
     new = named("new")
-    for folder in kills(tmp_path / "k", prepare, new.save):
+    for folder in kills(tmp_path / "k", prepare, new.save, every):
         if (folder / "trace.json").exists() or swap.pending(folder):
             assert same_trace(condsim.load(folder), new)
         else:
@@ -434,7 +439,8 @@ def test_a_kill_of_a_first_save_leaves_nothing_or_all(tmp_path: Path, made: bool
         ]
 
 
-def test_a_kill_while_measurements_are_added(tmp_path: Path) -> None:
+@SAMPLED
+def test_a_kill_while_measurements_are_added(tmp_path: Path, every: int) -> None:
     old = named("old").with_measurements(pairs(1.0))
 
     def add(folder: Path) -> None:
@@ -442,7 +448,7 @@ def test_a_kill_while_measurements_are_added(tmp_path: Path) -> None:
         add_measured(folder, opened.with_measurements(pairs(2.0)).with_segments(parts(4)), opened)
 
     seen = []
-    for folder in kills(tmp_path / "k", over_an_old_one(old), add):
+    for folder in kills(tmp_path / "k", over_an_old_one(old), add, every):
         found = condsim.load(folder)
         seen.append((len(found.measurements), len(found.segments)))
         add(folder)

@@ -30,12 +30,13 @@ from condsim.cost.size_ranges import SizeRange
 from condsim.cost.step_cost import StepCost
 from condsim.engine.closed_form import Issued
 from condsim.kernel_cost import CostRows, KernelCost
-from condsim.kernels import Kernels, SizeSet
+from condsim.kernels import Kernels
 from condsim.layout import Layout
 from condsim.lowered import Call, Lowered, PlayedStep
 from condsim.program import JOINED, Op
 from condsim.program.order import Order
 from condsim.program.work import Shape, Work
+from condsim.steps.size_set import SizeSet
 
 
 @DEVICE_MODELS.register("cpu")

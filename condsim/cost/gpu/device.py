@@ -5,20 +5,21 @@ An accelerator without a `gpu` block is priced from its peak rates, in the same 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from condsim.cost.cpu.operator_time import operator_time
-from condsim.cost.device import DEVICE_MODELS, ShapedOperator, Target
+from condsim.cost.device import DEVICE_MODELS, ITEMSIZE, ShapedOperator, Target
 from condsim.cost.gpu.operator import gpu_operator
-from condsim.cost.gpu.rates import GpuRates
+from condsim.cost.gpu.rates import GpuRates, Quantised
 from condsim.cost.gpu.traffic import resident_share
 from condsim.cost.hot import OperatorTime, SizedOperator
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.kernels import Kernels
-from condsim.lowered import Lowered
+from condsim.lowered import Lowered, ScopeCalls
 from condsim.program import Op, Tensor
 from condsim.program.work import GROUPED
 from condsim.runtimes.quantised import WEIGHT_DTYPES
@@ -39,16 +40,26 @@ class GpuModel(IssuedModel):
         return target.profile.kind in KINDS and not target.prepared
 
     def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
-        op, profile, dtype = sized.op, self.target.profile, self.target.dtype
+        op, profile = sized.op, self.target.profile
         operator = SizedOperator(op.name, sized.inputs, sized.outputs, op.params, sized.job)
         rows = sized.experts_rows
         if profile.gpu is None:
-            hot = operator_time(operator, profile, rows, view=op.view, dtype=dtype)
+            hot = operator_time(operator, profile, rows, view=op.view, dtype=self.target.dtype)
             return hot, sized.job.flops
-        itemsize = self.target.float_bytes
-        device = GpuRates(profile, dtype, itemsize, self._weight_itemsize(op))
+        device = self._rates(op)
         hot, job = gpu_operator(operator, device, rows, resident, view=op.view)
         return hot, job.flops
+
+    def _rates(self, op: Op) -> GpuRates:
+        """The device, and the dtypes that an operator computes in and reads."""
+        target, weight_itemsize = self.target, self._weight_itemsize(op)
+        stored = op.inputs[1].dtype if len(op.inputs) > 1 else ""
+        if stored not in WEIGHT_DTYPES or not WEIGHT_DTYPES[stored].computes_in:
+            return GpuRates(target.profile, target.dtype, target.float_bytes, weight_itemsize)
+        narrow = WEIGHT_DTYPES[stored]
+        itemsize = ITEMSIZE[narrow.computes_in]
+        quantised = Quantised(target.float_bytes, narrow.scaled_depth)
+        return GpuRates(target.profile, narrow.computes_in, itemsize, weight_itemsize, quantised)
 
     def _weight_itemsize(self, op: Op) -> float:
         """Bytes of a weight; a product unpacks narrow ones."""
@@ -75,13 +86,14 @@ class GpuModel(IssuedModel):
         for scope, calls in enumerate(lowered.scopes):
             if not len(calls):
                 continue
-            for _, op in calls.operators():
-                if op.view:
-                    continue
-                for tensor in op.inputs:
-                    if tensor.weight:
-                        read = self._bytes_of_calls(op, tensor, scope, lowered)
-                        total += np.bincount(calls.step, read, steps)
+            each_call = 0.0
+            for op, tensor in _weights(calls):
+                if all(dim.constant for dim in tensor.dims) and op.name not in GROUPED:
+                    each_call += float(self.target.bytes_of(tensor, tensor.shape({})))
+                else:
+                    read = self._bytes_of_calls(op, tensor, scope, lowered)
+                    total += np.bincount(calls.step, read, steps)
+            total += each_call * np.bincount(calls.step, minlength=steps)
         return total
 
     def _bytes_of_calls(self, op: Op, tensor: Tensor, scope: int, lowered: Lowered) -> np.ndarray:
@@ -96,5 +108,19 @@ class GpuModel(IssuedModel):
             size = size / experts_here * has_rows.sum(1)
         return np.broadcast_to(size, len(calls))
 
+    def priced_in_ranges(self, kind: int) -> bool:
+        needs = self.remembered.kinds.needs[kind]
+        return not (needs.op.view or needs.may_fall or needs.op.name in GROUPED)
+
     def step_cost(self, kernels: Kernels) -> StepCost:
         return StepCost(kernels, self.target.profile, self.target.peak)
+
+
+def _weights(calls: ScopeCalls) -> Iterator[tuple[Op, Tensor]]:
+    """Yield the weights that the operators of a scope read."""
+    for _, op in calls.operators():
+        if op.view:
+            continue
+        for tensor in op.inputs:
+            if tensor.weight:
+                yield op, tensor

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.gpu import matmul, traffic, two_four
+from condsim.cost.gpu import matmul, scaled, traffic, two_four
+from condsim.cost.gpu.grouped_tiles import TRTLLM_GEN
 from condsim.cost.gpu.overlap import soft_maximum
 from condsim.cost.gpu.rates import GpuRates
 from condsim.cost.hot import SizedOperator
@@ -61,16 +62,22 @@ def kernel(
         return _moving_kernel(operator, device)
     params = operator.params
     if job.family == "grouped_mm":
-        product = matmul.grouped(job, inputs, params, device, groups_rows, resident)
+        product = matmul.grouped(operator, device, groups_rows, resident)
     elif operator.name == two_four.NAME:
         product = matmul.two_four_sparse(job, inputs, outputs, params, device, resident)
     else:
         product = matmul.plain(operator, device, resident)
-    return _matmul_kernel(product, device)
+    quantising_s = 0.0
+    if operator.name != TRTLLM_GEN or params[0]:
+        quantising_s = scaled.quantising_seconds(elements(inputs[0]), device)
+    return _matmul_kernel(product, quantising_s, device)
 
 
-def _matmul_kernel(product: matmul.Matmul, device: GpuRates) -> Kernel:
-    """The kernel of a matmul, its seconds split over the waterfall."""
+def _matmul_kernel(product: matmul.Matmul, quantising_s: Any, device: GpuRates) -> Kernel:
+    """The kernel of a matmul, its seconds split over the waterfall.
+
+    quantising_s: seconds of the kernel before it that scales its activations.
+    """
     overlap = device.gpu.overlap.value
     kernel_s = device.gpu.kernel_s.value
     ideal_s = product.flops / device.peak_flops_per_s
@@ -81,11 +88,11 @@ def _matmul_kernel(product: matmul.Matmul, device: GpuRates) -> Kernel:
     launch_s = kernel_s + 0.0 * ideal_s  # of the shape of the others
     worlds = {
         "weight_traffic": with_weights_s - ideal_s,
-        "efficiency": without_tiles_s - with_weights_s,
+        "efficiency": without_tiles_s - with_weights_s + quantising_s,
         "quantisation": product.tiled_s - without_tiles_s,
         "launch": launch_s,
     }
-    return Kernel(product.tiled_s + kernel_s, worlds, product.flops)
+    return Kernel(product.tiled_s + kernel_s + quantising_s, worlds, product.flops)
 
 
 def _moving_kernel(operator: SizedOperator, device: GpuRates) -> Kernel:

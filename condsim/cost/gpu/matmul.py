@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from condsim.cost.gpu import split, tiles, traffic, two_four
+from condsim.cost.gpu import grouped_tiles, split, tiles, traffic, two_four
 from condsim.cost.gpu.overlap import soft_maximum
 from condsim.cost.gpu.rates import GpuRates
 from condsim.cost.gpu.tiles import TileSize
@@ -46,10 +46,11 @@ def plain(operator: SizedOperator, device: GpuRates, resident: Any) -> Matmul:
             weights = weights + elements(shape)
         else:
             activations = activations + elements(shape)
-    activations = activations + sum(map(elements, operator.outputs))
+    results = sum(map(elements, operator.outputs))
     weight_bytes = weights * device.weight_itemsize
     weights_s = traffic.weight_seconds(weight_bytes, resident, device)
-    activations_s = traffic.stream_seconds(activations * device.itemsize, device, weight_bytes)
+    moved_bytes = activations * device.itemsize + results * device.result_itemsize
+    activations_s = traffic.stream_seconds(moved_bytes, device, weight_bytes)
     traffic_s = weights_s + activations_s
     seconds = []
     for tile in tiles.sizes(device.gpu.tiles):
@@ -120,20 +121,17 @@ def two_four_sparse(
 
 
 def grouped(
-    job: Work,
-    inputs: list[Shape],
-    params: Params,
+    operator: SizedOperator,
     device: GpuRates,
     groups_rows: np.ndarray | None,
     resident: Any,
 ) -> Matmul:
     """Ragged groups: the weights of the groups that have rows, and row blocks of each group.
 
-    params: (rows a token has in the input,) of the fused kernel, which chooses its tile by a rule;
-    empty for a library that takes the fastest, as kernels for narrow weights do (Marlin, those of
-    TensorRT-LLM: github.com/vllm-project/vllm, fused_moe). groups_rows: int [n, groups], None: as
-    even as can be; groups beyond the number of weights are elsewhere. resident: as in `plain`.
+    groups_rows: int [n, groups], None: as even as can be; groups beyond the number of weights are
+    elsewhere. resident: as in `plain`.
     """
+    job, inputs = operator.work, operator.inputs
     groups = int(np.max(job.groups))
     if groups_rows is None:
         groups_rows = even_rows(job.m, groups)
@@ -143,15 +141,12 @@ def grouped(
     read_groups = (near > 0).sum(-1)
     weight_bytes = read_groups * job.n * job.k * device.weight_itemsize
     results = (rows + elsewhere.sum(-1)) * job.n
-    activation_bytes = (elements(inputs[0]) + results) * device.itemsize
+    activation_bytes = elements(inputs[0]) * device.itemsize + results * device.result_itemsize
     weights_s = traffic.weight_seconds(weight_bytes, resident, device)
     activations_s = traffic.stream_seconds(activation_bytes, device, weight_bytes)
-    if params and device.weight_itemsize == device.itemsize:
-        input_rows, rows_of_token = inputs[0][0], params[0]
-        tokens = np.broadcast_to(input_rows // rows_of_token, rows.shape)
-        candidates = [tiles.by_rule(device.gpu.grouped_tiles, tokens)]
-    else:
-        candidates = tiles.sizes(device.gpu.tiles)
+    device = replace(device, by_tma=operator.name != grouped_tiles.BY_RULE)
+    input_rows = np.broadcast_to(inputs[0][0], rows.shape)
+    candidates = grouped_tiles.candidates(operator.name, operator.params, input_rows, device)
     seconds = []
     for tile in candidates:
         blocks = tiles.row_blocks(near, tile.m)

@@ -10,17 +10,37 @@ from condsim.hardware.gpu import Gpu
 
 
 @dataclass(frozen=True, slots=True)
+class Quantised:
+    """A product whose activations are made narrow for it.
+
+    row_itemsize: bytes of an element of its activations before that, and of its results.
+    scaled_depth: elements of depth whose sum is scaled outside of the tensor cores; 0: none is.
+    """
+
+    row_itemsize: int
+    scaled_depth: int
+
+
+@dataclass(frozen=True, slots=True)
 class GpuRates:
     """A GPU and the dtype of its arithmetic.
 
     itemsize: bytes of one element of that dtype. weight_itemsize: of what a product has as its
-    second operand.
+    second operand. quantised: what its activations and sums take, where they are not its dtype.
+    by_tma: whether the kernel copies operands by TMA, where the device has it.
     """
 
     profile: HardwareProfile
     dtype: str
     itemsize: int
     weight_itemsize: float
+    quantised: Quantised | None = None
+    by_tma: bool = True
+
+    @property
+    def result_itemsize(self) -> int:
+        """Bytes of one element of a product's results."""
+        return self.quantised.row_itemsize if self.quantised else self.itemsize
 
     @property
     def gpu(self) -> Gpu:
@@ -46,7 +66,8 @@ class GpuRates:
     @property
     def reached_flops_per_s(self) -> float:
         """The rate of arithmetic that a large matmul reaches."""
-        return self.peak_flops_per_s * self.profile.matmul_efficiency.value
+        share = self.gpu.matmul_efficiencies.get(self.dtype, self.profile.matmul_efficiency)
+        return self.peak_flops_per_s * share.value
 
 
 def l2_of(profile: HardwareProfile) -> Level:

@@ -4,6 +4,7 @@
     tiles = row blocks * ceil(columns / n)
     waves = ceil(tiles / SMs)
     seconds of a wave = max(2 m n K / (peak / SMs), bytes of (m + n) K / what an SM takes in of L2)
+    what an SM takes in = min(what all get together / busy SMs, what its port takes)
     a tile of several SMs: as many parts in a wave, the seconds of each divided by their number
 
 Source: NVIDIA, Matrix Multiplication Background User's Guide, "Tile Quantization" and "Wave
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from condsim.cost.gpu import scaled
 from condsim.cost.gpu.rates import GpuRates
 from condsim.hardware.gpu import Tile
 
@@ -97,13 +99,26 @@ def tiled_seconds(
     whole_depth = np.ceil(depth / DEPTH) * DEPTH
     flops_per_s_of_sm = device.reached_flops_per_s * times / gpu.sms.value
     flops_of_tile = 2.0 * tile.m * tile.n * whole_depth
-    arithmetic_s = flops_of_tile / flops_per_s_of_sm
-    bytes_per_s_of_sm = gpu.operand_bytes_per_clock.value * gpu.clock_hz.value
-    taken_in_s = operand_bytes * whole_depth / bytes_per_s_of_sm
+    scaling_s = scaled.scaling_seconds(tile.m * tile.n, whole_depth, device)
+    arithmetic_s = flops_of_tile / flops_per_s_of_sm + scaling_s
     tiles = blocks * np.ceil(columns / tile.n)
-    waves = np.ceil(tiles * tile.sms / gpu.sms.value)
+    busy_sms = tiles * tile.sms
+    taken_in_s = operand_bytes * whole_depth / _bytes_per_s_of_sm(busy_sms, device)
+    waves = np.ceil(busy_sms / gpu.sms.value)
     wave_s = np.maximum(arithmetic_s, taken_in_s)
     return waves * wave_s / tile.sms
+
+
+def _bytes_per_s_of_sm(busy_sms: Any, device: GpuRates) -> Any:
+    """What an SM takes in of L2 where so many are busy: its part of what all of them get together,
+    at most what its port takes."""
+    gpu = device.gpu
+    together = gpu.operand_bytes_per_clock.value
+    if gpu.port_bytes_per_clock is None or not device.by_tma:
+        return together * gpu.clock_hz.value
+    busy = np.clip(busy_sms, 1.0, gpu.sms.value)
+    most = max(gpu.port_bytes_per_clock.value, together)
+    return np.minimum(together * gpu.sms.value / busy, most) * gpu.clock_hz.value
 
 
 def fixed_seconds(blocks: Any, columns: Any, tile: TileSize, device: GpuRates) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ class Line:
 
     def distance(self, value: float) -> float:
         """Return how far a value is from here."""
-        return abs(self.place(value) - self.place(self.here))
+        there, here = self.place(value), self.place(self.here)
+        return abs(there - here)
 
     def place(self, value: float) -> float:
         """Return where a value stands."""
@@ -73,9 +75,8 @@ def lines_of(
     yield _line("batch", "batch", now.batch, batches, whole=True)
     if isinstance(subject, TraceSubject):
         if SKEW in subject.axes:
-            yield _line(
-                SKEW, SKEW, asked.get(SKEW, skew_of(subject.captured)), SKEWS, doubles=False
-            )
+            here = asked.get(SKEW, skew_of(subject.captured))
+            yield _line(SKEW, SKEW, here, SKEWS, doubles=False)
         if SHARE in subject.axes:
             here = asked.get(SHARE, share_of(subject.captured))
             yield _line(SHARE, SHARE, here, SHARES, doubles=False)
@@ -131,11 +132,14 @@ def flip_of(
 def _around(crossing: float, one: float, other: float) -> tuple[float, float]:
     """Where the ends of an interval cross, the lower place first; NaN where one never does."""
     found = sorted(end for end in (one, other) if not math.isnan(end))
-    if len(found) == 2:
-        return found[0], found[1]
     if not found:
         return math.nan, math.nan
-    return (math.nan, found[0]) if found[0] >= crossing else (found[0], math.nan)
+    first = found[0]
+    if len(found) == 2:
+        return first, found[1]
+    if first >= crossing:
+        return math.nan, first
+    return first, math.nan
 
 
 @dataclass(frozen=True)
@@ -150,23 +154,26 @@ class _Search:
     threshold: float
 
     def row(self) -> dict[str, Any]:
+        """A row of `flips`, as far as it says something."""
         line = self.line
         points = self._points(line.values)
-        row: dict[str, Any] = {"axis": line.name, "here": line.here}
         simulated = points[points["error"].isna()]
+        row: dict[str, Any] = {"axis": line.name, "here": line.here}
         row |= {"first": line.values[0], "last": line.values[-1]}
         here = simulated[simulated["value"] == line.here]
         if here.empty:
-            return row | {"says": str(points["error"].dropna().iloc[0])}
+            errors = points["error"].dropna()
+            return row | {"says": str(errors.iloc[0])}
         verdict = here["verdict"].iloc[0]
         row["verdict"] = verdict
-        if len(simulated) > 1 and (simulated[["latency_s", "baseline_s"]].nunique() == 1).all():
+        different = simulated[["latency_s", "baseline_s"]].nunique()
+        if len(simulated) > 1 and (different == 1).all():
             return row | {"says": NO_EFFECT}
         row |= self._crossing(simulated)
-        others = simulated[simulated["verdict"] != verdict]
-        if others.empty:
-            ends = f"{simulated['value'].iloc[0]:g} to {simulated['value'].iloc[-1]:g}"
-            return row | {"says": f"stays so from {ends}"}
+        if (simulated["verdict"] == verdict).all():
+            values = simulated["value"]
+            first, last = values.iloc[0], values.iloc[-1]
+            return row | {"says": f"stays so from {first:g} to {last:g}"}
         return row | self._nearest(simulated, verdict)
 
     def _points(self, values: Sequence[float]) -> pd.DataFrame:
@@ -219,29 +226,37 @@ class _Search:
         self, points: list[dict[Any, Any]], found: dict[Any, Any], verdict: str
     ) -> float:
         """The value next to a found one, on the way there, that has the verdict of here."""
-        here, there = self.line.here, found["value"]
-        values = [point["value"] for point in points if point["verdict"] == verdict]
-        nearer = [value for value in values if self.line.distance(value) < found["distance"]]
-        on_the_way = [value for value in nearer if (value - here) * (there - here) >= 0]
-        return float(max(on_the_way, key=self.line.distance))
+        line = self.line
+        way = found["value"] - line.here
+        on_the_way = []
+        for point in points:
+            value = point["value"]
+            is_nearer = line.distance(value) < found["distance"]
+            same_way = (value - line.here) * way >= 0
+            if point["verdict"] == verdict and is_nearer and same_way:
+                on_the_way.append(value)
+        return float(max(on_the_way, key=line.distance))
 
     def _crossing(self, simulated: pd.DataFrame) -> dict[str, float]:
         """Where the speedup and the ends of its interval cross the threshold, nearest to here."""
-        places = {name: self._crosses(simulated, name) for name in ("speedup", "low", "high")}
-        low, high = _around(places["speedup"], places["low"], places["high"])
-        return {"crosses": places["speedup"], "crosses_low": low, "crosses_high": high}
+        crosses = self._crosses(simulated, "speedup")
+        of_low = self._crosses(simulated, "low")
+        of_high = self._crosses(simulated, "high")
+        low, high = _around(crosses, of_low, of_high)
+        return {"crosses": crosses, "crosses_low": low, "crosses_high": high}
 
     def _crosses(self, simulated: pd.DataFrame, column: str) -> float:
         """Where a column crosses the threshold, by linear interpolation of its logarithm."""
         line = self.line
-        place = np.array([line.place(value) for value in simulated["value"]])
+        places = [line.place(value) for value in simulated["value"]]
         above = np.log(simulated[column].to_numpy(float) / self.threshold)
         found = math.nan
-        for left in range(len(place) - 1):
-            if above[left] * above[left + 1] > 0 or above[left] == above[left + 1]:
+        ends = itertools.pairwise(zip(places, above, strict=True))
+        for (left, left_above), (right, right_above) in ends:
+            if left_above * right_above > 0 or left_above == right_above:
                 continue
-            share = above[left] / (above[left] - above[left + 1])
-            at = place[left] + share * (place[left + 1] - place[left])
+            share = left_above / (left_above - right_above)
+            at = left + share * (right - left)
             value = math.exp(at) if line.doubles else float(at)
             if math.isnan(found) or line.distance(value) < line.distance(found):
                 found = value

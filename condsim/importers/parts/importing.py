@@ -57,11 +57,14 @@ def import_routing(
         was left out; its decisions lie in a temporary folder until it is saved.
     Raises CondsimError for files that are damaged, no routing, or of several models.
     """
-    paths = [Path(file) for file in ([files] if isinstance(files, (str, Path)) else files)]
-    captured = model if isinstance(model, Trace) else None
-    shape = ModelShape.of(model) if isinstance(model, Trace) else model or ModelShape()
-    trace = read_routing(paths, format, shape, phase, name, keep_constant).trace
-    return trace if captured is None else captured.with_routing(trace)
+    named = [files] if isinstance(files, (str, Path)) else files
+    paths = [Path(file) for file in named]
+    if not isinstance(model, Trace):
+        shape = model or ModelShape()
+        return read_routing(paths, format, shape, phase, name, keep_constant).trace
+    shape = ModelShape.of(model)
+    routing = read_routing(paths, format, shape, phase, name, keep_constant).trace
+    return model.with_routing(routing)
 
 
 def read_routing(
@@ -82,7 +85,9 @@ def read_routing(
     _check_layers(spool, shape)
     experts = shape.experts or spool.default_experts
     findings = examine(spool, experts, drop_constant=not keep_constant)
-    trace = _trace(spool, findings, _steps(spool, findings, phase), _labels(paths, reader, name))
+    steps = _steps(spool, findings, phase)
+    provenance = _provenance(paths, reader, name)
+    trace = _trace(spool, findings, steps, provenance)
     return Imported(trace, tuple(findings.files))
 
 
@@ -139,16 +144,18 @@ def _check_layers(spool: Spool, shape: ModelShape) -> None:
             )
 
 
-def _labels(paths: Sequence[Path], reader: Importer, name: str | None) -> Provenance:
+def _provenance(paths: Sequence[Path], reader: Importer, name: str | None) -> Provenance:
     """Where the trace comes from. Its `model` is the trace's name, too."""
     from condsim import __version__
 
     taken = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     named = [path.name for path in paths[:FILES_NAMED]]
-    rest = ["..."] if len(paths) > FILES_NAMED else []
+    if len(paths) > FILES_NAMED:
+        named.append("...")
+    command = ["condsim import", *named, "--format", reader.name]
     return Provenance(
         model=name or paths[0].stem,
-        command=" ".join(["condsim import", *named, *rest, "--format", reader.name]),
+        command=" ".join(command),
         taken=taken,
         versions={"condsim": __version__},
     )
@@ -205,10 +212,12 @@ def _steps(spool: Spool, findings: Findings, phase: str | None) -> pd.DataFrame:
 
 def _one_token_a_step(steps: pd.DataFrame) -> pd.DataFrame:
     """Steps of one position of one unit each, in the order of the rows."""
-    units, seq, past = (steps[column].to_numpy() for column in ("units", "seq", "past"))
-    of_unit = np.repeat(seq, units)
-    first = np.cumsum(of_unit) - of_unit
-    position = np.arange(of_unit.sum()) - np.repeat(first - np.repeat(past, units), of_unit)
+    units = steps["units"].to_numpy()
+    seq = np.repeat(steps["seq"].to_numpy(), units)
+    past = np.repeat(steps["past"].to_numpy(), units)
+    first_row = np.cumsum(seq) - seq
+    from_positions_to_rows = np.repeat(first_row - past, seq)
+    position = np.arange(seq.sum()) - from_positions_to_rows
     return pd.DataFrame({"phase": DECODE, "units": 1, "seq": 1, "past": position})
 
 
@@ -218,15 +227,21 @@ def _reader(spool: Spool, findings: Findings, sites: Sequence[Site]) -> Reader:
     by_name = {site.name: site for site in sites}
 
     def read(name: str) -> Iterator[Decisions]:
-        site, layer = by_name[name], spool.layers[numbers[name]]
+        site = by_name[name]
+        layer = spool.layers[numbers[name]]
         dtype = id_dtype(site.branches)
         for start in range(0, layer.rows, ROW_GROUP):
             stop = start + ROW_GROUP
             kept = findings.kept[start:stop]
             ids = layer.read("ids", start, stop)
-            block = ids if spool.clean else tidied(ids, site.branches)
-            chosen = block[kept].astype(dtype)
-            weights = layer.read("weights", start, stop)[kept] if site.has_weights else None
-            yield Decisions(chosen[:, 0] if site.top_k is None else chosen, weights)
+            if not spool.clean:
+                ids = tidied(ids, site.branches)
+            chosen = ids[kept].astype(dtype)
+            if site.top_k is None:
+                chosen = chosen[:, 0]
+            weights = None
+            if site.has_weights:
+                weights = layer.read("weights", start, stop)[kept]
+            yield Decisions(chosen, weights)
 
     return read

@@ -149,10 +149,12 @@ class _Scan:
             outside |= (raw >= experts) & (raw != FILL)
         numbers.out_of_range += int(outside.sum())
         in_order = np.sort(ids, axis=1)
-        twice = (in_order[:, 1:] == in_order[:, :-1]) & (in_order[:, 1:] != NOT_REACHED)
+        left, right = in_order[:, :-1], in_order[:, 1:]
+        twice = (right == left) & (right != NOT_REACHED)
         numbers.repeated += int(twice.any(axis=1).sum())
         if "weights" in layer.parts and self.finite:
-            self.finite = bool(np.isfinite(layer.read("weights", start, stop)).all())
+            weights = layer.read("weights", start, stop)
+            self.finite = bool(np.isfinite(weights).all())
         return ids
 
     def tell(self, findings: Findings) -> None:
@@ -194,8 +196,9 @@ class _Runs:
         self._last = block[-1].copy()
         begins = self._end + np.flatnonzero(differs)
         self._end += len(block)
-        self._close(np.concatenate([[self._begin], begins]))
-        self._begin = int(begins[-1]) if len(begins) else self._begin
+        bounds = np.concatenate([[self._begin], begins])
+        self._close(bounds)
+        self._begin = int(bounds[-1])
 
     def finish(self) -> list[tuple[int, int]]:
         """Return what was found, after the last block."""
@@ -204,8 +207,9 @@ class _Runs:
 
     def _close(self, bounds: np.ndarray) -> None:
         """Remember the long ones of runs that lie side by side."""
-        long = np.flatnonzero(np.diff(bounds) >= CONSTANT_RUN)
-        self.found.extend((int(bounds[run]), int(bounds[run + 1])) for run in long)
+        long = np.diff(bounds) >= CONSTANT_RUN
+        begins, ends = bounds[:-1][long], bounds[1:][long]
+        self.found += zip(begins.tolist(), ends.tolist(), strict=True)
 
 
 def _refuse_foreign(spool: Spool, findings: Findings) -> None:
@@ -230,13 +234,14 @@ def kept_steps(steps: Sequence[Step], kept: np.ndarray) -> list[Step]:
     end = 0
     for phase, units, seq, past in steps:
         start, end = end, end + units * seq
-        if kept[start:end].all():
+        kept_of_step = kept[start:end]
+        if kept_of_step.all():
             result.append((phase, units, seq, past))
             continue
-        lengths = kept[start:end].reshape(units, seq).sum(axis=1)
-        lengths = lengths[lengths > 0]
-        if len(lengths) and (lengths == lengths[0]).all():
-            result.append((phase, len(lengths), int(lengths[0]), past))
+        by_unit = kept_of_step.reshape(units, seq).sum(axis=1)
+        lengths: list[int] = by_unit[by_unit > 0].tolist()
+        if len(set(lengths)) == 1:
+            result.append((phase, len(lengths), lengths[0], past))
         else:
-            result.extend((phase, 1, int(length), past) for length in lengths)
+            result += [(phase, 1, length, past) for length in lengths]
     return result

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from condsim.live.lift.tape import COMPARISONS, CONTAINERS, Node, Ref, Tape, tensor_of
-from condsim.mechanisms import MECHANISMS
+from condsim.mechanisms import mechanism_of, signs
 
 RANKINGS = {"topk", "sort", "argsort", "kthvalue"}
 PUTS_BACK = {"scatter", "scatter_add", "scatter_reduce", "index_copy", "index_add", "setitem"}
@@ -154,8 +154,9 @@ def unmarked(
     return None
 
 
-def _marked(mechanism: str) -> str:
-    return MECHANISMS[mechanism].how_to_mark
+def _marked(sign: str) -> str:
+    """How the decision that a sign is of is marked."""
+    return mechanism_of(sign).how_to_mark
 
 
 def _expert_choice(seen: Seen) -> Unmarked | None:
@@ -210,18 +211,14 @@ def _tokens(seen: Seen) -> Unmarked | None:
 
 
 def _of_tokens(seen: Seen, ranked: Node, tokens: int) -> Unmarked:
-    mechanism = "token_pruning"
+    sign = signs.THE_BEST_GO_ON
     for later in seen.after(ranked):
         into = seen.first(later)
         if later.name in PUTS_BACK and into is not None and into.ndim == 3:
-            mechanism = "token_merging" if into.shape[1] < tokens else "mixture_of_depths"
+            is_shorter = into.shape[1] < tokens
+            sign = signs.JOIN_THE_MOST_ALIKE if is_shorter else signs.THE_BEST_ENTER
             break
-    what = {
-        "token_pruning": "tokens are ranked and the best go on",
-        "token_merging": "tokens are ranked and added to those that they are most like",
-        "mixture_of_depths": "the best k of a sequence's tokens enter a block, the others pass by",
-    }[mechanism]
-    return Unmarked(f"{what}, and how many is said in Python", _marked(mechanism))
+    return Unmarked(f"{sign}, and how many is said in Python", _marked(sign))
 
 
 def _dispatch(seen: Seen) -> Unmarked | None:
@@ -233,7 +230,7 @@ def _dispatch(seen: Seen) -> Unmarked | None:
                     "rows are sent to experts by products with a one-hot tensor, so that every "
                     "expert multiplies as many rows, padding and zeros among them, whatever is "
                     "decided",
-                    _marked("moe"),
+                    _marked(signs.ROWS_ARE_SENT),
                 )
     return None
 
@@ -250,7 +247,7 @@ def _hash(seen: Seen) -> Unmarked | None:
         if made_of and of_ids and any(later.name in MASKINGS for later in seen.after(node)):
             return Unmarked(
                 "rows are sent by the ids of the input (a table or a remainder), not by a gate",
-                _marked("moe"),
+                _marked(signs.ROWS_ARE_SENT),
             )
     return None
 
@@ -272,7 +269,7 @@ def _neurons(seen: Seen) -> Unmarked | None:
         saves = "" if skips else ", which saves nothing as it is written"
         return Unmarked(
             f"neurons are chosen by their scores (a threshold or a top-k) and {what}{saves}",
-            _marked("sparse_activation"),
+            _marked(signs.NEURONS_ARE_LEFT_OUT),
         )
     return None
 
@@ -291,7 +288,7 @@ def _masked_tokens(seen: Seen) -> Unmarked | None:
             return Unmarked(
                 "tokens that are dropped are masked, and run all the same: nothing is skipped as "
                 "it is written",
-                _marked("token_pruning"),
+                _marked(signs.THE_BEST_GO_ON),
             )
     return None
 
@@ -303,7 +300,7 @@ def _frozen(seen: Seen) -> Unmarked | None:
             return Unmarked(
                 "torch.where keeps the state of what is done, and what comes after runs for all "
                 "rows all the same: nothing is skipped as it is written",
-                _marked("early_exit"),
+                _marked(signs.ROWS_ARE_DONE),
             )
     return None
 
@@ -316,7 +313,7 @@ def _in_numbers(seen: Seen) -> Unmarked | None:
     return Unmarked(
         f"it takes numbers out of tensors ({how}) and decides by them in Python, if it decides at "
         "all, where they cannot be followed",
-        f"compare the tensors instead (if confidence.max() > t), or {_marked('early_exit')}",
+        f"compare the tensors instead (if confidence.max() > t), or {_marked(signs.ROWS_ARE_DONE)}",
     )
 
 

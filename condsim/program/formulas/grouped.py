@@ -30,7 +30,7 @@ def _ragged_depth(inputs: list[Shape], outputs: list[Shape]) -> Work:
     return Work("bmm", m, n, np.maximum(rows / groups, 1), groups, flops)
 
 
-@OPERATORS.register("fused_moe_mm")
+@OPERATORS.register("fused_moe_mm", "trtllm_gen_mm")
 def fused_moe_mm(inputs: list[Shape], outputs: list[Shape], _params: Params) -> Work:
     """Rows of x, sorted by expert, times w [groups, n, k] transposed.
 

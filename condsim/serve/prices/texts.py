@@ -58,11 +58,13 @@ class TextPrices:
         self.drawn = drawn if self.sites.columns else 1
         self.max_batch = service.max_batch
         rng = np.random.default_rng(seed)
-        self.sequence_of: list[int] = rng.integers(0, max(1, len(texts)), len(requests)).tolist()
-        longest_prompt = int((requests.prompt_tokens + requests.output_tokens).max())
-        self.rows = sizes_up_to(service.token_budget + longest_prompt, EXACT_ROWS, ROWS_AN_OCTAVE)
-        octaves = max(0, int(np.ceil(np.log2(max(longest_prompt, 1) / FIRST_LENGTH)))) + 1
-        self.lengths = [1, *(FIRST_LENGTH << octave for octave in range(octaves))]
+        sequences = rng.integers(0, max(1, len(texts)), len(requests))
+        self.sequence_of: list[int] = sequences.tolist()
+        lengths = requests.prompt_tokens + requests.output_tokens
+        longest_prompt = int(lengths.max())
+        most_rows = service.token_budget + longest_prompt
+        self.rows = sizes_up_to(most_rows, EXACT_ROWS, ROWS_AN_OCTAVE)
+        self.lengths = _lengths_up_to(longest_prompt)
         self.prompts = sizes_up_to(longest_prompt, 1, PROMPTS_AN_OCTAVE)
         self.copies: ExpertCopies | None = None
         self._of_rows: dict[int, _OfRows] = {}
@@ -118,18 +120,20 @@ class TextPrices:
         return self._of_rows[rows]
 
     def _price_rows(self, rows: int) -> _OfRows:
+        """Price the first composition at all lengths, and all compositions at one length."""
         counts = self._draw(rows)
-        lengths = np.array(self.lengths)
-        first = np.repeat(counts[:1], len(lengths), axis=0)
-        alike = np.full(len(counts), self.lengths[min(1, len(self.lengths) - 1)])
+        count = len(self.lengths)
+        first = np.repeat(counts[:1], count, axis=0)
+        one_length = self.lengths[min(1, count - 1)]
+        alike = np.full(len(counts), one_length)
         together = np.concatenate([first, counts])
-        total = np.concatenate([lengths, alike])
+        total = np.concatenate([self.lengths, alike])
         units = np.full(len(total), rows)
         steps = self.sites.steps(units, 1, total, together)
         seconds, joules = self.side.price(DECODE, steps)
-        both = list(zip(seconds.tolist(), joules.tolist(), strict=True))
-        of_size = PricedSize(self.sites, counts, seconds[len(lengths) :], joules[len(lengths) :])
-        return _OfRows(rows, both[: len(lengths)], of_size)
+        by_length = zip(seconds[:count].tolist(), joules[:count].tolist(), strict=True)
+        of_size = PricedSize(self.sites, counts, seconds[count:], joules[count:])
+        return _OfRows(rows, list(by_length), of_size)
 
     def _draw(self, rows: int) -> np.ndarray:
         """Compositions of so many tokens: sequences that decode, and chunks of prompts beyond a
@@ -137,16 +141,19 @@ class TextPrices:
         if not self.sites.columns:
             return np.zeros((1, 0), int)
         rng = np.random.default_rng([self.seed, rows])
-        texts, decoding = self.texts, min(rows, self.max_batch)
-        drawn = np.zeros((1 if self.drawn == 1 else DRAWS * self.drawn, self.sites.columns), int)
-        for number in range(len(drawn)):
+        texts = self.texts
+        decoding = min(rows, self.max_batch)
+        draws = 1 if self.drawn == 1 else DRAWS * self.drawn
+        drawn = np.zeros((draws, self.sites.columns), int)
+        for number in range(draws):
             sequences = rng.integers(0, len(texts), decoding).tolist()
             turns = rng.integers(1, 1 << 20, decoding).tolist()
             pairs = zip(sequences, turns, strict=True)
             units = [texts.answer_unit(sequence, turn) for sequence, turn in pairs]
             drawn[number] = texts.of_unit[units].sum(axis=0)
             if rows > decoding:
-                prompt, past = int(rng.integers(0, len(texts))), int(rng.integers(0, 1 << 20))
+                prompt = int(rng.integers(0, len(texts)))
+                past = int(rng.integers(0, 1 << 20))
                 drawn[number] += texts.prompt_counts(prompt, past, rows - decoding)
         chosen: np.ndarray = drawn[most_frequent(drawn, self.drawn)]
         return chosen
@@ -166,15 +173,17 @@ class TextPrices:
     def _of_decisions(self, counts: np.ndarray, rows: int) -> Cost:
         """Return (seconds, joules) that decisions cost beyond the first composition."""
         below, above, share = between(self.rows, rows)
-        nearest = self._at(self.rows[above if share > 0.5 else below])
+        nearer = above if share > 0.5 else below
+        nearest = self._at(self.rows[nearer])
         return nearest.beyond_first(counts, rows)
 
     # Prompts
 
     def _of_chunk(self, chunk: Chunk) -> Cost:
         """Return (seconds, joules) that a chunk costs beyond the decode step of its tokens."""
-        with_past, past = self._extra_of(chunk.past + chunk.tokens), self._extra_of(chunk.past)
-        return with_past[0] - past[0], with_past[1] - past[1]
+        with_past_s, with_past_j = self._extra_of(chunk.past + chunk.tokens)
+        past_s, past_j = self._extra_of(chunk.past)
+        return with_past_s - past_s, with_past_j - past_j
 
     def _extra_of(self, tokens: int) -> Cost:
         """Return (seconds, joules) of X."""
@@ -185,12 +194,16 @@ class TextPrices:
         return on_line(self._extra, between(self.prompts, tokens))
 
     def _price_prompts(self) -> list[Cost]:
+        """Price prompts of all lengths, beyond decode steps of as many tokens."""
         tokens = np.array(self.prompts)
-        counts = np.stack([self.texts.prompt_counts(0, 0, int(count)) for count in tokens])
+        counts = np.stack([self.texts.prompt_counts(0, 0, count) for count in self.prompts])
         one = np.ones(len(tokens), int)
-        prefill = self.side.price(PREFILL, self.sites.steps(one, tokens, tokens, counts))
-        decode = self.side.price(DECODE, self.sites.steps(tokens, 1, one, counts))
-        seconds, joules = (whole - rows for whole, rows in zip(prefill, decode, strict=True))
+        prefill = self.sites.steps(one, tokens, tokens, counts)
+        prefill_s, prefill_j = self.side.price(PREFILL, prefill)
+        decode = self.sites.steps(tokens, 1, one, counts)
+        decode_s, decode_j = self.side.price(DECODE, decode)
+        seconds = prefill_s - decode_s
+        joules = prefill_j - decode_j
         return list(zip(seconds.tolist(), joules.tolist(), strict=True))
 
     # How far off
@@ -199,16 +212,29 @@ class TextPrices:
         """Return how far a step that was not predicted itself is off, relative, at the 90th
         percentile: sizes between those of the grid, and compositions that are left out in turn."""
         off = [of_rows.of_size.errors() for of_rows in self._of_rows.values()]
-        off += [np.array([self._off_the_line(rows)]) for rows in self._met]
-        return float(np.percentile(np.concatenate(off), 90)) if off else 0.0
+        for rows in self._met:
+            off.append(np.array([self._off_the_line(rows)]))
+        if not off:
+            return 0.0
+        return float(np.percentile(np.concatenate(off), 90))
 
     def _off_the_line(self, rows: int) -> float:
-        length = self._met[rows]
-        seconds, _ = self._decode(rows, round(length))
-        total = np.array([max(1, round(length))])
-        steps = self.sites.steps(np.array([rows]), 1, total, self._draw(rows)[:1])
+        """How far the line is off at a number of tokens that it has no point for, relative."""
+        length = round(self._met[rows])
+        seconds, _ = self._decode(rows, length)
+        units, total = np.array([rows]), np.array([max(1, length)])
+        first = self._draw(rows)[:1]
+        steps = self.sites.steps(units, 1, total, first)
         predicted, _ = self.side.price(DECODE, steps)
         return abs(seconds / float(predicted[0]) - 1)
+
+
+def _lengths_up_to(longest: int) -> list[int]:
+    """One, and FIRST_LENGTH doubled until it is at least `longest`."""
+    lengths = [1, FIRST_LENGTH]
+    while lengths[-1] < longest:
+        lengths.append(2 * lengths[-1])
+    return lengths
 
 
 class _OfRows:
@@ -226,9 +252,10 @@ class _OfRows:
 
         counts: of so many rows, int [columns].
         """
-        first = self.of_size.costs[0]
+        first_s, first_j = self.of_size.costs[0]
         if rows == self.rows:
-            cost = self.of_size.price(counts)
+            seconds, joules = self.of_size.price(counts)
         else:
-            cost = self.of_size.costs[self.of_size.nearest(counts, self.rows / rows)]
-        return cost[0] - first[0], cost[1] - first[1]
+            nearest = self.of_size.nearest(counts, self.rows / rows)
+            seconds, joules = self.of_size.costs[nearest]
+        return seconds - first_s, joules - first_j

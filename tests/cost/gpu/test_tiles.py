@@ -46,11 +46,26 @@ def test_a_rule_takes_the_first_tile_whose_limit_holds() -> None:
 
 def test_waves_are_whole_rounds_over_the_sms(h100: GpuRates) -> None:
     sms = sms_of(h100)
-    one, full, over = (
-        float(tiles.tiled_seconds(blocks, 128, 1024, SQUARE, h100)) for blocks in (1, sms, sms + 1)
-    )
+    without_port = h100.profile.replace(**{"gpu.port_bytes_per_clock": None})
+    for device in (h100, replace(h100, profile=without_port)):
+        one, full, over = (
+            float(tiles.tiled_seconds(blocks, 128, 1024, SQUARE, device))
+            for blocks in (1, sms, sms + 1)
+        )
+        assert one <= full
+        assert over == 2 * full
     assert one == full
-    assert over == 2 * full
+
+
+def test_where_few_sms_are_busy_each_takes_in_what_its_port_takes(h100: GpuRates) -> None:
+    fast, sms = with_peak(h100, 1e24), sms_of(h100)
+    one, half, full = (
+        float(tiles.tiled_seconds(blocks, 128, 1024, SQUARE, fast)) for blocks in (1, sms // 2, sms)
+    )
+    gpu = h100.gpu
+    assert gpu.port_bytes_per_clock is not None
+    share = gpu.operand_bytes_per_clock.value / gpu.port_bytes_per_clock.value
+    assert one == half == pytest.approx(full * share)
 
 
 def test_a_tile_of_several_sms_takes_in_its_operands_once(h100: GpuRates) -> None:

@@ -105,3 +105,12 @@ def test_a_report_says_all_of_it(exits: Trace, advice: Advice) -> None:
     for lines in dict(rows_of(advice)).values():
         for line in lines:
             assert escape(line) in html
+
+
+def test_a_scenario_of_a_phase_that_a_trace_has_not_is_one_line(
+    exits: Trace, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("phase: decode\nbatch: 8\n")
+    with pytest.raises(CondsimError, match="has no phase 'decode'; it has prefill"):
+        advise(exits, "raspberry-pi-5", scenario=str(file))
