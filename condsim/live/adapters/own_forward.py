@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_map
 
 from condsim.errors import CondsimError, summary
 from condsim.live.adapters.base import ADAPTERS, LiveSite, left_out, unstacked
+from condsim.live.adapters.by_value_lifts import OF_EXPERTS, OF_OTHERS
 from condsim.live.adapters.host_call import MORE_POSITIONS, Constants, HostCall, copied
 from condsim.live.adapters.structure import could_decide, expert_list
 from condsim.live.adapters.verify import check_same_result, check_same_work, offer_strategies
@@ -26,12 +27,7 @@ from condsim.live.adapters.ways_of_call import lift_by_ways
 from condsim.live.execution import Execution, current, executing
 from condsim.live.experts import Experts
 from condsim.live.lift.by_value import find_mixture
-from condsim.live.lift.chosen_neurons import LiftedNeurons, find_neurons
-from condsim.live.lift.dispatched import LiftedDispatch, find_dispatch
-from condsim.live.lift.given_rows import find_given_rows
 from condsim.live.lift.lifted import Lifted, LiftedForward
-from condsim.live.lift.lifted_given import lifted_given
-from condsim.live.lift.lifted_tokens import LiftedTokens
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import LiftedMixture
 from condsim.live.lift.tape import CONTAINERS, Tape, Unforced, hard_gates
@@ -258,20 +254,12 @@ class OwnForward(LiveSite):
             if self.experts_called and not readings:
                 found = self._tried(partial(self._find_mixture, call, by_ids))
                 readings = [] if found is None else [found]
-        if self.experts_called and not readings:
-            dispatch = self._or_reason_of_before(partial(self._find_dispatch, call))
-            readings = [] if dispatch is None else [dispatch]
-        if self.experts_called and not readings:
-            given = self._or_reason_of_before(partial(self._find_given, call))
-            readings = [] if given is None else [given]
         if not readings and not self.experts_called:
             readings = self._read_ways(call)
-        if not readings and not self.experts_called:
-            ranked = self._or_reason_of_before(partial(self._find_tokens, call))
-            readings = [] if ranked is None else [ranked]
-        if not readings and not self.experts_called:
-            neurons = self._or_reason_of_before(partial(self._find_neurons, call))
-            readings = [] if neurons is None else [neurons]
+        for lift in OF_EXPERTS if self.experts_called else OF_OTHERS:
+            if not readings:
+                by_value = self._or_reason_of_before(partial(lift, self, call))
+                readings = [] if by_value is None else [by_value]
         if readings:
             self._keep(max(readings, key=_explained))
         assert self.lifted is not None or self.reason is not None
@@ -296,7 +284,7 @@ class OwnForward(LiveSite):
     def _lift_ways(self, call: HostCall) -> LiftedForward:
         """The forward by its ways. Raises NotLiftable where they cannot be told apart."""
         lifted = lift_by_ways(self.block, self.name, call, self._taped_rows())
-        return self._verified(lifted, call)
+        return self.verified(lifted, call)
 
     def _tried(self, lift: Callable[[], LiftedForward]) -> LiftedForward | None:
         """A way to lift the forward; None where it fails, and then `reason` says why."""
@@ -325,7 +313,7 @@ class OwnForward(LiveSite):
         """The lifted forward. lone: of `Tape`. Raises NotLiftable where it cannot be read."""
         tape, other = self._both_tapes(call, lone)
         rows = self._taped_rows()[0]
-        return self._verified(Lifted.of_tape(self.block, self.name, rows, tape, other), call)
+        return self.verified(Lifted.of_tape(self.block, self.name, rows, tape, other), call)
 
     def _find_mixture(self, call: HostCall, by_ids: bool) -> LiftedForward:
         """The forward around its experts, found by value. by_ids: of `Tape`.
@@ -336,7 +324,7 @@ class OwnForward(LiveSite):
         tapes = self._both_tapes(call, lone=False)
         name = self.name or "experts"
         found = find_mixture(tapes[0], self.experts_called)
-        return self._verified(LiftedMixture(name, tapes, self.experts_called, found), call)
+        return self.verified(LiftedMixture(name, tapes, self.experts_called, found), call)
 
     def _or_reason_of_before(self, lift: Callable[[], LiftedForward]) -> LiftedForward | None:
         """Another way to lift the forward; where it fails, the reason stays what it was."""
@@ -345,47 +333,7 @@ class OwnForward(LiveSite):
         self.reason = before if found is None else self.reason
         return found
 
-    def _find_dispatch(self, call: HostCall) -> LiftedForward:
-        """The forward around experts that run as many rows whatever is decided.
-
-        Raises NotLiftable where it is not.
-        """
-        tapes = self._unforced_tapes(call)
-        name = self.name or "experts"
-        found = find_dispatch(tapes[0], self.experts_called)
-        return self._verified(LiftedDispatch(name, tapes, self.experts_called, found), call)
-
-    def _find_neurons(self, call: HostCall) -> LiftedForward:
-        """The forward around a layer of which it leaves neurons out.
-
-        Raises NotLiftable where it leaves none out.
-        """
-        tapes = self._unforced_tapes(call)
-        neurons = find_neurons(self.block, tapes[0])
-        return self._verified(LiftedNeurons(self.name or "neurons", tapes, neurons), call)
-
-    def _find_given(self, call: HostCall) -> LiftedForward:
-        """The forward around experts that are given rows by numbers.
-
-        Raises NotLiftable where it is not.
-        """
-        tapes = self._unforced_tapes(call)
-        given = find_given_rows(tapes[0], self.experts_called)
-        lifted = lifted_given(self.name or "experts", tapes, self.experts_called, given)
-        offers = lifted.offers
-        check_same_result(lifted, call.forward, call.args, call.kwargs)
-        check_same_work(lifted, call.forward, call.args, call.kwargs)
-        if not offers:
-            offer_strategies(lifted)
-        return lifted
-
-    def _find_tokens(self, call: HostCall) -> LiftedForward:
-        """The forward around tokens that it ranks. Raises NotLiftable where it ranks none."""
-        lifted = LiftedTokens(self.block, self.name, self._unforced_tapes(call))
-        check_same_result(lifted, call.forward, call.args, call.kwargs)
-        return lifted
-
-    def _verified(self, lifted: LiftedForward, call: HostCall) -> LiftedForward:
+    def verified(self, lifted: LiftedForward, call: HostCall) -> LiftedForward:
         """A lifted forward with its strategies. Raises NotLiftable for one of another result."""
         check_same_result(lifted, call.forward, call.args, call.kwargs)
         if not lifted.exact and not lifted.written:
@@ -404,7 +352,7 @@ class OwnForward(LiveSite):
         self._learn_what_is_guarded(tape)
         return tape, self._second_tape(call, lone, other_rows)
 
-    def _unforced_tapes(self, call: HostCall) -> tuple[Tape, Tape]:
+    def unforced_tapes(self, call: HostCall) -> tuple[Tape, Tape]:
         """Tapes at two sizes, in which nothing is forced."""
         self._forces = False
         try:

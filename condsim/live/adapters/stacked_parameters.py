@@ -61,12 +61,12 @@ class StackedParameters(OwnForward):
         try:
             experts, found = find_stacked_mixture(tapes[0], self.stacks)
             captured = strategy_of(tapes[0], found)
-            return self._verified(LiftedMixture(name, tapes, experts, found, captured), call)
+            return self.verified(LiftedMixture(name, tapes, experts, found, captured), call)
         except NotLiftable as reason:
             with contextlib.suppress(NotLiftable):
-                tapes = self._unforced_tapes(call)
+                tapes = self.unforced_tapes(call)
                 experts, found = find_stacked_dispatch(tapes[0], self.stacks)
-                return self._verified(LiftedDispatch(name, tapes, experts, found), call)
+                return self.verified(LiftedDispatch(name, tapes, experts, found), call)
             raise reason from None
 
     def _longest_list(self) -> int:

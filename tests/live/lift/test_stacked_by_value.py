@@ -7,9 +7,9 @@ import torch
 from live.lift.test_by_value import EXPERTS, HIDDEN, TOP_K, Net
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 import condsim
-from condsim.errors import CondsimError
 from condsim.live.lift.stacked_by_value import Stacks, forms, stacks_of
 from condsim.predict.simulate import simulate
 
@@ -91,10 +91,17 @@ def test_it_is_captured_as_it_runs(kind: type[Block], strategy: str) -> None:
         assert simulate(trace, "raspberry-pi-5", other).executed_flops == 3 * 7 * of_row
 
 
-def test_experts_that_run_on_every_row_are_no_such_mixture() -> None:
+def test_experts_that_run_on_every_row_run_as_they_are_written() -> None:
     torch.manual_seed(0)
-    with pytest.raises(CondsimError, match="no routing found"):
-        condsim.capture(Net(Everywhere()).eval(), [torch.randint(0, 32, (3, 7))], measure=False)
+    net = Net(Everywhere()).eval()
+    ids = torch.randint(0, 32, (3, 7))
+    trace = condsim.capture(net, ids, measure=False)
+    assert trace.header.captured == {"moe": "dispatched"}
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(ids)
+    executed = simulate(trace, "raspberry-pi-5").executed_flops
+    assert executed == counter.get_total_flops()
+    assert simulate(trace, "raspberry-pi-5", "grouped").executed_flops < executed
 
 
 def test_forms_follow_the_sizes() -> None:
