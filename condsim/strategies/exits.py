@@ -12,7 +12,7 @@ from condsim.mechanisms.token_exit import GOES_ON, LEAVES
 from condsim.strategies.strategy import OWING, strategy
 
 ANY_DEVICE = ("cpu", "gpu", "tpu", "npu")
-LATER = "later tokens look at other keys and values, so that the text goes on otherwise"
+LATER = "later tokens see other keys and values, so the text differs"
 
 
 @strategy("copied", OWING, shapes="any", steered="host", changes=LATER)
