@@ -100,10 +100,17 @@ def test_every_patch_of_an_image_decides(tmp_path: Path) -> None:
 @pytest.mark.parametrize("learnt", [1, 5])
 def test_learnt_tokens_decide_beside_positions(learnt: int) -> None:
     torch.manual_seed(0)
-    trace = captured(BehindTokens(learnt), sequences(3))
+    model = BehindTokens(learnt).eval()
+    batches = sequences(3)
+    trace = captured(model, batches)
     (site,) = trace.sites
-    assert site.unit_rows == UnitRows(a_position=1, a_unit=learnt)
+    assert site.unit_rows.of(12) == 12 + learnt
     assert trace.unit_counts(site.name).sum(1).tolist() == [12 + learnt] * 12
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        for ids in batches:
+            model(ids)
+    executed = condsim.simulate(trace, "raspberry-pi-5", "looped").executed_flops
+    assert len(batches) * executed == counter.get_total_flops()
 
 
 @pytest.mark.parametrize("batch", [1, 3, 6])

@@ -30,6 +30,8 @@ OTHERS = (
     "frontier",
     "edge-or-cluster",
     "sparse-training",
+    "exits-while-decoding",
+    "active-neurons",
 )
 
 

@@ -2,9 +2,10 @@
 
 A request takes the smallest free block that is large enough, else the end of the heap, which grows
 as needed. A request of `MAPPED_BYTES` and more that neither holds is mapped apart, and given back
-when it is freed. The end of the heap is given back, too, as soon as `TRIMMED_BYTES` of it are free.
-Whatever was given back is new when it comes again. Sources: malloc(3), "best fit"; mallopt(3),
-M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, which is twice the former; glibc, malloc/malloc.c.
+when it is freed; after that requests of its size are no longer mapped, up to `MOST_MAPPED_BYTES`.
+The end of the heap is given back, too, as soon as twice as much of it is free. Whatever was given
+back is new when it comes again. Sources: malloc(3), "best fit"; mallopt(3), M_MMAP_THRESHOLD and
+M_TRIM_THRESHOLD; glibc, malloc/malloc.c.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from bisect import bisect_left, insort
 from typing import NamedTuple
 
 MAPPED_BYTES = 32_000_000
-"""M_MMAP_THRESHOLD grows with what is freed, to at most 32 MiB on 64-bit systems. This is what
-`condsim.timing.cases.settle_allocator` makes it."""
+"""M_MMAP_THRESHOLD to begin with: what `condsim.timing.cases.settle_allocator` makes it."""
+MOST_MAPPED_BYTES = 2**25
+"""It grows with what is freed, to at most so much on 64-bit systems."""
 TRIMMED_BYTES = 2 * MAPPED_BYTES
+"""M_TRIM_THRESHOLD to begin with: it grows along."""
 SPARE_BYTES = 128 * 1024
 """M_TOP_PAD: the heap grows by so much more than is needed, and keeps so much."""
+PAGE_BYTES = 4096
 ALIGNMENT = 64
 """PyTorch's, in bytes."""
 OVERHEAD = 80
@@ -40,6 +44,7 @@ class Heap:
     """Blocks in use and free ones, with what of the heap was touched since the process got it."""
 
     def __init__(self) -> None:
+        self._mapped_bytes = MAPPED_BYTES
         self._used_end = 0  # behind it, all is free
         self._end = 0
         self._touched_end = 0  # behind it, all pages are new
@@ -54,7 +59,7 @@ class Heap:
         if smallest < len(self._by_size):
             _, start = self._by_size[smallest]
             self._split(start, whole)
-        elif whole > self._end - self._used_end and whole >= MAPPED_BYTES:
+        elif whole > self._end - self._used_end and whole >= self._mapped_bytes:
             return Block(0, whole, mapped=True), whole
         else:
             start = self._extend(whole)
@@ -66,6 +71,9 @@ class Heap:
     def give_back(self, block: Block) -> None:
         """Free a block. It joins the free ones beside it."""
         if block.mapped:
+            if block.size <= MOST_MAPPED_BYTES:
+                whole_pages = block.size + PAGE_BYTES
+                self._mapped_bytes = max(self._mapped_bytes, whole_pages)
             return
         start, end = block.start, block.end
         if end in self._free_at:
@@ -78,7 +86,7 @@ class Heap:
             self._add(start, end - start)
             return
         self._used_end = start
-        if self._end - start >= TRIMMED_BYTES:
+        if self._end - start >= 2 * self._mapped_bytes:
             self._end = start + SPARE_BYTES
             self._touched_end = min(self._touched_end, self._end)
 

@@ -18,27 +18,26 @@ MB = 1_000_000
 
 FAULTS = """
 import ctypes, json, resource, sys
-import torch
-from condsim.timing.cases import settle_allocator
 
-calls, sizes, rounds = json.loads(sys.argv[1])
-torch.set_num_threads(1)
-settle_allocator()
-heap_end = ctypes.CDLL(None).sbrk
-heap_end.restype = ctypes.c_void_p
-begin, kept = heap_end(0), []
-while heap_end(0) == begin:  # what imports left free
-    kept.append(torch.empty(1_000_000, dtype=torch.uint8))
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+library.malloc.argtypes = [ctypes.c_size_t]
+library.free.argtypes = [ctypes.c_void_p]
+library.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+mapped_bytes, calls, sizes, rounds = json.loads(sys.argv[1])
+library.free(library.malloc(mapped_bytes))  # as settle_allocator does
 for number in range(rounds):
     live, faults = {}, []
     for new, freed in calls:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         for tensor in new:
-            live[tensor] = torch.empty(sizes[tensor], dtype=torch.uint8).fill_(1)
+            live[tensor] = library.malloc(sizes[tensor])
+            library.memset(live[tensor], 1, sizes[tensor])
         faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         for tensor in freed:
-            del live[tensor]
-    live.clear()
+            library.free(live.pop(tensor))
+    for block in live.values():
+        library.free(block)
 print(json.dumps([resource.getpagesize() * count for count in faults]))
 """
 """Runs a step a few times; prints the bytes of pages that faulted in each call of the last one."""
@@ -112,12 +111,18 @@ def test_copies_that_an_operator_makes_for_itself_make_the_heap_larger() -> None
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library's allocator")
 @pytest.mark.parametrize(
     "memory",
-    [in_turn(SETTLES), in_turn(MAPPED), all_at_once(TRIMMED)],
-    ids=["settles", "mapped", "trimmed"],
+    [
+        in_turn(SETTLES),
+        in_turn(MAPPED),
+        all_at_once(TRIMMED),
+        in_turn([*TRIMMED, 33 * MB]),
+        all_at_once([10 * MB] * 8),
+    ],
+    ids=["settles", "mapped", "trimmed", "mixed", "trimmed, eight"],
 )
 def test_the_pages_that_really_fault_are_those(memory: StepMemory) -> None:
     calls = [(call.new, call.freed) for call in memory.blocks.calls]
-    asked = json.dumps((calls, memory.sizes.astype(int).tolist(), 4))
+    asked = json.dumps((MAPPED_BYTES, calls, memory.sizes.astype(int).tolist(), 4))
     done = subprocess.run(
         [sys.executable, "-c", FAULTS, asked], capture_output=True, text=True, check=True
     )
