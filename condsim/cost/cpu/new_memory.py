@@ -3,10 +3,10 @@
     extra seconds of a call = bytes of new memory * seconds a byte
 
 A step is played over the heap of the C library (`condsim.cost.cpu.heap`) until it repeats itself.
-Nothing is new in a small step: the heap keeps what it once got. Some of a step is new each time
-where one result alone is mapped apart, or where so much dies at once that the end of the heap is
-given back. The play begins with an empty heap: what a process freed earlier may serve a result that
-is new here.
+Nothing is new in a step that never has `MAPPED_BYTES` alive: the heap keeps what it once got, and
+gives twice as much back. Some of a larger step is new each time where one result alone is mapped
+apart, or where so much dies at once that the end of the heap is given back. The play begins with an
+empty heap: what a process freed earlier may serve a result that is new here.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ LEAST_BYTES = 4096
 
 def new_bytes(memory: StepMemory) -> np.ndarray:
     """Return the bytes of new memory that each call of a step writes, float [calls]."""
-    sizes = memory.sizes
-    if sizes[memory.new].sum() + sizes[memory.temporary].sum() < MAPPED_BYTES:
+    if memory.most_alive < MAPPED_BYTES:
         return np.zeros(len(memory.product))
-    results = memory.blocks.results
-    return results.remember(("new memory", sizes.tobytes()), lambda: _settled(memory))
+    key = ("new memory", memory.sizes.tobytes())
+    return memory.blocks.results.remember(key, lambda: _settled(memory))
 
 
 def _settled(memory: StepMemory) -> np.ndarray:

@@ -49,6 +49,20 @@ class StepBlocks:
         return np.array(sorted(found), np.int64)
 
     @cached_property
+    def lives(self) -> tuple[np.ndarray, np.ndarray]:
+        """(tensor, 1 where it is made and -1 where it dies) in executed order, int [2 * made]."""
+        tensors: list[int] = []
+        changes: list[int] = []
+        made: set[int] = set()
+        for of_call in self.calls:
+            born = (*of_call.temporary, *of_call.new)
+            made.update(born)
+            dead = [tensor for tensor in (*of_call.temporary, *of_call.freed) if tensor in made]
+            tensors += [*born, *dead]
+            changes += [1] * len(born) + [-1] * len(dead)
+        return np.array(tensors, np.int64), np.array(changes, np.int64)
+
+    @cached_property
     def results(self) -> Results:
         """What was lately worked out of them."""
         return Results()
@@ -87,6 +101,13 @@ class StepMemory:
         of_tensors = np.bincount(self.call[visited], self.sizes[visited], len(self.product))
         touched: np.ndarray = of_tensors + self.weights + self.in_place
         return touched
+
+    @property
+    def most_alive(self) -> float:
+        """The largest sum of bytes that the step has made and still has."""
+        tensors, changes = self.blocks.lives
+        alive = np.cumsum(changes * self.sizes[tensors])
+        return float(alive.max(initial=0.0))
 
     @property
     def usual_distance(self) -> np.ndarray:

@@ -92,12 +92,19 @@ TRIMMED = [25 * MB, 25 * MB, 25 * MB]
         (all_at_once(TRIMMED), [25 * MB, 25 * MB, 25 * MB]),
         (all_at_once(TRIMMED[:2]), [0, 0]),
         (in_turn([MAPPED_BYTES / 2 - 1]), [0]),
+        (in_turn([10 * MB] * 9), [0] * 9),
     ],
 )
 def test_what_is_given_back_is_new_in_the_next_step(
     memory: StepMemory, expected: list[float]
 ) -> None:
     assert new_bytes(memory) == pytest.approx(expected, rel=0.02)
+
+
+def test_what_is_alive_at_once_counts_copies_and_nothing_that_died() -> None:
+    assert in_turn([10 * MB] * 9).most_alive == 20 * MB
+    calls = [BlocksOfCall(0, new=(0,)), BlocksOfCall(1, new=(1,), temporary=(2,), freed=(0,))]
+    assert step([5 * MB, 3 * MB, 4 * MB], calls).most_alive == 12 * MB
 
 
 def test_copies_that_an_operator_makes_for_itself_make_the_heap_larger() -> None:
