@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from condsim.live.execution import Execution, current, executing
+from condsim.live.execution import current
 from condsim.live.lift.actions import Decided, RouteRows
 from condsim.live.lift.by_value import Found, holding, tensors_before
 from condsim.live.lift.environment import (
@@ -31,7 +31,8 @@ from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import Calls, LiftedMixture
 from condsim.live.lift.sites import LiftedSite
 from condsim.live.lift.stacked_by_value import Stacks, forms
-from condsim.live.lift.tape import Fork, Node, Ref, Tape, Unforced, tensor_of
+from condsim.live.lift.tape import Fork, Node, Ref, Tape, tensor_of
+from condsim.live.lift.unseen_run import unseen_run
 from condsim.strategies.whole import DISPATCHED
 
 
@@ -260,13 +261,8 @@ class OwnShares:
 
     def find(self, environment: Environment) -> torch.Tensor:
         """Run the forward unseen; return the shares [rows, experts]."""
-        assert self.tape.call is not None
-        again = Unforced(self.tape.host, lone=False, opens=self.tape.opens)
-        with current().quiet(), executing(Execution()):
-            own = [environment[variable].clone() for variable in self.inputs]
-            call = self.tape.call.of_others(own)
-            again.run(call.forward, call.args, call.kwargs)
-        return shares_of(tensor_of(again, Ref(self.node)), self.experts)
+        with unseen_run(self.tape, self.inputs, environment) as again:
+            return shares_of(tensor_of(again, Ref(self.node)), self.experts)
 
 
 @dataclass(frozen=True)

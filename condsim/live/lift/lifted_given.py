@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from condsim.live.execution import Execution, current, executing
+from condsim.live.execution import current
 from condsim.live.lift.by_value import Found
 from condsim.live.lift.dispatched import DispatchCalls, LiftedDispatch, chosen_of
 from condsim.live.lift.environment import Action, Environment, Run, Variable, tensor_variable
@@ -24,8 +24,9 @@ from condsim.live.lift.lifted import Trial
 from condsim.live.lift.meanings import Decision
 from condsim.live.lift.mixture import RunExperts
 from condsim.live.lift.sites import LiftedSite
-from condsim.live.lift.tape import Tape, Unforced, outputs_of
+from condsim.live.lift.tape import Tape, outputs_of
 from condsim.live.lift.two_tapes import aligned
+from condsim.live.lift.unseen_run import unseen_run
 from condsim.live.marks import branch, route
 from condsim.mechanisms.moe import MixtureOfExperts
 from condsim.mechanisms.skip import Skip
@@ -41,12 +42,7 @@ class OwnRows:
 
     def find(self, environment: Environment) -> torch.Tensor:
         """Run the forward unseen; return the shares [rows, experts]."""
-        assert self.tape.call is not None
-        again = Unforced(self.tape.host, lone=False, opens=self.tape.opens)
-        with current().quiet(), executing(Execution()):
-            own = [environment[variable].clone() for variable in self.inputs]
-            call = self.tape.call.of_others(own)
-            again.run(call.forward, call.args, call.kwargs)
+        with unseen_run(self.tape, self.inputs, environment) as again:
             return self.given.shares(again)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_leaves
 
-from condsim.live.execution import Execution, current, executing
+from condsim.live.execution import current
 from condsim.live.lift.actions import Arguments, CallFunction, Size
 from condsim.live.lift.environment import Environment, Variable, tensor_variable
 from condsim.live.lift.lifted import LiftedForward, Trial
@@ -24,8 +24,9 @@ from condsim.live.lift.meanings import Decision, NotLiftable
 from condsim.live.lift.program import functional
 from condsim.live.lift.ranked_tokens import Ranked, find_ranked, made_of, taken_from
 from condsim.live.lift.sites import LiftedSite
-from condsim.live.lift.tape import Node, Ref, Tape, Unforced, outputs_of, tensor_of
+from condsim.live.lift.tape import Node, Ref, Tape, outputs_of, tensor_of
 from condsim.live.lift.two_tapes import require_same_calls, size_on_both
+from condsim.live.lift.unseen_run import unseen_run
 from condsim.live.marks import route, tokens
 from condsim.mechanisms.mixture_of_depths import MixtureOfDepths
 from condsim.mechanisms.token_pruning import TokenPruning
@@ -249,12 +250,7 @@ class LiftedTokens(LiftedForward):
     def _own_slots(self, environment: Environment) -> Mapping[int, torch.Tensor]:
         """The tokens that stay by the forward itself, which runs unseen: site → slots."""
         if environment[OWN_SLOTS] is None:
-            assert self.tape.call is not None
-            again = Unforced(self.tape.host, lone=False, opens=self.tape.opens)
-            with current().quiet(), executing(Execution()):
-                own = [environment[variable].clone() for variable in self._inputs]
-                call = self.tape.call.of_others(own)
-                again.run(call.forward, call.args, call.kwargs)
+            with unseen_run(self.tape, self._inputs, environment) as again:
                 slots = {place.node: place.slots(again) for place in self.places}
             environment[OWN_SLOTS] = slots
         found: Mapping[int, torch.Tensor] = environment[OWN_SLOTS]
