@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils._pytree import tree_flatten, tree_leaves
+from torch.utils._pytree import tree_flatten
 
 from condsim.live.execution import current
-from condsim.live.lift.actions import Arguments, CallFunction, Size
+from condsim.live.lift.actions import CallFunction
+from condsim.live.lift.call_arguments import arguments_on_both
 from condsim.live.lift.environment import Environment, Variable, tensor_variable
 from condsim.live.lift.lifted import LiftedForward, Trial
 from condsim.live.lift.meanings import Decision, NotLiftable
@@ -25,7 +26,7 @@ from condsim.live.lift.program import functional
 from condsim.live.lift.ranked_tokens import Ranked, find_ranked, made_of, taken_from
 from condsim.live.lift.sites import LiftedSite
 from condsim.live.lift.tape import Node, Ref, Tape, outputs_of, tensor_of
-from condsim.live.lift.two_tapes import require_same_calls, size_on_both
+from condsim.live.lift.two_tapes import require_same_calls
 from condsim.live.lift.unseen_run import unseen_run
 from condsim.live.marks import route, tokens
 from condsim.mechanisms.mixture_of_depths import MixtureOfDepths
@@ -137,25 +138,9 @@ class LiftedTokens(LiftedForward):
         if not is_plain and any(place.node in ancestors for place in self.places):
             raise NotLiftable(f"{node.name} reads which tokens stay, or how many")
         function, more = functional(node)
-        arguments = self._arguments(node, more)
+        arguments = arguments_on_both((self.tape, self.other), node, more, self._is_of_tokens)
         results = [tensor_variable(ref, ()) for ref in node.results]
         return CallFunction(function, arguments, results, node.single)
-
-    def _arguments(self, node: Node, more: Mapping[str, Any]) -> Arguments:
-        other = self.other.nodes[node.number]
-        leaves, spec = tree_flatten((node.args, {**node.kwargs, **more}))
-        other_leaves = tree_leaves((other.args, {**other.kwargs, **more}))
-        variables: list[tuple[int, Variable]] = []
-        sizes: list[Size] = []
-        for place, (leaf, other_leaf) in enumerate(zip(leaves, other_leaves, strict=True)):
-            if isinstance(leaf, Ref):
-                variables.append((place, tensor_variable(leaf, ())))
-            elif isinstance(leaf, torch.Tensor):
-                continue
-            elif leaf != other_leaf or self._is_of_tokens(node, leaf):
-                ref, dims = size_on_both(self.tape, self.other, node, (leaf, other_leaf))
-                sizes.append((place, tensor_variable(ref, ()), dims))
-        return Arguments(tuple(leaves), spec, variables, sizes)
 
     def _is_of_tokens(self, node: Node, leaf: Any) -> bool:
         """Whether a number in a call is how many tokens what it reads has."""

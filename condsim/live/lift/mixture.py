@@ -18,8 +18,9 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 
 from condsim.live.execution import current
 from condsim.live.experts import Experts
-from condsim.live.lift.actions import Arguments, CallFunction, Decided, RouteRows, Size
+from condsim.live.lift.actions import CallFunction, Decided, RouteRows
 from condsim.live.lift.by_value import Found
+from condsim.live.lift.call_arguments import arguments_on_both, no_size
 from condsim.live.lift.environment import (
     Action,
     Environment,
@@ -33,8 +34,8 @@ from condsim.live.lift.lifted import LiftedForward
 from condsim.live.lift.meanings import Decision, NotLiftable
 from condsim.live.lift.program import functional
 from condsim.live.lift.sites import LiftedSite
-from condsim.live.lift.tape import Node, Ref, Tape, tensor_of
-from condsim.live.lift.two_tapes import require_same_calls, size_on_both
+from condsim.live.lift.tape import Ref, Tape, tensor_of
+from condsim.live.lift.two_tapes import require_same_calls
 from condsim.live.marks import branch
 from condsim.mechanisms.moe import MixtureOfExperts
 from condsim.strategies.whole import DISPATCHED
@@ -156,29 +157,10 @@ class Calls:
         """A call as on the tape."""
         node = self.tape.nodes[number]
         function, more = functional(node)
-        arguments = self._arguments(node, more)
+        arguments = arguments_on_both((self.tape, self.other), node, more, no_size)
         results = [tensor_variable(ref, ()) for ref in node.results]
         call = CallFunction(function, arguments, results, node.single)
         return Action(call, arguments.reads, set(results))
-
-    def _arguments(self, node: Node, more: Mapping[str, Any]) -> Arguments:
-        """The arguments of a call. more: by keyword, beside those on the tape."""
-        other = self.other.nodes[node.number]
-        if other is None:
-            raise NotLiftable("it makes other calls for other batch sizes")
-        leaves, spec = tree_flatten((node.args, {**node.kwargs, **more}))
-        other_leaves = tree_leaves((other.args, {**other.kwargs, **more}))
-        variables: list[tuple[int, Variable]] = []
-        sizes: list[Size] = []
-        for place, (leaf, other_leaf) in enumerate(zip(leaves, other_leaves, strict=True)):
-            if isinstance(leaf, Ref):
-                variables.append((place, tensor_variable(leaf, ())))
-            elif isinstance(leaf, torch.Tensor):
-                continue
-            elif leaf != other_leaf:
-                ref, dims = size_on_both(self.tape, self.other, node, (leaf, other_leaf))
-                sizes.append((place, tensor_variable(ref, ()), dims))
-        return Arguments(tuple(leaves), spec, variables, sizes)
 
     def _route(self, site: LiftedSite) -> Action:
         """The calls of the router, inside of `condsim.route`."""

@@ -1,0 +1,50 @@
+"""The arguments of a call that two tapes have, with what varies between them left open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_flatten, tree_leaves
+
+from condsim.live.lift.actions import Arguments, Size
+from condsim.live.lift.environment import Variable, tensor_variable
+from condsim.live.lift.meanings import NotLiftable
+from condsim.live.lift.tape import Node, Ref, Tape
+from condsim.live.lift.two_tapes import size_on_both
+
+IsSize = Callable[[Node, Any], bool]
+"""(call, argument) → whether the argument is a size, though it is the same on both tapes."""
+
+
+def arguments_on_both(
+    tapes: tuple[Tape, Tape], node: Node, more: Mapping[str, Any], is_size: IsSize
+) -> Arguments:
+    """Return a call's arguments: tensors of the tape are variables, numbers that differ are sizes.
+
+    node: the call on the first tape. more: arguments by keyword beside those on the tape.
+    Raises NotLiftable where the second tape lacks the call, or where no tensor has a size.
+    """
+    tape, other_tape = tapes
+    other = other_tape.nodes[node.number]
+    if other is None:
+        raise NotLiftable("it makes other calls for other batch sizes")
+    leaves, spec = tree_flatten((node.args, {**node.kwargs, **more}))
+    other_leaves = tree_leaves((other.args, {**other.kwargs, **more}))
+    variables: list[tuple[int, Variable]] = []
+    sizes: list[Size] = []
+    for place, (leaf, other_leaf) in enumerate(zip(leaves, other_leaves, strict=True)):
+        if isinstance(leaf, Ref):
+            variables.append((place, tensor_variable(leaf, ())))
+        elif isinstance(leaf, torch.Tensor):
+            continue
+        elif leaf != other_leaf or is_size(node, leaf):
+            ref, dims = size_on_both(tape, other_tape, node, (leaf, other_leaf))
+            sizes.append((place, tensor_variable(ref, ()), dims))
+    return Arguments(tuple(leaves), spec, variables, sizes)
+
+
+def no_size(_node: Node, _leaf: Any) -> bool:
+    """What is the same on both tapes is no size."""
+    return False
