@@ -45,6 +45,7 @@ def test_what_is_required_decides_the_exit_code(run: Run, least: str, code: int)
         (["advise", "exit-fashion", "--scenario", "serve"], ["did you mean 'server'"]),
         (["advise", "exit-fashion", "--device", "all"], ["one of each"]),
         (["advise", "exit-fashion", "--pays-from", "0"], ["above 0"]),
+        (["advise", "exit-fashion", "--context", "64"], ["context is for models"]),
         (["advise", "olmoe-1b-7b"], ["name the device"]),
         (["advise", "llama-3.1-8b", "--device", "nvidia-h100-sxm"], ["is dense"]),
         (["advise", "exit"], ["exit-fashion"]),
