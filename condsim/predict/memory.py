@@ -12,7 +12,7 @@ import numpy as np
 from condsim.cost.device import Target
 from condsim.cost.roofline import DTYPE_BYTES
 from condsim.lowered import Lowered
-from condsim.predict.own_caches import own_caches_bytes
+from condsim.predict.own_caches import POSITIONS, own_caches_bytes
 from condsim.predict.peak_memory import peak_with_weights, sampled_steps
 from condsim.predict.training_memory import TrainingPeak, training_peak
 from condsim.program import Op, elements
@@ -136,6 +136,8 @@ def _narrower(target: Target) -> dict[str, float]:
 def _caches_bytes(lowered: Lowered, target: Target) -> int:
     """The largest sum, over steps, of what outlives them."""
     sizes = lowered.steps.extents
+    if (sizes[POSITIONS] <= 1).all():
+        return 0  # what outlives a step of an image is a result of it
     total = np.zeros(len(lowered.steps))
     for position in kept_storages(lowered.program):
         op = lowered.program.root.nodes[position]
