@@ -20,7 +20,7 @@ from condsim.predict.choose import (
     strategies_of_runtime,
 )
 from condsim.predict.simulate import resolve_profile, simulate
-from condsim.program.regime import DECODE
+from condsim.program.regime import DECODE, TRAIN
 from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
 from condsim.serve import loop, reference
@@ -272,6 +272,11 @@ def _question(
     trace.require_programs()
     if trace.sites:
         trace.require_decisions()
+    if TRAIN in phases_of(trace):
+        raise CondsimError(
+            f"trace {trace.name!r} is of training steps, which answer no request; capture the "
+            "model without training"
+        )
     device = resolve_profile(trace, profile)
     kind = _kind(trace, requests, asked)
     service = _scheduled(service, kind)
