@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from condsim.program.operators import strides_recorded
 from condsim.record.events import (
@@ -28,6 +27,7 @@ from condsim.record.events import (
 from condsim.record.events import RecordedOp as RecordedOp
 from condsim.record.interpreter import Interpreter
 from condsim.record.layouts import SPARSE_PRODUCTS, lying, of_layout, parts_of
+from condsim.record.operator_mode import OperatorMode
 from condsim.record.strides import inner_loops
 
 SYNCHRONISING = {
@@ -65,7 +65,7 @@ PIECES = {"unbind", "split", "chunk", "split_with_sizes", "tensor_split"}
 """Operators that cut a tensor into as many pieces as the data asks for."""
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(OperatorMode):
     """Records what runs inside it, as a context manager under `torch.inference_mode()`.
 
     model: its parameters and buffers get their names. dtype: what counts as "float", the dtype of
@@ -124,9 +124,6 @@ class Recorder(TorchDispatchMode):
 
     def __enter__(self) -> Recorder:
         super().__enter__()  # type: ignore[no-untyped-call]
-        with self.paused():
-            # The first operator of a process under such a mode imports much of PyTorch.
-            torch.zeros(0)
         self._python.__enter__()
         return self
 
