@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.gpu import matmul, scaled, traffic, two_four
+from condsim.cost.gpu import attention, matmul, scaled, traffic, two_four
 from condsim.cost.gpu.grouped_tiles import TRTLLM_GEN
 from condsim.cost.gpu.overlap import soft_maximum
 from condsim.cost.gpu.rates import GpuRates
@@ -67,6 +67,8 @@ def kernel(
         product = matmul.two_four_sparse(job, inputs, outputs, params, device, resident)
     else:
         product = matmul.plain(operator, device, resident)
+    if operator.name in attention.KERNELS:
+        product = attention.KERNELS[operator.name](product, job, device)
     quantising_s = 0.0
     if operator.name != TRTLLM_GEN or params[0]:
         quantising_s = scaled.quantising_seconds(elements(inputs[0]), device)
