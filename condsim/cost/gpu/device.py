@@ -6,6 +6,7 @@ An accelerator without a `gpu` block is priced from its peak rates, in the same 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,14 @@ from condsim.cost.gpu.traffic import resident_share
 from condsim.cost.hot import OperatorTime, SizedOperator
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
+from condsim.errors import CondsimError
 from condsim.kernels import Kernels
 from condsim.lowered import Lowered, ScopeCalls
+from condsim.parallel.tensor import COLLECTIVES
 from condsim.program import Op, Tensor
 from condsim.program.work import GROUPED
 from condsim.runtimes.quantised import WEIGHT_DTYPES
-from condsim.runtimes.served import ATTENTION
+from condsim.runtimes.served import ATTENTION, UNPACKED
 
 KINDS = ("gpu", "tpu", "npu")
 """Devices whose host issues operators, unless they run prepared graphs."""
@@ -44,9 +47,16 @@ class GpuModel(IssuedModel):
         operator = SizedOperator(op.name, sized.inputs, sized.outputs, op.params, sized.job)
         rows = sized.experts_rows
         if profile.gpu is None:
+            if op.name in COLLECTIVES:
+                raise CondsimError(
+                    f"parallel: tensor: profile {profile.name!r} has no block gpu; only GPUs are "
+                    "known to share a model so"
+                )
             hot = operator_time(operator, profile, rows, view=op.view, dtype=self.target.dtype)
             return hot, sized.job.flops
         device = self._rates(op)
+        if op.name in COLLECTIVES:
+            device = replace(device, fabric=self.target.fabric)
         hot, job = gpu_operator(operator, device, rows, resident, view=op.view)
         return hot, job.flops
 
@@ -66,7 +76,7 @@ class GpuModel(IssuedModel):
         if len(op.inputs) < 2:
             return self.target.float_bytes
         stored = op.inputs[1].dtype
-        packed = stored in WEIGHT_DTYPES or op.name == ATTENTION
+        packed = stored in WEIGHT_DTYPES or op.name in (ATTENTION, UNPACKED)
         return self.target.bytes_an_element(stored if packed else "float")
 
     def resident(self, lowered: Lowered) -> np.ndarray | float:
