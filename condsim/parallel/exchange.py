@@ -119,8 +119,10 @@ def all_reduce_seconds(size: np.ndarray, ranks: int, link: Link) -> np.ndarray:
 
 
 def reduced_seconds(size: Any, ranks: int, fabric: Fabric) -> Any:
-    """Return the seconds of an all-reduce as serving engines do it: the fastest of their ways, or a
-    ring where the fabric has none or several nodes. size: bytes of a rank's buffer, number or array.
+    """Return the seconds of an all-reduce as serving engines do it: the fastest of their ways, or
+    a ring where the fabric has none or several nodes.
+
+    size: bytes of a rank's buffer, number or array.
     """
     ways = fabric.all_reduce
     if ways is None or fabric.nodes(ranks) > 1:

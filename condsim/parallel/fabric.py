@@ -56,9 +56,10 @@ class Link(Model):
 
 
 class AllReduce(Model):
-    """Kernels of serving engines that add up buffers of ranks: one_shot: each rank reads those of all
-    others. two_shot: each adds up its part, and reads the others' sums. many: the way of large
-    buffers, through the switch. start: seconds; bandwidth: bytes a second.
+    """Ways in which serving engines add up the buffers of ranks.
+
+    one_shot: each rank reads those of all others. two_shot: each adds up its part, and reads the
+    others' sums. many: that of large buffers, through the switch.
     """
 
     one_shot: Way

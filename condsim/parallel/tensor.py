@@ -1,4 +1,4 @@
-"""Tensor parallelism: every rank has all layers, and an equal part of each layer's heads and widths.
+"""Tensor parallelism: every rank has all layers, and an equal part of their heads and widths.
 
 A rank's program is that of a model with so many times fewer heads and narrower feed-forwards, and
 what ranks add up: after each attention and each feed-forward they reduce the hidden states of all
@@ -30,8 +30,8 @@ EMBEDDING, HEAD = "embedding", "lm_head"
 def with_collectives(program: Program, ranks: int, sites: Iterable[str] = ()) -> Program:
     """Return a rank's program with what ranks do together. program: of a rank's share.
 
-    sites: whose loops stand for experts. Raises CondsimError where no embedding says how wide hidden
-    states are.
+    sites: whose loops stand for experts. Raises CondsimError where no embedding says how wide
+    hidden states are.
     """
     nodes = program.root.nodes
     hidden = _hidden(program)

@@ -36,7 +36,8 @@ def inserted(program: Program, after: Mapping[int, Op]) -> Program:
 
     after: node → what stands behind it. It makes no storage; all later nodes move on.
     """
-    moved, nodes = [], []
+    moved: list[int] = []
+    nodes: list[Op | Loop] = []
     for place, node in enumerate(program.root.nodes):
         moved.append(len(nodes))
         nodes.append(node)
@@ -64,8 +65,8 @@ def _moved_free(free: Free, moved: Sequence[int], in_root: bool) -> Free:
     if in_root and position >= 0:
         position = moved[position]
     if path:
-        (loop, *key), *rest = path
-        path = ((moved[loop], *key), *rest)  # type: ignore[assignment]
+        loop, choice, outer, rows = path[0]
+        path = ((moved[loop], choice, outer, rows), *path[1:])
     else:
         op = moved[op]
     return replace(free, position=position, op=op, path=path)

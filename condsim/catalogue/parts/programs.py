@@ -63,8 +63,8 @@ def _shared(trace: Trace, model: CatalogueModel) -> Trace:
     parameters = trace.header.provenance.parameters
     if parameters > MOST_OF_A_SHARE * model.parameters / model.tensor:
         raise CondsimError(
-            f"parallel: tensor={model.tensor}: a rank of {model.name} would hold {parameters:.3g} of "
-            f"{model.parameters:.3g} parameters: its class cannot be cut by configuration"
+            f"parallel: tensor={model.tensor}: a rank of {model.name} would hold {parameters:.3g} "
+            f"of {model.parameters:.3g} parameters: its class cannot be cut by configuration"
         )
     sites = [site.name for site in trace.sites]
     programs = {

@@ -1,4 +1,4 @@
-"""What ranks of tensor parallelism do together: seconds of a kernel of each that waits for links."""
+"""What ranks of tensor parallelism do together: a kernel of each, which waits for links."""
 
 from __future__ import annotations
 

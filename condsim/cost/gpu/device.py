@@ -19,7 +19,6 @@ from condsim.cost.gpu.traffic import resident_share
 from condsim.cost.hot import OperatorTime, SizedOperator
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
-from condsim.errors import CondsimError
 from condsim.kernels import Kernels
 from condsim.lowered import Lowered, ScopeCalls
 from condsim.parallel.tensor import COLLECTIVES
@@ -47,11 +46,6 @@ class GpuModel(IssuedModel):
         operator = SizedOperator(op.name, sized.inputs, sized.outputs, op.params, sized.job)
         rows = sized.experts_rows
         if profile.gpu is None:
-            if op.name in COLLECTIVES:
-                raise CondsimError(
-                    f"parallel: tensor: profile {profile.name!r} has no block gpu; only GPUs are "
-                    "known to share a model so"
-                )
             hot = operator_time(operator, profile, rows, view=op.view, dtype=self.target.dtype)
             return hot, sized.job.flops
         device = self._rates(op)

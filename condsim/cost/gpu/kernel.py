@@ -101,7 +101,7 @@ def _matmul_kernel(product: matmul.Matmul, quantising_s: Any, device: GpuRates) 
 
 
 def _collective_kernel(operator: SizedOperator, device: GpuRates) -> Kernel:
-    """A kernel of each rank that waits for the others; its start is in what links were seen to take."""
+    """A kernel of each rank that waits for the others; its start is in the links' seconds."""
     seconds = collectives.collective_seconds(operator, device)
     return Kernel(seconds, {"communication": seconds}, 0 * seconds)
 
