@@ -246,7 +246,7 @@ class Run:
                 self.copies.append(prices.copies)
             if self.question.kind == SAMPLES:
                 return SampleReplica(number, queue, book, service, prices)
-            return TextReplica(number, queue, book, service, prices, self.requests)
+            return TextReplica(number, queue, book, service, prices)
 
         return make
 

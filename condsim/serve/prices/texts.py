@@ -24,7 +24,7 @@ from condsim.serve.prices.mixed import MixedAttention
 from condsim.serve.prices.nearest import PricedSize, most_frequent
 from condsim.serve.prices.sequences import Texts
 from condsim.serve.prices.side import ServedSide, phases_of
-from condsim.serve.requests import Requests
+from condsim.serve.requests import Requests, packed
 from condsim.serve.service import Service
 from condsim.serve.text import Chunk, TextStep
 
@@ -61,7 +61,7 @@ class TextPrices:
         self.max_batch = service.max_batch
         rng = np.random.default_rng(seed)
         sequences = rng.integers(0, max(1, len(texts)), len(requests))
-        self.sequence_of: list[int] = sequences.tolist()
+        self.sequence_of = packed(sequences)
         lengths = requests.prompt_tokens + requests.output_tokens
         longest_prompt = int(lengths.max())
         most_rows = service.token_budget + longest_prompt
