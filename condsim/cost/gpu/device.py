@@ -25,9 +25,6 @@ from condsim.program.work import GROUPED
 from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.runtimes.served import ATTENTION
 
-KINDS = ("gpu", "tpu", "npu")
-"""Devices whose host issues operators, unless they run prepared graphs."""
-
 
 @DEVICE_MODELS.register("gpu")
 class GpuModel(IssuedModel):
@@ -37,7 +34,7 @@ class GpuModel(IssuedModel):
 
     @classmethod
     def serves(cls, target: Target) -> bool:
-        return target.profile.kind in KINDS and not target.prepared
+        return target.profile.device_class.priced_as == "gpu" and not target.prepared
 
     def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         op, profile = sized.op, self.target.profile
