@@ -351,8 +351,16 @@ def summary(trace: Trace) -> dict[str, Any]:
 
 
 def _sites(trace: Trace) -> list[dict[str, Any]]:
-    shown = ("name", "mechanism", "branches", "top_k")
-    return [{field: getattr(site, field) for field in shown} for site in trace.sites]
+    rows = []
+    for site in trace.sites:
+        row = {
+            "name": site.name,
+            "mechanism": site.mechanism,
+            "branches": site.branches,
+            "top_k": site.top_k,
+        }
+        rows.append(row)
+    return rows
 
 
 def _mean_quality(trace: Trace) -> dict[str, float]:

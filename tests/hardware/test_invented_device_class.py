@@ -31,7 +31,7 @@ DSP = DeviceClass(
     priced_as="gpu",
     offers=NPU.offers,
     required_blocks=("graphs",),
-    own_blocks=("companion",),
+    own_blocks=("residency",),
 )
 ABACUS = DeviceClass(
     name="abacus",
@@ -105,11 +105,12 @@ def test_a_class_with_a_model_of_its_own_is_priced_by_it(exits: Trace) -> None:
     assert answered.latency_s == expected.latency_s
 
 
-def test_blocks_of_a_profile_belong_to_its_class() -> None:
+def test_blocks_of_a_profile_belong_to_its_class(exits: Trace) -> None:
     with pytest.raises(CondsimError, match="a device of kind dsp needs the block `graphs`"):
         of_kind("dsp", "raspberry-pi-5")
-    with pytest.raises(CondsimError, match="the block companion belongs to a profile of kind dsp"):
-        condsim.hardware("google-edge-tpu").replace(name="some-npu")
+    assert exits.profile is not None
+    with pytest.raises(CondsimError, match="the block residency belongs to a profile of kind dsp"):
+        exits.profile.replace(name="calibrated")
 
 
 def test_an_unknown_class_is_refused() -> None:

@@ -79,11 +79,16 @@ def find_given_rows(tape: Tape, experts: Sequence[nn.Module]) -> GivenRows:
 
 def _only_call(tape: Tape, expert: nn.Module) -> Node:
     calls = [node for node in tape.nodes if node.module is expert]
-    if len(calls) != 1 or calls[0].kwargs or len(calls[0].args) != 1 or not calls[0].single:
+    if len(calls) != 1 or not _takes_and_gives_one(calls[0]):
         raise NotLiftable("it does not call each of its experts once, with rows")
     if not isinstance(calls[0].args[0], Ref):
         raise NotLiftable("it gives its experts what no call made")
     return calls[0]
+
+
+def _takes_and_gives_one(call: Node) -> bool:
+    """Whether a call has one argument and one result."""
+    return len(call.args) == 1 and not call.kwargs and call.single
 
 
 def _given(tape: Tape, call: Node) -> torch.Tensor:
@@ -132,15 +137,21 @@ def _weights(tape: Tape, call: Node) -> Ref | None:
     result = call.out.detach()
     result = result.reshape(-1, result.shape[-1])
     for node in tape.nodes[call.number + 1 :]:
-        if Ref(call.number) not in node.read or not node.single or node.name not in ("mul", "rmul"):
+        reads_it = Ref(call.number) in node.read
+        if not reads_it or not node.single or node.name not in ("mul", "rmul"):
             continue
         for ref in node.read:
-            weights = tensor_of(tape, ref)
-            if weights.is_floating_point() and weights.numel() == len(result):
-                weighed = result * weights.detach().reshape(-1, 1)
-                if close([node.out.detach().reshape(weighed.shape)], [weighed]):
-                    return ref
+            if _are_weights(tensor_of(tape, ref), result, node.out):
+                return ref
     return None
+
+
+def _are_weights(tensor: torch.Tensor, rows: torch.Tensor, product: torch.Tensor) -> bool:
+    """Whether a product is some rows, each times its number of a tensor."""
+    if not tensor.is_floating_point() or tensor.numel() != len(rows):
+        return False
+    weighed = rows * tensor.detach().reshape(-1, 1)
+    return close([product.detach().reshape(weighed.shape)], [weighed])
 
 
 def _total(

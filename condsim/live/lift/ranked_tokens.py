@@ -74,12 +74,11 @@ def find_ranked(tape: Tape) -> list[Ranked]:
 
 def _explained(tape: Tape, found: list[Ranked]) -> set[int]:
     """Rankings that only order what an earlier one chose."""
-    return {
-        node.number
-        for place in found
-        for node in tape.nodes[place.node : place.taken.node]
-        if node.name in RANKINGS
-    }
+    explained = set()
+    for place in found:
+        between = tape.nodes[place.node : place.taken.node]
+        explained.update(node.number for node in between if node.name in RANKINGS)
+    return explained
 
 
 def made_of(tape: Tape, ref: Ref) -> set[int]:
