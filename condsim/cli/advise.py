@@ -48,11 +48,12 @@ def advise(
     from condsim.decide.advise.advise import advise as advised
 
     with progress() as bar:
+        required_threshold = threshold if required is None else required
         advice = advised(
             about,
             options.device,
             scenario=scenario,
-            threshold=threshold if required is None else required,
+            threshold=required_threshold,
             where=subject,
             progress=bar,
             **options.given(),  # a scenario gives the rest

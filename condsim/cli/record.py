@@ -131,19 +131,22 @@ def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
         inputs = inputs[: options.batch_limit]
         if isinstance(training.targets, list):
             training = replace(training, targets=training.targets[: options.batch_limit])
+    new_tokens_each = 0 if options.train else new_tokens
+    axis = None if options.sequence_axis == "none" else options.sequence_axis
+    train = training if options.train else None
     return capture_model(
         example.model,
         inputs,
         measure=False,
-        new_tokens=0 if options.train else new_tokens,
-        sequence_axis=None if options.sequence_axis == "none" else options.sequence_axis,
+        new_tokens=new_tokens_each,
+        sequence_axis=axis,
         name=example.name,
         quality=example.quality,
         quality_name=example.quality_name,
         higher_is_better=example.higher_is_better,
         spec=spec,
         command=shlex.join(["condsim", *sys.argv[1:]]),
-        train=training if options.train else None,
+        train=train,
         masks=example.masks,
         progress=step,
     )

@@ -67,7 +67,8 @@ class Dim:
     @classmethod
     def product(cls, coefficient: int, *extents: str, plus: int = 0) -> Dim:
         """coefficient * product of extents + plus."""
-        return cls(plus, ((coefficient, extents),) if coefficient else ())
+        terms = ((coefficient, extents),) if coefficient else ()
+        return cls(plus, terms)
 
     def __call__(self, bindings: Bindings) -> Any:
         """Return the value: int, or int array [n] where an extent is an array.

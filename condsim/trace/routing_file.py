@@ -124,7 +124,8 @@ def unit_rows_of(values: np.ndarray) -> UnitRows:
 
 def _write_ids(trace: Trace, sites: Sequence[Site], file: IO[bytes]) -> None:
     most = max(site.branches for site in sites)
-    dtype = np.dtype("<i2" if most <= WIDEST_SHORT else "<i4")
+    name = "<i2" if most <= WIDEST_SHORT else "<i4"
+    dtype = np.dtype(name)
     _write_header(trace, sites, dtype, file)
     for blocks in _aligned(trace, sites):
         ids = [block.ids.reshape(len(block.ids), -1) for block in blocks]

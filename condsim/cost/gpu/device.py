@@ -64,7 +64,8 @@ class GpuModel(IssuedModel):
             return self.target.float_bytes
         stored = op.inputs[1].dtype
         packed = stored in WEIGHT_DTYPES or op.name == ATTENTION
-        return self.target.bytes_an_element(stored if packed else "float")
+        dtype = stored if packed else "float"
+        return self.target.bytes_an_element(dtype)
 
     def resident(self, lowered: Lowered) -> np.ndarray | float:
         """Return the share of each step's weights that L2 still has, where steps of the same

@@ -58,7 +58,8 @@ def _devices(claims: Sequence[Claim], verdict: str, all_claims: Sequence[Claim])
         of_kind = [claim for claim in claims if claim.kind == kind]
         every = sum(claim.kind == kind for claim in all_claims)
         if len(of_kind) == every:
-            words.append(f"any {name}" if verdict == MISSED else f"every {name}")
+            whole_class = f"any {name}" if verdict == MISSED else f"every {name}"
+            words.append(whole_class)
         else:
             words.append(f"{len(of_kind)} of {every} {name}s")
     return "on " + ", ".join(words)

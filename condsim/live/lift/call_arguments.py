@@ -11,7 +11,8 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 from condsim.live.lift.actions import Arguments, Size
 from condsim.live.lift.environment import Variable, tensor_variable
 from condsim.live.lift.meanings import NotLiftable
-from condsim.live.lift.tape import Node, Ref, Tape
+from condsim.live.lift.nodes import Node, Ref
+from condsim.live.lift.tape import Tape
 from condsim.live.lift.two_tapes import size_on_both
 
 IsSize = Callable[[Node, Any], bool]

@@ -13,8 +13,9 @@ from torch import nn
 from condsim.live.equality import close
 from condsim.live.lift.by_value import tensors_before
 from condsim.live.lift.meanings import NotLiftable
+from condsim.live.lift.nodes import Node, Ref
 from condsim.live.lift.ranked_tokens import made_of
-from condsim.live.lift.tape import Node, Ref, Tape, tensor_of
+from condsim.live.lift.tape import Tape, tensor_of
 
 CHOICES = {"argmax", "max", "topk"}
 

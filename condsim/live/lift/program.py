@@ -41,9 +41,10 @@ from condsim.live.lift.meanings import (
     is_value,
     ungathered,
 )
+from condsim.live.lift.nodes import Node, Ref
 from condsim.live.lift.placement import Placement
 from condsim.live.lift.sites import LiftedSite
-from condsim.live.lift.tape import Node, Ref, Tape, tensor_of
+from condsim.live.lift.tape import Tape, tensor_of
 from condsim.live.lift.two_tapes import size_on_both
 
 RANDOM = {
@@ -272,7 +273,8 @@ class Program:
         rests: list[Variable | None] = []
         for select in selects:
             rest = self.sites.rest(select, site)
-            rests.append(None if rest is None else self.variable(rest, context))
+            variable = None if rest is None else self.variable(rest, context)
+            rests.append(variable)
         reads = {rest for rest in rests if rest is not None}
         bodies = []
         for choice in _guarded_choices(selects, site):
@@ -296,7 +298,8 @@ class Program:
         values: list[Variable | None] = []
         for select in selects:
             option = select.options.get(choice)
-            values.append(None if option is None else self.variable(option, inner))
+            value = None if option is None else self.variable(option, inner)
+            values.append(value)
         made = {value for value in values if value is not None}
         used = set(made)
         for action in actions:
