@@ -126,7 +126,8 @@ class _Walk:
     ) -> np.ndarray | None:
         """Which units of its step each call inside of a loop runs; None where it runs all."""
         if guarded.buckets is not None:
-            return guarded.buckets[call, guard]
+            members: np.ndarray = guarded.buckets[call, guard]
+            return members
         return None if calls.members is None else calls.members[call]
 
     def _guarded(self, loop: Loop, calls: ScopeCalls) -> _Guarded:
