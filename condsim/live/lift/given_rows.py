@@ -118,14 +118,18 @@ def _of_expert(tape: Tape, call: Node, source: Ref) -> OfExpert | None:
     rows, given = _flat(tape, source), _given(tape, call)
     for number in sorted(made_of(tape, Ref(call.number)), reverse=True):
         for ref in tape.nodes[number].results:
-            index = tensor_of(tape, ref)
-            if index.dtype != torch.int64 or index.numel() != len(given):
-                continue
-            flat = index.reshape(-1)
-            in_range = not flat.numel() or (int(flat.min()) >= 0 and int(flat.max()) < len(rows))
-            if in_range and torch.equal(rows[flat], given):
+            if _picks(tensor_of(tape, ref), rows, given):
                 return OfExpert(ref, _weights(tape, call))
     return None
+
+
+def _picks(index: torch.Tensor, rows: torch.Tensor, given: torch.Tensor) -> bool:
+    """Whether numbers are those of the rows that were given, in their order."""
+    if index.dtype != torch.int64 or index.numel() != len(given):
+        return False
+    flat = index.reshape(-1)
+    in_range = ((flat >= 0) & (flat < len(rows))).all()
+    return bool(in_range) and torch.equal(rows[flat], given)
 
 
 def _flat(tape: Tape, ref: Ref) -> torch.Tensor:

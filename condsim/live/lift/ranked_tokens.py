@@ -75,7 +75,7 @@ def find_ranked(tape: Tape) -> list[Ranked]:
 
 def _explained(tape: Tape, found: list[Ranked]) -> set[int]:
     """Rankings that only order what an earlier one chose."""
-    explained = set()
+    explained: set[int] = set()
     for place in found:
         between = tape.nodes[place.node : place.taken.node]
         explained.update(node.number for node in between if node.name in RANKINGS)
