@@ -1,4 +1,4 @@
-"""TPUs: abilities.XLA prepares a graph of fixed sizes for a matrix unit."""
+"""TPUs: XLA prepares a graph of fixed sizes for a matrix unit."""
 
 from __future__ import annotations
 
