@@ -332,7 +332,7 @@ def _engine_of(profile: HardwareProfile) -> str | None:
     """The runtime of serving engines where a device has it."""
     from condsim.runtimes.runtime import SERVED
 
-    return SERVED.name if profile.kind in SERVED.kinds else None
+    return SERVED.name if SERVED.is_for(profile) else None
 
 
 def _run_as(scenario: ServedScenarioOptions) -> dict[str, Any]:

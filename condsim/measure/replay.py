@@ -229,7 +229,8 @@ def _consecutive_parts(batches: Sequence[Batch], units: np.ndarray) -> list[Batc
         start = int(place[first])
         stop = int(place[last]) + 1
         whole = stop - start == batch.units
-        parts.append(batch if whole else batch.rows(start, stop))
+        consecutive = batch if whole else batch.rows(start, stop)
+        parts.append(consecutive)
     return parts
 
 

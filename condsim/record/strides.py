@@ -75,7 +75,8 @@ def _broadcast_strides(operand: torch.Tensor, dims: int) -> list[int]:
     """The strides of a tensor that is broadcast to `dims` dimensions: 0 along those it lacks."""
     strides = [0] * (dims - operand.dim())
     for size, stride in zip(operand.shape, operand.stride(), strict=True):
-        strides.append(0 if size == 1 else stride)
+        step = 0 if size == 1 else stride
+        strides.append(step)
     return strides
 
 

@@ -27,9 +27,6 @@ from condsim.program.work import GROUPED
 from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.runtimes.served import ATTENTION, UNPACKED
 
-KINDS = ("gpu", "tpu", "npu")
-"""Devices whose host issues operators, unless they run prepared graphs."""
-
 
 @DEVICE_MODELS.register("gpu")
 class GpuModel(IssuedModel):
@@ -39,7 +36,7 @@ class GpuModel(IssuedModel):
 
     @classmethod
     def serves(cls, target: Target) -> bool:
-        return target.profile.kind in KINDS and not target.prepared
+        return target.profile.device_class.priced_as == "gpu" and not target.prepared
 
     def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         op, profile = sized.op, self.target.profile
@@ -71,7 +68,8 @@ class GpuModel(IssuedModel):
             return self.target.float_bytes
         stored = op.inputs[1].dtype
         packed = stored in WEIGHT_DTYPES or op.name in (ATTENTION, UNPACKED)
-        return self.target.bytes_an_element(stored if packed else "float")
+        dtype = stored if packed else "float"
+        return self.target.bytes_an_element(dtype)
 
     def resident(self, lowered: Lowered) -> np.ndarray | float:
         """Return the share of each step's weights that L2 still has, where steps of the same
