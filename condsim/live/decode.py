@@ -68,6 +68,11 @@ RunStep = Callable[[Forward, Arguments], Any]
 """Runs one decode step: (forward of the model, its arguments) → the output."""
 
 
+def has_encoder(model: torch.nn.Module) -> bool:
+    """Whether transformers' `generate()` runs an encoder once, and a decoder for every token."""
+    return _has_generate(model) and bool(getattr(model.config, "is_encoder_decoder", False))
+
+
 def decode(
     live: LiveModel, prefix: Batch, new_tokens: int, watched: Callable[[Execution], None]
 ) -> None:
@@ -119,9 +124,12 @@ def decode_step(
     raise CondsimError(f"new_tokens: {_name(live)} ended before decode step {steps_before}")
 
 
-def record_decode(live: LiveModel, prefix: Batch, execution: Execution) -> Recorder:
-    """Run `prefix` unrecorded, then record one more token a sequence with the model's cache."""
-    step = decode_step(live, prefix)
+def record_decode(
+    live: LiveModel, prefix: Batch, execution: Execution, steps_before: int = 0
+) -> Recorder:
+    """Run `prefix` and some steps unrecorded, then record one more token a sequence with the
+    model's cache."""
+    step = decode_step(live, prefix, steps_before)
     return live.record(step.batch, execution, **step.cache)
 
 

@@ -64,7 +64,7 @@ class ZooModel(nn.Module, ABC):
     """
 
     mechanism: ClassVar[str]
-    data: ClassVar[Literal["images", "text"]]
+    data: ClassVar[Literal["images", "text", "verses"]]
     knob: ClassVar[Knob]
     seq: ClassVar[int] = 0
     """Bytes a sequence that the example's inputs have (text only)."""
@@ -120,10 +120,13 @@ TRAININGS: Registry[type[ZooModel]] = Registry("zoo training")
 DECODERS: Registry[type[ZooModel]] = Registry("zoo decoder")
 """Models that decide while they decode; a whole prompt runs as it is."""
 
+TRANSLATORS: Registry[type[ZooModel]] = Registry("zoo translator")
+"""Models of an encoder and a decoder, which turn a sequence into another one."""
+
 
 def kind_of(name: str) -> type[ZooModel]:
     """The class of a zoo model of any kind. Raises CondsimError for an unknown name."""
-    for kinds in (TRAININGS, DECODERS):
+    for kinds in (TRAININGS, DECODERS, TRANSLATORS):
         if name in kinds:
             return kinds[name]
     return ZOO[name]
