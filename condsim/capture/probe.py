@@ -43,7 +43,7 @@ SEVERAL_UNITS = (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15,
 
 MORE_UNITS = 3
 """How many times as many units run where each step has one row a unit, and exits stand behind
-exits or experts share the rows, so that several rows reach the last one."""
+exits, so that several rows reach the last one."""
 
 MOST_TURNS = 3
 """How often all these sizes are run, with other decisions, where a body was seen too seldom."""
@@ -249,7 +249,7 @@ class Prober:
         """Record and fit one program. periods: of the assignment's loops; completed on the way."""
         usual = probing_sizes(regime, self.sizes.lengths)
         fewest_turns = 1
-        if self.live.decides_while_decoding or self._has_lone_rows():
+        if self.live.decides_while_decoding:
             fewest_turns = MOST_TURNS
             more = 1 if regime.single else MORE_UNITS
             usual = [(more * units, seq) for units, seq in usual]
@@ -264,19 +264,6 @@ class Prober:
             if is_sure:
                 break
         return replace(program, periods=dict(periods))
-
-    def _has_lone_rows(self) -> bool:
-        """Whether a site beside those of positions sends one row a unit to one of many experts.
-
-        The usual units are too few for several rows of one expert.
-        """
-        if self.sizes.lengths is None:
-            return False
-        for name, info in self.live.infos.items():
-            experts = MECHANISMS[info.mechanism].mixes_experts
-            if experts and not self.sizes.unit_rows[name].a_position and info.branches > MORE_UNITS:
-                return True
-        return False
 
     def _fitted(
         self,
