@@ -92,6 +92,30 @@ def decode(
     run_steps(live, prefix, new_tokens, watch)
 
 
+def greedy_tokens(
+    live: LiveModel, prefix: Batch, new_tokens: int, execution: Execution
+) -> torch.Tensor:
+    """The first token after a prefix and those of `new_tokens` greedy steps, int64 [units, tokens].
+
+    execution: what is in force. Rows that have ended have padding.
+    """
+    tokens: list[torch.Tensor] = []
+    newest: torch.Tensor | None = None
+
+    def keep(forward: Forward, arguments: Arguments) -> Any:
+        nonlocal newest
+        fed = arguments["decoder_input_ids" if has_encoder(live.model) else "input_ids"]
+        tokens.append(fed[:, -1:])
+        with live.in_force(execution):
+            output = forward(**arguments)
+        newest = greedy_token(output)
+        return output
+
+    run_steps(live, prefix, new_tokens, keep, execution)
+    assert newest is not None
+    return torch.cat([*tokens, newest], 1)
+
+
 def decode_step(
     live: LiveModel,
     prefix: Batch,

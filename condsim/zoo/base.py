@@ -88,6 +88,11 @@ class ZooModel(nn.Module, ABC):
         """What the masks of its weights were over its training; None for a model without."""
         return None
 
+    @property
+    def captured(self) -> nn.Module:
+        """What is captured of it: itself, or a model of another library inside of it."""
+        return self
+
     @staticmethod
     def optimizer(weights: Any) -> torch.optim.Optimizer:
         """What it is trained by."""
@@ -124,9 +129,13 @@ TRANSLATORS: Registry[type[ZooModel]] = Registry("zoo translator")
 """Models of an encoder and a decoder, which turn a sequence into another one."""
 
 
+KINDS = (ZOO, TRAININGS, DECODERS, TRANSLATORS)
+"""All registries of models that the zoo has."""
+
+
 def kind_of(name: str) -> type[ZooModel]:
     """The class of a zoo model of any kind. Raises CondsimError for an unknown name."""
-    for kinds in (TRAININGS, DECODERS, TRANSLATORS):
+    for kinds in KINDS[1:]:
         if name in kinds:
             return kinds[name]
     return ZOO[name]

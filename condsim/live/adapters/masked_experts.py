@@ -1,9 +1,9 @@
 """A list of experts that is called itself: experts(rows, one-hot choices, weights).
 
 So transformers' Switch Transformers do it. The rows are [rows, hidden], the choices [rows, slots,
-experts] with a one at the expert of each slot, and the weights [rows, slots]. A row without a one is
-dropped: its expert has no room for it, and no expert runs on it. The rule is the signature and the
-list, not a class name.
+experts] with a one at the expert of each slot, and the weights [rows, slots]. A row without a one
+is dropped: its expert has no room for it, and no expert runs on it. The rule is the signature and
+the list, not a class name.
 """
 
 from __future__ import annotations
