@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from condsim.cost.cpu.code_locality import call_sites, code_locality_seconds, distances
+from condsim.cost.cpu.code_locality import code_locality_seconds, distances
 from condsim.cost.device import DeviceModel, Pricing, ShapedOperator, SizedKind
 from condsim.cost.hot import VIEW, OperatorTime
 from condsim.cost.size_ranges import SizeRange
@@ -29,13 +29,10 @@ from condsim.steps.size_set import SizeSet
 
 
 def code_distances(order: Order) -> tuple[list[int], int]:
-    """Return (different places of the code since the last call of the same one, itself included,
-    of each call; all different places)."""
+    """Return (different operators since the last call of the same one, itself included, of each
+    call; all different operators)."""
     names = [f"{op.name}.view" if op.view else op.name for op in order.ops]
-    modules = [op.module for op in order.ops]
-    entered = [op.entered for op in order.ops]
-    labels = call_sites(names, modules, entered)
-    return distances(labels), len(set(labels))
+    return distances(names), len(set(names))
 
 
 class FirstStep(NamedTuple):
