@@ -227,20 +227,21 @@ class Prober:
         """The programs of one assignment, a regime each, by name.
 
         A loop over experts of which one has rows does not show where an iteration ends, as in a
-        single row's step. What other regimes show of it helps.
+        single row's step. So what fits no program at one unit is tried again once several units
+        have shown it. Raises Misfit, the first one.
         """
         periods: Periods = {}
         programs: dict[str, Program] = {}
-        postponed: list[Regime] = []
+        postponed: dict[Regime, Misfit] = {}
         for regime in regimes:
             name = key(assignment, regime)
             progress(name)
             try:
                 programs[name] = self.program(assignment, regime, periods)
-            except Misfit:
-                if regime == regimes[-1]:
-                    raise
-                postponed.append(regime)
+            except Misfit as misfit:
+                if not regime.single:
+                    raise next(iter(postponed.values()), misfit) from None
+                postponed[regime] = misfit
         for regime in postponed:
             programs[key(assignment, regime)] = self.program(assignment, regime, periods)
         return programs

@@ -95,17 +95,17 @@ def decode(
 def greedy_tokens(
     live: LiveModel, prefix: Batch, new_tokens: int, execution: Execution
 ) -> torch.Tensor:
-    """The first token after a prefix and those of `new_tokens` greedy steps, int64 [units, tokens].
+    """What an encoder-decoder makes of a prefix: the first token and those of `new_tokens` steps.
 
-    execution: what is in force. Rows that have ended have padding.
+    execution: what is in force. Returns int64 [units, new_tokens + 1]; rows that have ended have
+    padding.
     """
     tokens: list[torch.Tensor] = []
     newest: torch.Tensor | None = None
 
     def keep(forward: Forward, arguments: Arguments) -> Any:
         nonlocal newest
-        fed = arguments["decoder_input_ids" if has_encoder(live.model) else "input_ids"]
-        tokens.append(fed[:, -1:])
+        tokens.append(arguments["decoder_input_ids"][:, -1:])
         with live.in_force(execution):
             output = forward(**arguments)
         newest = greedy_token(output)
