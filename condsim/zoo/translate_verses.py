@@ -127,9 +127,10 @@ class TranslateVerses(ZooModel):
         """Give the experts of both sides the room that a capacity factor makes of their tokens."""
         sides = ((self.model.encoder, source), (self.model.decoder, target))
         for side, tokens in sides:
+            room = room_for(tokens, factor, self.config["experts"])
             for module in side.modules():
                 if hasattr(module, "expert_capacity"):
-                    module.expert_capacity = room_for(tokens, factor, self.config["experts"])
+                    vars(module)["expert_capacity"] = room
 
     @classmethod
     def fit(cls, steps: int, progress: Progress) -> tuple[ZooModel, dict[str, Any]]:

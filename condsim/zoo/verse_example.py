@@ -76,7 +76,7 @@ def _padded(sources: list[torch.Tensor], length: int) -> dict[str, torch.Tensor]
 def chrf(references: Sequence[Sequence[str]]) -> Quality:
     """chrF of each translation, 0 to 100 (Popović, 2015). references: of each batch."""
     try:
-        from sacrebleu.metrics import CHRF
+        from sacrebleu.metrics.chrf import CHRF
     except ImportError:
         raise CondsimError(
             "translations are judged by sacrebleu: pip install 'condsim[translation]'"

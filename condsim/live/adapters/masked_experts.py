@@ -179,7 +179,7 @@ class MaskedExperts(LiveSite):
         if self._dense.stacks:
             return self._dense.run(baseline, x, None)
         experts = self.experts if baseline == "same-params" else self.experts[: self.top_k]
-        total = experts[0](x)
+        total: torch.Tensor = experts[0](x)
         for expert in experts[1:]:
             total = total + expert(x)
         return total / len(experts)
