@@ -48,11 +48,12 @@ def advise(
     from condsim.decide.advise.advise import advise as advised
 
     with progress() as bar:
+        limit = pays_from if required is None else required
         advice = advised(
             about,
             options.device,
             scenario=scenario,
-            pays_from=pays_from if required is None else required,
+            pays_from=limit,
             where=subject,
             progress=bar,
             **options.given(),  # a scenario gives the rest

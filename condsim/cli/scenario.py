@@ -58,7 +58,7 @@ class ScenarioOptions:
     parallel
         Spread the experts over devices: expert=8, or expert=8,placement=eplb,slots=80. Also nodes,
         groups, fabric and overlap=shared-experts; placement is in-order, by-load, eplb or a file of
-        expert and slot.
+        expert and slot. Or cut every layer of a model by name: tensor=8.
     phase
         prefill, decode or train, where a trace has several.
     protocol
@@ -181,7 +181,7 @@ class OneDeviceOptions(OneScenarioOptions):
     capacity_factor: Annotated[float | None, Parameter(parse=False)] = None
     expert_cache: Annotated[float | None, Parameter(parse=False)] = None
     context: Annotated[None, Parameter(parse=False)] = None
-    parallel: Annotated[None, Parameter(parse=False)] = None
+    parallel: Annotated[str | None, Parameter(parse=False)] = None
 
 
 ON_ONE_DEVICE = OneDeviceOptions()

@@ -192,7 +192,7 @@ class ModelSubject:
         return profile if isinstance(profile, HardwareProfile) else hardware(profile)
 
     def scenario(self, scenario: Scenario, profile: HardwareProfile) -> Scenario:
-        if scenario.runtime is None and profile.kind in SERVED.kinds:
+        if scenario.runtime is None and SERVED.is_for(profile):
             return scenario.but(runtime=SERVED.name)
         return scenario
 

@@ -156,7 +156,7 @@ def world_seconds(
     if sums.stacked:
         added[STACKED_GRADIENTS] = sum(sums.stacked.values())
     _spare_tiles(added)
-    added["communication"] = timed.waited_s or 0.0
+    added["communication"] = (timed.waited_s or 0.0) + sums.worlds.get("communication", 0.0)
     whole_s = float(timed.seconds.sum())
     added["launch"] += whole_s - sum(added.values())
     return added

@@ -70,9 +70,10 @@ def advise(
     rests_on = _rests_on(now)
     tell()
     batch_is_free = load is None or load.prefers == "throughput"
+    load_name = AS_ASKED if load is None else load.name
     return Advice(
         subject=about.name,
-        load=AS_ASKED if load is None else load.name,
+        load=load_name,
         call=call(answer, pays_from),
         answer=answer,
         why=why(now),
