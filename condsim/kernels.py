@@ -7,7 +7,7 @@ A row stands for all calls of one operator, at one place of its program, that ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -183,14 +183,14 @@ class Kernels:
 
     def total(self, name: str) -> np.ndarray:
         """Return a column's sum over each step, float [steps]."""
-        return self._totals[name] if name in self._totals else np.zeros(self.steps)
+        if name not in self._totals:
+            self._totals[name] = self.per_step(self.column(name))
+        return self._totals[name]
 
     @cached_property
-    def _totals(self) -> Mapping[str, np.ndarray]:
-        """Column → its sum over each step, float [steps]."""
-        of_sizes = [np.bincount(self.size, column, self._sizes) for column in self.columns.values()]
-        of_steps = self.runs @ np.stack(of_sizes, axis=1)
-        return dict(zip(self.columns, of_steps.T, strict=True))
+    def _totals(self) -> dict[str, np.ndarray]:
+        """Column → its sum over each step, of those that were asked for."""
+        return {}
 
     def calls(self, labels: Sequence[Any]) -> dict[Any, np.ndarray]:
         """Return label → calls of the kernels that have it in each step, float [steps].
