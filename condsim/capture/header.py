@@ -75,6 +75,10 @@ def header_of(
         of_one_unit = MECHANISMS[info.mechanism].keeps_tokens
         flops = branch_flops(logical, name, info.branches, of_one_unit)
         site = site_of(info, flops, seen.unit_rows[name], decisions[name])
+        if site.routing.mixes_experts and not site.parents:
+            site = site.model_copy(update={"drops": bool((decisions[name].ids < 0).any())})
+        if name in seen.silent:
+            site = site.model_copy(update={"phases": (live.phase,)})
         sites.append(_chained(site, exits))
     return Header(
         name=labels.name,
@@ -95,6 +99,7 @@ def site_of(
     flops: of a row in each branch. unit_rows: rows that a unit has there. decided: its decisions,
     None where there are none.
     """
+    scope = "sequence" if MECHANISMS[info.mechanism].keeps_tokens else "row"
     return Site(
         name=info.name,
         mechanism=info.mechanism,
@@ -102,7 +107,7 @@ def site_of(
         top_k=info.top_k,
         parents=info.parents,
         encoding=MECHANISMS[info.mechanism].encoding,
-        scope="sequence" if MECHANISMS[info.mechanism].keeps_tokens else "row",
+        scope=scope,
         stored=file_name(info.name),
         unit_rows=unit_rows,
         has_weights=decided is not None and decided.weights is not None,

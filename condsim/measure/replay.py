@@ -18,6 +18,7 @@ from condsim.steps.rebatch import Cut, rebatch
 from condsim.steps.sequences import sequence_of_units
 from condsim.strategies import BASELINES, name_of
 from condsim.trace import Trace
+from condsim.trace.columns import SOURCE
 
 Strategies = Mapping[str, str]
 """Mechanism → strategy."""
@@ -184,6 +185,8 @@ def units_of_step(trace: Trace, cut: Cut, index: int) -> np.ndarray:
     past = cut.steps.extents["total"][index] - seq
     captured = trace.steps
     of_this_size = (captured["seq"] == seq) & (captured["past"] == past)
+    if SOURCE in captured:
+        of_this_size &= captured[SOURCE] == cut.steps.extents[SOURCE][index]
     alike = (captured["phase"] == cut.phase) & of_this_size
     units_of_steps = captured["units"].to_numpy()
     alike_units = np.repeat(alike.to_numpy(), units_of_steps)
@@ -229,7 +232,8 @@ def _consecutive_parts(batches: Sequence[Batch], units: np.ndarray) -> list[Batc
         start = int(place[first])
         stop = int(place[last]) + 1
         whole = stop - start == batch.units
-        parts.append(batch if whole else batch.rows(start, stop))
+        consecutive = batch if whole else batch.rows(start, stop)
+        parts.append(consecutive)
     return parts
 
 

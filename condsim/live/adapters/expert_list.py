@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from condsim.errors import CondsimError
 from condsim.live.adapters.base import ADAPTERS, LiveSite, unstacked
+from condsim.live.adapters.masked_experts import is_masked
 from condsim.live.adapters.own_forward import OwnForward
 from condsim.live.adapters.python_decisions import AskingForward
 from condsim.live.adapters.structure import expert_list, experts_in, gate_of, instead
@@ -47,7 +48,7 @@ def find(model: nn.Module) -> list[LiveSite]:
     sites: list[LiveSite] = []
     for name, block in model.named_modules():
         child = expert_list(block)
-        if child is not None:
+        if child is not None and not is_masked(block.get_submodule(child)):
             sites.append(ExpertList(name, block, child))
     return sites
 
@@ -163,7 +164,7 @@ class ExpertList(LiveSite):
 
     def _decides_something_else(self) -> bool:
         """Whether the block was taped, and calls none of its experts after a decision."""
-        called = self.reader.called_after_decision
+        called = self.reader.taped.called_after_decision
         return called is not None and called.isdisjoint(self.experts)
 
     def _watched(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
