@@ -61,7 +61,8 @@ def capture(
     train: record training steps of it, in training mode: forward, backward and optimizer.
     name: of the trace, the model's class by default. spec, command: how the model can be built
         again, and the command that captured it.
-    quality: (output, batch number) → float [units]. quality_name: what that is.
+    quality: (output, batch number) → float [units]; with new tokens, an encoder-decoder's output
+        are these, int64 [units, new_tokens + 1]. quality_name: what that is.
     higher_is_better: of the quality.
     progress: called with what is done, how much of it, of how much.
     sequence_axis: the axis of the inputs along which positions lie, so that lengths may vary; None

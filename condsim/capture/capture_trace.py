@@ -16,9 +16,10 @@ from condsim.capture.header import Labels, header_of
 from condsim.capture.independent import notes_on_dependence
 from condsim.capture.observe import Observation, Quality, observe
 from condsim.capture.probe import CannotRun, costliest_branches, key, probe
-from condsim.capture.quality import dense_quality, score_exits
+from condsim.capture.quality import decoded_quality, dense_quality, score_exits
 from condsim.capture.sizes import Sizes, as_fixed, as_long, in_brackets, probed_batch, settle
 from condsim.errors import CondsimError
+from condsim.live.decode import has_encoder
 from condsim.live.execution import Execution
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
@@ -45,7 +46,8 @@ def capture_trace(
     """The trace of a model, without measurements.
 
     new_tokens: greedy cached decode steps after each batch. quality: (output, batch number) →
-    float [units]. Raises CondsimError for a model without routing.
+    float [units]; an encoder-decoder's output are its new tokens.
+    Raises CondsimError for a model without routing.
     """
     batches, sizes = settle(live, batches)
     if new_tokens and not live.infos:
@@ -67,7 +69,9 @@ def capture_trace(
     if live.decides_while_decoding:
         score_drafts(live, batches, seen, new_tokens)
     costliest = costliest_branches(_captured_program(live, programs), live.infos)
-    if quality is not None and not new_tokens:
+    if quality is not None and new_tokens and has_encoder(live.model):
+        decoded_quality(live, batches, seen, quality, new_tokens, costliest)
+    elif quality is not None and not new_tokens:
         dense_quality(live, batches, seen, quality, costliest)
     decisions = seen.joined()
     logical = logical_program(live, programs)

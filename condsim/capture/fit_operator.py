@@ -193,11 +193,14 @@ def _samples(site: str, passes: Sequence[ScopePass]) -> list[Sizes]:
     return samples
 
 
+DIGITS = "0123456789"
+
+
 def common_name(names: Sequence[str], choices: Sequence[int]) -> str | None:
     """What dotted names have in common; None for nothing.
 
     That is the name where all are equal. Where one part of every name is the number of its choice,
-    it is the name with "*" in place of that part.
+    or ends in it as "expert_3" does, it is the name with "*" in place of that number.
     """
     if len(set(names)) == 1:
         return names[0]
@@ -214,11 +217,14 @@ def common_name(names: Sequence[str], choices: Sequence[int]) -> str | None:
 
 
 def _with_star(parts: list[str], position: int, choice: int) -> str | None:
-    """The name with "*" for the part at a position; None where that part is not the choice."""
-    if position >= len(parts) or parts[position] != str(choice):
+    """The name with "*" for the number at the end of a part; None where it is not the choice."""
+    if position >= len(parts):
+        return None
+    words = parts[position].rstrip(DIGITS)
+    if parts[position] != f"{words}{choice}":
         return None
     pattern = [*parts]
-    pattern[position] = "*"
+    pattern[position] = f"{words}*"
     return ".".join(pattern)
 
 

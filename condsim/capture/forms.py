@@ -13,7 +13,18 @@ from condsim.program import Dim
 Sizes = Mapping[str, int]
 """Variable of a program → its value in one run."""
 
-SIMPLEST_FIRST = ("rows", "outer", "rest", "hits", "capacity", "batch", "seq", "total")
+SIMPLEST_FIRST = (
+    "rows",
+    "outer",
+    "rest",
+    "hits",
+    "capacity",
+    "batch",
+    "seq",
+    "total",
+    "source",
+    "target",
+)
 MOST_FACTORS = 3
 
 

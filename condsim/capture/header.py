@@ -76,6 +76,10 @@ def header_of(
         of_one_unit = MECHANISMS[info.mechanism].keeps_tokens
         flops = branch_flops(logical, name, info.branches, of_one_unit)
         site = site_of(info, flops, seen.unit_rows[name], decisions[name])
+        if site.routing.mixes_experts and not site.parents:
+            site = site.model_copy(update={"drops": bool((decisions[name].ids < 0).any())})
+        if name in seen.silent:
+            site = site.model_copy(update={"phases": (live.phase,)})
         sites.append(_chained(site, exits))
     return Header(
         name=labels.name,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from condsim.capture.no_routing import no_routing
 from condsim.capture.repeatable import inputs_kept, own_result
 from condsim.capture.sizes import learn_sizes, ordered
 from condsim.errors import CondsimError
-from condsim.live.decode import decode
+from condsim.live.decode import decode, has_encoder
 from condsim.live.equality import close, tensors_of
 from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import Batch
@@ -26,6 +26,7 @@ from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS, Draw
 from condsim.program.regime import DECODE
 from condsim.trace import Decisions
+from condsim.trace.columns import SOURCE
 from condsim.trace.header import UnitRows
 
 Quality = Callable[[Any, int], np.ndarray]
@@ -37,16 +38,19 @@ SiteCall = Mapping[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class StepSize:
-    """One forward pass. seq: positions, None without. past: positions in the cache before it."""
+    """One forward pass. seq: positions, None without. past: positions before it. source: those of
+    them that an encoder has read, or reads now; None without an encoder."""
 
     phase: str
     units: int
     seq: int | None
     past: int
+    source: int | None = None
 
     def row(self) -> dict[str, Any]:
         """As a row of the trace's table of steps."""
-        return {"phase": self.phase, "units": self.units, "seq": self.seq or 1, "past": self.past}
+        row = {"phase": self.phase, "units": self.units, "seq": self.seq or 1, "past": self.past}
+        return row if self.source is None else {**row, SOURCE: self.source}
 
 
 @dataclass
@@ -57,6 +61,7 @@ class Observation:
     unit_rows: site → the rows that a unit has there where nothing was dropped before.
     quality: column of the trace's table of quality → values, one array [units] a batch.
     notes: what a reader of the trace should know of the steps.
+    silent: sites that decide nothing while tokens are decoded: those of an encoder.
     """
 
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -64,6 +69,7 @@ class Observation:
     unit_rows: dict[str, UnitRows] = field(default_factory=dict)
     quality: dict[str, list[np.ndarray]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    silent: set[str] = field(default_factory=set)
 
     def joined(self) -> dict[str, Decisions]:
         """Site → decisions of all steps, one after the other."""
@@ -143,7 +149,7 @@ def observe(
             seen.add_quality("conditional", quality(output, number))
         del output
         if not live.decides_while_decoding:
-            keep_decisions(live, seen, run, StepSize(live.phase, batch.units, batch.seq, past=0))
+            keep_decisions(live, seen, run, _whole(live, batch, new_tokens))
         if new_tokens:
             _observe_decoding(live, batch, new_tokens, seen)
         progress()
@@ -166,13 +172,20 @@ def _check_result(live: LiveModel, output: Any, own: list[torch.Tensor]) -> None
         )
 
 
+def _whole(live: LiveModel, batch: Batch, new_tokens: int) -> StepSize:
+    """The size of the pass that computes all positions of a batch."""
+    size = StepSize(live.phase, batch.units, batch.seq, past=0)
+    return replace(size, source=batch.seq) if new_tokens and has_encoder(live.model) else size
+
+
 def _observe_decoding(live: LiveModel, prefix: Batch, new_tokens: int, seen: Observation) -> None:
     """Run `new_tokens` steps of one token after a prefix."""
     past = prefix.seq or 0
+    source = prefix.seq if has_encoder(live.model) else None
 
     def keep(run: Execution) -> None:
         nonlocal past
-        keep_decisions(live, seen, run, StepSize(DECODE, prefix.units, 1, past))
+        keep_decisions(live, seen, run, StepSize(DECODE, prefix.units, 1, past, source))
         past += 1
 
     decode(live, prefix, new_tokens, keep)
@@ -194,6 +207,9 @@ def keep_decisions(live: LiveModel, seen: Observation, run: Execution, size: Ste
             parent, choice = info.parents[-1]
             present = ids_of[parent] == choice
         rows = size.units * seen.unit_rows[name].of(size.seq or 1)
+        if call is None and size.phase == DECODE and size.source is not None:
+            seen.silent.add(name)
+            continue
         if size.phase == DECODE and present is None:
             _require_decode_rows(name, call, rows, size.units)
         decisions = _decisions_of_all_rows(info, call, rows, present)

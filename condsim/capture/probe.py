@@ -15,7 +15,7 @@ from condsim.capture.fit import Fitter, Run
 from condsim.capture.fit_operator import Misfit
 from condsim.capture.sizes import USUAL_LENGTHS, Lengths, Sizes
 from condsim.errors import CondsimError
-from condsim.live.decode import record_decode
+from condsim.live.decode import has_encoder, record_decode
 from condsim.live.execution import BASELINES, Execution, SiteInfo
 from condsim.live.failures import ModelFails
 from condsim.live.inputs import Batch
@@ -47,6 +47,9 @@ exits, so that several rows reach the last one."""
 
 MOST_TURNS = 3
 """How often all these sizes are run, with other decisions, where a body was seen too seldom."""
+
+TARGETS = 5
+"""Numbers of tokens that are decoded before a probed step, behind an encoder, from 0 on."""
 
 SHARES = (0.5, 1.0, 0.0, 0.75, 0.25, 0.0, 0.9, 0.6, 0.0, 0.4)
 """About how many rows leave branch 0 (or which part of the blocks is wanted), run after run."""
@@ -222,13 +225,26 @@ class Prober:
     def programs(
         self, assignment: Assignment, regimes: Sequence[Regime], progress: Callable[[str], None]
     ) -> dict[str, Program]:
-        """The programs of one assignment, a regime each, by name."""
+        """The programs of one assignment, a regime each, by name.
+
+        A loop over experts of which one has rows does not show where an iteration ends, as in a
+        single row's step. So what fits no program at one unit is tried again once several units
+        have shown it. Raises Misfit, the first one.
+        """
         periods: Periods = {}
-        programs = {}
+        programs: dict[str, Program] = {}
+        postponed: dict[Regime, Misfit] = {}
         for regime in regimes:
             name = key(assignment, regime)
             progress(name)
-            programs[name] = self.program(assignment, regime, periods)
+            try:
+                programs[name] = self.program(assignment, regime, periods)
+            except Misfit as misfit:
+                if not regime.single:
+                    raise next(iter(postponed.values()), misfit) from None
+                postponed[regime] = misfit
+        for regime in postponed:
+            programs[key(assignment, regime)] = self.program(assignment, regime, periods)
         return programs
 
     def program(self, assignment: Assignment, regime: Regime, periods: Periods) -> Program:
@@ -292,13 +308,18 @@ class Prober:
         rows = rows_per_site(self.live.infos, self.sizes.unit_rows, units, positions)
         execution = execution_for(assignment, self.live.infos, rows, run, self.costliest, units)
         batch = self.batch.resized(units, seq)
+        sizes = _bound_sizes(regime, units, seq)
         if regime.decodes:
-            recorder = record_decode(self.live, batch, execution)
+            before = 0
+            if has_encoder(self.live.model):
+                before = (2 * run) % TARGETS
+                sizes |= _bound_to_encoder(sizes, before)
+            recorder = record_decode(self.live, batch, execution, before)
         elif regime.trains:
             recorder = record_step(self.live, batch, execution)
         else:
             recorder = self.live.record(batch, execution)
-        return _Recording(_bound_sizes(regime, units, seq), recorder)
+        return _Recording(sizes, recorder)
 
     def _refusal(self, misfit: Misfit, program: str) -> str:
         """Where no program fits, and what a user can do about it. program: its name."""
@@ -327,6 +348,12 @@ def _bound_sizes(regime: Regime, units: int, seq: int | None) -> dict[str, int]:
     if regime.decodes:
         return {"batch": units, "seq": 1, "total": seq + 1}
     return {"batch": units, "seq": seq, "total": seq}
+
+
+def _bound_to_encoder(sizes: Mapping[str, int], before: int) -> dict[str, int]:
+    """The variables of a decode step behind an encoder. before: decode steps before it."""
+    source = sizes["total"] - 1
+    return {"total": sizes["total"] + before, "source": source, "target": before + 1}
 
 
 def _find_loops(recordings: Sequence[_Recording], learned: Learned) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from condsim.capture.observe import Observation, Quality
 from condsim.capture.sizes import ordered
+from condsim.live.decode import greedy_tokens
 from condsim.live.execution import Execution
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
@@ -68,6 +69,25 @@ def _keep_scores(run: Execution, scores: Scores) -> None:
     assert run.observed is not None
     for name, batches in scores.items():
         batches.append(run.observed[name][0]["scores"].numpy())
+
+
+def decoded_quality(
+    live: LiveModel,
+    batches: list[Batch],
+    seen: Observation,
+    quality: Quality,
+    new_tokens: int,
+    costliest: dict[str, int],
+) -> None:
+    """Keep the quality of what a model decodes after each batch, as it decides and with nothing
+    conditional. quality: (tokens int64 [units, new_tokens + 1], number of the batch) → float
+    [units]. costliest: as in `dense_quality`.
+    """
+    for number, batch in enumerate(batches):
+        dense = Execution({"*": "same-params"}, costliest=costliest)
+        for column, run in (("conditional", Execution()), ("dense", dense)):
+            tokens = greedy_tokens(live, batch, new_tokens, run)
+            seen.add_quality(column, quality(tokens, number))
 
 
 def dense_quality(

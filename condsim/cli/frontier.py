@@ -41,6 +41,8 @@ class FrontierOptions:
         come with condsim.
     batch
         Batch sizes (default: the captured one).
+    phase
+        prefill or decode, of a trace that has both.
     strategy
         How sites execute. Default: on each device the fastest that gives the model's own outputs.
     tolerance
@@ -51,6 +53,7 @@ class FrontierOptions:
 
     device: str = ALL
     batch: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None
+    phase: str | None = None
     strategy: str | None = None
     tolerance: float = 0.005
     target: float = 1.3
@@ -80,8 +83,9 @@ class FrontierOptions:
             "tolerance": self.tolerance,
             "target": self.target,
         }
-        if self.strategy is not None:
-            asked["strategy"] = self.strategy
+        for name in ("phase", "strategy"):
+            if getattr(self, name) is not None:
+                asked[name] = getattr(self, name)
         return asked
 
 

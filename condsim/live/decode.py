@@ -66,6 +66,11 @@ RunStep = Callable[[Forward, Arguments], Any]
 """Runs one decode step: (forward of the model, its arguments) → the output."""
 
 
+def has_encoder(model: torch.nn.Module) -> bool:
+    """Whether transformers' `generate()` runs an encoder once, and a decoder for every token."""
+    return _has_generate(model) and bool(getattr(model.config, "is_encoder_decoder", False))
+
+
 def decode(
     live: LiveModel, prefix: Batch, new_tokens: int, watched: Callable[[Execution], None]
 ) -> None:
@@ -83,6 +88,30 @@ def decode(
         return output
 
     run_steps(live, prefix, new_tokens, watch)
+
+
+def greedy_tokens(
+    live: LiveModel, prefix: Batch, new_tokens: int, execution: Execution
+) -> torch.Tensor:
+    """What an encoder-decoder makes of a prefix: the first token and those of `new_tokens` steps.
+
+    execution: what is in force. Returns int64 [units, new_tokens + 1]; rows that have ended have
+    padding.
+    """
+    tokens: list[torch.Tensor] = []
+    newest: torch.Tensor | None = None
+
+    def keep(forward: Forward, arguments: Arguments) -> Any:
+        nonlocal newest
+        tokens.append(arguments["decoder_input_ids"][:, -1:])
+        with live.in_force(execution):
+            output = forward(**arguments)
+        newest = greedy_token(output)
+        return output
+
+    run_steps(live, prefix, new_tokens, keep, execution)
+    assert newest is not None
+    return torch.cat([*tokens, newest], 1)
 
 
 def decode_step(
@@ -117,9 +146,12 @@ def decode_step(
     raise CondsimError(f"new_tokens: {_name(live)} ended before decode step {steps_before}")
 
 
-def record_decode(live: LiveModel, prefix: Batch, execution: Execution) -> Recorder:
-    """Run `prefix` unrecorded, then record one more token a sequence with the model's cache."""
-    step = decode_step(live, prefix)
+def record_decode(
+    live: LiveModel, prefix: Batch, execution: Execution, steps_before: int = 0
+) -> Recorder:
+    """Run `prefix` and some steps unrecorded, then record one more token a sequence with the
+    model's cache."""
+    step = decode_step(live, prefix, steps_before)
     return live.record(step.batch, execution, **step.cache)
 
 

@@ -209,10 +209,12 @@ class ReplayedSite:
 
     def __init__(self, trace: Trace, site: Site) -> None:
         self.name = site.name
+        self.drops = site.drops
         self.mechanism = MECHANISMS[site.mechanism]
         self.decisions = trace.decisions(site.name)
-        rows_of_unit = site.unit_rows.of(trace.steps["seq"].to_numpy())
-        rows_per_step = trace.steps["units"].to_numpy() * rows_of_unit
+        steps = trace.steps
+        rows_of_unit = site.rows_of_units(steps["phase"].to_numpy(), steps["seq"].to_numpy())
+        rows_per_step = steps["units"].to_numpy() * rows_of_unit
         self.ends = np.cumsum(rows_per_step)
         self.starts = self.ends - rows_per_step
         self.next = 0
@@ -227,7 +229,7 @@ class ReplayedSite:
             of_step = slice(self.starts[self.next], self.ends[self.next])
             self.next += 1
             ids = self.decisions.ids[of_step]
-            arrived = self.mechanism.arrived(ids)
+            arrived = self._arrived(ids)
             if not arrived.any():
                 continue
             arriving = int(arrived.sum())
@@ -243,3 +245,9 @@ class ReplayedSite:
         raise CondsimError(
             f"replay: the trace's {len(self.ends)} steps are used up at site {self.name!r}"
         )
+
+    def _arrived(self, ids: np.ndarray) -> np.ndarray:
+        """Which rows of a step got to the site, bool [rows]; a row that it dropped got there."""
+        if self.drops:
+            return np.ones(len(ids), bool)
+        return self.mechanism.arrived(ids)

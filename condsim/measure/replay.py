@@ -18,6 +18,7 @@ from condsim.steps.rebatch import Cut, rebatch
 from condsim.steps.sequences import sequence_of_units
 from condsim.strategies import BASELINES, name_of
 from condsim.trace import Trace
+from condsim.trace.columns import SOURCE
 
 Strategies = Mapping[str, str]
 """Mechanism → strategy."""
@@ -184,6 +185,8 @@ def units_of_step(trace: Trace, cut: Cut, index: int) -> np.ndarray:
     past = cut.steps.extents["total"][index] - seq
     captured = trace.steps
     of_this_size = (captured["seq"] == seq) & (captured["past"] == past)
+    if SOURCE in captured:
+        of_this_size &= captured[SOURCE] == cut.steps.extents[SOURCE][index]
     alike = (captured["phase"] == cut.phase) & of_this_size
     units_of_steps = captured["units"].to_numpy()
     alike_units = np.repeat(alike.to_numpy(), units_of_steps)
@@ -237,11 +240,12 @@ def _consecutive_parts(batches: Sequence[Batch], units: np.ndarray) -> list[Batc
 def _joined(values: Sequence[Any], sizes: Sequence[int]) -> Any:
     """One argument of several batches: tensors of units are joined, else the first one's is kept.
 
-    sizes: units of each batch.
+    sizes: units of each batch. What is joined can be trained on: no tensor of inference mode can.
     """
     first = values[0]
     if not isinstance(first, torch.Tensor) or first.ndim == 0:
         return first
     if any(len(value) != units for value, units in zip(values, sizes, strict=True)):
         return first
-    return torch.cat(list(values))
+    with torch.inference_mode(False):
+        return torch.cat(list(values))

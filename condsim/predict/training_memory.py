@@ -171,7 +171,7 @@ def _named_tensors(program: Program) -> Iterator[tuple[Tensor, tuple[int, ...]]]
 
 def _names(weight: str, choices: tuple[int, ...]) -> list[str]:
     """The names that a name with a "*" stands for."""
-    if "*" not in weight.split("."):
+    if not any(part.endswith("*") for part in weight.split(".")):
         return [weight]
     return [weight.replace("*", str(choice)) for choice in choices]
 

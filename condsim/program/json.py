@@ -139,7 +139,8 @@ class _Writer:
 
 
 def _written_free(free: Free) -> list[Any]:
-    return [free.position, free.path, free.op, free.alloc, int(free.previous)]
+    written = [free.position, free.path, free.op, free.alloc, int(free.previous)]
+    return [*written, 1] if free.outlived else written
 
 
 class _Reader:
@@ -336,8 +337,10 @@ def _bounded(dims: tuple[Dim, ...]) -> tuple[Dim, ...]:
 
 
 def _free(row: Any) -> Free:
-    position, written, op, alloc, previous = row
+    position, written, op, alloc, *flags = row
     path = []
     for node, choice, outer, rows in written:
         path.append((_whole(node), _whole(choice, -1), _whole(outer), _whole(rows)))
-    return Free(_whole(position, -1), tuple(path), _whole(op), _whole(alloc), _flag(previous))
+    previous, outlived = flags if len(flags) > 1 else (*flags, 0)
+    place = (_whole(position, -1), tuple(path), _whole(op), _whole(alloc))
+    return Free(*place, _flag(previous), _flag(outlived))

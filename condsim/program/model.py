@@ -196,6 +196,8 @@ class Free:
     position: the node; -1 for the start of the scope. path, op, alloc: the operator that created
     the storage, by its scope, its node there, and which of its storages it is.
     previous: the storage is that of an earlier iteration.
+    outlived: some run saw it alive there, so that it lives on where the step still comes to another
+        place at which it dies.
     """
 
     position: int
@@ -203,6 +205,7 @@ class Free:
     op: int
     alloc: int
     previous: bool = False
+    outlived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

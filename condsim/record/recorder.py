@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from condsim.program.operators import strides_recorded
 from condsim.record.events import (
@@ -29,6 +28,7 @@ from condsim.record.events import RecordedOp as RecordedOp
 from condsim.record.interpreter import Interpreter
 from condsim.record.layouts import SPARSE_PRODUCTS, lying, of_layout
 from condsim.record.operands import PIECES, params_of, stack_pieces, tensors_in
+from condsim.record.operator_mode import OperatorMode
 from condsim.record.storages import Storages, is_dense
 from condsim.record.storages import storage_key as storage_key
 from condsim.record.strides import inner_loops
@@ -65,7 +65,7 @@ BACKWARD, OPTIMIZER = "backward", "optimizer"
 """Stages of a training step after its forward."""
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(OperatorMode):
     """Records what runs inside it, as a context manager under `torch.inference_mode()`.
 
     model: its parameters and buffers get their names. dtype: what counts as "float", the dtype of
@@ -126,9 +126,6 @@ class Recorder(TorchDispatchMode):
 
     def __enter__(self) -> Recorder:
         super().__enter__()  # type: ignore[no-untyped-call]
-        with self.paused():
-            # The first operator of a process under such a mode imports much of PyTorch.
-            torch.zeros(0)
         self._python.__enter__()
         return self
 

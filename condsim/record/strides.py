@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 INNERMOST = 2
@@ -50,7 +51,7 @@ def inner_loops(operands: Sequence[torch.Tensor]) -> tuple[int, ...]:
 
 def _loops(operands: Sequence[torch.Tensor]) -> list[LoopDimension]:
     """The loops from the innermost out, merged where all operands allow it; [] without elements."""
-    shape = torch.broadcast_shapes(*(operand.shape for operand in operands))
+    shape = np.broadcast_shapes(*(operand.shape for operand in operands))
     if math.prod(shape) == 0:
         return []
     strides = [_broadcast_strides(operand, len(shape)) for operand in operands]

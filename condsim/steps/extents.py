@@ -96,6 +96,12 @@ class Steps:
             extents[window_extent(window)] = np.minimum(total, window)
         return cls(extents, counts, **more)
 
+    def behind_encoder(self, source: np.ndarray) -> Steps:
+        """Return the steps with what an encoder has read of each unit, int [n], and what is left
+        for the decoder of all positions."""
+        extents = {**self.extents, "source": source, "target": self.extents["total"] - source}
+        return replace(self, extents=extents)
+
     def __len__(self) -> int:
         return len(next(iter(self.extents.values())))
 

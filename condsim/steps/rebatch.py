@@ -18,6 +18,7 @@ from condsim.steps.extents import SiteRule, Steps
 from condsim.steps.patterns import CutWeight, pattern_extents
 from condsim.steps.sequences import sequence_of_units, tokens_behind
 from condsim.trace import Site, Trace
+from condsim.trace.columns import SOURCE
 
 UNIT_SIZE = ["seq", "past"]
 """Columns of a trace's steps that units of one step have in common."""
@@ -25,11 +26,13 @@ UNIT_SIZE = ["seq", "past"]
 
 @dataclass(frozen=True)
 class StepsOfSize:
-    """Steps whose units are alike. seq, past: positions of a unit, and positions before them."""
+    """Steps whose units are alike. seq, past: positions of a unit, and positions before them.
+    source: those that an encoder has read; 0 where there is none."""
 
     seq: int
     past: int
     count: int
+    source: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,10 +112,12 @@ class Cut:
 
         numbers: of the steps, int [n]. units: unit-steps of each, int [n, units].
         """
-        seq, past = self._sizes_of(numbers)
+        seq, past, source = self._sizes_of(numbers)
         counts = {name: _summed(site.of_unit, units) for name, site in self.sites.items()}
         held = np.full(len(units), units.shape[1])
         steps = Steps.rectangular(held, seq, seq + past, counts, self.windows)
+        if source.any():
+            steps = steps.behind_encoder(source)
         kept, lengths, owed = {}, {}, {}
         for name, site in self.sites.items():
             kept[name] = site.kept(steps)
@@ -123,13 +128,14 @@ class Cut:
         steps = replace(steps, kept=kept, costliest=self.costliest, lengths=lengths, owed=owed)
         return self._with_weights(steps, units)
 
-    def _sizes_of(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(positions, positions before them) of a unit of each step, int [n] each."""
+    def _sizes_of(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(positions, positions before them, of a source) of a unit of each step, int [n] each."""
         counts = [size.count for size in self.sizes]
         size = np.searchsorted(np.cumsum(counts), numbers, "right")
         seq = np.array([size.seq for size in self.sizes])
         past = np.array([size.past for size in self.sizes])
-        return seq[size], past[size]
+        source = np.array([size.source for size in self.sizes])
+        return seq[size], past[size], source[size]
 
     def _with_weights(self, steps: Steps, units: np.ndarray) -> Steps:
         """Return the steps with what is known of their sparse weights. units: int [n, units]."""
@@ -204,13 +210,13 @@ def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
     _refuse_batch_decisions(trace, batch)
     units, sizes = [], []
     dropped = most = 0
-    for (seq, past), members in _units_by_size(trace, phase).items():
+    for (seq, past, source), members in _units_by_size(trace, phase).items():
         whole = len(members) // batch
         most = max(most, len(members))
         dropped += len(members) - whole * batch
         if whole:
             units.append(members[: whole * batch])
-            sizes.append(StepsOfSize(seq, past, whole))
+            sizes.append(StepsOfSize(seq, past, whole, source))
     if not units:
         raise CondsimError(
             f"batch {batch} is more than the {most} units of one size in trace {trace.name!r}; "
@@ -259,17 +265,19 @@ def _refuse_batch_decisions(trace: Trace, batch: int) -> None:
             )
 
 
-def _units_by_size(trace: Trace, phase: str) -> Mapping[tuple[int, int], np.ndarray]:
-    """Return (positions, positions before them) → unit-steps of that size, in captured order."""
+def _units_by_size(trace: Trace, phase: str) -> Mapping[tuple[int, int, int], np.ndarray]:
+    """Return (positions, positions before them, of a source) → unit-steps of that size, in captured
+    order."""
     return trace.results.remember(("units by size", phase), lambda: _grouped(trace, phase))
 
 
-def _grouped(trace: Trace, phase: str) -> dict[tuple[int, int], np.ndarray]:
+def _grouped(trace: Trace, phase: str) -> dict[tuple[int, int, int], np.ndarray]:
     held = trace.steps["units"].to_numpy()
     first = np.cumsum(held) - held
     of_phase = trace.steps[trace.steps["phase"] == phase]
     found = {}
-    for size, steps in of_phase.groupby(UNIT_SIZE, sort=False).groups.items():
+    columns = [*UNIT_SIZE, SOURCE] if SOURCE in of_phase else UNIT_SIZE
+    for size, steps in of_phase.groupby(columns, sort=False).groups.items():
         found[size_of(size)] = _members(first[steps], held[steps])
     return found
 
@@ -282,10 +290,11 @@ def _members(first: np.ndarray, held: np.ndarray) -> np.ndarray:
     return members
 
 
-def size_of(key: object) -> tuple[int, int]:
-    """Return (positions, positions before them) of a group of steps."""
+def size_of(key: object) -> tuple[int, int, int]:
+    """Return (positions, positions before them, of a source) of a group of steps."""
     assert isinstance(key, tuple)
-    return int(key[0]), int(key[1])
+    source = int(key[2]) if len(key) > 2 else 0
+    return int(key[0]), int(key[1]), source
 
 
 def _summed(of_unit: np.ndarray, units: np.ndarray) -> np.ndarray:

@@ -106,6 +106,8 @@ def _maybe(column: Column) -> Column:
     return replace(column, optional=True)
 
 
+SOURCE = "source"
+"""The column of steps that says how many positions an encoder has read, of those before too."""
 TRAINED = "trained"
 """The column of steps that says how many training steps the model had had."""
 STEPS: Mapping[str, Column] = {
@@ -114,9 +116,10 @@ STEPS: Mapping[str, Column] = {
     "seq": COUNT,
     "past": NUMBERED,
     TRAINED: _maybe(NUMBERED),
+    SOURCE: _maybe(NUMBERED),
 }
 """A row a captured step: its phase, units, positions of each unit, and positions before them; in a
-history of a training the steps of it before."""
+history of a training the steps of it before; of an encoder-decoder the positions of its source."""
 STEP_COLUMNS = [name for name, column in STEPS.items() if not column.optional]
 """Those that every trace has, in their order."""
 

@@ -29,6 +29,7 @@ MOST_BRANCHES = 1 << 16
 """Of one site."""
 MOST_NOTES = 200
 MOST_WINDOWS = 100
+MOST_PHASES = 8
 
 
 Whole = Annotated[int, Field(strict=True)]
@@ -91,6 +92,9 @@ class Site(BaseModel):
         step, whatever its batch is.
     unit_rows: the rows that a unit has here where nothing was dropped before.
     parents: the guards that it stands behind.
+    drops: rows that reach it may be sent nowhere, for want of room: id -1.
+    phases: those that it decides in, where it does not in all: an encoder does nothing while tokens
+        are decoded.
     branch_flops: logical FLOPs that a row costs in each branch.
     """
 
@@ -105,6 +109,10 @@ class Site(BaseModel):
     scope: Literal["row", "sequence", "batch", "step"] = "row"
     unit_rows: UnitRows = ONE_A_UNIT
     parents: tuple[tuple[Name, Whole], ...] = Field(default=(), max_length=MOST_SITES)
+    phases: tuple[Name, ...] = Field(
+        default=(), max_length=MOST_PHASES, exclude_if=lambda phases: not phases
+    )
+    drops: Flag = Field(default=False, exclude_if=lambda drops: not drops)
     has_weights: Flag = False
     has_scores: Flag = False
     branch_flops: tuple[Flops, ...] = ()
@@ -159,6 +167,14 @@ class Site(BaseModel):
     def routing(self) -> Mechanism:
         """What the site's mechanism says of its decisions."""
         return MECHANISMS[self.mechanism]
+
+    def rows_of_units(self, phases: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return the rows that a unit has here in some steps, int [steps]; 0 in a phase in which
+        nothing is decided. phases, positions: of the steps, [steps]."""
+        rows = self.unit_rows.of(positions)
+        if not self.phases:
+            return rows
+        return np.where(np.isin(phases, self.phases), rows, 0)
 
 
 class Provenance(BaseModel):

@@ -167,7 +167,8 @@ class Trace:
         """Return the rows of each unit-step at a site, int [units]."""
         positions = self.steps["seq"].to_numpy().astype(np.int64)
         held = self.steps["units"].to_numpy()
-        rows = np.repeat(site.unit_rows.of(positions), held)
+        of_units = site.rows_of_units(self.steps["phase"].to_numpy(), positions)
+        rows = np.repeat(of_units, held)
         if site.unit_rows.a_step:
             rows[np.cumsum(held) - held] += site.unit_rows.a_step
         return rows

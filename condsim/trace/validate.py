@@ -68,7 +68,7 @@ def check_reached(site: Site, ids: np.ndarray, programs: Mapping[str, Program]) 
     ids: int [rows] or [rows, k]. programs: they say what a site stands behind where its parents
     do not; without programs nothing is known.
     """
-    if site.encoding != "ids" or site.parents or not programs:
+    if site.encoding != "ids" or site.parents or site.drops or not programs:
         return
     first = ids.reshape(len(ids), -1)[:, 0]
     if bool((first == NOT_REACHED).any()) and not _stands_behind_another(site.name, programs):
@@ -86,6 +86,8 @@ def _stands_behind_another(site: str, programs: Mapping[str, Program]) -> bool:
 
 def rows_at(site: Site, steps: pd.DataFrame) -> int:
     """Return the rows that all units together have at a site."""
+    if site.phases:
+        steps = steps[steps["phase"].isin(site.phases)]
     units, positions = steps["units"].to_numpy(), steps["seq"].to_numpy()
     of_units = units.sum(dtype=np.float64) * site.unit_rows.a_unit
     of_positions = units.astype(np.float64) @ positions * site.unit_rows.a_position

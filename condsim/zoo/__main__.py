@@ -14,7 +14,7 @@ import torch
 
 from condsim.errors import CondsimError
 from condsim.zoo import ZOO, train
-from condsim.zoo.base import CHECKPOINTS, DECODERS, TRAININGS
+from condsim.zoo.base import CHECKPOINTS, KINDS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="python -m condsim.zoo", description=__doc__)
     commands = whole.add_subparsers(dest="command", required=True)
     command = commands.add_parser("train", help="train a zoo model from scratch")
-    _add_usual(command, [*ZOO, *TRAININGS, *DECODERS])
+    _add_usual(command, [name for kinds in KINDS for name in kinds])
     command.add_argument(
         "--folder",
         type=Path,

@@ -64,7 +64,7 @@ class ZooModel(nn.Module, ABC):
     """
 
     mechanism: ClassVar[str]
-    data: ClassVar[Literal["images", "text"]]
+    data: ClassVar[Literal["images", "text", "verses"]]
     knob: ClassVar[Knob]
     seq: ClassVar[int] = 0
     """Bytes a sequence that the example's inputs have (text only)."""
@@ -87,6 +87,11 @@ class ZooModel(nn.Module, ABC):
     def masks(self) -> MaskHistory | None:
         """What the masks of its weights were over its training; None for a model without."""
         return None
+
+    @property
+    def captured(self) -> nn.Module:
+        """What is captured of it: itself, or a model of another library inside of it."""
+        return self
 
     @staticmethod
     def optimizer(weights: Any) -> torch.optim.Optimizer:
@@ -120,10 +125,17 @@ TRAININGS: Registry[type[ZooModel]] = Registry("zoo training")
 DECODERS: Registry[type[ZooModel]] = Registry("zoo decoder")
 """Models that decide while they decode; a whole prompt runs as it is."""
 
+TRANSLATORS: Registry[type[ZooModel]] = Registry("zoo translator")
+"""Models of an encoder and a decoder, which turn a sequence into another one."""
+
+
+KINDS = (ZOO, TRAININGS, DECODERS, TRANSLATORS)
+"""All registries of models that the zoo has."""
+
 
 def kind_of(name: str) -> type[ZooModel]:
     """The class of a zoo model of any kind. Raises CondsimError for an unknown name."""
-    for kinds in (TRAININGS, DECODERS):
+    for kinds in KINDS[1:]:
         if name in kinds:
             return kinds[name]
     return ZOO[name]

@@ -16,6 +16,7 @@ from condsim.zoo.data import fashion_sample, spread_starts, text_sample, windows
 from condsim.zoo.example import Example, Quality
 from condsim.zoo.noise import NOISE, noisy
 from condsim.zoo.training import bits
+from condsim.zoo.verse_example import verse_example
 
 SAME_TOKENS = "tokens that all layers give, too"
 """The quality of a decoder with exits, which capture finds out by itself."""
@@ -46,13 +47,21 @@ def load(
     noise = {key: value for key, value in given.items() if key in NOISE}
     of_knob = {key: value for key, value in given.items() if key not in NOISE}
     model = build(name, read_checkpoint(name, folder), of_knob)
-    if kind.data == "text":
+    if kind.data == "verses":
+        _refuse_seq(name, "verses of two lengths", seq)
+        example = verse_example(name, model, batch, batches)
+    elif kind.data == "text":
         example = text_example(name, model, batch, batches, seq or kind.seq)
-    elif seq is not None:
-        raise CondsimError(f"zoo model {name!r} takes images, which have no seq")
     else:
+        _refuse_seq(name, "images, which have no seq", seq)
         example = image_example(name, model, batch, batches)
     return noisy(example, kind.data, noise)
+
+
+def _refuse_seq(name: str, what: str, seq: int | None) -> None:
+    """Raises CondsimError where `seq` is given. what: the inputs that the model takes."""
+    if seq is not None:
+        raise CondsimError(f"zoo model {name!r} takes {what}; leave seq out")
 
 
 def image_example(name: str, model: ZooModel, batch: int, batches: int) -> Example:

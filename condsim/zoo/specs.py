@@ -20,7 +20,7 @@ import torch
 from condsim.errors import CondsimError, unknown
 from condsim.live.training import Training
 from condsim.trace.spec import setting_in, without_setting
-from condsim.zoo.base import DECODERS, TRAININGS, ZOO
+from condsim.zoo.base import KINDS
 from condsim.zoo.example import Example
 from condsim.zoo.loading import load
 
@@ -42,7 +42,7 @@ def load_spec(spec: str) -> Example:
         raise CondsimError(
             f"spec {spec!r} names no function; write {spec}:FUNCTION, which returns (model, inputs)"
         )
-    known = [*ZOO, *TRAININGS, *DECODERS]
+    known = [name for kinds in KINDS for name in kinds]
     if spec not in known:
         raise unknown("spec", spec, known, "or file.py:function that returns (model, inputs)")
     return load(spec, settings=settings)

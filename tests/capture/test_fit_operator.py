@@ -56,6 +56,8 @@ def test_different_weights_are_different_operators() -> None:
     [
         (["a.b", "a.b"], [0, 1], "a.b"),
         (["layers.0.experts.0.up", "layers.0.experts.1.up"], [0, 1], "layers.0.experts.*.up"),
+        (["experts.expert_0.wi", "experts.expert_11.wi"], [0, 11], "experts.expert_*.wi"),
+        (["experts.expert_0", "experts.expert_11"], [0, 1], None),
         (["0.experts.0", "0.experts.0"], [0, 0], "0.experts.0"),
         (["experts.0", "experts.2"], [0, 1], None),
         (["a", "b"], [-1, -1], None),

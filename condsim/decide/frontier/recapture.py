@@ -12,7 +12,7 @@ from condsim.decide.frontier.settings import CONDITIONAL, DENSE
 from condsim.errors import CondsimError
 from condsim.trace import Decisions, Trace
 from condsim.trace.encoding import in_memory
-from condsim.trace.spec import CAPACITY, setting_in, with_setting, without_setting
+from condsim.trace.spec import CAPACITY, DROPPING, setting_in, with_setting, without_setting
 from condsim.trace.store import check_target
 
 Progress = Callable[..., None]
@@ -60,17 +60,18 @@ FACTORS = (0.5, 1.0, 1.5, 2.0)
 
 def usual(trace: Trace) -> list[Asked]:
     """Return the settings that the zoo knows for its model. Raises CondsimError for any other."""
-    from condsim.zoo import ZOO
+    from condsim.zoo.base import KINDS, kind_of
 
     spec = without_setting(trace.header.provenance.spec or "")
-    if spec not in ZOO:
+    if not any(spec in kinds for kinds in KINDS):
         raise CondsimError(
             f"settings: say what trades the quality of {trace.name!r} for its speed, an argument "
             "of the function that its spec names: --settings NAME=VALUE,VALUE,..."
         )
-    knob = ZOO[spec].knob
+    knob = kind_of(spec).knob
     asked = [Asked(knob.name, knob.values)]
-    if all(site.routing.mixes_experts for site in trace.sites):
+    pads = any(program.strategy == DROPPING for program in trace.programs.values())
+    if pads and all(site.routing.mixes_experts for site in trace.sites):
         asked.append(Asked(CAPACITY, FACTORS))
     return asked
 
@@ -159,6 +160,7 @@ def _capture(spec: str, batches: int) -> Trace:
         example.model,
         example.inputs[:batches],
         measure=False,
+        new_tokens=example.new_tokens,
         name=example.name,
         quality=example.quality,
         quality_name=example.quality_name,

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from condsim.errors import CondsimError
 from condsim.live.adapters.base import ADAPTERS, LiveSite, unstacked
+from condsim.live.adapters.masked_experts import is_masked
 from condsim.live.adapters.own_forward import OwnForward
 from condsim.live.adapters.python_decisions import AskingForward
 from condsim.live.adapters.structure import expert_list, experts_in, gate_of, instead
@@ -47,7 +48,7 @@ def find(model: nn.Module) -> list[LiveSite]:
     sites: list[LiveSite] = []
     for name, block in model.named_modules():
         child = expert_list(block)
-        if child is not None:
+        if child is not None and not is_masked(block.get_submodule(child)):
             sites.append(ExpertList(name, block, child))
     return sites
 

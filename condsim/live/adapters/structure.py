@@ -122,6 +122,13 @@ def expert_list(block: nn.Module) -> str | None:
     return None
 
 
+def calls_itself(container: nn.Module) -> bool:
+    """Whether a list of alike experts has a forward of its own."""
+    if not isinstance(container, CONTAINERS) or not alike(experts_in(container)):
+        return False
+    return type(container).forward is not nn.Module.forward
+
+
 def experts_in(container: nn.Module) -> list[nn.Module]:
     """The modules of a list that have parameters; a dropout for all may stand among them."""
     return [child for child in container.children() if list(child.parameters())]
