@@ -8,7 +8,6 @@ docs/coverage.md.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.sticky import Sticky
-from benchmarks.tables import markdown, replace_between
+from benchmarks.tables import main_of_page
 from condsim.decide.coverage.incidence import Incidence
 
 DOCS = Path(__file__).parents[1] / "docs" / "coverage.md"
@@ -48,38 +47,29 @@ def one(router: Sticky, sequences: int, rng: np.random.Generator) -> dict[str, f
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--repeats", type=int, default=200)
-    parser.add_argument("--write", action="store_true")
-    options = parser.parse_args()
+def rows_of(repeats: int) -> list[dict[str, Any]]:
+    """A row a router and number of sequences, the mean over draws."""
     rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
+    rows = []
     for name, router in ROUTERS.items():
         for sequences in SEQUENCES:
-            found = pd.DataFrame([one(router, sequences, rng) for _ in range(options.repeats)])
+            found = pd.DataFrame([one(router, sequences, rng) for _ in range(repeats)])
             mean = found.mean()
             error = (found["sequence"] - found["true"]).abs()
-            rows.append(
-                {
-                    "tokens": name,
-                    "sequences": sequences,
-                    "unseen, true": mean["true"],
-                    "by sequences": mean["sequence"],
-                    "median error": float(error.median()),
-                    "by tokens": mean["token"],
-                    "at least, of 2,016": round(mean["at_least"]),
-                    "by tokens, at least": round(mean["tokens_at_least"]),
-                    "marked doubtful": mean["doubtful"],
-                }
-            )
-    table = markdown(pd.DataFrame(rows))
-    print(table)
-    if options.write:
-        replace_between(DOCS, "coverage", table)
+            row = {
+                "tokens": name,
+                "sequences": sequences,
+                "unseen, true": mean["true"],
+                "by sequences": mean["sequence"],
+                "median error": float(error.median()),
+                "by tokens": mean["token"],
+                "at least, of 2,016": round(mean["at_least"]),
+                "by tokens, at least": round(mean["tokens_at_least"]),
+                "marked doubtful": mean["doubtful"],
+            }
+            rows.append(row)
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    main_of_page(__doc__, DOCS, 200, rows_of)

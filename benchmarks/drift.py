@@ -8,16 +8,14 @@ permutation of whole sequences stands the chi-square test on tokens that monitor
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.stats import chi2_contingency
 
 from benchmarks.sticky import Sticky
-from benchmarks.tables import markdown, replace_between
+from benchmarks.tables import main_of_page
 from condsim.decide.drift.permutation import permuted
 from condsim.decide.drift.stream import stream
 
@@ -118,23 +116,15 @@ def streams(
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--repeats", type=int, default=4000)
-    parser.add_argument("--write", action="store_true")
-    options = parser.parse_args()
+def rows_of(repeats: int) -> list[dict[str, Any]]:
+    """The rows of every router: pairs of traces, then windows of streams."""
     rng = np.random.default_rng(0)
     rows: list[dict[str, Any]] = []
     for name, router in ROUTERS.items():
-        rows += pairs(name, router, options.repeats, rng)
-        rows += streams(name, router, options.repeats, rng)
-    table = markdown(pd.DataFrame(rows))
-    print(table)
-    if options.write:
-        replace_between(DOCS, "drift", table)
+        rows += pairs(name, router, repeats, rng)
+        rows += streams(name, router, repeats, rng)
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    main_of_page(__doc__, DOCS, 4000, rows_of)

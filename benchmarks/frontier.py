@@ -17,6 +17,7 @@ import condsim
 from benchmarks.tables import markdown, replace_between
 from condsim.decide.frontier.claim import Claim
 from condsim.decide.frontier.frontier import Frontier
+from condsim.hardware.device_classes import DEVICE_CLASSES
 from condsim.resources import resource
 from condsim.show.frontier_figure import save_frontier
 from condsim.zoo import ZOO
@@ -36,7 +37,7 @@ DEVICES = (
 )
 """Beside the machine that each trace was measured under: those that differ."""
 FIGURE_DEVICES = ("raspberry-pi-5", "nvidia-h100-sxm", "google-tpu-v5e", "google-edge-tpu")
-KINDS = ("cpu", "gpu", "tpu", "npu")
+KINDS = tuple(DEVICE_CLASSES)
 
 
 def rows_of(name: str, batches: list[int]) -> list[dict[str, Any]]:

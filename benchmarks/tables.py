@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +36,23 @@ def replace_between(page: Path, name: str, text: str) -> None:
     if not marked:
         raise ValueError(f"{page} has no {begin} ... {end}")
     write_whole(page, f"{before}{begin}\n{text}\n{end}{after}")
+
+
+def main_of_page(
+    about: str | None, page: Path, repeats: int, rows_of: Callable[[int], list[dict[str, Any]]]
+) -> None:
+    """Run a benchmark whose table stands on a page of the same name, as its command line asks.
+
+    about: its docstring. repeats: how often it draws where nothing else is asked. rows_of: number
+    of draws → the rows of its table.
+    """
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    table = markdown(pd.DataFrame(rows_of(options.repeats)))
+    print(table)
+    if options.write:
+        replace_between(page, page.stem, table)

@@ -1,10 +1,11 @@
 """Training steps: seconds and peak memory, predicted beside measured, on this machine.
 
-    python -m benchmarks.training [RUN] [--models NAME ...] [--json]
+    python -m benchmarks.training [RUN] [--models NAME ...] [--part calibrate|seconds|bytes] [--minutes 4] [--json]
 
-The frozen list is `benchmarks/suite/training.csv`: zoo models and families of transformers, looped, grouped and batched, 8 to 64 experts, batch 1 to 32. Each
-case is measured in this process, in pairs with its dense model of the same parameters, and kept in RUN (default benchmarks/runs/training-DATE) as soon as it is
-done: a run that was cut short goes on. Predicted on the profile of this machine (`condsim calibrate`).
+The frozen list is `benchmarks/suite/training.csv`: zoo models and families of transformers, looped, grouped and batched, 8 to 64 experts, batch 1 to 32. This
+machine is calibrated (RUN/profile.yaml), then each case is measured in this process, in pairs with its dense model of the same parameters, and kept in RUN
+(default benchmarks/runs/training-DATE) as soon as it is done: a run that was cut short goes on, and `--minutes` cuts it short after the case that runs then. A
+finished run is judged again by the cost model of today. Bytes need no quiet machine, seconds do.
 
 Rivals, in the same run: three times the measured forward ("backward = 2 x forward"), and MemTracker of `torch.distributed._tools`, which watches a real step.
 What really lived is what PyTorch's allocator reports of a step.
@@ -18,6 +19,7 @@ import argparse
 import datetime
 import json
 import statistics
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,9 +31,11 @@ import pandas as pd
 import torch
 
 import condsim
+from benchmarks.suite.run import Told
 from benchmarks.suite.trained import Case, build, captured, read
 from benchmarks.training_memory import allocated_peak, tracked_peak
 from condsim.files import write_whole
+from condsim.hardware import HardwareProfile
 from condsim.live.execution import executing
 from condsim.live.inputs import as_batches, with_targets
 from condsim.live.model import LiveModel
@@ -45,6 +49,16 @@ from condsim.measure.sides import Side, installed
 from condsim.timing.clock import CPU, WALL
 
 RUNS = Path(__file__).with_name("runs")
+COMPARED = (
+    "predicted_speedup",
+    "measured_speedup",
+    "error",
+    "noisy",
+    "predicted_latency_s",
+    "measured_latency_s",
+    "predicted_baseline_s",
+    "measured_baseline_s",
+)
 PAIRS, STEPS = 10, 2
 FORWARDS = 5
 CLEAR = 0.05
@@ -80,7 +94,7 @@ class Model:
 
 
 def seconds_of(model: Model, case: Case) -> dict[str, Any]:
-    """Seconds of both sides, measured and predicted."""
+    """What was measured of both sides, a record a pair, and the seconds of a forward alone."""
     of = model.captured
     timed = measure_live(
         of.trace,
@@ -92,11 +106,9 @@ def seconds_of(model: Model, case: Case) -> dict[str, Any]:
         pairs=PAIRS,
         steps=STEPS,
     )
-    (row,) = condsim.compare(timed).to_dict("records")
-    names = ("predicted_speedup", "measured_speedup", "error", "noisy", "same_machine")
-    seconds = ("predicted_latency_s", "measured_latency_s")
-    dense = ("predicted_baseline_s", "measured_baseline_s")
-    return {name: row[name] for name in (*names, *seconds, *dense)}
+    with model.side(case) as (side, step):
+        forward_s = forward_seconds(side, step)
+    return {"pairs": timed.measurements.to_dict("list"), "forward_s": forward_s}
 
 
 def forward_seconds(side: Side, step: Step) -> float:
@@ -110,54 +122,80 @@ def forward_seconds(side: Side, step: Step) -> float:
     return statistics.median(taken)
 
 
-def memory_of(model: Model, case: Case) -> dict[str, Any]:
-    """Bytes at the peak of a step beside weights and state: of the allocator, predicted, and the rival's."""
-    trace = model.captured.trace
-    predicted = condsim.simulate(
-        trace, "raspberry-pi-5", case.strategy, case.batch, steps=[0]
-    ).memory.training
-    assert predicted is not None
+def bytes_of(model: Model, case: Case) -> dict[str, Any]:
+    """Bytes at the peak of a step beside weights and state: of the allocator, and the rival's."""
     with model.side(case) as (side, step):
         run = partial(side.run, step, WALL)
         assert side.optimizer is not None
         return {
             "measured_bytes": allocated_peak(run),
-            "predicted_bytes": predicted.alive_bytes,
             "memtracker_bytes": tracked_peak(side.replay.live.model, side.optimizer, run),
-            "forward_s": forward_seconds(side, step),
         }
 
 
-def measured(case: Case, model: Model, kept: Path) -> None:
-    """Measure a case and keep it."""
-    row = {**asdict(case), **seconds_of(model, case), **memory_of(model, case)}
-    row["experts"] = max(site.branches for site in model.captured.trace.sites)
-    write_whole(kept, json.dumps(row, default=float))
+PARTS = {"seconds": seconds_of, "bytes": bytes_of}
 
 
-def run(folder: Path, cases: Sequence[Case]) -> None:
-    """Measure what is not in the folder yet."""
+def place(folder: Path, case: Case, part: str) -> Path:
+    """Where a part of a case is kept."""
+    return folder / f"{case.model}-b{case.batch}-{case.strategy}.{part}.json"
+
+
+def run(folder: Path, cases: Sequence[Case], part: str, minutes: float) -> None:
+    """Measure what is not in the folder yet. minutes: after which no other case is begun."""
     torch.set_num_threads(1)
+    began = time.monotonic()
     model, name = None, ""
     for case in cases:
-        kept = folder / f"{case.model}-b{case.batch}-{case.strategy}.json"
+        kept = place(folder, case, part)
         if kept.exists():
             continue
+        if time.monotonic() - began > 60 * minutes:
+            return
         if model is None or name != case.model:
             model, name = Model.of(case.model), case.model
-        print(f"measuring {case.model}, batch {case.batch}, {case.strategy}", flush=True)
-        measured(case, model, kept)
+        print(f"measuring {part} of {case.model}, batch {case.batch}, {case.strategy}", flush=True)
+        write_whole(kept, json.dumps(PARTS[part](model, case), default=float))
 
 
-def table(folder: Path) -> pd.DataFrame:
-    """A row a case that was measured, with errors."""
-    found = pd.DataFrame([json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))])
+def calibrated(folder: Path) -> HardwareProfile:
+    """The profile of this machine that a run rests on, made now where there is none."""
+    kept = folder / "profile.yaml"
+    if not kept.exists():
+        condsim.calibrate(save=False, progress=Told()).save(kept)
+    return condsim.hardware(str(kept))
+
+
+def table(folder: Path, cases: Sequence[Case]) -> pd.DataFrame:
+    """A row a case that was measured, predicted today, with errors."""
+    profile = calibrated(folder)
+    rows = [
+        row_of(folder, case, profile) for case in cases if place(folder, case, "seconds").exists()
+    ]
+    found = pd.DataFrame(rows)
     found["latency error"] = found["predicted_latency_s"] / found["measured_latency_s"] - 1
     found["dense error"] = found["predicted_baseline_s"] / found["measured_baseline_s"] - 1
     found["three forwards error"] = 3 * found["forward_s"] / found["measured_latency_s"] - 1
     for name in ("predicted", "memtracker"):
         found[f"{name} bytes error"] = found[f"{name}_bytes"] / found["measured_bytes"] - 1
     return found
+
+
+def row_of(folder: Path, case: Case, profile: HardwareProfile) -> dict[str, Any]:
+    """One case: what was measured, and what is predicted."""
+    seconds = json.loads(place(folder, case, "seconds").read_text())
+    trace = captured(case.model)
+    timed = trace.with_measurements(pd.DataFrame(seconds["pairs"]), profile)
+    (compared,) = condsim.compare(timed).to_dict("records")
+    peak = condsim.simulate(trace, profile, case.strategy, case.batch, steps=[0]).memory.training
+    assert peak is not None
+    row = {**asdict(case), "forward_s": seconds["forward_s"], "predicted_bytes": peak.alive_bytes}
+    row |= {name: compared[name] for name in COMPARED}
+    row |= {"measured_bytes": float("nan"), "memtracker_bytes": float("nan")}
+    of_bytes = place(folder, case, "bytes")
+    if of_bytes.exists():
+        row |= json.loads(of_bytes.read_text())
+    return row
 
 
 def wrong_orders(found: pd.DataFrame) -> list[str]:
@@ -193,7 +231,7 @@ def tell(found: pd.DataFrame, listed: int) -> None:
     for column in ("predicted bytes error", "memtracker bytes error"):
         off = found[column].abs()
         exact = int((off == 0).sum())
-        print(f"{column}: {exact} of {len(off)} exact, worst {off.max():.2%}")
+        print(f"{column}: {exact} of {off.count()} exact, worst {off.max():.2%}")
     print(f"wrong order of looped and grouped: {wrong_orders(found) or 'none'}")
 
 
@@ -204,13 +242,20 @@ def main() -> None:
     today = datetime.date.today().isoformat()
     parser.add_argument("run", nargs="?", type=Path, default=RUNS / f"training-{today}")
     parser.add_argument("--models", nargs="+", help="measure these only")
+    parser.add_argument("--part", choices=("calibrate", *PARTS), help="take this only")
+    parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     listed = read()
     wanted = [case for case in listed if not options.models or case.model in options.models]
     options.run.mkdir(parents=True, exist_ok=True)
-    run(options.run, wanted)
-    found = table(options.run)
+    calibrated(options.run)
+    for part in PARTS:
+        if options.part in (None, part):
+            run(options.run, wanted, part, options.minutes)
+    if options.part is not None:
+        return
+    found = table(options.run, listed)
     if options.json:
         print(json.dumps(found.to_dict(orient="records"), indent=1))
         return

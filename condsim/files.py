@@ -284,7 +284,8 @@ def locked(folder: Path, shared: bool = False) -> Iterator[bool]:
     It is not where the file system has no locks, or the folder cannot be opened. The lock is the
     operating system's and ends with the process; nothing is written. Not to be nested.
     """
-    number = _lock(folder, "shared" if shared else "alone")
+    way = "shared" if shared else "alone"
+    number = _lock(folder, way)
     try:
         yield number is not None
     finally:

@@ -83,27 +83,52 @@ class _Walk:
         met = self.outline.add((calls.placed.number, node), guarded.met())
         for key, served in guarded.by_body(met).items():
             call, guard = served.calls()
-            choices = guarded.choices[guard]
-            outer, rows = guarded.outer[call, guard], guarded.rows[call, guard]
-            sizes = {extent: values[call] for extent, values in calls.sizes.items()}
-            sizes |= {"outer": outer, "rows": rows, "rest": outer - rows}
-            if self.sites[loop.site].mechanism.selects_blocks:
-                sizes["block"] = rows
-            if self.sites[loop.site].mechanism.keeps_tokens:
-                sizes |= halves(rows)
-            members = None if calls.members is None else calls.members[call]
-            if guarded.owed is not None:
-                around = calls.sizes.get("tokens", np.ones(len(calls), np.int64))[call]
-                owed = guarded.owed[call, guard]
-                sizes["tokens"] = np.where(owed > 0, owed, around)
-            if guarded.buckets is not None:
-                members = guarded.buckets[call, guard]
+            members = self._members(guarded, calls, call, guard)
+            sizes = self._sizes(guarded, calls, call, guard)
+            if guarded.buckets is not None and members is not None:
                 sizes["units"] = members.sum(1)
-            placed = self.placed[calls.placed.number, node, key]
-            guards = (*calls.guards, (loop.site, served.label(key, guarded.choices)))
-            step = calls.step[call]
-            inner = ScopeCalls(placed, guards, step, choices, sizes, number, call, members)
+            inner = ScopeCalls(
+                placed=self.placed[calls.placed.number, node, key],
+                guards=(*calls.guards, (loop.site, served.label(key, guarded.choices))),
+                step=calls.step[call],
+                choice=guarded.choices[guard],
+                sizes=sizes,
+                parent=number,
+                parent_call=call,
+                members=members,
+            )
             self._enter(inner)
+
+    def _sizes(
+        self, guarded: _Guarded, calls: ScopeCalls, call: np.ndarray, guard: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The sizes inside of a loop: those around it, and the rows that its guards let in.
+
+        calls: of the scope around. call, guard: of each call inside, int [n].
+        """
+        mechanism = self.sites[guarded.loop.site].mechanism
+        outer, rows = guarded.outer[call, guard], guarded.rows[call, guard]
+        sizes = {extent: values[call] for extent, values in calls.sizes.items()}
+        sizes |= {"outer": outer, "rows": rows, "rest": outer - rows}
+        if mechanism.selects_blocks:
+            sizes["block"] = rows
+        if mechanism.keeps_tokens:
+            sizes |= halves(rows)
+        if guarded.owed is not None:
+            one_each = np.ones(len(calls), np.int64)
+            around = calls.sizes.get("tokens", one_each)[call]
+            owed = guarded.owed[call, guard]
+            sizes["tokens"] = np.where(owed > 0, owed, around)
+        return sizes
+
+    def _members(
+        self, guarded: _Guarded, calls: ScopeCalls, call: np.ndarray, guard: np.ndarray
+    ) -> np.ndarray | None:
+        """Which units of its step each call inside of a loop runs; None where it runs all."""
+        if guarded.buckets is not None:
+            members: np.ndarray = guarded.buckets[call, guard]
+            return members
+        return None if calls.members is None else calls.members[call]
 
     def _guarded(self, loop: Loop, calls: ScopeCalls) -> _Guarded:
         rule = self.sites[loop.site]
@@ -111,14 +136,15 @@ class _Walk:
         if not len(calls):
             no_rows = np.zeros((0, len(choices)), int)
             return _Guarded(loop, choices, no_rows, no_rows)
-        kept = self.steps.kept.get(rule.name)
+        kept_by_step = self.steps.kept.get(rule.name)
         lengths, buckets = self._lengths(rule, calls, len(choices))
+        kept = None if kept_by_step is None else kept_by_step[calls.step]
         guards = Guards(
             mechanism=rule.mechanism,
             choices=choices,
             counts=self.steps.counts[rule.name][calls.step],
             arriving=rows_that_arrive(rule, self.steps, calls.sizes, calls.step),
-            kept=None if kept is None else kept[calls.step],
+            kept=kept,
             costliest=self.steps.costliest.get(rule.name),
             lengths=lengths,
         )

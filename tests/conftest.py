@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,19 @@ def nobody_waits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "PATIENCE_S", 0.0)
         yield
+
+
+TIMED = ("calibrate", "measure", "self_check", "timing")
+"""Folders of tests that time something again and again."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_old_is_collected(request: pytest.FixtureRequest) -> None:
+    """What is timed collects garbage before, which takes longer the more was imported: what is
+    there by now is looked at for the last time."""
+    if request.path.parent.name in TIMED:
+        gc.collect()
+        gc.freeze()
 
 
 CALIBRATED = ("tests/calibrate/test_cpu.py", "tests/calibrate/test_cpu_profile.py")

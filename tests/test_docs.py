@@ -13,6 +13,19 @@ LOADS = re.compile(
     r"""<(?:script|img|iframe)[^>]+src=["']?(?:https?:)?//|<link[^>]+rel=["']?(?:stylesheet|preconnect)[^>]+href=["']?(?:https?:)?//"""
 )
 
+FOLDERS = "condsim|tests|benchmarks|hwprofiles|traces"
+NAMED_FILE = re.compile(rf"`((?:{FOLDERS})/[\w/.-]+)`")
+EXAMPLE = "NAME"
+"""Part of a path that stands for any name."""
+
+
+def test_every_file_that_is_named_exists() -> None:
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "README.md"]
+    named = {(page.name, path) for page in pages for path in NAMED_FILE.findall(page.read_text())}
+    missing = [(page, path) for page, path in named if not (ROOT / path).exists()]
+    assert not [found for found in missing if EXAMPLE not in found[1]]
+    assert len(named) > 100
+
 
 def test_builds(tmp_path: Path) -> None:
     command = [

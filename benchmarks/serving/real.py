@@ -2,7 +2,8 @@
 
     python -m benchmarks.serving.real
 
-One process and thread takes what has arrived, up to a batch, runs the model on it, and answers. The
+One process and thread takes what has arrived, up to a batch, runs the model on it, and answers. It is
+a fresh process, as a server is: what was captured and calibrated before leaves holes in the heap. The
 prediction knows the captured trace, the calibration of this machine, the arrivals, and what the loop
 itself takes a step, which is measured with a model that does nothing. Nothing is fitted to a run.
 Where arrivals exceed what the server does, a step that is off by a tenth moves the queue by far more
@@ -12,6 +13,7 @@ than a tenth, so the seconds of steps a request (busy) stand beside the latencie
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ import torch
 
 import condsim
 from condsim.hardware import HardwareProfile, this_machine
+from condsim.serve.outcome import Outcome
 from condsim.serve.prices.composition import Pool
 from condsim.serve.requests import Requests, poisson
 from condsim.steps.rebatch import rebatch
@@ -36,35 +39,52 @@ BARS = {50: 0.15, 99: 0.25}
 """Percentile of the latency → relative error that is aimed at."""
 
 Run = Callable[[torch.Tensor], object]
+Answered = tuple[np.ndarray, float]
+"""(when each request was answered, float [n]; seconds of all steps)."""
 
 
 @dataclass(frozen=True)
-class Served:
-    """A model with its samples, in the order of the trace's units."""
+class Load:
+    """What one run is asked. units: the sample of each request. arrival_s: in order."""
 
-    name: str
-    run: Run
-    samples: torch.Tensor
-    trace: Trace
+    units: np.ndarray
+    arrival_s: list[float]
 
 
-def prepared(name: str) -> Served:
-    """Build a model, capture it, and run it at every size."""
+def captured(name: str) -> Trace:
+    """Build a model and capture it."""
     example = load(name)
-    trace = condsim.capture(example.model, example.inputs, measure=False, name=name)
+    return condsim.capture(example.model, example.inputs, measure=False, name=name)
+
+
+def served_alone(name: str, loads: list[Load]) -> tuple[float, list[Answered]]:
+    """Serve loads one after the other; returns (seconds that the loop takes a step beside the
+    model, what came of each). Runs in a process of its own, with the model at every size before."""
+    torch.set_num_threads(1)
+    example = load(name)
     samples = torch.cat(list(example.inputs))
     with torch.inference_mode():
         for _ in range(3):
             for size in range(1, MAX_BATCH + 1):
                 example.model(samples[:size])
-    return Served(name, example.model, samples, trace)
+    overhead_s = overhead(samples)
+    answered = []
+    for asked in loads:
+        units = torch.from_numpy(asked.units)
+        answered.append(serve_here(example.model, samples, units, asked.arrival_s))
+    return overhead_s, answered
+
+
+def in_a_fresh_process(name: str, loads: list[Load]) -> tuple[float, list[Answered]]:
+    """What `served_alone` returns."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(served_alone, (name, loads))
 
 
 def serve_here(
     run: Run, samples: torch.Tensor, units: torch.Tensor, arrival_s: list[float]
-) -> tuple[np.ndarray, float]:
-    """Serve requests as they arrive; returns (when each was answered, float [n]; seconds of all
-    steps)."""
+) -> Answered:
+    """Serve requests as they arrive."""
     count = len(arrival_s)
     answered_s = np.empty(count)
     arrived = begun = 0
@@ -94,46 +114,51 @@ def overhead(samples: torch.Tensor) -> float:
     return float(np.median(np.diff(np.unique(answered_s))))
 
 
-def predicted(served: Served, profile: HardwareProfile, requests: Requests, overhead_s: float):
+def predicted(trace: Trace, profile: HardwareProfile, requests: Requests, overhead_s: float):
     """What condsim says of the conditional side."""
     answer = condsim.serve(
-        served.trace, profile, requests, max_batch=MAX_BATCH, exits="wait", overhead_s=overhead_s
+        trace, profile, requests, max_batch=MAX_BATCH, exits="wait", overhead_s=overhead_s
     )
     return answer.conditional
 
 
-def measure(served: Served, profile: HardwareProfile, seconds: float) -> list[dict[str, object]]:
+def measure(trace: Trace, profile: HardwareProfile, seconds: float) -> list[dict[str, object]]:
     """Serve one model at every load; returns a row a load."""
-    overhead_s = overhead(served.samples)
-    full = predicted(served, profile, poisson(1e6, 2000), overhead_s).saturated
-    rows = []
-    for load_share in LOADS:
-        rate = load_share * full
+    full = predicted(trace, profile, poisson(1e6, 2000), 0.0).saturated
+    pool = Pool.of(rebatch(trace, 1))
+    asked, loads = [], []
+    for share in LOADS:
+        rate = share * full
         requests = poisson(rate, max(200, int(rate * seconds)), seed=1)
-        pool = Pool.of(rebatch(served.trace, 1))
-        units = torch.from_numpy(pool.draw(len(requests), np.random.default_rng(0)).copy())
-        arrival_s = requests.arrival_s.tolist()
-        answered_s, busy_s = serve_here(served.run, served.samples, units, arrival_s)
-        ours = predicted(served, profile, requests, overhead_s)
-        row: dict[str, object] = {
-            "model": served.name,
-            "load": load_share,
-            "rate": rate,
-            "requests": len(requests),
-            "overhead_s": overhead_s,
-            "measured_busy_s": busy_s / len(requests),
-            "predicted_busy_s": ours.utilisation * ours.duration_s / len(requests),
-        }
-        for q in BARS:
-            measured_s = float(np.percentile(answered_s - requests.arrival_s, q))
-            predicted_s = float(np.percentile(ours.latency_s, q))
-            row |= {
-                f"measured_p{q}_s": measured_s,
-                f"predicted_p{q}_s": predicted_s,
-                f"error_p{q}": predicted_s / measured_s - 1,
-            }
-        rows.append(row)
+        units = pool.draw(len(requests), np.random.default_rng(0)).astype(np.int64)
+        asked.append((share, rate, requests))
+        loads.append(Load(units, requests.arrival_s.tolist()))
+    overhead_s, answered = in_a_fresh_process(trace.name, loads)
+    rows = []
+    for (share, rate, requests), came in zip(asked, answered, strict=True):
+        row = {"model": trace.name, "load": share, "rate": rate, "overhead_s": overhead_s}
+        ours = predicted(trace, profile, requests, overhead_s)
+        rows.append(row | compared(requests, came, ours))
     return rows
+
+
+def compared(requests: Requests, came: Answered, ours: Outcome) -> dict[str, object]:
+    """What was measured beside what was predicted."""
+    answered_s, busy_s = came
+    row: dict[str, object] = {
+        "requests": len(requests),
+        "measured_busy_s": busy_s / len(requests),
+        "predicted_busy_s": ours.utilisation * ours.duration_s / len(requests),
+    }
+    for q in BARS:
+        measured_s = float(np.percentile(answered_s - requests.arrival_s, q))
+        predicted_s = float(np.percentile(ours.latency_s, q))
+        row |= {
+            f"measured_p{q}_s": measured_s,
+            f"predicted_p{q}_s": predicted_s,
+            f"error_p{q}": predicted_s / measured_s - 1,
+        }
+    return row
 
 
 def main() -> None:
@@ -149,11 +174,11 @@ def main() -> None:
     torch.set_num_threads(1)
     profile = this_machine() if asked.as_calibrated else condsim.calibrate()
     assert profile is not None, "this machine is not calibrated"
-    served = [prepared(name) for name in MODELS]
+    traces = [captured(name) for name in MODELS]
     rows = [
         row | {"round": number}
         for number in range(asked.rounds)
-        for each in served
+        for each in traces
         for row in measure(each, profile, asked.seconds)
     ]
     table = pd.DataFrame(rows)

@@ -229,7 +229,8 @@ def _measure(plan: _Plan, machine: dict[str, str | int]) -> Measured:
     instruction = instruction_s(yardstick)
     compiled = compiled_costs(pool, yardstick) if plan.compiled else {}
     times = timing.between_neighbours(rounds.times, rounds.doubtful)
-    load_s = _load_s(pool if plan.dtype == "fp32" else Pool())
+    busy_pool = pool if plan.dtype == "fp32" else Pool()
+    load_s = _load_s(busy_pool)
     among = rounds.among.table()
     l2_bytes = int(machine.get("l2", DEFAULT_L2_BYTES))
     return Measured(

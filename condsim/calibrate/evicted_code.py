@@ -101,12 +101,13 @@ class EvictedCode:
         names = list(self._calls)
         order = random.Random(self._rounds).sample(names, len(names))
         self._rounds += 1
+        told_after_products = [name for name in order if name in self._told_after_products]
+        meanwhile = [(read, order) for read in self._reads]
+        meanwhile += [(work, told_after_products) for work in self._work]
         for way in (STRAIGHT, AFTER_OTHERS):
-            for number, meanwhile in enumerate([*self._reads, *self._work]):
-                works = number >= len(self._reads)
-                for name in order:
-                    if not works or name in self._told_after_products:
-                        self._visits[way, number, name] += self._visit(name, meanwhile, way)
+            for number, (happens, timed) in enumerate(meanwhile):
+                for name in timed:
+                    self._visits[way, number, name] += self._visit(name, happens, way)
 
     def _visit(self, name: str, meanwhile: Meanwhile, way: int) -> Visits:
         """Time an operator that runs again and again, with something happening in between."""
@@ -134,7 +135,7 @@ class EvictedCode:
         read = range(1, len(self._reads))
         shared_s = self._shared_s(told, read)
         own_s = self._own_s(names, read, shared_s)
-        sums = [sum(of_read[name] for name in told) for of_read in own_s]
+        sums = [_sum_of(of_read, told) for of_read in own_s]
         farthest_s = {name: max(seconds, 0.0) for name, seconds in own_s[-1].items()}
         shared_after_products_s, share_after_products = self._after_products(farthest_s)
         return Cold(
@@ -156,8 +157,11 @@ class EvictedCode:
         begin = len(self._reads)
         worked = range(begin, begin + len(self._work))
         names = self._told_after_products
-        own_s = [sum(self._extra_s(AFTER_OTHERS, number, names).values()) for number in worked]
-        farthest_of_these_s = sum(farthest_s[name] for name in names)
+        own_s = []
+        for number in worked:
+            extra_s = self._extra_s(AFTER_OTHERS, number, names)
+            own_s.append(_sum_of(extra_s, names))
+        farthest_of_these_s = _sum_of(farthest_s, names)
         return self._shared_s(names, worked), _rising_shares(own_s, farthest_of_these_s)
 
     def _shared_s(self, names: Sequence[str], meanwhile: Sequence[int]) -> list[float]:
@@ -194,6 +198,10 @@ class EvictedCode:
             usual_s = typical(self._visits[way, 0, name], self._yardstick)
             extra_s[name] = typical(self._visits[way, number, name], self._yardstick) - usual_s
         return extra_s
+
+
+def _sum_of(seconds: dict[str, float], names: Sequence[str]) -> float:
+    return sum(seconds[name] for name in names)
 
 
 def _products(pool: Pool) -> list[Call]:

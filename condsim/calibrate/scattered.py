@@ -6,7 +6,7 @@ scattered over the sizes, and `condsim.cost.cpu.tables` makes a function of them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -178,20 +178,30 @@ def scatter(
     sure = [point for point in chosen if (name, *point) not in doubtful]
     if len(sure) >= max(LEAST_SURE_POINTS, len(chosen) // 2):
         chosen = sure
-    coordinates = []
-    times = []
-    for point in chosen:
-        coordinates.append(family.coordinates(point))
-        times.append(seconds[name, *point])
-    coordinate_table = np.array(coordinates, dtype=float)
-    point_s = np.array(times)
-    scales, error = choose_scales(name, family.dims, coordinate_table, point_s, NOISE)
-    uncertainty = max(error, LEAST_UNCERTAINTY)
+    coordinates = [family.coordinates(point) for point in chosen]
+    point_s = [seconds[name, *point] for point in chosen]
+    return scatter_of(name, family.dims, coordinates, point_s)
+
+
+def scatter_of(
+    name: str,
+    dims: list[str],
+    coordinates: Sequence[tuple[float, ...]],
+    point_s: Sequence[float],
+) -> Scatter:
+    """The table of points that were timed, its scales chosen by leaving one point out.
+
+    name: of the family. dims: names of the coordinates. coordinates: of each point, in the order of
+    dims. point_s: seconds of each.
+    """
+    table = np.array(coordinates, dtype=float)
+    times = np.array(point_s)
+    scales, error = choose_scales(name, dims, table, times, NOISE)
     return Scatter(
-        dims=family.dims,
-        points=coordinate_table.tolist(),
-        seconds=point_s.tolist(),
+        dims=dims,
+        points=table.tolist(),
+        seconds=times.tolist(),
         scales=scales,
         noise=NOISE,
-        uncertainty=uncertainty,
+        uncertainty=max(error, LEAST_UNCERTAINTY),
     )

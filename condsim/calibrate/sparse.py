@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from condsim.calibrate import shapes
-from condsim.calibrate.scattered import LEAST_POINTS, LEAST_UNCERTAINTY, NOISE
+from condsim.calibrate.scattered import LEAST_POINTS, scatter_of
 from condsim.calibrate.sparse_calls import (
     SEED,
     Sparse,
@@ -28,7 +28,6 @@ from condsim.calibrate.sparse_calls import (
     sampled,
     turned,
 )
-from condsim.cost.cpu.scattered import choose_scales
 from condsim.cost.cpu.sparse_time import (
     CHOSEN,
     DRAWN,
@@ -72,32 +71,80 @@ def _elements(size: Sparse) -> float:
     return float(size.n * size.k)
 
 
+def _all_sizes(size: Sparse) -> tuple[float, ...]:
+    return tuple(size)
+
+
+def _without_right(size: Sparse) -> tuple[float, ...]:
+    return size[:5]
+
+
+def _without_sides(size: Sparse) -> tuple[float, ...]:
+    return size[:4]
+
+
+def _matrix_and_values(size: Sparse) -> tuple[float, ...]:
+    return size.n, size.k, size.values
+
+
+def _elements_alone(size: Sparse) -> tuple[float, ...]:
+    return (size.n * size.k,)
+
+
 def _elements_and_moved(size: Sparse) -> tuple[float, ...]:
     return size.n * size.k, size.moved
 
 
 FAMILIES: dict[str, Family] = {
     MULTIPLIED: Family(
-        ["n", "k", "m", "values", "apart"],
-        160,
-        multiplied,
-        lambda size: size[:5],
-        _multiply_adds,
+        dims=["n", "k", "m", "values", "apart"],
+        points=160,
+        call=multiplied,
+        coordinates=_without_right,
+        work=_multiply_adds,
     ),
-    TURNED: Family(["n", "k", "m", "values"], 90, turned, lambda size: size[:4], _multiply_adds),
+    TURNED: Family(
+        dims=["n", "k", "m", "values"],
+        points=90,
+        call=turned,
+        coordinates=_without_sides,
+        work=_multiply_adds,
+    ),
     SAMPLED: Family(
-        ["n", "k", "m", "values", "left", "right"],
-        140,
-        sampled,
-        lambda size: tuple(size),
-        _multiply_adds,
+        dims=["n", "k", "m", "values", "left", "right"],
+        points=140,
+        call=sampled,
+        coordinates=_all_sizes,
+        work=_multiply_adds,
     ),
     PICKED: Family(
-        ["n", "k", "values"], 60, picked, lambda size: (size.n, size.k, size.values), _elements
+        dims=["n", "k", "values"],
+        points=60,
+        call=picked,
+        coordinates=_matrix_and_values,
+        work=_elements,
     ),
-    CHOSEN: Family(["elements", "values"], 40, chosen, _elements_and_moved, _elements),
-    FILLED: Family(["elements", "values"], 24, filled, _elements_and_moved, _elements),
-    DRAWN: Family(["elements"], 16, drawn, lambda size: (size.n * size.k,), _elements),
+    CHOSEN: Family(
+        dims=["elements", "values"],
+        points=40,
+        call=chosen,
+        coordinates=_elements_and_moved,
+        work=_elements,
+    ),
+    FILLED: Family(
+        dims=["elements", "values"],
+        points=24,
+        call=filled,
+        coordinates=_elements_and_moved,
+        work=_elements,
+    ),
+    DRAWN: Family(
+        dims=["elements"],
+        points=16,
+        call=drawn,
+        coordinates=_elements_alone,
+        work=_elements,
+    ),
 }
 
 
@@ -169,17 +216,9 @@ def tables(
 
 
 def _table(name: str, family: Family, timed: list[Sparse], seconds: dict[Any, float]) -> Scatter:
-    coordinates = np.array([family.coordinates(point) for point in timed], float)
-    point_s = np.array([seconds[name, *point] for point in timed])
-    scales, error = choose_scales(name, family.dims, coordinates, point_s, NOISE)
-    return Scatter(
-        dims=family.dims,
-        points=coordinates.tolist(),
-        seconds=point_s.tolist(),
-        scales=scales,
-        noise=NOISE,
-        uncertainty=max(error, LEAST_UNCERTAINTY),
-    )
+    coordinates = [family.coordinates(point) for point in timed]
+    point_s = [seconds[name, *point] for point in timed]
+    return scatter_of(name, family.dims, coordinates, point_s)
 
 
 def view_curves(seconds: dict[Any, float]) -> dict[str, Curve]:

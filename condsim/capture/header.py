@@ -99,6 +99,7 @@ def site_of(
     flops: of a row in each branch. unit_rows: rows that a unit has there. decided: its decisions,
     None where there are none.
     """
+    scope = "sequence" if MECHANISMS[info.mechanism].keeps_tokens else "row"
     return Site(
         name=info.name,
         mechanism=info.mechanism,
@@ -106,7 +107,7 @@ def site_of(
         top_k=info.top_k,
         parents=info.parents,
         encoding=MECHANISMS[info.mechanism].encoding,
-        scope="sequence" if MECHANISMS[info.mechanism].keeps_tokens else "row",
+        scope=scope,
         stored=file_name(info.name),
         unit_rows=unit_rows,
         has_weights=decided is not None and decided.weights is not None,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from condsim.program import Free, Loop, Op, Scope
 from condsim.record.events import Died, RecordedOp
-from condsim.record.nest import Instance, RunScope
+from condsim.record.nest import Instance, RunScope, guarded
 
 Path = tuple[tuple[int, int, int, int], ...]
 """A scope of a program: loops from the root, each (node, choice, outer regime, rows regime)."""
@@ -26,17 +26,37 @@ Frees = dict[Path, dict[Free, None]]
 
 
 @dataclass
+class Seen:
+    """What one run saw, in the order in which it saw it.
+
+    died: when a storage died. reached: when a point was come to. now: how much it has seen.
+    """
+
+    died: dict[Storage, int] = field(default_factory=dict)
+    reached: dict[Point, int] = field(default_factory=dict)
+    now: int = 0
+
+    def was_gone(self, point: Point, storage: Storage) -> bool:
+        """Whether a storage was dead when a point was come to."""
+        if storage not in self.died or point not in self.reached:
+            return False
+        return self.died[storage] < self.reached[point]
+
+
+@dataclass
 class Lifetimes:
     """Where each recorded operator stands in the program, and the deaths of what it allocated.
 
     frees: deaths that some run saw. survived: storages that a run saw alive after a point at which
-    something died.
+    something died. repeated: storages of which some run had more than one. runs: what each saw.
     """
 
     location: dict[RecordedOp, Location] = field(default_factory=dict)
     instance: dict[RecordedOp, Instance | None] = field(default_factory=dict)
     frees: Frees = field(default_factory=dict)
     survived: set[tuple[Point, Storage]] = field(default_factory=set)
+    repeated: set[Storage] = field(default_factory=set)
+    runs: list[Seen] = field(default_factory=list)
 
     def put(self, op: RecordedOp, location: Location, instance: Instance | None) -> None:
         """Note where an operator stands. instance: the pass through a guard in which it ran."""
@@ -49,10 +69,36 @@ class Lifetimes:
         Also deaths that follow for combinations of guards that no run had.
         """
         for scope in scopes:
+            self.runs.append(Seen())
             self._see(scope, (), (), set())
+            self._note_repeated(scope)
+        stages = scopes[0].stages
         for path, frees in implied(self.frees, self.survived).items():
-            self.frees[path] |= frees
+            plays_back = bool(stages) and path[0][0] >= stages[0]
+            for free in frees:
+                if not (plays_back and self._was_gone(free, path)):
+                    self.frees[path][free] = None
         return self._attached(root, ())
+
+    def _was_gone(self, free: Free, path: Path) -> bool:
+        """Whether some run saw a storage dead when it came to a point.
+
+        What the forward did not save for a branch cannot die where the branch is played back.
+        """
+        storage = ((free.path, free.op), free.alloc)
+        if storage in self.repeated:
+            return False
+        return any(run.was_gone((path, free.position), storage) for run in self.runs)
+
+    def _note_repeated(self, scope: RunScope) -> None:
+        """Note the storages of which a run has more than one."""
+        born: set[Location] = set()
+        for op, _ in guarded(scope):
+            location = self.location.get(op)
+            if location in born:
+                self.repeated |= {(location, alloc) for alloc in range(len(op.allocs))}
+            elif location is not None:
+                born.add(location)
 
     def _see(
         self,
@@ -80,6 +126,8 @@ class Lifetimes:
             for died in dying:
                 alive.discard((died.op, died.alloc))
                 self._keep_death(died, path, position, inside)
+            if path is not None:
+                self._keep_moment((path, position), dying)
             if path is not None and dying:
                 self._keep_survivors((path, position), alive)
 
@@ -120,6 +168,16 @@ class Lifetimes:
             if location is not None:
                 self.survived.add((point, (location, alloc)))
 
+    def _keep_moment(self, point: Point, dying: Sequence[Died]) -> None:
+        """Note when a run came to a point, and what died there."""
+        run = self.runs[-1]
+        run.now += 1
+        run.reached[point] = run.now
+        for died in dying:
+            location = self.location.get(died.op)
+            if location is not None:
+                run.died[location, died.alloc] = run.now
+
     def _attached(self, scope: Scope, path: Path) -> Scope:
         nodes: list[Op | Loop] = []
         for position, node in enumerate(scope.nodes):
@@ -131,8 +189,21 @@ class Lifetimes:
                 nodes.append(Loop(node.site, node.choices, bodies))
             else:
                 nodes.append(node)
-        frees = sorted(self.frees.get(path, {}), key=lambda free: free.position)
+        frees = [self._known(free, path) for free in self.frees.get(path, {})]
+        frees.sort(key=_position)
         return Scope(tuple(nodes), tuple(frees))
+
+    def _known(self, free: Free, path: Path) -> Free:
+        """A death with what runs say of it where they disagree. path: the scope that it is in."""
+        storage = ((free.path, free.op), free.alloc)
+        seen_alive = ((path, free.position), storage) in self.survived
+        if not seen_alive or storage in self.repeated:
+            return free
+        return replace(free, outlived=True)
+
+
+def _position(free: Free) -> int:
+    return free.position
 
 
 def implied(frees: Frees, survived: set[tuple[Point, Storage]]) -> Frees:

@@ -5,6 +5,7 @@ Nothing but hooks and copies is added to the model's own forward passes.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -162,9 +163,10 @@ def _check_result(live: LiveModel, output: Any, own: list[torch.Tensor]) -> None
     sets an attribute, also does so to what comes after it.
     """
     if not close(tensors_of(output), own):
-        read = [name for site in live.sites for name in site.sites if name in live.infos]
+        read = itertools.chain.from_iterable(site.sites for site in live.sites)
+        first = next(name for name in read if name in live.infos)
         raise CondsimError(
-            f"site {read[0]!r}: with it the model gives another result than by itself; its forward "
+            f"site {first!r}: with it the model gives another result than by itself; its forward "
             "changes what it is given, or keeps something for later, beside what it returns: let "
             "it return new tensors"
         )

@@ -156,7 +156,8 @@ def probe(
     Raises Misfit where the same regime has different operators at different sizes, and CannotRun
     where the model fails at one of them.
     """
-    phases = dict.fromkeys((live.phase, DECODE) if decode else (live.phase,))
+    asked = (live.phase, DECODE) if decode else (live.phase,)
+    phases = dict.fromkeys(asked)
     regimes = [Regime(phase, single) for phase in phases for single in (True, False)]
     prober = Prober(live, batch, sizes, decode)
     programs: dict[str, Program] = {}

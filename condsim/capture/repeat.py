@@ -217,11 +217,12 @@ def _name(node: Node) -> str:
 
 def _renamed_op(op: Op, rename: Rename) -> Op:
     role, separator, site = op.role.partition(":")
+    renamed_role = f"{role}:{rename(site)}" if separator else op.role
     return replace(
         op,
         inputs=_renamed_tensors(op.inputs, rename),
         outputs=_renamed_tensors(op.outputs, rename),
-        role=f"{role}{separator}{rename(site)}" if separator else op.role,
+        role=renamed_role,
         site=rename(op.site),
         module=rename(op.module),
     )

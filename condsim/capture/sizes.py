@@ -98,7 +98,9 @@ def _rows_a_position(
         for site, rows in of_batch.items():
             slope, rest = divmod(other.get(site, 0) - rows, length - batch.seq)
             known = slopes.setdefault(site, slope)
-            if rest or slope < 0 or slope != known or rows < slope * batch.seq:
+            of_positions = slope * batch.seq
+            on_one_line = not rest and slope == known
+            if not on_one_line or not 0 <= of_positions <= rows:
                 raise CondsimError(f"the rows at site {site!r} do not follow the length")
     return slopes
 

@@ -41,8 +41,10 @@ def windowed(program: Program, windows: Mapping[str, int]) -> Program:
         return program
     nodes: list[Op | Loop] = []
     for node in program.root.nodes:
-        window = wide.get(node.module) if isinstance(node, Op) else None
-        nodes.append(node if window is None or isinstance(node, Loop) else _within(node, window))
+        if isinstance(node, Op) and node.module in wide:
+            nodes.append(_within(node, wide[node.module]))
+        else:
+            nodes.append(node)
     return replace(program, root=Scope(tuple(nodes), program.root.frees))
 
 

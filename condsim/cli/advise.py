@@ -23,7 +23,7 @@ def advise(
     *,
     scenario: str | None = None,
     options: Annotated[OneScenarioOptions, Parameter(name="*")] = ONE_AS_CAPTURED,
-    threshold: Annotated[float | None, Parameter(name="--pays-from")] = None,
+    pays_from: float | None = None,
     require: str | None = None,
     json: bool = False,
 ) -> int:
@@ -35,7 +35,7 @@ def advise(
         Folder of a trace, the name of one that comes with condsim, or of a model (condsim models).
     scenario
         edge (one input at a time), server (32), batch (as many as there are), or a YAML file.
-    threshold
+    pays_from
         The speedup from which it pays. Default: 1, or what the scenario says.
     require
         speedup=1.2: exit with 1 unless the interval lies above it.
@@ -43,16 +43,17 @@ def advise(
         Print JSON.
     """
     required = None if require is None else _required(require)
-    _check(options, threshold)
+    _check(options, pays_from)
     about = open_subject(subject)
     from condsim.decide.advise.advise import advise as advised
 
     with progress() as bar:
+        limit = pays_from if required is None else required
         advice = advised(
             about,
             options.device,
             scenario=scenario,
-            threshold=threshold if required is None else required,
+            pays_from=limit,
             where=subject,
             progress=bar,
             **options.given(),  # a scenario gives the rest
@@ -77,10 +78,10 @@ def _required(text: str) -> float:
     return number
 
 
-def _check(options: OneScenarioOptions, threshold: float | None) -> None:
+def _check(options: OneScenarioOptions, pays_from: float | None) -> None:
     options.check_one("advice is on one of each; condsim sweep --grid device=all compares them")
-    if threshold is not None and not 0 < threshold < 1000:
-        raise CondsimError(f"--pays-from is a speedup above 0, got {threshold:g}")
+    if pays_from is not None and not 0 < pays_from < 1000:
+        raise CondsimError(f"--pays-from is a speedup above 0, got {pays_from:g}")
 
 
 def _show(advice: Advice, required: float | None, json: bool) -> None:

@@ -96,7 +96,8 @@ def profile_for(name: str | None, trace: Trace | None = None) -> HardwareProfile
         profile: HardwareProfile = trace.profile
         return profile
     if name is None or name == THIS_MACHINE:
-        return local_profile(dtype="fp32" if trace is None else trace.dtype)
+        dtype = "fp32" if trace is None else trace.dtype
+        return local_profile(dtype=dtype)
     return hardware(name)
 
 

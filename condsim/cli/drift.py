@@ -72,13 +72,15 @@ def drift(
     from condsim.decide.drift.stream import WINDOW
 
     priced = all(trace.header.has_programs for trace in traces)
+    profile = profile_for(options.device, traces[0]) if priced else None
+    window = WINDOW if stream.window is None else stream.window
     found = moved(
         *traces,
-        profile_for(options.device, traces[0]) if priced else None,
+        profile,
         again=captured_again,
         level=level,
         false_alarm_every=stream.false_alarm_every,
-        window=WINDOW if stream.window is None else stream.window,
+        window=window,
         **options.given_of_trace(),
     )
     if json:

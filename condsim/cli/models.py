@@ -50,7 +50,7 @@ def question_of(scenario: ScenarioOptions) -> Question:
         if value is not None:
             asked[name] = value
     parallel = scenario.keywords().get("parallel")
-    if parallel is not None:
+    if parallel is not None and parallel.expert > 1:
         asked["ranks"] = parallel.expert
         asked.setdefault("batch", parallel.expert)
     return Question(**asked)

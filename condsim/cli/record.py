@@ -131,19 +131,22 @@ def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
         inputs = inputs[: options.batch_limit]
         if isinstance(training.targets, list):
             training = replace(training, targets=training.targets[: options.batch_limit])
+    new_tokens_each = 0 if options.train else new_tokens
+    axis = None if options.sequence_axis == "none" else options.sequence_axis
+    train = training if options.train else None
     return capture_model(
         example.model,
         inputs,
         measure=False,
-        new_tokens=0 if options.train else new_tokens,
-        sequence_axis=None if options.sequence_axis == "none" else options.sequence_axis,
+        new_tokens=new_tokens_each,
+        sequence_axis=axis,
         name=example.name,
         quality=example.quality,
         quality_name=example.quality_name,
         higher_is_better=example.higher_is_better,
         spec=spec,
         command=shlex.join(["condsim", *sys.argv[1:]]),
-        train=training if options.train else None,
+        train=train,
         masks=example.masks,
         progress=step,
     )
@@ -351,8 +354,16 @@ def summary(trace: Trace) -> dict[str, Any]:
 
 
 def _sites(trace: Trace) -> list[dict[str, Any]]:
-    shown = ("name", "mechanism", "branches", "top_k")
-    return [{field: getattr(site, field) for field in shown} for site in trace.sites]
+    rows = []
+    for site in trace.sites:
+        row = {
+            "name": site.name,
+            "mechanism": site.mechanism,
+            "branches": site.branches,
+            "top_k": site.top_k,
+        }
+        rows.append(row)
+    return rows
 
 
 def _mean_quality(trace: Trace) -> dict[str, float]:

@@ -58,7 +58,7 @@ class ScenarioOptions:
     parallel
         Spread the experts over devices: expert=8, or expert=8,placement=eplb,slots=80. Also nodes,
         groups, fabric and overlap=shared-experts; placement is in-order, by-load, eplb or a file of
-        expert and slot.
+        expert and slot. Or cut every layer of a model by name: tensor=8.
     phase
         prefill, decode or train, where a trace has several.
     protocol
@@ -102,7 +102,7 @@ class ScenarioOptions:
     def check_with(self, trace: Trace) -> None:
         """Raises CondsimError for what no device could run, before anything is calibrated."""
         if self.context is not None:
-            raise no_context()
+            raise _no_context()
         from condsim.predict.choose import choose_strategies
         from condsim.steps.rebatch import rebatch
 
@@ -160,7 +160,7 @@ class OneScenarioOptions(ScenarioOptions):
         """What was named, of a trace. Raises CondsimError for what is of the catalogue's models."""
         given = self.given()
         if "context" in given:
-            raise no_context()
+            raise _no_context()
         return given
 
 
@@ -181,15 +181,13 @@ class OneDeviceOptions(OneScenarioOptions):
     capacity_factor: Annotated[float | None, Parameter(parse=False)] = None
     expert_cache: Annotated[float | None, Parameter(parse=False)] = None
     context: Annotated[None, Parameter(parse=False)] = None
-    parallel: Annotated[None, Parameter(parse=False)] = None
+    parallel: Annotated[str | None, Parameter(parse=False)] = None
 
 
 ON_ONE_DEVICE = OneDeviceOptions()
 
 
-def no_context() -> CondsimError:
-    """The error for a trace that is asked about another context."""
-    return CondsimError(
-        "--context is for models of the catalogue (condsim models); a trace has the positions that "
-        "it was captured at"
-    )
+def _no_context() -> CondsimError:
+    from condsim.decide.subject import no_context
+
+    return no_context("--context")

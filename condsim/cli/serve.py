@@ -19,6 +19,7 @@ from condsim.cli.arguments import (
 )
 from condsim.cli.output import Step, command, out, print_json, progress, say, suggest
 from condsim.cli.scenario import BASELINES, OneDeviceOptions
+from condsim.cli.simulated import shared_model
 from condsim.errors import CondsimError
 from condsim.files import write_whole
 
@@ -49,8 +50,11 @@ class ServedScenarioOptions(OneDeviceOptions):
     expert_cache
         Share of the experts' weights that the device keeps, where the strategy is offloaded.
         Default: what its memory has room for.
+    parallel
+        Devices that share a replica of a model by name: tensor=8.
     """
 
+    parallel: str | None = None
     capacity_factor: float | None = None
     expert_cache: float | None = None
     batch: Annotated[int | None, Parameter(parse=False)] = None
@@ -287,13 +291,15 @@ def serve(
     files.check()
     requests = arrivals.read()
     began = time.perf_counter()
-    model = catalogue_model(trace)
+    model, parallel = catalogue_model(trace), scenario.keywords().get("parallel")
+    if model is not None:
+        model = shared_model(model, parallel)
     from condsim.serve.serve import serve as serve_requests
 
     with progress() as step:
         opened = open_trace(trace) if model is None else _recorded(model, arrivals.seed, step)
         profile = profile_for(scenario.device, opened)
-        keywords |= _run_as(scenario)
+        keywords |= _run_as(scenario) | {"parallel": parallel}
         if model is not None and keywords["runtime"] is None:
             keywords["runtime"] = _engine_of(profile)
         served = serve_requests(
@@ -326,7 +332,7 @@ def _engine_of(profile: HardwareProfile) -> str | None:
     """The runtime of serving engines where a device has it."""
     from condsim.runtimes.runtime import SERVED
 
-    return SERVED.name if profile.kind in SERVED.kinds else None
+    return SERVED.name if SERVED.is_for(profile) else None
 
 
 def _run_as(scenario: ServedScenarioOptions) -> dict[str, Any]:

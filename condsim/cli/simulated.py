@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from condsim.catalogue import CatalogueModel
     from condsim.catalogue.parts.loads import Load
     from condsim.hardware import HardwareProfile
+    from condsim.parallel import Parallel
     from condsim.study.answer import Answer
     from condsim.trace import Trace
 
@@ -143,4 +144,11 @@ def simulated(where: str, scenario: ScenarioOptions) -> SimulatedTrace | Simulat
     model = catalogue_model(where)
     if model is None:
         return SimulatedTrace(where, scenario)
-    return SimulatedModel(where, scenario, model)
+    return SimulatedModel(where, scenario, shared_model(model, scenario.keywords().get("parallel")))
+
+
+def shared_model(model: CatalogueModel, parallel: Parallel | None) -> CatalogueModel:
+    """What one device has of a model, where several share every layer."""
+    from condsim.catalogue.parts.tensor import share_of
+
+    return model if parallel is None else share_of(model, parallel.tensor)

@@ -59,12 +59,14 @@ class Target:
     """What a program is priced for.
 
     dtype: of the arithmetic and of tensors whose dtype is "float". parameters: of the whole model.
+    fabric: that links ranks of tensor parallelism; None for that of the device.
     """
 
     profile: HardwareProfile
     dtype: str
     runtime: Runtime
     parameters: int = 0
+    fabric: str | None = None
 
     @property
     def model_bytes(self) -> float:

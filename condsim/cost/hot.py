@@ -57,8 +57,8 @@ class SizedOperator:
 
     def at(self, sizes: slice) -> SizedOperator:
         """Return the operator at some of its sizes. All dimensions are arrays."""
-        inputs = [tuple(dim[sizes] for dim in shape) for shape in self.inputs]
-        outputs = [tuple(dim[sizes] for dim in shape) for shape in self.outputs]
+        inputs = [_some_of(shape, sizes) for shape in self.inputs]
+        outputs = [_some_of(shape, sizes) for shape in self.outputs]
         return SizedOperator(self.name, inputs, outputs, self.params)
 
     @property
@@ -68,6 +68,10 @@ class SizedOperator:
         for shape in (*self.inputs, *self.outputs):
             total = total + elements(shape)
         return total
+
+
+def _some_of(shape: Shape, sizes: slice) -> Shape:
+    return tuple(dim[sizes] for dim in shape)
 
 
 def basis_of(outside: Any) -> Any:

@@ -21,6 +21,7 @@ from condsim.cost.cpu.evicted_code import (
     own_code_seconds,
 )
 from condsim.cost.cpu.new_shapes import NewShapes
+from condsim.cost.cpu.played_code import PlayedCalls, played_code_seconds
 from condsim.cost.weight_uses import GroupKey, group_of, visits_of
 from condsim.hardware import HardwareProfile
 from condsim.kernel_cost import PARTS
@@ -273,10 +274,36 @@ class StepCost:
         if not self.code_calls:
             return {}
         codes, calls = list(self.code_calls), np.array(list(self.code_calls.values()))
-        all_calls = calls.sum(axis=0)
-        each_s = evicted_code_seconds(codes, calls, all_calls, self._passes, self.profile)
+        if self.kernels.lowered.program.stages:
+            each_s = self._played_code_seconds(codes)
+        else:
+            all_calls = calls.sum(axis=0)
+            each_s = evicted_code_seconds(codes, calls, all_calls, self._passes, self.profile)
         of_codes = zip(codes, each_s, calls, strict=True)
         return {code: EvictedCode(seconds, count) for code, seconds, count in of_codes}
+
+    def _played_code_seconds(self, codes: list[str]) -> np.ndarray:
+        """What a call of each code costs more in each training step, float [codes, steps]."""
+        numbers = {code: number for number, code in enumerate(codes)}
+        code_of_entry = np.array([numbers.get(code, len(codes)) for code in self.kernels.code])
+        in_order = [*codes, ""]
+        found = []
+        for step in range(self.steps):
+            rows = self.kernels.rows_played(self.kernels.lowered.played(step))
+            calls = PlayedCalls(
+                code_of_entry[self.kernels.entry[rows]],
+                self._touched_by_kernel[rows],
+                self.kernels.seconds[rows],
+                float(self.footprint_bytes[step]),
+            )
+            found.append(played_code_seconds(calls, in_order, self.profile)[:-1])
+        return np.stack(found, axis=1)
+
+    @cached_property
+    def _touched_by_kernel(self) -> np.ndarray:
+        """Bytes that each row touches, counted as in `touched_bytes`."""
+        kernels = self.kernels
+        return kernels.column("moved_bytes") / 2 + kernels.column("weight_bytes")
 
     @cached_property
     def _passes(self) -> StepPasses:

@@ -210,7 +210,7 @@ def recipe(asked: Asked) -> Recipe:
         arguments.append(repr(changed.pop("device")))
     named = {} if asked.load is None else {"scenario": asked.load.name}
     of_model = {} if model is None else model.fields()
-    arguments += keywords({**named, "threshold": asked.pays_from, **of_model, **changed})
+    arguments += keywords({**named, "pays_from": asked.pays_from, **of_model, **changed})
     call_of = f"advice = condsim.advise({', '.join(arguments)})"
     where = [scenario.where] if model is None else []
     return Recipe(scenario, shlex.join(words), python(where, call_of, "print(advice.says)"))

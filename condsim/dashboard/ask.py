@@ -168,7 +168,7 @@ def _about_a_model(name: str) -> Asked:
 
 def _runtime_of(profile: HardwareProfile) -> str | None:
     """As serving engines run a model, where the device can."""
-    return SERVED.name if profile.kind in SERVED.kinds else None
+    return SERVED.name if SERVED.is_for(profile) else None
 
 
 # The answer

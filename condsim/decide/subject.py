@@ -121,6 +121,8 @@ class TraceSubject:
     def answer(self, profile: HardwareProfile, asked: Asked) -> Answer:
         variant = {name: value for name, value in asked.items() if name in self.varies}
         others = {name: value for name, value in asked.items() if name not in self.varies}
+        if CONTEXT in others:
+            raise no_context(CONTEXT)
         return answer(self.trace(variant), profile, **others)
 
     def phases(self) -> tuple[str, ...]:
@@ -138,6 +140,14 @@ class TraceSubject:
         header, steps = self.captured.header, self.captured.steps
         trace = Trace(header, steps, self.captured.programs, in_memory(decisions))
         return TraceSubject(replace(trace, profile=self.captured.profile))
+
+
+def no_context(name: str) -> CondsimError:
+    """Return the error for a trace that is asked about another context. name: of the option."""
+    return CondsimError(
+        f"{name} is for models of the catalogue (condsim models); a trace has the positions that "
+        "it was captured at"
+    )
 
 
 @dataclass(frozen=True)
@@ -182,7 +192,7 @@ class ModelSubject:
         return profile if isinstance(profile, HardwareProfile) else hardware(profile)
 
     def scenario(self, scenario: Scenario, profile: HardwareProfile) -> Scenario:
-        if scenario.runtime is None and profile.kind in SERVED.kinds:
+        if scenario.runtime is None and SERVED.is_for(profile):
             return scenario.but(runtime=SERVED.name)
         return scenario
 

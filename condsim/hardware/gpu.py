@@ -45,6 +45,20 @@ class TwoFour(Model):
     columns: int = Field(ge=1, le=MOST_ELEMENTS)
 
 
+class DecodeAttention(Model):
+    """What the kernel takes that attends for new tokens, however few keys they see.
+
+    start_s: of the kernel, and of the one that adds its parts. block_s: of each thread block on its
+        SM; a sequence and a head of keys are a block.
+    unpacked_flops: FLOPs a second of a kernel that attends for prompts too, and in which each head
+        of a new token is a block by itself, as large as one of a prompt; None: it is as fast.
+    """
+
+    start_s: Quantity
+    block_s: Quantity
+    unpacked_flops: Quantity | None = None
+
+
 class Gpu(Model):
     """A GPU and the kernels that run on it.
 
@@ -65,6 +79,7 @@ class Gpu(Model):
     two_four: of a device whose tensor cores multiply 2:4 sparse matrices, else None.
     matmul_efficiencies: of dtypes in which a large matmul reaches another share of the peak than
         `matmul_efficiency` of the profile.
+    decode_attention: of engines' kernels on this device; None: not known, they cost as products do.
     """
 
     sms: Quantity
@@ -81,6 +96,7 @@ class Gpu(Model):
     two_four: TwoFour | None = None
     matmul_efficiencies: dict[Name, Quantity] = Field(default_factory=dict)
     port_bytes_per_clock: Quantity | None = None
+    decode_attention: DecodeAttention | None = None
 
     @model_validator(mode="after")
     def _ranges(self) -> Gpu:

@@ -10,11 +10,12 @@ import hashlib
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from condsim.errors import unknown
+from condsim.hardware.device_classes import DEVICE_CLASSES, DeviceClass
 from condsim.hardware.gpu import Gpu
 from condsim.hardware.quantity import (
     UNCERTAINTY,
@@ -91,6 +92,7 @@ class Power(Model):
 class HardwareProfile(Model):
     """A device with its software.
 
+    kind: the name of its class (`condsim.hardware.device_classes`).
     dtype: what a simulation uses unless it is told another ("fp32", "bf16", ...).
     runtime: how operators become kernels ("eager", ...).
     threads: of the host.
@@ -116,7 +118,7 @@ class HardwareProfile(Model):
     """
 
     name: Name
-    kind: Literal["cpu", "gpu", "tpu", "npu"]
+    kind: Name
     description: Text
     dtype: Name
     runtime: Name
@@ -146,6 +148,11 @@ class HardwareProfile(Model):
     weight_dtypes: dict[Name, Text] = Field(default_factory=dict)
     links: dict[Name, Quantity] = Field(default_factory=dict)
 
+    @field_validator("kind")
+    @classmethod
+    def _known_class(cls, kind: str) -> str:
+        return DEVICE_CLASSES[kind].name
+
     @model_validator(mode="after")
     def _shares(self) -> HardwareProfile:
         within("matmul_efficiency", self.matmul_efficiency, 1e-12, 1.5)
@@ -156,20 +163,31 @@ class HardwareProfile(Model):
         if self.dtype not in self.peak_flops:
             dtypes = ", ".join(self.peak_flops)
             raise ValueError(f"dtype must be one of peak_flops ({dtypes}), got {self.dtype!r}")
-        if self.gpu is not None and self.kind != "gpu":
-            raise ValueError(
-                f"the block gpu belongs to a profile of kind gpu, this one is of kind {self.kind}"
-            )
         if self.format != FORMAT or (self.matmuls and "format" not in self.model_fields_set):
             raise ValueError(
                 "it was calibrated by another version of condsim; "
                 "`condsim calibrate` makes it again"
             )
-        if self.kind in ("tpu", "npu") and self.graphs is None:
-            raise ValueError(
-                f"a {self.kind} runs prepared graphs: it needs `graphs` (launch, switch, prepare)"
-            )
         return self
+
+    @model_validator(mode="after")
+    def _blocks_of_its_class(self) -> HardwareProfile:
+        for block in self.device_class.required_blocks:
+            if getattr(self, block) is None:
+                raise ValueError(f"a device of kind {self.kind} needs the block `{block}`")
+        for other in DEVICE_CLASSES.values():
+            for block in other.own_blocks:
+                if other.name != self.kind and getattr(self, block) is not None:
+                    raise ValueError(
+                        f"the block {block} belongs to a profile of kind {other.name}, "
+                        f"this one is of kind {self.kind}"
+                    )
+        return self
+
+    @property
+    def device_class(self) -> DeviceClass:
+        """What is the same for all devices of its kind."""
+        return DEVICE_CLASSES[self.kind]
 
     @cached_property
     def digest(self) -> str:

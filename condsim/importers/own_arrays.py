@@ -42,7 +42,8 @@ class OwnArrays(Importer):
             for ids, weights in _blocks(arrays, any(weighed)):
                 for layer, k in enumerate(top_k):
                     place = np.s_[:, layer, : max(k, 1)]
-                    spool.add(layer, ids[place], weights[place] if weighed[layer] else None)
+                    own_weights = weights[place] if weighed[layer] else None
+                    spool.add(layer, ids[place], own_weights)
 
 
 def _beside(arrays: ArrayFile) -> dict[str, np.ndarray]:

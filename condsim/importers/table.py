@@ -89,12 +89,15 @@ class _Columns:
                 f"routing has one of {', '.join(LAYER)} and one of {', '.join(IDS)}, or "
                 f"{WIDE_IDS}0, {WIDE_IDS}1, ..."
             )
+        fixed_layer = 0
+        if layer is None and in_name is not None:
+            fixed_layer = int(in_name.group(1))
         return cls(
             file=file.path,
             ids=ids,
             weights=_places(names, WEIGHTS, WIDE_WEIGHTS),
             layer=layer,
-            fixed_layer=int(in_name.group(1)) if in_name and layer is None else 0,
+            fixed_layer=fixed_layer,
             sequence=name_in(SEQUENCE, names),
             token=name_in(TOKEN, names),
             step=name_in(STEP, names),

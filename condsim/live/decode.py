@@ -49,14 +49,12 @@ class DecodeStep:
         batch: Arguments = {}
         cache: Arguments = {}
         for name, value in arguments.items():
-            if name in CACHES:
+            is_tensor = isinstance(value, torch.Tensor)
+            if name in CACHES or not (is_tensor or isinstance(value, plain)):
                 cache[name] = value
-            elif isinstance(value, torch.Tensor):
-                batch[name] = value.clone()  # a tensor of inference mode may be used in no other
-            elif isinstance(value, plain):
-                batch[name] = value
-            else:
-                cache[name] = value
+                continue
+            # A tensor of inference mode may be used in no other mode.
+            batch[name] = value.clone() if is_tensor else value
         return cls(Batch((), batch, units, seq=1), cache)
 
 

@@ -156,14 +156,17 @@ class DenseExperts:
 
     @classmethod
     def of(cls, weights: ExpertWeights, experts: int) -> DenseExperts:
-        """The first so many experts of a layer."""
-        up = weights.up[:experts]
+        """The first so many experts of a layer.
+
+        What shares memory with those is detached: PyTorch trains no tensor whose view is trained.
+        """
+        up = weights.up[:experts].detach()
         down = weights.down[:experts].permute(1, 0, 2)
         joined_up = up.reshape(-1, up.shape[-1])
         joined_down = down.reshape(down.shape[0], -1) / experts
         up_bias = down_bias = None
         if weights.up_bias is not None:
-            up_bias = weights.up_bias[:experts].reshape(-1).contiguous()
+            up_bias = weights.up_bias[:experts].detach().reshape(-1).contiguous()
         if weights.down_bias is not None:
             down_bias = weights.down_bias[:experts].mean(0)
         return cls(

@@ -141,7 +141,8 @@ def branch(site: str, choice: int | None = None) -> Iterator[Any]:
             f"for tokens in condsim.tokens({site!r}): ..."
         )
     assert choice is not None or routed.mechanism.selects_blocks
-    frame = _frame(execution, site, WEIGHT_BLOCKS if choice is None else choice)
+    guard = WEIGHT_BLOCKS if choice is None else choice
+    frame = _frame(execution, site, guard)
     if execution.recorder is not None:
         execution.recorder.enter(site, frame.choice)
     selector: Selector = select(execution, routed, frame)

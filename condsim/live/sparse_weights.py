@@ -79,10 +79,12 @@ class SparseWeight(LiveSite):
         return self.made_tensors() | self.read_tensors()
 
     def made_tensors(self) -> dict[str, torch.Tensor]:
-        return self._named({} if self.form is None else self.form.trained)
+        trained = {} if self.form is None else self.form.trained
+        return self._named(trained)
 
     def read_tensors(self) -> dict[str, torch.Tensor]:
-        return self._named({} if self.form is None else self.form.read)
+        read = {} if self.form is None else self.form.read
+        return self._named(read)
 
     def _named(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {f"{self.name}.weight.{end}": tensor for end, tensor in tensors.items()}

@@ -80,7 +80,8 @@ def _loss_of(training: Training, model: torch.nn.Module, batch: Batch) -> torch.
     """The loss of a batch; under same-flops of the first rows alone, which have a result."""
     output, targets = batch.call(model), batch.targets
     loses_rows = SAME_FLOPS in current().strategies.values()
-    if loses_rows and targets is not None and isinstance(output, torch.Tensor) and output.ndim:
+    has_rows = isinstance(output, torch.Tensor) and output.ndim > 0
+    if loses_rows and has_rows and targets is not None:
         targets = targets[: len(output)]
     return training.loss_value(output, targets)
 

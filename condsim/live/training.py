@@ -163,16 +163,21 @@ def unchanged(model: nn.Module) -> Iterator[None]:
         with torch.random.fork_rng():
             yield
     finally:
-        with torch.no_grad():
-            for tensor, copy in zip(tensors, copies, strict=True):
-                if not _same(tensor, copy):
-                    tensor.copy_(copy)
+        _put_back(tensors, copies)
         for weight, gradient in gradients:
             weight.grad = gradient
         for module, training in modes:
             module.training = training
         random.setstate(of_python)
         np.random.set_state(of_numpy)
+
+
+def _put_back(tensors: list[torch.Tensor], copies: list[torch.Tensor]) -> None:
+    """Copy into tensors what they held, but not where they hold it still."""
+    with torch.no_grad():
+        for tensor, copy in zip(tensors, copies, strict=True):
+            if not _same(tensor, copy):
+                tensor.copy_(copy)
 
 
 @contextlib.contextmanager

@@ -232,18 +232,20 @@ def _consecutive_parts(batches: Sequence[Batch], units: np.ndarray) -> list[Batc
         start = int(place[first])
         stop = int(place[last]) + 1
         whole = stop - start == batch.units
-        parts.append(batch if whole else batch.rows(start, stop))
+        consecutive = batch if whole else batch.rows(start, stop)
+        parts.append(consecutive)
     return parts
 
 
 def _joined(values: Sequence[Any], sizes: Sequence[int]) -> Any:
     """One argument of several batches: tensors of units are joined, else the first one's is kept.
 
-    sizes: units of each batch.
+    sizes: units of each batch. What is joined can be trained on: no tensor of inference mode can.
     """
     first = values[0]
     if not isinstance(first, torch.Tensor) or first.ndim == 0:
         return first
     if any(len(value) != units for value, units in zip(values, sizes, strict=True)):
         return first
-    return torch.cat(list(values))
+    with torch.inference_mode(False):
+        return torch.cat(list(values))

@@ -18,6 +18,13 @@ from condsim.untrusted import Name, Text, check_path
 MOST_DEVICES = 1 << 16
 
 
+class Way(Model):
+    """A way to send something: seconds of nothing, and bytes a second."""
+
+    start: Quantity
+    bandwidth: Quantity
+
+
 class Large(Model):
     """How messages travel that are large enough for it: `start` seconds more, at another rate."""
 
@@ -48,11 +55,24 @@ class Link(Model):
         return fastest
 
 
+class AllReduce(Model):
+    """Ways in which serving engines add up the buffers of ranks.
+
+    one_shot: each rank reads those of all others. two_shot: each adds up its part, and reads the
+    others' sums. many: that of large buffers, through the switch.
+    """
+
+    one_shot: Way
+    two_shot: Way
+    many: Way
+
+
 class Fabric(Model):
     """Devices and the links between them.
 
     devices: profiles that are linked so. node: devices of a node. inside: links in a node.
     between: links between nodes, of each device; None where there is one node only.
+    all_reduce: of serving engines, in a node; None: a ring does it.
     exchanges: phase → how tokens are sent to their experts (`condsim.parallel.exchanges`).
     """
 
@@ -62,6 +82,7 @@ class Fabric(Model):
     node: int = Field(ge=1, le=MOST_DEVICES)
     inside: Link
     between: Link | None = None
+    all_reduce: AllReduce | None = None
     exchanges: dict[Name, Name] = Field(default_factory=dict)
 
     def slowest(self, ranks: int) -> Link:

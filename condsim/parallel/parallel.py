@@ -24,10 +24,12 @@ PlacementName = str | Mapping[str, Sequence[int]]
 
 @dataclass(frozen=True)
 class Parallel:
-    """Expert parallelism: attention is data parallel, and each rank holds some of the experts.
+    """Expert parallelism: attention is data parallel, and each rank holds some of the experts. Or
+    tensor parallelism: each rank holds a part of every layer's heads and widths.
 
-    expert: ranks. placement: a placer ("in-order", "by-load", "eplb"), a file of expert and slot,
-    or site → expert of each slot. slots: of all ranks together, redundant ones counted; None for
+    expert: ranks of the first. tensor: ranks of the second, of models by name.
+    placement: a placer ("in-order", "by-load", "eplb"), a file of expert and slot, or site →
+    expert of each slot. slots: of all ranks together, redundant ones counted; None for
     one an expert. nodes: that eplb places by; None for those of the fabric. groups: of experts,
     which eplb keeps on one node. fabric: links between the ranks; None for those of the device.
     exchange: how tokens are sent to their experts; None for what the fabric's devices use.
@@ -42,13 +44,15 @@ class Parallel:
     fabric: str | None = None
     exchange: str | None = None
     overlap: str | None = None
+    tensor: int = 1
 
     def __post_init__(self) -> None:
         """Raises CondsimError for what no cluster could be."""
-        for name in ("expert", "slots", "nodes", "groups"):
+        for name in ("expert", "slots", "nodes", "groups", "tensor"):
             value = getattr(self, name)
             if value is not None:
                 _check_count(name, value)
+        self._check_tensor()
         if isinstance(self.placement, str):
             if not names_a_file(self.placement):
                 PLACERS[self.placement]
@@ -65,6 +69,24 @@ class Parallel:
             EXCHANGES[self.exchange]
         if self.overlap is not None and self.overlap not in OVERLAPS:
             raise unknown("overlap", self.overlap, OVERLAPS)
+
+    def _check_tensor(self) -> None:
+        """Raises CondsimError for what is said of experts where ranks share every layer."""
+        if self.tensor == 1:
+            return
+        for field in fields(self):
+            if field.name in ("tensor", "fabric"):
+                continue
+            if getattr(self, field.name) != field.default:
+                raise CondsimError(
+                    f"parallel: tensor={self.tensor} cuts every layer, experts too, and is not "
+                    f"known together with {field.name}; leave one of them out"
+                )
+
+    @property
+    def ranks(self) -> int:
+        """Devices."""
+        return self.expert * self.tensor
 
     @classmethod
     def parse(cls, text: str) -> Parallel:
@@ -138,7 +160,7 @@ def _check_count(name: str, value: Any) -> None:
         raise CondsimError(
             f"parallel: {name} must be a whole number of at least 1, got {shown(value)}"
         )
-    if name in ("expert", "nodes") and value > MOST_RANKS:
+    if name in ("expert", "nodes", "tensor") and value > MOST_RANKS:
         raise CondsimError(f"parallel: {name} must be at most {MOST_RANKS}, got {value}")
 
 

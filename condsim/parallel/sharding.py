@@ -114,7 +114,8 @@ class Stages:
             module = "" if isinstance(node, Loop) else node.module
             layer, shared, _ = f"{module}.".partition(SHARED)
             exchange = exchange_of.get((layer, stage)) if shared else None
-            slots.append(stage if exchange is None else len(self) + exchange)
+            slot = stage if exchange is None else len(self) + exchange
+            slots.append(slot)
         return tuple(slots)
 
     def __len__(self) -> int:

@@ -22,10 +22,11 @@ from condsim.predict.intervals import (
     at_least,
     intervals,
 )
+from condsim.predict.measures import Measures
 from condsim.predict.memory import Memory, memory_of
 from condsim.predict.notes import notes_of, outputs_of
 from condsim.predict.peak_memory import SAMPLED_STEPS
-from condsim.predict.prediction import Later, Prediction, StepSeconds
+from condsim.predict.prediction import Later, Prediction
 from condsim.predict.segments import segments
 from condsim.predict.side import Side
 from condsim.predict.simulation import Simulation
@@ -57,24 +58,17 @@ class Answer:
         conditional, baseline = self.both_sides.conditional, self.both_sides.baseline
         c, b = conditional.sums, baseline.sums
         steps = self.simulation.blocks.steps
-        speedup = float(baseline.seconds.sum() / conditional.seconds.sum())
-        latency_s = float(conditional.seconds.mean())
-        speedup_interval, latency_interval = self._intervals(speedup, latency_s)
-        numbers = self.simulation.blocks.numbers
+        measures = Measures(self.simulation.blocks.numbers, conditional, baseline)
+        speedup_interval, latency_interval = self._intervals(measures.speedup, measures.latency_s)
         return Prediction(
             **question_fields(self.simulation),
-            speedup=speedup,
-            latency_s=latency_s,
-            baseline_s=float(baseline.seconds.mean()),
-            energy_j=conditional.energy_j,
-            baseline_energy_j=baseline.energy_j,
+            **measures.fields(),
             flops_ratio=b.flops / self.both_sides.logical,
             executed_flops=(c.flops + c.router_flops) / steps,
             baseline_flops=b.flops / steps,
             speedup_interval=speedup_interval,
             latency_interval=latency_interval,
             estimated=shares(c.by_basis),
-            of_steps=StepSeconds(numbers, conditional.seconds, baseline.seconds),
             rivals=self.both_sides.rivals.speedups(c, b),
             notes=notes_of(self),
             outputs=outputs_of(self.simulation),

@@ -49,7 +49,7 @@ def mask_moves(trace: Trace, profile: HardwareProfile, growth: str = RIGL) -> Ma
 
     Raises CondsimError for a trace whose masks never move, and for a device that is no CPU.
     """
-    if profile.kind != "cpu":
+    if not profile.device_class.is_host:
         raise CondsimError(
             f"what moving masks costs is known of CPUs, and profile {profile.name!r} is a "
             f"{profile.kind}"

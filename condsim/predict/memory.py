@@ -12,6 +12,7 @@ import numpy as np
 from condsim.cost.device import Target
 from condsim.cost.roofline import DTYPE_BYTES
 from condsim.lowered import Lowered
+from condsim.predict.own_caches import POSITIONS, own_caches_bytes
 from condsim.predict.peak_memory import peak_with_weights, sampled_steps
 from condsim.predict.training_memory import TrainingPeak, training_peak
 from condsim.program import Op, elements
@@ -25,8 +26,9 @@ GB = 1e9
 class Memory:
     """Bytes.
 
-    weights_bytes: of the whole model. caches_bytes: what a step leaves for the next: keys and
-    values. activations_bytes: the rest of what is alive at once. device_bytes: that there are.
+    weights_bytes: of the whole model. caches_bytes: what a step leaves for the next, or is handed
+    and writes in place: keys and values. activations_bytes: the rest of what is alive at once.
+    device_bytes: that there are.
     training: of a training step, all parts by name; its optimizer's state counts as activations.
     dtypes: those of the device that are narrower → how many times as narrow.
     """
@@ -89,9 +91,14 @@ def memory_of(lowered: Lowered, target: Target, away_bytes: int = 0) -> Memory:
     alive = peak_with_weights(lowered, target) - weights
     saved_bytes = _saved_bytes(lowered, target)
     caches = min(alive, _caches_bytes(lowered, target))
+    own_caches = own_caches_bytes(lowered, target)
     device = target.profile.dram.bytes.value
     return Memory(
-        weights - saved_bytes - away_bytes, caches, alive - caches, device, _narrower(target)
+        weights_bytes=weights - saved_bytes - away_bytes,
+        caches_bytes=caches + own_caches,
+        activations_bytes=alive - caches,
+        device_bytes=device,
+        dtypes=_narrower(target),
     )
 
 
@@ -129,6 +136,8 @@ def _narrower(target: Target) -> dict[str, float]:
 def _caches_bytes(lowered: Lowered, target: Target) -> int:
     """The largest sum, over steps, of what outlives them."""
     sizes = lowered.steps.extents
+    if (sizes[POSITIONS] <= 1).all():
+        return 0  # what outlives a step of an image is a result of it
     total = np.zeros(len(lowered.steps))
     for position in kept_storages(lowered.program):
         op = lowered.program.root.nodes[position]

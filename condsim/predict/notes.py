@@ -137,7 +137,7 @@ def _on_masks(answer: Answer) -> list[str]:
     """What it costs to move the masks of sparse weights, where a training moved them."""
     simulation = answer.simulation
     trace, profile = simulation.trace, simulation.target.profile
-    if simulation.cut.phase != TRAIN or profile.kind != "cpu" or not has_moves(trace):
+    if simulation.cut.phase != TRAIN or not profile.device_class.is_host or not has_moves(trace):
         return []
     moves = mask_moves(trace, profile)
     step_s = float(answer.both_sides.conditional.seconds.mean())

@@ -14,9 +14,10 @@ from condsim.predict.answer import Answer, question_fields, shares
 from condsim.predict.baselines import Rivals
 from condsim.predict.choose import program_of
 from condsim.predict.intervals import Interval, Spread, around, intervals
+from condsim.predict.measures import Measures
 from condsim.predict.memory import Memory
 from condsim.predict.notes import notes_of, outputs_of
-from condsim.predict.prediction import Later, Prediction, StepSeconds
+from condsim.predict.prediction import Later, Prediction
 from condsim.predict.rank import DENSE
 from condsim.predict.rank_timeline import rank_timeline
 from condsim.predict.ranks import LINKS, SpreadSide, SpreadSimulation
@@ -36,25 +37,19 @@ class SpreadAnswer:
         asked = self.simulation
         conditional, baseline = asked.conditional, asked.baseline
         steps = len(asked.plan.numbers)
-        speedup = float(baseline.seconds.sum() / conditional.seconds.sum())
-        latency_s = float(conditional.seconds.mean())
-        speedup_interval, latency_interval = self._intervals(speedup, latency_s)
+        measures = Measures(asked.plan.numbers, conditional, baseline)
+        speedup_interval, latency_interval = self._intervals(measures.speedup, measures.latency_s)
         dense_flops = baseline.total("flops")
         executed = conditional.total("flops") + conditional.total("router_flops")
         return Prediction(
             **question_fields(asked.whole),
-            speedup=speedup,
-            latency_s=latency_s,
-            baseline_s=float(baseline.seconds.mean()),
-            energy_j=conditional.energy_j,
-            baseline_energy_j=baseline.energy_j,
+            **measures.fields(),
             flops_ratio=dense_flops / self.logical,
             executed_flops=executed / steps,
             baseline_flops=dense_flops / steps,
             speedup_interval=speedup_interval,
             latency_interval=latency_interval,
             estimated=self._bases(),
-            of_steps=StepSeconds(asked.plan.numbers, conditional.seconds, baseline.seconds),
             rivals=self._rivals(),
             notes=(*notes_of(asked.answers[0]), *self._notes()),
             outputs=outputs_of(asked.ranks[0]),

@@ -105,7 +105,7 @@ def segments(
 
 def _refuse_overlap(side: Side) -> None:
     profile = side.model.target.profile
-    if profile.kind != "cpu":
+    if not profile.device_class.is_host:
         raise CondsimError(
             f"by segment: operators overlap on {profile.name}, so that their times do not sum up "
             "to the latency; choose the profile of a CPU"

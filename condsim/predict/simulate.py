@@ -6,6 +6,7 @@ import gc
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from condsim.cost.device import Target
@@ -27,6 +28,7 @@ from condsim.predict.ranks import SpreadSimulation
 from condsim.predict.ranks_answer import SpreadAnswer
 from condsim.predict.side import price_together
 from condsim.predict.simulation import Simulation
+from condsim.predict.tensor_answer import TensorAnswer, check_share
 from condsim.runtimes import choose_runtime
 from condsim.runtimes.caches import check_caches
 from condsim.scenario import Scenario
@@ -209,8 +211,13 @@ def _answer(
         return None
     parameters = trace.header.provenance.parameters
     target = Target(profile, dtype, runtime, parameters)
-    if scenario.parallel is not None and scenario.parallel.expert > 1:
+    parallel = scenario.parallel
+    if parallel is not None and parallel.expert > 1:
         return SpreadAnswer(SpreadSimulation(trace, target, scenario, strategies))
+    if parallel is not None and parallel.tensor > 1:
+        check_share(trace, profile, parallel)
+        target = replace(target, fabric=parallel.fabric)
+        return TensorAnswer(Simulation(trace, target, scenario, strategies))
     return Answer(Simulation(trace, target, scenario, strategies))
 
 

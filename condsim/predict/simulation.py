@@ -71,7 +71,7 @@ class Simulation:
     @property
     def compiled_on_cpu(self) -> bool:
         """Whether a CPU runs compiled graphs."""
-        return self.target.profile.kind == "cpu" and self.target.runtime.host == "kernel"
+        return self.target.profile.device_class.is_host and self.target.runtime.host == "kernel"
 
     @property
     def basis(self) -> str:

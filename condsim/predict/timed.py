@@ -15,7 +15,7 @@ from condsim.hardware import HardwareProfile
 from condsim.predict.carried import Carried
 from condsim.predict.intervals import SideSeconds
 from condsim.predict.side import Side
-from condsim.predict.waterfall import STACKED_GRADIENTS
+from condsim.predict.waterfall import IMBALANCE, SPARED, STACKED_GRADIENTS
 
 HOST_LINK = "host link"
 """What seconds rest on that are waited for copies of weights."""
@@ -155,10 +155,21 @@ def world_seconds(
         added[world] -= seconds
     if sums.stacked:
         added[STACKED_GRADIENTS] = sum(sums.stacked.values())
-    added["communication"] = timed.waited_s or 0.0
+    _spare_tiles(added)
+    added["communication"] = (timed.waited_s or 0.0) + sums.worlds.get("communication", 0.0)
     whole_s = float(timed.seconds.sum())
     added["launch"] += whole_s - sum(added.values())
     return added
+
+
+def _spare_tiles(added: dict[str, float]) -> None:
+    """Let uneven rows that are cheaper than even ones spare tiles, where they spare more seconds
+    than products lose before them in the chain."""
+    lost = sum(added[world] for world in SPARED)
+    beyond = -added[IMBALANCE] - max(lost, 0.0)
+    of_tiles = min(max(beyond, 0.0), max(added["quantisation"], 0.0))
+    added[IMBALANCE] += of_tiles
+    added["quantisation"] -= of_tiles
 
 
 def _worlds_of_device(sums: CostSums, even: CostSums) -> dict[str, float]:

@@ -7,7 +7,8 @@ scorer, a gather or padding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -35,14 +36,26 @@ def flops_of_tokens(program: Program, rules: Mapping[str, SiteRule], steps: Step
     numbered = {str(number): column for number, column in enumerate(columns)}
     unit, which = first_of_each(numbered)
     different = np.stack([column[unit] for column in columns], axis=1)
-    alone = _one_unit_each(different, list(extents), rules)
-    strategies = {rule.mechanism.name: SAME_FLOPS for rule in rules.values()}
-    of_unit = executed_flops(lower(program, rules, strategies, alone))
+    names = tuple(extents)
+    key = ("flops of units", tuple(rules.values()), names, different.tobytes())
+    make = partial(_flops_of_units, program, rules, names, different)
+    of_unit = program.results.remember(key, make)  # the same ones are in steps of any batch
     of_step: np.ndarray = of_unit[which.reshape(count, units)].sum(1)
     return of_step
 
 
-def _one_unit_each(different: np.ndarray, names: list[str], rules: Mapping[str, SiteRule]) -> Steps:
+def _flops_of_units(
+    program: Program, rules: Mapping[str, SiteRule], names: Sequence[str], different: np.ndarray
+) -> np.ndarray:
+    """The FLOPs of each of the different units, float [n]. names, different: of their columns."""
+    alone = _one_unit_each(different, names, rules)
+    strategies = {rule.mechanism.name: SAME_FLOPS for rule in rules.values()}
+    return executed_flops(lower(program, rules, strategies, alone))
+
+
+def _one_unit_each(
+    different: np.ndarray, names: Sequence[str], rules: Mapping[str, SiteRule]
+) -> Steps:
     """Steps of one unit. different: extents and then tokens at each site, int [n, columns]."""
     extents = {"batch": np.ones(len(different), np.int64)}
     for column, name in enumerate(names):

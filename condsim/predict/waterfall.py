@@ -6,7 +6,7 @@ the predicted speedup exactly.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from typing import Any
 
 import pandas as pd
@@ -35,6 +35,9 @@ IN_TRAINING = {STACKED_GRADIENTS: "gradients as large as all experts, for each o
 
 WORLDS = tuple(MEANING)
 IDEAL = WORLDS[0]
+IMBALANCE = "imbalance"
+SPARED = ("weight_traffic", "efficiency")
+"""Worlds of which uneven rows may spare some seconds, where they are cheaper than even ones."""
 
 Deltas = Mapping[str, float]
 """World → seconds that it adds to a side."""
@@ -62,13 +65,14 @@ def waterfall(conditional: Deltas, baseline: Deltas) -> pd.DataFrame:
         if c != 0 or b != 0:
             speedup = so_far_b / so_far_c
             factor = speedup / before
-            with_effect = (baseline[IDEAL] + b) / (conditional[IDEAL] + c)
-            alone = with_effect / ideal
+            pair = {IDEAL, world}
+            alone = _seconds(baseline, pair) / _seconds(conditional, pair) / ideal
         if world == IDEAL:
             alone = speedup
             without = predicted / speedup
         else:
-            without = _except(baseline, world) / _except(conditional, world)
+            others = {other for other in meaning if other != world}
+            without = _seconds(baseline, others) / _seconds(conditional, others)
         row: dict[str, Any] = {"world": world, "meaning": meaning[world]}
         row |= {"factor": factor, "speedup": speedup, "alone": alone, "without": without}
         row |= {"conditional_s": c, "baseline_s": b}
@@ -136,9 +140,12 @@ def switched_off(chain: pd.DataFrame, off: Collection[str]) -> pd.DataFrame:
     chain: of `waterfall`. off: names of worlds, "flops" not among them.
     """
     sides = []
-    for side in ("conditional_s", "baseline_s"):
-        seconds = dict(zip(chain["world"], chain[side], strict=True))
-        seconds |= dict.fromkeys(off, 0.0)
+    for name in ("conditional_s", "baseline_s"):
+        side = dict(zip(chain["world"], chain[name], strict=True))
+        on = set(side) - set(off)
+        seconds = {world: side[world] if world in on else 0.0 for world in side}
+        if IMBALANCE in on:
+            seconds[IMBALANCE] += _not_spared(side, on)
         sides.append(seconds)
     conditional, baseline = sides
     return waterfall(conditional, baseline)
@@ -153,5 +160,15 @@ def losses(chain: pd.DataFrame, most: int = 3) -> pd.DataFrame:
     return lost.sort_values("factor").head(most)
 
 
-def _except(side: Deltas, world: str) -> float:
-    return sum(seconds for name, seconds in side.items() if name != world)
+def _seconds(side: Deltas, worlds: Set[str]) -> float:
+    """The seconds of a side if there were only the effects of some worlds."""
+    seconds = sum(added for world, added in side.items() if world in worlds)
+    return seconds + _not_spared(side, worlds) if IMBALANCE in worlds else seconds
+
+
+def _not_spared(side: Deltas, worlds: Set[str]) -> float:
+    """The seconds that uneven rows spare a side, but not where there are only some worlds: what
+    products do not lose there cannot be spared."""
+    spared = max(-side.get(IMBALANCE, 0.0), 0.0)
+    absent = sum(side.get(world, 0.0) for world in SPARED if world not in worlds)
+    return min(spared, max(absent, 0.0))

@@ -6,7 +6,6 @@ Extents are written by name. Format 1 wrote a size as (plus, coefficient, bit ma
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -118,11 +117,8 @@ class _Writer:
         inputs = self._tensors(op.inputs)
         outputs = self._tensors(op.outputs)
         labels = (op.role, op.site, op.module, op.entered, op.instructions, op.view, op.sync)
-        allocs = []
-        for count, dtype in op.allocs:
-            factors = self._elements(count)
-            allocs.append((factors, dtype))
-        row = (op.name, inputs, outputs, op.params, *labels, tuple(allocs))
+        allocs = tuple((self._elements(count), dtype) for count, dtype in op.allocs)
+        row = (op.name, inputs, outputs, op.params, *labels, allocs)
         return self.operators.number(row)
 
     def _tensors(self, tensors: tuple[Tensor, ...]) -> tuple[int, ...]:
@@ -143,7 +139,8 @@ class _Writer:
 
 
 def _written_free(free: Free) -> list[Any]:
-    return [free.position, free.path, free.op, free.alloc, int(free.previous)]
+    written = [free.position, free.path, free.op, free.alloc, int(free.previous)]
+    return [*written, 1] if free.outlived else written
 
 
 class _Reader:
@@ -157,23 +154,30 @@ class _Reader:
         self.operators = [self._operator(row) for row in data["operators"]]
 
     def program(self, name: str, written: Any) -> Program:
-        strategy, regime = _text(written["strategy"]), Regime.parse(_text(written["regime"]))
-        if name != f"{strategy}/{regime}":
-            raise ValueError(f"program {shown(name)} is that of {shown(f'{strategy}/{regime}')}")
-        periods = {}
-        for site, period in written["periods"].items():
-            if len(period) not in (2, 3):
-                raise ValueError(f"a period has 2 or 3 numbers, got {len(period)}")
-            periods[self._site(site)] = tuple(_whole(number) for number in period)
+        strategy = _text(written["strategy"])
+        regime = Regime.parse(_text(written["regime"]))
+        own_name = f"{strategy}/{regime}"
+        if name != own_name:
+            raise ValueError(f"program {shown(name)} is that of {shown(own_name)}")
+        flagged = [_text(op) for op in written["flagged"]]
+        probed = [_extents(sizes) for sizes in written["probed"]]
         return Program(
             strategy=strategy,
             regime=str(regime),
             root=self._scope(written["root"], 0),
-            flagged=tuple(_text(op) for op in written["flagged"]),
-            probed=tuple(_extents(probed) for probed in written["probed"]),
-            periods=periods,
+            flagged=tuple(flagged),
+            probed=tuple(probed),
+            periods=self._periods(written["periods"]),
             stages=self._stages(written),
         )
+
+    def _periods(self, written: Any) -> dict[str, tuple[int, ...]]:
+        periods = {}
+        for site, period in written.items():
+            if len(period) not in (2, 3):
+                raise ValueError(f"a period has 2 or 3 numbers, got {len(period)}")
+            periods[self._site(site)] = tuple(_whole(number) for number in period)
+        return periods
 
     def _stages(self, written: Any) -> tuple[int, ...]:
         """Where backward and optimizer begin; traces of before have none."""
@@ -186,31 +190,33 @@ class _Reader:
     def _scope(self, written: Any, level: int) -> Scope:
         if level > MOST_LEVELS:
             raise ValueError(f"there are more than {MOST_LEVELS} loops in each other")
-        nodes, frees = written
-        return Scope(
-            tuple([self._node(node, level) for node in nodes]), tuple([_free(row) for row in frees])
-        )
+        written_nodes, written_frees = written
+        nodes = [self._node(node, level) for node in written_nodes]
+        frees = [_free(row) for row in written_frees]
+        return Scope(tuple(nodes), tuple(frees))
 
     def _node(self, written: Any, level: int) -> Op | Loop:
         if type(written) is int:
             return _at(self.operators, written)
-        site, choices, bodies = written
-        loop = self._choices(self._site(site), choices)
+        site, written_choices, bodies = written
+        choices = self._choices(self._site(site), written_choices)
         scopes = {}
         for choice, outer, rows, body in bodies:
             key = (_whole(choice, -1), _whole(outer, 0, 2), _whole(rows, 0, SECOND_LAST))
-            if key in scopes or (choice != -1 and choice not in loop):
+            is_run = choice == -1 or choice in choices
+            if key in scopes or not is_run:
                 raise ValueError(f"a loop over site {shown(site)} has a body {key} too many")
             scopes[key] = self._scope(body, level + 1)
-        return Loop(site, loop, scopes)
+        return Loop(site, choices, scopes)
 
     def _choices(self, site: str, written: Any) -> tuple[int, ...]:
         """The branches that a loop runs: in order, forth or back, or -1 alone."""
         most = MOST_NUMBER if self.branches is None else self.branches[site] - 1
         choices = tuple(_whole(choice, -1, most) for choice in written)
-        forth = all(a < b for a, b in itertools.pairwise(choices))
-        back = all(a > b for a, b in itertools.pairwise(choices))
-        if not choices or not (forth or back) or (min(choices) == -1 and len(choices) > 1):
+        forth = sorted(set(choices))
+        in_order = list(choices) in (forth, forth[::-1])
+        only_all = len(choices) <= 1 or -1 not in choices
+        if not choices or not in_order or not only_all:
             raise ValueError(f"a loop over site {shown(site)} has the choices {shown(choices)}")
         return choices
 
@@ -222,17 +228,15 @@ class _Reader:
     def _operator(self, row: Any) -> Op:
         name, inputs, outputs, params, *labels, allocs = row
         role, site, module, entered, instructions, view, sync = labels
-        if role:
-            kind, _, of_site = _text(role).partition(":")
-            if kind != "router" or self._site(of_site) != of_site:
-                raise ValueError(f"there is no role {shown(role)}")
+        numbers = [_whole(param, -MOST_NUMBER) for param in params]
+        site_name = self._site(site) if site else ""
         return Op(
             name=_text(name),
             inputs=self._tensors(inputs),
             outputs=self._tensors(outputs),
-            params=tuple(_whole(param, -MOST_NUMBER) for param in params),
-            role=_text(role),
-            site=self._site(site) if site else "",
+            params=tuple(numbers),
+            role=self._role(role),
+            site=site_name,
             module=_text(module),
             entered=_whole(entered),
             instructions=_whole(instructions),
@@ -240,6 +244,15 @@ class _Reader:
             sync=_flag(sync),
             allocs=tuple(self._alloc(a) for a in allocs),
         )
+
+    def _role(self, written: Any) -> str:
+        """What an operator is for: nothing said, or the router of a site."""
+        role = _text(written)
+        if role:
+            kind, _, site = role.partition(":")
+            if kind != "router" or self._site(site) != site:
+                raise ValueError(f"there is no role {shown(role)}")
+        return role
 
     def _tensors(self, numbers: Any) -> tuple[Tensor, ...]:
         return tuple(_at(self.tensors, number) for number in numbers)
@@ -324,8 +337,10 @@ def _bounded(dims: tuple[Dim, ...]) -> tuple[Dim, ...]:
 
 
 def _free(row: Any) -> Free:
-    position, written, op, alloc, previous = row
+    position, written, op, alloc, *flags = row
     path = []
     for node, choice, outer, rows in written:
         path.append((_whole(node), _whole(choice, -1), _whole(outer), _whole(rows)))
-    return Free(_whole(position, -1), tuple(path), _whole(op), _whole(alloc), _flag(previous))
+    previous, outlived = flags if len(flags) > 1 else (*flags, 0)
+    place = (_whole(position, -1), tuple(path), _whole(op), _whole(alloc))
+    return Free(*place, _flag(previous), _flag(outlived))

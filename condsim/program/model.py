@@ -67,7 +67,8 @@ class Dim:
     @classmethod
     def product(cls, coefficient: int, *extents: str, plus: int = 0) -> Dim:
         """coefficient * product of extents + plus."""
-        return cls(plus, ((coefficient, extents),) if coefficient else ())
+        terms = ((coefficient, extents),) if coefficient else ()
+        return cls(plus, terms)
 
     def __call__(self, bindings: Bindings) -> Any:
         """Return the value: int, or int array [n] where an extent is an array.
@@ -195,6 +196,8 @@ class Free:
     position: the node; -1 for the start of the scope. path, op, alloc: the operator that created
     the storage, by its scope, its node there, and which of its storages it is.
     previous: the storage is that of an earlier iteration.
+    outlived: some run saw it alive there, so that it lives on where the step still comes to another
+        place at which it dies.
     """
 
     position: int
@@ -202,6 +205,7 @@ class Free:
     op: int
     alloc: int
     previous: bool = False
+    outlived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,15 +323,20 @@ class Program:
     def scopes(self) -> tuple[PlacedScope, ...]:
         """All scopes, each before those that stand in it."""
         found = [PlacedScope(0, (), self.root)]
-        for scope in found:
-            for position, node in enumerate(scope.scope.nodes):
-                if isinstance(node, Loop):
-                    for key, body in node.bodies.items():
-                        path = (*scope.path, (position, *key))
-                        number = len(found)
-                        placed = PlacedScope(number, path, body, scope.number, position, key)
-                        found.append(placed)
+        for outer in found:  # grows as scopes are found, until all of them were looked into
+            for position, key, body in _bodies_in(outer.scope):
+                path = (*outer.path, (position, *key))
+                placed = PlacedScope(len(found), path, body, outer.number, position, key)
+                found.append(placed)
         return tuple(found)
+
+
+def _bodies_in(scope: Scope) -> Iterator[tuple[int, BodyKey, Scope]]:
+    """Yield (node of a loop, key of a body of it, that body) of all loops of a scope."""
+    for position, node in enumerate(scope.nodes):
+        if isinstance(node, Loop):
+            for key, body in node.bodies.items():
+                yield position, key, body
 
 
 def loops(scope: Scope) -> list[Loop]:

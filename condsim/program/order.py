@@ -6,13 +6,13 @@ once for all steps that enter the same scopes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from condsim.program.model import Op, Path, PlacedScope, Program
+from condsim.program.model import Free, Op, Path, PlacedScope, Program
 
 Entered = tuple[int, ...]
 """Number of each scope that a step enters, in order; a scope that runs twice stands here twice."""
@@ -70,15 +70,40 @@ def order_of(program: Program, entered: Entered) -> Order:
 Creator = tuple[Path, int, int]
 """(scope, node and allocation) that create a storage."""
 
+Death = tuple[Path, int]
+"""(scope, node after which) a storage dies."""
+
+
+def creator_of(free: Free) -> Creator:
+    """Return what creates the storage that dies."""
+    return free.path, free.op, free.alloc
+
+
+def deaths_of(program: Program) -> Mapping[Creator, Sequence[Death]]:
+    """Return, of what dies at several places, where it does."""
+
+    def find() -> Mapping[Creator, Sequence[Death]]:
+        found: dict[Creator, list[Death]] = {}
+        for placed in program.scopes:
+            for free in placed.scope.frees:
+                found.setdefault(creator_of(free), []).append((placed.path, free.position))
+        return {creator: deaths for creator, deaths in found.items() if len(deaths) > 1}
+
+    return program.results.remember(("deaths",), find)
+
 
 class _Player:
     """Plays one step.
 
-    alive: creator → (entry, storage) of its storages that are alive, the oldest first.
+    alive: creator → (entry, storage) of its storages that are alive, the oldest first. running:
+    scopes that are not left yet → the node that runs in each. deaths: of what dies at several
+    places.
     """
 
     def __init__(self, program: Program, entered: Entered) -> None:
         self.waiting = [program.scopes[number] for number in reversed(entered)]
+        self.running: dict[Path, int] = {}
+        self.deaths = deaths_of(program)
         self.order = Order(entered)
         self.is_training = bool(program.stages)
         self.alive: dict[Creator, list[tuple[int, Storage]]] = {}
@@ -92,18 +117,19 @@ class _Player:
         """Run one entry into a scope."""
         entry = self.entries
         self.entries += 1
-        frees: dict[int, list[tuple[Creator, bool]]] = {}
+        frees: dict[int, list[Free]] = {}
         for free in placed.scope.frees:
-            creator = (free.path, free.op, free.alloc)
-            frees.setdefault(free.position, []).append((creator, free.previous))
+            frees.setdefault(free.position, []).append(free)
         self._free(frees.get(BEFORE_ITS_NODES, ()), entry, placed.path)
         for node, op in enumerate(placed.scope.nodes):
+            self.running[placed.path] = node
             if isinstance(op, Op):
                 self._run(op, placed, node, entry)
             else:
                 while self._is_next(placed.number, node):
                     self._enter(self.waiting.pop())
             self._free(frees.get(node, ()), entry, placed.path)
+        self.running.pop(placed.path, None)
 
     def _is_next(self, scope: int, loop: int) -> bool:
         """Whether the next scope stands in this loop."""
@@ -122,18 +148,32 @@ class _Player:
             born = (entry, Storage(call, alloc))
             self.alive.setdefault((placed.path, node, alloc), []).append(born)
 
-    def _free(self, deaths: Iterable[tuple[Creator, bool]], entry: int, path: Path) -> None:
-        for creator, previous in deaths:
-            queue = self.alive.get(creator)
-            if not queue:
+    def _free(self, frees: Iterable[Free], entry: int, path: Path) -> None:
+        for free in frees:
+            queue = self.alive.get(creator_of(free))
+            if not queue or (free.outlived and self._dies_later(free)):
                 continue
-            for place in self._dying(queue, creator[0], path):
+            for place in self._dying(queue, free.path, path):
                 born_in, storage = queue[place]
-                if previous and born_in == entry:
+                if free.previous and born_in == entry:
                     continue
                 queue.pop(place)
                 if len(self.order):
                     self.order.deaths.append((len(self.order) - 1, storage))
+
+    def _dies_later(self, free: Free) -> bool:
+        """Whether a training step still comes to another place at which a storage dies.
+
+        What the forward saves lives until the last branch that reads it is played back, and which
+        that is depends on the branches that ran. In a forward the first such place is right.
+        """
+        if not self.is_training:
+            return False
+        coming = {placed.path for placed in self.waiting}
+        return any(
+            path in coming or position > self.running.get(path, position)
+            for path, position in self.deaths.get(creator_of(free), ())
+        )
 
     def _dying(self, queue: Sequence[object], born: Path, dying: Path) -> list[int]:
         """Which of the storages of one creator die, the last first: the oldest of them.

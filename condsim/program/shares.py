@@ -7,6 +7,7 @@ it is a share of.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -66,11 +67,11 @@ def shares_of(program: Program) -> dict[str, Share]:
 
 def _shares_of(program: Program) -> Iterator[tuple[str, Share]]:
     for placed in program.scopes:
-        for op in placed.scope.nodes:
-            for extent in op.extents if isinstance(op, Op) else ():
-                share = Share.of(extent)
-                if share is not None:
-                    yield extent, share
+        operators = [node for node in placed.scope.nodes if isinstance(node, Op)]
+        for extent in itertools.chain.from_iterable(op.extents for op in operators):
+            share = Share.of(extent)
+            if share is not None:
+                yield extent, share
 
 
 def with_shares(program: Program, extents: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -32,7 +32,8 @@ def with_marks(
     periods: filled where a loop runs often enough to show itself, used where it runs less often.
     events: those of the recording that are wanted; None for all.
     """
-    events = list(recorder.events if events is None else events)
+    recorded = recorder.events if events is None else events
+    events = list(recorded)
     marked: list[Event] = []
     position = 0
     while position < len(events):

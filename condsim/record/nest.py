@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from condsim.record.events import Died, Enter, Leave, RecordedOp, Stage
+from condsim.record.events import Died, Enter, Event, Leave, RecordedOp, Stage
 from condsim.record.loops import Periods
 from condsim.record.recorder import Recorder
 from condsim.record.routers import mark_routers
@@ -71,32 +71,54 @@ def tree(recorder: Recorder, periods: Periods, learned: Learned | None = None) -
     if learned is None:
         learned = Learned(periods)
         learned.learn(recorder)
-    root = RunScope()
-    scopes = [root]
+    nest = _Nest(recorder)
     for event in step_events(recorder, learned):
-        scope = scopes[-1]
-        if isinstance(event, RecordedOp):
-            scope.nodes.append(event)
-        elif isinstance(event, Died):
-            dying_in = _scope_of_death(scope, recorder)
-            dying_in.frees.append((len(dying_in.nodes) - 1, event))
-        elif isinstance(event, Enter):
-            instance = Instance(event.choice, of_tokens=event.of_tokens)
-            loop = RunLoop(event.site) if event.new_loop else _loop_at_end(scope, event.site)
-            if loop is not scope.last:
-                scope.nodes.append(loop)
-            loop.instances.append(instance)
-            scopes.append(instance.scope)
-        elif isinstance(event, Leave):
-            scopes.pop()
-            left = scopes[-1].last
-            assert isinstance(left, RunLoop)
-            _leave(left, event)
-        elif isinstance(event, Stage):
-            root.stages.append(len(root.nodes))
+        nest.add(event)
+    root = nest.root
     if root.stages:
         _Outliving(root, recorder).move()
     return root
+
+
+class _Nest:
+    """A recording as it is nested, event by event.
+
+    scopes: those that are open, the root first.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.root = RunScope()
+        self.scopes = [self.root]
+
+    def add(self, event: Event) -> None:
+        """Put the next event where it belongs."""
+        if isinstance(event, RecordedOp):
+            self.scopes[-1].nodes.append(event)
+        elif isinstance(event, Died):
+            scope = _scope_of_death(self.scopes[-1], self.recorder)
+            scope.frees.append((len(scope.nodes) - 1, event))
+        elif isinstance(event, Enter):
+            self._enter(event)
+        elif isinstance(event, Leave):
+            self._leave(event)
+        elif isinstance(event, Stage):
+            self.root.stages.append(len(self.root.nodes))
+
+    def _enter(self, event: Enter) -> None:
+        scope = self.scopes[-1]
+        loop = RunLoop(event.site) if event.new_loop else _loop_at_end(scope, event.site)
+        if loop is not scope.last:
+            scope.nodes.append(loop)
+        instance = Instance(event.choice, of_tokens=event.of_tokens)
+        loop.instances.append(instance)
+        self.scopes.append(instance.scope)
+
+    def _leave(self, event: Leave) -> None:
+        self.scopes.pop()
+        left = self.scopes[-1].last
+        assert isinstance(left, RunLoop)
+        _leave(left, event)
 
 
 def _loop_at_end(scope: RunScope, site: str) -> RunLoop:

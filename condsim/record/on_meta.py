@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from condsim.record.operator_mode import OperatorMode
 
 META = torch.device("meta")
 CPU = torch.device("cpu")
@@ -46,7 +47,7 @@ class OnMeta:
         self._operators.__exit__(*exc)  # type: ignore[no-untyped-call]
 
 
-class _Operators(TorchDispatchMode):
+class _Operators(OperatorMode):
     """Brings what an operator reads to one device."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

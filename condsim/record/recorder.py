@@ -7,12 +7,11 @@ as eager PyTorch calls them.
 from __future__ import annotations
 
 import contextlib
-import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from condsim.program.operators import strides_recorded
 from condsim.record.events import (
@@ -27,7 +26,11 @@ from condsim.record.events import (
 )
 from condsim.record.events import RecordedOp as RecordedOp
 from condsim.record.interpreter import Interpreter
-from condsim.record.layouts import SPARSE_PRODUCTS, lying, of_layout, parts_of
+from condsim.record.layouts import SPARSE_PRODUCTS, lying, of_layout
+from condsim.record.operands import PIECES, params_of, stack_pieces, tensors_in
+from condsim.record.operator_mode import OperatorMode
+from condsim.record.storages import Storages, is_dense
+from condsim.record.storages import storage_key as storage_key
 from condsim.record.strides import inner_loops
 
 SYNCHRONISING = {
@@ -61,11 +64,8 @@ WRITES_ON_VIEW = "CopySlices"
 BACKWARD, OPTIMIZER = "backward", "optimizer"
 """Stages of a training step after its forward."""
 
-PIECES = {"unbind", "split", "chunk", "split_with_sizes", "tensor_split"}
-"""Operators that cut a tensor into as many pieces as the data asks for."""
 
-
-class Recorder(TorchDispatchMode):
+class Recorder(OperatorMode):
     """Records what runs inside it, as a context manager under `torch.inference_mode()`.
 
     model: its parameters and buffers get their names. dtype: what counts as "float", the dtype of
@@ -95,16 +95,13 @@ class Recorder(TorchDispatchMode):
         self.routes: dict[str, list[int]] = {}
         self.foreign: set[str] = set()
         self.recomputed = ""
-        self.peak_bytes = 0
-        self._live_bytes = 0
+        self._storages = Storages()
         self._stage = ""
         self._follows_autograd = follows_autograd
         self._paused = False
         self._stopped = False
         self._open_guards: list[str] = []
         self._float = dtype
-        self._storage_numbers: dict[int, int] = {}
-        self._storages_seen = 0
         self._module_names = {module: name for name, module in model.named_modules()}
         self._modules: list[str] = [""]
         self._modules_entered = 0
@@ -112,6 +109,11 @@ class Recorder(TorchDispatchMode):
         self._weights: dict[int, str] = {}
         self.name_weights(dict(model.named_parameters()))
         self.name_weights(dict(model.named_buffers()))
+
+    @property
+    def peak_bytes(self) -> int:
+        """The largest sum of bytes of storages that were born inside and alive at once."""
+        return self._storages.peak_bytes
 
     def name_weights(self, named: dict[str, torch.Tensor]) -> None:
         """Give names to tensors, also to such as are not parameters of the model."""
@@ -124,9 +126,6 @@ class Recorder(TorchDispatchMode):
 
     def __enter__(self) -> Recorder:
         super().__enter__()  # type: ignore[no-untyped-call]
-        with self.paused():
-            # The first operator of a process under such a mode imports much of PyTorch.
-            torch.zeros(0)
         self._python.__enter__()
         return self
 
@@ -186,11 +185,8 @@ class Recorder(TorchDispatchMode):
     def decided(self, site: str, *tensors: torch.Tensor | None) -> None:
         """These tensors are a site's decision: what leads only to them is its router."""
         with self.paused():
-            storages = []
-            for tensor in tensors:
-                if tensor is not None:
-                    storages.append(self._storage_numbers.get(storage_key(tensor)))
-            self.routes[site] = [number for number in storages if number is not None]
+            numbers = [self._storages.known(tensor) for tensor in tensors if tensor is not None]
+            self.routes[site] = [number for number in numbers if number is not None]
 
     # What the interpreter says
 
@@ -212,21 +208,21 @@ class Recorder(TorchDispatchMode):
             return func(*args, **kwargs)
         if self._adds_in_place(name, args):
             func, name = torch.ops.aten.add_.Tensor, "add_"
-        read = _tensors((args, kwargs))
+        read = tensors_in((args, kwargs))
         name = of_layout(name, (args, kwargs))
         # Storages are numbered in the order in which they are first seen: those read come first.
-        read_numbers = [self._storage_number(tensor) for tensor in read]
+        read_numbers = [self._storages.number(tensor) for tensor in read]
         result = func(*args, **kwargs)
         inputs = []
         for tensor, number in zip(read, read_numbers, strict=True):
             inputs.append(self._recorded(tensor, number))
-        written = _tensors(result)
+        written = tensors_in(result)
         if namespace not in OF_PYTORCH:
             self.foreign.add(name)
         if strides_recorded(name):
             params = inner_loops([*written, *read])
         else:
-            params = _params(name, args)
+            params = params_of(name, args)
         if name in SPARSE_PRODUCTS:
             params = lying(read)
         op = self._operator(name, inputs, params)
@@ -235,7 +231,7 @@ class Recorder(TorchDispatchMode):
         if self._follows_autograd:
             numbers = self._count_numbers(op, func, args)
         if isinstance(result, (list, tuple)) and name in PIECES:
-            _stack_pieces(op)
+            stack_pieces(op)
         creates_nothing = bool(written) and not op.allocs
         op.view = creates_nothing and not func._schema.is_mutable
         self.events.append(op)
@@ -257,7 +253,7 @@ class Recorder(TorchDispatchMode):
             return False
         alike = total.shape == gradient.shape and total.dtype == gradient.dtype
         owners = torch._C._storage_Use_Count(storage_key(total))
-        return alike and owners == OWNED_BY_ONE and _is_dense(total)
+        return alike and owners == OWNED_BY_ONE and is_dense(total)
 
     def _operator(
         self, name: str, inputs: list[RecordedTensor], params: tuple[int, ...]
@@ -302,18 +298,15 @@ class Recorder(TorchDispatchMode):
     def _record_outputs(self, op: RecordedOp, written: list[torch.Tensor]) -> None:
         """Add an operator's results, and watch over the storages that it created."""
         for tensor in written:
-            is_new = storage_key(tensor) not in self._storage_numbers
-            number = self._storage_number(tensor)
+            is_new = self._storages.known(tensor) is None
+            number = self._storages.number(tensor)
             op.outputs.append(self._recorded(tensor, number))
             if is_new:
-                storage = tensor.untyped_storage()
-                size_bytes = storage.nbytes()
-                elements = size_bytes // tensor.element_size()
+                elements = tensor.untyped_storage().nbytes() // tensor.element_size()
                 op.allocs.append((elements, self._dtype(tensor)))
-                self._live_bytes += size_bytes
                 alloc = len(op.allocs) - 1
-                _when_dead(storage, self._died, op, alloc, size_bytes)
-        self.peak_bytes = max(self.peak_bytes, self._live_bytes)
+                self._storages.born(tensor, partial(self._died, op, alloc))
+        self._storages.note_peak()
 
     def _count_numbers(self, op: RecordedOp, func: Any, args: Any) -> list[int]:
         """Add the storages of numbers that stand for tensors; they die with the operator.
@@ -326,8 +319,7 @@ class Recorder(TorchDispatchMode):
             if str(argument.type) == "Tensor" and isinstance(value, (int, float)):
                 numbers.append(len(op.allocs))
                 op.allocs.append((1, "float64"))
-        size_bytes = len(numbers) * NUMBER_BYTES
-        self.peak_bytes = max(self.peak_bytes, self._live_bytes + size_bytes)
+        self._storages.note_peak(more_bytes=len(numbers) * NUMBER_BYTES)
         return numbers
 
     def _recorded(self, tensor: torch.Tensor, storage: int) -> RecordedTensor:
@@ -335,21 +327,7 @@ class Recorder(TorchDispatchMode):
         weight = self._weights.get(storage_key(tensor), "")
         return RecordedTensor(tuple(tensor.shape), self._dtype(tensor), weight, storage)
 
-    def _storage_number(self, tensor: torch.Tensor) -> int:
-        """The number of the tensor's storage in this recording; a new one where it has none."""
-        key = storage_key(tensor)
-        if key not in self._storage_numbers:
-            self._storages_seen += 1
-            self._storage_numbers[key] = self._storages_seen
-            _when_dead(tensor.untyped_storage(), self._forget, key)
-        return self._storage_numbers[key]
-
-    def _forget(self, key: int) -> None:
-        """A storage died: its key may come to mean another one."""
-        self._storage_numbers.pop(key, None)
-
-    def _died(self, op: RecordedOp, alloc: int, size_bytes: int) -> None:
-        self._live_bytes -= size_bytes
+    def _died(self, op: RecordedOp, alloc: int) -> None:
         if not self._stopped:
             self.events.append(Died(op, alloc))
 
@@ -357,73 +335,3 @@ class Recorder(TorchDispatchMode):
         if tensor.dtype == self._float:
             return "float"
         return str(tensor.dtype).removeprefix("torch.")
-
-
-def storage_key(tensor: torch.Tensor) -> int:
-    """What tells a storage from all others that are alive.
-
-    The address of its data does not: storages without elements share it.
-    """
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _when_dead(storage: torch.UntypedStorage, call: Any, *args: Any) -> None:
-    """Call a function when a storage has no owner left, but not when the process ends."""
-    weakref.finalize(storage, call, *args).atexit = False
-
-
-def _tensors(tree: Any) -> list[torch.Tensor]:
-    """The tensors in the arguments or the results of an operator: in tuples, lists and dicts."""
-    found: list[torch.Tensor] = []
-    _collect(tree, found)
-    return found
-
-
-def _collect(tree: Any, found: list[torch.Tensor]) -> None:
-    if isinstance(tree, torch.Tensor):
-        found += parts_of(tree)
-    elif isinstance(tree, (tuple, list)):
-        for part in tree:
-            _collect(part, found)
-    elif isinstance(tree, dict):
-        for part in tree.values():
-            _collect(part, found)
-
-
-def _is_dense(tensor: torch.Tensor) -> bool:
-    """Whether a tensor's elements fill its memory, each place once, in some order of dimensions."""
-    expected = 1
-    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
-        if size != 1 and stride != expected:
-            return False
-        expected *= size
-    return True
-
-
-def _stack_pieces(op: RecordedOp) -> None:
-    """Put alike outputs together as one, with their number as its first dimension.
-
-    So the operator has one output, however many pieces the data asked for.
-    """
-    shapes = {output.shape for output in op.outputs}
-    if len(shapes) > 1:
-        return
-    first = op.outputs[0]
-    shape = (len(op.outputs), *first.shape)
-    op.outputs = [RecordedTensor(shape, first.dtype, first.weight, first.storage)]
-
-
-def _params(name: str, args: Any) -> tuple[int, ...]:
-    """What shapes do not say of an operator.
-
-    A convolution's stride and groups, or the characters of an einsum's equation.
-    """
-    if name == "einsum":
-        return tuple(map(ord, args[0]))
-    if name not in ("conv1d", "conv2d", "conv3d", "convolution"):
-        return ()
-    place_of_groups = 8 if name == "convolution" else 6
-    stride = args[3] if len(args) > 3 else 1
-    groups = args[place_of_groups] if len(args) > place_of_groups else 1
-    first_stride = stride[0] if isinstance(stride, (list, tuple)) else stride
-    return (int(first_stride), int(groups))

@@ -55,5 +55,6 @@ def _sites_of_readers(readers: list[tuple[int, RecordedOp]], place: int) -> set[
     for reader_place, reader in readers:
         if reader_place > place:
             in_router = reader.role.startswith(ROUTER)
-            sites.add(reader.role.removeprefix(ROUTER) if in_router else "")
+            of_router = reader.role.removeprefix(ROUTER) if in_router else ""
+            sites.add(of_router)
     return sites

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 INNERMOST = 2
@@ -50,7 +51,7 @@ def inner_loops(operands: Sequence[torch.Tensor]) -> tuple[int, ...]:
 
 def _loops(operands: Sequence[torch.Tensor]) -> list[LoopDimension]:
     """The loops from the innermost out, merged where all operands allow it; [] without elements."""
-    shape = torch.broadcast_shapes(*(operand.shape for operand in operands))
+    shape = np.broadcast_shapes(*(operand.shape for operand in operands))
     if math.prod(shape) == 0:
         return []
     strides = [_broadcast_strides(operand, len(shape)) for operand in operands]
@@ -74,7 +75,8 @@ def _broadcast_strides(operand: torch.Tensor, dims: int) -> list[int]:
     """The strides of a tensor that is broadcast to `dims` dimensions: 0 along those it lacks."""
     strides = [0] * (dims - operand.dim())
     for size, stride in zip(operand.shape, operand.stride(), strict=True):
-        strides.append(0 if size == 1 else stride)
+        step = 0 if size == 1 else stride
+        strides.append(step)
     return strides
 
 

@@ -50,12 +50,28 @@ def sequences_of(trace: Trace) -> list[Sequences]:
     tokens = int((trace.steps["units"] * trace.steps["seq"]).sum())
     if any(len(of_site) != tokens for of_site in ids):
         raise CondsimError(f"the layers of trace {trace.name!r} do not see one row a token")
-    present = np.all([(of_site != NOT_REACHED).all(1) for of_site in ids], axis=0)
+    kept = _rows_that_all_decide(trace, ids)
+    return [_of_sequences(of_site, kept) for of_site in ids]
+
+
+def _rows_that_all_decide(trace: Trace, ids: list[np.ndarray]) -> list[np.ndarray]:
+    """The rows of each sequence that every layer decided; no sequence without a row.
+
+    ids: of each layer, int [rows, k].
+    """
+    reached = [(of_site != NOT_REACHED).all(1) for of_site in ids]
+    present = np.all(reached, axis=0)
     kept = []
     for together in rows_of_sequences(trace.steps):
-        kept += [rows[present[rows]] for rows in together]
-    kept = [rows for rows in kept if len(rows)]
-    return [[of_site[rows] for rows in kept] for of_site in ids]
+        for rows in together:
+            decided = rows[present[rows]]
+            if len(decided):
+                kept.append(decided)
+    return kept
+
+
+def _of_sequences(ids: np.ndarray, sequences: list[np.ndarray]) -> Sequences:
+    return [ids[rows] for rows in sequences]
 
 
 def _ids(trace: Trace, name: str) -> np.ndarray:

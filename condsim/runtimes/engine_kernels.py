@@ -44,16 +44,23 @@ def _projections(nodes: list[Node]) -> Iterator[list[int]]:
             continue
         if node.name == PROJECTION and node.inputs[1].weight and not node.role:
             parent = node.module.rpartition(".")[0]
-            open_groups.setdefault((parent, node.inputs[0].dims), []).append(place)
+            read = node.inputs[0].dims
+            open_groups.setdefault((parent, read), []).append(place)
         elif is_product(node.name) or "attention" in node.name:
-            for key in [key for key in open_groups if key[0] == node.module]:
+            closed = [key for key in open_groups if key[0] == node.module]
+            for key in closed:
                 yield open_groups.pop(key)
     yield from open_groups.values()
 
 
+def _operators_at(nodes: list[Node], places: list[int]) -> list[Op]:
+    chosen = [nodes[place] for place in places]
+    return [node for node in chosen if isinstance(node, Op)]
+
+
 def _merge(nodes: list[Node], places: list[int]) -> None:
     """Put one product in the place of the first; the others are gone."""
-    ops = [node for node in (nodes[place] for place in places) if isinstance(node, Op)]
+    ops = _operators_at(nodes, places)
     first = ops[0]
     wide = sum(op.inputs[1].dims[0].plus for op in ops)
     rows, weight, *bias = first.inputs
@@ -88,29 +95,25 @@ def join_runs(program: Program, caches: frozenset[int]) -> Program:
 def _runs(nodes: list[Node], caches: frozenset[int]) -> Iterator[list[int]]:
     """Places of operators that become one kernel."""
     run: list[int] = []
-    last: Op | None = None
+    module: str | None = None
     for place, node in enumerate(nodes):
         if isinstance(node, Op) and node.view:
             continue
-        joins = isinstance(node, Op) and place not in caches and _is_pointwise(node)
-        if not joins or last is None or not isinstance(node, Op) or not _together(last, node):
+        if isinstance(node, Loop) or place in caches or not _is_pointwise(node):
             yield run
-            run = []
-        last = node if joins and isinstance(node, Op) else None
-        if joins:
-            run.append(place)
+            run, module = [], None
+            continue
+        if node.module != module:
+            yield run
+            run, module = [], node.module
+        run.append(place)
     yield run
 
 
 def _is_pointwise(op: Op) -> bool:
     computes_in_order = kind(op) in ("elementwise", "inward") or op.name in CONCATENATES
-    return (
-        computes_in_order and not op.sync and not op.role and not op.site and len(op.outputs) == 1
-    )
-
-
-def _together(one: Op, other: Op) -> bool:
-    return one.module == other.module
+    decides = op.sync or op.role or op.site
+    return computes_in_order and not decides and len(op.outputs) == 1
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class _Traffic:
 
 def _join(nodes: list[Node], run: list[int], deaths: dict[tuple[int, int], int]) -> None:
     """Put one kernel in the place of the last operator of a run; the others are gone."""
-    ops = [node for node in (nodes[place] for place in run) if isinstance(node, Op)]
+    ops = _operators_at(nodes, run)
     traffic = _traffic(ops, run, deaths)
     for place, op in zip(run[:-1], ops[:-1], strict=True):
         lives = _outlives(place, run, deaths)

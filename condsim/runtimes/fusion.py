@@ -264,7 +264,8 @@ def _outer_inputs(ops: list[Op]) -> tuple[Tensor, ...]:
         result = _sizes(before.outputs[0])
         activations = [t for t in others if not t.weight]
         same = [t for t in activations if _sizes(t) == result]
-        others.remove(same[0] if same else activations[0])  # else it came through a view
+        taken = same[0] if same else activations[0]
+        others.remove(taken)  # else it came through a view
         inputs += others
     return tuple(inputs)
 

@@ -77,8 +77,10 @@ def _scope(scope: Scope, dtype: str, only: tuple[str, ...]) -> Scope:
         if isinstance(node, Loop):
             bodies = {key: _scope(body, dtype, only) for key, body in node.bodies.items()}
             nodes.append(Loop(node.site, node.choices, bodies))
+        elif is_quantised(node, only):
+            nodes.append(_narrowed(node, dtype))
         else:
-            nodes.append(_narrowed(node, dtype) if is_quantised(node, only) else node)
+            nodes.append(node)
     return Scope(tuple(nodes), scope.frees)
 
 
@@ -87,11 +89,14 @@ def is_quantised(op: Op, only: tuple[str, ...]) -> bool:
 
     only: beginnings of the names of weights; empty for all.
     """
-    if op.role or op.view or len(op.inputs) < 2 or not op.inputs[1].weight:
+    if op.role or op.view or len(op.inputs) < 2:
+        return False
+    weight = op.inputs[1].weight
+    if not weight or (only and not weight.startswith(only)):
         return False
     in_layer = any(part.isdigit() for part in op.module.split("."))
     multiplies = is_product(op.name) or op.name in GROUPED
-    return multiplies and in_layer and (not only or op.inputs[1].weight.startswith(only))
+    return multiplies and in_layer
 
 
 def _narrowed(op: Op, dtype: str) -> Op:

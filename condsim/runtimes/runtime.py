@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from condsim.errors import CondsimError
-from condsim.hardware import HardwareProfile
+from condsim.hardware import HardwareProfile, abilities
+from condsim.hardware.device_classes.base import classes_with
 from condsim.program import Program
 from condsim.registry import Registry
 from condsim.runtimes.fusion import (
@@ -19,14 +20,12 @@ from condsim.runtimes.fusion import (
 from condsim.runtimes.served import as_served
 from condsim.strategies import EXPERTS
 
-KINDS = ("cpu", "gpu", "tpu", "npu")
-
 
 @dataclass(frozen=True)
 class Runtime:
     """A way to run a program.
 
-    kinds: classes of devices that have it.
+    needs: what a class of devices must offer (`condsim.hardware.abilities`) to have it.
     fuses: program → the program with joined operators; None where each operator is a kernel.
     static: all sizes are fixed before a run: neither sizes nor the host may follow the data.
     strategies: family of mechanisms → the strategy that it runs where none is asked for.
@@ -36,12 +35,16 @@ class Runtime:
     """
 
     name: str
-    kinds: tuple[str, ...] = KINDS
+    needs: tuple[str, ...] = ()
     fuses: Callable[[Program], Program] | None = None
     static: bool = False
     host: Literal["operator", "kernel", "graph"] = "operator"
     strategies: Mapping[str, str] = field(default_factory=dict)
     about: str = ""
+
+    def is_for(self, profile: HardwareProfile) -> bool:
+        """Return whether the class of a device has it."""
+        return profile.device_class.has_all(self.needs)
 
     def fused(self, program: Program) -> Program:
         """Return the program as the runtime runs it."""
@@ -70,15 +73,19 @@ def _register(runtime: Runtime) -> Runtime:
 
 
 EAGER = _register(Runtime("eager"))
-XLA = _register(Runtime("xla", kinds=("tpu",), fuses=fuse, static=True))
-NPU = _register(Runtime("npu", kinds=("npu",), fuses=fuse, static=True))
-ONNXRUNTIME = _register(Runtime("onnxruntime", kinds=("npu",), fuses=_fuse_epilogues, static=True))
-COMPILED = _register(Runtime("compiled", kinds=("gpu", "cpu"), fuses=fuse, host="kernel"))
+XLA = _register(Runtime("xla", needs=(abilities.XLA,), fuses=fuse, static=True))
+NPU = _register(Runtime("npu", needs=(abilities.PARTITIONED_GRAPHS,), fuses=fuse, static=True))
+ONNXRUNTIME = _register(
+    Runtime("onnxruntime", needs=(abilities.ONNXRUNTIME,), fuses=_fuse_epilogues, static=True)
+)
+COMPILED = _register(
+    Runtime("compiled", needs=(abilities.TORCH_COMPILE,), fuses=fuse, host="kernel")
+)
 COMPILED_ON_CPU = replace(COMPILED, fuses=_fuse_on_cpu)
 SERVED = _register(
     Runtime(
         "served",
-        kinds=("gpu",),
+        needs=(abilities.CUDA,),
         fuses=_fuse_as_served,
         static=True,
         host="graph",
@@ -87,12 +94,12 @@ SERVED = _register(
         "compiled, caches written in place",
     )
 )
-CUDA_GRAPHS = _register(Runtime("cuda_graphs", kinds=("gpu",), static=True, host="graph"))
+CUDA_GRAPHS = _register(Runtime("cuda_graphs", needs=(abilities.CUDA,), static=True, host="graph"))
 
 
 def runtimes_of(profile: HardwareProfile) -> list[str]:
-    """Return the names of the runtimes that a class of device has."""
-    return [name for name, runtime in RUNTIMES.items() if profile.kind in runtime.kinds]
+    """Return the names of the runtimes that the class of a device has."""
+    return [name for name, runtime in RUNTIMES.items() if runtime.is_for(profile)]
 
 
 def choose_runtime(name: str | None, profile: HardwareProfile) -> Runtime:
@@ -103,12 +110,12 @@ def choose_runtime(name: str | None, profile: HardwareProfile) -> Runtime:
     kind = profile.kind
     preferred = profile.runtime if profile.runtime in RUNTIMES else EAGER.name
     runtime = RUNTIMES[preferred if name is None else name]
-    if kind not in runtime.kinds:
+    if not runtime.is_for(profile):
         able = ", ".join(runtimes_of(profile))
-        of = ", ".join(runtime.kinds)
+        of = ", ".join(classes_with(runtime.needs))
         raise CondsimError(
             f"runtime {runtime.name!r} is not for a {kind} (it is for {of}); a {kind} has: {able}"
         )
-    if runtime is COMPILED and kind == "cpu":
+    if runtime is COMPILED and profile.device_class.is_host:
         return COMPILED_ON_CPU
     return runtime

@@ -21,6 +21,7 @@ from condsim.program.rewrite import absorbed, in_place_of
 from condsim.runtimes.engine_kernels import CONCATENATES, join_runs, merge_projections
 
 ATTENTION = "paged_attention"
+UNPACKED = "unpacked_attention"
 CAUSAL = "causal_attention"
 PRODUCTS = ("scaled_dot_product_attention", "matmul", "bmm")
 TOTAL = "total"
@@ -48,6 +49,17 @@ def as_served(program: Program) -> Program:
     for layer in _layers(program):
         caches.update(layer.caches)
     return join_runs(merged, frozenset(caches))
+
+
+def with_unpacked_attention(program: Program) -> Program:
+    """Return a served program in which new tokens are attended for by the kernel of prompts, as in
+    a step that computes both."""
+    nodes: list[Node] = []
+    for node in program.root.nodes:
+        if isinstance(node, Op) and node.name == ATTENTION:
+            node = replace(node, name=UNPACKED)
+        nodes.append(node)
+    return replace(program, root=Scope(tuple(nodes), program.root.frees))
 
 
 def kept_storages(program: Program) -> list[int]:

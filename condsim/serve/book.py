@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from condsim.serve.over_time import OverTime
-from condsim.serve.requests import Requests
+from condsim.serve.requests import Requests, packed
 
 QUEUE = "queue"
 FORMING = "batch formation"
@@ -45,6 +45,7 @@ class RanStep:
 class Book:
     """Notes of one run.
 
+    arrival_s, prompt_tokens, output_tokens, cached_tokens: of the requests.
     started_s, first_s, finished_s: of each request, NaN as long as it has not. preemptions: how
     often a request lost its keys and values. generated: tokens that it had when that happened last.
     waited_s: reason → request-seconds. busy_s: seconds of steps, by replica. joules: of what steps
@@ -53,7 +54,10 @@ class Book:
 
     def __init__(self, requests: Requests, replicas: int) -> None:
         count = len(requests)
-        self.arrival_s: list[float] = requests.arrival_s.tolist()
+        self.arrival_s = packed(requests.arrival_s)
+        self.prompt_tokens = packed(requests.prompt_tokens)
+        self.output_tokens = packed(requests.output_tokens)
+        self.cached_tokens = packed(requests.cached_tokens)
         self.started_s = array("d", [np.nan]) * count
         self.first_s = array("d", [np.nan]) * count
         self.finished_s = array("d", [np.nan]) * count

@@ -13,6 +13,7 @@ import pandas as pd
 from condsim.cost.device import Target
 from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile
+from condsim.parallel import Parallel
 from condsim.predict.choose import (
     choose_strategies,
     fit_device,
@@ -20,7 +21,8 @@ from condsim.predict.choose import (
     strategies_of_runtime,
 )
 from condsim.predict.simulate import resolve_profile, simulate
-from condsim.program.regime import DECODE
+from condsim.predict.tensor_answer import check_share
+from condsim.program.regime import DECODE, TRAIN
 from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
 from condsim.serve import loop, reference
@@ -46,7 +48,7 @@ SATURATING = 2000
 SERVICE = tuple(each.name for each in fields(Service) if each.name != "scheduler")
 SCENARIO = (
     "strategy", "baseline", "dtype", "runtime", "threshold", "phase", "capacity_factor",
-    "expert_cache", "engine",
+    "expert_cache", "engine", "parallel",
 )  # fmt: skip
 """Fields of a scenario that mean something here."""
 DEFAULT_SCHEDULERS: Mapping[Kind, str] = {SAMPLES: "dynamic", TEXT: "chunked"}
@@ -81,7 +83,7 @@ def serve(
     options: of `condsim.serve.service.Service` (max_batch, max_wait_s, token_budget, kv_tokens,
         kv_block, exits, regroup_s, overhead_s, cache, dispatch, replicas) and of `condsim.Scenario`
         (strategy, baseline, dtype, runtime, threshold, phase, capacity_factor, expert_cache;
-        engine: "events" for SimPy).
+        engine: "events" for SimPy; parallel: tensor=..., the devices of a replica).
     Raises CondsimError for what no server could do, naming the way out.
     """
     service = Service(scheduler, **_taken(options, SERVICE))
@@ -132,6 +134,12 @@ class _Question:
     requests: Requests
     kind: Kind
 
+    @property
+    def devices(self) -> int:
+        """That share a replica."""
+        parallel = self.scenario.parallel
+        return 1 if parallel is None else parallel.tensor
+
     def outcome(self, name: str, limits: Limits, seed: int, progress: Progress) -> Outcome:
         """Serve one side. name: "conditional" or a baseline."""
         strategies = self.strategies
@@ -172,7 +180,7 @@ class _Question:
             kept_steps=tuple(book.kept),
             rows=book.rows,
             utilisation=busy_s / replicas_s,
-            energy_j=book.joules + idle_j,
+            energy_j=(book.joules + idle_j) * self.devices,
             over_time=over_time(book),
             waiting_mean=book.waiting.integral / duration_s,
             waiting_most=book.waiting.largest,
@@ -204,6 +212,8 @@ class _Question:
             notes.append("the model answers in one forward: lengths of requests mean nothing")
         if self.kind == TEXT and self.service.kv_tokens is None:
             notes.append("memory of keys and values is not limited (kv_tokens)")
+        if self.devices > 1:
+            notes.append(f"{self.devices} devices share each replica; energy is of all")
         return notes
 
 
@@ -236,7 +246,7 @@ class Run:
                 self.copies.append(prices.copies)
             if self.question.kind == SAMPLES:
                 return SampleReplica(number, queue, book, service, prices)
-            return TextReplica(number, queue, book, service, prices, self.requests)
+            return TextReplica(number, queue, book, service, prices)
 
         return make
 
@@ -272,7 +282,13 @@ def _question(
     trace.require_programs()
     if trace.sites:
         trace.require_decisions()
+    if TRAIN in phases_of(trace):
+        raise CondsimError(
+            f"trace {trace.name!r} is of training steps, which answer no request; capture the "
+            "model without training"
+        )
     device = resolve_profile(trace, profile)
+    _check_parallel(trace, device, asked.parallel)
     kind = _kind(trace, requests, asked)
     service = _scheduled(service, kind)
     if kind == TEXT:
@@ -341,5 +357,19 @@ def _device_and_strategies(
             phase=phase,
         ).strategy
         strategies = choose_strategies(trace, fastest)
-    target = Target(device, dtype, runtime, trace.header.provenance.parameters)
-    return target, strategies
+    fabric = None if asked.parallel is None else asked.parallel.fabric
+    parameters = trace.header.provenance.parameters
+    return Target(device, dtype, runtime, parameters, fabric), strategies
+
+
+def _check_parallel(trace: Trace, device: HardwareProfile, parallel: Parallel | None) -> None:
+    """Raises CondsimError for experts that are spread over devices, and for a trace of another
+    number of ranks."""
+    if parallel is None:
+        return
+    if parallel.expert > 1:
+        raise CondsimError(
+            f"parallel: expert={parallel.expert} is not known while serving; tensor= is, and "
+            "condsim simulate knows both"
+        )
+    check_share(trace, device, parallel)

@@ -11,7 +11,6 @@ from typing import Protocol
 from condsim.serve.book import FORMING, MEMORY, QUEUE, SLOWEST, Book, Queue, RanStep
 from condsim.serve.memory import KvMemory
 from condsim.serve.replica import Replica
-from condsim.serve.requests import Requests
 from condsim.serve.schedulers import SCHEDULERS
 from condsim.serve.schedulers.base import Waiting
 from condsim.serve.service import Service
@@ -92,15 +91,14 @@ class TextReplica(Replica):
         book: Book,
         service: Service,
         prices: TextPrices,
-        requests: Requests,
     ) -> None:
         super().__init__(number, queue, book)
         assert service.scheduler is not None
         self.service, self.prices = service, prices
         self.scheduler = SCHEDULERS[service.scheduler]
-        self.prompts: list[int] = requests.prompt_tokens.tolist()
-        self.outputs: list[int] = requests.output_tokens.tolist()
-        self.cached: list[int] = requests.cached_tokens.tolist()
+        self.prompts = book.prompt_tokens
+        self.outputs = book.output_tokens
+        self.cached = book.cached_tokens
         self.memory = KvMemory(service.kv_tokens, service.kv_block)
         self.admitted: dict[Sequence, None] = {}
         self.answering: dict[Sequence, None] = {}

@@ -52,7 +52,8 @@ def advice_lines(advice: Advice) -> Iterator[Text | Table]:
     table.add_column()
     for title, lines in rows_of(advice):
         for place, line in enumerate(lines):
-            table.add_row(Text("" if place else title, "bold"), Text(line))
+            heading = "" if place else title
+            table.add_row(Text(heading, "bold"), Text(line))
     yield table
     for note in advice.notes:
         yield Text(f"note: {note}", "dim")

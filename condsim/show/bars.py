@@ -123,7 +123,8 @@ class _Axis:
             cells[dense] = self.one
         text = Text()
         for place, cell in enumerate(cells):
-            text.append(cell, style if first <= place <= last else "dim")
+            cell_style = style if first <= place <= last else "dim"
+            text.append(cell, cell_style)
         return text
 
     def labels(self) -> str:

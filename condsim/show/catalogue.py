@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from condsim.catalogue import CatalogueModel
     from condsim.hardware import HardwareProfile
 
-DEVICE_CLASSES = ("cpu", "gpu", "tpu", "npu")
 PROFILES = (
     Column("class", "class"),
     Column("name", "name"),
@@ -130,8 +129,8 @@ def _checked_row(module: str, cases: Sequence[CheckedCase]) -> dict[str, str]:
     }
 
 
-def _class_and_name(row: Mapping[str, str]) -> tuple[int, str]:
-    return DEVICE_CLASSES.index(row["class"]), row["name"]
+def _class_and_name(row: Mapping[str, str]) -> tuple[str, str]:
+    return row["class"], row["name"]
 
 
 def profile_table(numbers: Sequence[Mapping[str, Any]], description: str) -> Table:

@@ -24,7 +24,8 @@ OWN_TIMES = 3
 
 def drift_lines(found: Drift) -> Iterator[Text | Table]:
     """What moved, whether that can be chance, and what it costs."""
-    yield Text(headline(found), "bold yellow" if found.drifted else "bold green")
+    style = "bold yellow" if found.drifted else "bold green"
+    yield Text(headline(found), style)
     yield table_of(_site_columns(), [_site_row(row) for row in found.sites.to_dict("records")])
     yield Text("\n" + new_territory_line(found.new, found.word))
     yield Text(noise_line(found))

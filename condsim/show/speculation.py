@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def speculation_lines(found: Speculation) -> Iterator[Text | Table]:
     """What drafting gains: a row for each exit and number of drafts."""
     pays = found.best["speedup"] > 1
-    yield Text(found.verdict, "bold green" if pays else "bold yellow")
+    style = "bold green" if pays else "bold yellow"
+    yield Text(found.verdict, style)
     together = "one sequence" if found.batch == 1 else f"{found.batch} sequences together"
     plain_s = float(found.table["plain_s"].iloc[0])
     basis = found.table["basis"].iloc[0]

@@ -37,8 +37,9 @@ def table_of(columns: Sequence[Column], rows: Iterable[Row], title: str | None =
 
 def without_lines(columns: Sequence[Column], title: str | None = None) -> Table:
     """A table without lines and without rows."""
+    title_text = None if title is None else Text(title, "table.title")
     table = Table(
-        title=None if title is None else Text(title, "table.title"),
+        title=title_text,
         title_justify="left",
         box=None,
         pad_edge=False,

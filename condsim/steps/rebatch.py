@@ -232,12 +232,13 @@ def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
         owed = _owed(trace, site, of_unit)
         sites[site.name] = CutSite(SiteRule.of(site), of_unit, shares, owed)
     units_a_step = "1" if batch == 1 else "n"
+    all_units = units[0] if len(units) == 1 else np.concatenate(units)
     return Cut(
         regime=f"{phase}-{units_a_step}",
         phase=phase,
         batch=batch,
         dropped=dropped,
-        units=units[0] if len(units) == 1 else np.concatenate(units),
+        units=all_units,
         sizes=tuple(sizes),
         sites=sites,
         costliest=trace.header.costliest,

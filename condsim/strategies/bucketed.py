@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from condsim.hardware import abilities
 from condsim.mechanisms import Guards, Rows
 from condsim.strategies.alone import ALONE, rows_alone
 from condsim.strategies.strategy import EVERY_FAMILY, strategy
@@ -11,7 +12,9 @@ from condsim.strategies.strategy import EVERY_FAMILY, strategy
 SMALLEST = 8
 
 
-@strategy("bucketed", *EVERY_FAMILY, kinds=("tpu",), shapes="few", steered="host", runs=ALONE)
+@strategy(
+    "bucketed", *EVERY_FAMILY, needs=(abilities.XLA,), shapes="few", steered="host", runs=ALONE
+)
 def bucketed(guards: Guards) -> Rows:
     """The next power of two from 8 on, no more rows than arrive (or blocks than there are).
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from condsim.strategies.baselines import KINDS
 from condsim.strategies.strategy import DENSE, STRATEGIES, Strategy
 
-STRATEGIES.register(DENSE)(Strategy(DENSE, (), kinds=KINDS))
+STRATEGIES.register(DENSE)(Strategy(DENSE, (), needs=()))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from condsim.errors import CondsimError
+from condsim.hardware import abilities
 from condsim.program import Dim, Loop, Op, Program, Scope, Tensor
 from condsim.program.rewrite import absorbed, in_place_of
 from condsim.strategies.strategy import EXPERTS, STRATEGIES, Strategy
@@ -228,7 +229,7 @@ STRATEGIES.register("fused")(
     Strategy(
         "fused",
         (EXPERTS,),
-        kinds=("gpu",),
+        needs=(abilities.CUDA,),
         runs={EXPERTS: "grouped"},
         rewrites=rewritten,
         feels_imbalance=True,

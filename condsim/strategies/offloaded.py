@@ -3,6 +3,7 @@ device keeps those that were used last."""
 
 from __future__ import annotations
 
+from condsim.hardware import abilities
 from condsim.mechanisms import Guards, Rows
 from condsim.strategies.alone import compacted
 from condsim.strategies.strategy import EXPERTS, strategy
@@ -11,7 +12,7 @@ from condsim.strategies.strategy import EXPERTS, strategy
 @strategy(
     "offloaded",
     EXPERTS,
-    kinds=("gpu",),
+    needs=(abilities.CUDA,),
     shapes="any",
     steered="host",
     runs={EXPERTS: "looped"},

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
+from condsim.hardware import abilities
 from condsim.mechanisms import Guards, Rows
 from condsim.strategies.strategy import BRANCHED, strategy
 
 WARP = 32
 
 
-@strategy("predicated", BRANCHED, kinds=("gpu",), runs={BRANCHED: "masked"})
+@strategy("predicated", BRANCHED, needs=(abilities.WARPS,), runs={BRANCHED: "masked"})
 def predicated(guards: Guards) -> Rows:
     """The rows of all warps in which at least one row takes the branch, as expected."""
     arriving = guards.every_row()

@@ -3,6 +3,7 @@ control flow does with a branch."""
 
 from __future__ import annotations
 
+from condsim.hardware import abilities
 from condsim.mechanisms import Guards, Rows
 from condsim.strategies.masked import masked
 from condsim.strategies.strategy import BLOCKS, BRANCHED, EVERY_FAMILY, EXPERTS, TOKENS, strategy
@@ -10,7 +11,7 @@ from condsim.strategies.strategy import BLOCKS, BRANCHED, EVERY_FAMILY, EXPERTS,
 RUNS = {BRANCHED: "masked", BLOCKS: "masked", TOKENS: "masked", EXPERTS: "looped"}
 
 
-@strategy("select", *EVERY_FAMILY, kinds=("npu",), runs=RUNS)
+@strategy("select", *EVERY_FAMILY, needs=(abilities.PARTITIONED_GRAPHS,), runs=RUNS)
 def select(guards: Guards) -> Rows:
     """All rows, or all blocks."""
     return masked(guards)

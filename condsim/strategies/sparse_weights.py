@@ -6,10 +6,8 @@ step (`condsim.steps.patterns`).
 
 from __future__ import annotations
 
+from condsim.hardware import abilities
 from condsim.strategies.strategy import STRATEGIES, WEIGHTS, Strategy
-
-SPARSE_PRODUCTS = ("cpu",)
-"""Classes of devices whose sparse products condsim can price."""
 
 # Weights that are not there are zeros of a dense matrix, as most frameworks have them.
 STRATEGIES.register("masked")(Strategy("masked", (WEIGHTS,)))
@@ -22,7 +20,7 @@ STRATEGIES.register("csr")(
     Strategy(
         "csr",
         (WEIGHTS,),
-        kinds=SPARSE_PRODUCTS,
+        needs=(abilities.SPARSE_PRODUCTS,),
         shapes="any",
         tables=("csr_mm", "csc_mm", "csr_sparse_mask"),
     )
@@ -33,7 +31,7 @@ STRATEGIES.register("csr_sampled")(
     Strategy(
         "csr_sampled",
         (WEIGHTS,),
-        kinds=SPARSE_PRODUCTS,
+        needs=(abilities.SPARSE_PRODUCTS,),
         shapes="any",
         tables=("csr_mm", "csr_sparse_sampled_addmm"),
     )

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from condsim.errors import CondsimError, shown, unknown
+from condsim.hardware import abilities
+from condsim.hardware.device_classes import DEVICE_CLASSES
 from condsim.mechanisms import MECHANISMS, Guards, Mechanism, Rows
 from condsim.program import Program
 from condsim.registry import Registry
@@ -30,7 +32,7 @@ class Strategy:
 
     serves: names or families of the mechanisms that it is for.
     rule: rows behind a guard; None where its program has no guards.
-    kinds: classes of devices that have it.
+    needs: what a class of devices must offer (`condsim.hardware.abilities`) to have it.
     shapes: how many sizes its operators have: "one", "few" (buckets) or "any" (the decisions').
     steered: who follows a decision: nobody (""), the "host", or the "companion" CPU, which runs
         all that comes after.
@@ -52,7 +54,7 @@ class Strategy:
     name: str
     serves: tuple[str, ...]
     rule: Rule | None = None
-    kinds: tuple[str, ...] = ("cpu", "gpu", "tpu")
+    needs: tuple[str, ...] = (abilities.PROGRAMMABLE,)
     shapes: Literal["one", "few", "any"] = "one"
     steered: Literal["", "host", "companion"] = ""
     runs: Mapping[str, str] = field(default_factory=dict)
@@ -75,13 +77,13 @@ class Strategy:
                 raise unknown(f"family or mechanism of strategy {self.name!r}", served, known)
 
     def fits_device(self, kind: str, static: bool) -> bool:
-        """Whether a class of device has it.
+        """Whether a class of devices has it.
 
-        static: the device's runtime fixes all sizes before a run. Buckets serve only such a one,
-        sizes that follow the data never do.
+        kind: the name of the class. static: the device's runtime fixes all sizes before a run.
+        Buckets serve only such a one, sizes that follow the data never do.
         """
         impossible = "any" if static else "few"
-        return kind in self.kinds and self.shapes != impossible
+        return self.shapes != impossible and DEVICE_CLASSES[kind].has_all(self.needs)
 
     def is_for(self, mechanism: Mechanism) -> bool:
         """Whether it can execute a mechanism's decisions."""

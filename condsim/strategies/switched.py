@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from condsim.hardware import abilities
 from condsim.mechanisms import Guards, Rows
 from condsim.strategies.strategy import BRANCHED, EXPERTS, strategy
 from condsim.strategies.wait import wait
@@ -9,7 +10,9 @@ from condsim.strategies.wait import wait
 RUNS = {BRANCHED: "wait", EXPERTS: "looped"}
 
 
-@strategy("switched", BRANCHED, EXPERTS, kinds=("npu",), steered="host", runs=RUNS)
+@strategy(
+    "switched", BRANCHED, EXPERTS, needs=(abilities.PARTITIONED_GRAPHS,), steered="host", runs=RUNS
+)
 def switched(guards: Guards) -> Rows:
     """All rows where at least one took the branch: a graph has the shapes of the batch."""
     return wait(guards)

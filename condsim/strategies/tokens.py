@@ -12,11 +12,10 @@ from condsim.mechanisms import Guards, Rows
 from condsim.mechanisms.tokens import BUCKETS, STAYS
 from condsim.strategies.strategy import TOKENS, strategy
 
-ANY_DEVICE = ("cpu", "gpu", "tpu", "npu")
 AS_MANY = "every unit keeps as many tokens, the mean over the trace"
 
 
-@strategy("masked", TOKENS, kinds=ANY_DEVICE)
+@strategy("masked", TOKENS, needs=())
 def masked(guards: Guards) -> Rows:
     """All tokens; attention does not look at those that were dropped."""
     return guards.every_row(), guards.every_row()
@@ -41,7 +40,7 @@ def in_order_of_length(guards: Guards) -> Rows:
     return arriving * present, longest * present
 
 
-@strategy("gathered", TOKENS, kinds=ANY_DEVICE, changes=AS_MANY)
+@strategy("gathered", TOKENS, needs=(), changes=AS_MANY)
 def gathered(guards: Guards) -> Rows:
     """As many tokens in every unit, those of the highest scores."""
     arriving = guards.every_row()
@@ -49,7 +48,7 @@ def gathered(guards: Guards) -> Rows:
     return arriving, np.clip(kept, 1, arriving)
 
 
-@strategy("merged", "token_merging", kinds=ANY_DEVICE, changes=AS_MANY)
+@strategy("merged", "token_merging", needs=(), changes=AS_MANY)
 def merged(guards: Guards) -> Rows:
     """As many tokens in every unit; the others are added to those that they are most like."""
     return gathered(guards)

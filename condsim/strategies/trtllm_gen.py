@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from condsim.hardware import abilities
 from condsim.program import Dim, Op, Tensor
 from condsim.strategies.fused import Places, kernel, rewritten_as, transposed
 from condsim.strategies.strategy import EXPERTS, STRATEGIES, Strategy
@@ -51,7 +52,7 @@ STRATEGIES.register(NAME)(
     Strategy(
         NAME,
         (EXPERTS,),
-        kinds=("gpu",),
+        needs=(abilities.CUDA,),
         runs={EXPERTS: "grouped"},
         rewrites=partial(rewritten_as, NAME, _kernels),
         feels_imbalance=True,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from condsim.errors import CondsimError
+from condsim.hardware import abilities
 from condsim.mechanisms import Guards, Rows
 from condsim.program import Loop, Op, Program, Scope
 from condsim.strategies.masked import masked
@@ -70,7 +71,7 @@ def _last_linear(nodes: list[Op | Loop], site: str) -> int:
 @strategy(
     "two_four",
     BLOCKS,
-    kinds=("gpu",),
+    needs=(abilities.CUDA,),
     runs={BLOCKS: "masked"},
     rewrites=rewritten,
     changes="two of each four activations are dropped, so outputs differ from the model's",

@@ -137,7 +137,10 @@ def most_comparable(table: pd.DataFrame) -> int:
     table: of `predict_all`.
     """
     rows = table.to_dict("records")
-    comparable = [sum(not why_not_comparable(row, other) for row in rows) for other in rows]
+    comparable = []
+    for reference in rows:
+        reasons = [why_not_comparable(row, reference) for row in rows]
+        comparable.append(reasons.count(""))
     return int(np.argmax(comparable))
 
 

@@ -146,7 +146,8 @@ def decode(site: Site, columns: Columns) -> Decisions:
 def check_depth(depth: np.ndarray, exits: int) -> None:
     """Raises ValueError for a row that passed fewer than no exits, or more than there are."""
     if len(depth) and (depth.min() < 0 or depth.max() > exits):
-        worst = int(depth.max() if depth.max() > exits else depth.min())
+        outside = depth.max() if depth.max() > exits else depth.min()
+        worst = int(outside)
         raise ValueError(f"there are {exits} exits; a row passed {worst}")
 
 

@@ -125,7 +125,8 @@ class Site(BaseModel):
             return fields
         known = dict(fields)
         per_position = known.pop("per_position")
-        known.setdefault("unit_rows", ONE_A_POSITION if per_position else ONE_A_UNIT)
+        rows = ONE_A_POSITION if per_position else ONE_A_UNIT
+        known.setdefault("unit_rows", rows)
         return known
 
     @model_validator(mode="before")

@@ -55,5 +55,9 @@ def _numbered_after(pairs: pd.DataFrame, older: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(table: pd.DataFrame, columns: Iterable[str]) -> list[tuple[object, ...]]:
-    values = [[None if v != v else v for v in table[c].tolist()] for c in columns]
+    """The values of some columns, a tuple a row; None in place of NaN, which equals nothing."""
+    values = []
+    for name in columns:
+        column = table[name].astype(object)
+        values.append(column.where(column.notna(), None).tolist())
     return list(zip(*values, strict=True))

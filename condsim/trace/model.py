@@ -159,11 +159,9 @@ class Trace:
         ids = np.concatenate([block.ids for block in blocks])
         weights = [block.weights for block in blocks if block.weights is not None]
         scores = [block.scores for block in blocks if block.scores is not None]
-        return Decisions(
-            ids,
-            np.concatenate(weights) if weights else None,
-            np.concatenate(scores) if scores else None,
-        )
+        all_weights = np.concatenate(weights) if weights else None
+        all_scores = np.concatenate(scores) if scores else None
+        return Decisions(ids, all_weights, all_scores)
 
     def rows_per_unit(self, site: Site) -> np.ndarray:
         """Return the rows of each unit-step at a site, int [units]."""

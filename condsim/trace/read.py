@@ -74,15 +74,17 @@ def open_locked(folder: Path) -> Trace:
     header = read_header(folder / HEADER)
     quality, profile = folder / "quality.parquet", folder / "profile.yaml"
     programs = _programs(folder / PROGRAMS, header) if header.has_programs else {}
+    quality_table = read_numbers(quality, MOST_MEASURED) if quality.exists() else pd.DataFrame()
+    captured_on = load_profile(profile) if profile.exists() else None
     trace = Trace(
         header,
         read_table(folder / "steps.parquet", STEPS, MOST_STEPS),
         programs,
         _reader(folder, header, programs),
-        read_numbers(quality, MOST_MEASURED) if quality.exists() else pd.DataFrame(),
+        quality_table,
         read_measurements(folder / "measurements.parquet"),
         read_segments(folder / "segments.parquet"),
-        load_profile(profile) if profile.exists() else None,
+        captured_on,
     )
     check(trace, folder)
     if header.has_decisions:

@@ -124,7 +124,8 @@ def unit_rows_of(values: np.ndarray) -> UnitRows:
 
 def _write_ids(trace: Trace, sites: Sequence[Site], file: IO[bytes]) -> None:
     most = max(site.branches for site in sites)
-    dtype = np.dtype("<i2" if most <= WIDEST_SHORT else "<i4")
+    name = "<i2" if most <= WIDEST_SHORT else "<i4"
+    dtype = np.dtype(name)
     _write_header(trace, sites, dtype, file)
     for blocks in _aligned(trace, sites):
         ids = [block.ids.reshape(len(block.ids), -1) for block in blocks]
@@ -158,20 +159,24 @@ def _stacked(layers: Sequence[np.ndarray], width: int, fill: int, dtype: np.dtyp
 def _aligned(trace: Trace, sites: Sequence[Site]) -> Iterator[list[Decisions]]:
     """Yield the same rows of all sites, whatever blocks they are read in."""
     readers = [trace.reader(site.name) for site in sites]
-    waiting: list[Decisions | None] = [None] * len(sites)
+    waiting = [_next_with_rows(reader) for reader in readers]
     while True:
-        for place, reader in enumerate(readers):
-            while waiting[place] is None:
-                block = next(reader, None)
-                if block is None:
-                    return
-                waiting[place] = block if len(block.ids) else None
         held = [block for block in waiting if block is not None]
+        if len(held) < len(waiting):
+            return
         rows = min(len(block.ids) for block in held)
         yield [_rows(block, slice(None, rows)) for block in held]
         for place, block in enumerate(held):
             rest = _rows(block, slice(rows, None))
-            waiting[place] = rest if len(rest.ids) else None
+            waiting[place] = rest if len(rest.ids) else _next_with_rows(readers[place])
+
+
+def _next_with_rows(reader: Iterator[Decisions]) -> Decisions | None:
+    """The next block that is not empty; None where there is none."""
+    for block in reader:
+        if len(block.ids):
+            return block
+    return None
 
 
 def _rows(block: Decisions, rows: slice) -> Decisions:

@@ -12,7 +12,8 @@ from condsim.show.text import si, times
 
 
 def test_the_report_says_what_json_says(run: Run) -> None:
-    data = parsed(run("report", "exit-fashion", "-o", "out.html", "--batch", 8, "--json"))
+    asked = ("exit-fashion", "--batch", 8, "--threshold", 0.5, "--json")
+    data = parsed(run("report", *asked, "-o", "out.html"))
     text = Path("out.html").read_text()
     numbers = (
         times(data["speedup"]),
@@ -22,7 +23,7 @@ def test_the_report_says_what_json_says(run: Run) -> None:
     )
     for shown in (*numbers, data["profile"], "nvidia-h100-sxm"):
         assert shown in text
-    simulated = parsed(run("simulate", "exit-fashion", "--batch", 8, "--json"))
+    simulated = parsed(run("simulate", *asked))
     del data["command"], data["file"], simulated["command"]
     assert data == simulated
 

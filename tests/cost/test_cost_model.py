@@ -21,7 +21,7 @@ PROFILES = sorted(path.stem for path in Path(str(resource("hwprofiles"))).glob("
 def targets(name: str) -> list[Target]:
     """A profile under each runtime that its kind has."""
     profile = hardware(name)
-    runtimes = [runtime for runtime in RUNTIMES.values() if profile.kind in runtime.kinds]
+    runtimes = [runtime for runtime in RUNTIMES.values() if runtime.is_for(profile)]
     return [Target(profile, profile.dtype, runtime) for runtime in runtimes]
 
 

@@ -48,7 +48,7 @@ def test_advice_under_a_load_says_what_the_command_line_says(scenario: Scenario)
     asked = advice_page.Asked(scenario, replace(scenario, batch=1), edge, 1.2)
     recipe = advice_page.recipe(asked)
     assert recipe.command == "condsim advise exit-fashion --scenario edge --pays-from 1.2"
-    assert "condsim.advise(trace, scenario='edge', threshold=1.2)" in recipe.python
+    assert "condsim.advise(trace, scenario='edge', pays_from=1.2)" in recipe.python
     assert (asked.threshold, asked.batch_is_free) == (1.2, False)
 
 

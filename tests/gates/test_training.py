@@ -49,6 +49,19 @@ def test_so_do_skipped_layers(strategy: str) -> None:
         assert peak_bytes(step.calls) == step.recorder.peak_bytes
 
 
+@pytest.mark.parametrize("strategy", ["wait", "compacted"])
+def test_what_several_branches_read_lives_until_the_last_that_ran_is_played_back(
+    strategy: str,
+) -> None:
+    """A block's input is that of the next one, too, where the block is skipped."""
+    of_gates = trained("skips-in-a-row")
+    program = of_gates.program(strategy, single=False)
+    for run in range(8):
+        step = of_gates.step(strategy, False, program, run)
+        step.assert_same_order()
+        assert peak_bytes(step.calls) == step.recorder.peak_bytes
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("single", [True, False])
 def test_so_do_guards_in_guards(single: bool) -> None:

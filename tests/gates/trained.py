@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import condsim
 from condsim.capture.observe import observe
 from condsim.capture.probe import Prober, execution_for, key, rows_per_site
 from condsim.capture.sizes import Sizes, learn_sizes
@@ -51,6 +52,38 @@ def small_mixture() -> tuple[nn.Module, Any]:
         **sizes, intermediate_size=48, num_local_experts=6, num_experts_per_tok=2
     )
     return MixtralForCausalLM(config), {"input_ids": torch.randint(0, 64, (4, 10))}
+
+
+class SkipsInARow(nn.Module):
+    """Units [batch, 30, 12] → [batch, 5]: three blocks, each of which a gate may skip.
+
+    What lives is mostly what blocks read and make: their weights are small.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gates = nn.ModuleList(nn.Linear(12, 1) for _ in range(3))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 12)) for _ in range(3)
+        )
+        self.stem, self.head = nn.Linear(12, 12), nn.Linear(12, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        for number, (gate, block) in enumerate(zip(self.gates, self.blocks, strict=True)):
+            decided = (gate(x.mean(1)).squeeze(-1) > 0).long()
+            condsim.route(f"gate{number}", "skip", decided, branches=2)
+            rows: Any
+            with condsim.branch(f"gate{number}", 1) as rows:
+                if rows:
+                    x = rows.put(x, block(rows.take(x)))
+        logits: torch.Tensor = self.head(x.mean(1))
+        return logits
+
+
+def skips_in_a_row() -> tuple[nn.Module, Any]:
+    """Blocks that gates may skip, and units."""
+    return SkipsInARow(), torch.randn(8, 30, 12)
 
 
 @dataclass(frozen=True)
@@ -143,7 +176,10 @@ class Step:
             )
 
 
-MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = {"mixture": small_mixture}
+MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
+    "mixture": small_mixture,
+    "skips-in-a-row": skips_in_a_row,
+}
 
 
 @functools.cache

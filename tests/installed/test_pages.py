@@ -23,6 +23,7 @@ OTHERS = (
     "add-a-strategy",
     "add-a-mechanism",
     "add-an-adapter",
+    "add-an-importer",
     "drawn-routing",
     "serving",
     "training",

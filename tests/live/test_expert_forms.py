@@ -87,3 +87,17 @@ def test_a_dense_network_is_made_once() -> None:
     dense.first(EXPERTS, lambda: experts)
     names = ["moe.dense_2.up", "moe.dense_2.down", "moe.dense_4.up", "moe.dense_4.down"]
     assert list(dense.named()) == names
+
+
+def test_a_dense_network_is_trained_beside_the_weights_that_it_is_a_view_of() -> None:
+    experts = layer(biased=True)
+    with torch.no_grad():
+        dense = DenseExperts.of(experts, experts.experts)
+    trained = [*experts.named("own").values(), *dense.named("dense").values()]
+    for tensor in trained:
+        tensor.requires_grad_(True)
+    optimizer = torch.optim.SGD(trained, lr=0.1)
+    for _ in range(2):
+        dense(torch.randn(3, experts.up.shape[-1])).sum().backward()
+        optimizer.step()
+    assert dense.up.grad is not None

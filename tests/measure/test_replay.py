@@ -88,3 +88,10 @@ def test_only_tensors_of_units_are_gathered() -> None:
     assert batch.args[1] is scale
     assert batch.kwargs["mask"].shape == (2, 2)
     assert batch.kwargs["flag"] is True
+
+
+def test_what_is_gathered_while_forwards_are_timed_can_be_trained_on() -> None:
+    batches = [Batch((torch.ones(2, 4),), {}, 2, None) for _ in range(2)]
+    with torch.inference_mode():
+        batch = gather(batches, np.array([0, 1, 2]))
+    assert not batch.args[0].is_inference()

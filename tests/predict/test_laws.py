@@ -115,6 +115,12 @@ def asked(trace: Trace, device: HardwareProfile, arguments: dict[str, Any]) -> P
         raise
 
 
+def at_both(question: Any, field: str, *values: float) -> list[Prediction]:
+    """The predictions of one question at two values of a field, the smaller value first."""
+    trace, device, arguments = question
+    return [asked(trace, device, {**arguments, field: value}) for value in sorted(values)]
+
+
 def numbers(p: Prediction) -> dict[str, Any]:
     return p.to_dict()
 
@@ -285,20 +291,14 @@ def test_more_units_take_no_less_work(question: Any) -> None:
 @laws
 @given(questions(("exit-fashion",), "compacted"), st.floats(0, 1), st.floats(0, 1))
 def test_a_higher_threshold_lets_fewer_rows_leave(question: Any, one: float, other: float) -> None:
-    trace, device, arguments = question
-    low, high = sorted((one, other))
-    leaves = asked(trace, device, {**arguments, "threshold": low})
-    stays = asked(trace, device, {**arguments, "threshold": high})
+    leaves, stays = at_both(question, "threshold", one, other)
     assert leaves.executed_flops <= stays.executed_flops * (1 + EXACT)
 
 
 @laws
 @given(questions(("moe-bytes",), "padded"), st.floats(0.5, 4), st.floats(0.5, 4))
 def test_more_capacity_is_more_work(question: Any, one: float, other: float) -> None:
-    trace, device, arguments = question
-    low, high = sorted((one, other))
-    narrow = asked(trace, device, {**arguments, "capacity_factor": low})
-    wide = asked(trace, device, {**arguments, "capacity_factor": high})
+    narrow, wide = at_both(question, "capacity_factor", one, other)
     assert narrow.executed_flops <= wide.executed_flops * (1 + EXACT)
     assert narrow.latency_s <= wide.latency_s * (1 + EXACT)
 
@@ -306,10 +306,7 @@ def test_more_capacity_is_more_work(question: Any, one: float, other: float) -> 
 @laws
 @given(questions(("moe-bytes",), "offloaded"), st.floats(0, 1), st.floats(0, 1))
 def test_a_larger_cache_of_experts_is_never_slower(question: Any, one: float, other: float) -> None:
-    trace, device, arguments = question
-    small, large = sorted((one, other))
-    few = asked(trace, device, {**arguments, "expert_cache": small})
-    many = asked(trace, device, {**arguments, "expert_cache": large})
+    few, many = at_both(question, "expert_cache", one, other)
     assert many.latency_s <= few.latency_s * (1 + EXACT)
 
 

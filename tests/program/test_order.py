@@ -39,3 +39,25 @@ def test_storages_die_the_oldest_first_and_once() -> None:
 
 def test_a_loop_that_is_not_entered_runs_nothing() -> None:
     assert [o.name for o in order_of(program(), (0,)).ops] == ["norm", "add"]
+
+
+def training(outlived: bool) -> Program:
+    """A storage of the root, which each of two bodies played back may be the last to read."""
+    bodies = []
+    for _ in range(2):
+        frees = (Free(0, ROOT, 0, 0, outlived=outlived),)
+        bodies.append(Loop("skip", (1,), {(1, 2, 2): Scope((op("backward"),), frees)}))
+    root = Scope((op("norm"), *bodies, op("update")))
+    return Program("wait", "train-n", root, stages=(1, 3))
+
+
+def test_what_some_run_saw_alive_lives_until_the_last_place_that_a_step_comes_to() -> None:
+    of_both = order_of(training(outlived=True), (0, 1, 2))
+    assert of_both.deaths == [(2, Storage(0, 0))]
+    of_first = order_of(training(outlived=True), (0, 1))
+    assert of_first.deaths == [(1, Storage(0, 0))]
+
+
+def test_what_every_run_saw_dead_dies_at_the_first_place() -> None:
+    order = order_of(training(outlived=False), (0, 1, 2))
+    assert order.deaths == [(1, Storage(0, 0))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from condsim.program import Dim, Free, Op, Program, Scope, Tensor
 from condsim.program.work import work
 from condsim.runtimes.engine_kernels import join_runs, merge_projections
-from condsim.runtimes.served import as_served, kept_storages
+from condsim.runtimes.served import as_served, kept_storages, with_unpacked_attention
 
 BATCH, TOTAL = Dim.product(1, "batch"), Dim.product(1, "total")
 PAST = Dim.product(1, "total", plus=-1)
@@ -151,3 +151,17 @@ def test_a_prompt_is_attended_to_by_one_causal_kernel_that_keeps_no_scores() -> 
     job = work(attention.name, *shapes, attention.params)
     assert job.flops == 2 * 3 * 8 * 100 * 100 * (16 + 16) / 2
     assert (job.m, job.n) == (4 * 100, 50)
+
+
+def test_attention_beside_prompts_is_another_kernel_of_the_same_work() -> None:
+    served = as_served(attention_with_copies())
+    beside = with_unpacked_attention(served)
+    names = [node.name for node in beside.root.nodes]
+    assert names.count("unpacked_attention") == 1
+    assert "paged_attention" not in names
+    for before, after in zip(served.root.nodes, beside.root.nodes, strict=True):
+        assert (before.inputs, before.outputs, before.params) == (
+            after.inputs,
+            after.outputs,
+            after.params,
+        )

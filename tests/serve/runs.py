@@ -97,7 +97,7 @@ def serve_text(
         book,
         service.dispatch,
         service.replicas,
-        lambda number, queue: TextReplica(number, queue, book, service, of_steps, requests),
+        lambda number, queue: TextReplica(number, queue, book, service, of_steps),
     )
     LOOPS[by](fleet, book.arrival_s)
     return Served(book, fleet)

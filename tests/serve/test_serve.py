@@ -130,6 +130,12 @@ def test_what_no_server_could_do(asked: dict[str, Any], said: str) -> None:
         condsim.serve(shipped("exit-fashion"), CPU, at_once(4), **asked)
 
 
+@pytest.mark.parametrize("name", ["sparse-fashion", "moe-bytes-train"])
+def test_steps_of_training_answer_no_request(name: str) -> None:
+    with pytest.raises(CondsimError, match="is of training steps, which answer no request"):
+        condsim.serve(shipped(name), GPU, at_once(4))
+
+
 def test_arguments_that_do_not_exist() -> None:
     with pytest.raises(TypeError, match="no argument 'batch'"):
         condsim.serve(shipped("exit-fashion"), CPU, at_once(4), batch=4)

@@ -31,7 +31,7 @@ from condsim.trace.columns import MEASURED, TIMED_PARTS, Column
 from condsim.trace.encoding import in_memory
 from condsim.trace.store import add_measured, check_target
 
-SAMPLED = pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+SAMPLED = pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
 """Kills at a sample of the file operations; `make fuzz` tries all of them."""
 SPEC = """
 import torch

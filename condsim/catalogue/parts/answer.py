@@ -43,6 +43,6 @@ def options_of(
 ) -> dict[str, Any]:
     """Return arguments of `condsim.simulate` for a question. options: those that are named."""
     asked = {**options, "batch": question.batch, "phase": question.phase}
-    if asked.get("runtime") is None and profile.kind in SERVED.kinds:
+    if asked.get("runtime") is None and SERVED.is_for(profile):
         asked["runtime"] = SERVED.name
     return asked

@@ -23,6 +23,7 @@ class CatalogueModel:
     source: where the configuration is from. licence: of the weights.
     routing: whose published statistics its routing is drawn from; "" for a dense model.
     rivals: dense models that it is fairly compared with → why.
+    tensor: ranks of which this is one's share (`condsim.catalogue.parts.tensor`).
     """
 
     name: str
@@ -34,6 +35,7 @@ class CatalogueModel:
     licence: str
     routing: str = ""
     rivals: Mapping[str, str] = field(default_factory=dict)
+    tensor: int = 1
 
     @property
     def conditional(self) -> bool:

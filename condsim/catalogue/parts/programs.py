@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from condsim.catalogue.parts.base import CatalogueModel
 from condsim.errors import CondsimError
 from condsim.hardware.find import cache_folder
+from condsim.parallel.tensor import with_collectives
 from condsim.program.regime import Regime
 from condsim.trace import Trace
 from condsim.trace.read import load
@@ -27,6 +28,8 @@ FORMAT = 1
 """Of what is kept on disk; another one is recorded anew."""
 RECORDING = ("record", "live", "capture", "program")
 """Packages that what is recorded depends on."""
+MOST_OF_A_SHARE = 1.5
+"""Parameters of a rank over an equal part: norms, routers and latents are on every rank."""
 PROBED_UNITS, PROBED_POSITIONS = 2, 8
 """Of the input that probing runs are cut from."""
 
@@ -42,12 +45,33 @@ def programs_of(
     """
     folder = _folder(model, regime)
     if folder.exists():
-        return load(folder)
+        return _shared(load(folder), model)
     trace = _record(model, regime, progress)
     with contextlib.suppress(CondsimError, OSError):  # a cache that cannot be written is none
         folder.parent.mkdir(parents=True, exist_ok=True)
         trace.save(folder)
-    return trace
+    return _shared(trace, model)
+
+
+def _shared(trace: Trace, model: CatalogueModel) -> Trace:
+    """The trace with what ranks do together, where it is the share of one.
+
+    Raises CondsimError where the class of the model did not take the smaller configuration.
+    """
+    if model.tensor == 1:
+        return trace
+    parameters = trace.header.provenance.parameters
+    if parameters > MOST_OF_A_SHARE * model.parameters / model.tensor:
+        raise CondsimError(
+            f"parallel: tensor={model.tensor}: a rank of {model.name} would hold {parameters:.3g} "
+            f"of {model.parameters:.3g} parameters: its class cannot be cut by configuration"
+        )
+    sites = [site.name for site in trace.sites]
+    programs = {
+        name: with_collectives(program, model.tensor, sites)
+        for name, program in trace.programs.items()
+    }
+    return replace(trace, programs=programs)
 
 
 def all_programs_of(

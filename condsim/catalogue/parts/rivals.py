@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from condsim.catalogue.parts.base import CATALOGUE, CatalogueModel
 from condsim.catalogue.parts.programs import programs_of
 from condsim.catalogue.parts.question import Question
+from condsim.catalogue.parts.tensor import share_of
 from condsim.cost.device import Target
+from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.dense import Rival, Stored, dense_step
 from condsim.predict.prediction import Prediction
@@ -25,12 +27,17 @@ def rivals_of(
     """Yield every rival on the device, dtype and runtime of a prediction.
 
     prediction: of the model, for the question. Where the model is spread over devices, each of them
-    has a copy of the rival, and an equal part of the batch.
+    has a copy of the rival, and an equal part of the batch; where ranks share every layer of the
+    model, they do of the rival, which is left out where they do not divide it.
     """
     question, copies = question.of_a_copy, question.ranks
     seq = 1 if question.phase == DECODE else question.context
     for name, why in model.rivals.items():
-        programs = programs_of(CATALOGUE[name], question.regime, progress)
+        try:
+            rival = share_of(CATALOGUE[name], model.tensor)
+        except CondsimError:
+            continue
+        programs = programs_of(rival, question.regime, progress)
         target = Target(
             profile,
             prediction.dtype,
@@ -41,6 +48,8 @@ def rivals_of(
         step = dense_step(programs, target, *sizes, _stored(prediction))
         if copies > 1:
             why = f"{why}; a copy on each of {copies} devices"
+        if model.tensor > 1:
+            why = f"{why}; shared by {model.tensor} devices, too"
         yield Rival(name, why, step, step.latency_s / prediction.latency_s)
 
 

@@ -45,7 +45,7 @@ class CpuModel(IssuedModel):
 
     @classmethod
     def serves(cls, target: Target) -> bool:
-        return target.profile.kind == "cpu"
+        return target.profile.device_class.priced_as == "cpu"
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)

@@ -6,10 +6,10 @@
 Data evicts code, by the different bytes of it, and so do products, with whoever shares the core or
 the caches, by the time that passes. The one that evicts more counts. Both are measured
 (`condsim.calibrate.evicted_code`): a buffer is read once between two calls of an operator, or
-products run for some milliseconds. The calls of an operator are
-taken to be spread evenly over a step. Memory that is freed is used again, so that no more bytes can
-be different than a step has in all. Where something else runs between two steps (a pair's other
-side), the first call of each operator follows what that touched.
+products run for some milliseconds. The calls of an operator are taken to be spread evenly over a
+step, but in a training step (`condsim.cost.cpu.played_code`). Memory that is freed is used again,
+so that no more bytes can be different than a step has in all. Where something else runs between two
+steps (a pair's other side), the first call of each operator follows what that touched.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def evicted_code_seconds(
     if cold is None:
         return 0.0 * np.asarray(step.touched_bytes)
     own_s = own_code_seconds(code, step.between(calls), profile)
-    return own_s + _shared_seconds(cold, step.between(all_calls))
+    return own_s + shared_code_seconds(step.between(all_calls), profile)
 
 
 def own_code_seconds(code: str | Sequence[str], since: Passed, profile: HardwareProfile) -> Any:
@@ -113,8 +113,14 @@ def _evicted_share(cold: Cold, since: Passed) -> Any:
     return np.maximum(by_data, by_products)
 
 
-def _shared_seconds(cold: Cold, since: Passed) -> Any:
-    """What any operator costs more, by what passed since the one before it."""
+def shared_code_seconds(since: Passed, profile: HardwareProfile) -> Any:
+    """The part of `evicted_code_seconds` that any operator costs more.
+
+    since: what passed since the operator before it.
+    """
+    cold = profile.cold
+    if cold is None:
+        return 0.0 * since.data_bytes
     by_data_s = _interpolated(since.data_bytes, cold.distance, cold.shared_s)
     by_products_s = _interpolated(since.seconds, cold.products_s, cold.shared_after_products_s)
     return np.maximum(by_data_s, by_products_s)

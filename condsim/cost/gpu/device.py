@@ -6,6 +6,7 @@ An accelerator without a `gpu` block is priced from its peak rates, in the same 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,11 @@ from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.kernels import Kernels
 from condsim.lowered import Lowered, ScopeCalls
+from condsim.parallel.tensor import COLLECTIVES
 from condsim.program import Op, Tensor
 from condsim.program.work import GROUPED
 from condsim.runtimes.quantised import WEIGHT_DTYPES
-from condsim.runtimes.served import ATTENTION
-
-KINDS = ("gpu", "tpu", "npu")
-"""Devices whose host issues operators, unless they run prepared graphs."""
+from condsim.runtimes.served import ATTENTION, UNPACKED
 
 
 @DEVICE_MODELS.register("gpu")
@@ -37,7 +36,7 @@ class GpuModel(IssuedModel):
 
     @classmethod
     def serves(cls, target: Target) -> bool:
-        return target.profile.kind in KINDS and not target.prepared
+        return target.profile.device_class.priced_as == "gpu" and not target.prepared
 
     def operator_time(self, sized: ShapedOperator, resident: Any) -> tuple[OperatorTime, Any]:
         op, profile = sized.op, self.target.profile
@@ -47,6 +46,8 @@ class GpuModel(IssuedModel):
             hot = operator_time(operator, profile, rows, view=op.view, dtype=self.target.dtype)
             return hot, sized.job.flops
         device = self._rates(op)
+        if op.name in COLLECTIVES:
+            device = replace(device, fabric=self.target.fabric)
         hot, job = gpu_operator(operator, device, rows, resident, view=op.view)
         return hot, job.flops
 
@@ -66,8 +67,9 @@ class GpuModel(IssuedModel):
         if len(op.inputs) < 2:
             return self.target.float_bytes
         stored = op.inputs[1].dtype
-        packed = stored in WEIGHT_DTYPES or op.name == ATTENTION
-        return self.target.bytes_an_element(stored if packed else "float")
+        packed = stored in WEIGHT_DTYPES or op.name in (ATTENTION, UNPACKED)
+        dtype = stored if packed else "float"
+        return self.target.bytes_an_element(dtype)
 
     def resident(self, lowered: Lowered) -> np.ndarray | float:
         """Return the share of each step's weights that L2 still has, where steps of the same

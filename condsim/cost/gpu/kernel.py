@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from condsim.cost.gpu import matmul, scaled, traffic, two_four
+from condsim.cost.gpu import attention, collectives, matmul, scaled, traffic, two_four
 from condsim.cost.gpu.grouped_tiles import TRTLLM_GEN
 from condsim.cost.gpu.overlap import soft_maximum
 from condsim.cost.gpu.rates import GpuRates
 from condsim.cost.hot import SizedOperator
+from condsim.parallel.tensor import COLLECTIVES
 from condsim.program import elements
 from condsim.program.operators import facts
 from condsim.program.work import MATMULS, Shape
@@ -58,6 +59,8 @@ def kernel(
     L2 has, number or array [n].
     """
     job, inputs, outputs = operator.work, operator.inputs, operator.outputs
+    if operator.name in COLLECTIVES:
+        return _collective_kernel(operator, device)
     if job.family not in MATMULS:
         return _moving_kernel(operator, device)
     params = operator.params
@@ -67,6 +70,8 @@ def kernel(
         product = matmul.two_four_sparse(job, inputs, outputs, params, device, resident)
     else:
         product = matmul.plain(operator, device, resident)
+    if operator.name in attention.KERNELS:
+        product = attention.KERNELS[operator.name](product, job, device)
     quantising_s = 0.0
     if operator.name != TRTLLM_GEN or params[0]:
         quantising_s = scaled.quantising_seconds(elements(inputs[0]), device)
@@ -93,6 +98,12 @@ def _matmul_kernel(product: matmul.Matmul, quantising_s: Any, device: GpuRates) 
         "launch": launch_s,
     }
     return Kernel(product.tiled_s + kernel_s + quantising_s, worlds, product.flops)
+
+
+def _collective_kernel(operator: SizedOperator, device: GpuRates) -> Kernel:
+    """A kernel of each rank that waits for the others; its start is in the links' seconds."""
+    seconds = collectives.collective_seconds(operator, device)
+    return Kernel(seconds, {"communication": seconds}, 0 * seconds)
 
 
 def _moving_kernel(operator: SizedOperator, device: GpuRates) -> Kernel:

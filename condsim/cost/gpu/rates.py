@@ -27,6 +27,7 @@ class GpuRates:
 
     itemsize: bytes of one element of that dtype. weight_itemsize: of what a product has as its
     second operand. quantised: what its activations and sums take, where they are not its dtype.
+    fabric: that links it to other ranks; None for that of the device.
     by_tma: whether the kernel copies operands by TMA, where the device has it.
     """
 
@@ -36,6 +37,7 @@ class GpuRates:
     weight_itemsize: float
     quantised: Quantised | None = None
     by_tma: bool = True
+    fabric: str | None = None
 
     @property
     def result_itemsize(self) -> int:

@@ -10,6 +10,7 @@ sum. What a kernel costs is in `condsim.cost.static.kernel`, what happens betwee
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -31,6 +32,7 @@ from condsim.cost.static.partition import launches, steering
 from condsim.cost.step_cost import StepCost
 from condsim.cost.sums import CostSums
 from condsim.engine.closed_form import Issued
+from condsim.hardware import HardwareProfile
 from condsim.kernel_cost import KernelCost, SizedRead
 from condsim.kernels import Kernels
 from condsim.layout import Entry
@@ -134,21 +136,28 @@ class PreparedGraphs(DeviceModel):
         host = np.where(on_host, seconds, 0.0)
         device = np.where(on_host, 0.0, seconds)
         sync = np.zeros(len(calls), bool)
-        decisions = DecisionsInTime(kernels.lowered, profile)
         if calls:
             host[0] += graphs.launch.value
-        for i, call in enumerate(calls):
-            for event in decisions.before(call):
-                if event == "device" and graphs.branch is not None:
-                    device[i] += graphs.branch.value
-                elif event == "start":
-                    host[i] += graphs.switch.value + graphs.launch.value
-                    sync[max(i - 1, 0)] = True
-                elif event == "read":
-                    host[i] += profile.host.synchronise.value
-                    sync[max(i - 1, 0)] = True
+        start_s = graphs.switch.value + graphs.launch.value
+        branch_s = 0.0 if graphs.branch is None else graphs.branch.value
+        for number, event in _decisions_of(kernels.lowered, profile, calls):
+            if event == "device":
+                device[number] += branch_s
+                continue
+            host[number] += start_s if event == "start" else profile.host.synchronise.value
+            sync[max(number - 1, 0)] = True
         stream = np.zeros(len(calls), int)
         return Issued(host, device, stream, sync), calls
+
+
+def _decisions_of(
+    lowered: Lowered, profile: HardwareProfile, calls: list[Call]
+) -> Iterator[tuple[int, str]]:
+    """Yield (number of a call, event before it): "start" and "read" on the host, "device"."""
+    decisions = DecisionsInTime(lowered, profile)
+    for number, call in enumerate(calls):
+        for event in decisions.before(call):
+            yield number, event
 
 
 class PreparedPricing(OneByOne):

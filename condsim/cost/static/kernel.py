@@ -20,6 +20,7 @@ from condsim.cost.hot import SizedOperator
 from condsim.cost.roofline import peak_rate
 from condsim.cost.static.matrix_unit import padded_flops
 from condsim.cost.static.on_chip_memory import tiled_elements, traffic_seconds, weight_share
+from condsim.hardware import abilities
 from condsim.kernel_cost import KernelCost
 from condsim.program import FLOATING, JOINED, Op, Tensor, elements
 from condsim.program.operators import takes_rows
@@ -103,7 +104,7 @@ class KernelPrices:
 
     def _from_rates(self, sized: ShapedOperator) -> KernelCost:
         profile, job = self.target.profile, sized.job
-        tiled = profile.kind == "tpu" and profile.matrix is not None
+        tiled = abilities.TILED_MEMORY in profile.device_class.offers
         activations = self._activations_of_kernel(sized, tiled)
         share = weight_share(profile, self.target.weights_bytes)
         weights = self._weights_of_kernel(sized) * share

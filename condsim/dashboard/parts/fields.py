@@ -169,7 +169,7 @@ def runtime_input(profile: HardwareProfile, served: bool = False) -> str | None:
     served: at first as serving engines run a model, where the device can.
     """
     own = choose_runtime(None, profile).name
-    usual = SERVED.name if served and profile.kind in SERVED.kinds else own
+    usual = SERVED.name if served and SERVED.is_for(profile) else own
     chosen = boxes.one_of(
         "Runtime",
         runtimes_of(profile),

@@ -75,7 +75,7 @@ def _runtime(
     """The first one's on the same device; else the device's own, for models as they are served."""
     if same_device:
         return first.runtime
-    return SERVED.name if of_model and profile.kind in SERVED.kinds else None
+    return SERVED.name if of_model and SERVED.is_for(profile) else None
 
 
 def phase_like(first: Scenario, phases: list[str]) -> str | None:

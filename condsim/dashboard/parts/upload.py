@@ -206,12 +206,15 @@ def _target(name: str, called: str, work: Path) -> Path:
 def _write_file(target: Path, content: IO[bytes], called: str, left_bytes: int) -> int:
     """Write one file. left_bytes: how many may be written; returns how many may be afterwards."""
     with target.open("wb") as file:
-        while chunk := content.read(min(CHUNK_BYTES, left_bytes + 1)):
+        while True:
+            most = min(CHUNK_BYTES, left_bytes + 1)
+            chunk = content.read(most)
+            if not chunk:
+                return left_bytes
             left_bytes -= len(chunk)
             if left_bytes < 0:
                 raise _too_large(called)
             file.write(chunk)
-    return left_bytes
 
 
 def _too_large(called: str) -> CondsimError:
@@ -225,7 +228,7 @@ def _folder_of_the_trace(work: Path, called: str) -> Path:
     Traces inside of a trace's folder (other settings, rivals, noise) are parts of it.
     """
     every = sorted(header.parent for header in work.rglob("trace.json"))
-    folders = [folder for folder in every if not any(one in folder.parents for one in every)]
+    folders = [folder for folder in every if set(every).isdisjoint(folder.parents)]
     if not folders:
         raise CondsimError(f"{called} holds no trace.json; {WAY_OUT}")
     if len(folders) > 1:

@@ -36,7 +36,7 @@ def advise(
     profile: HardwareProfile | str | None = None,
     *,
     scenario: str | Load | None = None,
-    threshold: float | None = None,
+    pays_from: float | None = None,
     where: str | None = None,
     progress: Told = lambda _what, _done, _of: None,
     **options: Any,
@@ -46,7 +46,7 @@ def advise(
     subject: a trace, its folder, or a model of the catalogue. profile: the device, as in
     `condsim.simulate`; a model of the catalogue needs one.
     scenario: "edge", "server", "batch", a YAML file, or a `Load`; None for what options say.
-    threshold: the speedup from which it pays; None for the scenario's, 1 where there is none.
+    pays_from: the speedup from which it pays; None for the scenario's, 1 where there is none.
     where: what a command line calls the trace; None for its name.
     options: fields of `condsim.Scenario`, and `context` of a model; they outrank the scenario.
     Raises CondsimError as `condsim.simulate` does.
@@ -55,25 +55,26 @@ def advise(
     device = about.device(profile)
     load = load_of(scenario) if isinstance(scenario, str) else scenario
     asked, notes = _asked(about, load, options)
-    if threshold is None:
-        threshold = 1.0 if load is None else load.threshold
+    if pays_from is None:
+        pays_from = 1.0 if load is None else load.threshold
     tell = _Teller(progress)
     answer = about.answer(device, asked)
     now = answer.prediction
     tell()
-    tried = changes(about, device, asked, now, threshold)
+    tried = changes(about, device, asked, now, pays_from)
     tell()
-    flipped = flips(about, device, asked, now, threshold)
+    flipped = flips(about, device, asked, now, pays_from)
     tell()
     unseen = _not_seen(about, device, now)
     tell()
     rests_on = _rests_on(now)
     tell()
     batch_is_free = load is None or load.prefers == "throughput"
+    load_name = AS_ASKED if load is None else load.name
     return Advice(
         subject=about.name,
-        load=AS_ASKED if load is None else load.name,
-        call=call(answer, threshold),
+        load=load_name,
+        call=call(answer, pays_from),
         answer=answer,
         why=why(now),
         changes=tried,

@@ -8,8 +8,8 @@ from condsim.decide.subject import Subject, TraceSubject
 from condsim.hardware import HardwareProfile, this_machine
 from condsim.predict.prediction import Prediction
 
-TIMED_HERE = ("cpu", "gpu")
-"""Classes of devices that `condsim measure` times."""
+DEVICE_BY_DEFAULT = "cpu"
+"""What `condsim measure` times without `--device`."""
 
 
 def verify(subject: Subject, where: str, profile: HardwareProfile, now: Prediction) -> list[str]:
@@ -22,14 +22,15 @@ def verify(subject: Subject, where: str, profile: HardwareProfile, now: Predicti
             f"# condsim measures captured models: capture {subject.name} on the device "
             "(condsim.capture), then condsim measure"
         ]
-    if profile.kind not in TIMED_HERE:
+    torch_device = profile.device_class.torch_device
+    if not torch_device:
         return [f"# condsim cannot time a {profile.kind}: time both models there yourself"]
     words = ["condsim", "measure", where, "--strategy", now.strategy, "--batch", str(now.batch)]
     words += ["--protocol", now.protocol]
     if now.runtime != "eager":
         words += ["--runtime", now.runtime]
-    if profile.kind == "gpu":
-        words += ["--device", "cuda"]
+    if torch_device != DEVICE_BY_DEFAULT:
+        words += ["--device", torch_device]
     lines = [shlex.join(words), shlex.join(["condsim", "compare", where])]
     local = this_machine(dtype=subject.captured.dtype)
     here = local is not None and local.fingerprint == profile.fingerprint

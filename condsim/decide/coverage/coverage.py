@@ -128,6 +128,7 @@ def coverage(
     things = list(things_of(trace, units))
     rows = [_row(of_place, units) for of_place in things]
     costs, why, device = _costs(trace, profile, units, most_priced, scenario)
+    tested = None if of is None else production_tested_by(things, of)
     return Coverage(
         trace=trace.name,
         profile=device,
@@ -136,7 +137,7 @@ def coverage(
         table=pd.DataFrame(rows, columns=COLUMNS),
         costs=costs,
         why_no_costs=why,
-        production=None if of is None else production_tested_by(things, of),
+        production=tested,
     )
 
 

@@ -136,6 +136,7 @@ def drift(
         windows = stream(counts_a, counts_b, false_alarm_every, window)
         own = own_alarms(counts_a, false_alarm_every, window)
     seconds, why, device = _seconds(a, b, profile, scenario)
+    noise = None if again is None else _noise(a, again)
     return Drift(
         a=a.name,
         b=b.name,
@@ -146,7 +147,7 @@ def drift(
         moved=moved.overall,
         sites=sites_table(counts_a, counts_b, moved),
         new=production_tested(a, b),
-        noise=None if again is None else _noise(a, again),
+        noise=noise,
         seconds=seconds,
         why_no_seconds=why,
         windows=windows,

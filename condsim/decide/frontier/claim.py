@@ -61,7 +61,8 @@ def claim_of(
     as_good = known[known["equal"].astype(bool)]
     settings = as_good[as_good["role"] == SETTING]
     timed = settings[settings["measured_speed"].notna()]
-    best = _fastest(settings if timed.empty else timed)
+    candidates = settings if timed.empty else timed
+    best = _fastest(candidates)
     rival = _fastest(as_good[as_good["role"] == RIVAL])
     size = int(known["batch"].iloc[0])
     claim = Claim(profile.name, profile.kind, size, target, MISSED)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from condsim.decide.frontier.claim import CLOSE, MISSED, REACHED, Claim
+from condsim.hardware.device_classes import DEVICE_CLASSES
 
-KINDS = {"cpu": "CPU", "gpu": "GPU", "tpu": "TPU", "npu": "NPU"}
 NAMED = 3
 """Devices of one verdict that a sentence names."""
 
@@ -54,11 +54,12 @@ def _devices(claims: Sequence[Claim], verdict: str, all_claims: Sequence[Claim])
     kinds = dict.fromkeys(claim.kind for claim in claims)
     words = []
     for kind in kinds:
-        name = KINDS.get(kind, kind)
+        name = DEVICE_CLASSES[kind].label
         of_kind = [claim for claim in claims if claim.kind == kind]
         every = sum(claim.kind == kind for claim in all_claims)
         if len(of_kind) == every:
-            words.append(f"any {name}" if verdict == MISSED else f"every {name}")
+            whole_class = f"any {name}" if verdict == MISSED else f"every {name}"
+            words.append(whole_class)
         else:
             words.append(f"{len(of_kind)} of {every} {name}s")
     return "on " + ", ".join(words)

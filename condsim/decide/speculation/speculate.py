@@ -85,7 +85,8 @@ def speculate(
         check_exit(trace, exit)
     tried = list(_numbers(drafts))
     rows = []
-    for name in exits_of(trace) if exit is None else [exit]:
+    exits = exits_of(trace) if exit is None else [exit]
+    for name in exits:
         for number in tried:
             rows.append(_row(trace, profile, name, number, batch, more))
     table = pd.DataFrame(rows)
@@ -95,7 +96,13 @@ def speculate(
 
 def _numbers(drafts: int | Sequence[int] | None) -> Iterable[int]:
     """Numbers of drafts to try. Raises CondsimError for one below 1, or for none."""
-    asked = DRAFTS if drafts is None else [drafts] if isinstance(drafts, int) else list(drafts)
+    asked: Sequence[int]
+    if drafts is None:
+        asked = DRAFTS
+    elif isinstance(drafts, int):
+        asked = [drafts]
+    else:
+        asked = list(drafts)
     if not asked:
         raise CondsimError("drafts: got an empty list; name at least one number")
     for number in asked:

@@ -59,7 +59,8 @@ def sweep(
     grid = grid_of(about, over, profile, scenario, details)
     by = Workers(workers, dask)
     chunks = grid.chunks()
-    parts = Parts(None if out is None else Path(out), schema_of(grid.axes, details))
+    folder = None if out is None else Path(out)
+    parts = Parts(folder, schema_of(grid.axes, details))
     parts.open(chunks)
     try:
         left = [chunk for chunk in chunks if chunk not in parts]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -35,11 +35,9 @@ class ModelShape:
         Files may have more layers than the trace has: those without experts.
         """
         sites = [site for site in trace.sites if site.routing.mixes_experts]
-        experts, top_k = {site.branches for site in sites}, {site.top_k for site in sites}
-        return cls(
-            experts=experts.pop() if len(experts) == 1 else None,
-            top_k=top_k.pop() if len(top_k) == 1 else None,
-        )
+        experts = _the_one({site.branches for site in sites})
+        top_k = _the_one({site.top_k for site in sites})
+        return cls(experts=experts, top_k=top_k)
 
     def filled(self, other: ModelShape) -> ModelShape:
         """This shape; what it leaves unsaid is as `other` says."""
@@ -52,6 +50,11 @@ class ModelShape:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise CondsimError(f"{name} must be at least 1, got {value}")
+
+
+def _the_one(values: Collection[int | None]) -> int | None:
+    """The value, where there is just one."""
+    return next(iter(values)) if len(values) == 1 else None
 
 
 WAY_OUT = "copy it again, or name its layout with --format (format=)"

@@ -168,11 +168,12 @@ def _trace(spool: Spool, findings: Findings, steps: pd.DataFrame, provenance: Pr
     for number in findings.layers:
         layer = spool.layers[number]
         _require_possible(findings.experts[number])
+        top_k = None if number in spool.single else layer.top_k
         site = Site(
             name=spool.names.get(number, f"layers.{number}"),
             mechanism=mechanism,
             branches=findings.experts[number],
-            top_k=None if number in spool.single else layer.top_k,
+            top_k=top_k,
             unit_rows=spool.unit_rows,
             has_weights="weights" in layer.parts and findings.finite,
         )

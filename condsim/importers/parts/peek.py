@@ -96,7 +96,8 @@ class Peek:
                 return ()
             lines = self.head[: error.start].decode().splitlines()
         cut = len(self.head) == HEAD_BYTES
-        return tuple(lines[:-1] if cut and len(lines) > 1 else lines)
+        whole_lines = lines[:-1] if cut and len(lines) > 1 else lines
+        return tuple(whole_lines)
 
     @property
     def starts_with(self) -> str:

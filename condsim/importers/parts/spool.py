@@ -68,7 +68,8 @@ class Layer:
     def read(self, part: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Read a part of some rows, [rows, values]; of all where nothing else is said."""
         dtype, width = self.parts[part]
-        count = (min(self.rows, self.rows if stop is None else stop) - start) * width
+        end = self.rows if stop is None else min(stop, self.rows)
+        count = (end - start) * width
         offset = start * width * np.dtype(dtype).itemsize
         values: np.ndarray = np.fromfile(self._path(part), dtype, count, offset=offset)
         return values.reshape(-1, width)

@@ -23,7 +23,7 @@ Lift = Callable[["OwnForward", HostCall], LiftedForward]
 
 def of_dispatch(site: OwnForward, call: HostCall) -> LiftedForward:
     """Experts that run as many rows whatever is decided."""
-    tapes = site.unforced_tapes(call)
+    tapes = site.taped.unforced(call)
     found = find_dispatch(tapes[0], site.experts_called)
     name = site.name or "experts"
     return site.verified(LiftedDispatch(name, tapes, site.experts_called, found), call)
@@ -31,7 +31,7 @@ def of_dispatch(site: OwnForward, call: HostCall) -> LiftedForward:
 
 def of_given_rows(site: OwnForward, call: HostCall) -> LiftedForward:
     """Experts that are given rows by numbers."""
-    tapes = site.unforced_tapes(call)
+    tapes = site.taped.unforced(call)
     given = find_given_rows(tapes[0], site.experts_called)
     lifted = lifted_given(site.name or "experts", tapes, site.experts_called, given)
     check_same_result(lifted, call.forward, call.args, call.kwargs)
@@ -43,14 +43,14 @@ def of_given_rows(site: OwnForward, call: HostCall) -> LiftedForward:
 
 def of_ranked_tokens(site: OwnForward, call: HostCall) -> LiftedForward:
     """Tokens that are ranked, as many in every unit."""
-    lifted = LiftedTokens(site.block, site.name, site.unforced_tapes(call))
+    lifted = LiftedTokens(site.block, site.name, site.taped.unforced(call))
     check_same_result(lifted, call.forward, call.args, call.kwargs)
     return lifted
 
 
 def of_chosen_neurons(site: OwnForward, call: HostCall) -> LiftedForward:
     """Neurons that are left out of a second product."""
-    tapes = site.unforced_tapes(call)
+    tapes = site.taped.unforced(call)
     neurons = find_neurons(site.block, tapes[0])
     return site.verified(LiftedNeurons(site.name or "neurons", tapes, neurons), call)
 

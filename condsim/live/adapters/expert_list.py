@@ -164,7 +164,7 @@ class ExpertList(LiveSite):
 
     def _decides_something_else(self) -> bool:
         """Whether the block was taped, and calls none of its experts after a decision."""
-        called = self.reader.called_after_decision
+        called = self.reader.taped.called_after_decision
         return called is not None and called.isdisjoint(self.experts)
 
     def _watched(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -20,8 +20,9 @@ from torch.utils._pytree import tree_map
 from condsim.errors import CondsimError, summary
 from condsim.live.adapters.base import ADAPTERS, LiveSite, left_out, unstacked
 from condsim.live.adapters.by_value_lifts import OF_EXPERTS, OF_OTHERS
-from condsim.live.adapters.host_call import MORE_POSITIONS, Constants, HostCall, copied
+from condsim.live.adapters.host_call import Constants, HostCall, copied
 from condsim.live.adapters.structure import could_decide, expert_list
+from condsim.live.adapters.taped_host import TapedHost
 from condsim.live.adapters.verify import check_same_result, check_same_work, offer_strategies
 from condsim.live.adapters.ways_of_call import lift_by_ways
 from condsim.live.execution import Execution, current, executing
@@ -30,14 +31,12 @@ from condsim.live.lift.by_value import find_mixture
 from condsim.live.lift.lifted import Lifted, LiftedForward
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import LiftedMixture
-from condsim.live.lift.tape import CONTAINERS, Tape, Unforced, hard_gates
+from condsim.live.lift.tape import Tape
 from condsim.live.lift.ways import OneWay
 from condsim.mechanisms import MECHANISMS
 from condsim.record.recorder import Recorder
 
 DECIDES_IN_PYTHON = "it decides in Python, by an `if` on a tensor's value"
-TAPED_ROWS = (12, 17)
-"""Rows of the two tapes of a forward, beside two for each member of its longest list."""
 
 
 @ADAPTERS.register("own_forward")
@@ -65,8 +64,7 @@ class OwnForward(LiveSite):
 
     The forward is read when it is first called. What cannot be read runs as it is written.
     lifted: what stands in for the forward, None where it cannot be read (`reason` says why).
-    called_after_decision: submodules that the forward calls after its first decision; None where
-        the forward could not be taped.
+    taped: the tapes of the forward, and what they tell of it.
     running: the sites whose forwards are running, of all models, the innermost last.
     """
 
@@ -77,11 +75,8 @@ class OwnForward(LiveSite):
         super().__init__(name, block)
         self.experts_called = experts
         self.lifted: LiftedForward | None = None
-        self.called_after_decision: set[nn.Module] | None = None
+        self.taped = TapedHost(block)
         self._reading = False
-        self._forces = True  # whether tapes send rows every way
-        self._by_ids = False  # whether branches may be looked up by the ids of the input
-        self._hard_gates: set[nn.Module] = set()
         self._constants: Constants | None = None
 
     @property
@@ -283,7 +278,7 @@ class OwnForward(LiveSite):
 
     def _lift_ways(self, call: HostCall) -> LiftedForward:
         """The forward by its ways. Raises NotLiftable where they cannot be told apart."""
-        lifted = lift_by_ways(self.block, self.name, call, self._taped_rows())
+        lifted = lift_by_ways(self.block, self.name, call, self.taped.rows)
         return self.verified(lifted, call)
 
     def _tried(self, lift: Callable[[], LiftedForward]) -> LiftedForward | None:
@@ -312,7 +307,7 @@ class OwnForward(LiveSite):
     def _lift(self, call: HostCall, lone: bool) -> LiftedForward:
         """The lifted forward. lone: of `Tape`. Raises NotLiftable where it cannot be read."""
         tape, other = self._both_tapes(call, lone)
-        rows = self._taped_rows()[0]
+        rows = self.taped.rows[0]
         return self.verified(Lifted.of_tape(self.block, self.name, rows, tape, other), call)
 
     def _find_mixture(self, call: HostCall, by_ids: bool) -> LiftedForward:
@@ -320,8 +315,7 @@ class OwnForward(LiveSite):
 
         Raises NotLiftable where it is not.
         """
-        self._by_ids = by_ids
-        tapes = self._both_tapes(call, lone=False)
+        tapes = self._both_tapes(call, lone=False, by_ids=by_ids)
         name = self.name or "experts"
         found = find_mixture(tapes[0], self.experts_called)
         return self.verified(LiftedMixture(name, tapes, self.experts_called, found), call)
@@ -341,64 +335,13 @@ class OwnForward(LiveSite):
         offer_strategies(lifted)
         return lifted
 
-    def _both_tapes(self, call: HostCall, lone: bool) -> tuple[Tape, Tape]:
-        """Tapes at two sizes. Submodules that decide by themselves are taped from inside."""
-        rows, other_rows = self._taped_rows()
-        tape = self._tape(call, lone, rows)
-        self.decides_in_python = tape.asks_in_python
-        self._hard_gates = hard_gates(tape)
-        if self._hard_gates:
-            tape = self._tape(call, lone, rows)
-        self._learn_what_is_guarded(tape)
-        return tape, self._second_tape(call, lone, other_rows)
-
-    def unforced_tapes(self, call: HostCall) -> tuple[Tape, Tape]:
-        """Tapes at two sizes, in which nothing is forced."""
-        self._forces = False
+    def _both_tapes(self, call: HostCall, lone: bool, by_ids: bool = False) -> tuple[Tape, Tape]:
+        """Tapes at two sizes, in which rows are sent every way. lone, by_ids: of `Tape`."""
         try:
-            rows, other_rows = self._taped_rows()
-            return self._tape(call, False, rows), self._second_tape(call, False, other_rows)
+            return self.taped.forced(call, lone, by_ids)
         finally:
-            self._forces = True
-
-    def _taped_rows(self) -> tuple[int, int]:
-        """Rows of the two tapes."""
-        rows, other_rows = TAPED_ROWS
-        more = 2 * self._longest_list()
-        return rows + more, other_rows + more
-
-    def _longest_list(self) -> int:
-        """Members of the longest list of modules."""
-        lists = [child for child in self.block.children() if isinstance(child, CONTAINERS)]
-        return max((len(members) for members in lists), default=0)
-
-    def _tape(self, call: HostCall, lone: bool, rows: int, more_positions: int = 0) -> Tape:
-        args, kwargs = call.resized(rows, more_positions)
-        opens = self._hard_gates.__contains__
-        kind = Tape if self._forces else Unforced
-        tape = kind(self.block, lone, self._longest_list(), opens, self._by_ids)
-        return tape.run(call.forward, args, kwargs)
-
-    def _second_tape(self, call: HostCall, lone: bool, rows: int) -> Tape:
-        """A tape at another size, of the sequences too where there are any.
-
-        It tells sizes from constants. Some forwards take sequences of one length only.
-        """
-        if call.has_sequences():
-            with contextlib.suppress(Exception):
-                return self._tape(call, lone, rows, MORE_POSITIONS)
-        return self._tape(call, lone, rows)
-
-    def _learn_what_is_guarded(self, tape: Tape) -> None:
-        """Whether the forward decides anything, and which submodules it calls afterwards."""
-        called = self.called_after_decision or set()
-        decided = False
-        for node in tape.nodes:
-            decided = decided or node.branches > 0
-            if decided and node.module is not None:
-                called.add(node.module)
-        self.called_after_decision = called
-        self.guards = self.guards or decided
+            self.decides_in_python = self.taped.asks_in_python
+            self.guards = self.guards or self.taped.decides
 
     def _keep(self, lifted: LiftedForward) -> None:
         self.lifted, self.reason = lifted, None

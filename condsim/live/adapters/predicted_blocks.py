@@ -222,7 +222,8 @@ class PredictedBlocks(LiveSite):
         )
         with branch(self.name) as blocks:
             hidden = ACTIVATIONS[form.activation](self._up(blocks, rows))
-            out = self._down(blocks, blocks.mask(hidden) if form.per_row else hidden)
+            asked = blocks.mask(hidden) if form.per_row else hidden
+            out = self._down(blocks, asked)
         return out.view(*x.shape[:-1], out.shape[-1])
 
     def _up(self, blocks: BlockSelector, rows: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ from condsim.live.adapters.host_call import HostCall
 from condsim.live.adapters.own_forward import OwnForward
 from condsim.live.adapters.stacked_projections import is_fused
 from condsim.live.adapters.structure import gate_of, marks_itself
+from condsim.live.adapters.taped_host import TapedHost
 from condsim.live.lift.dispatched import LiftedDispatch, find_stacked_dispatch
 from condsim.live.lift.lifted import LiftedForward
 from condsim.live.lift.meanings import NotLiftable
@@ -54,6 +55,7 @@ class StackedParameters(OwnForward):
     def __init__(self, name: str, block: nn.Module, stacks: Stacks) -> None:
         super().__init__(name, block)
         self.stacks = stacks
+        self.taped = TapedHost(block, stacks.experts)
 
     def _lift(self, call: HostCall, lone: bool) -> LiftedForward:
         tapes = self._both_tapes(call, lone)
@@ -64,10 +66,7 @@ class StackedParameters(OwnForward):
             return self.verified(LiftedMixture(name, tapes, experts, found, captured), call)
         except NotLiftable as reason:
             with contextlib.suppress(NotLiftable):
-                tapes = self.unforced_tapes(call)
+                tapes = self.taped.unforced(call)
                 experts, found = find_stacked_dispatch(tapes[0], self.stacks)
                 return self.verified(LiftedDispatch(name, tapes, experts, found), call)
             raise reason from None
-
-    def _longest_list(self) -> int:
-        return self.stacks.experts

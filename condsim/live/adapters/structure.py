@@ -131,7 +131,7 @@ def calls_itself(container: nn.Module) -> bool:
 
 def experts_in(container: nn.Module) -> list[nn.Module]:
     """The modules of a list that have parameters; a dropout for all may stand among them."""
-    return [child for child in container.children() if any(True for _ in child.parameters())]
+    return [child for child in container.children() if list(child.parameters())]
 
 
 def marks_itself(block: nn.Module) -> bool:

@@ -17,7 +17,8 @@ from torch import nn
 
 from condsim.live.equality import close
 from condsim.live.lift.meanings import NotLiftable
-from condsim.live.lift.tape import Node, Ref, Tape, tensor_of
+from condsim.live.lift.nodes import Node, Ref
+from condsim.live.lift.tape import Tape, tensor_of
 
 
 @dataclass(frozen=True)

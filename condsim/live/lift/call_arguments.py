@@ -11,11 +11,14 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 from condsim.live.lift.actions import Arguments, Size
 from condsim.live.lift.environment import Variable, tensor_variable
 from condsim.live.lift.meanings import NotLiftable
-from condsim.live.lift.tape import Node, Ref, Tape
+from condsim.live.lift.nodes import Node, Ref
+from condsim.live.lift.tape import Tape
 from condsim.live.lift.two_tapes import size_on_both
 
 IsSize = Callable[[Node, Any], bool]
 """(call, argument) → whether the argument is a size, though it is the same on both tapes."""
+Sized = tuple[Variable, tuple[int, ...]]
+"""A tensor, and its dimensions whose product is the size."""
 
 
 def arguments_on_both(
@@ -32,16 +35,42 @@ def arguments_on_both(
         raise NotLiftable("it makes other calls for other batch sizes")
     leaves, spec = tree_flatten((node.args, {**node.kwargs, **more}))
     other_leaves = tree_leaves((other.args, {**other.kwargs, **more}))
+
+    def variable_of(leaf: Any) -> Variable | None:
+        return tensor_variable(leaf, ()) if isinstance(leaf, Ref) else None
+
+    def size_of(leaf: Any, other_leaf: Any) -> Sized | None:
+        if isinstance(leaf, torch.Tensor) or (leaf == other_leaf and not is_size(node, leaf)):
+            return None
+        ref, dims = size_on_both(tape, other_tape, node, (leaf, other_leaf))
+        return tensor_variable(ref, ()), dims
+
+    return arguments_of((leaves, other_leaves), spec, variable_of, size_of)
+
+
+def arguments_of(
+    on_both: tuple[list[Any], list[Any]],
+    spec: Any,
+    variable_of: Callable[[Any], Variable | None],
+    size_of: Callable[[Any, Any], Sized | None],
+) -> Arguments:
+    """Put the arguments of a call together.
+
+    on_both: the leaves on the first tape and on the second. spec: how they were put together.
+    variable_of: leaf → its variable, None where it is no tensor that a call made. size_of: leaves
+    of both → what has their size, None where they are no size.
+    """
+    leaves, other_leaves = on_both
     variables: list[tuple[int, Variable]] = []
     sizes: list[Size] = []
     for place, (leaf, other_leaf) in enumerate(zip(leaves, other_leaves, strict=True)):
-        if isinstance(leaf, Ref):
-            variables.append((place, tensor_variable(leaf, ())))
-        elif isinstance(leaf, torch.Tensor):
+        variable = variable_of(leaf)
+        if variable is not None:
+            variables.append((place, variable))
             continue
-        elif leaf != other_leaf or is_size(node, leaf):
-            ref, dims = size_on_both(tape, other_tape, node, (leaf, other_leaf))
-            sizes.append((place, tensor_variable(ref, ()), dims))
+        size = size_of(leaf, other_leaf)
+        if size is not None:
+            sizes.append((place, *size))
     return Arguments(tuple(leaves), spec, variables, sizes)
 
 

@@ -30,8 +30,9 @@ from condsim.live.lift.environment import (
 from condsim.live.lift.lifted import LiftedForward
 from condsim.live.lift.meanings import Decision, NotLiftable
 from condsim.live.lift.mixture import Calls
+from condsim.live.lift.nodes import Ref
 from condsim.live.lift.sites import LiftedSite
-from condsim.live.lift.tape import Ref, Tape, tensor_of
+from condsim.live.lift.tape import Tape, tensor_of
 from condsim.live.marks import branch
 from condsim.mechanisms.sparse_activation import SparseActivation
 
@@ -54,20 +55,29 @@ def find_neurons(host: nn.Module, tape: Tape) -> Neurons:
     for layer in host.modules():
         if not isinstance(layer, nn.Linear) or layer.in_features < FEWEST_NEURONS:
             continue
-        for mask in _masks(tape, layer.in_features):
-            for activations in _activations(tape, tensor_of(tape, mask), layer.in_features):
-                result = _result(tape, mask, activations, layer)
-                if result is not None:
-                    found = Found(tape.nodes[mask.node], 1, activations, None, result)
-                    called = any(node.module is layer for node in tape.nodes)
-                    return Neurons(found, layer, not called)
+        found = _left_out_of(layer, tape)
+        if found is not None:
+            called = any(node.module is layer for node in tape.nodes)
+            return Neurons(found, layer, not called)
     raise NotLiftable("it leaves no neurons out of a layer's product, as far as can be seen")
+
+
+def _left_out_of(layer: nn.Linear, tape: Tape) -> Found | None:
+    """How neurons are left out of a layer's product; None where none are."""
+    for mask in _masks(tape, layer.in_features):
+        for activations in _activations(tape, tensor_of(tape, mask), layer.in_features):
+            result = _result(tape, mask, activations, layer)
+            if result is not None:
+                return Found(tape.nodes[mask.node], 1, activations, None, result)
+    return None
 
 
 def _tensors(tape: Tape, width: int) -> Iterator[tuple[Ref, torch.Tensor]]:
     """Yield tensors [..., width] that calls made, the last one first."""
     for node in reversed(tape.nodes):
-        if node.single and not node.is_input and node.out.ndim > 1 and node.out.shape[-1] == width:
+        if not node.single or node.is_input:
+            continue
+        if node.out.ndim > 1 and node.out.shape[-1] == width:
             yield Ref(node.number), node.out.detach()
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from condsim.live.lift.meanings import NotLiftable
+from condsim.live.lift.nodes import Ref
 from condsim.live.lift.questions import Question, QuestionTape
-from condsim.live.lift.tape import Ref, tensor_of
+from condsim.live.lift.tape import tensor_of
 from condsim.live.lift.ways import Parting, Ways
 
 

@@ -29,9 +29,10 @@ from condsim.live.lift.environment import (
 )
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.mixture import Calls, LiftedMixture
+from condsim.live.lift.nodes import Fork, Node, Ref
 from condsim.live.lift.sites import LiftedSite
 from condsim.live.lift.stacked_by_value import Stacks, forms
-from condsim.live.lift.tape import Fork, Node, Ref, Tape, tensor_of
+from condsim.live.lift.tape import Tape, tensor_of
 from condsim.live.lift.unseen_run import unseen_run
 from condsim.strategies.whole import DISPATCHED
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from condsim.live.lift.meanings import Context, Select, Sum
-from condsim.live.lift.tape import Ref
+from condsim.live.lift.nodes import Ref
 
 
 class Variable(NamedTuple):
@@ -84,5 +84,6 @@ def forgetting(actions: list[Action], kept: Iterable[Variable]) -> list[Run]:
     runs: list[Run] = []
     for position, action in enumerate(actions):
         forgotten = tuple(variable for variable, last in last_use.items() if last == position)
-        runs.append(RunAndForget(action.run, forgotten) if forgotten else action.run)
+        run = RunAndForget(action.run, forgotten) if forgotten else action.run
+        runs.append(run)
     return runs

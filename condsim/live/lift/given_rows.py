@@ -13,8 +13,9 @@ from torch import nn
 from condsim.live.equality import close
 from condsim.live.lift.by_value import tensors_before
 from condsim.live.lift.meanings import NotLiftable
+from condsim.live.lift.nodes import Node, Ref
 from condsim.live.lift.ranked_tokens import made_of
-from condsim.live.lift.tape import Node, Ref, Tape, tensor_of
+from condsim.live.lift.tape import Tape, tensor_of
 
 CHOICES = {"argmax", "max", "topk"}
 
@@ -79,11 +80,16 @@ def find_given_rows(tape: Tape, experts: Sequence[nn.Module]) -> GivenRows:
 
 def _only_call(tape: Tape, expert: nn.Module) -> Node:
     calls = [node for node in tape.nodes if node.module is expert]
-    if len(calls) != 1 or calls[0].kwargs or len(calls[0].args) != 1 or not calls[0].single:
+    if len(calls) != 1 or not _takes_and_gives_one(calls[0]):
         raise NotLiftable("it does not call each of its experts once, with rows")
     if not isinstance(calls[0].args[0], Ref):
         raise NotLiftable("it gives its experts what no call made")
     return calls[0]
+
+
+def _takes_and_gives_one(call: Node) -> bool:
+    """Whether a call has one argument and one result."""
+    return len(call.args) == 1 and not call.kwargs and call.single
 
 
 def _given(tape: Tape, call: Node) -> torch.Tensor:
@@ -112,14 +118,18 @@ def _of_expert(tape: Tape, call: Node, source: Ref) -> OfExpert | None:
     rows, given = _flat(tape, source), _given(tape, call)
     for number in sorted(made_of(tape, Ref(call.number)), reverse=True):
         for ref in tape.nodes[number].results:
-            index = tensor_of(tape, ref)
-            if index.dtype != torch.int64 or index.numel() != len(given):
-                continue
-            flat = index.reshape(-1)
-            in_range = not flat.numel() or (int(flat.min()) >= 0 and int(flat.max()) < len(rows))
-            if in_range and torch.equal(rows[flat], given):
+            if _picks(tensor_of(tape, ref), rows, given):
                 return OfExpert(ref, _weights(tape, call))
     return None
+
+
+def _picks(index: torch.Tensor, rows: torch.Tensor, given: torch.Tensor) -> bool:
+    """Whether numbers are those of the rows that were given, in their order."""
+    if index.dtype != torch.int64 or index.numel() != len(given):
+        return False
+    flat = index.reshape(-1)
+    in_range = ((flat >= 0) & (flat < len(rows))).all()
+    return bool(in_range) and torch.equal(rows[flat], given)
 
 
 def _flat(tape: Tape, ref: Ref) -> torch.Tensor:
@@ -132,15 +142,21 @@ def _weights(tape: Tape, call: Node) -> Ref | None:
     result = call.out.detach()
     result = result.reshape(-1, result.shape[-1])
     for node in tape.nodes[call.number + 1 :]:
-        if Ref(call.number) not in node.read or not node.single or node.name not in ("mul", "rmul"):
+        reads_it = Ref(call.number) in node.read
+        if not reads_it or not node.single or node.name not in ("mul", "rmul"):
             continue
         for ref in node.read:
-            weights = tensor_of(tape, ref)
-            if weights.is_floating_point() and weights.numel() == len(result):
-                weighed = result * weights.detach().reshape(-1, 1)
-                if close([node.out.detach().reshape(weighed.shape)], [weighed]):
-                    return ref
+            if _are_weights(tensor_of(tape, ref), result, node.out):
+                return ref
     return None
+
+
+def _are_weights(tensor: torch.Tensor, rows: torch.Tensor, product: torch.Tensor) -> bool:
+    """Whether a product is some rows, each times its number of a tensor."""
+    if not tensor.is_floating_point() or tensor.numel() != len(rows):
+        return False
+    weighed = rows * tensor.detach().reshape(-1, 1)
+    return close([product.detach().reshape(weighed.shape)], [weighed])
 
 
 def _total(

@@ -21,8 +21,9 @@ from condsim.live.lift.meanings import (
     Plain,
     Select,
 )
+from condsim.live.lift.nodes import Fork, Node, Ref
 from condsim.live.lift.reading import Reading
-from condsim.live.lift.tape import Fork, Node, Ref, Tape, tensor_of
+from condsim.live.lift.tape import Tape, tensor_of
 from condsim.live.lift.ways import Parting, Ways
 
 STAYS, PARTS = 1, 0

@@ -94,7 +94,8 @@ class LiftedForward(ABC):
             run(environment)
         output = []
         for leaf in self._output:
-            output.append(environment[leaf] if isinstance(leaf, Variable) else leaf)
+            value = environment[leaf] if isinstance(leaf, Variable) else leaf
+            output.append(value)
         return tree_unflatten(output, self._output_spec)
 
     @abstractmethod
@@ -130,7 +131,8 @@ class Lifted(LiftedForward):
         self._inputs = [tensor_variable(ref, ()) for ref in program.inputs]
         self._output = []
         for leaf in output:
-            self._output.append(program.variable(leaf, ()) if is_value(leaf) else leaf)
+            value = program.variable(leaf, ()) if is_value(leaf) else leaf
+            self._output.append(value)
         kept = {leaf for leaf in self._output if isinstance(leaf, Variable)}
         self._runs = forgetting(actions, kept)
 

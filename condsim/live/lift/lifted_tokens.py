@@ -22,10 +22,11 @@ from condsim.live.lift.call_arguments import arguments_on_both
 from condsim.live.lift.environment import Environment, Variable, tensor_variable
 from condsim.live.lift.lifted import LiftedForward, Trial
 from condsim.live.lift.meanings import Decision, NotLiftable
+from condsim.live.lift.nodes import Node, Ref
 from condsim.live.lift.program import functional
 from condsim.live.lift.ranked_tokens import Ranked, find_ranked, made_of, taken_from
 from condsim.live.lift.sites import LiftedSite
-from condsim.live.lift.tape import Node, Ref, Tape, outputs_of, tensor_of
+from condsim.live.lift.tape import Tape, outputs_of, tensor_of
 from condsim.live.lift.two_tapes import require_same_calls
 from condsim.live.lift.unseen_run import unseen_run
 from condsim.live.marks import route, tokens

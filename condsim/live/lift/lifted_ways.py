@@ -69,5 +69,6 @@ def _mixed(
     rows = torch.from_numpy(stays)
     for one, another in zip(own, other, strict=True):
         of_rows = rows.view(-1, *[1] * (one.ndim - 1))
-        mixed.append(torch.where(of_rows, one, another) if one.ndim else one)
+        mixed_value = torch.where(of_rows, one, another) if one.ndim else one
+        mixed.append(mixed_value)
     return mixed

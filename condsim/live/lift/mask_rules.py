@@ -23,9 +23,9 @@ from condsim.live.lift.meanings import (
     Unknown,
     is_value,
 )
+from condsim.live.lift.nodes import Ref
 from condsim.live.lift.reading import Call
 from condsim.live.lift.rules import RULES, Given
-from condsim.live.lift.tape import Ref
 
 COPIES = {"clone", "detach", "contiguous", "cpu", "alias"}
 CASTS = {"float", "to", "type_as", "type", "long", "int", "bool"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from condsim.live.lift.tape import Ref
+from condsim.live.lift.nodes import Ref
 
 Condition = tuple[int, int]
 """(node of a decision, branch): what a row fulfils that took the branch."""

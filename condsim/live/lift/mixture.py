@@ -32,9 +32,10 @@ from condsim.live.lift.environment import (
 )
 from condsim.live.lift.lifted import LiftedForward
 from condsim.live.lift.meanings import Decision, NotLiftable
+from condsim.live.lift.nodes import Ref
 from condsim.live.lift.program import functional
 from condsim.live.lift.sites import LiftedSite
-from condsim.live.lift.tape import Ref, Tape, tensor_of
+from condsim.live.lift.tape import Tape, tensor_of
 from condsim.live.lift.two_tapes import require_same_calls
 from condsim.live.marks import branch
 from condsim.mechanisms.moe import MixtureOfExperts

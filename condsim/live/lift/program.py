@@ -18,9 +18,9 @@ from condsim.live.lift.actions import (
     RouteRows,
     RunGuarded,
     RunMixture,
-    Size,
     TakeRows,
 )
+from condsim.live.lift.call_arguments import Sized, arguments_of
 from condsim.live.lift.environment import (
     Action,
     Variable,
@@ -41,9 +41,10 @@ from condsim.live.lift.meanings import (
     is_value,
     ungathered,
 )
+from condsim.live.lift.nodes import Node, Ref
 from condsim.live.lift.placement import Placement
 from condsim.live.lift.sites import LiftedSite
-from condsim.live.lift.tape import Node, Ref, Tape, tensor_of
+from condsim.live.lift.tape import Tape, tensor_of
 from condsim.live.lift.two_tapes import size_on_both
 
 RANDOM = {
@@ -183,25 +184,20 @@ class Program:
         other_by_keyword = {**other.kwargs, **more}
         leaves, spec = tree_flatten((args, by_keyword), is_leaf=is_value)
         other_leaves = tree_leaves((other.args, other_by_keyword))
-        variables: list[tuple[int, Variable]] = []
-        sizes: list[Size] = []
-        for place, (leaf, other_leaf) in enumerate(zip(leaves, other_leaves, strict=True)):
-            if is_value(leaf):
-                variables.append((place, self.variable(leaf, context)))
-            elif isinstance(leaf, int) and leaf != other_leaf:
-                variable, dims = self._size(node, (leaf, other_leaf), context)
-                sizes.append((place, variable, dims))
-            elif isinstance(leaf, float) and leaf != other_leaf:
-                raise NotLiftable(f"a number in {node.name or 'a call'} depends on the data")
-        return Arguments(tuple(leaves), spec, variables, sizes)
 
-    def _size(
-        self, node: Node, sizes: tuple[int, int], context: Context
-    ) -> tuple[Variable, tuple[int, ...]]:
-        """A tensor and its dimensions that have these sizes on the two tapes."""
-        ref, dims = size_on_both(self.tape, self.other, node, sizes)
-        value = self.reading.plain(self.reading.values[ref])
-        return self.variable(value, context), dims
+        def variable_of(leaf: Any) -> Variable | None:
+            return self.variable(leaf, context) if is_value(leaf) else None
+
+        def size_of(leaf: Any, other_leaf: Any) -> Sized | None:
+            if not isinstance(leaf, (int, float)) or leaf == other_leaf:
+                return None
+            if isinstance(leaf, float):
+                raise NotLiftable(f"a number in {node.name or 'a call'} depends on the data")
+            ref, dims = size_on_both(self.tape, self.other, node, (leaf, other_leaf))
+            value = self.reading.plain(self.reading.values[ref])
+            return self.variable(value, context), dims
+
+        return arguments_of((leaves, other_leaves), spec, variable_of, size_of)
 
     # Decisions
 
@@ -272,7 +268,8 @@ class Program:
         rests: list[Variable | None] = []
         for select in selects:
             rest = self.sites.rest(select, site)
-            rests.append(None if rest is None else self.variable(rest, context))
+            variable = None if rest is None else self.variable(rest, context)
+            rests.append(variable)
         reads = {rest for rest in rests if rest is not None}
         bodies = []
         for choice in _guarded_choices(selects, site):
@@ -296,7 +293,8 @@ class Program:
         values: list[Variable | None] = []
         for select in selects:
             option = select.options.get(choice)
-            values.append(None if option is None else self.variable(option, inner))
+            value = None if option is None else self.variable(option, inner)
+            values.append(value)
         made = {value for value in values if value is not None}
         used = set(made)
         for action in actions:

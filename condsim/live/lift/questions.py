@@ -13,8 +13,10 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
+from condsim.live.lift.forks import CHOICES
 from condsim.live.lift.meanings import NotLiftable
-from condsim.live.lift.tape import CHOICES, Ref, Tape
+from condsim.live.lift.nodes import Ref
+from condsim.live.lift.tape import Tape
 
 MOST_QUESTIONS = 200
 """Questions of one run: a loop until a tensor says enough might never end."""

@@ -14,7 +14,8 @@ import torch
 
 from condsim.live.equality import close
 from condsim.live.lift.meanings import NotLiftable
-from condsim.live.lift.tape import Node, Ref, Tape, tensor_of
+from condsim.live.lift.nodes import Node, Ref
+from condsim.live.lift.tape import Tape, tensor_of
 
 RANKINGS = {"topk", "sort", "argsort"}
 
@@ -74,12 +75,11 @@ def find_ranked(tape: Tape) -> list[Ranked]:
 
 def _explained(tape: Tape, found: list[Ranked]) -> set[int]:
     """Rankings that only order what an earlier one chose."""
-    return {
-        node.number
-        for place in found
-        for node in tape.nodes[place.node : place.taken.node]
-        if node.name in RANKINGS
-    }
+    explained: set[int] = set()
+    for place in found:
+        between = tape.nodes[place.node : place.taken.node]
+        explained.update(node.number for node in between if node.name in RANKINGS)
+    return explained
 
 
 def made_of(tape: Tape, ref: Ref) -> set[int]:

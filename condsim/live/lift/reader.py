@@ -18,9 +18,10 @@ from condsim.live.lift.meanings import (
     Unknown,
     context_of,
 )
+from condsim.live.lift.nodes import Node, Ref
 from condsim.live.lift.reading import Call, Reading
 from condsim.live.lift.rules import RULES, Given
-from condsim.live.lift.tape import Node, Ref, Tape
+from condsim.live.lift.tape import Tape
 
 
 def read_tape(tape: Tape, rows: int) -> Reading:

@@ -27,7 +27,8 @@ from condsim.live.lift.meanings import (
     context_of,
     is_value,
 )
-from condsim.live.lift.tape import Node, Ref, Tape
+from condsim.live.lift.nodes import Node, Ref
+from condsim.live.lift.tape import Tape
 
 Arguments = tuple[Any, Any]
 """Positional arguments of a call and those by keyword, with a meaning for every tensor."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from condsim.live.experts import Experts
+from condsim.live.lift.forks import COMPARISONS
 from condsim.live.lift.meanings import (
     Decision,
     Meaning,
@@ -18,8 +19,8 @@ from condsim.live.lift.meanings import (
     plains,
     ungathered,
 )
+from condsim.live.lift.nodes import Node, Ref
 from condsim.live.lift.reading import Reading
-from condsim.live.lift.tape import COMPARISONS, Node, Ref
 from condsim.mechanisms.early_exit import EarlyExit
 from condsim.mechanisms.moe import MixtureOfExperts
 from condsim.mechanisms.multi_branch import MultiBranch

@@ -15,7 +15,8 @@ from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from condsim.live.expert_forms import ExpertWeights
-from condsim.live.lift.tape import Node, Ref, Tape
+from condsim.live.lift.nodes import Node, Ref
+from condsim.live.lift.tape import Tape
 
 ELEMENTWISE = {
     "relu",

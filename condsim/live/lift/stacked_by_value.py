@@ -25,7 +25,8 @@ from condsim.live.lift.by_value import (
     total_of,
 )
 from condsim.live.lift.meanings import NotLiftable
-from condsim.live.lift.tape import Ref, Tape, tensor_of
+from condsim.live.lift.nodes import Ref
+from condsim.live.lift.tape import Tape, tensor_of
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
 

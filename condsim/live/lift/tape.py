@@ -17,10 +17,19 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-COMPARISONS = {"gt", "ge", "lt", "le"}
-CHOICES = {"argmax", "argmin", "max", "min", "topk"}
-LOOK_UPS = {"getitem", "embedding", "index_select", "gather", "remainder", "mod", "fmod"}
-"""Functions that may give the branches of rows by what they are: a table, a remainder."""
+from condsim.live.lift.forks import (
+    CHOICES,
+    COMPARISONS,
+    LOOK_UPS,
+    are_branches,
+    chooses_one,
+    chooses_several,
+    is_hard,
+    may_be_ids,
+    one_a_row,
+)
+from condsim.live.lift.nodes import Fork, Node, Ref
+
 CONTAINERS = (nn.ModuleList, nn.ModuleDict)
 NOTHING = {
     "to",
@@ -38,81 +47,6 @@ NOTHING = {
     "bool",
 }
 """Calls that give the tensor itself where there is nothing to do."""
-
-
-@dataclass(frozen=True)
-class Ref:
-    """The result of a node, or one item of it."""
-
-    node: int
-    item: int | None = None
-
-
-@dataclass(frozen=True)
-class Fork:
-    """How rows may part by the result of a node.
-
-    branches: ways that they can go. item: which item of the result decides, where it has several.
-    slots: branches that each row takes, where that may be several; else 0.
-    """
-
-    branches: int
-    item: int | None = None
-    slots: int = 0
-
-
-@dataclass(eq=False)
-class Node:
-    """One call, or one input of the forward.
-
-    name: of the torch function without underscores; "" for a module or an input. fn: what is
-    called, None for an input. module: the submodule that is called. args, kwargs: of the call, with
-    a Ref for every tensor that a node made. out: its result. fork: where it may be a decision.
-    """
-
-    number: int
-    name: str
-    fn: Callable[..., Any] | None
-    module: nn.Module | None
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    out: Any
-    fork: Fork | None = None
-
-    @property
-    def is_input(self) -> bool:
-        """Whether it is an input of the forward."""
-        return self.fn is None
-
-    @property
-    def single(self) -> bool:
-        """Whether its result is one tensor."""
-        return isinstance(self.out, torch.Tensor)
-
-    @property
-    def results(self) -> list[Ref]:
-        """Its result, or every item of it."""
-        if self.single:
-            return [Ref(self.number)]
-        return [Ref(self.number, item) for item in range(len(tree_leaves(self.out)))]
-
-    @property
-    def branches(self) -> int:
-        """Ways that rows can go by its result; 0 where it is no decision."""
-        return 0 if self.fork is None else self.fork.branches
-
-    @property
-    def read(self) -> list[Ref]:
-        """What it reads of other nodes."""
-        leaves = tree_leaves((self.args, self.kwargs))
-        return [leaf for leaf in leaves if isinstance(leaf, Ref)]
-
-    def decided(self) -> torch.Tensor:
-        """The tensor that says which way each row goes."""
-        assert self.fork is not None
-        decided = self.out if self.single else tree_leaves(self.out)[self.fork.item or 0]
-        assert isinstance(decided, torch.Tensor)
-        return decided
 
 
 WRITING = {
@@ -270,12 +204,12 @@ class Tape(TorchFunctionMode):
 
     def _forked_by_submodule(self, out: Any) -> tuple[Any, Fork | None]:
         """A submodule's result, forced where it may be a decision, and how rows part by it."""
-        if isinstance(out, torch.Tensor) and out.dtype == torch.bool and _one_a_row(out):
+        if isinstance(out, torch.Tensor) and out.dtype == torch.bool and one_a_row(out):
             return self._forced(out, 2), Fork(2)
         if not isinstance(out, tuple) or self.ways < 2:
             return out, None
         leaves = tree_leaves(out)
-        items = [item for item, leaf in enumerate(leaves) if _may_be_ids(leaf)]
+        items = [item for item, leaf in enumerate(leaves) if may_be_ids(leaf)]
         if len(items) != 1:
             return out, None
         item = items[0]
@@ -288,12 +222,12 @@ class Tape(TorchFunctionMode):
         self, name: str, args: tuple[Any, ...], out: Any
     ) -> tuple[Any, Fork | None]:
         """A function's result, forced where it may be a decision, and how rows part by it."""
-        if self.by_ids and name in LOOK_UPS and _are_branches(out, self.ways):
+        if self.by_ids and name in LOOK_UPS and are_branches(out, self.ways):
             return self._forced(out, self.ways), Fork(self.ways)
         scores = next((arg for arg in args if isinstance(arg, torch.Tensor)), None)
         if scores is None or not scores.is_floating_point() or scores not in self._made_by:
             return out, None
-        if name in COMPARISONS and _one_a_row(out):
+        if name in COMPARISONS and one_a_row(out):
             return self._forced(out, 2), Fork(2)
         if name in CHOICES and scores.ndim > 1 and scores.shape[-1] > 1:
             return self._forked_by_choice(name, scores, out)
@@ -305,8 +239,8 @@ class Tape(TorchFunctionMode):
         """The same for a choice along the last dimension of scores."""
         ways = int(scores.shape[-1])
         ids = out if isinstance(out, torch.Tensor) else out[-1]
-        several = name == "topk" and _chooses_several(scores, ids)
-        if not several and not _chooses_one(scores, ids):
+        several = name == "topk" and chooses_several(scores, ids)
+        if not several and not chooses_one(scores, ids):
             return out, None
         slots = int(ids.shape[-1]) if several else 0
         forced = self._forced(ids, ways)
@@ -372,56 +306,15 @@ def _writes(name: str) -> bool:
     return name.endswith("_")
 
 
-def _are_branches(out: Any, ways: int) -> bool:
-    """Whether a result may be a branch for each row."""
-    if not isinstance(out, torch.Tensor) or out.dtype != torch.int64 or out.numel() < 2:
-        return False
-    return ways > 1 and bool((out >= 0).all()) and bool((out < ways).all())
-
-
-def _one_a_row(tensor: torch.Tensor) -> bool:
-    """Whether there is one value for each of several rows."""
-    if tensor.ndim == 0:
-        return False
-    rows = tensor.shape[0]
-    return rows > 1 and tensor.numel() == rows
-
-
 def hard_gates(tape: Tape) -> set[nn.Module]:
     """Submodules whose result is 0 or 1 for each row: what they decide is decided inside."""
     gates = set()
     for node in tape.nodes:
         if node.module is None or not node.single or node.fork is not None:
             continue
-        if node.out.is_floating_point() and _one_a_row(node.out) and _is_hard(node.out):
+        if node.out.is_floating_point() and one_a_row(node.out) and is_hard(node.out):
             gates.add(node.module)
     return gates
-
-
-def _is_hard(gate: torch.Tensor) -> bool:
-    """Whether all values are 0 or 1."""
-    return bool(((gate == 0) | (gate == 1)).all())
-
-
-def _may_be_ids(leaf: Any) -> bool:
-    """Whether part of a submodule's result may be branches [rows, k]."""
-    if not isinstance(leaf, torch.Tensor):
-        return False
-    return leaf.dtype == torch.int64 and leaf.ndim > 1
-
-
-def _chooses_several(scores: torch.Tensor, ids: torch.Tensor) -> bool:
-    """Whether ids [..., k] choose fewer than all of the scores [..., branches]."""
-    if ids.shape[:-1] != scores.shape[:-1]:
-        return False
-    return ids.shape[-1] < scores.shape[-1]
-
-
-def _chooses_one(scores: torch.Tensor, ids: torch.Tensor) -> bool:
-    """Whether ids are one of the scores [rows, ..., branches] each."""
-    if ids.dtype != torch.int64 or ids.ndim == 0 or ids.shape[0] != scores.shape[0]:
-        return False
-    return ids.numel() == scores.numel() // scores.shape[-1]
 
 
 def outputs_of(tape: Tape) -> list[torch.Tensor]:

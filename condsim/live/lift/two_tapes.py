@@ -6,7 +6,8 @@ import copy
 from typing import Any
 
 from condsim.live.lift.meanings import NotLiftable
-from condsim.live.lift.tape import Node, Ref, Tape, tensor_of
+from condsim.live.lift.nodes import Node, Ref
+from condsim.live.lift.tape import Tape, tensor_of
 
 
 def require_same_calls(tape: Tape, other: Tape) -> None:

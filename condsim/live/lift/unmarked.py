@@ -13,7 +13,9 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from condsim.live.lift.tape import COMPARISONS, CONTAINERS, Node, Ref, Tape, tensor_of
+from condsim.live.lift.forks import COMPARISONS
+from condsim.live.lift.nodes import Node, Ref
+from condsim.live.lift.tape import CONTAINERS, Tape, tensor_of
 from condsim.mechanisms import mechanism_of, signs
 
 RANKINGS = {"topk", "sort", "argsort", "kthvalue"}
@@ -126,11 +128,12 @@ class Seen:
 
     def reads_width(self, node: Node, width: int) -> bool:
         """Whether a call reads a tensor, or a weight, one side of which is so wide."""
-        tensors = []
         for leaf in tree_leaves(node.args):
-            if isinstance(leaf, (Ref, torch.Tensor)):
-                tensors.append(tensor_of(self.tape, leaf) if isinstance(leaf, Ref) else leaf)
-        return any(tensor.ndim and width in tensor.shape for tensor in tensors)
+            if isinstance(leaf, Ref):
+                leaf = tensor_of(self.tape, leaf)
+            if isinstance(leaf, torch.Tensor) and width in leaf.shape:
+                return True
+        return False
 
 
 def unmarked(

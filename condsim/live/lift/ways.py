@@ -15,8 +15,8 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_leaves
 
 from condsim.live.lift.meanings import NotLiftable
+from condsim.live.lift.nodes import Node, Ref
 from condsim.live.lift.questions import QuestionTape
-from condsim.live.lift.tape import Node, Ref
 
 RunWith = Callable[[Sequence[bool], bool], QuestionTape]
 """(answers to the first questions, to all later ones) → the run that hears them."""
@@ -85,7 +85,8 @@ def find_ways(run_with: RunWith) -> Ways:
             other_answers = [*answers[:number], not answers[number]]
             if not flips_later:
                 other_answers += answers[number + 1 :]
-            run = run_with(other_answers, not answers[number] if flips_later else answers[-1])
+            last_answer = not answers[number] if flips_later else answers[-1]
+            run = run_with(other_answers, last_answer)
             if find_parting(reference, run, partings):
                 others.append(run)
     if not any(_calls_a_part(reference, parting) for parting in partings.values()):

@@ -31,12 +31,12 @@ def attention(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Wo
     return Work("attention", m, n, d, heads, flops)
 
 
-@OPERATORS.register("paged_attention")
+@OPERATORS.register("paged_attention", "unpacked_attention")
 def paged_attention(inputs: list[Shape], _outputs: list[Shape], params: Params) -> Work:
     """q [b, h, m, d], keys and values together [b, heads that share them, n, width].
 
     params: (depth of both products together,). The queries of heads that share keys are the rows of
-    one product.
+    one product. Unpacked it is the same work, in a kernel where they are not.
     """
     query, cache = inputs[:2]
     batch, heads, m = query[:3]

@@ -55,7 +55,8 @@ def chain(inputs: list[Shape], _outputs: list[Shape], _params: Params) -> Work:
     first, last = inputs[0], inputs[-1]
     sizes = [first[0] if len(first) > 1 else 1]
     sizes += [shape[0] for shape in inputs[1:]]
-    sizes.append(last[1] if len(last) > 1 else 1)
+    size = last[1] if len(last) > 1 else 1
+    sizes.append(size)
     fewest: dict[tuple[int, int], Any] = {(i, i): 0 for i in range(len(inputs))}
     for length in range(1, len(inputs)):
         for i in range(len(inputs) - length):

@@ -17,6 +17,7 @@ from condsim.predict.gate import answering
 from condsim.predict.side import Side
 from condsim.predict.walk import Way
 from condsim.program.regime import Regime
+from condsim.runtimes.served import with_unpacked_attention
 from condsim.steps.extents import CAPACITY_FACTOR, Steps
 from condsim.steps.rebatch import site_rules
 from condsim.strategies import meant
@@ -34,13 +35,15 @@ class ServedSide:
     """The conditional model or a baseline, on one device.
 
     strategies: mechanism → strategy, or a baseline's name for all.
-    capacity_factor: of an expert, where a strategy pads. priced: steps that were priced so far.
+    capacity_factor: of an expert, where a strategy pads. unpacked: whether attention of new tokens
+        runs in the kernel that attends for prompts too. priced: steps that were priced so far.
     """
 
     trace: Trace
     target: Target
     strategies: Mapping[str, str]
     capacity_factor: float = CAPACITY_FACTOR
+    unpacked: bool = False
     priced: int = 0
     _ways: dict[str, Way] = field(default_factory=dict)
 
@@ -93,6 +96,8 @@ class ServedSide:
         if regime not in self._ways:
             program = program_of(self.trace, self.strategies, regime)
             program = self.target.runtime.fused(program)
+            if self.unpacked:
+                program = with_unpacked_attention(program)
             rules = site_rules(self.trace)
             self._ways[regime] = Way(program, rules, self.strategies, self.model)
         return self._ways[regime]

@@ -1,11 +1,12 @@
 """Models that generate text: what a step costs in which some sequences decode and others compute
 chunks of their prompts.
 
-    step = D(N, K / N) + Σ chunks (X(past + tokens) - X(past)),   X(s) = P(s) - D(s, 1)
+    step = D(N, K / N) + Σ chunks (X(past + tokens) - X(past)) + M,   X(s) = P(s) - D(s, 1)
 
 N: tokens of the step. K: keys and values that it reads: of each sequence that decodes, and of each
 chunk once. D(n, l): the predicted decode step of n sequences that look at l tokens each. P(s): the
-predicted prefill of one prompt of s tokens. So a step that only decodes is D and one whole prompt
+predicted prefill of one prompt of s tokens. M: what attention for answers costs more beside chunks
+(`condsim.serve.prices.mixed`). So a step that only decodes is D and one whole prompt
 is P, exactly; of a mixture the weights are read once, and every token is routed as it decides.
 
 D is priced at sizes n and l of a grid, and is a straight line between them. What its tokens decide
@@ -19,10 +20,11 @@ import numpy as np
 from condsim.program.regime import DECODE, PREFILL
 from condsim.serve.prices.copies import ExpertCopies, with_own_copies
 from condsim.serve.prices.grid import Cost, between, between_two, on_line, sizes_up_to
+from condsim.serve.prices.mixed import MixedAttention
 from condsim.serve.prices.nearest import PricedSize, most_frequent
 from condsim.serve.prices.sequences import Texts
 from condsim.serve.prices.side import ServedSide, phases_of
-from condsim.serve.requests import Requests
+from condsim.serve.requests import Requests, packed
 from condsim.serve.service import Service
 from condsim.serve.text import Chunk, TextStep
 
@@ -59,7 +61,7 @@ class TextPrices:
         self.max_batch = service.max_batch
         rng = np.random.default_rng(seed)
         sequences = rng.integers(0, max(1, len(texts)), len(requests))
-        self.sequence_of: list[int] = sequences.tolist()
+        self.sequence_of = packed(sequences)
         lengths = requests.prompt_tokens + requests.output_tokens
         longest_prompt = int(lengths.max())
         most_rows = service.token_budget + longest_prompt
@@ -71,6 +73,7 @@ class TextPrices:
         self._extra: list[Cost] | None = None
         self._has_prefill = PREFILL in phases_of(side.trace)
         self._met: dict[int, float] = {}
+        self._mixed = MixedAttention(side, self.sites, self.lengths, self.max_batch)
 
     @property
     def priced(self) -> int:
@@ -92,6 +95,8 @@ class TextPrices:
                 copies_s = self.copies.seconds(counts)
         for chunk in step.chunks:
             costs.append(self._of_chunk(chunk))
+        if step.chunks:
+            costs.append(self._mixed.beyond(len(step.answering), step.kv))
         seconds = sum(of_part for of_part, _ in costs)
         joules = sum(of_part for _, of_part in costs)
         return max(seconds, 0.0) + copies_s, max(joules, 0.0)

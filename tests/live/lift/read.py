@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from condsim.live.lift.meanings import Meaning
+from condsim.live.lift.nodes import Ref
 from condsim.live.lift.reader import read_tape
 from condsim.live.lift.reading import Reading
-from condsim.live.lift.tape import Ref, Tape
+from condsim.live.lift.tape import Tape
 
 ROWS = 6
 

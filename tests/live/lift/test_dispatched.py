@@ -6,16 +6,16 @@ import math
 
 import pytest
 import torch
+from live.lift.nets import HIDDEN, Net, counted
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 import condsim
 from condsim.live.lift.dispatched import chosen_of, find_dispatch, shares_of
 from condsim.live.lift.meanings import NotLiftable
 from condsim.live.lift.tape import Unforced
 
-HIDDEN, EXPERTS = 16, 4
+EXPERTS = 4
 
 
 class Block(nn.Module):
@@ -64,23 +64,6 @@ class Soft(Block):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         given = torch.stack([each(x) for each in self.experts], -1)
         return (given * self.gate(x).softmax(-1).unsqueeze(-2)).sum(-1)
-
-
-class Net(nn.Module):
-    """The block between two layers."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.first, self.block = nn.Linear(8, HIDDEN), block
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.block(self.first(x).relu())
-
-
-def counted(net: nn.Module, batch: torch.Tensor) -> int:
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(batch)
-    return int(counter.get_total_flops())
 
 
 @pytest.mark.parametrize("kind", [Capacity, Everyone])

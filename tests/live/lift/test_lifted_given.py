@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
+from live.lift.nets import HIDDEN, Net, counted
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 import condsim
 
-HIDDEN, EXPERTS, ROWS = 16, 3, 20
+EXPERTS, ROWS = 3, 20
 
 
 class Block(nn.Module):
@@ -45,23 +45,6 @@ class Picks(Block):
             given = each(x[index[number]]) * weights[number].unsqueeze(-1)
             out = out.index_add(0, index[number], given)
         return out
-
-
-class Net(nn.Module):
-    """The block between two layers."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.first, self.block = nn.Linear(8, HIDDEN), block
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.block(self.first(x).relu())
-
-
-def counted(net: nn.Module, batch: torch.Tensor) -> int:
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(batch)
-    return int(counter.get_total_flops())
 
 
 def test_rows_that_are_dropped_reach_no_expert() -> None:

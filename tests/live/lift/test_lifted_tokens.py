@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
+from live.lift.nets import counted
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 import condsim
 from condsim.live.lift.ranked_tokens import find_ranked
@@ -65,12 +65,6 @@ class Net(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.part(x))
-
-
-def counted(net: nn.Module, batch: torch.Tensor) -> int:
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(batch)
-    return int(counter.get_total_flops())
 
 
 def test_tokens_that_enter_a_block_are_found() -> None:

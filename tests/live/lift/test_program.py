@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from condsim.live.lift.meanings import NotLiftable
+from condsim.live.lift.nodes import Node
 from condsim.live.lift.program import functional
-from condsim.live.lift.tape import Node, Tape
+from condsim.live.lift.tape import Tape
 
 
 def last_call(forward: Callable[[torch.Tensor], Any]) -> Node:

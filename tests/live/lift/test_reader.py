@@ -6,7 +6,7 @@ import torch
 from live.lift.read import enters, read
 
 from condsim.live.lift.meanings import Plain, PlainDecision, Unknown
-from condsim.live.lift.tape import Ref
+from condsim.live.lift.nodes import Ref
 
 
 def test_inputs_are_rows_behind_no_condition() -> None:

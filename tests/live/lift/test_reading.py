@@ -16,7 +16,7 @@ from condsim.live.lift.meanings import (
     Unknown,
     Value,
 )
-from condsim.live.lift.tape import Ref
+from condsim.live.lift.nodes import Ref
 
 RESULT = Ref(2)
 

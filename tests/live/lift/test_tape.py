@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from condsim.live.lift.tape import Fork, Ref, Tape, tensor_of
+from condsim.live.lift.nodes import Fork, Ref
+from condsim.live.lift.tape import Tape, tensor_of
 
 
 class Gated(nn.Module):

@@ -1,0 +1,22 @@
+"""What a class of devices can offer, and a strategy or a runtime can need."""
+
+from __future__ import annotations
+
+PROGRAMMABLE = "programmable"
+"""Kernels of any library run on it, not only the operators of its own compiler."""
+CUDA = "cuda"
+"""Kernels and graphs that are written for CUDA run on it."""
+WARPS = "warps"
+"""Rows run in groups that share one instruction, and diverge where they decide otherwise."""
+TORCH_COMPILE = "torch_compile"
+"""torch.compile writes kernels for it."""
+XLA = "xla"
+"""XLA compiles graphs of fixed sizes for it."""
+PARTITIONED_GRAPHS = "partitioned_graphs"
+"""Its compiler prepares a graph in parts, which end where something is decided."""
+ONNXRUNTIME = "onnxruntime"
+"""ONNX Runtime prepares graphs for it."""
+SPARSE_PRODUCTS = "sparse_products"
+"""PyTorch's products with compressed sparse matrices run on it, and condsim can price them."""
+TILED_MEMORY = "tiled_memory"
+"""Its memory holds a matrix in tiles as wide as its matrix unit takes them in."""
