@@ -7,7 +7,7 @@ A row stands for all calls of one operator, at one place of its program, that ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 from condsim.kernel_cost import PARTS, CostRows, Priced, SizedRead
 from condsim.layout import Entry, Layout
 from condsim.lowered import Call, Lowered, PlayedStep
+from condsim.program.order import Entered
 from condsim.steps.size_set import SizeSet
 
 
@@ -254,6 +255,19 @@ class Kernels:
         """Return the row of each call of a step in executed order, int [calls]."""
         of_scope = np.array([call for _, call in played.entered])
         return self._rows(self.layout.entries_of(played), of_scope[played.order.entry])
+
+    def played_alike(self, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield (steps that run the same operators, at most so many, int [steps]; the rows of their
+        calls in executed order, int [steps, calls])."""
+        alike: dict[Entered, list[int]] = {}
+        steps = [self.lowered.played(step) for step in range(self.steps)]
+        for number, played in enumerate(steps):
+            alike.setdefault(played.order.entered, []).append(number)
+        for numbers in alike.values():
+            for first in range(0, len(numbers), most):
+                some = numbers[first : first + most]
+                rows = [self.rows_played(steps[number]) for number in some]
+                yield np.array(some), np.stack(rows)
 
     def _rows(self, entries: np.ndarray, of_scope: np.ndarray) -> np.ndarray:
         """The rows of calls. entries: of each. of_scope: which of its scope's calls each is."""

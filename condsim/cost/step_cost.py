@@ -28,6 +28,9 @@ from condsim.kernel_cost import PARTS
 from condsim.kernels import Kernels, WeightRead
 from condsim.program.stacked import stacked_gradients
 
+STEPS_AT_ONCE = 64
+"""Steps that are played together, at most: their calls lie in memory side by side."""
+
 Label = tuple[str, str]
 """(segment, operator)."""
 
@@ -287,17 +290,16 @@ class StepCost:
         numbers = {code: number for number, code in enumerate(codes)}
         code_of_entry = np.array([numbers.get(code, len(codes)) for code in self.kernels.code])
         in_order = [*codes, ""]
-        found = []
-        for step in range(self.steps):
-            rows = self.kernels.rows_played(self.kernels.lowered.played(step))
+        each_s = np.zeros((len(codes), self.steps))
+        for steps, rows in self.kernels.played_alike(STEPS_AT_ONCE):
             calls = PlayedCalls(
-                code_of_entry[self.kernels.entry[rows]],
+                code_of_entry[self.kernels.entry[rows[0]]],
                 self._touched_by_kernel[rows],
                 self.kernels.seconds[rows],
-                float(self.footprint_bytes[step]),
+                self.footprint_bytes[steps, None],
             )
-            found.append(played_code_seconds(calls, in_order, self.profile)[:-1])
-        return np.stack(found, axis=1)
+            each_s[:, steps] = played_code_seconds(calls, in_order, self.profile)[:-1]
+        return each_s
 
     @cached_property
     def _touched_by_kernel(self) -> np.ndarray:
