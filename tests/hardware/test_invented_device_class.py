@@ -106,7 +106,7 @@ def test_a_class_with_a_model_of_its_own_is_priced_by_it(exits: Trace) -> None:
 
 
 def test_blocks_of_a_profile_belong_to_its_class(exits: Trace) -> None:
-    with pytest.raises(CondsimError, match="a device of kind dsp needs the block `graphs`"):
+    with pytest.raises(CondsimError, match="a device of kind dsp needs `graphs`"):
         of_kind("dsp", "raspberry-pi-5")
     assert exits.profile is not None
     with pytest.raises(CondsimError, match="the block residency belongs to a profile of kind dsp"):
