@@ -77,7 +77,7 @@ class TranslateVerses(ZooModel):
     new_tokens = 39
     example_batch = 16
     batch = 32
-    steps = 900
+    steps = 8000
 
     def __init__(
         self,

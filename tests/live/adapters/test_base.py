@@ -43,6 +43,7 @@ def test_every_adapter_is_registered_by_its_file() -> None:
     assert set(ADAPTERS) == {
         "expert_list",
         "fused_experts",
+        "masked_experts",
         "own_forward",
         "predicted_blocks",
         "python_decisions",
