@@ -174,7 +174,7 @@ class HardwareProfile(Model):
     def _blocks_of_its_class(self) -> HardwareProfile:
         for block in self.device_class.required_blocks:
             if getattr(self, block) is None:
-                raise ValueError(f"a device of kind {self.kind} needs the block `{block}`")
+                raise ValueError(f"a device of kind {self.kind} needs `{block}` in its profile")
         for other in DEVICE_CLASSES.values():
             for block in other.own_blocks:
                 if other.name != self.kind and getattr(self, block) is not None:
