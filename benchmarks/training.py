@@ -19,6 +19,7 @@ import argparse
 import datetime
 import json
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ import condsim
 from benchmarks.suite.run import Told
 from benchmarks.suite.trained import Case, build, captured, read
 from benchmarks.training_memory import allocated_peak, tracked_peak
+from condsim.errors import CondsimError
 from condsim.files import write_whole
 from condsim.hardware import HardwareProfile
 from condsim.live.execution import executing
@@ -47,6 +49,7 @@ from condsim.measure.plan import Plan
 from condsim.measure.replay import Captured, Replay, Step
 from condsim.measure.sides import Side, installed
 from condsim.timing.clock import CPU, WALL
+from condsim.trace import Trace
 
 RUNS = Path(__file__).with_name("runs")
 COMPARED = (
@@ -94,9 +97,20 @@ class Model:
 
 
 def seconds_of(model: Model, case: Case) -> dict[str, Any]:
-    """What was measured of both sides, a record a pair, and the seconds of a forward alone."""
-    of = model.captured
-    timed = measure_live(
+    """What was measured of both sides, a column of each pair, and the seconds of a forward alone."""
+    try:
+        timed = timed_pairs(model.captured, case)
+    except CondsimError as error:
+        print(f"{case}: forced, since {error}", file=sys.stderr)
+        timed = timed_pairs(model.captured, case, decisions="trace")
+    with model.side(case) as (side, step):
+        forward_s = forward_seconds(side, step)
+    return {"pairs": timed.measurements.to_dict("list"), "forward_s": forward_s}
+
+
+def timed_pairs(of: Captured, case: Case, decisions: str = "natural") -> Trace:
+    """The trace with the pairs of a case. decisions: the model's own, or forced as in the trace."""
+    return measure_live(
         of.trace,
         of.live,
         of.inputs,
@@ -105,10 +119,8 @@ def seconds_of(model: Model, case: Case) -> dict[str, Any]:
         baselines=("same-params",),
         pairs=PAIRS,
         steps=STEPS,
+        decisions=decisions,
     )
-    with model.side(case) as (side, step):
-        forward_s = forward_seconds(side, step)
-    return {"pairs": timed.measurements.to_dict("list"), "forward_s": forward_s}
 
 
 def forward_seconds(side: Side, step: Step) -> float:

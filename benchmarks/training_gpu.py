@@ -74,8 +74,7 @@ def rows_of(config: Config, device: torch.device, profile: str) -> Iterator[dict
     for strategy in ("looped", "grouped"):
         model.set_experts_implementation(LIBRARY[strategy])  # type: ignore[operator]
         step = step_of(model, optimizer_of(model.parameters()), ids.to(device))
-        dtype = "fp32" if device.type == "cuda" else None
-        p = condsim.simulate(trace, profile, strategy, dtype=dtype, protocol="loop")
+        p = condsim.simulate(trace, profile, strategy, dtype="fp32", protocol="loop")
         peak = p.memory.training
         assert peak is not None
         yield {

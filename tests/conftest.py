@@ -26,8 +26,8 @@ def nobody_waits() -> Iterator[None]:
         yield
 
 
-TIMED = ("calibrate", "measure", "self_check", "timing")
-"""Folders of tests that time something again and again."""
+TIMED = ("benchmarks", "calibrate", "cli", "measure", "self_check", "timing", "trace")
+"""Folders of tests that time something."""
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 import numpy as np
 import torch
@@ -99,7 +100,9 @@ def site_of(
     flops: of a row in each branch. unit_rows: rows that a unit has there. decided: its decisions,
     None where there are none.
     """
-    scope = "sequence" if MECHANISMS[info.mechanism].keeps_tokens else "row"
+    scope: Literal["row", "sequence"] = "row"
+    if MECHANISMS[info.mechanism].keeps_tokens:
+        scope = "sequence"
     return Site(
         name=info.name,
         mechanism=info.mechanism,

@@ -303,7 +303,8 @@ class StepCost:
     def _touched_by_kernel(self) -> np.ndarray:
         """Bytes that each row touches, counted as in `touched_bytes`."""
         kernels = self.kernels
-        return kernels.column("moved_bytes") / 2 + kernels.column("weight_bytes")
+        touched: np.ndarray = kernels.column("moved_bytes") / 2 + kernels.column("weight_bytes")
+        return touched
 
     @cached_property
     def _passes(self) -> StepPasses:

@@ -206,9 +206,13 @@ class DenseForms:
         self._by_count: dict[int, DenseExperts] = {}
 
     def first(self, experts: int, weights: Callable[[], ExpertWeights]) -> DenseExperts:
-        """The first so many experts as one network. weights: gives those of the layer."""
+        """The first so many experts as one network, which can be trained later.
+
+        weights: gives those of the layer.
+        """
         if experts not in self._by_count:
-            self._by_count[experts] = DenseExperts.of(weights(), experts)
+            with torch.inference_mode(False), torch.no_grad():
+                self._by_count[experts] = DenseExperts.of(weights(), experts)
         return self._by_count[experts]
 
     def named(self) -> dict[str, torch.Tensor]:

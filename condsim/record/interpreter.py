@@ -87,10 +87,10 @@ class Interpreter:
         code = frame.f_code
         if code is MODULE_CALL:
             self._begins(frame.f_locals["self"])
+        elif self._not_counted and frame.f_trace is None:  # else a generator goes on
+            return None
         elif code.co_filename.startswith(NOT_COUNTED):
             self._not_counted += 1
-        elif self._not_counted:
-            return None
         frame.f_trace_opcodes = not self._not_counted
         frame.f_trace_lines = False
         return self._in_call

@@ -158,7 +158,7 @@ class _Question:
         self, strategy: str, limits: Limits, book: Book, saturated: Book, prices: Prices
     ) -> Outcome:
         count, replicas = len(self.requests), self.service.replicas
-        finished_s = np.array(book.finished_s)
+        finished_s = np.frombuffer(book.finished_s)
         last_s = float(finished_s.max())
         duration_s = last_s - book.arrival_s[0]
         busy_s = sum(book.busy_s)
@@ -171,10 +171,10 @@ class _Question:
             strategy=strategy,
             requests=self.requests,
             limits=limits,
-            started_s=np.array(book.started_s),
-            first_s=np.array(book.first_s),
+            started_s=np.frombuffer(book.started_s),
+            first_s=np.frombuffer(book.first_s),
             finished_s=finished_s,
-            preemptions=np.array(book.preemptions),
+            preemptions=np.frombuffer(book.preemptions, np.intc),
             waited_s=waited_s,
             steps=book.steps,
             kept_steps=tuple(book.kept),

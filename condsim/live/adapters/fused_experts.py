@@ -158,10 +158,11 @@ class FusedExperts(LiveSite):
     def weights(self) -> ExpertWeights:
         """The experts' weights as [E, out, in].
 
-        A module that stores [E, in, out] is transposed once.
+        A module that stores [E, in, out] is transposed once, so that it can be trained later.
         """
         if self._weights is None:
-            self._weights = expert_weights(self.block, self.computing)
+            with torch.inference_mode(False), torch.no_grad():
+                self._weights = expert_weights(self.block, self.computing)
         return self._weights
 
     @contextlib.contextmanager

@@ -172,12 +172,30 @@ class OwnForward(LiveSite):
         if not current().observes_itself:
             return self.lifted(*args, **kwargs)
         own_args, own_kwargs = tree_map(copied, (args, kwargs))
-        result = self.lifted(*args, **kwargs)
+        run_own = partial(own_forward, *own_args, **own_kwargs)
+        result = self._lifted_result(run_own, args, kwargs)
         with executing(Execution()):
-            own = own_forward(*own_args, **own_kwargs)
+            own = run_own()
         if not self.lifted.agrees(own, result):
             raise self._another_result()
         return result
+
+    def _lifted_result(
+        self, run_own: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """The result of the lifted forward beside the own one.
+
+        Raises what the own forward raises, and CondsimError where only the lifted one fails.
+        """
+        assert self.lifted is not None
+        try:
+            return self.lifted(*args, **kwargs)
+        except CondsimError:
+            raise
+        except Exception as error:
+            with executing(Execution()):
+                run_own()
+            raise self._another_result() from error
 
     def _another_result(self) -> CondsimError:
         """The error where a later batch shows that a forward was not understood."""
@@ -217,7 +235,8 @@ class OwnForward(LiveSite):
             own_args, own_kwargs = tree_map(copied, (args, kwargs))
             try:
                 with _paused(recorder):
-                    told = self.lifted(*own_args, **own_kwargs)
+                    run_own = partial(own_forward, *args, **kwargs)
+                    told = self._lifted_result(run_own, own_args, own_kwargs)
             finally:
                 execution.recorder = recorder
         own = own_forward(*args, **kwargs)

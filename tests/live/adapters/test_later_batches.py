@@ -71,6 +71,12 @@ class ByCalls(Mixture):
         return (rows[:2], slot[:2]) if self.calls > 10 else (rows, slot)
 
 
+class ByShare(Mixture):
+    def cut(self, x: torch.Tensor, rows: torch.Tensor, slot: torch.Tensor) -> Rows:
+        room = len(x) * 2 // 4
+        return rows[:room], slot[:room]
+
+
 def model_of(kind: type[Mixture]) -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(6, 8), kind(), nn.Linear(8, 2)).eval()
@@ -89,6 +95,17 @@ def test_what_python_cuts_on_a_later_batch_is_refused(kind: type[Mixture]) -> No
     message = str(error.value)
     assert message.startswith(("site '1'", "block '1'"))
     assert "condsim.route('NAME', 'moe'" in message
+
+
+def test_what_is_read_may_fail_on_a_later_batch_and_the_model_does_not() -> None:
+    """The first batch is cut already; later ones leave experts without rows."""
+    model = model_of(ByShare)
+    torch.manual_seed(6)
+    skewed = [torch.randn(24, 6) + 2 * torch.randn(6) for _ in range(3)]
+    for batch in skewed:
+        model(batch)
+    with pytest.raises(CondsimError, match=r"site '1': .*condsim.route\('NAME', 'moe'"):
+        condsim.capture(model, [torch.randn(24, 6), *skewed], measure=False)
 
 
 def test_a_limit_that_nothing_reaches_is_no_matter() -> None:
