@@ -144,12 +144,15 @@ def kind_of(name: str) -> type[ZooModel]:
 def save_checkpoint(model: ZooModel, about: dict[str, Any], path: Path) -> None:
     """Write a model's weights, the configuration that rebuilds it, and `about`.
 
-    Weights are in half precision, but integers stay.
+    Weights are in half precision, but integers stay. A weight that has several names is kept once.
     """
     weights: dict[str, torch.Tensor] = {}
-    for name, weight in model.state_dict().items():
-        weight = weight.detach()
-        weights[name] = weight.half() if weight.is_floating_point() else weight
+    kept: dict[int, torch.Tensor] = {}
+    for name, weight in model.state_dict(keep_vars=True).items():
+        if id(weight) not in kept:
+            plain = weight.detach()
+            kept[id(weight)] = plain.half() if plain.is_floating_point() else plain
+        weights[name] = kept[id(weight)]
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     torch.save({"config": model.config, "about": about, "weights": weights}, content)
