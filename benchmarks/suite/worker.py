@@ -1,4 +1,4 @@
-"""`python -m benchmarks.suite.worker RUN PROCESS FAST_S THREADS DTYPE RUNTIME DEVICE CASES`: measure what RUN has no part of, models in any order, each case in a fork."""
+"""`python -m benchmarks.suite.worker RUN PROCESS FAST_S THREADS DTYPE RUNTIME DEVICE CASES`: measure what RUN has no part of, models in any order, each in a fork."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from benchmarks.suite.captured import captured
 from benchmarks.suite.cases import Case, Under, by_model, listed
 from condsim.errors import CondsimError
 from condsim.files import write_whole
-from condsim.live.inputs import Batch, as_batches
+from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
 from condsim.measure.plan import Plan
-from condsim.measure.protocol import measure_cases
-from condsim.trace import Trace
+from condsim.measure.protocol import Measured, measure_cases
 from condsim.zoo.specs import load_spec
 
 PAIRS = 4
@@ -66,57 +65,41 @@ def alone(work: Callable[[], None]) -> None:
 def measure_model(
     model: str, cases: list[Case], process: int, fast_s: float, under: Under, part: Path
 ) -> None:
-    """Time the cases of a model, each in a fork of its own, and write them."""
+    """Time the cases of a model and write them."""
     trace = captured(model)
     assert trace.header.provenance.spec is not None
     example = load_spec(trace.header.provenance.spec)
     live, batches = LiveModel.of(example.model), as_batches(example.inputs)
-    of_cases = []
-    for number, case in enumerate(cases):
-        plan = plan_of(case, process, fast_s, under)
-        of_case = part.with_suffix(f".{number}")
-        alone(partial(measure_case, trace, live, batches, plan, of_case))
-        of_cases.append(of_case)
-    found = pd.concat([pd.read_parquet(file) for file in of_cases], ignore_index=True)
-    found["model"] = model
-    found["read_64mb"] = found["read_64mb"].max()
-    write_whole(part, found.to_parquet(index=False))
-    for file in of_cases:
-        file.unlink()
-
-
-def measure_case(
-    trace: Trace, live: LiveModel, batches: list[Batch], plan: Plan, file: Path
-) -> None:
-    """Time a case and write its rows. Its decisions are forced where the model's are others."""
-    try:
-        measured = measure_cases(trace, live, batches, plan)
-    except CondsimError as e:
-        print(f"{plan}: forced, since {e}", file=sys.stderr)
-        forced = dataclasses.replace(plan, decisions="trace")
-        measured = measure_cases(trace, live, batches, forced)
-    table: pd.DataFrame = measured.table(plan.seed, 1.0)
-    read_64mb = max(reading["read_64mb"] for reading in measured.readings)
-    write_whole(file, table.assign(read_64mb=read_64mb).to_parquet(index=False))
-
-
-def plan_of(case: Case, process: int, fast_s: float, under: Under) -> Plan:
-    """What is measured of a case."""
-    return Plan(
-        [case.batch],
-        [case.strategy],
-        phase=case.phase,
-        protocol=case.protocol,
-        pairs=PAIRS,
-        steps=STEPS,
-        seed=process,
-        where="fresh process",
-        yardstick_s=fast_s or None,
-        patience_s=PATIENCE_S,
-        threads=under.threads,
-        runtime=under.runtime,
-        device=under.device,
+    found = Measured()
+    for case in cases:
+        plan = Plan(
+            [case.batch],
+            [case.strategy],
+            phase=case.phase,
+            protocol=case.protocol,
+            pairs=PAIRS,
+            steps=STEPS,
+            seed=process,
+            where="fresh process",
+            yardstick_s=fast_s or None,
+            patience_s=PATIENCE_S,
+            threads=under.threads,
+            runtime=under.runtime,
+            device=under.device,
+        )
+        try:
+            measured = measure_cases(trace, live, batches, plan)
+        except CondsimError as e:
+            print(f"{case}: forced, since {e}", file=sys.stderr)
+            measured = measure_cases(
+                trace, live, batches, dataclasses.replace(plan, decisions="trace")
+            )
+        found.rows += measured.rows
+        found.readings += measured.readings
+    table: pd.DataFrame = found.table(process, 1.0).assign(
+        model=model, read_64mb=max(r["read_64mb"] for r in found.readings)
     )
+    write_whole(part, table.to_parquet(index=False))
 
 
 if __name__ == "__main__":

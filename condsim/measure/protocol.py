@@ -48,7 +48,6 @@ from condsim.measure.plan import Plan, Progress, require_forwards
 from condsim.measure.replay import Captured, Step
 from condsim.measure.sides import Side, installed
 from condsim.measure.timers import Pair, Watch, timer_of
-from condsim.timing.allocator import building, timing
 from condsim.timing.cases import quiet, threads
 from condsim.timing.clock import CPU, WALL, Clock, clock_for
 from condsim.timing.device import CPU as CPU_DEVICE
@@ -106,7 +105,6 @@ def measure_cases(
         in_its_mode(module, live.training),
         placed(live.model, device),
         placed(module, device),
-        building(),
         compiling() if plan.compiles else contextlib.nullcontext(),
     ):
         learn_sites(captured)
@@ -134,7 +132,7 @@ def time_case(case: Case, gate: Gate, order: np.random.Generator) -> list[dict[s
     columns = case.columns()
     if protocol.steps_follow and plan.device == CPU_DEVICE:
         forget_kernels()
-    with installed(sides, steps), timing():
+    with installed(sides, steps):
         clock = clock_of(sides, steps[-1], plan)
         watch = Watch(clock, gate, order, plan.patience_s)
         timer = timer_of(protocol)(sides, watch)

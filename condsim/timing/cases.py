@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from condsim.timing.allocator import settle_allocator
+from condsim.cost.cpu.heap import MAPPED_BYTES
 from condsim.timing.yardstick import Call, Yardstick, processors, the_clock, timed
 
 K = TypeVar("K")
@@ -250,6 +250,21 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+@functools.cache
+def settle_allocator() -> None:
+    """Make glibc keep freed blocks of up to `MAPPED_BYTES` for the next operator, in this process.
+
+    It frees a block of that size, once. Before that, each large result is mapped anew and every
+    page of it faults: a 5 MB result was seen to cost 9 ms instead of 0.4 ms, depending on what the
+    process had freed earlier. A process whose times are to be compared with a calibration must do
+    the same. A second such block would come from the heap, which would then have room for results
+    that are mapped anew otherwise (`condsim.cost.cpu.new_memory`).
+    """
+    block = torch.empty(MAPPED_BYTES, dtype=torch.uint8)
+    block.fill_(0)
+    del block
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """The heap of the C library: where a process's blocks lie, and which of their pages are new.
 
 A request takes the smallest free block that is large enough, else the end of the heap, which grows
-as needed. A request of `MAPPED_BYTES` and more that neither holds is mapped apart, and given back
-when it is freed; after that requests of its size are no longer mapped, up to `MOST_MAPPED_BYTES`.
-The end of the heap is given back, too, as soon as twice as much of it is free. Whatever was given
-back is new when it comes again. Sources: malloc(3), "best fit"; mallopt(3), M_MMAP_THRESHOLD and
-M_TRIM_THRESHOLD; glibc, malloc/malloc.c.
+as needed. As soon as `TRIMMED_BYTES` of the end are free, it is given back, and what was given back
+is new when it comes again. Sources: malloc(3), "best fit"; mallopt(3), M_TRIM_THRESHOLD; glibc,
+malloc/malloc.c.
+
+A request of `MAPPED_BYTES` and more that nothing free holds is mapped apart at first. It is not
+played so: small blocks that live on soon leave a hole that holds it. In a loop of a mixture that
+copies 34 MB of weights a layer all was mapped apart in the first step, and nothing after some ten.
 """
 
 from __future__ import annotations
@@ -14,14 +16,11 @@ from bisect import bisect_left, insort
 from typing import NamedTuple
 
 MAPPED_BYTES = 32_000_000
-"""M_MMAP_THRESHOLD to begin with: what `condsim.timing.cases.settle_allocator` makes it."""
-MOST_MAPPED_BYTES = 2**25
-"""It grows with what is freed, to at most so much on 64-bit systems."""
+"""M_MMAP_THRESHOLD: what `condsim.timing.cases.settle_allocator` makes it."""
 TRIMMED_BYTES = 2 * MAPPED_BYTES
-"""M_TRIM_THRESHOLD to begin with: it grows along."""
+"""M_TRIM_THRESHOLD, which goes along."""
 SPARE_BYTES = 128 * 1024
 """M_TOP_PAD: the heap grows by so much more than is needed, and keeps so much."""
-PAGE_BYTES = 4096
 ALIGNMENT = 64
 """PyTorch's, in bytes."""
 OVERHEAD = 80
@@ -29,11 +28,10 @@ OVERHEAD = 80
 
 
 class Block(NamedTuple):
-    """Bytes of the heap. mapped: it lies apart from the heap."""
+    """Bytes of the heap."""
 
     start: int
     size: int
-    mapped: bool = False
 
     @property
     def end(self) -> int:
@@ -44,7 +42,6 @@ class Heap:
     """Blocks in use and free ones, with what of the heap was touched since the process got it."""
 
     def __init__(self) -> None:
-        self._mapped_bytes = MAPPED_BYTES
         self._used_end = 0  # behind it, all is free
         self._end = 0
         self._touched_end = 0  # behind it, all pages are new
@@ -59,8 +56,6 @@ class Heap:
         if smallest < len(self._by_size):
             _, start = self._by_size[smallest]
             self._split(start, whole)
-        elif whole > self._end - self._used_end and whole >= self._mapped_bytes:
-            return Block(0, whole, mapped=True), whole
         else:
             start = self._extend(whole)
         block = Block(start, whole)
@@ -70,11 +65,6 @@ class Heap:
 
     def give_back(self, block: Block) -> None:
         """Free a block. It joins the free ones beside it."""
-        if block.mapped:
-            if block.size <= MOST_MAPPED_BYTES:
-                whole_pages = block.size + PAGE_BYTES
-                self._mapped_bytes = max(self._mapped_bytes, whole_pages)
-            return
         start, end = block.start, block.end
         if end in self._free_at:
             end += self._remove(end)
@@ -86,7 +76,7 @@ class Heap:
             self._add(start, end - start)
             return
         self._used_end = start
-        if self._end - start >= 2 * self._mapped_bytes:
+        if self._end - start >= TRIMMED_BYTES:
             self._end = start + SPARE_BYTES
             self._touched_end = min(self._touched_end, self._end)
 

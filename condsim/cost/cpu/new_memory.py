@@ -4,9 +4,9 @@
 
 A step is played over the heap of the C library (`condsim.cost.cpu.heap`) until it repeats itself.
 Nothing is new in a step that never has `MAPPED_BYTES` alive: the heap keeps what it once got, and
-gives twice as much back. Some of a larger step is new each time where one result alone is mapped
-apart, or where so much dies at once that the end of the heap is given back. The play begins with an
-empty heap: what a process freed earlier may serve a result that is new here.
+gives twice as much back. Some of a larger step is new each time where so much dies at once that the
+end of the heap is given back. The play begins with an empty heap: what a process freed earlier may
+serve a result that is new here.
 """
 
 from __future__ import annotations

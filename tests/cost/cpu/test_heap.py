@@ -15,16 +15,12 @@ def test_a_freed_block_is_not_new_when_it_comes_again() -> None:
     assert heap.take(MB) == (first, 0)
 
 
-def test_a_large_request_is_mapped_apart_unless_it_fits_what_is_free() -> None:
+def test_a_large_request_finds_what_it_left() -> None:
     heap = Heap()
-    large, new = heap.take(MAPPED_BYTES)
-    assert (large.mapped, new) == (True, large.size)
+    large, new = heap.take(1.5 * MAPPED_BYTES)
+    assert new == large.size
     heap.give_back(large)
-    halves = [heap.take(0.6 * MAPPED_BYTES)[0] for _ in range(2)]
-    for half in halves:
-        heap.give_back(half)
-    block, new = heap.take(MAPPED_BYTES)
-    assert (block.mapped, new) == (False, 0)
+    assert heap.take(1.5 * MAPPED_BYTES) == (large, 0)
 
 
 def test_neighbours_that_are_free_are_one_block() -> None:
