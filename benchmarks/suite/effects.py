@@ -19,7 +19,6 @@ from condsim.predict.choose import choose_strategies
 from condsim.predict.side import Side
 from condsim.predict.simulation import Simulation
 from condsim.predict.timed import TimedSide
-from condsim.protocols import Protocol
 from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
 from condsim.study.cases import measured_cases
@@ -30,10 +29,9 @@ AMONG = "calls among other operators"
 PYTHON = "Python between operators"
 ACTIVATIONS = "distant activations"
 CODE = "code evicted by data"
-FIRST_CALLS = "first calls after the other side"
 NEW_SHAPES = "new shapes"
 WEIGHTS = "residency of weights"
-EFFECTS = (AMONG, PYTHON, ACTIVATIONS, CODE, FIRST_CALLS, NEW_SHAPES, WEIGHTS)
+EFFECTS = (AMONG, PYTHON, ACTIVATIONS, CODE, NEW_SHAPES, WEIGHTS)
 SIDES = {"conditional": "predicted_latency_s", "baseline": "predicted_baseline_s"}
 """Side → the column of `condsim.compare` that has its seconds."""
 
@@ -87,22 +85,20 @@ def _seconds(simulation: Simulation) -> dict[str, float]:
     sides = {"conditional": simulation.conditional, "baseline": simulation.baseline}
     found = {}
     for side in SIDES:
-        of_side = _of_side(sides[side], timed[side], simulation.protocol)
+        of_side = _of_side(sides[side], timed[side])
         for effect, seconds in of_side.items():
             found[column(side, effect)] = seconds
     return found
 
 
-def _of_side(side: Side, timed: TimedSide, protocol: Protocol) -> dict[str, float]:
+def _of_side(side: Side, timed: TimedSide) -> dict[str, float]:
     """Effect → seconds of a step, the mean over all."""
     cost, steps = side.cost, len(timed.seconds)
-    beginning_s = timed.beginning_s / steps
     return {
         **_of_host(side),
         ACTIVATIONS: _far_seconds(cost),
         CODE: float(cost.evicted_code_s.mean()),
-        FIRST_CALLS: 0.0 if protocol.steps_follow else beginning_s,
-        NEW_SHAPES: beginning_s if protocol.steps_follow else 0.0,
+        NEW_SHAPES: timed.new_size_s / steps,
         WEIGHTS: timed.evicted_s / steps,
     }
 

@@ -1,6 +1,6 @@
 """What each step of one side costs: sums over its kernels, and what a step adds to them.
 
-    seconds = Σ kernels + code that was evicted + weights that were evicted + first calls
+    seconds = Σ kernels + code that was evicted + weights that were evicted + new sizes
 
 The last two depend on what runs between two steps: the step before, or the other side of a pair.
 """
@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.cpu.evicted_code import (
-    Passed,
     StepPasses,
     evicted_code_seconds,
-    own_code_seconds,
 )
 from condsim.cost.cpu.new_shapes import NewShapes
 from condsim.cost.cpu.played_code import PlayedCalls, played_code_seconds
@@ -41,18 +39,15 @@ class Between:
 
     evicting_bytes: that pass through the caches meanwhile, float [steps].
     footprint_bytes: different ones of these that somebody else touches, float [steps].
-    seconds: float [steps]. code: machine code that runs meanwhile.
     """
 
     evicting_bytes: np.ndarray
     footprint_bytes: np.ndarray
-    seconds: np.ndarray
-    code: frozenset[str] = frozenset()
 
     @classmethod
     def nothing(cls, steps: int) -> Between:
         """Return what passes where each step follows itself at once. steps: how many there are."""
-        return cls(np.zeros(steps), np.zeros(steps), np.zeros(steps))
+        return cls(np.zeros(steps), np.zeros(steps))
 
 
 @dataclass
@@ -314,22 +309,6 @@ class StepCost:
         follows from it."""
         seconds = np.sum(list(self._parts_with_code.values()), axis=0)
         return StepPasses(self.touched_bytes, self.footprint_bytes, seconds)
-
-    def first_calls(self, between: Between) -> dict[str, np.ndarray]:
-        """Return machine code → seconds that its first call in a step costs more, because of what
-        passed before the step; none for code that ran meanwhile, too."""
-        if self.profile.cold is None or not between.footprint_bytes.any():
-            return {}
-        before = Passed(between.footprint_bytes, between.seconds)
-        found = {}
-        for code, calls in self.code_calls.items():
-            if code in between.code:
-                continue
-            since = self._passes.between(calls)
-            usual = own_code_seconds(code, since, self.profile)
-            first = own_code_seconds(code, before.and_then(since), self.profile)
-            found[code] = np.minimum(calls, 1.0) * (first - usual)
-        return found
 
 
 @dataclass(frozen=True)

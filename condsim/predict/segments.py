@@ -142,7 +142,7 @@ class _SegmentSums:
         for label, of_calls, of_seconds in zip(labels, calls, seconds, strict=True):
             self.calls[label] = self.calls.get(label, 0.0) + float(of_calls)
             self._add(label, of_seconds)
-        self._add_code(cost, between, labels)
+        self._add_code(cost, labels)
         if between is None:
             for first in self._carried.first_uses(cost, ends):
                 self._add(self._labels[first.label], first.seconds)
@@ -162,17 +162,11 @@ class _SegmentSums:
             labels.append(label)
         return labels
 
-    def _add_code(self, cost: StepCost, between: Between | None, labels: list[Label]) -> None:
-        """Add what calls cost more because their code was evicted, by a step's data and by what
-        runs between two steps."""
+    def _add_code(self, cost: StepCost, labels: list[Label]) -> None:
+        """Add what calls cost more because a step's data evicted their code."""
         kernels, evicted = cost.kernels, cost.evicted_code
-        first = {} if between is None else cost.first_calls(between)
         labels_and_code = list(zip(labels, kernels.code, strict=True))
         calls = kernels.calls(labels_and_code)
         for (label, code), count in calls.items():
             if code in evicted:
                 self._add(label, np.sum(count * evicted[code].each_s))
-            if code in first:
-                calls_of_code = np.maximum(cost.code_calls[code], 1.0)
-                share = count / calls_of_code
-                self._add(label, np.sum(first[code] * share))

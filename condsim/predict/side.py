@@ -50,8 +50,7 @@ class Side:
     def between(self) -> Between:
         """Return what this side touches, for the other side that runs in turn with it."""
         cost = self.cost
-        code = frozenset(cost.code_calls)
-        return Between(cost.evicting_bytes, cost.footprint_bytes, cost.seconds, code)
+        return Between(cost.evicting_bytes, cost.footprint_bytes)
 
     @cached_property
     def clocked_s(self) -> np.ndarray:

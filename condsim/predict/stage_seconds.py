@@ -33,7 +33,7 @@ def _stage_of(side: Side, scope: int, node: int, stages: Stages) -> int:
 
 def summed(side: Side, stages: Stages, seconds: np.ndarray) -> np.ndarray:
     """Stages where host and device are one. What no kernel has alone (weights and code that were
-    evicted, first calls) counts where weights are read.
+    evicted, new sizes) counts where weights are read.
 
     seconds: of each step, with all of that, float [n].
     """

@@ -28,17 +28,17 @@ OF_PRODUCTS = ("weight_traffic", "efficiency", "quantisation")
 class TimedSide:
     """A side's seconds.
 
-    sums: of what its steps cost. seconds: of each step, float [steps]. beginning_s: of all steps,
-    first calls. evicted_s: evicted weights; spread_s: one standard deviation of it. work_j: joules
-    of what each step computes and moves, float [steps]; companion_j: of the CPU beside an
-    accelerator, in all steps. uncertainty: source → relative standard deviation, where not the
+    sums: of what its steps cost. seconds: of each step, float [steps]. new_size_s: of all steps,
+    kernels at sizes that no step before had. evicted_s: evicted weights; spread_s: one standard
+    deviation of it. work_j: joules of what each step computes and moves, float [steps];
+    companion_j: of the CPU beside an accelerator, in all steps. uncertainty: source → relative standard deviation, where not the
     profile's tables say it. waited_s: seconds, in all steps, waited for copies of weights.
     """
 
     profile: HardwareProfile
     sums: CostSums
     seconds: np.ndarray
-    beginning_s: float
+    new_size_s: float
     evicted_s: float
     spread_s: float
     work_j: np.ndarray
@@ -56,7 +56,7 @@ class TimedSide:
     def sources(self) -> SideSeconds:
         """What the seconds rest on."""
         by_source = dict(self.sums.by_family)
-        by_source["dispatch"] = self.sums.parts["dispatch"] + self.beginning_s
+        by_source["dispatch"] = self.sums.parts["dispatch"] + self.new_size_s
         if self.waited_s is not None:
             by_source[HOST_LINK] = self.waited_s
         clocked_s = float(self.seconds.sum())
@@ -76,7 +76,7 @@ class SideWalk:
         self.carried = Carried(target.profile, target.model_bytes)
         self.seconds, self.work_j = np.empty(steps), np.empty(steps)
         self.walked = 0
-        self.beginning_s = self.evicted_s = self.spread_s = self.companion_j = 0.0
+        self.new_size_s = self.evicted_s = self.spread_s = self.companion_j = 0.0
 
     def add(self, side: Side, between: Between | None) -> None:
         """Add a block of steps.
@@ -90,24 +90,19 @@ class SideWalk:
         self.work_j[block] = side.work_j
         self.companion_j += float(np.broadcast_to(cost.companion_j, cost.steps).sum())
         self.sums.add(cost)
-        self._add_beginnings(cost, between, block)
+        if between is None:
+            self._add_new_sizes(cost)
         self._add_evicted_weights(cost, between)
 
     @property
     def _ends(self) -> bool:
         return self.walked == len(self.seconds)
 
-    def _add_beginnings(self, cost: StepCost, between: Between | None, block: slice) -> None:
-        """First calls after other data, or kernels that are written at sizes which no step before
-        had."""
-        if between is not None:
-            for seconds in cost.first_calls(between).values():
-                self.seconds[block] += seconds
-                self.beginning_s += float(seconds.sum())
-            return
+    def _add_new_sizes(self, cost: StepCost) -> None:
+        """Add kernels that are written at sizes which no step before had."""
         for first in self.carried.first_uses(cost, self._ends):
             self.seconds[first.step] += first.seconds
-            self.beginning_s += first.seconds
+            self.new_size_s += first.seconds
 
     def _add_evicted_weights(self, cost: StepCost, between: Between | None) -> None:
         for missed in self.carried.missed_weights(cost, between, self._ends):
@@ -122,7 +117,7 @@ class SideWalk:
             profile=self.carried.profile,
             sums=self.sums,
             seconds=self.seconds,
-            beginning_s=self.beginning_s,
+            new_size_s=self.new_size_s,
             evicted_s=self.evicted_s,
             spread_s=self.spread_s,
             work_j=self.work_j,
@@ -137,7 +132,7 @@ def world_seconds(
     """Return world → seconds that it adds, summed over the steps.
 
     even: the side without load imbalance. logical: FLOPs that the decisions ask for. peak: FLOPs
-    a second. What no other world explains (clocks that overlap, first calls) counts as launch.
+    a second. What no other world explains (clocks that overlap, new sizes) counts as launch.
     """
     sums = timed.sums
     executed, router = sums.flops, sums.router_flops

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from condsim.cost.cost_model import device_model
-from condsim.cost.cpu.evicted_code import Passed, own_code_seconds
 from condsim.cost.cpu.residency import miss_seconds
 from condsim.cost.device import Target
 from condsim.cost.step_cost import Between, StepCost
@@ -53,7 +50,7 @@ def evicted(cost: StepCost, touched: float) -> float:
 
 
 def between(touched: float, steps: int = 1) -> Between:
-    return Between(np.full(steps, touched), np.full(steps, touched), np.zeros(steps))
+    return Between(np.full(steps, touched), np.full(steps, touched))
 
 
 def test_a_batched_products_weights_are_looked_up_one_by_one(profile: HardwareProfile) -> None:
@@ -82,24 +79,8 @@ def test_a_weight_that_two_operators_read_counts_once(profile: HardwareProfile) 
     assert twice.weight_bytes == both.weight_bytes == 2 * once.weight_bytes
 
 
-def test_the_first_call_after_something_else_finds_its_code_evicted(
-    profile: HardwareProfile,
-) -> None:
-    cost = cost_of(profile, *[relu()] * 4)
-    assert cost.first_calls(between(0.0)) == {}
-    usual = Passed(min(cost.touched_bytes[0] / 4, cost.footprint_bytes[0]), 0.0)
-    usual_s = own_code_seconds("relu", usual, profile)
-    evicted_s = own_code_seconds("relu", usual.and_then(Passed(1e9, 0.0)), profile)
-    first = cost.first_calls(between(1e9))["relu"][0]
-    assert first == pytest.approx(float(evicted_s - usual_s))
-    assert 0 <= cost.first_calls(between(2e6))["relu"][0] <= first
-    same_code = replace(between(1e9), code=frozenset(["relu"]))
-    assert cost.first_calls(same_code) == {}
-
-
 def test_a_device_without_a_calibration_evicts_nothing() -> None:
     cost = cost_of(hardware("nvidia-h100-sxm"), relu())
-    assert cost.first_calls(between(1e9)) == {}
     assert evicted(cost, 1e9) == 0.0
 
 

@@ -8,8 +8,8 @@ the caches, by the time that passes. The one that evicts more counts. Both are m
 (`condsim.calibrate.evicted_code`): a buffer is read once between two calls of an operator, or
 products run for some milliseconds. The calls of an operator are taken to be spread evenly over a
 step, but in a training step (`condsim.cost.cpu.played_code`). Memory that is freed is used again,
-so that no more bytes can be different than a step has in all. Where something else runs between two
-steps (a pair's other side), the first call of each operator follows what that touched.
+so that no more bytes can be different than a step has in all. A pair's other side, which runs
+between two steps, is taken to evict nothing: it runs mostly the same code.
 """
 
 from __future__ import annotations
@@ -33,10 +33,6 @@ class Passed:
 
     data_bytes: Any
     seconds: Any
-
-    def and_then(self, later: Passed) -> Passed:
-        """Return what passes where this comes first."""
-        return Passed(self.data_bytes + later.data_bytes, self.seconds + later.seconds)
 
 
 @dataclass(frozen=True)
