@@ -31,8 +31,9 @@ class TimedSide:
     sums: of what its steps cost. seconds: of each step, float [steps]. new_size_s: of all steps,
     kernels at sizes that no step before had. evicted_s: evicted weights; spread_s: one standard
     deviation of it. work_j: joules of what each step computes and moves, float [steps];
-    companion_j: of the CPU beside an accelerator, in all steps. uncertainty: source → relative standard deviation, where not the
-    profile's tables say it. waited_s: seconds, in all steps, waited for copies of weights.
+    companion_j: of the CPU beside an accelerator, in all steps. uncertainty: source → relative
+    standard deviation, where not the profile's tables say it. waited_s: seconds, in all steps,
+    waited for copies of weights.
     """
 
     profile: HardwareProfile
