@@ -89,7 +89,7 @@ class StepCost:
 
     @cached_property
     def parts(self) -> Mapping[str, np.ndarray]:
-        """Part → seconds, of kernels and beside them; evicted weights and first calls left out."""
+        """Part → seconds, of kernels and beside them, without evicted weights and new sizes."""
         found = dict(self._parts_with_code)
         found["dispatch"] = found["dispatch"] + self.evicted_code_s
         return found
