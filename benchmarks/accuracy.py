@@ -164,7 +164,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     if options.traces:
-        found = [load(t) for t in options.traces]
+        loaded = [load(path) for path in options.traces]
+        found = [trace for trace in loaded if len(trace.measurements)]
     else:
         run(options.run)
         found = traces(options.run)

@@ -264,10 +264,13 @@ def visited(traces: list[Trace], table: pd.DataFrame) -> pd.Series:
 
     Of one step, both sides.
     """
-    known = {t.name: t for t in traces}
+    known = {}
+    for trace in traces:
+        for phase in trace.steps["phase"].unique():
+            known[trace.name, phase] = trace
     found = []
     for row in table.itertuples():
-        trace = known[row.trace]
+        trace = known[row.trace, row.phase]
         ways = (
             choose_strategies(trace, row.strategy),
             dict.fromkeys(trace.mechanisms, row.baseline),
