@@ -20,7 +20,9 @@ from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.reproduce import flags, keywords, python
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.hardware import HardwareProfile
+from condsim.program.regime import TRAIN
 from condsim.serve.exits import EXIT_POLICIES
+from condsim.serve.prices.side import phases_of
 from condsim.serve.requests import poisson
 from condsim.serve.serve import serve
 from condsim.serve.service import Service
@@ -42,6 +44,9 @@ def page() -> None:
     """Lay the page out."""
     scenario = captured_scenario()
     trace = library.open_trace(scenario.name)
+    if TRAIN in phases_of(trace):
+        st.info("These are training steps, which answer no request. Choose a trace of a forward.")
+        return
     load = load_input(trace)
     served = library.computed_once(f"serving {load}", scenario, load.serve_with(scenario))
     st.markdown(f"#### {markdown(sentence(served))}")

@@ -26,6 +26,7 @@ OTHERS = (
     "add-an-importer",
     "drawn-routing",
     "serving",
+    "tensor-parallelism",
     "training",
     "tokens",
     "frontier",
