@@ -184,7 +184,7 @@ class Mechanism:
 
     def arrived(self, ids: np.ndarray) -> np.ndarray:
         """Which rows reached the site, bool [rows]."""
-        first_ids = ids.reshape(len(ids), -1)[:, 0]
+        first_ids = ids if ids.ndim == 1 else ids[:, 0]
         arrived: np.ndarray = first_ids != NOT_REACHED
         return arrived
 

@@ -102,6 +102,12 @@ def test_each_bit_of_a_row_is_a_decision() -> None:
     assert disagreement(sparse, recorded, observed) == (2, 6)
 
 
+def test_a_site_without_rows_in_a_step_differs_in_none() -> None:
+    nothing = np.zeros((0, 1), np.int16)
+    assert disagreement(MECHANISMS["moe"], nothing, nothing) == (0, 0)
+    assert disagreement(MECHANISMS["moe"], nothing[:, 0], nothing) == (0, 0)
+
+
 def test_missing_rows_all_differ() -> None:
     leaves = MECHANISMS["early_exit"]
     recorded = np.array([0, 1, -1, 1])
