@@ -9,8 +9,7 @@ scaling) differs from family to family and what arrives at the experts does not.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from condsim.errors import CondsimError, summary
 from condsim.live.adapters.base import ADAPTERS, OTHER_RESULT, LiveSite, left_out
+from condsim.live.adapters.beside_router import ExpertsBesideRouter
 from condsim.live.adapters.stacked_projections import (
     INDEX_NAMES,
     WEIGHT_NAMES,
@@ -30,12 +30,11 @@ from condsim.live.adapters.stacked_projections import (
     named_among,
     up_projection,
 )
-from condsim.live.adapters.structure import instead
 from condsim.live.equality import close, tensors_of
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current
 from condsim.live.expert_calls import expert_room, recorded_experts
 from condsim.live.expert_forms import EXPERT_FORMS, DenseExperts, DenseForms, ExpertWeights
-from condsim.live.router_calls import RouterCall, StandIn
+from condsim.live.router_calls import RouterCall
 from condsim.mechanisms import MECHANISMS
 from condsim.mechanisms.moe import MixtureOfExperts
 
@@ -67,7 +66,7 @@ def find(model: nn.Module) -> list[LiveSite]:
     return sites
 
 
-class FusedExperts(LiveSite):
+class FusedExperts(ExpertsBesideRouter):
     """One experts module of a live model.
 
     computing: experts that have weights; those after them give their rows as they are.
@@ -77,7 +76,7 @@ class FusedExperts(LiveSite):
 
     def __init__(self, name: str, module: nn.Module, siblings: list[nn.Module]) -> None:
         """siblings: the modules beside it, one of which may be its router."""
-        super().__init__(name, module)
+        super().__init__(name, module, siblings)
         stacked = len(up_projection(module)), len(down_projection(module))
         said = int(first_attribute(module, "num_experts") or 0)
         self.computing = min(stacked)
@@ -88,7 +87,6 @@ class FusedExperts(LiveSite):
         config = first_attribute(module, "config")
         self.library = config is not None and hasattr(type(module).forward, "__wrapped__")
         self.captured = _library_strategy(config) if self.library else LOOPED
-        self.router = None
         self.hint = (
             f"experts {name!r} ({type(module).__name__}) run in a loop that cannot be told apart "
             f"into {self.branches} experts; {MARK}"
@@ -96,8 +94,6 @@ class FusedExperts(LiveSite):
         self.left_out: dict[str, str] = {}
         self._tried = False
         self._router_call: RouterCall | None = None
-        self._stand_in: StandIn | None = None
-        self._siblings = siblings
         self._dense = DenseForms(name)
         self._weights: ExpertWeights | None = None
 
@@ -127,9 +123,6 @@ class FusedExperts(LiveSite):
             self._dense_network(strategy)
         elif not self._runs_itself(strategy):
             self.weights()
-
-    def _strategy(self, execution: Execution) -> str:
-        return execution.asked_strategy(self.name, MixtureOfExperts.name) or self.captured
 
     def _runs_itself(self, strategy: str) -> bool:
         """Whether the module's own forward can run a strategy."""
@@ -164,26 +157,6 @@ class FusedExperts(LiveSite):
             with torch.inference_mode(False), torch.no_grad():
                 self._weights = expert_weights(self.block, self.computing)
         return self._weights
-
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(instead(self.block, self.forward))
-            if self.router is not None:
-                stack.enter_context(instead(self.router, self._router_forward))
-            else:
-                for sibling in self._siblings:
-                    hook = sibling.register_forward_hook(self._saw_call, with_kwargs=True)
-                    stack.callback(hook.remove)
-            yield
-
-    def _router_forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """The router's result. It does not run while a baseline is in force."""
-        execution = current()
-        if self._stand_in is not None and self._strategy(execution) in BASELINES:
-            with execution.quiet():
-                return self._stand_in(args, kwargs)
-        return own_forward(*args, **kwargs)
 
     def _saw_call(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         """Keep in mind a sibling's call whose result may be the decision."""

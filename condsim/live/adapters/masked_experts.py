@@ -8,8 +8,7 @@ the list, not a class name.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,13 +16,14 @@ from torch import nn
 
 from condsim.errors import CondsimError
 from condsim.live.adapters.base import ADAPTERS, LiveSite, unstacked
+from condsim.live.adapters.beside_router import ExpertsBesideRouter
 from condsim.live.adapters.stacked_projections import (
     INDEX_NAMES,
     WEIGHT_NAMES,
     argument_names,
     named_among,
 )
-from condsim.live.adapters.structure import calls_itself, experts_in, instead
+from condsim.live.adapters.structure import calls_itself, experts_in
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current, executing
 from condsim.live.expert_calls import recorded_experts
 from condsim.live.experts import Experts
@@ -58,21 +58,18 @@ def is_masked(module: nn.Module) -> bool:
     return index is not None and weight is not None
 
 
-class MaskedExperts(LiveSite):
+class MaskedExperts(ExpertsBesideRouter):
     """One such list of a live model. It runs as it is written, or as a dense network."""
 
     def __init__(self, name: str, module: nn.Module, siblings: list[nn.Module]) -> None:
         """siblings: the modules beside it, one of which may be its router."""
-        super().__init__(name, module)
+        super().__init__(name, module, siblings)
         self.experts = experts_in(module)
         self.branches = len(self.experts)
         self.arguments = argument_names(module)
         self.index_name = named_among(self.arguments, INDEX_NAMES) or ""
         self.weight_name = named_among(self.arguments, WEIGHT_NAMES) or ""
-        self.router = None
-        self._siblings = siblings
         self._results: list[tuple[nn.Module, list[torch.Tensor], StandIn]] = []
-        self._stand_in: StandIn | None = None
         self._dense: Experts | None = None
         self._drops = False
 
@@ -98,26 +95,6 @@ class MaskedExperts(LiveSite):
     def named_tensors(self) -> dict[str, torch.Tensor]:
         return {} if self._dense is None else self._dense.named()
 
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(instead(self.block, self.forward))
-            if self.router is not None:
-                stack.enter_context(instead(self.router, self._router_forward))
-            else:
-                for sibling in self._siblings:
-                    hook = sibling.register_forward_hook(self._saw_call, with_kwargs=True)
-                    stack.callback(hook.remove)
-            yield
-
-    def _router_forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """The router's result. It does not run while a baseline is in force."""
-        execution = current()
-        if self._stand_in is not None and self._strategy(execution) in BASELINES:
-            with execution.quiet():
-                return self._stand_in(args, kwargs)
-        return own_forward(*args, **kwargs)
-
     def _saw_call(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
         """Keep in mind what a sibling gave: the choices may be among it."""
         results = out if isinstance(out, tuple) else (out,)
@@ -130,9 +107,6 @@ class MaskedExperts(LiveSite):
             if any(_same_memory(tensor, choices) for tensor in tensors):
                 self.router, self._stand_in = module, stand_in
         self._results.clear()
-
-    def _strategy(self, execution: Execution) -> str:
-        return execution.asked_strategy(self.name, MixtureOfExperts.name) or LOOPED
 
     def forward(self, own_forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         given = dict(zip(self.arguments, args, strict=False)) | kwargs

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from condsim.engine.caching.base import History
+from engine.caching.uses import NEW, OLD, history
+
 from condsim.engine.caching.lfu import LFU
-
-OLD, NEW = (0, 1), (0, 2)
-
-
-def history() -> History:
-    """A block that was used twice long ago, and one that was used once just now."""
-    found = History()
-    for event, block in enumerate((OLD, OLD, NEW)):
-        found.now = event
-        found.note(block)
-    return found
 
 
 def test_the_one_used_more_often_is_worth_more() -> None:
