@@ -62,7 +62,10 @@ def charts_of(app: AppTest) -> Any:
     return app.get("vega_lite_chart")
 
 
-def test_without_a_trace_the_shipped_ones_are_buttons_that_answer_in_one_click() -> None:
+def test_without_a_trace_the_shipped_ones_are_buttons_that_answer_in_one_click(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where no demo has left its traces
     app = opened()
     assert_answers(app)
     shown = [button.key for button in app.button if button.key.startswith("open-")]
