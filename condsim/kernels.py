@@ -17,8 +17,8 @@ from scipy.sparse import csr_matrix
 
 from condsim.kernel_cost import PARTS, CostRows, Priced, SizedRead
 from condsim.layout import Entry, Layout
-from condsim.lowered import Call, Lowered, PlayedStep
-from condsim.program.order import Entered
+from condsim.lowered import Call, Lowered
+from condsim.played import PlayedSteps
 from condsim.steps.size_set import SizeSet
 
 
@@ -251,23 +251,10 @@ class Kernels:
         of_scope = [call.call for call in calls]
         return self._rows(np.array(entries, np.int64), np.array(of_scope, np.int64))
 
-    def rows_played(self, played: PlayedStep) -> np.ndarray:
-        """Return the row of each call of a step in executed order, int [calls]."""
-        of_scope = np.array([call for _, call in played.entered])
-        return self._rows(self.layout.entries_of(played), of_scope[played.order.entry])
-
-    def played_alike(self, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (steps that run the same operators, at most so many, int [steps]; the rows of their
-        calls in executed order, int [steps, calls])."""
-        alike: dict[Entered, list[int]] = {}
-        steps = [self.lowered.played(step) for step in range(self.steps)]
-        for number, played in enumerate(steps):
-            alike.setdefault(played.order.entered, []).append(number)
-        for numbers in alike.values():
-            for first in range(0, len(numbers), most):
-                some = numbers[first : first + most]
-                rows = [self.rows_played(steps[number]) for number in some]
-                yield np.array(some), np.stack(rows)
+    def rows_played(self, played: PlayedSteps) -> np.ndarray:
+        """Return the row of each call of steps in executed order, int [steps, calls]."""
+        of_scope = played.calls[:, played.order.entry]
+        return self._rows(self.layout.entries_of(played), of_scope)
 
     def _rows(self, entries: np.ndarray, of_scope: np.ndarray) -> np.ndarray:
         """The rows of calls. entries: of each. of_scope: which of its scope's calls each is."""

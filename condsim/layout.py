@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from condsim.lowered import Lowered, PlayedStep
+from condsim.lowered import Lowered
+from condsim.played import PlayedSteps
 from condsim.program import Op
 from condsim.program.model import Place
 from condsim.program.needs import needs_of
@@ -94,12 +95,12 @@ class Layout:
         """(scope, node) → number of the entry."""
         return {(entry.scope, entry.node): i for i, entry in enumerate(self.entries)}
 
-    def entries_of(self, played: PlayedStep) -> np.ndarray:
+    def entries_of(self, played: PlayedSteps) -> np.ndarray:
         """Return the entry of each call of a step, int [calls]."""
         order = played.order
 
         def make() -> np.ndarray:
-            scopes = [played.entered[entry][0] for entry in order.entry]
+            scopes = played.scopes[order.entry].tolist()
             places = zip(scopes, order.node, strict=True)
             return np.array([self.entry_of[place] for place in places], np.int64)
 

@@ -21,9 +21,10 @@ from condsim.engine.closed_form import Issued
 from condsim.kernel_cost import CostRows, KernelCost, Priced, least_sure
 from condsim.kernels import Kernels
 from condsim.layout import Entry, Layout
-from condsim.lowered import Call, Lowered, PlayedStep
+from condsim.lowered import Call, Lowered
+from condsim.played import PlayedSteps
 from condsim.program import Op
-from condsim.program.order import Entered, Order
+from condsim.program.order import Order
 from condsim.program.work import MATMULS
 from condsim.steps.size_set import SizeSet
 
@@ -199,7 +200,7 @@ class IssuedModel(DeviceModel):
     # One step
 
     def far_per_byte(
-        self, lowered: Lowered, played: PlayedStep, layout: Layout
+        self, lowered: Lowered, played: PlayedSteps, layout: Layout
     ) -> np.ndarray | float:
         """Return what each byte of activations of each entry takes longer than in a
         micro-benchmark, as in a step; seconds, float [entries] or a number for all."""
@@ -211,14 +212,9 @@ class IssuedModel(DeviceModel):
         return self._issued(kernels, kernels.rows_of(calls), sync), calls
 
     def issued_alike(self, kernels: Kernels) -> Iterator[tuple[np.ndarray, Issued]]:
-        alike: dict[Entered, list[int]] = {}
-        steps = [kernels.lowered.played(step) for step in range(kernels.steps)]
-        for number, played in enumerate(steps):
-            alike.setdefault(played.order.entered, []).append(number)
-        for numbers in alike.values():
-            rows = np.stack([kernels.rows_played(steps[number]) for number in numbers])
-            sync = steps[numbers[0]].order.sync
-            yield np.array(numbers), self._issued(kernels, rows, sync)
+        for played in kernels.lowered.played_alike():
+            rows = kernels.rows_played(played)
+            yield played.numbers, self._issued(kernels, rows, played.order.sync)
 
     def _issued(self, kernels: Kernels, rows: np.ndarray, sync: np.ndarray) -> Issued:
         """Kernels in issue order. rows: of the table, int [kernels] or [steps, kernels]."""

@@ -7,7 +7,7 @@ The last two depend on what runs between two steps: the step before, or the othe
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ from condsim.cost.weight_uses import GroupKey, group_of, visits_of
 from condsim.hardware import HardwareProfile
 from condsim.kernel_cost import PARTS
 from condsim.kernels import Kernels, WeightRead
+from condsim.played import PlayedSteps
 from condsim.program.stacked import stacked_gradients
 
 STEPS_AT_ONCE = 64
@@ -284,17 +285,23 @@ class StepCost:
         """What a call of each code costs more in each training step, float [codes, steps]."""
         numbers = {code: number for number, code in enumerate(codes)}
         code_of_entry = np.array([numbers.get(code, len(codes)) for code in self.kernels.code])
-        in_order = [*codes, ""]
         each_s = np.zeros((len(codes), self.steps))
-        for steps, rows in self.kernels.played_alike(STEPS_AT_ONCE):
+        for played in self._played_in_portions():
+            rows = self.kernels.rows_played(played)
             calls = PlayedCalls(
                 code_of_entry[self.kernels.entry[rows[0]]],
                 self._touched_by_kernel[rows],
                 self.kernels.seconds[rows],
-                self.footprint_bytes[steps, None],
+                self.footprint_bytes[played.numbers, None],
             )
-            each_s[:, steps] = played_code_seconds(calls, in_order, self.profile)[:-1]
+            each_s[:, played.numbers] = played_code_seconds(calls, codes, self.profile).T
         return each_s
+
+    def _played_in_portions(self) -> Iterator[PlayedSteps]:
+        """Steps that run the same operators, `STEPS_AT_ONCE` at most."""
+        for played in self.kernels.lowered.played_alike():
+            for first in range(0, len(played.numbers), STEPS_AT_ONCE):
+                yield played.some(slice(first, first + STEPS_AT_ONCE))
 
     @cached_property
     def _touched_by_kernel(self) -> np.ndarray:

@@ -32,7 +32,8 @@ from condsim.engine.closed_form import Issued
 from condsim.kernel_cost import CostRows, KernelCost
 from condsim.kernels import Kernels
 from condsim.layout import Layout
-from condsim.lowered import Call, Lowered, PlayedStep
+from condsim.lowered import Call, Lowered
+from condsim.played import PlayedSteps
 from condsim.program import JOINED, Op
 from condsim.program.order import Order
 from condsim.program.work import Shape, Work
@@ -59,7 +60,7 @@ class CpuModel(IssuedModel):
     # One step in order
 
     def far_per_byte(
-        self, lowered: Lowered, played: PlayedStep, layout: Layout
+        self, lowered: Lowered, played: PlayedSteps, layout: Layout
     ) -> np.ndarray | float:
         curves = activation_curves(self.target.profile)
         if curves is None or not self._plays_activations:
