@@ -176,11 +176,12 @@ class CpuModel(IssuedModel):
         shapes = NewShapes(kernels.steps)
         if not self._writes_kernels:
             return shapes
-        lowered = kernels.lowered
-        for number, entry in enumerate(kernels.entries):
-            job = kernels.costs[number].job
-            if job is None:
+        lowered, costs = kernels.lowered, kernels.costs
+        for entry, number in zip(kernels.entries, kernels.cost_of.tolist(), strict=True):
+            if not self._may_write_kernels(costs[number].cost.job):
                 continue
+            job = costs[number].job
+            assert job is not None
             experts_rows = self.experts_rows(entry, lowered)
             family = "linear" if experts_rows is not None else job.family
             if new_shape_seconds(family, self.target.profile):
@@ -189,6 +190,13 @@ class CpuModel(IssuedModel):
                 label = (entry.scope, entry.node)
                 shapes.add(job, experts_rows, of_call, step, label)
         return shapes
+
+    def _may_write_kernels(self, job: Work | None) -> bool:
+        """Whether a product's library may write kernels: a grouped one runs linear layers."""
+        if job is None:
+            return False
+        grouped = job.family == "grouped_mm"
+        return grouped or new_shape_seconds(job.family, self.target.profile) > 0
 
     @cached_property
     def _writes_kernels(self) -> bool:
