@@ -23,7 +23,7 @@ from condsim.steps.size_set import SizeSet
 
 
 class TimesRun(NamedTuple):
-    """How often sizes run: those that do, once a step; int, int and float [n].
+    """How often sizes run in steps; a size may stand here several times; int, int and float [n].
 
     size: numbered over all sets.
     """
