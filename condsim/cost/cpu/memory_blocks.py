@@ -6,6 +6,10 @@ Time is counted in calls of operators.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from condsim.cost.cpu.step_memory import BlocksOfCall
 
 NEVER = -1
 """When a block was touched that is new."""
@@ -19,23 +23,63 @@ Touch = tuple[int, int]
 class Memory:
     """Blocks in use, and free ones that the next results take.
 
-    A result takes the smallest free block that is large enough; the rest of that block stays free.
+    An operand lies in the block of its size that was touched last, else in the larger one that was;
+    what fits none is an input of the step. A result takes the smallest free block that is large
+    enough; the rest of that block stays free. Of several blocks of a size the one dies that was not
+    touched for longest: of those that one call touched, the one of its first operand.
+
     Blocks of one size are alike but for when they were touched, so they are kept by size, the one
     touched last at the end.
     """
 
     def __init__(self) -> None:
-        self._live: dict[float, list[Touch]] = {}  # none of the lists is empty
+        self._live: defaultdict[float, list[Touch]] = defaultdict(list)
         self._free: list[tuple[float, int, int]] = []  # bytes, order of death, when touched
         self._deaths = 0
-        self._of_running_operator: list[float] = []
 
-    def take(self, size: float) -> int:
-        """Make a new block of so many bytes for the operator that runs.
+    def play(
+        self, calls: Iterable[BlocksOfCall], sizes: Sequence[float], before: int = 0
+    ) -> list[int]:
+        """Run the calls of a step; returns which call touched the memory of each tensor before,
+        `NEVER` for none.
 
-        Returns when its memory was touched before, `NEVER` where none was free.
+        sizes: bytes of each tensor; one of none has no memory. before: calls that ran before the
+        step.
         """
-        self._of_running_operator.append(size)
+        live, touched_by = self._live, [NEVER] * len(sizes)
+        for call, reads, new, freed, _ in calls:
+            held: list[float] = []  # sizes of the blocks that the call touches
+            for tensor in reads:
+                size = sizes[tensor]
+                if size and not live.get(size):
+                    size = self._larger(size)
+                if size:
+                    touched_by[tensor], _ = live[size].pop()
+                    held.append(size)
+            for tensor in new:
+                size = sizes[tensor]
+                if size:
+                    touched_by[tensor] = self._take(size)
+                    held.append(size)
+            now = before + call
+            for place in range(len(held) - 1, -1, -1):
+                live[held[place]].append((now, -place))
+            for tensor in freed:
+                if live.get(sizes[tensor]):
+                    self._give_back(sizes[tensor])
+        return touched_by
+
+    def _larger(self, size: float) -> float:
+        """The size of the block that was touched last among the larger ones, else `NOWHERE`."""
+        holder = NOWHERE
+        last_touch: Touch = (NEVER, 0)
+        for held, blocks in self._live.items():
+            if held > size and blocks and blocks[-1] > last_touch:
+                holder, last_touch = held, blocks[-1]
+        return holder
+
+    def _take(self, size: float) -> int:
+        """Take memory for a new block; returns when it was touched, `NEVER` where none is free."""
         smallest = bisect_left(self._free, (size,))
         if smallest == len(self._free):
             return NEVER
@@ -44,58 +88,11 @@ class Memory:
             insort(self._free, (free_bytes - size, order, touched))
         return touched
 
-    def touch(self, size: float) -> int:
-        """Use the block that an operand of so many bytes lies in.
-
-        It is the last touched of those of its size, else of the larger ones. Returns when it was
-        touched before, `NEVER` where there is none: an input of the step.
-        """
-        live = self._live
-        holder = size if size in live else self._larger(size)
-        if holder == NOWHERE:
-            return NEVER
-        blocks = live[holder]
-        touched, _ = blocks.pop()
-        if not blocks:
-            del live[holder]
-        self._of_running_operator.append(holder)
-        return touched
-
-    def _larger(self, size: float) -> float:
-        """The size of the block that was touched last among the larger ones, else `NOWHERE`."""
-        holder = NOWHERE
-        last_touch: Touch = (NEVER, 0)
-        for held, blocks in self._live.items():
-            if held > size and blocks[-1] > last_touch:
-                holder, last_touch = held, blocks[-1]
-        return holder
-
-    def settle(self, now: int) -> None:
-        """The operator is done: its blocks were touched now, and are in use until they die.
-
-        now: number of its call.
-        """
-        operands, live = self._of_running_operator, self._live
-        for place in range(len(operands) - 1, -1, -1):
-            size = operands[place]
-            if size in live:
-                live[size].append((now, -place))
-            else:
-                live[size] = [(now, -place)]
-        operands.clear()
-
-    def give_back(self, size: float) -> None:
-        """A block of so many bytes dies: of several the one that was not touched for longest.
-
-        Of those that one operator touched it is the one of the first operand.
-        """
-        blocks = self._live.get(size)
-        if blocks is None:
-            return
+    def _give_back(self, size: float) -> None:
+        """Let a block of a size die, of which there is one."""
+        blocks = self._live[size]
         longest_ago, _ = blocks[0]
         first_operand = bisect_right(blocks, (longest_ago, 0)) - 1
         touched, _ = blocks.pop(first_operand)
-        if not blocks:
-            del self._live[size]
         self._deaths += 1
         insort(self._free, (size, self._deaths, touched))
