@@ -100,12 +100,10 @@ def _touched_by(memory: StepMemory) -> np.ndarray:
     in_units = of_blocks / max(unit, 1)
 
     def play() -> np.ndarray:
-        of_process = Memory()
         sizes = np.zeros(len(memory.sizes))
         sizes[blocks.tensors] = in_units
-        of_tensors = sizes.tolist()
-        of_process.play(blocks.calls, of_tensors)
-        touched_by = of_process.play(blocks.calls, of_tensors, before=len(memory.product))
-        return np.array(touched_by, np.int64)
+        of_process = Memory(sizes)
+        of_process.play(blocks.calls)
+        return of_process.play(blocks.calls, before=len(memory.product))
 
     return blocks.results.remember(("touched by", in_units.tobytes()), play)

@@ -6,18 +6,26 @@ Time is counted in calls of operators.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+
+import numpy as np
 
 from condsim.cost.cpu.step_memory import BlocksOfCall
 
 NEVER = -1
 """When a block was touched that is new."""
-NOWHERE = 0.0
-"""The size of no block."""
+NOWHERE = 0
+"""The size of no block, which is the least of all."""
+OPERANDS = 2**16
+"""A touch is the number of its call times this, minus its place among the operands: touches are in
+the order of their calls, and those of one call in that of its operands from the last to the
+first."""
 
-Touch = tuple[int, int]
-"""(call that touched a block, minus its place among the operands of that call)."""
+
+def calls_of(touches: np.ndarray) -> np.ndarray:
+    """Return the call of each touch, int [n]; `NEVER` for none."""
+    calls = -(-touches // OPERANDS)
+    return np.where(touches == NEVER, NEVER, calls)
 
 
 class Memory:
@@ -28,71 +36,75 @@ class Memory:
     enough; the rest of that block stays free. Of several blocks of a size the one dies that was not
     touched for longest: of those that one call touched, the one of its first operand.
 
-    Blocks of one size are alike but for when they were touched, so they are kept by size, the one
-    touched last at the end.
+    sizes: bytes of the tensors of a step; one of no bytes has no memory. Below, a size is its
+    number among the different ones, 0 for no bytes.
     """
 
-    def __init__(self) -> None:
-        self._live: defaultdict[float, list[Touch]] = defaultdict(list)
-        self._free: list[tuple[float, int, int]] = []  # bytes, order of death, when touched
+    def __init__(self, sizes: np.ndarray) -> None:
+        different, which = np.unique(np.append(sizes, 0.0), return_inverse=True)
+        self._sizes: list[float] = different.tolist()
+        self._size_of: list[int] = which.tolist()
+        self._live: list[list[int]] = [[] for _ in different]  # touches of the blocks of a size
+        self._recent: list[tuple[int, int]] = []  # all touches so far, and the size of the block
+        self._free: list[tuple[float, int, int]] = []  # bytes, order of death, touch
         self._deaths = 0
 
-    def play(
-        self, calls: Iterable[BlocksOfCall], sizes: Sequence[float], before: int = 0
-    ) -> list[int]:
-        """Run the calls of a step; returns which call touched the memory of each tensor before,
-        `NEVER` for none.
+    def play(self, calls: Iterable[BlocksOfCall], before: int = 0) -> np.ndarray:
+        """Run the calls of a step; returns which call touched the memory of each tensor before, int
+        [tensors], `NEVER` for none.
 
-        sizes: bytes of each tensor; one of none has no memory. before: calls that ran before the
-        step.
+        before: calls that ran before the step.
         """
-        live, touched_by = self._live, [NEVER] * len(sizes)
+        live, size_of, recent = self._live, self._size_of, self._recent
+        touched = [NEVER] * len(size_of)
+        held: list[int] = []  # sizes of the blocks of the operands
         for call, reads, new, freed, _ in calls:
-            held: list[float] = []  # sizes of the blocks that the call touches
             for tensor in reads:
-                size = sizes[tensor]
-                if size and not live.get(size):
+                size = size_of[tensor]
+                if size and not live[size]:
                     size = self._larger(size)
                 if size:
-                    touched_by[tensor], _ = live[size].pop()
+                    touched[tensor] = live[size].pop()
                     held.append(size)
             for tensor in new:
-                size = sizes[tensor]
+                size = size_of[tensor]
                 if size:
-                    touched_by[tensor] = self._take(size)
+                    touched[tensor] = self._take(size)
                     held.append(size)
-            now = before + call
-            for place in range(len(held) - 1, -1, -1):
-                live[held[place]].append((now, -place))
+            touch = (before + call) * OPERANDS - len(held)
+            while held:
+                touch += 1
+                size = held.pop()
+                live[size].append(touch)
+                recent.append((touch, size))
             for tensor in freed:
-                if live.get(sizes[tensor]):
-                    self._give_back(sizes[tensor])
-        return touched_by
+                size = size_of[tensor]
+                if live[size]:
+                    self._give_back(size)
+        return calls_of(np.array(touched[:-1], np.int64))
 
-    def _larger(self, size: float) -> float:
-        """The size of the block that was touched last among the larger ones, else `NOWHERE`."""
-        holder = NOWHERE
-        last_touch: Touch = (NEVER, 0)
-        for held, blocks in self._live.items():
-            if held > size and blocks and blocks[-1] > last_touch:
-                holder, last_touch = held, blocks[-1]
-        return holder
+    def _larger(self, size: int) -> int:
+        """The larger size whose block was touched last, `NOWHERE` where there is none."""
+        for touch, larger in reversed(self._recent):
+            if larger > size and self._live[larger] and self._live[larger][-1] == touch:
+                return larger
+        return NOWHERE
 
-    def _take(self, size: float) -> int:
-        """Take memory for a new block; returns when it was touched, `NEVER` where none is free."""
-        smallest = bisect_left(self._free, (size,))
+    def _take(self, size: int) -> int:
+        """Take memory for a new block. Returns when it was touched, `NEVER` where none is free."""
+        wanted = self._sizes[size]
+        smallest = bisect_left(self._free, (wanted,))
         if smallest == len(self._free):
             return NEVER
-        free_bytes, order, touched = self._free.pop(smallest)
-        if free_bytes > size:
-            insort(self._free, (free_bytes - size, order, touched))
-        return touched
+        free_bytes, order, touch = self._free.pop(smallest)
+        if free_bytes > wanted:
+            insort(self._free, (free_bytes - wanted, order, touch))
+        return touch
 
-    def _give_back(self, size: float) -> None:
+    def _give_back(self, size: int) -> None:
         """Let a block of a size die, of which there is one."""
         blocks = self._live[size]
-        longest_ago, _ = blocks[0]
-        first_operand = bisect_right(blocks, (longest_ago, 0)) - 1
-        touched, _ = blocks.pop(first_operand)
+        last_of_call = -(-blocks[0] // OPERANDS) * OPERANDS
+        touch = blocks.pop(bisect_right(blocks, last_of_call) - 1)
         self._deaths += 1
-        insort(self._free, (size, self._deaths, touched))
+        insort(self._free, (self._sizes[size], self._deaths, touch))
