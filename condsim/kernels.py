@@ -178,8 +178,10 @@ class Kernels:
 
     def total(self, name: str) -> np.ndarray:
         """Return a column's sum over each step, float [steps]."""
+        if name not in self.columns:
+            return np.zeros(self.steps)
         if name not in self._totals:
-            self._totals[name] = self.per_step(self.column(name))
+            self._totals[name] = self.per_step(self.columns[name])
         return self._totals[name]
 
     @cached_property

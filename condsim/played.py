@@ -65,16 +65,22 @@ class EnteredScopes:
     def alike(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yield (steps that enter the same scopes, these scopes, the calls of each step), as in
         `PlayedSteps`."""
-        begins = np.flatnonzero(np.diff(self.step, prepend=-1))
-        ends = [*begins[1:].tolist(), len(self.step)]
-        groups: dict[bytes, list[slice]] = {}
-        for begin, end in zip(begins.tolist(), ends, strict=True):
-            of_step = slice(begin, end)
-            groups.setdefault(self.scope[of_step].tobytes(), []).append(of_step)
-        for steps in groups.values():
-            numbers = np.array([self.step[of_step.start] for of_step in steps])
-            calls = np.stack([self.call[of_step] for of_step in steps])
-            yield numbers, self.scope[steps[0]], calls
+        counts = np.bincount(self.step)
+        begins = np.cumsum(counts) - counts
+        for count in np.unique(counts[counts > 0]).tolist():
+            steps = np.flatnonzero(counts == count)
+            entries = begins[steps][:, None] + np.arange(count)
+            scopes, calls = self.scope[entries], self.call[entries]
+            for alike in _equal_rows(scopes):
+                yield steps[alike], scopes[alike[0]], calls[alike]
+
+
+def _equal_rows(table: np.ndarray) -> Iterator[list[int]]:
+    """Yield the numbers of rows that are equal."""
+    groups: dict[bytes, list[int]] = {}
+    for number, row in enumerate(table):
+        groups.setdefault(row.tobytes(), []).append(number)
+    yield from groups.values()
 
 
 def _calls_in(calls: ScopeCalls, step: int | None) -> np.ndarray:

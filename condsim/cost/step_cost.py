@@ -262,13 +262,15 @@ class StepCost:
         each_s = np.zeros((len(codes), self.steps))
         for played in self._played_in_portions():
             rows = self.kernels.rows_played(played)
+            first, alike = _distinct_rows(rows, self.footprint_bytes[played.numbers])
             calls = PlayedCalls(
                 code_of_entry[self.kernels.entry[rows[0]]],
-                self._touched_by_kernel[rows],
-                self.kernels.seconds[rows],
-                self.footprint_bytes[played.numbers, None],
+                self._touched_by_kernel[rows[first]],
+                self.kernels.seconds[rows[first]],
+                self.footprint_bytes[played.numbers[first], None],
             )
-            each_s[:, played.numbers] = played_code_seconds(calls, codes, self.profile).T
+            of_steps = played_code_seconds(calls, codes, self.profile)
+            each_s[:, played.numbers] = of_steps[alike].T
         return each_s
 
     def _played_in_portions(self) -> Iterator[PlayedSteps]:
@@ -304,3 +306,17 @@ def _has_stacked_gradients(program: Program, layout: Layout) -> np.ndarray:
     """Whether each entry writes or adds gradients as large as all experts, bool [entries]."""
     places = stacked_gradients(program)
     return np.array([entry.place in places for entry in layout.entries])
+
+
+def _distinct_rows(rows: np.ndarray, footprint_bytes: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return (the first of the steps that run the same rows and touch as much, which of these each
+    step is). rows: int [steps, calls]. footprint_bytes: float [steps]."""
+    first: list[int] = []
+    numbers: dict[tuple[bytes, float], int] = {}
+    alike = []
+    for step, (row, touched) in enumerate(zip(rows, footprint_bytes.tolist(), strict=True)):
+        number = numbers.setdefault((row.tobytes(), touched), len(numbers))
+        if number == len(first):
+            first.append(step)
+        alike.append(number)
+    return first, alike

@@ -9,7 +9,6 @@ import numpy as np
 
 from condsim.steps.sizes import Sizes, first_of_each, joined
 
-
 CALLS_A_PLACE = 2
 """Calls are counted by step and size where that table has no more than so many places a call."""
 
