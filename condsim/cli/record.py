@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from condsim.cli.arguments import check_at_least_one, check_known, local_profile, open_trace
+from condsim.cli.commands import cli_command
 from condsim.cli.output import Step, out, print_json, progress, suggest
 from condsim.cli.output import command as again
 from condsim.errors import CondsimError, unknown
@@ -77,6 +78,7 @@ class CaptureOptions:
 CAPTURE_ALL = CaptureOptions()
 
 
+@cli_command("capture", "Record what a model decides and executes, and time it here.", place=20)
 def capture(
     spec: str,
     /,
@@ -262,6 +264,7 @@ class MeasureOptions:
 MEASURE_AS_CAPTURED = MeasureOptions()
 
 
+@cli_command("measure", "Time a captured model here, against its baselines.", place=50)
 def measure(
     trace: str,
     /,
