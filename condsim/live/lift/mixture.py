@@ -18,13 +18,12 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 
 from condsim.live.execution import current
 from condsim.live.experts import Experts
-from condsim.live.lift.actions import CallFunction, Decided, RouteRows
+from condsim.live.lift.actions import CallFunction, MixtureGate, RouteRows
 from condsim.live.lift.by_value import Found
 from condsim.live.lift.call_arguments import arguments_on_both, no_size
 from condsim.live.lift.environment import (
     Action,
     Environment,
-    Run,
     Variable,
     forgetting,
     routed_variable,
@@ -180,7 +179,8 @@ class Calls:
             read.add(weights)
         kept = {decided} if weights is None else {decided, weights}
         of_all = self.found.weigh_all(self.tape)
-        gate = MixtureGate(site, forgetting(inside, kept), decided, weights, of_all)
+        runs = forgetting(inside, kept)
+        gate = MixtureGate(site, runs, decided, weights, of_all, keeps_weights=True)
         routed = routed_variable(site.decision.node, ())
         return Action(RouteRows(gate, routed), read - written, {routed})
 
@@ -210,30 +210,6 @@ class Calls:
             if all(alike):
                 return tensor_variable(ref, ())
         raise NotLiftable("the sum of its experts' results has a shape that no input has")
-
-
-@dataclass(frozen=True)
-class MixtureGate:
-    """What runs inside of `condsim.route`.
-
-    runs: the calls that lead to the decision. of_all: whether the weights are of every expert.
-    """
-
-    site: LiftedSite
-    runs: Sequence[Run]
-    decided: Variable
-    weights: Variable | None
-    of_all: bool
-
-    def decide(self, environment: Environment) -> Decided:
-        """Run the calls; return ids and weights [rows, k], and no scores."""
-        for run in self.runs:
-            run(environment)
-        ids = environment.pop(self.decided).reshape(-1, self.site.decision.slots)
-        if self.weights is None:
-            return ids, None, None
-        weights = environment[self.weights].reshape(len(ids), -1)
-        return ids, weights.gather(1, ids) if self.of_all else weights, None
 
 
 @dataclass(frozen=True)
