@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from condsim.cost.device import Target
-from condsim.errors import CondsimError, shown
+from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile, hardware, this_machine
 from condsim.predict.answer import Answer
 from condsim.predict.choose import (
@@ -33,6 +33,7 @@ from condsim.runtimes import choose_runtime
 from condsim.runtimes.caches import check_caches
 from condsim.scenario import Scenario
 from condsim.trace import Trace
+from condsim.trace.model import check_trace
 
 Question = tuple[Scenario, Answer | SpreadAnswer | None]
 """A scenario and what answers it; None where the device cannot run what was captured."""
@@ -76,10 +77,7 @@ def simulate_many(
 
     Raises CondsimError at the first that is impossible.
     """
-    if not isinstance(trace, Trace):
-        raise CondsimError(
-            f"a trace is what condsim.load(FOLDER) or condsim.capture returns, got {shown(trace)}"
-        )
+    check_trace(trace)
     device = resolve_profile(trace, profile)
     predictions = []
     asked = iter(scenarios)

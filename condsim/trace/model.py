@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from condsim.errors import CondsimError, unknown
+from condsim.errors import CondsimError, shown, unknown
 from condsim.hardware import HardwareProfile
 from condsim.program import Program
 from condsim.results import Results
@@ -32,6 +32,14 @@ class Decisions:
     ids: np.ndarray
     weights: np.ndarray | None = None
     scores: np.ndarray | None = None
+
+
+def check_trace(value: object) -> None:
+    """Raises CondsimError for what is no trace."""
+    if not isinstance(value, Trace):
+        raise CondsimError(
+            f"a trace is what condsim.load(FOLDER) or condsim.capture returns, got {shown(value)}"
+        )
 
 
 Reader = Callable[[str], Iterator[Decisions]]
