@@ -54,6 +54,10 @@ def test_names() -> None:
 
 CALLS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("simulate", {"trace": 5}, "a trace is what"),
+    ("simulate_many", {"profile": "raspberry-pi-5", "scenarios": 5}, "are of condsim.Scenario"),
+    ("simulate_many", {"profile": "raspberry-pi-5", "scenarios": [{}]}, "condsim.Scenario, got {}"),
+    ("frontier", {"settings": 5}, "settings must be a list of traces, got 5"),
+    ("frontier", {"rivals": [5]}, "a trace is what"),
     ("serve", {"trace": None, "profile": None, "requests": "x.csv"}, "a trace is what"),
     ("serve", {"profile": None, "requests": "x.csv", "seed": -1}, "seed must be a whole number"),
     ("coverage", {"trace": "folder"}, "a trace is what"),
@@ -86,7 +90,7 @@ CALLS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("load", {"folder": 5}, "a trace is named by a text or a path, got 5"),
 )
 """Public function, arguments, what is said of them."""
-OF_A_TRACE = {"simulate": "trace", "serve": "trace", "coverage": "trace", "speculate": "trace",
+OF_A_TRACE = {"simulate": "trace", "simulate_many": "trace", "serve": "trace", "coverage": "trace", "speculate": "trace",
               "frontier": "trace", "advise": "subject", "sweep": "subject"}  # fmt: skip
 
 

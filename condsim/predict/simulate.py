@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from condsim.cost.device import Target
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware, this_machine
 from condsim.predict.answer import Answer
 from condsim.predict.choose import (
@@ -78,6 +78,8 @@ def simulate_many(
     Raises CondsimError at the first that is impossible.
     """
     check_trace(trace)
+    if not isinstance(scenarios, Iterable):
+        raise CondsimError(f"scenarios are of condsim.Scenario, got {shown(scenarios)}")
     device = resolve_profile(trace, profile)
     predictions = []
     asked = iter(scenarios)
@@ -112,6 +114,8 @@ def _possible(
     """Yield scenarios and what answers them. Raises CondsimError at the first that is impossible:
     its steps are cut before the next one is looked at."""
     for scenario in scenarios:
+        if not isinstance(scenario, Scenario):
+            raise CondsimError(f"scenarios are of condsim.Scenario, got {shown(scenario)}")
         answer = _answer(trace, profile, scenario)
         if answer is not None:
             answer.check()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -40,6 +40,16 @@ def check_trace(value: object) -> None:
         raise CondsimError(
             f"a trace is what condsim.load(FOLDER) or condsim.capture returns, got {shown(value)}"
         )
+
+
+def traces_of(what: str, values: object) -> list[Trace]:
+    """Return traces as a list. what: the argument. Raises CondsimError for anything else."""
+    if not isinstance(values, Iterable):
+        raise CondsimError(f"{what} must be a list of traces, got {shown(values)}")
+    given = list(values)
+    for each in given:
+        check_trace(each)
+    return given
 
 
 Reader = Callable[[str], Iterator[Decisions]]

@@ -27,6 +27,7 @@ from condsim.decide.frontier.settings import (
 from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware, profiles, readable
 from condsim.trace import Trace
+from condsim.trace.model import traces_of
 from condsim.trace.read import load
 
 TOLERANCE = 0.005
@@ -114,7 +115,8 @@ def frontier(
         rivals = traces_in(folder / RIVALS) if rivals is None else rivals
     trace.require_programs()
     trace.require_decisions()
-    model = _model(trace, list(settings or ()), list(rivals or ()), tolerance)
+    others = traces_of("settings", settings or ())
+    model = _model(trace, others, traces_of("rivals", rivals or ()), tolerance)
     devices = _devices(trace, profile)
     tables, claims = [], []
     for batch in batches:

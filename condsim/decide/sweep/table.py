@@ -256,11 +256,12 @@ def _check_rows(table: pa.Table, path: Path) -> None:
     failed = frame["error"].notna()
     lacking = frame[list(CHECKED)].isna().any(axis=1)
     unknown_verdict = ~frame["verdict"].isin(list(PAYS))
-    wrong = ~failed & (lacking | unknown_verdict)
+    predicted = frame[list(CHECKED)].notna().any(axis=1)
+    wrong = (~failed & (lacking | unknown_verdict)) | (failed & predicted)
     if wrong.any():
-        raise CondsimError(
-            f"{path}: row {int(wrong.argmax())} has neither a prediction nor an error; {WAY_OUT}"
-        )
+        row = int(wrong.argmax())
+        has = "numbers and an error" if failed[row] else "neither a prediction nor an error"
+        raise CondsimError(f"{path}: row {row} has {has}; {WAY_OUT}")
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:
