@@ -10,6 +10,9 @@ from typing import Any
 
 from condsim.errors import CondsimError, shown, unknown
 
+MOST_SECONDS = 1e9
+"""Later times would be too coarse for steps of microseconds."""
+
 
 def whole(what: str, value: Any, least: int = 1, most: int | None = None) -> int:
     """Return a whole number from `least` to `most`. what: the argument.
@@ -38,9 +41,11 @@ def above_zero(what: str, value: Any) -> float:
 
 
 def seconds(what: str, value: Any) -> float:
-    """Return a finite number of at least 0. Raises CondsimError for anything else."""
+    """Return a number from 0 to MOST_SECONDS. Raises CondsimError for anything else."""
     if not _is_finite(value) or value < 0:
         raise CondsimError(f"{what} must be 0 or more seconds, got {shown(value)}")
+    if value > MOST_SECONDS:
+        raise CondsimError(f"{what} must be at most {MOST_SECONDS:g} seconds, got {value:g}")
     return float(value)
 
 

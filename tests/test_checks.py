@@ -37,6 +37,8 @@ def test_numbers_of_any_type() -> None:
     assert checks.seconds("wait", 0) == 0.0
     with pytest.raises(CondsimError, match="wait must be 0 or more seconds, got -1"):
         checks.seconds("wait", -1)
+    with pytest.raises(CondsimError, match=r"wait must be at most 1e\+09 seconds, got 1e\+308"):
+        checks.seconds("wait", 1e308)
     with pytest.raises(CondsimError, match="rate must be a number above 0, got 0"):
         checks.above_zero("rate", 0)
 
@@ -76,6 +78,8 @@ CALLS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("frontier", {"trace": 5}, "is named by a text or a path, got 5"),
     ("advise", {"subject": 5}, "name a trace, its folder, or a model"),
     ("advise", {"profile": "raspberry-pi-5", "pays_from": math.nan}, "pays_from must be a number"),
+    ("advise", {"profile": "raspberry-pi-5", "where": 5}, "where must be a name, got 5"),
+    ("serve", {"profile": None, "requests": "x.csv", "overhead_s": 1e308}, "at most 1e+09 seconds"),
     ("advise", {"profile": "raspberry-pi-5", "scenario": 5}, "a scenario is named by a text"),
     ("sweep", {"over": [1]}, "over is axis → its values"),
     ("sweep", {"subject": [], "over": {"batch": [1]}}, "name a trace, its folder, or a model"),

@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 
 from condsim import checks
+from condsim.checks import MOST_SECONDS
 from condsim.errors import CondsimError, shown
 from condsim.untrusted import check_is_file, check_path, parsing
 
 MOST_REQUESTS = 10_000_000
-MOST_SECONDS = 1e9
-"""After the first second of all; later times would be too coarse for steps of microseconds."""
 MOST_TOKENS = 1 << 24
 """Of one prompt or one answer."""
 COLUMNS = ("arrival_s", "prompt_tokens", "output_tokens", "cached_tokens")

@@ -14,7 +14,7 @@ from typing import Any
 
 import condsim
 from condsim.scenario import Scenario
-from condsim.serve.service import Service
+from condsim.serve.serve import SCENARIO, SERVICE
 from fuzz import damage
 from fuzz.bases import DEVICES, NAMES
 from fuzz.commands import USUAL
@@ -54,9 +54,8 @@ def arguments_of(function: str) -> tuple[str, ...]:
         if parameter.kind is not parameter.VAR_KEYWORD:
             names.append(name)
             continue
-        names += [field.name for field in fields(Scenario)]
-        if function == "serve":
-            names += [field.name for field in fields(Service)]
+        of_both = (*SERVICE, *SCENARIO)
+        names += of_both if function == "serve" else [field.name for field in fields(Scenario)]
     return tuple(name for name in dict.fromkeys(names) if name not in FIXED)
 
 

@@ -235,5 +235,5 @@ def keep_still(cache_folder: Path) -> None:
     os.environ["XDG_CACHE_HOME"] = str(cache_folder)
     os.execv = refuse
     stub = types.ModuleType("condsim.api")
-    stub.calibrate = stub.capture = refuse  # type: ignore[attr-defined]
+    stub.calibrate = stub.capture = stub.Training = refuse  # type: ignore[attr-defined]
     sys.modules["condsim.api"] = stub

@@ -59,6 +59,7 @@ def advise(
     if pays_from is None:
         pays_from = 1.0 if load is None else load.threshold
     checks.above_zero("pays_from", pays_from)
+    checks.name("where", where)
     tell = _Teller(progress)
     answer = about.answer(device, asked)
     now = answer.prediction
