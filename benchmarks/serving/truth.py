@@ -24,7 +24,7 @@ from condsim.catalogue import CATALOGUE
 from condsim.hardware import hardware
 from condsim.runtimes.runtime import SERVED
 from condsim.serve.named import served_model
-from condsim.serve.requests import checked_requests
+from condsim.serve.request_table import checked_requests
 
 HERE = Path(__file__).parent
 DEVICES = {"RTX4090": str(HERE / "nvidia-rtx-4090.yaml"), "RTXPRO6000": "nvidia-rtx-pro-6000"}

@@ -99,7 +99,8 @@ class ArrivalOptions:
 
     def read(self) -> Requests:
         """Read or draw the requests."""
-        from condsim.serve.requests import bursts, poisson, read_requests
+        from condsim.serve.request_table import read_requests
+        from condsim.serve.requests import bursts, poisson
 
         if self.requests is not None:
             if self.prompt_tokens or self.output_tokens:

@@ -166,7 +166,7 @@ class TextReplica(Replica):
             self._add_chunk(sequence, tokens)
 
     def _sequence(self, request: int) -> Sequence:
-        generated = self.book.generated[request]
+        generated = self.book.generated.get(request, 0)
         length = self.prompts[request] + generated
         return Sequence(request, length, self.cached[request], generated)
 
@@ -286,4 +286,5 @@ class TextReplica(Replica):
     def _leave(self, sequence: Sequence) -> None:
         self._stop_answering(sequence)
         del self.admitted[sequence]
+        self.book.generated.pop(sequence.request, None)
         self.book.finished_s[sequence.request] = self.now

@@ -18,7 +18,7 @@ from condsim.serve.prices.composition import Pool, Sites
 from condsim.serve.prices.copies import ExpertCopies, with_own_copies
 from condsim.serve.prices.nearest import PricedSize, most_frequent
 from condsim.serve.prices.side import ServedSide
-from condsim.serve.requests import packed
+from condsim.serve.columns import packed
 from condsim.steps.rebatch import Cut
 
 DRAWS = 8
@@ -42,6 +42,7 @@ class SamplePrices:
         self.sites = Sites(side.trace, side.capacity_factor)
         of_unit = [site.of_unit for site in cut.sites.values()]
         self.of_unit = np.concatenate(of_unit, axis=1, dtype=np.int64)
+        self.of_request = unit_of
         self.unit_of = packed(unit_of)
         self.seed = seed
         self.copies: ExpertCopies | None = None

@@ -24,7 +24,8 @@ from condsim.serve.prices.mixed import MixedAttention
 from condsim.serve.prices.nearest import PricedSize, most_frequent
 from condsim.serve.prices.sequences import Texts
 from condsim.serve.prices.side import ServedSide, phases_of
-from condsim.serve.requests import Requests, packed
+from condsim.serve.columns import blocks, new_column, packed
+from condsim.serve.requests import Requests
 from condsim.serve.service import Service
 from condsim.serve.text import Chunk, TextStep
 
@@ -60,10 +61,11 @@ class TextPrices:
         self.drawn = drawn if self.sites.columns else 1
         self.max_batch = service.max_batch
         rng = np.random.default_rng(seed)
-        sequences = rng.integers(0, max(1, len(texts)), len(requests))
-        self.sequence_of = packed(sequences)
-        lengths = requests.prompt_tokens + requests.output_tokens
-        longest_prompt = int(lengths.max())
+        self.of_request = new_column(len(requests), np.int32)
+        for (block,) in blocks(self.of_request):
+            block[:] = rng.integers(0, max(1, len(texts)), len(block))
+        self.sequence_of = packed(self.of_request)
+        longest_prompt = requests.longest
         most_rows = service.token_budget + longest_prompt
         self.rows = sizes_up_to(most_rows, EXACT_ROWS, ROWS_AN_OCTAVE)
         self.lengths = _lengths_up_to(longest_prompt)
