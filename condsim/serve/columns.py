@@ -1,4 +1,4 @@
-"""A number of each request: in memory where these are some, in a temporary file where they are many.
+"""A number of each request: in memory for some of them, in a temporary file for many.
 
 A run goes through requests in the order of their arrival, so numbers that were used long ago need
 not stay in memory: `let_go` gives it back, and what is asked again is read again.

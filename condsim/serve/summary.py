@@ -110,7 +110,7 @@ def _beginning_with(
 
 
 def _keys(numbers: np.ndarray) -> np.ndarray:
-    """Whole numbers in the same order, uint64: the bits of a float are ordered as it is, but for its
+    """Whole numbers in the same order, uint64: bits of a float are ordered as it is, but for its
     sign."""
     bits = np.ascontiguousarray(numbers, np.float64).view(np.uint64)
     negative = bits >> np.uint64(63) == 1

@@ -90,7 +90,7 @@ def test_a_long_file_is_read_in_parts(
     assert read_requests(file).arrival_s.tolist() == table["arrival_s"].tolist()
     table.loc[6, "arrival_s"] = 0.25
     table.to_csv(file, index=False) if suffix == ".csv" else table.to_parquet(file)
-    with pytest.raises(CondsimError, match="arrival_s of request 6 is 0.25; .* before, 0.625"):
+    with pytest.raises(CondsimError, match=r"arrival_s of request 6 is 0\.25; .* before, 0\.625"):
         read_requests(file)
 
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from condsim.serve.columns import packed
 from condsim.serve.prices.composition import Pool, Sites
 from condsim.serve.prices.side import ServedSide
-from condsim.serve.columns import packed
 from condsim.steps.rebatch import Cut
 
 CHECKED_SIZES = (1, 2, 8, 32)
