@@ -153,8 +153,8 @@ class ServiceOptions:
     Parameters
     ----------
     scheduler
-        Who runs next: dynamic or static where one forward answers a request, chunked, continuous or
-        static where text is generated.
+        Who runs next: dynamic or static where one forward answers a request, chunked, ahead,
+        continuous or static where text is generated.
     max_batch
         Requests that run at once, a replica. Default: 32.
     max_wait
