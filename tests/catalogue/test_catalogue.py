@@ -147,7 +147,7 @@ def test_every_model_names_what_there_is() -> None:
     assert len(conditional) >= 14
     assert len(dense) >= 8
     for model in conditional:
-        assert model.routing in STATISTICS
+        assert model.form != "decoder" or model.routing in STATISTICS
         assert model.rivals
         assert all(not CATALOGUE[rival].conditional for rival in model.rivals)
 
