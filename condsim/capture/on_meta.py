@@ -232,9 +232,7 @@ def _trace(
     return Trace(header, steps, programs, _nothing)
 
 
-def _branch_flops(
-    live: LiveModel, programs: Mapping[str, Program], info: SiteInfo
-) -> np.ndarray:
+def _branch_flops(live: LiveModel, programs: Mapping[str, Program], info: SiteInfo) -> np.ndarray:
     """Logical FLOPs of a row in each branch, float [branches]."""
     first = next(iter(programs.values()))
     kind = MECHANISMS[info.mechanism]

@@ -352,6 +352,12 @@ class Prober:
             if site.hint and site.name == misfit.site:
                 return f"{site.hint} ({program}: {misfit})"
         where = f"module {misfit.module!r}" if misfit.module else "the model"
+        if self.decodes and Regime.parse(program.rsplit("/", 1)[-1]).decodes is False:
+            return (
+                f"new_tokens: {where} runs other operators at some lengths of a prompt than at "
+                "others, as a loop over positions does, which no program of all lengths holds: "
+                f"capture without new_tokens ({program}: {misfit})"
+            )
         if self.decodes:
             return (
                 f"new_tokens: {where} runs other operators at some lengths than at others, as "
