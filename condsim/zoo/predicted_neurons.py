@@ -47,7 +47,7 @@ class PredictedNeurons(nn.Module):
             gate = F.linear(rows, chosen.weight(self.gate_proj.weight, 0))
             up = F.linear(rows, chosen.weight(self.up_proj.weight, 0))
             active = chosen.mask(F.relu(gate) * up)
-            result = active @ chosen.weight(self.down, 0)
+            result: torch.Tensor = active @ chosen.weight(self.down, 0)
         return result.view_as(x)
 
 
