@@ -43,8 +43,8 @@ def new_shape_seconds(family: str, profile: HardwareProfile) -> float:
 
 def kernels(
     job: Work, groups_rows: np.ndarray | None, count: int
-) -> Iterator[tuple[Kernel, np.ndarray]]:
-    """(kernel, which of so many sizes run it, int [..]) of an operator.
+) -> Iterator[tuple[Kernel, list[int]]]:
+    """(kernel, which of so many sizes run it) of an operator; a kernel may come several times.
 
     job: with numbers, or arrays [count]. groups_rows: of a grouped matmul, int [count, groups]:
     each group that has rows is a plain product.
@@ -57,20 +57,16 @@ def kernels(
     for rows in np.unique(groups_rows[groups_rows > 0]):
         kernel = Kernel("linear", float(rows), n, k, 1.0)
         has_such_a_group = (groups_rows == rows).any(1)
-        yield kernel, np.flatnonzero(has_such_a_group)
+        yield kernel, np.flatnonzero(has_such_a_group).tolist()
 
 
-def _kernels_of_sizes(job: Work, count: int) -> Iterator[tuple[Kernel, np.ndarray]]:
-    columns = []
-    for size in (job.m, job.n, job.k, job.groups):
-        column = np.asarray(size, float)
-        columns.append(np.broadcast_to(column, (count,)))
-    distinct, which = np.unique(np.stack(columns), axis=1, return_inverse=True)
-    which = which.ravel()
-    for number, sizes in enumerate(distinct.T.tolist()):
-        if all(sizes):
-            kernel = Kernel(job.family, *sizes)
-            yield kernel, np.flatnonzero(which == number)
+def _kernels_of_sizes(job: Work, count: int) -> Iterator[tuple[Kernel, list[int]]]:
+    columns = np.empty((4, count))
+    for row, sizes in enumerate((job.m, job.n, job.k, job.groups)):
+        columns[row] = sizes
+    for number, (m, n, k, groups) in enumerate(columns.T.tolist()):
+        if m and n and k and groups:
+            yield Kernel(job.family, m, n, k, groups), [number]
 
 
 class FirstUse(NamedTuple):
@@ -110,13 +106,14 @@ class NewShapes:
         last_step = np.zeros(count, int)
         np.minimum.at(first_step, size, step)
         np.maximum.at(last_step, size, step)
+        firsts, lasts = first_step.tolist(), last_step.tolist()
         for kernel, sizes in kernels(job, groups_rows, count):
-            first = int(first_step[sizes].min())
+            first = min([firsts[number] for number in sizes])
             if first == self._steps:
                 continue
             if kernel not in self._first or first < self._first[kernel][0]:
                 self._first[kernel] = first, label
-            if int(last_step[sizes].max()) == self._steps - 1:
+            if max([lasts[number] for number in sizes]) == self._steps - 1:
                 self._in_last_step.add(kernel)
 
     def follow(self, later: NewShapes) -> None:
