@@ -93,15 +93,12 @@ class Call:
 
     def signature(self) -> tuple[object, ...]:
         """Return (operator, input shapes, output shapes, weights, guards, synchronises)."""
+        op, bindings = self.op, self.bindings
         choice = str(self.guards[-1][1]) if self.guards else ""
-        return (
-            self.op.name,
-            tuple(t.shape(self.bindings) for t in self.op.inputs),
-            tuple(t.shape(self.bindings) for t in self.op.outputs),
-            tuple(t.weight.replace("*", choice) for t in self.op.inputs),
-            self.guards,
-            self.op.sync,
-        )
+        inputs = tuple(tensor.shape(bindings) for tensor in op.inputs)
+        outputs = tuple(tensor.shape(bindings) for tensor in op.outputs)
+        weights = tuple(tensor.weight.replace("*", choice) for tensor in op.inputs)
+        return op.name, inputs, outputs, weights, self.guards, op.sync
 
 
 @dataclass(frozen=True)

@@ -180,14 +180,18 @@ class _Repeater:
 
     def _holds_alike(self, before: _Block, node: int, block: _Block) -> bool:
         """Whether a node of the recorded layer before has the same place in the layer before."""
-        recorded_before = next(
-            (one for one in self.blocks if one.recorded == block.recorded - 1 and one.layer >= 0),
-            None,
-        )
+        recorded_before = self._recorded_as(block.recorded - 1)
         if recorded_before is None or not recorded_before.holds(node):
             return False
         ours, theirs = self._of(before), self._of(recorded_before)
         return [_name(one) for one in ours] == [_name(one) for one in theirs]
+
+    def _recorded_as(self, recorded: int) -> _Block | None:
+        """The first layer that was recorded under a number; None where there is none."""
+        for block in self.blocks:
+            if block.recorded == recorded and block.layer >= 0:
+                return block
+        return None
 
     def _moved(self, free: Free, block: _Block, owner: _Block) -> Free:
         """A death whose storage is of `owner`."""

@@ -157,7 +157,8 @@ def random_mask(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     live_columns = rng.permutation(columns)[: rng.integers(min(FEWEST, columns), columns + 1)]
     density = rng.uniform(0.02, 0.6)
     inside = rng.random((len(live_rows), len(live_columns))) < density
-    inside[:FEWEST, :FEWEST] |= np.eye(*inside[:FEWEST, :FEWEST].shape) > 0
+    corner = inside[:FEWEST, :FEWEST]
+    corner |= np.eye(*corner.shape, dtype=bool)
     mask = np.zeros(shape, bool)
     mask[np.ix_(live_rows, live_columns)] = inside
     return mask

@@ -50,12 +50,10 @@ def windowed(program: Program, windows: Mapping[str, int]) -> Program:
 
 def _within(op: Op, window: int) -> Op:
     extent = window_extent(window)
-    return replace(
-        op,
-        inputs=_tensors(op.inputs, extent),
-        outputs=_tensors(op.outputs, extent),
-        allocs=tuple((_size(size, extent), dtype) for size, dtype in op.allocs),
-    )
+    inputs = _tensors(op.inputs, extent)
+    outputs = _tensors(op.outputs, extent)
+    allocs = tuple((_size(size, extent), dtype) for size, dtype in op.allocs)
+    return replace(op, inputs=inputs, outputs=outputs, allocs=allocs)
 
 
 def _tensors(tensors: tuple[Tensor, ...], extent: str) -> tuple[Tensor, ...]:

@@ -262,12 +262,14 @@ class StepCost:
         each_s = np.zeros((len(codes), self.steps))
         for played in self._played_in_portions():
             rows = self.kernels.rows_played(played)
-            first, alike = _distinct_rows(rows, self.footprint_bytes[played.numbers])
+            footprint_bytes = self.footprint_bytes[played.numbers]
+            first, alike = _distinct_rows(rows, footprint_bytes)
+            distinct = rows[first]
             calls = PlayedCalls(
-                code_of_entry[self.kernels.entry[rows[0]]],
-                self._touched_by_kernel[rows[first]],
-                self.kernels.seconds[rows[first]],
-                self.footprint_bytes[played.numbers[first], None],
+                code=code_of_entry[self.kernels.entry[rows[0]]],
+                data_bytes=self._touched_by_kernel[distinct],
+                seconds=self.kernels.seconds[distinct],
+                different_bytes=footprint_bytes[first, None],
             )
             of_steps = played_code_seconds(calls, codes, self.profile)
             each_s[:, played.numbers] = of_steps[alike].T

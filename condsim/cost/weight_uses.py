@@ -82,7 +82,9 @@ def visits_of(reads: list[WeightRead], kernels: Kernels) -> Visits:
     pieces = np.array([read.pieces for read in sized])
     if in_bytes.shape[1] > FEW_SIZES:
         first, alike = _alike(np.concatenate([in_bytes, rows > 1, pieces]))
-        in_bytes, rows, pieces = in_bytes[:, first], rows[:, first], pieces[:, first]
+        in_bytes = in_bytes[:, first]
+        rows = rows[:, first]
+        pieces = pieces[:, first]
         size = alike[size]
     return Visits(reads, in_bytes, rows, pieces, size, calls.step, calls.choice)
 

@@ -44,7 +44,8 @@ def run(kernels: Issued) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if stop == start:
             continue
         ahead = slice(start, stop)  # between two synchronisations the host runs ahead
-        issue[..., ahead] = clock[..., None] + np.cumsum(host[..., ahead], axis=-1)
+        host_s = np.cumsum(host[..., ahead], axis=-1)
+        issue[..., ahead] = clock[..., None] + host_s
         for stream in range(streams):
             members = np.flatnonzero(kernels.stream[ahead] == stream) + start
             if len(members):

@@ -104,12 +104,16 @@ class _Sequences:
         self.last.clear()
 
 
+Line = tuple[str, int, int, Any, Any]
+"""(where it stands, number of its sequence, token, ids, weights) of a line."""
+
+
 class _Waiting:
     """Lines that are not in the spool yet, by layer."""
 
     def __init__(self) -> None:
         self.lines = 0
-        self.by_layer: dict[int, list[tuple[str, int, int, Any, Any]]] = defaultdict(list)
+        self.by_layer: dict[int, list[Line]] = defaultdict(list)
 
     def add(self, where: str, record: dict[str, Any], sequences: _Sequences) -> None:
         """Take a line. Raises CondsimError where it lacks what a line must have."""

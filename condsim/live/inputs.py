@@ -142,8 +142,9 @@ class Batch:
 
 def _is_mixed(mask: torch.Tensor) -> bool:
     """Whether a tensor holds zeros and ones, and nothing else."""
-    ones = (mask == 1).sum()
-    return bool(ones > 0) and bool(ones < mask.numel()) and bool(((mask == 0) | (mask == 1)).all())
+    ones = int((mask == 1).sum())
+    zeros = int((mask == 0).sum())
+    return ones > 0 and zeros > 0 and ones + zeros == mask.numel()
 
 
 def _both_kinds_first(mask: torch.Tensor) -> torch.Tensor:

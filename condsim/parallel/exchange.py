@@ -71,7 +71,9 @@ def busiest(sent: np.ndarray) -> np.ndarray:
 
     sent: from each rank to each, [..., ranks, ranks].
     """
-    most: np.ndarray = np.maximum(sent.sum(-1).max(-1), sent.sum(-2).max(-1))
+    sends_most = sent.sum(-1).max(-1)
+    takes_most = sent.sum(-2).max(-1)
+    most: np.ndarray = np.maximum(sends_most, takes_most)
     return most
 
 
@@ -146,5 +148,6 @@ def _ring_seconds(size: np.ndarray, hops: int, ranks: int, link: Link) -> np.nda
     if ranks == 1:
         return np.zeros(np.shape(size))
     hop_s = 0.0 if link.hop is None else link.hop.value
-    seconds: np.ndarray = link.start.value + hops * hop_s + link.moving_s(size * hops / ranks)
+    begins_s = link.start.value + hops * hop_s
+    seconds: np.ndarray = begins_s + link.moving_s(size * hops / ranks)
     return seconds

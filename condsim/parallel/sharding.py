@@ -248,12 +248,10 @@ def _resized(op: Op, renamed: Renamed) -> Op:
     def tensor(old: Tensor) -> Tensor:
         return replace(old, dims=_resized_dims(old.dims, renamed))
 
-    return replace(
-        op,
-        inputs=tuple(tensor(old) for old in op.inputs),
-        outputs=tuple(tensor(old) for old in op.outputs),
-        allocs=tuple((_resized_size(size, renamed), dtype) for size, dtype in op.allocs),
-    )
+    inputs = tuple(tensor(old) for old in op.inputs)
+    outputs = tuple(tensor(old) for old in op.outputs)
+    allocs = tuple((_resized_size(size, renamed), dtype) for size, dtype in op.allocs)
+    return replace(op, inputs=inputs, outputs=outputs, allocs=allocs)
 
 
 def _resized_dims(dims: tuple[Dim, ...], renamed: Renamed) -> tuple[Dim, ...]:

@@ -86,11 +86,10 @@ class Rivals:
     @classmethod
     def together(cls, parts: Sequence[Rivals]) -> Rivals:
         """Return what is estimated of several devices, each of which has a share."""
-        return cls(
-            sum(part.logical for part in parts),
-            sum(part.conditional_s for part in parts),
-            sum(part.baseline_s for part in parts),
-        )
+        logical = sum(part.logical for part in parts)
+        conditional_s = sum(part.conditional_s for part in parts)
+        baseline_s = sum(part.baseline_s for part in parts)
+        return cls(logical, conditional_s, baseline_s)
 
     def of_flops(self, baseline_flops: float) -> dict[str, float]:
         """Return the FLOP ratio and a plain roofline."""

@@ -170,10 +170,11 @@ class _Player:
         if not self.is_training:
             return False
         coming = {placed.path for placed in self.waiting}
-        return any(
-            path in coming or position > self.running.get(path, position)
-            for path, position in self.deaths.get(creator_of(free), ())
-        )
+        for path, position in self.deaths.get(creator_of(free), ()):
+            runs_at = self.running.get(path, position)
+            if path in coming or position > runs_at:
+                return True
+        return False
 
     def _dying(self, queue: Sequence[object], born: Path, dying: Path) -> list[int]:
         """Which of the storages of one creator die, the last first: the oldest of them.

@@ -33,7 +33,8 @@ class OverTime:
         self.integral += value * (end - begin)
         while end > self._width * BUCKETS:
             self._widen()
-        first, last = int(begin / self._width), min(int(end / self._width), BUCKETS - 1)
+        first = int(begin / self._width)
+        last = min(int(end / self._width), BUCKETS - 1)
         if first == last:
             self._sums[first] += value * (end - begin)
             return

@@ -66,8 +66,9 @@ class Service:
 
     def arguments(self) -> dict[str, Any]:
         """Return what differs from the defaults."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in fields(Service)
-            if getattr(self, field.name) != field.default
-        }
+        found = {}
+        for field in fields(Service):
+            value = getattr(self, field.name)
+            if value != field.default:
+                found[field.name] = value
+        return found

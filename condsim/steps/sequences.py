@@ -38,7 +38,8 @@ def tokens_behind(goes_on: np.ndarray, sequence: np.ndarray) -> np.ndarray:
     place = np.arange(len(order))
     starts = np.concatenate([[True], of[1:] != of[:-1]])
     clears = np.where(starts, place - 1, -1)  # the place before the first token owes nothing
-    clears[1:] = np.maximum(clears[1:], np.where(goes[:-1], place[:-1], -1))
+    went_on_before = np.where(goes[:-1], place[:-1], -1)
+    clears[1:] = np.maximum(clears[1:], went_on_before)
     last_cleared = np.maximum.accumulate(clears)
     behind = np.empty(len(order), np.int32)
     behind[order] = np.where(goes, place - last_cleared, 0)

@@ -50,4 +50,5 @@ class CausalAttention(nn.Module):
         x: [batch, heads, seq, width].
         """
         seq, width = x.shape[-2:]
-        return x * self.cos[:seq] + x.roll(width // 2, -1) * self.sin[:seq]
+        others = x.roll(width // 2, -1)
+        return x * self.cos[:seq] + others * self.sin[:seq]

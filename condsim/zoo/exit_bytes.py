@@ -76,7 +76,8 @@ class Layer(nn.Module):
         """
         heads = x.unflatten(2, (self.heads, -1))
         cos, sin = turn
-        turned: torch.Tensor = heads * cos + heads.roll(heads.shape[-1] // 2, -1) * sin
+        others = heads.roll(heads.shape[-1] // 2, -1)
+        turned: torch.Tensor = heads * cos + others * sin
         return turned
 
 

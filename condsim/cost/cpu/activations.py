@@ -47,14 +47,13 @@ def far_per_byte(
     distance = np.minimum(last_distance, memory.bytes.sum())
     call = memory.call[visited]
     usual = memory.usual_distance
-    far_s = np.where(
-        memory.new[visited],
-        np.interp(distance, curves.distance, curves.written),
-        np.interp(distance, curves.distance, curves.read),
-    )
+    is_new = memory.new[visited]
+    read_s = np.interp(distance, curves.distance, curves.read)
+    written_s = np.interp(distance, curves.distance, curves.written)
+    far_s = np.where(is_new, written_s, read_s)
     usual_read_s = np.interp(usual, curves.distance, curves.read)
     usual_written_s = np.interp(usual, curves.distance, curves.written)
-    usual_s = np.where(memory.new[visited], usual_written_s[call], usual_read_s[call])
+    usual_s = np.where(is_new, usual_written_s[call], usual_read_s[call])
     each_s = np.maximum(far_s - usual_s, 0.0)
     in_place_s = memory.in_place * np.maximum(curves.read[0] - usual_read_s, 0.0)
     sizes = memory.sizes[visited]

@@ -105,14 +105,15 @@ def grid_seconds(grid: Grid, m: Any, n: Any, k: Any) -> tuple[Any, Any]:
     m, n, k: int or int arrays that broadcast. Above EXACT sizes, time is linear between multiples
     of a tile, and a remainder costs what it costs just below.
     """
-    m, n, k = np.broadcast_arrays(
-        np.asarray(m, dtype=float), np.asarray(n, dtype=float), np.asarray(k, dtype=float)
-    )
+    sizes = [np.asarray(size, dtype=float) for size in (m, n, k)]
+    m, n, k = np.broadcast_arrays(*sizes)
     rows, columns, depths, _ = grid.arrays
+    most_rows, most_columns, most_depth = rows[-1], columns[-1], depths[-1]
     inside = _with_row_remainder(_RowCurves.of(grid, n, k), m)
-    beyond = np.maximum(n / columns[-1], 1.0) * np.maximum(k / depths[-1], 1.0)
-    scale = np.maximum(m / rows[-1], 1.0) * beyond
-    flops = 2 * m * np.minimum(n, columns[-1]) * np.minimum(k, depths[-1])
+    wider = np.maximum(n / most_columns, 1.0)
+    deeper = np.maximum(k / most_depth, 1.0)
+    scale = np.maximum(m / most_rows, 1.0) * (wider * deeper)
+    flops = 2 * m * np.minimum(n, most_columns) * np.minimum(k, most_depth)
     outside = (scale > 1) | (flops > grid.reached * ROUNDING)
     return inside * scale, outside
 

@@ -77,7 +77,9 @@ def _has_experts(tensor: torch.Tensor, experts: int) -> bool:
     """Whether a tensor is [..., experts] or [rows, ..., experts, places]."""
     if tensor.ndim < 2 or tensor.dtype == torch.bool or tensor.is_complex():
         return False
-    return tensor.shape[-1] == experts or (tensor.ndim > 2 and tensor.shape[-2] == experts)
+    if tensor.shape[-1] == experts:
+        return True
+    return tensor.ndim > 2 and tensor.shape[-2] == experts
 
 
 def find_dispatch(tape: Tape, experts: Sequence[nn.Module]) -> Found:

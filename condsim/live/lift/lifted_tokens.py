@@ -293,11 +293,8 @@ def _sites_of(
     taken: set[str] = set()
     for place in places:
         kind: type[Tokens] = TokenPruning if place.back is None else MixtureOfDepths
-        modules = [
-            tape.nodes[number].module
-            for number in sorted(made_of(tape, Ref(place.node)))
-            if tape.nodes[number].module is not None
-        ]
+        made_by = [tape.nodes[number].module for number in sorted(made_of(tape, Ref(place.node)))]
+        modules = [module for module in made_by if module is not None]
         of_module = paths[modules[-1]] if modules else ""
         name = f"{path}.{of_module}".strip(".") or "tokens"
         while name in taken:

@@ -206,7 +206,8 @@ class Calls:
         for ref in (self.found.rows, *inputs):
             alike = []
             for tape in (self.tape, self.other):
-                alike.append(tensor_of(tape, ref).shape[:-1] == tensor_of(tape, result).shape[:-1])
+                rows = tensor_of(tape, ref).shape[:-1]
+                alike.append(rows == tensor_of(tape, result).shape[:-1])
             if all(alike):
                 return tensor_variable(ref, ())
         raise NotLiftable("the sum of its experts' results has a shape that no input has")

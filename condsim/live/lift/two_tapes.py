@@ -20,9 +20,8 @@ def aligned(tape: Tape, other: Tape) -> Tape:
     """The other tape with its calls under the numbers of the first one, as far as both make the
     same from the start on and up to the end; None stands for the others."""
     calls, other_calls = _calls(tape), _calls(other)
-    most = min(len(calls), len(other_calls))
-    start = next((n for n in range(most) if calls[n] != other_calls[n]), most)
-    end = next((n for n in range(most) if calls[-1 - n] != other_calls[-1 - n]), most)
+    start = _as_many_alike(calls, other_calls)
+    end = _as_many_alike(calls[::-1], other_calls[::-1])
     nodes: list[Node | None] = [None] * len(calls)
     nodes[:start] = other.nodes[:start]
     for number in range(max(start, len(calls) - end), len(calls)):
@@ -30,6 +29,16 @@ def aligned(tape: Tape, other: Tape) -> Tape:
     found = copy.copy(other)
     found.nodes = nodes  # type: ignore[assignment]
     return found
+
+
+def _as_many_alike(calls: list[Any], other_calls: list[Any]) -> int:
+    """How many calls are the same from the start on."""
+    count = 0
+    for call, other in zip(calls, other_calls, strict=False):
+        if call != other:
+            break
+        count += 1
+    return count
 
 
 def _calls(tape: Tape) -> list[Any]:
