@@ -16,7 +16,7 @@ from condsim.catalogue import CATALOGUE, CatalogueModel
 from condsim.catalogue.parts.answer import answer_about
 from condsim.catalogue.parts.programs import digest_of as digest_of_model
 from condsim.catalogue.parts.question import Question, trace_of
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.simulate import resolve_profile
@@ -172,7 +172,7 @@ class ModelSubject:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        return self.varies
+        return ("batch",) if self.model.images else self.varies
 
     def trace(self, variant: Variant) -> Trace:
         key = tuple(sorted(variant.items()))
@@ -192,7 +192,7 @@ class ModelSubject:
         return profile if isinstance(profile, HardwareProfile) else hardware(profile)
 
     def scenario(self, scenario: Scenario, profile: HardwareProfile) -> Scenario:
-        if scenario.runtime is None and SERVED.is_for(profile):
+        if scenario.runtime is None and SERVED.is_for(profile) and not self.model.images:
             return scenario.but(runtime=SERVED.name)
         return scenario
 
@@ -204,7 +204,7 @@ class ModelSubject:
         return answer_about(self.model, Question(**chosen), profile, **others)
 
     def phases(self) -> tuple[str, ...]:
-        return (PREFILL, DECODE)
+        return (PREFILL,) if self.model.images else (PREFILL, DECODE)
 
     def most_units(self, phase: str | None) -> int:
         return MODEL_BATCHES[-1]
@@ -217,13 +217,20 @@ class ModelSubject:
 
 
 def subject_of(what: Trace | CatalogueModel | Subject | str | Path) -> Subject:
-    """Return what is asked about. A text: the name of a model, or the folder of a trace."""
+    """Return what is asked about. A text: the name of a model, or the folder of a trace.
+
+    Raises CondsimError for anything else.
+    """
     if isinstance(what, (TraceSubject, ModelSubject)):
         return what
     if isinstance(what, Trace):
         return TraceSubject(what)
     if isinstance(what, CatalogueModel):
         return ModelSubject(what)
+    if not isinstance(what, (str, Path)):
+        raise CondsimError(
+            f"name a trace, its folder, or a model (condsim models), got {shown(what)}"
+        )
     if isinstance(what, str) and what in CATALOGUE and not Path(what).exists():
         return ModelSubject(CATALOGUE[what])
     return TraceSubject(load(str(what)))

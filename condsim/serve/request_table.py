@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from condsim.checks import MOST_SECONDS
 from condsim.errors import CondsimError, shown
 from condsim.serve.columns import BLOCK, GrowingColumn, same_for_all
-from condsim.serve.requests import MOST_REQUESTS, MOST_SECONDS, MOST_TOKENS, Requests
+from condsim.serve.requests import MOST_REQUESTS, MOST_TOKENS, Requests
 from condsim.untrusted import check_is_file, check_path, parsing
 
 COLUMNS = ("arrival_s", "prompt_tokens", "output_tokens", "cached_tokens")

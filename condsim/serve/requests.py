@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from condsim.errors import CondsimError, shown
+from condsim import checks
+from condsim.checks import MOST_SECONDS
+from condsim.errors import CondsimError
 from condsim.serve.columns import blocks, new_column, same_for_all
 
 MOST_REQUESTS = 10_000_000
-MOST_SECONDS = 1e9
-"""After the first second of all; later times would be too coarse for steps of microseconds."""
 MOST_TOKENS = 1 << 24
 """Of one prompt or one answer."""
 
@@ -26,11 +26,10 @@ class Lengths:
 
     def __post_init__(self) -> None:
         """Raises CondsimError unless 1 <= least <= most."""
-        if not 1 <= self.least <= self.most <= MOST_TOKENS:
-            raise CondsimError(
-                f"lengths must be whole numbers from 1 to {MOST_TOKENS}, the least first, "
-                f"got {self.least}-{self.most}"
-            )
+        for length in (self.least, self.most):
+            checks.whole("lengths", length, most=MOST_TOKENS)
+        if self.most < self.least:
+            raise CondsimError(f"lengths: the least stands first, got {self.least}-{self.most}")
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Return so many lengths, int [count]."""
@@ -102,8 +101,9 @@ def poisson(
     in one forward.
     Raises CondsimError for a rate that is not above 0 and a count below 1.
     """
-    _check_above_zero("rate", rate)
-    _check_count(count)
+    checks.above_zero("rate", rate)
+    checks.whole("count", count, most=MOST_REQUESTS)
+    checks.whole("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     arrival_s = new_column(count, float)
     last_s = 0.0
@@ -128,10 +128,10 @@ def bursts(
     The others as in `poisson`. Raises CondsimError for a size or count below 1, and for seconds
     that are not above 0.
     """
-    if not isinstance(size, int) or size < 1:
-        raise CondsimError(f"a burst has at least 1 request, got {shown(size)}")
-    _check_above_zero("seconds between bursts", every_s)
-    _check_count(count)
+    checks.whole("size", size)
+    checks.above_zero("seconds between bursts", every_s)
+    checks.whole("count", count, most=MOST_REQUESTS)
+    checks.whole("seed", seed, least=0)
     arrival_s = new_column(count, float)
     first = 0
     for (block,) in blocks(arrival_s):
@@ -161,16 +161,3 @@ def _drawn(
     prompts = prompt_tokens.draw(count, rng)
     answers = output_tokens.draw(count, rng)
     return Requests(arrival_s, prompts, answers, none_cached)
-
-
-def _check_above_zero(what: str, value: float) -> None:
-    a_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not a_number or not math.isfinite(value) or value <= 0:
-        raise CondsimError(f"{what} must be a number above 0, got {shown(value)}")
-
-
-def _check_count(count: int) -> None:
-    if not isinstance(count, int) or not 1 <= count <= MOST_REQUESTS:
-        raise CondsimError(
-            f"the number of requests must be from 1 to {MOST_REQUESTS}, got {shown(count)}"
-        )

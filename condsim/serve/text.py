@@ -176,8 +176,10 @@ class TextReplica(Replica):
             self._add_chunk(sequence, tokens)
 
     def _has_seat(self, request: int) -> bool:
-        """Whether a request may join the step: what is planned ahead does not see all that is there,
-        unless it would be empty."""
+        """Whether a request may join the step.
+
+        A step that is planned ahead does not see all that is there, unless it would be empty.
+        """
         most, taken = self.service.max_batch, len(self.admitted)
         if self.step.rows:
             taken += self.seats_kept
