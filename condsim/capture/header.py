@@ -78,6 +78,8 @@ def header_of(
         site = site_of(info, flops, seen.unit_rows[name], decisions[name])
         if site.routing.mixes_experts and not site.parents:
             site = site.model_copy(update={"drops": bool((decisions[name].ids < 0).any())})
+        if name in seen.of_one_batch.sites and site.scope == "row":
+            site = site.model_copy(update={"scope": "batch"})
         if name in seen.silent:
             site = site.model_copy(update={"phases": (live.phase,)})
         sites.append(_chained(site, exits))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from condsim import checks
 from condsim.catalogue.forms import FORMS
 from condsim.catalogue.parts.base import CatalogueModel
 from condsim.catalogue.parts.programs import all_programs_of
@@ -29,10 +30,8 @@ class Question:
     ranks: int = 1
 
     def __post_init__(self) -> None:
-        shortest = 2 if self.phase == DECODE else 1
-        for what, value, least in (("batch", self.batch, 1), ("context", self.context, shortest)):
-            if value < least:
-                raise CondsimError(f"{what} must be at least {least}, got {value}")
+        checks.whole("batch", self.batch)
+        checks.whole("context", self.context, least=2 if self.phase == DECODE else 1)
         if self.phase not in (PREFILL, DECODE):
             raise CondsimError(f"phase must be {PREFILL} or {DECODE}, got {self.phase!r}")
 

@@ -72,16 +72,17 @@ class NaturalTape(Tape):
 
 @dataclass(frozen=True)
 class Seen:
-    """One run. units: of its batch. lists: lengths of what may be experts. readers: node → nodes
-    that read it."""
+    """One run. units: of its batch. lists: lengths of what may be experts. experts: whether there
+    are some. readers: node → nodes that read it."""
 
     tape: NaturalTape
     units: int
     lists: frozenset[int]
     readers: dict[int, list[Node]]
+    experts: bool = False
 
     @classmethod
-    def of(cls, model: nn.Module, tape: NaturalTape, units: int) -> Seen:
+    def of(cls, model: nn.Module, tape: NaturalTape, units: int, experts: bool = False) -> Seen:
         """What a tape of a model shows."""
         lists = {len(part) for part in model.modules() if isinstance(part, CONTAINERS)}
         lists |= {len(weight) for weight in model.parameters() if weight.ndim == 3}
@@ -89,7 +90,7 @@ class Seen:
         for node in tape.nodes:
             for ref in node.read:
                 readers.setdefault(ref.node, []).append(node)
-        return cls(tape, units, frozenset(lists - {0, 1}), readers)
+        return cls(tape, units, frozenset(lists - {0, 1}), readers, experts)
 
     def named(self, names: set[str]) -> list[Node]:
         """The calls of some functions."""
@@ -137,19 +138,23 @@ class Seen:
 
 
 def unmarked(
-    model: nn.Module, call: Callable[[], Any], units: int, others: bool = False
+    model: nn.Module,
+    call: Callable[[], Any],
+    units: int,
+    others: bool = False,
+    experts: bool = False,
 ) -> Unmarked | None:
     """What a model decides, as far as a rule knows it; None where none does.
 
     call: runs the model once. units: of the batch. others: whether it decides something that is
-    known already.
+    known already. experts: whether it has a list of experts.
     """
     tape = NaturalTape(model)
     try:
         tape.run(lambda: call(), (), {})
     except Exception:  # a message must not fail; the model did not when it ran by itself
         return None
-    seen = Seen.of(model, tape, units)
+    seen = Seen.of(model, tape, units, experts)
     for rule in RULES:
         found = None if others and rule is _nothing else rule(seen)
         if found is not None:
@@ -313,10 +318,11 @@ def _in_numbers(seen: Seen) -> Unmarked | None:
     if seen.named(HARD) or not seen.tape.taken:
         return None
     how = " and ".join(sorted(seen.tape.taken))
+    sign = signs.ROWS_ARE_SENT if seen.experts else signs.ROWS_ARE_DONE
     return Unmarked(
         f"it takes numbers out of tensors ({how}) and decides by them in Python, if it decides at "
         "all, where they cannot be followed",
-        f"compare the tensors instead (if confidence.max() > t), or {_marked(signs.ROWS_ARE_DONE)}",
+        f"compare the tensors instead (if confidence.max() > t), or {_marked(sign)}",
     )
 
 
