@@ -51,6 +51,7 @@ COMMANDS = {
     "frontier": ("frontier:frontier", "Quality against speed: is it faster at equal quality?"),
     "noise": ("noise:noise", "What do noisy inputs do to quality, routing and speed?"),
     "speculate": ("speculate:speculate", "Does drafting with an early exit pay?"),
+    "methods": ("methods:methods", "Ways to train gates: quality reached, how the routing went."),
     "drift": ("drift:drift", "What moved between two traces, and what does it cost?"),
     "sweep": ("sweep:sweep", "Predict every point of a grid, on all cores or a cluster."),
     "compare": ("compare:compare", "Put predictions beside measurements."),
