@@ -167,7 +167,7 @@ class DepthBlock(nn.Module):
         self.router, self.block, self.capacity = nn.Linear(WIDTH, 1), GptBlock(mlp()), capacity
 
     def forward(self, x):
-        units, positions, width = x.shape
+        _, positions, width = x.shape
         k = max(1, int(self.capacity * positions))
         weights = self.router(x).squeeze(-1)
         top = torch.topk(weights, k, dim=1, sorted=False).indices.sort(dim=1).values

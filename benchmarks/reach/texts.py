@@ -175,7 +175,7 @@ class SwitchCapacity(nn.Module):
 
     def forward(self, x):
         tokens = x.reshape(-1, WIDTH)
-        capacity = int(math.ceil(self.factor * tokens.shape[0] / EXPERTS))
+        capacity = math.ceil(self.factor * tokens.shape[0] / EXPERTS)
         prob, expert_index = self.switch(tokens).softmax(-1).max(-1)
         onehot = F.one_hot(expert_index, EXPERTS)
         position = (onehot.cumsum(0) * onehot).sum(-1) - 1

@@ -180,9 +180,18 @@ class Calls:
             read.add(weights)
         kept = {decided} if weights is None else {decided, weights}
         of_all = self.found.weigh_all(self.tape)
-        gate = MixtureGate(site, forgetting(inside, kept), decided, weights, of_all)
+        gate = MixtureGate(
+            site, forgetting(inside, kept), decided, weights, of_all, self._weights_know_nothing()
+        )
         routed = routed_variable(site.decision.node, ())
         return Action(RouteRows(gate, routed), read - written, {routed})
+
+    def _weights_know_nothing(self) -> bool:
+        """Whether the weights are made without the decision, as probabilities of all experts."""
+        if self.found.weights is None:
+            return False
+        decision = self.found.decision.number
+        return decision not in self._made_of([self.found.weights], set())
 
     def _mixture(self, site: LiftedSite, experts: list[nn.Module]) -> Action:
         """The experts, and the sum of their results."""
@@ -216,7 +225,8 @@ class Calls:
 class MixtureGate:
     """What runs inside of `condsim.route`.
 
-    runs: the calls that lead to the decision. of_all: whether the weights are of every expert.
+    runs: the calls that lead to the decision. of_all: whether the weights are of every expert, and
+    undecided: whether they are the same whatever is decided.
     """
 
     site: LiftedSite
@@ -224,6 +234,7 @@ class MixtureGate:
     decided: Variable
     weights: Variable | None
     of_all: bool
+    undecided: bool
 
     def decide(self, environment: Environment) -> Decided:
         """Run the calls; return ids and weights [rows, k], and no scores."""
@@ -233,7 +244,12 @@ class MixtureGate:
         if self.weights is None:
             return ids, None, None
         weights = environment[self.weights].reshape(len(ids), -1)
-        return ids, weights.gather(1, ids) if self.of_all else weights, None
+        return ids, weights.gather(1, self._that_stand(ids)) if self.of_all else weights, None
+
+    def _that_stand(self, ids: torch.Tensor) -> torch.Tensor:
+        """The experts whose weights count: forced ones, where these have weights of their own."""
+        forced = current().forced_ids(self.site.name) if self.undecided else None
+        return ids if forced is None else torch.as_tensor(forced).reshape(ids.shape).clamp(min=0)
 
 
 @dataclass(frozen=True)
