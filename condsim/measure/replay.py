@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +13,7 @@ from condsim.errors import CondsimError
 from condsim.live.decode import decode_step
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
+from condsim.measure.step_cache import StepCache
 from condsim.steps.rebatch import Cut, rebatch
 from condsim.steps.sequences import sequence_of_units
 from condsim.strategies import BASELINES, name_of
@@ -22,8 +22,8 @@ from condsim.trace.columns import SOURCE
 
 Strategies = Mapping[str, str]
 """Mechanism → strategy."""
-Arguments = Callable[[Strategies], dict[str, Any]]
-"""Makes keyword arguments of one call of the model, under some strategies."""
+Caches = Callable[[Strategies], StepCache]
+"""Gives what steps before leave under some strategies."""
 
 
 @dataclass
@@ -45,8 +45,8 @@ class Captured:
         return self._ids[site]
 
 
-def _no_cache(_: Strategies) -> dict[str, Any]:
-    return {}
+def _no_cache(_: Strategies) -> StepCache:
+    return StepCache()
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,18 @@ class Step:
 
     index: its place among the steps of `condsim.steps.rebatch`. ids: site → decisions of its rows.
     kept: site → rows (or blocks) that each branch keeps under same-flops, int [branches].
-    cache: makes the arguments that a call uses up, anew for each call: what the steps before it
-    leave under the strategies that are in force.
+    cache_of: what the steps before it leave under the strategies that are in force.
     """
 
     index: int
     batch: Batch
     ids: Mapping[str, np.ndarray]
     kept: Mapping[str, np.ndarray]
-    cache: Arguments = _no_cache
+    cache_of: Caches = _no_cache
+
+    def cache(self, strategies: Strategies) -> dict[str, Any]:
+        """Arguments that one call of the model uses up, under some strategies."""
+        return self.cache_of(strategies).for_a_call()
 
     def call(self, model: torch.nn.Module, strategies: Strategies) -> Any:
         """The output of the model for this step."""
@@ -107,21 +110,19 @@ class Replay:
     def _make(self, index: int) -> Step:
         units = units_of_step(self.trace, self.cut, index)
         batch = gather(self.captured.inputs, self.inputs_of_units[units])
-        cache: Arguments = _no_cache
+        cache_of: Caches = _no_cache
         if self.phase == "decode":
-            batch, cache = self._decoded_up_to(batch, index, units)
+            batch, cache_of = self._decoded_up_to(batch, index, units)
         ids = {}
         for site in self.trace.sites:
             ids[site.name] = self._ids_of(site.name, units)
         kept = {}
         for name, rows in self.cut.steps.kept.items():
             kept[name] = rows[index]
-        return Step(index, batch, ids, kept, cache)
+        return Step(index, batch, ids, kept, cache_of)
 
-    def _decoded_up_to(
-        self, prefix: Batch, index: int, units: np.ndarray
-    ) -> tuple[Batch, Arguments]:
-        """The batch of one decode step, and copies of the cache that it starts from.
+    def _decoded_up_to(self, prefix: Batch, index: int, units: np.ndarray) -> tuple[Batch, Caches]:
+        """The batch of one decode step, and the caches that it starts from.
 
         units: unit-steps of the step. Where rows owe, the steps before it decide as in the trace,
         under the strategies in force, for these say what is left to do.
@@ -131,20 +132,21 @@ class Replay:
         before = past - (prefix.seq or 0)
         step = decode_step(self.live, prefix, before)
         if not any(site.routing.owes for site in self.trace.sites):
-            return step.batch, lambda _: copy.deepcopy(step.cache)
+            whole = StepCache(step.cache)
+            return step.batch, lambda _: whole
         forced = self._decisions_before(units, before)
-        made: dict[str, dict[str, Any]] = {}
+        made: dict[str, StepCache] = {}
 
-        def cache(strategies: Strategies) -> dict[str, Any]:
+        def cache_of(strategies: Strategies) -> StepCache:
             name = name_of(strategies)
             if name not in made:
                 dense = set(strategies.values()) <= set(BASELINES)
                 own = {} if dense else strategies
                 ran = decode_step(self.live, prefix, before, own, forced)
-                made[name] = ran.cache
-            return copy.deepcopy(made[name])
+                made[name] = StepCache(ran.cache)
+            return made[name]
 
-        return step.batch, cache
+        return step.batch, cache_of
 
     def _decisions_before(self, units: np.ndarray, steps: int) -> list[dict[str, np.ndarray]]:
         """What some unit-steps' sequences decided in so many steps before, site by site."""

@@ -76,6 +76,13 @@ class Side:
         torch.manual_seed(SEED)
         return partial(train_once, training, self.model, self.optimizer, step.batch)
 
+    def share_cache(self, step: Step) -> None:
+        """Let the calls of a step that runs again and again share what they leave of its cache."""
+        cache = step.cache_of(self.strategies)
+        if cache.arguments:
+            with executing(self.execution(step)):
+                cache.share(name_of(self.strategies), partial(step.batch.call, self.model))
+
     def warm_up(self, step: Step, calls: int = 1) -> list[int]:
         """Run a step once, and then so many times.
 

@@ -125,6 +125,7 @@ class RepeatTimer(Timer):
         of_each = math.ceil(wanted / len(steps))
         for number, step in enumerate(steps):
             for side in self.sides:
+                side.share_cache(step)
                 side.warm_up(step)
             done = 0
             while done < of_each:
@@ -194,6 +195,7 @@ class LoopTimer(Timer):
         of_each = math.ceil(wanted / len(steps))
         for number, step in enumerate(steps):
             for side in self.sides:
+                side.share_cache(step)
                 side.warm_up(step)
             for _ in range(of_each):
                 for attempt in self._pairs_of_stretch(steps, number, 1):
