@@ -23,6 +23,7 @@ PUTS_BACK = {"scatter", "scatter_add", "scatter_reduce", "index_copy", "index_ad
 TAKES = {"gather", "take_along_dim", "index_select", "getitem", "take"}
 PRODUCTS = {"einsum", "bmm", "matmul", "tensordot"}
 MASKINGS = {"mul", "where", "masked_fill", "getitem", "index_select", "scatter", "rmul", "imul"}
+PRODUCTS_BY_NUMBERS = {"mul", "rmul", "imul"}
 HARD = {
     *RANKINGS,
     *COMPARISONS,
@@ -277,6 +278,37 @@ def _neurons(seen: Seen) -> Unmarked | None:
     return None
 
 
+def _masked_layers(seen: Seen) -> Unmarked | None:
+    """A layer's result is multiplied by 0 or 1, one for each row."""
+    for node in seen.named(COMPARISONS):
+        for later in seen.after(node):
+            if later.name not in PRODUCTS_BY_NUMBERS or not later.single or later.out.ndim < 3:
+                continue
+            factors = [tensor_of(seen.tape, ref) for ref in later.read]
+            if any(factor.ndim > 2 and factor.numel() == seen.units for factor in factors):
+                return Unmarked(
+                    f"{signs.LAYERS_ARE_MASKED}, and run all the same: nothing is skipped as it is "
+                    "written",
+                    _marked(signs.LAYERS_ARE_MASKED),
+                )
+    return None
+
+
+def _depths(seen: Seen) -> Unmarked | None:
+    """A router's choice is compared with numbers: it says how often rows go through a block."""
+    for node in seen.named(COMPARISONS):
+        compared = seen.first(node)
+        if compared is None or compared.is_floating_point():
+            continue
+        if any(earlier.name in ("argmax", "max", "topk") for earlier in seen.before(node)):
+            return Unmarked(
+                "a router's choice is compared with numbers, so that it says how often rows go "
+                "through a layer",
+                _marked(signs.ROWS_ARE_DONE),
+            )
+    return None
+
+
 def _masked_tokens(seen: Seen) -> Unmarked | None:
     """Tokens that are dropped stay where they are, behind a mask."""
     for node in seen.named({*COMPARISONS, "eq", "ne"}):
@@ -340,6 +372,8 @@ RULES: tuple[Rule, ...] = (
     _expert_choice,
     _dispatch,
     _hash,
+    _depths,
+    _masked_layers,
     _masked_tokens,
     _neurons,
     _frozen,
