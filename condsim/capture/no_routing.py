@@ -46,8 +46,7 @@ def _known(live: LiveModel, batch: Batch) -> Unmarked | None:
     if live.on_meta:
         return None
     with torch.no_grad():
-        decides = any(site.guards for site in live.sites)
-        return unmarked(live.model, partial(batch.call, live.model), batch.units, decides)
+        return unmarked(live.model, partial(batch.call, live.model), batch.units)
 
 
 def _decides_in_python(live: LiveModel) -> bool:

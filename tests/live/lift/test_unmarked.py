@@ -138,6 +138,6 @@ def test_rows_that_are_sent_by_their_ids_are_told() -> None:
 
     model, ids = Hash().eval(), torch.arange(12).view(3, 4)
     with torch.no_grad():
-        found = unmarked(model, partial(model, ids), 3, others=True)
+        found = unmarked(model, partial(model, ids), 3)
     assert found is not None
     assert "by the ids of the input" in found.reason
