@@ -109,6 +109,30 @@ def test_rows_of_each_expert_are_those_that_it_runs(kind: type[Parts]) -> None:
     assert not any("is not what the model executes" in note for note in trace.header.notes)
 
 
+class WholeSequences(Parts):
+    """The first token of a sequence chooses the expert for all of them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        best, which = self.gate(x[:, 0]).softmax(-1).max(-1)
+        out = torch.zeros_like(x)
+        for number, expert in enumerate(self.experts):
+            rows = torch.nonzero(which == number).flatten()
+            if len(rows):
+                out[rows] = expert(x[rows]) * best[rows, None, None]
+        return out
+
+
+def test_a_token_chooses_for_its_whole_sequence() -> None:
+    torch.manual_seed(0)
+    model, batch = WholeSequences().eval(), torch.randn(ROWS, 5, WIDTH)
+    trace = condsim.capture(model, [batch], measure=False)
+    (site,) = trace.sites
+    ids = trace.decisions(site.name).ids.reshape(-1)
+    assert np.bincount(ids, minlength=EXPERTS).tolist() == rows_run(model, batch)
+    found = condsim.simulate(trace, "raspberry-pi-5")
+    assert found.executed_flops == ROWS * 2 * (WIDTH * EXPERTS + 5 * WIDTH * WIDTH)
+
+
 class HardGate(nn.Module):
     """Gives whether a row enters, and how likely that was."""
 
