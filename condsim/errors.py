@@ -26,8 +26,12 @@ class CondsimError(ValueError):
 
 
 def shown(value: object) -> str:
-    """Return a value as Python writes it, shortened."""
-    return _without_middle(repr(value), MOST_SHOWN)
+    """Return a value as Python writes it, shortened; its type where Python cannot write it."""
+    try:
+        written = repr(value)
+    except Exception:  # a whole number of over 4,300 digits; whatever a caller's class raises
+        written = f"a {type(value).__name__} that cannot be written"
+    return _without_middle(written, MOST_SHOWN)
 
 
 def summary(error: Exception) -> str:
@@ -44,7 +48,7 @@ def unknown(kind: str, name: object, known: Iterable[str], see: str = "") -> Con
     that lists all.
     """
     names = sorted(known)
-    asked = str(name)[:MOST_SHOWN]
+    asked = name[:MOST_SHOWN] if isinstance(name, str) else shown(name)
     nearest = difflib.get_close_matches(asked, names, n=2, cutoff=0.4)
     message = f"unknown {kind} {shown(name)}; "
     if nearest:

@@ -7,7 +7,7 @@ A row stands for all calls of one operator, at one place of its program, that ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,29 +16,14 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from condsim.kernel_cost import PARTS, CostRows, Priced, SizedRead
-from condsim.layout import Entry, Layout
-from condsim.lowered import Call, Lowered, PlayedStep
-from condsim.program.order import Entered
+from condsim.layout import Entry, Layout, WeightRead
+from condsim.lowered import Call, Lowered
+from condsim.played import PlayedSteps
 from condsim.steps.size_set import SizeSet
 
 
-class WeightRead(NamedTuple):
-    """One operator reads one weight.
-
-    scope: index of the operator's `ScopeCalls`. site: whose experts it computes, "" for none.
-    of_call: which of the sizes each call has. sized: what is read at its sizes.
-    """
-
-    name: str
-    scope: int
-    node: int
-    site: str
-    of_call: np.ndarray
-    sized: SizedRead
-
-
 class TimesRun(NamedTuple):
-    """How often sizes run: those that do, once a step; int, int and float [n].
+    """How often sizes run in steps; a size may stand here several times; int, int and float [n].
 
     size: numbered over all sets.
     """
@@ -55,7 +40,8 @@ class Kernels:
     layout: operators at their places; an entry has a row a size.
     sets: the sizes that entries share. entry_rows: first row of each entry, and the end.
     columns: name → float [rows]: parts ("dispatch", ...), "flops", "router_flops", "moved_bytes",
-    "world NAME", "memory LEVEL". costs: what each entry costs. on_host, view: of each entry.
+    "world NAME", "memory LEVEL". costs: of operators, alike ones once. cost_of: which of these each
+    entry has, int [entries].
     """
 
     lowered: Lowered
@@ -63,31 +49,17 @@ class Kernels:
     sets: list[SizeSet]
     entry_rows: np.ndarray
     columns: dict[str, np.ndarray]
-    costs: list[CostRows]
-    on_host: np.ndarray
-    view: np.ndarray
-    weights: list[WeightRead]
+    costs: Sequence[CostRows]
+    cost_of: np.ndarray
 
     @classmethod
     def of(cls, lowered: Lowered, layout: Layout, sets: list[SizeSet], priced: Priced) -> Kernels:
         """Return the table of what a lowered program's operators cost."""
-        costs, cost_of = priced.costs, priced.cost_of
         sizes_of_set = np.array([len(size_set) for size_set in sets])
         lengths = sizes_of_set[layout.size_set]
         entry_rows = np.concatenate([[0], np.cumsum(lengths)])
-        on_host = np.array([rows.cost.on_host for rows in costs])
-        view = np.array([rows.cost.view for rows in costs])
-        return cls(
-            lowered=lowered,
-            layout=layout,
-            sets=sets,
-            entry_rows=entry_rows,
-            columns=_columns(priced, layout, lengths),
-            costs=[costs[number] for number in cost_of.tolist()],
-            on_host=on_host[cost_of],
-            view=view[cost_of],
-            weights=_weight_reads(layout, sets, priced),
-        )
+        columns = _columns(priced, layout, lengths)
+        return cls(lowered, layout, sets, entry_rows, columns, priced.costs, priced.cost_of)
 
     @property
     def steps(self) -> int:
@@ -99,19 +71,41 @@ class Kernels:
         return self.layout.entries
 
     @cached_property
+    def on_host(self) -> np.ndarray:
+        """Whether the host runs each entry, bool [entries]."""
+        return np.array([rows.cost.on_host for rows in self.costs])[self.cost_of]
+
+    @cached_property
     def family(self) -> list[str]:
         """The table or rate that the time of each entry is from."""
-        return [rows.cost.family for rows in self.costs]
+        return self._of_entries([rows.cost.family for rows in self.costs])
 
     @cached_property
     def basis(self) -> list[str]:
         """What the time of each entry rests on."""
-        return [rows.basis for rows in self.costs]
+        return self._of_entries([rows.basis for rows in self.costs])
 
     @cached_property
     def code(self) -> list[str]:
         """Whose machine code each entry runs, "" where that costs nothing."""
-        return [rows.cost.code for rows in self.costs]
+        return self._of_entries([rows.cost.code for rows in self.costs])
+
+    def _of_entries(self, of_costs: Sequence[str]) -> list[str]:
+        """What is said of each entry, of what is said of each cost."""
+        return [of_costs[number] for number in self.cost_of.tolist()]
+
+    def read(self, weight: WeightRead) -> SizedRead:
+        """Return what is read of a weight at its operator's sizes."""
+        return self._reads[int(self.cost_of[weight.entry])][weight.place]
+
+    @cached_property
+    def _reads(self) -> list[list[SizedRead]]:
+        """The weights that the operators of each cost read."""
+        return [rows.reads for rows in self.costs]
+
+    def size_of_calls(self, weight: WeightRead) -> np.ndarray:
+        """Return which of its operator's sizes each call has that reads a weight, int [calls]."""
+        return self.sets[weight.reader.size_set].of_call
 
     @cached_property
     def entry(self) -> np.ndarray:
@@ -184,8 +178,10 @@ class Kernels:
 
     def total(self, name: str) -> np.ndarray:
         """Return a column's sum over each step, float [steps]."""
+        if name not in self.columns:
+            return np.zeros(self.steps)
         if name not in self._totals:
-            self._totals[name] = self.per_step(self.column(name))
+            self._totals[name] = self.per_step(self.columns[name])
         return self._totals[name]
 
     @cached_property
@@ -251,23 +247,10 @@ class Kernels:
         of_scope = [call.call for call in calls]
         return self._rows(np.array(entries, np.int64), np.array(of_scope, np.int64))
 
-    def rows_played(self, played: PlayedStep) -> np.ndarray:
-        """Return the row of each call of a step in executed order, int [calls]."""
-        of_scope = np.array([call for _, call in played.entered])
-        return self._rows(self.layout.entries_of(played), of_scope[played.order.entry])
-
-    def played_alike(self, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (steps that run the same operators, at most so many, int [steps]; the rows of their
-        calls in executed order, int [steps, calls])."""
-        alike: dict[Entered, list[int]] = {}
-        steps = [self.lowered.played(step) for step in range(self.steps)]
-        for number, played in enumerate(steps):
-            alike.setdefault(played.order.entered, []).append(number)
-        for numbers in alike.values():
-            for first in range(0, len(numbers), most):
-                some = numbers[first : first + most]
-                rows = [self.rows_played(steps[number]) for number in some]
-                yield np.array(some), np.stack(rows)
+    def rows_played(self, played: PlayedSteps) -> np.ndarray:
+        """Return the row of each call of steps in executed order, int [steps, calls]."""
+        of_scope = played.calls[:, played.order.entry]
+        return self._rows(self.layout.entries_of(played), of_scope)
 
     def _rows(self, entries: np.ndarray, of_scope: np.ndarray) -> np.ndarray:
         """The rows of calls. entries: of each. of_scope: which of its scope's calls each is."""
@@ -355,19 +338,3 @@ def _ranges(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     shift = np.repeat(first - before, lengths)
     ranges: np.ndarray = np.arange(lengths.sum()) + shift
     return ranges
-
-
-def _weight_reads(layout: Layout, sets: list[SizeSet], priced: Priced) -> list[WeightRead]:
-    """Every read of a weight, in the program's order."""
-    found = []
-    reads_of_cost: dict[int, list[SizedRead]] = {}
-    cost_of = priced.cost_of.tolist()
-    for number, names in layout.weights_read:
-        entry, cost = layout.entries[number], cost_of[number]
-        if cost not in reads_of_cost:
-            reads_of_cost[cost] = priced.costs[cost].reads
-        place = (entry.scope, entry.node, entry.op.site)
-        of_call = sets[entry.size_set].of_call
-        for name, read in zip(names, reads_of_cost[cost], strict=True):
-            found.append(WeightRead(name, *place, of_call, read))
-    return found

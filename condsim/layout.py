@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from condsim.lowered import Lowered, PlayedStep
-from condsim.program import Op
+from condsim.lowered import Lowered
+from condsim.played import PlayedSteps
+from condsim.program import Dim, Op
 from condsim.program.model import Place
 from condsim.program.needs import needs_of
 from condsim.program.work import GROUPED
@@ -32,6 +34,25 @@ class Entry:
     size_set: int
 
 
+GroupKey = tuple[int, str, tuple[Dim, ...]]
+"""(scope, site, experts) of weights that are always used together; no experts where each call of
+the scope uses them."""
+
+
+class WeightRead(NamedTuple):
+    """One operator reads one weight.
+
+    entry: number of the operator. place: which of the weights that it reads. group: the weights
+    that are visited together with it. reader: the operator.
+    """
+
+    name: str
+    entry: int
+    place: int
+    group: GroupKey
+    reader: Entry
+
+
 @dataclass(frozen=True, slots=True)
 class SharedSizes:
     """What operators of one scope that share their sizes have in common.
@@ -49,12 +70,14 @@ class Layout:
     """All operators that some step runs, in the program's order, and the sets of sizes that they
     share.
 
-    extents: of each set, those that the sizes of its operators follow.
+    extents: of each set, those that the sizes of its operators follow. loops: of each scope, the
+    scope and the node of the loop that it stands in.
     """
 
     entries: list[Entry]
     sets: list[SharedSizes]
     extents: list[set[str]]
+    loops: list[Place]
 
     @classmethod
     def of(cls, lowered: Lowered, kinds: Mapping[Place, int], each_call: bool) -> Layout:
@@ -82,7 +105,8 @@ class Layout:
                 needs[place].check(lowered.sizes(scope, op.site))
                 extents[number] |= needs[place].shape_extents
                 entries.append(Entry(scope, node, op, place, kinds[place], number))
-        return cls(entries, list(numbers), extents)
+        loops = [(calls.parent, calls.placed.loop) for calls in lowered.scopes]
+        return cls(entries, list(numbers), extents, loops)
 
     @cached_property
     def results(self) -> Results:
@@ -94,12 +118,12 @@ class Layout:
         """(scope, node) → number of the entry."""
         return {(entry.scope, entry.node): i for i, entry in enumerate(self.entries)}
 
-    def entries_of(self, played: PlayedStep) -> np.ndarray:
+    def entries_of(self, played: PlayedSteps) -> np.ndarray:
         """Return the entry of each call of a step, int [calls]."""
         order = played.order
 
         def make() -> np.ndarray:
-            scopes = [played.entered[entry][0] for entry in order.entry]
+            scopes = played.scopes[order.entry].tolist()
             places = zip(scopes, order.node, strict=True)
             return np.array([self.entry_of[place] for place in places], np.int64)
 
@@ -121,11 +145,25 @@ class Layout:
         return np.array([bool(entry.op.role) for entry in self.entries])
 
     @cached_property
-    def weights_read(self) -> list[tuple[int, list[str]]]:
-        """(entry, names of the weights that it reads) of those that read some."""
+    def weight_reads(self) -> list[WeightRead]:
+        """Every read of a weight, in the program's order."""
         found = []
         for number, entry in enumerate(self.entries):
-            names = [tensor.weight for tensor in entry.op.inputs if tensor.weight]
-            if names and not entry.op.view:
-                found.append((number, names))
+            op = entry.op
+            if op.view:
+                continue
+            weights = [tensor for tensor in op.inputs if tensor.weight]
+            for place, tensor in enumerate(weights):
+                experts = tensor.dims[:1] if op.name in GROUPED and op.site else ()
+                group = (entry.scope, op.site, experts)
+                found.append(WeightRead(tensor.weight, number, place, group, entry))
         return found
+
+    @cached_property
+    def read_together(self) -> dict[GroupKey, list[WeightRead]]:
+        """The weights that are always visited together: those of a scope and site, and those of the
+        grouped products of a site in it."""
+        groups: dict[GroupKey, list[WeightRead]] = {}
+        for read in self.weight_reads:
+            groups.setdefault(read.group, []).append(read)
+        return groups

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from condsim.program import Loop, Op, Program, Scope
+from condsim.played import EnteredScopes, PlayedSteps
+from condsim.program import Op, Program, Scope
 from condsim.program.model import Place, PlacedScope
-from condsim.program.order import Order, order_of
+from condsim.program.order import order_of
 from condsim.steps.extents import SiteRule, Steps, capacity
 from condsim.steps.sizes import Sizes, distinct, joined
 from condsim.strategies import STRATEGIES, Strategy
@@ -103,16 +104,6 @@ class Call:
         )
 
 
-class PlayedStep(NamedTuple):
-    """One step in executed order.
-
-    entered: (scope, call) of each scope that it enters. order: of its calls.
-    """
-
-    entered: list[tuple[int, int]]
-    order: Order
-
-
 @dataclass(frozen=True)
 class Lowered:
     """A program on given steps.
@@ -170,20 +161,6 @@ class Lowered:
                 found.setdefault((calls.parent, calls.placed.loop), []).append(number)
         return {key: tuple(numbers) for key, numbers in found.items()}
 
-    def bodies(self, scope: int, call: int, loop: int) -> list[tuple[int, int]]:
-        """Return (scope, call) of what a loop runs in one call of its scope, in its order."""
-        node = self.scopes[scope].scope.nodes[loop]
-        assert isinstance(node, Loop)
-        place = {choice: turn for turn, choice in enumerate(node.choices)}
-        found = []
-        for number in self.inner.get((scope, loop), ()):
-            calls = self.scopes[number]
-            for inner_call in np.flatnonzero(calls.parent_call == call):
-                turn = place[int(calls.choice[inner_call])]
-                found.append((turn, number, int(inner_call)))
-        found.sort()
-        return [(number, inner_call) for _, number, inner_call in found]
-
     def visits(self, scope: int = 0) -> Iterator[Visit]:
         """Yield every operator that some step runs, once, in the program's order."""
         calls = self.scopes[scope]
@@ -194,29 +171,26 @@ class Lowered:
                 for inner in self.inner.get((scope, node), ()):
                     yield from self.visits(inner)
 
-    def played(self, step: int = 0) -> PlayedStep:
+    def played(self, step: int = 0) -> PlayedSteps:
         """Return one step in executed order."""
-        entered = list(self._entered(0, step))
-        numbers = tuple([self.scopes[scope].placed.number for scope, _ in entered])
-        return PlayedStep(entered, order_of(self.program, numbers))
+        (played,) = self._played(EnteredScopes.of(self.scopes, step))
+        return played
 
-    def _entered(self, scope: int, call: int) -> Iterator[tuple[int, int]]:
-        yield scope, call
-        for loop in self._loops[scope]:
-            for inner, inner_call in self.bodies(scope, call, loop):
-                yield from self._entered(inner, inner_call)
+    def played_alike(self) -> Iterator[PlayedSteps]:
+        """Yield all steps in executed order, those together that enter the same scopes."""
+        yield from self._played(EnteredScopes.of(self.scopes))
 
-    @cached_property
-    def _loops(self) -> Mapping[int, list[int]]:
-        """Scope → nodes of the loops in it that some step runs."""
-        found: dict[int, list[int]] = {number: [] for number in range(len(self.scopes))}
-        for scope, loop in sorted(self.inner):
-            found[scope].append(loop)
-        return found
+    def _played(self, entered: EnteredScopes) -> Iterator[PlayedSteps]:
+        placed = np.array([calls.placed.number for calls in self.scopes])
+        for numbers, scopes, calls in entered.alike():
+            order = order_of(self.program, tuple(placed[scopes].tolist()))
+            yield PlayedSteps(numbers, scopes, calls, order)
 
     def sequence(self, step: int = 0) -> list[Call]:
         """Return the operators of one step in executed order."""
-        entered, order = self.played(step)
+        played = self.played(step)
+        order = played.order
+        entered = list(zip(played.scopes.tolist(), played.calls[0].tolist(), strict=True))
         guards = [self._guards_of(scope, call) for scope, call in entered]
         bound: dict[tuple[int, str], dict[str, int]] = {}
         calls = []

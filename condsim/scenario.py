@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from numbers import Integral, Real
 from typing import Any
 
-from condsim.errors import CondsimError, shown, unknown
+from condsim import checks
+from condsim.errors import CondsimError, shown
 from condsim.parallel import Parallel
 from condsim.protocols import PROTOCOLS
 from condsim.steps.extents import CAPACITY_FACTOR
@@ -62,15 +61,15 @@ class Scenario:
 
     def __post_init__(self) -> None:
         """Raises CondsimError for a value that no trace or device could have."""
-        _one_of("baseline", self.baseline, BASELINES)
+        checks.one_of("baseline", self.baseline, BASELINES)
         if self.protocol is not None:
-            _one_of("protocol", self.protocol, tuple(PROTOCOLS))
-        _one_of("engine", self.engine, ENGINES)
+            checks.one_of("protocol", self.protocol, PROTOCOLS)
+        checks.one_of("engine", self.engine, ENGINES)
         for name in ("dtype", "runtime", "phase", "weights", "caches"):
-            _text(name, getattr(self, name))
+            checks.name(name, getattr(self, name))
         self._check_strategy()
         if self.batch is not None:
-            _whole("batch", self.batch, least=1)
+            checks.whole("batch", self.batch, least=1)
         self._check_numbers()
         if self.steps is not None:
             self._check_steps(self.steps)
@@ -81,7 +80,7 @@ class Scenario:
 
     def _check_strategy(self) -> None:
         if not isinstance(self.strategy, Mapping):
-            _text("strategy", self.strategy)
+            checks.name("strategy", self.strategy)
             return
         for mechanism, name in self.strategy.items():
             if not isinstance(mechanism, str) or not isinstance(name, str):
@@ -90,16 +89,16 @@ class Scenario:
                 )
 
     def _check_numbers(self) -> None:
-        _number("capacity_factor", self.capacity_factor)
+        checks.number("capacity_factor", self.capacity_factor)
         if not 0 < self.capacity_factor <= MOST_CAPACITY_FACTOR:
             raise CondsimError(
                 f"capacity_factor must be above 0 and at most {MOST_CAPACITY_FACTOR}, "
                 f"got {self.capacity_factor}"
             )
         if self.threshold is not None:
-            _number("threshold", self.threshold)
+            checks.number("threshold", self.threshold)
         if self.expert_cache is not None:
-            _number("expert_cache", self.expert_cache)
+            checks.number("expert_cache", self.expert_cache)
             if not 0 <= self.expert_cache <= 1:
                 raise CondsimError(
                     f"expert_cache is a share of the experts, from 0 to 1, got {self.expert_cache}"
@@ -111,7 +110,7 @@ class Scenario:
         if len(steps) == 0:
             raise CondsimError("steps: got none; name at least one, or leave steps out for all")
         for step in steps:
-            _whole("steps", step, least=0)
+            checks.whole("steps", step, least=0)
 
     def but(self, **changes: Any) -> Scenario:
         """Return the same question with other values."""
@@ -125,32 +124,3 @@ class Scenario:
             if value != field.default:
                 different[field.name] = value
         return different
-
-
-def _one_of(what: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise unknown(what, value, known)
-
-
-def _text(what: str, value: Any) -> None:
-    if value is not None and not isinstance(value, str):
-        raise CondsimError(f"{what} must be a name, got {shown(value)}")
-
-
-def _number(what: str, value: Any) -> None:
-    a_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not a_number or not _is_finite(value):
-        raise CondsimError(f"{what} must be a number, got {shown(value)}")
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return math.isfinite(value)
-    except (OverflowError, TypeError):
-        return False
-
-
-def _whole(what: str, value: Any, least: int) -> None:
-    a_whole_number = isinstance(value, Integral) and not isinstance(value, bool)
-    if not a_whole_number or value < least:
-        raise CondsimError(f"{what} must be a whole number of at least {least}, got {shown(value)}")

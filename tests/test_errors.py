@@ -30,6 +30,11 @@ def test_a_long_name_is_shortened() -> None:
     assert len(shown(list(range(1000)))) < 100
 
 
+def test_a_value_that_python_cannot_write() -> None:
+    assert shown(10**5000) == "a int that cannot be written"
+    assert "a int that cannot" in str(unknown("dtype", 10**5000, ["fp32"]))
+
+
 def test_any_terminal_takes_a_message() -> None:
     assert str(CondsimError("lone \ud800")).encode() == b"lone \\ud800"
 

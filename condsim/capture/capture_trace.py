@@ -15,6 +15,7 @@ from condsim.capture.fit_operator import Misfit
 from condsim.capture.header import Labels, header_of
 from condsim.capture.independent import notes_on_dependence
 from condsim.capture.observe import Observation, Quality, observe
+from condsim.capture.other_sizes import of_one_batch
 from condsim.capture.own_work import refuse_other_work
 from condsim.capture.probe import CannotRun, costliest_branches, key, probe
 from condsim.capture.quality import decoded_quality, dense_quality, score_exits
@@ -62,6 +63,8 @@ def capture_trace(
         )
     observed = _counter(progress, "observe", len(batches))
     seen = observe(live, batches, new_tokens, quality, observed, sizes.unit_rows)
+    seen.of_one_batch = of_one_batch(live, batches[0])
+    seen.notes += seen.of_one_batch.notes
     seen.notes += notes_on_dependence(live, batches[0], seen)
     if sizes.refusal:
         seen.notes.append(f"units are of one fixed size{in_brackets(sizes.refusal)}")

@@ -27,7 +27,8 @@ PARTS = 4
 def notes_on_dependence(live: LiveModel, batch: Batch, seen: Observation) -> list[str]:
     """Return a note for each site whose decisions change where a part of a batch runs alone.
 
-    batch: the first that was observed. seen: what it decided, first of all.
+    batch: the first that was observed. seen: what it decided, first of all. Sites of which no
+    other batch size is predicted are left out.
     """
     if batch.units == 1:
         return []
@@ -41,7 +42,7 @@ def notes_on_dependence(live: LiveModel, batch: Batch, seen: Observation) -> lis
     notes = []
     for name, of_parts in shares.items():
         share = float(np.mean(of_parts))
-        if share > SHARE:
+        if share > SHARE and name not in seen.of_one_batch.sites:
             notes.append(
                 f"{name} decides by what else is in the batch: where a {_fraction(batch.units)} of "
                 f"one runs alone, {share:.0%} of the decisions are others; at other batch sizes "

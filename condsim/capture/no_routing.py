@@ -29,7 +29,7 @@ def no_routing(live: LiveModel, batch: Batch) -> str:
     start = ""
     if similar:
         start = f"found {', '.join(similar[:3])}, but not how its experts are chosen. "
-    known = None if _decides_in_python(live) and not similar else _known(live, batch)
+    known = None if _decides_in_python(live) and not similar else _known(live, batch, bool(similar))
     if known is not None:
         return f"{start}no routing found in this model: {known.reason}; {known.way_out}"
     unread = []
@@ -41,12 +41,12 @@ def no_routing(live: LiveModel, batch: Batch) -> str:
     return f"{start}{LOOKED_FOR}, and condsim.route / condsim.branch{given_up}; {way_out}"
 
 
-def _known(live: LiveModel, batch: Batch) -> Unmarked | None:
-    """What the model decides, as far as it is a known kind."""
+def _known(live: LiveModel, batch: Batch, experts: bool) -> Unmarked | None:
+    """What the model decides, as far as it is a known kind. experts: whether it has some."""
     if live.on_meta:
         return None
     with torch.no_grad():
-        return unmarked(live.model, partial(batch.call, live.model), batch.units)
+        return unmarked(live.model, partial(batch.call, live.model), batch.units, experts)
 
 
 def _decides_in_python(live: LiveModel) -> bool:

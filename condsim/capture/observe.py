@@ -15,8 +15,9 @@ import pandas as pd
 import torch
 
 from condsim.capture.no_routing import no_routing
+from condsim.capture.other_sizes import OfOneBatch
 from condsim.capture.repeatable import inputs_kept, own_result
-from condsim.capture.sizes import learn_sizes, ordered
+from condsim.capture.sizes import learn_sizes, ordered, rows_missing
 from condsim.errors import CondsimError
 from condsim.live.decode import decode, has_encoder
 from condsim.live.equality import close, tensors_of
@@ -62,6 +63,7 @@ class Observation:
     quality: column of the trace's table of quality → values, one array [units] a batch.
     notes: what a reader of the trace should know of the steps.
     silent: sites that decide nothing while tokens are decoded: those of an encoder.
+    of_one_batch: sites of which no other batch size is known.
     """
 
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -70,6 +72,7 @@ class Observation:
     quality: dict[str, list[np.ndarray]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
+    of_one_batch: OfOneBatch = field(default_factory=OfOneBatch)
 
     def joined(self) -> dict[str, Decisions]:
         """Site → decisions of all steps, one after the other."""
@@ -256,10 +259,7 @@ def _decisions_of_all_rows(
         assert call is not None
         ids = call["ids"].numpy()
         if len(ids) != rows:
-            raise CondsimError(
-                f"site {info.name!r} decided for {len(ids)} rows where the batch has {rows}; "
-                "route every row, or mark what comes before"
-            )
+            raise CondsimError(rows_missing(info, len(ids), f"{rows} rows come"))
         weights = call["weights"].numpy() if "weights" in call else None
         scores = call["scores"].numpy() if "scores" in call else None
         return Decisions(mechanism.compact(ids), weights, scores)

@@ -13,6 +13,7 @@ import numpy as np
 
 from condsim.capture.fit import Fitter, Run
 from condsim.capture.fit_operator import Misfit
+from condsim.capture.other_sizes import unread_at
 from condsim.capture.sizes import USUAL_LENGTHS, Lengths, Sizes
 from condsim.errors import CondsimError
 from condsim.live.decode import has_encoder, record_decode
@@ -296,8 +297,12 @@ class Prober:
             return self._record(assignment, regime, units, seq, run)
         except ModelFails as failure:
             size = f"{units} units" if seq is None else f"{units} units of {seq} positions"
+            program = key(assignment, regime)
+            unread = unread_at(self.live, self.batch.resized(units, seq), failure)
+            if unread and not regime.decodes:
+                raise CannotRun(f"{program}: at {size} {unread}") from failure
             raise CannotRun(
-                f"{key(assignment, regime)}: the model fails at {size}, "
+                f"{program}: the model fails at {size}, "
                 f"while inputs of the captured size run ({failure})"
             ) from failure
 

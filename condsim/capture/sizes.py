@@ -136,12 +136,18 @@ def _rows_of_unit(live: LiveModel, batch: Batch) -> dict[str, int]:
         if live.infos[name].parents:
             continue
         if rows % batch.units:
-            raise CondsimError(
-                f"site {name!r} decided for {rows} rows where the batch has {batch.units}; "
-                "route every row, or mark what comes before"
-            )
+            raise CondsimError(rows_missing(live.infos[name], rows, f"{batch.units} units come"))
         rows_of_unit[name] = rows // batch.units
     return rows_of_unit
+
+
+def rows_missing(info: SiteInfo, decided: int, come: str) -> str:
+    """Return what to say of a site that did not decide for every row. come: what comes there."""
+    return (
+        f"site {info.name!r} decided for {decided} rows where {come}: which rows get there follows "
+        "the data, as where a mask among the inputs leaves padding out; let all rows get there, "
+        f"or {MECHANISMS[info.mechanism].how_to_mark}"
+    )
 
 
 def take_every_branch(info: SiteInfo, own: np.ndarray) -> tuple[np.ndarray, None] | None:

@@ -24,6 +24,7 @@ import cyclopts
 from condsim import __version__
 from condsim.cli.help import JoinLines
 from condsim.cli.output import out
+from condsim.cli.whole_numbers import refuse_parts
 from condsim.errors import CondsimError, shortened
 from condsim.show.escape import printable
 
@@ -102,6 +103,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     _open_closed_streams()
     try:
         with _ending_when_told():
+            refuse_parts(app, tokens)
             result = app(
                 tokens,
                 console=out(),

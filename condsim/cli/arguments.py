@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from condsim.cli.output import Step, progress, say
-from condsim.errors import CondsimError, unknown
+from condsim.errors import CondsimError, shown, unknown
 from condsim.files import check_writable, is_stream
 
 if TYPE_CHECKING:
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from condsim.hardware import HardwareProfile
     from condsim.trace import Trace
 
+MOST_NUMBER = 1 << 40
+"""Of anything that a command counts."""
+MOST_THREADS = 4096
 
-def check_at_least_one(what: str, value: int | None) -> None:
-    """Raises CondsimError for a number below 1; None: not given."""
+
+def check_at_least_one(what: str, value: int | None, most: int = MOST_NUMBER) -> None:
+    """Raises CondsimError for a number below 1 or above `most`; None: not given."""
     if value is not None and value < 1:
         raise CondsimError(f"{what} must be at least 1, got {value}")
+    if value is not None and value > most:
+        raise CondsimError(f"{what} must be at most {most}, got {shown(value)}")
 
 
 def check_known(what: str, name: str | None, known: tuple[str, ...]) -> None:

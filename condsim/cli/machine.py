@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from condsim.cli.arguments import check_at_least_one
+from condsim.cli.arguments import MOST_THREADS, check_at_least_one
 from condsim.cli.output import command, out, plain, print_json, progress, suggest
 from condsim.errors import CondsimError
 
@@ -61,7 +61,7 @@ def calibrate(
     json
         Print JSON.
     """
-    check_at_least_one("threads", threads)
+    check_at_least_one("threads", threads, MOST_THREADS)
     if device != "cpu" and (compiled or dtype != "fp32"):
         raise CondsimError(
             "--dtype and --compiled go with --device cpu: "

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from condsim.cli.arguments import check_at_least_one, check_known, local_profile, open_trace
+from condsim.cli.arguments import (
+    MOST_THREADS,
+    check_at_least_one,
+    check_known,
+    local_profile,
+    open_trace,
+)
 from condsim.cli.output import Step, out, print_json, progress, suggest
 from condsim.cli.output import command as again
 from condsim.errors import CondsimError, unknown
@@ -69,7 +75,7 @@ class CaptureOptions:
     def check(self) -> None:
         """Raises CondsimError for what no model could be captured with."""
         check_at_least_one("batch-limit", self.batch_limit)
-        check_at_least_one("threads", self.threads)
+        check_at_least_one("threads", self.threads, MOST_THREADS)
         if self.new_tokens is not None and self.new_tokens < 0:
             raise CondsimError(f"new-tokens must be at least 0, got {self.new_tokens}")
 
@@ -199,7 +205,7 @@ class MeasureOptions:
         """Raises CondsimError for what no trace could be measured with."""
         check_at_least_one("processes", self.processes)
         check_at_least_one("pairs", self.pairs)
-        check_at_least_one("threads", self.threads)
+        check_at_least_one("threads", self.threads, MOST_THREADS)
         for batch in self.batch or ():
             check_at_least_one("batch", batch)
         check_known("protocol", self.protocol, tuple(PROTOCOLS))

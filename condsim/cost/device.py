@@ -174,6 +174,10 @@ class SizedKind:
             return self
         return SizedKind(self.kind, self.op, self.range.sizes, resident=self.resident)
 
+    def at_its_sizes(self, cost: CostRows) -> CostRows:
+        """Return the rows of a cost at the operator's own sizes. cost: at all of `in_range`."""
+        return cost if self.range is None else cost.at(self.range.chosen)
+
     @cached_property
     def key(self) -> Hashable:
         """What stands for it among all operators at their sizes; None for one of its own."""

@@ -21,9 +21,10 @@ from condsim.engine.closed_form import Issued
 from condsim.kernel_cost import CostRows, KernelCost, Priced, least_sure
 from condsim.kernels import Kernels
 from condsim.layout import Entry, Layout
-from condsim.lowered import Call, Lowered, PlayedStep
+from condsim.lowered import Call, Lowered
+from condsim.played import PlayedSteps
 from condsim.program import Op
-from condsim.program.order import Entered, Order
+from condsim.program.order import Order
 from condsim.program.work import MATMULS
 from condsim.steps.size_set import SizeSet
 
@@ -75,13 +76,9 @@ class IssuedModel(DeviceModel):
         """Return an operator's time and its FLOPs."""
 
     def known_costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
-        """Return what operators cost; those that are new are priced."""
-        costs = self._remembered_costs([sized.in_range for sized in operators])
-        found = []
-        for sized, cost in zip(operators, costs, strict=True):
-            in_range = sized.range
-            found.append(cost if in_range is None else cost.at(in_range.chosen))
-        return found
+        """Return what operators cost at all sizes that they are priced at; those that are new are
+        priced."""
+        return self._remembered_costs([sized.in_range for sized in operators])
 
     def _remembered_costs(self, operators: Sequence[SizedKind]) -> list[CostRows]:
         """What operators cost; those that are new are priced, alike ones once."""
@@ -102,13 +99,17 @@ class IssuedModel(DeviceModel):
         return [found[key] for key in keys]
 
     def price_ahead(self, pricings: Iterable[Pricing]) -> None:
-        operators = []
+        of_all, operators = [], []
         for pricing in pricings:
             assert isinstance(pricing, IssuedPricing)
-            for sized in pricing.operators:
-                if sized.key is not None:
-                    operators.append(sized.in_range)
-        self._remembered_costs(operators)
+            of_all.append(pricing)
+            operators += pricing.operators
+        costs = self.known_costs(operators)
+        begin = 0
+        for pricing in of_all:
+            end = begin + len(pricing.operators)
+            pricing.known = costs[begin:end]
+            begin = end
 
     def priced_in_ranges(self, kind: int) -> bool:
         """Whether a kind of operator is priced at more sizes than it has."""
@@ -199,7 +200,7 @@ class IssuedModel(DeviceModel):
     # One step
 
     def far_per_byte(
-        self, lowered: Lowered, played: PlayedStep, layout: Layout
+        self, lowered: Lowered, played: PlayedSteps, layout: Layout
     ) -> np.ndarray | float:
         """Return what each byte of activations of each entry takes longer than in a
         micro-benchmark, as in a step; seconds, float [entries] or a number for all."""
@@ -211,14 +212,9 @@ class IssuedModel(DeviceModel):
         return self._issued(kernels, kernels.rows_of(calls), sync), calls
 
     def issued_alike(self, kernels: Kernels) -> Iterator[tuple[np.ndarray, Issued]]:
-        alike: dict[Entered, list[int]] = {}
-        steps = [kernels.lowered.played(step) for step in range(kernels.steps)]
-        for number, played in enumerate(steps):
-            alike.setdefault(played.order.entered, []).append(number)
-        for numbers in alike.values():
-            rows = np.stack([kernels.rows_played(steps[number]) for number in numbers])
-            sync = steps[numbers[0]].order.sync
-            yield np.array(numbers), self._issued(kernels, rows, sync)
+        for played in kernels.lowered.played_alike():
+            rows = kernels.rows_played(played)
+            yield played.numbers, self._issued(kernels, rows, played.order.sync)
 
     def _issued(self, kernels: Kernels, rows: np.ndarray, sync: np.ndarray) -> Issued:
         """Kernels in issue order. rows: of the table, int [kernels] or [steps, kernels]."""
@@ -229,13 +225,17 @@ class IssuedModel(DeviceModel):
 
 
 class IssuedPricing(Pricing):
-    """Prices the operators of one lowered program."""
+    """Prices the operators of one lowered program.
+
+    known: what its operators cost at all sizes that they are priced at; None until that is known.
+    """
 
     def __init__(self, model: IssuedModel, lowered: Lowered) -> None:
         super().__init__(model, lowered)
         self.model = model
         self.resident = model.resident(lowered)
         self.each_call = isinstance(self.resident, np.ndarray)
+        self.known: list[CostRows] | None = None
         self._ranges: dict[tuple[int, frozenset[str]], SizeRange | None] = {}
 
     @cached_property
@@ -273,13 +273,18 @@ class IssuedPricing(Pricing):
 
     def price(self) -> Priced:
         _, cost_of = self._distinct
-        costs = self.model.known_costs(self.operators)
         outline = self.lowered.outline
         if outline.first_step is None:
             outline.first_step = self._first_step()
         first: FirstStep = outline.first_step
         host_s = self.model.host_seconds(self.lowered, first.order, self.layout)
-        return Priced(costs, cost_of, host_s, first.far_of(self.layout))
+        return Priced(self._costs(), cost_of, host_s, first.far_of(self.layout))
+
+    def _costs(self) -> list[CostRows]:
+        """What operators cost at their own sizes."""
+        known = self.model.known_costs(self.operators) if self.known is None else self.known
+        pairs = zip(self.operators, known, strict=True)
+        return [sized.at_its_sizes(cost) for sized, cost in pairs]
 
     def _first_step(self) -> FirstStep:
         step = self.lowered.played()
@@ -294,6 +299,12 @@ def distinct_operators(layout: Layout, sets: list[SizeSet]) -> tuple[list[int], 
     for number, size_set in enumerate(sets):
         stands_for = number if size_set.key is None else size_set.key
         of_set.append(numbers.setdefault(stands_for, len(numbers)))
-    pairs = layout.kind * len(sets) + np.array(of_set)[layout.size_set]
+    make = partial(_distinct, layout, np.array(of_set))
+    return layout.results.remember(("distinct operators", *of_set), make)
+
+
+def _distinct(layout: Layout, of_set: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """`distinct_operators`. of_set: number of the sizes of each set, int [sets]."""
+    pairs = layout.kind * len(of_set) + of_set[layout.size_set]
     _, first, which = np.unique(pairs, return_index=True, return_inverse=True)
     return first.tolist(), which

@@ -7,9 +7,9 @@ The last two depend on what runs between two steps: the step before, or the othe
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,13 @@ from condsim.cost.cpu.evicted_code import (
 )
 from condsim.cost.cpu.new_shapes import NewShapes
 from condsim.cost.cpu.played_code import PlayedCalls, played_code_seconds
-from condsim.cost.weight_uses import GroupKey, group_of, visits_of
+from condsim.cost.weight_uses import read_again, visits_of
 from condsim.hardware import HardwareProfile
 from condsim.kernel_cost import PARTS
-from condsim.kernels import Kernels, WeightRead
+from condsim.kernels import Kernels
+from condsim.layout import Layout
+from condsim.played import PlayedSteps
+from condsim.program import Program
 from condsim.program.stacked import stacked_gradients
 
 STEPS_AT_ONCE = 64
@@ -123,15 +126,14 @@ class StepCost:
         """World → seconds in it of gradients that are written as large as all experts
         (`condsim.program.stacked`); empty for any step but a training's."""
         kernels = self.kernels
-        places = stacked_gradients(kernels.lowered.program)
-        if not places:
+        program, layout = kernels.lowered.program, kernels.layout
+        if not program.stages:
             return {}
-        scopes = kernels.lowered.scopes
-        chosen = []
-        for entry in kernels.entries:
-            place = (scopes[entry.scope].placed.number, entry.node)
-            chosen.append(place in places)
-        of_row = np.array(chosen)[kernels.entry]
+        make = partial(_has_stacked_gradients, program, layout)
+        of_entry = layout.results.remember("stacked gradients", make)
+        if not of_entry.any():
+            return {}
+        of_row = of_entry[kernels.entry]
         gather = "world gather" if "world gather" in kernels.columns else "traffic"
         launch_s = kernels.column("dispatch") + kernels.column("world launch")
         return {
@@ -151,10 +153,12 @@ class StepCost:
         if self.by_source is not None:
             return {source: float(seconds.sum()) for source, seconds in self.by_source.items()}
         kernels = self.kernels
-        busy_s = kernels.by_entry(kernels.seconds - kernels.column("dispatch")).tolist()
+        busy_s = kernels.by_entry(kernels.seconds - kernels.column("dispatch"))
+        of_costs = np.bincount(kernels.cost_of, busy_s, len(kernels.costs))
         found: dict[str, float] = {}
-        for view, family, seconds in zip(kernels.view, kernels.family, busy_s, strict=True):
-            if not view:
+        for rows, seconds in zip(kernels.costs, of_costs.tolist(), strict=True):
+            family = rows.cost.family
+            if not rows.cost.view:
                 found[family] = found.get(family, 0.0) + seconds
         return found
 
@@ -198,45 +202,16 @@ class StepCost:
         again = np.zeros(self.steps)
         branches = [rule.branches for rule in self.kernels.lowered.sites.values()]
         choices = max(branches, default=0) + 1  # -1 is one
-        for weights in self._read_alike():
+        for at_each_place in read_again(self.kernels.layout):
             seen = np.zeros(self.steps * choices, bool)
-            for reads in zip(*weights, strict=True):
-                visits = visits_of(list(reads), self.kernels)
+            for reads in at_each_place:
+                visits = visits_of(reads, self.kernels)
                 key = visits.step * choices + visits.choice + 1
                 old = seen[key]
                 in_bytes = visits.bytes.sum(axis=0)[visits.size[old]]
                 again += np.bincount(visits.step[old], in_bytes, self.steps)
                 seen[key] = True
         return again
-
-    def _read_alike(self) -> Iterable[list[list[WeightRead]]]:
-        """Weights that a step may read more than once, those together that are read at the same
-        places; the reads of each."""
-        alike: dict[tuple[GroupKey, ...], list[list[WeightRead]]] = {}
-        for reads in self._shared_weights():
-            places = tuple([group_of(read) for read in reads])
-            alike.setdefault(places, []).append(reads)
-        return alike.values()
-
-    def _shared_weights(self) -> list[list[WeightRead]]:
-        """Reads of each weight that a step may read more than once.
-
-        Bodies of one loop never read the weights of the same choice in one run of the loop.
-        """
-        by_name: dict[str, list[WeightRead]] = {}
-        for read in self.kernels.weights:
-            by_name.setdefault(read.name, []).append(read)
-        scopes = self.kernels.lowered.scopes
-        shared = []
-        for reads in by_name.values():
-            numbers = {read.scope for read in reads}
-            loops = set()
-            for number in numbers:
-                scope = scopes[number]
-                loops.add((scope.parent, scope.placed.loop))
-            if len(numbers) < len(reads) or len(loops) > 1:
-                shared.append(reads)
-        return shared
 
     @cached_property
     def evicting_bytes(self) -> np.ndarray:
@@ -284,17 +259,25 @@ class StepCost:
         """What a call of each code costs more in each training step, float [codes, steps]."""
         numbers = {code: number for number, code in enumerate(codes)}
         code_of_entry = np.array([numbers.get(code, len(codes)) for code in self.kernels.code])
-        in_order = [*codes, ""]
         each_s = np.zeros((len(codes), self.steps))
-        for steps, rows in self.kernels.played_alike(STEPS_AT_ONCE):
+        for played in self._played_in_portions():
+            rows = self.kernels.rows_played(played)
+            first, alike = _distinct_rows(rows, self.footprint_bytes[played.numbers])
             calls = PlayedCalls(
                 code_of_entry[self.kernels.entry[rows[0]]],
-                self._touched_by_kernel[rows],
-                self.kernels.seconds[rows],
-                self.footprint_bytes[steps, None],
+                self._touched_by_kernel[rows[first]],
+                self.kernels.seconds[rows[first]],
+                self.footprint_bytes[played.numbers[first], None],
             )
-            each_s[:, steps] = played_code_seconds(calls, in_order, self.profile)[:-1]
+            of_steps = played_code_seconds(calls, codes, self.profile)
+            each_s[:, played.numbers] = of_steps[alike].T
         return each_s
+
+    def _played_in_portions(self) -> Iterator[PlayedSteps]:
+        """Steps that run the same operators, `STEPS_AT_ONCE` at most."""
+        for played in self.kernels.lowered.played_alike():
+            for first in range(0, len(played.numbers), STEPS_AT_ONCE):
+                yield played.some(slice(first, first + STEPS_AT_ONCE))
 
     @cached_property
     def _touched_by_kernel(self) -> np.ndarray:
@@ -317,3 +300,23 @@ class EvictedCode:
 
     each_s: Any
     calls: np.ndarray
+
+
+def _has_stacked_gradients(program: Program, layout: Layout) -> np.ndarray:
+    """Whether each entry writes or adds gradients as large as all experts, bool [entries]."""
+    places = stacked_gradients(program)
+    return np.array([entry.place in places for entry in layout.entries])
+
+
+def _distinct_rows(rows: np.ndarray, footprint_bytes: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return (the first of the steps that run the same rows and touch as much, which of these each
+    step is). rows: int [steps, calls]. footprint_bytes: float [steps]."""
+    first: list[int] = []
+    numbers: dict[tuple[bytes, float], int] = {}
+    alike = []
+    for step, (row, touched) in enumerate(zip(rows, footprint_bytes.tolist(), strict=True)):
+        number = numbers.setdefault((row.tobytes(), touched), len(numbers))
+        if number == len(first):
+            first.append(step)
+        alike.append(number)
+    return first, alike

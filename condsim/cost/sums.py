@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from condsim.cost.step_cost import StepCost
 from condsim.kernel_cost import least_sure
+from condsim.layout import Layout
 from condsim.program.model import Place
+
+
+@dataclass
+class _EntrySums:
+    """Seconds of each entry of blocks that run the same operators, float [entries], and what these
+    rest on."""
+
+    layout: Layout
+    seconds: np.ndarray
+    basis: list[str]
+
+    @classmethod
+    def nothing(cls, layout: Layout) -> _EntrySums:
+        """Return the sums of no block."""
+        return cls(layout, np.zeros(len(layout.entries)), [])
+
+    def add(self, seconds: np.ndarray, basis: list[str]) -> None:
+        """Add a block of steps."""
+        self.seconds = self.seconds + seconds
+        if self.basis and self.basis != basis:
+            basis = [_both(*pair) for pair in zip(self.basis, basis, strict=True)]
+        self.basis = basis
+
+    def by_place(self) -> Iterator[tuple[Place, float, str]]:
+        """Yield (scope and node of an operator, its seconds, what they rest on)."""
+        columns = (self.layout.entries, self.seconds.tolist(), self.basis)
+        for entry, seconds, basis in zip(*columns, strict=True):
+            yield (entry.scope, entry.node), seconds, basis
+
+
+def _both(basis: str, other: str) -> str:
+    """What a sum rests on of two seconds."""
+    return basis if basis == other else least_sure((basis, other))
 
 
 @dataclass
@@ -35,8 +69,7 @@ class CostSums:
     evicted_code_s: float = 0.0
     graphs: set[Hashable] = field(default_factory=set)
     stacked: dict[str, float] = field(default_factory=dict)
-    _entry_s: dict[Place, float] = field(default_factory=dict)
-    _entry_basis: dict[Place, str] = field(default_factory=dict)
+    _of_entries: list[_EntrySums] = field(default_factory=list)
 
     def add(self, cost: StepCost) -> None:
         """Add a block of steps."""
@@ -56,20 +89,23 @@ class CostSums:
 
     def _add_entries(self, cost: StepCost) -> None:
         kernels = cost.kernels
-        seconds = kernels.by_entry(kernels.seconds).tolist()
-        for entry, basis, entry_s in zip(kernels.entries, kernels.basis, seconds, strict=True):
-            place = (entry.scope, entry.node)
-            self._entry_s[place] = self._entry_s.get(place, 0.0) + entry_s
-            before = self._entry_basis.setdefault(place, basis)
-            if before != basis:
-                self._entry_basis[place] = least_sure((before, basis))
+        seconds = kernels.by_entry(kernels.seconds)
+        if not self._of_entries or self._of_entries[-1].layout is not kernels.layout:
+            self._of_entries.append(_EntrySums.nothing(kernels.layout))
+        self._of_entries[-1].add(seconds, kernels.basis)
 
     @property
     def by_basis(self) -> dict[str, float]:
         """Basis word → seconds that rest on it."""
+        seconds_at: dict[Place, float] = {}
+        basis_at: dict[Place, str] = {}
+        for sums in self._of_entries:
+            for place, seconds, basis in sums.by_place():
+                seconds_at[place] = seconds_at.get(place, 0.0) + seconds
+                basis_at[place] = _both(basis_at.get(place, basis), basis)
         found: dict[str, float] = {}
-        for place, seconds in self._entry_s.items():
-            basis = self._entry_basis[place]
+        for place, seconds in seconds_at.items():
+            basis = basis_at[place]
             found[basis] = found.get(basis, 0.0) + seconds
         if self.started_s:
             basis = "calibrated" if self.calibrated else "estimated"

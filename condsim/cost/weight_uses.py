@@ -11,12 +11,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from condsim.kernels import Kernels, WeightRead
+from condsim.kernel_cost import SizedRead
+from condsim.kernels import Kernels
+from condsim.layout import GroupKey, Layout, WeightRead
 from condsim.steps.sizes import first_of_each
-
-GroupKey = tuple[int, str, int]
-"""(scope, site, experts) of weights that are always used together; no experts where each call of
-the scope uses them."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +72,14 @@ class UsedTogether:
 def visits_of(reads: list[WeightRead], kernels: Kernels) -> Visits:
     """Return the visits of weights that are read together; those of a grouped product's experts
     by ascending expert."""
-    calls = kernels.lowered.scopes[reads[0].scope]
-    if reads[0].sized.experts is not None:
-        return _visits_of_experts(reads, calls.step)
-    in_bytes = np.array([read.sized.bytes for read in reads])
-    rows = np.array([read.sized.rows for read in reads])
-    pieces = np.array([read.sized.pieces for read in reads])
-    size = reads[0].of_call
+    calls = kernels.lowered.scopes[reads[0].reader.scope]
+    sized = [kernels.read(read) for read in reads]
+    size = kernels.size_of_calls(reads[0])
+    if sized[0].experts is not None:
+        return _visits_of_experts(reads, sized, size, calls.step)
+    in_bytes = np.array([read.bytes for read in sized])
+    rows = np.array([read.rows for read in sized])
+    pieces = np.array([read.pieces for read in sized])
     if in_bytes.shape[1] > FEW_SIZES:
         first, alike = _alike(np.concatenate([in_bytes, rows > 1, pieces]))
         in_bytes, rows, pieces = in_bytes[:, first], rows[:, first], pieces[:, first]
@@ -103,39 +102,66 @@ def _alike(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, alike
 
 
-def _visits_of_experts(reads: list[WeightRead], step: np.ndarray) -> Visits:
+def _visits_of_experts(
+    reads: list[WeightRead], sized: list[SizedRead], size_of_call: np.ndarray, step: np.ndarray
+) -> Visits:
     """The visits of a grouped product's experts: of each number of bytes, by one row and by more.
 
-    step: of each call.
+    sized: of the reads. size_of_call, step: of each call.
     """
-    experts = reads[0].sized.experts
+    experts = sized[0].experts
     assert experts is not None
     has_rows = experts.T > 0
     expert, call = np.nonzero(has_rows)
     more_rows = experts.T[has_rows] > 1
-    in_bytes = np.array([read.sized.bytes for read in reads])
+    in_bytes = np.array([read.bytes for read in sized])
     different, of_size = np.unique(in_bytes, axis=1, return_inverse=True)
-    size = 2 * of_size.ravel()[reads[0].of_call[call]] + more_rows
+    size = 2 * of_size.ravel()[size_of_call[call]] + more_rows
     in_bytes = np.repeat(different, 2, axis=1)
     rows = np.broadcast_to(np.tile([1.0, 2.0], different.shape[1]), in_bytes.shape)
     pieces = np.ones(in_bytes.shape)
     return Visits(reads, in_bytes, rows, pieces, size, step[call], expert)
 
 
-def read_together(kernels: Kernels) -> Iterator[tuple[GroupKey, Visits]]:
-    """Yield the weights that are visited together: those of a scope and site, and those of the
-    grouped products of a site in it."""
-    groups: dict[GroupKey, list[WeightRead]] = {}
-    for read in kernels.weights:
-        groups.setdefault(group_of(read), []).append(read)
-    for key, reads in groups.items():
+def read_together(kernels: Kernels) -> Iterator[Group]:
+    """Yield the weights that are visited together."""
+    for key, reads in kernels.layout.read_together.items():
         yield key, visits_of(reads, kernels)
 
 
-def group_of(read: WeightRead) -> GroupKey:
-    """Return which weights a weight is visited together with."""
-    experts = read.sized.experts
-    return read.scope, read.site, 0 if experts is None else experts.shape[1]
+def read_again(layout: Layout) -> list[list[list[WeightRead]]]:
+    """Return the weights that a step may read more than once, those together that are read at the
+    same places: place by place, the reads of each.
+
+    It follows from the program alone.
+    """
+    return layout.results.remember("weights read again", lambda: _read_again(layout))
+
+
+def _read_again(layout: Layout) -> list[list[list[WeightRead]]]:
+    alike: dict[tuple[GroupKey, ...], list[list[WeightRead]]] = {}
+    for reads in _shared_weights(layout):
+        places = tuple([read.group for read in reads])
+        alike.setdefault(places, []).append(reads)
+    at_each_place = []
+    for weights in alike.values():
+        at_each_place.append([list(reads) for reads in zip(*weights, strict=True)])
+    return at_each_place
+
+
+def _shared_weights(layout: Layout) -> Iterator[list[WeightRead]]:
+    """Yield the reads of each weight that a step may read more than once.
+
+    Bodies of one loop never read the weights of the same choice in one run of the loop.
+    """
+    by_name: dict[str, list[WeightRead]] = {}
+    for read in layout.weight_reads:
+        by_name.setdefault(read.name, []).append(read)
+    for reads in by_name.values():
+        scopes = {read.reader.scope for read in reads}
+        loops = {layout.loops[scope] for scope in scopes}
+        if len(scopes) < len(reads) or len(loops) > 1:
+            yield reads
 
 
 @dataclass

@@ -16,7 +16,7 @@ from condsim.catalogue import CATALOGUE, CatalogueModel
 from condsim.catalogue.parts.answer import answer_about
 from condsim.catalogue.parts.programs import digest_of as digest_of_model
 from condsim.catalogue.parts.question import Question, trace_of
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.simulate import resolve_profile
@@ -217,13 +217,20 @@ class ModelSubject:
 
 
 def subject_of(what: Trace | CatalogueModel | Subject | str | Path) -> Subject:
-    """Return what is asked about. A text: the name of a model, or the folder of a trace."""
+    """Return what is asked about. A text: the name of a model, or the folder of a trace.
+
+    Raises CondsimError for anything else.
+    """
     if isinstance(what, (TraceSubject, ModelSubject)):
         return what
     if isinstance(what, Trace):
         return TraceSubject(what)
     if isinstance(what, CatalogueModel):
         return ModelSubject(what)
+    if not isinstance(what, (str, Path)):
+        raise CondsimError(
+            f"name a trace, its folder, or a model (condsim models), got {shown(what)}"
+        )
     if isinstance(what, str) and what in CATALOGUE and not Path(what).exists():
         return ModelSubject(CATALOGUE[what])
     return TraceSubject(load(str(what)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from condsim import checks
 from condsim.errors import CondsimError, shown, unknown
 from condsim.parallel.exchange import EXCHANGES
 from condsim.parallel.overlap import OVERLAPS
@@ -155,11 +155,7 @@ class Parallel:
 
 
 def _check_count(name: str, value: Any) -> None:
-    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_whole or value < 1:
-        raise CondsimError(
-            f"parallel: {name} must be a whole number of at least 1, got {shown(value)}"
-        )
+    checks.whole(f"parallel: {name}", value)
     if name in ("expert", "nodes", "tensor") and value > MOST_RANKS:
         raise CondsimError(f"parallel: {name} must be at most {MOST_RANKS}, got {value}")
 

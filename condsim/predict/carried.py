@@ -77,7 +77,7 @@ class Carried:
             for number, read in enumerate(used.visits.reads):
                 alone = replace(used, visits=used.visits.of_weight(number))
                 seconds = sum(float(some.seconds.sum()) for some in missed([alone], residency))
-                yield (read.scope, read.node), seconds
+                yield (read.reader.scope, read.reader.node), seconds
 
     def first_uses(self, cost: StepCost, ends: bool) -> Iterator[FirstUse]:
         """Note the sizes that a block of steps meets; yield the kernels that were written for new

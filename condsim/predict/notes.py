@@ -139,7 +139,8 @@ def _on_masks(answer: Answer) -> list[str]:
     trace, profile = simulation.trace, simulation.target.profile
     if simulation.cut.phase != TRAIN or not profile.device_class.is_host or not has_moves(trace):
         return []
-    moves = mask_moves(trace, profile)
+    key = ("mask moves", profile.digest)
+    moves = trace.results.remember(key, lambda: mask_moves(trace, profile))
     step_s = float(answer.both_sides.conditional.seconds.mean())
     steps = moves.every(MOVES_SHARE, step_s)
     basis = "" if profile.calibrated else " (estimated)"

@@ -33,6 +33,7 @@ from condsim.runtimes import choose_runtime
 from condsim.runtimes.caches import check_caches
 from condsim.scenario import Scenario
 from condsim.trace import Trace
+from condsim.trace.model import check_trace
 
 Question = tuple[Scenario, Answer | SpreadAnswer | None]
 """A scenario and what answers it; None where the device cannot run what was captured."""
@@ -76,10 +77,9 @@ def simulate_many(
 
     Raises CondsimError at the first that is impossible.
     """
-    if not isinstance(trace, Trace):
-        raise CondsimError(
-            f"a trace is what condsim.load(FOLDER) or condsim.capture returns, got {shown(trace)}"
-        )
+    check_trace(trace)
+    if not isinstance(scenarios, Iterable):
+        raise CondsimError(f"scenarios are of condsim.Scenario, got {shown(scenarios)}")
     device = resolve_profile(trace, profile)
     predictions = []
     asked = iter(scenarios)
@@ -114,6 +114,8 @@ def _possible(
     """Yield scenarios and what answers them. Raises CondsimError at the first that is impossible:
     its steps are cut before the next one is looked at."""
     for scenario in scenarios:
+        if not isinstance(scenario, Scenario):
+            raise CondsimError(f"scenarios are of condsim.Scenario, got {shown(scenario)}")
         answer = _answer(trace, profile, scenario)
         if answer is not None:
             answer.check()

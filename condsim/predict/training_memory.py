@@ -200,7 +200,7 @@ class Storages:
 
 def storages(lowered: Lowered, target: Target, calls: list[Call], step: int) -> Storages:
     """The storages that a step makes. calls: of the step in executed order."""
-    _, order = lowered.played(step)
+    order = lowered.played(step).order
     dies = {(died.call, died.alloc): after for after, died in order.deaths}
     rows = []
     for number, call in enumerate(calls):

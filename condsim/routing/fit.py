@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from condsim import checks
 from condsim.errors import CondsimError
 from condsim.routing.generator import (
     RoutingGenerator,
@@ -21,6 +22,7 @@ from condsim.routing.generator import (
 )
 from condsim.routing.sequences import Sequences, sequences_of
 from condsim.trace import Trace
+from condsim.trace.model import check_trace
 
 FEWEST_TOKENS = 32
 """Of a trace that anything is fitted to."""
@@ -60,6 +62,8 @@ def fit_routing(trace: Trace, name: str | None = None, seed: int = 0) -> Routing
     Raises CondsimError for a trace without experts or with fewer than FEWEST_TOKENS tokens, and
     where layers differ in their experts.
     """
+    check_trace(trace)
+    checks.whole("seed", seed, least=0)
     layers = sequences_of(trace)
     top_k, experts = _shape(trace)
     tokens = sum(len(one) for one in layers[0])

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import log_ndtr
 
-from condsim.errors import CondsimError
+from condsim import checks
 from condsim.trace.encoding import id_dtype
 
 BLOCK_TOKENS = 65536
@@ -71,9 +71,9 @@ class RoutingGenerator:
 
         The same seed gives the same ids. Raises CondsimError for fewer than one token.
         """
-        for what, value in (("sequences", sequences), ("positions", positions)):
-            if value < 1:
-                raise CondsimError(f"{what} must be at least 1, got {value}")
+        checks.whole("sequences", sequences)
+        checks.whole("positions", positions)
+        checks.whole("seed", seed, least=0)
         shape = (sequences, positions, self.top_k)
         ids = [np.empty(shape, id_dtype(self.experts)) for _ in range(self.layers)]
         a_block = max(1, BLOCK_TOKENS // positions)

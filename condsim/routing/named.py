@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from condsim.errors import CondsimError
+from condsim import checks
 from condsim.routing.generator import RoutingGenerator, race_weights
 from condsim.routing.published import STATISTICS
 
@@ -26,8 +26,8 @@ def routing(name: str, *, layers: int, experts: int, top_k: int, seed: int = 0) 
         ("experts", experts, MOST_EXPERTS),
         ("top_k", top_k, experts),
     ):
-        if not 1 <= value <= most:
-            raise CondsimError(f"{what} must be from 1 to {most}, got {value}")
+        checks.whole(what, value, most=most)
+    checks.whole("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     shares = []
     for layer in range(layers):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from condsim.errors import CondsimError
+from condsim import checks
 from condsim.serve.book import WAITS, Book, RanStep
 from condsim.serve.requests import Requests
 
@@ -33,8 +32,8 @@ class Limits:
         """Raises CondsimError for a limit that nothing keeps."""
         for each in fields(Limits):
             value = getattr(self, each.name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise CondsimError(f"{each.name} must be a number above 0, got {value}")
+            if value is not None:
+                checks.above_zero(each.name, value)
 
 
 @dataclass(frozen=True)

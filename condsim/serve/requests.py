@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from condsim import checks
+from condsim.checks import MOST_SECONDS
 from condsim.errors import CondsimError, shown
 from condsim.untrusted import check_is_file, check_path, parsing
 
 MOST_REQUESTS = 10_000_000
-MOST_SECONDS = 1e9
-"""After the first second of all; later times would be too coarse for steps of microseconds."""
 MOST_TOKENS = 1 << 24
 """Of one prompt or one answer."""
 COLUMNS = ("arrival_s", "prompt_tokens", "output_tokens", "cached_tokens")
@@ -33,11 +33,10 @@ class Lengths:
 
     def __post_init__(self) -> None:
         """Raises CondsimError unless 1 <= least <= most."""
-        if not 1 <= self.least <= self.most <= MOST_TOKENS:
-            raise CondsimError(
-                f"lengths must be whole numbers from 1 to {MOST_TOKENS}, the least first, "
-                f"got {self.least}-{self.most}"
-            )
+        for length in (self.least, self.most):
+            checks.whole("lengths", length, most=MOST_TOKENS)
+        if self.most < self.least:
+            raise CondsimError(f"lengths: the least stands first, got {self.least}-{self.most}")
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Return so many lengths, int [count]."""
@@ -101,8 +100,9 @@ def poisson(
     in one forward.
     Raises CondsimError for a rate that is not above 0 and a count below 1.
     """
-    _check_above_zero("rate", rate)
-    _check_count(count)
+    checks.above_zero("rate", rate)
+    checks.whole("count", count, most=MOST_REQUESTS)
+    checks.whole("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     arrival_s = np.cumsum(rng.exponential(1 / rate, count))
     return _drawn(arrival_s, prompt_tokens, output_tokens, rng)
@@ -121,10 +121,10 @@ def bursts(
     The others as in `poisson`. Raises CondsimError for a size or count below 1, and for seconds
     that are not above 0.
     """
-    if not isinstance(size, int) or size < 1:
-        raise CondsimError(f"a burst has at least 1 request, got {shown(size)}")
-    _check_above_zero("seconds between bursts", every_s)
-    _check_count(count)
+    checks.whole("size", size)
+    checks.above_zero("seconds between bursts", every_s)
+    checks.whole("count", count, most=MOST_REQUESTS)
+    checks.whole("seed", seed, least=0)
     arrival_s = np.arange(count) // size * every_s
     return _drawn(arrival_s, prompt_tokens, output_tokens, np.random.default_rng(seed))
 
@@ -147,19 +147,6 @@ def _drawn(
     answers = (output_tokens or ONE_TOKEN).draw(count, rng)
     none_cached = np.zeros(count, np.int64)
     return Requests(arrival_s, prompts, answers, none_cached, prompt_tokens is not None)
-
-
-def _check_above_zero(what: str, value: float) -> None:
-    a_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not a_number or not math.isfinite(value) or value <= 0:
-        raise CondsimError(f"{what} must be a number above 0, got {shown(value)}")
-
-
-def _check_count(count: int) -> None:
-    if not isinstance(count, int) or not 1 <= count <= MOST_REQUESTS:
-        raise CondsimError(
-            f"the number of requests must be from 1 to {MOST_REQUESTS}, got {shown(count)}"
-        )
 
 
 def read_requests(path: str | Path) -> Requests:

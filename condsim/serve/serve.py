@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from condsim import checks
 from condsim.cost.device import Target
 from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile
@@ -42,6 +43,7 @@ from condsim.serve.serving import Serving
 from condsim.serve.text import TextReplica
 from condsim.strategies import BASELINES, name_of
 from condsim.trace import Trace
+from condsim.trace.model import check_trace
 
 SATURATING = 2000
 """Requests that are there from the beginning, where a side's largest load is looked for."""
@@ -86,6 +88,8 @@ def serve(
         engine: "events" for SimPy; parallel: tensor=..., the devices of a replica).
     Raises CondsimError for what no server could do, naming the way out.
     """
+    check_trace(trace)
+    checks.whole("seed", seed, least=0)
     service = Service(scheduler, **_taken(options, SERVICE))
     asked = _scenario(options)
     known = _known_requests(requests)

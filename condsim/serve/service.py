@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import Any
 
+from condsim import checks
 from condsim.engine.caching import CACHE_POLICIES
-from condsim.errors import CondsimError, shown
 from condsim.serve.dispatch import DISPATCHES
 from condsim.serve.exits import EXIT_POLICIES
 from condsim.serve.schedulers import SCHEDULERS
 
 MOST_REPLICAS = 4096
+MOST = 1 << 40
+"""Of any other number of a service."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,14 @@ class Service:
         CACHE_POLICIES[self.cache]
         DISPATCHES[self.dispatch]
         for name in ("max_batch", "token_budget", "kv_block"):
-            _whole(name, getattr(self, name))
-        _whole("replicas", self.replicas, MOST_REPLICAS)
+            checks.whole(name, getattr(self, name), most=MOST)
+        checks.whole("replicas", self.replicas, most=MOST_REPLICAS)
         if self.kv_tokens is not None:
-            _whole("kv_tokens", self.kv_tokens)
-        _seconds("max_wait_s", self.max_wait_s)
-        _seconds("overhead_s", self.overhead_s)
+            checks.whole("kv_tokens", self.kv_tokens, most=MOST)
+        checks.seconds("max_wait_s", self.max_wait_s)
+        checks.seconds("overhead_s", self.overhead_s)
         if self.regroup_s is not None:
-            _seconds("regroup_s", self.regroup_s)
+            checks.seconds("regroup_s", self.regroup_s)
 
     def arguments(self) -> dict[str, Any]:
         """Return what differs from the defaults."""
@@ -70,15 +71,3 @@ class Service:
             for field in fields(Service)
             if getattr(self, field.name) != field.default
         }
-
-
-def _whole(what: str, value: Any, most: int = 1 << 40) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not 1 <= value <= most:
-        raise CondsimError(f"{what} must be a whole number from 1 to {most}, got {shown(value)}")
-
-
-def _seconds(what: str, value: Any) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:
-        raise CondsimError(f"{what} must be 0 or more seconds, got {shown(value)}")

@@ -207,7 +207,7 @@ def rebatch(
 
 
 def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
-    _refuse_batch_decisions(trace, batch)
+    _refuse_batch_decisions(trace, batch, phase)
     units, sizes = [], []
     dropped = most = 0
     for (seq, past, source), members in _units_by_size(trace, phase).items():
@@ -255,14 +255,25 @@ def _owed(trace: Trace, site: Site, of_unit: np.ndarray) -> np.ndarray | None:
     return tokens_behind(of_unit[:, GOES_ON] > 0, of_step)
 
 
-def _refuse_batch_decisions(trace: Trace, batch: int) -> None:
-    captured = trace.steps["units"].to_numpy()
-    for site in trace.sites:
-        if site.scope == "batch" and not (captured == batch).all():
-            raise CondsimError(
-                f"site {site.name!r} decides over the whole batch: only the captured batch "
-                f"({captured[0]}) can be simulated, got {batch}"
-            )
+def _refuse_batch_decisions(trace: Trace, batch: int, phase: str) -> None:
+    """Raises CondsimError for another batch than the captured one, where a site follows it."""
+    sites = [site.name for site in trace.sites if site.scope == "batch"]
+    if not sites or _captured_whole(trace, batch, phase):
+        return
+    raise CondsimError(
+        f"site {sites[0]!r} follows the whole batch: only the captured batch "
+        f"({captured_batch(trace, phase)}) can be simulated, got {batch}"
+    )
+
+
+def _captured_whole(trace: Trace, batch: int, phase: str) -> bool:
+    """Whether steps of `batch` units are those that were captured, but for a smaller last one."""
+    of_phase = trace.steps[trace.steps["phase"] == phase]
+    for _, units in of_phase.groupby(list(UNIT_SIZE), sort=False)["units"]:
+        captured = units.to_numpy()
+        if (captured[:-1] != batch).any() or captured[-1] > batch:
+            return False
+    return True
 
 
 def _units_by_size(trace: Trace, phase: str) -> Mapping[tuple[int, int, int], np.ndarray]:

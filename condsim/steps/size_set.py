@@ -9,6 +9,9 @@ import numpy as np
 
 from condsim.steps.sizes import Sizes, first_of_each, joined
 
+CALLS_A_PLACE = 2
+"""Calls are counted by step and size where that table has no more than so many places a call."""
+
 
 @dataclass(frozen=True, eq=False)
 class SizeSet:
@@ -53,13 +56,15 @@ class SizeSet:
         return cls(sizes, np.arange(calls))
 
     def runs(self, step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (step, size, how often it runs there) of the sizes that run, int each.
+        """Return (step, size, how often it runs there) of the sizes that run, int each. Where few
+        calls have many sizes, each of them stands for itself.
 
         step: of each call, int [m].
         """
-        if self.key is None:
-            return step, self.of_call, np.ones(len(step), np.int64)
         wide = len(self)
+        table = wide * (int(step.max(initial=0)) + 1)
+        if self.key is None or len(step) * CALLS_A_PLACE < table:
+            return step, self.of_call, np.ones(len(step), np.int64)
         times = np.bincount(step * wide + self.of_call)
         present = np.flatnonzero(times)
         return present // wide, present % wide, times[present]

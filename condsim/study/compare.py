@@ -106,7 +106,7 @@ def compare(
 
 
 def _opened(traces: Trace | str | Path | Iterable[Trace | str | Path]) -> list[Trace]:
-    if isinstance(traces, (Trace, str, Path)):
+    if not isinstance(traces, Iterable) or isinstance(traces, str):
         traces = [traces]
     opened = []
     for item in traces:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from condsim.errors import CondsimError, unknown
+from condsim.errors import CondsimError, shown, unknown
 from condsim.hardware import HardwareProfile
 from condsim.program import Program
 from condsim.results import Results
@@ -32,6 +32,24 @@ class Decisions:
     ids: np.ndarray
     weights: np.ndarray | None = None
     scores: np.ndarray | None = None
+
+
+def check_trace(value: object) -> None:
+    """Raises CondsimError for what is no trace."""
+    if not isinstance(value, Trace):
+        raise CondsimError(
+            f"a trace is what condsim.load(FOLDER) or condsim.capture returns, got {shown(value)}"
+        )
+
+
+def traces_of(what: str, values: object) -> list[Trace]:
+    """Return traces as a list. what: the argument. Raises CondsimError for anything else."""
+    if not isinstance(values, Iterable):
+        raise CondsimError(f"{what} must be a list of traces, got {shown(values)}")
+    given = list(values)
+    for each in given:
+        check_trace(each)
+    return given
 
 
 Reader = Callable[[str], Iterator[Decisions]]

@@ -57,7 +57,7 @@ def test_a_site_that_decides_twice_is_refused() -> None:
 
 def test_a_site_that_leaves_out_rows_is_refused() -> None:
     run = Execution(observed={"exit": [call(1, 0)]})
-    with pytest.raises(CondsimError, match="decided for 2 rows where the batch has 3"):
+    with pytest.raises(CondsimError, match="decided for 2 rows where 3 rows come"):
         keep_decisions(live(EXIT), of_units(), run, StepSize("prefill", 3, None, past=0))
 
 

@@ -135,7 +135,7 @@ def test_what_does_not_fit_says_what_would() -> None:
 def test_a_dense_model_and_odd_questions_are_refused() -> None:
     with pytest.raises(CondsimError, match="'tiny-dense' is dense"):
         trace_of(DENSE, QUESTION)
-    with pytest.raises(CondsimError, match="batch must be at least 1, got 0"):
+    with pytest.raises(CondsimError, match="batch must be a whole number of at least 1, got 0"):
         Question(batch=0)
     with pytest.raises(CondsimError, match="phase must be prefill or decode"):
         Question(phase="training")

@@ -63,7 +63,8 @@ def test_no_bit_depends_on_the_range_that_is_priced(name: str) -> None:
     model, sides = pricings(name, batch=3)
     operators = [sized for side in sides for sized in side.operators]
     assert any(sized.range is not None for sized in operators)
-    for sized, cost in zip(operators, model.known_costs(operators), strict=True):
+    for sized, in_range in zip(operators, model.known_costs(operators), strict=True):
+        cost = sized.at_its_sizes(in_range)
         (alone,) = model.costs([sized])
         assert (cost.names, cost.basis) == (alone.names, alone.basis)
         np.testing.assert_array_equal(cost.table, alone.table)
@@ -81,4 +82,4 @@ def test_what_was_priced_ahead_is_not_priced_again(monkeypatch: pytest.MonkeyPat
     costs = model.costs
     monkeypatch.setattr(model, "costs", lambda new: priced_since.append(len(new)) or costs(new))
     sides[0].kernels()
-    assert priced_since == [0]
+    assert not priced_since

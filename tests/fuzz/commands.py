@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from condsim.cli import COMMANDS, app
 from fuzz import damage
@@ -76,6 +76,11 @@ WORDS = (
     ("segment", "operator", "fp32", "bf16", "eager", "compiled", "same-flops", "--", "--help"),
     ("this-machine", "bash", "tests/cli/tiny.py:nothing", "--json=1", "--no-measure", "-x", "-h"),
 )
+LIMITS = (
+    *("nan", "inf", "-inf", "-1", "-0.0", "0", "0.5", "1", "1e-300", "5e-324", "1e308", "1e309"),
+    *("", " ", "1 ", "\u0661", "\u00bd", "\uff11", "1_0", "0x1p3", "1e18", str(2**63), "9" * 400, "1,5", "True"),
+)  # fmt: skip
+"""Words for an option that is a number."""
 NEEDS_MODELS = ("capture", "measure", "calibrate", "app", "demo")
 """Commands that would run models or a server: they only get what is refused."""
 RUN_MODELS = ("--capture", "--measure")
@@ -96,6 +101,17 @@ def options_of(command: str) -> dict[str, bool]:
         if argument.name.startswith("--") and argument.name not in RUN_MODELS:
             options[argument.name] = argument.hint is bool
     return options
+
+
+@cache
+def numeric(command: str) -> frozenset[str]:
+    """Options of a command that are numbers."""
+    found = set()
+    for argument in app[command].assemble_argument_collection():
+        hints = {argument.hint, *get_args(argument.hint)}
+        if hints & {int, float}:
+            found.add(argument.name)
+    return frozenset(found)
 
 
 @cache
@@ -137,6 +153,8 @@ def _option(random: Random, command: str) -> list[str]:
     option = random.choice(list(known))
     if known[option]:
         return [option]
+    if option in numeric(command) and option != "--workers" and random.random() < 0.5:
+        return [option, random.choice(LIMITS)]
     usual = [str(v) for v in USUAL.get(option[2:].replace("-", "_"), ()) if v is not None]
     named = bool(usual) and random.random() < 0.85
     risky = option in ("--workers", "--dask")  # others would begin processes, or wait

@@ -76,6 +76,9 @@ def of_answer(answer: Answer) -> Verdict:
     for table in answer.tables:
         for problem in problems_of_table(table):
             return Verdict("bad number", problem.partition(" = ")[0], problem)
+    for value in answer.values:
+        for problem in problems_of_value(value):
+            return Verdict("bad number", problem.partition(" = ")[0], problem)
     return Verdict("answered")
 
 
@@ -102,6 +105,24 @@ def problems_of_table(table: pd.DataFrame) -> Iterator[str]:
     for name in OF_TABLES:
         for value in table.get(name, ()):
             yield from _unless(0 <= value < math.inf, f"column {name}", value)
+
+
+def problems_of_value(value: Any) -> Iterator[str]:
+    """What is wrong with the numbers of any other result."""
+    if isinstance(value, pd.DataFrame):
+        yield from problems_of_table(value)
+        yield from problems_of_value(value.to_dict("records"))
+    elif hasattr(value, "to_dict"):
+        yield from problems_of_value(value.to_dict())
+    elif isinstance(value, dict) and not isinstance(value.get("error"), str):
+        answers = "latency_s" in value  # others are parts of one, of which some cost nothing
+        for name, number in value.items():
+            if answers and name in POSITIVE and isinstance(number, (int, float)):
+                yield from _unless(0 < number < math.inf, name, number)
+            yield from problems_of_value(number)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from problems_of_value(each)
 
 
 def _unless(right: object, name: str, value: object) -> Iterator[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from fuzz import beside, commands, judge, questions, recorded, whole
+from fuzz import beside, calls, commands, judge, questions, recorded, whole
 from fuzz.judge import Verdict
 from fuzz.kinds import KINDS
 
@@ -32,7 +32,7 @@ INPUTS_OF_A_PROCESS = 400
 """Then a fresh one begins, so that what is remembered does not grow."""
 QUESTION = "question.json"
 
-KIND_MODULES = (beside, commands, recorded, whole)
+KIND_MODULES = (beside, calls, commands, recorded, whole)
 """They register kinds."""
 
 Job = tuple[str, int]

@@ -18,12 +18,13 @@ from condsim.decide.sweep.table import read_bytes
 from condsim.errors import CondsimError
 from condsim.hardware import load_profile
 from condsim.predict.prediction import Prediction
+from condsim.serve.requests import poisson
 from condsim.show.report import report
 from condsim.study import routing
 from condsim.study.answer import answer as answer_of
 from condsim.study.compare import compare
 from condsim.trace import Trace
-from fuzz.bases import DEVICES, GRID, SWEPT, SWEPT_BY
+from fuzz.bases import DEVICES, GRID, SWEPT, SWEPT_BY, WITH_OTHERS
 
 BASES = "{bases}"
 """Stands for the folder of the bases in a command line."""
@@ -31,10 +32,11 @@ BASES = "{bases}"
 
 @dataclass
 class Answer:
-    """What came back: predictions, tables of numbers, and what a command left and said."""
+    """What came back: predictions, tables of numbers, other values, and what a command said."""
 
     predictions: list[Prediction] = field(default_factory=list)
     tables: list[Any] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
     code: int | None = None
     out: str = ""
     err: str = ""
@@ -171,6 +173,47 @@ def ask_sweep(question: dict[str, Any], folder: Path, bases: Path) -> Answer:
     return Answer(tables=[table, again])
 
 
+def ask_call(question: dict[str, Any], folder: Path, bases: Path) -> Answer:
+    """Call a public function of the library."""
+    name, given = question["function"], question["arguments"]
+    usual = _usual_arguments(name, bases, base(bases, question["base"]))
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        result = getattr(condsim, name)(**{**usual, **given})
+    finally:
+        os.chdir(before)
+    if isinstance(result, Prediction):
+        return Answer([result])
+    if name == "simulate_many":
+        return Answer(result)
+    return Answer(values=[result])
+
+
+def _usual_arguments(name: str, bases: Path, trace: Trace) -> dict[str, Any]:
+    """What a function is called with, unless another value is tried."""
+    device = DEVICES[0]
+    drawn = {"layers": 2, "experts": 8, "top_k": 2}
+    usual: dict[str, dict[str, Any]] = {
+        "simulate": {"trace": trace, "profile": device},
+        "simulate_many": {"trace": trace, "profile": device, "scenarios": [condsim.Scenario()]},
+        "serve": {"trace": trace, "profile": device, "requests": poisson(100.0, 20)},
+        "advise": {"subject": trace, "profile": device},
+        "sweep": {"subject": trace, "over": {"batch": [1, 2]}, "profile": device},
+        "coverage": {"trace": trace, "profile": device, "most_priced": 4},
+        "drift": {"a": trace, "b": trace, "profile": device},
+        "speculate": {"trace": trace, "profile": device},
+        "frontier": {"trace": bases / WITH_OTHERS, "profile": device},
+        "compare": {"traces": trace, "profile": device},
+        "load": {"folder": bases / WITH_OTHERS},
+        "hardware": {"name_or_path": device},
+        "import_routing": {"files": "nowhere.npz"},
+        "routing": {"name": "mixtral", **drawn},
+        "fit_routing": {"trace": base(bases, "moe-bytes")},
+    }
+    return usual.get(name, {})
+
+
 QUESTIONS: dict[str, Callable[[dict[str, Any], Path, Path], Answer]] = {
     "trace": ask_trace,
     "profile": ask_profile,
@@ -179,6 +222,7 @@ QUESTIONS: dict[str, Callable[[dict[str, Any], Path, Path], Answer]] = {
     "upload": ask_upload,
     "recorded": ask_recorded,
     "sweep": ask_sweep,
+    "call": ask_call,
 }
 
 
@@ -191,5 +235,5 @@ def keep_still(cache_folder: Path) -> None:
     os.environ["XDG_CACHE_HOME"] = str(cache_folder)
     os.execv = refuse
     stub = types.ModuleType("condsim.api")
-    stub.calibrate = stub.capture = refuse  # type: ignore[attr-defined]
+    stub.calibrate = stub.capture = stub.Training = refuse  # type: ignore[attr-defined]
     sys.modules["condsim.api"] = stub

@@ -7,7 +7,8 @@ from pathlib import Path
 from condsim.cli import COMMANDS
 from condsim.importers import IMPORTERS
 from fuzz import bases, pool
-from fuzz.commands import options_of
+from fuzz.calls import CALLED, FIXED, arguments_of
+from fuzz.commands import numeric, options_of
 from fuzz.kinds import KINDS
 from fuzz.recorded import LAYOUTS
 
@@ -32,6 +33,16 @@ def test_every_importer_and_every_command_is_tried() -> None:
     options = {option for command in COMMANDS for option in options_of(command)}
     assert {"--scenario", "--placement", "--grid"} - options == {"--placement"}
     assert "--capture" not in options
+    numbers = {option for command in COMMANDS for option in numeric(command)}
+    assert {"--batch", "--threshold", "--max-batch", "--level", "--seed"} <= numbers
+
+
+def test_every_public_function_is_called() -> None:
+    """A new one is; what is not would run a model."""
+    assert {"simulate", "serve", "sweep", "Parallel"} <= set(CALLED)
+    known = {name for function in CALLED for name in arguments_of(function)}
+    assert {"level", "max_batch", "capacity_factor", "drafts"} <= known
+    assert not known & set(FIXED)
 
 
 def test_what_is_wrong_is_seen(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_lifts_make_a_layer_follow_the_one_before() -> None:
 
 
 def test_fewer_than_one_token_is_refused() -> None:
-    with pytest.raises(CondsimError, match="sequences must be at least 1, got 0"):
+    with pytest.raises(CondsimError, match="sequences must be a whole number of at least 1, got 0"):
         generator().draw(0, 4)
 
 
@@ -91,8 +91,11 @@ def test_published_loads_are_drawn_for_a_model_of_any_shape() -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ({"layers": 0, "experts": 8, "top_k": 2}, "layers must be from 1"),
-        ({"layers": 2, "experts": 8, "top_k": 9}, "top_k must be from 1 to 8, got 9"),
+        ({"layers": 0, "experts": 8, "top_k": 2}, "layers must be a whole number from 1"),
+        (
+            {"layers": 2, "experts": 8, "top_k": 9},
+            "top_k must be a whole number from 1 to 8, got 9",
+        ),
     ],
 )
 def test_shapes_that_no_model_has(shape: dict[str, int], message: str) -> None:

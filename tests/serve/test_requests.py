@@ -101,13 +101,13 @@ def test_a_rate_that_none_is(rate: float) -> None:
 def test_other_draws_that_are_refused() -> None:
     with pytest.raises(CondsimError, match="would arrive after"):
         poisson(1e-9, 10)
-    with pytest.raises(CondsimError, match="number of requests must be from 1"):
+    with pytest.raises(CondsimError, match="count must be a whole number from 1"):
         poisson(1.0, 0)
-    with pytest.raises(CondsimError, match="a burst has at least 1 request"):
+    with pytest.raises(CondsimError, match="size must be a whole number of at least 1"):
         bursts(0, 1.0, 10)
     with pytest.raises(CondsimError, match="seconds between bursts must be a number above 0"):
         bursts(1, 0.0, 10)
-    with pytest.raises(CondsimError, match="lengths must be whole numbers from 1"):
+    with pytest.raises(CondsimError, match="the least stands first, got 3-2"):
         Lengths(3, 2)
     with pytest.raises(CondsimError, match="of both prompts and answers, or of neither"):
         poisson(1.0, 10, Lengths(1, 2))

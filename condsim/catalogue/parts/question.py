@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from condsim import checks
 from condsim.catalogue.parts.base import CatalogueModel
 from condsim.catalogue.parts.programs import all_programs_of
 from condsim.errors import CondsimError
@@ -37,9 +38,8 @@ class Question:
     ranks: int = 1
 
     def __post_init__(self) -> None:
-        for what, value, least in (("batch", self.batch, 1), ("context", self.context, 2)):
-            if value < least:
-                raise CondsimError(f"{what} must be at least {least}, got {value}")
+        checks.whole("batch", self.batch)
+        checks.whole("context", self.context, least=2)
         if self.phase not in (PREFILL, DECODE):
             raise CondsimError(f"phase must be {PREFILL} or {DECODE}, got {self.phase!r}")
 

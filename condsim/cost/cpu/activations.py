@@ -12,13 +12,11 @@ sizes are each call's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from condsim.cost.cpu.memory_blocks import NEVER, Memory
+from condsim.cost.cpu.memory_blocks import Memory
 from condsim.cost.cpu.new_memory import new_bytes
-from condsim.cost.cpu.step_memory import BlocksOfCall, StepMemory
+from condsim.cost.cpu.step_memory import StepMemory
 from condsim.hardware import Activations, HardwareProfile
 
 
@@ -102,33 +100,10 @@ def _touched_by(memory: StepMemory) -> np.ndarray:
     in_units = of_blocks / max(unit, 1)
 
     def play() -> np.ndarray:
-        of_process = Memory()
         sizes = np.zeros(len(memory.sizes))
         sizes[blocks.tensors] = in_units
-        _play(blocks.calls, sizes.tolist(), 0, of_process)
-        touched_by = _play(blocks.calls, sizes.tolist(), len(memory.product), of_process)
-        return np.array(touched_by, np.int64)
+        of_process = Memory(sizes)
+        of_process.play(blocks.calls)
+        return of_process.play(blocks.calls, before=len(memory.product))
 
     return blocks.results.remember(("touched by", in_units.tobytes()), play)
-
-
-def _play(
-    blocks: Sequence[BlocksOfCall], sizes: list[float], before: int, memory: Memory
-) -> list[int]:
-    """Run one step; returns which call touched the memory of each tensor before.
-
-    before: calls that ran before the step. Tensors of no bytes have no memory.
-    """
-    touched_by = [NEVER] * len(sizes)
-    for call, reads, new, freed, _ in blocks:
-        for tensor in reads:
-            if sizes[tensor]:
-                touched_by[tensor] = memory.touch(sizes[tensor])
-        for tensor in new:
-            if sizes[tensor]:
-                touched_by[tensor] = memory.take(sizes[tensor])
-        memory.settle(before + call)
-        for tensor in freed:
-            if sizes[tensor]:
-                memory.give_back(sizes[tensor])
-    return touched_by

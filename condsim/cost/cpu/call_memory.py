@@ -14,7 +14,8 @@ import numpy as np
 from condsim.cost.cpu.step_memory import BlocksOfCall, StepBlocks, StepMemory
 from condsim.cost.device import Target
 from condsim.errors import CondsimError
-from condsim.lowered import Lowered, PlayedStep
+from condsim.lowered import Lowered
+from condsim.played import PlayedSteps
 from condsim.program import Dim, Op, Product, Program
 from condsim.program.model import Place
 from condsim.program.operators import takes_rows
@@ -30,7 +31,7 @@ BLOCKED_CHANNELS, PLAIN_CHANNELS = 16, 3
 of so few channels are read as they are. Source: oneDNN, "Understanding Memory Formats", nChw16c."""
 
 
-def step_memory(target: Target, lowered: Lowered, played: PlayedStep) -> StepMemory:
+def step_memory(target: Target, lowered: Lowered, played: PlayedSteps) -> StepMemory:
     """Return what the calls of a step touch."""
     program, order = lowered.program, played.order
     key = ("tensors of calls", target.float_bytes, order.entered)
@@ -39,15 +40,15 @@ def step_memory(target: Target, lowered: Lowered, played: PlayedStep) -> StepMem
     return tensors.at(_powers(tensors, lowered, played))
 
 
-def _powers(tensors: _CallTensors, lowered: Lowered, played: PlayedStep) -> np.ndarray:
+def _powers(tensors: _CallTensors, lowered: Lowered, played: PlayedSteps) -> np.ndarray:
     """The monomials of the tensors' sizes at each point, int [monomials, points]."""
     powers = np.zeros((len(tensors.elements.monomials), len(tensors.points)), np.int64)
     alike: dict[tuple[int, str], list[int]] = {}
+    scopes, (calls_of,) = played.scopes.tolist(), played.calls
     for point, (entry, site) in enumerate(tensors.points):
-        scope, _ = played.entered[entry]
-        alike.setdefault((scope, site), []).append(point)
+        alike.setdefault((scopes[entry], site), []).append(point)
     for (scope, site), points in alike.items():
-        calls = [played.entered[tensors.points[point][0]][1] for point in points]
+        calls = calls_of[[tensors.points[point][0] for point in points]]
         sizes = lowered.sizes(scope, site)
         extents = {name: values[calls] for name, values in sizes.items()}
         powers[:, points] = tensors.elements.powers(extents, len(points))

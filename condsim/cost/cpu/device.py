@@ -32,7 +32,8 @@ from condsim.engine.closed_form import Issued
 from condsim.kernel_cost import CostRows, KernelCost
 from condsim.kernels import Kernels
 from condsim.layout import Layout
-from condsim.lowered import Call, Lowered, PlayedStep
+from condsim.lowered import Call, Lowered
+from condsim.played import PlayedSteps
 from condsim.program import JOINED, Op
 from condsim.program.order import Order
 from condsim.program.work import Shape, Work
@@ -59,7 +60,7 @@ class CpuModel(IssuedModel):
     # One step in order
 
     def far_per_byte(
-        self, lowered: Lowered, played: PlayedStep, layout: Layout
+        self, lowered: Lowered, played: PlayedSteps, layout: Layout
     ) -> np.ndarray | float:
         curves = activation_curves(self.target.profile)
         if curves is None or not self._plays_activations:
@@ -175,11 +176,12 @@ class CpuModel(IssuedModel):
         shapes = NewShapes(kernels.steps)
         if not self._writes_kernels:
             return shapes
-        lowered = kernels.lowered
-        for number, entry in enumerate(kernels.entries):
-            job = kernels.costs[number].job
-            if job is None:
+        lowered, costs = kernels.lowered, kernels.costs
+        for entry, number in zip(kernels.entries, kernels.cost_of.tolist(), strict=True):
+            if not self._may_write_kernels(costs[number].cost.job):
                 continue
+            job = costs[number].job
+            assert job is not None
             experts_rows = self.experts_rows(entry, lowered)
             family = "linear" if experts_rows is not None else job.family
             if new_shape_seconds(family, self.target.profile):
@@ -188,6 +190,13 @@ class CpuModel(IssuedModel):
                 label = (entry.scope, entry.node)
                 shapes.add(job, experts_rows, of_call, step, label)
         return shapes
+
+    def _may_write_kernels(self, job: Work | None) -> bool:
+        """Whether a product's library may write kernels: a grouped one runs linear layers."""
+        if job is None:
+            return False
+        grouped = job.family == "grouped_mm"
+        return grouped or new_shape_seconds(job.family, self.target.profile) > 0
 
     @cached_property
     def _writes_kernels(self) -> bool:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from condsim.cost.cpu.code_locality import code_key
-from condsim.hardware import Cold, HardwareProfile
+from condsim.hardware import HardwareProfile
 
 
 @dataclass(frozen=True)
@@ -92,18 +92,25 @@ def own_code_seconds(code: str | Sequence[str], since: Passed, profile: Hardware
 
     since: what passed since its last call.
     """
+    share = evicted_share(since, profile)
+    if isinstance(code, str):
+        return own_seconds([code], profile)[0] * share
+    return own_seconds(code, profile)[:, None] * share
+
+
+def own_seconds(codes: Sequence[str], profile: HardwareProfile) -> np.ndarray:
+    """What each operator's own code costs where all of it was evicted, float [codes]."""
+    cold = profile.cold
+    if cold is None:
+        return np.zeros(len(codes))
+    return np.array([cold.own_s.get(code, cold.other_s) for code in codes])
+
+
+def evicted_share(since: Passed, profile: HardwareProfile) -> Any:
+    """The share of `own_seconds` that a call costs, shaped as `since`: 0 without a calibration."""
     cold = profile.cold
     if cold is None:
         return 0.0 * since.data_bytes
-    share = _evicted_share(cold, since)
-    if isinstance(code, str):
-        return cold.own_s.get(code, cold.other_s) * share
-    own_s = [cold.own_s.get(name, cold.other_s) for name in code]
-    return np.array(own_s)[:, None] * share
-
-
-def _evicted_share(cold: Cold, since: Passed) -> Any:
-    """The share of an operator's own cost."""
     by_data = _interpolated(since.data_bytes, cold.distance, cold.share)
     by_products = _interpolated(since.seconds, cold.products_s, cold.share_after_products)
     return np.maximum(by_data, by_products)

@@ -14,12 +14,18 @@ The first call of a step follows the last one of the same step.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from condsim.cost.cpu.evicted_code import Passed, own_code_seconds, shared_code_seconds
+from condsim.cost.cpu.evicted_code import (
+    Passed,
+    evicted_share,
+    own_seconds,
+    shared_code_seconds,
+)
 from condsim.hardware import HardwareProfile
 
 
@@ -41,33 +47,51 @@ class PlayedCalls:
         """Return what the operator before each call passed, shaped as `data_bytes`."""
         return self._passed(_rolled(self.data_bytes), _rolled(self.seconds))
 
-    def since(self, code: int) -> Passed:
-        """Return what others passed since the last call of a code, for each of its calls."""
-        places = np.flatnonzero(self.code == code)
-        data_bytes = _between(self.data_bytes, places)
-        return self._passed(data_bytes, _between(self.seconds, places))
+    def since(self, calls: np.ndarray, last: np.ndarray) -> Passed:
+        """Return what others passed between some calls and earlier ones.
+
+        calls, last: their numbers, int [n] each. A last call that is not earlier is one of the step
+        before.
+        """
+        data_bytes = _between(self.data_bytes, calls, last)
+        return self._passed(data_bytes, _between(self.seconds, calls, last))
 
     def _passed(self, data_bytes: np.ndarray, seconds: np.ndarray) -> Passed:
         return Passed(np.minimum(data_bytes, self.different_bytes), seconds)
 
 
 def played_code_seconds(
-    calls: PlayedCalls, codes: list[str], profile: HardwareProfile
+    calls: PlayedCalls, codes: Sequence[str], profile: HardwareProfile
 ) -> np.ndarray:
     """Return what a call of each code costs more, the mean of its calls, float [codes], or
-    [codes, steps].
+    [steps, codes].
 
-    codes: the machine code of each number. Returns 0 for one that is not called.
+    codes: the machine code of each number; calls of higher numbers run none that costs more.
+    Returns 0 for one that is not called.
     """
     shape = calls.data_bytes.shape
     shared_s = np.broadcast_to(shared_code_seconds(calls.before(), profile), shape)
-    each_s = np.zeros((len(codes), *shape[:-1]))
-    for number, code in enumerate(codes):
-        is_called = calls.code == number
-        if code and is_called.any():
-            own_s = own_code_seconds(code, calls.since(number), profile)
-            each_s[number] = np.mean(own_s + shared_s[..., is_called], axis=-1)
+    by_code, last, begins = _by_code(calls.code, len(codes))
+    own_of_call_s = own_seconds(codes, profile)[calls.code[by_code]]
+    own_s = own_of_call_s * evicted_share(calls.since(by_code, last), profile)
+    each_s = np.zeros((*shape[:-1], len(codes)))
+    if len(by_code):
+        called = calls.code[by_code[begins]]
+        sums = np.add.reduceat(own_s + shared_s[..., by_code], begins, axis=-1)
+        each_s[..., called] = sums / np.diff(begins, append=len(by_code))
     return each_s
+
+
+def _by_code(code: np.ndarray, codes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(calls, those of a code together and in order; the last call of its code before each; where
+    the calls of each code begin), of the codes below a number."""
+    in_order = np.argsort(code, kind="stable")
+    calls = in_order[: np.count_nonzero(code < codes)]
+    begins = np.flatnonzero(np.diff(code[calls], prepend=-1))
+    last = np.roll(calls, 1)
+    ends = np.append(begins[1:], len(calls)) - 1
+    last[begins] = calls[ends]
+    return calls, last, begins
 
 
 def _rolled(values: np.ndarray) -> np.ndarray:
@@ -75,14 +99,14 @@ def _rolled(values: np.ndarray) -> np.ndarray:
     return np.roll(values, 1, axis=-1)
 
 
-def _between(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The sum of what lies between each of some places and the one before, float [..., places].
+def _between(values: np.ndarray, calls: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """The sum of what lies between last calls and the calls that follow them, float [..., n].
 
-    Before the first one lies what follows the last.
+    calls, last: their numbers. Between a last call that is not earlier and a call lies what follows
+    the one, and what the next step does before the other.
     """
     until = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
     np.cumsum(values, axis=-1, out=until[..., 1:])
-    before = np.roll(places, 1)
-    between: np.ndarray = until[..., places] - until[..., before + 1]
-    between[..., 0] += until[..., -1]
+    between: np.ndarray = until[..., calls] - until[..., last + 1]
+    between[..., last >= calls] += until[..., -1:]
     return between

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from condsim import checks
 from condsim.catalogue import CatalogueModel
 from condsim.decide.advise.advice import Advice
 from condsim.decide.advise.basis import sensitivity
@@ -53,10 +54,12 @@ def advise(
     """
     about = subject_of(subject)
     device = about.device(profile)
-    load = load_of(scenario) if isinstance(scenario, str) else scenario
+    load = scenario if scenario is None or isinstance(scenario, Load) else load_of(scenario)
     asked, notes = _asked(about, load, options)
     if pays_from is None:
         pays_from = 1.0 if load is None else load.threshold
+    checks.above_zero("pays_from", pays_from)
+    checks.name("where", where)
     tell = _Teller(progress)
     answer = about.answer(device, asked)
     now = answer.prediction

@@ -59,7 +59,7 @@ def load_of(name: str) -> Load:
 
     Raises CondsimError for an unknown name and for a file that is none.
     """
-    if name in LOADS:
+    if isinstance(name, str) and name in LOADS:
         return LOADS[name]
     path = check_path(name, "a scenario")
     if path.suffix not in (".yaml", ".yml"):

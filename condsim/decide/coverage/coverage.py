@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from condsim import checks
 from condsim.decide.coverage.costs import MOST_UNITS, Costs, costs_of
 from condsim.decide.coverage.incidence import incidence_of
 from condsim.decide.coverage.production import production_tested_by
@@ -17,6 +18,7 @@ from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
 from condsim.trace import Trace
+from condsim.trace.model import check_trace
 
 COLUMNS = [
     "kind", "site", "seen", "possible", "share", "unseen_mass", "doubtful", "at_least",
@@ -121,8 +123,11 @@ def coverage(
     predicted, evenly chosen. scenario: fields of `condsim.Scenario`.
     Raises CondsimError for a trace without decisions, and where the sites of both differ.
     """
+    check_trace(trace)
     trace.require_decisions()
+    checks.whole("most_priced", most_priced)
     if of is not None:
+        check_trace(of)
         check_same_sites(trace, of)
     units = Units.of(trace)
     things = list(things_of(trace, units))

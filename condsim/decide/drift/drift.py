@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from condsim import checks
 from condsim.decide.coverage.production import production_tested
 from condsim.decide.drift.noise import noise_floor
 from condsim.decide.drift.permutation import Moved, permuted
@@ -19,6 +20,7 @@ from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
 from condsim.trace import Trace
+from condsim.trace.model import check_trace
 
 LEVEL = 0.05
 LEAST_SEQUENCES = 2
@@ -119,7 +121,9 @@ def drift(
     alarm; window: sequences of each. scenario: fields of `condsim.Scenario`.
     Raises CondsimError where the sites differ, and where a trace has fewer than two sequences.
     """
-    if not 0 < level < 1:
+    for given in (a, b, *([] if again is None else [again])):
+        check_trace(given)
+    if not 0 < checks.number("level", level) < 1:
         raise CondsimError(f"level is a probability between 0 and 1, got {level:g}")
     check_same_sites(a, b)
     of_a, of_b = Units.of(a), Units.of(b)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from condsim import checks
 from condsim.decide.drift.permutation import permuted
 from condsim.errors import CondsimError
 
@@ -64,8 +65,8 @@ def own_alarms(reference: Mapping[str, np.ndarray], every: int, window: int) -> 
 
 
 def _check(every: int, window: int, total: int) -> None:
-    if not 2 <= every <= MOST_EVERY:
-        raise CondsimError(f"a false alarm every 2 to {MOST_EVERY:,} windows, got every {every}")
+    checks.whole("false_alarm_every", every, least=2, most=MOST_EVERY)
+    checks.whole("window", window)
     if not 1 <= window <= total:
         raise CondsimError(
             f"a window has 1 to {total:,} sequences, as many as there are, got {window}"

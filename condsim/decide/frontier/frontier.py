@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from condsim import checks
 from condsim.decide.frontier.claim import Claim, claim_of
 from condsim.decide.frontier.points import RIVAL, Judge, Model, points_on
 from condsim.decide.frontier.sentences import Compared, rival_sentence, sentence
@@ -23,9 +24,10 @@ from condsim.decide.frontier.settings import (
     settings_of,
     traces_in,
 )
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware, profiles, readable
 from condsim.trace import Trace
+from condsim.trace.model import traces_of
 from condsim.trace.read import load
 
 TOLERANCE = 0.005
@@ -105,7 +107,7 @@ def frontier(
     that is claimed. scenario: fields of `condsim.Scenario`.
     Raises CondsimError for a trace without quality, and where nothing can be priced.
     """
-    _check(tolerance, target)
+    _check(batches, tolerance, target)
     if not isinstance(trace, Trace):
         folder = folder_of(trace)
         trace = load(folder)
@@ -113,7 +115,8 @@ def frontier(
         rivals = traces_in(folder / RIVALS) if rivals is None else rivals
     trace.require_programs()
     trace.require_decisions()
-    model = _model(trace, list(settings or ()), list(rivals or ()), tolerance)
+    others = traces_of("settings", settings or ())
+    model = _model(trace, others, traces_of("rivals", rivals or ()), tolerance)
     devices = _devices(trace, profile)
     tables, claims = [], []
     for batch in batches:
@@ -138,12 +141,16 @@ def frontier(
     )
 
 
-def _check(tolerance: float, target: float) -> None:
-    if not 0 <= tolerance < 1:
+def _check(batches: Sequence[int | None], tolerance: float, target: float) -> None:
+    if not isinstance(batches, (list, tuple)) or not batches:
+        raise CondsimError(
+            f"batches must be a list, [None] for the captured one, got {shown(batches)}"
+        )
+    if not 0 <= checks.number("tolerance", tolerance) < 1:
         raise CondsimError(
             f"tolerance is a share of the quality, from 0 to below 1, got {tolerance:g}"
         )
-    if not 0 < target < 1000:
+    if not 0 < checks.number("target", target) < 1000:
         raise CondsimError(f"target is a speed above 0, such as 1.3, got {target:g}")
 
 
@@ -184,8 +191,8 @@ def _devices(
         known = {device.name: device for device in [*readable(profiles().values()), *own]}
         names = [*(device.name for device in own), *known]
         return [known[name] for name in dict.fromkeys(names)]
-    named = [profile] if isinstance(profile, (str, HardwareProfile)) else list(profile)
-    return [hardware(each) if isinstance(each, str) else each for each in named]
+    named = profile if isinstance(profile, (list, tuple)) else [profile]
+    return [each if isinstance(each, HardwareProfile) else hardware(each) for each in named]
 
 
 def _notes(model: Model) -> list[str]:

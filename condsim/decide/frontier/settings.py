@@ -16,6 +16,7 @@ from condsim.resources import resource
 from condsim.trace import Trace
 from condsim.trace.read import load
 from condsim.trace.spec import CAPACITY, DROPPING, setting_in
+from condsim.untrusted import check_path
 
 CONDITIONAL, DENSE = "conditional", "dense"
 """Columns of a trace's quality: of the model as it decides, and where nothing is conditional."""
@@ -179,7 +180,7 @@ def exits_taken(scores: np.ndarray, threshold: float) -> np.ndarray:
 
 def folder_of(where: str | Path) -> Path:
     """Return the folder of a trace. where: that, or the name of a trace that comes with condsim."""
-    folder = Path(where)
+    folder = check_path(where, "a trace")
     shipped = resource("traces") / folder
     return shipped if not folder.exists() and shipped.is_dir() else folder
 

@@ -20,6 +20,7 @@ from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile, simulate
 from condsim.trace import Trace
+from condsim.trace.model import traces_of
 from condsim.trace.read import load
 from condsim.trace.spec import setting_in
 
@@ -82,7 +83,7 @@ def noise(
         folder = folder_of(trace)
         trace = load(folder)
         noisy = noisy_in(folder, trace) if noisy is None else noisy
-    others = list(noisy or ())
+    others = traces_of("noisy", noisy or ())
     if not others:
         raise _no_noise(trace)
     device = resolve_profile(trace, profile)

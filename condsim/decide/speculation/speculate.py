@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from condsim import checks
 from condsim.decide.speculation.cycle import VERIFIES, check_exit, cycle, exits_of, tokens_a_cycle
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import simulate
 from condsim.trace import Trace
+from condsim.trace.model import check_trace
 
 DRAFTS = (1, 2, 3, 4, 6, 8)
 """Drafts a cycle that are tried where nobody says how many."""
@@ -79,8 +81,8 @@ def speculate(
     runtime and others of `condsim.simulate`.
     Raises CondsimError for a trace without token exits, and for anything impossible.
     """
-    if batch < 1:
-        raise CondsimError(f"batch must be at least 1, got {batch}")
+    check_trace(trace)
+    checks.whole("batch", batch)
     if exit is not None:
         check_exit(trace, exit)
     tried = list(_numbers(drafts))
@@ -96,19 +98,12 @@ def speculate(
 
 def _numbers(drafts: int | Sequence[int] | None) -> Iterable[int]:
     """Numbers of drafts to try. Raises CondsimError for one below 1, or for none."""
-    asked: Sequence[int]
     if drafts is None:
-        asked = DRAFTS
-    elif isinstance(drafts, int):
-        asked = [drafts]
-    else:
-        asked = list(drafts)
+        return DRAFTS
+    asked = drafts if isinstance(drafts, (list, tuple)) else [drafts]
     if not asked:
         raise CondsimError("drafts: got an empty list; name at least one number")
-    for number in asked:
-        if number < 1:
-            raise CondsimError(f"drafts must be at least 1, got {number}")
-    return asked
+    return [checks.whole("drafts", number) for number in asked]
 
 
 def _row(

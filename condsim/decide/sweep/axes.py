@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from condsim import checks
 from condsim.decide.subject import CONTEXT, SHARE, SKEW, Subject
 from condsim.errors import CondsimError, shown, unknown
 from condsim.hardware import HardwareProfile
@@ -186,12 +187,7 @@ def _check_text(name: str, value: Any) -> None:
 
 
 def _plain_number(axis: Axis, value: Any) -> float | int:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise CondsimError(f"{axis.name}: {shown(value)} is not a number") from None
     if axis.kind != "whole":
-        return number
-    if number != int(number) or number < 1:
-        raise CondsimError(f"{axis.name} must be a whole number of at least 1, got {number:g}")
-    return int(number)
+        return checks.number(axis.name, value)
+    is_whole = isinstance(value, float) and value.is_integer()
+    return checks.whole(axis.name, int(value) if is_whole else value)

@@ -16,7 +16,7 @@ from condsim.decide.sweep.grid import Chunk, Grid
 from condsim.decide.sweep.price import packed, price
 from condsim.decide.sweep.table import Parts, frame_of, schema_of
 from condsim.decide.sweep.workers import Workers
-from condsim.errors import CondsimError
+from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware, profiles, readable
 from condsim.scenario import Scenario
 from condsim.trace import Trace
@@ -84,6 +84,8 @@ def grid_of(
     details: bool = False,
 ) -> Grid:
     """Return the grid that `sweep` prices. Raises CondsimError as it does."""
+    if not isinstance(over, Mapping):
+        raise CondsimError(f"over is axis → its values, got {shown(over)}")
     devices = list(_devices_of(subject, over, profile))
     axes = axes_of(over, known_axes(subject, devices))
     fixed, others = {}, {}

@@ -114,11 +114,18 @@ class Parts:
         if self.path is None:
             return
         check_writable(self.path)
+        self._find(chunks)
+        self._make_folder()
+
+    def _find(self, chunks: Iterable[Chunk]) -> None:
+        """Take what the file and the parts hold of some chunks."""
         sizes = {chunk.digest: len(chunk) for chunk in chunks}
         for table in self._tables():
             for digest, rows in _by_chunk(table):
                 if sizes.get(digest) == rows.num_rows:
-                    self._done[digest] = rows
+                    self._done.setdefault(digest, rows)
+
+    def _make_folder(self) -> None:
         with named_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
 
@@ -143,6 +150,7 @@ class Parts:
         table = pa.Table.from_pylist(rows, schema=self.schema)
         self._done[chunk.digest] = table
         if self.path is not None:
+            self._make_folder()  # another run of the same sweep may have ended and removed it
             write_whole(self.folder / f"{chunk.digest}.parquet", _written(table))
             self._beside = True
 
@@ -154,8 +162,11 @@ class Parts:
     def close(self, chunks: Sequence[Chunk]) -> pa.Table:
         """Write the table of what was priced, and remove the parts. Returns the table.
 
-        A run that priced nothing leaves the file as it was.
+        A run that priced nothing leaves the file as it was. Of one that was stopped, what another
+        run has written meanwhile stays.
         """
+        if self.path is not None and self._beside and not all(chunk in self for chunk in chunks):
+            self._find(chunks)
         table = self.table(chunks)
         if self.path is None:
             return table
@@ -245,11 +256,12 @@ def _check_rows(table: pa.Table, path: Path) -> None:
     failed = frame["error"].notna()
     lacking = frame[list(CHECKED)].isna().any(axis=1)
     unknown_verdict = ~frame["verdict"].isin(list(PAYS))
-    wrong = ~failed & (lacking | unknown_verdict)
+    predicted = frame[list(CHECKED)].notna().any(axis=1)
+    wrong = (~failed & (lacking | unknown_verdict)) | (failed & predicted)
     if wrong.any():
-        raise CondsimError(
-            f"{path}: row {int(wrong.argmax())} has neither a prediction nor an error; {WAY_OUT}"
-        )
+        row = int(wrong.argmax())
+        has = "numbers and an error" if failed[row] else "neither a prediction nor an error"
+        raise CondsimError(f"{path}: row {row} has {has}; {WAY_OUT}")
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:

@@ -12,7 +12,8 @@ from typing import Any
 
 from joblib import parallel_config
 
-from condsim.errors import CondsimError, shown
+from condsim import checks
+from condsim.errors import CondsimError
 
 DASK_TIMEOUT_S = 5
 MOST_WORKERS = 512
@@ -30,10 +31,8 @@ class Workers:
 
     def __post_init__(self) -> None:
         count = self.count
-        if count is not None and not (isinstance(count, int) and 1 <= count <= MOST_WORKERS):
-            raise CondsimError(
-                f"workers must be a whole number from 1 to {MOST_WORKERS}, got {shown(count)}"
-            )
+        if count is not None:
+            checks.whole("workers", count, most=MOST_WORKERS)
         if count is not None and self.dask is not None:
             raise CondsimError("workers and dask: a cluster has its own workers; name one of both")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
-from condsim.errors import CondsimError
+from condsim import checks
 from condsim.importers.parts.peek import Peek
 from condsim.importers.parts.spool import Spool
 from condsim.registry import Registry
@@ -48,8 +48,8 @@ class ModelShape:
     def __post_init__(self) -> None:
         for name in ("layers", "experts", "top_k"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise CondsimError(f"{name} must be at least 1, got {value}")
+            if value is not None:
+                checks.whole(name, value)
 
 
 def _the_one(values: Collection[int | None]) -> int | None:

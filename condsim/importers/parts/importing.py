@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from condsim import checks
 from condsim.errors import CondsimError
 from condsim.importers.parts.base import IMPORTERS, Importer, ModelShape
 from condsim.importers.parts.notes import FILES_NAMED, notes_of
@@ -22,6 +23,7 @@ from condsim.trace.columns import STEP_COLUMNS
 from condsim.trace.encoding import ROW_GROUP, id_dtype
 from condsim.trace.header import MOST_BRANCHES
 from condsim.trace.model import Reader
+from condsim.untrusted import check_path
 
 PHASES = (PREFILL, DECODE)
 
@@ -57,8 +59,9 @@ def import_routing(
         was left out; its decisions lie in a temporary folder until it is saved.
     Raises CondsimError for files that are damaged, no routing, or of several models.
     """
-    named = [files] if isinstance(files, (str, Path)) else files
-    paths = [Path(file) for file in named]
+    named = files if isinstance(files, Iterable) and not isinstance(files, str) else [files]
+    paths = [check_path(file, "recorded routing") for file in named]
+    checks.name("name", name)
     if not isinstance(model, Trace):
         shape = model or ModelShape()
         return read_routing(paths, format, shape, phase, name, keep_constant).trace

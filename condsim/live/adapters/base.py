@@ -40,12 +40,14 @@ class LiveSite(ABC):
     guards: the module decides something, whether or not the decision can be read.
     decides_in_python: whether an `if` asks for a tensor's value.
     reason: why the module runs as it is written, where it decides something that cannot be read.
+    decides_for_batch: whether it asks one question of a whole batch, once the module has run.
     hint: what a user can do where the module runs but no program fits what it executes.
     """
 
     top_k = 1
     guards = False
     decides_in_python = False
+    decides_for_batch = False
     reason: str | None = None
     hint = ""
 

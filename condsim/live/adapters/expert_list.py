@@ -111,6 +111,11 @@ class ExpertList(LiveSite):
         return f"block {self.name!r} {how}; {MARK}"
 
     @property
+    def decides_for_batch(self) -> bool:  # type: ignore[override]
+        """Whether it asks one question of a whole batch."""
+        return not self.reader.sites and self.asking.decides_for_batch
+
+    @property
     def sites(self) -> tuple[str, ...]:
         return self.reader.sites or self.asking.sites or (self.name,)
 

@@ -98,6 +98,11 @@ class OwnForward(LiveSite):
                 notes.append(unstacked(site.name))
         return notes
 
+    @property
+    def decides_for_batch(self) -> bool:  # type: ignore[override]
+        """Whether it asks one question of a whole batch."""
+        return self.lifted is not None and self.lifted.asks_batch
+
     def _how_it_was_read(self, lifted: LiftedForward) -> str:
         return lifted.how_read.format(host=self.name or "the model")
 

@@ -52,6 +52,7 @@ class LiftedForward(ABC):
     written: whether the own forward itself runs where nothing else is asked for: its calls are the
     same whatever is decided. drops: whether rows may be sent nowhere. runs_own: whether it runs the
     own forward, unseen, to learn what that decides.
+    asks_batch: whether what is decided is one answer for the whole batch.
     how_read: what a note says of it. {host}: the module.
     tape: a run of the forward. offers: mechanism → the strategies that give the forward's own
     result, known once that was compared. left_out: strategy that does not → why.
@@ -61,6 +62,7 @@ class LiftedForward(ABC):
     written = False
     drops = False
     runs_own = False
+    asks_batch = False
     how_read = (
         "read from the forward of {host}, whose gathers and scatters run as index_select, "
         "index_copy and where"

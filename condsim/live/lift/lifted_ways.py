@@ -20,6 +20,7 @@ class LiftedWays(Lifted):
     Raises NotLiftable where a call that is needed cannot stand behind the decisions before it.
     """
 
+    asks_batch = True
     how_read = (
         "read from the ways through the forward of {host}, which decides in Python by `if`s on "
         "tensors; what it asks of a whole batch counts as the decision of each of its rows, and "

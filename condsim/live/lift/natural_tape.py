@@ -35,15 +35,16 @@ class NaturalTape(Tape):
 @dataclass(frozen=True)
 class Seen:
     """One run. units: of its batch. lists: lengths of what may be experts. readers: node → nodes
-    that read it."""
+    that read it. experts: whether there are some."""
 
     tape: NaturalTape
     units: int
     lists: frozenset[int]
     readers: dict[int, list[Node]]
+    experts: bool = False
 
     @classmethod
-    def of(cls, model: nn.Module, tape: NaturalTape, units: int) -> Seen:
+    def of(cls, model: nn.Module, tape: NaturalTape, units: int, experts: bool = False) -> Seen:
         """What a tape of a model shows."""
         lists = {len(part) for part in model.modules() if isinstance(part, CONTAINERS)}
         lists |= {len(weight) for weight in model.parameters() if weight.ndim == 3}
@@ -51,7 +52,7 @@ class Seen:
         for node in tape.nodes:
             for ref in node.read:
                 readers.setdefault(ref.node, []).append(node)
-        return cls(tape, units, frozenset(lists - {0, 1}), readers)
+        return cls(tape, units, frozenset(lists - {0, 1}), readers, experts)
 
     def named(self, names: set[str]) -> list[Node]:
         """The calls of some functions."""

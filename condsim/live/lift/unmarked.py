@@ -51,17 +51,19 @@ class Unmarked:
     way_out: str
 
 
-def unmarked(model: nn.Module, call: Callable[[], Any], units: int) -> Unmarked | None:
+def unmarked(
+    model: nn.Module, call: Callable[[], Any], units: int, experts: bool = False
+) -> Unmarked | None:
     """What a model decides, as far as a rule knows it; None where none does.
 
-    call: runs the model once. units: of the batch.
+    call: runs the model once. units: of the batch. experts: whether it has a list of experts.
     """
     tape = NaturalTape(model)
     try:
         tape.run(lambda: call(), (), {})
     except Exception:  # a message must not fail; the model did not when it ran by itself
         return None
-    seen = Seen.of(model, tape, units)
+    seen = Seen.of(model, tape, units, experts)
     for rule in RULES:
         found = rule(seen)
         if found is not None:
@@ -256,10 +258,11 @@ def _in_numbers(seen: Seen) -> Unmarked | None:
     if seen.named(HARD) or not seen.tape.taken:
         return None
     how = " and ".join(sorted(seen.tape.taken))
+    sign = signs.ROWS_ARE_SENT if seen.experts else signs.ROWS_ARE_DONE
     return Unmarked(
         f"it takes numbers out of tensors ({how}) and decides by them in Python, if it decides at "
         "all, where they cannot be followed",
-        f"compare the tensors instead (if confidence.max() > t), or {_marked(signs.ROWS_ARE_DONE)}",
+        f"compare the tensors instead (if confidence.max() > t), or {_marked(sign)}",
     )
 
 

@@ -76,10 +76,10 @@ def test_speedup_is_tokens_over_cost() -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"drafts": 0}, "drafts must be at least 1"),
+        ({"drafts": 0}, "drafts must be a whole number of at least 1"),
         ({"drafts": []}, "empty list"),
         ({"exit": "exit9"}, "exit0"),
-        ({"batch": 0}, "batch must be at least 1"),
+        ({"batch": 0}, "batch must be a whole number of at least 1"),
         ({"drafts": 99}, "fewer"),
     ],
 )

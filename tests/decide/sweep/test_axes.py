@@ -54,7 +54,9 @@ def test_what_cannot_be_read_is_named(text: str, word: str) -> None:
         ({"bach": [1]}, "did you mean 'batch'"),
         ({"batch": [1.5]}, "whole number"),
         ({"batch": [0]}, "at least 1"),
-        ({"skew": ["much"]}, "not a number"),
+        ({"batch": [float("inf")]}, "whole number of at least 1, got inf"),
+        ({"skew": float("nan")}, "skew must be a number, got nan"),
+        ({"skew": ["much"]}, "skew must be a number"),
         ({"device": [3]}, "must be a name"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -99,6 +101,27 @@ def test_parts_of_a_killed_run_count(exits: Trace, tmp_path: Path) -> None:
 
 def _must_be_done(_what: str, done: float, of: float) -> None:
     assert done == of
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_another_run_has_written_meanwhile_stays(
+    exits: Trace, tmp_path: Path, stopped: bool
+) -> None:
+    """It priced all of the same sweep while this one, which is stopped or not, was at its first."""
+    out = tmp_path / "sweep.parquet"
+    whole: list[bytes] = []
+
+    def another(_what: str, done: float, _of: float) -> None:
+        if done and not whole:
+            sweep(exits, GRID, out=out)
+            whole.append(out.read_bytes())
+            if stopped:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if stopped else contextlib.nullcontext():
+        sweep(exits, GRID, out=out, progress=another)
+    assert [out.read_bytes()] == whole
+    assert os.listdir(tmp_path) == ["sweep.parquet"]
 
 
 def test_another_file_is_not_overwritten(exits: Trace, tmp_path: Path) -> None:

@@ -72,7 +72,10 @@ def test_a_number_that_no_sweep_says_is_refused(swept: pa.Table, name: str, valu
 )
 def test_a_row_without_an_answer_says_why(swept: pa.Table, name: str, value: Any) -> None:
     assert "row 0 has neither a prediction nor an error" in refused(with_value(swept, name, value))
-    explained = with_value(with_value(swept, name, value), "error", "no such strategy")
+    explained = with_value(swept, "error", "no such strategy")
+    assert "row 0 has numbers and an error" in refused(explained)
+    for number in tables.CHECKED:
+        explained = with_value(explained, number, None)
     content = io.BytesIO()
     pq.write_table(explained, content)
     assert len(tables.read_bytes(content, "a.parquet")) == 2
