@@ -5,8 +5,8 @@
 Two processes of one thread each hold half of a Mixtral layer's experts and send tokens to each other
 with torch.distributed (gloo, loopback). In turn with that, one of them runs the whole layer alone
 while the other one waits. The prediction knows the captured layer, the calibration of this machine,
-and what sending one and many tokens between the two takes, which is measured without the layer;
-nothing is fitted to the layer's own times. It needs two free cores.
+and what sending one and many tokens between the two takes, which is measured without the layer,
+between other computing; nothing is fitted to the layer's own times. It needs two free cores.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ WIDTHS = (256, 512)
 SKEWS = {"balanced": 0.0, "skewed": 0.6}
 """How much more the router likes the experts of the first rank."""
 BAR = 0.15
+LINK_ROUNDS = 40
+BETWEEN_S = 2e-3
+"""Of computing before each exchange that is timed."""
 MANY = 4096
 """Tokens of the message that says how fast the loopback is."""
 PORT = "tcp://127.0.0.1:29611"
@@ -132,6 +135,14 @@ def _exchange(sent: torch.Tensor, received: torch.Tensor, other: int) -> None:
         each.wait()
 
 
+def _compute_for(seconds: float) -> None:
+    """Multiply matrices for so long."""
+    matrix = torch.ones(64, 64)
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        torch.mm(matrix, matrix)
+
+
 def _timed(run: Callable[[], object]) -> float:
     began = time.perf_counter()
     run()
@@ -139,17 +150,21 @@ def _timed(run: Callable[[], object]) -> float:
 
 
 def _links(width: int, other: int) -> tuple[float, float]:
-    """Return (seconds of an exchange of one token, bytes a second of many)."""
+    """Return (seconds of an exchange of one token, bytes a second of many).
+
+    Both ranks compute before each exchange, as a layer does: threads that wait for messages sleep
+    meanwhile, and are woken by the other rank's.
+    """
     seconds = {}
     for tokens in (1, MANY):
         sent, received, count = torch.ones(tokens, width), torch.empty(tokens, width), torch.ones(1)
-
-        def there_and_back() -> None:
-            _exchange(count, torch.empty(1), other)  # noqa: B023
-            _exchange(sent, received, other)  # noqa: B023
-            _exchange(sent, received, other)  # noqa: B023
-
-        seconds[tokens] = statistics.median(_timed(there_and_back) / 2 for _ in range(40))
+        spent_s = []
+        for _ in range(LINK_ROUNDS):
+            spent_s.append(0.0)
+            for message, into in ((count, torch.empty(1)), (sent, received), (sent, received)):
+                _compute_for(BETWEEN_S)
+                spent_s[-1] += _timed(lambda: _exchange(message, into, other)) / 2  # noqa: B023
+        seconds[tokens] = statistics.median(spent_s)
     moved = 4 * width * (MANY - 1)
     return seconds[1], moved / (seconds[MANY] - seconds[1])
 

@@ -1,11 +1,13 @@
 """Whole models on one GPU, predicted beside what serving engines measured; nothing is fitted to it.
 
     python -m benchmarks.whole_models [SILICON_SAMPLE.csv] [--json FILE]
+    python -m benchmarks.whole_models --tensor 120 [SILICON_SAMPLE.csv] [--json FILE]
 
 The file is `aiconfigurator_core/systems/silicon_sample.csv` of `aiconfigurator-core==0.12.0`
 (PyPI, Apache-2.0), which is fetched where none is named. Rows are taken of one device (no tensor or
 data parallelism), of models of the catalogue, in a dtype that condsim has: what is left out, and
-why, is counted. Rows alike in all columns are taken once.
+why, is counted. Rows alike in all columns are taken once. --tensor: of several devices that share
+every layer, so many rows, the first by the hash of their name.
 
 The rows were made by InferenceMAX (github.com/SemiAnalysisAI/InferenceX, benchmarks/*.sh), whose
 settings are taken over: prompts and answers of 0.8 to 1 times the length that is named (so 0.9 on
@@ -20,6 +22,7 @@ one prompt alone, without a queue.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections import Counter
@@ -56,6 +59,7 @@ def compared(taken: pd.DataFrame) -> Iterator[dict[str, Any]]:
             "precision": row.precision,
             "batch": int(row.batch_size),
             "fits": batch,
+            "ranks": asked.ranks,
             "isl": int(row.isl),
             "osl": int(row.osl),
             "measured_ms": measured_ms,
@@ -73,7 +77,7 @@ def show(table: pd.DataFrame, left_out: Counter[str]) -> None:
         print(table.round(3).to_string(index=False))
     print("\nleft out:", dict(left_out))
     off = table.assign(off=table["error"].abs())
-    for by in (["model", "device", "engine"], ["isl", "osl"], ["batch"]):
+    for by in (["model", "device", "engine"], ["ranks"], ["isl", "osl"], ["batch"]):
         groups = off.groupby(by)
         at = groups["off"].quantile([0.5, 0.9]).unstack()
         signed = groups["error"].median()
@@ -86,13 +90,21 @@ def show(table: pd.DataFrame, left_out: Counter[str]) -> None:
 
 def main(arguments: list[str]) -> int:
     """Returns 1 where the bar is missed."""
-    to = arguments.index("--json") if "--json" in arguments else len(arguments)
-    named = arguments[:to]
-    taken, left_out = rows(Path(named[0]) if named else None)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sample", type=Path, nargs="?")
+    parser.add_argument("--tensor", type=int, help="rows of several devices, so many of them")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args(arguments)
+    taken, left_out = rows(asked.sample, tensor=asked.tensor is not None)
+    if asked.tensor is not None:
+        left_out["not among the first by hash"] = max(len(taken) - asked.tensor, 0)
+        taken = taken.head(asked.tensor)
     table = pd.DataFrame(compared(taken))
     show(table, left_out)
-    if to < len(arguments):
-        Path(arguments[to + 1]).write_text(json.dumps(table.to_dict("records"), indent=1))
+    if asked.json is not None:
+        asked.json.write_text(json.dumps(table.to_dict("records"), indent=1))
     missed = table["error"].abs().median() > BAR
     print(f"bar {BAR:.0%}:", "missed" if missed else "met")
     return int(missed)

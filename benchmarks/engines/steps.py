@@ -9,8 +9,10 @@ from typing import Any
 import condsim
 from benchmarks.engines.rows import DEVICES, MODELS, MXFP4
 from condsim.catalogue import CATALOGUE
+from condsim.catalogue.parts.base import CatalogueModel
 from condsim.catalogue.parts.programs import programs_of
 from condsim.catalogue.parts.question import Question, trace_of
+from condsim.catalogue.parts.tensor import share_of
 from condsim.cost.device import Target
 from condsim.hardware import hardware
 from condsim.predict.dense import Stored, dense_step
@@ -30,7 +32,10 @@ ENGINES_MEMORY = 0.9
 
 @dataclass(frozen=True)
 class Serving:
-    """A model on a device, always as many sequences of as many tokens."""
+    """A model on a device, always as many sequences of as many tokens.
+
+    ranks: devices that share every layer.
+    """
 
     model: str
     device: str
@@ -39,6 +44,7 @@ class Serving:
     new: int
     dtype: str
     stored: Stored
+    ranks: int = 1
 
     def batch_that_fits(self) -> int:
         """Sequences whose caches have room; the others wait."""
@@ -62,13 +68,18 @@ class Serving:
     def _context(self) -> int:
         return self.prompt + self.new // 2
 
+    @property
+    def _share(self) -> CatalogueModel:
+        """What one of the devices runs."""
+        return share_of(CATALOGUE[self.model], self.ranks)
+
     def _step(self, phase: str, batch: int, context: int) -> tuple[float, Memory]:
         if CATALOGUE[self.model].conditional:
             return self._conditional(Question(batch, context, phase))
         return self._dense(phase, batch, context)
 
     def _conditional(self, question: Question) -> tuple[float, Memory]:
-        trace = trace_of(CATALOGUE[self.model], question)
+        trace = trace_of(self._share, question)
         prediction = condsim.simulate(
             trace,
             self.device,
@@ -78,12 +89,13 @@ class Serving:
             runtime="served",
             weights=self.stored.weights,
             caches=self.stored.caches,
+            parallel=condsim.Parallel(tensor=self.ranks) if self.ranks > 1 else None,
             steps=[0] if question.phase == PREFILL else list(range(DRAWN_STEPS)),
         )
         return prediction.latency_s, prediction.memory
 
     def _dense(self, phase: str, batch: int, context: int) -> tuple[float, Memory]:
-        programs = programs_of(CATALOGUE[self.model], Regime.of_batch(phase, batch))
+        programs = programs_of(self._share, Regime.of_batch(phase, batch))
         parameters = programs.header.provenance.parameters
         target = Target(hardware(self.device), self.dtype, RUNTIMES["served"], parameters)
         seq = context if phase == PREFILL else 1
@@ -101,4 +113,5 @@ def serving_of(row: Any) -> Serving:
         if device == BLACKWELL:
             stored = Stored(weights="mxfp4_mxfp8", caches="fp8")
     prompt, new = int(LENGTHS * row.isl), int(LENGTHS * row.osl)
-    return Serving(model, device, int(row.batch_size), prompt, new, dtype, stored)
+    batch, ranks = int(row.batch_size), int(row.tp_size)
+    return Serving(model, device, batch, prompt, new, dtype, stored, ranks)

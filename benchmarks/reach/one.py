@@ -72,6 +72,7 @@ def _counted(built: Any, inputs: dict[str, torch.Tensor]) -> int:
     Experts and attention run as plain products: the counter knows neither grouped products nor the
     CPU's kernel of attention.
     """
+    built.requires_grad_(False)
     built.set_experts_implementation("eager")
     built.set_attn_implementation("eager")
     with FlopCounterMode(display=False) as counter, torch.inference_mode():

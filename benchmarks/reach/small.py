@@ -27,7 +27,7 @@ LAYERS = 2
 KINDS_OF_LAYERS = r"(?!mtp).*(layer_types|layers_block_type)"
 COUNT_OF_LAYERS = r"(num_)?hidden_layers"
 SIZES: tuple[tuple[str, int], ...] = (
-    (r"vocab_size|vocab_size_per_layer_input", 128),
+    (r"(unpadded_)?vocab_size|vocab_size_per_layer_input", 128),
     (r"(num_)?(hidden_layers|encoder_layers|decoder_layers|layers|decoder_hidden_layers)", LAYERS),
     (r"n_layers?|num_sparse_(en|de)coder_layers", LAYERS),
     (r"(en|de)coder_sparse_step|expert_layer_period", 2),

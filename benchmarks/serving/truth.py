@@ -4,7 +4,9 @@
 
 FOLDER has requests.csv (a row a request: its arrival, lengths, and the engine's own timestamps) and
 runs.csv (a row a run: limits of the scheduler, blocks of KV memory). No constant is taken from these
-runs: steps are priced from data sheets by the GPU model, with the runtime of serving engines. Runs
+runs: steps are priced from data sheets by the GPU model, with the runtime of serving engines. The
+scheduler is planned ahead, as the runs show: requests are scheduled microseconds after they are
+queued, while a step runs, and their first token comes a step later. Runs
 of several devices are predicted as replicas that hold the whole model, without what devices send to
 each other, which is said beside them.
 """
@@ -24,7 +26,7 @@ from condsim.catalogue import CATALOGUE
 from condsim.hardware import hardware
 from condsim.runtimes.runtime import SERVED
 from condsim.serve.named import served_model
-from condsim.serve.requests import checked_requests
+from condsim.serve.request_table import checked_requests
 
 HERE = Path(__file__).parent
 DEVICES = {"RTX4090": str(HERE / "nvidia-rtx-4090.yaml"), "RTXPRO6000": "nvidia-rtx-pro-6000"}
@@ -56,6 +58,7 @@ def predicted(run: Mapping[str, Any], requests: pd.DataFrame) -> tuple[np.ndarra
         trace,
         hardware(DEVICES[run["gpu"]]),
         checked_requests(pd.DataFrame(columns)),
+        scheduler="ahead",
         max_batch=int(run["max_num_seqs_per_engine"]),
         token_budget=int(run["max_batched_tokens_per_engine"]),
         kv_tokens=None if np.isnan(blocks) else int(blocks * run["kv_block_tokens"]),

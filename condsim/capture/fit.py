@@ -16,6 +16,7 @@ from condsim.capture.fit_operator import (
     ScopePass,
     different_operators,
 )
+from condsim.capture.idle_experts import of_all_idle
 from condsim.capture.lifetimes import Lifetimes, Location, Path
 from condsim.mechanisms.tokens import BUCKETS
 from condsim.program import FIRST, LAST, ONLY, SECOND, SECOND_LAST, Loop, Op, Program, Scope
@@ -180,6 +181,9 @@ class Fitter:
         bodies = None
         if len(choices) > 1:
             bodies = self._shared_bodies(inner, location)
+        call = passes[0].calls.get(site)
+        if bodies is None and call is not None and call.idle:
+            bodies = self._beside_idle(sorted(call.idle), inner, location)
         if bodies is None:
             bodies = self._bodies_of_each(choices, inner, location)
         return Loop(site, choices, bodies)
@@ -197,6 +201,21 @@ class Fitter:
             del self.thin[thin_before:]
             return None
         return bodies
+
+    def _beside_idle(
+        self, idle: Sequence[int], inner: list[ScopePass], location: Location
+    ) -> Bodies | None:
+        """A body for all experts that compute, and one for those that do not; None where experts
+        that compute differ."""
+        computing = [one for one in inner if one.choice not in idle]
+        resting = [one for one in inner if one.choice in idle]
+        shared = self._shared_bodies(computing, location) if computing else None
+        if shared is None:
+            return None
+        of_first = {(idle[0], MANY, MANY): Scope(())}
+        if resting:
+            of_first = self._bodies(resting, idle[0], location)
+        return {**shared, **of_all_idle(of_first, idle, shared)}
 
     def _bodies_of_each(
         self, choices: Sequence[int], inner: list[ScopePass], location: Location

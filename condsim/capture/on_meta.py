@@ -28,10 +28,11 @@ from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
-from condsim.program.logical import expert_flops
+from condsim.program.logical import branch_flops, expert_flops
 from condsim.program.regime import DECODE, PREFILL, Regime
 from condsim.record.on_meta import is_on_meta
 from condsim.routing import RoutingGenerator, drawn_trace
+from condsim.strategies import name_of
 from condsim.trace import Decisions, Header, Trace
 from condsim.trace.columns import STEP_COLUMNS
 from condsim.trace.header import UnitRows
@@ -103,7 +104,9 @@ def capture_routed(
         done += 1
         progress("probe", done, len(regimes) * WAYS)
 
-    programs = capture_programs(model, batches[0], labels, regimes=regimes, progress=recorded)
+    programs = capture_programs(
+        model, batches[0], labels, regimes=regimes, progress=recorded, experts_only=True
+    )
     return programs.with_routing(routing)
 
 
@@ -124,20 +127,22 @@ def capture_programs(
     *,
     regimes: Sequence[Regime] = REGIMES,
     progress: Callable[[str], None] = lambda _name: None,
+    experts_only: bool = False,
 ) -> Trace:
     """The programs of a model on the meta device, in a trace without decisions.
 
     batch: the kind of input, on the CPU. regimes: those that programs are recorded of.
-    Raises CondsimError where the model does not run at the sizes of probing runs, and where it
-    decides anything but which experts a row takes.
+    experts_only: nothing says what other sites decide.
+    Raises CondsimError where the model does not run at the sizes of probing runs, and with
+    `experts_only` where it decides anything but which experts a row takes.
     """
     lists = layer_lists(model)
     try:
-        recorded = _record(model, lists, batch, regimes, progress)
+        recorded = _record(model, lists, batch, regimes, progress, experts_only)
         programs = {name: repeated(one, lists) for name, one in recorded.programs.items()}
     except Unlike:  # then all layers are recorded
         lists = []
-        recorded = _record(model, lists, batch, regimes, progress)
+        recorded = _record(model, lists, batch, regimes, progress, experts_only)
         programs = dict(recorded.programs)
     windows = windows_of(model)
     programs = {name: windowed(program, windows) for name, program in programs.items()}
@@ -150,11 +155,15 @@ def _record(
     batch: Batch,
     regimes: Sequence[Regime],
     progress: Callable[[str], None],
+    experts_only: bool,
 ) -> Recorded:
     with shortened(model, lists):
         live = LiveModel.of(model)
         (batch, *_), sizes = settle(live, [batch])
-        _require_experts(live)
+        if experts_only:
+            _require_experts(live)
+        if lists and any(info.parents for info in live.infos.values()):
+            raise Unlike("sites stand behind one another, through all layers")
         prober = Prober(live, batch, sizes)
         programs: dict[str, Program] = {}
         with one_thread():
@@ -175,11 +184,22 @@ def _require_experts(live: LiveModel) -> None:
 
 
 def _assignments(live: LiveModel) -> list[Mapping[str, str]]:
-    """What is recorded: what the model runs, and what it is compared with."""
+    """What is recorded: what the model runs, what shows the work of a row, and what the model is
+    compared with."""
     captured = live.captured
     if not captured:
         return [captured]
-    return [captured, *(dict.fromkeys(captured, baseline) for baseline in BASELINES)]
+    ways = [captured]
+    alone = {name: _alone(name, captured[name]) for name in captured}
+    if alone != captured:
+        ways.append(alone)
+    return [*ways, *(dict.fromkeys(captured, baseline) for baseline in BASELINES)]
+
+
+def _alone(mechanism: str, captured: str) -> str:
+    """The strategy that shows what a row costs; experts and tokens show it under any."""
+    kind = MECHANISMS[mechanism]
+    return captured if kind.mixes_experts or kind.keeps_tokens else kind.alone
 
 
 def _trace(
@@ -196,11 +216,9 @@ def _trace(
         infos[name] = replace(recorded.live.infos[recorded_as], name=name)
         unit_rows[name] = recorded.unit_rows[recorded_as]
     sites = []
-    captured = next(iter(programs.values()), None)
     for name, info in infos.items():
-        assert captured is not None
-        flops = np.full(info.branches, expert_flops(captured, name, info.top_k or 1))
-        sites.append(site_of(info, flops, unit_rows[name]))
+        site = site_of(info, _branch_flops(recorded.live, programs, info), unit_rows[name])
+        sites.append(site)
     header = Header(
         name=labels.name,
         sites=tuple(sites),
@@ -212,6 +230,17 @@ def _trace(
     )
     steps = pd.DataFrame(columns=STEP_COLUMNS)
     return Trace(header, steps, programs, _nothing)
+
+
+def _branch_flops(live: LiveModel, programs: Mapping[str, Program], info: SiteInfo) -> np.ndarray:
+    """Logical FLOPs of a row in each branch, float [branches]."""
+    first = next(iter(programs.values()))
+    kind = MECHANISMS[info.mechanism]
+    if kind.mixes_experts:
+        return np.full(info.branches, expert_flops(first, info.name, info.top_k or 1))
+    alone = name_of({name: _alone(name, way) for name, way in live.captured.items()})
+    program = next(one for name, one in programs.items() if name.startswith(f"{alone}/"))
+    return branch_flops(program, info.name, info.branches, kind.keeps_tokens)
 
 
 def _nothing(site: str) -> Iterator[Decisions]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -41,6 +42,10 @@ SEVERAL_SEQUENCES = ((2, 5), (3, 7), (2, 11), (5, 6), (4, 13), (6, 9), (3, 8))
 SINGLE_UNITS = (1,) * 24
 SEVERAL_UNITS = (2, 3, 5, 7, 4, 11, 6, 9, 13, 8, 10, 5, 12, 3, 7, 17, 14, 2, 15, 6)
 """Sizes of the probing runs of a model without sequences: units."""
+
+SCHEDULED_UNITS = (2, 3, 5)
+"""Units of the runs of a model whose decisions change no size: they tell sizes that follow the
+units from those that do not."""
 
 MORE_UNITS = 3
 """How many times as many units run where each step has one row a unit, and exits stand behind
@@ -251,6 +256,8 @@ class Prober:
     def program(self, assignment: Assignment, regime: Regime, periods: Periods) -> Program:
         """Record and fit one program. periods: of the assignment's loops; completed on the way."""
         usual = probing_sizes(regime, self.sizes.lengths)
+        if self.scheduled:
+            usual = [(1 if regime.single else units, None) for units in SCHEDULED_UNITS]
         fewest_turns = 1
         if self.live.decides_while_decoding:
             fewest_turns = MOST_TURNS
@@ -267,6 +274,24 @@ class Prober:
             if is_sure:
                 break
         return replace(program, periods=dict(periods))
+
+    @cached_property
+    def scheduled(self) -> bool:
+        """Whether a model without weights keeps as many tokens in every unit at all its sites, of
+        units that are all of one size: then which of them stay changes no size."""
+        infos = self.live.infos.values()
+        all_fixed = bool(infos) and all(info.kept is not None for info in infos)
+        return all_fixed and self.live.on_meta and self.sizes.lengths is None
+
+    def _execution(
+        self, assignment: Assignment, rows: Mapping[str, int], run: int, units: int
+    ) -> Execution:
+        """What is in force in a probing run. rows: as of `execution_for`."""
+        infos = self.live.infos
+        if not self.scheduled:
+            return execution_for(assignment, infos, rows, run, self.costliest, units)
+        kept = {name: np.array([0, info.kept]) for name, info in infos.items()}
+        return Execution(dict(assignment), rows_kept=kept)
 
     def _fitted(
         self,
@@ -311,7 +336,7 @@ class Prober:
     ) -> _Recording:
         positions = 1 if regime.decodes else seq
         rows = rows_per_site(self.live.infos, self.sizes.unit_rows, units, positions)
-        execution = execution_for(assignment, self.live.infos, rows, run, self.costliest, units)
+        execution = self._execution(assignment, rows, run, units)
         batch = self.batch.resized(units, seq)
         sizes = _bound_sizes(regime, units, seq)
         if regime.decodes:
@@ -332,6 +357,12 @@ class Prober:
             if site.hint and site.name == misfit.site:
                 return f"{site.hint} ({program}: {misfit})"
         where = f"module {misfit.module!r}" if misfit.module else "the model"
+        if self.decodes and Regime.parse(program.rsplit("/", 1)[-1]).decodes is False:
+            return (
+                f"new_tokens: {where} runs other operators at some lengths of a prompt than at "
+                "others, as a loop over positions does, which no program of all lengths holds: "
+                f"capture without new_tokens ({program}: {misfit})"
+            )
         if self.decodes:
             return (
                 f"new_tokens: {where} runs other operators at some lengths than at others, as "

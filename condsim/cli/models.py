@@ -56,11 +56,12 @@ def question_of(scenario: ScenarioOptions) -> Question:
     return Question(**asked)
 
 
-def one_device(scenario: ScenarioOptions) -> str:
-    """The device that was named. Raises CondsimError for none, and for several."""
-    if scenario.device is None or scenario.device == ALL:
+def named_device(scenario: ScenarioOptions) -> str:
+    """The device that was named, or "all". Raises CondsimError for none."""
+    if scenario.device is None:
         raise CondsimError(
-            "--device: name the device that the model would run on (condsim profiles lists them)"
+            "--device: name the device that the model would run on (condsim profiles lists them), "
+            f"or {ALL}"
         )
     return scenario.device
 

@@ -99,7 +99,8 @@ class ArrivalOptions:
 
     def read(self) -> Requests:
         """Read or draw the requests."""
-        from condsim.serve.requests import bursts, poisson, read_requests
+        from condsim.serve.request_table import read_requests
+        from condsim.serve.requests import bursts, poisson
 
         if self.requests is not None:
             if self.prompt_tokens or self.output_tokens:
@@ -152,8 +153,8 @@ class ServiceOptions:
     Parameters
     ----------
     scheduler
-        Who runs next: dynamic or static where one forward answers a request, chunked, continuous or
-        static where text is generated.
+        Who runs next: dynamic or static where one forward answers a request, chunked, ahead,
+        continuous or static where text is generated.
     max_batch
         Requests that run at once, a replica. Default: 32.
     max_wait

@@ -134,14 +134,14 @@ def _print_loads(asked: SimulatedTrace | SimulatedModel, answered: Answer) -> No
 def _simulate_all(
     asked: SimulatedTrace | SimulatedModel, files: Mapping[str, Path | None], json: bool
 ) -> None:
-    """Print a row a device and strategy, the fastest over its baseline first, and on one device the
-    whole answer of that one.
+    """Print a row a device and strategy, the best first, and on one device the whole answer of
+    that one.
 
-    Rows that cannot be predicted follow, with the reason. files: that the fastest is drawn into.
+    Rows that cannot be predicted follow, with the reason. files: that the best is drawn into.
     """
     began = time.perf_counter()
     rows = _predict_all(asked)
-    rows.sort(key=lambda row: -row.get("speedup", 0.0))
+    table = asked.table(rows)
     if all("error" in row for row in rows):
         raise CondsimError(rows[0]["error"])
     fastest = rows[0]["strategy"]
@@ -151,9 +151,7 @@ def _simulate_all(
     if json:
         print_json({"command": "simulate", "trace": asked.name, "predictions": rows})
         return
-    from condsim.show.predictions import predictions_table
-
-    out().print(predictions_table(asked.name, rows))
+    out().print(table)
     if answered is not None:
         out().print()
         _print_answer(answered, asked.name, time.perf_counter() - began)
@@ -162,15 +160,14 @@ def _simulate_all(
 
 
 def _predict_all(asked: SimulatedTrace | SimulatedModel) -> list[dict[str, Any]]:
-    """Rows of `condsim.study.ranking.predict_all`, with progress."""
-    from condsim.study.ranking import candidates, predict_all
+    """All rows of a question, with progress."""
+    from condsim.study.ranking import candidates
 
-    scenario, trace, options = asked.scenario, asked.trace, asked.options()
-    strategies = None if scenario.strategy == ALL else [scenario.strategy]
-    total = len(list(candidates(trace, asked.devices, strategies, options["runtime"])))
+    how = (asked.strategies, asked.scenario.runtime)
+    total = len(list(candidates(asked.trace, asked.devices, *how)))
     rows: list[dict[str, Any]] = []
     with progress() as step:
-        for row in predict_all(trace, asked.devices, strategies, scenario.baseline, **options):
+        for row in asked.rows():
             rows.append(row)
-            step("simulate", len(rows), total)
+            step("simulate", min(len(rows), total), total)
     return rows

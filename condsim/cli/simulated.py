@@ -9,10 +9,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from condsim.cli.arguments import all_devices, catalogue_model, open_trace, profile_for
-from condsim.cli.models import one_device, question_of, recording
+from condsim.cli.models import named_device, question_of, recording
 from condsim.cli.scenario import ALL, ScenarioOptions
+from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from condsim.catalogue import CatalogueModel
     from condsim.catalogue.parts.loads import Load
     from condsim.hardware import HardwareProfile
@@ -38,9 +41,18 @@ class Simulated(ABC):
     def devices(self) -> list[HardwareProfile]:
         """Those that are asked about."""
 
+    @property
+    def strategies(self) -> list[str | None] | None:
+        """Those that are asked about; None for all that a device has."""
+        return None if self.scenario.strategy == ALL else [self.scenario.strategy]
+
     @abstractmethod
-    def options(self) -> dict[str, Any]:
-        """Arguments of `condsim.simulate` besides trace, profile, strategy and baseline."""
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield a row a device and strategy, or the reason why there is no prediction."""
+
+    @abstractmethod
+    def table(self, rows: list[dict[str, Any]]) -> Table:
+        """Sort the rows, the best first, and return them as they are printed."""
 
     @abstractmethod
     def answer(self, strategy: str | None) -> Answer:
@@ -72,14 +84,24 @@ class SimulatedTrace(Simulated):
             return all_devices(self.trace)
         return [profile_for(self.scenario.device, self.trace)]
 
-    def options(self) -> dict[str, Any]:
-        return self.scenario.keywords()
+    def rows(self) -> Iterator[dict[str, Any]]:
+        from condsim.study.ranking import predict_all
+
+        how = (self.strategies, self.scenario.baseline)
+        return predict_all(self.trace, self.devices, *how, **self.scenario.keywords())
+
+    def table(self, rows: list[dict[str, Any]]) -> Table:
+        from condsim.show.predictions import predictions_table
+
+        rows.sort(key=lambda row: -row.get("speedup", 0.0))
+        return predictions_table(self.name, rows)
 
     def answer(self, strategy: str | None) -> Answer:
         from condsim.study.answer import answer
 
         (device,) = self.devices
-        return answer(self.trace, device, strategy, self.scenario.baseline, **self.options())
+        how = (strategy, self.scenario.baseline)
+        return answer(self.trace, device, *how, **self.scenario.keywords())
 
 
 @dataclass(frozen=True)
@@ -89,7 +111,9 @@ class SimulatedModel(Simulated):
     model: CatalogueModel
 
     def __post_init__(self) -> None:
-        one_device(self.scenario)
+        self.model.require_conditional()
+        named_device(self.scenario)
+        _check_units(self.model, self.scenario)
 
     @property
     def name(self) -> str:
@@ -104,15 +128,29 @@ class SimulatedModel(Simulated):
 
     @cached_property
     def devices(self) -> list[HardwareProfile]:
-        from condsim.hardware import hardware
+        from condsim.hardware import hardware, profiles, readable
 
-        return [hardware(one_device(self.scenario))]
+        named = named_device(self.scenario)
+        return list(readable(profiles().values())) if named == ALL else [hardware(named)]
 
-    def options(self) -> dict[str, Any]:
-        from condsim.catalogue.parts.answer import options_of
+    def rows(self) -> Iterator[dict[str, Any]]:
+        from condsim.catalogue.parts.devices import rows_on
 
+        question, how = question_of(self.scenario), (self.strategies, self.scenario.baseline)
+        return rows_on(
+            self.model, question, self.devices, *how, progress=recording, **self._keywords()
+        )
+
+    def table(self, rows: list[dict[str, Any]]) -> Table:
+        from condsim.catalogue.parts.devices import fit_first
+        from condsim.show.model_devices import model_devices_table
+
+        rows.sort(key=fit_first)
         question = question_of(self.scenario)
-        return options_of(question, self.devices[0], self._keywords())
+        asked = f"{question.phase}, batch {question.batch}, {question.context} positions"
+        if self.model.images:
+            asked = f"{question.batch} images"
+        return model_devices_table(f"{self.name}, {asked}, predicted", rows)
 
     def _keywords(self) -> dict[str, Any]:
         keywords = self.scenario.keywords()
@@ -137,6 +175,19 @@ class SimulatedModel(Simulated):
         return loads_of(
             self.model, question, self.devices[0], *asked, progress=recording, **self._keywords()
         )
+
+
+def _check_units(model: CatalogueModel, scenario: ScenarioOptions) -> None:
+    """Raises CondsimError where images are asked for what only sequences have."""
+    if not model.images:
+        return
+    asked = {"--context": scenario.context, "--phase": scenario.phase}
+    for option, value in asked.items():
+        if value is not None:
+            raise CondsimError(
+                f"{option} {value}: {model.name} sees images, each once and as a whole; leave it "
+                "out"
+            )
 
 
 def simulated(where: str, scenario: ScenarioOptions) -> SimulatedTrace | SimulatedModel:

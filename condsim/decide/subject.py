@@ -172,7 +172,7 @@ class ModelSubject:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        return self.varies
+        return ("batch",) if self.model.images else self.varies
 
     def trace(self, variant: Variant) -> Trace:
         key = tuple(sorted(variant.items()))
@@ -192,7 +192,7 @@ class ModelSubject:
         return profile if isinstance(profile, HardwareProfile) else hardware(profile)
 
     def scenario(self, scenario: Scenario, profile: HardwareProfile) -> Scenario:
-        if scenario.runtime is None and SERVED.is_for(profile):
+        if scenario.runtime is None and SERVED.is_for(profile) and not self.model.images:
             return scenario.but(runtime=SERVED.name)
         return scenario
 
@@ -204,7 +204,7 @@ class ModelSubject:
         return answer_about(self.model, Question(**chosen), profile, **others)
 
     def phases(self) -> tuple[str, ...]:
-        return (PREFILL, DECODE)
+        return (PREFILL,) if self.model.images else (PREFILL, DECODE)
 
     def most_units(self, phase: str | None) -> int:
         return MODEL_BATCHES[-1]

@@ -52,11 +52,14 @@ class DecodeAttention(Model):
         SM; a sequence and a head of keys are a block.
     unpacked_flops: FLOPs a second of a kernel that attends for prompts too, and in which each head
         of a new token is a block by itself, as large as one of a prompt; None: it is as fast.
+    block_bytes_per_s: that a block reads of keys and values where nobody else reads, of kernels
+        whose blocks begin in the order of the sequences; None: nobody waits for a long sequence.
     """
 
     start_s: Quantity
     block_s: Quantity
     unpacked_flops: Quantity | None = None
+    block_bytes_per_s: Quantity | None = None
 
 
 class Gpu(Model):

@@ -39,7 +39,8 @@ class SiteInfo:
     top_k: branches that a row takes, None where that is not counted.
     parents: (site, choice) of the guards that the site stands behind, the outermost first.
     selects: the model takes its rows from the selector, so that every strategy can run.
-    fixed: of tokens, whether the model keeps as many in every unit.
+    fixed: of tokens, whether the model keeps as many in every unit. kept: how many, in the first
+        run.
     """
 
     name: str
@@ -51,6 +52,7 @@ class SiteInfo:
     has_scores: bool = False
     selects: bool = False
     fixed: bool = False
+    kept: int | None = None
 
 
 @dataclass(slots=True)

@@ -136,6 +136,7 @@ def route_tokens(execution: Execution, site: TokenSite, ids: object, into: objec
             parents=execution.parents(),
             selects=True,
             fixed=site.kept is not None,
+            kept=site.kept,
         )
     if execution.recorder is not None:
         execution.recorder.decided(site.name, decided, into)

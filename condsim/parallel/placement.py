@@ -103,15 +103,15 @@ class Placement:
         return np.arange(len(self.expert_of)) // (len(self.expert_of) // self.ranks)
 
     @cached_property
-    def ranks_of_expert(self) -> np.ndarray:
-        """Rank of each copy of each expert, in the order of the slots, int [experts, most copies];
-        -1 where an expert has fewer copies."""
+    def slots_of_expert(self) -> np.ndarray:
+        """Slot of each copy of each expert, in order, int [experts, most copies]; -1 where an
+        expert has fewer copies."""
         order = np.argsort(self.expert_of, kind="stable")
         expert = self.expert_of[order]
         first = np.cumsum(self.copies) - self.copies
         copy = np.arange(len(order)) - first[expert]
         table = np.full((self.experts, int(self.copies.max())), -1)
-        table[expert, copy] = self.rank_of[order]
+        table[expert, copy] = order
         return table
 
     def loads(self, counts: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from condsim.errors import CondsimError
-from condsim.parallel.dealing import Dealt, Rows, deal, rank_of_units
+from condsim.parallel.dealing import Dealt, Rows, deal, rank_of_units, travelled
 from condsim.parallel.exchange import Sent
 from condsim.parallel.fabric import Fabric
 from condsim.parallel.parallel import Parallel
@@ -91,13 +91,33 @@ class Plan:
     @cached_property
     def dealt(self) -> Mapping[str, Dealt]:
         """Site → where its rows go."""
-        return {site: self._deal(site, placement) for site, placement in self.placements.items()}
+        found = {}
+        for site, placement in self.placements.items():
+            found[site] = deal(self._rows(site), placement)
+        return found
 
-    def _deal(self, name: str, placement: Placement) -> Dealt:
-        """Where the rows of a site go."""
+    def _rows(self, name: str) -> Rows:
+        """The rows of a site in the order in which they run."""
         ids = self.trace.decisions(name).ids
         ids = ids.reshape(len(ids), -1)
+        row, step, sender = self._places(name)
+        return Rows(ids[row], step, sender, len(self.numbers))
+
+    def _places(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each row of a site: (its number in the trace, its step, the rank of its unit), int
+        [rows] each; of sites whose units have as many rows, once."""
         held = self.trace.rows_per_unit(self.trace.site(name))
+        key = held.tobytes()
+        if key not in self._known_places:
+            self._known_places[key] = self._places_of(held)
+        return self._known_places[key]
+
+    @cached_property
+    def _known_places(self) -> dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        return {}
+
+    def _places_of(self, held: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """held: rows of each unit of the trace, int [units]."""
         first_row = np.cumsum(held) - held
         units = self.units.ravel()
         length = held[units]
@@ -108,9 +128,7 @@ class Plan:
         step_of_unit = np.repeat(np.arange(steps), self.cut.batch)
         sender_of_unit = np.tile(self.rank_of_unit, steps)
         step = np.repeat(step_of_unit, length)
-        sender = np.repeat(sender_of_unit, length)
-        rows = Rows(ids[row], step, sender, len(self.numbers))
-        return deal(rows, placement, self.nodes)
+        return row, step, np.repeat(sender_of_unit, length)
 
     @cached_property
     def own_tokens(self) -> Mapping[str, np.ndarray]:
@@ -128,12 +146,13 @@ class Plan:
 
     def sent(self, site: str, width: int, element_bytes: float) -> Sent:
         """Return what a site's dispatch sends. width, element_bytes: of a token."""
-        dealt, rule = self.dealt[site], self.cut.sites[site].rule
+        rule = self.cut.sites[site].rule
+        moved = travelled(self._rows(site), self.placements[site], self.nodes)
         return Sent(
             tokens=self.own_tokens[site],
-            routes=dealt.routes,
-            copies=dealt.copies,
-            node_copies=dealt.node_copies,
+            routes=moved.routes,
+            copies=moved.copies,
+            node_copies=moved.node_copies,
             width=width,
             element_bytes=element_bytes,
             top_k=rule.top_k,
@@ -168,7 +187,7 @@ class RankCut(Cut):
         extents = dict(steps.extents)
         counts = dict(steps.counts)
         for site, dealt in plan.dealt.items():
-            rows = dealt.rows[places, self.rank]
+            rows = dealt.rows(self.rank)[places]
             received = dealt.received[places, self.rank]
             tokens_of_all = plan.own_tokens[site][places].sum(1)
             counts[site] = rows

@@ -193,7 +193,7 @@ class SpreadAnswer:
         """A row a rank; rows, tokens and seconds of a step, the mean over all."""
         asked, plan = self.simulation, self.simulation.plan
         schedule = asked.conditional.schedule
-        rows = sum(dealt.rows.sum(2).mean(0) for dealt in plan.dealt.values())
+        rows = sum(dealt.of_rank.mean(0) for dealt in plan.dealt.values())
         received = sum(dealt.received.mean(0) for dealt in plan.dealt.values())
         numbers = np.arange(plan.ranks)
         ranks_a_node = plan.ranks // plan.nodes

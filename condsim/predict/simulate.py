@@ -202,7 +202,7 @@ def _answer(
         able = ", ".join(profile.peak_flops)
         raise CondsimError(f"profile {profile.name!r} has no dtype {dtype!r}; it has {able}")
     check_weights(profile, scenario.weights)
-    check_caches(scenario.caches, runtime)
+    check_caches(scenario.caches, runtime, profile)
     strategies = choose_strategies(trace, scenario.strategy)
     if scenario.strategy is None:
         strategies = strategies_of_runtime(trace, strategies, runtime, scenario.weights)

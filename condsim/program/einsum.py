@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 OTHERS = "..."
 """Stands for all dimensions of an operand that have no letter."""
 
@@ -27,7 +29,8 @@ class Contraction:
 def contractions(equation: str, shapes: list[tuple[Any, ...]]) -> list[Contraction]:
     """The products of an einsum, two operands after another, from the left.
 
-    Where nothing is summed over, operands are multiplied element by element, which is no product.
+    Where nothing is summed over, or only dimensions of one, operands are multiplied element by
+    element, which is no product (aten/src/ATen/native/Linear.cpp, einsum).
     Raises ValueError for an equation that these shapes do not fit.
     """
     operands, result = _letters(equation, [len(shape) for shape in shapes])
@@ -39,7 +42,7 @@ def contractions(equation: str, shapes: list[tuple[Any, ...]]) -> list[Contracti
         left = {letter for letter in joined if letter in needed or letter in letters}
         right = {letter for letter in letters if letter in needed or letter in joined}
         summed = (left & right) - needed
-        if summed:
+        if any(not _is_one(sizes[letter]) for letter in summed):
             products.append(
                 Contraction(
                     groups=_product(left & right & needed, sizes),
@@ -89,6 +92,11 @@ def _sizes(operands: list[Letters], shapes: list[tuple[Any, ...]]) -> dict[str, 
             if isinstance(sizes.get(letter, 1), int) and sizes.get(letter, 1) == 1:
                 sizes[letter] = size
     return sizes
+
+
+def _is_one(size: Any) -> bool:
+    """Whether a size is 1 whatever the step."""
+    return bool(np.all(np.equal(size, 1)))
 
 
 def _product(letters: set[str], sizes: dict[str, Any]) -> Any:

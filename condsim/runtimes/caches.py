@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from condsim.errors import CondsimError
+from condsim.hardware import HardwareProfile
 from condsim.program import Op, Program, Scope
 from condsim.runtimes.runtime import SERVED, Runtime
 from condsim.runtimes.served import ATTENTION, kept_storages
@@ -17,9 +18,13 @@ CACHE_DTYPES = {"fp8": "fp8", "int8": "int8", "bf16": "bfloat16", "fp16": "float
 """Names → dtypes of tensors."""
 
 
-def check_caches(dtype: str | None, runtime: Runtime) -> None:
-    """Raises CondsimError for a dtype that caches are not kept in, and for a runtime that keeps
-    them as the model does; None: not asked."""
+NARROW = ("fp8", "int8")
+"""Those that attention's kernels unpack, where a device has kernels that unpack them at all."""
+
+
+def check_caches(dtype: str | None, runtime: Runtime, profile: HardwareProfile) -> None:
+    """Raises CondsimError for a dtype that caches are not kept in, for a runtime that keeps them as
+    the model does, and for a device without kernels that unpack them; None: not asked."""
     if dtype is None:
         return
     if dtype not in CACHE_DTYPES:
@@ -29,6 +34,11 @@ def check_caches(dtype: str | None, runtime: Runtime) -> None:
         raise CondsimError(
             f"caches={dtype!r} is for runtime {SERVED.name!r}: runtime {runtime.name!r} keeps keys "
             "and values as the model makes them"
+        )
+    if dtype in NARROW and dtype not in profile.weight_dtypes:
+        raise CondsimError(
+            f"profile {profile.name!r} has no kernels that unpack {dtype}, so none for caches in "
+            "it; leave caches out"
         )
 
 

@@ -18,7 +18,7 @@ from condsim.runtimes.fusion import (
     fuse_non_matmul,
 )
 from condsim.runtimes.served import as_served
-from condsim.strategies import EXPERTS
+from condsim.strategies import BLOCKS, EXPERTS
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ SERVED = _register(
         fuses=_fuse_as_served,
         static=True,
         host="graph",
-        strategies={EXPERTS: "fused"},
+        strategies={EXPERTS: "fused", BLOCKS: "neuron_kernels"},
         about="as serving engines run it: fused expert kernels in CUDA graphs, other operators "
         "compiled, caches written in place",
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from condsim.serve.columns import let_go, new_column, packed
 from condsim.serve.over_time import OverTime
-from condsim.serve.requests import Requests, packed
+from condsim.serve.requests import Requests
 
 QUEUE = "queue"
 FORMING = "batch formation"
@@ -47,7 +47,8 @@ class Book:
 
     arrival_s, prompt_tokens, output_tokens, cached_tokens: of the requests.
     started_s, first_s, finished_s: of each request, NaN as long as it has not. preemptions: how
-    often a request lost its keys and values. generated: tokens that it had when that happened last.
+    often a request lost its keys and values. generated: tokens that it had when that happened last,
+    of those it happened to.
     waited_s: reason → request-seconds. busy_s: seconds of steps, by replica. joules: of what steps
     compute and move. waiting, running: requests over time.
     """
@@ -58,11 +59,11 @@ class Book:
         self.prompt_tokens = packed(requests.prompt_tokens)
         self.output_tokens = packed(requests.output_tokens)
         self.cached_tokens = packed(requests.cached_tokens)
-        self.started_s = array("d", [np.nan]) * count
-        self.first_s = array("d", [np.nan]) * count
-        self.finished_s = array("d", [np.nan]) * count
-        self.preemptions = array("i", [0]) * count
-        self.generated = array("i", [0]) * count
+        self.started_s = packed(new_column(count, float, np.nan))
+        self.first_s = packed(new_column(count, float, np.nan))
+        self.finished_s = packed(new_column(count, float, np.nan))
+        self.preemptions = packed(new_column(count, np.int32))
+        self.generated: dict[int, int] = {}
         self.waited_s = dict.fromkeys(WAITS, 0.0)
         self.busy_s = [0.0] * replicas
         self.joules = 0.0
@@ -71,6 +72,21 @@ class Book:
         self.waiting, self.running = OverTime(), OverTime()
         self.kept: list[RanStep] = []
         self._waiting_now, self._waiting_since = 0, 0.0
+
+    def let_go(self) -> None:
+        """Give back the memory of what is noted of requests; it is there again when it is used."""
+        of_requests = (
+            self.arrival_s,
+            self.prompt_tokens,
+            self.output_tokens,
+            self.cached_tokens,
+            self.started_s,
+            self.first_s,
+            self.finished_s,
+            self.preemptions,
+        )
+        for numbers in of_requests:
+            let_go(numbers)
 
     def queue_changes(self, now: float, by: int) -> None:
         """Note that requests began to wait, or stopped."""

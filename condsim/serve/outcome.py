@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,9 @@ import pandas as pd
 
 from condsim import checks
 from condsim.serve.book import WAITS, Book, RanStep
+from condsim.serve.columns import blocks, largest
 from condsim.serve.requests import Requests
+from condsim.serve.summary import summary_of
 
 PERCENTILES = (50, 90, 99)
 
@@ -34,6 +36,37 @@ class Limits:
             value = getattr(self, each.name)
             if value is not None:
                 checks.above_zero(each.name, value)
+
+
+@dataclass(frozen=True)
+class Times:
+    """When n requests arrived, had their first token and their whole answer, float [n] each.
+
+    output_tokens: of their answers, int [n].
+    """
+
+    arrival_s: np.ndarray
+    first_s: np.ndarray
+    finished_s: np.ndarray
+    output_tokens: np.ndarray
+
+    @property
+    def latency_s(self) -> np.ndarray:
+        latency_s: np.ndarray = self.finished_s - self.arrival_s
+        return latency_s
+
+    @property
+    def ttft_s(self) -> np.ndarray:
+        ttft_s: np.ndarray = self.first_s - self.arrival_s
+        return ttft_s
+
+    @property
+    def time_per_output_token_s(self) -> np.ndarray:
+        later = self.output_tokens - 1
+        spent_s = self.finished_s - self.first_s
+        unknown = np.full(len(later), np.nan)
+        of_token: np.ndarray = np.divide(spent_s, later, out=unknown, where=later > 0)
+        return of_token
 
 
 @dataclass(frozen=True)
@@ -75,28 +108,42 @@ class Outcome:
     @property
     def latency_s(self) -> np.ndarray:
         """Seconds from arrival to the whole answer, float [n]."""
-        latency_s: np.ndarray = self.finished_s - self.requests.arrival_s
-        return latency_s
+        return self._times.latency_s
 
     @property
     def ttft_s(self) -> np.ndarray:
         """Time to first token: seconds from arrival, float [n]."""
-        ttft_s: np.ndarray = self.first_s - self.requests.arrival_s
-        return ttft_s
+        return self._times.ttft_s
 
     @property
     def time_per_output_token_s(self) -> np.ndarray:
         """Seconds a token after the first one, float [n]; NaN for answers of one token."""
-        later = self.requests.output_tokens - 1
-        spent_s = self.finished_s - self.first_s
-        unknown = np.full(len(later), np.nan)
-        of_token: np.ndarray = np.divide(spent_s, later, out=unknown, where=later > 0)
-        return of_token
+        return self._times.time_per_output_token_s
 
     @property
+    def _times(self) -> Times:
+        """Of all requests."""
+        asked = self.requests
+        return Times(asked.arrival_s, self.first_s, self.finished_s, asked.output_tokens)
+
+    def _parts(self) -> Iterator[Times]:
+        """Yield the times of some requests after the other."""
+        asked = self.requests
+        for part in blocks(asked.arrival_s, self.first_s, self.finished_s, asked.output_tokens):
+            yield Times(*part)
+
+    def _summary(self, name: str) -> dict[str, float]:
+        """The mean and percentiles of one of `Times`; nothing where no request has it."""
+        found = summary_of(lambda: (getattr(part, name) for part in self._parts()), PERCENTILES)
+        if not found.count:
+            return {}
+        percentiles = {f"{name} p{share}": value for share, value in found.percentiles.items()}
+        return {f"{name} mean": found.mean, **percentiles}
+
+    @cached_property
     def duration_s(self) -> float:
         """Seconds from the first arrival to the last answer."""
-        return float(self.finished_s.max() - self.requests.arrival_s[0])
+        return largest(self.finished_s) - float(self.requests.arrival_s[0])
 
     @property
     def throughput(self) -> float:
@@ -106,37 +153,43 @@ class Outcome:
     @property
     def token_throughput(self) -> float:
         """Tokens of answers a second."""
-        return float(self.requests.output_tokens.sum()) / self.duration_s
+        tokens = sum(int(block.sum()) for (block,) in blocks(self.requests.output_tokens))
+        return tokens / self.duration_s
 
     @cached_property
     def goodput(self) -> float:
         """Answers a second that keep the limits."""
-        good = np.ones(len(self.requests), bool)
+        good = sum(self._good(part) for part in self._parts())
+        return good / self.duration_s
+
+    def _good(self, part: Times) -> int:
+        """How many of some answers keep the limits."""
+        good = np.ones(len(part.latency_s), bool)
         limits = self.limits
         if limits.latency_s is not None:
-            good &= self.latency_s <= limits.latency_s
+            good &= part.latency_s <= limits.latency_s
         if limits.ttft_s is not None:
-            good &= self.ttft_s <= limits.ttft_s
+            good &= part.ttft_s <= limits.ttft_s
         if limits.tpot_s is not None:
-            good &= ~(self.time_per_output_token_s > limits.tpot_s)
-        return int(good.sum()) / self.duration_s
+            good &= ~(part.time_per_output_token_s > limits.tpot_s)
+        return int(good.sum())
 
     @cached_property
     def numbers(self) -> dict[str, float]:
         """Name → value, in SI units."""
         found = {"throughput": self.throughput, "goodput": self.goodput}
-        found |= _summary("latency_s", self.latency_s)
+        found |= self._summary("latency_s")
         if self.requests.have_lengths:
             found["token_throughput"] = self.token_throughput
-            found |= _summary("ttft_s", self.ttft_s)
-            found |= _summary("time_per_output_token_s", self.time_per_output_token_s)
+            found |= self._summary("ttft_s")
+            found |= self._summary("time_per_output_token_s")
         found |= {
             "utilisation": self.utilisation,
             "rows_a_step": self.rows / self.steps,
             "waiting_mean": self.waiting_mean,
             "waiting_most": self.waiting_most,
             "energy_a_request_j": self.energy_j / len(self.requests),
-            "preemptions": float(self.preemptions.sum()),
+            "preemptions": float(sum(int(part.sum()) for (part,) in blocks(self.preemptions))),
             "saturated": self.saturated,
         }
         found |= self.cached
@@ -165,16 +218,6 @@ class Outcome:
         """Return plain values, for JSON."""
         more = {"strategy": self.strategy, "steps": self.steps, "priced_steps": self.priced}
         return {**more, "pricing_error": self.pricing_error, **self.numbers}
-
-
-def _summary(name: str, values: np.ndarray) -> dict[str, float]:
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return {}
-    found = {f"{name} mean": float(known.mean())}
-    for q, value in zip(PERCENTILES, np.percentile(known, PERCENTILES), strict=True):
-        found[f"{name} p{q}"] = float(value)
-    return found
 
 
 def over_time(book: Book) -> pd.DataFrame:

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from condsim import checks
 from condsim.checks import MOST_SECONDS
-from condsim.errors import CondsimError, shown
-from condsim.untrusted import check_is_file, check_path, parsing
+from condsim.errors import CondsimError
+from condsim.serve.columns import blocks, new_column, same_for_all
 
 MOST_REQUESTS = 10_000_000
 MOST_TOKENS = 1 << 24
 """Of one prompt or one answer."""
-COLUMNS = ("arrival_s", "prompt_tokens", "output_tokens", "cached_tokens")
-LENGTHS = ("prompt_tokens", "output_tokens")
-SUFFIXES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -40,10 +33,10 @@ class Lengths:
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Return so many lengths, int [count]."""
-        return rng.integers(self.least, self.most + 1, count)
-
-
-ONE_TOKEN = Lengths(1, 1)
+        lengths = new_column(count, np.int64)
+        for (block,) in blocks(lengths):
+            block[:] = rng.integers(self.least, self.most + 1, len(block))
+        return lengths
 
 
 @dataclass(frozen=True)
@@ -71,6 +64,14 @@ class Requests:
         """Requests a second, from the first arrival to the last; infinite if all come at once."""
         span_s = float(self.arrival_s[-1] - self.arrival_s[0])
         return (len(self) - 1) / span_s if span_s > 0 else math.inf
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt with its answer."""
+        longest = 0
+        for prompts, answers in blocks(self.prompt_tokens, self.output_tokens):
+            longest = max(longest, int((prompts + answers).max()))
+        return longest
 
     def first(self, count: int) -> Requests:
         """Return the first requests."""
@@ -104,7 +105,13 @@ def poisson(
     checks.whole("count", count, most=MOST_REQUESTS)
     checks.whole("seed", seed, least=0)
     rng = np.random.default_rng(seed)
-    arrival_s = np.cumsum(rng.exponential(1 / rate, count))
+    arrival_s = new_column(count, float)
+    last_s = 0.0
+    for (block,) in blocks(arrival_s):
+        gaps_s = rng.exponential(1 / rate, len(block))
+        gaps_s[0] += last_s
+        np.cumsum(gaps_s, out=block)
+        last_s = float(block[-1])
     return _drawn(arrival_s, prompt_tokens, output_tokens, rng)
 
 
@@ -125,7 +132,11 @@ def bursts(
     checks.above_zero("seconds between bursts", every_s)
     checks.whole("count", count, most=MOST_REQUESTS)
     checks.whole("seed", seed, least=0)
-    arrival_s = np.arange(count) // size * every_s
+    arrival_s = new_column(count, float)
+    first = 0
+    for (block,) in blocks(arrival_s):
+        block[:] = np.arange(first, first + len(block)) // size * every_s
+        first += len(block)
     return _drawn(arrival_s, prompt_tokens, output_tokens, np.random.default_rng(seed))
 
 
@@ -143,123 +154,10 @@ def _drawn(
             f"the last of {count} requests would arrive after {last_s:.3g} s; the most is "
             f"{MOST_SECONDS:g} s: draw fewer, or more of them a second"
         )
-    prompts = (prompt_tokens or ONE_TOKEN).draw(count, rng)
-    answers = (output_tokens or ONE_TOKEN).draw(count, rng)
-    none_cached = np.zeros(count, np.int64)
-    return Requests(arrival_s, prompts, answers, none_cached, prompt_tokens is not None)
-
-
-def read_requests(path: str | Path) -> Requests:
-    """Read requests from a CSV or Parquet file.
-
-    Columns: arrival_s, in order; prompt_tokens and output_tokens, which a model that answers in
-    one forward does not need; cached_tokens if a cache of prefixes holds some of the prompts.
-    Raises CondsimError for a file that is none, and for the first value that no request has.
-    """
-    file = check_path(path, "a file of requests")
-    if file.suffix.lower() not in SUFFIXES:
-        raise CondsimError(f"{file}: a file of requests ends in {' or '.join(SUFFIXES)}")
-    if not file.exists():
-        raise CondsimError(f"there is no file {file}")
-    check_is_file(file)
-    way_out = "write it again, with a column arrival_s"
-    with parsing(file, way_out):
-        table = _read(file)
-    return checked_requests(table, str(file))
-
-
-def _read(file: Path) -> pd.DataFrame:
-    if file.suffix.lower() == ".csv":
-        return pd.read_csv(file, nrows=MOST_REQUESTS + 1)
-    import pyarrow.parquet as parquet
-
-    opened = parquet.ParquetFile(file)
-    if opened.metadata.num_rows > MOST_REQUESTS:
-        raise CondsimError(f"{file} has more than {MOST_REQUESTS} requests")
-    names = [name for name in COLUMNS if name in opened.schema_arrow.names]
-    table: pd.DataFrame = opened.read(columns=names).to_pandas()
-    return table
-
-
-def checked_requests(table: pd.DataFrame, where: str = "requests") -> Requests:
-    """Return the requests of a table, its columns as in `read_requests`.
-
-    where: what an error calls the table. Raises CondsimError for the first value that no request
-    has.
-    """
-    present = [name for name in COLUMNS if name in table.columns]
-    if "arrival_s" not in present:
-        named = ", ".join(map(str, table.columns))[:80] or "none"
-        raise CondsimError(f"{where} has no column arrival_s; it has: {named}")
-    with_lengths = [name for name in LENGTHS if name in present]
-    if len(with_lengths) == 1:
-        raise CondsimError(f"{where} has {with_lengths[0]} but not the other of {LENGTHS}")
-    if not 1 <= len(table) <= MOST_REQUESTS:
-        raise CondsimError(f"{where} must have 1 to {MOST_REQUESTS} requests, it has {len(table)}")
-    columns = {name: _numbers(table[name], name, where) for name in present}
-    _check_arrivals(columns["arrival_s"], where)
-    for name in LENGTHS:
-        columns.setdefault(name, np.ones(len(table)))
-        _check_tokens(columns[name], name, 1, where)
-    columns.setdefault("cached_tokens", np.zeros(len(table)))
-    _check_tokens(columns["cached_tokens"], "cached_tokens", 0, where)
-    _check_cached(columns, where)
-    return Requests(
-        columns["arrival_s"],
-        columns["prompt_tokens"].astype(np.int64),
-        columns["output_tokens"].astype(np.int64),
-        columns["cached_tokens"].astype(np.int64),
-        have_lengths=bool(with_lengths),
-    )
-
-
-def _numbers(column: pd.Series[Any], name: str, where: str) -> np.ndarray:
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
-    wrong = ~np.isfinite(numbers)
-    if wrong.any():
-        _refuse(where, name, int(wrong.argmax()), column.iloc[int(wrong.argmax())], "a number")
-    return numbers
-
-
-def _check_arrivals(arrival_s: np.ndarray, where: str) -> None:
-    outside = (arrival_s < 0) | (arrival_s > MOST_SECONDS)
-    if outside.any():
-        row = int(outside.argmax())
-        rule = f"from 0 to {MOST_SECONDS:g} seconds"
-        _refuse(where, "arrival_s", row, arrival_s[row], rule)
-    earlier = np.diff(arrival_s) < 0
-    if earlier.any():
-        row = int(earlier.argmax()) + 1
-        rule = f"at least that of the row before, {arrival_s[row - 1]:g}: sort the file by arrival"
-        _refuse(where, "arrival_s", row, arrival_s[row], rule)
-
-
-def _check_tokens(tokens: np.ndarray, name: str, least: int, where: str) -> None:
-    wrong = (tokens < least) | (tokens > MOST_TOKENS) | (tokens != np.floor(tokens))
-    if wrong.any():
-        row = int(wrong.argmax())
-        _refuse(where, name, row, tokens[row], f"a whole number of at least {least}")
-
-
-def _check_cached(columns: Mapping[str, np.ndarray], where: str) -> None:
-    """At least the last token of a prompt runs: the first of the answer comes out of it."""
-    wrong = columns["cached_tokens"] >= columns["prompt_tokens"]
-    if wrong.any():
-        row = int(wrong.argmax())
-        prompt = int(columns["prompt_tokens"][row])
-        rule = f"less than the {prompt} tokens of the prompt"
-        _refuse(where, "cached_tokens", row, columns["cached_tokens"][row], rule)
-
-
-def _refuse(where: str, name: str, row: int, value: Any, rule: str) -> None:
-    said = f"{value:g}" if isinstance(value, float) else shown(value)
-    raise CondsimError(f"{where}: {name} of request {row} is {said}; it must be {rule}")
-
-
-def packed(values: np.ndarray) -> memoryview:
-    """Return numbers of all requests for loops that take one at a time, without a copy.
-
-    values: int or float [n]; in a list each would take 32 bytes.
-    """
-    in_order: memoryview = np.ascontiguousarray(values).data
-    return in_order
+    none_cached = same_for_all(0, count)
+    if prompt_tokens is None or output_tokens is None:
+        one_token = same_for_all(1, count)
+        return Requests(arrival_s, one_token, one_token, none_cached, have_lengths=False)
+    prompts = prompt_tokens.draw(count, rng)
+    answers = output_tokens.draw(count, rng)
+    return Requests(arrival_s, prompts, answers, none_cached)

@@ -28,13 +28,15 @@ from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
 from condsim.serve import loop, reference
 from condsim.serve.book import Book, Queue
+from condsim.serve.columns import largest, let_go
 from condsim.serve.fleet import Fleet, MakeReplica
 from condsim.serve.outcome import Limits, Outcome, over_time
 from condsim.serve.prices import Prices, prices_of
 from condsim.serve.prices.copies import ExpertCopies
 from condsim.serve.prices.side import ServedSide, phases_of
 from condsim.serve.replica import Replica
-from condsim.serve.requests import Requests, checked_requests, read_requests
+from condsim.serve.request_table import checked_requests, read_requests
+from condsim.serve.requests import Requests
 from condsim.serve.samples import SampleReplica
 from condsim.serve.schedulers import SAMPLES, SCHEDULERS, TEXT, schedulers_for
 from condsim.serve.schedulers.base import Kind
@@ -162,9 +164,8 @@ class _Question:
         self, strategy: str, limits: Limits, book: Book, saturated: Book, prices: Prices
     ) -> Outcome:
         count, replicas = len(self.requests), self.service.replicas
-        finished_s = np.frombuffer(book.finished_s)
-        last_s = float(finished_s.max())
-        duration_s = last_s - book.arrival_s[0]
+        finished_s = np.asarray(book.finished_s)
+        duration_s = largest(finished_s) - book.arrival_s[0]
         busy_s = sum(book.busy_s)
         replicas_s = replicas * duration_s
         idle_w = self.target.profile.power.idle_w.value
@@ -175,10 +176,10 @@ class _Question:
             strategy=strategy,
             requests=self.requests,
             limits=limits,
-            started_s=np.frombuffer(book.started_s),
-            first_s=np.frombuffer(book.first_s),
+            started_s=np.asarray(book.started_s),
+            first_s=np.asarray(book.first_s),
             finished_s=finished_s,
-            preemptions=np.frombuffer(book.preemptions, np.intc),
+            preemptions=np.asarray(book.preemptions),
             waited_s=waited_s,
             steps=book.steps,
             kept_steps=tuple(book.kept),
@@ -235,10 +236,16 @@ class Run:
         service = self.question.service
         book = Book(self.requests, service.replicas)
         fleet = Fleet(book, service.dispatch, service.replicas, self._maker(book))
+
+        def told(arrived: int) -> None:
+            book.let_go()
+            let_go(self.prices.of_request)
+            progress(arrived)
+
         if self.question.scenario.engine == "events":
             reference.run(fleet, book.arrival_s)
         else:
-            loop.run(fleet, book.arrival_s, progress)
+            loop.run(fleet, book.arrival_s, told)
         return book
 
     def _maker(self, book: Book) -> MakeReplica:
@@ -328,8 +335,8 @@ def _check_memory(requests: Requests, service: Service) -> None:
     if service.kv_tokens is None:
         return
     room = service.kv_tokens // service.kv_block * service.kv_block
-    needed = requests.prompt_tokens + requests.output_tokens
-    if int(needed.max()) > room:
+    if requests.longest > room:
+        needed = requests.prompt_tokens + requests.output_tokens
         worst = int(needed.argmax())
         raise CondsimError(
             f"kv_tokens {service.kv_tokens} (whole blocks of {service.kv_block}) has no room for "

@@ -78,10 +78,12 @@ class TextPrices(Protocol):
 
 
 class TextReplica(Replica):
-    """Runs one step at a time. Schedulers call `make_room`, `continue_prompts` and `admit`.
+    """Runs one step at a time. Schedulers call `make_room`, `continue_prompts` and `admit`, and
+    before them `look_back` where a step is planned while the one before it runs.
 
     admitted: sequences that have begun, oldest first. answering: of these, those whose prompt is
-    computed.
+    computed. seen_s: the time that the next step is planned at. seats_kept: sequences that had not
+    ended then.
     """
 
     def __init__(
@@ -105,6 +107,9 @@ class TextReplica(Replica):
         self.complete: list[Sequence] = []
         self.ends: list[tuple[int, int, Sequence]] = []
         self.turn = self.kv = self.joins = 0
+        self.seen_s, self.seats_kept = inf, 0
+        self.began_s = self.ended_s = -inf
+        self.left = 0
         self.step = TextStep(0, {}, 0)
 
     @property
@@ -117,6 +122,11 @@ class TextReplica(Replica):
     def budget_left(self) -> int:
         """Tokens that the next step has room for."""
         return self.service.token_budget - self.step.rows
+
+    def look_back(self) -> None:
+        """Plan the step by what was there when the one before it began, if that ends now."""
+        if self.ended_s == self.now:
+            self.seen_s, self.seats_kept = self.began_s, self.left
 
     def make_room(self) -> None:
         """Take the memory of the youngest sequences until all others can go on for a token."""
@@ -143,7 +153,7 @@ class TextReplica(Replica):
         budget: tokens; None for no limit. in_chunks: a prompt may be cut; where it may not, the
         first one is taken whatever its length. with_answer: only where the whole answer fits.
         """
-        while len(self.queue) and len(self.admitted) < self.service.max_batch:
+        while len(self.queue) and self._has_seat(self.queue.oldest):
             sequence = self._sequence(self.queue.oldest)
             tokens = sequence.length - sequence.computed
             if budget is not None:
@@ -165,8 +175,19 @@ class TextReplica(Replica):
             self.memory.take(0, sequence.reserved or sequence.computed)
             self._add_chunk(sequence, tokens)
 
+    def _has_seat(self, request: int) -> bool:
+        """Whether a request may join the step.
+
+        A step that is planned ahead does not see all that is there, unless it would be empty.
+        """
+        most, taken = self.service.max_batch, len(self.admitted)
+        if self.step.rows:
+            taken += self.seats_kept
+            return taken < most and self.book.arrival_s[request] <= self.seen_s
+        return taken < most
+
     def _sequence(self, request: int) -> Sequence:
-        generated = self.book.generated[request]
+        generated = self.book.generated.get(request, 0)
         length = self.prompts[request] + generated
         return Sequence(request, length, self.cached[request], generated)
 
@@ -213,6 +234,7 @@ class TextReplica(Replica):
 
     def start(self, now: float, closing: bool) -> float | None:
         self.now = now
+        self.seen_s, self.seats_kept = inf, 0
         self.step = step = TextStep(self.turn, self.answering, self.kv)
         self.queue.because(QUEUE, now)
         assert self.scheduler.plan is not None
@@ -222,6 +244,7 @@ class TextReplica(Replica):
             if len(self.queue):
                 self.queue.because(FORMING, now)
             return None
+        self.began_s = now
         self.memory.grow(self.turn)
         seconds, joules = self.prices.price(step)
         seconds += self.service.overhead_s
@@ -248,7 +271,8 @@ class TextReplica(Replica):
         book.waited_s[QUEUE] += seconds * (admitted - scheduled)
 
     def finish(self, now: float) -> None:
-        self.now = now
+        self.now = self.ended_s = now
+        self.left = 0
         self._answers_grow()
         for chunk in self.step.chunks:
             chunk.sequence.computed += chunk.tokens
@@ -285,5 +309,7 @@ class TextReplica(Replica):
 
     def _leave(self, sequence: Sequence) -> None:
         self._stop_answering(sequence)
+        self.left += 1
         del self.admitted[sequence]
+        self.book.generated.pop(sequence.request, None)
         self.book.finished_s[sequence.request] = self.now

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.table import Table
 
 from condsim.show.tables import Column, table_of
@@ -53,9 +52,8 @@ def sentence(serving: Serving) -> str:
 
 
 def _mean_and_tail(side: Outcome) -> str:
-    latency_s = side.latency_s
-    tail_s = float(np.percentile(latency_s, 99))
-    return f"{seconds(float(latency_s.mean()))} (p99 {seconds(tail_s)})"
+    mean_s, tail_s = side.numbers["latency_s mean"], side.numbers["latency_s p99"]
+    return f"{seconds(mean_s)} (p99 {seconds(tail_s)})"
 
 
 def _waits(side: Outcome) -> str:

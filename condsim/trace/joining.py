@@ -10,7 +10,7 @@ import pandas as pd
 from condsim.errors import CondsimError
 from condsim.program.regime import Regime
 from condsim.trace.header import Header
-from condsim.trace.model import Decisions, Trace
+from condsim.trace.model import Decisions, Reader, Trace
 
 
 def with_routing(trace: Trace, routing: Trace) -> Trace:
@@ -41,6 +41,18 @@ def with_routing(trace: Trace, routing: Trace) -> Trace:
         segments=trace.segments.iloc[:0],
         profile=None,
     )
+
+
+def with_reader(trace: Trace, reader: Reader, steps: pd.DataFrame, note: str) -> Trace:
+    """Return a trace of programs with decisions that were drawn or follow from a schedule.
+
+    reader: gives those of every site, in the order of the steps' rows. steps: a table as traces
+    have it. note: where the decisions are from.
+    """
+    trace.require_programs()
+    notes = (*trace.header.notes, note)
+    header = trace.header.model_copy(update={"notes": notes, "has_decisions": True})
+    return replace(trace, header=header, steps=steps, reader=reader)
 
 
 def _check_sites(trace: Trace, routing: Trace) -> None:

@@ -244,6 +244,13 @@ class Trace:
 
         return with_routing(self, routing)
 
+    def with_reader(self, reader: Reader, steps: pd.DataFrame, note: str) -> Trace:
+        """Return a trace that executes what this one does and decides what is read, in steps that
+        are given (`condsim.trace.joining`)."""
+        from condsim.trace.joining import with_reader
+
+        return with_reader(self, reader, steps, note)
+
     def with_measurements(
         self, more: pd.DataFrame, profile: HardwareProfile | None = None
     ) -> Trace:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from catalogue.test_catalogue import MIXTURE, cache
+from made_models import MIXTURE
 
 import condsim
 from condsim.catalogue import CATALOGUE
@@ -15,7 +15,6 @@ from condsim.errors import CondsimError
 from condsim.hardware import hardware
 from condsim.parallel import Parallel
 
-__all__ = ["cache"]
 H200 = hardware("nvidia-h200-sxm")
 SMALL = replace(MIXTURE, config={**MIXTURE.config, "num_hidden_layers": 1}, parameters=3e4)
 QUESTION = Question(batch=4, context=8)

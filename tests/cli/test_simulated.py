@@ -25,5 +25,11 @@ def test_one_device_is_drawn(run: Run, trace: Path, tmp_path: Path) -> None:
     assert not drawn.exists()
 
 
-def test_a_model_needs_one_device(run: Run) -> None:
-    check_refused(run("simulate", "qwen3-30b-a3b", "--device", "all"), "--device")
+def test_a_model_needs_a_device(run: Run) -> None:
+    check_refused(run("simulate", "qwen3-30b-a3b"), "--device", "or all")
+
+
+def test_images_have_no_positions(run: Run) -> None:
+    asked = ("simulate", "tome-vit-l16", "--device", GPU)
+    check_refused(run(*asked, "--context", "64"), "--context 64", "sees images")
+    check_refused(run(*asked, "--phase", "decode"), "--phase decode", "sees images")

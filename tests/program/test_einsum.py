@@ -15,6 +15,7 @@ from condsim.program.einsum import Contraction, contractions
         ("bij,bjk->bik", [(7, 2, 3), (7, 3, 5)], [Contraction(7, 2, 5, 3)]),
         ("...i,ij->...j", [(4, 6, 3), (3, 5)], [Contraction(1, 24, 5, 3)]),
         ("ij,ij->ij", [(2, 3), (2, 3)], []),
+        ("ij,jk->ik", [(2, 1), (1, 5)], []),  # no product: aten multiplies element by element
         ("ij,jk", [(2, 3), (3, 5)], [Contraction(1, 2, 5, 3)]),
     ],
 )

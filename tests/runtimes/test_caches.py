@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from condsim.errors import CondsimError
+from condsim.hardware import hardware
 from condsim.program import Dim, Op, Program, Scope, Tensor
 from condsim.program.model import Product
 from condsim.runtimes import RUNTIMES
 from condsim.runtimes.caches import cached, check_caches
 from condsim.runtimes.served import ATTENTION
 
+H100 = hardware("nvidia-h100-sxm")
 ROWS = (Dim.product(1, "batch"), Dim(4), Dim(1), Dim(8))
 ALL = (Dim.product(1, "batch"), Dim(4), Dim.product(1, "total"), Dim(16))
 
@@ -39,5 +41,5 @@ def test_caches_are_kept_and_read_in_their_dtype() -> None:
 )
 def test_what_cannot_be_is_refused(dtype: str, runtime: str, said: str) -> None:
     with pytest.raises(CondsimError, match=said):
-        check_caches(dtype, RUNTIMES[runtime])
-    check_caches(None, RUNTIMES[runtime])
+        check_caches(dtype, RUNTIMES[runtime], H100)
+    check_caches(None, RUNTIMES[runtime], H100)

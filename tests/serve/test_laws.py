@@ -206,7 +206,7 @@ def test_what_is_left_of_two_batches_runs_together() -> None:
 TEXTS = poisson(6.0, 400, Lengths(1, 60), Lengths(1, 40), seed=5)
 
 
-@pytest.mark.parametrize("scheduler", ["chunked", "continuous", "static"])
+@pytest.mark.parametrize("scheduler", ["chunked", "ahead", "continuous", "static"])
 @pytest.mark.parametrize("kv_tokens", [None, 256])
 def test_texts_are_all_served_and_their_time_is_accounted_for(
     scheduler: str, kv_tokens: int | None

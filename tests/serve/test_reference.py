@@ -41,7 +41,7 @@ def sample_services(draw: Any) -> Service:
 def text_services(draw: Any) -> Service:
     batch = draw(st.integers(1, 6))
     return Service(
-        scheduler=draw(st.sampled_from(["chunked", "continuous", "static"])),
+        scheduler=draw(st.sampled_from(["chunked", "ahead", "continuous", "static"])),
         max_batch=batch,
         token_budget=batch + draw(st.integers(0, 20)),
         kv_tokens=draw(st.sampled_from([None, 48, 64, 100])),

@@ -13,6 +13,7 @@ from condsim.hardware import HardwareProfile
 from condsim.runtimes.runtime import SERVED
 from condsim.strategies import BASELINES
 from condsim.study.answer import Answer, answer
+from condsim.trace import Trace
 
 
 def answer_about(
@@ -32,17 +33,34 @@ def answer_about(
     Raises CondsimError as `condsim.simulate` does.
     """
     trace = trace_of(model, question, progress)
-    asked = options_of(question, profile, options)
+    return answer_of(trace, model, question, profile, strategy, baseline, progress, **options)
+
+
+def answer_of(
+    trace: Trace,
+    model: CatalogueModel,
+    question: Question,
+    profile: HardwareProfile,
+    strategy: str | None = None,
+    baseline: str = BASELINES[0],
+    progress: Callable[[str], None] = lambda _name: None,
+    **options: Any,
+) -> Answer:
+    """Predict as `answer_about` does. trace: what it executes, on routing drawn for the
+    question."""
+    question = question.of(model)
+    asked = options_of(model, question, profile, options)
     answered = answer(trace, profile, strategy, baseline, **asked)
     rivals = rivals_of(model, answered.prediction, profile, question, progress)
     return replace(answered, rivals=tuple(rivals))
 
 
 def options_of(
-    question: Question, profile: HardwareProfile, options: Mapping[str, Any]
+    model: CatalogueModel, question: Question, profile: HardwareProfile, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return arguments of `condsim.simulate` for a question. options: those that are named."""
+    question = question.of(model)
     asked = {**options, "batch": question.batch, "phase": question.phase}
-    if asked.get("runtime") is None and SERVED.is_for(profile):
+    if asked.get("runtime") is None and SERVED.is_for(profile) and not model.images:
         asked["runtime"] = SERVED.name
     return asked

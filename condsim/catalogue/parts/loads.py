@@ -41,6 +41,6 @@ def loads_of(
     for sequences in SEQUENCES_A_DEVICE:
         loaded = replace(question, batch=sequences * question.ranks)
         trace = trace_of(model, loaded, progress)
-        asked = options_of(loaded, profile, options)
+        asked = options_of(model, loaded, profile, options)
         predicted = simulate(trace, profile, strategy, baseline=baseline, **asked)
         yield Load(loaded.batch, predicted.speedup, predicted.latency_s, predicted.verdict)

@@ -6,11 +6,12 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from condsim.catalogue.forms import FORMS
 from condsim.catalogue.parts.base import CatalogueModel
 from condsim.errors import CondsimError
 from condsim.hardware.find import cache_folder
@@ -22,16 +23,12 @@ from condsim.trace.read import load
 if TYPE_CHECKING:
     import torch
 
-DTYPE = "bfloat16"
-"""That models are recorded in; another one is asked for when they are simulated."""
 FORMAT = 1
 """Of what is kept on disk; another one is recorded anew."""
-RECORDING = ("record", "live", "capture", "program")
+RECORDING = ("record", "live", "capture", "program", "catalogue/forms")
 """Packages that what is recorded depends on."""
 MOST_OF_A_SHARE = 1.5
 """Parameters of a rank over an equal part: norms, routers and latents are on every rank."""
-PROBED_UNITS, PROBED_POSITIONS = 2, 8
-"""Of the input that probing runs are cut from."""
 
 
 def programs_of(
@@ -96,9 +93,10 @@ def digest_of(model: CatalogueModel) -> str:
         "format": FORMAT,
         "model_type": model.model_type,
         "config": dict(model.config),
+        "form": model.form,
         "transformers": _version("transformers"),
         "torch": _version("torch"),
-        "code": _code_digest(),
+        "code": _code_digest(FORMS[model.form].code),
     }
     text = json.dumps(depends_on, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -112,10 +110,12 @@ def _version(package: str) -> str:
         return ""
 
 
-def _code_digest() -> str:
-    """Of the code that records."""
+def _code_digest(files: Iterable[str]) -> str:
+    """Of the code that records. files: those that build the model."""
     digest = hashlib.sha256()
     condsim = Path(__file__).parents[2]
+    for name in files:
+        digest.update((condsim / name).read_bytes())
     for package in RECORDING:
         for file in sorted((condsim / package).rglob("*.py")):
             digest.update(file.read_bytes())
@@ -123,42 +123,20 @@ def _code_digest() -> str:
 
 
 def _record(model: CatalogueModel, regime: Regime, progress: Callable[[str], None]) -> Trace:
-    import torch
-
     from condsim.capture.header import Labels
     from condsim.capture.on_meta import capture_programs
-    from condsim.live.inputs import as_batches
+    from condsim.live.inputs import SequenceAxis, as_batches
 
-    built = build(model)
-    tokens = torch.zeros((PROBED_UNITS, PROBED_POSITIONS), dtype=torch.long)
-    (batch,) = as_batches({"input_ids": tokens, "logits_to_keep": 1})
+    form = FORMS[model.form]
+    axis: SequenceAxis = None if form.images else "auto"
+    (batch,) = as_batches(form.inputs(model), axis)
     labels = Labels(model.title)
-    return capture_programs(built, batch, labels, regimes=[regime], progress=progress)
+    return capture_programs(build(model), batch, labels, regimes=[regime], progress=progress)
 
 
 def build(model: CatalogueModel) -> torch.nn.Module:
     """Return the model on PyTorch's meta device, in evaluation mode."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    with _quiet_transformers():
-        config = AutoConfig.for_model(model.model_type, **model.config)
-        config.dtype = getattr(torch, DTYPE)
-        with torch.device("meta"):
-            made: Any = AutoModelForCausalLM
-            built: torch.nn.Module = made.from_config(config)
-    return built.eval()
-
-
-@contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """While it lasts, transformers logs errors only."""
-    from transformers.utils import logging as untyped
-
-    logging: Any = untyped
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
+    with torch.device("meta"):
+        return FORMS[model.form].build(model)

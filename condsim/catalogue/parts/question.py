@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import pandas as pd
-
 from condsim import checks
+from condsim.catalogue.forms import FORMS
 from condsim.catalogue.parts.base import CatalogueModel
 from condsim.catalogue.parts.programs import all_programs_of
 from condsim.errors import CondsimError
 from condsim.program.regime import DECODE, PREFILL, Regime
-from condsim.routing import routing
-from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
 from condsim.trace import Trace
-
-MOST_STEPS = 16
-"""Steps that are drawn: as many as a device with two clocks looks at."""
-ENOUGH_TOKENS = 4096
-"""Tokens after which no more decode steps are drawn: their counts hardly differ."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +31,7 @@ class Question:
 
     def __post_init__(self) -> None:
         checks.whole("batch", self.batch)
-        checks.whole("context", self.context, least=2)
+        checks.whole("context", self.context, least=2 if self.phase == DECODE else 1)
         if self.phase not in (PREFILL, DECODE):
             raise CondsimError(f"phase must be {PREFILL} or {DECODE}, got {self.phase!r}")
 
@@ -53,6 +45,10 @@ class Question:
         if self.ranks == 1:
             return (self.regime,)
         return tuple(dict.fromkeys((self.regime, Regime(self.phase, False))))
+
+    def of(self, model: CatalogueModel) -> Question:
+        """The question as it can be asked of a model: images are seen once, as a whole."""
+        return replace(self, phase=PREFILL, context=1) if model.images else self
 
     @property
     def of_a_copy(self) -> Question:
@@ -70,22 +66,6 @@ def trace_of(
     Raises CondsimError for a dense model, which decides nothing.
     """
     model.require_conditional()
+    question = question.of(model)
     programs = all_programs_of(model, question.regimes, progress)
-    first = programs.sites[0]
-    generator = routing(
-        model.routing,
-        layers=len(programs.sites),
-        experts=first.branches,
-        top_k=first.top_k or 1,
-        seed=question.seed,
-    )
-    drawn = drawn_trace(generator, _steps(question), question.seed)
-    return programs.with_routing(drawn)
-
-
-def _steps(question: Question) -> pd.DataFrame:
-    """The steps that routing is drawn for."""
-    if question.phase == PREFILL:
-        return prefill_steps(question.batch, question.context)
-    count = max(2, min(MOST_STEPS, ENOUGH_TOKENS // question.batch, question.context - 1))
-    return decode_steps(question.batch, question.context, count)
+    return FORMS[model.form].decided(model, programs, question)

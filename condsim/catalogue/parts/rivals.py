@@ -30,7 +30,7 @@ def rivals_of(
     has a copy of the rival, and an equal part of the batch; where ranks share every layer of the
     model, they do of the rival, which is left out where they do not divide it.
     """
-    question, copies = question.of_a_copy, question.ranks
+    question, copies = question.of(model).of_a_copy, question.ranks
     seq = 1 if question.phase == DECODE else question.context
     for name, why in model.rivals.items():
         try:

@@ -11,6 +11,10 @@ from condsim.parallel.fabric import fabric_of
 from condsim.parallel.tensor import ALL_REDUCE
 from condsim.program import elements
 
+SUMMED_BYTES = 2
+"""Bytes of an element at least: products of narrower operands give 16 bits, which are added up
+(`torch._scaled_mm` as vLLM and TensorRT-LLM call it)."""
+
 
 def collective_seconds(operator: SizedOperator, device: GpuRates) -> Any:
     """Return the seconds of an all-reduce or an all-gather, number or array.
@@ -21,7 +25,7 @@ def collective_seconds(operator: SizedOperator, device: GpuRates) -> Any:
     (ranks,) = operator.params
     links = fabric_of(device.profile, device.fabric)
     links.nodes(ranks)
-    size = elements(operator.inputs[0]) * device.itemsize
+    size = elements(operator.inputs[0]) * max(device.itemsize, SUMMED_BYTES)
     if operator.name == ALL_REDUCE:
         return reduced_seconds(size, ranks, links)
     return all_gather_seconds(size, ranks, links.slowest(ranks))

@@ -53,8 +53,9 @@ class AskedModel:
 
 
 def conditional_models() -> list[str]:
-    """Names of the models that decide what runs."""
-    return [name for name, model in CATALOGUE.items() if model.conditional]
+    """Names of the models that decide what runs, and read sequences, as the form asks of them."""
+    models = CATALOGUE.values()
+    return [model.name for model in models if model.conditional and not model.images]
 
 
 def asked_model(name: str | None) -> AskedModel | None:

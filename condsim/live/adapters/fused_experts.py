@@ -1,8 +1,9 @@
 """Mixture of experts behind one call: experts(hidden states, indices, weights).
 
-The hidden states are [tokens, hidden], indices and weights [tokens, k]. This is the interface of
+The hidden states are [tokens, hidden] or [units, positions, hidden], indices and weights
+[tokens, k]. This is the interface of
 Hugging Face transformers' mixture-of-experts families since version 5 and of modules written in
-their manner. The rule is the signature and stacked 3D weights, not a class name. The experts call
+their manner. The rule is the signature and stacked weights, not a class name. The experts call
 is watched rather than the router, because what happens to the router's scores (grouping, bias,
 scaling) differs from family to family and what arrives at the experts does not.
 """
@@ -23,12 +24,11 @@ from condsim.live.adapters.stacked_projections import (
     INDEX_NAMES,
     WEIGHT_NAMES,
     argument_names,
-    down_projection,
     expert_weights,
     first_attribute,
     is_fused,
     named_among,
-    up_projection,
+    stacked_experts,
 )
 from condsim.live.equality import close, tensors_of
 from condsim.live.execution import BASELINES, Execution, SiteInfo, current
@@ -77,7 +77,7 @@ class FusedExperts(ExpertsBesideRouter):
     def __init__(self, name: str, module: nn.Module, siblings: list[nn.Module]) -> None:
         """siblings: the modules beside it, one of which may be its router."""
         super().__init__(name, module, siblings)
-        stacked = len(up_projection(module)), len(down_projection(module))
+        stacked = stacked_experts(module)
         said = int(first_attribute(module, "num_experts") or 0)
         self.computing = min(stacked)
         self.branches = max(said, *stacked)
@@ -173,15 +173,17 @@ class FusedExperts(ExpertsBesideRouter):
         x = given[self.arguments[0]]
         execution = current()
         strategy = self._strategy(execution)
+        rows = x if x.ndim == 2 else x.flatten(0, -2)
         if strategy in BASELINES:
-            return self._dense_network(strategy)(x)
+            return self._dense_network(strategy)(rows).view(x.shape)
         ids, weights = self._decided(execution, given[self.index_name], given[self.weight_name])
+        on_rows = own_forward if x.ndim == 2 else _on_rows(own_forward)
         if not self._tried:
             self._tried = True
             if is_parametrized(self.block):
                 self.hint = f"experts {self.name!r} ({type(self.block).__name__}): {MERGE}"
             with execution.quiet():
-                self._try(own_forward, x[:TRIED_ROWS], ids[:TRIED_ROWS], weights[:TRIED_ROWS])
+                self._try(on_rows, rows[:TRIED_ROWS], ids[:TRIED_ROWS], weights[:TRIED_ROWS])
         looped = strategy == LOOPED
         experts = (self.name, ids, self.branches)
         with recorded_experts(execution, *experts, unmarked_loop=looped, idle=self.idle):
@@ -189,9 +191,10 @@ class FusedExperts(ExpertsBesideRouter):
                 result = self._run_itself(own_forward, strategy, x, ids, weights)
             else:
                 room = expert_room(execution, ids, self.branches)
-                result = EXPERT_FORMS[strategy](self.weights(), x, ids, weights, room)
+                form = EXPERT_FORMS[strategy]
+                result = form(self.weights(), rows, ids, weights, room).view(x.shape)
         if execution.observes_itself and not self.library:
-            self._check(result, x, ids, weights)
+            self._check(result, rows, ids, weights)
         return result
 
     def _try(
@@ -239,7 +242,8 @@ class FusedExperts(ExpertsBesideRouter):
             parts = []
             for few in zip(*(whole.split(TRIED_ROWS) for whole in (x, ids, weights)), strict=True):
                 parts.append(self._stacked(forms[0], *few))
-            agrees = close([torch.cat(parts)], tensors_of(own))
+            flat = [tensor.reshape(x.shape) for tensor in tensors_of(own)]
+            agrees = close([torch.cat(parts)], flat)
         if not agrees:
             raise CondsimError(
                 f"experts {self.name!r} ({type(self.block).__name__}) give another result than "
@@ -296,6 +300,15 @@ class FusedExperts(ExpertsBesideRouter):
             return own_forward(x, ids, weights)
         finally:
             setattr(config, IMPLEMENTATION, before)
+
+
+def _on_rows(own_forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A forward of [units, positions, hidden] as one of rows [rows, hidden]."""
+
+    def forward(rows: torch.Tensor, *decision: torch.Tensor) -> Any:
+        return own_forward(rows.unsqueeze(0), *decision).flatten(0, 1)
+
+    return forward
 
 
 def _library_strategy(config: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from condsim.live.adapters.flat_projections import flat_projections
 from condsim.live.expert_forms import ExpertWeights
 
 INDEX_NAMES = (
@@ -31,7 +32,9 @@ def is_fused(module: nn.Module) -> bool:
     arguments = argument_names(module)
     if not named_among(arguments, INDEX_NAMES) or not named_among(arguments, WEIGHT_NAMES):
         return False
-    return _is_stacked(up_projection(module)) and _is_stacked(down_projection(module))
+    if _is_stacked(up_projection(module)) and _is_stacked(down_projection(module)):
+        return True
+    return flat_projections(module) is not None
 
 
 def _is_stacked(projection: Any) -> bool:
@@ -68,11 +71,23 @@ def down_projection(module: nn.Module) -> Any:
     return first_attribute(module, "down_proj")
 
 
+def stacked_experts(module: nn.Module) -> tuple[int, int]:
+    """How many experts the weights of each of the two projections are stacked for."""
+    flat = flat_projections(module)
+    if flat is not None:
+        return flat.experts, flat.experts
+    return len(up_projection(module)), len(down_projection(module))
+
+
 def expert_weights(module: nn.Module, count: int) -> ExpertWeights:
     """The first experts' weights as [count, out, in].
 
     Those of a module that stores [experts, in, out] are transposed, which copies them.
     """
+    flat = flat_projections(module)
+    if flat is not None:
+        up, down = flat.first(count)
+        return ExpertWeights(up, down, None, None, _usual_activation(flat.activate, flat.gated))
     up = up_projection(module).detach()[:count]
     down = down_projection(module).detach()[:count]
     if is_transposed(module):
@@ -106,12 +121,18 @@ def activation(module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
     if hasattr(module, "_apply_gate") and getattr(module, "has_gate", True):
         apply_gate: Callable[[torch.Tensor], torch.Tensor] = module._apply_gate
         return apply_gate
-    activate: Callable[[torch.Tensor], torch.Tensor] = module.act_fn
-    if first_attribute(module, "gate_up_proj") is None:
+    return _usual_activation(module.act_fn, first_attribute(module, "gate_up_proj") is not None)
+
+
+def _usual_activation(
+    activate: Callable[[torch.Tensor], torch.Tensor], gated: bool
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A plain activation, or one whose first half gates the second."""
+    if not gated:
         return activate
 
-    def gated(h: torch.Tensor) -> torch.Tensor:
+    def gate_times_up(h: torch.Tensor) -> torch.Tensor:
         gate, up = h.chunk(2, dim=-1)
         return activate(gate) * up
 
-    return gated
+    return gate_times_up

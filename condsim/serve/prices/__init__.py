@@ -8,6 +8,7 @@ import numpy as np
 
 from condsim.program.regime import DECODE
 from condsim.scenario import Scenario
+from condsim.serve.columns import blocks, new_column
 from condsim.serve.prices.composition import Pool
 from condsim.serve.prices.copies import CopiedExperts, ExpertCopies
 from condsim.serve.prices.samples import SamplePrices
@@ -32,7 +33,12 @@ REGROUPING_CALLS = 2
 
 
 class Prices(Protocol):
-    """What the steps of one side cost; beside this, all that its replicas ask."""
+    """What the steps of one side cost; beside this, all that its replicas ask.
+
+    of_request: the unit or the sequence of the trace that each request decides as, int [n].
+    """
+
+    of_request: np.ndarray
 
     @property
     def priced(self) -> int:
@@ -64,7 +70,7 @@ def prices_of(
         return prices
     cut = rebatch(side.trace, 1, scenario.phase, scenario.threshold)
     rng = np.random.default_rng(seed)
-    unit_of = Pool.of(cut).draw(len(requests), rng)
+    unit_of = _units_of(Pool.of(cut), len(requests), rng)
     if _leaves(side, cut) and not is_dense:
         regroup_s = service.regroup_s
         if regroup_s is None:
@@ -73,6 +79,14 @@ def prices_of(
     of_samples = SamplePrices(side, cut, unit_of, 1 if is_dense else drawn, seed)
     of_samples.copies = _copies(side, scenario, service, cut.phase)
     return of_samples
+
+
+def _units_of(pool: Pool, requests: int, rng: np.random.Generator) -> np.ndarray:
+    """The unit of each request, int [requests]."""
+    units = new_column(requests, np.int32)
+    for (block,) in blocks(units):
+        block[:] = pool.draw(len(block), rng)
+    return units
 
 
 def _copies(

@@ -14,11 +14,11 @@ from dataclasses import replace
 import numpy as np
 
 from condsim.mechanisms.tokens import STAYS
+from condsim.serve.columns import packed
 from condsim.serve.prices.composition import Pool, Sites
 from condsim.serve.prices.copies import ExpertCopies, with_own_copies
 from condsim.serve.prices.nearest import PricedSize, most_frequent
 from condsim.serve.prices.side import ServedSide
-from condsim.serve.requests import packed
 from condsim.steps.rebatch import Cut
 
 DRAWS = 8
@@ -42,6 +42,7 @@ class SamplePrices:
         self.sites = Sites(side.trace, side.capacity_factor)
         of_unit = [site.of_unit for site in cut.sites.values()]
         self.of_unit = np.concatenate(of_unit, axis=1, dtype=np.int64)
+        self.of_request = unit_of
         self.unit_of = packed(unit_of)
         self.seed = seed
         self.copies: ExpertCopies | None = None
@@ -64,11 +65,13 @@ class SamplePrices:
 
     def price(self, _stage: int, requests: Sequence[int]) -> tuple[float, float]:
         """Return (seconds, joules) of a batch."""
-        units = [self.unit_of[request] for request in requests]
-        counts = self.of_unit[units].sum(axis=0)
-        size = len(units)
+        size = len(requests)
         if size not in self.sizes:
             self.sizes[size] = self._price_size(size)
+        if self.drawn == 1 and self.copies is None:
+            return self.sizes[size].costs[0]
+        units = [self.unit_of[request] for request in requests]
+        counts = self.of_unit[units].sum(axis=0)
         seconds, joules = self.sizes[size].price(counts)
         if self.copies is not None:
             seconds += self.copies.seconds(counts)

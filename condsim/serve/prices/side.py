@@ -16,6 +16,7 @@ from condsim.predict.choose import program_of
 from condsim.predict.gate import answering
 from condsim.predict.side import Side
 from condsim.predict.walk import Way
+from condsim.program import Program
 from condsim.program.regime import Regime
 from condsim.runtimes.served import with_unpacked_attention
 from condsim.steps.extents import CAPACITY_FACTOR, Steps
@@ -82,6 +83,10 @@ class ServedSide:
                 seconds[of_steps] += missed_s
             joules = with_idle_j(seconds, side.work_j, self.target.profile)
             return seconds, joules + side.cost.companion_j
+
+    def program(self, regime: str) -> Program:
+        """Return what is run in a regime."""
+        return self._way(regime).program
 
     def side(self, regime: str, steps: Steps) -> Side:
         """Return steps of one regime, priced when they are asked."""

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from condsim.serve.columns import packed
 from condsim.serve.prices.composition import Pool, Sites
 from condsim.serve.prices.side import ServedSide
-from condsim.serve.requests import packed
 from condsim.steps.rebatch import Cut
 
 CHECKED_SIZES = (1, 2, 8, 32)
@@ -40,8 +40,9 @@ class StagePrices:
         self.stages = len(cut.sites) + 1
         going_on = [site.of_unit[:, 1] for site in cut.sites.values()]
         depth: np.ndarray = 1 + np.stack(going_on).sum(axis=0, dtype=np.int64)
-        self.exit_of = depth
-        self._depth = packed(depth[unit_of])
+        self.of_request = unit_of
+        self._depth = depth.tolist()
+        self._unit_of = packed(unit_of)
         seconds, joules = _totals(side, cut, most)
         self._seconds = _of_stages(seconds).tolist()
         self._joules = _of_stages(joules).tolist()
@@ -53,8 +54,7 @@ class StagePrices:
 
     def depth(self, request: int) -> int:
         """Return the stages that a request runs through."""
-        depth: int = self._depth[request]
-        return depth
+        return self._depth[self._unit_of[request]]
 
     def price(self, stage: int, requests: Sequence[int]) -> tuple[float, float]:
         """Return (seconds, joules) of a stage on some requests."""

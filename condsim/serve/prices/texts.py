@@ -6,8 +6,9 @@ chunks of their prompts.
 N: tokens of the step. K: keys and values that it reads: of each sequence that decodes, and of each
 chunk once. D(n, l): the predicted decode step of n sequences that look at l tokens each. P(s): the
 predicted prefill of one prompt of s tokens. M: what attention for answers costs more beside chunks
-(`condsim.serve.prices.mixed`). So a step that only decodes is D and one whole prompt
-is P, exactly; of a mixture the weights are read once, and every token is routed as it decides.
+(`condsim.serve.prices.mixed`), or, without any, of unlike lengths (`condsim.serve.prices.ragged`).
+So a step that only decodes sequences of one length is D and one whole prompt is P, exactly; of a
+mixture the weights are read once, and every token is routed as it decides.
 
 D is priced at sizes n and l of a grid, and is a straight line between them. What its tokens decide
 counts by the nearest of the compositions that were drawn and priced at that size.
@@ -18,13 +19,15 @@ from __future__ import annotations
 import numpy as np
 
 from condsim.program.regime import DECODE, PREFILL
+from condsim.serve.columns import blocks, new_column, packed
 from condsim.serve.prices.copies import ExpertCopies, with_own_copies
 from condsim.serve.prices.grid import Cost, between, between_two, on_line, sizes_up_to
 from condsim.serve.prices.mixed import MixedAttention
 from condsim.serve.prices.nearest import PricedSize, most_frequent
+from condsim.serve.prices.ragged import RaggedAttention
 from condsim.serve.prices.sequences import Texts
 from condsim.serve.prices.side import ServedSide, phases_of
-from condsim.serve.requests import Requests, packed
+from condsim.serve.requests import Requests
 from condsim.serve.service import Service
 from condsim.serve.text import Chunk, TextStep
 
@@ -60,10 +63,11 @@ class TextPrices:
         self.drawn = drawn if self.sites.columns else 1
         self.max_batch = service.max_batch
         rng = np.random.default_rng(seed)
-        sequences = rng.integers(0, max(1, len(texts)), len(requests))
-        self.sequence_of = packed(sequences)
-        lengths = requests.prompt_tokens + requests.output_tokens
-        longest_prompt = int(lengths.max())
+        self.of_request = new_column(len(requests), np.int32)
+        for (block,) in blocks(self.of_request):
+            block[:] = rng.integers(0, max(1, len(texts)), len(block))
+        self.sequence_of = packed(self.of_request)
+        longest_prompt = requests.longest
         most_rows = service.token_budget + longest_prompt
         self.rows = sizes_up_to(most_rows, EXACT_ROWS, ROWS_AN_OCTAVE)
         self.lengths = _lengths_up_to(longest_prompt)
@@ -74,6 +78,7 @@ class TextPrices:
         self._has_prefill = PREFILL in phases_of(side.trace)
         self._met: dict[int, float] = {}
         self._mixed = MixedAttention(side, self.sites, self.lengths, self.max_batch)
+        self._ragged = RaggedAttention(side, self.sites, requests, self.max_batch)
 
     @property
     def priced(self) -> int:
@@ -95,8 +100,8 @@ class TextPrices:
                 copies_s = self.copies.seconds(counts)
         for chunk in step.chunks:
             costs.append(self._of_chunk(chunk))
-        if step.chunks:
-            costs.append(self._mixed.beyond(len(step.answering), step.kv))
+        beside = self._mixed if step.chunks else self._ragged
+        costs.append(beside.beyond(len(step.answering), step.kv))
         seconds = sum(of_part for of_part, _ in costs)
         joules = sum(of_part for _, of_part in costs)
         return max(seconds, 0.0) + copies_s, max(joules, 0.0)

@@ -53,3 +53,8 @@ def test_a_ring_where_engines_were_not_timed_and_one_line_where_nothing_links() 
     alone = GpuRates(hardware("nvidia-h20"), "bf16", 2, 2)
     with pytest.raises(CondsimError, match="no fabric links"):
         seconds(ALL_REDUCE, 1024, 2, alone)
+
+
+def test_narrow_products_are_added_up_in_16_bits() -> None:
+    narrow = GpuRates(hardware("nvidia-h200-sxm"), "fp8", 1, 1)
+    assert seconds(ALL_REDUCE, 1 << 20, 8, narrow) == seconds(ALL_REDUCE, 1 << 20, 8)
