@@ -290,7 +290,7 @@ class EVit(Vit):
 class TwoResolutions(nn.Module):
     """A look at a quarter of the pixels; images that stay unclear are seen whole."""
 
-    def __init__(self, threshold: float = 0.235) -> None:
+    def __init__(self, threshold: float = 0.264) -> None:
         super().__init__()
         self.low = nn.Sequential(conv(3, 8), head(8))
         self.high = nn.Sequential(conv(3, 16), conv(16, 32, 2), head(32))

@@ -52,6 +52,30 @@ class LooksAhead(nn.Module):
         return self.later(wide) + self.heads[1](self.small(x))
 
 
+class Cascade(nn.Module):
+    """A small network answers alone where it is sure; here it always is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small, self.large = nn.Linear(WIDTH, 4), nn.Linear(WIDTH, 4)
+        self.threshold = 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.small(x)
+        hard = logits.softmax(-1).amax(-1) < self.threshold
+        result = logits.clone()
+        if hard.any():
+            result[hard] = self.large(x[hard])
+        return result
+
+
+def test_decisions_that_ask_for_nothing_are_said_to() -> None:
+    torch.manual_seed(0)
+    trace = condsim.capture(Cascade().eval(), [torch.randn(8, WIDTH)], measure=False)
+    with pytest.raises(CondsimError, match="its decisions ask for no FLOPs"):
+        condsim.simulate(trace, "raspberry-pi-5")
+
+
 def test_a_loop_that_stops_early_is_refused_where_all_of_it_was_read() -> None:
     torch.manual_seed(0)
     with pytest.raises(CondsimError, match="FLOPs when the model runs by itself, and"):

@@ -144,9 +144,9 @@ def _dispatch(seen: Seen) -> Unmarked | None:
         for later in seen.after(node):
             if later.name in PRODUCTS and seen.lists & set(_sizes(later)):
                 return Unmarked(
-                    "rows are sent to experts by products with a one-hot tensor, so that every "
-                    "expert multiplies as many rows, padding and zeros among them, whatever is "
-                    "decided",
+                    "rows are sent to experts in buffers, or by products with a one-hot tensor, so "
+                    "that every expert multiplies as many rows, padding and zeros among them, "
+                    "whatever is decided",
                     _marked(signs.ROWS_ARE_SENT),
                 )
     return None
