@@ -88,6 +88,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     tokens = list(given)
     _open_closed_streams()
+    _print_anything()
     try:
         with _ending_when_told():
             refuse_parts(app, tokens)
@@ -169,6 +170,14 @@ def _failed(error: Exception) -> str:
     where = f"{Path(last.filename).name}:{last.lineno}"
     said = f"{type(error).__name__} at {where}: {_one_line(error):.200}"
     return f"condsim itself failed ({said}); CONDSIM_DEBUG=1 prints the traceback, please report it"
+
+
+def _print_anything() -> None:
+    """Let a terminal whose encoding lacks a character show "?" in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and stream.errors == "strict":
+            reconfigure(errors="replace")
 
 
 def _open_closed_streams() -> None:

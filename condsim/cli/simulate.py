@@ -158,7 +158,12 @@ def _simulate_all(
         out().print()
         _print_answer(answered, asked.name, time.perf_counter() - began)
         _print_loads(asked, answered)
-    suggest(command("simulate", asked.where, "--device", rows[0]["profile"], "--strategy", fastest))
+    best = ["--device", rows[0]["profile"]]
+    if isinstance(asked, SimulatedModel):
+        best += ["--batch", str(rows[0]["batch"])]
+    if asked.scenario.strategy is not None or isinstance(asked, SimulatedTrace):
+        best += ["--strategy", fastest]
+    suggest(command("simulate", asked.where, *best))
 
 
 def _predict_all(asked: SimulatedTrace | SimulatedModel) -> list[dict[str, Any]]:

@@ -162,7 +162,8 @@ class MixtureGate:
 
     runs: the calls that lead to the decision. decided: the experts of each row. weights: what goes
     with them, if anything. of_all: whether the weights are of every expert, and not of the chosen
-    ones. keeps_weights: whether somebody reads the weights afterwards.
+    ones. keeps_weights: whether somebody reads the weights afterwards. undecided: whether the
+    weights are the same whatever is decided.
     """
 
     site: LiftedSite
@@ -171,6 +172,7 @@ class MixtureGate:
     weights: Variable | None
     of_all: bool = False
     keeps_weights: bool = False
+    undecided: bool = False
 
     def decide(self, environment: Environment) -> Decided:
         """Run the calls; give ids and weights [rows, k], and no scores."""
@@ -186,7 +188,12 @@ class MixtureGate:
         weights: torch.Tensor = environment[self.weights].reshape(len(ids), -1)
         if not self.keeps_weights:
             del environment[self.weights]
-        return weights.gather(1, ids) if self.of_all else weights
+        return weights.gather(1, self._that_stand(ids)) if self.of_all else weights
+
+    def _that_stand(self, ids: torch.Tensor) -> torch.Tensor:
+        """The experts whose weights count: forced ones, where these have weights of their own."""
+        forced = current().forced_ids(self.site.name) if self.undecided else None
+        return ids if forced is None else torch.as_tensor(forced).reshape(ids.shape).clamp(min=0)
 
 
 @dataclass(frozen=True)
