@@ -158,7 +158,7 @@ def random_mask(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     density = rng.uniform(0.02, 0.6)
     inside = rng.random((len(live_rows), len(live_columns))) < density
     corner = inside[:FEWEST, :FEWEST]
-    corner |= np.eye(*corner.shape, dtype=bool)
+    corner |= np.eye(*corner.shape) > 0
     mask = np.zeros(shape, bool)
     mask[np.ix_(live_rows, live_columns)] = inside
     return mask
