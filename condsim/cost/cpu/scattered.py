@@ -31,6 +31,8 @@ SCALES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 FIRST_SCALE = 4.0
 ROUNDS = 2
 """How often each dimension's scale is chosen anew."""
+SIZES_AT_ONCE = 128
+"""Sizes whose distances to all points are in memory at once: they fit a core's cache."""
 
 # Elements beyond which a kernel slows down, since it no longer finds them in a cache. Estimated; in
 # fp32 these are 256 KiB, 512 KiB and 16 MiB.
@@ -187,12 +189,20 @@ def scatter_seconds(family: str, table: Scatter, columns: Columns) -> tuple[Any,
     inside = np.clip(points, fit.low, fit.high)
     uncorrected = _at_rates(family, table.dims, points, fit.rates)
     scaled = np.log1p(inside) / np.array(table.scales)
-    near = _correlation(scaled, fit.points)
-    correction = (near * fit.weights).sum(1)
-    seconds = uncorrected * np.exp(correction)
+    seconds = uncorrected * np.exp(_corrections(scaled, fit))
     outside = (points != inside).any(1)
     shape = sizes[0].shape
     return seconds.reshape(shape), outside.reshape(shape)
+
+
+def _corrections(scaled: Floats, fit: Fit) -> Floats:
+    """Logarithm of what rates are off by at some sizes [n]. scaled: [n, d], in length scales."""
+    found = np.empty(len(scaled))
+    for first in range(0, len(scaled), SIZES_AT_ONCE):
+        some = slice(first, first + SIZES_AT_ONCE)
+        near = _correlation(scaled[some], fit.points)
+        found[some] = (near * fit.weights).sum(1)
+    return found
 
 
 def choose_scales(
