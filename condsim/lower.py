@@ -13,11 +13,12 @@ from functools import cached_property
 
 import numpy as np
 
-from condsim.lowered import Lowered, Outline, ScopeCalls, rows_that_arrive
+from condsim.lowered import Lowered, Outline, rows_that_arrive
 from condsim.mechanisms import Guards
 from condsim.program import Loop, Program
 from condsim.program.model import BodyKey
 from condsim.program.shares import with_shares
+from condsim.scope_calls import ScopeCalls
 from condsim.steps.buckets import in_buckets
 from condsim.steps.extents import SiteRule, Steps, halves
 from condsim.strategies import STRATEGIES, Strategy, rows_that_run

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from condsim.program import Loop
 from condsim.program.order import Order
-
-if TYPE_CHECKING:
-    from condsim.lowered import ScopeCalls
+from condsim.scope_calls import ScopeCalls
 
 NOT_AS_DEEP = -1
 """What the paths of scopes are filled up with that stand behind fewer loops."""

@@ -20,12 +20,13 @@ from condsim.cost.hot import OperatorTime, SizedOperator
 from condsim.cost.issued import IssuedModel
 from condsim.cost.step_cost import StepCost
 from condsim.kernels import Kernels
-from condsim.lowered import Lowered, ScopeCalls
+from condsim.lowered import Lowered
 from condsim.parallel.tensor import COLLECTIVES
 from condsim.program import Op, Tensor
 from condsim.program.work import GROUPED
 from condsim.runtimes.quantised import WEIGHT_DTYPES
 from condsim.runtimes.served import ATTENTION, UNPACKED
+from condsim.scope_calls import ScopeCalls
 
 
 @DEVICE_MODELS.register("gpu")

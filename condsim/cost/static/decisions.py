@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from condsim.cost.static.partition import steering
 from condsim.hardware import HardwareProfile
-from condsim.lowered import Call, Lowered, ScopeCalls
+from condsim.lowered import Call, Lowered
+from condsim.scope_calls import ScopeCalls
 
 
 @dataclass

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from condsim.hardware import HardwareProfile
-from condsim.lowered import Lowered, ScopeCalls
+from condsim.lowered import Lowered
+from condsim.scope_calls import ScopeCalls
 from condsim.strategies import Strategy
 
 LoopPlace = tuple[int, int]
