@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from condsim.cli.arguments import check_output_file
+from condsim.cli.commands import cli_command
 from condsim.cli.output import command, out, print_json, progress, suggest
 from condsim.cli.scenario import ALL, AS_CAPTURED, ScenarioOptions
 from condsim.cli.simulated import SimulatedModel, SimulatedTrace, simulated
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 PLOTS = (".svg", ".pdf", ".png")
 
 
+@cli_command("simulate", "Predict a trace on a device: where did the saving go?", place=60)
 def simulate(
     trace: str,
     /,
@@ -156,7 +158,12 @@ def _simulate_all(
         out().print()
         _print_answer(answered, asked.name, time.perf_counter() - began)
         _print_loads(asked, answered)
-    suggest(command("simulate", asked.where, "--device", rows[0]["profile"], "--strategy", fastest))
+    best = ["--device", rows[0]["profile"]]
+    if isinstance(asked, SimulatedModel):
+        best += ["--batch", str(rows[0]["batch"])]
+    if asked.scenario.strategy is not None or isinstance(asked, SimulatedTrace):
+        best += ["--strategy", fastest]
+    suggest(command("simulate", asked.where, *best))
 
 
 def _predict_all(asked: SimulatedTrace | SimulatedModel) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from condsim.cli.scenario import ALL, ScenarioOptions
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from condsim.catalogue import CatalogueModel
     from condsim.catalogue.parts.loads import Load
@@ -51,7 +51,7 @@ class Simulated(ABC):
         """Yield a row a device and strategy, or the reason why there is no prediction."""
 
     @abstractmethod
-    def table(self, rows: list[dict[str, Any]]) -> Table:
+    def table(self, rows: list[dict[str, Any]]) -> RenderableType:
         """Sort the rows, the best first, and return them as they are printed."""
 
     @abstractmethod
@@ -90,7 +90,7 @@ class SimulatedTrace(Simulated):
         how = (self.strategies, self.scenario.baseline)
         return predict_all(self.trace, self.devices, *how, **self.scenario.keywords())
 
-    def table(self, rows: list[dict[str, Any]]) -> Table:
+    def table(self, rows: list[dict[str, Any]]) -> RenderableType:
         from condsim.show.predictions import predictions_table
 
         rows.sort(key=lambda row: -row.get("speedup", 0.0))
@@ -141,16 +141,16 @@ class SimulatedModel(Simulated):
             self.model, question, self.devices, *how, progress=recording, **self._keywords()
         )
 
-    def table(self, rows: list[dict[str, Any]]) -> Table:
+    def table(self, rows: list[dict[str, Any]]) -> RenderableType:
         from condsim.catalogue.parts.devices import fit_first
-        from condsim.show.model_devices import model_devices_table
+        from condsim.show.model_devices import model_devices
 
         rows.sort(key=fit_first)
         question = question_of(self.scenario)
         asked = f"{question.phase}, batch {question.batch}, {question.context} positions"
         if self.model.images:
             asked = f"{question.batch} images"
-        return model_devices_table(f"{self.name}, {asked}, predicted", rows)
+        return model_devices(f"{self.name}, {asked}, predicted", rows)
 
     def _keywords(self) -> dict[str, Any]:
         keywords = self.scenario.keywords()

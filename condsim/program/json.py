@@ -31,7 +31,7 @@ MOST_ELEMENTS = 1 << 40
 """Of a tensor, but for what the extents multiply it by."""
 MOST_FACTORS = 16
 """Dimensions of a tensor, and extents that a size is a product of."""
-MOST_LEVELS = 16
+MOST_LEVELS = 48
 """Loops in each other."""
 
 T = TypeVar("T")

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from condsim.show.tables import Column, Row, cells_of, without_lines
 from condsim.show.text import interval, seconds, size, times
 
-CASE = (
+COLUMNS = (
     Column("class", "class"),
     Column("device", "profile"),
     Column("strategy", "strategy"),
-)
-COLUMNS = (
-    *CASE,
     Column("dtype", "dtype"),
     Column("memory", "room", right=True),
     Column("a step", "latency_s", seconds, right=True),
@@ -31,20 +29,25 @@ AFTER_RIVALS = (
 )
 
 
-def model_devices_table(title: str, rows: Sequence[Row]) -> Table:
-    """A row a device; the reason where one could not be predicted.
+def model_devices(title: str, rows: Sequence[Row]) -> Group:
+    """A row a device, and behind them the reasons why others could not be predicted.
 
     title: what was asked. rows: of `condsim.catalogue.parts.devices.rows_on`.
     """
+    answered = [row for row in rows if "error" not in row]
+    refused = [row for row in rows if "error" in row]
+    reasons = [Text(f"{row['profile']}: {row['error']}", "dim") for row in refused]
+    return Group(model_devices_table(title, answered), *reasons)
+
+
+def model_devices_table(title: str, rows: Sequence[Row]) -> Table:
+    """A row a device. rows: those that have an answer."""
     rivals = _rivals(rows)
     of_rivals = [Column(f"over {name}", name, times, right=True) for name in rivals]
     columns = (*COLUMNS, *of_rivals, *AFTER_RIVALS)
     table = without_lines(columns, title)
     for row in rows:
-        if "error" in row:
-            table.add_row(*cells_of(CASE, row), Text(str(row["error"]), "dim"))
-        else:
-            table.add_row(*cells_of(columns, _shown(row)))
+        table.add_row(*cells_of(columns, _shown(row)))
     return table
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rich.table import Table
 
 import condsim
 from condsim.catalogue import CatalogueModel
 from condsim.catalogue.parts.devices import DOES_NOT_FIT, fit_first, rows_on
 from condsim.catalogue.parts.question import Question
-from condsim.show.model_devices import model_devices_table
+from condsim.show.model_devices import model_devices
 
 DEVICES = ("nvidia-h200-sxm", "google-edge-tpu", "raspberry-pi-5")
 
@@ -40,6 +41,8 @@ def test_what_has_no_room_says_so_and_stands_behind(rows: list[dict[str, Any]]) 
 
 
 def test_the_table_has_a_column_for_each_rival(rows: list[dict[str, Any]]) -> None:
-    table = model_devices_table("asked", rows)
+    table, *reasons = model_devices("asked", rows).renderables
+    assert isinstance(table, Table)
     assert "over tiny-dense" in [column.header for column in table.columns]
-    assert table.row_count == len(DEVICES)
+    assert table.row_count + len(reasons) == len(DEVICES)
+    assert all(str(reason).startswith("google-edge-tpu: strategy") for reason in reasons)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import special
 
 from condsim.catalogue.forms.base import form
 from condsim.catalogue.forms.decoder import Decoder, steps_of
@@ -79,7 +79,7 @@ def _rates(config: Any, neurons: int) -> np.ndarray:
     """How often each neuron fires, float [neurons], in rising order."""
     spread = _spread(config["active"], config["hot"], config["hot_holds"])
     places = (np.arange(neurons) + 0.5) / neurons
-    rates: np.ndarray = stats.beta.ppf(places, *spread)
+    rates: np.ndarray = special.betaincinv(*spread, places)
     return rates
 
 
@@ -89,6 +89,7 @@ def _spread(mean: float, hot: float, holds: float) -> tuple[float, float]:
 
     The share above a quantile q is 1 - I(q; a + 1, b), I the regularised incomplete beta function.
     """
+    from scipy import optimize  # takes longer to import than to use
 
     def missing(log_a: float) -> float:
         a = float(np.exp(log_a))
