@@ -7,7 +7,7 @@ wide layer, is cut in width, as tensor parallelism cuts a feed-forward layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
@@ -41,7 +41,7 @@ def gathered_extent(site: str) -> str:
     return f"gathered@{site}"
 
 
-def site_of(node: Op | Loop, sites: Iterable[str]) -> str:
+def site_of(node: Op | Loop, sites: Collection[str]) -> str:
     """Return the site whose experts a node of the root computes, "" for none.
 
     A baseline runs them in the module that has the site's name.
@@ -52,8 +52,10 @@ def site_of(node: Op | Loop, sites: Iterable[str]) -> str:
         return ""
     if node.site:
         return node.site
-    module = f"{node.module}."
-    return next((site for site in sites if module.startswith(f"{site}.")), "")
+    module = node.module
+    while module and module not in sites:
+        module = module.rpartition(".")[0]
+    return module
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Stages:
         overlaps: shared experts run beside the exchanges of their layer. Raises CondsimError where
         the experts of a site are not one run of operators, outside of any choice.
         """
-        wanted = tuple(sites)
+        wanted = dict.fromkeys(sites)
         first: dict[str, int] = {}
         last: dict[str, int] = {}
         for node, op in enumerate(program.root.nodes):
@@ -340,13 +342,19 @@ def _weight_elements(dense: Program, sites: Iterable[str]) -> int:
     return total
 
 
-def token_width(dense: Program, site: str) -> int:
-    """Return the elements of a token as a site's experts take it in. dense: the wide baseline.
+def token_widths(dense: Program, sites: Iterable[str]) -> dict[str, int]:
+    """Return site → the elements of a token as its experts take it in. dense: the wide baseline.
 
-    Raises CondsimError where no product of the site says it."""
+    Raises CondsimError where no product of a site says it."""
+    wanted = dict.fromkeys(sites)
+    widths: dict[str, int] = {}
     for node in dense.root.nodes:
-        if isinstance(node, Loop) or site_of(node, (site,)) != site:
+        if isinstance(node, Loop) or not any(tensor.weight for tensor in node.inputs):
             continue
-        if any(tensor.weight for tensor in node.inputs):
-            return node.inputs[0].dims[-1].plus
-    raise CondsimError(f"parallel: nothing says how wide a token of site {site!r} is")
+        site = site_of(node, wanted)
+        if site in wanted:
+            widths.setdefault(site, node.inputs[0].dims[-1].plus)
+    for site in wanted:
+        if site not in widths:
+            raise CondsimError(f"parallel: nothing says how wide a token of site {site!r} is")
+    return widths

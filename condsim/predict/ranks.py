@@ -18,7 +18,7 @@ from condsim.parallel.overlap import overlapped
 from condsim.parallel.parallel import Parallel
 from condsim.parallel.plan import MOST_STEPS, Plan, expert_sites, placements_of
 from condsim.parallel.schedule import Schedule
-from condsim.parallel.sharding import SHARED, DenseWidth, Stages, token_width
+from condsim.parallel.sharding import SHARED, DenseWidth, Stages, token_widths
 from condsim.predict.answer import Answer
 from condsim.predict.choose import Strategies, program_of
 from condsim.predict.intervals import SideSeconds
@@ -220,5 +220,11 @@ class SpreadSimulation:
         return seconds, seconds
 
     def _token_width(self, site: str) -> int:
+        return self._token_widths[site]
+
+    @cached_property
+    def _token_widths(self) -> dict[str, int]:
+        """Site → elements of a token."""
         regime = self.ranks[0].cut.regime
-        return token_width(program_of(self.trace, self.whole.same_for_all(DENSE), regime), site)
+        dense = program_of(self.trace, self.whole.same_for_all(DENSE), regime)
+        return token_widths(dense, self.plan.placements)

@@ -196,6 +196,15 @@ def test_prompts_that_are_cached_answer_sooner(talking: Trace) -> None:
     assert second < first
 
 
+@pytest.mark.parametrize("max_batch", [1, 8])
+def test_a_device_whose_attention_waits_for_long_sequences(talking: Trace, max_batch: int) -> None:
+    """PyTorch's own attention is no kernel of an engine: nothing is waited for."""
+    served = condsim.serve(
+        talking, "nvidia-rtx-pro-6000", texts(12, 1e5, 7, 4), max_batch=max_batch
+    )
+    assert served.conditional.latency_s.min() > 0
+
+
 # Experts that do not fit
 
 

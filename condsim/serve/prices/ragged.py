@@ -44,7 +44,7 @@ class RaggedAttention:
 
     def beyond(self, decoding: int, keys: int) -> Cost:
         """Return (seconds, joules). keys: of all that decode, summed up."""
-        if self.block_rate is None or not decoding:
+        if self.block_rate is None or decoding < 2:
             return 0.0, 0.0
         below, above, share = between(self.sizes, decoding)
         low, high = self._a_key(self.sizes[below]), self._a_key(self.sizes[above])
