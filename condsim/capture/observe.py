@@ -208,7 +208,8 @@ def keep_decisions(live: LiveModel, seen: Observation, run: Execution, size: Ste
         present = None
         if info.parents and not MECHANISMS[info.mechanism].keeps_tokens:
             parent, choice = info.parents[-1]
-            present = ids_of[parent] == choice
+            taken = ids_of[parent] == choice
+            present = taken.any(-1) if taken.ndim > 1 else taken
         rows = size.units * seen.unit_rows[name].of(size.seq or 1)
         if call is None and size.phase == DECODE and size.source is not None:
             seen.silent.add(name)

@@ -50,6 +50,8 @@ def refuse_other_work(live: LiveModel, batches: Sequence[Batch], trace: Trace) -
             of_program += int(work(call.op.name, inputs, outputs, call.op.params).flops)
         own = own_flops(live, alike[number])
         if abs(of_program - own) > MOST_OFF * own:
+            if program.flagged:
+                raise CondsimError(_unfollowed(program.flagged, number, own, of_program))
             raise CondsimError(_refusal(live, number, own, of_program))
 
 
@@ -79,6 +81,16 @@ def _spread(count: int) -> list[int]:
     if count <= COMPARED:
         return list(range(count))
     return [round(part * (count - 1) / (COMPARED - 1)) for part in range(COMPARED)]
+
+
+def _unfollowed(flagged: Sequence[str], number: int, own: int, of_program: int) -> str:
+    """Where sizes follow no form. flagged: operators that have them."""
+    return (
+        f"inputs: batch {number} executes {own:,} FLOPs and {of_program:,} by the sizes that were "
+        f"found: {flagged[0]} has sizes that follow neither units nor positions by whole steps, as "
+        "behind a stride; capture batches of each length apart, with units of a fixed size "
+        "(sequence_axis=None)"
+    )
 
 
 def _refusal(live: LiveModel, number: int, own: int, of_program: int) -> str:

@@ -60,11 +60,14 @@ def learn_sizes(live: LiveModel, batch: Batch) -> Sizes:
     """
     of_batch = _rows_of_unit(live, batch)
     refusals = []
+    known = set(live.infos)
     for lengths in _candidates(batch.seq):
         try:
             slopes = _rows_a_position(live, batch, of_batch, lengths)
         except Exception as error:  # a stranger's model may do anything at another length
             refusals.append(first_line(error))
+            for only_there in set(live.infos) - known:
+                del live.infos[only_there]
             continue
         return Sizes(lengths, _unit_rows(live, of_batch, slopes, batch.seq or 0))
     return Sizes(None, _unit_rows(live, of_batch, {}, 0), next(iter(refusals), ""))
@@ -95,6 +98,9 @@ def _rows_a_position(
         other = _rows_of_unit(live, batch.resized(TRIED_UNITS, length))
         if length == batch.seq:
             continue
+        for site in other:
+            if site not in of_batch:
+                raise CondsimError(f"site {site!r} decides there, and not at the captured length")
         for site, rows in of_batch.items():
             slope, rest = divmod(other.get(site, 0) - rows, length - batch.seq)
             known = slopes.setdefault(site, slope)

@@ -57,19 +57,6 @@ class MoreForMany(Mixture):
         return super().forward(x)
 
 
-class AllForFew(Mixture):
-    """All experts run where there are fewer than 4 rows."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if len(x) >= 4:
-            return super().forward(x)
-        weights = self.gate(x).softmax(-1)
-        total = torch.zeros_like(x)
-        for e, one in enumerate(self.experts):
-            total = total + weights[:, e : e + 1] * one(x)
-        return total
-
-
 class InHalves(Mixture):
     """Large batches run in two parts, which changes nothing."""
 
@@ -127,9 +114,7 @@ def executed(trace: Trace, batch: int | None = None) -> float:
     return condsim.simulate(trace, DEVICE, batch=batch).executed_flops
 
 
-@pytest.mark.parametrize(
-    ("block", "units", "other"), [(FewerForFew, 12, 4), (MoreForMany, 12, 1), (AllForFew, 12, 2)]
-)
+@pytest.mark.parametrize(("block", "units", "other"), [(FewerForFew, 12, 4), (MoreForMany, 12, 1)])
 def test_only_the_captured_batch_is_predicted(
     block: type[nn.Module], units: int, other: int
 ) -> None:
@@ -185,6 +170,39 @@ def test_a_question_of_a_whole_batch_is_answered_for_such_batches_only() -> None
     assert "one question of a whole batch" in " ".join(trace.header.notes)
     alone = condsim.capture(model, list(batches(6, 1)[0].split(1)), measure=False)
     assert executed(alone, 2) > executed(alone, 1)
+
+
+class ByLength(nn.Module):
+    """Long sequences go through another mixture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.short, self.long = nn.Embedding(32, WIDTH), Mixture(), Mixture()
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        mixture = self.long if ids.shape[1] > 7 else self.short
+        return mixture(self.embed(ids).view(-1, WIDTH)).view(*ids.shape, WIDTH)
+
+
+def test_a_site_that_only_other_lengths_have_is_none_of_the_captured_one() -> None:
+    torch.manual_seed(0)
+    model, inputs = ByLength().eval(), [torch.randint(32, (3, 6)) for _ in range(2)]
+    trace = condsim.capture(model, inputs, measure=False)
+    assert [site.name for site in trace.sites] == ["short"]
+    assert executed(trace) == counted(model, inputs)
+
+
+class Nested(Mixture):
+    """Each expert is a mixture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(Mixture() for _ in range(EXPERTS))
+
+
+def test_a_mixture_in_an_expert_is_refused_by_its_name() -> None:
+    with pytest.raises(CondsimError, match=r"site '1\.experts\.\d' does not run .* 'moe', ids"):
+        condsim.capture(model_of(Nested()), batches(12), measure=False)
 
 
 class Numbers(Mixture):

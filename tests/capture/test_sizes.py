@@ -85,9 +85,9 @@ class Columns(nn.Module):
 class Signals(nn.Module):
     """Signals [batch, 3 channels, samples] → rows [batch, hidden]."""
 
-    def __init__(self) -> None:
+    def __init__(self, stride: int = 2) -> None:
         super().__init__()
-        self.convolution = nn.Conv1d(3, HIDDEN, 5, 2)
+        self.convolution = nn.Conv1d(3, HIDDEN, 5, stride)
 
     def forward(self, signals: torch.Tensor) -> torch.Tensor:
         pooled: torch.Tensor = self.convolution(signals).mean(-1)
@@ -176,7 +176,9 @@ def test_a_named_axis_may_vary() -> None:
     signals = [torch.randn(UNITS, 3, length) for length in (32, 40)]
     with pytest.raises(CondsimError, match=r"\(4, 3, 40\).*\(4, 3, 32\).*sequence_axis="):
         captured(Signals(), signals)
-    trace = captured(Signals(), signals, sequence_axis=2)
+    with pytest.raises(CondsimError, match=r"FLOPs and .* behind a stride"):
+        captured(Signals(), signals, sequence_axis=2)
+    trace = captured(Signals(stride=1), signals, sequence_axis=2)
     assert trace.steps["seq"].tolist() == [32, 40]
     with pytest.raises(CondsimError, match=r"sequence_axis must be an axis .* got 3"):
         captured(Signals(), signals, sequence_axis=3)
