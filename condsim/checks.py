@@ -4,7 +4,7 @@ the value and the rule."""
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -61,6 +61,13 @@ def one_of(what: str, value: Any, known: Collection[str]) -> str:
     if not isinstance(value, str) or value not in known:
         raise unknown(what, value, known)
     return value
+
+
+def free(what: str, given: Iterable[str], own: Collection[str]) -> None:
+    """Raises CondsimError for an argument that a function says itself. own: names of those."""
+    for each in given:
+        if each in own:
+            raise CondsimError(f"{what} chooses {each} itself; leave it out")
 
 
 def _is_finite(value: Any) -> bool:

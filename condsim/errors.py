@@ -22,7 +22,7 @@ class CondsimError(ValueError):
     """Bad input. The message names the thing, the value, the rule and the way out."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(shortened(_encodable(message)))
+        super().__init__(shortened(_in_one_line(message)))
 
 
 def shown(value: object) -> str:
@@ -68,9 +68,9 @@ def _listed(names: list[str]) -> str:
     return f"{listed} and {more} more" if more > 0 else listed
 
 
-def _encodable(text: str) -> str:
-    """Return a text that any terminal and file takes: lone surrogates become escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _in_one_line(text: str) -> str:
+    """Return a text that any terminal and file takes: what is not printable becomes an escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def shortened(message: str) -> str:

@@ -73,7 +73,9 @@ class Kernels:
     @cached_property
     def on_host(self) -> np.ndarray:
         """Whether the host runs each entry, bool [entries]."""
-        return np.array([rows.cost.on_host for rows in self.costs])[self.cost_of]
+        of_costs = np.array([rows.cost.on_host for rows in self.costs])
+        on_host: np.ndarray = of_costs[self.cost_of]
+        return on_host
 
     @cached_property
     def family(self) -> list[str]:

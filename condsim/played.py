@@ -96,7 +96,8 @@ def _path(scopes: Sequence[ScopeCalls], number: int, chosen: np.ndarray) -> np.n
     call."""
     calls = scopes[number]
     if calls.parent < 0:
-        return calls.step[chosen][:, None]
+        root: np.ndarray = calls.step[chosen][:, None]
+        return root
     around = _path(scopes, calls.parent, calls.parent_call[chosen])
     loop = scopes[calls.parent].scope.nodes[calls.placed.loop]
     assert isinstance(loop, Loop)

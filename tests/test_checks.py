@@ -64,6 +64,8 @@ CALLS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("serve", {"profile": None, "requests": "x.csv", "seed": -1}, "seed must be a whole number"),
     ("coverage", {"trace": "folder"}, "a trace is what"),
     ("coverage", {"most_priced": 0}, "most_priced must be a whole number of at least 1, got 0"),
+    ("coverage", {"steps": [0]}, "coverage chooses steps itself; leave it out"),
+    ("speculate", {"strategy": "all"}, "speculate chooses strategy itself; leave it out"),
     ("coverage", {"of": []}, "a trace is what"),
     ("drift", {"a": 1, "b": 1}, "a trace is what"),
     ("drift", {"level": math.nan}, "level must be a number, got nan"),

@@ -37,6 +37,7 @@ def test_a_value_that_python_cannot_write() -> None:
 
 def test_any_terminal_takes_a_message() -> None:
     assert str(CondsimError("lone \ud800")).encode() == b"lone \\ud800"
+    assert str(CondsimError("a\nb \x1b[2J \u202e")) == r"a\nb \x1b[2J \u202e"
 
 
 def test_all_names_are_listed_where_none_is_near() -> None:

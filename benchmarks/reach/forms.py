@@ -3,8 +3,8 @@
     python -m benchmarks.reach.forms [--more FILE] [--only WORDS]
 
 Prints a line a form: right, refused (with what was said) or wrong, and the count of each. A captured form is right if the FLOPs of every batch at its own size are
-those that torch's FlopCounterMode counts in a live forward (attention as plain products), and if its programs give the recorded streams at sizes that they were not
-fitted at. FILE: a Python file with `ASKED`, name → function that returns (model, batches), whose forms are tried beside those here.
+those that torch's FlopCounterMode counts in a live forward (attention as plain products), if the rows of each expert are those that hooks on the experts count, and if
+its programs give the recorded streams at sizes that they were not fitted at. FILE: a Python file with `ASKED`, name → function that returns (model, batches), whose forms are tried beside those here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import condsim
-from benchmarks.reach.mixtures import FORMS
+from benchmarks.reach import depths, images, mixtures, texts
+from benchmarks.reach.expert_rows import unlike_rows
 from condsim.trace import Trace
 
 DEVICE = "nvidia-h100-sxm"
@@ -80,6 +81,7 @@ def departures(trace: Trace, model: torch.nn.Module, batches: list[Any]) -> Iter
     off = prediction.executed_flops / expected - 1
     if abs(off) > TOLERANCE:
         yield f"executed FLOPs {off:+.2%}"
+    yield from unlike_rows(trace, model, batches)
     for note in trace.header.notes:
         if "is not what the model executes" in note:
             yield note
@@ -95,7 +97,7 @@ def forms(more: str | None) -> dict[str, Callable[[], Any]]:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         every |= module.ASKED
-    return every | FORMS
+    return every | mixtures.FORMS | texts.FORMS | depths.FORMS | images.FORMS
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from condsim.capture.header import Labels, header_of
 from condsim.capture.independent import notes_on_dependence
 from condsim.capture.observe import Observation, Quality, observe
 from condsim.capture.other_sizes import of_one_batch
+from condsim.capture.own_work import refuse_other_work
 from condsim.capture.probe import CannotRun, costliest_branches, key, probe
 from condsim.capture.quality import decoded_quality, dense_quality, score_exits
 from condsim.capture.sizes import Sizes, as_fixed, as_long, in_brackets, probed_batch, settle
@@ -81,6 +82,7 @@ def capture_trace(
     header = header_of(live, seen, decisions, logical, costliest, labels)
     steps = pd.DataFrame(seen.steps)
     trace = Trace(header, steps, programs, in_memory(decisions), seen.quality_table())
+    refuse_other_work(live, batches, trace)
     return checked(live, batches[0], trace)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -70,11 +70,15 @@ def header_of(
     costliest: site → the branch of the most FLOPs, where rows take one of several.
     """
     exits = chained_exits(live.infos, seen.unit_rows)
+    steps = [step for step in seen.steps if step["phase"] == live.phase]
     sites = []
     for name in ordered(live.infos):
         info = live.infos[name]
         of_one_unit = MECHANISMS[info.mechanism].keeps_tokens
-        flops = branch_flops(logical, name, info.branches, of_one_unit)
+        sizes = {} if of_one_unit else _lengths_of(steps[0])
+        flops = branch_flops(logical, name, info.branches, of_one_unit, sizes)
+        if not of_one_unit:
+            seen.notes += _notes_on_lengths(steps, logical, name, flops)
         site = site_of(info, flops, seen.unit_rows[name], decisions[name])
         if site.routing.mixes_experts and not site.parents:
             site = site.model_copy(update={"drops": bool((decisions[name].ids < 0).any())})
@@ -92,6 +96,31 @@ def header_of(
         notes=tuple(one_line(note) for note in (*notes_of(live), *seen.notes)),
         provenance=provenance_of(live.model, labels),
     )
+
+
+def _lengths_of(step: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes of a step that a sequence's cost follows."""
+    return {"seq": int(step["seq"]), "total": int(step["seq"]) + int(step["past"])}
+
+
+def _notes_on_lengths(
+    steps: Sequence[Mapping[str, Any]], logical: Program, site: str, flops: np.ndarray
+) -> list[str]:
+    """A note where a row of a site costs other FLOPs at another length that was captured.
+
+    flops: at the first one.
+    """
+    first = steps[0]
+    for step in steps:
+        if step["seq"] == first["seq"]:
+            continue
+        other = branch_flops(logical, site, len(flops), sizes=_lengths_of(step))
+        if not np.array_equal(other, flops):
+            return [
+                f"{site}: a row costs what its sequence's length makes of it, and sequences are of "
+                f"several lengths; FLOPs that decisions ask for are counted at {first['seq']}"
+            ]
+    return []
 
 
 def site_of(

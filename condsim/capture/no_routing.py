@@ -46,8 +46,7 @@ def _known(live: LiveModel, batch: Batch, experts: bool) -> Unmarked | None:
     if live.on_meta:
         return None
     with torch.no_grad():
-        decides = any(site.guards for site in live.sites)
-        return unmarked(live.model, partial(batch.call, live.model), batch.units, decides, experts)
+        return unmarked(live.model, partial(batch.call, live.model), batch.units, experts)
 
 
 def _decides_in_python(live: LiveModel) -> bool:

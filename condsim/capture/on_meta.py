@@ -91,7 +91,8 @@ def capture_routed(
     if routing is None:
         raise CondsimError(
             "model: it is on PyTorch's meta device and has no numbers to decide with; pass "
-            "routing=condsim.routing(...), condsim.fit_routing(...) or a trace of recorded routing"
+            "routing=condsim.routing(...), condsim.fit_routing(...) or a trace of recorded routing "
+            "(weights that accelerate offloads are there between calls: take its hooks off first)"
         )
     if isinstance(routing, RoutingGenerator):
         routing = drawn_trace(routing, _steps(batches, new_tokens), seed)

@@ -1,4 +1,5 @@
 """The command line: a short function a command, which calls the library and prints what it says.
+A new command is a new file here: every module of this folder is imported.
 
 Data go to stdout, everything else to stderr. Exit codes: 0; 2 for bad input, with one line that
 says what is wrong; 1 where what was required is not met (`condsim advise --require`), and, with one
@@ -9,7 +10,9 @@ SIGTERM.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
+import pkgutil
 import signal
 import sys
 import threading
@@ -22,6 +25,7 @@ from typing import IO
 import cyclopts
 
 from condsim import __version__
+from condsim.cli.commands import COMMANDS
 from condsim.cli.help import JoinLines
 from condsim.cli.output import out
 from condsim.cli.whole_numbers import refuse_parts
@@ -39,30 +43,6 @@ condsim simulate qwen3-30b-a3b --device nvidia-h200-sxm --batch 32
 condsim compare moe                           predicted beside measured
 condsim app moe                               all of it in the browser
 """
-COMMANDS = {
-    "demo": ("demo:demo", "Start here: seven small models, measured and predicted."),
-    "capture": ("record:capture", "Record what a model decides and executes, and time it here."),
-    "import": ("routing:import_", "Read routing that a serving engine or a trainer recorded."),
-    "export": ("routing:export", "Write a trace's routing as arrays that others read."),
-    "measure": ("record:measure", "Time a captured model here, against its baselines."),
-    "simulate": ("simulate:simulate", "Predict a trace on a device: where did the saving go?"),
-    "serve": ("serve:serve", "Serve requests as they arrive: does it pay under load?"),
-    "advise": ("advise:advise", "Does it pay here, why, what gains most, when does it flip?"),
-    "coverage": ("coverage:coverage", "Which decisions were seen, and which few inputs would do?"),
-    "frontier": ("frontier:frontier", "Quality against speed: is it faster at equal quality?"),
-    "noise": ("noise:noise", "What do noisy inputs do to quality, routing and speed?"),
-    "speculate": ("speculate:speculate", "Does drafting with an early exit pay?"),
-    "drift": ("drift:drift", "What moved between two traces, and what does it cost?"),
-    "sweep": ("sweep:sweep", "Predict every point of a grid, on all cores or a cluster."),
-    "compare": ("compare:compare", "Put predictions beside measurements."),
-    "report": ("report:report", "Write the whole story as one HTML file."),
-    "app": ("browser:app", "Explore traces in the browser."),
-    "calibrate": ("machine:calibrate", "Measure the operators of this machine."),
-    "models": ("models:models", "List models that can be named without a file, or what one is."),
-    "profiles": ("machine:profiles", "List devices, or the numbers of one and their sources."),
-    "completion": ("shell:completion", "Print a completion script for bash, zsh or fish."),
-}
-"""Command → where its function is (imported when it runs) and what the overview says of it."""
 OPTIONAL_PACKAGES = {
     "torch": "'condsim[capture]'",
     "transformers": "transformers",
@@ -86,8 +66,16 @@ app = cyclopts.App(
     default_parameter=cyclopts.Parameter(negative=()),
     suppress_keyboard_interrupt=False,
 )
-for _number, (_name, (_where, _help)) in enumerate(COMMANDS.items()):
-    app.command(f"condsim.cli.{_where}", name=_name, help=_help, help_prologue="", sort_key=_number)
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+for _name, _command in COMMANDS.items():
+    app.command(
+        _command.run,
+        name=_name,
+        help=_command.says,
+        help_prologue="",
+        sort_key=_command.place,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,6 +88,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     tokens = list(given)
     _open_closed_streams()
+    _print_anything()
     try:
         with _ending_when_told():
             refuse_parts(app, tokens)
@@ -181,6 +170,14 @@ def _failed(error: Exception) -> str:
     where = f"{Path(last.filename).name}:{last.lineno}"
     said = f"{type(error).__name__} at {where}: {_one_line(error):.200}"
     return f"condsim itself failed ({said}); CONDSIM_DEBUG=1 prints the traceback, please report it"
+
+
+def _print_anything() -> None:
+    """Let a terminal whose encoding lacks a character show "?" in its place."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and stream.errors == "strict":
+            reconfigure(errors="replace")
 
 
 def _open_closed_streams() -> None:

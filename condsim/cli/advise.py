@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from condsim.cli.commands import cli_command
 from condsim.cli.output import command, out, print_json, progress, say, suggest
 from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.cli.subject import open_subject
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 REQUIRED = "speedup"
 
 
+@cli_command("advise", "Does it pay here, why, what gains most, when does it flip?", place=80)
 def advise(
     subject: str,
     /,

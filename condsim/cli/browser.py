@@ -7,6 +7,7 @@ import os
 import sys
 
 from condsim.cli.arguments import open_trace
+from condsim.cli.commands import cli_command
 from condsim.errors import CondsimError
 
 LAST_PORT = 65535
@@ -18,6 +19,7 @@ NO_DUPLICATION_WARNING = "STREAMLIT_GLOBAL_DISABLE_WIDGET_STATE_DUPLICATION_WARN
 """Streamlit's own: boxes have a default and follow the address, which it would warn of."""
 
 
+@cli_command("app", "Explore traces in the browser.", place=170)
 def app(trace: str | None = None, /, *, port: int | None = None, headless: bool = False) -> None:
     """Explore traces in the browser, on this machine only. Ctrl-C ends it.
 

@@ -11,6 +11,7 @@ from condsim.cli.arguments import (
     open_trace,
     profile_for,
 )
+from condsim.cli.commands import cli_command
 from condsim.cli.output import command, out, print_json, suggest
 from condsim.errors import CondsimError
 from condsim.files import write_whole
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 PARTS = ("segment", "operator")
 
 
+@cli_command("compare", "Put predictions beside measurements.", place=150)
 def compare(
     *traces: str,
     device: str | None = None,

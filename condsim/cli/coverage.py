@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from condsim.cli.arguments import check_known, open_trace, profile_for
+from condsim.cli.commands import cli_command
 from condsim.cli.output import command, out, print_json, suggest
 from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.errors import CondsimError
@@ -15,6 +16,7 @@ TEST_SETS = ("branches", "sets", "transitions", "paths", "cost")
 """As in condsim.decide.coverage, which would bring NumPy into --help."""
 
 
+@cli_command("coverage", "Which decisions were seen, and which few inputs would do?", place=90)
 def coverage(
     trace: str,
     /,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from condsim.cli.arguments import local_profile
+from condsim.cli.commands import cli_command
 from condsim.cli.output import Step, command, out, print_json, progress, say, suggest
 from condsim.errors import CondsimError
 
@@ -26,6 +27,7 @@ ELSEWHERE = ("nvidia-h100-sxm", "google-tpu-v5e", "apple-neural-engine-m4")
 """A profile of each class of devices that is not this machine's."""
 
 
+@cli_command("demo", "Start here: seven small models, measured and predicted.", place=10)
 def demo(*, output: Path = Path("demo-out"), force: bool = False, json: bool = False) -> None:
     """Capture and measure a small model of each mechanism, and put predictions beside it.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from condsim.cli.arguments import open_trace, profile_for
+from condsim.cli.commands import cli_command
 from condsim.cli.output import out, print_json
 from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.errors import CondsimError
@@ -38,6 +39,7 @@ class StreamOptions:
 NO_STREAM = StreamOptions()
 
 
+@cli_command("drift", "What moved between two traces, and what does it cost?", place=130)
 def drift(
     a: str,
     b: str,

@@ -17,6 +17,7 @@ from condsim.cli.arguments import (
     profile_for,
     trace_folder,
 )
+from condsim.cli.commands import cli_command
 from condsim.cli.output import Step, command, out, print_json, progress, say, suggest
 from condsim.errors import CondsimError
 
@@ -138,6 +139,7 @@ COMPARED = FrontierOptions()
 NOTHING = RunOptions()
 
 
+@cli_command("frontier", "Quality against speed: is it faster at equal quality?", place=100)
 def frontier(
     trace: str,
     /,

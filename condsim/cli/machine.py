@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from condsim.cli.arguments import MOST_THREADS, check_at_least_one
+from condsim.cli.commands import cli_command
 from condsim.cli.output import command, out, plain, print_json, progress, suggest
 from condsim.errors import CondsimError
 
@@ -29,6 +30,7 @@ PARTS = (
 DESCRIBED = ("name", "description", "dtype", "runtime", "threads", "fingerprint")
 
 
+@cli_command("calibrate", "Measure the operators of this machine.", place=180)
 def calibrate(
     *,
     full: bool = False,
@@ -90,6 +92,7 @@ def calibrate(
     suggest("condsim demo", "condsim capture moe-bytes -o moe-bytes")
 
 
+@cli_command("profiles", "List devices, or the numbers of one and their sources.", place=200)
 def profiles(name: str | None = None, /, *, json: bool = False) -> None:
     """List the devices condsim knows, or every number of one with its basis and source.
 

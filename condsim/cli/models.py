@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from condsim.cli.commands import cli_command
 from condsim.cli.output import out, print_json, say, suggest
 from condsim.cli.scenario import ALL, ScenarioOptions
 from condsim.errors import CondsimError, unknown
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from condsim.catalogue.parts.question import Question
 
 
+@cli_command("models", "List models that can be named without a file, or what one is.", place=190)
 def models(name: str | None = None, /, *, json: bool = False) -> None:
     """List models that can be named without a file, or what is known of one.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from condsim.cli.arguments import check_at_least_one, open_trace, profile_for, trace_folder
+from condsim.cli.commands import cli_command
 from condsim.cli.output import out, print_json, progress, say
 from condsim.cli.scenario import ONE_AS_CAPTURED, OneScenarioOptions
 from condsim.errors import CondsimError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from condsim.trace import Trace
 
 
+@cli_command("noise", "What do noisy inputs do to quality, routing and speed?", place=110)
 def noise(
     trace: str,
     /,

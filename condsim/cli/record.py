@@ -19,6 +19,7 @@ from condsim.cli.arguments import (
     local_profile,
     open_trace,
 )
+from condsim.cli.commands import cli_command
 from condsim.cli.output import Step, out, print_json, progress, suggest
 from condsim.cli.output import command as again
 from condsim.errors import CondsimError, unknown
@@ -83,6 +84,7 @@ class CaptureOptions:
 CAPTURE_ALL = CaptureOptions()
 
 
+@cli_command("capture", "Record what a model decides and executes, and time it here.", place=20)
 def capture(
     spec: str,
     /,
@@ -268,6 +270,7 @@ class MeasureOptions:
 MEASURE_AS_CAPTURED = MeasureOptions()
 
 
+@cli_command("measure", "Time a captured model here, against its baselines.", place=50)
 def measure(
     trace: str,
     /,

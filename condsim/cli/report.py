@@ -15,6 +15,7 @@ from condsim.cli.arguments import (
     open_trace,
     profile_for,
 )
+from condsim.cli.commands import cli_command
 from condsim.cli.output import command, print_json, progress, suggest
 from condsim.cli.scenario import ON_ONE_DEVICE, OneDeviceOptions
 from condsim.files import write_whole
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from condsim.trace import Trace
 
 
+@cli_command("report", "Write the whole story as one HTML file.", place=160)
 def report(
     trace: str,
     /,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from condsim.cli.arguments import check_at_least_one, check_output_file, open_trace
+from condsim.cli.commands import cli_command
 from condsim.cli.output import out, print_json, say, suggest
 from condsim.cli.record import summary
 from condsim.errors import CondsimError
@@ -74,6 +75,7 @@ class ImportOptions:
 AS_RECORDED = ImportOptions()
 
 
+@cli_command("import", "Read routing that a serving engine or a trainer recorded.", place=30)
 def import_(
     *files: Path,
     output: Annotated[Path, Parameter(alias="-o")],
@@ -120,6 +122,7 @@ def _report(trace: Trace, imported: Imported, folder: Path, json: bool) -> None:
         suggest(f"condsim app {folder}")
 
 
+@cli_command("export", "Write a trace's routing as arrays that others read.", place=40)
 def export(trace: str, /, *, output: Annotated[Path, Parameter(alias="-o")]) -> None:
     """Write which experts each token took as an array [tokens, layers, k], -1 where none.
 

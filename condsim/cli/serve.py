@@ -17,6 +17,7 @@ from condsim.cli.arguments import (
     open_trace,
     profile_for,
 )
+from condsim.cli.commands import cli_command
 from condsim.cli.output import Step, command, out, print_json, progress, say, suggest
 from condsim.cli.scenario import BASELINES, OneDeviceOptions
 from condsim.cli.simulated import shared_model
@@ -266,6 +267,7 @@ USUAL_SERVICE = ServiceOptions()
 NO_FILES = OutputFiles()
 
 
+@cli_command("serve", "Serve requests as they arrive: does it pay under load?", place=70)
 def serve(
     trace: str,
     /,

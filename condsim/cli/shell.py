@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from condsim.cli.commands import cli_command
 
+
+@cli_command("completion", "Print a completion script for bash, zsh or fish.", place=210)
 def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
     """Print a completion script. It holds all names, so that completing a word starts no Python.
 

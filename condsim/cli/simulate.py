@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from condsim.cli.arguments import check_output_file
+from condsim.cli.commands import cli_command
 from condsim.cli.output import command, out, print_json, progress, suggest
 from condsim.cli.scenario import ALL, AS_CAPTURED, ScenarioOptions
 from condsim.cli.simulated import SimulatedModel, SimulatedTrace, simulated
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 PLOTS = (".svg", ".pdf", ".png")
 
 
+@cli_command("simulate", "Predict a trace on a device: where did the saving go?", place=60)
 def simulate(
     trace: str,
     /,

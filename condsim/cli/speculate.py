@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from condsim.cli.arguments import check_at_least_one, open_trace, profile_for
+from condsim.cli.commands import cli_command
 from condsim.cli.output import command, out, print_json, suggest
 
 
@@ -59,6 +60,7 @@ class SpeculateOptions:
 USUAL = SpeculateOptions()
 
 
+@cli_command("speculate", "Does drafting with an early exit pay?", place=120)
 def speculate(
     trace: str,
     /,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from condsim.cli.arguments import check_at_least_one, check_output_file
+from condsim.cli.commands import cli_command
 from condsim.cli.output import Step, out, print_json, progress, say
 from condsim.cli.scenario import ALL, AS_CAPTURED, ScenarioOptions
 from condsim.cli.subject import open_subject
@@ -48,6 +49,7 @@ class RunOptions:
 HERE = RunOptions()
 
 
+@cli_command("sweep", "Predict every point of a grid, on all cores or a cluster.", place=140)
 def sweep(
     subject: str,
     /,

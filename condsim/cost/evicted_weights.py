@@ -2,7 +2,7 @@
 
 Weights that are read together were used equally long ago. Those that fit the private cache cost a
 straight line between two measured distances, so that their curves are added up first and are read
-once a visit.
+once a visit. What the others cost is looked up for all that are alike at once.
 """
 
 from __future__ import annotations
@@ -86,27 +86,27 @@ class _Visits:
         where = locate(np.array(residency.distance), distance)
         return cls(np.concatenate(size), np.concatenate(step), distance, *where)
 
-    def read(self, curves: np.ndarray, row: np.ndarray, visit: Any = slice(None)) -> np.ndarray:
+    def read(self, curves: np.ndarray, row: Any) -> np.ndarray:
         """Return the value of a curve at the distance of each visit.
 
-        curves: float [curves, distances]. row: the curve of each visit. visit: which of them.
+        curves: float [curves, distances]. row: the curve of each visit, or that of all.
         """
-        cell = self.cell[visit]
-        return between(curves[row, cell], curves[row, cell + 1], self.fraction[visit])
+        return between(curves[row, self.cell], curves[row, self.cell + 1], self.fraction)
 
 
 @dataclass(frozen=True)
 class _Weights:
-    """Weights of some groups at their sizes, one after the other.
+    """Weights of some groups, by what their seconds a byte depend on: how large they are, and
+    whether more than one row is multiplied with them.
 
-    size: numbered over all groups. bytes: of a visit. piece_bytes: of one of its matrices.
-    per_byte: seconds a byte at each measured distance, float [weights, distances].
+    piece_bytes: of one matrix of a weight of each kind, float [kinds]. per_byte: seconds a byte at
+    each measured distance, float [kinds, distances]. bytes: that a visit of each size reads of
+    weights of each kind, float [sizes, kinds]; sizes are numbered over all groups.
     """
 
-    size: np.ndarray
-    bytes: np.ndarray
     piece_bytes: np.ndarray
     per_byte: np.ndarray
+    bytes: np.ndarray
 
     @classmethod
     def of(cls, groups: Sequence[UsedTogether], residency: Residency) -> _Weights:
@@ -119,77 +119,37 @@ class _Weights:
         in_bytes = np.concatenate([group.visits.bytes.ravel() for group in groups])
         pieces = np.concatenate([group.visits.pieces.ravel() for group in groups])
         rows = np.concatenate([group.visits.rows.ravel() for group in groups])
-        piece_bytes = in_bytes / pieces
-        curves = evicted_curves(residency, piece_bytes, rows)
-        return cls(np.concatenate(size), in_bytes, piece_bytes, curves)
+        by_one_row = np.where(rows > 1, -1, 1)
+        kinds, kind = np.unique(in_bytes / pieces * by_one_row, return_inverse=True)
+        piece_bytes = np.abs(kinds)
+        curves = evicted_curves(residency, piece_bytes, np.where(kinds < 0, 2, 1))
+        place = np.concatenate(size) * len(kinds) + kind
+        by_kind = np.bincount(place, in_bytes, first * len(kinds))
+        return cls(piece_bytes, curves, by_kind.reshape(first, -1))
+
+    def evicted_by_themselves(self, residency: Residency) -> np.ndarray:
+        """Return the seconds a byte that a weight of each kind loses to itself, float [kinds].
+
+        One that does not fit the private cache was evicted by itself when it was repeated alone:
+        its hot time has that in it. 0 for any other.
+        """
+        cell, fraction = locate(np.array(residency.distance), self.piece_bytes)
+        every = np.arange(len(cell))
+        alone = between(self.per_byte[every, cell], self.per_byte[every, cell + 1], fraction)
+        return np.where(self.piece_bytes > residency.limit_bytes, alone, 0.0)
 
 
 def _missed(groups: Sequence[UsedTogether], residency: Residency) -> Missed:
     """`missed` of some groups."""
     visits, weights = _Visits.of(groups, residency), _Weights.of(groups, residency)
     large = weights.piece_bytes > residency.limit_bytes
-    sizes = int(weights.size[-1]) + 1
-    small_bytes = np.where(large, 0.0, weights.bytes)
-    curves = _summed(groups, weights.per_byte * small_bytes[:, None])
-    seconds = visits.read(curves, visits.size)
-    if large.any():
-        seconds += _large_seconds(groups, visits, weights, residency)
-    bytes_of_size = np.bincount(weights.size, weights.bytes, sizes)
+    of_small = weights.bytes[:, ~large] @ weights.per_byte[~large]
+    seconds = visits.read(of_small, visits.size)
+    in_hot_time = weights.evicted_by_themselves(residency)
+    for kind in np.flatnonzero(large):
+        evicted = visits.read(weights.per_byte, kind)
+        beyond = np.maximum(evicted - in_hot_time[kind], 0.0)
+        seconds += beyond * weights.bytes[visits.size, kind]
     deviation = np.interp(visits.distance, residency.distance, residency.spread)
-    spread = bytes_of_size[visits.size] * deviation
+    spread = weights.bytes.sum(axis=1)[visits.size] * deviation
     return Missed(visits.step, seconds, spread)
-
-
-def _summed(groups: Sequence[UsedTogether], of_weights: np.ndarray) -> np.ndarray:
-    """The sum over the weights of each group, float [sizes, distances].
-
-    of_weights: of each weight at its sizes, float [weights, distances].
-    """
-    summed, first = [], 0
-    for group in groups:
-        weights, sizes = group.visits.bytes.shape
-        end = first + weights * sizes
-        of_group = of_weights[first:end].reshape(weights, sizes, -1)
-        summed.append(of_group.sum(axis=0))
-        first = end
-    return np.concatenate(summed)
-
-
-def _large_seconds(
-    groups: Sequence[UsedTogether], visits: _Visits, weights: _Weights, residency: Residency
-) -> np.ndarray:
-    """Seconds of each visit for weights that do not fit the private cache.
-
-    They were evicted by themselves when they were repeated alone: their hot time has that in it.
-    """
-    large = weights.piece_bytes > residency.limit_bytes
-    visit, weight = _visits_of_weights(groups, large)
-    cell, fraction = locate(np.array(residency.distance), weights.piece_bytes)
-    every = np.arange(len(cell))
-    in_hot_time = between(
-        weights.per_byte[every, cell], weights.per_byte[every, cell + 1], fraction
-    )
-    evicted = visits.read(weights.per_byte, weight, visit)
-    beyond = np.maximum(evicted - in_hot_time[weight], 0.0)
-    return np.bincount(visit, beyond * weights.bytes[weight], len(visits.step))
-
-
-def _visits_of_weights(
-    groups: Sequence[UsedTogether], chosen: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return (visit, weight at its size) of every visit of the weights that are chosen.
-
-    chosen: bool [weights], each at its sizes.
-    """
-    found_visits, found_weights = [], []
-    first_visit = first_weight = 0
-    for group in groups:
-        weights, sizes = group.visits.bytes.shape
-        for _ in range(weights):
-            of_visit = group.visits.size + first_weight
-            visit = np.flatnonzero(chosen[of_visit])
-            found_visits.append(visit + first_visit)
-            found_weights.append(of_visit[visit])
-            first_weight += sizes
-        first_visit += len(group.distance)
-    return np.concatenate(found_visits), np.concatenate(found_weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -86,6 +87,7 @@ class CostSums:
         self.evicted_code_s += float(cost.evicted_code_s.sum())
         self.graphs |= cost.graphs
         self._add_entries(cost)
+        self.__dict__.pop("by_basis", None)
 
     def _add_entries(self, cost: StepCost) -> None:
         kernels = cost.kernels
@@ -94,8 +96,8 @@ class CostSums:
             self._of_entries.append(_EntrySums.nothing(kernels.layout))
         self._of_entries[-1].add(seconds, kernels.basis)
 
-    @property
-    def by_basis(self) -> dict[str, float]:
+    @cached_property
+    def by_basis(self) -> Mapping[str, float]:
         """Basis word → seconds that rest on it."""
         seconds_at: dict[Place, float] = {}
         basis_at: dict[Place, str] = {}

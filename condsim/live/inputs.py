@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from condsim.errors import CondsimError
+from condsim.live.wrappers import with_signature
 
 SEQUENCE_AXIS = 1
 """The axis along which the positions of a sequence lie, where nothing else is said."""
@@ -265,7 +266,7 @@ def with_targets(
 def require_arguments(model: torch.nn.Module, batches: Sequence[Batch]) -> None:
     """Raises CondsimError where forward() does not take what a batch has."""
     try:
-        signature = inspect.signature(model.forward)
+        signature = inspect.signature(with_signature(model).forward)
     except (TypeError, ValueError):  # a forward that is not Python's has none
         return
     for number, batch in enumerate(batches):

@@ -9,16 +9,20 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from condsim.live.wrappers import with_signature
+
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def without_labels(model: torch.nn.Module, inputs: Any) -> Any:
-    """What capture takes, of a DataLoader or the list of what it gives; other inputs as they are.
+    """What capture takes, of a DataLoader or of what it gives; other inputs as they are.
 
     Of [inputs, labels], the tensors stay that forward() takes by position, as a tuple.
     """
     if isinstance(inputs, DataLoader):
         return [_arguments(model, item) for item in inputs]
+    if _has_labels(inputs):  # one item of a loader
+        return [_arguments(model, inputs)]
     if not isinstance(inputs, list):
         return inputs
     return [_arguments(model, item) if _has_labels(item) else item for item in inputs]
@@ -34,7 +38,7 @@ def _arguments(model: torch.nn.Module, item: Any) -> Any:
 def _most_arguments(model: torch.nn.Module) -> int | None:
     """Arguments that forward() takes by position; None for any number, or where nobody can say."""
     try:
-        parameters = inspect.signature(model.forward).parameters.values()
+        parameters = inspect.signature(with_signature(model).forward).parameters.values()
     except (TypeError, ValueError):  # a forward that is not Python's has none
         return None
     if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
@@ -43,8 +47,13 @@ def _most_arguments(model: torch.nn.Module) -> int | None:
 
 
 def _has_labels(item: Any) -> bool:
-    """Whether a list holds tensors of the same units, the last of one dimension, others of more."""
-    if not isinstance(item, list) or not all(isinstance(value, torch.Tensor) for value in item):
+    """Whether an item holds tensors of the same units, the last of one dimension, others of more.
+
+    A list of batches is none: these have the same number of dimensions.
+    """
+    if not isinstance(item, (list, tuple)) or not all(
+        isinstance(value, torch.Tensor) for value in item
+    ):
         return False
     tensors: Sequence[torch.Tensor] = item
     if len(tensors) < 2 or any(not tensor.ndim for tensor in tensors):

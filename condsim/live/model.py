@@ -18,6 +18,7 @@ from condsim.live.execution import BASELINES, Execution, SiteInfo, executing
 from condsim.live.failures import one_line
 from condsim.live.inputs import Batch
 from condsim.live.training import Training
+from condsim.live.wrappers import unwrapped
 from condsim.mechanisms import MECHANISMS
 from condsim.program.regime import DECODE, PREFILL, TRAIN
 from condsim.record.on_meta import OnMeta, is_on_meta
@@ -25,9 +26,6 @@ from condsim.record.recorder import Recorder
 
 SEED = 0
 """Of the random numbers that a model draws in training."""
-
-COMPILED_FROM = "_orig_mod"
-"""Where what torch.compile makes keeps the module that it was given."""
 
 
 @dataclass
@@ -49,11 +47,11 @@ class LiveModel:
     def of(cls, model: torch.nn.Module, training: Training | None = None) -> LiveModel:
         """The model with the sites that adapters find.
 
-        Of a model that torch.compile made, the one that it was made from. Raises CondsimError for
+        Of a compiled or a parallel one, the module inside. Raises CondsimError for
         what is no eager module, and where a parameter has no size yet or is not finite: no timing
         of such a model means anything.
         """
-        model = eager(model)
+        model = unwrapped(model)
         _refuse_scripts(model)
         for name, parameter in model.named_parameters():
             if is_lazy(parameter):
@@ -168,6 +166,20 @@ class LiveModel:
         execution.recorder = None
         return recorder
 
+    def record_bare(self, batch: Batch) -> Recorder:
+        """One forward pass of the model by itself, without its sites, under the recorder."""
+        recorder = Recorder(self.model, self.float_dtype())
+        running = _running(batch, Execution())
+        with (
+            one_line(self.model, *running),
+            executing(Execution()),
+            self._without_autograd(),
+            self.computing(),
+            recorder,
+        ):
+            batch.call(self.model)
+        return recorder
+
     def float_dtype(self) -> torch.dtype:
         """The dtype of the first floating-point parameter, fp32 where there is none."""
         for parameter in self.model.parameters():
@@ -212,13 +224,6 @@ class LiveModel:
         for baseline in BASELINES:
             ways.append(dict.fromkeys(mechanisms, baseline))
         return ways
-
-
-def eager(model: torch.nn.Module) -> torch.nn.Module:
-    """The module that torch.compile was given, or the model itself."""
-    while hasattr(model, COMPILED_FROM):
-        model = getattr(model, COMPILED_FROM)
-    return model
 
 
 def _refuse_scripts(model: torch.nn.Module) -> None:

@@ -83,11 +83,11 @@ def _address(tensor: torch.Tensor) -> int:
 @contextlib.contextmanager
 def _tensors_copied_by(copied: CopyTensor) -> Iterator[None]:
     """While it lasts, `copy.deepcopy` copies tensors so."""
-    torch.Tensor.__deepcopy__ = copied
+    torch.Tensor.__deepcopy__ = copied  # type: ignore[method-assign]
     try:
         yield
     finally:
-        torch.Tensor.__deepcopy__ = _copy_tensor
+        torch.Tensor.__deepcopy__ = _copy_tensor  # type: ignore[method-assign]
 
 
 def _same_values(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from condsim.mechanisms.base import Mechanism, mechanism
+from condsim.mechanisms.signs import LAYERS_ARE_MASKED
 
 
 @mechanism
@@ -14,4 +15,5 @@ class Skip(Mechanism):
 
     name = "skip"
     title = "skip"
+    signs = (LAYERS_ARE_MASKED,)
     branch_names: ClassVar[Mapping[int, str]] = {0: "0: jumps over", 1: "1: enters"}

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from condsim.cost.sums import CostSums
+from condsim.errors import CondsimError
 from condsim.hardware import Errors
 from condsim.predict.baselines import without_imbalance
 from condsim.predict.both_sides import BothSides, Walk
@@ -52,6 +53,17 @@ class Answer:
         """The seconds and sums of both sides."""
         return self.walk.both_sides
 
+    def _asked_flops(self) -> float:
+        """The FLOPs that the decisions ask for. Raises CondsimError where they ask for none."""
+        logical = self.both_sides.logical
+        if not logical:
+            raise CondsimError(
+                f"trace {self.simulation.trace.name!r}: its decisions ask for no FLOPs: no input "
+                "takes a branch that multiplies, and the rest only decides, so that nothing can be "
+                "said of what is saved; capture inputs of which some take such a branch"
+            )
+        return logical
+
     def prediction(self) -> Prediction:
         """Return what the simulation says."""
         self.walk.price()
@@ -63,7 +75,7 @@ class Answer:
         return Prediction(
             **question_fields(self.simulation),
             **measures.fields(),
-            flops_ratio=b.flops / self.both_sides.logical,
+            flops_ratio=b.flops / self._asked_flops(),
             executed_flops=(c.flops + c.router_flops) / steps,
             baseline_flops=b.flops / steps,
             speedup_interval=speedup_interval,

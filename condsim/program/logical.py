@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from condsim.program import Bindings, Loop, Op, Program, Scope, loops
@@ -34,16 +36,24 @@ def scope_flops(scope: Scope, bindings: Bindings) -> float:
 
 
 def branch_flops(
-    program: Program, site: str, branches: int, of_one_unit: bool = False
+    program: Program,
+    site: str,
+    branches: int,
+    of_one_unit: bool = False,
+    sizes: Mapping[str, int] | None = None,
 ) -> np.ndarray:
     """FLOPs that one more row costs in each branch of a site, guards inside it not counted.
 
     program: one that runs rows behind guards (looped, compacted). of_one_unit: rows are those of a
-    unit, and cost the more the more there are; counted between FEW_ROWS and MORE_ROWS. Returns
-    float [branches], 0 for a branch that was never probed.
+    unit, and cost the more the more there are; counted between FEW_ROWS and MORE_ROWS. sizes: of
+    the step, where a row is a whole sequence and costs what its length makes of it; None for those
+    that were probed. Returns float [branches], 0 for a branch that was never probed.
     """
     per_row = np.zeros(branches)
     extents = dict(program.probed[-1])
+    for name, size in (sizes or {}).items():
+        if name in extents:
+            extents[name] = size
     if of_one_unit:
         extents["batch"] = 1
     for loop in loops(program.root):

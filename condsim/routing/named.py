@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from condsim import checks
+from condsim.errors import CondsimError
 from condsim.routing.generator import RoutingGenerator, race_weights
 from condsim.routing.published import STATISTICS
 
 MOST_LAYERS, MOST_EXPERTS = 4096, 1 << 16
+MOST_PAIRS = 1 << 26
+"""Of experts that follow each other, in all layers: a number each."""
 
 
 def routing(name: str, *, layers: int, experts: int, top_k: int, seed: int = 0) -> RoutingGenerator:
@@ -28,6 +31,11 @@ def routing(name: str, *, layers: int, experts: int, top_k: int, seed: int = 0) 
     ):
         checks.whole(what, value, most=most)
     checks.whole("seed", seed, least=0)
+    if layers * experts**2 > MOST_PAIRS:
+        raise CondsimError(
+            f"{layers} layers of {experts} experts have {layers * experts**2:,} pairs of experts; "
+            f"at most {MOST_PAIRS:,} are drawn"
+        )
     rng = np.random.default_rng(seed)
     shares = []
     for layer in range(layers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,8 @@ COMPUTE = "compute"
 WAITS = (QUEUE, FORMING, MEMORY, REGROUPING, SLOWEST, COMPUTE)
 """What a request waits for; together, its latency."""
 
+Numbers = Any
+"""One of each request, as `condsim.serve.columns.packed` gives them."""
 MOST_STEPS_KEPT = 20_000
 """Steps that are kept one by one, the first ones."""
 
@@ -59,10 +62,10 @@ class Book:
         self.prompt_tokens = packed(requests.prompt_tokens)
         self.output_tokens = packed(requests.output_tokens)
         self.cached_tokens = packed(requests.cached_tokens)
-        self.started_s = packed(new_column(count, float, np.nan))
-        self.first_s = packed(new_column(count, float, np.nan))
-        self.finished_s = packed(new_column(count, float, np.nan))
-        self.preemptions = packed(new_column(count, np.int32))
+        self.started_s: Numbers = packed(new_column(count, float, np.nan))
+        self.first_s: Numbers = packed(new_column(count, float, np.nan))
+        self.finished_s: Numbers = packed(new_column(count, float, np.nan))
+        self.preemptions: Numbers = packed(new_column(count, np.int32))
         self.generated: dict[int, int] = {}
         self.waited_s = dict.fromkeys(WAITS, 0.0)
         self.busy_s = [0.0] * replicas

@@ -93,7 +93,7 @@ def let_go(numbers: np.ndarray | memoryview) -> None:
         owner.madvise(mmap.MADV_DONTNEED)
 
 
-def packed(values: np.ndarray) -> memoryview:
+def packed(values: np.ndarray) -> Any:
     """Return numbers of all requests for loops that take one at a time, without a copy.
 
     values: int or float [n]; in a list each would take 32 bytes.

@@ -5,7 +5,7 @@ The load of each branch, the branches touched at a batch size, and how alike ste
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,33 @@ def over_training(trace: Trace, capacity_factor: float = CAPACITY_FACTOR) -> pd.
     that no row takes; near 1 the router has collapsed.
     Raises CondsimError for a trace that holds no history.
     """
+    rows = []
+    for site, moment, loads in _moments(trace):
+        columns = {"site": site.name, "mechanism": site.mechanism, "trained": moment}
+        rows.append(columns | evenness(loads, capacity_factor))
+    return pd.DataFrame(rows)
+
+
+def loads_over_training(trace: Trace) -> pd.DataFrame:
+    """A row a site, watched training step and branch of a history.
+
+    share: of the rows that chose a branch then. Raises CondsimError for a trace without a history.
+    """
+    tables = []
+    for site, moment, loads in _moments(trace):
+        columns = {
+            "site": site.name,
+            "mechanism": site.mechanism,
+            "trained": moment,
+            "branch": np.arange(site.branches),
+            "share": loads / (loads.sum() or 1.0),
+        }
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _moments(trace: Trace) -> Iterator[tuple[Site, int, np.ndarray]]:
+    """(site, training steps before, rows that took each branch then, float [branches])."""
     if TRAINED not in trace.steps:
         raise CondsimError(
             f"trace {trace.name!r} holds one moment of a training; condsim.RoutingHistory watches "
@@ -124,19 +151,15 @@ def over_training(trace: Trace, capacity_factor: float = CAPACITY_FACTOR) -> pd.
         )
     trained = trace.steps[TRAINED].to_numpy()
     of_units = np.repeat(trained, trace.steps["units"].to_numpy())
-    rows = []
     for site in trace.sites:
         counts = trace.unit_counts(site.name)
         for moment in np.unique(trained):
-            loads = counts[of_units == moment].sum(0).astype(float)
-            columns = {"site": site.name, "mechanism": site.mechanism, "trained": int(moment)}
-            rows.append(columns | _evenness(loads, capacity_factor))
-    return pd.DataFrame(rows)
+            yield site, int(moment), counts[of_units == moment].sum(0).astype(float)
 
 
-def _evenness(loads: np.ndarray, capacity_factor: float) -> dict[str, float]:
-    """How even loads are, float [branches]: as `over_training` says."""
-    total, branches = max(float(loads.sum()), 1.0), len(loads)
+def evenness(loads: np.ndarray, capacity_factor: float = CAPACITY_FACTOR) -> dict[str, float]:
+    """How even loads are, float [branches], rows or shares of them: as `over_training` says."""
+    total, branches = float(loads.sum()) or 1.0, len(loads)
     shares = loads / total
     taken = shares[shares > 0]
     possible = np.log(branches) if branches > 1 else 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.harness import GPU, Run, check_refused
-from condsim.cli import COMMANDS
+from condsim.cli import COMMANDS, main
 from condsim.hardware import cache_folder
 
 
@@ -64,6 +65,17 @@ def test_a_closed_pipe_is_no_error() -> None:
         assert child.stderr is not None
         child.stdout.close()
         assert "Traceback" not in child.stderr.read()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_without_a_character_shows_another(
+    trace: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["simulate", str(trace), "--device", GPU]) == 0
+    terminal.seek(0)
+    assert GPU in terminal.read()
 
 
 def fail(*_: object, **__: object) -> None:

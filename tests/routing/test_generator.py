@@ -91,6 +91,7 @@ def test_published_loads_are_drawn_for_a_model_of_any_shape() -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
+        ({"layers": 2, "experts": 65536, "top_k": 2}, "8,589,934,592 pairs of experts; at most"),
         ({"layers": 0, "experts": 8, "top_k": 2}, "layers must be a whole number from 1"),
         (
             {"layers": 2, "experts": 8, "top_k": 9},

@@ -126,6 +126,7 @@ def coverage(
     check_trace(trace)
     trace.require_decisions()
     checks.whole("most_priced", most_priced)
+    checks.free("coverage", scenario, ("steps",))
     if of is not None:
         check_trace(of)
         check_same_sites(trace, of)

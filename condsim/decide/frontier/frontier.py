@@ -191,7 +191,7 @@ def _devices(
         known = {device.name: device for device in [*readable(profiles().values()), *own]}
         names = [*(device.name for device in own), *known]
         return [known[name] for name in dict.fromkeys(names)]
-    named = profile if isinstance(profile, (list, tuple)) else [profile]
+    named: Sequence[Any] = profile if isinstance(profile, (list, tuple)) else [profile]
     return [each if isinstance(each, HardwareProfile) else hardware(each) for each in named]
 
 

@@ -83,6 +83,7 @@ def speculate(
     """
     check_trace(trace)
     checks.whole("batch", batch)
+    checks.free("speculate", more, ("strategy",))
     if exit is not None:
         check_exit(trace, exit)
     tried = list(_numbers(drafts))

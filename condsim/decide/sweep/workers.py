@@ -13,6 +13,7 @@ from typing import Any
 from joblib import parallel_config
 
 from condsim import checks
+from condsim.decide.sweep.orphans import end_with
 from condsim.errors import CondsimError
 
 DASK_TIMEOUT_S = 5
@@ -41,7 +42,9 @@ class Workers:
         """While it lasts, joblib uses them. content: is sent to each once. Gives their number."""
         if self.dask is None:
             count = self.count or len(os.sched_getaffinity(0))
-            with parallel_config(backend="loky", inner_max_num_threads=1):
+            with parallel_config(
+                "loky", inner_max_num_threads=1, initializer=end_with, initargs=(os.getpid(),)
+            ):
                 yield count
             return
         with client_of(self.dask) as client:

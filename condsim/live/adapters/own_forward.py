@@ -264,15 +264,9 @@ class OwnForward(LiveSite):
         if not call.is_plain():
             self.reason = "it is called with something that is no tensor"
             return
-        readings = []
-        for lone in (False, True):
-            reading = self._tried(partial(self._lift, call, lone))
-            if reading is not None and self._is_looked_for(reading):
-                readings.append(reading)
-        for by_ids in (False, True):
-            if self.experts_called and not readings:
-                found = self._tried(partial(self._find_mixture, call, by_ids))
-                readings = [] if found is None else [found]
+        readings = self._readings(call)
+        if self.experts_called and not readings and self.taped.open_routers():
+            readings = self._readings(call)
         if not readings and not self.experts_called:
             readings = self._read_ways(call)
         for lift in OF_EXPERTS if self.experts_called else OF_OTHERS:
@@ -282,6 +276,19 @@ class OwnForward(LiveSite):
         if readings:
             self._keep(max(readings, key=_explained))
         assert self.lifted is not None or self.reason is not None
+
+    def _readings(self, call: HostCall) -> list[LiftedForward]:
+        """The forward read call by call, once or twice; else its mixture, found by value."""
+        readings = []
+        for lone in (False, True):
+            reading = self._tried(partial(self._lift, call, lone))
+            if reading is not None and self._is_looked_for(reading):
+                readings.append(reading)
+        for by_ids in (False, True):
+            if self.experts_called and not readings:
+                found = self._tried(partial(self._find_mixture, call, by_ids))
+                readings = [] if found is None else [found]
+        return readings
 
     def _read_ways(self, call: HostCall) -> list[LiftedForward]:
         """The forward lifted by the ways that its `if`s take, alone in a list; else none.

@@ -30,6 +30,13 @@ class TapedHost:
         self.asks_in_python = False
         self.called_after_decision: set[nn.Module] | None = None
         self._hard_gates: set[nn.Module] = set()
+        self._routers: set[nn.Module] = set()
+        self._opened: set[nn.Module] = set()
+
+    def open_routers(self) -> bool:
+        """Tape the submodules that gave ids from inside from now on; whether there are such."""
+        self._opened = set(self._routers)
+        return bool(self._opened)
 
     @property
     def rows(self) -> tuple[int, int]:
@@ -47,6 +54,7 @@ class TapedHost:
         tape = self._forced(call, lone, by_ids, rows)
         self.asks_in_python = tape.asks_in_python
         self._hard_gates = hard_gates(tape)
+        self._routers |= {node.module for node in tape.nodes if node.module and node.fork}
         if self._hard_gates:
             tape = self._forced(call, lone, by_ids, rows)
         self._learn_what_is_guarded(tape)
@@ -67,12 +75,15 @@ class TapedHost:
     def _forced(
         self, call: HostCall, lone: bool, by_ids: bool, rows: int, more_positions: int = 0
     ) -> Tape:
-        tape = Tape(self.block, lone, self.ways, self._hard_gates.__contains__, by_ids)
+        tape = Tape(self.block, lone, self.ways, self._is_opened, by_ids)
         return _run(tape, call, rows, more_positions)
 
     def _unforced(self, call: HostCall, rows: int, more_positions: int = 0) -> Tape:
-        tape = Unforced(self.block, False, self.ways, self._hard_gates.__contains__)
+        tape = Unforced(self.block, False, self.ways, self._is_opened)
         return _run(tape, call, rows, more_positions)
+
+    def _is_opened(self, module: nn.Module) -> bool:
+        return module in self._hard_gates or module in self._opened
 
     def _learn_what_is_guarded(self, tape: Tape) -> None:
         """Note whether the forward decides anything, and which submodules it calls afterwards."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -117,30 +117,23 @@ class Decides(Protocol):
 
 @dataclass(frozen=True)
 class Gate:
-    """What runs inside `condsim.route` and decides.
+    """What runs inside `condsim.route` and decides for one branch a row.
 
-    runs: the calls that lead to the decision. decided: the branch of each row. scores, weights:
-    what goes with it, if anything. keeps_scores: whether somebody reads the scores afterwards.
+    runs: the calls that lead to the decision. decided: the branch of each row. scores: what goes
+    with it, if anything. keeps_scores: whether somebody reads the scores afterwards.
     """
 
     site: LiftedSite
-    runs: list[Run]
+    runs: Sequence[Run]
     decided: Variable
     scores: Variable | None
-    weights: Variable | None
     keeps_scores: bool
 
     def decide(self, environment: Environment) -> Decided:
-        """Run the calls; give ids [rows] and scores [rows], or ids and weights [rows, k]."""
+        """Run the calls; give ids [rows] and scores [rows]."""
         for run in self.runs:
             run(environment)
         ids = environment.pop(self.decided)
-        slots = self.site.decision.slots
-        if slots:
-            ids = ids.reshape(-1, slots)
-            if self.weights is None:
-                return ids, None, None
-            return ids, environment.pop(self.weights).reshape(ids.shape), None
         if ids.ndim > 1:
             ids = ids.reshape(-1)
         return self._branches(ids), None, self._scores(environment)
@@ -161,6 +154,46 @@ class Gate:
         if not self.keeps_scores:
             del environment[self.scores]
         return scores if scores.ndim == 1 else scores.reshape(-1)
+
+
+@dataclass(frozen=True)
+class MixtureGate:
+    """What runs inside `condsim.route` and decides for several experts a row.
+
+    runs: the calls that lead to the decision. decided: the experts of each row. weights: what goes
+    with them, if anything. of_all: whether the weights are of every expert, and not of the chosen
+    ones. keeps_weights: whether somebody reads the weights afterwards. undecided: whether the
+    weights are the same whatever is decided.
+    """
+
+    site: LiftedSite
+    runs: Sequence[Run]
+    decided: Variable
+    weights: Variable | None
+    of_all: bool = False
+    keeps_weights: bool = False
+    undecided: bool = False
+
+    def decide(self, environment: Environment) -> Decided:
+        """Run the calls; give ids and weights [rows, k], and no scores."""
+        for run in self.runs:
+            run(environment)
+        ids = environment.pop(self.decided).reshape(-1, self.site.decision.slots)
+        return ids, self._weights(environment, ids), None
+
+    def _weights(self, environment: Environment, ids: torch.Tensor) -> torch.Tensor | None:
+        """The weights of the chosen experts [rows, k]. ids: of the experts."""
+        if self.weights is None:
+            return None
+        weights: torch.Tensor = environment[self.weights].reshape(len(ids), -1)
+        if not self.keeps_weights:
+            del environment[self.weights]
+        return weights.gather(1, self._that_stand(ids)) if self.of_all else weights
+
+    def _that_stand(self, ids: torch.Tensor) -> torch.Tensor:
+        """The experts whose weights count: forced ones, where these have weights of their own."""
+        forced = current().forced_ids(self.site.name) if self.undecided else None
+        return ids if forced is None else torch.as_tensor(forced).reshape(ids.shape).clamp(min=0)
 
 
 @dataclass(frozen=True)

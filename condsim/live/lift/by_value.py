@@ -28,6 +28,7 @@ class Found:
     decision: the node that gives ids [..., k], and slots: their k. rows: what the experts take
     their rows from, [..., hidden]. weights: [..., k], or [..., experts] where they are of every
     expert; None where the results are added up as they are. result: the sum, [..., hidden].
+    of_units: whether the rows are whole images or sequences, [units, ...].
     """
 
     decision: Node
@@ -35,6 +36,11 @@ class Found:
     rows: Ref
     weights: Ref | None
     result: Ref
+    of_units: bool = False
+
+    def taken_from(self, tensor: torch.Tensor) -> torch.Tensor:
+        """What the experts take their rows from, as rows."""
+        return tensor if self.of_units else tensor.flatten(0, -2)
 
     def weigh_all(self, tape: Tape) -> bool:
         """Whether the weights are those of every expert, and not of the chosen ones."""
@@ -45,23 +51,34 @@ class Found:
 
 def find_mixture(tape: Tape, experts: Sequence[nn.Module]) -> Found:
     """The mixture of some experts. Raises NotLiftable where some part of it is not there."""
+    try:
+        return _find(tape, experts, of_units=False)
+    except NotLiftable as error:
+        try:
+            return _find(tape, experts, of_units=True)
+        except NotLiftable:
+            raise error from None
+
+
+def _find(tape: Tape, experts: Sequence[nn.Module], of_units: bool) -> Found:
+    """The mixture, whose rows are vectors or whole units. Raises NotLiftable for none."""
     calls = _calls(tape, experts)
-    given = [_rows_given(tape, of_expert) for of_expert in calls]
+    given = [_rows_given(tape, of_expert, of_units) for of_expert in calls]
     numbers = [node.number for of_expert in calls for node in of_expert]
     first_call, last_call = min(numbers), max(numbers)
     for decision in tape.nodes:
         if decision.branches != len(experts):
             continue
         chosen = Chosen.of(decision)
-        rows = _source(tape, chosen, given, first_call)
+        rows = _source(tape, chosen, given, first_call, of_units)
         if rows is None:
             continue
-        results = results_of(chosen, tensor_of(tape, rows), experts)
+        results = results_of(chosen, tensor_of(tape, rows), experts, of_units)
         for weights in possible_weights(tape, chosen, last_call):
             total = total_of(tape, chosen, results, weights)
             result = holding(tape, total, rows, last_call)
             if result is not None:
-                return Found(decision, chosen.ids.shape[1], rows, weights, result)
+                return Found(decision, chosen.ids.shape[1], rows, weights, result, of_units)
         raise NotLiftable("no tensor holds the weighted sum of its experts' results")
     raise NotLiftable("its experts do not run just the rows that a decision sends them")
 
@@ -103,19 +120,20 @@ def _calls(tape: Tape, experts: Sequence[nn.Module]) -> list[list[Node]]:
     return calls
 
 
-def _rows_given(tape: Tape, calls: Sequence[Node]) -> Counter[bytes]:
+def _rows_given(tape: Tape, calls: Sequence[Node], of_units: bool) -> Counter[bytes]:
     """The rows that an expert was given in all its calls, and how often each."""
     given: Counter[bytes] = Counter()
     for node in calls:
         (argument,) = node.args
         tensor = tensor_of(tape, argument) if isinstance(argument, Ref) else argument
-        given.update(_row_bytes(tensor))
+        given.update(_row_bytes(tensor, of_units))
     return given
 
 
-def _row_bytes(tensor: torch.Tensor) -> list[bytes]:
-    """The rows [..., hidden] of a tensor as bytes."""
-    rows = tensor.detach().reshape(-1, tensor.shape[-1]).contiguous()
+def _row_bytes(tensor: torch.Tensor, of_units: bool) -> list[bytes]:
+    """The rows [..., hidden] of a tensor, or its units, as bytes."""
+    flat = tensor.flatten(1) if of_units else tensor.reshape(-1, tensor.shape[-1])
+    rows = flat.detach().contiguous()
     return [row.tobytes() for row in rows.view(torch.uint8).numpy()]
 
 
@@ -129,15 +147,20 @@ def _tensors(tape: Tape) -> Iterator[tuple[Ref, torch.Tensor]]:
 
 
 def _source(
-    tape: Tape, chosen: Chosen, given: Sequence[Counter[bytes]], first_call: int
+    tape: Tape,
+    chosen: Chosen,
+    given: Sequence[Counter[bytes]],
+    first_call: int,
+    of_units: bool,
 ) -> Ref | None:
     """The last tensor before the experts' calls whose rows they take as they were chosen."""
     found = None
     for ref, tensor in _tensors(tape):
-        has_rows = tensor.ndim > 1 and tensor.shape[:-1].numel() == chosen.rows
+        leading = tensor.shape[:1] if of_units else tensor.shape[:-1]
+        has_rows = tensor.ndim > 1 + of_units and leading.numel() == chosen.rows
         if ref.node > first_call or not has_rows:
             continue
-        rows = _row_bytes(tensor)
+        rows = _row_bytes(tensor, of_units)
         if len(rows[0]) == _bytes_a_row(given) and _are_taken(rows, chosen, given):
             found = ref
     return found
@@ -170,18 +193,25 @@ def tensors_before(tape: Tape, node: int, rows: int) -> Iterator[Ref]:
             yield ref
 
 
-def results_of(chosen: Chosen, rows: torch.Tensor, experts: Sequence[nn.Module]) -> torch.Tensor:
-    """What the experts give for each choice of each row, [rows, k, hidden]."""
-    flat = rows.detach().reshape(chosen.rows, -1)
+def results_of(
+    chosen: Chosen, rows: torch.Tensor, experts: Sequence[nn.Module], of_units: bool = False
+) -> torch.Tensor:
+    """What the experts give for each choice of each row, [rows, k, hidden].
+
+    of_units: the rows are whole units, whose results have the units' shape.
+    """
+    flat = rows.detach() if of_units else rows.detach().reshape(chosen.rows, -1)
     results: torch.Tensor | None = None
     with torch.no_grad():
         for number, expert in enumerate(experts):
             taken = chosen.rows_of(number)
             given = expert(flat[taken])
             if results is None:
-                results = given.new_zeros((*chosen.ids.shape, given.shape[-1]))
+                results = given.new_zeros((*chosen.ids.shape, *given.shape[1:]))
             results[chosen.ids == number] = given
     assert results is not None
+    if of_units and results.shape[2:] != flat.shape[1:]:
+        raise NotLiftable("its experts give units of another shape than those they take")
     return results
 
 
@@ -204,7 +234,8 @@ def total_of(
     values = tensor_of(tape, weights).detach().reshape(chosen.rows, -1)
     if values.shape != chosen.ids.shape:
         values = values.gather(1, chosen.ids)
-    weighted: torch.Tensor = results * values.unsqueeze(-1)
+    weights_of = values.reshape(*values.shape, *[1] * (results.ndim - 2))
+    weighted: torch.Tensor = results * weights_of
     return weighted.sum(1).to(results.dtype)
 
 

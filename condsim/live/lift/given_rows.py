@@ -22,20 +22,30 @@ CHOICES = {"argmax", "max", "topk"}
 
 @dataclass(frozen=True)
 class OfExpert:
-    """What one expert is given. index: numbers of its rows, int64. weights: of them, float, None
-    where its result counts in full."""
+    """What one expert is given. index: numbers of its rows, int64, or a mask of them, bool [rows].
+    weights: of them, float, None where its result counts in full."""
 
     index: Ref
     weights: Ref | None
 
+    def numbers(self, tape: Tape) -> torch.Tensor:
+        """The numbers of its rows, int64 [rows of it]."""
+        return numbers_of(tensor_of(tape, self.index))
+
     def shares(self, tape: Tape, rows: int) -> torch.Tensor:
         """What the expert adds to each row, [rows]: 0 for a row that it is not given."""
-        index = tensor_of(tape, self.index).reshape(-1)
+        index = self.numbers(tape)
         shares = torch.zeros(rows, device=index.device)
         weights = torch.ones(len(index), device=index.device)
         if self.weights is not None:
             weights = tensor_of(tape, self.weights).detach().reshape(-1).float()
         return shares.index_copy(0, index, weights)
+
+
+def numbers_of(index: torch.Tensor) -> torch.Tensor:
+    """Numbers of rows as they are, or those that a mask is true for."""
+    flat = index.reshape(-1)
+    return flat.nonzero().flatten() if flat.dtype == torch.bool else flat
 
 
 @dataclass(frozen=True)
@@ -124,10 +134,13 @@ def _of_expert(tape: Tape, call: Node, source: Ref) -> OfExpert | None:
 
 
 def _picks(index: torch.Tensor, rows: torch.Tensor, given: torch.Tensor) -> bool:
-    """Whether numbers are those of the rows that were given, in their order."""
-    if index.dtype != torch.int64 or index.numel() != len(given):
+    """Whether numbers, or a mask, are those of the rows that were given, in their order."""
+    is_mask = index.dtype == torch.bool and index.numel() == len(rows)
+    if not is_mask and index.dtype != torch.int64:
         return False
-    flat = index.reshape(-1)
+    flat = numbers_of(index)
+    if len(flat) != len(given):
+        return False
     in_range = ((flat >= 0) & (flat < len(rows))).all()
     return bool(in_range) and torch.equal(rows[flat], given)
 
@@ -168,7 +181,7 @@ def _total(
     total = torch.zeros(len(rows), calls[0].out.shape[-1], dtype=rows.dtype)
     for call, expert in zip(calls, experts, strict=True):
         result = call.out.detach().reshape(-1, call.out.shape[-1])
-        index = tensor_of(tape, expert.index).reshape(-1)
+        index = expert.numbers(tape)
         if expert.weights is not None:
             result = result * tensor_of(tape, expert.weights).detach().reshape(-1, 1)
         total.index_add_(0, index, result)

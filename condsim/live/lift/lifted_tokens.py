@@ -135,8 +135,7 @@ class LiftedTokens(LiftedForward):
         if number in self._taken or number in self._back or number in self._crossing:
             return _nothing
         ancestors = made_of(self.tape, Ref(number))
-        is_plain = node.single and node.out.is_floating_point()
-        if not is_plain and any(place.node in ancestors for place in self.places):
+        if not node.is_of_numbers and any(place.node in ancestors for place in self.places):
             raise NotLiftable(f"{node.name} reads which tokens stay, or how many")
         function, more = functional(node)
         arguments = arguments_on_both((self.tape, self.other), node, more, self._is_of_tokens)

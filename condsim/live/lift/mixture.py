@@ -18,13 +18,12 @@ from torch.utils._pytree import tree_flatten, tree_leaves
 
 from condsim.live.execution import current
 from condsim.live.experts import Experts
-from condsim.live.lift.actions import CallFunction, Decided, RouteRows
+from condsim.live.lift.actions import CallFunction, MixtureGate, RouteRows
 from condsim.live.lift.by_value import Found
 from condsim.live.lift.call_arguments import arguments_on_both, no_size
 from condsim.live.lift.environment import (
     Action,
     Environment,
-    Run,
     Variable,
     forgetting,
     routed_variable,
@@ -75,7 +74,7 @@ class LiftedMixture(LiftedForward):
         decision = Decision(found.decision.number, found.decision.branches, False, (), found.slots)
         mechanism = MixtureOfExperts.name
         self.site = LiftedSite(name, mechanism, decision, None, captured=captured)
-        flat = tensor_of(tape, found.rows).detach().flatten(0, -2)
+        flat = found.taken_from(tensor_of(tape, found.rows).detach())
         self.site.experts = Experts(name, list(experts), flat[:2])
         calls = self._calls_of(tape, other, found)
         self._calls = len(calls.needed)
@@ -180,9 +179,24 @@ class Calls:
             read.add(weights)
         kept = {decided} if weights is None else {decided, weights}
         of_all = self.found.weigh_all(self.tape)
-        gate = MixtureGate(site, forgetting(inside, kept), decided, weights, of_all)
+        gate = MixtureGate(
+            site,
+            runs=forgetting(inside, kept),
+            decided=decided,
+            weights=weights,
+            of_all=of_all,
+            keeps_weights=True,
+            undecided=self._weights_know_nothing(),
+        )
         routed = routed_variable(site.decision.node, ())
         return Action(RouteRows(gate, routed), read - written, {routed})
+
+    def _weights_know_nothing(self) -> bool:
+        """Whether the weights are made without the decision, as probabilities of all experts."""
+        if self.found.weights is None:
+            return False
+        decision = self.found.decision.number
+        return decision not in self._made_of([self.found.weights], set())
 
     def _mixture(self, site: LiftedSite, experts: list[nn.Module]) -> Action:
         """The experts, and the sum of their results."""
@@ -190,7 +204,8 @@ class Calls:
         result = tensor_variable(self.found.result, ())
         routed = routed_variable(site.decision.node, ())
         shape_of = self._of_the_shape(self.found.result)
-        run = self._experts(site, experts, rows, routed, result, shape_of)
+        of_units = self.found.of_units
+        run = self._experts(site, experts, rows, routed, result, shape_of, of_units)
         return Action(run, {rows, routed, shape_of}, {result})
 
     def _experts(self, *parts: Any) -> RunExperts:
@@ -213,35 +228,11 @@ class Calls:
 
 
 @dataclass(frozen=True)
-class MixtureGate:
-    """What runs inside of `condsim.route`.
-
-    runs: the calls that lead to the decision. of_all: whether the weights are of every expert.
-    """
-
-    site: LiftedSite
-    runs: Sequence[Run]
-    decided: Variable
-    weights: Variable | None
-    of_all: bool
-
-    def decide(self, environment: Environment) -> Decided:
-        """Run the calls; return ids and weights [rows, k], and no scores."""
-        for run in self.runs:
-            run(environment)
-        ids = environment.pop(self.decided).reshape(-1, self.site.decision.slots)
-        if self.weights is None:
-            return ids, None, None
-        weights = environment[self.weights].reshape(len(ids), -1)
-        return ids, weights.gather(1, ids) if self.of_all else weights, None
-
-
-@dataclass(frozen=True)
 class RunExperts:
     """Run the experts: one after the other, or stacked.
 
     rows: what they take their rows from. routed: ids and weights. result: where their sum is kept.
-    shape_of: a tensor of the result's shape, but for the last dimension.
+    shape_of: a tensor of the result's shape, but for the last dimension. of_units: of `Found`.
     """
 
     site: LiftedSite
@@ -250,11 +241,12 @@ class RunExperts:
     routed: Variable
     result: Variable
     shape_of: Variable
+    of_units: bool = False
 
     def __call__(self, environment: Environment) -> None:
         strategy = current().strategy(self.site.name, self.site.mechanism)
         x = environment[self.rows]
-        if x.ndim > 2:
+        if x.ndim > 2 and not self.of_units:
             x = x.flatten(0, -2)
         stacked = self.site.experts
         assert stacked is not None
@@ -263,7 +255,7 @@ class RunExperts:
         else:
             result = stacked.run(strategy, x, environment.get(self.routed))
         shape = environment[self.shape_of].shape[:-1]
-        if len(shape) > 1:
+        if len(shape) > 1 and not self.of_units:
             result = result.view(*shape, result.shape[-1])
         environment[self.result] = result
 

@@ -61,6 +61,12 @@ class Node:
         return isinstance(self.out, torch.Tensor)
 
     @property
+    def is_of_numbers(self) -> bool:
+        """Whether its result is one floating-point tensor, or several and nothing else."""
+        leaves = tree_leaves(self.out)
+        return all(isinstance(leaf, torch.Tensor) and leaf.is_floating_point() for leaf in leaves)
+
+    @property
     def results(self) -> list[Ref]:
         """Its result, or every item of it."""
         if self.single:

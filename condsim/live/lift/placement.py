@@ -102,10 +102,21 @@ class Placement:
         if number in self.sites.of_decision:
             place: Place = RouterPlace(number)
         else:
-            place = common_place(self._node_uses[number], self.decisions)
+            place = self._as_it_comes(number, common_place(self._node_uses[number], self.decisions))
         self.places[number] = place
         for value in self.reading.values_read(number):
             self._need(value, place)
+
+    def _as_it_comes(self, number: int, place: Place) -> Place:
+        """A place without the conditions that Python asks for after the call has run."""
+        context = context_of_place(place, self.decisions)
+        known: Context = ()
+        for condition in context:
+            decision, _ = condition
+            if decision > number and self.decisions[decision].waits:
+                return known
+            known = (*known, condition)
+        return place
 
     def _need(self, value: Meaning, place: Place) -> None:
         """Note that something at a place reads a value."""

@@ -14,7 +14,9 @@ from condsim.live.lift.actions import (
     Arguments,
     Body,
     CallFunction,
+    Decides,
     Gate,
+    MixtureGate,
     RouteRows,
     RunGuarded,
     RunMixture,
@@ -218,8 +220,11 @@ class Program:
         needed |= {variable for variable in (scores, weights) if variable is not None}
         keeps_scores = scores is not None and (scores in kept or scores not in written)
         runs = forgetting(inside, needed)
-        gate = Gate(site, runs, decided, scores, weights, keeps_scores)
-        routed = routed_variable(number, context) if site.decision.slots else None
+        gate: Decides = Gate(site, runs, decided, scores, keeps_scores)
+        routed = None
+        if site.decision.slots:
+            gate = MixtureGate(site, runs, decided, weights)
+            routed = routed_variable(number, context)
         writes = kept & written
         if routed is not None:
             writes.add(routed)

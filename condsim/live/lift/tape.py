@@ -307,14 +307,24 @@ def _writes(name: str) -> bool:
 
 
 def hard_gates(tape: Tape) -> set[nn.Module]:
-    """Submodules whose result is 0 or 1 for each row: what they decide is decided inside."""
+    """Submodules that give 0 or 1 for each row, alone or beside other tensors.
+
+    What they decide is decided inside.
+    """
     gates = set()
     for node in tape.nodes:
-        if node.module is None or not node.single or node.fork is not None:
+        if node.module is None or node.fork is not None:
             continue
-        if node.out.is_floating_point() and one_a_row(node.out) and is_hard(node.out):
+        if any(_is_hard_gate(leaf) for leaf in tree_leaves(node.out)):
             gates.add(node.module)
     return gates
+
+
+def _is_hard_gate(leaf: Any) -> bool:
+    """Whether part of a result is 0 or 1 for each row."""
+    if not isinstance(leaf, torch.Tensor) or not leaf.is_floating_point():
+        return False
+    return one_a_row(leaf) and is_hard(leaf)
 
 
 def outputs_of(tape: Tape) -> list[torch.Tensor]:

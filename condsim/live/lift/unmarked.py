@@ -9,13 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves
 
 from condsim.live.lift.forks import COMPARISONS
-from condsim.live.lift.nodes import Node, Ref
-from condsim.live.lift.tape import CONTAINERS, Tape, tensor_of
+from condsim.live.lift.natural_tape import NaturalTape, Seen
+from condsim.live.lift.nodes import Node
+from condsim.live.lift.tape import tensor_of
 from condsim.mechanisms import mechanism_of, signs
 
 RANKINGS = {"topk", "sort", "argsort", "kthvalue"}
@@ -23,6 +22,7 @@ PUTS_BACK = {"scatter", "scatter_add", "scatter_reduce", "index_copy", "index_ad
 TAKES = {"gather", "take_along_dim", "index_select", "getitem", "take"}
 PRODUCTS = {"einsum", "bmm", "matmul", "tensordot"}
 MASKINGS = {"mul", "where", "masked_fill", "getitem", "index_select", "scatter", "rmul", "imul"}
+PRODUCTS_BY_NUMBERS = {"mul", "rmul", "imul"}
 HARD = {
     *RANKINGS,
     *COMPARISONS,
@@ -51,103 +51,12 @@ class Unmarked:
     way_out: str
 
 
-class NaturalTape(Tape):
-    """All calls of one run of a model, in which nothing is forced.
-
-    taken: by which calls Python took numbers out of tensors that the model had made.
-    """
-
-    def __init__(self, host: nn.Module) -> None:
-        super().__init__(host, lone=False, opens=lambda _: True)
-        self.taken: set[str] = set()
-
-    def _note_question(self, name: str, tensor: torch.Tensor) -> None:
-        super()._note_question(name, tensor)
-        if tensor.is_floating_point() and tensor in self._made_by:
-            self.taken.add(name.strip("_"))
-
-    def _forked_by_function(self, name: str, args: tuple[Any, ...], out: Any) -> tuple[Any, None]:
-        return out, None
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One run. units: of its batch. lists: lengths of what may be experts. experts: whether there
-    are some. readers: node → nodes that read it."""
-
-    tape: NaturalTape
-    units: int
-    lists: frozenset[int]
-    readers: dict[int, list[Node]]
-    experts: bool = False
-
-    @classmethod
-    def of(cls, model: nn.Module, tape: NaturalTape, units: int, experts: bool = False) -> Seen:
-        """What a tape of a model shows."""
-        lists = {len(part) for part in model.modules() if isinstance(part, CONTAINERS)}
-        lists |= {len(weight) for weight in model.parameters() if weight.ndim == 3}
-        readers: dict[int, list[Node]] = {}
-        for node in tape.nodes:
-            for ref in node.read:
-                readers.setdefault(ref.node, []).append(node)
-        return cls(tape, units, frozenset(lists - {0, 1}), readers, experts)
-
-    def named(self, names: set[str]) -> list[Node]:
-        """The calls of some functions."""
-        return [node for node in self.tape.nodes if node.name in names]
-
-    def after(self, node: Node) -> list[Node]:
-        """What is made of a call's result, in order, however indirectly."""
-        found: dict[int, Node] = {}
-        waiting = [node.number]
-        while waiting:
-            for reader in self.readers.get(waiting.pop(), []):
-                if reader.number not in found:
-                    found[reader.number] = reader
-                    waiting.append(reader.number)
-        return [found[number] for number in sorted(found)]
-
-    def before(self, node: Node) -> list[Node]:
-        """What a call's result is made of, inputs among it."""
-        found: dict[int, Node] = {}
-        waiting = [ref.node for ref in node.read]
-        while waiting:
-            number = waiting.pop()
-            if number not in found:
-                found[number] = self.tape.nodes[number]
-                waiting += [ref.node for ref in self.tape.nodes[number].read]
-        return list(found.values())
-
-    def first(self, node: Node) -> torch.Tensor | None:
-        """The first tensor that a call reads."""
-        for leaf in tree_leaves(node.args):
-            if isinstance(leaf, Ref):
-                return tensor_of(self.tape, leaf)
-            if isinstance(leaf, torch.Tensor):
-                return leaf
-        return None
-
-    def reads_width(self, node: Node, width: int) -> bool:
-        """Whether a call reads a tensor, or a weight, one side of which is so wide."""
-        for leaf in tree_leaves(node.args):
-            if isinstance(leaf, Ref):
-                leaf = tensor_of(self.tape, leaf)
-            if isinstance(leaf, torch.Tensor) and width in leaf.shape:
-                return True
-        return False
-
-
 def unmarked(
-    model: nn.Module,
-    call: Callable[[], Any],
-    units: int,
-    others: bool = False,
-    experts: bool = False,
+    model: nn.Module, call: Callable[[], Any], units: int, experts: bool = False
 ) -> Unmarked | None:
     """What a model decides, as far as a rule knows it; None where none does.
 
-    call: runs the model once. units: of the batch. others: whether it decides something that is
-    known already. experts: whether it has a list of experts.
+    call: runs the model once. units: of the batch. experts: whether it has a list of experts.
     """
     tape = NaturalTape(model)
     try:
@@ -156,7 +65,7 @@ def unmarked(
         return None
     seen = Seen.of(model, tape, units, experts)
     for rule in RULES:
-        found = None if others and rule is _nothing else rule(seen)
+        found = rule(seen)
         if found is not None:
             return found
     return None
@@ -235,9 +144,9 @@ def _dispatch(seen: Seen) -> Unmarked | None:
         for later in seen.after(node):
             if later.name in PRODUCTS and seen.lists & set(_sizes(later)):
                 return Unmarked(
-                    "rows are sent to experts by products with a one-hot tensor, so that every "
-                    "expert multiplies as many rows, padding and zeros among them, whatever is "
-                    "decided",
+                    "rows are sent to experts in buffers, or by products with a one-hot tensor, so "
+                    "that every expert multiplies as many rows, padding and zeros among them, "
+                    "whatever is decided",
                     _marked(signs.ROWS_ARE_SENT),
                 )
     return None
@@ -279,6 +188,37 @@ def _neurons(seen: Seen) -> Unmarked | None:
             f"neurons are chosen by their scores (a threshold or a top-k) and {what}{saves}",
             _marked(signs.NEURONS_ARE_LEFT_OUT),
         )
+    return None
+
+
+def _masked_layers(seen: Seen) -> Unmarked | None:
+    """A layer's result is multiplied by 0 or 1, one for each row."""
+    for node in seen.named(COMPARISONS):
+        for later in seen.after(node):
+            if later.name not in PRODUCTS_BY_NUMBERS or not later.single or later.out.ndim < 3:
+                continue
+            factors = [tensor_of(seen.tape, ref) for ref in later.read]
+            if any(factor.ndim > 2 and factor.numel() == seen.units for factor in factors):
+                return Unmarked(
+                    f"{signs.LAYERS_ARE_MASKED}, and run all the same: nothing is skipped as it is "
+                    "written",
+                    _marked(signs.LAYERS_ARE_MASKED),
+                )
+    return None
+
+
+def _depths(seen: Seen) -> Unmarked | None:
+    """A router's choice is compared with numbers: it says how often rows go through a block."""
+    for node in seen.named(COMPARISONS):
+        compared = seen.first(node)
+        if compared is None or compared.is_floating_point():
+            continue
+        if any(earlier.name in ("argmax", "max", "topk") for earlier in seen.before(node)):
+            return Unmarked(
+                "a router's choice is compared with numbers, so that it says how often rows go "
+                "through a layer",
+                _marked(signs.ROWS_ARE_DONE),
+            )
     return None
 
 
@@ -328,7 +268,7 @@ def _in_numbers(seen: Seen) -> Unmarked | None:
 
 def _nothing(seen: Seen) -> Unmarked | None:
     """Nothing is decided: all that there is runs, and is weighed."""
-    if seen.named(HARD):
+    if any(seen.is_of_data(node) for node in seen.named(HARD)):
         return None
     return Unmarked(
         "it decides nothing: no choice, no comparison and no mask is made of the data, all of it "
@@ -346,6 +286,8 @@ RULES: tuple[Rule, ...] = (
     _expert_choice,
     _dispatch,
     _hash,
+    _depths,
+    _masked_layers,
     _masked_tokens,
     _neurons,
     _frozen,

@@ -54,7 +54,8 @@ class StagePrices:
 
     def depth(self, request: int) -> int:
         """Return the stages that a request runs through."""
-        return self._depth[self._unit_of[request]]
+        depth: int = self._depth[self._unit_of[request]]
+        return depth
 
     def price(self, stage: int, requests: Sequence[int]) -> tuple[float, float]:
         """Return (seconds, joules) of a stage on some requests."""

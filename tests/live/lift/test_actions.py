@@ -55,7 +55,7 @@ def test_rows_are_taken_and_added_up() -> None:
 def gate(works: int | None, boolean: bool, **more: Any) -> Gate:
     """A gate whose decision is there already."""
     site = LiftedSite("gate", "skip", Decision(3, 2, boolean, ()), works)
-    return Gate(site, [], X, **{"scores": None, "weights": None, "keeps_scores": False, **more})
+    return Gate(site, [], X, **{"scores": None, "keeps_scores": False, **more})
 
 
 @pytest.mark.parametrize(

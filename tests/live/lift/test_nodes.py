@@ -16,6 +16,13 @@ def test_a_result_of_several_items_has_a_reference_to_each() -> None:
     assert node((torch.zeros(1), torch.zeros(1))).results == [Ref(3, 0), Ref(3, 1)]
 
 
+def test_ids_beside_numbers_are_not_numbers_only() -> None:
+    numbers, ids = torch.zeros(1), torch.zeros(1, dtype=torch.int64)
+    assert node(numbers).is_of_numbers
+    assert node((numbers, numbers)).is_of_numbers
+    assert not node((numbers, ids)).is_of_numbers
+
+
 def test_what_it_reads_is_found_in_nested_arguments() -> None:
     assert node(torch.zeros(1), ([Ref(0), 2], Ref(1, 4))).read == [Ref(0), Ref(1, 4)]
 

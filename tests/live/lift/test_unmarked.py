@@ -54,6 +54,29 @@ class Attends(Parts):
         return scores.masked_fill(scores < least, -1e9).softmax(-1) @ x
 
 
+class Dropped(Parts):
+    """One policy for all blocks."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        policy = (self.gate(x.mean(1)) > 0).float()
+        for number, expert in enumerate(self.experts):
+            x = x + policy[:, number].view(-1, 1, 1) * expert(x)
+        return x
+
+
+class Recursions(Parts):
+    """A router says how often a block is applied."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.flatten(0, 1)
+        depth = self.gate(rows).argmax(-1)
+        for turn in range(4):
+            active = depth > turn
+            rows = rows.clone()
+            rows[active] = self.experts[0](rows[active])
+        return rows
+
+
 class Thresholds(Parts):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         given = self.up(x)
@@ -89,6 +112,8 @@ class Soft(Parts):
         (Thresholds, "neurons are chosen by their scores", "'sparse_activation'"),
         (Freezes, "torch.where keeps the state", "'early_exit'"),
         (Masks, "tokens that are dropped are masked", "'token_pruning'"),
+        (Dropped, "layers are multiplied by 0", "'skip'"),
+        (Recursions, "how often rows go through a layer", "'early_exit'"),
         (Soft, "it decides nothing", "condsim.route"),
     ],
 )
@@ -113,6 +138,6 @@ def test_rows_that_are_sent_by_their_ids_are_told() -> None:
 
     model, ids = Hash().eval(), torch.arange(12).view(3, 4)
     with torch.no_grad():
-        found = unmarked(model, partial(model, ids), 3, others=True)
+        found = unmarked(model, partial(model, ids), 3)
     assert found is not None
     assert "by the ids of the input" in found.reason
