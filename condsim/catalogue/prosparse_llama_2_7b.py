@@ -26,7 +26,7 @@ model(
     source="huggingface.co/SparseLLM/prosparse-llama-2-7b, config.json; predictors of rank 1024, "
     "estimated",
     licence="Llama 2 licence",
-    routing="Song et al., 2024, ProSparse: 89.32 % of activations are zero; hot neurons of one "
-    "layer as Song et al., 2023, PowerInfer, have them of LLaMA(ReGLU)-70B",
+    routing="Song et al., 2024, ProSparse: 89.32 % of activations are zero; how uneven they are is "
+    "estimated, after what Song et al., 2023, PowerInfer, say of LLaMA(ReGLU)-70B",
     rivals={"llama-2-7b": "the same model before its activation was replaced: like quality"},
 )

@@ -122,12 +122,12 @@ def _places(names: Sequence[str], lists: Sequence[str], wide: str) -> tuple[str,
 
 
 def _batches(path: Path, columns: _Columns) -> Iterator[pa.RecordBatch]:
-    """Yield the columns that are used, some rows at a time."""
+    """Yield the columns that are used, some rows at a time; what was read ahead would be kept."""
     if not Peek(path).head.startswith(PARQUET):
         yield from csv_batches(path, columns.used)
         return
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             yield from file.iter_batches(BLOCK, columns=columns.used)
     except (pa.ArrowException, OSError) as error:
         first_line = str(error).splitlines()[0]

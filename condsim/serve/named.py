@@ -8,6 +8,8 @@ import pandas as pd
 
 from condsim.catalogue import CatalogueModel
 from condsim.catalogue.parts.programs import all_programs_of
+from condsim.catalogue.parts.tensor import DECODER
+from condsim.errors import CondsimError
 from condsim.program.regime import DECODE, PREFILL, Regime
 from condsim.routing import routing
 from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
@@ -25,7 +27,13 @@ def served_model(
     The routing of a conditional model is drawn from published statistics, for some sequences that
     requests are given. A dense model decides nothing.
     seed: of that draw. progress: called with the programs that are recorded.
+    Raises CondsimError for models that are neither mixtures nor dense decoders.
     """
+    if model.form != DECODER:
+        raise CondsimError(
+            f"model {model.name!r} cannot be served here: requests are of mixtures and of dense "
+            "decoders; condsim simulate takes it"
+        )
     regimes = [Regime(phase, single) for phase in (PREFILL, DECODE) for single in (True, False)]
     whole = all_programs_of(model, regimes, progress)
     if not model.conditional:

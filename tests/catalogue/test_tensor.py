@@ -50,3 +50,8 @@ def test_two_ranks_hold_half_and_say_so() -> None:
     assert worlds["factor"].prod() == pytest.approx(shared.speedup)
     assert shared.energy_j > alone.energy_j
     assert any("2 ranks" in note for note in shared.notes)
+
+
+def test_images_are_not_cut_by_configuration() -> None:
+    with pytest.raises(CondsimError, match="tensor=2: tome-vit-l16 is no decoder"):
+        share_of(CATALOGUE["tome-vit-l16"], 2)

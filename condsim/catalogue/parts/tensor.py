@@ -8,6 +8,8 @@ from typing import Any
 from condsim.catalogue.parts.base import CatalogueModel
 from condsim.errors import CondsimError
 
+DECODER = "decoder"
+"""The class of models that can be cut by configuration."""
 WIDTHS = ("intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size")
 """Of feed-forwards and of experts, which ranks share."""
 
@@ -20,6 +22,11 @@ def share_of(model: CatalogueModel, ranks: int) -> CatalogueModel:
     """
     if ranks == 1:
         return model
+    if model.form != DECODER:
+        raise CondsimError(
+            f"parallel: tensor={ranks}: {model.name} is no decoder whose configuration says how "
+            "ranks share it; simulate it on one device"
+        )
     config = dict(model.config)
     config |= _heads(model, ranks)
     for name in WIDTHS:

@@ -104,7 +104,7 @@ def test_what_is_asked_for_must_make_sense(tmp_path: Path) -> None:
     refused([], "at least one file")
     refused(path, "3 layers", "4", model=condsim.ModelShape(layers=4))
     refused(path, "4 experts a token", "2", model=condsim.ModelShape(top_k=2))
-    with pytest.raises(condsim.CondsimError, match="experts must be at least 1"):
+    with pytest.raises(condsim.CondsimError, match="experts must be a whole number of at least 1"):
         condsim.ModelShape(experts=0)
 
 
