@@ -35,8 +35,8 @@ class Trainings:
         As `condsim.study.routing.over_training` says of any trace that holds a history.
         """
         rows = []
-        for (name, site, trained), group in self.loads.groupby(BY, sort=False):
-            columns = {"method": name, "site": site, "trained": int(trained)}
+        for _, group in self.loads.groupby(BY, sort=False):
+            columns = group[BY].iloc[0].to_dict()
             rows.append(columns | evenness(group["share"].to_numpy(float)))
         return pd.DataFrame(rows)
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from condsim.zoo.methods._mixtures import OfMixtures
 from condsim.zoo.methods.base import METHODS
-from condsim.zoo.moe_bytes import Gate
+from condsim.zoo.moe_bytes import Gate, Layer
 
 RATE = 0.001
 """By which a bias moves in a step (Wang et al., 2024, section 4.3)."""
@@ -55,6 +55,7 @@ class MoeLossFree(OfMixtures):
         config = self.network.config
         self.gates = []
         for layer in self.network.layers:
+            assert isinstance(layer, Layer)
             gate = BiasedGate(config["hidden"], config["experts"], config["top_k"])
             layer.mlp.gate = gate
             self.gates.append(gate)
