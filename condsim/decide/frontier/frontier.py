@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,7 @@ def frontier(
 
 
 def _check(batches: Sequence[int | None], tolerance: float, target: float) -> None:
-    if not isinstance(batches, (list, tuple)) or not batches:
+    if not isinstance(batches, Collection) or isinstance(batches, str) or not len(batches):
         raise CondsimError(
             f"batches must be a list, [None] for the captured one, got {shown(batches)}"
         )

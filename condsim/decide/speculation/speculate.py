@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +101,7 @@ def _numbers(drafts: int | Sequence[int] | None) -> Iterable[int]:
     """Numbers of drafts to try. Raises CondsimError for one below 1, or for none."""
     if drafts is None:
         return DRAFTS
-    asked = drafts if isinstance(drafts, (list, tuple)) else [drafts]
+    asked = list(drafts) if isinstance(drafts, Collection) else [drafts]
     if not asked:
         raise CondsimError("drafts: got an empty list; name at least one number")
     return [checks.whole("drafts", number) for number in asked]
