@@ -27,8 +27,8 @@ def methods(
     model
         Only trainings of this zoo model. Default: of all.
     folder
-        Where trainings of your own were kept (python -m condsim.zoo methods). Default: those that
-        come with condsim.
+        Where trainings of your own were kept (python -m condsim.decide.methods).
+        Default: those that come with condsim.
     plot
         Draw entropy and load over the training: .svg, .pdf or .png.
     json

@@ -1,7 +1,6 @@
 """`python -m condsim.zoo train NAME`: make a checkpoint again.
 
 `python -m condsim.zoo rival NAME RIVAL --folder FOLDER`: train a dense network beside it.
-`python -m condsim.zoo methods --folder FOLDER`: train gates by several methods.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import torch
 from condsim.errors import CondsimError
 from condsim.zoo import ZOO, train
 from condsim.zoo.base import CHECKPOINTS, KINDS
-from condsim.zoo.methods.base import METHODS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,20 +34,9 @@ def _made(given: argparse.Namespace) -> Path:
     """What a command writes."""
     if given.command == "train":
         return train(given.name, given.steps, given.seed, given.folder)
-    if given.command == "methods":
-        return _trained_by(given)
     from condsim.zoo.rivals import train_rival
 
     return train_rival(given.name, given.rival, given.folder, given.steps, given.seed)
-
-
-def _trained_by(given: argparse.Namespace) -> Path:
-    """The folder of what methods gave."""
-    from condsim.decide.methods.run import train_all
-
-    folder: Path = given.folder
-    train_all(given.names or METHODS, given.steps, given.seed).save(folder)
-    return folder
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,22 +55,15 @@ def parser() -> argparse.ArgumentParser:
     _add_usual(command, ZOO)
     command.add_argument("rival", help="its name: of what it is made")
     command.add_argument("--folder", type=Path, required=True, help="where its folder goes")
-    command = commands.add_parser("methods", help="train gates by several methods")
-    command.add_argument("names", nargs="*", help=f"default: all of {', '.join(METHODS)}")
-    _add_training(command, "as many as the method says")
-    command.add_argument("--folder", type=Path, required=True, help="where the tables go")
     return whole
 
 
 def _add_usual(command: argparse.ArgumentParser, names: Iterable[str]) -> None:
-    """Add what trainings of one model take. names: of the models that a command knows."""
+    """Add what both commands take. names: of the models that a command knows."""
     command.add_argument("name", help=", ".join(names))
-    _add_training(command, "as many as the shipped checkpoint had")
-
-
-def _add_training(command: argparse.ArgumentParser, usual: str) -> None:
-    """Add what all trainings take. usual: how many steps are the default."""
-    command.add_argument("--steps", type=int, default=None, help=f"default: {usual}")
+    command.add_argument(
+        "--steps", type=int, default=None, help="default: as many as the shipped checkpoint had"
+    )
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--threads", type=int, default=1)
 

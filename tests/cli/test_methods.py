@@ -18,5 +18,5 @@ def test_answers(run: Run) -> None:
 
 def test_bad_input_is_one_line(run: Run, tmp_path: Path) -> None:
     check_refused(run("methods", "moe-byts"), "moe-bytes")
-    check_refused(run("methods", "--folder", str(tmp_path)), "python -m condsim.zoo methods")
+    check_refused(run("methods", "--folder", str(tmp_path)), "python -m condsim.decide.methods")
     check_refused(run("methods", "--plot", "a.txt"), ".svg")

@@ -80,5 +80,5 @@ def trainings(folder: Path = FOLDER) -> Trainings:
     """
     for name in (QUALITY, LOADS):
         if not (folder / name).is_file():
-            raise CondsimError(f"no {name} in {folder}; train: python -m condsim.zoo methods")
+            raise CondsimError(f"no {name} in {folder}; train: python -m condsim.decide.methods")
     return Trainings(pd.read_csv(folder / QUALITY), pd.read_csv(folder / LOADS))
