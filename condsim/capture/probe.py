@@ -357,17 +357,12 @@ class Prober:
             if site.hint and site.name == misfit.site:
                 return f"{site.hint} ({program}: {misfit})"
         where = f"module {misfit.module!r}" if misfit.module else "the model"
-        if self.decodes and Regime.parse(program.rsplit("/", 1)[-1]).decodes is False:
-            return (
-                f"new_tokens: {where} runs other operators at some lengths of a prompt than at "
-                "others, as a loop over positions does, which no program of all lengths holds: "
-                f"capture without new_tokens ({program}: {misfit})"
-            )
         if self.decodes:
             return (
-                f"new_tokens: {where} runs other operators at some lengths than at others, as "
-                "behind an attention window (sliding_window) that only some prefixes fill: "
-                "capture without new_tokens, or batches whose prefixes all fill the window"
+                f"new_tokens: {where} runs other operators at some lengths than at others, as a "
+                "loop over positions does, or an attention window (sliding_window) that only some "
+                "prefixes fill: capture without new_tokens, or batches whose prefixes all fill the "
+                f"window ({program}: {misfit})"
             )
         return (
             f"{where} runs other operators at another size or for other decisions, as a loop over "

@@ -124,7 +124,7 @@ def test_a_window_that_the_texts_fill_is_captured_from_their_length_on() -> None
 
 
 def test_a_window_that_some_texts_fill_is_refused_in_plain_words() -> None:
-    with pytest.raises(CondsimError, match=r"^new_tokens: .* prefixes all fill the window$"):
+    with pytest.raises(CondsimError, match=r"^new_tokens: .* prefixes all fill the window "):
         condsim.capture(model(window=9), [texts(6), texts(12)], measure=False, new_tokens=1)
 
 
