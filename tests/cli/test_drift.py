@@ -26,7 +26,7 @@ def test_says_what_moved(run: Run) -> None:
         (["drift", "exit-fashion", "moe-bytes"], ["different sites", "exit0"]),
         ([*SAME, "--level", "2"], ["between 0 and 1"]),
         ([*SAME, "--window", "4"], ["--false-alarm-every"]),
-        ([*SAME, "--false-alarm-every", "1"], ["every 2 to"]),
+        ([*SAME, "--false-alarm-every", "1"], ["false_alarm_every", "from 2 to"]),
         ([*SAME, "--false-alarm-every", "20", "--window", "9999"], ["2,048"]),
         (["drift", "exit-fashion", "exit"], ["exit-fashion"]),
     ],
