@@ -55,7 +55,9 @@ class Odd(Base):
     """A form that nobody would guess."""
 
     def forward(self, x: torch.Tensor) -> Any:
-        return self.down(F.relu(self.up(x)) * self.scores(x).cos().round().repeat_interleave(4, dim=1))
+        return self.down(
+            F.relu(self.up(x)) * self.scores(x).cos().round().repeat_interleave(4, dim=1)
+        )
 
 
 def captured(model: nn.Module) -> Any:
