@@ -99,6 +99,7 @@ FILES: dict[tuple[str, str], tuple[str, Written]] = {
         "a.svg",
         lambda t, to: command("frontier", EXITS, "--device", DEVICE, "--plot", to),
     ),
+    ("methods", "--plot"): ("a.svg", lambda _, to: command("methods", "--plot", to)),
     ("export", "--output"): ("a.npz", lambda t, to: command("export", of_experts(t), "-o", to)),
     ("export", "as npy"): ("a.npy", lambda t, to: command("export", of_experts(t), "-o", to)),
     ("calibrate", "its end"): ("a.yaml", lambda _, to: hardware(DEVICE).save(to)),
@@ -155,6 +156,7 @@ TRACES = {("capture", "--output"), ("import", "--output")}
 """Those that write a trace: killed below."""
 OTHERS = {
     ("serve", "--requests"): "is read",
+    ("methods", "--folder"): "is read",
     ("demo", "--output"): "captures, saves and measures as capture and measure do",
 }
 RERUN = {"demo", "capture", "import", "frontier", "noise"}

@@ -112,14 +112,12 @@ def _lines_of_a_measurement(measured: Mapping[str, Any]) -> list[str]:
     error = percent(measured["error"])
     latency = si(measured["measured_latency_s"], "s")
     dense = si(measured["measured_baseline_s"], "s")
-    lines = [
+    where = ", on a noisy machine" if measured["noisy"] else ""
+    return [
         f"- Measured **{speedup}** over {measured['pairs']} pairs, predicted {predicted}"
         f" for the same steps, both `{measured['protocol']}`: **{error}**.",
-        f"- Latency measured {latency}, dense {dense}.",
+        f"- Latency measured {latency}, dense {dense}{where}.",
     ]
-    if measured["noisy"]:
-        lines.append("- The machine was noisy while this was measured.")
-    return lines
 
 
 def show_numbers(answer: Answer, scenario: Scenario) -> None:

@@ -41,6 +41,7 @@ def test_all_tools_are_asked_the_same() -> None:
         "backend": "vllm",
         "precision": "fp4",
         "batch_size": 64,
+        "tp_size": 1,
         "isl": 1024,
         "osl": 8192,
     }

@@ -27,6 +27,7 @@ OTHERS = (
     "drawn-routing",
     "serving",
     "tensor-parallelism",
+    "training-methods",
     "training",
     "tokens",
     "frontier",

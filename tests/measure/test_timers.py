@@ -57,7 +57,7 @@ class Case:
         def warm_up(step: Any) -> None:
             self.calls.append(f"warm {name}{step.index}")
 
-        return SimpleNamespace(run=run, warm_up=warm_up)
+        return SimpleNamespace(run=run, warm_up=warm_up, share_cache=lambda _: None)
 
     def _wait(self, patience_s: float) -> tuple[float, float]:
         self.patience.append(patience_s)

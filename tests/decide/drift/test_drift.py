@@ -78,7 +78,7 @@ def test_noise_floor_counts_what_flipped(experts: Trace) -> None:
     ("options", "word"),
     [
         ({"level": 2}, "between 0 and 1"),
-        ({"false_alarm_every": 1}, "every 2 to"),
+        ({"false_alarm_every": 1}, "from 2 to"),
         ({"false_alarm_every": 20, "window": 10_000}, "1 to 2,048 sequences"),
     ],
 )
