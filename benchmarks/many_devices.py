@@ -26,8 +26,8 @@ from condsim.catalogue import CATALOGUE
 from condsim.catalogue.parts.programs import all_programs_of
 from condsim.program.regime import DECODE, Regime
 from condsim.resources import resource
-from condsim.routing import routing
 from condsim.routing.drawn import decode_steps, drawn_trace
+from condsim.routing.named import routing_for
 from condsim.serve.columns import blocks
 from condsim.serve.requests import Requests, poisson
 from condsim.trace import Trace
@@ -43,14 +43,7 @@ def spread_trace(ranks: int, steps: int) -> Trace:
     """Return a sequence a rank, in so many decode steps."""
     model = CATALOGUE[MODEL]
     programs = all_programs_of(model, [Regime(DECODE, False)])
-    first = programs.sites[0]
-    generator = routing(
-        model.routing,
-        layers=len(programs.sites),
-        experts=first.branches,
-        top_k=first.top_k or 1,
-        seed=0,
-    )
+    generator = routing_for(programs, model.routing)
     return programs.with_routing(drawn_trace(generator, decode_steps(ranks, CONTEXT, steps)))
 
 

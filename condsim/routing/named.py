@@ -8,6 +8,7 @@ from condsim import checks
 from condsim.errors import CondsimError
 from condsim.routing.generator import RoutingGenerator, race_weights
 from condsim.routing.published import STATISTICS
+from condsim.trace import Trace
 
 MOST_LAYERS, MOST_EXPERTS = 4096, 1 << 16
 MOST_PAIRS = 1 << 26
@@ -55,6 +56,16 @@ def routing(name: str, *, layers: int, experts: int, top_k: int, seed: int = 0) 
         sequence_share=nothing,
         source=statistics.source,
     )
+
+
+def routing_for(programs: Trace, name: str, seed: int = 0) -> RoutingGenerator:
+    """Return `routing` in the shape of a trace's sites: mixtures, all with as many experts.
+
+    Raises CondsimError as `routing` does.
+    """
+    first = programs.sites[0]
+    layers, top_k = len(programs.sites), first.top_k or 1
+    return routing(name, layers=layers, experts=first.branches, top_k=top_k, seed=seed)
 
 
 def _drawn_lift(before: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray | None:

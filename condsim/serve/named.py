@@ -11,8 +11,8 @@ from condsim.catalogue.parts.programs import all_programs_of
 from condsim.catalogue.parts.tensor import DECODER
 from condsim.errors import CondsimError
 from condsim.program.regime import DECODE, PREFILL, Regime
-from condsim.routing import routing
 from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
+from condsim.routing.named import routing_for
 from condsim.trace import Trace
 
 SEQUENCES, PROMPT, ANSWER = 32, 256, 32
@@ -38,14 +38,7 @@ def served_model(
     whole = all_programs_of(model, regimes, progress)
     if not model.conditional:
         return whole
-    site = whole.sites[0]
-    generator = routing(
-        model.routing,
-        layers=len(whole.sites),
-        experts=site.branches,
-        top_k=site.top_k or 1,
-        seed=seed,
-    )
+    generator = routing_for(whole, model.routing, seed)
     steps = [prefill_steps(SEQUENCES, PROMPT)]
     steps += [decode_steps(SEQUENCES, PROMPT + 1 + turn) for turn in range(ANSWER)]
     return whole.with_routing(drawn_trace(generator, pd.concat(steps, ignore_index=True), seed))

@@ -10,8 +10,8 @@ import pandas as pd
 
 from condsim.catalogue.forms.base import Form, form
 from condsim.program.regime import PREFILL
-from condsim.routing import routing
 from condsim.routing.drawn import decode_steps, drawn_trace, prefill_steps
+from condsim.routing.named import routing_for
 
 if TYPE_CHECKING:
     import torch
@@ -54,14 +54,7 @@ class Decoder(Form):
         return {"input_ids": tokens, "logits_to_keep": 1}
 
     def decided(self, model: CatalogueModel, programs: Trace, question: Question) -> Trace:
-        first = programs.sites[0]
-        generator = routing(
-            model.routing,
-            layers=len(programs.sites),
-            experts=first.branches,
-            top_k=first.top_k or 1,
-            seed=question.seed,
-        )
+        generator = routing_for(programs, model.routing, question.seed)
         drawn = drawn_trace(generator, steps_of(question), question.seed)
         return programs.with_routing(drawn)
 
