@@ -22,7 +22,7 @@ from condsim.calibrate import calibrate, matmul_calls
 from condsim.calibrate.cpu import READINGS, Beside
 from condsim.calibrate.shapes import Attention, Convolution, Products
 from condsim.cost.cpu.operator_time import operator_time
-from condsim.cost.cpu.residency import miss_seconds
+from condsim.cost.cpu.residency import Weight, miss_seconds
 from condsim.cost.hot import SizedOperator
 from condsim.hardware import HardwareProfile, hardware
 from condsim.timing.cases import Pool, measure, threads
@@ -292,10 +292,10 @@ def table(
         t = measured[family, i]
         evicted = 0.0
         if groups is not None:  # its weights evict one another
-            weight = 4.0 * ins[1][1] * ins[1][2]
-            evicted = float(
-                miss_seconds(weight, weight * (groups > 0).sum(), profile, groups[groups > 0]).sum()
-            )
+            _, k, n = ins[1]
+            weight = Weight(4.0 * k * n, 4.0 * k, groups[groups > 0])
+            all_bytes = weight.bytes * len(weight.rows)
+            evicted = float(miss_seconds(weight, all_bytes, profile).sum())
         rows.append(
             {
                 "family": family,
