@@ -1,11 +1,13 @@
-"""Predicted over measured seconds of dense products on GPUs (bf16, 512 columns and depth or more): rows of others, no routing, one linear layer a row.
+"""Predicted over measured seconds of dense products on GPUs (bf16, 512 columns and depth or
+more): rows of others, no routing, one linear layer a row.
 
     python -m benchmarks.gemm_tables [--only NAME ...] [--all] [--json]
     python -m benchmarks.gemm_tables --fit NAME
 
-Without options: a sample of about 3,000 rows of each table (`benchmarks/gpu/gemm_sample.parquet`), each predicted with no fitted constant, and with those that
-were fitted on half of the H100's (n, k), scored on the other half. --all: every row; the wheel is fetched. Errors are |predicted / measured - 1| in %,
-median / 90th percentile.
+Without options: a sample of about 3,000 rows of each table (`benchmarks/gpu/gemm_sample.parquet`),
+each predicted with no fitted constant, and with those that were fitted on half of the H100's (n,
+k), scored on the other half. --all: every row; the wheel is fetched. Errors are |predicted /
+measured - 1| in %, median / 90th percentile.
 """
 
 from __future__ import annotations

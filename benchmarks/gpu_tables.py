@@ -1,11 +1,14 @@
-"""Predicted over measured seconds of mixture-of-experts layers on GPUs: millions of measured rows of others, predicted through `condsim.simulate`.
+"""Predicted over measured seconds of mixture-of-experts layers on GPUs: millions of measured
+rows of others, predicted through `condsim.simulate`.
 
     python -m benchmarks.gpu_tables [--only NAME ...] [--all] [--worth] [--json]
     python -m benchmarks.gpu_tables --fit NAME
 
-Without options: a stratified sample of at least 3,000 rows of each table (`benchmarks/gpu/sample.parquet`), each predicted with no fitted constant, and
-with those of `benchmarks/gpu/constants.py`. --all: every row; the wheel is fetched. --worth: also the error without each effect. Errors are
-|predicted / measured - 1| in %, median / 90th percentile.
+Without options it takes a stratified sample of at least 3,000 rows of each table
+(`benchmarks/gpu/sample.parquet`), and predicts each with no fitted constant, and with those of
+`benchmarks/gpu/constants.py`. --all takes every row, for which the wheel is fetched. --worth also
+prints the error without each effect. Errors are those of predicted over measured seconds, without
+their sign, in percent: median / 90th percentile.
 """
 
 from __future__ import annotations
@@ -38,7 +41,10 @@ FIT_ROWS = 700
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the wheel and the profile of its device. fitted: which constants are tried on it; kernel: only rows of this kernel."""
+    """A table of the wheel and the profile of its device.
+
+    fitted: which constants are tried on it; kernel: only rows of this kernel.
+    """
 
     system: str
     engine: str
@@ -102,7 +108,8 @@ OFF: dict[str, dict[str, Any]] = {
 
 
 def read(of: Table, everything: bool) -> tuple[pd.DataFrame, dict[str, int]]:
-    """(rows, rule → rows left out): from the wheel, or the committed sample (whose rules were applied when it was taken)."""
+    """(rows, rule → rows left out): from the wheel, or the committed sample (whose rules were
+    applied when it was taken)."""
     if not everything and SAMPLE.is_file():
         stored = pd.read_parquet(SAMPLE)
         if of.name in set(stored["table"]):
@@ -118,7 +125,8 @@ def read(of: Table, everything: bool) -> tuple[pd.DataFrame, dict[str, int]]:
 
 
 def take_sample() -> None:
-    """Write the committed sample: what `rows.sample` picks of each table, and the licence of its source beside it."""
+    """Write the committed sample: what `rows.sample` picks of each table, and the licence of its
+    source beside it."""
     parts = []
     for of in TABLES:
         found, _ = read(of, True)
@@ -136,7 +144,8 @@ def take_sample() -> None:
 def constants(
     of: Table, profile: HardwareProfile, rows: pd.DataFrame
 ) -> list[tuple[HardwareProfile, np.ndarray]]:
-    """(profile with constants, rows it is scored on): each half of the shapes with those fitted on the other."""
+    """(profile with constants, rows it is scored on): each half of the shapes with those fitted
+    on the other."""
     if of.fitted is None or of.fitted not in FITTED:
         return []
     halves = half(rows)
@@ -144,7 +153,8 @@ def constants(
 
 
 def beside(of: Table, most: int) -> pd.DataFrame:
-    """Predicted beside measured with no fitted constant: a row a layer, about `most` of them, evenly from the committed sample."""
+    """Predicted beside measured with no fitted constant: a row a layer, about `most` of them,
+    evenly from the committed sample."""
     rows, _ = read(of, False)
     rows = rows.iloc[:: max(len(rows) // most, 1)].reset_index(drop=True)
     dtype, _ = DTYPES[of.dtype]
@@ -189,7 +199,8 @@ def groups(rows: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def skew(predicted_s: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
-    """Skewed over balanced, predicted against measured: share of right signs where they differ by over 5 %, and |ln| error, median / 90th percentile."""
+    """Skewed over balanced, predicted against measured: share of right signs where they differ
+    by over 5 %, and |ln| error, median / 90th percentile."""
     keys = rows[[c for c in KEY if c != "distribution"]].apply(tuple, axis=1)
     balanced = (rows["distribution"] == "balanced").to_numpy()
     at = {k: i for i, k in enumerate(keys) if balanced[i]}
@@ -290,9 +301,13 @@ def show(result: dict[str, Any]) -> None:
     show_groups(result["groups"])
     for way, found in result["skew"].items():
         if found and "roofline" not in way:
+            (median, p90), (plain_median, plain_p90) = found["ln"], found["no_effect"]
             print(
-                f"  skewed over balanced, {way}: sign right in {found['sign']:.0%} of {found['clear']}, ln error {found['ln'][0]:.3f}/{found['ln'][1]:.3f}"
-                f" (no effect: {found['no_effect'][0]:.3f}/{found['no_effect'][1]:.3f}); order of two rows right in {result['order'][way]:.1%}"
+                f"  skewed over balanced, {way}: "
+                f"sign right in {found['sign']:.0%} of {found['clear']}, "
+                f"ln error {median:.3f}/{p90:.3f} "
+                f"(no effect: {plain_median:.3f}/{plain_p90:.3f}); "
+                f"order of two rows right in {result['order'][way]:.1%}"
             )
     for name, (median, p90) in result.get("worth", {}).items():
         print(f"  without {name:32s}{median:6.1f}/{p90:5.1f}")

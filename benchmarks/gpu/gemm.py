@@ -20,7 +20,8 @@ KEY = ["n", "k", "m"]
 LEAST = 512  # columns and depth: smaller ones are other kernels, and mostly launch
 ROWS_DIM = Dim.product(1, "batch")
 COPIES = 6
-"""Layers with weights of their own that were run in turn, so that L2 keeps less (ai-dynamo/aiconfigurator, collector/vllm/collect_gemm.py, also sglang's)."""
+"""Layers with weights of their own that were run in turn, so that L2 keeps less
+(ai-dynamo/aiconfigurator, collector/vllm/collect_gemm.py, also sglang's)."""
 
 
 def kept(table: pd.DataFrame, dtype: str) -> pd.DataFrame:

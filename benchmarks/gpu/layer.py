@@ -1,6 +1,8 @@
-"""A measured layer as a trace: one mixture-of-experts layer on one rank, a step a draw of its routing.
+"""A measured layer as a trace: one mixture-of-experts layer on one rank, a step a draw of its
+routing.
 
-The program is written down here from the layer's sizes, as the engine's own source runs it (`condsim.strategies.fused`): the model has no module to record.
+The program is written down here from the layer's sizes, as the engine's own source runs it
+(`condsim.strategies.fused`): the model has no module to record.
 """
 
 from __future__ import annotations
@@ -23,7 +25,11 @@ ROWS = Dim.product(1, "batch", "seq")
 
 @dataclass(frozen=True)
 class Layer:
-    """Sizes of a layer on one rank. inner: columns of an expert here; experts: of the layer; here: those on this rank, the first of them."""
+    """Sizes of a layer on one rank.
+
+    inner: columns of an expert here; experts: of the layer; here: those on this rank, the first of
+    them.
+    """
 
     hidden: int
     inner: int
@@ -48,7 +54,8 @@ class Layer:
 
 
 def trace(layer: Layer, draws: Sequence[tuple[int, np.ndarray]]) -> Trace:
-    """A step for each (tokens, rows of each expert [experts]), which must come in rising order of tokens."""
+    """A step for each (tokens, rows of each expert [experts]), which must come in rising order
+    of tokens."""
     flops = tuple(layer.expert_flops if e < layer.here else 0.0 for e in range(layer.experts))
     site = Site(
         name=SITE,

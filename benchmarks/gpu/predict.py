@@ -20,7 +20,10 @@ DRAWS = 5  # of a skewed row, as in the measurement
 TILES: dict[str, Callable[[int], list[dict[str, int]]]] = {
     "sglang": lambda experts: [{"m": 16, "n": 32, "rows": experts}, {"m": 64, "n": 64}],
 }
-"""Engine → its default rule, by the experts of the layer; vLLM's is that of the profiles. Source: github.com/sgl-project/sglang, get_default_config."""
+"""Engine → its default rule, by the experts of the layer; vLLM's is that of the profiles.
+
+Source: github.com/sgl-project/sglang, get_default_config.
+"""
 SCALED, ROWS_DTYPE = "fp8_block", "bf16"
 """Weights whose products compute in a dtype of their own, and the dtype of all else there."""
 Case = tuple[Trace, np.ndarray, np.ndarray]
@@ -28,7 +31,10 @@ Case = tuple[Trace, np.ndarray, np.ndarray]
 
 
 def cases(rows: pd.DataFrame, even: bool = False) -> list[Case]:
-    """One trace for each shape and split, a step a draw. even: no drawn routing but as many experts as can be, each with as many rows."""
+    """One trace for each shape and split, a step a draw.
+
+    even: no drawn routing but as many experts as can be, each with as many rows.
+    """
     found = []
     for key, part in rows.groupby(SHAPE + SPLIT):
         hidden, inter, experts, top_k, tp, ep = (int(k) for k in key)
@@ -59,7 +65,11 @@ def cases(rows: pd.DataFrame, even: bool = False) -> list[Case]:
 def predicted(
     of: list[Case], rows: pd.DataFrame, profile: HardwareProfile, dtype: str, engine: str = "vllm"
 ) -> np.ndarray:
-    """Seconds of each row, float [rows]: the mean over its draws. rows: those that the cases were made of. dtype: of the arithmetic, or `SCALED`. engine: whose rule for tiles is used."""
+    """Seconds of each row, float [rows]: the mean over its draws.
+
+    rows: those that the cases were made of. dtype: of the arithmetic, or `SCALED`. engine: whose
+    rule for tiles is used.
+    """
     total, number = np.zeros(len(rows)), np.zeros(len(rows))
     place = {index: i for i, index in enumerate(rows.index)}
     asked = {"dtype": dtype}
@@ -87,7 +97,8 @@ def predicted(
 def roofline(
     rows: pd.DataFrame, profile: HardwareProfile, dtype: str, itemsize: int, touched: bool
 ) -> np.ndarray:
-    """What others would say, seconds [rows]: max(FLOPs / peak, weights / bandwidth) with all weights here, or those of min(experts, tokens * top_k) experts."""
+    """What others would say, seconds [rows]: max(FLOPs / peak, weights / bandwidth) with all
+    weights here, or those of min(experts, tokens * top_k) experts."""
     arithmetic = WEIGHT_DTYPES[SCALED].computes_in if dtype == SCALED else dtype
     inner = rows.inter_size / rows.moe_tp_size
     matrices = np.where(

@@ -1,4 +1,5 @@
-"""What both tables of GPU measurements have in common: errors and their groups, options, which tables were asked for."""
+"""What both tables of GPU measurements have in common: errors and their groups, options, which
+tables were asked for."""
 
 from __future__ import annotations
 
@@ -38,7 +39,10 @@ def show_groups(groups: Mapping[str, Mapping[str, tuple[float, float]]]) -> None
 
 
 def named(tables: Iterable[T], names: Iterable[str] | None) -> list[T]:
-    """Tables whose name (`name` of each, or what it is printed as) has one of the names in it. Raises CondsimError where none has."""
+    """Tables whose name (`name` of each, or what it is printed as) has one of the names in it.
+
+    Raises CondsimError where none has.
+    """
     of = {getattr(t, "name", str(t)): t for t in tables}
     chosen = [t for name, t in of.items() if not names or any(n in name for n in names)]
     if not chosen:

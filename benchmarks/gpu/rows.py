@@ -42,7 +42,8 @@ RULES = {
 
 
 def kept(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """(rows that no rule leaves out, rule → rows that it leaves out); a row counts for the first rule that meets it. Repeats of a key become their mean."""
+    """(rows that no rule leaves out, rule → rows that it leaves out); a row counts for the first
+    rule that meets it. Repeats of a key become their mean."""
     out: dict[str, int] = {}
     for rule, of in RULES.items():
         bad = of(table)
@@ -52,7 +53,8 @@ def kept(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
 
 
 def sample(table: pd.DataFrame, rows: int) -> pd.DataFrame:
-    """At least so many rows, evenly over shapes and splits, within each the first by hash of the row's key."""
+    """At least so many rows, evenly over shapes and splits, within each the first by hash of the
+    row's key."""
     order = (
         table[KEY]
         .astype(str)

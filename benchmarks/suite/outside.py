@@ -50,7 +50,8 @@ def _decoder(s: Sizes) -> dict[str, Any]:
 
 
 def flexolmo(s: Sizes) -> nn.Module:
-    """Build a decoder of e experts of width i, k a token, with norms behind attention and experts."""
+    """Build a decoder of e experts of width i, k a token, with norms behind attention and
+    experts."""
     from transformers import FlexOlmoConfig, FlexOlmoForCausalLM
 
     experts = {"num_experts": int(s["e"]), "num_experts_per_tok": int(s["k"])}
@@ -61,7 +62,8 @@ def flexolmo(s: Sizes) -> nn.Module:
 
 
 def qwen3moe(s: Sizes) -> nn.Module:
-    """Build a decoder of e experts of width i, k a token, none shared, with normalised heads of 64."""
+    """Build a decoder of e experts of width i, k a token, none shared, with normalised heads of
+    64."""
     from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
     config = Qwen3MoeConfig(
