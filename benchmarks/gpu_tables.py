@@ -1,5 +1,4 @@
-"""Predicted over measured seconds of mixture-of-experts layers on GPUs: millions of measured
-rows of others, predicted through `condsim.simulate`.
+"""Hold predicted seconds of mixture-of-experts layers on GPUs against rows that others measured.
 
     python -m benchmarks.gpu_tables [--only NAME ...] [--all] [--worth] [--json]
     python -m benchmarks.gpu_tables --fit NAME
@@ -128,17 +127,14 @@ def take_sample() -> None:
     """Write the committed sample: what `rows.sample` picks of each table, and the licence of its
     source beside it."""
     parts = []
+    types = {column: "int32" for column in KEY if column != "distribution"}
+    types["latency"] = "float32"
     for of in TABLES:
         found, _ = read(of, True)
-        picked = sample(found, ROWS)
-        parts.append(
-            picked.assign(
-                table=of.name,
-                **{c: picked[c].astype("int32") for c in KEY if c != "distribution"},
-                latency=picked["latency"].astype("float32"),
-            )
-        )
-    write_whole(SAMPLE, pd.concat(parts, ignore_index=True).to_parquet(compression="zstd"))
+        picked = sample(found, ROWS).astype(types)
+        parts.append(picked.assign(table=of.name))
+    together = pd.concat(parts, ignore_index=True)
+    write_whole(SAMPLE, together.to_parquet(compression="zstd"))
 
 
 def constants(
@@ -159,26 +155,21 @@ def beside(of: Table, most: int) -> pd.DataFrame:
     rows = rows.iloc[:: max(len(rows) // most, 1)].reset_index(drop=True)
     dtype, _ = DTYPES[of.dtype]
     seconds = predicted(cases(rows), rows, condsim.hardware(of.profile), dtype, of.engine)
-    shape = (
-        rows[["hidden_size", "inter_size", "num_experts", "topk"]]
-        .astype(str)
-        .agg(" x ".join, axis=1)
-    )
-    return pd.DataFrame(
-        {
-            "table": of.name,
-            "profile": of.profile,
-            "engine": f"{of.engine} {of.version}",
-            "shape": shape,
-            "tp": rows["moe_tp_size"],
-            "ep": rows["moe_ep_size"],
-            "routing": rows["distribution"],
-            "batch": rows["num_tokens"],
-            "predicted_s": seconds,
-            "measured_s": rows["latency"] * 1e-3,
-            "error": error(seconds, rows),
-        }
-    )
+    sizes = rows[["hidden_size", "inter_size", "num_experts", "topk"]].astype(str)
+    columns = {
+        "table": of.name,
+        "profile": of.profile,
+        "engine": f"{of.engine} {of.version}",
+        "shape": sizes.agg(" x ".join, axis=1),
+        "tp": rows["moe_tp_size"],
+        "ep": rows["moe_ep_size"],
+        "routing": rows["distribution"],
+        "batch": rows["num_tokens"],
+        "predicted_s": seconds,
+        "measured_s": rows["latency"] * 1e-3,
+        "error": error(seconds, rows),
+    }
+    return pd.DataFrame(columns)
 
 
 def groups(rows: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -193,9 +184,9 @@ def groups(rows: pd.DataFrame) -> dict[str, np.ndarray]:
         "TP > 1": tp > 1,
         "EP > 1": ep > 1,
     }
-    return found | {
-        d: (rows["distribution"] == d).to_numpy() for d in sorted(set(rows["distribution"]))
-    }
+    for name in sorted(set(rows["distribution"])):
+        found[name] = (rows["distribution"] == name).to_numpy()
+    return found
 
 
 def skew(predicted_s: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
@@ -211,23 +202,29 @@ def skew(predicted_s: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
     measured = rows["latency"].to_numpy(float)
     said, was = np.log(predicted_s[i] / predicted_s[j]), np.log(measured[i] / measured[j])
     clear = np.abs(was) > np.log(1.05)
-    off = np.abs(said - was)
+    same_sign = np.sign(said) == np.sign(was)
     return {
         "pairs": len(pairs),
         "clear": int(clear.sum()),
-        "sign": float((np.sign(said) == np.sign(was))[clear].mean()),
-        "ln": (float(np.median(off)), float(np.quantile(off, 0.9))),
-        "no_effect": (float(np.median(np.abs(was))), float(np.quantile(np.abs(was), 0.9))),
+        "sign": float(same_sign[clear].mean()),
+        "ln": _median_and_p90(np.abs(said - was)),
+        "no_effect": _median_and_p90(np.abs(was)),
     }
+
+
+def _median_and_p90(values: np.ndarray) -> tuple[float, float]:
+    return float(np.median(values)), float(np.quantile(values, 0.9))
 
 
 def order(predicted_s: np.ndarray, rows: pd.DataFrame, pairs: int = 100_000) -> float:
     """Share of pairs of rows over 10 % apart whose order is right, over drawn pairs."""
     rng = np.random.default_rng(0)
     i, j = rng.integers(len(rows), size=(2, pairs))
-    was = np.log(rows["latency"].to_numpy(float)[i] / rows["latency"].to_numpy(float)[j])
+    measured = rows["latency"].to_numpy(float)
+    said, was = np.log(predicted_s[i] / predicted_s[j]), np.log(measured[i] / measured[j])
     clear = np.abs(was) > np.log(1.1)
-    return float((np.sign(np.log(predicted_s[i] / predicted_s[j])) == np.sign(was))[clear].mean())
+    same_sign = np.sign(said) == np.sign(was)
+    return float(same_sign[clear].mean())
 
 
 def report(of: Table, everything: bool, worth: bool) -> dict[str, Any]:
@@ -282,9 +279,8 @@ def _without(
     chosen = cases(rows, even=True) if effect == "drawn routing" else made
     seconds = np.zeros(len(rows))
     for with_constants, scored in constants(of, profile, rows):
-        seconds[scored] = predicted(
-            chosen, rows, with_constants.replace(**OFF[effect]), dtype, of.engine
-        )[scored]
+        without = with_constants.replace(**OFF[effect])
+        seconds[scored] = predicted(chosen, rows, without, dtype, of.engine)[scored]
     return quantiles(error(seconds, rows))
 
 
@@ -313,7 +309,20 @@ def show(result: dict[str, Any]) -> None:
         print(f"  without {name:32s}{median:6.1f}/{p90:5.1f}")
 
 
+def fit_halves(of: Table) -> None:
+    """Fit the constants of a table on each half of its shapes, and print them."""
+    rows, _ = read(of, False)
+    profile, (dtype, _) = condsim.hardware(of.profile), DTYPES[of.dtype]
+    for number in (0, 1):
+        part = sample(rows[half(rows) == number], FIT_ROWS)
+        predict = partial(_seconds, cases(part), part, dtype)
+        measured_s = part["latency"].to_numpy() * 1e-3
+        found = fit(predict, measured_s, profile, NAMES)
+        print(f"half {number}: {found}", flush=True)
+
+
 def main() -> None:
+    """Read the options, then print the tables, fit constants or take the sample."""
     parser = common_options(__doc__)
     parser.add_argument("--worth", action="store_true", help="also the error without each effect")
     options = parser.parse_args()
@@ -321,18 +330,7 @@ def main() -> None:
         if options.sample:
             take_sample()
         elif options.fit:
-            of = named(TABLES, [options.fit])[0]
-            rows, _ = read(of, False)
-            for i in (0, 1):
-                part = sample(rows[half(rows) == i], FIT_ROWS)
-                made, dtype = cases(part), DTYPES[of.dtype][0]
-                found = fit(
-                    partial(_seconds, made, part, dtype),
-                    part["latency"].to_numpy() * 1e-3,
-                    condsim.hardware(of.profile),
-                    NAMES,
-                )
-                print(f"half {i}: {found}", flush=True)
+            fit_halves(named(TABLES, [options.fit])[0])
         else:
             results = []
             for of in named(TABLES, options.only):
