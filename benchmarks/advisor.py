@@ -2,12 +2,15 @@
 
     python -m benchmarks.advisor [--anew] [--json] [--write]
 
-A call is *pays*, *does not pay* or *too close to call*, by the 90 % interval of the predicted speedup against 1, and never knows what was measured. Judged
-against: every case of the runs of this repository on CPUs (`benchmarks/runs`), mixture-of-experts layers on GPUs beside dense products of the same width
-(`benchmarks/gpu`, where both were measured by one engine at exactly these sizes), and published speedups (`benchmarks/literature`).
+A call is *pays*, *does not pay* or *too close to call*, by the 90 % interval of the predicted
+speedup against 1, and never knows what was measured. Judged against: every case of the runs of this
+repository on CPUs (`benchmarks/runs`), mixture-of-experts layers on GPUs beside dense products of
+the same width (`benchmarks/gpu`, where both were measured by one engine at exactly these sizes),
+and published speedups (`benchmarks/literature`).
 
---anew: predict the cases of the runs again; their models are captured first, which takes minutes. Without it, the intervals are those that
-`benchmarks.accuracy` wrote last. --write: put the table into docs/advise.md.
+--anew: predict the cases of the runs again; their models are captured first, which takes minutes.
+Without it, the intervals are those that `benchmarks.accuracy` wrote last. --write: put the table
+into docs/advise.md.
 """
 
 from __future__ import annotations
@@ -47,7 +50,8 @@ GPU_TABLES = {
 """Tables that have both mixtures of experts and dense products → profile."""
 DRAWS = 5
 PUBLISHED_UNCERTAINTY = 0.3
-"""Relative standard deviation of the seconds of a side that is estimated whole, as of an operator that nobody measured (`condsim.hardware`)."""
+"""Relative standard deviation of the seconds of a side that is estimated whole, as of an
+operator that nobody measured (`condsim.hardware`)."""
 
 
 def runs(anew: bool) -> Iterator[dict[str, Any]]:
@@ -57,7 +61,8 @@ def runs(anew: bool) -> Iterator[dict[str, Any]]:
             yield {
                 "where": "CPUs",
                 "of": folder.name,
-                "case": f"{case['trace']} {case['strategy']} {case['phase']} {case['batch']} {case['baseline']}",
+                "case": f"{case['trace']} {case['strategy']} {case['phase']} "
+                f"{case['batch']} {case['baseline']}",
                 "low": case["low"],
                 "high": case["high"],
                 "verdict": verdict_of((case["low"], case["high"])),
@@ -163,7 +168,8 @@ def literature() -> Iterator[dict[str, Any]]:
 
 
 def _interval_of(speedup: float) -> tuple[float, float]:
-    """The interval of a quotient of two sides that are estimated whole, by the advisor's own rule."""
+    """The interval of a quotient of two sides that are estimated whole, by the advisor's own
+    rule."""
     sides = SideSeconds({"all": 1.0}), SideSeconds({"all": speedup})
     interval, _ = intervals(*sides, Spread({"all": PUBLISHED_UNCERTAINTY}))
     return interval
@@ -199,7 +205,8 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _half_width(table: pd.DataFrame) -> pd.Series:
-    """Half of each interval's width in logarithms: from its middle it reaches so many times up and down."""
+    """Half of each interval's width in logarithms: from its middle it reaches so many times up
+    and down."""
     return np.log(table["high"] / table["low"]) / 2
 
 
