@@ -16,6 +16,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 from condsim.capture.capture_trace import Progress, one_thread
+from condsim.capture.decode_sites import with_decode_sites
 from condsim.capture.header import Labels, notes_of, provenance_of, site_of
 from condsim.capture.layers import LayerList, layer_lists, shortened
 from condsim.capture.probe import Prober
@@ -161,6 +162,8 @@ def _record(
     with shortened(model, lists):
         live = LiveModel.of(model)
         (batch, *_), sizes = settle(live, [batch])
+        if not live.infos and regimes[0].decodes:
+            sizes = with_decode_sites(live, batch, sizes)
         if experts_only:
             _require_experts(live)
         if lists and any(info.parents for info in live.infos.values()):
