@@ -19,7 +19,7 @@ from condsim.capture.capture_trace import Progress, one_thread
 from condsim.capture.decode_sites import with_decode_sites
 from condsim.capture.header import Labels, notes_of, provenance_of, site_of
 from condsim.capture.layers import LayerList, layer_lists, shortened
-from condsim.capture.probe import Prober, costliest_branches, key
+from condsim.capture.probe import CannotRun, Prober, costliest_branches, key
 from condsim.capture.repeat import Unlike, repeated, repeated_names
 from condsim.capture.sizes import settle
 from condsim.capture.windows import windowed, windows_of
@@ -156,7 +156,7 @@ def capture_programs(
     try:
         recorded = _record(model, lists, batch, regimes, progress, experts_only)
         programs = {name: repeated(one, lists) for name, one in recorded.programs.items()}
-    except (Unlike, ModelFails):  # then all layers are recorded
+    except (Unlike, ModelFails, CannotRun):  # then all layers are recorded
         if not lists:
             raise
         lists = []
