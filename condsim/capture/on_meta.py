@@ -123,7 +123,8 @@ def capture_routed(
     if isinstance(routing, Trace):
         return programs.with_routing(routing)
     decided = {Regime.parse(name.rsplit("/", 1)[-1]).phase for name in programs.programs}
-    return with_shares(programs, steps[steps["phase"].isin(decided)], routing, seed)
+    taken = steps[steps["phase"].isin(decided)].reset_index(drop=True)
+    return with_shares(programs, taken, routing, seed)
 
 
 def _steps(batches: Sequence[Batch], new_tokens: int) -> pd.DataFrame:

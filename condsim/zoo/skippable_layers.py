@@ -93,8 +93,8 @@ class SkippableLayer(nn.Module):
         self, x: torch.Tensor, mask: torch.Tensor | None, cache: Any, angles: Any
     ) -> torch.Tensor:
         """Attention of all tokens, whose projections only those run that enter."""
+        from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
         from transformers.models.llama.modeling_llama import (
-            ALL_ATTENTION_FUNCTIONS,
             apply_rotary_pos_emb,
             eager_attention_forward,
         )

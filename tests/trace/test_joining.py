@@ -81,7 +81,9 @@ def test_other_models_are_refused(captured: Trace, tmp_path: Path) -> None:
     served = recorded(tmp_path)
     skips = condsim.load(resource("traces") / "skip-fashion")
     experts = recorded(tmp_path, (64, 16, len(skips.sites)))
-    with pytest.raises(CondsimError, match="is mixture of experts and .* is skip: they are of other"):
+    with pytest.raises(
+        CondsimError, match=r"is mixture of experts and .* is skip: they are of other"
+    ):
         skips.with_routing(experts)
     with pytest.raises(CondsimError, match="recorded routing only"):
         served.with_routing(served)
