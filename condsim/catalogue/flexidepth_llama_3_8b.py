@@ -28,6 +28,6 @@ model(
     routing="Luo et al., 2025: 8 of 32 layers are skipped at the quality of all",
     rivals={
         "llama-3.1-8b": "like quality: the architecture that it was made of, with all layers",
-        "llama-3.2-3b": "a smaller dense model of the family that takes about half the time",
+        "llama-3.2-3b": "a smaller dense model, for those who give up quality for time",
     },
 )
