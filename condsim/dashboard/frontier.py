@@ -39,12 +39,9 @@ def page() -> None:
     st.markdown(f"#### {markdown(found.sentence)}")
     if found.rival_sentence:
         st.markdown(markdown(found.rival_sentence))
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        show(figure_of(found), recipe(scenario, target, tolerance))
-    with right:
-        words = points_listing(found).for_page()
-        st.dataframe(words, hide_index=True, key="points", alt="Every point")
+    show(figure_of(found), recipe(scenario, target, tolerance))
+    words = points_listing(found).for_page()
+    st.dataframe(words, hide_index=True, key="points", alt="Every point")
     for note in found.notes:
         st.caption(markdown(note))
     show_noise(scenario)
