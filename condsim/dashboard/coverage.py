@@ -107,7 +107,7 @@ def unseen_of(seen: Coverage) -> Figure:
     """The unseen mass of each kind and site."""
     names = seen.table["kind"] + ", " + seen.table["site"]
     table = seen.table.assign(name=names, unseen_percent=seen.table["unseen_mass"] * 100)
-    title = "% of a new input's decisions"
+    title = "% unseen"
     return Figure(
         "unseen",
         charts.bars(table, "name", "unseen_percent", title),
