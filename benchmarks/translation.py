@@ -211,6 +211,15 @@ def best_factors(found: pd.DataFrame, seconds: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def alike_in_halves(timed: pd.DataFrame, seconds: str) -> int:
+    """Batches for which both halves of the rounds name the same factor as the best, as measured."""
+    first_half = timed.groupby(CASE).cumcount() % 2 == 0
+    named = []
+    for half in (timed[first_half], timed[~first_half]):
+        named.append(best_factors(beside(half), seconds)["measured"])
+    return int((named[0] == named[1]).sum())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -219,14 +228,16 @@ def main() -> None:
     torch.set_num_threads(1)
     if parser.parse_args().measure:
         measured().to_parquet(KEPT, index=False)
-    found = beside(pd.read_parquet(KEPT))
+    timed = pd.read_parquet(KEPT)
+    found = beside(timed)
     print(by_factor(found).round(3).to_string(index=False))
     for seconds in ("prefill_s", "whole_s"):
         best = best_factors(found, seconds)
         right = (best["predicted"] == best["measured"]).sum()
         alike = (best["by_quality"] == best["measured"]).sum()
         print(f"\nmost chrF a second, {seconds}: {right} of {len(best)} predicted right; ", end="")
-        print(f"the best chrF alone would be right in {alike}")
+        print(f"the best chrF alone would be right in {alike}", end="; ")
+        print(f"halves of the rounds agree in {alike_in_halves(timed, seconds)}")
         print(best.round(4).to_string(index=False))
 
 
