@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -35,7 +36,7 @@ from condsim.trace import Trace
 DENSE = "same-params"
 
 
-def rank_program(trace: Trace, strategies: Strategies, regime: str, width: DenseWidth) -> Program:
+def rank_program(trace: Trace, strategies: Mapping[str, str], regime: str, width: DenseWidth) -> Program:
     """Return what each rank runs. width: of dense baselines, in experts."""
     name = name_of(strategies)
 

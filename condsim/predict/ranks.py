@@ -3,6 +3,7 @@ for each other at every layer of experts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -33,7 +34,7 @@ LINKS = "links"
 """What seconds rest on that exchanges between ranks take."""
 
 
-def check_strategies(strategies: Strategies) -> None:
+def check_strategies(strategies: Mapping[str, str]) -> None:
     """Raises CondsimError for what is known on one device only."""
     for strategy in meant(strategies):
         if strategy.drops or strategy.waits_for_weights:
