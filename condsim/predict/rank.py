@@ -36,7 +36,9 @@ from condsim.trace import Trace
 DENSE = "same-params"
 
 
-def rank_program(trace: Trace, strategies: Mapping[str, str], regime: str, width: DenseWidth) -> Program:
+def rank_program(
+    trace: Trace, strategies: Mapping[str, str], regime: str, width: DenseWidth
+) -> Program:
     """Return what each rank runs. width: of dense baselines, in experts."""
     name = name_of(strategies)
 

@@ -124,7 +124,12 @@ def test_the_loop_says_what_simpy_says(
     lengths = np.random.default_rng(len(gaps)).integers(1, 24, (2, len(gaps)))
     requests = Requests(arrivals, lengths[0], lengths[1], np.zeros(len(gaps), int))
     service = Service(
-        scheduler, 3, token_budget=16, dispatch="round-robin", replicas=replicas, kv_tokens=kv_tokens
+        scheduler,
+        3,
+        token_budget=16,
+        dispatch="round-robin",
+        replicas=replicas,
+        kv_tokens=kv_tokens,
     )
     ours, theirs = (serve(requests, service, ranks, by) for by in ("loop", "simpy"))
     for column in ("started_s", "first_s", "finished_s", "preemptions"):
