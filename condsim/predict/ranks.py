@@ -145,15 +145,16 @@ class SpreadSimulation:
     def ranks(self) -> tuple[RankSimulation, ...]:
         """The share of each rank."""
         asked = (self.trace, self.target, self.scenario, self.strategies, self.plan)
-        return tuple(RankSimulation(*asked, rank, self.width) for rank in range(self.plan.ranks))
+        shares = [RankSimulation(*asked, rank, self.width) for rank in range(self.plan.ranks)]
+        return tuple(shares)
 
     @cached_property
     def width(self) -> DenseWidth:
         """The width of dense baselines: a rank has an equal part of it."""
         sites = expert_sites(self.trace)
+        widths = {(site.branches, site.top_k or 1) for site in sites}
         wide, narrow = sites[0].branches, sites[0].top_k or 1
-        alike = all(site.branches == wide and (site.top_k or 1) == narrow for site in sites)
-        if wide == narrow or not alike:
+        if wide == narrow or len(widths) > 1:
             raise CondsimError(
                 "parallel: every layer must have the same experts and top-k, and more experts than "
                 "a row takes"
