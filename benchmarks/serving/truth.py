@@ -4,10 +4,11 @@
 
 FOLDER has requests.csv (a row a request: its arrival, lengths, and the engine's own timestamps) and
 runs.csv (a row a run: limits of the scheduler, blocks of KV memory). No constant is taken from
-these runs: steps are priced from data sheets by the GPU model, with the runtime of serving engines. The
-scheduler is planned ahead, as the runs show: requests are scheduled microseconds after they are
-queued, while a step runs, and their first token comes a step later. Engines whose experts are spread
-over devices step together, and gather all tokens before experts and scatter the sums behind them.
+these runs: steps are priced from data sheets by the GPU model, with the runtime of serving engines.
+The scheduler is planned ahead, as the runs show: requests are scheduled microseconds after they are
+queued, while a step runs, and their first token comes a step later. Engines whose experts are
+spread over devices step together: they gather all tokens before the experts, and scatter the sums
+behind them.
 """
 
 from __future__ import annotations

@@ -81,7 +81,8 @@ def _spread(count: int) -> list[int]:
     """At most `COMPARED` numbers below a count, the first and the last among them."""
     if count <= COMPARED:
         return list(range(count))
-    return [round(part * (count - 1) / (COMPARED - 1)) for part in range(COMPARED)]
+    distance = (count - 1) / (COMPARED - 1)
+    return [round(part * distance) for part in range(COMPARED)]
 
 
 def _unfollowed(flagged: Sequence[str], number: int, own: int, of_program: int) -> str:

@@ -147,7 +147,8 @@ class SpreadSimulation:
     def ranks(self) -> tuple[RankSimulation, ...]:
         """The share of each rank."""
         asked = (self.trace, self.target, self.scenario, self.strategies, self.plan)
-        return tuple(RankSimulation(*asked, rank, self.width) for rank in range(self.plan.ranks))
+        shares = [RankSimulation(*asked, rank, self.width) for rank in range(self.plan.ranks)]
+        return tuple(shares)
 
     @cached_property
     def width(self) -> DenseWidth:
