@@ -1,4 +1,4 @@
-"""Steps of ranks that share experts cost what simulate says of the same tokens, and nothing else."""
+"""Steps of ranks that share experts cost what simulate says of the same tokens."""
 
 from __future__ import annotations
 
