@@ -1,10 +1,14 @@
-"""What the experts' capacity does to translations: seconds and chrF of translate-verses, prefill and decode apart.
+"""What the experts' capacity does to translations: seconds and chrF of translate-verses.
 
-    python -m benchmarks.translation --measure      # on a quiet machine, a minute and a half; kept in benchmarks/runs
-    python -m benchmarks.translation                # predicted beside what was measured
+    python -m benchmarks.translation --measure   # on a quiet machine: a minute and a half
+    python -m benchmarks.translation             # predicted beside what was measured
 
-What is timed is the `generate()` of transformers, each of its forward passes by hooks, without condsim. What is predicted is of the traces in
-`traces/translate-verses`, which hold the decisions and the chrF at each factor: `condsim frontier traces/translate-verses --capture --settings capacity=0.5,...`.
+Prefill and decode stand apart. What is timed is the `generate()` of transformers, without condsim:
+hooks time each of its forward passes; the seconds are kept in benchmarks/runs. What is predicted
+is of the traces in `traces/translate-verses`, which hold the decisions and the chrF at each factor:
+
+    condsim frontier traces/translate-verses --capture --settings capacity=0.5,0.75,1,1.25,1.5,2
+
 The experts of the encoder have room for `max(1, ceil(factor x 40 / 8))` tokens of a verse.
 """
 
@@ -114,7 +118,7 @@ def traces() -> Iterator[tuple[float, Trace]]:
 
 
 def predicted(steps: pd.Series) -> pd.DataFrame:
-    """A row a case: prefill_s, decode_s, chrf, and the share of the encoder's rows that are dropped.
+    """A row a case: prefill_s, decode_s, chrf, and the dropped share of the encoder's rows.
 
     steps: decode steps of each case: greedy decoding ends where all verses of a batch have ended.
     """
@@ -151,7 +155,7 @@ def _of_batches(trace: Trace, values: np.ndarray) -> np.ndarray:
 
 
 def _dropped(trace: Trace) -> np.ndarray:
-    """Share of the encoder's tokens of each verse that an expert had no room for, float [verses]."""
+    """Share of each verse's tokens that no expert of the encoder had room for, float [verses]."""
     shares = []
     for site in trace.sites:
         if "encoder" not in site.name:
@@ -169,7 +173,7 @@ def _dropped(trace: Trace) -> np.ndarray:
 
 
 def beside(timed: pd.DataFrame) -> pd.DataFrame:
-    """A row a case: predicted, and the medians of what was measured, with the ending `_measured`."""
+    """A row a case: predicted, and the medians that were measured (names end in `_measured`)."""
     medians = timed.groupby(CASE)[[*PHASES, "steps"]].median()
     found = predicted(medians["steps"].astype(int))
     found = found.merge(medians.reset_index(), on=CASE, suffixes=("", "_measured"))
