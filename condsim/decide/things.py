@@ -124,10 +124,9 @@ def _as_one(columns: np.ndarray) -> np.ndarray:
 
 def _fewest(ids: np.ndarray) -> int:
     """How many branches the row with the fewest takes; 0 where one is dropped."""
-    if ids.dtype == bool or not len(ids):
-        return 0
-    taken = (ids.reshape(len(ids), -1) != NOT_REACHED).sum(axis=1)
-    return int(taken.min())
+    choices = ids[:, None] if ids.ndim == 1 else ids
+    taken = (choices != NOT_REACHED).sum(axis=1)
+    return int(taken.min(initial=choices.shape[1]))
 
 
 def _possible_sets(site: Site, fewest: int) -> float:
