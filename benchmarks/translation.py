@@ -1,8 +1,10 @@
-"""What the experts' capacity does to translations: dropped tokens and chrF of translate-verses, on verses that it has not seen.
+"""What the experts' capacity does to translations: dropped tokens and chrF of translate-verses,
+on verses that it has not seen.
 
     python -m benchmarks.translation [--batches N] [--factors F ...]
 
-Every verse is translated greedily; the experts of the encoder have room for `max(1, ceil(factor x 40 / 8))` of its tokens each.
+Every verse is translated greedily; the experts of the encoder have room for `max(1, ceil(factor x
+40 / 8))` of its tokens each.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 
 @dataclass(frozen=True)
 class Judged:
-    """A capacity factor. dropped: share of the encoder's tokens, over its layers. chrf: of a verse, the mean."""
+    """A capacity factor.
+
+    dropped: share of the encoder's tokens, over its layers. chrf: of a verse, the mean.
+    """
 
     factor: float
     dropped: float

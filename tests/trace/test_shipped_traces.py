@@ -1,4 +1,5 @@
-"""The traces that come with condsim: their routing is worth simulating, and says the same as the models' own checkpoints."""
+"""The traces that come with condsim: their routing is worth simulating, and says the same as the
+models' own checkpoints."""
 
 from __future__ import annotations
 
@@ -98,7 +99,8 @@ def test_experts_are_loaded_unevenly(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in ROUTED if "moe" not in trace(n).mechanisms])
 def test_the_dense_network_is_a_fair_rival(name: str) -> None:
-    """Without routing the same weights are about as good: a point of accuracy, or a twentieth of the bits. All experts at once are not meant to be."""
+    """Without routing the same weights are about as good: a point of accuracy, or a twentieth of
+    the bits. All experts at once are not meant to be."""
     mean = trace(name).quality[["conditional", "dense"]].mean()
     if trace(name).header.provenance.higher_is_better:
         assert mean["dense"] >= mean["conditional"] - 0.01
@@ -107,7 +109,10 @@ def test_the_dense_network_is_a_fair_rival(name: str) -> None:
 
 
 def test_some_cases_speed_up_and_some_slow_down() -> None:
-    """As predicted for the machine of the traces, which needs no clock. `batched` is for a few tokens: with more it is slow without saying anything."""
+    """As predicted for the machine of the traces, which needs no clock.
+
+    `batched` is for a few tokens: with more it is slow without saying anything.
+    """
     speedups = [
         condsim.simulate(trace(n), None, strategy, batch, baseline).speedup
         for n in ROUTED
@@ -123,7 +128,8 @@ def test_some_cases_speed_up_and_some_slow_down() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_priced_at_once_are_the_steps_one_by_one(name: str) -> None:
-    """A device with a clock of its own: all steps in closed form, kernels priced where they stand, against each step's kernels in SimPy."""
+    """A device with a clock of its own: all steps in closed form, kernels priced where they
+    stand, against each step's kernels in SimPy."""
     at_once, alone = (
         condsim.simulate(trace(name), "nvidia-h100-sxm", steps=[0, 2, 3], engine=e)
         for e in ("closed", "events")

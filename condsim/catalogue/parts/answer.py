@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from condsim.catalogue.forms import FORMS
 from condsim.catalogue.parts.base import CatalogueModel
 from condsim.catalogue.parts.question import Question, trace_of
 from condsim.catalogue.parts.rivals import rivals_of
@@ -48,10 +49,20 @@ def answer_of(
 ) -> Answer:
     """Predict as `answer_about` does. trace: what it executes, on routing drawn for the
     question."""
-    question = question.of(model)
     asked = options_of(model, question, profile, options)
     answered = answer(trace, profile, strategy, baseline, **asked)
-    rivals = rivals_of(model, answered.prediction, profile, question, progress)
+    return with_rivals(answered, model, question, progress)
+
+
+def with_rivals(
+    answered: Answer,
+    model: CatalogueModel,
+    question: Question,
+    progress: Callable[[str], None] = lambda _name: None,
+) -> Answer:
+    """Return an answer with the model's dense rivals on the same device, which are recorded the
+    first time."""
+    rivals = rivals_of(model, answered.prediction, answered.profile, question.of(model), progress)
     return replace(answered, rivals=tuple(rivals))
 
 
@@ -61,6 +72,6 @@ def options_of(
     """Return arguments of `condsim.simulate` for a question. options: those that are named."""
     question = question.of(model)
     asked = {**options, "batch": question.batch, "phase": question.phase}
-    if asked.get("runtime") is None and SERVED.is_for(profile) and not model.images:
+    if asked.get("runtime") is None and SERVED.is_for(profile) and FORMS[model.form].served:
         asked["runtime"] = SERVED.name
     return asked
