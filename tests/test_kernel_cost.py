@@ -8,8 +8,8 @@ import pytest
 from condsim.kernel_cost import KernelCost, SizedRead, least_sure
 
 TWO_READS = (
-    SizedRead(np.array([8.0, 4.0]), np.ones(2), np.ones(2)),
-    SizedRead(np.array([1.0, 2.0]), np.ones(2), np.ones(2)),
+    SizedRead(np.array([8.0, 4.0]), np.ones(2), np.ones(2), np.ones(2)),
+    SizedRead(np.array([1.0, 2.0]), np.ones(2), np.ones(2), np.ones(2)),
 )
 
 
@@ -42,7 +42,7 @@ def test_worlds_and_memory_levels_are_columns() -> None:
 
 def test_of_grouped_weights_those_are_read_that_have_rows() -> None:
     rows_of_experts = np.array([[3, 0, 1], [0, 0, 2]])
-    read = SizedRead(np.array([10.0, 10.0]), np.ones(2), np.ones(2), rows_of_experts)
+    read = SizedRead(np.array([10.0, 10.0]), np.ones(2), np.ones(2), np.ones(2), rows_of_experts)
     assert read.bytes_a_call.tolist() == [20.0, 10.0]
     assert read.at(slice(1, 2)).bytes_a_call.tolist() == [10.0]
 

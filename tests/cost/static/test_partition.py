@@ -1,4 +1,4 @@
-"""A prepared graph ends at sites that the host steers, once for each branch that is taken."""
+"""Where a prepared graph ends: at sites that the host steers, once a branch that is taken."""
 
 from __future__ import annotations
 
