@@ -26,7 +26,7 @@ from condsim.calibrate import calibrate, matmul_calls
 from condsim.calibrate.cpu import READINGS, Beside
 from condsim.calibrate.shapes import Attention, Convolution, Products
 from condsim.cost.cpu.operator_time import operator_time
-from condsim.cost.cpu.residency import miss_seconds
+from condsim.cost.cpu.residency import Weight, miss_seconds
 from condsim.cost.hot import SizedOperator
 from condsim.hardware import HardwareProfile, hardware
 from condsim.timing.cases import Pool, measure, threads
@@ -317,7 +317,8 @@ def _evicted_s(case: Case, profile: HardwareProfile) -> float:
     _, k, n = case.inputs[1]
     weight_bytes = 4.0 * k * n
     hit = case.rows[case.rows > 0]
-    missed = miss_seconds(weight_bytes, weight_bytes * len(hit), profile, hit)
+    weight = Weight(weight_bytes, 4.0 * k, hit)
+    missed = miss_seconds(weight, weight_bytes * len(hit), profile)
     return float(missed.sum())
 
 
