@@ -1,12 +1,13 @@
-"""One mixture-of-experts block on a GPU by tokens and *activated* experts; nothing is fitted to it.
+"""Predict one mixture-of-experts block on a GPU by its tokens and *activated* experts.
 
     python -m benchmarks.activated_experts MOE.csv
 
-MOE.csv: tokens, activated_experts, latency_s. Kernel seconds of the block of
-Qwen3-30B-A3B-Instruct-2507 (bf16) on an RTX PRO 6000 Blackwell Server Edition under vLLM 0.19.0,
-ids dealt round-robin over the activated experts; source: github.com/casys-kaist/LLMServingSim
-(MIT), profiler/perf/RTXPRO6000. What was summed up are the kernels' own times: nothing between
-kernels is in it, nor the router's softmax and top-k, whose ids were given.
+MOE.csv has the columns tokens, activated_experts and latency_s. They are kernel seconds of the
+block of Qwen3-30B-A3B-Instruct-2507 (bf16) on an RTX PRO 6000 Blackwell Server Edition under vLLM
+0.19.0, with ids dealt round-robin over the activated experts. Source:
+github.com/casys-kaist/LLMServingSim (MIT), profiler/perf/RTXPRO6000. The seconds are the sum of the
+kernels' own times: nothing between kernels is in them, nor the router's softmax and top-k, whose
+ids were given. Nothing is fitted to these rows.
 
 Bars: median |error| 5 %, 90th percentile 15 %.
 """

@@ -1,4 +1,4 @@
-"""Exchanges between devices and placements of experts against published measurements.
+"""Hold exchanges between devices and placements of experts against published measurements.
 
     python -m benchmarks.clusters FOLDER [--placements FOLDER]
 
@@ -6,8 +6,8 @@ FOLDER holds `alltoall.csv` and `collectives.csv`: rows of ai-dynamo/aiconfigura
 units. Rows that their source doubts (spikes, masked routes, slow fabric) are left out. The
 constants of `condsim.parallel.exchanges` and of the fabric nvlink-4 are least squares on these
 rows, so what is printed is how well the forms fit; shapes that are not among them are predictions.
---placements: a folder of `cases.csv` and `CASE.npz` (counts, phy2log): what DeepSeek's load
-balancer gave; slots must be equal.
+--placements names a folder of `cases.csv` and `CASE.npz` (counts, phy2log), which hold the
+placements that DeepSeek's load balancer gave; its slots and condsim's must be equal.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Kernels of runtime `compiled` beside those that torch.compile makes on this CPU: how many, and
-which operators are in each.
+"""Does runtime `compiled` make the kernels that torch.compile makes on this CPU?
 
     python -m benchmarks.compiled
 
-Each module is recorded as a program and joined by `condsim.runtimes.fusion` as a GPU's compiler
-does; TorchInductor compiles the same module, and its kernels are read from the code it writes.
+It prints how many kernels each module has on either side, and which operators are in each. A module
+is recorded as a program and joined by `condsim.runtimes.fusion` as a GPU's compiler does;
+TorchInductor compiles the same module, and its kernels are read from the code it writes.
 Products are left out on both sides: on a CPU (and, without max-autotune, on a GPU) Inductor calls a
 library for them, so what `join` puts behind a product is a kernel of its own there. Where a
 reduction follows that, Inductor joins the two, `join` does not: the attention. On a CPU runtime

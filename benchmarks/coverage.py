@@ -1,11 +1,10 @@
 """Is what `condsim coverage` estimates true?
 
-Sticky sequences, whose unseen mass is known.
-
     python -m benchmarks.coverage [--repeats N] [--write]
 
-2,016 sets (top-2 of 64 experts) with a Zipf law; the same formulas with the token and with the
-sequence as the sampling unit. --write: put the table into docs/coverage.md.
+It is asked of sticky sequences, whose unseen mass is known: 2,016 sets (top-2 of 64 experts) follow
+a Zipf law. The table compares the same formulas with the token and with the sequence as the
+sampling unit. --write puts it into docs/coverage.md.
 """
 
 from __future__ import annotations

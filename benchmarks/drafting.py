@@ -1,5 +1,4 @@
-"""Published speedups of drafting with a part of the model, beside what condsim says a cycle
-costs.
+"""Hold published speedups of drafting with a part of the model against the predicted cycle.
 
     python -m benchmarks.drafting [--table FILE]
 

@@ -1,12 +1,11 @@
-"""Error rates of `condsim drift` on sticky sequences: how often it calls drift where there is
-none, and where there is.
+"""How often does `condsim drift` call drift where there is none, and where there is?
 
     python -m benchmarks.drift [--repeats N] [--write]
 
-Both traces are drawn anew each time. A token repeats the last decision of its sequence with
-probability 0.9, as tokens of real sequences nearly do. Beside the permutation of whole sequences
-stands the chi-square test on tokens that monitors usually run. --write: put the table into
-docs/drift.md.
+Both traces are sticky sequences, drawn anew each time. A token repeats the last decision of its
+sequence with probability 0.9, as tokens of real sequences nearly do. Beside the permutation of
+whole sequences stands the chi-square test on tokens that monitors usually run. --write puts the
+table into docs/drift.md.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What exits while decoding do to the text: bits a byte of exit-bytes by how it pays what it
-owes, on text that it has not seen.
+"""What do exits while decoding do to the text?
 
     python -m benchmarks.exits [--batches N] [--thresholds T ...]
 
-Every byte of the text is given after a prompt, one a step, so that all ways are judged on the same
-bytes; each one leaves where the model is sure.
+It prints the bits a byte of exit-bytes on text that the model has not seen, for each way of paying
+for the layers that a byte left out. Every byte of the text is given after a prompt, one a step, so
+that all ways are judged on the same bytes. Each byte leaves where the model is sure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Figures of `benchmarks.fits`: what was measured beside what was predicted."""
+"""Draws the figures of `benchmarks.fits`: what was measured beside what was predicted."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
-"""How well each effect of the CPU's cost model fits what it was not calibrated on.
-
-Fresh micro-benchmarks, and a figure an effect.
+"""How well does each effect of the CPU's cost model fit what it was not calibrated on?
 
     python -m benchmarks.fits [--profile NAME_OR_PATH] [--only EFFECT ...] [--write docs/images]
 
-Needs a calibration of this machine (`condsim calibrate`) and about two minutes of a quiet one. With
---write the measured points go to FOLDER/fits.json, those of other effects in it are kept, and every
-effect in it is drawn to FOLDER/fit-EFFECT.svg. --draw FOLDER only draws.
+It times fresh micro-benchmarks, for which it needs a calibration of this machine (`condsim
+calibrate`) and about two minutes of a quiet one. With --write the measured points go to
+FOLDER/fits.json, where those of other effects are kept, and every effect in it is drawn to
+FOLDER/fit-EFFECT.svg. --draw FOLDER only draws.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Does 30 % hold? Every zoo model at every setting on eight devices, beside its dense rivals.
+"""Is inference 30 % faster at equal quality, as conditional models promise?
 
     python -m benchmarks.frontier [--batch N ...] [--write]
 
---write: put the table into docs/frontier.md, and the figure of one model into docs/images.
+It predicts every model of the zoo at every setting on eight devices, beside its dense rivals.
+--write puts the table into docs/frontier.md, and the figure of one model into docs/images.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""Predicted over measured seconds of dense products on GPUs (bf16, 512 columns and depth or
-more): rows of others, no routing, one linear layer a row.
+"""Hold predicted seconds of dense products on GPUs against rows that others measured.
 
     python -m benchmarks.gemm_tables [--only NAME ...] [--all] [--json]
     python -m benchmarks.gemm_tables --fit NAME
 
-Without options: a sample of about 3,000 rows of each table (`benchmarks/gpu/gemm_sample.parquet`),
-each predicted with no fitted constant, and with those that were fitted on half of the H100's (n,
-k), scored on the other half. --all: every row; the wheel is fetched. Errors are |predicted /
-measured - 1| in %, median / 90th percentile.
+A row is one linear layer in bf16 with 512 columns and depth or more, without any routing. Without
+options it takes a sample of about 3,000 rows of each table (`benchmarks/gpu/gemm_sample.parquet`),
+and predicts each with no fitted constant, and with constants that were fitted on half of the H100's
+(n, k) and are scored on the other half. --all takes every row, for which the wheel is fetched.
+Errors are those of predicted over measured seconds, without their sign, in percent: median / 90th
+percentile.
 """
 
 from __future__ import annotations

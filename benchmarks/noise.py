@@ -1,8 +1,8 @@
-"""What noise does to every zoo model: quality, routing, speedup.
+"""What does noise do to the quality, the routing and the speedup of every zoo model?
 
     python -m benchmarks.noise [--write]
 
---write: put the table into docs/noise.md.
+--write puts the table into docs/noise.md.
 """
 
 from __future__ import annotations

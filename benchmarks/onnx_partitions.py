@@ -1,12 +1,13 @@
-"""Strategy `switched` beside real static partitions: the zoo's early-exit and skip networks, cut
-at their decisions and run by onnxruntime on one thread.
+"""Does strategy `switched` predict real static partitions?
 
     python -m benchmarks.onnx_partitions [--fresh calibrate | --fresh measure] [--json]
 
-Without --fresh the profile (`benchmarks/partitions/profile.yaml`) and the times (`measured.csv`
-beside it) are those stored; `--fresh calibrate` and `--fresh measure` make them again, each within
-three minutes of a quiet core. The profile knows graphs of one operator and chains of convolutions
-alone. Errors are |predicted / measured - 1| in %.
+The partitions are the zoo's early-exit and skip networks, cut at their decisions and run by
+onnxruntime on one thread. Without --fresh the profile (`benchmarks/partitions/profile.yaml`) and
+the times (`measured.csv` beside it) are those stored; `--fresh calibrate` and `--fresh measure`
+make them again, each within three minutes of a quiet core. The profile knows graphs of one operator
+and chains of convolutions alone. Errors are those of predicted over measured, without their sign,
+in percent.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ def trace(model: str, threshold: float) -> tuple[Trace, float | None]:
     from benchmarks.partitions.measure import STEPS, with_threshold
     from condsim.zoo import load
 
-    example = load(model, batch=32, batches=-(-max(b * n for b, n in STEPS.items()) // 32))
-    return condsim.capture(
-        with_threshold(example.model, threshold), example.inputs, measure=False
-    ), None  # type: ignore[arg-type]
+    units = max(batch * steps for batch, steps in STEPS.items())
+    example = load(model, batch=32, batches=-(-units // 32))
+    moved = with_threshold(example.model, threshold)
+    return condsim.capture(moved, example.inputs, measure=False), None
 
 
 def predicted(measured: pd.DataFrame, profile: HardwareProfile) -> pd.DataFrame:

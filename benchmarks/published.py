@@ -1,5 +1,6 @@
-"""Every published measurement whose device has a profile, predicted from model shape, profile
-and routing statistics alone.
+"""Predict every published measurement whose device has a profile.
+
+A prediction uses the model's shape, the profile and routing statistics alone.
 
 `benchmarks/published.py` prints predicted beside published, whether the direction is right, what is
 missing for the rest, and the cause of each miss.

@@ -1,5 +1,4 @@
-"""Whether drawn routing loads experts as recorded routing does, on tokens that it was not fitted
-to.
+"""Does drawn routing load experts as recorded routing does?
 
     python -m benchmarks.routing FOLDER
 
@@ -8,7 +7,8 @@ Apache-2.0): `prefill.parquet` (layer, token, indices) and `decode.parquet` (ste
 indices). The prefill tokens are eight sequences beside each other: tokens that are eight apart
 share 1.4 of their 6 experts, others 0.6.
 
-A generator is fitted to one half of the positions and compared with the other half, both ways, and
+A generator is fitted to one half of the positions and compared with the other half, to which it
+was not fitted, both ways, and
 with the decode steps, which are of other sequences. Independent draws from the same popularity
 stand beside it. Bars: experts touched a step within 2 %, load max / mean within 10 %, medians over
 layers and sizes of a step.

@@ -1,5 +1,7 @@
-"""Sequences whose tokens are alike: routing with a known truth, for the error rates of coverage
-and drift."""
+"""Sequences whose tokens are alike, so that the truth about their routing is known.
+
+The error rates of coverage and drift are measured on them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published throughputs of vision transformers that drop or merge tokens, beside predictions
+"""Hold published throughputs of vision transformers that drop or merge tokens against predictions.
 from the operators that condsim records.
 
     python -m benchmarks.tokens [--tables FOLDER]

@@ -1,4 +1,4 @@
-"""A layer of experts in two processes, measured and predicted.
+"""Measure and predict a layer of experts that two processes share.
 
     python -m benchmarks.two_ranks [--rounds N] [--csv FILE]
 

@@ -1,13 +1,13 @@
-"""Whole models on one GPU, predicted beside what serving engines measured; nothing is fitted to it.
+"""Hold predictions of whole models on GPUs against what serving engines measured.
 
     python -m benchmarks.whole_models [SILICON_SAMPLE.csv] [--json FILE]
     python -m benchmarks.whole_models --tensor 120 [SILICON_SAMPLE.csv] [--json FILE]
 
 The file is `aiconfigurator_core/systems/silicon_sample.csv` of `aiconfigurator-core==0.12.0`
-(PyPI, Apache-2.0), which is fetched where none is named. Rows are taken of one device (no tensor or
-data parallelism), of models of the catalogue, in a dtype that condsim has: what is left out, and
-why, is counted. Rows alike in all columns are taken once. --tensor: of several devices that share
-every layer, so many rows, the first by the hash of their name.
+(PyPI, Apache-2.0), which is fetched where none is named. Nothing is fitted to it. Rows are taken of
+one device (no tensor or data parallelism), of models of the catalogue, in a dtype that condsim has;
+what is left out, and why, is counted. Rows alike in all columns are taken once. --tensor takes so
+many rows of several devices that share every layer, the first by the hash of their name.
 
 The rows were made by InferenceMAX (github.com/SemiAnalysisAI/InferenceX, benchmarks/*.sh), whose
 settings are taken over: prompts and answers of 0.8 to 1 times the length that is named (so 0.9 on

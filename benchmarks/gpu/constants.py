@@ -1,8 +1,8 @@
-"""Fitted constants: what an engine's kernels do on a device, as `profile.replace(...)` of six
-numbers. The shipped profiles hold none of them.
+"""Fitted constants, which say what an engine's kernels do on a device.
 
-They are fitted by `benchmarks/gpu_tables.py --fit` on half of the shapes of one table, the other
-half is what is scored.
+They are six numbers for `profile.replace(...)`; the shipped profiles hold none of them.
+`benchmarks/gpu_tables.py --fit` fits them on half of the shapes of one table, and the other half is
+scored.
 """
 
 from __future__ import annotations

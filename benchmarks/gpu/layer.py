@@ -1,5 +1,4 @@
-"""A measured layer as a trace: one mixture-of-experts layer on one rank, a step a draw of its
-routing.
+"""A measured mixture-of-experts layer on one rank as a trace, a step a draw of its routing.
 
 The program is written down here from the layer's sizes, as the engine's own source runs it
 (`condsim.strategies.fused`): the model has no module to record.

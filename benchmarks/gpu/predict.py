@@ -1,4 +1,4 @@
-"""Rows of a table → seconds that condsim predicts, through `condsim.simulate` alone."""
+"""Predicts the seconds of the rows of a table, through `condsim.simulate` alone."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What both tables of GPU measurements have in common: errors and their groups, options, which
-tables were asked for."""
+"""What both commands on tables of GPU measurements share: errors by group, and options."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Which expert each token takes in the measured layers: the rules that the collector of the
-tables states, drawn anew.
+"""Draws which expert each token takes in the measured layers.
 
-Source of the rules: collector/helper.py of github.com/ai-dynamo/aiconfigurator (Apache-2.0); the
-tables do not keep its draws.
+The rules are those that the collector of the tables states: collector/helper.py of
+github.com/ai-dynamo/aiconfigurator (Apache-2.0). The tables do not keep its draws.
 """
 
 from __future__ import annotations

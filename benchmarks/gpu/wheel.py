@@ -1,7 +1,7 @@
-"""The tables: `aiconfigurator-core` 0.12.0 on PyPI (NVIDIA, Apache-2.0) has millions of measured
-mixture-of-experts layers. Data to check against.
+"""Tables of measured kernels on GPUs, which predictions are checked against.
 
-It is fetched once, by pip, into this user's cache; it is no dependency.
+`aiconfigurator-core` 0.12.0 on PyPI (NVIDIA, Apache-2.0) has millions of rows. pip fetches it once
+into this user's cache; it is no dependency.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Models whose depth follows the input, in the manner in which people publish them: small,
-random.
+"""Small random models whose depth follows the input, written as people publish them.
 
-`FORMS`: name → function that returns (model, batches). Each is written by hand after what such a
-model does, not copied.
+`FORMS` has them by name, as functions that return (model, batches). Each is written by hand after
+what such a model does, not copied.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Vision models that compute less for an image, in the manner in which people publish them:
-small, random.
+"""Small random vision models that compute less for an image, written as people publish them.
 
-`FORMS`: name → function that returns (model, batches). Each is written by hand after what such a
-model does, not copied.
+`FORMS` has them by name, as functions that return (model, batches). Each is written by hand after
+what such a model does, not copied.
 """
 
 from __future__ import annotations

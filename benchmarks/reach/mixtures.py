@@ -1,7 +1,7 @@
-"""Mixtures of experts in the manner of well-known repositories, small, with random weights.
+"""Small random mixtures of experts, written as well-known repositories write them.
 
-`FORMS`: name → function that returns (model, batches). Each is written by hand after what such a
-layer does, not copied.
+`FORMS` has them by name, as functions that return (model, batches). Each is written by hand after
+what such a layer does, not copied.
 """
 
 from __future__ import annotations

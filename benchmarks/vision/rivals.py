@@ -1,10 +1,11 @@
-"""Vision transformers that drop or merge tokens beside smaller dense ones that were trained the
-same way: accuracy and time on this machine.
+"""Do vision transformers that drop or merge tokens beat smaller dense ones on this machine?
 
     python -m benchmarks.vision.rivals [--train]
 
-Models take turns; a time is the median over `ROUNDS` of them. --train: train the dense rivals for
-their accuracy (some ten minutes); without, it is that of `ACCURACY`, which that printed.
+It prints the accuracy and the milliseconds of models that were trained the same way. Models take
+turns, and a time is the median over `ROUNDS` turns. --train trains the dense rivals for their
+accuracy, which takes some ten minutes; without it their accuracy is that of `ACCURACY`, which such
+a training printed.
 """
 
 from __future__ import annotations
