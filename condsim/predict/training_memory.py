@@ -31,6 +31,7 @@ OF_SITE = "@"
 STATE = "/"
 """Between the name of a weight and that of what an optimizer keeps for it."""
 
+FIRST_BACKWARD = 1
 ONE_MICRO_BATCH = 2
 """Stages after the forward of a step that has one micro-batch."""
 
@@ -242,8 +243,8 @@ def _peak_of(lowered: Lowered, target: Target, step: int) -> tuple[dict[Part, in
 
 
 def _end_with_micro_batches(made: Storages, stages: np.ndarray) -> Storages:
-    """The storages where several micro-batches follow each other: what a forward makes lives until
-    its backward is done at the latest, which lets go of all that autograd kept.
+    """The storages where several micro-batches follow each other: all that one makes is gone
+    when its backward is done, but for the gradients, which the first one makes.
 
     stages: numbers of the stages of the calls, int [calls].
     """
@@ -251,9 +252,9 @@ def _end_with_micro_batches(made: Storages, stages: np.ndarray) -> Storages:
     if optimizer <= ONE_MICRO_BATCH:
         return made
     born = stages[made.born]
-    of_forward = (born % 2 == 0) & (born < optimizer)
-    ends = np.searchsorted(stages, born + 1, side="right") - 1
-    dead = np.where(of_forward, np.minimum(made.dead, ends), made.dead)
+    ends = np.searchsorted(stages, born | 1, side="right") - 1
+    ends_with_backward = (born != FIRST_BACKWARD) & (born < optimizer)
+    dead = np.where(ends_with_backward, np.minimum(made.dead, ends), made.dead)
     return replace(made, dead=dead)
 
 
