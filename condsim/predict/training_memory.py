@@ -9,7 +9,7 @@ as the recorder saw them made and dropped.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ OF_SITE = "@"
 """In the names of extents that say how many weights there are."""
 STATE = "/"
 """Between the name of a weight and that of what an optimizer keeps for it."""
+
+FIRST_BACKWARD = 1
+ONE_MICRO_BATCH = 2
+"""Stages after the forward of a step that has one micro-batch."""
 
 GRADIENTS, SAVED, TEMPORARIES = "gradients", "saved", "temporaries"
 ROUTER, BRANCHES, REST = "router", "branches", "rest"
@@ -225,6 +229,7 @@ def _peak_of(lowered: Lowered, target: Target, step: int) -> tuple[dict[Part, in
     calls = lowered.sequence(step)
     made = storages(lowered, target, calls, step)
     stages = np.array([_stage(program, call) for call in calls])
+    made = _end_with_micro_batches(made, stages)
     names = [name_of_stage(program.stages, number) for number in range(len(program.stages) + 1)]
     peak = int(np.argmax(made.alive(len(calls))))
     alive = np.flatnonzero((made.born <= peak) & (made.dead >= peak))
@@ -237,6 +242,22 @@ def _peak_of(lowered: Lowered, target: Target, step: int) -> tuple[dict[Part, in
         parts[part] = parts.get(part, 0) + int(made.bytes[number])
     op = calls[peak].op
     return parts, PeakPlace(op.name, op.module, names[stages[peak]])
+
+
+def _end_with_micro_batches(made: Storages, stages: np.ndarray) -> Storages:
+    """The storages where several micro-batches follow each other: all that one makes is gone
+    when its backward is done, but for the gradients, which the first one makes.
+
+    stages: numbers of the stages of the calls, int [calls].
+    """
+    optimizer = int(stages[-1])
+    if optimizer <= ONE_MICRO_BATCH:
+        return made
+    born = stages[made.born]
+    ends = np.searchsorted(stages, born | 1, side="right") - 1
+    ends_with_backward = (born != FIRST_BACKWARD) & (born < optimizer)
+    dead = np.where(ends_with_backward, np.minimum(made.dead, ends), made.dead)
+    return replace(made, dead=dead)
 
 
 def _stage(program: Program, call: Call) -> int:

@@ -29,7 +29,7 @@ def assert_three_micro_batches(
     assert peak_bytes(step.calls) == step.recorder.peak_bytes
 
 
-@pytest.mark.parametrize("strategy", ["looped", "grouped"])
+@pytest.mark.parametrize("strategy", ["looped", pytest.param("grouped", marks=pytest.mark.slow)])
 def test_a_mixture_gives_the_recorded_stream(
     strategy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,7 +40,7 @@ def test_a_mixture_gives_the_recorded_stream(
     assert_three_micro_batches(of_two, strategy, monkeypatch)
 
 
-@pytest.mark.parametrize("strategy", ["compacted", "wait"])
+@pytest.mark.parametrize("strategy", ["compacted", pytest.param("wait", marks=pytest.mark.slow)])
 def test_so_do_blocks_that_gates_skip(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A block's weights have no gradient yet where no row took it."""
     assert_three_micro_batches(trained("skips-in-a-row", accumulate=2), strategy, monkeypatch)
