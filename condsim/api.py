@@ -13,7 +13,7 @@ import torch
 
 from condsim.calibrate.cpu import calibrate as calibrate_cpu
 from condsim.capture import Labels, Progress, Quality, capture_trace
-from condsim.capture.on_meta import capture_routed, known_inputs
+from condsim.capture.on_meta import Routing, capture_routed, known_inputs
 from condsim.capture.sparse_training import capture_masked
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
@@ -25,7 +25,6 @@ from condsim.live.model import LiveModel
 from condsim.live.training import Training as Training
 from condsim.live.training import in_training
 from condsim.measure import measure_live
-from condsim.routing import RoutingGenerator
 from condsim.self_check.check import check as self_check
 from condsim.trace import Trace
 
@@ -46,7 +45,7 @@ def capture(
     command: str | None = None,
     progress: Progress = lambda _what, _done, _of: None,
     sequence_axis: SequenceAxis = "auto",
-    routing: RoutingGenerator | Trace | None = None,
+    routing: Routing | None = None,
     masks: MaskHistory | None = None,
     seed: int = 0,
 ) -> Trace:
@@ -69,7 +68,9 @@ def capture(
         for units of a fixed size. "auto" tries axis 1 where tensors look like sequences.
     routing: of a model on PyTorch's meta device, which has no numbers to decide with: a generator,
         which decides for the inputs, or a trace of recorded routing, whose steps and decisions are
-        taken. seed: of what is drawn.
+        taken. Of what is no mixture of experts also a share, or site → share, from 0 to 1: of the
+        rows that enter, go on, stay or take the costliest branch, or of the neurons that a row
+        needs. seed: of what is drawn.
     masks: of sparse weights, what they were over a training; None for what the model has now, where
         its layers have masks.
     Returns the trace. Raises CondsimError for empty inputs, weights that are not finite, a model
@@ -106,7 +107,7 @@ def capture(
     return trace
 
 
-def _refuse_with_training(new_tokens: int, routing: RoutingGenerator | Trace | None) -> None:
+def _refuse_with_training(new_tokens: int, routing: Routing | None) -> None:
     """Raises CondsimError for what no training step has."""
     if new_tokens:
         raise CondsimError("train: a training step decodes nothing; leave out new_tokens")

@@ -19,7 +19,15 @@ from condsim.capture.other_sizes import of_one_batch
 from condsim.capture.own_work import refuse_other_work
 from condsim.capture.probe import CannotRun, costliest_branches, key, probe
 from condsim.capture.quality import decoded_quality, dense_quality, score_exits
-from condsim.capture.sizes import Sizes, as_fixed, as_long, in_brackets, probed_batch, settle
+from condsim.capture.sizes import (
+    Sizes,
+    as_fixed,
+    as_long,
+    in_brackets,
+    probed_batch,
+    settle,
+    with_captured_prompts,
+)
 from condsim.errors import CondsimError
 from condsim.live.decode import has_encoder
 from condsim.live.execution import Execution
@@ -96,7 +104,8 @@ def _probe_any_size(
     """The programs of all lengths; of fewer where no program serves all.
 
     Those are the captured one alone, or, where tokens were decoded, the captured ones and longer:
-    an attention window that a prefix fills has one size from there on. `seen` says so afterwards.
+    an attention window that a prefix fills has one size from there on. Or else the captured one of
+    whole inputs, and all of decode steps. `seen` says so afterwards.
     """
     decode = seen.decodes
     try:
@@ -104,23 +113,42 @@ def _probe_any_size(
         if not any(program.flagged for program in programs.values()):
             return programs
         return _of_fixed_units(live, batches, sizes, seen, progress) or programs
-    except (Misfit, CannotRun) as refusal:
-        fewer = as_long(batches, sizes) if decode else as_fixed(batches, sizes)
-        if fewer is None:
-            raise
-        try:
-            programs = _probe(live, *fewer, decode, progress)
-        except (Misfit, CannotRun):
-            raise refusal from None
-        _, settled = fewer
-        if settled.lengths is None:
-            seen.fix_length(settled.unit_rows)
-        else:
-            seen.notes.append(
-                f"the programs are those of {settled.lengths.shortest} positions and more: "
-                "what the model executes at fewer does not follow from the length"
-            )
-        return programs
+    except (Misfit, CannotRun):
+        for fewer in _fewer_lengths(batches, sizes, decode):
+            try:
+                programs = _probe(live, *fewer, decode, progress)
+            except (Misfit, CannotRun):
+                continue
+            _say_lengths(seen, *fewer)
+            return programs
+        raise
+
+
+def _fewer_lengths(
+    batches: list[Batch], sizes: Sizes, decode: bool
+) -> Iterator[tuple[list[Batch], Sizes]]:
+    """Lengths to try where no program serves all, those that serve the most first."""
+    ways = (as_long, with_captured_prompts) if decode else (as_fixed,)
+    for way in ways:
+        fewer = way(batches, sizes)
+        if fewer is not None:
+            yield fewer
+
+
+def _say_lengths(seen: Observation, batches: list[Batch], sizes: Sizes) -> None:
+    """Note which lengths the programs are of."""
+    if sizes.lengths is None:
+        seen.fix_length(sizes.unit_rows)
+    elif sizes.prompts is not None:
+        seen.notes.append(
+            f"the programs of whole inputs are those of {batches[0].seq} positions: what the model "
+            "executes at other lengths does not follow from the length"
+        )
+    else:
+        seen.notes.append(
+            f"the programs are those of {sizes.lengths.shortest} positions and more: "
+            "what the model executes at fewer does not follow from the length"
+        )
 
 
 def _of_fixed_units(

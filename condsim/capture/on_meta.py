@@ -16,14 +16,16 @@ import torch
 from torch.utils._pytree import tree_map
 
 from condsim.capture.capture_trace import Progress, one_thread
+from condsim.capture.decode_sites import with_decode_sites
 from condsim.capture.header import Labels, notes_of, provenance_of, site_of
 from condsim.capture.layers import LayerList, layer_lists, shortened
-from condsim.capture.probe import Prober
+from condsim.capture.probe import CannotRun, Prober, costliest_branches, key
 from condsim.capture.repeat import Unlike, repeated, repeated_names
 from condsim.capture.sizes import settle
 from condsim.capture.windows import windowed, windows_of
 from condsim.errors import CondsimError
 from condsim.live.execution import BASELINES, SiteInfo
+from condsim.live.failures import ModelFails
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS
@@ -32,15 +34,17 @@ from condsim.program.logical import branch_flops, expert_flops
 from condsim.program.regime import DECODE, PREFILL, Regime
 from condsim.record.on_meta import is_on_meta
 from condsim.routing import RoutingGenerator, drawn_trace
+from condsim.routing.shares import Shares, with_shares
 from condsim.strategies import name_of
-from condsim.trace import Decisions, Header, Trace
+from condsim.trace import Decisions, Header, Site, Trace
 from condsim.trace.columns import STEP_COLUMNS
 from condsim.trace.header import UnitRows
 from condsim.untrusted import one_line
 
 REGIMES = tuple(Regime(phase, single) for phase in (PREFILL, DECODE) for single in (True, False))
 
-
+Routing = RoutingGenerator | Trace | Shares
+"""What says what a model without numbers decides."""
 WAYS = 1 + len(BASELINES)
 """How a model is run: as it is, and as what it is compared with."""
 
@@ -72,14 +76,15 @@ def capture_routed(
     model: torch.nn.Module,
     batches: Sequence[Batch],
     labels: Labels,
-    routing: RoutingGenerator | Trace | None,
+    routing: Routing | None,
     new_tokens: int,
     seed: int,
     progress: Progress,
 ) -> Trace:
     """The trace of a model on the meta device that decides what `routing` says.
 
-    batches, new_tokens: the steps that a generator decides in; recorded routing has its own.
+    batches, new_tokens: the steps that a generator or shares decide in; recorded routing has its
+    own.
     Raises CondsimError without routing, for a model with weights, and where the routing is of
     another model.
     """
@@ -91,12 +96,19 @@ def capture_routed(
     if routing is None:
         raise CondsimError(
             "model: it is on PyTorch's meta device and has no numbers to decide with; pass "
-            "routing=condsim.routing(...), condsim.fit_routing(...) or a trace of recorded routing "
+            "routing=condsim.routing(...), condsim.fit_routing(...) or a trace, or, of what is no "
+            "mixture, the share of rows that enter, go on or stay, or of neurons "
             "(weights that accelerate offloads are there between calls: take its hooks off first)"
         )
+    experts_only = isinstance(routing, RoutingGenerator)
     if isinstance(routing, RoutingGenerator):
         routing = drawn_trace(routing, _steps(batches, new_tokens), seed)
-    phases = set(routing.steps["phase"])
+    if isinstance(routing, Trace):
+        steps = routing.steps
+    else:
+        batches, _ = settle(LiveModel.of(model), batches)
+        steps = _steps(batches, new_tokens)
+    phases = set(steps["phase"])
     regimes = [regime for regime in REGIMES if regime.phase in phases]
     done = 0
 
@@ -106,9 +118,13 @@ def capture_routed(
         progress("probe", done, len(regimes) * WAYS)
 
     programs = capture_programs(
-        model, batches[0], labels, regimes=regimes, progress=recorded, experts_only=True
+        model, batches[0], labels, regimes=regimes, progress=recorded, experts_only=experts_only
     )
-    return programs.with_routing(routing)
+    if isinstance(routing, Trace):
+        return programs.with_routing(routing)
+    decided = {Regime.parse(name.rsplit("/", 1)[-1]).phase for name in programs.programs}
+    taken = steps[steps["phase"].isin(decided)].reset_index(drop=True)
+    return with_shares(programs, taken, routing, seed)
 
 
 def _steps(batches: Sequence[Batch], new_tokens: int) -> pd.DataFrame:
@@ -141,7 +157,9 @@ def capture_programs(
     try:
         recorded = _record(model, lists, batch, regimes, progress, experts_only)
         programs = {name: repeated(one, lists) for name, one in recorded.programs.items()}
-    except Unlike:  # then all layers are recorded
+    except (Unlike, ModelFails, CannotRun):  # then all layers are recorded
+        if not lists:
+            raise
         lists = []
         recorded = _record(model, lists, batch, regimes, progress, experts_only)
         programs = dict(recorded.programs)
@@ -161,8 +179,12 @@ def _record(
     with shortened(model, lists):
         live = LiveModel.of(model)
         (batch, *_), sizes = settle(live, [batch])
+        if not live.infos and any(regime.decodes for regime in regimes):
+            sizes = with_decode_sites(live, batch, sizes)
         if experts_only:
             _require_experts(live)
+        if live.infos and live.decides_while_decoding:
+            regimes = _while_decoding(live, regimes)
         if lists and any(info.parents for info in live.infos.values()):
             raise Unlike("sites stand behind one another, through all layers")
         prober = Prober(live, batch, sizes)
@@ -170,7 +192,21 @@ def _record(
         with one_thread():
             for assignment in _assignments(live):
                 programs |= prober.programs(assignment, regimes, progress)
+                if assignment == live.captured:
+                    captured = programs[key(assignment, regimes[-1])]
+                    prober.costliest = costliest_branches(captured, live.infos)
         return Recorded(live, sizes.unit_rows, programs)
+
+
+def _while_decoding(live: LiveModel, regimes: Sequence[Regime]) -> list[Regime]:
+    """The regimes of decode steps. Raises CondsimError where there are none."""
+    decoding = [regime for regime in regimes if regime.decodes]
+    if not decoding:
+        name = next(iter(live.infos))
+        raise CondsimError(
+            f"site {name!r} decides about new tokens only: capture it with new_tokens=1 or more"
+        )
+    return decoding
 
 
 def _require_experts(live: LiveModel) -> None:
@@ -178,9 +214,9 @@ def _require_experts(live: LiveModel) -> None:
         mechanism = MECHANISMS[info.mechanism]
         if not mechanism.mixes_experts:
             raise CondsimError(
-                f"site {info.name!r} is {mechanism.title}: a model on the meta device has no "
-                "numbers to decide with, and only mixtures of experts take decisions from "
-                "elsewhere; capture it with weights"
+                f"site {info.name!r} is {mechanism.title}, and a generator draws which experts "
+                "rows take: pass routing=SHARE, of the rows that enter, go on or stay, or of the "
+                "neurons that a row needs, from 0 to 1, or site -> share"
             )
 
 
@@ -224,6 +260,7 @@ def _trace(
         name=labels.name,
         sites=tuple(sites),
         captured=recorded.live.captured,
+        costliest=_costliest(sites),
         notes=tuple(one_line(note) for note in notes_of(recorded.live)),
         windows=tuple(sorted(set(windows_of(model).values()))),
         has_decisions=False,
@@ -233,6 +270,15 @@ def _trace(
     return Trace(header, steps, programs, _nothing)
 
 
+def _costliest(sites: Sequence[Site]) -> dict[str, int]:
+    """The branch of the most FLOPs at each site where a row takes one of several."""
+    costliest = {}
+    for site in sites:
+        if site.routing.one_of_several:
+            costliest[site.name] = int(np.argmax(site.branch_flops))
+    return costliest
+
+
 def _branch_flops(live: LiveModel, programs: Mapping[str, Program], info: SiteInfo) -> np.ndarray:
     """Logical FLOPs of a row in each branch, float [branches]."""
     first = next(iter(programs.values()))
@@ -240,7 +286,8 @@ def _branch_flops(live: LiveModel, programs: Mapping[str, Program], info: SiteIn
     if kind.mixes_experts:
         return np.full(info.branches, expert_flops(first, info.name, info.top_k or 1))
     alone = name_of({name: _alone(name, way) for name, way in live.captured.items()})
-    program = next(one for name, one in programs.items() if name.startswith(f"{alone}/"))
+    several = [one for name, one in programs.items() if name.startswith(f"{alone}/")]
+    program = several[-1]  # of several units, where these are recorded
     return branch_flops(program, info.name, info.branches, kind.keeps_tokens)
 
 

@@ -255,7 +255,7 @@ class Prober:
 
     def program(self, assignment: Assignment, regime: Regime, periods: Periods) -> Program:
         """Record and fit one program. periods: of the assignment's loops; completed on the way."""
-        usual = probing_sizes(regime, self.sizes.lengths)
+        usual = probing_sizes(regime, self.sizes.of(regime))
         if self.scheduled:
             usual = [(1 if regime.single else units, None) for units in SCHEDULED_UNITS]
         fewest_turns = 1

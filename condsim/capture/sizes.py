@@ -17,6 +17,7 @@ from condsim.live.execution import Execution, SiteInfo
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS, Draw
+from condsim.program.regime import Regime
 from condsim.trace.header import UnitRows
 
 TRIED_UNITS = 2
@@ -46,11 +47,17 @@ class Sizes:
     lengths: of sequences in probing runs; None where units have no positions that could vary.
     unit_rows: site → the rows that a unit has there where nothing was dropped before.
     refusal: why the model is not run at other lengths, where there are positions.
+    prompts: of whole inputs, where these are not run at the lengths of prefixes.
     """
 
     lengths: Lengths | None
     unit_rows: dict[str, UnitRows]
     refusal: str = ""
+    prompts: Lengths | None = None
+
+    def of(self, regime: Regime) -> Lengths | None:
+        """The lengths in the probing runs of a regime."""
+        return self.lengths if regime.decodes else self.prompts or self.lengths
 
 
 def learn_sizes(live: LiveModel, batch: Batch) -> Sizes:
@@ -212,6 +219,18 @@ def as_long(batches: Sequence[Batch], sizes: Sizes) -> tuple[list[Batch], Sizes]
     spread = USUAL_LENGTHS.longest - USUAL_LENGTHS.shortest
     longer = Lengths(shortest, shortest + spread)
     return list(batches), replace(sizes, lengths=longer)
+
+
+def with_captured_prompts(
+    batches: Sequence[Batch], sizes: Sizes
+) -> tuple[list[Batch], Sizes] | None:
+    """The same with whole inputs of the captured length alone, as where a loop runs over them; None
+    where they are of several lengths."""
+    lengths = {batch.seq for batch in batches}
+    seq = lengths.pop()
+    if lengths or seq is None:
+        return None
+    return list(batches), replace(sizes, prompts=Lengths(seq, seq))
 
 
 def probed_batch(batches: Sequence[Batch]) -> Batch:

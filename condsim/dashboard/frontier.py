@@ -60,6 +60,7 @@ def compared(scenario: Scenario, target: float, tolerance: float) -> Frontier:
             rivals=traces_in(folder / RIVALS),
             target=target,
             tolerance=tolerance,
+            phase=scenario.changed().get("phase"),
         )
 
     return library.computed_once(f"frontier {target} {tolerance}", scenario, compute)
@@ -99,20 +100,24 @@ def noise_of(scenario: Scenario) -> NoiseReport:
 
     def compute(trace: Trace, profile: HardwareProfile | None) -> NoiseReport:
         noisy = traces_in(folder_of(scenario) / NOISE)
-        return noise(trace, profile, noisy=noisy, batch=scenario.changed().get("batch"))
+        changed = scenario.changed()
+        asked = {name: changed.get(name) for name in ("batch", "phase")}
+        return noise(trace, profile, noisy=noisy, **asked)
 
     return library.computed_once("noise", scenario, compute)
 
 
 def recipe(scenario: Scenario, target: str, tolerance: str) -> Recipe:
     """How to get the same."""
-    words = ["condsim", "frontier", scenario.where, *flags(scenario, ("device", "batch"))]
+    words = ["condsim", "frontier", scenario.where, *flags(scenario, ("device", "batch", "phase"))]
     words += ["--target", target, "--tolerance", tolerance]
     changed = scenario.changed()
     arguments = [repr(scenario.where)]
     if "device" in changed:
         arguments.append(repr(changed["device"]))
     arguments += [f"target={target}", f"tolerance={tolerance}"]
+    if "phase" in changed:
+        arguments.append(f"phase={changed['phase']!r}")
     line = f"print(condsim.frontier({', '.join(arguments)}).sentence)"
     return Recipe(scenario, shlex.join(words), f"import condsim\n\n{line}")
 

@@ -193,9 +193,10 @@ class Execution:
         self, info: SiteInfo, ids: torch.Tensor
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """What is forced at a site, (ids, weights); (None, None) where the model's ids stand."""
-        if self.decide is None or ids.is_meta:
+        if self.decide is None:
             return self.forced_ids(info.name), self.weights.get(info.name)
-        forced = self.decide(info, ids.detach().cpu().numpy())
+        own = np.zeros(ids.shape, int) if ids.is_meta else ids.detach().cpu().numpy()
+        forced = self.decide(info, own)
         return (None, None) if forced is None else forced
 
     def replaced(self, tensor: torch.Tensor, values: np.ndarray) -> torch.Tensor:

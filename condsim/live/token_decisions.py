@@ -231,7 +231,10 @@ def _told(
     stay."""
     own = _own(decided, site.kept)
     forced = _forced(execution, site, own, layout)
-    if forced is not None:
+    if decided.is_meta:
+        own = own if forced is None else forced
+        decided = execution.replaced(decided, own)
+    elif forced is not None:
         same = np.array_equal(forced[layout.valid], own[layout.valid])
         own = forced
         values: np.ndarray = forced
@@ -245,7 +248,11 @@ def _told(
 
 
 def _own(decided: torch.Tensor, kept: int | None) -> np.ndarray:
-    """Which tokens stay by the model itself, bool [units, slots]."""
+    """Which tokens stay by the model itself, bool [units, slots]; the first ones of a model without
+    numbers."""
+    if decided.is_meta:
+        first = np.arange(decided.shape[1]) < (decided.shape[1] if kept is None else kept)
+        return np.broadcast_to(first, tuple(decided.shape)).copy()
     if decided.is_floating_point():
         assert kept is not None
         decided = best(decided, kept)

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
+
 from condsim.mechanisms.base import Mechanism, mechanism
 from condsim.mechanisms.signs import LAYERS_ARE_MASKED
+
+ENTERS = 1
+"""The branch of rows that enter the layer."""
 
 
 @mechanism
@@ -17,3 +22,7 @@ class Skip(Mechanism):
     title = "skip"
     signs = (LAYERS_ARE_MASKED,)
     branch_names: ClassVar[Mapping[int, str]] = {0: "0: jumps over", 1: "1: enters"}
+
+    def dense_flops(self, per_branch: np.ndarray, costliest: int | None) -> float:
+        """Of the layer: what stands on the way around it does not run."""
+        return float(per_branch[ENTERS])

@@ -10,6 +10,7 @@ from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
+from condsim.program.accumulation import accumulated, accumulates
 from condsim.program.regime import Regime
 from condsim.runtimes import Runtime, choose_runtime
 from condsim.runtimes.quantised import WEIGHT_DTYPES
@@ -169,9 +170,12 @@ def _has_tables(trace: Trace, name: str, profile: HardwareProfile) -> bool:
     """Whether a profile has what the strategies of a name need to know."""
     if not trace.mechanisms:
         return True
-    needed = meant(choose_strategies(trace, name))
-    known = all(table in profile.matmuls for one in needed for table in one.tables)
-    return known and all(one.weights in ("", *profile.weight_dtypes) for one in needed)
+    weights = ("", *profile.weight_dtypes)
+    for strategy in meant(choose_strategies(trace, name)):
+        has_tables = all(table in profile.matmuls for table in strategy.tables)
+        if not has_tables or strategy.weights not in weights:
+            return False
+    return True
 
 
 def fit_device(strategies: Mapping[str, str], kind: str, static: bool) -> bool:
@@ -222,7 +226,7 @@ def program_of(trace: Trace, strategies: Mapping[str, str], regime: str) -> Prog
     trace.require_programs()
     asked = f"{name_of(strategies)}/{regime}"
     if asked in trace.programs:
-        return trace.programs[asked]
+        return _of_micro_batches(trace, asked)
     captured = f"{program_name(strategies)}/{regime}"
     if captured not in trace.programs:
         raise CondsimError(
@@ -233,6 +237,15 @@ def program_of(trace: Trace, strategies: Mapping[str, str], regime: str) -> Prog
         return _rewritten(trace.programs[captured], strategies)
 
     return trace.results.remember(("program", asked), rewritten)
+
+
+def _of_micro_batches(trace: Trace, name: str) -> Program:
+    """A program of the trace as a step of the trace's micro-batches runs it."""
+    program, micro_batches = trace.programs[name], trace.header.accumulate
+    if not accumulates(program):
+        return program
+    key = ("program", name)
+    return trace.results.remember(key, lambda: accumulated(program, micro_batches))
 
 
 def _rewritten(program: Program, strategies: Mapping[str, str]) -> Program:

@@ -57,8 +57,8 @@ def outputs_of(simulation: Simulation) -> str:
     """Return how the outputs differ from the model's, in a few words."""
     chosen = _chosen(simulation)
     own = simulation.trace.header.captured.values()
-    changing = [strategy for strategy in chosen if strategy.changes and strategy.name not in own]
-    words = [f"changed by {strategy.name}" for strategy in changing]
+    others = [strategy for strategy in chosen if strategy.name not in own]
+    words = [f"changed by {strategy.name}" for strategy in others if strategy.changes]
     if any(strategy.drops for strategy in chosen):
         share = simulation.dropped_share
         words += [f"{share:.1%} of the assignments dropped"] if share else []
@@ -99,6 +99,11 @@ def _on_steps(simulation: Simulation) -> list[str]:
         notes.append(
             f"captured in {trace.dtype}, predicted in {target.dtype}: casts between the "
             "two are as captured"
+        )
+    if trace.header.accumulate > 1:
+        notes.append(
+            f"a step is {trace.header.accumulate} micro-batches of {cut.batch} units and one "
+            "optimizer step; its micro-batches are routed alike"
         )
     if cut.dropped:
         notes.append(f"{cut.dropped} units of partial last steps are left out")

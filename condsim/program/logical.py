@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from condsim.program import Bindings, Loop, Op, Program, Scope, loops
+from condsim.program.regime import Regime
 from condsim.program.work import work
 
 WEIGHT_BLOCKS = (-1,)
@@ -44,7 +45,8 @@ def branch_flops(
 ) -> np.ndarray:
     """FLOPs that one more row costs in each branch of a site, guards inside it not counted.
 
-    program: one that runs rows behind guards (looped, compacted). of_one_unit: rows are those of a
+    program: one that runs rows behind guards (looped, compacted); where it is of one row alone,
+    that row's FLOPs. of_one_unit: rows are those of a
     unit, and cost the more the more there are; counted between FEW_ROWS and MORE_ROWS. sizes: of
     the step, where a row is a whole sequence and costs what its length makes of it; None for those
     that were probed. Returns float [branches], 0 for a branch that was never probed.
@@ -66,7 +68,7 @@ def branch_flops(
             continue
         for choice in loop.choices:
             if 0 <= choice < branches:
-                per_row[choice] += _flops_a_row(loop, choice, extents)
+                per_row[choice] += _flops_a_row(loop, choice, extents, _of_one_row(program))
     return per_row
 
 
@@ -85,12 +87,23 @@ def expert_flops(program: Program, site: str, top_k: int) -> float:
     return flops / (few.get("seq", 1) * top_k)
 
 
-def _flops_a_row(loop: Loop, choice: int, extents: Bindings) -> float:
-    """FLOPs that one more row costs in a branch; 0 where it was never probed."""
-    body = loop.body(choice, 2, 2)
+def _of_one_row(program: Program) -> bool:
+    """Whether a program is of steps in which one row is all there is."""
+    regime = Regime.parse(program.regime)
+    return regime.decodes and regime.single
+
+
+def _flops_a_row(loop: Loop, choice: int, extents: Bindings, one_row: bool) -> float:
+    """FLOPs that one more row costs in a branch; 0 where it was never probed.
+
+    one_row: the program has no other.
+    """
+    body = loop.body(choice, 1, 1) if one_row else loop.body(choice, 2, 2)
     if body is None:
         return 0.0
     _, scope = body
+    if one_row:
+        return scope_flops(scope, _guarded(extents, 1, 1) | {"hits": 1, "capacity": 1})
     flops = []
     for rows in (FEW_ROWS, MORE_ROWS):
         inside = _guarded(extents, ARRIVING, rows)

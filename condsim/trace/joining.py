@@ -56,20 +56,19 @@ def with_reader(trace: Trace, reader: Reader, steps: pd.DataFrame, note: str) ->
 
 
 def _check_sites(trace: Trace, routing: Trace) -> None:
-    for of in (trace, routing):
-        for site in of.sites:
-            if not site.routing.mixes_experts:
-                raise CondsimError(
-                    f"site {site.name!r} of trace {of.name!r} is {site.routing.title}; only models "
-                    "whose sites are all mixtures of experts take recorded routing"
-                )
     if len(trace.sites) != len(routing.sites):
         raise CondsimError(
-            f"routing {routing.name!r} has {len(routing.sites)} layers of experts and trace "
+            f"routing {routing.name!r} has {len(routing.sites)} sites and trace "
             f"{trace.name!r} has {len(trace.sites)}: they are of other models"
         )
     for ours, theirs in zip(trace.sites, routing.sites, strict=True):
-        for what, words in (("branches", "experts"), ("top_k", "experts a token")):
+        if ours.mechanism != theirs.mechanism:
+            raise CondsimError(
+                f"site {theirs.name!r} of routing {routing.name!r} is {theirs.routing.title} and "
+                f"{ours.name!r} of trace {trace.name!r} is {ours.routing.title}: they are of other "
+                "models"
+            )
+        for what, words in (("branches", "branches"), ("top_k", "experts a token")):
             one, other = getattr(ours, what), getattr(theirs, what)
             if one != other:
                 raise CondsimError(

@@ -35,11 +35,11 @@ class Layer(nn.Module):
     def __init__(self, hidden: int, heads: int, width: int) -> None:
         super().__init__()
         self.heads = heads
-        self.attention_norm = nn.LayerNorm(hidden)
+        self.attention_norm: nn.Module = nn.LayerNorm(hidden)
         self.query = nn.Linear(hidden, hidden, bias=False)
         self.pair = nn.Linear(hidden, 2 * hidden, bias=False)
         self.out = nn.Linear(hidden, hidden, bias=False)
-        self.ffn_norm = nn.LayerNorm(hidden)
+        self.ffn_norm: nn.Module = nn.LayerNorm(hidden)
         self.up = nn.Linear(hidden, width)
         self.down = nn.Linear(width, hidden)
 
@@ -66,8 +66,13 @@ class Layer(nn.Module):
         k, v = pairs.unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal)
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
-        y: torch.Tensor = x + self.down(F.relu(self.up(self.ffn_norm(x))))
+        y: torch.Tensor = x + self.feed_forward(self.ffn_norm(x))
         return y
+
+    def feed_forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The second half without its residual and norm."""
+        out: torch.Tensor = self.down(F.relu(self.up(x)))
+        return out
 
     def _turned(self, x: torch.Tensor, turn: Turn) -> torch.Tensor:
         """Each pair of channels (i, i + width / 2) of each head turned by its position's angle.
@@ -134,7 +139,7 @@ class ExitBytes(ZooModel):
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
         self.layers = nn.ModuleList(Layer(hidden, heads, width) for _ in range(layers))
-        self.norm = nn.LayerNorm(hidden)
+        self.norm: nn.Module = nn.LayerNorm(hidden)
         self.head = nn.Linear(hidden, 256, bias=False)
         nn.init.normal_(self.embed.weight, std=0.1)
         self.borders = (0, *exits, layers)

@@ -16,10 +16,12 @@ from condsim.capture.sizes import (
     learn_sizes,
     probed_batch,
     require_one_kind,
+    with_captured_prompts,
 )
 from condsim.errors import CondsimError
 from condsim.live.inputs import as_batches
 from condsim.live.model import LiveModel
+from condsim.program.regime import Regime
 from condsim.trace import Trace
 from condsim.trace.header import ONE_A_POSITION, ONE_A_UNIT, UnitRows
 
@@ -199,6 +201,19 @@ def test_a_loop_over_time_is_captured_at_its_length() -> None:
     assert executed == pytest.approx(counter.get_total_flops(), rel=0.01)
 
 
+def test_prompts_of_one_length_may_be_apart_from_what_is_decoded() -> None:
+    """A loop over a prompt has its length, a step of one token has not."""
+    live = LiveModel.of(Skipping(Words()))
+    batches = as_batches([torch.zeros(UNITS, 12, dtype=torch.long)] * 2)
+    sizes = learn_sizes(live, batches[0])
+    apart = with_captured_prompts(batches, sizes)
+    assert apart is not None
+    assert apart[1].of(Regime("prefill", single=False)) == Lengths(12, 12)
+    assert apart[1].of(Regime("decode", single=False)) == USUAL_LENGTHS
+    longer = as_batches([torch.zeros(UNITS, n, dtype=torch.long) for n in (12, 14)])
+    assert with_captured_prompts(longer, sizes) is None
+
+
 def test_unlike_images_are_refused() -> None:
     pooled = nn.Sequential(nn.Conv2d(3, HIDDEN, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     images = [torch.randn(UNITS, 3, size, size) for size in (8, 10)]
@@ -216,7 +231,8 @@ def test_a_size_that_the_model_fails_at_is_named() -> None:
 
 
 class Translator(nn.Module):
-    """Source ids [batch, n] and target ids [batch, m]; a site in the encoder, one in the decoder."""
+    """Source ids [batch, n] and target ids [batch, m]; a site in the encoder, one in the
+    decoder."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ from condsim.catalogue.parts.answer import answer_about
 from condsim.catalogue.parts.loads import loads_of
 from condsim.catalogue.parts.programs import build, programs_of
 from condsim.catalogue.parts.question import Question, trace_of
-from condsim.catalogue.parts.rivals import rivals_of
+from condsim.catalogue.parts.rivals import rivals_of, runtime_of
 from condsim.errors import CondsimError
 from condsim.predict.prediction import Prediction
 from condsim.routing.published import STATISTICS
@@ -70,6 +70,14 @@ def test_dense_rivals_stand_on_the_same_device(trace: Trace) -> None:
     assert rival.speedup == pytest.approx(rival.step.latency_s / prediction.latency_s)
     assert 0 < rival.step.latency_s < prediction.latency_s
     assert rival.why == "as wide"
+
+
+def test_a_rival_runs_as_it_is_served_where_nobody_serves_the_model() -> None:
+    gpu, cpu = condsim.hardware(GPU), condsim.hardware("raspberry-pi-5")
+    skipping, dense = CATALOGUE["flexidepth-llama-3-8b"], CATALOGUE["llama-3.1-8b"]
+    assert runtime_of(dense, skipping, "eager", gpu) == "served"
+    assert runtime_of(dense, skipping, "eager", cpu) == "eager"
+    assert runtime_of(dense, MIXTURE, "eager", gpu) == "eager"
 
 
 def test_a_longer_context_takes_longer_and_more_memory() -> None:

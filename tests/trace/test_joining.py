@@ -26,7 +26,7 @@ def recorded(folder: Path, shape: tuple[int, ...] = (64, 16, 4), k: int = 2, **a
     order = np.argsort(np.random.default_rng(0).random((*shape, 8)), axis=-1)
     np.save(folder / "served.npy", order[..., :k])
     model = condsim.ModelShape(experts=8)
-    return condsim.import_routing(folder / "served.npy", model=model, **asked)  # type: ignore[arg-type]
+    return condsim.import_routing(folder / "served.npy", model=model, **asked)
 
 
 def test_the_same_routing_gives_the_same_prediction(captured: Trace, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_captured_trace_says_what_the_files_leave_unsaid(captured: Trace, tmp_
     assert {site.branches for site in joined.sites} == {8}
     assert joined.programs == captured.programs
     np.save(tmp_path / "a.npy", ids[:, :, :3])
-    with pytest.raises(CondsimError, match="has 3 layers of experts"):
+    with pytest.raises(CondsimError, match="has 3 sites"):
         condsim.import_routing(tmp_path / "a.npy", model=captured)
 
 
@@ -74,16 +74,25 @@ def test_what_belongs_to_other_decisions_is_left_out(captured: Trace, tmp_path: 
 
 
 def test_other_models_are_refused(captured: Trace, tmp_path: Path) -> None:
-    with pytest.raises(CondsimError, match="has 3 layers of experts and trace 'moe-bytes' has 4"):
+    with pytest.raises(CondsimError, match="has 3 sites and trace 'moe-bytes' has 4"):
         captured.with_routing(recorded(tmp_path, (64, 16, 3)))
     with pytest.raises(CondsimError, match="has 3 experts a token"):
         captured.with_routing(recorded(tmp_path, k=3))
     served = recorded(tmp_path)
-    exits = condsim.load(resource("traces") / "exit-fashion")
-    with pytest.raises(CondsimError, match="early exit; only models whose sites are all"):
-        exits.with_routing(served)
+    skips = condsim.load(resource("traces") / "skip-fashion")
+    experts = recorded(tmp_path, (64, 16, len(skips.sites)))
+    with pytest.raises(
+        CondsimError, match=r"is mixture of experts and .* is skip: they are of other"
+    ):
+        skips.with_routing(experts)
     with pytest.raises(CondsimError, match="recorded routing only"):
         served.with_routing(served)
+
+
+def test_any_mechanism_takes_decisions_of_its_own_kind() -> None:
+    exits = condsim.load(resource("traces") / "exit-fashion")
+    one = condsim.simulate(exits, GPU, batch=8)
+    assert condsim.simulate(exits.with_routing(exits), GPU, batch=8).latency_s == one.latency_s
 
 
 def test_a_phase_without_a_program_is_refused(captured: Trace, tmp_path: Path) -> None:

@@ -19,12 +19,19 @@ class Form(ABC):
     """A class of models.
 
     name: as models of the catalogue spell it. images: units are images, which have no positions
-    and no decode steps. code: files that its models are built by, below the package's folder.
+    and no decode steps. served: serving engines run such models; else the device's own runtime is
+    taken. code: files that its models are built by, below the package's folder.
     """
 
     name: ClassVar[str]
     images: ClassVar[bool] = False
+    served: ClassVar[bool] = True
     code: ClassVar[tuple[str, ...]] = ()
+
+    def check(  # noqa: B027 (most classes can be asked anything)
+        self, model: CatalogueModel, question: Question
+    ) -> None:
+        """Raises CondsimError for a question that these models cannot be asked."""
 
     @abstractmethod
     def build(self, model: CatalogueModel) -> torch.nn.Module:

@@ -38,6 +38,7 @@ class MergingTransformer(Form):
 
     name = "merging_vit"
     images = True
+    served = False
     code = ("zoo/merging_vit.py", "zoo/merge_fashion.py", "zoo/vit.py")
 
     def build(self, model: CatalogueModel) -> torch.nn.Module:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from condsim.catalogue.forms import FORMS
 from condsim.catalogue.parts.base import CatalogueModel
 from condsim.catalogue.parts.question import Question, trace_of
 from condsim.catalogue.parts.rivals import rivals_of
@@ -71,6 +72,6 @@ def options_of(
     """Return arguments of `condsim.simulate` for a question. options: those that are named."""
     question = question.of(model)
     asked = {**options, "batch": question.batch, "phase": question.phase}
-    if asked.get("runtime") is None and SERVED.is_for(profile) and not model.images:
+    if asked.get("runtime") is None and SERVED.is_for(profile) and FORMS[model.form].served:
         asked["runtime"] = SERVED.name
     return asked

@@ -47,7 +47,11 @@ class Question:
         return tuple(dict.fromkeys((self.regime, Regime(self.phase, False))))
 
     def of(self, model: CatalogueModel) -> Question:
-        """The question as it can be asked of a model: images are seen once, as a whole."""
+        """The question as it can be asked of a model: images are seen once, as a whole.
+
+        Raises CondsimError where it cannot.
+        """
+        FORMS[model.form].check(model, self)
         return replace(self, phase=PREFILL, context=1) if model.images else self
 
     @property

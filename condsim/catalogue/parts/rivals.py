@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from condsim.catalogue.forms import FORMS
 from condsim.catalogue.parts.base import CATALOGUE, CatalogueModel
 from condsim.catalogue.parts.programs import programs_of
 from condsim.catalogue.parts.question import Question
@@ -15,6 +16,7 @@ from condsim.predict.dense import Rival, Stored, dense_step
 from condsim.predict.prediction import Prediction
 from condsim.program.regime import DECODE
 from condsim.runtimes import choose_runtime
+from condsim.runtimes.runtime import SERVED
 
 
 def rivals_of(
@@ -28,7 +30,8 @@ def rivals_of(
 
     prediction: of the model, for the question. Where the model is spread over devices, each of them
     has a copy of the rival, and an equal part of the batch; where ranks share every layer of the
-    model, they do of the rival, which is left out where they do not divide it.
+    model, they do of the rival, which is left out where they do not divide it. A rival that serving
+    engines run where they do not run the model runs as they do.
     """
     question, copies = question.of(model).of_a_copy, question.ranks
     seq = 1 if question.phase == DECODE else question.context
@@ -38,10 +41,13 @@ def rivals_of(
         except CondsimError:
             continue
         programs = programs_of(rival, question.regime, progress)
+        runtime = runtime_of(rival, model, prediction.runtime, profile)
+        if runtime != prediction.runtime:
+            why = f"{why}; as serving engines run it, where the model runs {prediction.runtime}"
         target = Target(
             profile,
             prediction.dtype,
-            choose_runtime(prediction.runtime, profile),
+            choose_runtime(runtime, profile),
             programs.header.provenance.parameters,
         )
         sizes = (question.batch, seq, question.context)
@@ -51,6 +57,14 @@ def rivals_of(
         if model.tensor > 1:
             why = f"{why}; shared by {model.tensor} devices, too"
         yield Rival(name, why, step, step.latency_s / prediction.latency_s)
+
+
+def runtime_of(
+    rival: CatalogueModel, model: CatalogueModel, runtime: str, profile: HardwareProfile
+) -> str:
+    """Return the runtime of a rival. runtime: of the model."""
+    only_rival = FORMS[rival.form].served and not FORMS[model.form].served
+    return SERVED.name if only_rival and SERVED.is_for(profile) else runtime
 
 
 def _stored(prediction: Prediction) -> Stored:

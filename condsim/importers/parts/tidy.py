@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from condsim.errors import CondsimError
-from condsim.importers.parts.spool import BLOCK, Spool, Step
+from condsim.importers.parts.spool import Spool, Step
 from condsim.mechanisms.base import NOT_REACHED
 
 CONSTANT_RUN = 8
 """So many equal tokens in a row, at all layers, are a dummy batch and not a text."""
 FILL = 255
 """What SGLang fills its buffers with before anything is recorded."""
+MOST_IDS = 1 << 19
+"""Ids of all layers that are looked at together: memory follows them, whatever the file holds."""
 FOREIGN_SHARE = 0.01
 """With a larger share of ids out of range, the file is of another model."""
 
@@ -132,8 +134,10 @@ class _Scan:
         self, start: int, stop: int, numbers: FileNumbers
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (the first token, ids int [tokens, ids of all layers]) of a file."""
-        for first in range(start, stop, BLOCK):
-            end = min(first + BLOCK, stop)
+        ids_of_token = sum(layer.top_k for layer in self.spool.layers.values())
+        tokens = max(1, MOST_IDS // ids_of_token)
+        for first in range(start, stop, tokens):
+            end = min(first + tokens, stop)
             layers = [self._block(number, first, end, numbers) for number in self.numbers]
             yield first, np.concatenate(layers, axis=1)
 

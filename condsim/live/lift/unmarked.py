@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from condsim.live.lift.forks import COMPARISONS
 from condsim.live.lift.natural_tape import NaturalTape, Seen
-from condsim.live.lift.nodes import Node
+from condsim.live.lift.nodes import Node, Ref
 from condsim.live.lift.tape import tensor_of
 from condsim.mechanisms import mechanism_of, signs
 
@@ -244,11 +245,31 @@ def _masked_tokens(seen: Seen) -> Unmarked | None:
 def _frozen(seen: Seen) -> Unmarked | None:
     """Rows or tokens keep their state, and run all the same."""
     for node in seen.named({"where"}):
-        if len(node.args) == 3:
+        if len(node.args) == 3 and all(_is_state(seen, node, kept) for kept in node.args[1:]):
             return Unmarked(
                 "torch.where keeps the state of what is done, and what comes after runs for all "
                 "rows all the same: nothing is skipped as it is written",
                 _marked(signs.ROWS_ARE_DONE),
+            )
+    return None
+
+
+def _is_state(seen: Seen, node: Node, kept: object) -> bool:
+    """Whether what a node chooses between is as large as its result, and no number of a mask."""
+    tensor = tensor_of(seen.tape, kept) if isinstance(kept, Ref) else kept
+    return isinstance(tensor, torch.Tensor) and node.single and tensor.shape == node.out.shape
+
+
+def _looked_up(seen: Seen) -> Unmarked | None:
+    """Experts are rows of a table, of which each row looks up the best (PEER, Doge)."""
+    for node in seen.named({"embedding"}):
+        if any(earlier.name == "topk" for earlier in seen.before(node)):
+            return Unmarked(
+                "its experts are rows of a table, of which each token looks up those of high "
+                "scores: every token runs the same work whatever is decided, and only which rows "
+                "are read follows, which is not simulated",
+                "capture the model without it, or mark another decision of it with condsim.route "
+                "and condsim.branch",
             )
     return None
 
@@ -281,6 +302,7 @@ def _nothing(seen: Seen) -> Unmarked | None:
 
 Rule = Callable[[Seen], Unmarked | None]
 RULES: tuple[Rule, ...] = (
+    _looked_up,
     _attention,
     _tokens,
     _expert_choice,

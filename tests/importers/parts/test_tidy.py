@@ -84,7 +84,7 @@ def test_constant_runs_are_left_out_wherever_they_are(
     length: int, start: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where they go over blocks of reading."""
-    monkeypatch.setattr(tidy, "BLOCK", 7)
+    monkeypatch.setattr(tidy, "MOST_IDS", 60)
     run = np.repeat(drawn(1, 5), length, axis=0)
     ids = np.concatenate([drawn(20)[:start], run, drawn(20)[start:]])
     trace = imported(tmp_path, ids)

@@ -89,6 +89,15 @@ class Freezes(Parts):
         return torch.where(done[..., None], x, self.experts[0](x))
 
 
+class LooksUp(Parts):
+    """Experts are rows of a table, as in product-key layers."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        best, rows = self.gate(x).topk(2, -1)
+        taken = F.embedding(rows, self.up.weight)
+        return x + (taken * best.softmax(-1)[..., None]).sum(-2)
+
+
 class Masks(Parts):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         keep = self.gate(x).argmax(-1) == 0
@@ -111,6 +120,7 @@ class Soft(Parts):
         (Attends, "attention picks keys", "condsim.route"),
         (Thresholds, "neurons are chosen by their scores", "'sparse_activation'"),
         (Freezes, "torch.where keeps the state", "'early_exit'"),
+        (LooksUp, "experts are rows of a table", "condsim.route"),
         (Masks, "tokens that are dropped are masked", "'token_pruning'"),
         (Dropped, "layers are multiplied by 0", "'skip'"),
         (Recursions, "how often rows go through a layer", "'early_exit'"),
