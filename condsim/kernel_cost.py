@@ -49,7 +49,7 @@ class SizedRead:
         """Return the read at some of its sizes."""
         experts = None if self.experts is None else self.experts[sizes]
         of_sizes = [self.bytes[sizes], self.rows[sizes], self.pieces[sizes], self.row_bytes[sizes]]
-        return SizedRead(*of_sizes, experts)
+        return SizedRead(*of_sizes, experts=experts)
 
 
 @dataclass(frozen=True)
