@@ -48,8 +48,13 @@ class SizedRead:
     def at(self, sizes: slice | np.ndarray) -> SizedRead:
         """Return the read at some of its sizes."""
         experts = None if self.experts is None else self.experts[sizes]
-        of_sizes = [self.bytes[sizes], self.rows[sizes], self.pieces[sizes], self.row_bytes[sizes]]
-        return SizedRead(*of_sizes, experts)
+        return SizedRead(
+            self.bytes[sizes],
+            self.rows[sizes],
+            self.pieces[sizes],
+            self.row_bytes[sizes],
+            experts,
+        )
 
 
 @dataclass(frozen=True)
