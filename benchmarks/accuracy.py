@@ -1,9 +1,11 @@
 """How far off condsim is on this machine.
 
-`python -m benchmarks.accuracy [RUN]` calibrates this machine and measures the frozen list of `benchmarks/suite` in fresh processes, about 35 minutes on a quiet
-machine; it goes on where it was stopped. RUN: a folder, default benchmarks/runs/DATE. A finished run is only judged: predicted anew from its own profile. The
-cases are written into it for the dashboard's Accuracy page. Below it stands a row a processor: every kept run, and those in the folders of --runs, judged alike.
-`python -m benchmarks.accuracy --traces TRACE ...` judges the measurements stored with traces instead.
+`python -m benchmarks.accuracy [RUN]` calibrates this machine and measures the frozen list of
+`benchmarks/suite` in fresh processes, about 35 minutes on a quiet machine; it goes on where it was
+stopped. RUN: a folder, default benchmarks/runs/DATE. A finished run is only judged: predicted anew
+from its own profile. The cases are written into it for the dashboard's Accuracy page. Below it
+stands a row a processor: every kept run, and those in the folders of --runs, judged alike. `python
+-m benchmarks.accuracy --traces TRACE ...` judges the measurements stored with traces instead.
 
 No timing of a model goes into a profile.
 """
@@ -60,15 +62,19 @@ def tell(table: pd.DataFrame, found: list[Trace], effects: bool) -> dict[str, ob
     for column in ("strategy", "batch", "phase", "protocol", "baseline", "trace"):
         show(f"|error| by {column}, percent", judge.by(table, column))
     steady = table[table["repeats"] < judge.STEADY]
+    several, noisy = int((table["processes"] > 1).sum()), int(table["noisy"].sum())
+    median, p90 = 100 * table["repeats"].median(), 100 * table["repeats"].quantile(0.9)
     print(
-        f"\n{int((table['processes'] > 1).sum())} of {len(table)} cases count in more than one process, {int(table['noisy'].sum())} only on a noisy machine;"
-        f" the speedup repeats within {100 * table['repeats'].median():.1f} % (median), {100 * table['repeats'].quantile(0.9):.1f} % (p90)"
+        f"\n{several} of {len(table)} cases count in more than one process, "
+        f"{noisy} only on a noisy machine; "
+        f"the speedup repeats within {median:.1f} % (median), {p90:.1f} % (p90)"
     )
     if len(steady):
         show("the cases that repeat within 3 %", judge.statistics(steady, judge.LIMITS))
     seen = table["visited"]
     print(
-        f"\nmatmul kernels whose very size the calibration timed: {100 * seen.mean():.0f} % (mean over cases)"
+        "\nmatmul kernels whose very size the calibration timed: "
+        f"{100 * seen.mean():.0f} % (mean over cases)"
     )
     for name, part in (
         ("cases with over half of their kernels among those", table[seen > 0.5]),
@@ -122,7 +128,8 @@ def markdown(table: pd.DataFrame, command: str) -> str:
     """The README's table."""
     stats = judge.statistics(table)
     lines = [
-        "| mechanism | cases | speedup, median / p90 | latency, median / p90 | FLOP ratio | roofline | hot micro-benchmarks |",
+        "| mechanism | cases | speedup, median / p90 | latency, median / p90 "
+        "| FLOP ratio | roofline | hot micro-benchmarks |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, r in stats.iterrows():
@@ -130,9 +137,8 @@ def markdown(table: pd.DataFrame, command: str) -> str:
         cells += [f"{r[f'{c} median']:.0f} / {r[f'{c} p90']:.0f} %" for c in judge.RIVALS]
         lines.append(f"| {name} | {int(r['cases'])} | {' | '.join(cells)} |")
     profiles = ", ".join(sorted(table["profile"].unique()))
-    lines.append(
-        f"\n|error|, {len(table)} cases, {profiles}, {datetime.date.today().isoformat()}; `{command}` prints it."
-    )
+    today = datetime.date.today().isoformat()
+    lines.append(f"\n|error|, {len(table)} cases, {profiles}, {today}; `{command}` prints it.")
     return "\n".join(lines)
 
 
@@ -181,7 +187,8 @@ def main() -> None:
     if not (options.traces or options.profile) and (options.run / segments.FILE).exists():
         sums, operators = segments.summary(options.run)
         show(
-            "one case a model, operator by operator: two errors that cancel in the sum do not in the sum of |errors|",
+            "one case a model, operator by operator: "
+            "two errors that cancel in the sum do not in the sum of |errors|",
             sums,
         )
         show(

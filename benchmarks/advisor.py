@@ -2,12 +2,15 @@
 
     python -m benchmarks.advisor [--anew] [--json] [--write]
 
-A call is *pays*, *does not pay* or *too close to call*, by the 90 % interval of the predicted speedup against 1, and never knows what was measured. Judged
-against: every case of the runs of this repository on CPUs (`benchmarks/runs`), mixture-of-experts layers on GPUs beside dense products of the same width
-(`benchmarks/gpu`, where both were measured by one engine at exactly these sizes), and published speedups (`benchmarks/literature`).
+A call is *pays*, *does not pay* or *too close to call*, by the 90 % interval of the predicted
+speedup against 1, and never knows what was measured. Judged against: every case of the runs of this
+repository on CPUs (`benchmarks/runs`), mixture-of-experts layers on GPUs beside dense products of
+the same width (`benchmarks/gpu`, where both were measured by one engine at exactly these sizes),
+and published speedups (`benchmarks/literature`).
 
---anew: predict the cases of the runs again; their models are captured first, which takes minutes. Without it, the intervals are those that
-`benchmarks.accuracy` wrote last. --write: put the table into docs/advise.md.
+--anew: predict the cases of the runs again; their models are captured first, which takes minutes.
+Without it, the intervals are those that `benchmarks.accuracy` wrote last. --write: put the table
+into docs/advise.md.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from benchmarks.gpu.predict import TILES
 from benchmarks.gpu.routing import BALANCED, counts
 from benchmarks.gpu.rows import UNGATED
 from benchmarks.tables import markdown, replace_between
+from condsim.cost.gpu.device import UNCERTAINTY_OF_PRODUCTS
+from condsim.hardware.quantity import UNCERTAINTY
 from condsim.predict.intervals import SideSeconds, Spread, intervals
 from condsim.predict.verdict import FASTER, SLOWER, TOO_CLOSE, verdict_of
 
@@ -46,8 +51,8 @@ GPU_TABLES = {
 }
 """Tables that have both mixtures of experts and dense products → profile."""
 DRAWS = 5
-PUBLISHED_UNCERTAINTY = 0.3
-"""Relative standard deviation of the seconds of a side that is estimated whole, as of an operator that nobody measured (`condsim.hardware`)."""
+GPU = "nvidia"
+"""How the names of GPUs begin among published rows."""
 
 
 def runs(anew: bool) -> Iterator[dict[str, Any]]:
@@ -57,7 +62,8 @@ def runs(anew: bool) -> Iterator[dict[str, Any]]:
             yield {
                 "where": "CPUs",
                 "of": folder.name,
-                "case": f"{case['trace']} {case['strategy']} {case['phase']} {case['batch']} {case['baseline']}",
+                "case": f"{case['trace']} {case['strategy']} {case['phase']} "
+                f"{case['batch']} {case['baseline']}",
                 "low": case["low"],
                 "high": case["high"],
                 "verdict": verdict_of((case["low"], case["high"])),
@@ -149,7 +155,7 @@ def literature() -> Iterator[dict[str, Any]]:
     table = published.rows()
     judged = table[table["published_speedup"].notna() & table["predicted_speedup"].notna()]
     for row in judged.itertuples():
-        low, high = _interval_of(row.predicted_speedup)
+        low, high = _interval_of(row.predicted_speedup, row.device)
         yield {
             "where": "published",
             "of": row.device,
@@ -162,10 +168,16 @@ def literature() -> Iterator[dict[str, Any]]:
         }
 
 
-def _interval_of(speedup: float) -> tuple[float, float]:
-    """The interval of a quotient of two sides that are estimated whole, by the advisor's own rule."""
+def _interval_of(speedup: float, device: str) -> tuple[float, float]:
+    """The interval of a quotient of two sides that are estimated whole, by the advisor's own rule.
+
+    It is that of an operator which nobody measured, on a GPU that of its products.
+    """
+    uncertainty = UNCERTAINTY["estimated"]
+    if device.startswith(GPU):
+        uncertainty = max(UNCERTAINTY_OF_PRODUCTS.values())
     sides = SideSeconds({"all": 1.0}), SideSeconds({"all": speedup})
-    interval, _ = intervals(*sides, Spread({"all": PUBLISHED_UNCERTAINTY}))
+    interval, _ = intervals(*sides, Spread({"all": uncertainty}))
     return interval
 
 
@@ -199,7 +211,8 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _half_width(table: pd.DataFrame) -> pd.Series:
-    """Half of each interval's width in logarithms: from its middle it reaches so many times up and down."""
+    """Half of each interval's width in logarithms: from its middle it reaches so many times up
+    and down."""
     return np.log(table["high"] / table["low"]) / 2
 
 

@@ -3,11 +3,11 @@
     python -m benchmarks.clusters FOLDER [--placements FOLDER]
 
 FOLDER holds `alltoall.csv` and `collectives.csv`: rows of ai-dynamo/aiconfigurator's tables in SI
-units. Rows that their source doubts (spikes, masked routes, slow fabric) are left out. The constants
-of `condsim.parallel.exchanges` and of the fabric nvlink-4 are least squares on these rows, so what
-is printed is how well the forms fit; shapes that are not among them are predictions.
---placements: a folder of `cases.csv` and `CASE.npz` (counts, phy2log): what DeepSeek's load balancer
-gave; slots must be equal.
+units. Rows that their source doubts (spikes, masked routes, slow fabric) are left out. The
+constants of `condsim.parallel.exchanges` and of the fabric nvlink-4 are least squares on these
+rows, so what is printed is how well the forms fit; shapes that are not among them are predictions.
+--placements: a folder of `cases.csv` and `CASE.npz` (counts, phy2log): what DeepSeek's load
+balancer gave; slots must be equal.
 """
 
 from __future__ import annotations

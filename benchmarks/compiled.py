@@ -1,10 +1,13 @@
-"""Kernels of runtime `compiled` beside those that torch.compile makes on this CPU: how many, and which operators are in each.
+"""Kernels of runtime `compiled` beside those that torch.compile makes on this CPU: how many, and
+which operators are in each.
 
     python -m benchmarks.compiled
 
-Each module is recorded as a program and joined by `condsim.runtimes.fusion` as a GPU's compiler does; TorchInductor compiles the same module, and its kernels are read
-from the code it writes. Products are left out on both sides: on a CPU (and, without max-autotune, on a GPU) Inductor calls a library for them, so what `join`
-puts behind a product is a kernel of its own there. Where a reduction follows that, Inductor joins the two, `join` does not: the attention. On a CPU runtime
+Each module is recorded as a program and joined by `condsim.runtimes.fusion` as a GPU's compiler
+does; TorchInductor compiles the same module, and its kernels are read from the code it writes.
+Products are left out on both sides: on a CPU (and, without max-autotune, on a GPU) Inductor calls a
+library for them, so what `join` puts behind a product is a kernel of its own there. Where a
+reduction follows that, Inductor joins the two, `join` does not: the attention. On a CPU runtime
 `compiled` leaves products alone, and there all agree.
 """
 
@@ -139,7 +142,8 @@ def predicted(module: nn.Module, device: str = "gpu") -> Kernels:
 
 
 def compiled(module: nn.Module) -> list[str]:
-    """Names of the kernels that Inductor writes, in the order of their calls; each names the operators in it."""
+    """Names of the kernels that Inductor writes, in the order of their calls; each names the
+    operators in it."""
     from torch._inductor.utils import run_and_get_code
 
     torch._dynamo.reset()
@@ -150,10 +154,12 @@ def compiled(module: nn.Module) -> list[str]:
 
 def agrees(ours: Kernels, theirs: list[str]) -> bool:
     """Whether there are as many kernels, and each holds the operators of its counterpart."""
-    return len(ours) == len(theirs) and all(
-        all(name.strip("_") in kernel for name in group)
-        for group, kernel in zip(ours, theirs, strict=True)
-    )
+    if len(ours) != len(theirs):
+        return False
+    for group, kernel in zip(ours, theirs, strict=True):
+        if not all(name.strip("_") in kernel for name in group):
+            return False
+    return True
 
 
 def main() -> None:
@@ -163,9 +169,9 @@ def main() -> None:
         ours, theirs = predicted(module), compiled(module)
         same += agrees(ours, theirs)
         verdict = "agrees" if agrees(ours, theirs) else "differs"
-        print(
-            f"{name:14s}{verdict:9s}{len(ours):3d} {len(theirs):3d}  {' | '.join('+'.join(k) for k in ours)}  {' '.join(theirs)}"
-        )
+        groups = " | ".join("+".join(group) for group in ours)
+        counts = f"{len(ours):3d} {len(theirs):3d}"
+        print(f"{name:14s}{verdict:9s}{counts}  {groups}  {' '.join(theirs)}")
     print(f"{same} of {len(MODULES)} modules have the same kernels under torch {torch.__version__}")
 
 

@@ -1,9 +1,11 @@
-"""Is what `condsim coverage` estimates true? Sticky sequences, whose unseen mass is known.
+"""Is what `condsim coverage` estimates true?
+
+Sticky sequences, whose unseen mass is known.
 
     python -m benchmarks.coverage [--repeats N] [--write]
 
-2,016 sets (top-2 of 64 experts) with a Zipf law; the same formulas with the token and with the sequence as the sampling unit. --write: put the table into
-docs/coverage.md.
+2,016 sets (top-2 of 64 experts) with a Zipf law; the same formulas with the token and with the
+sequence as the sampling unit. --write: put the table into docs/coverage.md.
 """
 
 from __future__ import annotations

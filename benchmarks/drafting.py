@@ -1,10 +1,13 @@
-"""Published speedups of drafting with a part of the model, beside what condsim says a cycle costs.
+"""Published speedups of drafting with a part of the model, beside what condsim says a cycle
+costs.
 
     python -m benchmarks.drafting [--table FILE]
 
-FILE (default: ../shared/decoding/measured.csv) holds speedups of Qwen2.5-0.5B on an A40 at batch 1 (`economize` 0.3.2, METADATA). There is no profile of an A40: the
-A10G has the same chip, and only ratios are compared. How many drafts are kept is not published, so a row is answered twice: which kept drafts a cycle the published
-speedup means, and what speedup there would be if drafts were kept as often as those of the exit of `traces/exit-bytes` that stands about as deep.
+FILE (default: ../shared/decoding/measured.csv) holds speedups of Qwen2.5-0.5B on an A40 at batch 1
+(`economize` 0.3.2, METADATA). There is no profile of an A40: the A10G has the same chip, and only
+ratios are compared. How many drafts are kept is not published, so a row is answered twice: which
+kept drafts a cycle the published speedup means, and what speedup there would be if drafts were kept
+as often as those of the exit of `traces/exit-bytes` that stands about as deep.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ DEVICE, DTYPE, RUNTIME, CONTEXT = "nvidia-a10g", "bf16", "cuda_graphs", 512
 LAYERS, VOCABULARY, OF_DRAFTS = 24, 151_936, 32_768
 """Blocks of the model, its vocabulary, and the part of it that drafts are made of."""
 DRAFTERS = {"early_exit": (3, "exit0"), "layer_skip": (14, "exit1")}
-"""Drafter → blocks that a draft runs, and the exit of exit-bytes (8 layers) that is about as deep."""
+"""Drafter → blocks that a draft runs, and the exit of exit-bytes (8 layers) that is about as
+deep."""
 DRAFTS = (1, 2, 3, 4, 5, 6)
 
 
@@ -52,7 +56,8 @@ def qwen(layers: int, vocabulary: int) -> CatalogueModel:
 
 @functools.cache
 def seconds(layers: int, vocabulary: int, tokens: int = 1) -> float:
-    """Of a decode step of one sequence; or of a pass over several tokens, which reads the weights once."""
+    """Of a decode step of one sequence; or of a pass over several tokens, which reads the
+    weights once."""
     model = qwen(layers, vocabulary)
     regime = Regime(DECODE if tokens == 1 else PREFILL, single=True)
     programs = programs_of(model, regime)
@@ -72,8 +77,8 @@ def costs(drafter: str) -> dict[int, float]:
 
 
 def answers(published: pd.DataFrame) -> pd.DataFrame:
-    """A row for each published one: the number of drafts that would be best with our acceptance, what the cycle costs, what the
-    published speedup means for it, and what ours would give."""
+    """A row for each published one: the number of drafts that would be best with our acceptance,
+    what the cycle costs, what the published speedup means for it, and what ours would give."""
     trace = condsim.load(resource("traces") / "exit-bytes")
     rows = []
     for row in published[published["drafter"].isin(DRAFTERS)].to_dict("records"):

@@ -1,9 +1,12 @@
-"""Error rates of `condsim drift` on sticky sequences: how often it calls drift where there is none, and where there is.
+"""Error rates of `condsim drift` on sticky sequences: how often it calls drift where there is
+none, and where there is.
 
     python -m benchmarks.drift [--repeats N] [--write]
 
-Both traces are drawn anew each time. A token repeats the last decision of its sequence with probability 0.9, as tokens of real sequences nearly do. Beside the
-permutation of whole sequences stands the chi-square test on tokens that monitors usually run. --write: put the table into docs/drift.md.
+Both traces are drawn anew each time. A token repeats the last decision of its sequence with
+probability 0.9, as tokens of real sequences nearly do. Beside the permutation of whole sequences
+stands the chi-square test on tokens that monitors usually run. --write: put the table into
+docs/drift.md.
 """
 
 from __future__ import annotations
@@ -53,8 +56,10 @@ def on_tokens(one: np.ndarray, other: np.ndarray) -> float:
 def pairs(
     name: str, router: Sticky, repeats: int, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Tests of two traces of `SEQUENCES` sequences each, at each level. repeats: of the tests beside
-    them; there are `AS_OFTEN` times as many without drift."""
+    """Tests of two traces of `SEQUENCES` sequences each, at each level.
+
+    repeats: of the tests beside them; there are `AS_OFTEN` times as many without drift.
+    """
     found: dict[str, list[float]] = {"p": [], "tokens": [], "power": []}
     other_law = drifted(router.popularity)
     for number in range(AS_OFTEN * repeats):

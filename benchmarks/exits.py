@@ -1,8 +1,10 @@
-"""What exits while decoding do to the text: bits a byte of exit-bytes by how it pays what it owes, on text that it has not seen.
+"""What exits while decoding do to the text: bits a byte of exit-bytes by how it pays what it
+owes, on text that it has not seen.
 
     python -m benchmarks.exits [--batches N] [--thresholds T ...]
 
-Every byte of the text is given after a prompt, one a step, so that all ways are judged on the same bytes; each one leaves where the model is sure.
+Every byte of the text is given after a prompt, one a step, so that all ways are judged on the same
+bytes; each one leaves where the model is sure.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ UNITS, PROMPT, GIVEN = 16, 48, 48
 
 @dataclass(frozen=True)
 class Judged:
-    """A way on some text. bits: a byte. layers: that a byte runs. left: share that leaves at each exit."""
+    """A way on some text.
+
+    bits: a byte. layers: that a byte runs. left: share that leaves at each exit.
+    """
 
     bits: float
     layers: float

@@ -5,9 +5,9 @@
 Every type with routed experts in transformers 5.24 is built with its own configuration class, made
 small, with random weights, and captured in prefill and in decode. Captured right means: every token
 of every layer took its k experts in prefill and in decode steps, and the FLOPs of the prefill are
-those that PyTorch's FlopCounterMode counts of the live model within 0.1 %. All else is refused by one
-line, or wrong. Each type has a process of its own and 10 minutes: most take a quarter of one, two
-with linear attention a token after another some.
+those that PyTorch's FlopCounterMode counts of the live model within 0.1 %. All else is refused by
+one line, or wrong. Each type has a process of its own and 10 minutes. Most take a quarter of a
+minute; two, whose linear attention takes one token after another, take some minutes.
 """
 
 from __future__ import annotations

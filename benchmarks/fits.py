@@ -39,7 +39,7 @@ from condsim.calibrate.residency import visit_in_turn
 from condsim.calibrate.shapes import Convolution, Products
 from condsim.cost.cpu.activations import activation_curves
 from condsim.cost.cpu.new_shapes import new_shape_seconds
-from condsim.cost.cpu.residency import miss_per_byte
+from condsim.cost.cpu.residency import Weight, miss_per_byte
 from condsim.hardware import Cold, HardwareProfile, hardware
 from condsim.timing.cases import Pool, Visits, existing, measure, threads, typical
 from condsim.timing.yardstick import Call, Yardstick
@@ -98,13 +98,14 @@ def residency(profile: HardwareProfile) -> list[Point]:
     points = []
     for n, k, rows in ((160, 320, 1), (768, 1280, 1), (768, 1280, 32)):
         weight_bytes = 4 * n * k
+        weight = Weight(weight_bytes, 4 * k, rows)
         group = f"{weight_bytes / 2**20:.1f} MiB, {rows} row{'s' if rows > 1 else ''}"
         make = partial(_layer, torch.randn(rows, k), n, k)
         hot_s, in_turn = _in_turn(make, weight_bytes, yardstick)
         for count, seconds in in_turn.items():
             distance = count * weight_bytes
             by_others = table.others * count * seconds
-            predicted = float(miss_per_byte(table, weight_bytes, distance + by_others, rows))
+            predicted = float(miss_per_byte(table, weight, distance + by_others))
             measured = (seconds - hot_s) / weight_bytes
             points.append(point(group, distance, predicted, measured))
     return points

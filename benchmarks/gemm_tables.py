@@ -1,11 +1,13 @@
-"""Predicted over measured seconds of dense products on GPUs (bf16, 512 columns and depth or more): rows of others, no routing, one linear layer a row.
+"""Predicted over measured seconds of dense products on GPUs (bf16, 512 columns and depth or
+more): rows of others, no routing, one linear layer a row.
 
     python -m benchmarks.gemm_tables [--only NAME ...] [--all] [--json]
     python -m benchmarks.gemm_tables --fit NAME
 
-Without options: a sample of about 3,000 rows of each table (`benchmarks/gpu/gemm_sample.parquet`), each predicted with no fitted constant, and with those that
-were fitted on half of the H100's (n, k), scored on the other half. --all: every row; the wheel is fetched. Errors are |predicted / measured - 1| in %,
-median / 90th percentile.
+Without options: a sample of about 3,000 rows of each table (`benchmarks/gpu/gemm_sample.parquet`),
+each predicted with no fitted constant, and with those that were fitted on half of the H100's (n,
+k), scored on the other half. --all: every row; the wheel is fetched. Errors are |predicted /
+measured - 1| in %, median / 90th percentile.
 """
 
 from __future__ import annotations
@@ -54,14 +56,10 @@ def take_sample() -> None:
     parts = []
     for name in TABLES:
         picked = gemm.sample(read(name, True), ROWS)
-        parts.append(
-            picked.assign(
-                table=name,
-                latency=picked["latency"].astype("float32"),
-                **{c: picked[c].astype("int32") for c in gemm.KEY},
-            )
-        )
-    write_whole(SAMPLE, pd.concat(parts, ignore_index=True).to_parquet(compression="zstd"))
+        types = {**dict.fromkeys(gemm.KEY, "int32"), "latency": "float32"}
+        parts.append(picked.astype(types).assign(table=name))
+    together = pd.concat(parts, ignore_index=True)
+    write_whole(SAMPLE, together.to_parquet(compression="zstd"))
 
 
 def fitted(rows: pd.DataFrame, profile: HardwareProfile) -> np.ndarray:
@@ -87,15 +85,11 @@ def report(name: str, everything: bool = False) -> dict[str, Any]:
         "constants of the H100": fitted(rows, profile),
         "roofline": gemm.roofline(rows, profile),
     }
-    return {
-        "table": name,
-        "profile": profile.name,
-        "rows": len(rows),
-        "groups": {
-            way: {g: quantiles(error(seconds, rows), at) for g, at in groups.items()}
-            for way, seconds in said.items()
-        },
-    }
+    found = {}
+    for way, seconds in said.items():
+        errors = error(seconds, rows)
+        found[way] = {group: quantiles(errors, where) for group, where in groups.items()}
+    return {"table": name, "profile": profile.name, "rows": len(rows), "groups": found}
 
 
 def show(result: dict[str, Any]) -> None:
@@ -103,24 +97,25 @@ def show(result: dict[str, Any]) -> None:
     show_groups(result["groups"])
 
 
+def fit_halves(name: str) -> None:
+    """Fit the constants of a table on each half of its (n, k), and print them."""
+    rows, profile = read(name, False), condsim.hardware(TABLES[name])
+    for number in (0, 1):
+        part = gemm.sample(rows[gemm.half(rows) == number], FIT_ROWS)
+        measured_s = part["latency"].to_numpy() * 1e-3
+        found = fit(partial(gemm.predicted, part), measured_s, profile, GEMM_NAMES)
+        print(f"half {number}: {found}", flush=True)
+
+
 def main() -> None:
+    """Read the options, then print the tables, fit constants or take the sample."""
     parser = common_options(__doc__)
     options = parser.parse_args()
     try:
         if options.sample:
             take_sample()
         elif options.fit:
-            name = named(TABLES, [options.fit])[0]
-            rows = read(name, False)
-            for i in (0, 1):
-                part = gemm.sample(rows[gemm.half(rows) == i], FIT_ROWS)
-                found = fit(
-                    partial(gemm.predicted, part),
-                    part["latency"].to_numpy() * 1e-3,
-                    condsim.hardware(TABLES[name]),
-                    GEMM_NAMES,
-                )
-                print(f"half {i}: {found}", flush=True)
+            fit_halves(named(TABLES, [options.fit])[0])
         else:
             results = [report(name, options.all) for name in named(TABLES, options.only)]
             if options.json:

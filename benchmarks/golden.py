@@ -1,4 +1,5 @@
-"""Every prediction of the shipped traces, kept in one table: what a change of the code must not change.
+"""Every prediction of the shipped traces, kept in one table: what a change of the code must not
+change.
 
     python -m benchmarks.golden            # compare every prediction with the table
     python -m benchmarks.golden --write    # make the table anew, after an intended change

@@ -1,11 +1,13 @@
-"""Predicted over measured seconds of mixture-of-experts layers on GPUs: millions of measured rows of others, predicted through `condsim.simulate`.
+"""Hold predicted seconds of mixture-of-experts layers on GPUs against rows that others measured.
 
     python -m benchmarks.gpu_tables [--only NAME ...] [--all] [--worth] [--json]
     python -m benchmarks.gpu_tables --fit NAME
 
-Without options: a stratified sample of at least 3,000 rows of each table (`benchmarks/gpu/sample.parquet`), each predicted with no fitted constant, and
-with those of `benchmarks/gpu/constants.py`. --all: every row; the wheel is fetched. --worth: also the error without each effect. Errors are
-|predicted / measured - 1| in %, median / 90th percentile.
+Without options it takes a stratified sample of at least 3,000 rows of each table
+(`benchmarks/gpu/sample.parquet`), and predicts each with no fitted constant, and with those of
+`benchmarks/gpu/constants.py`. --all takes every row, for which the wheel is fetched. --worth also
+prints the error without each effect. Errors are those of predicted over measured seconds, without
+their sign, in percent: median / 90th percentile.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ FIT_ROWS = 700
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the wheel and the profile of its device. fitted: which constants are tried on it; kernel: only rows of this kernel."""
+    """A table of the wheel and the profile of its device.
+
+    fitted: which constants are tried on it; kernel: only rows of this kernel.
+    """
 
     system: str
     engine: str
@@ -102,7 +107,8 @@ OFF: dict[str, dict[str, Any]] = {
 
 
 def read(of: Table, everything: bool) -> tuple[pd.DataFrame, dict[str, int]]:
-    """(rows, rule → rows left out): from the wheel, or the committed sample (whose rules were applied when it was taken)."""
+    """(rows, rule → rows left out): from the wheel, or the committed sample (whose rules were
+    applied when it was taken)."""
     if not everything and SAMPLE.is_file():
         stored = pd.read_parquet(SAMPLE)
         if of.name in set(stored["table"]):
@@ -118,25 +124,24 @@ def read(of: Table, everything: bool) -> tuple[pd.DataFrame, dict[str, int]]:
 
 
 def take_sample() -> None:
-    """Write the committed sample: what `rows.sample` picks of each table, and the licence of its source beside it."""
+    """Write the committed sample: what `rows.sample` picks of each table, and the licence of its
+    source beside it."""
     parts = []
+    types = {column: "int32" for column in KEY if column != "distribution"}
+    types["latency"] = "float32"
     for of in TABLES:
         found, _ = read(of, True)
-        picked = sample(found, ROWS)
-        parts.append(
-            picked.assign(
-                table=of.name,
-                **{c: picked[c].astype("int32") for c in KEY if c != "distribution"},
-                latency=picked["latency"].astype("float32"),
-            )
-        )
-    write_whole(SAMPLE, pd.concat(parts, ignore_index=True).to_parquet(compression="zstd"))
+        picked = sample(found, ROWS).astype(types)
+        parts.append(picked.assign(table=of.name))
+    together = pd.concat(parts, ignore_index=True)
+    write_whole(SAMPLE, together.to_parquet(compression="zstd"))
 
 
 def constants(
     of: Table, profile: HardwareProfile, rows: pd.DataFrame
 ) -> list[tuple[HardwareProfile, np.ndarray]]:
-    """(profile with constants, rows it is scored on): each half of the shapes with those fitted on the other."""
+    """(profile with constants, rows it is scored on): each half of the shapes with those fitted
+    on the other."""
     if of.fitted is None or of.fitted not in FITTED:
         return []
     halves = half(rows)
@@ -144,31 +149,27 @@ def constants(
 
 
 def beside(of: Table, most: int) -> pd.DataFrame:
-    """Predicted beside measured with no fitted constant: a row a layer, about `most` of them, evenly from the committed sample."""
+    """Predicted beside measured with no fitted constant: a row a layer, about `most` of them,
+    evenly from the committed sample."""
     rows, _ = read(of, False)
     rows = rows.iloc[:: max(len(rows) // most, 1)].reset_index(drop=True)
     dtype, _ = DTYPES[of.dtype]
     seconds = predicted(cases(rows), rows, condsim.hardware(of.profile), dtype, of.engine)
-    shape = (
-        rows[["hidden_size", "inter_size", "num_experts", "topk"]]
-        .astype(str)
-        .agg(" x ".join, axis=1)
-    )
-    return pd.DataFrame(
-        {
-            "table": of.name,
-            "profile": of.profile,
-            "engine": f"{of.engine} {of.version}",
-            "shape": shape,
-            "tp": rows["moe_tp_size"],
-            "ep": rows["moe_ep_size"],
-            "routing": rows["distribution"],
-            "batch": rows["num_tokens"],
-            "predicted_s": seconds,
-            "measured_s": rows["latency"] * 1e-3,
-            "error": error(seconds, rows),
-        }
-    )
+    sizes = rows[["hidden_size", "inter_size", "num_experts", "topk"]].astype(str)
+    columns = {
+        "table": of.name,
+        "profile": of.profile,
+        "engine": f"{of.engine} {of.version}",
+        "shape": sizes.agg(" x ".join, axis=1),
+        "tp": rows["moe_tp_size"],
+        "ep": rows["moe_ep_size"],
+        "routing": rows["distribution"],
+        "batch": rows["num_tokens"],
+        "predicted_s": seconds,
+        "measured_s": rows["latency"] * 1e-3,
+        "error": error(seconds, rows),
+    }
+    return pd.DataFrame(columns)
 
 
 def groups(rows: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -183,13 +184,14 @@ def groups(rows: pd.DataFrame) -> dict[str, np.ndarray]:
         "TP > 1": tp > 1,
         "EP > 1": ep > 1,
     }
-    return found | {
-        d: (rows["distribution"] == d).to_numpy() for d in sorted(set(rows["distribution"]))
-    }
+    for name in sorted(set(rows["distribution"])):
+        found[name] = (rows["distribution"] == name).to_numpy()
+    return found
 
 
 def skew(predicted_s: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
-    """Skewed over balanced, predicted against measured: share of right signs where they differ by over 5 %, and |ln| error, median / 90th percentile."""
+    """Skewed over balanced, predicted against measured: share of right signs where they differ
+    by over 5 %, and |ln| error, median / 90th percentile."""
     keys = rows[[c for c in KEY if c != "distribution"]].apply(tuple, axis=1)
     balanced = (rows["distribution"] == "balanced").to_numpy()
     at = {k: i for i, k in enumerate(keys) if balanced[i]}
@@ -200,23 +202,29 @@ def skew(predicted_s: np.ndarray, rows: pd.DataFrame) -> dict[str, Any]:
     measured = rows["latency"].to_numpy(float)
     said, was = np.log(predicted_s[i] / predicted_s[j]), np.log(measured[i] / measured[j])
     clear = np.abs(was) > np.log(1.05)
-    off = np.abs(said - was)
+    same_sign = np.sign(said) == np.sign(was)
     return {
         "pairs": len(pairs),
         "clear": int(clear.sum()),
-        "sign": float((np.sign(said) == np.sign(was))[clear].mean()),
-        "ln": (float(np.median(off)), float(np.quantile(off, 0.9))),
-        "no_effect": (float(np.median(np.abs(was))), float(np.quantile(np.abs(was), 0.9))),
+        "sign": float(same_sign[clear].mean()),
+        "ln": _median_and_p90(np.abs(said - was)),
+        "no_effect": _median_and_p90(np.abs(was)),
     }
+
+
+def _median_and_p90(values: np.ndarray) -> tuple[float, float]:
+    return float(np.median(values)), float(np.quantile(values, 0.9))
 
 
 def order(predicted_s: np.ndarray, rows: pd.DataFrame, pairs: int = 100_000) -> float:
     """Share of pairs of rows over 10 % apart whose order is right, over drawn pairs."""
     rng = np.random.default_rng(0)
     i, j = rng.integers(len(rows), size=(2, pairs))
-    was = np.log(rows["latency"].to_numpy(float)[i] / rows["latency"].to_numpy(float)[j])
+    measured = rows["latency"].to_numpy(float)
+    said, was = np.log(predicted_s[i] / predicted_s[j]), np.log(measured[i] / measured[j])
     clear = np.abs(was) > np.log(1.1)
-    return float((np.sign(np.log(predicted_s[i] / predicted_s[j])) == np.sign(was))[clear].mean())
+    same_sign = np.sign(said) == np.sign(was)
+    return float(same_sign[clear].mean())
 
 
 def report(of: Table, everything: bool, worth: bool) -> dict[str, Any]:
@@ -271,9 +279,8 @@ def _without(
     chosen = cases(rows, even=True) if effect == "drawn routing" else made
     seconds = np.zeros(len(rows))
     for with_constants, scored in constants(of, profile, rows):
-        seconds[scored] = predicted(
-            chosen, rows, with_constants.replace(**OFF[effect]), dtype, of.engine
-        )[scored]
+        without = with_constants.replace(**OFF[effect])
+        seconds[scored] = predicted(chosen, rows, without, dtype, of.engine)[scored]
     return quantiles(error(seconds, rows))
 
 
@@ -290,15 +297,32 @@ def show(result: dict[str, Any]) -> None:
     show_groups(result["groups"])
     for way, found in result["skew"].items():
         if found and "roofline" not in way:
+            (median, p90), (plain_median, plain_p90) = found["ln"], found["no_effect"]
             print(
-                f"  skewed over balanced, {way}: sign right in {found['sign']:.0%} of {found['clear']}, ln error {found['ln'][0]:.3f}/{found['ln'][1]:.3f}"
-                f" (no effect: {found['no_effect'][0]:.3f}/{found['no_effect'][1]:.3f}); order of two rows right in {result['order'][way]:.1%}"
+                f"  skewed over balanced, {way}: "
+                f"sign right in {found['sign']:.0%} of {found['clear']}, "
+                f"ln error {median:.3f}/{p90:.3f} "
+                f"(no effect: {plain_median:.3f}/{plain_p90:.3f}); "
+                f"order of two rows right in {result['order'][way]:.1%}"
             )
     for name, (median, p90) in result.get("worth", {}).items():
         print(f"  without {name:32s}{median:6.1f}/{p90:5.1f}")
 
 
+def fit_halves(of: Table) -> None:
+    """Fit the constants of a table on each half of its shapes, and print them."""
+    rows, _ = read(of, False)
+    profile, (dtype, _) = condsim.hardware(of.profile), DTYPES[of.dtype]
+    for number in (0, 1):
+        part = sample(rows[half(rows) == number], FIT_ROWS)
+        predict = partial(_seconds, cases(part), part, dtype)
+        measured_s = part["latency"].to_numpy() * 1e-3
+        found = fit(predict, measured_s, profile, NAMES)
+        print(f"half {number}: {found}", flush=True)
+
+
 def main() -> None:
+    """Read the options, then print the tables, fit constants or take the sample."""
     parser = common_options(__doc__)
     parser.add_argument("--worth", action="store_true", help="also the error without each effect")
     options = parser.parse_args()
@@ -306,18 +330,7 @@ def main() -> None:
         if options.sample:
             take_sample()
         elif options.fit:
-            of = named(TABLES, [options.fit])[0]
-            rows, _ = read(of, False)
-            for i in (0, 1):
-                part = sample(rows[half(rows) == i], FIT_ROWS)
-                made, dtype = cases(part), DTYPES[of.dtype][0]
-                found = fit(
-                    partial(_seconds, made, part, dtype),
-                    part["latency"].to_numpy() * 1e-3,
-                    condsim.hardware(of.profile),
-                    NAMES,
-                )
-                print(f"half {i}: {found}", flush=True)
+            fit_halves(named(TABLES, [options.fit])[0])
         else:
             results = []
             for of in named(TABLES, options.only):

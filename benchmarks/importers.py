@@ -3,8 +3,8 @@
     python -m benchmarks.importers [FORMAT ...] [--megabytes 64 256]
 
 A file of each layout that is read in pieces is made at several sizes, and imported in a process of
-its own. Bar: from the first size to any other the peak grows by no more than 24 bytes a token, which
-the page on importing allows where rows are sorted, and 16 MiB.
+its own. Bar: from the first size to any other the peak grows by no more than 24 bytes a token,
+which the page on importing allows where rows are sorted, and 16 MiB.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ CHILD = (
     "import json,resource,sys,condsim;"
     "t=condsim.import_routing(sys.argv[1],model=condsim.ModelShape(experts=64,top_k=8,layers=16));"
     "u=resource.getrusage(resource.RUSAGE_SELF);"
-    "print(json.dumps([u.ru_maxrss*1024,u.ru_utime+u.ru_stime,int(t.steps.eval('units*seq').sum())]))"
+    "tokens=int(t.steps.eval('units*seq').sum());"
+    "print(json.dumps([u.ru_maxrss*1024,u.ru_utime+u.ru_stime,tokens]))"
 )
 
 
@@ -127,7 +128,8 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     missed = 0
     print(
-        f"{'layout':14} {'file, MB':>9} {'tokens':>10} {'peak, MB':>9} {'grown, MB':>9} {'CPU, s':>7}"
+        f"{'layout':14} {'file, MB':>9} {'tokens':>10} "
+        f"{'peak, MB':>9} {'grown, MB':>9} {'CPU, s':>7}"
     )
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.formats:

@@ -3,10 +3,10 @@
     python -m benchmarks.many_devices ranks [--ranks 64] [--steps 1000]
     python -m benchmarks.many_devices requests [--count 1000000] [--file]
 
-ranks: decode steps of DeepSeek-V3 (61 layers, 256 experts in 58 of them) with its experts spread over
-H200s, its routing drawn from published statistics; recording and drawing are not timed. requests: a
-small model that samples leave early, in batches, under Poisson arrivals; with --file they are read
-from a CSV file. Seconds are of one core's CPU; memory is the largest of the process.
+ranks: decode steps of DeepSeek-V3 (61 layers, 256 experts in 58 of them) with its experts spread
+over H200s, its routing drawn from published statistics; recording and drawing are not timed.
+requests: a small model that samples leave early, in batches, under Poisson arrivals; with --file
+they are read from a CSV file. Seconds are of one core's CPU; memory is the largest of the process.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""Strategy `switched` beside real static partitions: the zoo's early-exit and skip networks, cut at their decisions and run by onnxruntime on one thread.
+"""Strategy `switched` beside real static partitions: the zoo's early-exit and skip networks, cut
+at their decisions and run by onnxruntime on one thread.
 
     python -m benchmarks.onnx_partitions [--fresh calibrate | --fresh measure] [--json]
 
-Without --fresh the profile (`benchmarks/partitions/profile.yaml`) and the times (`measured.csv` beside it) are those stored; `--fresh calibrate` and
-`--fresh measure` make them again, each within three minutes of a quiet core. The profile knows graphs of one operator and chains of convolutions alone. Errors
-are |predicted / measured - 1| in %.
+Without --fresh the profile (`benchmarks/partitions/profile.yaml`) and the times (`measured.csv`
+beside it) are those stored; `--fresh calibrate` and `--fresh measure` make them again, each within
+three minutes of a quiet core. The profile knows graphs of one operator and chains of convolutions
+alone. Errors are |predicted / measured - 1| in %.
 """
 
 from __future__ import annotations
@@ -36,8 +38,11 @@ WHAT_IF: dict[str, dict[str, Any]] = {
 
 @functools.cache
 def trace(model: str, threshold: float) -> tuple[Trace, float | None]:
-    """(trace, threshold to simulate it at). Exits are decided anew from the scores of the shipped trace; a skip changes what later gates see, so its routing is
-    captured."""
+    """(trace, threshold to simulate it at).
+
+    Exits are decided anew from the scores of the shipped trace; a skip changes what later gates
+    see, so its routing is captured.
+    """
     if model == "exit-fashion":
         return condsim.load(resource("traces") / model), threshold
     if threshold == 0:
@@ -124,11 +129,11 @@ def measure_all() -> None:
     for case in cases():
         print(case, file=sys.stderr, flush=True)
         parts.append(measure(case))
-    head = f"# python -m benchmarks.onnx_partitions --fresh measure; {datetime.date.today()}; onnxruntime {onnxruntime.__version__}, torch {torch.__version__}; "
-    write_whole(
-        MEASURED,
-        f"{head}{fingerprint()['cpu']}, one thread, fp32\n" + pd.concat(parts).to_csv(index=False),
-    )
+    versions = f"onnxruntime {onnxruntime.__version__}, torch {torch.__version__}"
+    how = f"{versions}; {fingerprint()['cpu']}, one thread, fp32"
+    command = "python -m benchmarks.onnx_partitions --fresh measure"
+    head = f"# {command}; {datetime.date.today()}; {how}\n"
+    write_whole(MEASURED, head + pd.concat(parts).to_csv(index=False))
 
 
 def main() -> None:
@@ -167,12 +172,15 @@ def main() -> None:
         "model         threshold batch  measured ms  predicted   error   speedup  predicted   error"
     )
     for r in table.itertuples():
+        measured_ms, predicted_ms = 1e3 * r.measured_s, 1e3 * r.predicted_s
         print(
-            f"{r.model:14s}{r.threshold:9.2f}{r.batch:6d}{1e3 * r.measured_s:13.3f}{1e3 * r.predicted_s:11.3f}{r.latency_error:8.1%}"
+            f"{r.model:14s}{r.threshold:9.2f}{r.batch:6d}"
+            f"{measured_ms:13.3f}{predicted_ms:11.3f}{r.latency_error:8.1%}"
             f"{r.measured_speedup:9.2f}x{r.predicted_speedup:10.2f}x{r.speedup_error:8.1%}"
         )
     print(
-        f"\n{len(table)} cases; |error| in %, median / 90th percentile: latency, plain latency, speedup, speedup by FLOPs"
+        f"\n{len(table)} cases; |error| in %, median / 90th percentile: "
+        "latency, plain latency, speedup, speedup by FLOPs"
     )
     for name, found in {
         "as predicted": errors(table),

@@ -1,11 +1,12 @@
-"""condsim beside other tools that predict serving on GPUs, on the same measured rows, in one run.
+"""condsim beside other tools that predict serving on GPUs, on the same measured rows, in one
+run.
 
     python -m benchmarks.peers [--rows N] [--json FILE]
 
 Rows are those of `benchmarks.whole_models`, the first N by hash: time per output token of whole
 models on one GPU. GenZ (`genz-llm`) and AIConfigurator are installed into environments of their own
-in this user's cache the first time. What a tool refuses counts as refused, with its reason. The cost
-model of `economize` is about decoders that leave early; no row is one, so it refuses all.
+in this user's cache the first time. What a tool refuses counts as refused, with its reason. The
+cost model of `economize` is about decoders that leave early; no row is one, so it refuses all.
 Errors are |predicted / measured - 1|, in %; seconds are those of one row, the tool once started.
 """
 

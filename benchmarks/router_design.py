@@ -1,10 +1,13 @@
-"""What is a router worth? Quality and speed where its decisions are replaced by others.
+"""What is a router worth?
+
+Quality and speed where its decisions are replaced by others.
 
     python -m benchmarks.router_design [MODEL ...] [--units N] [--write]
 
-Each zoo model runs with its own decisions, with none (same-params), and with balanced, random and perturbed ones (a tenth of the rows at random). Where units take one
-of few paths, every path is run, and the oracle takes for each unit the cheapest of the best. The decisions that were taken are then priced. --write: put the table
-into docs/router-design.md.
+Each zoo model runs with its own decisions, with none (same-params), and with balanced, random and
+perturbed ones (a tenth of the rows at random). Where units take one of few paths, every path is
+run, and the oracle takes for each unit the cheapest of the best. The decisions that were taken are
+then priced. --write: put the table into docs/router-design.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Whether drawn routing loads experts as recorded routing does, on tokens that it was not fitted to.
+"""Whether drawn routing loads experts as recorded routing does, on tokens that it was not fitted
+to.
 
     python -m benchmarks.routing FOLDER
 
@@ -61,7 +62,8 @@ def fitted(ids: Ids) -> RoutingGenerator:
 
 
 def loads(ids: np.ndarray, batch: int) -> tuple[float, float]:
-    """(experts touched, load max / mean) of steps of so many tokens, means; ids: int [tokens, k]."""
+    """(experts touched, load max / mean) of steps of so many tokens, means; ids: int [tokens,
+    k]."""
     steps = len(ids) // batch
     of_step = ids[: steps * batch].reshape(steps, -1)
     counts = np.stack([np.bincount(one, minlength=EXPERTS) for one in of_step])

@@ -8,8 +8,8 @@ Three things, the first two of random masks at given densities:
   over and over, in turn. Target: step time 5 % median, 12 % at the 90th percentile.
 - the density at which a layer alone breaks even with the dense one, where its time crosses it.
   Target: within 0.03.
-- products of an earlier day (`benchmarks/literature/sparse_products.csv`): their speedup then, and as
-  predicted here. Target: signs right, 25 % median.
+- products of an earlier day (`benchmarks/literature/sparse_products.csv`): their speedup then, and
+  as predicted here. Target: signs right, 25 % median.
 
 Predictions rest on the profile of this machine (`condsim calibrate`), which knows no model. Traces
 are captured first, which takes minutes; --traces keeps them for the next run.

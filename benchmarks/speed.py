@@ -7,8 +7,8 @@ FOLDER holds the earlier one; `git worktree add ../before d92c267` makes such a 
 Every part is measured in a process of its own, on one thread, as often as N says; the earlier
 condsim and this one take turns. The table shows medians, and from the least to the most. Shipped
 traces are simulated on the machine that they carry; large ones, and those that carry none, on the
-machine that `moe-bytes` carries. Large traces are built once and kept in the temporary folder. `--long` adds
-those of four million tokens, and of one and four million rows that are a step each.
+machine that `moe-bytes` carries. Large traces are built once and kept in the temporary folder.
+`--long` adds those of four million tokens, and of one and four million rows that are a step each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Sequences whose tokens are alike: routing with a known truth, for the error rates of coverage and drift."""
+"""Sequences whose tokens are alike: routing with a known truth, for the error rates of coverage
+and drift."""
 
 from __future__ import annotations
 
@@ -9,7 +10,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sticky:
-    """A router. Sets of branches have a Zipf law of popularity; a token repeats its sequence's last set with probability `repeat`.
+    """A router.
+
+    Sets of branches have a Zipf law of popularity; a token repeats its sequence's last set with
+    probability `repeat`.
 
     sets: that there are. tokens: of a sequence. skew: exponent.
     """

@@ -1,9 +1,10 @@
-"""How fast sweeps are: points a second against workers, on one machine and on a Dask cluster of processes here.
+"""How fast sweeps are: points a second against workers, on one machine and on a Dask cluster of
+processes here.
 
     python -m benchmarks.sweep [--workers 1 2] [--no-dask] [--write]
 
-Grids of shipped traces. Starting processes counts, since a user waits for it. Whoever prices a grid writes the same bytes: that is checked. --write: put the
-table into docs/sweep.md.
+Grids of shipped traces. Starting processes counts, since a user waits for it. Whoever prices a grid
+writes the same bytes: that is checked. --write: put the table into docs/sweep.md.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""Published throughputs of vision transformers that drop or merge tokens, beside predictions from the operators that condsim records.
+"""Published throughputs of vision transformers that drop or merge tokens, beside predictions
+from the operators that condsim records.
 
     python -m benchmarks.tokens [--tables FOLDER]
 
-The models are written with `condsim.route` and `condsim.tokens` (`benchmarks/vision/deit.py`) and recorded on PyTorch's meta device. ToMe's rows are those of
-`benchmarks/literature/measured.csv` (V100, fp32). EViT's are read from FOLDER/token-reduction.csv (default: ../shared/vision), where there is one: its device is
-not stated, so only ratios between its rows are compared, on two GPUs.
+The models are written with `condsim.route` and `condsim.tokens` (`benchmarks/vision/deit.py`) and
+recorded on PyTorch's meta device. ToMe's rows are those of `benchmarks/literature/measured.csv`
+(V100, fp32). EViT's are read from FOLDER/token-reduction.csv (default: ../shared/vision), where
+there is one: its device is not stated, so only ratios between its rows are compared, on two GPUs.
 """
 
 from __future__ import annotations

@@ -1,16 +1,21 @@
 """Training steps: seconds and peak memory, predicted beside measured, on this machine.
 
-    python -m benchmarks.training [RUN] [--models NAME ...] [--part calibrate|seconds|bytes] [--minutes 4] [--json]
+    python -m benchmarks.training [RUN] [--models NAME ...] [--part calibrate|seconds|bytes]
+                                  [--minutes 4] [--json]
 
-The frozen list is `benchmarks/suite/training.csv`: zoo models and families of transformers, looped, grouped and batched, 8 to 64 experts, batch 1 to 32. This
-machine is calibrated (RUN/profile.yaml), then each case is measured in this process, in pairs with its dense model of the same parameters, and kept in RUN
-(default benchmarks/runs/training-DATE) as soon as it is done: a run that was cut short goes on, and `--minutes` cuts it short after the case that runs then. A
-finished run is judged again by the cost model of today. Bytes need no quiet machine, seconds do.
+The frozen list is `benchmarks/suite/training.csv`: zoo models and families of transformers, looped,
+grouped and batched, 8 to 64 experts, batch 1 to 32. This machine is calibrated (RUN/profile.yaml),
+then each case is measured in this process, in pairs with its dense model of the same parameters,
+and kept in RUN (default benchmarks/runs/training-DATE) as soon as it is done: a run that was cut
+short goes on, and `--minutes` cuts it short after the case that runs then. A finished run is judged
+again by the cost model of today. Bytes need no quiet machine, seconds do.
 
-Rivals, in the same run: three times the measured forward ("backward = 2 x forward"), and MemTracker of `torch.distributed._tools`, which watches a real step.
-What really lived is what PyTorch's allocator reports of a step.
+Rivals, in the same run: three times the measured forward ("backward = 2 x forward"), and MemTracker
+of `torch.distributed._tools`, which watches a real step. What really lived is what PyTorch's
+allocator reports of a step.
 
-Targets: speedup 5 / 12 % (median, 90th percentile), latency 8 / 20 %, the order of looped and grouped always right; peaks of looped experts 0.5 %, others exact.
+Targets: speedup 5 / 12 % (median, 90th percentile), latency 8 / 20 %, the order of looped and
+grouped always right; peaks of looped experts 0.5 %, others exact.
 """
 
 from __future__ import annotations
@@ -97,7 +102,8 @@ class Model:
 
 
 def seconds_of(model: Model, case: Case) -> dict[str, Any]:
-    """What was measured of both sides, a column of each pair, and the seconds of a forward alone."""
+    """What was measured of both sides, a column of each pair, and the seconds of a forward
+    alone."""
     try:
         timed = timed_pairs(model.captured, case)
     except CondsimError as error:
@@ -211,7 +217,8 @@ def row_of(folder: Path, case: Case, profile: HardwareProfile) -> dict[str, Any]
 
 
 def wrong_orders(found: pd.DataFrame) -> list[str]:
-    """Models and batches at which of looped and grouped the slower one is predicted to be faster."""
+    """Models and batches at which of looped and grouped the slower one is predicted to be
+    faster."""
     wrong = []
     for (model, batch), rows in found.groupby(["model", "batch"]):
         of = rows.set_index("strategy")
@@ -234,7 +241,8 @@ def tell(found: pd.DataFrame, listed: int) -> None:
     with pd.option_context("display.width", 260, "display.float_format", "{:.4g}".format):
         print(found[shown].to_string(index=False))
     print(
-        f"{len(found)} of the list's {listed} cases were measured, {int(found['noisy'].sum())} on a noisy machine"
+        f"{len(found)} of the list's {listed} cases were measured, "
+        f"{int(found['noisy'].sum())} on a noisy machine"
     )
     for column in ("error", "latency error", "dense error", "three forwards error"):
         off = found[column].abs()

@@ -1,10 +1,15 @@
-"""Peak memory and seconds of a training step on a GPU: a looped and a grouped Mixtral, AdamW with `foreach`, as PyTorch has it there.
+"""Measure peak memory and seconds of a training step on a GPU, beside what is predicted.
 
-    python -m benchmarks.training_gpu [--device cuda] [--profile nvidia-h200-sxm] [--write FILE.json]
+    python -m benchmarks.training_gpu [--device cuda] [--profile nvidia-h200-sxm]
+                                      [--write FILE.json]
 
-Peak: `torch.cuda.max_memory_allocated` over a step, above what lives all the time; seconds: of the device, the median of steps that are waited for. Captured on
-the CPU, predicted on the profile. PyTorch's allocator rounds each tensor up to 512 bytes, which is not predicted. With --device cpu the peak is what the
-allocator reports to the profiler, and the command can be tested anywhere.
+The models are a looped and a grouped Mixtral, trained by AdamW with `foreach`, as PyTorch has it on
+a GPU. They are captured on the CPU and predicted on the profile.
+
+The peak is `torch.cuda.max_memory_allocated` over a step, above what lives all the time. The
+seconds are those of the device, the median of steps that are waited for. PyTorch's allocator rounds
+each tensor up to 512 bytes, which is not predicted. With --device cpu the peak is what the
+allocator reports to the profiler, so that the command can be tested anywhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Peak memory of a training step: predicted, as PyTorch's allocator reports it, and as rivals say.
+"""Peak memory of a training step: predicted, as PyTorch's allocator reports it, and as rivals
+say.
 
     python -m benchmarks.training_memory [--json]
 
@@ -6,8 +7,9 @@ Mixtrals with random weights are captured in training, on inputs whose sizes and
 is fitted to. Measured is the largest sum of the `[memory]` events of torch.profiler over a third
 step, above what lives all the time; it comes from the allocator and knows nothing of the recorder.
 
-Rivals, in the same run: MemTracker of torch.distributed._tools, which watches a real step; the dense
-model of all experts, as estimators price a mixture; that one times the share of active parameters.
+Rivals, in the same run: MemTracker of torch.distributed._tools, which watches a real step; the
+dense model of all experts, as estimators price a mixture; that one times the share of active
+parameters.
 
 Target: grouped, batched and dense to the byte, looped within 0.5 %. About three minutes.
 """

@@ -2,11 +2,11 @@
 
     python -m benchmarks.two_ranks [--rounds N] [--csv FILE]
 
-Two processes of one thread each hold half of a Mixtral layer's experts and send tokens to each other
-with torch.distributed (gloo, loopback). In turn with that, one of them runs the whole layer alone
-while the other one waits. The prediction knows the captured layer, the calibration of this machine,
-and what sending one and many tokens between the two takes, which is measured without the layer,
-between other computing; nothing is fitted to the layer's own times. It needs two free cores.
+Two processes of one thread each hold half of a Mixtral layer's experts and send tokens to each
+other with torch.distributed (gloo, loopback). In turn with that, one of them runs the whole layer
+alone while the other one waits. The prediction knows the captured layer, the calibration of this
+machine, and what sending one and many tokens between the two takes, which is measured without the
+layer, between other computing; nothing is fitted to the layer's own times. It needs two free cores.
 """
 
 from __future__ import annotations

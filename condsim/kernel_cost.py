@@ -25,6 +25,7 @@ class SizedRead:
 
     bytes, rows, pieces: bytes of one visit, rows of the product, and of how many matrices the
     weight is made that a batched product takes one after the other; float [sizes].
+    row_bytes: of one row of the weight, which lies in one piece; float [sizes].
     experts: of a grouped product that reads the weights of each expert that has rows: rows of
     each, int [calls, experts].
     """
@@ -32,6 +33,7 @@ class SizedRead:
     bytes: np.ndarray
     rows: np.ndarray
     pieces: np.ndarray
+    row_bytes: np.ndarray
     experts: np.ndarray | None = None
 
     @property
@@ -46,7 +48,8 @@ class SizedRead:
     def at(self, sizes: slice | np.ndarray) -> SizedRead:
         """Return the read at some of its sizes."""
         experts = None if self.experts is None else self.experts[sizes]
-        return SizedRead(self.bytes[sizes], self.rows[sizes], self.pieces[sizes], experts)
+        of_sizes = [self.bytes[sizes], self.rows[sizes], self.pieces[sizes], self.row_bytes[sizes]]
+        return SizedRead(*of_sizes, experts)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 from condsim import checks
 from condsim.errors import CondsimError, shown
 from condsim.parallel import Parallel
+from condsim.program.accumulation import check_accumulate
 from condsim.protocols import PROTOCOLS
 from condsim.steps.extents import CAPACITY_FACTOR
 from condsim.strategies import BASELINES
@@ -41,6 +42,8 @@ class Scenario:
     expert_cache: of `offloaded`, the share of the experts' weights that the device keeps; None for
         what its memory has room for.
     parallel: devices that the model is spread over; None for one.
+    accumulate: micro-batches of a training step, where the trace was captured with some; `batch` is
+        the units of one. None: as captured.
     """
 
     strategy: str | Mapping[str, str] | None = None
@@ -58,6 +61,7 @@ class Scenario:
     weights: str | None = None
     caches: str | None = None
     parallel: Parallel | None = None
+    accumulate: int | None = None
 
     def __post_init__(self) -> None:
         """Raises CondsimError for a value that no trace or device could have."""
@@ -70,6 +74,8 @@ class Scenario:
         self._check_strategy()
         if self.batch is not None:
             checks.whole("batch", self.batch, least=1)
+        if self.accumulate is not None:
+            check_accumulate(self.accumulate)
         self._check_numbers()
         if self.steps is not None:
             self._check_steps(self.steps)

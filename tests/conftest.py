@@ -15,12 +15,14 @@ from condsim.measure import plan
 
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
-"""The same examples on every run, and no limit of time: tests run on whatever the machine has left."""
+"""The same examples on every run, and no limit of time: tests run on whatever the machine has
+left."""
 
 
 @pytest.fixture(autouse=True, scope="session")
 def nobody_waits() -> Iterator[None]:
-    """Workers disturb each other all the time, so that a quiet machine would be waited for in vain."""
+    """Workers disturb each other all the time, so that a quiet machine would be waited for in
+    vain."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "PATIENCE_S", 0.0)
         yield
@@ -60,8 +62,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Workers share nothing, so what is made once (a captured model, an installed wheel) should be in one. xdist's own groups have no effect under pytest 9.2:
-    they are written into the names of tests, which it does not let be changed any more."""
+    """Workers share nothing, so what is made once (a captured model, an installed wheel) should
+    be in one. xdist's own groups have no effect under pytest 9.2: they are written into the
+    names of tests, which it does not let be changed any more."""
     from xdist.scheduler import LoadScopeScheduling
 
     config.option.loadscopereorder = False  # it would put groups of few tests last

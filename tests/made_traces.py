@@ -14,7 +14,8 @@ UNITS, SEQ = 12, 3
 
 
 def make_trace(name: str = "made") -> Trace:
-    """All three encodings: ids with weights a position, a chain of exits with scores, packed bits."""
+    """All three encodings: ids with weights a position, a chain of exits with scores, packed
+    bits."""
     sites = (
         Site(
             name="experts",

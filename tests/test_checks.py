@@ -96,8 +96,16 @@ CALLS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("load", {"folder": 5}, "a trace is named by a text or a path, got 5"),
 )
 """Public function, arguments, what is said of them."""
-OF_A_TRACE = {"simulate": "trace", "simulate_many": "trace", "serve": "trace", "coverage": "trace", "speculate": "trace",
-              "frontier": "trace", "advise": "subject", "sweep": "subject"}  # fmt: skip
+OF_A_TRACE = {
+    "simulate": "trace",
+    "simulate_many": "trace",
+    "serve": "trace",
+    "coverage": "trace",
+    "speculate": "trace",
+    "frontier": "trace",
+    "advise": "subject",
+    "sweep": "subject",
+}
 
 
 @pytest.mark.parametrize(("function", "given", "said"), CALLS)

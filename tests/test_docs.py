@@ -1,4 +1,5 @@
-"""The docs site builds without a warning, from this repository alone, and its pages load nothing from elsewhere."""
+"""The docs site builds without a warning, from this repository alone, and its pages load nothing
+from elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LOADS = re.compile(
-    r"""<(?:script|img|iframe)[^>]+src=["']?(?:https?:)?//|<link[^>]+rel=["']?(?:stylesheet|preconnect)[^>]+href=["']?(?:https?:)?//"""
+    r"""<(?:script|img|iframe)[^>]+src=["']?(?:https?:)?//"""
+    r"""|<link[^>]+rel=["']?(?:stylesheet|preconnect)[^>]+href=["']?(?:https?:)?//"""
 )
 
 FOLDERS = "condsim|tests|benchmarks|hwprofiles|traces"

@@ -1,4 +1,5 @@
-"""Importing condsim is quick and brings no torch; neither does the command line until a command needs it."""
+"""Importing condsim is quick and brings no torch; neither does the command line until a command
+needs it."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ def python(code: str, *before: str, cwd: Path | None = None) -> subprocess.Compl
 )
 def test_no_torch(statement: str) -> None:
     done = python(
-        f"import sys\n{statement}\nheavy = [m for m in {HEAVY} if m in sys.modules]\nassert not heavy, heavy"
+        f"import sys\n{statement}\nheavy = [m for m in {HEAVY} if m in sys.modules]\n"
+        "assert not heavy, heavy"
     )
     assert done.returncode == 0, done.stderr
 
@@ -66,7 +68,8 @@ def test_help_and_completion_bring_nothing_that_works() -> None:
     ]
     done = python(
         f"import sys, condsim.cli\nfor asked in {asked}:\n    assert condsim.cli.main(asked) == 0\n"
-        f"    heavy = [m for m in {ANY_WORK} if m in sys.modules]\n    assert not heavy, (asked, heavy)"
+        f"    heavy = [m for m in {ANY_WORK} if m in sys.modules]\n"
+        "    assert not heavy, (asked, heavy)"
     )
     assert done.returncode == 0, done.stderr
 
@@ -109,7 +112,8 @@ def test_public_names_are_the_contract() -> None:
 
 def test_importing_a_module_keeps_the_function_of_its_name() -> None:
     done = python(
-        "import condsim.predict.simulate, condsim.study.compare, condsim; assert callable(condsim.simulate) and callable(condsim.compare)"
+        "import condsim.predict.simulate, condsim.study.compare, condsim; "
+        "assert callable(condsim.simulate) and callable(condsim.compare)"
     )
     assert done.returncode == 0, done.stderr
 
@@ -126,7 +130,10 @@ def test_importing_a_module_keeps_the_function_of_its_name() -> None:
     ],
 )
 def test_works_without_torch(arguments: list[str]) -> None:
-    without = "import sys\nsys.modules['torch'] = None\nimport condsim.cli\nsys.exit(condsim.cli.main(%r))"
+    without = (
+        "import sys\nsys.modules['torch'] = None\n"
+        "import condsim.cli\nsys.exit(condsim.cli.main(%r))"
+    )
     done = python(without % arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
@@ -134,7 +141,8 @@ def test_works_without_torch(arguments: list[str]) -> None:
 
 def test_a_command_that_needs_torch_says_so(tmp_path: Path) -> None:
     done = python(
-        "import sys\nsys.modules['torch'] = None\nimport condsim.cli\nsys.exit(condsim.cli.main(['capture', 'moe-bytes', '-o', 'x']))",
+        "import sys\nsys.modules['torch'] = None\nimport condsim.cli\n"
+        "sys.exit(condsim.cli.main(['capture', 'moe-bytes', '-o', 'x']))",
         cwd=tmp_path,
     )
     assert done.returncode == 2

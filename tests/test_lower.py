@@ -1,4 +1,5 @@
-"""Laws of lowering, on programs of captured models: FLOPs against the baseline, order, and that walking and playing are one."""
+"""Laws of lowering, on programs of captured models: FLOPs against the baseline, order, and that
+walking and playing are one."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ def test_a_stream_of_one_step_is_a_loop(trace: Trace, profile: HardwareProfile) 
 
 
 def test_nothing_is_evicted_by_the_other_side(trace: Trace, profile: HardwareProfile) -> None:
-    """In a loop each step costs at most what it does in pairs, and all together at most what they do
-    one after the other: behind a shorter one a step finds more of its code."""
+    """In a loop each step costs at most what it does in pairs, and all together at most what
+    they do one after the other: behind a shorter one a step finds more of its code."""
     loop, repeat, stream = (
         condsim.simulate(trace, profile, batch=4, protocol=name).steps
         for name in ("loop", "repeat", "stream")

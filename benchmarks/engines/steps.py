@@ -25,7 +25,8 @@ LENGTHS = 0.9
 DRAWN_STEPS = 2
 """Decode steps of drawn routing whose mean is taken."""
 BLACKWELL = "nvidia-b200"
-"""Where both engines compute gpt-oss in MXFP8: the runs set `VLLM_USE_FLASHINFER_MOE_MXFP4_MXFP8`."""
+"""Where both engines compute gpt-oss in MXFP8: the runs set
+`VLLM_USE_FLASHINFER_MOE_MXFP4_MXFP8`."""
 ENGINES_MEMORY = 0.9
 """Share of the device's memory: vLLM's `gpu-memory-utilization` in the runs."""
 

@@ -1,6 +1,8 @@
-"""Fitted constants: what an engine's kernels do on a device, as `profile.replace(...)` of six numbers. The shipped profiles hold none of them.
+"""Fitted constants: what an engine's kernels do on a device, as `profile.replace(...)` of six
+numbers. The shipped profiles hold none of them.
 
-They are fitted by `benchmarks/gpu_tables.py --fit` on half of the shapes of one table, the other half is what is scored.
+They are fitted by `benchmarks/gpu_tables.py --fit` on half of the shapes of one table, the other
+half is what is scored.
 """
 
 from __future__ import annotations
@@ -45,7 +47,10 @@ FITTED: dict[str, tuple[Constants, Constants]] = {
         },
     ),
 }
-"""Engine-version → constants from the even and from the odd half of the shapes. vllm-0.24.0: on the H100, bf16, the Triton kernels."""
+"""Engine-version → constants from the even and from the odd half of the shapes.
+
+vllm-0.24.0: on the H100, bf16, the Triton kernels.
+"""
 
 GEMM: tuple[Constants, Constants] = (
     {

@@ -1,6 +1,8 @@
-"""A measured layer as a trace: one mixture-of-experts layer on one rank, a step a draw of its routing.
+"""A measured layer as a trace: one mixture-of-experts layer on one rank, a step a draw of its
+routing.
 
-The program is written down here from the layer's sizes, as the engine's own source runs it (`condsim.strategies.fused`): the model has no module to record.
+The program is written down here from the layer's sizes, as the engine's own source runs it
+(`condsim.strategies.fused`): the model has no module to record.
 """
 
 from __future__ import annotations
@@ -23,7 +25,11 @@ ROWS = Dim.product(1, "batch", "seq")
 
 @dataclass(frozen=True)
 class Layer:
-    """Sizes of a layer on one rank. inner: columns of an expert here; experts: of the layer; here: those on this rank, the first of them."""
+    """Sizes of a layer on one rank.
+
+    inner: columns of an expert here; experts: of the layer; here: those on this rank, the first of
+    them.
+    """
 
     hidden: int
     inner: int
@@ -48,7 +54,8 @@ class Layer:
 
 
 def trace(layer: Layer, draws: Sequence[tuple[int, np.ndarray]]) -> Trace:
-    """A step for each (tokens, rows of each expert [experts]), which must come in rising order of tokens."""
+    """A step for each (tokens, rows of each expert [experts]), which must come in rising order
+    of tokens."""
     flops = tuple(layer.expert_flops if e < layer.here else 0.0 for e in range(layer.experts))
     site = Site(
         name=SITE,
@@ -71,47 +78,45 @@ def trace(layer: Layer, draws: Sequence[tuple[int, np.ndarray]]) -> Trace:
             parameters=layer.here * layer.expert_parameters,
         ),
     )
-    steps = pd.DataFrame(
-        {"phase": "prefill", "units": 1, "seq": [tokens for tokens, _ in draws], "past": 0}
-    )
+    seq = [tokens for tokens, _ in draws]
+    steps = pd.DataFrame({"phase": "prefill", "units": 1, "seq": seq, "past": 0})
 
     def reader(_site: str) -> Iterator[Decisions]:
+        every = np.arange(layer.experts, dtype=np.int16)
         for tokens, rows in draws:
-            yield Decisions(
-                np.repeat(np.arange(layer.experts, dtype=np.int16), rows)
-                .reshape(layer.top_k, tokens)
-                .T
-            )
+            ids = np.repeat(every, rows).reshape(layer.top_k, tokens)
+            yield Decisions(ids.T)
 
-    programs = {
-        f"{p.strategy}/{p.regime}": p
-        for p in (
-            _fused(layer),
-            _dense(layer, "same-params", layer.here),
-            _dense(layer, "same-flops", layer.top_k),
-        )
-    }
-    return Trace(header, steps, programs, reader)
+    return Trace(header, steps, _programs(layer), reader)
+
+
+def _programs(layer: Layer) -> dict[str, Program]:
+    made = (
+        _fused(layer),
+        _dense(layer, "same-params", layer.here),
+        _dense(layer, "same-flops", layer.top_k),
+    )
+    return {f"{program.strategy}/{program.regime}": program for program in made}
 
 
 def _fused(layer: Layer) -> Program:
     first = Tensor((Dim(layer.here), Dim(layer.wide), Dim(layer.hidden)), "float", "w13")
     second = Tensor((Dim(layer.here), Dim(layer.hidden), Dim(layer.inner)), "float", "w2")
-    ops = (
-        top_k_softmax(ROWS, layer.experts, layer.top_k, SITE, ""),
-        *FusedExperts(ROWS, layer.top_k, first, second, layer.gated, SITE, MODULE).operators(),
-    )
-    return Program("fused", "prefill-1", Scope(ops))
+    router = top_k_softmax(ROWS, layer.experts, layer.top_k, SITE, "")
+    experts = FusedExperts(ROWS, layer.top_k, first, second, layer.gated, SITE, MODULE)
+    return Program("fused", "prefill-1", Scope((router, *experts.operators())))
 
 
 def _dense(layer: Layer, baseline: str, experts: int) -> Program:
-    """So many experts side by side as one matmul a projection."""
+    """Return so many experts side by side as one matmul a projection."""
     wide, inner = Dim(layer.wide * experts), Dim(layer.inner * experts)
     hidden = Dim(layer.hidden)
-    x, up, act = (Tensor((ROWS, d), "float") for d in (hidden, wide, inner))
+    x, up, act = (Tensor((ROWS, columns), "float") for columns in (hidden, wide, inner))
+    first, second = Tensor((wide, hidden), "float", "w13"), Tensor((hidden, inner), "float", "w2")
+    activation = "silu_and_mul" if layer.gated else "silu"
     ops = (
-        Op("linear", (x, Tensor((wide, hidden), "float", "w13")), (up,)),
-        Op("silu_and_mul" if layer.gated else "silu", (up,), (act,)),
-        Op("linear", (act, Tensor((hidden, inner), "float", "w2")), (x,)),
+        Op("linear", (x, first), (up,)),
+        Op(activation, (up,), (act,)),
+        Op("linear", (act, second), (x,)),
     )
     return Program(baseline, "prefill-1", Scope(ops))

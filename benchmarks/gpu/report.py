@@ -1,4 +1,5 @@
-"""What both tables of GPU measurements have in common: errors and their groups, options, which tables were asked for."""
+"""What both tables of GPU measurements have in common: errors and their groups, options, which
+tables were asked for."""
 
 from __future__ import annotations
 
@@ -15,30 +16,37 @@ T = TypeVar("T")
 
 
 def error(predicted_s: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """predicted / measured - 1 of each row, float [rows]."""
-    return predicted_s / (rows["latency"].to_numpy(float) * 1e-3) - 1
+    """Return predicted / measured - 1 of each row, float [rows]. Measured are milliseconds."""
+    measured_s = rows["latency"].to_numpy(float) * 1e-3
+    return predicted_s / measured_s - 1
 
 
 def quantiles(errors: np.ndarray, where: np.ndarray | None = None) -> tuple[float, float]:
-    """Median and 90th percentile of |error|, %; NaN where there is no row."""
+    """Return the median and 90th percentile of |error| in percent; NaN where there is no row.
+
+    where: which rows count, bool [rows]; None for all.
+    """
     chosen = np.abs(errors if where is None else errors[where])
-    return (
-        (float(np.median(chosen)) * 100, float(np.quantile(chosen, 0.9)) * 100)
-        if len(chosen)
-        else (float("nan"), float("nan"))
-    )
+    if not len(chosen):
+        return float("nan"), float("nan")
+    return float(np.median(chosen)) * 100, float(np.quantile(chosen, 0.9)) * 100
 
 
 def show_groups(groups: Mapping[str, Mapping[str, tuple[float, float]]]) -> None:
-    """Print way of predicting → group of rows → (median, 90th percentile)."""
+    """Print a table: way of predicting → group of rows → (median, 90th percentile)."""
     names = list(next(iter(groups.values())))
-    print(f"  {'':28s}" + "".join(f"{n:>15s}" for n in names))
+    header = "".join(f"{name:>15s}" for name in names)
+    print(f"  {'':28s}{header}")
     for way, found in groups.items():
-        print(f"  {way:28s}" + "".join(f"{found[n][0]:8.1f}/{found[n][1]:6.1f}" for n in names))
+        cells = [f"{median:8.1f}/{p90:6.1f}" for median, p90 in map(found.__getitem__, names)]
+        print(f"  {way:28s}{''.join(cells)}")
 
 
 def named(tables: Iterable[T], names: Iterable[str] | None) -> list[T]:
-    """Tables whose name (`name` of each, or what it is printed as) has one of the names in it. Raises CondsimError where none has."""
+    """Tables whose name (`name` of each, or what it is printed as) has one of the names in it.
+
+    Raises CondsimError where none has.
+    """
     of = {getattr(t, "name", str(t)): t for t in tables}
     chosen = [t for name, t in of.items() if not names or any(n in name for n in names)]
     if not chosen:

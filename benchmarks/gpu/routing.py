@@ -1,6 +1,8 @@
-"""Which expert each token takes in the measured layers: the rules that the collector of the tables states, drawn anew.
+"""Which expert each token takes in the measured layers: the rules that the collector of the
+tables states, drawn anew.
 
-Source of the rules: collector/helper.py of github.com/ai-dynamo/aiconfigurator (Apache-2.0); the tables do not keep its draws.
+Source of the rules: collector/helper.py of github.com/ai-dynamo/aiconfigurator (Apache-2.0); the
+tables do not keep its draws.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ BALANCED = "balanced"
 def counts(
     distribution: str, tokens: int, experts: int, top_k: int, ranks: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Rows of each expert, int [experts]; the measured rank holds the first experts / ranks of them.
+    """Rows of each expert, int [experts]; the measured rank holds the first experts / ranks of
+    them.
 
     distribution: "balanced" or "power_law_ALPHA".
     """
@@ -25,7 +28,8 @@ def counts(
 
 
 def balanced(tokens: int, experts: int, top_k: int) -> np.ndarray:
-    """Token t takes the experts t + i * ceil(experts / top_k), modulo experts: as many experts are touched as can be."""
+    """Token t takes the experts t + i * ceil(experts / top_k), modulo experts: as many experts
+    are touched as can be."""
     stride = -(-experts // top_k)
     token = np.arange(tokens)
     first = token if tokens >= stride else token * stride // tokens
@@ -36,7 +40,8 @@ def balanced(tokens: int, experts: int, top_k: int) -> np.ndarray:
 def power_law(
     alpha: float, tokens: int, experts: int, top_k: int, ranks: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Experts' shares drawn from x ** -alpha, made into whole rows of which no expert has more than there are tokens; the busiest rank comes first."""
+    """Experts' shares drawn from x ** -alpha, made into whole rows of which no expert has more
+    than there are tokens; the busiest rank comes first."""
     total = tokens * top_k
     low, high = (1.0, 0.8 * tokens) if total > experts else (0.01, 2.0)
     power = 1.0 - alpha
@@ -50,7 +55,8 @@ def power_law(
 
 
 def _deal(by_rank: np.ndarray, missing: int, tokens: int) -> None:
-    """Give (or take) the missing rows one by one, rank after rank: to the smallest expert of the rank that has room, from its largest."""
+    """Give (or take) the missing rows one by one, rank after rank: to the smallest expert of the
+    rank that has room, from its largest."""
     sign = 1 if missing > 0 else -1
     heaps = [[(sign * int(n), e) for e, n in enumerate(rank)] for rank in by_rank]
     for heap in heaps:

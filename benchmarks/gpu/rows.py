@@ -10,39 +10,46 @@ import pandas as pd
 SHAPE = ["hidden_size", "inter_size", "num_experts", "topk"]
 SPLIT = ["moe_tp_size", "moe_ep_size"]
 KEY = [*SHAPE, *SPLIT, "num_tokens", "distribution"]
-UNGATED = {
-    (2688, 1856),
-    (1024, 2688),
-    (2048, 5120),
-    (8192, 5120),
-}  # (hidden, inner) of layers with one up matrix
+UNGATED = {(2688, 1856), (1024, 2688), (2048, 5120), (8192, 5120)}
+"""(hidden, inner) of layers with one up matrix."""
+
+
+def _is(table: pd.DataFrame, hidden: int, inner: int, experts: int) -> pd.Series:
+    """Which rows are of layers of these sizes."""
+    same_matrix = (table.hidden_size == hidden) & (table.inter_size == inner)
+    return same_matrix & (table.num_experts == experts)
+
+
+def _tiny(table: pd.DataFrame) -> pd.Series:
+    return table.inter_size // table.moe_tp_size < 128
+
+
+def _lonely(table: pd.DataFrame) -> pd.Series:
+    return table.num_experts // table.moe_ep_size < 2
+
+
+def _grouped_top_k(table: pd.DataFrame) -> pd.Series:
+    return _is(table, 7168, 2048, 256)
+
+
+def _ties(table: pd.DataFrame) -> pd.Series:
+    first = _is(table, 4096, 1024, 512) & (table.num_tokens == 48)
+    second = _is(table, 2048, 5120, 512) & (table.num_tokens == 16)
+    return first | second
+
+
 RULES = {
-    "fewer than 128 inner columns a rank: tiny misaligned matrices": lambda t: (
-        t.inter_size // t.moe_tp_size < 128
-    ),
-    "fewer than 2 experts a rank": lambda t: t.num_experts // t.moe_ep_size < 2,
-    "DeepSeek-V3's shape: its grouped top-k undoes the drawn routing": lambda t: (
-        (t.hidden_size == 7168) & (t.inter_size == 2048) & (t.num_experts == 256)
-    ),
-    "ties in the logits: faster than the memory allows": lambda t: (
-        (
-            (t.hidden_size == 4096)
-            & (t.inter_size == 1024)
-            & (t.num_experts == 512)
-            & (t.num_tokens == 48)
-        )
-        | (
-            (t.hidden_size == 2048)
-            & (t.inter_size == 5120)
-            & (t.num_experts == 512)
-            & (t.num_tokens == 16)
-        )
-    ),
+    "fewer than 128 inner columns a rank: tiny misaligned matrices": _tiny,
+    "fewer than 2 experts a rank": _lonely,
+    "DeepSeek-V3's shape: its grouped top-k undoes the drawn routing": _grouped_top_k,
+    "ties in the logits: faster than the memory allows": _ties,
 }
+"""Why rows are left out → which rows."""
 
 
 def kept(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """(rows that no rule leaves out, rule → rows that it leaves out); a row counts for the first rule that meets it. Repeats of a key become their mean."""
+    """(rows that no rule leaves out, rule → rows that it leaves out); a row counts for the first
+    rule that meets it. Repeats of a key become their mean."""
     out: dict[str, int] = {}
     for rule, of in RULES.items():
         bad = of(table)
@@ -52,26 +59,27 @@ def kept(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
 
 
 def sample(table: pd.DataFrame, rows: int) -> pd.DataFrame:
-    """At least so many rows, evenly over shapes and splits, within each the first by hash of the row's key."""
-    order = (
-        table[KEY]
-        .astype(str)
-        .agg("|".join, axis=1)
-        .map(lambda key: hashlib.sha256(key.encode()).hexdigest())
-    )
-    ranked = table.assign(_rank=order).sort_values("_rank")
-    place = ranked.groupby(SHAPE + SPLIT).cumcount()
-    size = ranked.groupby(SHAPE + SPLIT)["latency"].transform("size")
-    each = next(
-        (n for n in range(1, int(size.max()) + 1) if int((place < n).sum()) >= rows),
-        int(size.max()),
-    )
-    return ranked[place < each].drop(columns="_rank").sort_values(KEY).reset_index(drop=True)
+    """At least so many rows, evenly over shapes and splits, within each the first by hash of the
+    row's key."""
+    ranked = table.assign(_rank=hashes(table, KEY)).sort_values("_rank")
+    alike = ranked.groupby(SHAPE + SPLIT)
+    place = alike.cumcount()
+    most = int(alike["latency"].transform("size").max())
+    each = 1
+    while each < most and int((place < each).sum()) < rows:
+        each += 1
+    picked = ranked[place < each].drop(columns="_rank")
+    return picked.sort_values(KEY).reset_index(drop=True)
+
+
+def hashes(table: pd.DataFrame, key: list[str]) -> pd.Series:
+    """Return a hash of each row's key, so that nobody chose the order of the rows."""
+    keys = table[key].astype(str).agg("|".join, axis=1)
+    return keys.map(lambda text: hashlib.sha256(text.encode()).hexdigest())
 
 
 def half(table: pd.DataFrame) -> np.ndarray:
-    """0 or 1 for each row: shapes in rising order, in turn. int [rows]."""
-    shapes = {
-        s: i % 2 for i, s in enumerate(sorted(set(table[SHAPE].itertuples(index=False, name=None))))
-    }
-    return np.array([shapes[s] for s in table[SHAPE].itertuples(index=False, name=None)])
+    """Return the half of each row, int [rows] of 0 and 1: shapes in rising order, in turn."""
+    shapes = list(table[SHAPE].itertuples(index=False, name=None))
+    in_turn = {shape: place % 2 for place, shape in enumerate(sorted(set(shapes)))}
+    return np.array([in_turn[shape] for shape in shapes])

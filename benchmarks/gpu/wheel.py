@@ -1,4 +1,5 @@
-"""The tables: `aiconfigurator-core` 0.12.0 on PyPI (NVIDIA, Apache-2.0) has millions of measured mixture-of-experts layers. Data to check against.
+"""The tables: `aiconfigurator-core` 0.12.0 on PyPI (NVIDIA, Apache-2.0) has millions of measured
+mixture-of-experts layers. Data to check against.
 
 It is fetched once, by pip, into this user's cache; it is no dependency.
 """
@@ -23,7 +24,10 @@ INSIDE = "aiconfigurator_core/systems/data"
 
 
 def wheel() -> Path:
-    """The wheel, fetched if it is not there. Raises CondsimError where pip cannot fetch it, or it is not the file that was read before."""
+    """The wheel, fetched if it is not there.
+
+    Raises CondsimError where pip cannot fetch it, or it is not the file that was read before.
+    """
     folder = Path(user_cache_dir("condsim")) / "gpu-tables"
     found = next(folder.glob("aiconfigurator_core-0.12.0-*.whl"), None)
     if found is None:
@@ -46,7 +50,8 @@ def wheel() -> Path:
             or (found := next(folder.glob("aiconfigurator_core-0.12.0-*.whl"), None)) is None
         ):
             raise CondsimError(
-                f"cannot fetch {REQUIREMENT}; on a machine without a network, put its wheel into {folder}"
+                f"cannot fetch {REQUIREMENT}; "
+                f"on a machine without a network, put its wheel into {folder}"
             )
     if hashlib.sha256(found.read_bytes()).hexdigest() != SHA256:
         raise CondsimError(
@@ -56,7 +61,10 @@ def wheel() -> Path:
 
 
 def table(system: str, engine: str, version: str, kind: str = "moe") -> pd.DataFrame:
-    """All rows of a system ("h100_sxm"), engine ("vllm", "sglang", "trtllm") and version. Raises CondsimError where the wheel has none."""
+    """All rows of a system ("h100_sxm"), engine ("vllm", "sglang", "trtllm") and version.
+
+    Raises CondsimError where the wheel has none.
+    """
     with zipfile.ZipFile(wheel()) as archive:
         name = f"{INSIDE}/{system}/{kind}/{engine}/{version}/{kind}_perf.parquet"
         if name not in archive.namelist():
@@ -66,6 +74,7 @@ def table(system: str, engine: str, version: str, kind: str = "moe") -> pd.DataF
                 if n.endswith(f"/{kind}_perf.parquet")
             )
             raise CondsimError(
-                f"the wheel has no {kind} table {system}/{engine}/{version}; it has {', '.join(known)}"
+                f"the wheel has no {kind} table {system}/{engine}/{version}; "
+                f"it has {', '.join(known)}"
             )
         return pd.read_parquet(io.BytesIO(archive.read(name)))

@@ -1,1 +1,1 @@
-"""Static partitions run by onnxruntime on this CPU: what strategy `switched` describes, executed for real."""
+"""Static partitions that onnxruntime runs on this CPU, as strategy `switched` describes them."""

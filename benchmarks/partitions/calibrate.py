@@ -1,16 +1,20 @@
-"""A profile of onnxruntime on this CPU: micro-benchmarks only, no size and no time of a model.
+"""Makes a profile of onnxruntime on this CPU from micro-benchmarks only, without any model.
 
     seconds of a graph = launch + Σ (kernel + node) + bytes that cross its ends / rate
 
-Kernels come from graphs of one convolution or one matmul, timed by onnxruntime itself; those of small operators from graphs in which a convolution ran
-before, since alone they find their code cached. `launch` and the rate come from chains of convolutions, a graph each: a constant, and a time a byte, beyond
-their kernels. A convolution works on channels in blocks of eight, so what enters and leaves a graph is rewritten, and copied for the host.
+Kernels come from graphs of one convolution or one matmul, timed by onnxruntime itself. Those of
+small operators come from graphs in which a convolution ran before, since alone they find their code
+cached. `launch` and the rate come from chains of convolutions, a graph each, as a constant and a
+time a byte beyond their kernels. A convolution works on channels in blocks of eight, so what enters
+and leaves a graph is rewritten, and copied for the host.
 """
 
 from __future__ import annotations
 
 import timeit
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
 
 import numpy as np
 import onnxruntime
@@ -41,11 +45,10 @@ from condsim.timing.cases import quiet, threads
 from condsim.timing.clock import CPU
 from condsim.timing.yardstick import Yardstick
 
-WARM, RUNS, MEASURE_S = 4, 40, 1.2e-2  # at least so many runs, and for so long
-CONVOLUTIONS = {
-    "conv2d": 150,
-    "conv2d_native": 70,
-}  # of each list of `condsim.calibrate.shapes`, which differ in batch
+WARM, RUNS, MEASURE_S = 4, 40, 1.2e-2
+"""Each graph runs at least so many times and for so many seconds, after a few runs for warming."""
+CONVOLUTIONS = {"conv2d": 150, "conv2d_native": 70}
+"""List of `condsim.calibrate.shapes` → sizes drawn from it. The lists differ in batch."""
 MOST_FLOPS, MOST_ELEMENTS = 1.2e8, 4e5
 ROWS, COLUMNS, DEPTHS = (1, 2, 4, 8, 16, 32), (1, 4, 8, 16, 64), (8, 16, 32, 64, 128)
 ELEMENTS = (16, 1024, 8192, 65536, 262144)
@@ -57,8 +60,10 @@ CHAINS = (
     (1, 8, 56),
     (1, 8, 80),
     (4, 8, 56),
-)  # batch, channels, side: many bytes, short kernels
-LENGTH, LINE = 6, 12  # graphs that are run in turn, kernels of a graph
+)
+"""(batch, channels, side) of chains of graphs: many bytes and short kernels."""
+LENGTH, LINE = 6, 12
+"""Graphs that are run in turn, and kernels of a graph."""
 REORDER = ("ReorderInput", "ReorderOutput")
 
 Kernels = dict[str, float]
@@ -81,7 +86,7 @@ def conv(cin: int, cout: int, kernel: int, stride: int) -> nn.Module:
 
 
 class After(nn.Module):
-    """An operator on inputs of its own, after a convolution whose data does not leave much of the first caches."""
+    """An operator on inputs of its own, after a convolution whose data fills the first caches."""
 
     def __init__(self, call: Callable[..., torch.Tensor]) -> None:
         super().__init__()
@@ -92,19 +97,20 @@ class After(nn.Module):
 
 
 def undisturbed(times: Sequence[float]) -> float:
-    """Seconds when no neighbour slows the core down: the 10 % quantile of many times."""
+    """Return the seconds when no neighbour slows the core down: the 10 % quantile of many times."""
     return float(np.quantile(times, 0.1))
 
 
 def kernels(module: nn.Module, *inputs: torch.Tensor) -> Kernels:
-    """Kernels of a graph."""
+    """Return the seconds of each kind of kernel in a graph of the module."""
     graph = Prepared(module, *inputs, profile=True)
     arrays = [x.numpy() for x in inputs]
     for _ in range(WARM):
         graph(*arrays)
     start = CPU()
     graph(*arrays)
-    for _ in range(max(RUNS, int(MEASURE_S / max(CPU() - start, 1e-5)))):
+    one_run_s = max(CPU() - start, 1e-5)
+    for _ in range(max(RUNS, int(MEASURE_S / one_run_s))):
         graph(*arrays)
     found: Kernels = {}
     for name, times in graph.kernels():
@@ -126,7 +132,10 @@ class Part(nn.Module):
 
 
 def cut(batch: int, channels: int, side: int) -> float:
-    """Seconds of a graph beyond its kernels, the rewriting of layouts not counted among them: graphs with weights of their own run in turn."""
+    """Return the seconds of a graph beyond its kernels, to which rewriting of layouts belongs.
+
+    Graphs with weights of their own run in turn.
+    """
     parts = [Part(channels) for _ in range(LENGTH)]
     given = (
         torch.randn(batch, channels, side, side),
@@ -142,108 +151,111 @@ def cut(batch: int, channels: int, side: int) -> float:
             crossing = graph(*crossing)
         if i >= WARM:
             seen.append((CPU() - start) / LENGTH)
-    return undisturbed(seen) - sum(
-        t for name, t in kernels(parts[0], *given).items() if name not in REORDER
-    )
+    of_kernels = kernels(parts[0], *given)
+    return undisturbed(seen) - _without(of_kernels, REORDER)
 
 
-OPERATORS: dict[
-    str, tuple[Callable[..., torch.Tensor], Callable[[int], tuple[torch.Tensor, ...]]]
-] = {
-    "relu": (torch.relu, lambda e: (torch.randn(e),)),
-    "add": (torch.add, lambda e: (torch.randn(e), torch.randn(e))),
-    "gt": (lambda x: x > 0.5, lambda e: (torch.randn(e),)),
-    "softmax": (lambda x: x.softmax(-1), lambda e: (torch.randn(max(e // 16, 1), 16),)),
-    "amax": (lambda x: x.amax(-1), lambda e: (torch.randn(max(e // 16, 1), 16),)),
-    "where": (
-        torch.where,
-        lambda e: (
-            torch.zeros(max(e // 64, 1), 1, dtype=torch.bool),
-            torch.randn(max(e // 64, 1), 64),
-            torch.randn(max(e // 64, 1), 64),
-        ),
-    ),
+def _without(of_kernels: Kernels, names: Sequence[str]) -> float:
+    """Return the seconds of all kernels but those of these names."""
+    return sum(seconds for name, seconds in of_kernels.items() if name not in names)
+
+
+def _one(elements: int) -> tuple[torch.Tensor, ...]:
+    return (torch.randn(elements),)
+
+
+def _two(elements: int) -> tuple[torch.Tensor, ...]:
+    return torch.randn(elements), torch.randn(elements)
+
+
+def _rows_of_16(elements: int) -> tuple[torch.Tensor, ...]:
+    return (torch.randn(max(elements // 16, 1), 16),)
+
+
+def _condition_and_two(elements: int) -> tuple[torch.Tensor, ...]:
+    rows = max(elements // 64, 1)
+    condition = torch.zeros(rows, 1, dtype=torch.bool)
+    return condition, torch.randn(rows, 64), torch.randn(rows, 64)
+
+
+Inputs = Callable[[int], tuple[torch.Tensor, ...]]
+"""Number of elements → inputs of an operator."""
+
+OPERATORS: dict[str, tuple[Callable[..., torch.Tensor], Inputs]] = {
+    "relu": (torch.relu, _one),
+    "add": (torch.add, _two),
+    "gt": (lambda x: x > 0.5, _one),
+    "softmax": (lambda x: x.softmax(-1), _rows_of_16),
+    "amax": (lambda x: x.amax(-1), _rows_of_16),
+    "where": (torch.where, _condition_and_two),
 }
 
 
 def pooled(elements: int) -> float:
-    """Kernels that follow a convolution whose result of so many elements is averaged over its positions."""
+    """Return the seconds of the kernels after a convolution whose result is averaged.
+
+    elements: of the convolution's result, which is averaged over its positions.
+    """
     channels = max(elements // 64, 8) // 8 * 8
-    every = kernels(
-        nn.Sequential(conv(8, channels, 1, 1), nn.AdaptiveAvgPool2d(1)), torch.randn(1, 8, 8, 8)
-    )
-    return sum(t for name, t in every.items() if name not in ("Conv", "ReorderInput"))
+    module = nn.Sequential(conv(8, channels, 1, 1), nn.AdaptiveAvgPool2d(1))
+    every = kernels(module, torch.randn(1, 8, 8, 8))
+    return _without(every, ("Conv", "ReorderInput"))
 
 
 def node() -> float:
-    """Seconds that one more kernel in a graph costs beyond itself."""
-    seconds, of_kernels = [], []
-    for length in (1, LINE):
-        line, x = nn.Sequential(*[nn.Softmax(-1) for _ in range(length)]), torch.randn(1, 8)
-        graph, seen = Prepared(line, x), []
-        for _ in range(20 * RUNS):
-            start = CPU()
-            graph(x.numpy())
-            seen.append(CPU() - start)
-        seconds.append(undisturbed(seen))
-        of_kernels.append(sum(kernels(line, x).values()))
-    return max((seconds[1] - seconds[0] - of_kernels[1] + of_kernels[0]) / (LINE - 1), 1e-9)
+    """Return the seconds that one more kernel in a graph costs beyond itself."""
+    short_s, of_short_s = _line(1)
+    long_s, of_long_s = _line(LINE)
+    beyond_s = long_s - short_s - of_long_s + of_short_s
+    return max(beyond_s / (LINE - 1), 1e-9)
+
+
+def _line(length: int) -> tuple[float, float]:
+    """Return (seconds of a graph of so many kernels, seconds of its kernels)."""
+    line, x = nn.Sequential(*[nn.Softmax(-1) for _ in range(length)]), torch.randn(1, 8)
+    graph, seen = Prepared(line, x), []
+    for _ in range(20 * RUNS):
+        start = CPU()
+        graph(x.numpy())
+        seen.append(CPU() - start)
+    return undisturbed(seen), sum(kernels(line, x).values())
 
 
 def convolutions() -> list[shapes.Convolution]:
-    """(batch, channels in, channels out, side, kernel, stride): of the sizes that this machine's own calibration draws, those that are not too long."""
-    drawn = [p for family, count in CONVOLUTIONS.items() for p in shapes.conv_sizes(family, count)]
-    return [
-        shapes.Convolution(b, i, o, s, k, t)
-        for b, i, o, s, k, t in drawn
-        if 2 * b * (-(-s // t)) ** 2 * i * o * k * k <= MOST_FLOPS
-        and b * s * s * max(i, o) <= MOST_ELEMENTS
-        and s > 4
-    ]
+    """Return the sizes that this machine's own calibration draws, but for those that run long."""
+    found = []
+    for family, count in CONVOLUTIONS.items():
+        for size in shapes.conv_sizes(family, count):
+            batch, channels_in, channels_out, side, _, _ = size
+            elements = batch * side * side * max(channels_in, channels_out)
+            if _flops(size) <= MOST_FLOPS and elements <= MOST_ELEMENTS and side > 4:
+                found.append(shapes.Convolution(*size))
+    return found
+
+
+def _flops(size: Sequence[int]) -> int:
+    """Return the FLOPs of a convolution with such a size."""
+    batch, channels_in, channels_out, side, kernel, stride = size
+    side_out = -(-side // stride)
+    return 2 * batch * side_out**2 * channels_in * channels_out * kernel * kernel
+
+
+Times = dict[tuple[object, ...], float]
+"""Case → seconds. A case is ("conv2d", size), ("linear", m, n, k), (operator, elements), ("cut",
+size), ("view",) or ("node",)."""
 
 
 def timed(
     progress: Callable[[float], None] = lambda _share: None,
-) -> tuple[dict[tuple[object, ...], float], Residency, float]:
-    """(seconds by case, residency, yardstick): ("conv2d", size), ("linear", m, n, k), (operator, elements), ("cut", size), ("view",), ("node",)."""
+) -> tuple[Times, Residency, float]:
+    """Return (seconds of each case, residency of weights, seconds of the yardstick)."""
     torch.manual_seed(0)
-    found: dict[tuple[object, ...], float] = {}
+    found: Times = {}
     with threads(1), quiet():
-        before = torch.randn(1, 64, 14, 14)
-        work: list[Callable[[], None]] = []
-
-        def one(key: tuple[object, ...], measure: Callable[[], float]) -> None:
-            work.append(lambda: found.__setitem__(key, measure()))
-
-        def of_conv(p: tuple[int, ...]) -> float:
-            b, cin, cout, side, kernel, stride = p
-            return kernels(conv(cin, cout, kernel, stride), torch.randn(b, cin, side, side))["Conv"]
-
-        def after(call: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> float:
-            every = kernels(After(call), before, *inputs)
-            return sum(t for name, t in every.items() if name not in ("Conv", *REORDER))
-
-        for p in convolutions():
-            one(("conv2d", p), lambda p=p: of_conv(p))  # type: ignore[misc]
-        for m in ROWS:
-            for n in COLUMNS:
-                for k in DEPTHS:
-                    one(
-                        ("linear", m, n, k),
-                        lambda m=m, n=n, k=k: after(nn.Linear(k, n), torch.randn(m, k)),
-                    )  # type: ignore[misc]
-        for name, (call, inputs) in OPERATORS.items():
-            for e in ELEMENTS:
-                one((name, e), lambda call=call, inputs=inputs, e=e: after(call, *inputs(e)))  # type: ignore[misc]
-        for e in ELEMENTS:
-            one(("adaptive_avg_pool2d", e), lambda e=e: pooled(e))  # type: ignore[misc]
-        one(("view",), lambda: after(nn.Flatten(), torch.randn(8, 64, 1, 1)))
-        one(("node",), node)
-        for at in CHAINS:
-            one(("cut", at), lambda at=at: cut(*at))  # type: ignore[misc]
-        for i, step in enumerate(work):
-            step()
-            progress((i + 1) / len(work))
+        work = _work()
+        for number, (case, measure) in enumerate(work.items()):
+            found[case] = measure()
+            progress((number + 1) / len(work))
         yardstick = Yardstick()
         weights = EvictedWeights(yardstick=yardstick)
         for _ in range(3):
@@ -251,72 +263,84 @@ def timed(
     return found, weights.curves(), yardstick.fast_s
 
 
+def _work() -> dict[tuple[object, ...], Callable[[], float]]:
+    """Return case → what measures its seconds, in the order of measuring."""
+    before = torch.randn(1, 64, 14, 14)
+    work: dict[tuple[object, ...], Callable[[], float]] = {}
+    for size in convolutions():
+        work["conv2d", size] = partial(_of_conv, size)
+    for m, n, k in product(ROWS, COLUMNS, DEPTHS):
+        work["linear", m, n, k] = partial(_of_linear, before, m, n, k)
+    for name, (call, inputs) in OPERATORS.items():
+        for elements in ELEMENTS:
+            work[name, elements] = partial(_of_operator, before, call, inputs, elements)
+    for elements in ELEMENTS:
+        work["adaptive_avg_pool2d", elements] = partial(pooled, elements)
+    work["view",] = partial(_of_view, before)
+    work["node",] = node
+    for chain in CHAINS:
+        work["cut", chain] = partial(cut, *chain)
+    return work
+
+
+def _of_conv(size: shapes.Convolution) -> float:
+    batch, channels_in, channels_out, side, kernel, stride = size
+    module = conv(channels_in, channels_out, kernel, stride)
+    return kernels(module, torch.randn(batch, channels_in, side, side))["Conv"]
+
+
+def _of_linear(before: torch.Tensor, m: int, n: int, k: int) -> float:
+    return _after(before, nn.Linear(k, n), torch.randn(m, k))
+
+
+def _of_operator(
+    before: torch.Tensor, call: Callable[..., torch.Tensor], inputs: Inputs, elements: int
+) -> float:
+    return _after(before, call, *inputs(elements))
+
+
+def _of_view(before: torch.Tensor) -> float:
+    return _after(before, nn.Flatten(), torch.randn(8, 64, 1, 1))
+
+
+def _after(before: torch.Tensor, call: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> float:
+    """Return the seconds of a call that follows a convolution of `before`."""
+    every = kernels(After(call), before, *inputs)
+    return _without(every, ("Conv", *REORDER))
+
+
 def calibrate() -> HardwareProfile:
-    """Takes about two minutes."""
+    """Measure the profile, which takes about two minutes."""
     return profile(*timed())
 
 
-def profile(
-    times: dict[tuple[object, ...], float], kept: Residency, yardstick_s: float
-) -> HardwareProfile:
-    """The profile from what `timed` gives."""
+def profile(times: Times, kept: Residency, yardstick_s: float) -> HardwareProfile:
+    """Return the profile that follows from the results of `timed`."""
     launch_s, byte_s = _cuts(times)
     own = fingerprint()
     own["onnxruntime"] = onnxruntime.__version__
-    points = convolutions()
-    family = FAMILIES["conv2d"]
-    sizes = np.array([family.coordinates(p) for p in points], dtype=float)
-    seconds = np.array([times["conv2d", p] for p in points])
-    scales, error = choose_scales("conv2d", family.dims, sizes, seconds, NOISE)
-    table = Scatter(
-        dims=family.dims,
-        points=sizes.tolist(),
-        seconds=[_short(s) for s in seconds],
-        scales=scales,
-        noise=NOISE,
-        uncertainty=max(_short(error), 0.02),
-    )
-    linear = Grid(
-        m=list(ROWS),
-        n=list(COLUMNS),
-        k=list(DEPTHS),
-        reached=2.0 * ROWS[-1] * COLUMNS[-1] * DEPTHS[-1],
-        seconds=[_short(times["linear", m, n, k]) for m in ROWS for n in COLUMNS for k in DEPTHS],
-    )
-    curves = {
-        name: _curve([times[name, e] for e in ELEMENTS])
-        for name in (*OPERATORS, "adaptive_avg_pool2d")
-    }
-    peak = max(
-        2 * b * (-(-s // t)) ** 2 * i * o * k * k / seconds[n]
-        for n, (b, i, o, s, k, t) in enumerate(points)
-    )
-    rate = calibrated(
-        1 / byte_s, "chains of convolutions, a graph each: what a byte between two graphs costs"
-    )
-    nothing = calibrated(1e-9, "none: a prepared graph has no modules")
+    chains = "chains of convolutions, a graph each"
+    rate = calibrated(1 / byte_s, f"{chains}: what a byte between two graphs costs")
+    of_system = calibrated(8e9, "the operating system")
+    curves = {}
+    for name in (*OPERATORS, "adaptive_avg_pool2d"):
+        curves[name] = _curve([times[name, elements] for elements in ELEMENTS])
     return HardwareProfile(
         name="onnxruntime-cpu",
         kind="npu",
         runtime="onnxruntime",
         dtype="fp32",
-        description=f"onnxruntime {onnxruntime.__version__}, graphs of fixed sizes on {own['cpu']}, 1 thread, fp32: stands in for a phone's NPU",
+        description=f"onnxruntime {onnxruntime.__version__}, graphs of fixed sizes on "
+        f"{own['cpu']}, 1 thread, fp32: stands in for a phone's NPU",
         fingerprint=own,
         yardstick_s=yardstick_s,
         format=FORMAT,
-        peak_flops={"fp32": calibrated(peak, "the fastest convolution that was timed")},
+        peak_flops={"fp32": calibrated(_peak(times), "the fastest convolution that was timed")},
         matmul_efficiency=calibrated(1.0, "peak_flops is a measured convolution"),
-        memory={"dram": Level(bytes=calibrated(8e9, "the operating system"), bandwidth=rate)},
-        host=Host(
-            dispatch=calibrated(times["node",], "one more kernel in a graph, beyond itself"),
-            view=calibrated(times["view",], "a flatten after a convolution"),
-            module_call=nothing,
-            synchronise=calibrated(_any_s(), "numpy: any() of a decision"),
-        ),
+        memory={"dram": Level(bytes=of_system, bandwidth=rate)},
+        host=_host(times),
         graphs=Graphs(
-            launch=calibrated(
-                launch_s, "chains of convolutions, a graph each: a constant beyond their kernels"
-            ),
+            launch=calibrated(launch_s, f"{chains}: a constant beyond their kernels"),
             boundary=rate,
             switch=calibrated(1e-9, "the chains switch each time: it is in launch"),
             prepare=calibrated(0.05, "export and session"),
@@ -327,24 +351,70 @@ def profile(
             j_per_byte={"dram": _guess(1.2e-10)},
         ),
         operators=curves,
-        matmuls={"conv2d": table, "linear": linear},
+        matmuls={"conv2d": _scatter(times), "linear": _grid(times)},
         residency=kept,
     )
 
 
-def _cuts(times: dict[tuple[object, ...], float]) -> tuple[float, float]:
-    """(constant seconds of a graph, seconds a byte between two): the line through the chains whose slope is the median of all pairs' (Theil and Sen)."""
-    found = theilslopes(
-        [times["cut", at] for at in CHAINS], [4.0 * b * c * s * s for b, c, s in CHAINS]
+def _peak(times: Times) -> float:
+    """Return the FLOP/s of the fastest convolution."""
+    return max(_flops(size) / times["conv2d", size] for size in convolutions())
+
+
+def _scatter(times: Times) -> Scatter:
+    """Return the table of convolutions."""
+    points = convolutions()
+    family = FAMILIES["conv2d"]
+    sizes = np.array([family.coordinates(point) for point in points], dtype=float)
+    seconds = np.array([times["conv2d", point] for point in points])
+    scales, error = choose_scales("conv2d", family.dims, sizes, seconds, NOISE)
+    return Scatter(
+        dims=family.dims,
+        points=sizes.tolist(),
+        seconds=[_short(s) for s in seconds],
+        scales=scales,
+        noise=NOISE,
+        uncertainty=max(_short(error), 0.02),
     )
+
+
+def _grid(times: Times) -> Grid:
+    """Return the table of linear layers."""
+    seconds = [_short(times["linear", *size]) for size in product(ROWS, COLUMNS, DEPTHS)]
+    return Grid(
+        m=list(ROWS),
+        n=list(COLUMNS),
+        k=list(DEPTHS),
+        reached=2.0 * ROWS[-1] * COLUMNS[-1] * DEPTHS[-1],
+        seconds=seconds,
+    )
+
+
+def _host(times: Times) -> Host:
+    """Return what the host of the graphs costs."""
+    return Host(
+        dispatch=calibrated(times["node",], "one more kernel in a graph, beyond itself"),
+        view=calibrated(times["view",], "a flatten after a convolution"),
+        module_call=calibrated(1e-9, "none: a prepared graph has no modules"),
+        synchronise=calibrated(_any_s(), "numpy: any() of a decision"),
+    )
+
+
+def _cuts(times: Times) -> tuple[float, float]:
+    """Return (constant seconds of a graph, seconds a byte between two graphs).
+
+    They are the line through the chains whose slope is the median of all pairs' (Theil and Sen).
+    """
+    seconds = [times["cut", chain] for chain in CHAINS]
+    crossing_bytes = [4.0 * batch * channels * side * side for batch, channels, side in CHAINS]
+    found = theilslopes(seconds, crossing_bytes)
     return max(float(found.intercept), 1e-7), max(float(found.slope), 1e-13)
 
 
 def _curve(seconds: list[float]) -> Curve:
-    return Curve(
-        sizes=[float(e) for e in ELEMENTS],
-        seconds=[[_short(s) for s in np.maximum.accumulate(seconds)]],
-    )
+    """Return a curve that never falls as sizes grow."""
+    rising = [_short(s) for s in np.maximum.accumulate(seconds)]
+    return Curve(sizes=[float(e) for e in ELEMENTS], seconds=[rising])
 
 
 def _any_s() -> float:

@@ -1,4 +1,4 @@
-"""Partitions timed beside the plain network, step by step, in captured order."""
+"""Times partitions beside the plain network, step by step, in captured order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -30,12 +31,15 @@ BUILD: dict[str, Callable[..., tuple[Run, Run]]] = {"exit-fashion": exits, "skip
 
 @dataclass(frozen=True)
 class Case:
+    """What is timed: a model of the zoo at a threshold and a batch."""
+
     model: str
     threshold: float
     batch: int
 
 
 def cases() -> Iterator[Case]:
+    """Yield all cases."""
     for model, thresholds in MODELS.items():
         for threshold in thresholds:
             for batch in STEPS:
@@ -43,7 +47,7 @@ def cases() -> Iterator[Case]:
 
 
 def with_threshold(model: SkipFashion, threshold: float) -> SkipFashion:
-    """A copy whose gates open above 0 where those of the model open above the threshold."""
+    """Return a copy whose gates open above 0 where the model's open above the threshold."""
     moved = copy.deepcopy(model)
     with torch.no_grad():
         for gate in moved.gates:
@@ -52,31 +56,36 @@ def with_threshold(model: SkipFashion, threshold: float) -> SkipFashion:
 
 
 def measure(case: Case) -> pd.DataFrame:
-    """A row a step: seconds of both when no neighbour slows the core down (the 10 % quantile of `PAIRS` timings, in pairs of random order)."""
+    """Return a row a step: the seconds of both when no neighbour slows the core down.
+
+    They are the 10 % quantile of `PAIRS` timings, taken in pairs of random order.
+    """
     example = load(case.model, batch=case.batch, batches=STEPS[case.batch])
+    images = [x.numpy() for x in example.inputs]
     with threads(1):
         switched, plain = BUILD[case.model](example.model, case.batch, case.threshold)
-        images = [x.numpy() for x in example.inputs]
-        seen: dict[tuple[int, str], list[float]] = {}
-        order = random.Random(0)
         with quiet():
-            for r in range(WARM + PAIRS):
-                for step, x in enumerate(images):
-                    for name, run in order.sample(
-                        [("switched_s", switched), ("plain_s", plain)], 2
-                    ):
-                        start = CPU()
-                        run(x)
-                        if r >= WARM:
-                            seen.setdefault((step, name), []).append(CPU() - start)
-    fast = {key: float(f"{undisturbed(times):.5g}") for key, times in seen.items()}
-    return pd.DataFrame(
-        [
-            {
-                **asdict(case),
-                "step": i,
-                **{name: fast[i, name] for name in ("switched_s", "plain_s")},
-            }
-            for i in range(len(images))
-        ]
-    )
+            seen = _timed({"switched_s": switched, "plain_s": plain}, images)
+    rows = []
+    for step in range(len(images)):
+        row = {**asdict(case), "step": step}
+        for name in ("switched_s", "plain_s"):
+            fastest_s = undisturbed(seen[step, name])
+            row[name] = float(f"{fastest_s:.5g}")
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _timed(runs: dict[str, Run], images: list[np.ndarray]) -> dict[tuple[int, str], list[float]]:
+    """Return (step, name of a run) → its seconds, without those of the first rounds."""
+    seen: dict[tuple[int, str], list[float]] = {}
+    order = random.Random(0)
+    for number in range(WARM + PAIRS):
+        for step, x in enumerate(images):
+            for name, run in order.sample(list(runs.items()), 2):
+                start = CPU()
+                run(x)
+                seconds = CPU() - start
+                if number >= WARM:
+                    seen.setdefault((step, name), []).append(seconds)
+    return seen

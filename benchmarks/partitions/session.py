@@ -1,4 +1,4 @@
-"""A PyTorch module as a prepared graph of onnxruntime: fixed sizes, one thread, all optimisations."""
+"""A PyTorch module as a prepared graph of onnxruntime: fixed sizes, one thread, all optimised."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ END = "_kernel_time"
 
 
 class Prepared:
-    """The module for inputs of these sizes; called with arrays, returns its outputs. profile: onnxruntime times each of its kernels."""
+    """A module prepared for inputs of these sizes. Called with arrays, it returns its outputs.
+
+    profile: whether onnxruntime times each of its kernels.
+    """
 
     def __init__(
         self, module: torch.nn.Module, *inputs: torch.Tensor, profile: bool = False
@@ -37,24 +40,24 @@ class Prepared:
         self._names = [i.name for i in self._session.get_inputs()]
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        found: list[np.ndarray] = self._session.run(
-            None, dict(zip(self._names, arrays, strict=True))
-        )
+        inputs = dict(zip(self._names, arrays, strict=True))
+        found: list[np.ndarray] = self._session.run(None, inputs)
         return found
 
     def kernels(self) -> list[tuple[str, list[float]]]:
-        """(operator, seconds of each run so far) of each kernel, in order; for a graph made with `profile`, once. Whole microseconds, cut off: half of one is
-        added."""
+        """Return (operator, seconds of each run so far) of each kernel, in order.
+
+        It works once, and only for a graph made with `profile`. onnxruntime cuts its times off to
+        whole microseconds, so half of one is added.
+        """
         file = Path(self._session.end_profiling())
-        events = [
-            e
-            for e in json.loads(file.read_text())
-            if e.get("cat") == "Node" and e["name"].endswith(END)
-        ]
+        events = json.loads(file.read_text())
         file.unlink()
         found: dict[str, tuple[str, list[float]]] = {}
-        for e in events:
-            found.setdefault(e["name"], (e["args"]["op_name"], []))[1].append(
-                (e["dur"] + 0.5) * 1e-6
-            )
+        for event in events:
+            if event.get("cat") != "Node" or not event["name"].endswith(END):
+                continue
+            operator = event["args"]["op_name"]
+            _, seconds = found.setdefault(event["name"], (operator, []))
+            seconds.append((event["dur"] + 0.5) * 1e-6)
         return list(found.values())

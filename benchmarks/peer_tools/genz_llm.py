@@ -1,4 +1,6 @@
-"""Asks GenZ for the seconds of an output token. Run by its own Python: rows in, answers out, as JSON.
+"""Asks GenZ for the seconds of an output token.
+
+Run by its own Python: rows in, answers out, as JSON.
 
 The share of a prompt that falls on a decode step is added as for condsim. GenZ has no H200 and no
 B200 by name, so they are described to it as its own devices are, by the data sheet.
@@ -19,7 +21,10 @@ SHEETS = {"h100_sxm": (989, 80, 3350), "h200_sxm": (989, 141, 4800), "b200_sxm":
 
 
 def token_s(row):
-    """Seconds of an output token. Raises what GenZ raises, and KeyError for what it does not have."""
+    """Seconds of an output token.
+
+    Raises what GenZ raises, and KeyError for what it does not have.
+    """
     flops, gigabytes, bandwidth = SHEETS[row["system"]]
     device = {"Flops": flops, "Memory_size": gigabytes, "Memory_BW": bandwidth, "ICN": 450}
     asked = {

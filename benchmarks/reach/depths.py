@@ -1,6 +1,8 @@
-"""Models whose depth follows the input, in the manner in which people publish them: small, random.
+"""Models whose depth follows the input, in the manner in which people publish them: small,
+random.
 
-`FORMS`: name → function that returns (model, batches). Each is written by hand after what such a model does, not copied.
+`FORMS`: name → function that returns (model, batches). Each is written by hand after what such a
+model does, not copied.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ Rows = tuple[int, ...]
 
 
 def unlike_rows(trace: Trace, model: nn.Module, batches: list[Any]) -> Iterator[str]:
-    """What differs; only mixtures whose experts are called as modules, and run the rows they get."""
+    """What differs; only mixtures whose experts are called as modules, and run the rows they
+    get."""
     counted = live_rows(model, batches)
     for site in trace.sites:
         mixes = MECHANISMS[site.mechanism].mixes_experts

@@ -1,10 +1,14 @@
-"""How many hand-written forms of conditional models are captured, and whether the numbers are right.
+"""How many hand-written forms of conditional models are captured, and whether the numbers are
+right.
 
     python -m benchmarks.reach.forms [--more FILE] [--only WORDS]
 
-Prints a line a form: right, refused (with what was said) or wrong, and the count of each. A captured form is right if the FLOPs of every batch at its own size are
-those that torch's FlopCounterMode counts in a live forward (attention as plain products), if the rows of each expert are those that hooks on the experts count, and if
-its programs give the recorded streams at sizes that they were not fitted at. FILE: a Python file with `ASKED`, name → function that returns (model, batches), whose forms are tried beside those here.
+Prints a line a form: right, refused (with what was said) or wrong, and the count of each. A
+captured form is right if the FLOPs of every batch at its own size are those that torch's
+FlopCounterMode counts in a live forward (attention as plain products), if the rows of each expert
+are those that hooks on the experts count, and if its programs give the recorded streams at sizes
+that they were not fitted at. FILE: a Python file with `ASKED`, name → function that returns (model,
+batches), whose forms are tried beside those here.
 """
 
 from __future__ import annotations

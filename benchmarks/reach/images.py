@@ -1,6 +1,8 @@
-"""Vision models that compute less for an image, in the manner in which people publish them: small, random.
+"""Vision models that compute less for an image, in the manner in which people publish them:
+small, random.
 
-`FORMS`: name → function that returns (model, batches). Each is written by hand after what such a model does, not copied.
+`FORMS`: name → function that returns (model, batches). Each is written by hand after what such a
+model does, not copied.
 """
 
 from __future__ import annotations
@@ -243,7 +245,8 @@ class Vit(nn.Module):
 
 
 def batch_index_select(x, idx):
-    """DynamicViT's own: rows of [units, tokens, width] by numbers [units, k], through a flat view."""
+    """DynamicViT's own: rows of [units, tokens, width] by numbers [units, k], through a flat
+    view."""
     units, tokens, width = x.size()
     offset = torch.arange(units, dtype=torch.long, device=x.device).view(units, 1) * tokens
     return x.reshape(units * tokens, width)[(idx + offset).reshape(-1)].reshape(units, -1, width)

@@ -1,6 +1,7 @@
 """Mixtures of experts in the manner of well-known repositories, small, with random weights.
 
-`FORMS`: name → function that returns (model, batches). Each is written by hand after what such a layer does, not copied.
+`FORMS`: name → function that returns (model, batches). Each is written by hand after what such a
+layer does, not copied.
 """
 
 from __future__ import annotations
@@ -130,7 +131,8 @@ class LitGpt(Sparse):
 
 
 class DeepSeek(Sparse):
-    """DeepSeek's moe_infer: rows sorted by expert, counted in Python, put back by scatter; a shared expert."""
+    """DeepSeek's moe_infer: rows sorted by expert, counted in Python, put back by scatter; a
+    shared expert."""
 
     def __init__(self) -> None:
         super().__init__(Gated)

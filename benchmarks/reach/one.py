@@ -1,4 +1,5 @@
-"""Capture a small model of one type and hold it against independent counts; prints a line of JSON."""
+"""Capture a small model of one type and hold it against independent counts; prints a line of
+JSON."""
 
 from __future__ import annotations
 

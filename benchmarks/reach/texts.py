@@ -1,6 +1,8 @@
-"""Language models that compute less for an input, in the manner in which people publish them: small, random.
+"""Language models that compute less for an input, in the manner in which people publish them:
+small, random.
 
-`FORMS`: name → function that returns (model, batches). Each is written by hand after what such a model does, not copied.
+`FORMS`: name → function that returns (model, batches). Each is written by hand after what such a
+model does, not copied.
 """
 
 from __future__ import annotations
@@ -276,7 +278,8 @@ class LoraExperts(nn.Module):
 
 
 class Buffers(nn.Module):
-    """DeepSpeed's or Tutel's manner: rows scattered into [experts, capacity], one bmm, gathered back."""
+    """DeepSpeed's or Tutel's manner: rows scattered into [experts, capacity], one bmm, gathered
+    back."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,12 +2,12 @@
 
     python -m benchmarks.serving.real
 
-One process and thread takes what has arrived, up to a batch, runs the model on it, and answers. It is
-a fresh process, as a server is: what was captured and calibrated before leaves holes in the heap. The
-prediction knows the captured trace, the calibration of this machine, the arrivals, and what the loop
-itself takes a step, which is measured with a model that does nothing. Nothing is fitted to a run.
-Where arrivals exceed what the server does, a step that is off by a tenth moves the queue by far more
-than a tenth, so the seconds of steps a request (busy) stand beside the latencies.
+One process and thread takes what has arrived, up to a batch, runs the model on it, and answers. It
+is a fresh process, as a server is: what was captured and calibrated before leaves holes in the
+heap. The prediction knows the captured trace, the calibration of this machine, the arrivals, and
+what the loop itself takes a step, which is measured with a model that does nothing. Nothing is
+fitted to a run. Where arrivals exceed what the server does, a step that is off by a tenth moves the
+queue by far more than a tenth, so the seconds of steps a request (busy) stand beside the latencies.
 """
 
 from __future__ import annotations
@@ -188,7 +188,8 @@ def main() -> None:
     for q, bar in BARS.items():
         off = table[f"error_p{q}"].abs()
         print(
-            f"p{q}: median |error| {off.median():.1%}, worst {off.max():.1%}, {(off <= bar).sum()} of {len(off)} within {bar:.0%}"
+            f"p{q}: median |error| {off.median():.1%}, worst {off.max():.1%}, "
+            f"{(off <= bar).sum()} of {len(off)} within {bar:.0%}"
         )
     if asked.csv:
         table.to_csv(asked.csv, index=False)

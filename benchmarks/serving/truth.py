@@ -3,12 +3,12 @@
     python -m benchmarks.serving.truth FOLDER
 
 FOLDER has requests.csv (a row a request: its arrival, lengths, and the engine's own timestamps) and
-runs.csv (a row a run: limits of the scheduler, blocks of KV memory). No constant is taken from these
-runs: steps are priced from data sheets by the GPU model, with the runtime of serving engines. The
-scheduler is planned ahead, as the runs show: requests are scheduled microseconds after they are
-queued, while a step runs, and their first token comes a step later. Runs
-of several devices are predicted as replicas that hold the whole model, without what devices send to
-each other, which is said beside them.
+runs.csv (a row a run: limits of the scheduler, blocks of KV memory). No constant is taken from
+these runs: steps are priced from data sheets by the GPU model, with the runtime of serving engines.
+The scheduler is planned ahead, as the runs show: requests are scheduled microseconds after they are
+queued, while a step runs, and their first token comes a step later. Runs of several devices are
+predicted as replicas that hold the whole model, without what devices send to each other, which is
+said beside them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from condsim.serve.request_table import checked_requests
 
 HERE = Path(__file__).parent
 DEVICES = {"RTX4090": str(HERE / "nvidia-rtx-4090.yaml"), "RTXPRO6000": "nvidia-rtx-pro-6000"}
-"""As the runs name them → profile: the second is a Server Edition by the simulator's own 1,597 GB/s."""
+"""As the runs name them → profile: the second is a Server Edition by the simulator's own 1,597
+GB/s."""
 STEP_OVERHEAD_S = 0.9e-3
 """What a step of vLLM takes beside its kernels: whole steps of prompts of 1, 256 and 268 tokens are
 1.2, 0.7 and 0.9 ms longer than their kernels together. Source: casys-kaist/LLMServingSim, its
@@ -43,7 +44,8 @@ MODELS = {
 
 
 def predicted(run: Mapping[str, Any], requests: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Return (time to first token, time per output token) of every request, and all that was said."""
+    """Return (time to first token, time per output token) of every request, and all that was
+    said."""
     columns = {
         "arrival_s": requests["arrival_s"].cummax(),
         "prompt_tokens": requests["prompt_tokens"],
@@ -128,7 +130,8 @@ def main() -> None:
         )
     if any(row["devices"] > 1 for row in rows):
         print(
-            "runs of several devices: without what these send to each other, every replica holds all weights"
+            "runs of several devices: without what these send to each other, "
+            "every replica holds all weights"
         )
 
 

@@ -1,4 +1,6 @@
-"""The accuracy suite: a frozen list of cases over many models (`cases.csv`), and what measures and judges them.
+"""The accuracy suite: a frozen list of cases over many models (`cases.csv`), and the code that
+measures and judges them.
 
-`models` builds what the list names, `run` calibrates, captures and measures, `judge` compares and counts.
+`models` builds the models that the list names. `run` calibrates the machine, captures the models
+and measures the cases. `judge` compares predictions with measurements and counts errors.
 """

@@ -1,4 +1,7 @@
-"""Traces of the suite's models: the same on every run, so they are captured once and kept in the user's cache."""
+"""Traces of the suite's models.
+
+They are the same on every run, so each is captured once and kept in the user's cache.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,16 @@ from condsim.trace import Trace
 from condsim.zoo.specs import load_spec
 
 NEW_TOKENS = 3
-"""Greedy cached decode steps after each batch, of transformers' decoders."""
+"""How many greedy decode steps, with a cache, follow each batch of a decoder of transformers."""
 
 
 def place(model: str) -> Path:
-    """Where a model's trace is kept."""
+    """Return the folder that keeps a model's trace."""
     return Path(user_cache_dir("condsim")) / "suite" / model
 
 
 def kept(folder: Path, model: str, capture: Callable[[str], Trace]) -> Trace:
-    """The trace in a folder; captured now if there is none, or none of today's format."""
+    """Return the trace in a folder, captured now if the folder has none of today's format."""
     try:
         return condsim.load(folder)
     except CondsimError:
@@ -38,7 +41,7 @@ def kept(folder: Path, model: str, capture: Callable[[str], Trace]) -> Trace:
 
 
 def captured(model: str) -> Trace:
-    """The trace of a model, kept in the user's cache."""
+    """Return the trace of a model, kept in the user's cache."""
     return kept(place(model), model, _capture)
 
 

@@ -1,4 +1,7 @@
-"""The frozen list: which model, phase, batch, strategy and protocol; each is measured against both baselines."""
+"""The frozen list of cases: a model, phase, batch, strategy and protocol each.
+
+Every case is measured against both baselines.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,18 @@ from pathlib import Path
 
 LIST = Path(__file__).with_name("cases.csv")
 OUTSIDE = Path(__file__).with_name("outside.csv")
-"""The second list, of models that nothing was ever tuned on."""
+"""The second list, whose models nothing was ever tuned on."""
 LISTS = {"suite": LIST, "outside": OUTSIDE}
 HALVES = ("development", "check")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the list. batch: images or sequences a step; in the decode phase, sequences at one position."""
+    """One line of the list.
+
+    batch: images or sequences a step; in the decode phase, the sequences that stand at one
+    position.
+    """
 
     model: str
     phase: str
@@ -28,8 +35,12 @@ class Case:
 
 @dataclass(frozen=True)
 class Under:
-    """What a run is made under. threads: of torch; dtype: of models and calibration; runtime: "eager", or "compiled" by torch.compile; device: of torch; cases: one of
-    LISTS."""
+    """The conditions of a run.
+
+    threads: how many torch uses. dtype: the number format of the models and of the calibration.
+    runtime: "eager", or "compiled" by torch.compile. device: torch's name of it. cases: a key of
+    LISTS.
+    """
 
     threads: int = 1
     dtype: str = "fp32"
@@ -39,20 +50,23 @@ class Under:
 
     @property
     def compiled(self) -> bool:
+        """Whether torch.compile runs the models."""
         return self.runtime == "compiled"
 
 
 def read(path: Path = LIST) -> list[Case]:
-    """The list in its order."""
+    """Read a list of cases, in its order."""
+    found = []
     with path.open() as lines:
-        return [
-            Case(r["model"], r["phase"], int(r["batch"]), r["strategy"], r["protocol"])
-            for r in csv.DictReader(lines)
-        ]
+        for row in csv.DictReader(lines):
+            batch = int(row["batch"])
+            case = Case(row["model"], row["phase"], batch, row["strategy"], row["protocol"])
+            found.append(case)
+    return found
 
 
 def by_model(cases: list[Case]) -> dict[str, list[Case]]:
-    """Model → its cases."""
+    """Group cases by model: the model's name → its cases."""
     found: dict[str, list[Case]] = {}
     for case in cases:
         found.setdefault(case.model, []).append(case)
@@ -60,27 +74,38 @@ def by_model(cases: list[Case]) -> dict[str, list[Case]]:
 
 
 def listed(under: Under) -> list[Case]:
-    """The whole list in eager fp32, and on a GPU in any dtype; on a CPU in bf16 the cases of the first model of each family, and compiled the first prefill of
-    each of these that is repeated."""
+    """Return the cases that a run measures under these conditions.
+
+    Eager fp32, and any dtype on a GPU, measure the whole list. On a CPU in bf16 the first model of
+    each family is measured. Compiled runs measure the first repeated prefill of each of these.
+    """
     from benchmarks.suite.models import BF16
 
     cases = read(LISTS[under.cases])
     if under.compiled or (under.dtype != "fp32" and under.device == "cpu"):
-        firsts: dict[str, str] = {}
-        for case in cases:
-            firsts.setdefault(re.split(r"-[a-z]+[0-9]", case.model)[0], case.model)
-        cases = [case for case in cases if case.model in firsts.values()]
+        cases = _of_first_models(cases)
     if under.compiled:
         repeated = [case for case in cases if (case.phase, case.protocol) == ("prefill", "repeat")]
         cases = [of_model[0] for of_model in by_model(repeated).values()]
-    return (
-        [replace(case, model=f"{case.model}{BF16}") for case in cases]
-        if under.dtype == "bf16"
-        else cases
-    )
+    if under.dtype == "bf16":
+        cases = [replace(case, model=f"{case.model}{BF16}") for case in cases]
+    return cases
+
+
+def _of_first_models(cases: list[Case]) -> list[Case]:
+    """Keep the cases of the first model of each family."""
+    firsts: dict[str, str] = {}
+    for case in cases:
+        family = re.split(r"-[a-z]+[0-9]", case.model)[0]
+        firsts.setdefault(family, case.model)
+    return [case for case in cases if case.model in firsts.values()]
 
 
 def half(model: str, phase: str, batch: int, strategy: str, baseline: str) -> str:
-    """Development or check, by a hash of the case's name, so that nobody chose."""
+    """Return the half that a case belongs to, development or check.
+
+    A hash of the case's name decides, so that nobody chose.
+    """
     name = f"{model}/{phase}/{batch}/{strategy}/{baseline}"
-    return HALVES[hashlib.sha256(name.encode()).digest()[0] % 2]
+    first_byte = hashlib.sha256(name.encode()).digest()[0]
+    return HALVES[first_byte % 2]

@@ -1,6 +1,6 @@
-"""How many seconds each effect of a CPU's cost model adds to a step, of both sides of a case.
+"""How many seconds each effect of a CPU's cost model adds to a step, for both sides of a case.
 
-They add up, so that a prediction without one of them is a subtraction.
+The seconds add up, so that a prediction without one of the effects is a subtraction.
 """
 
 from __future__ import annotations
@@ -37,18 +37,24 @@ SIDES = {"conditional": "predicted_latency_s", "baseline": "predicted_baseline_s
 
 
 def column(side: str, effect: str) -> str:
-    """The column that has the seconds of an effect."""
+    """Return the name of the column that has the seconds of an effect."""
     return f"{side}: {effect}"
 
 
 def with_effects(table: pd.DataFrame, traces: list[Trace]) -> pd.DataFrame:
-    """A table of `condsim.compare` with the seconds of each effect. traces: that it is of."""
-    rows = [_seconds(simulation) for trace in traces for simulation in _simulations(trace)]
+    """Return a table of `condsim.compare` with columns for the seconds of each effect.
+
+    traces: those that were compared, in the same order.
+    """
+    rows = []
+    for trace in traces:
+        for simulation in _simulations(trace):
+            rows.append(_seconds(simulation))
     return pd.concat([table, pd.DataFrame(rows, index=table.index)], axis=1)
 
 
 def without(table: pd.DataFrame, effect: str) -> pd.DataFrame:
-    """The table as it would be without an effect."""
+    """Return the table as it would be without an effect."""
     changed = table.copy()
     for side, seconds in SIDES.items():
         changed[seconds] = table[seconds] - table[column(side, effect)]
@@ -59,11 +65,12 @@ def without(table: pd.DataFrame, effect: str) -> pd.DataFrame:
 
 
 def _simulations(trace: Trace) -> Iterator[Simulation]:
-    """The simulation of each measured case, in the order of `condsim.compare`."""
+    """Yield the simulation of each measured case, in the order of `condsim.compare`."""
     profile = trace.profile
     assert profile is not None
     for case, measured in measured_cases(trace.measurements):
-        steps = tuple(sorted(counting_rows(measured, case, profile)["step"].unique().tolist()))
+        counted = counting_rows(measured, case, profile)["step"].unique()
+        steps = tuple(sorted(counted.tolist()))
         scenario = Scenario(
             strategy=case.strategy,
             batch=case.batch,
@@ -92,7 +99,7 @@ def _seconds(simulation: Simulation) -> dict[str, float]:
 
 
 def _of_side(side: Side, timed: TimedSide) -> dict[str, float]:
-    """Effect → seconds of a step, the mean over all."""
+    """Return effect → its seconds in a step, the mean over all steps."""
     cost, steps = side.cost, len(timed.seconds)
     return {
         **_of_host(side),
@@ -104,7 +111,7 @@ def _of_side(side: Side, timed: TimedSide) -> dict[str, float]:
 
 
 def _of_host(side: Side) -> dict[str, float]:
-    """What calls cost among others, and Python between them."""
+    """Return the seconds that calls cost among other operators, and Python between them."""
     model, kernels = side.model, side.cost.kernels
     assert isinstance(model, CpuModel)
     entries, first = kernels.layout.entries, kernels.lowered.outline.first_step

@@ -1,7 +1,10 @@
-"""The models of the suite. A name says it all: `family-key-key…`, where a key is letters and a number: `mixtral-d256-e8-k2-l4`.
+"""The models of the suite.
 
-Every name is also a spec, `benchmarks/suite/models.py:NAME`, so that fresh processes can build the model. Weights are random (the zoo's are trained), and
-thresholds lie at a quantile of the scores that the model gives its own inputs, so that rows differ in what they decide.
+A name says it all: `family-key-key…`, where a key is letters and a number: `mixtral-d256-e8-k2-l4`.
+
+Every name is also a spec, `benchmarks/suite/models.py:NAME`, so that fresh processes can build the
+model. Weights are random (the zoo's are trained), and thresholds lie at a quantile of the scores
+that the model gives its own inputs, so that rows differ in what they decide.
 """
 
 from __future__ import annotations
@@ -36,8 +39,10 @@ BF16 = "-bf16"
 
 
 def build(name: str, families: Mapping[str, Family] | None = None) -> Example:
-    """The model that a name says, with its inputs; in bf16 where it ends so. families: the suite's where there are none. Raises CondsimError for a name that
-    says nothing."""
+    """The model that a name says, with its inputs; in bf16 where it ends so.
+
+    families: the suite's where there are none. Raises CondsimError for a name that says nothing.
+    """
     known = FAMILIES if families is None else families
     if name.endswith(BF16):
         whole = build(name.removesuffix(BF16), known)
@@ -89,7 +94,8 @@ def _parse(name: str, zoo_name: str | None) -> tuple[str, Sizes]:
     found = [re.fullmatch(r"([a-z]+)([0-9.]+)", key) for key in keys if key]
     if not all(found):
         raise CondsimError(
-            f"the suite cannot read the name {name!r}: it wants family-key-key…, a key being letters and a number"
+            f"the suite cannot read the name {name!r}: "
+            "it wants family-key-key…, a key being letters and a number"
         )
     return family, {m[1]: float(m[2]) for m in found if m}
 
@@ -161,7 +167,8 @@ def qwen2moe(s: Sizes) -> nn.Module:
 
 
 def deepseekv3(s: Sizes) -> nn.Module:
-    """e experts of width i in 4 groups, of which k, and a shared one; the first layer is dense; latent attention."""
+    """e experts of width i in 4 groups, of which k, and a shared one; the first layer is dense;
+    latent attention."""
     from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 
     width = int(s["i"])
@@ -206,7 +213,8 @@ def gptoss(s: Sizes) -> nn.Module:
 
 
 class Quantiles(nn.Module):
-    """A model whose decisions compare scores with thresholds at a quantile of what its inputs give."""
+    """A model whose decisions compare scores with thresholds at a quantile of what its inputs
+    give."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -243,7 +251,8 @@ class Block(nn.Module):
 
 
 class ExitFormer(Quantiles):
-    """Token ids [batch, seq] → class logits [batch, 10]: l blocks; behind every second one, sequences leave whose score a linear layer finds low."""
+    """Token ids [batch, seq] → class logits [batch, 10]: l blocks; behind every second one,
+    sequences leave whose score a linear layer finds low."""
 
     def __init__(self, s: Sizes) -> None:
         super().__init__()
@@ -281,7 +290,8 @@ class ExitFormer(Quantiles):
 
 
 class SkipFormer(Quantiles):
-    """Token ids [batch, seq] → logits [batch, seq, 256]: in each of l blocks a token enters the FFN only if a linear layer finds its score high."""
+    """Token ids [batch, seq] → logits [batch, seq, 256]: in each of l blocks a token enters the
+    FFN only if a linear layer finds its score high."""
 
     def __init__(self, s: Sizes) -> None:
         super().__init__()
@@ -315,7 +325,8 @@ class SkipFormer(Quantiles):
 
 
 class BranchFormer(nn.Module):
-    """Token ids [batch, seq] → logits [batch, seq, 256]: l layers of attention and an FFN of d, 2 d or 4 d, which a linear layer picks a token."""
+    """Token ids [batch, seq] → logits [batch, seq, 256]: l layers of attention and an FFN of d,
+    2 d or 4 d, which a linear layer picks a token."""
 
     def __init__(self, s: Sizes) -> None:
         super().__init__()
@@ -355,7 +366,8 @@ class BranchFormer(nn.Module):
 
 
 class SparseFormer(Quantiles):
-    """Token ids [batch, seq] → logits [batch, seq, 256]: in each of l layers, ReLU FFNs of b blocks of 64 neurons, of which a low-rank predictor picks.
+    """Token ids [batch, seq] → logits [batch, seq, 256]: in each of l layers, ReLU FFNs of b
+    blocks of 64 neurons, of which a low-rank predictor picks.
 
     A sequence's tokens agree on most blocks: its first token's score counts as much as their own.
     """
@@ -400,7 +412,8 @@ class SparseFormer(Quantiles):
 
 
 class BranchNet(Quantiles):
-    """Images [batch, 1, 28, 28] → class logits [batch, 10]: c channels; in each of l stages a light or a heavy path, by a linear layer's score."""
+    """Images [batch, 1, 28, 28] → class logits [batch, 10]: c channels; in each of l stages a
+    light or a heavy path, by a linear layer's score."""
 
     def __init__(self, s: Sizes) -> None:
         super().__init__()
@@ -442,7 +455,8 @@ class BranchNet(Quantiles):
 
 
 class PruneVit(PruneFashion):
-    """A vision transformer of l blocks that drops a share q of the tokens before the second and the middle block. p: pixels a side of a patch."""
+    """A vision transformer of l blocks that drops a share q of the tokens before the second and
+    the middle block. p: pixels a side of a patch."""
 
     def __init__(self, s: Sizes) -> None:
         blocks = int(s["l"])
@@ -460,7 +474,10 @@ class PruneVit(PruneFashion):
 
 
 def merge_vit(s: Sizes) -> nn.Module:
-    """A vision transformer of l blocks that merges m tokens in every other one. p: pixels a side of a patch."""
+    """A vision transformer of l blocks that merges m tokens in every other one.
+
+    p: pixels a side of a patch.
+    """
     return MergeFashion(int(s["m"]), int(s["p"]), int(s["d"]), 4, int(s["l"]))
 
 

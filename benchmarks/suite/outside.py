@@ -1,8 +1,8 @@
 """Models of the second list, which no constant of condsim was ever looked at with.
 
-Families of transformers that the suite lacks, vision transformers in the manner of timm, and
-models as users write them. Names say it all, as in `benchmarks.suite.models`. The list beside it
-(`outside.csv`) is frozen; a change of the cost model is judged with it, never chosen by it.
+They are families of transformers that the suite lacks, vision transformers as timm writes them, and
+models as users write them. Names have the form of those in `benchmarks.suite.models`. The list of
+cases, `outside.csv`, is frozen: a change of the cost model is judged with it, never chosen by it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def _decoder(s: Sizes) -> dict[str, Any]:
 
 
 def flexolmo(s: Sizes) -> nn.Module:
-    """e experts of width i, of which k; norms stand behind attention and experts."""
+    """Build a decoder of e experts of width i, k a token, with norms behind attention and
+    experts."""
     from transformers import FlexOlmoConfig, FlexOlmoForCausalLM
 
     experts = {"num_experts": int(s["e"]), "num_experts_per_tok": int(s["k"])}
@@ -61,7 +62,8 @@ def flexolmo(s: Sizes) -> nn.Module:
 
 
 def qwen3moe(s: Sizes) -> nn.Module:
-    """e experts of width i, of which k, without a shared one; heads of 64 are normalised."""
+    """Build a decoder of e experts of width i, k a token, none shared, with normalised heads of
+    64."""
     from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
     config = Qwen3MoeConfig(
@@ -76,7 +78,7 @@ def qwen3moe(s: Sizes) -> nn.Module:
 
 
 def phimoe(s: Sizes) -> nn.Module:
-    """e experts of width i, two of which a router picks one after the other; layer norms."""
+    """Build a decoder of e experts of width i, of which a router picks two, one after the other."""
     from transformers import PhimoeConfig, PhimoeForCausalLM
 
     config = PhimoeConfig(
@@ -89,7 +91,10 @@ def phimoe(s: Sizes) -> nn.Module:
 
 
 def glm4moe(s: Sizes) -> nn.Module:
-    """e experts of width i, of which k by sigmoids, and a shared one; the first layer is dense."""
+    """Build a decoder of e experts of width i, k a token by sigmoids, and a shared expert.
+
+    Its first layer is dense.
+    """
     from transformers import Glm4MoeConfig, Glm4MoeForCausalLM
 
     config = Glm4MoeConfig(
@@ -105,7 +110,7 @@ def glm4moe(s: Sizes) -> nn.Module:
 
 
 def dots1(s: Sizes) -> nn.Module:
-    """As glm4moe, with normalised heads and two shared experts."""
+    """Build a decoder like glm4moe, with normalised heads and two shared experts."""
     from transformers import Dots1Config, Dots1ForCausalLM
 
     config = Dots1Config(
@@ -122,7 +127,10 @@ def dots1(s: Sizes) -> nn.Module:
 
 
 def ernie45moe(s: Sizes) -> nn.Module:
-    """e experts of width i, of which k, and two shared ones; the first layer is dense."""
+    """Build a decoder of e experts of width i, k a token, and two shared experts.
+
+    Its first layer is dense.
+    """
     from transformers import Ernie4_5_MoeConfig, Ernie4_5_MoeForCausalLM
 
     config = Ernie4_5_MoeConfig(
@@ -137,7 +145,10 @@ def ernie45moe(s: Sizes) -> nn.Module:
 
 
 def hunyuanmoe(s: Sizes) -> nn.Module:
-    """e experts of width i, of which k, and a shared one; heads are normalised after rotation."""
+    """Build a decoder of e experts of width i, k a token, and a shared expert.
+
+    Its heads are normalised after rotation.
+    """
     from transformers import HunYuanMoEV1Config, HunYuanMoEV1ForCausalLM
 
     config = HunYuanMoEV1Config(
@@ -223,15 +234,14 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.fc1, self.act, self.fc2 = (
-            nn.Linear(width, 4 * width),
-            nn.GELU(),
-            nn.Linear(4 * width, width),
-        )
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(4 * width, width)
         self.drop = nn.Dropout(0.0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+        inner = self.drop(self.act(self.fc1(x)))
+        y: torch.Tensor = self.drop(self.fc2(inner))
         return y
 
 
@@ -283,7 +293,7 @@ class ExitVit(Quantiles):
         return self.rest(0, self.patches(images))
 
     def rest(self, at: int, x: torch.Tensor) -> torch.Tensor:
-        """From a stage on."""
+        """Run the stages from `at` on: rows [batch, 17, width] → logits [batch, 10]."""
         x = self.stages[at](x)
         if at + 1 == len(self.stages):
             logits: torch.Tensor = self.heads[at](self.norms[at](x[:, 0]))
@@ -324,7 +334,7 @@ class SkipVit(Quantiles):
         return logits
 
     def pass_through(self, number: int, block: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        """One block of those images that enter it."""
+        """Run one block on those images that enter it."""
         site, scorer = f"skip{number}", self.scorers[number]
 
         def enter() -> torch.Tensor:
@@ -362,7 +372,7 @@ class BranchVit(Quantiles):
         return logits
 
     def branch(self, number: int, x: torch.Tensor) -> torch.Tensor:
-        """The MLP that each image takes."""
+        """Run the MLP that each image takes."""
         site, scorer = f"path{number}", self.scorers[number]
 
         def choose() -> torch.Tensor:

@@ -1,12 +1,13 @@
-"""Every kept run judged by one and the same cost model: a row a processor.
+"""Judge every kept run by one and the same cost model, and print a row a processor.
 
     python -m benchmarks.suite.processors
     python -m benchmarks.suite.processors --runs FOLDER    # also the runs that lie in FOLDER
 
-Below stand the errors by run, those of the second list, and what each effect is worth.
+Below this table it prints the errors by run, those of the second list, and what each effect is
+worth. An interval is judged with the factor that the other processors ask for.
 
-An interval is judged with a factor that the other processors ask for. Predictions are kept in the
-user's cache by the source code that made them, so that a second table takes seconds.
+The runs lie in `benchmarks/runs`. Predictions are kept in the user's cache by the source code that
+made them, so that a second call takes seconds.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from condsim.hardware import HardwareProfile
 
 RUNS = Path(__file__).parents[1] / "runs"
 UNUSED = {"calibrate", "capture", "cli", "dashboard", "importers", "live", "record", "show"}
-"""Packages of condsim that no comparison passes through, but for names of columns."""
+"""Packages of condsim that no comparison passes through, except for names of columns."""
 USUAL = ("eager", "fp32", 1)
 """Runtime, dtype and threads of the runs that are compared."""
 
@@ -47,7 +48,7 @@ class Run:
 
     @property
     def processor(self) -> str:
-        """What the system calls it, with its shared cache, which tells virtual machines apart."""
+        """Its name as the system says it, with its shared cache, which tells machines apart."""
         machine = self.profile.fingerprint or {}
         shared_mb = int(machine.get("l3", 0)) / 2**20
         return f"{machine.get('cpu', 'unknown')}, {shared_mb:.0f} MiB"
@@ -72,7 +73,7 @@ class Run:
         return set(self.models) <= set(models)
 
     def table(self) -> pd.DataFrame:
-        """`condsim.compare` of its cases, with the seconds of each effect."""
+        """Return `condsim.compare` of its cases, with the seconds of each effect."""
         kept = _kept() / f"{self._key()}.parquet"
         if kept.exists():
             return pd.read_parquet(kept)
@@ -83,7 +84,7 @@ class Run:
         return table
 
     def _key(self) -> str:
-        """What the table depends on: the code, the run and the traces."""
+        """Return a digest of what the table depends on: the code, the run and the traces."""
         digest = hashlib.sha256(_source().encode())
         for file in ("profile.yaml", "measurements.parquet"):
             digest.update((self.folder / file).read_bytes())
@@ -99,7 +100,7 @@ def _kept() -> Path:
 
 @cache
 def _source() -> str:
-    """A digest of the code that predicts."""
+    """Return a digest of the code that predicts."""
     digest = hashlib.sha256()
     whole = Path(condsim.__file__).parent
     for file in sorted(whole.rglob("*.py")):
@@ -112,7 +113,7 @@ def _source() -> str:
 
 
 def kept(folders: Sequence[Path], cases: Path = LIST) -> list[Run]:
-    """The usual runs of a list that lie in folders, in the order of their names."""
+    """Return the usual runs of a list that lie in some folders, in the order of their names."""
     models = {case.model for case in read(cases)}
     found = []
     for folder in folders:
@@ -124,7 +125,7 @@ def kept(folders: Sequence[Path], cases: Path = LIST) -> list[Run]:
 
 
 def by_processor(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """Processor → its runs."""
+    """Group runs by processor: its name → its runs."""
     found: dict[str, list[Run]] = {}
     for run in runs:
         found.setdefault(run.processor, []).append(run)
@@ -135,13 +136,16 @@ def by_processor(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 
 def judged(tables: dict[str, pd.DataFrame], factors: dict[str, float]) -> pd.DataFrame:
-    """A row a processor. tables: its cases. factors: that the other processors ask for."""
+    """Return the errors of each processor, a row each.
+
+    tables: processor → its cases. factors: processor → the factor that the others ask for.
+    """
     rows = {}
     for name, table in tables.items():
         said = judge.verdicts(table)
         row = {"cases": f"{len(table)}", **_errors(table)}
-        row["wrong verdicts"] = f"{said['wrong where the measurement is over 5 % from 1']:.0f}"
-        row["interval holds"] = f"{said['inside the 90 % interval, %']:.0f} %"
+        row["wrong verdicts"] = f"{said[judge.WRONG_IF_CLEAR]:.0f}"
+        row["interval holds"] = f"{said[judge.INSIDE]:.0f} %"
         row["asks for"] = f"{judge.conformal_factor([table]):.2f}"
         if name in factors:
             inside = (judge.scores(table) <= factors[name]).mean()
@@ -152,19 +156,21 @@ def judged(tables: dict[str, pd.DataFrame], factors: dict[str, float]) -> pd.Dat
 
 
 def _errors(table: pd.DataFrame) -> dict[str, str]:
-    """Median / 90th percentile of |error|: mean over mechanisms, and of mixtures alone."""
+    """Return "median / 90th percentile" of |error|, over mechanisms and of mixtures alone."""
     statistics = judge.statistics(table, judge.LIMITS)
     found = {}
     for rows, label in (("mean over mechanisms", ""), ("moe", "moe ")):
-        if rows in statistics.index:
-            for what in judge.LIMITS:
-                row = statistics.loc[rows]
-                found[f"{label}{what}"] = f"{row[f'{what} median']:.1f} / {row[f'{what} p90']:.1f}"
+        if rows not in statistics.index:
+            continue
+        row = statistics.loc[rows]
+        for what in judge.LIMITS:
+            median, p90 = row[f"{what} median"], row[f"{what} p90"]
+            found[f"{label}{what}"] = f"{median:.1f} / {p90:.1f}"
     return found
 
 
 def factors_of_others(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
-    """Processor → the factor that intervals need on all others together (leave one out)."""
+    """Return processor → the factor that intervals need on all others together (leave one out)."""
     found = {}
     for name in tables:
         others = [table for other, table in tables.items() if other != name]
@@ -174,7 +180,7 @@ def factors_of_others(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
 
 
 def tables_of(runs: dict[str, list[Run]]) -> dict[str, pd.DataFrame]:
-    """Processor → the cases of all its runs."""
+    """Return processor → the cases of all its runs."""
     found = {}
     for name, of_processor in runs.items():
         found[name] = pd.concat([run.table() for run in of_processor], ignore_index=True)
@@ -182,7 +188,7 @@ def tables_of(runs: dict[str, list[Run]]) -> dict[str, pd.DataFrame]:
 
 
 def worth(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """|error| by processor with everything, and without each effect in turn."""
+    """Return |error| by processor with everything, and without each effect in turn."""
     rows = {"everything": _errors_by(tables)}
     for effect in effects.EFFECTS:
         without = {name: effects.without(table, effect) for name, table in tables.items()}
@@ -205,8 +211,11 @@ def tell(folders: Sequence[Path]) -> None:
     tables = tables_of(runs)
     factors = factors_of_others(tables)
     show("by processor, all of its runs; |error| in percent, median / p90", judged(tables, factors))
-    single = {f"{run.folder.name}": run.table() for of in runs.values() for run in of}
-    show("by run", judged(single, {}))
+    by_run = {}
+    for of_processor in runs.values():
+        for run in of_processor:
+            by_run[run.folder.name] = run.table()
+    show("by run", judged(by_run, {}))
     outside = by_processor(kept(folders, OUTSIDE))
     if outside:
         show("the second list, that nothing was tuned on", judged(tables_of(outside), factors))
@@ -216,7 +225,7 @@ def tell(folders: Sequence[Path]) -> None:
 
 
 def show(title: str, table: pd.DataFrame) -> None:
-    """Print a table whole, in the form that the docs have."""
+    """Print a whole table, in the form that the docs have."""
     header = ["", *table.columns]
     lines = [header, ["---"] * len(header)]
     for name, row in table.iterrows():

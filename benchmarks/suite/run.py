@@ -1,10 +1,18 @@
-"""`python -m benchmarks.suite.run RUN`: calibrate this machine, capture what was never captured, measure all cases in fresh processes.
+"""Calibrate this machine and measure all cases of the suite on it.
 
-A round of the calibration comes before, between and after the processes: what neighbours do to the caches changes by the minute, and both should see the same.
-RUN is a folder; what was measured into it is not measured again, so that a run that was cut short goes on. In the end it holds profile.yaml and
-measurements.parquet, which is all that a judgement needs beside the captured traces. The machine should be quiet: about 35 minutes.
-`--threads 2`, `--dtype bf16` and `--runtime compiled` make the runs beside the usual one, the last two of one model a family; `--device cuda` the same on a
-GPU (tested on CPUs only so far); `--cases outside` the second list.
+    python -m benchmarks.suite.run RUN
+
+It needs a quiet machine for about 35 minutes. RUN is a folder. What was measured into it is not
+measured again, so that a run that was cut short goes on. In the end it holds profile.yaml and
+measurements.parquet, which is all that a judgement needs beside the captured traces. Models that
+were never captured are captured first.
+
+Each process is fresh. A round of the calibration comes before, between and after the processes,
+since what neighbours do to the caches changes by the minute and both should see the same.
+
+`--threads 2`, `--dtype bf16` and `--runtime compiled` make the runs beside the usual one; the last
+two measure one model a family. `--device cuda` measures on a GPU (tested on CPUs only so far), and
+`--cases outside` measures the second list.
 """
 
 from __future__ import annotations
@@ -38,7 +46,11 @@ USUAL = Under()
 def run(
     folder: Path, processes: int = PROCESSES, under: Under = USUAL, like: str | None = None
 ) -> None:
-    """Fill the folder. like: of a GPU, the shipped profile of its kind; None: the one that its name says."""
+    """Measure everything that the folder lacks.
+
+    like: name of the shipped profile that is like the GPU; None takes the one that the GPU's name
+    says. A CPU needs none. Raises CondsimError where the folder was begun under other conditions.
+    """
     if (folder / "measurements.parquet").exists():
         return
     parts = folder / "parts"
@@ -46,7 +58,8 @@ def run(
     kept = folder / "under.json"
     if kept.exists() and json.loads(kept.read_text()) != asdict(under):
         raise CondsimError(
-            f"{folder} was begun under {kept.read_text()}; go on with these options, or choose another folder"
+            f"{folder} was begun under {kept.read_text()}; "
+            "go on with these options, or choose another folder"
         )
     write_whole(kept, json.dumps(asdict(under)))
     models = list(by_model(listed(under)))
@@ -59,7 +72,10 @@ def run(
         calibrate_accelerator(under.device, like, Told(), save=False).save(folder / "profile.yaml")
         for process in range(processes):
             between(process, 0.0)
-    collect(folder, [parts / f"{p}-{m}.parquet" for p in range(processes) for m in models])
+    written = []
+    for process in range(processes):
+        written += [parts / f"{process}-{model}.parquet" for model in models]
+    collect(folder, written)
 
 
 def calibrated(
@@ -74,7 +90,7 @@ def calibrated(
 
 
 def collect(folder: Path, parts: list[Path]) -> None:
-    """Put what was measured into one table, in place of its parts."""
+    """Join the parts into one table and delete them."""
     found = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
     found["yardstick_ratio"] = found["read_64mb"] / found["read_64mb"].min()
     table = found[["model", *MEASUREMENTS]]
@@ -85,23 +101,17 @@ def collect(folder: Path, parts: list[Path]) -> None:
 
 
 def measure(folder: Path, under: Under, process: int, fast_s: float) -> None:
-    """One process. fast_s: the yardstick when nothing disturbs it, 0 where nobody knows."""
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.suite.worker",
-            str(folder),
-            str(process),
-            str(fast_s),
-            *map(str, astuple(under)),
-        ],
-        check=True,
-    )
+    """Measure all models in one fresh process.
+
+    fast_s: seconds of the yardstick when nothing disturbs it, or 0 where nobody knows.
+    """
+    worker = [sys.executable, "-m", "benchmarks.suite.worker"]
+    arguments = [folder, process, fast_s, *astuple(under)]
+    subprocess.run([*worker, *map(str, arguments)], check=True)
 
 
 class Told:
-    """Progress of the calibration, a line a stage."""
+    """Prints the progress of the calibration, a line a stage."""
 
     last = ""
 
@@ -112,20 +122,23 @@ class Told:
 
 
 def traces(folder: Path, loops: bool = False) -> list[Trace]:
-    """The suite's traces with what a run measured and the profile that it was measured under.
+    """Return the suite's traces with what a run measured, and the profile it was measured under.
 
-    loops: what was measured in loops, none in runs from before; else all that was not: a loop answers a question of its own, and is judged apart.
+    loops: True returns only what was measured in loops (older runs have none), False all the rest.
+    A loop answers a question of its own, so it is judged apart.
     """
-    found = pd.read_parquet(folder / "measurements.parquet")
-    found = found[(found["protocol"] == LOOP.name) == loops]
+    measured = pd.read_parquet(folder / "measurements.parquet")
+    measured = measured[(measured["protocol"] == LOOP.name) == loops]
     profile = condsim.hardware(str(folder / "profile.yaml"))
-    return [
-        captured(m).with_measurements(group.drop(columns="model").reset_index(drop=True), profile)
-        for m, group in found.groupby("model", sort=False)
-    ]
+    found = []
+    for model, group in measured.groupby("model", sort=False):
+        rows = group.drop(columns="model").reset_index(drop=True)
+        found.append(captured(str(model)).with_measurements(rows, profile))
+    return found
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read the options and make the run."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -134,17 +147,14 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=USUAL.threads)
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default=USUAL.dtype)
     parser.add_argument("--runtime", choices=("eager", "compiled"), default=USUAL.runtime)
-    parser.add_argument(
-        "--device",
-        default=USUAL.device,
-        help="cuda: on the GPU, with constants that are calibrated there; tested on CPUs only so far",
-    )
+    on_gpu = "cuda: on the GPU, with constants calibrated there; tested on CPUs only so far"
+    parser.add_argument("--device", default=USUAL.device, help=on_gpu)
     parser.add_argument("--cases", choices=tuple(LISTS), default=USUAL.cases)
     parser.add_argument("--like", help="of a GPU: the shipped profile of its kind")
-    options = parser.parse_args()
-    run(
-        options.run,
-        options.processes,
-        Under(options.threads, options.dtype, options.runtime, options.device, options.cases),
-        options.like,
-    )
+    asked = parser.parse_args()
+    under = Under(asked.threads, asked.dtype, asked.runtime, asked.device, asked.cases)
+    run(asked.run, asked.processes, under, asked.like)
+
+
+if __name__ == "__main__":
+    main()

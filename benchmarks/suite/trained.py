@@ -1,6 +1,7 @@
 """The suite's models in training. A name is also a spec, `benchmarks/suite/trained.py:NAME`.
 
-A zoo model has its own loss. One of transformers gets its tokens as labels; of any other the mean square of what it gives is made smaller. All with AdamW.
+A model of the zoo has its own loss. A model of transformers gets its tokens as labels. Any other
+model is trained to make the mean square of its output smaller. All use AdamW.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from condsim.zoo.example import Example
 
 LIST = Path(__file__).with_name("training.csv")
 BATCHES = 4
-"""Of the inputs: a training step is long, and needs few."""
+"""How many batches of the inputs are kept: a training step is long, and few of them are enough."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,22 @@ class Case:
 
 
 def read() -> list[Case]:
-    """The list in its order."""
+    """Read the list, in its order."""
     with LIST.open() as lines:
         rows = list(csv.DictReader(lines))
     return [Case(row["model"], int(row["batch"]), row["strategy"]) for row in rows]
 
 
 def mean_square(output: torch.Tensor) -> torch.Tensor:
-    """A loss of anything."""
+    """Return the mean square of an output, which is a loss for anything."""
     return output.square().mean()
 
 
 def build(name: str) -> Example:
-    """The model that a name says, with inputs and a loss. Raises CondsimError for a name that says nothing."""
+    """Build the model that a name says, with its inputs and its loss.
+
+    Raises CondsimError for a name that says nothing.
+    """
     example = models.build(name)
     inputs = example.inputs[:BATCHES]
     training = example.training or Training(mean_square)
@@ -67,12 +71,12 @@ def __getattr__(name: str) -> Callable[[], Example]:
 
 
 def place(model: str) -> Path:
-    """Where the trace of a model in training is kept."""
+    """Return the folder that keeps the trace of a model in training."""
     return Path(user_cache_dir("condsim")) / "suite-training" / model
 
 
 def captured(model: str) -> Trace:
-    """The trace of a model in training, kept in the user's cache."""
+    """Return the trace of a model in training, kept in the user's cache."""
     return kept(place(model), model, _capture)
 
 

@@ -1,1 +1,2 @@
-"""Vision transformers that drop or merge tokens, beside throughputs that their authors published."""
+"""Vision transformers that drop or merge tokens, beside throughputs that their authors
+published."""

@@ -1,6 +1,8 @@
-"""A DeiT with marks: EViT drops (and fuses) tokens, ToMe merges them; attention is written out, as in the authors' code.
+"""A DeiT with marks: EViT drops (and fuses) tokens, ToMe merges them; attention is written out,
+as in the authors' code.
 
-Sources: youweiliang/evit, evit.py; facebookresearch/ToMe, tome/merge.py and tome/patch/timm.py; timm, vision_transformer.py.
+Sources: youweiliang/evit, evit.py; facebookresearch/ToMe, tome/merge.py and tome/patch/timm.py;
+timm, vision_transformer.py.
 """
 
 from __future__ import annotations
@@ -65,7 +67,10 @@ class Block(nn.Module):
 
 
 class Deit(nn.Module, ABC):
-    """Images [units, 3, pixels, pixels] → logits. Subclasses say what happens to tokens between attention and MLP."""
+    """Images [units, 3, pixels, pixels] → logits.
+
+    Subclasses say what happens to tokens between attention and MLP.
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -99,7 +104,8 @@ class Deit(nn.Module, ABC):
 
 
 class Evit(Deit):
-    """The tokens that the class token attends to most stay, ceil(keep * patches) of them; fuse: one more for the rest."""
+    """The tokens that the class token attends to most stay, ceil(keep * patches) of them; fuse:
+    one more for the rest."""
 
     def __init__(self, shape: Shape, keep: float, fuse: bool) -> None:
         super().__init__(shape)

@@ -1,9 +1,10 @@
-"""Vision transformers that drop or merge tokens beside smaller dense ones that were trained the same way: accuracy and time on this machine.
+"""Vision transformers that drop or merge tokens beside smaller dense ones that were trained the
+same way: accuracy and time on this machine.
 
     python -m benchmarks.vision.rivals [--train]
 
-Models take turns; a time is the median over `ROUNDS` of them. --train: train the dense rivals for their accuracy (some ten minutes); without, it is that of
-`ACCURACY`, which that printed.
+Models take turns; a time is the median over `ROUNDS` of them. --train: train the dense rivals for
+their accuracy (some ten minutes); without, it is that of `ACCURACY`, which that printed.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from condsim.calibrate.matmul_calls import grouped
-from condsim.cost.cpu.residency import miss_per_byte
+from condsim.cost.cpu.residency import Weight, miss_per_byte
 from condsim.cost.cpu.tables import grid_seconds
 from condsim.hardware import Grid, Residency
 from condsim.timing.cases import Pool
@@ -77,7 +77,8 @@ def grouped_costs(
         for _ in range(busy):
             layer_s, _outside = grid_seconds(linear, rows, n, k)
             layers_s += max(float(layer_s) - dispatch_s, 0.0)
-            miss = miss_per_byte(residency, float(weight_bytes), all_weights_bytes, rows)
+            weight = Weight(float(weight_bytes), itemsize * k, rows)
+            miss = miss_per_byte(residency, weight, all_weights_bytes)
             evicted_s += float(miss) * weight_bytes
         case_s = seconds["grouped_mm", number]
         counts.append([1.0, groups, busy])

@@ -1,6 +1,8 @@
 """What an evicted weight costs: linear layers visited in turn, so that each evicts the others.
 
 There are layers with one row and with several, and their weights together take from 0.4 to 96 MB.
+All weights are equally large; they differ in how long their rows are, along which a processor
+fetches ahead.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from condsim.hardware import Residency
 from condsim.timing.cases import Visits, typical
 from condsim.timing.yardstick import Call, Yardstick, the_clock
 
-WEIGHTS = ((192, 256), (512, 512), (1024, 1024), (2048, 2048))
-"""(n, k). In fp32: 192 KiB, which fits a private cache of 512 KiB, then 1, 4 and 16 MiB."""
+WEIGHTS = ((384, 128), (192, 256), (96, 512), (48, 1024), (24, 2048))
+"""(n, k). In fp32: 192 KiB each, which fits a private cache, with rows of 0.5 to 8 KiB."""
 ONE_ROW, MORE_ROWS = 1, 16
-PAUSED = (ONE_ROW, *WEIGHTS[1])
-"""(rows, n, k) of the layer that is also visited after pauses."""
+PAUSED = (ONE_ROW, 512, 512)
+"""(rows, n, k) of the layer that is also visited after pauses: in fp32 1 MiB, which lies in the
+cache that others share."""
 PAUSES_S = (1e-3, 2e-3, 4e-3, 8e-3)
 IN_PAUSE = (64, 256, 256)
 """(rows, n, k) of the layer that runs in a pause: products are what most of a model's time goes to.
@@ -60,13 +63,14 @@ class EvictedWeights:
         self._footprints = footprints
         self._yardstick = yardstick or Yardstick()
         self._itemsize = dtype.itemsize
-        n, k = WEIGHTS[-1]
+        _, n, k = PAUSED
         most_bytes = max(footprints) * 1e6
         elements = int(most_bytes / dtype.itemsize) + n * k
         self._buffer = torch.randn(elements).to(dtype)
         self._visits: dict[tuple[int, int, int], list[Visits]] = {}
-        for m, (n, k) in itertools.product((ONE_ROW, MORE_ROWS), WEIGHTS):
-            self._visits[m, n, k] = [[] for _ in (0, *footprints)]
+        curves = itertools.product((ONE_ROW, MORE_ROWS), WEIGHTS)
+        for layer in (*[(m, n, k) for m, (n, k) in curves], PAUSED):
+            self._visits[layer] = [[] for _ in (0, *footprints)]
         self._paused: list[Visits] = [[] for _ in (0.0, *PAUSES_S)]
 
     def round(self) -> None:
@@ -119,6 +123,7 @@ class EvictedWeights:
         return Residency(
             distance=distance.tolist(),
             bytes=weight_bytes,
+            row_bytes=[float(self._itemsize * k) for _, k in WEIGHTS],
             one_row=one_row,
             more_rows=more_rows,
             spread=[*spread, *spread_beyond],

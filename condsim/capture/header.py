@@ -21,6 +21,7 @@ from condsim.live.execution import SiteInfo
 from condsim.live.model import LiveModel
 from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
+from condsim.program.accumulation import accumulated
 from condsim.program.logical import branch_flops
 from condsim.trace import Decisions, Header, Provenance, Site
 from condsim.trace.header import ONE_A_UNIT, UnitRows, file_name
@@ -69,6 +70,7 @@ def header_of(
     decisions: of every site, all steps. logical: the program in which every guard stands alone.
     costliest: site → the branch of the most FLOPs, where rows take one of several.
     """
+    logical = accumulated(logical, live.micro_batches)
     exits = chained_exits(live.infos, seen.unit_rows)
     steps = [step for step in seen.steps if step["phase"] == live.phase]
     sites = []
@@ -90,6 +92,7 @@ def header_of(
     return Header(
         name=labels.name,
         sites=tuple(sites),
+        accumulate=live.micro_batches,
         captured=live.captured,
         costliest=costliest,
         thresholds=_thresholds(live.model),

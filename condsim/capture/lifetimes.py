@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from condsim.program import Free, Loop, Op, Scope
+from condsim.program.stages import in_forward
 from condsim.record.events import Died, RecordedOp
 from condsim.record.nest import Instance, RunScope, guarded
 
@@ -74,7 +75,7 @@ class Lifetimes:
             self._note_repeated(scope)
         stages = scopes[0].stages
         for path, frees in implied(self.frees, self.survived).items():
-            plays_back = bool(stages) and path[0][0] >= stages[0]
+            plays_back = bool(stages) and not in_forward(stages, path[0][0])
             for free in frees:
                 if not (plays_back and self._was_gone(free, path)):
                     self.frees[path][free] = None

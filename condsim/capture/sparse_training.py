@@ -61,6 +61,11 @@ def capture_masked(
     model has now. Raises CondsimError where masks are not the model's, and for a model that decides
     about rows as well.
     """
+    if live.micro_batches > 1:
+        raise CondsimError(
+            f"accumulate: steps with masks are captured with one micro-batch, got "
+            f"{live.micro_batches}; capture with Training(accumulate=1)"
+        )
     history = _history(live, history)
     sites = _sites(live)
     units = [batch.without_positions() for batch in batches]

@@ -67,6 +67,11 @@ def trace_folder(where: str) -> Path:
     names = _shipped_traces(shipped)
     if where in names:
         return shipped / where
+    if catalogue_model(where) is not None:
+        raise CondsimError(
+            f"{where} is a model by name, whose routing is drawn; this command takes what was "
+            "captured: a trace's folder, or the name of one that comes with condsim"
+        )
     if os.sep in where or not names:
         raise CondsimError(
             f"there is no folder {where}; "

@@ -56,6 +56,9 @@ class CaptureOptions:
         Record training steps: forward, backward and optimizer. The loss is that of the spec: a
         third thing that its function returns, condsim.Training(...), or one that the model gives
         itself.
+    accumulate
+        Micro-batches of a training step (gradient accumulation): a batch is one of them. Default:
+        as the spec's Training says, which is 1 where it says nothing.
     measure
         Time the captured strategy and both baselines here, in fresh processes.
     threads
@@ -69,6 +72,7 @@ class CaptureOptions:
     new_tokens: int | None = None
     sequence_axis: int | Literal["auto", "none"] = "auto"
     train: Annotated[bool, Parameter(negative=())] = False
+    accumulate: int | None = None
     measure: Annotated[bool, Parameter(negative="--no-measure")] = True
     threads: int = 1
     force: bool = False
@@ -76,6 +80,9 @@ class CaptureOptions:
     def check(self) -> None:
         """Raises CondsimError for what no model could be captured with."""
         check_at_least_one("batch-limit", self.batch_limit)
+        check_at_least_one("accumulate", self.accumulate)
+        if self.accumulate is not None and not self.train:
+            raise CondsimError("--accumulate is of training steps: pass --train, too")
         check_at_least_one("threads", self.threads, MOST_THREADS)
         if self.new_tokens is not None and self.new_tokens < 0:
             raise CondsimError(f"new-tokens must be at least 0, got {self.new_tokens}")
@@ -139,6 +146,8 @@ def _capture(spec: str, options: CaptureOptions, step: Step) -> Trace:
         inputs = inputs[: options.batch_limit]
         if isinstance(training.targets, list):
             training = replace(training, targets=training.targets[: options.batch_limit])
+    if options.accumulate is not None:
+        training = replace(training, accumulate=options.accumulate)
     new_tokens_each = 0 if options.train else new_tokens
     axis = None if options.sequence_axis == "none" else options.sequence_axis
     train = training if options.train else None

@@ -18,7 +18,7 @@ BASELINES = ("same-params", "same-flops")
 ALL = "all"
 ALWAYS_PASSED = ("batch", "dtype", "runtime", "threshold", "phase", "protocol")
 """Options that are arguments of `condsim.simulate`, where None is as captured."""
-PASSED_IF_NAMED = ("capacity_factor", "weights", "caches", "expert_cache")
+PASSED_IF_NAMED = ("capacity_factor", "weights", "caches", "expert_cache", "accumulate")
 """Options that are arguments of `condsim.simulate`, whose defaults stand there."""
 
 
@@ -65,6 +65,9 @@ class ScenarioOptions:
         stream: the steps of the trace one after the other. repeat: each step in turn with its
         baseline, as in a paired measurement. loop: one step over and over, as in a timing loop.
         Default: loop where one step was captured, else stream.
+    accumulate
+        Micro-batches of a training step, of a trace that was captured with some; --batch is the
+        units of one. Default: as captured.
     context
         Positions that attention sees in a decode step, or positions of a prompt, of a model of the
         catalogue. Default: 4096.
@@ -84,6 +87,7 @@ class ScenarioOptions:
     parallel: str | None = None
     phase: str | None = None
     protocol: str | None = None
+    accumulate: int | None = None
     context: int | None = None
 
     @property

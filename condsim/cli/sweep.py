@@ -31,7 +31,7 @@ class RunOptions:
     output
         A Parquet table of all points. The same command goes on where it was stopped.
     workers
-        Processes. Default: one for each core.
+        Processes. Default: one for each core, and one in all for up to 200 points.
     dask
         Address of a Dask scheduler whose workers do it: tcp://localhost:8786.
     """

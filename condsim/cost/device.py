@@ -30,7 +30,7 @@ from condsim.layout import Entry, Layout, SharedSizes
 from condsim.lowered import Call, Lowered
 from condsim.program import Op, Tensor, elements
 from condsim.program.operators import takes_rows
-from condsim.program.work import GROUPED, Shape, Work, work
+from condsim.program.work import GROUPED, MATMULS, Shape, Work, work
 from condsim.registry import Registry
 from condsim.results import Results
 from condsim.runtimes import Runtime
@@ -149,6 +149,13 @@ class ShapedOperator:
     job: Work
     moved_bytes: Any
     experts_rows: np.ndarray | None = None
+
+    def row_elements(self, weight: Shape) -> Any:
+        """Return how many elements of a weight belong to one output: of a product, those that are
+        summed up; else those of its last axis."""
+        if self.job.family in MATMULS:
+            return self.job.k
+        return weight[-1] if weight else 1
 
 
 @dataclass
@@ -354,7 +361,9 @@ class DeviceModel(ABC):
                 experts_here = int(np.max(shape[0]))
                 here = shaped.experts_rows[:, :experts_here]
                 size = size / here.shape[1]
-            reads.append(SizedRead(of_each_size(size, count), rows, pieces, here))
+            row_bytes = self.target.bytes_an_element(tensor.dtype) * shaped.row_elements(shape)
+            sizes = of_each_size(size, count), rows, pieces, of_each_size(row_bytes, count)
+            reads.append(SizedRead(*sizes, here))
         return reads
 
     @staticmethod

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from condsim.cost.cpu.residency import evicted_curves
+from condsim.cost.cpu.residency import Weight, evicted_curves
 from condsim.cost.cpu.tables import between, locate
 from condsim.cost.weight_uses import MOST_VISITS, UsedTogether
 from condsim.hardware import Residency
@@ -96,8 +96,8 @@ class _Visits:
 
 @dataclass(frozen=True)
 class _Weights:
-    """Weights of some groups, by what their seconds a byte depend on: how large they are, and
-    whether more than one row is multiplied with them.
+    """Weights of some groups, by what their seconds a byte depend on: how large they are, how long
+    their rows are, and whether they are multiplied with more than one row.
 
     piece_bytes: of one matrix of a weight of each kind, float [kinds]. per_byte: seconds a byte at
     each measured distance, float [kinds, distances]. bytes: that a visit of each size reads of
@@ -119,13 +119,15 @@ class _Weights:
         in_bytes = np.concatenate([group.visits.bytes.ravel() for group in groups])
         pieces = np.concatenate([group.visits.pieces.ravel() for group in groups])
         rows = np.concatenate([group.visits.rows.ravel() for group in groups])
-        by_one_row = np.where(rows > 1, -1, 1)
-        kinds, kind = np.unique(in_bytes / pieces * by_one_row, return_inverse=True)
-        piece_bytes = np.abs(kinds)
-        curves = evicted_curves(residency, piece_bytes, np.where(kinds < 0, 2, 1))
-        place = np.concatenate(size) * len(kinds) + kind
-        by_kind = np.bincount(place, in_bytes, first * len(kinds))
-        return cls(piece_bytes, curves, by_kind.reshape(first, -1))
+        row_bytes = np.concatenate([group.visits.row_bytes.ravel() for group in groups])
+        all_kinds = np.stack([in_bytes / pieces, row_bytes, np.minimum(rows, 2)])
+        kinds, kind = np.unique(all_kinds, axis=1, return_inverse=True)
+        weights = Weight(*kinds)
+        curves = evicted_curves(residency, weights)
+        count = len(weights.rows)
+        place = np.concatenate(size) * count + kind.ravel()
+        by_kind = np.bincount(place, in_bytes, first * count)
+        return cls(weights.bytes, curves, by_kind.reshape(first, -1))
 
     def evicted_by_themselves(self, residency: Residency) -> np.ndarray:
         """Return the seconds a byte that a weight of each kind loses to itself, float [kinds].

@@ -21,8 +21,8 @@ from condsim.steps.sizes import first_of_each
 class Visits:
     """Weights that the calls of a scope visit together.
 
-    reads: a weight each. bytes, rows, pieces: of a visit, as in `SizedRead`, float [weights,
-    sizes]; sizes that differ in the number of rows only, beyond one, are one.
+    reads: a weight each. bytes, rows, pieces, row_bytes: of a visit, as in `SizedRead`, float
+    [weights, sizes]; sizes that differ in the number of rows only, beyond one, are one.
     size: which of these each visit has. step, choice: of each visit; int [visits] each.
     """
 
@@ -30,6 +30,7 @@ class Visits:
     bytes: np.ndarray
     rows: np.ndarray
     pieces: np.ndarray
+    row_bytes: np.ndarray
     size: np.ndarray
     step: np.ndarray
     choice: np.ndarray
@@ -42,8 +43,14 @@ class Visits:
     def of_weight(self, number: int) -> Visits:
         """Return the visits of one of the weights."""
         one = slice(number, number + 1)
-        sizes = {"bytes": self.bytes[one], "rows": self.rows[one], "pieces": self.pieces[one]}
-        return replace(self, reads=self.reads[one], **sizes)
+        return replace(
+            self,
+            reads=self.reads[one],
+            bytes=self.bytes[one],
+            rows=self.rows[one],
+            pieces=self.pieces[one],
+            row_bytes=self.row_bytes[one],
+        )
 
 
 Group = tuple[GroupKey, Visits]
@@ -80,13 +87,16 @@ def visits_of(reads: list[WeightRead], kernels: Kernels) -> Visits:
     in_bytes = np.array([read.bytes for read in sized])
     rows = np.array([read.rows for read in sized])
     pieces = np.array([read.pieces for read in sized])
+    row_bytes = np.array([read.row_bytes for read in sized])
     if in_bytes.shape[1] > FEW_SIZES:
-        first, alike = _alike(np.concatenate([in_bytes, rows > 1, pieces]))
+        first, alike = _alike(np.concatenate([in_bytes, rows > 1, pieces, row_bytes]))
         in_bytes = in_bytes[:, first]
         rows = rows[:, first]
         pieces = pieces[:, first]
+        row_bytes = row_bytes[:, first]
         size = alike[size]
-    return Visits(reads, in_bytes, rows, pieces, size, calls.step, calls.choice)
+    sizes = in_bytes, rows, pieces, row_bytes
+    return Visits(reads, *sizes, size, calls.step, calls.choice)
 
 
 def _alike(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -117,12 +127,14 @@ def _visits_of_experts(
     expert, call = np.nonzero(has_rows)
     more_rows = experts.T[has_rows] > 1
     in_bytes = np.array([read.bytes for read in sized])
-    different, of_size = np.unique(in_bytes, axis=1, return_inverse=True)
+    row_bytes = np.array([read.row_bytes for read in sized])
+    both = np.concatenate([in_bytes, row_bytes])
+    different, of_size = np.unique(both, axis=1, return_inverse=True)
     size = 2 * of_size.ravel()[size_of_call[call]] + more_rows
-    in_bytes = np.repeat(different, 2, axis=1)
+    in_bytes, row_bytes = np.split(np.repeat(different, 2, axis=1), 2)
     rows = np.broadcast_to(np.tile([1.0, 2.0], different.shape[1]), in_bytes.shape)
     pieces = np.ones(in_bytes.shape)
-    return Visits(reads, in_bytes, rows, pieces, size, step[call], expert)
+    return Visits(reads, in_bytes, rows, pieces, row_bytes, size, step[call], expert)
 
 
 def read_together(kernels: Kernels) -> Iterator[Group]:

@@ -178,7 +178,7 @@ def show_answer(asked: Asked) -> None:
     """Show the answer, what it rests on, and where to go on."""
     scenario = asked.scenario
     with st.spinner("Simulating"):
-        answer = library.answer_to(scenario)
+        answer = library.answer_alone_to(scenario)
     p, said = answer.prediction, call(answer)
     sentence = answer_sentence(title_of(scenario), said, p)
     st.markdown(f"### {badge(sentence, said.verdict)}")
@@ -189,7 +189,7 @@ def show_answer(asked: Asked) -> None:
     left, right = st.columns([7, 5], gap="medium")
     with left:
         st.markdown("**As fast as what?**")
-        show(against_of(answer, said), recipe(asked))
+        compared = st.container()
     with right:
         st.markdown("**Why**")
         st.markdown(listed(why_lines_of(p, why(p))))
@@ -198,6 +198,8 @@ def show_answer(asked: Asked) -> None:
     st.markdown("**Go on**")
     show_onward(scenario)
     st.code(simulate_command(scenario), language="bash", wrap_lines=True)
+    with compared, st.spinner("Simulating its dense rivals"):
+        show(against_of(library.answer_to(scenario), said), recipe(asked))
 
 
 def title_of(scenario: Scenario) -> str:

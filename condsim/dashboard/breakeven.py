@@ -20,6 +20,7 @@ from condsim.dashboard.parts.work import Job, results_of
 from condsim.errors import CondsimError
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
+from condsim.predict.verdict import PAYS
 from condsim.show.breakeven import where_it_pays, without_effect_line
 from condsim.show.breakeven_figure import breakeven_figure
 from condsim.show.escape import markdown
@@ -201,7 +202,8 @@ def headline(points: pd.DataFrame, varied: Axes) -> str:
 def show_zones(points: pd.DataFrame, varied: Axes) -> None:
     """Show where it pays, for each value of the second axis."""
     x_title, y_title = varied.titles
-    shown = zones(points)
+    found = zones(points)
+    shown = found.assign(verdict=found["verdict"].map(PAYS))
     if y_title is None:
         shown = shown.drop(columns="y")
     st.dataframe(

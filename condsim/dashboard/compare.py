@@ -26,6 +26,7 @@ from condsim.dashboard.parts.current import captured_scenario
 from condsim.dashboard.parts.figure import Figure, Recipe, show
 from condsim.dashboard.parts.scenario import Scenario
 from condsim.dashboard.parts.work import Job, results_of
+from condsim.predict.verdict import PAYS
 from condsim.show.escape import markdown
 from condsim.show.plots import pareto_figure
 from condsim.show.text import number, times
@@ -209,7 +210,8 @@ def show_ranking(ranking: pd.DataFrame, rank: str) -> None:
 def headline(ranking: pd.DataFrame, rank: str) -> str:
     """The best row in one sentence."""
     best = ranking.iloc[0]
-    verdict = f"over {best['baseline']}: {best['verdict']} ({best['basis']})"
+    says = PAYS[best["verdict"]]
+    verdict = f"over {best['baseline']}: {says} ({best['basis']})"
     return f"#### By {rank}: {markdown(best['name'])}; {verdict}"
 
 
@@ -231,7 +233,7 @@ def for_a_person(ranking: pd.DataFrame) -> pd.DataFrame:
     against = [against_reference(row) for row in ranking.to_dict("records")]
     columns = {
         "name": ranking["name"],
-        "verdict": ranking["verdict"],
+        "verdict": ranking["verdict"].map(PAYS),
         "speedup": ranking["speedup"],
         "interval": intervals,
         "against": against,

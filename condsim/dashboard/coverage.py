@@ -21,7 +21,13 @@ from condsim.decide.coverage.set_cover import TestSet
 from condsim.decide.coverage.test_set import TEST_SETS, smallest_test_set
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
-from condsim.show.coverage import cost_line, test_set_line
+from condsim.show.coverage import (
+    cost_line,
+    estimate_line,
+    seen_listing,
+    test_set_line,
+    tested_listing,
+)
 from condsim.show.decision_plots import bars_figure
 from condsim.show.escape import markdown
 from condsim.show.text import percent
@@ -49,10 +55,13 @@ def page() -> None:
         show(unseen_of(seen), recipe(scenario, production))
     with right:
         show_costs(seen, recipe(scenario, production))
-    st.dataframe(seen.table, hide_index=True, key="coverage", alt="What was seen, by kind and site")
+    words = seen_listing(seen.table).for_page()
+    st.dataframe(words, hide_index=True, key="coverage", alt="What was seen, by kind and site")
+    st.caption(estimate_line(seen))
     if seen.production is not None:
         st.markdown("**Of production, this has tested**")
-        st.dataframe(seen.production, hide_index=True, key="tested", alt="Tested of production")
+        tested = tested_listing(seen.production).for_page()
+        st.dataframe(tested, hide_index=True, key="tested", alt="Tested of production")
     if by != NONE:
         st.markdown(markdown(test_set_line(test_set_of(scenario, by), by, seen.word)))
 
@@ -98,7 +107,7 @@ def unseen_of(seen: Coverage) -> Figure:
     """The unseen mass of each kind and site."""
     names = seen.table["kind"] + ", " + seen.table["site"]
     table = seen.table.assign(name=names, unseen_percent=seen.table["unseen_mass"] * 100)
-    title = "% of a new input's decisions"
+    title = "% unseen"
     return Figure(
         "unseen",
         charts.bars(table, "name", "unseen_percent", title),

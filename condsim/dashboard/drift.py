@@ -17,12 +17,17 @@ from condsim.decide.drift.drift import Drift, drift
 from condsim.decide.drift.halves import halves
 from condsim.hardware import HardwareProfile
 from condsim.show.decision_plots import bars_figure
-from condsim.show.drift import decision_line, headline, new_territory_line, noise_line
+from condsim.show.drift import (
+    decision_line,
+    headline,
+    new_territory_line,
+    noise_line,
+    seconds_listing,
+    sites_listing,
+)
 from condsim.show.escape import markdown
 from condsim.trace import Trace
 
-SHOWN = ["strategy", "latency_a_s", "latency_b_s", "change", "verdict_a", "verdict_b"]
-"""Columns of the seconds that are shown; the others are in the CSV of the command line."""
 OWN_HALVES = "its own first half against its second"
 ASKED = ("strategy", "dtype", "runtime", "threshold", "phase", "protocol", "batch", "baseline")
 
@@ -45,7 +50,8 @@ def page() -> None:
             st.caption(markdown(noise_line(found)))
     with right:
         show_seconds(found)
-    st.dataframe(found.sites, hide_index=True, key="sites", alt="What moved, by site")
+    words = sites_listing(found.sites).for_page()
+    st.dataframe(words, hide_index=True, key="sites", alt="What moved, by site")
 
 
 def moved(scenario: Scenario, other: str) -> Drift:
@@ -82,8 +88,8 @@ def show_seconds(found: Drift) -> None:
     if found.seconds is None:
         st.caption(markdown(f"No seconds: {found.why_no_seconds}."))
         return
-    known = found.seconds.loc[found.seconds["error"].isna(), SHOWN]
-    st.dataframe(known, hide_index=True, key="seconds", alt="What both traces cost, by strategy")
+    words = seconds_listing(found.seconds).for_page()
+    st.dataframe(words, hide_index=True, key="seconds", alt="What both traces cost, by strategy")
     st.caption(markdown(f"On {found.profile}: {decision_line(found)}."))
 
 

@@ -20,16 +20,13 @@ from condsim.decide.noise.noise import NoiseReport, noise
 from condsim.hardware import HardwareProfile
 from condsim.predict.simulate import resolve_profile
 from condsim.show.escape import markdown
+from condsim.show.frontier import points_listing
 from condsim.show.frontier_figure import frontier_figure
-from condsim.show.noise import noise_sentence
+from condsim.show.noise import inputs_listing, noise_sentence, paths_listing
 from condsim.trace import Trace
 
 TARGETS = ("1.1", "1.3", "1.5", "2")
 TOLERANCES = ("0", "0.005", "0.01", "0.02")
-SHOWN = [
-    "point", "quality", "loss", "equal", "strategy", "latency_s", "speed", "low", "high",
-    "measured_speed", "on_front",
-]  # fmt: skip
 
 
 def page() -> None:
@@ -42,11 +39,9 @@ def page() -> None:
     st.markdown(f"#### {markdown(found.sentence)}")
     if found.rival_sentence:
         st.markdown(markdown(found.rival_sentence))
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
-        show(figure_of(found), recipe(scenario, target, tolerance))
-    with right:
-        st.dataframe(found.points[SHOWN], hide_index=True, key="points", alt="Every point")
+    show(figure_of(found), recipe(scenario, target, tolerance))
+    words = points_listing(found).for_page()
+    st.dataframe(words, hide_index=True, key="points", alt="Every point")
     for note in found.notes:
         st.caption(markdown(note))
     show_noise(scenario)
@@ -65,6 +60,7 @@ def compared(scenario: Scenario, target: float, tolerance: float) -> Frontier:
             rivals=traces_in(folder / RIVALS),
             target=target,
             tolerance=tolerance,
+            phase=scenario.changed().get("phase"),
         )
 
     return library.computed_once(f"frontier {target} {tolerance}", scenario, compute)
@@ -94,8 +90,9 @@ def show_noise(scenario: Scenario) -> None:
         return
     found = noise_of(scenario)
     st.markdown(f"**Noisy inputs.** {markdown(noise_sentence(found))}")
-    st.dataframe(found.table, hide_index=True, key="noise", alt="Clean and noisy inputs")
-    st.dataframe(found.paths, hide_index=True, key="paths", alt="Quality by path")
+    inputs, paths = inputs_listing(found).for_page(), paths_listing(found).for_page()
+    st.dataframe(inputs, hide_index=True, key="noise", alt="Clean and noisy inputs")
+    st.dataframe(paths, hide_index=True, key="paths", alt="Quality by path")
 
 
 def noise_of(scenario: Scenario) -> NoiseReport:
@@ -103,20 +100,24 @@ def noise_of(scenario: Scenario) -> NoiseReport:
 
     def compute(trace: Trace, profile: HardwareProfile | None) -> NoiseReport:
         noisy = traces_in(folder_of(scenario) / NOISE)
-        return noise(trace, profile, noisy=noisy, batch=scenario.changed().get("batch"))
+        changed = scenario.changed()
+        asked = {name: changed.get(name) for name in ("batch", "phase")}
+        return noise(trace, profile, noisy=noisy, **asked)
 
     return library.computed_once("noise", scenario, compute)
 
 
 def recipe(scenario: Scenario, target: str, tolerance: str) -> Recipe:
     """How to get the same."""
-    words = ["condsim", "frontier", scenario.where, *flags(scenario, ("device", "batch"))]
+    words = ["condsim", "frontier", scenario.where, *flags(scenario, ("device", "batch", "phase"))]
     words += ["--target", target, "--tolerance", tolerance]
     changed = scenario.changed()
     arguments = [repr(scenario.where)]
     if "device" in changed:
         arguments.append(repr(changed["device"]))
     arguments += [f"target={target}", f"tolerance={tolerance}"]
+    if "phase" in changed:
+        arguments.append(f"phase={changed['phase']!r}")
     line = f"print(condsim.frontier({', '.join(arguments)}).sentence)"
     return Recipe(scenario, shlex.join(words), f"import condsim\n\n{line}")
 

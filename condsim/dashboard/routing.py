@@ -77,14 +77,15 @@ class Load:
 
     def figure(self) -> Figure:
         """The heat map."""
-        chart = charts.load(with_named_branches(self.table), self.value)
+        named = with_named_branches(self.table)
+        chart = charts.load(named, self.value)
         return Figure(
             f"load-{self.value}",
             chart,
             self.table,
             draw=lambda: load_figure(self.table, self.value),
             says=self.heading,
-            width="content",
+            width="stretch" if charts.has_few_cells(named) else "content",
         )
 
     def share_of_blocks(self) -> float | None:

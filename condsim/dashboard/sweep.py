@@ -25,7 +25,7 @@ from condsim.decide.sweep.workers import Workers
 from condsim.errors import CondsimError
 from condsim.show.decision_plots import range_figure
 from condsim.show.escape import code, markdown
-from condsim.show.sweep import summary_line
+from condsim.show.sweep import points_listing, summary_line
 
 USUAL = "batch=1:64:log2"
 EXAMPLES = (USUAL, "batch=1:64:log2 strategy=all", "memory.dram.bandwidth=0.5,1,2")
@@ -51,7 +51,8 @@ def page() -> None:
     predicted = table[table["error"].isna()]
     if len(predicted):
         show(figure_of(predicted, text if opened is None else ""), recipe(scenario, text))
-    st.dataframe(table, hide_index=True, key="points", alt="All points of the grid")
+    words = points_listing(table, table).for_page()
+    st.dataframe(words, hide_index=True, key="points", alt="All points of the grid")
 
 
 def over_of(text: str) -> dict[str, Any]:

@@ -93,7 +93,8 @@ def _taken(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _sets(site: Site, ids: np.ndarray, rows: np.ndarray) -> Things:
     reached = _reached(ids)
     keys = _keys(ids)[reached]
-    return Things(SETS, site.name, keys, rows[reached], _possible_sets(site))
+    possible = _possible_sets(site, _fewest(ids[reached]))
+    return Things(SETS, site.name, keys, rows[reached], possible)
 
 
 def _reached(ids: np.ndarray) -> np.ndarray:
@@ -121,10 +122,20 @@ def _as_one(columns: np.ndarray) -> np.ndarray:
     return as_one
 
 
-def _possible_sets(site: Site) -> float:
+def _fewest(ids: np.ndarray) -> int:
+    """How many branches the row with the fewest takes; 0 where one is dropped."""
+    if ids.dtype == bool or not len(ids):
+        return 0
+    taken = (ids.reshape(len(ids), -1) != NOT_REACHED).sum(axis=1)
+    return int(taken.min())
+
+
+def _possible_sets(site: Site, fewest: int) -> float:
+    """How many sets of branches a row can take. fewest: branches of a set."""
     if _selects_blocks(site):
         return 2.0**site.branches
-    return float(math.comb(site.branches, site.top_k or 1))
+    sizes = range(fewest, (site.top_k or 1) + 1)
+    return float(sum(math.comb(site.branches, size) for size in sizes))
 
 
 def _transitions(one: Site, other: Site, ids: dict[str, np.ndarray], rows: np.ndarray) -> Things:
@@ -149,7 +160,8 @@ def _paths(
     columns = [_numbered(_keys(ids[site.name])) for site in sites]
     keys = _as_one(np.concatenate(columns, axis=1))
     name = ALL_SITES if alone else f"{sites[0].name} ... {sites[-1].name}"
-    return Things(PATHS, name, keys, rows, _possible_paths(sites))
+    fewest = {site.name: _fewest(ids[site.name]) for site in sites}
+    return Things(PATHS, name, keys, rows, _possible_paths(sites, fewest))
 
 
 def _numbered(keys: np.ndarray) -> np.ndarray:
@@ -157,11 +169,14 @@ def _numbered(keys: np.ndarray) -> np.ndarray:
     return keys.view(np.uint8).reshape(len(keys), -1)
 
 
-def _possible_paths(sites: Sequence[Site]) -> float:
-    """How many paths there are: of exits, one more than there are; of others, the product."""
+def _possible_paths(sites: Sequence[Site], fewest: dict[str, int]) -> float:
+    """How many paths there are: of exits, one more than there are; of others, the product.
+
+    fewest: branches that a row takes at each site, at least.
+    """
     exits = sum(MECHANISMS[site.mechanism].leaves for site in sites)
     possible = float(exits + 1)
     for site in sites:
         if not MECHANISMS[site.mechanism].leaves:
-            possible *= _possible_sets(site)
+            possible *= _possible_sets(site, fewest[site.name])
     return possible

@@ -158,7 +158,8 @@ class Residency(Model):
     """Extra seconds per byte of a weight that was evicted, by the bytes touched since its last use.
 
     distance: bytes touched, rising.
-    bytes: of the weights that were timed, rising.
+    bytes: of the weights that were timed; rising where row_bytes is empty.
+    row_bytes: of one of their rows, rising; empty where a calibration did not tell rows apart.
     one_row: a curve a weight, of a product with one row (a kernel that streams the weight).
     more_rows: of a product with more rows (a kernel that takes the weight in tiles).
     spread: standard deviation, a number a distance.
@@ -169,6 +170,7 @@ class Residency(Model):
 
     distance: list[Positive]
     bytes: list[Positive]
+    row_bytes: list[Positive] = Field(default_factory=list)
     one_row: list[list[NotNegative]]
     more_rows: list[list[NotNegative]]
     spread: list[NotNegative]
@@ -200,7 +202,10 @@ class Residency(Model):
     @model_validator(mode="after")
     def _shape(self) -> Residency:
         rising("distance", self.distance)
-        rising("bytes", self.bytes)
+        if self.row_bytes:
+            rising("row_bytes", self.row_bytes)
+        else:
+            rising("bytes", self.bytes)
         for name in ("one_row", "more_rows"):
             if len(getattr(self, name)) != len(self.bytes):
                 raise ValueError(f"{name} must have {len(self.bytes)} curves, one a weight")

@@ -102,6 +102,11 @@ class LiveModel:
         return DECODE if self.decides_while_decoding else PREFILL
 
     @property
+    def micro_batches(self) -> int:
+        """Micro-batches of a step; 1 where it is no training step."""
+        return 1 if self.training is None else self.training.accumulate
+
+    @property
     def decides_while_decoding(self) -> bool:
         """Whether its sites decide in decode steps only. Raises CondsimError where some do."""
         kinds = {MECHANISMS[info.mechanism].while_decoding for info in self.infos.values()}

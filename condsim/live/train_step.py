@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 
@@ -13,7 +14,8 @@ from condsim.live.failures import one_line
 from condsim.live.inputs import Batch
 from condsim.live.model import LiveModel
 from condsim.live.training import Training, Weights, named_state, names_in_order
-from condsim.record.recorder import BACKWARD, OPTIMIZER, Recorder, storage_key
+from condsim.program.accumulation import RECORDED
+from condsim.record.recorder import BACKWARD, FORWARD, OPTIMIZER, Recorder, storage_key
 
 SAME_FLOPS = "same-flops"
 """The baseline in which rows that would leave early have no result."""
@@ -24,9 +26,15 @@ def _nobody_asks(_stage: str) -> None:
 
 
 def record_step(live: LiveModel, batch: Batch, execution: Execution) -> Recorder:
-    """Run one batch under the recorder. Raises CondsimError for what does not train."""
+    """Run one batch under the recorder. Raises CondsimError for what does not train.
+
+    Of a step of several micro-batches two are recorded, both of this batch: those after the second
+    run what the second does (`condsim.program.accumulation`).
+    """
     training = live.training
     assert training is not None
+    if training.accumulate > RECORDED:
+        training = replace(training, accumulate=RECORDED)
     size = f"{batch.units} units" + (f" of {batch.seq} positions" if batch.seq else "")
     way_out = (
         "what PyTorch says of autograd holds for the model itself: check that loss.backward() and "
@@ -65,8 +73,15 @@ def train_once(
 ) -> None:
     """Forward, loss, backward and optimizer of one batch. begins: told each stage that follows.
 
-    It ends with the gradients dropped, so that nothing of the step lives on.
+    Where a step has several micro-batches, each of them is this batch. It ends with the gradients
+    dropped, so that nothing of the step lives on.
     """
+    if training.accumulate > 1:
+        _accumulate(training, model, batch, begins)
+        begins(OPTIMIZER)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return
     loss = _loss_of(training, model, batch)
     begins(BACKWARD)
     loss.backward()
@@ -74,6 +89,16 @@ def train_once(
     optimizer.step()
     del loss
     optimizer.zero_grad(set_to_none=True)
+
+
+def _accumulate(
+    training: Training, model: torch.nn.Module, batch: Batch, begins: Callable[[str], None]
+) -> None:
+    """Run forward and backward of every micro-batch of a step that has several."""
+    for number in range(training.accumulate):
+        if number:
+            begins(FORWARD)
+        _micro_batch(training, model, batch, begins)
 
 
 def _loss_of(training: Training, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
@@ -84,6 +109,15 @@ def _loss_of(training: Training, model: torch.nn.Module, batch: Batch) -> torch.
     if loses_rows and has_rows and targets is not None:
         targets = targets[: len(output)]
     return training.loss_value(output, targets)
+
+
+def _micro_batch(
+    training: Training, model: torch.nn.Module, batch: Batch, begins: Callable[[str], None]
+) -> None:
+    """Forward, loss and backward of a micro-batch, whose loss ends with it."""
+    loss = _loss_of(training, model, batch)
+    begins(BACKWARD)
+    loss.backward()
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from condsim.errors import CondsimError
+from condsim.program.accumulation import check_accumulate
 
 Loss = Callable[..., torch.Tensor]
 """The output of the model, and targets where there are some → one number to make smaller."""
@@ -52,11 +53,18 @@ class Training:
     optimizer: an optimizer of the model's weights, of which another one like it is made; or what
         makes one of weights, as `torch.optim.AdamW` does.
     targets: what the loss compares the output with, a tensor [units, ...] a batch.
+    accumulate: micro-batches a step: each runs forward and backward and adds to the gradients of
+        those before it, then one optimizer step follows. A batch is a micro-batch.
     """
 
     loss: Loss = loss_of_output
     optimizer: torch.optim.Optimizer | MakeOptimizer = torch.optim.AdamW
     targets: torch.Tensor | list[torch.Tensor] | None = None
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises CondsimError for a number of micro-batches that no step has."""
+        check_accumulate(self.accumulate)
 
     def optimizer_of(self, weights: Weights) -> torch.optim.Optimizer:
         """An optimizer of these weights at learning rate 0, with its state.

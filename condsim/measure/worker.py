@@ -17,6 +17,7 @@ import os
 import shutil
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def work(job: dict[str, Any], result: Path) -> None:
     if spec is None:
         raise CondsimError(f"trace {trace.name!r} names no spec")
     example = load_spec(spec)
-    training = (example.training or Training()) if trains(trace) else None
+    training = None
+    if trains(trace):
+        training = replace(example.training or Training(), accumulate=trace.header.accumulate)
     live = LiveModel.of(example.model, training)
     inputs = as_batches(example.inputs)
     if training is not None:

@@ -10,6 +10,7 @@ from condsim.errors import CondsimError, unknown
 from condsim.hardware import HardwareProfile
 from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
+from condsim.program.accumulation import accumulated, accumulates
 from condsim.program.regime import Regime
 from condsim.runtimes import Runtime, choose_runtime
 from condsim.runtimes.quantised import WEIGHT_DTYPES
@@ -222,7 +223,7 @@ def program_of(trace: Trace, strategies: Mapping[str, str], regime: str) -> Prog
     trace.require_programs()
     asked = f"{name_of(strategies)}/{regime}"
     if asked in trace.programs:
-        return trace.programs[asked]
+        return _of_micro_batches(trace, asked)
     captured = f"{program_name(strategies)}/{regime}"
     if captured not in trace.programs:
         raise CondsimError(
@@ -233,6 +234,15 @@ def program_of(trace: Trace, strategies: Mapping[str, str], regime: str) -> Prog
         return _rewritten(trace.programs[captured], strategies)
 
     return trace.results.remember(("program", asked), rewritten)
+
+
+def _of_micro_batches(trace: Trace, name: str) -> Program:
+    """A program of the trace as a step of the trace's micro-batches runs it."""
+    program, micro_batches = trace.programs[name], trace.header.accumulate
+    if not accumulates(program):
+        return program
+    key = ("program", name)
+    return trace.results.remember(key, lambda: accumulated(program, micro_batches))
 
 
 def _rewritten(program: Program, strategies: Mapping[str, str]) -> Program:

@@ -100,6 +100,11 @@ def _on_steps(simulation: Simulation) -> list[str]:
             f"captured in {trace.dtype}, predicted in {target.dtype}: casts between the "
             "two are as captured"
         )
+    if trace.header.accumulate > 1:
+        notes.append(
+            f"a step is {trace.header.accumulate} micro-batches of {cut.batch} units and one "
+            "optimizer step; its micro-batches are routed alike"
+        )
     if cut.dropped:
         notes.append(f"{cut.dropped} units of partial last steps are left out")
     if simulation.scenario.steps is None and simulation.selected is not None:

@@ -12,6 +12,7 @@ from typing import Any
 from condsim.cost.device import Target
 from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile, hardware, this_machine
+from condsim.predict.accumulate import of_micro_batches
 from condsim.predict.answer import Answer
 from condsim.predict.choose import (
     check_kernels,
@@ -61,8 +62,8 @@ def simulate(
     batch: units a step; None for the captured one.
     baseline: "same-params" or "same-flops".
     threshold: decide early exits anew. phase: "prefill" or "decode".
-    more: protocol, steps, engine, capacity_factor, expert_cache, weights, caches, parallel: as in
-        `condsim.scenario.Scenario`.
+    more: protocol, steps, engine, capacity_factor, expert_cache, weights, caches, parallel,
+        accumulate: as in `condsim.scenario.Scenario`.
     Raises CondsimError for anything unknown or impossible, naming the way out.
     """
     options = _known_options(more)
@@ -144,6 +145,7 @@ def _known_options(options: Mapping[str, Any]) -> Mapping[str, Any]:
         "weights",
         "caches",
         "parallel",
+        "accumulate",
     )
     for name in options:
         if name not in known:
@@ -196,6 +198,7 @@ def _answer(
 ) -> Answer | SpreadAnswer | None:
     """Return what answers a scenario; None where the device cannot run what was captured, and
     no other strategy was asked for. Raises CondsimError where it is impossible."""
+    trace = of_micro_batches(trace, scenario.accumulate)
     runtime = choose_runtime(scenario.runtime, profile)
     dtype = scenario.dtype or profile.dtype
     if dtype not in profile.peak_flops:

@@ -18,6 +18,13 @@ import pandas as pd
 from condsim.cost.device import Target
 from condsim.lowered import Call, Lowered
 from condsim.program import Dim, Op, Program, Tensor, elements
+from condsim.program.stages import (
+    BACKWARD,
+    FORWARD,
+    OPTIMIZER,
+    name_of_stage,
+    number_of_stage,
+)
 
 OF_SITE = "@"
 """In the names of extents that say how many weights there are."""
@@ -25,7 +32,6 @@ STATE = "/"
 """Between the name of a weight and that of what an optimizer keeps for it."""
 
 GRADIENTS, SAVED, TEMPORARIES = "gradients", "saved", "temporaries"
-STAGES = ("forward", "backward", "optimizer")
 ROUTER, BRANCHES, REST = "router", "branches", "rest"
 """Where a tensor comes from: deciding, what decisions guard (experts, too), everything else."""
 
@@ -217,35 +223,35 @@ def _peak_of(lowered: Lowered, target: Target, step: int) -> tuple[dict[Part, in
     calls = lowered.sequence(step)
     made = storages(lowered, target, calls, step)
     stages = np.array([_stage(program, call) for call in calls])
+    names = [name_of_stage(program.stages, number) for number in range(len(program.stages) + 1)]
     peak = int(np.argmax(made.alive(len(calls))))
     alive = np.flatnonzero((made.born <= peak) & (made.dead >= peak))
     parts: dict[Part, int] = {}
     for number in alive:
         born, dead = int(made.born[number]), int(made.dead[number])
-        kind = _kind(stages[born], stages[dead])
+        ends_where_it_began = stages[born] == stages[dead]
+        kind = TEMPORARIES if ends_where_it_began else _kind(names[stages[born]])
         part = (kind, _origin(calls[born]))
         parts[part] = parts.get(part, 0) + int(made.bytes[number])
     op = calls[peak].op
-    return parts, PeakPlace(op.name, op.module, STAGES[stages[peak]])
+    return parts, PeakPlace(op.name, op.module, names[stages[peak]])
 
 
 def _stage(program: Program, call: Call) -> int:
-    """Which of STAGES a call belongs to."""
+    """The number of the stage that a call belongs to."""
     scope, node = call.place
     path = program.scopes[scope].path
     position = path[0][0] if path else node
-    return sum(position >= begin for begin in program.stages)
+    return number_of_stage(program.stages, position)
 
 
-def _kind(born: int, dead: int) -> str:
-    """What a storage is for, by the stages that it is born and dead in.
+def _kind(born: str) -> str:
+    """What a storage is for that outlives the stage which it is born in.
 
     What the forward makes and the backward still has was saved for it; what the backward makes and
-    the optimizer still has is a gradient.
+    the optimizer still has, or the next micro-batch, is a gradient.
     """
-    if born == dead or born == STAGES.index("optimizer"):
-        return TEMPORARIES
-    return SAVED if born == STAGES.index("forward") else GRADIENTS
+    return {FORWARD: SAVED, BACKWARD: GRADIENTS, OPTIMIZER: TEMPORARIES}[born]
 
 
 def _origin(call: Call) -> str:

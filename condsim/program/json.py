@@ -26,6 +26,8 @@ from condsim.program.regime import Regime
 from condsim.untrusted import check_text
 
 FORMAT = 2
+STAGES = (0, 2, 4)
+"""Stages after the first forward: of no training step, of one micro-batch, of two."""
 MOST_NUMBER = 1 << 40
 MOST_ELEMENTS = 1 << 40
 """Of a tensor, but for what the extents multiply it by."""
@@ -183,8 +185,11 @@ class _Reader:
         """Where backward and optimizer begin; traces of before have none."""
         nodes = len(written["root"][0])
         stages = tuple(_whole(stage, 0, nodes) for stage in written.get("stages", ()))
-        if len(stages) not in (0, 2) or list(stages) != sorted(stages):
-            raise ValueError(f"a training step has two stages after its forward, got {stages}")
+        if len(stages) not in STAGES or list(stages) != sorted(stages):
+            raise ValueError(
+                "a training step has two stages after its forward, or four of two micro-batches, "
+                f"got {stages}"
+            )
         return stages
 
     def _scope(self, written: Any, level: int) -> Scope:

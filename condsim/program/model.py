@@ -298,7 +298,7 @@ class Program:
     periods: site → (operators before, operators an iteration) of a loop over experts that carries
         no marks.
     stages: of a training step: the nodes of the root with which its backward and its optimizer
-        begin; () for any other.
+        begin, and between them forward and backward of each later micro-batch; () for any other.
     """
 
     strategy: str

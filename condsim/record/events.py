@@ -97,7 +97,10 @@ class SiteCall:
 
 @dataclass(eq=False)
 class Stage:
-    """The backward of a training step begins, or its optimizer. name: "backward", "optimizer"."""
+    """A stage of a training step begins after its first forward.
+
+    name: "backward" or "optimizer", or "forward" of a later micro-batch.
+    """
 
     name: str
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from condsim.program.stages import in_forward
 from condsim.record.events import Died, Enter, Event, Leave, RecordedOp, Stage
 from condsim.record.loops import Periods
 from condsim.record.recorder import Recorder
@@ -20,7 +21,7 @@ class RunScope:
     """Operators and loops of one run, in order.
 
     frees: deaths of storages, each with the node after which it was; -1 for the scope's start.
-    stages: of a training step: the nodes with which its backward and its optimizer begin.
+    stages: of a training step: the nodes with which the stages after its first forward begin.
     """
 
     nodes: list[RecordedOp | RunLoop] = field(default_factory=list)
@@ -171,9 +172,10 @@ class _Outliving:
 
     def move(self) -> None:
         """Move them. Loops of the forward keep theirs: there Python's variables say what lives."""
-        first = self.root.stages[0]
-        for position in range(first, len(self.root.nodes)):
-            self._look_at(self.root, position, ())
+        stages = self.root.stages
+        for position in range(stages[0], len(self.root.nodes)):
+            if not in_forward(stages, position):
+                self._look_at(self.root, position, ())
 
     def _look_at(self, scope: RunScope, position: int, guards: Guards) -> None:
         loop = scope.nodes[position]

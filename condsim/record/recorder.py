@@ -14,6 +14,9 @@ from typing import Any
 import torch
 
 from condsim.program.operators import strides_recorded
+from condsim.program.stages import BACKWARD as BACKWARD
+from condsim.program.stages import FORWARD as FORWARD
+from condsim.program.stages import OPTIMIZER as OPTIMIZER
 from condsim.record.events import (
     Died,
     Enter,
@@ -60,9 +63,6 @@ OWNED_BY_ONE = 2
 
 WRITES_ON_VIEW = "CopySlices"
 """The node of an operator that writes on a view, which is made when the operator is done."""
-
-BACKWARD, OPTIMIZER = "backward", "optimizer"
-"""Stages of a training step after its forward."""
 
 
 class Recorder(OperatorMode):
@@ -166,7 +166,8 @@ class Recorder(OperatorMode):
         self.events.append(Leave(site, outer or 0, count or 0, units, tokens))
 
     def begins(self, stage: str) -> None:
-        """A stage of a training step begins: BACKWARD, then OPTIMIZER."""
+        """A stage of a training step begins: BACKWARD, then OPTIMIZER; between them FORWARD and
+        BACKWARD of each later micro-batch."""
         self._stage = stage
         self.events.append(Stage(stage))
 
@@ -186,7 +187,9 @@ class Recorder(OperatorMode):
         """These tensors are a site's decision: what leads only to them is its router."""
         with self.paused():
             numbers = [self._storages.known(tensor) for tensor in tensors if tensor is not None]
-            self.routes[site] = [number for number in numbers if number is not None]
+            before = self.routes.get(site, []) if self._stage == FORWARD else []
+            known = [number for number in numbers if number is not None]
+            self.routes[site] = [*before, *known]
 
     # What the interpreter says
 

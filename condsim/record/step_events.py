@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from condsim.program.stages import BACKWARD, FORWARD, OPTIMIZER
 from condsim.record.backward import backward_events, learn_joins
 from condsim.record.events import Event, RecordedOp, Stage
 from condsim.record.joins import Joins
@@ -19,21 +20,22 @@ class Learned:
     """What runs of a training step show together.
 
     periods: of loops without marks. owners: guards in front of weights. joins: sums of gradients
-    behind guards.
+    behind guards, of each micro-batch.
     """
 
     periods: Periods
     owners: Owners = field(default_factory=dict)
-    joins: Joins = field(default_factory=dict)
+    joins: dict[int, Joins] = field(default_factory=dict)
 
     def learn(self, recorder: Recorder) -> None:
         """Add what one run shows."""
-        forward, *stages = split(recorder.events)
-        marked = with_marks(recorder, self.periods, forward)
-        if stages:
-            guarded = Marked(marked)
+        parts = split(recorder.events)
+        if len(parts) == 1:
+            with_marks(recorder, self.periods, parts[0])
+        for number, (forward, backward) in enumerate(micro_batches(parts)):
+            guarded = Marked(with_marks(recorder, self.periods, forward))
             learn_owners(guarded, self.owners)
-            learn_joins(guarded, stages[0], self.joins)
+            learn_joins(guarded, backward, self.joins.setdefault(number, {}))
 
 
 def step_events(recorder: Recorder, learned: Learned) -> list[Event]:
@@ -41,16 +43,27 @@ def step_events(recorder: Recorder, learned: Learned) -> list[Event]:
 
     A recording of a forward alone has no stages, and is given as it is. learned: from all runs.
     """
-    forward, *stages = split(recorder.events)
-    marked = with_marks(recorder, learned.periods, forward)
-    if not stages:
-        return marked
-    guarded = Marked(marked)
-    backward, optimizer = stages
-    events = [*marked, Stage("backward")]
-    events += backward_events(guarded, backward, learned.joins)
-    events.append(Stage("optimizer"))
-    return events + optimizer_events(guarded, optimizer, recorder.updated, learned.owners)
+    parts = split(recorder.events)
+    if len(parts) == 1:
+        return with_marks(recorder, learned.periods, parts[0])
+    events: list[Event] = []
+    for number, (forward, backward) in enumerate(micro_batches(parts)):
+        guarded = Marked(with_marks(recorder, learned.periods, forward))
+        if number:
+            events.append(Stage(FORWARD))
+        events += [*guarded.events, Stage(BACKWARD)]
+        events += backward_events(guarded, backward, learned.joins.get(number, {}))
+    events.append(Stage(OPTIMIZER))
+    return events + optimizer_events(guarded, parts[-1], recorder.updated, learned.owners)
+
+
+def micro_batches(parts: Sequence[list[Event]]) -> list[tuple[list[Event], list[Event]]]:
+    """The forward and the backward of each micro-batch of a training step; [] of a forward alone.
+
+    parts: as of `split`.
+    """
+    of_micro_batches = parts[:-1]
+    return list(zip(of_micro_batches[::2], of_micro_batches[1::2], strict=True))
 
 
 def split(events: Sequence[Event]) -> list[list[Event]]:
@@ -65,5 +78,7 @@ def split(events: Sequence[Event]) -> list[list[Event]]:
 
 
 def forward_operators(recorder: Recorder) -> list[RecordedOp]:
-    """The operators of the forward."""
-    return [event for event in split(recorder.events)[0] if isinstance(event, RecordedOp)]
+    """The operators of the forward, of each micro-batch where a step has several."""
+    parts = split(recorder.events)
+    forwards = [forward for forward, _ in micro_batches(parts)] or parts[:1]
+    return [event for part in forwards for event in part if isinstance(event, RecordedOp)]

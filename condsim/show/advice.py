@@ -249,8 +249,8 @@ def basis_lines_of(answer: Answer, call: Call, moves: pd.DataFrame | None = None
         share = percent(min(top["share"], 1), sign=False)
         known_to = f"{top['uncertainty']:.0%}"
         lines.append(
-            f"{top['source']} moves the speedup most: {share} of its variance (known to "
-            f"±{known_to})"
+            f"the seconds of {top['source']} move the speedup most: {share} of its variance "
+            f"(known to ±{known_to})"
         )
     return lines
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from condsim.show.tables import Column, table_of
+from condsim.show.tables import Column, Listing
 from condsim.show.text import number, percent, seconds
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from condsim.decide.coverage.costs import Costs
     from condsim.decide.coverage.coverage import Coverage
     from condsim.decide.coverage.set_cover import TestSet
@@ -25,12 +27,11 @@ COST_RANGE = "tenths of the range of cost that there are"
 def coverage_lines(seen: Coverage, chosen: TestSet | None, by: str) -> Iterator[Text | Table]:
     """What a trace has seen; the test set that was asked for, by what."""
     yield Text(f"{seen.trace}: {seen.units:,} {seen.word}s, each of which counts once", "bold")
-    yield table_of(_columns(), [_row(row) for row in seen.table.to_dict("records")])
-    yield Text(_estimate(seen))
+    yield seen_listing(seen.table).for_terminal()
+    yield Text(estimate_line(seen))
     if seen.production is not None:
         yield Text("\nof production, this has tested", "bold")
-        rows = [_production_row(row) for row in seen.production.to_dict("records")]
-        yield table_of(_production_columns(), rows)
+        yield tested_listing(seen.production).for_terminal()
     if seen.costs is not None:
         yield Text("\n" + cost_line(seen.costs, seen.word, seen.profile))
     elif seen.why_no_costs:
@@ -39,8 +40,9 @@ def coverage_lines(seen: Coverage, chosen: TestSet | None, by: str) -> Iterator[
         yield Text("\n" + test_set_line(chosen, by, seen.word))
 
 
-def _columns() -> list[Column]:
-    return [
+def seen_listing(table: pd.DataFrame) -> Listing:
+    """What was seen, by kind and site. table: of `Coverage`."""
+    columns = [
         Column("", "kind"),
         Column("site", "site"),
         Column("seen", "seen", right=True),
@@ -50,6 +52,7 @@ def _columns() -> list[Column]:
         Column("at least", "at_least", right=True),
         Column("twice as many would show", "more", right=True),
     ]
+    return Listing(columns, [_row(row) for row in table.to_dict("records")])
 
 
 def _row(row: dict[Any, Any]) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def _count(value: float) -> str:
     return f"{value:.0e}" if value >= LARGE else f"{value:,.0f}"
 
 
-def _estimate(seen: Coverage) -> str:
+def estimate_line(seen: Coverage) -> str:
     """What the estimates mean, and whether they can be believed."""
     doubtful = int(seen.table["doubtful"].sum())
     said = f"unseen mass: of what a new {seen.word} does, the estimated share that none here did"
@@ -82,8 +85,9 @@ def _estimate(seen: Coverage) -> str:
     return said
 
 
-def _production_columns() -> list[Column]:
-    return [
+def tested_listing(production: pd.DataFrame) -> Listing:
+    """What share of production was tested. production: of `Coverage`."""
+    columns = [
         Column("", "kind"),
         Column("site", "site"),
         Column("tested", "tested", right=True),
@@ -91,6 +95,7 @@ def _production_columns() -> list[Column]:
         Column("not tested", "untested", right=True),
         Column("only tested", "vain", right=True),
     ]
+    return Listing(columns, [_production_row(row) for row in production.to_dict("records")])
 
 
 def _production_row(row: dict[Any, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from condsim.predict.verdict import PAYS
-from condsim.show.tables import Column, table_of
+from condsim.show.tables import Column, Listing
 from condsim.show.text import number, percent, seconds, times
 
 if TYPE_CHECKING:
@@ -26,13 +26,12 @@ def drift_lines(found: Drift) -> Iterator[Text | Table]:
     """What moved, whether that can be chance, and what it costs."""
     style = "bold yellow" if found.drifted else "bold green"
     yield Text(headline(found), style)
-    yield table_of(_site_columns(), [_site_row(row) for row in found.sites.to_dict("records")])
+    yield sites_listing(found.sites).for_terminal()
     yield Text("\n" + new_territory_line(found.new, found.word))
     yield Text(noise_line(found))
     if found.seconds is not None:
         yield Text(f"\nin seconds a step, on {found.profile}", "bold")
-        rows = [_seconds_row(row) for row in found.seconds.to_dict("records")]
-        yield table_of(_seconds_columns(), rows)
+        yield seconds_listing(found.seconds).for_terminal()
         yield Text(decision_line(found))
     elif found.why_no_seconds:
         yield Text(f"no seconds: {found.why_no_seconds}")
@@ -55,11 +54,12 @@ def headline(found: Drift) -> str:
     if moved.p <= found.level:
         noise = percent(found.noise_distance, sign=False)
         return f"No drift beyond noise: {distance} moved, capturing twice moves {noise} ({test})."
-    return f"No drift that is not chance: {distance} moved, {chance} by chance ({test}; {of})."
+    return f"No drift beyond chance: {distance} moved, {chance} by chance ({test}; {of})."
 
 
-def _site_columns() -> list[Column]:
-    return [
+def sites_listing(sites: pd.DataFrame) -> Listing:
+    """What moved, by site. sites: of `Drift`."""
+    columns = [
         Column("site", "site"),
         Column("moved", "distance", lambda value: percent(value, sign=False), right=True),
         Column("by chance", "by_chance", lambda value: percent(value, sign=False), right=True),
@@ -69,6 +69,7 @@ def _site_columns() -> list[Column]:
         Column("branches, as if alike", "effective", right=True),
         Column("JS, bits", "jensen_shannon", number, right=True),
     ]
+    return Listing(columns, [_site_row(row) for row in sites.to_dict("records")])
 
 
 def _probability(value: float) -> str:
@@ -103,8 +104,9 @@ def noise_line(found: Drift) -> str:
     )
 
 
-def _seconds_columns() -> list[Column]:
-    return [
+def seconds_listing(of_both: pd.DataFrame) -> Listing:
+    """What both traces cost, by strategy. of_both: seconds of `Drift`."""
+    columns = [
         Column("strategy", "strategy"),
         Column("first", "latency_a_s", seconds, right=True),
         Column("second", "latency_b_s", seconds, right=True),
@@ -112,6 +114,7 @@ def _seconds_columns() -> list[Column]:
         Column("speedup", "speedups", right=True),
         Column("verdict", "verdicts"),
     ]
+    return Listing(columns, [_seconds_row(row) for row in of_both.to_dict("records")])
 
 
 def _seconds_row(row: dict[Any, Any]) -> dict[Any, Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from condsim.show.tables import Column, table_of
+from condsim.show.tables import Column, Listing, table_of
 from condsim.show.text import interval, number, seconds, times
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def frontier_lines(found: Frontier) -> Iterator[Text | Table]:
     """Every point on the first device, the claim on every device, and the answer."""
     first = found.points[["profile", "batch"]].dropna().iloc[0]
     yield Text(f"{found.trace} on {first['profile']}, batch {first['batch']:.0f}", "bold")
-    yield points_table(found)
+    yield points_listing(found).for_terminal()
     yield Text("\non every device", "bold")
     yield claims_table(found)
     yield Text("\n" + found.sentence, "bold")
@@ -31,7 +31,7 @@ def frontier_lines(found: Frontier) -> Iterator[Text | Table]:
         yield Text(f"note: {note}")
 
 
-def points_table(found: Frontier) -> Table:
+def points_listing(found: Frontier) -> Listing:
     """The points on the first device and batch."""
     points = found.points
     priced = points[points["batch"].notna()]
@@ -50,7 +50,7 @@ def points_table(found: Frontier) -> Table:
         Column("measured", "measured", right=True),
         Column("on the front", "front"),
     ]
-    return table_of(columns, [_point_row(row) for row in here.to_dict("records")])
+    return Listing(columns, [_point_row(row) for row in here.to_dict("records")])
 
 
 def _point_row(row: dict[Any, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from condsim.show.tables import Column, table_of
+from condsim.show.tables import Column, Listing
 from condsim.show.text import interval, number, percent, seconds, times
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ CHANCE = 0.05
 def noise_lines(found: NoiseReport) -> Iterator[Text | Table]:
     """What noise does to quality, routing and speed, and path by path."""
     yield Text(f"{found.trace} on {found.profile}, batch {found.batch}", "bold")
-    yield inputs_table(found)
+    yield inputs_listing(found).for_terminal()
     yield Text(f"\n{found.quality_name} by path", "bold")
-    yield paths_table(found)
+    yield paths_listing(found).for_terminal()
     yield Text("\n" + noise_sentence(found), "bold")
 
 
-def inputs_table(found: NoiseReport) -> Table:
+def inputs_listing(found: NoiseReport) -> Listing:
     """A row an input."""
     columns = [
         Column("inputs", "inputs"),
@@ -43,14 +43,14 @@ def inputs_table(found: NoiseReport) -> Table:
     ]
     rows = found.table.to_dict("records")
     shown = [row | {"interval": interval((row["low"], row["high"]))} for row in rows]
-    return table_of(columns, shown)
+    return Listing(columns, shown)
 
 
 def _share(value: float) -> str:
     return percent(value, sign=False)
 
 
-def paths_table(found: NoiseReport) -> Table:
+def paths_listing(found: NoiseReport) -> Listing:
     """A row a path: share of the units and their quality, clean and noisy."""
     inputs = found.table["inputs"].tolist()
     columns = [Column("path", "path")]
@@ -69,7 +69,7 @@ def paths_table(found: NoiseReport) -> Table:
             row[f"quality {name}"] = _known(of_input["quality"])
             row[f"dense {name}"] = _known(of_input["dense_quality"])
         rows.append(row)
-    return table_of(columns, rows)
+    return Listing(columns, rows)
 
 
 def _known(value: float | None) -> str:
@@ -77,9 +77,9 @@ def _known(value: float | None) -> str:
 
 
 def noise_sentence(found: NoiseReport) -> str:
-    """The most that noise does, in one sentence."""
+    """What the noise that moves most decisions does, in one sentence."""
     clean, *noisy = found.table.to_dict("records")
-    worst = min(noisy, key=lambda row: float(row["speedup"]))
+    worst = max(noisy, key=lambda row: float(row["moved"]))
     moved = "moves" if worst["p"] <= CHANCE else "does not move by more than chance"
     return (
         f"With {worst['inputs']}, routing {moved} ({_share(worst['moved'])} of the decisions), "

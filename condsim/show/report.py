@@ -13,6 +13,7 @@ import pandas as pd
 from condsim import __version__
 from condsim.mechanisms import MECHANISMS
 from condsim.predict.prediction import Prediction
+from condsim.predict.verdict import PAYS
 from condsim.predict.waterfall import losses
 from condsim.protocols import PROTOCOLS
 from condsim.show.accuracy import accuracy_line, not_checked_line
@@ -53,6 +54,12 @@ code, pre { font-size: .85rem; } \
 pre { overflow-x: auto; border: 1px solid var(--line); padding: .6rem; }
 .verdict { font-size: 1.2rem; font-weight: 600; } .small { opacity: .75; font-size: .85rem; }
 """
+ERRORS_IN_WORDS = {
+    "median_abs_error": "median |error|",
+    "p90_abs_error": "90th percentile",
+    "worst_abs_error": "worst",
+}
+"""Column of `errors_by` → what a reader sees."""
 WORST_CASES = 3
 """So many cases of the largest error are explained."""
 
@@ -150,7 +157,7 @@ def _waterfall(chain: pd.DataFrame) -> pd.DataFrame:
     shown["speedup"] = [times(value) for value in chain["speedup"]]
     shown["alone"] = [f"x{number(value)}" for value in chain["alone"]]
     shown["without"] = [times(value) for value in chain["without"]]
-    return shown
+    return shown.rename(columns={"world": "effect"})
 
 
 def _accuracy(trace: Trace, answer: Answer) -> Iterator[Html]:
@@ -187,7 +194,7 @@ def _errors_by_strategy(table: pd.DataFrame) -> pd.DataFrame:
     shown = errors[["strategy", "cases"]].copy()
     for column in errors.columns[2:]:
         shown[column] = [percent(value, sign=column == "bias") for value in errors[column]]
-    return shown
+    return shown.rename(columns=ERRORS_IN_WORDS)
 
 
 def _worst_cases(table: pd.DataFrame) -> list[str]:
@@ -218,7 +225,7 @@ def _device(row: Mapping[str, Any]) -> dict[str, str]:
         "dtype": row["dtype"],
         "speedup": times(row["speedup"]),
         "90 % interval": interval(row["speedup_interval"]),
-        "verdict": row["verdict"],
+        "does it pay": PAYS[row["verdict"]],
         "latency": seconds(row["latency_s"]),
         "energy": joules(row["energy_j"]),
         "rests on": row["basis"],

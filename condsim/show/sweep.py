@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from condsim.predict.verdict import PAYS
-from condsim.show.tables import Column, table_of
+from condsim.show.tables import Column, Listing
 from condsim.show.text import interval, joules, number, seconds, times
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ def points_table(table: pd.DataFrame, most: int) -> Table:
     """The points of highest speedup, then those without a prediction; `most` rows in all."""
     shown = table.sort_values("speedup", ascending=False, kind="stable").head(most)
     of = f"the best {len(shown)} of {len(table):,}" if len(shown) < len(table) else "all points"
+    return points_listing(table, shown).for_terminal(of)
+
+
+def points_listing(table: pd.DataFrame, shown: pd.DataFrame) -> Listing:
+    """Some points of a sweep. table: all of them; shown: rows of it. What is alike in all points
+    has no column."""
     columns = [Column(name, name, _word, right=_is_number(table, name)) for name in _own(table)]
     columns += [
         Column("speedup", "speedup", times, right=True),
@@ -39,7 +45,7 @@ def points_table(table: pd.DataFrame, most: int) -> Table:
         Column("energy", "energy_j", joules, right=True),
         Column("", "says", wraps=True),
     ]
-    return table_of(columns, [_with_words(row) for row in shown.to_dict("records")], title=of)
+    return Listing(columns, [_with_words(row) for row in shown.to_dict("records")])
 
 
 def _own(table: pd.DataFrame) -> list[str]:

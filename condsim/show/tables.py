@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = Mapping[Any, Any]
 
@@ -25,6 +28,34 @@ class Column:
     show: Callable[[Any], str | Text] = str
     right: bool = False
     wraps: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table in words: its columns, and rows with a value for the key of each."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+
+    def for_terminal(self, title: str | None = None) -> Table:
+        """Return it without lines."""
+        return table_of(self.columns, self.rows, title)
+
+    def for_page(self) -> pd.DataFrame:
+        """Return it as a table of texts; where a header is no name, the column's key is."""
+        import pandas as pd
+
+        every = [column.header for column in self.columns]
+        headers = []
+        for column in self.columns:
+            names_it = column.header and every.count(column.header) == 1
+            headers.append(column.header if names_it else column.key)
+        cells = [_texts(self.columns, row) for row in self.rows]
+        return pd.DataFrame(cells, columns=headers)
+
+
+def _texts(columns: Sequence[Column], row: Row) -> list[str]:
+    return [cell.plain for cell in cells_of(columns, row)]
 
 
 def table_of(columns: Sequence[Column], rows: Iterable[Row], title: str | None = None) -> Table:

@@ -17,6 +17,7 @@ from pydantic import (
 
 from condsim.errors import CondsimError
 from condsim.mechanisms import MECHANISMS, Mechanism
+from condsim.program.accumulation import MOST_MICRO_BATCHES
 from condsim.untrusted import Name, Text
 
 SCHEMA_VERSION = 2
@@ -201,6 +202,7 @@ class Header(BaseModel):
     costliest: site → its branch of the most FLOPs, where rows take one of several.
     thresholds: those that decided.
     windows: positions that layers see which attend to the last ones only, each number once.
+    accumulate: micro-batches of a training step, each of which is a step of the table.
     has_programs, has_decisions: a trace of recorded routing has no programs, and a model that was
         never run has no decisions.
     """
@@ -216,6 +218,10 @@ class Header(BaseModel):
         default=(), max_length=MOST_WINDOWS
     )
     notes: tuple[Text, ...] = Field(default=(), max_length=MOST_NOTES)
+    accumulate: Annotated[
+        Whole,
+        Field(ge=1, le=MOST_MICRO_BATCHES, exclude_if=lambda micro_batches: micro_batches == 1),
+    ] = 1
     has_programs: Flag = True
     has_decisions: Flag = True
     provenance: Provenance

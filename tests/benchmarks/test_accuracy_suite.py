@@ -1,4 +1,5 @@
-"""The accuracy suite: what its frozen list covers, how its models are named, and how a table is judged."""
+"""The accuracy suite: what its frozen list covers, how its models are named, and how a table is
+judged."""
 
 from __future__ import annotations
 
@@ -112,7 +113,8 @@ def test_a_run_does_not_go_on_under_something_else(tmp_path: Path) -> None:
 def test_the_command_for_a_gpu_runs_with_this_processor_in_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Calibration of a GPU's constants, measurement on a device, comparison: all that `--device cuda` does."""
+    """Calibration of a GPU's constants, measurement on a device, comparison: all that `--device
+    cuda` does."""
     numbers = {
         "peak_flops.fp32": 2e11,
         "memory.hbm.bandwidth": 2e10,

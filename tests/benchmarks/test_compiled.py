@@ -27,5 +27,6 @@ def test_on_a_cpu_every_module_has_the_kernels_of_inductor() -> None:
 
 
 def test_a_scale_before_a_softmax_joins_the_product_before_it() -> None:
-    """Inductor joins it to the softmax, since the product is a library's: as many kernels on a device whose compiler has products of its own."""
+    """Inductor joins it to the softmax, since the product is a library's: as many kernels on a
+    device whose compiler has products of its own."""
     assert compiled.predicted(compiled.MODULES["attention"]().eval()) == [("mul",), ("softmax",)]

@@ -1,4 +1,5 @@
-"""The check against measured layers: how routing is drawn, which rows are used, and the bars on an excerpt."""
+"""The check against measured layers: how routing is drawn, which rows are used, and the bars on
+an excerpt."""
 
 from __future__ import annotations
 
@@ -91,7 +92,8 @@ def test_rules_leave_out_what_they_say_and_the_sample_is_the_same_every_time() -
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_bars_hold_on_an_excerpt(number: int) -> None:
-    """One rank with no fitted constant, and all with those fitted on the H100's other half; figures do not depend on this machine."""
+    """One rank with no fitted constant, and all with those fitted on the H100's other half;
+    figures do not depend on this machine."""
     of = gpu_tables.TABLES[number]
     stored, _ = gpu_tables.read(of, False)
     part = rows.sample(stored, 400)
@@ -129,7 +131,8 @@ def test_dense_products_on_shapes_that_were_not_fitted(
 
 
 def test_skew_is_faster_for_few_tokens_and_slower_for_many_each_for_its_own_reason() -> None:
-    """On an H100 (128 experts, top 8): measured 0.47 times at 16 tokens, 1.33 times at 4,096; nothing was fitted."""
+    """On an H100 (128 experts, top 8): measured 0.47 times at 16 tokens, 1.33 times at 4,096;
+    nothing was fitted."""
     sizes = layer.Layer(hidden=4096, inner=1536, experts=128, top_k=8, here=128, gated=True)
     rng = np.random.default_rng(0)
 

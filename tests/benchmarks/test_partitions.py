@@ -1,4 +1,5 @@
-"""Real partitions of onnxruntime: they compute what the models compute, and what was measured of them is predicted from micro-benchmarks."""
+"""Real partitions of onnxruntime: they compute what the models compute, and what was measured of
+them is predicted from micro-benchmarks."""
 
 from __future__ import annotations
 

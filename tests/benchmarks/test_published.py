@@ -44,7 +44,10 @@ def implied_bandwidth(layer: Layer, tokens: int, device: str) -> float:
 
 
 def test_touched_experts_are_read_at_a_nearly_constant_rate() -> None:
-    """Mixtral on an H100. Published (vllm-project/vllm pull 24700): 2.45, 2.74, 2.96 and 2.92 TB/s."""
+    """Mixtral on an H100.
+
+    Published (vllm-project/vllm pull 24700): 2.45, 2.74, 2.96 and 2.92 TB/s.
+    """
     layer = Layer(4096, 7168, 8, 2, 8, gated=True)
     measured = {1: 2.45e12, 4: 2.74e12, 16: 2.96e12, 64: 2.92e12}
     for tokens, rate in measured.items():

@@ -1,4 +1,5 @@
-"""The authors' vision transformers, recorded without numbers: as many tokens as their papers say."""
+"""The authors' vision transformers, recorded without numbers: as many tokens as their papers
+say."""
 
 from __future__ import annotations
 

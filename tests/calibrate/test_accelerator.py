@@ -1,4 +1,5 @@
-"""The constants of a GPU: the path that measures them runs here on the CPU, with its clock; what is fitted is found again."""
+"""The constants of a GPU: the path that measures them runs here on the CPU, with its clock; what
+is fitted is found again."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ def slow_gpu(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def at(profile: HardwareProfile, dotted: str) -> condsim.hardware.Quantity:  # type: ignore[name-defined]
+def at(profile: HardwareProfile, dotted: str) -> condsim.hardware.Quantity:
     value = profile
     for part in dotted.split("."):
         value = value[part] if isinstance(value, dict) else getattr(value, part)

@@ -30,7 +30,8 @@ def test_costs_rise_with_what_happened_meanwhile() -> None:
 
 
 def test_what_other_operators_bring_back_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads cost an operator's own code 1 and 2 s, and 4 and 5 s straight after; products 3 and 7 s."""
+    """Reads cost an operator's own code 1 and 2 s, and 4 and 5 s straight after; products 3 and
+    7 s."""
     timings = EvictedCode(Pool(), (1.0, 2.0), (0.1,), Yardstick(readings=1))
     own_s, shared_s = [0.0, 1.0, 2.0, 3.0], [0.0, 3.0, 3.0, 4.0]
 

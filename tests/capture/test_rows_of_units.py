@@ -59,7 +59,8 @@ class OnImages(nn.Module):
 
 
 class BehindTokens(nn.Module):
-    """Sequences [batch, positions] with learnt tokens before them, each of which takes an expert."""
+    """Sequences [batch, positions] with learnt tokens before them, each of which takes an
+    expert."""
 
     def __init__(self, learnt: int) -> None:
         super().__init__()

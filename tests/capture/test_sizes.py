@@ -231,7 +231,8 @@ def test_a_size_that_the_model_fails_at_is_named() -> None:
 
 
 class Translator(nn.Module):
-    """Source ids [batch, n] and target ids [batch, m]; a site in the encoder, one in the decoder."""
+    """Source ids [batch, n] and target ids [batch, m]; a site in the encoder, one in the
+    decoder."""
 
     def __init__(self) -> None:
         super().__init__()

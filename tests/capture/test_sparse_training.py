@@ -86,7 +86,7 @@ def live_step(trace: Trace, way: str, entry: int) -> Recorder:
         site.mask = history().masks(entry)[site.name]
         site.kept = cut.weights[site.name].kept
     live.sites = list(sites)
-    batch = Batch((inputs(),), {}, UNITS, None, targets=training().targets)  # type: ignore[arg-type]
+    batch = Batch((inputs(),), {}, UNITS, None, targets=training().targets)
     return record_step(live, batch, Execution({MECHANISM: way}))
 
 

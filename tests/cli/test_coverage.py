@@ -33,3 +33,8 @@ def test_says_what_was_seen_and_which_inputs_would_do(run: Run) -> None:
 )
 def test_bad_input_is_one_line(run: Run, arguments: list[str], words: list[str]) -> None:
     check_refused(run(*QUICK, *arguments), *words)
+
+
+def test_a_model_by_name_was_not_captured(run: Run) -> None:
+    refused = run("coverage", "mixtral-8x7b")
+    check_refused(refused, "mixtral-8x7b", "drawn", "captured")

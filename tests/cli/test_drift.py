@@ -12,7 +12,7 @@ SAME = ("drift", "exit-fashion", "exit-fashion", "--device", "raspberry-pi-5", "
 def test_says_what_moved(run: Run) -> None:
     done = run(*SAME, "--again", "exit-fashion", "--false-alarm-every", "20", "--window", "512")
     assert done.code == 0, done.err
-    assert done.out.startswith("No drift that is not chance: 0.0% moved")
+    assert done.out.startswith("No drift beyond chance: 0.0% moved")
     assert "wait stays the fastest strategy" in done.out
     assert "stream: " in done.out
     data = parsed(run(*SAME, "--json"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from condsim.cost.cpu.residency import miss_seconds, miss_spread_seconds
+from condsim.cost.cpu.residency import Weight, miss_seconds, miss_spread_seconds
 from condsim.cost.evicted_weights import missed
 from condsim.cost.weight_uses import UsedTogether, Visits
 from condsim.hardware import HardwareProfile
@@ -23,7 +23,9 @@ def visits(
     """Visits of weights that have so many bytes and rows at their sizes, and so many pieces."""
     in_bytes, of_rows = np.array(sizes), np.array(rows)
     of_pieces = np.broadcast_to(np.array(pieces)[:, None], in_bytes.shape)
-    return Visits([], in_bytes, of_rows, of_pieces, size, step, np.full(len(step), -1))
+    row_bytes = np.sqrt(in_bytes / of_pieces)
+    at_sizes = in_bytes, of_rows, of_pieces, row_bytes
+    return Visits([], *at_sizes, size, step, np.full(len(step), -1))
 
 
 def used_together(profile: HardwareProfile) -> list[UsedTogether]:
@@ -63,7 +65,8 @@ def test_all_visits_cost_what_each_costs(
             for size, step, distance in zip(these.size, these.step, used.distance, strict=True):
                 pieces, in_bytes = these.pieces[weight, size], these.bytes[weight, size]
                 rows = these.rows[weight, size]
-                piece_s = miss_seconds(in_bytes / pieces, distance, profile, rows)
+                piece = Weight(in_bytes / pieces, these.row_bytes[weight, size], rows)
+                piece_s = miss_seconds(piece, distance, profile)
                 expected[used.first_step + step] += pieces * piece_s
                 deviation[used.first_step + step] += miss_spread_seconds(
                     in_bytes, distance, profile

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from condsim.cost.cost_model import device_model
-from condsim.cost.cpu.residency import miss_seconds
+from condsim.cost.cpu.residency import Weight, miss_seconds
 from condsim.cost.device import Target
 from condsim.cost.step_cost import Between, StepCost
 from condsim.cost.sums import CostSums
@@ -56,7 +56,7 @@ def between(touched: float, steps: int = 1) -> Between:
 def test_a_batched_products_weights_are_looked_up_one_by_one(profile: HardwareProfile) -> None:
     stack = Tensor((Dim(16), Dim(100), Dim(500)), "float", "stack")
     evicted_s = evicted(cost_of(profile, product_with_weights("bmm", stack)), FAR)
-    one_piece = miss_seconds(4 * 100 * 500, FAR, profile)
+    one_piece = miss_seconds(Weight(4 * 100 * 500, 4 * 100), FAR, profile)
     assert evicted_s == pytest.approx(float(16 * one_piece), rel=1e-6)
 
 

@@ -1,4 +1,5 @@
-"""Pages of advice, sweeps, coverage and drift, without a browser: they say what the library says."""
+"""Pages of advice, sweeps, coverage and drift, without a browser: they say what the library
+says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A trace of recorded routing in the app: the Routing page shows it, the others say what is missing."""
+"""A trace of recorded routing in the app: the Routing page shows it, the others say what is
+missing."""
 
 from __future__ import annotations
 

@@ -9,6 +9,9 @@ from made_traces import make_trace
 
 from condsim.decide.things import BRANCHES, PATHS, SETS, TRANSITIONS, things_of
 from condsim.decide.units import Units
+from condsim.mechanisms.base import NOT_REACHED
+from condsim.trace import Decisions
+from condsim.trace.encoding import in_memory
 
 
 def found() -> dict[tuple[str, str], object]:
@@ -39,6 +42,18 @@ def test_a_chain_of_exits_has_one_path_more_than_exits() -> None:
     (paths,) = things_of(trace, Units.of(trace), [PATHS])
     assert paths.possible == len(exits) + 1 == 3
     assert len(np.unique(paths.keys)) <= 3
+
+
+def test_rows_that_are_dropped_take_paths_of_their_own() -> None:
+    whole = make_trace()
+    experts = tuple(site for site in whole.sites if site.name == "experts")
+    ids = whole.decisions("experts").ids.copy()
+    ids[0], ids[1, 0] = NOT_REACHED, NOT_REACHED
+    header = whole.header.model_copy(update={"sites": experts})
+    trace = replace(whole, header=header, reader=in_memory({"experts": Decisions(ids)}))
+    (sets,) = things_of(trace, Units.of(trace), [SETS])
+    assert sets.possible == 5 + 10  # two experts, or one where the other has no room
+    assert len(np.unique(sets.keys)) <= sets.possible
 
 
 def test_transitions_stand_between_sites_that_see_the_same_rows() -> None:

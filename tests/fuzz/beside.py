@@ -1,4 +1,5 @@
-"""Files that lie beside a trace: tables of sweeps, scenarios, placements, fabrics, other settings."""
+"""Files that lie beside a trace: tables of sweeps, scenarios, placements, fabrics, other
+settings."""
 
 from __future__ import annotations
 

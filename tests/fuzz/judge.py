@@ -149,7 +149,8 @@ def _of_command(answer: Answer) -> Verdict:
 
 
 def _missing(value: Any) -> Iterator[str]:
-    """Numbers of JSON that are null, as those that are not finite become, where nothing says why."""
+    """Numbers of JSON that are null, as those that are not finite become, where nothing says
+    why."""
     inside = value.values() if isinstance(value, dict) else value
     if isinstance(value, dict) and not value.get("error"):
         for name in POSITIVE:

@@ -278,9 +278,11 @@ def _(random: Random, bases: Path, folder: Path) -> Question:
 
 
 NAMES_OF_FILES = (
-    *("../x.json", "/x.json", "t\\x.json", "C:/x.json", "t/x\0.json", "n" * 300 + ".json", "t/" * 200 + "x.json"),
-    *("t", "t/trace.json/x.json", "t/x.txt", "other/trace.json", "t/x\n.json", "__MACOSX/x.json", "", "."),
-)  # fmt: skip
+    *("../x.json", "/x.json", "t\\x.json", "C:/x.json", "t/x\0.json"),
+    *("n" * 300 + ".json", "t/" * 200 + "x.json"),
+    *("t", "t/trace.json/x.json", "t/x.txt", "other/trace.json", "t/x\n.json", "__MACOSX/x.json"),
+    *("", "."),
+)
 
 
 def _change_members(random: Random, files: dict[str, bytes]) -> None:

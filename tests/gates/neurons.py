@@ -14,7 +14,10 @@ THRESHOLD, KEPT = 0.3, 5
 
 
 class Neurons(nn.Module):
-    """Rows float [batch, 12] → [batch, 3]. Only the second product of each layer leaves neurons out."""
+    """Rows float [batch, 12] → [batch, 3].
+
+    Only the second product of each layer leaves neurons out.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,5 @@
-"""Conditional models as people write them who have never heard of condsim: no mark in them, each gathers and scatters in a way of its own."""
+"""Conditional models as people write them who have never heard of condsim: no mark in them, each
+gathers and scatters in a way of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +19,10 @@ def convolution(channels_in: int, channels_out: int, stride: int = 1) -> nn.Sequ
 
 
 class EarlyExits(nn.Module):
-    """Images [batch, 1, 12, 12] → logits [batch, 5]. What is not sure yet goes on, in a smaller and smaller batch."""
+    """Images [batch, 1, 12, 12] → logits [batch, 5].
+
+    What is not sure yet goes on, in a smaller and smaller batch.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +83,10 @@ class Skips(nn.Module):
 
 
 class HardBranches(nn.Module):
-    """Rows [batch, 12] → logits [batch, 5]. Every branch runs for every row, and a one-hot choice picks."""
+    """Rows [batch, 12] → logits [batch, 5].
+
+    Every branch runs for every row, and a one-hot choice picks.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,7 +110,8 @@ class HardBranches(nn.Module):
 
 
 class PredictedFfn(nn.Module):
-    """A feed-forward of 8 blocks of 6 neurons: those that a low-rank predictor wants for any row are cut out of the weights."""
+    """A feed-forward of 8 blocks of 6 neurons: those that a low-rank predictor wants for any row
+    are cut out of the weights."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -25,6 +25,7 @@ from condsim.lower import lower
 from condsim.lowered import Call
 from condsim.mechanisms import MECHANISMS
 from condsim.program import Program
+from condsim.program.accumulation import accumulated
 from condsim.program.regime import TRAIN, Regime
 from condsim.record.nest import tree
 from condsim.record.recorder import Recorder
@@ -130,6 +131,7 @@ class Trained:
         execution = execution_for(assignment, self.live.infos, rows, run, self.costliest)
         execution.room = None
         recorder = record_step(self.live, self.batch.resized(units, seq), execution)
+        program = accumulated(program, self.live.micro_batches)
         extents = {"batch": units, "seq": seq or 1, "total": seq or 1}
         counts = {name: self._counts(name, execution.forced or {}) for name in self.live.infos}
         kept = {name: branches[None] for name, branches in execution.rows_kept.items()}
@@ -183,7 +185,7 @@ MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
 
 
 @functools.cache
-def trained(name: str, optimizer: Any = torch.optim.AdamW) -> Trained:
+def trained(name: str, optimizer: Any = torch.optim.AdamW, accumulate: int = 1) -> Trained:
     """A small model in training: one of MODELS, or of the gates' models."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -191,7 +193,8 @@ def trained(name: str, optimizer: Any = torch.optim.AdamW) -> Trained:
             model, inputs = MODELS[name]()
         else:
             model, inputs = copy.deepcopy(case(name).model), case(name).inputs[0]
-        live = LiveModel.of(model, Training(mean_square, optimizer))
+        training = Training(mean_square, optimizer, accumulate=accumulate)
+        live = LiveModel.of(model, training)
         live.model.train()
         batch = as_batches(inputs)[0]
         sizes = learn_sizes(live, batch)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from condsim.cost.cpu.residency import miss_per_byte
+from condsim.cost.cpu.residency import Weight, miss_per_byte
 from condsim.hardware import Curve, Grid, Residency, Scatter
 
 GRID = {"m": [1.0, 2], "n": [1.0, 2], "k": [1.0, 2], "seconds": [1e-6] * 8, "reached": 1e3}
@@ -58,6 +58,6 @@ def test_two_curves_of_an_older_calibration_are_read() -> None:
         "limit_bytes": 5e5,
     }
     read = Residency.model_validate(old)
-    assert miss_per_byte(read, 1e5, 1e8) == pytest.approx(7e-11)
-    assert miss_per_byte(read, 1e6, 1e8, 16) == pytest.approx(4e-11)
+    assert miss_per_byte(read, Weight(1e5, 1024), 1e8) == pytest.approx(7e-11)
+    assert miss_per_byte(read, Weight(1e6, 1024, 16), 1e8) == pytest.approx(4e-11)
     assert read.others == 0

@@ -18,7 +18,8 @@ ROOT = DOCS.parent
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy without anything that git ignores: what an earlier build left behind must not get in."""
+    """Built from a copy without anything that git ignores: what an earlier build left behind
+    must not get in."""
     source, built = tmp_path_factory.mktemp("source") / "condsim", tmp_path_factory.mktemp("dist")
     ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().split()]
     shutil.copytree(
@@ -44,7 +45,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def everything(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """`condsim[all]`, installed in an empty folder by the first block of the first page, word by word."""
+    """`condsim[all]`, installed in an empty folder by the first block of the first page, word by
+    word."""
     folder = tmp_path_factory.mktemp("user")
     shutil.copy(wheel, folder)
     environment = Environment(

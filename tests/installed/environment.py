@@ -1,7 +1,10 @@
-"""An environment as a user's: a wheel that was built from this repository, and what that wheel asks for, nothing else.
+"""An environment as a user's: a wheel that was built from this repository, and what that wheel
+asks for, nothing else.
 
-Packages that it depends on are not fetched again: folders of links to those that are installed here, one for each extra, stand on PYTHONPATH. They hold what
-the wheel's own metadata name, and what that needs in turn, so that a dependency which nobody declared is missing here as it would be elsewhere.
+Packages that it depends on are not fetched again: folders of links to those that are installed
+here, one for each extra, stand on PYTHONPATH. They hold what the wheel's own metadata name, and
+what that needs in turn, so that a dependency which nobody declared is missing here as it would be
+elsewhere.
 """
 
 from __future__ import annotations
@@ -29,7 +32,10 @@ INTERPRETERS = Path(sys.base_prefix) / "bin"
 
 @dataclass(frozen=True)
 class Environment:
-    """folder: where commands run, outside of the repository. needs: what stands on PYTHONPATH. bin: programs of its virtual environment, once there is one."""
+    """folder: where commands run, outside of the repository.
+
+    needs: what stands on PYTHONPATH. bin: programs of its virtual environment, once there is one.
+    """
 
     folder: Path
     needs: Path
@@ -37,7 +43,10 @@ class Environment:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Those of this process without anything that leads back to the repository. pip asks no index: all that it needs is there."""
+        """Those of this process without anything that leads back to the repository.
+
+        pip asks no index: all that it needs is there.
+        """
         kept = {
             k: v
             for k, v in os.environ.items()
@@ -107,7 +116,10 @@ class Environment:
 
 
 def link_needs(wheel: Path, extras: Iterable[str], folder: Path) -> Path:
-    """Fill `folder` with links to all that the wheel with these extras asks for. It must be called site-packages: Streamlit develops itself elsewhere."""
+    """Fill `folder` with links to all that the wheel with these extras asks for.
+
+    It must be called site-packages: Streamlit develops itself elsewhere.
+    """
     metadata = next(p for p in zipfile.Path(wheel).iterdir() if p.name.endswith(".dist-info"))
     folder.mkdir()
     for needed in closure(PathDistribution(metadata), set(extras)):

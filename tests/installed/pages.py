@@ -23,7 +23,10 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    """The blocks of a page that a reader types or saves, in order. Any other language (`text`: output) is only to be read."""
+    """The blocks of a page that a reader types or saves, in order.
+
+    Any other language (`text`: output) is only to be read.
+    """
     found = []
     for token in MarkdownIt().parse(page.read_text()):
         if token.type == "fence" and token.info:
@@ -34,7 +37,8 @@ def blocks(page: Path) -> list[Block]:
 
 
 def script(code: Iterable[Block]) -> str:
-    """One bash script: files are written, shell lines run as they are, Python runs as a file of its own."""
+    """One bash script: files are written, shell lines run as they are, Python runs as a file of
+    its own."""
     parts = []
     for i, block in enumerate(code):
         file = block.title or f"block_{i}.py"

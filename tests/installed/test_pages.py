@@ -1,4 +1,5 @@
-"""What the docs tell a reader to do is done, word by word, in an environment that holds the wheel alone."""
+"""What the docs tell a reader to do is done, word by word, in an environment that holds the
+wheel alone."""
 
 from __future__ import annotations
 

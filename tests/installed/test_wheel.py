@@ -1,4 +1,5 @@
-"""The wheel, outside of the repository: what is in it, that it needs what it says, and that its commands answer."""
+"""The wheel, outside of the repository: what is in it, that it needs what it says, and that its
+commands answer."""
 
 from __future__ import annotations
 
@@ -9,7 +10,10 @@ from pathlib import Path
 from installed.environment import Environment
 
 ROOT = Path(__file__).parents[2]
-WHERE = "import condsim, condsim.resources as r; print(condsim.__file__, r.resource('app.py'), r.resource('traces'), sep='\\n')"
+WHERE = (
+    "import condsim, condsim.resources as r; "
+    "print(condsim.__file__, r.resource('app.py'), r.resource('traces'), sep='\\n')"
+)
 
 
 def test_holds_data_and_nothing_else(wheel: Path) -> None:
@@ -41,7 +45,8 @@ def test_everything_comes_from_it(everything: Environment) -> None:
 
 def test_core_simulates_a_shipped_trace(core: Environment) -> None:
     done = core.run(
-        "pip check\ncondsim --help\ncondsim profiles\ncondsim simulate exit-fashion --device nvidia-h100-sxm --plot waterfall.svg"
+        "pip check\ncondsim --help\ncondsim profiles\n"
+        "condsim simulate exit-fashion --device nvidia-h100-sxm --plot waterfall.svg"
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for words in ("Usage: condsim COMMAND", "raspberry-pi-5", "where the FLOP saving went"):

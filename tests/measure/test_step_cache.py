@@ -1,4 +1,5 @@
-"""A step's cache is the same before each call, and its tensors are copied only where they must be."""
+"""A step's cache is the same before each call, and its tensors are copied only where they must
+be."""
 
 from __future__ import annotations
 

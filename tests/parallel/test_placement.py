@@ -34,8 +34,11 @@ def test_copies_go_to_the_highest_load_a_copy() -> None:
 
 
 def test_groups_stay_on_their_node() -> None:
-    """Worked by hand. Groups of one expert: 40 and 10 go to the first node, 30 and 20 to the second.
-    On the first 40 takes both spare slots, on the second each expert takes one."""
+    """Worked by hand.
+
+    Groups of one expert: 40 and 10 go to the first node, 30 and 20 to the second. On the first 40
+    takes both spare slots, on the second each expert takes one.
+    """
     cluster = Cluster(ranks=4, slots=8, nodes=2, groups=4)
     placement = place("eplb", np.array([40, 30, 20, 10]), cluster)
     assert placement.expert_of.tolist() == [0, 0, 0, 3, 1, 2, 1, 2]

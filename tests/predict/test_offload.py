@@ -1,4 +1,5 @@
-"""Experts in the host's memory: closed forms in the limits, no deadlock, and the shipped mixture of experts."""
+"""Experts in the host's memory: closed forms in the limits, no deadlock, and the shipped mixture
+of experts."""
 
 from __future__ import annotations
 

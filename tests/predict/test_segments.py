@@ -1,4 +1,5 @@
-"""Segments: one rule for predictions and recordings, seconds that sum up, and no sum without a CPU."""
+"""Segments: one rule for predictions and recordings, seconds that sum up, and no sum without a
+CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Predictions obey their laws: exact waterfall, engines agree, baselines sit where they must, resources are monotone."""
+"""Predictions obey their laws: exact waterfall, engines agree, baselines sit where they must,
+resources are monotone."""
 
 from __future__ import annotations
 
@@ -101,7 +102,8 @@ def test_more_bandwidth_is_never_slower(trace: Trace, cpu: HardwareProfile) -> N
 
 
 def test_dispatch_free_device_pays_the_flops(trace: Trace, cpu: HardwareProfile) -> None:
-    """In the limit of no host time and endless bandwidth the speedup is the FLOP ratio, router included."""
+    """In the limit of no host time and endless bandwidth the speedup is the FLOP ratio, router
+    included."""
     ideal = cpu.replace(
         **{f"host.{h}": 1e-15 for h in ("dispatch", "view", "module_call", "synchronise")},
         **{"memory.hbm.bandwidth": 1e20},
@@ -112,7 +114,7 @@ def test_dispatch_free_device_pays_the_flops(trace: Trace, cpu: HardwareProfile)
     )
 
 
-def test_json_and_timeline(trace: Trace, cpu: HardwareProfile, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_json_and_timeline(trace: Trace, cpu: HardwareProfile, tmp_path) -> None:
     p = simulate(trace, cpu, batch=4)
     assert json.loads(json.dumps(p.to_dict()))["speedup"] == p.speedup
     events = json.loads(write_chrome_trace(p, tmp_path / "t.json").read_text())["traceEvents"]

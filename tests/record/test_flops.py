@@ -62,7 +62,11 @@ KNOWN_TO_PYTORCH: dict[str, tuple[Any, ...]] = {
     "conv_transpose3d": (nn.ConvTranspose3d(4, 6, 3), VOLUME),
     "baddbmm": (torch.baddbmm, rand(5, 3, 6), rand(5, 3, 4), rand(5, 4, 6)),
     "inner": (torch.inner, rand(4, 5), rand(3, 5)),
-    "tensordot": (lambda a, b: torch.tensordot(a, b, [[0, 2], [1, 0]]), rand(4, 5, 6), rand(6, 4, 3)),
+    "tensordot": (
+        lambda a, b: torch.tensordot(a, b, [[0, 2], [1, 0]]),
+        rand(4, 5, 6),
+        rand(6, 4, 3),
+    ),
     "chain": (torch.chain_matmul, rand(4, 5), rand(5, 6), rand(6, 3), rand(3, 8)),
     "vector times matrices": (torch.matmul, rand(3), rand(4, 3, 5)),
     "matrix times matrices": (torch.matmul, rand(6, 3), rand(4, 3, 5)),

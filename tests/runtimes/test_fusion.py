@@ -1,4 +1,5 @@
-"""Joining operators changes neither products nor decisions, never moves more bytes, and leaves every storage that something outside reads."""
+"""Joining operators changes neither products nor decisions, never moves more bytes, and leaves
+every storage that something outside reads."""
 
 from __future__ import annotations
 

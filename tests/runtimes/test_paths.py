@@ -1,4 +1,5 @@
-"""Which device has kernels for which dtype of weights and of caches, and one line where it has not."""
+"""Which device has kernels for which dtype of weights and of caches, and one line where it has
+not."""
 
 from __future__ import annotations
 

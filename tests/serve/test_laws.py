@@ -192,8 +192,11 @@ def test_those_who_leave_early_answer_early() -> None:
 
 
 def test_what_is_left_of_two_batches_runs_together() -> None:
-    """Of each of two batches of 2, one goes on. A stage costs a second whatever its rows: alone they
-    would take 4 s, regrouped 3 s and the regrouping."""
+    """Of each of two batches of 2, one goes on.
+
+    A stage costs a second whatever its rows: alone they would take 4 s, regrouped 3 s and the
+    regrouping.
+    """
     costs = Costs(lambda *_: 1.0, [1, 2, 1, 2], stages=2, regroup_s=0.25)
     arrivals = arriving([0.0, 0.0, 0.0, 0.0])
     regrouped = serve_samples(arrivals, Service("dynamic", max_batch=2, exits="regroup"), costs)

@@ -1,4 +1,5 @@
-"""Strategy fused on captured traces: the same products and FLOPs as grouped, less memory, fewer kernels."""
+"""Strategy fused on captured traces: the same products and FLOPs as grouped, less memory, fewer
+kernels."""
 
 from __future__ import annotations
 
@@ -106,7 +107,8 @@ def test_looped_experts_in_eager_lose_most_to_launches(trace: Trace) -> None:
 
 
 def test_one_sequence_is_weight_traffic_where_memory_is_slow(trace: Trace) -> None:
-    """At batch 1 the experts that are touched are read, and nothing else takes as long; with an endless memory it is gone. L2 is smaller than the layers."""
+    """At batch 1 the experts that are touched are read, and nothing else takes as long; with an
+    endless memory it is gone. L2 is smaller than the layers."""
     small = condsim.hardware(GPU).replace(
         **{"memory.l2.bytes": 6e5, "gpu.kernel_s": 1e-12, "gpu.tile_s": 1e-12}
     )

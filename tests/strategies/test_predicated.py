@@ -1,4 +1,5 @@
-"""Warps that diverge: the closed form, its limits, and where it lies between running all rows and running those that asked."""
+"""Warps that diverge: the closed form, its limits, and where it lies between running all rows
+and running those that asked."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def recorded(folder: Path, shape: tuple[int, ...] = (64, 16, 4), k: int = 2, **a
     order = np.argsort(np.random.default_rng(0).random((*shape, 8)), axis=-1)
     np.save(folder / "served.npy", order[..., :k])
     model = condsim.ModelShape(experts=8)
-    return condsim.import_routing(folder / "served.npy", model=model, **asked)  # type: ignore[arg-type]
+    return condsim.import_routing(folder / "served.npy", model=model, **asked)
 
 
 def test_the_same_routing_gives_the_same_prediction(captured: Trace, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_blocks_of_any_size_are_put_side_by_side(tmp_path: Path) -> None:
             yield Decisions(whole.ids[start : start + size])
         yield Decisions(whole.ids[:0])
 
-    dataclasses.replace(trace, reader=read).export_routing(tmp_path / "a.npz")  # type: ignore[arg-type]
+    dataclasses.replace(trace, reader=read).export_routing(tmp_path / "a.npz")
     same(trace, condsim.import_routing(tmp_path / "a.npz"))
 
 

@@ -1,4 +1,5 @@
-"""The traces that come with condsim: their routing is worth simulating, and says the same as the models' own checkpoints."""
+"""The traces that come with condsim: their routing is worth simulating, and says the same as the
+models' own checkpoints."""
 
 from __future__ import annotations
 
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 
 import condsim
+from condsim.decide.units import Units
 from condsim.measure.plan import trains
 from condsim.predict.choose import probed_strategies
 from condsim.predict.mask_moves import moves_of
+from condsim.program.regime import DECODE
 from condsim.resources import resource
 from condsim.steps.patterns import ACTIVE, patterns_of
 from condsim.trace import Site, Trace
@@ -35,6 +38,10 @@ def trace(name: str) -> Trace:
 
 ROUTED = [n for n in NAMES if not any(s.routing.prunes_weights for s in trace(n).sites)]
 """Those whose decisions are of rows."""
+
+
+def phases(name: str) -> list[str]:
+    return list(trace(name).steps["phase"].unique())
 
 
 def share(of: Trace, site: Site) -> np.ndarray:
@@ -63,7 +70,8 @@ def test_all_of_them_take_a_few_megabytes() -> None:
 def test_thousands_of_rows_with_their_quality_and_provenance(name: str) -> None:
     of = trace(name)
     assert all(of.rows_per_unit(site).sum() >= 2000 for site in of.sites)
-    assert len(of.quality) == of.units
+    judged_at_each_step, judged_as_a_whole = of.units, Units.of(of).count
+    assert len(of.quality) in (judged_at_each_step, judged_as_a_whole)
     assert np.isfinite(of.quality[["conditional", "dense"]].to_numpy()).all()
     assert of.header.provenance.command is not None
     assert of.header.provenance.command.startswith(f"condsim capture {of.name} ")
@@ -88,17 +96,20 @@ def test_one_sequence_touches_less_than_seven_tenths_of_the_blocks(name: str) ->
 
 @pytest.mark.parametrize("name", [n for n in NAMES if "moe" in trace(n).mechanisms])
 def test_experts_are_loaded_unevenly(name: str) -> None:
+    """A text that has ended goes on as padding, which one expert of a layer takes."""
+    most = 3.5 if DECODE in phases(name) else 2.5
     imbalance = [
         found.max() / found.mean()
         for site in trace(name).sites
         for found in [share(trace(name), site)]
     ]
-    assert 1.6 <= max(imbalance) <= 2.5, imbalance
+    assert 1.6 <= max(imbalance) <= most, imbalance
 
 
 @pytest.mark.parametrize("name", [n for n in ROUTED if "moe" not in trace(n).mechanisms])
 def test_the_dense_network_is_a_fair_rival(name: str) -> None:
-    """Without routing the same weights are about as good: a point of accuracy, or a twentieth of the bits. All experts at once are not meant to be."""
+    """Without routing the same weights are about as good: a point of accuracy, or a twentieth of
+    the bits. All experts at once are not meant to be."""
     mean = trace(name).quality[["conditional", "dense"]].mean()
     if trace(name).header.provenance.higher_is_better:
         assert mean["dense"] >= mean["conditional"] - 0.01
@@ -107,11 +118,15 @@ def test_the_dense_network_is_a_fair_rival(name: str) -> None:
 
 
 def test_some_cases_speed_up_and_some_slow_down() -> None:
-    """As predicted for the machine of the traces, which needs no clock. `batched` is for a few tokens: with more it is slow without saying anything."""
+    """As predicted for the machine of the traces, which needs no clock.
+
+    `batched` is for a few tokens: with more it is slow without saying anything.
+    """
     speedups = [
-        condsim.simulate(trace(n), None, strategy, batch, baseline).speedup
+        condsim.simulate(trace(n), None, strategy, batch, baseline, phase=phase).speedup
         for n in ROUTED
         if not trains(trace(n))
+        for phase in phases(n)
         for strategy in probed_strategies(trace(n))
         for batch in (1, 32)
         for baseline in ("same-params", "same-flops")
@@ -123,12 +138,15 @@ def test_some_cases_speed_up_and_some_slow_down() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_priced_at_once_are_the_steps_one_by_one(name: str) -> None:
-    """A device with a clock of its own: all steps in closed form, kernels priced where they stand, against each step's kernels in SimPy."""
-    at_once, alone = (
-        condsim.simulate(trace(name), "nvidia-h100-sxm", steps=[0, 2, 3], engine=e)
-        for e in ("closed", "events")
-    )
-    np.testing.assert_allclose(at_once.steps, alone.steps, rtol=1e-9)
+    """A device with a clock of its own: all steps in closed form, kernels priced where they
+    stand, against each step's kernels in SimPy."""
+    for phase in phases(name):
+        asked = {"steps": [0, 2, 3], "phase": phase}
+        at_once, alone = (
+            condsim.simulate(trace(name), "nvidia-h100-sxm", engine=engine, **asked)
+            for engine in ("closed", "events")
+        )
+        np.testing.assert_allclose(at_once.steps, alone.steps, rtol=1e-9)
 
 
 def test_a_prediction_does_not_depend_on_what_was_predicted_before() -> None:

@@ -246,7 +246,7 @@ def test_saving_refuses_what_opening_would(tmp_path: Path) -> None:
     twice = replace(experts, ids=np.zeros_like(experts.ids))
     others = {site.name: trace.decisions(site.name) for site in trace.sites}
     not_finite = trace.steps.assign(past=-1)
-    zero_weights = Decisions(experts.ids, np.full_like(experts.weights, np.nan))  # type: ignore[arg-type]
+    zero_weights = Decisions(experts.ids, np.full_like(experts.weights, np.nan))
     for bad in (
         replace(trace, header=long_name),
         replace(trace, steps=not_finite),

@@ -49,10 +49,20 @@ def answer_of(
 ) -> Answer:
     """Predict as `answer_about` does. trace: what it executes, on routing drawn for the
     question."""
-    question = question.of(model)
     asked = options_of(model, question, profile, options)
     answered = answer(trace, profile, strategy, baseline, **asked)
-    rivals = rivals_of(model, answered.prediction, profile, question, progress)
+    return with_rivals(answered, model, question, progress)
+
+
+def with_rivals(
+    answered: Answer,
+    model: CatalogueModel,
+    question: Question,
+    progress: Callable[[str], None] = lambda _name: None,
+) -> Answer:
+    """Return an answer with the model's dense rivals on the same device, which are recorded the
+    first time."""
+    rivals = rivals_of(model, answered.prediction, answered.profile, question.of(model), progress)
     return replace(answered, rivals=tuple(rivals))
 
 

@@ -1,14 +1,16 @@
 """What a weight costs more when it was evicted since its last use.
 
-    extra seconds = weight bytes * penalty(bytes touched since the last use)
+    extra seconds = weight bytes * penalty(bytes of a row, bytes touched since the last use)
 
 The penalty is additive: it comes on top of the time with the weight resident. It was measured by
-cyclic visits, for a few sizes of weights and for one row and more: a matrix-vector kernel streams a
-weight, a matrix kernel takes it in tiles and waits longer for each byte.
+cyclic visits of weights whose rows are 1 to 8 KiB long, for one row of the product and for more. A
+processor fetches ahead along a row, and waits for memory where the next one begins: of a weight
+with 256 columns a byte costs three times as much as with 1,024, however large the weight is.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,25 +19,35 @@ from condsim.cost.cpu.tables import between, locate
 from condsim.hardware import HardwareProfile, Residency
 
 
-def miss_seconds(
-    weight_bytes: Any, distance_bytes: Any, profile: HardwareProfile, rows: Any = 1
-) -> Any:
+@dataclass(frozen=True)
+class Weight:
+    """Weights as a product visits them.
+
+    bytes: of the weight. row_bytes: of one of its rows, which belongs to one output of the product.
+    rows: of the product. Numbers, or arrays [n] each.
+    """
+
+    bytes: Any
+    row_bytes: Any
+    rows: Any = 1
+
+
+def miss_seconds(weight: Weight, distance_bytes: Any, profile: HardwareProfile) -> Any:
     """Extra seconds of a visit to a weight.
 
-    weight_bytes: int or array [n]. distance_bytes: int or array [n], bytes touched since the
-    weight's last use, its own included (inf: never used before). rows: of the product, int or array
-    [n]. Returns float or float array [n], 0 where the profile has no residency curve (its operator
-    times are then those from the largest memory). Not true for a weight that another core keeps in
-    a shared cache.
+    distance_bytes: int or array [n], bytes touched since the weight's last use, its own included
+    (inf: never used before). Returns float or float array [n], 0 where the profile has no residency
+    curve (its operator times are then those from the largest memory). Not true for a weight that
+    another core keeps in a shared cache.
     """
     residency = profile.residency
     if residency is None:
-        return _nothing(weight_bytes, distance_bytes)
-    return weight_bytes * miss_per_byte(residency, weight_bytes, distance_bytes, rows)
+        return _nothing(weight.bytes, distance_bytes)
+    return weight.bytes * miss_per_byte(residency, weight, distance_bytes)
 
 
 def miss_spread_seconds(weight_bytes: Any, distance_bytes: Any, profile: HardwareProfile) -> Any:
-    """One standard deviation of `miss_seconds`, of the same arguments.
+    """One standard deviation of `miss_seconds`.
 
     Repeats differ most where some of the weights are evicted.
     """
@@ -50,48 +62,48 @@ def _nothing(weight_bytes: Any, distance_bytes: Any) -> Any:
     return 0.0 * (weight_bytes + np.minimum(distance_bytes, 0))
 
 
-def miss_per_byte(
-    residency: Residency, weight_bytes: Any, distance_bytes: Any, rows: Any = 1
-) -> Any:
+def miss_per_byte(residency: Residency, weight: Weight, distance_bytes: Any) -> Any:
     """Extra seconds a byte; arguments as in `miss_seconds`.
 
     A weight that fits the private cache also loses what it had there. One that does not was evicted
     by itself when it was repeated alone: its hot time has that in it already.
     """
-    size = np.asarray(weight_bytes, float)
-    evicted = _evicted_per_byte(residency, size, distance_bytes, rows)
+    size = np.asarray(weight.bytes, float)
+    evicted = _evicted_per_byte(residency, weight, distance_bytes)
     too_large = size > residency.limit_bytes
     if not too_large.any():
         return evicted
-    evicted_by_itself = _evicted_per_byte(residency, size, size, rows)
+    evicted_by_itself = _evicted_per_byte(residency, weight, size)
     in_hot_time = np.where(too_large, evicted_by_itself, 0.0)
     return np.maximum(evicted - in_hot_time, 0.0)
 
 
-def evicted_curves(residency: Residency, weight_bytes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def evicted_curves(residency: Residency, weights: Weight) -> np.ndarray:
     """Seconds a byte of weights at each measured distance, float [n, distances].
 
-    weight_bytes, rows: of each, [n]. Between the weights that were timed by the logarithm of their
-    size.
+    weights: bytes, row_bytes and rows of each, float [n]. Between the rows that were timed by the
+    logarithm of their length; a calibration that kept no lengths is read by the weights' sizes.
     """
-    log_bytes = np.log(np.maximum(weight_bytes, 1.0))
-    timed = np.arange(len(residency.bytes))
-    place = np.interp(log_bytes, np.log(residency.bytes), timed)
+    length, timed = weights.row_bytes, residency.row_bytes
+    if not timed:
+        length, timed = weights.bytes, residency.bytes
+    log_length = np.log(np.maximum(length, 1.0))
+    places = np.arange(len(timed))
+    place = np.interp(log_length, np.log(timed), places)
     below = place.astype(int)
-    above = np.minimum(below + 1, timed[-1])
+    above = np.minimum(below + 1, places[-1])
     curves = np.array([residency.one_row, residency.more_rows])
-    more_rows = (rows > 1).astype(int)
+    more_rows = (weights.rows > 1).astype(int)
     share = (place - below)[:, None]
     return between(curves[more_rows, below], curves[more_rows, above], share)
 
 
-def _evicted_per_byte(
-    residency: Residency, weight_bytes: np.ndarray, distance_bytes: Any, rows: Any
-) -> Any:
+def _evicted_per_byte(residency: Residency, weight: Weight, distance_bytes: Any) -> Any:
     """Seconds a byte; arguments as in `miss_seconds`."""
-    columns = (weight_bytes, np.asarray(distance_bytes, float), np.asarray(rows))
-    size, distance, of_rows = np.broadcast_arrays(*columns)
-    curves = evicted_curves(residency, size.ravel(), of_rows.ravel())
+    of_weight = [np.asarray(value, float) for value in (weight.bytes, weight.row_bytes)]
+    columns = (*of_weight, np.asarray(weight.rows), np.asarray(distance_bytes, float))
+    size, row_bytes, rows, distance = np.broadcast_arrays(*columns)
+    curves = evicted_curves(residency, Weight(size.ravel(), row_bytes.ravel(), rows.ravel()))
     cell, fraction = locate(np.array(residency.distance), distance.ravel())
     every = np.arange(len(cell))
     per_byte = between(curves[every, cell], curves[every, cell + 1], fraction)

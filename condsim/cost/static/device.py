@@ -72,7 +72,9 @@ class PreparedGraphs(DeviceModel):
         for tensor, shape in zip(op.inputs, shaped.inputs, strict=True):
             if tensor.weight:
                 size = of_each_size(self.target.bytes_of(tensor, shape), count)
-                reads.append(SizedRead(size, rows, pieces))
+                element_bytes = self.target.bytes_an_element(tensor.dtype)
+                row_bytes = element_bytes * shaped.row_elements(shape)
+                reads.append(SizedRead(size, rows, pieces, of_each_size(row_bytes, count)))
         return reads
 
     # One step

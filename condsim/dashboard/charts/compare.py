@@ -42,7 +42,8 @@ def pareto(table: pd.DataFrame, axes: Axes) -> elements.Chart:
     ]
     base = alt.Chart(table)
     point = base.mark_point(filled=True, size=70)
-    colour = alt.Color("kind:N", title="device")
+    legend = alt.Legend(orient="top", title=None)
+    colour = alt.Color("kind:N", legend=legend)
     opacity = alt.condition("datum.front", alt.value(1), alt.value(0.45))
     points = point.encode(x=x, y=y, color=colour, opacity=opacity, tooltip=tooltip)
     best = base.transform_filter("datum.front")

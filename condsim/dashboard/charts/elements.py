@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart
@@ -14,6 +15,8 @@ SPOKEN = "replace(datum.label, '_', ' ')"
 """Vega expression of an identifier as the label of an axis."""
 MOST_TICKS = 8
 """Labels of an axis that can be read."""
+ALIKE = 1.001
+"""Times that a value is at most another one, to be the same on an axis."""
 
 
 def words(*columns: str) -> list[alt.Tooltip]:
@@ -46,13 +49,28 @@ def times_axis(low: float, high: float) -> alt.Axis:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round values of a log axis between two values, few enough to read."""
+    """Round values of a log axis between two values: few enough to read, and two at least where
+    they are not all but the same."""
     for digits in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         values = _multiples_of_powers(digits)
         inside = [v for v in values if low / 1.12 <= v <= high * 1.25]
         if len(inside) <= MOST_TICKS:
             break
-    return inside
+    between = [value for value in inside if low <= value <= high]
+    if len(between) > 1 or high < low * ALIKE:
+        return inside
+    return _even_steps(low, high)
+
+
+def _even_steps(low: float, high: float) -> list[float]:
+    """Round values in even steps between two values that are near each other."""
+    rough = (high - low) / 4
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = power * max(digit for digit in (1, 2, 5) if digit * power <= rough)
+    first = np.ceil(low / step)
+    last = np.floor(high / step)
+    values = np.arange(first, last + 1) * step
+    return [float(f"{value:.6g}") for value in values]
 
 
 def _multiples_of_powers(digits: tuple[float, ...]) -> list[float]:

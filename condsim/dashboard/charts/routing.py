@@ -14,21 +14,24 @@ WIDTH_PIXELS = 900
 """About what a heat map may take."""
 
 
+def has_few_cells(table: pd.DataFrame) -> bool:
+    """Whether a number fits into each cell: then the cells are as wide as there is room."""
+    return table["branch"].nunique() <= 12 and table["site"].nunique() <= 30
+
+
 def load(table: pd.DataFrame, value: str) -> elements.Chart:
     """Load of each branch at each site.
 
     table: of `condsim.study.routing.load`. value: the column that gives the colour: relative
-    (diverging at 1) or share. Cells are of whole pixels, so that no seams show.
+    (diverging at 1) or share. Many cells are of whole pixels, so that no seams show.
     """
     sites = list(dict.fromkeys(table["site"]))
     branches = list(dict.fromkeys(table["branch"]))
-    fits_numbers = len(branches) <= 12 and len(sites) <= 30
-    if fits_numbers:
-        width = min(100, 700 // len(branches))
-    else:
-        width = _between(4, WIDTH_PIXELS // len(branches), 40)
+    fits_numbers = has_few_cells(table)
     height = _between(5, 420 // max(len(sites), 1), 24)
-    size = {"width": alt.Step(width), "height": alt.Step(height)}
+    size: dict[str, Any] = {"height": alt.Step(height)}
+    if not fits_numbers:
+        size["width"] = alt.Step(_between(4, WIDTH_PIXELS // len(branches), 40))
 
     if value == "relative":
         colour = _relative_colour()
@@ -71,12 +74,14 @@ def _cells(table: pd.DataFrame, sites: list[str], branches: list[Any]) -> alt.Ch
 
 def _relative_colour() -> alt.Color:
     scale = alt.Scale(scheme="blueorange", domain=[0, 2], domainMid=1, clamp=True)
-    return alt.Color("relative:Q", scale=scale, title="load / mean")
+    legend = alt.Legend(orient="bottom", title="load / mean")
+    return alt.Color("relative:Q", scale=scale, legend=legend)
 
 
 def _share_colour() -> alt.Color:
     scale = alt.Scale(scheme="viridis", domain=[0, 1])
-    return alt.Color("share:Q", scale=scale, title="share of rows")
+    legend = alt.Legend(orient="bottom", title="share of rows")
+    return alt.Color("share:Q", scale=scale, legend=legend)
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def lines(of: Lines) -> elements.Chart:
     x_scale = alt.Scale(type="log", base=2) if of.x_doubles else alt.Scale()
     y_scale = alt.Scale(zero=of.y_from_zero, nice=True)
     percent = alt.Axis(format=".0%")
-    legend = alt.Legend(symbolLimit=20)
+    legend = alt.Legend(symbolLimit=20, orient="top", columns=3, title=None)
     x = alt.X(f"{of.x}:Q", title=of.x_title, scale=x_scale)
     y = alt.Y(f"{of.y}:Q", title=of.y_title, axis=percent, scale=y_scale)
     colour = alt.Color("site:N", sort=None, title="site", legend=legend)

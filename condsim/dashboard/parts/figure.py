@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 alt.data_transformers.disable_max_rows()
 MIME = {"svg": "image/svg+xml", "pdf": "application/pdf"}
 """Kind of picture → its media type."""
+INWARD = {"axisX": {"labelFlushOffset": -8}}
+"""Keeps the last label of an axis inside of the picture."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def vega_lite(chart: Chart) -> dict[str, Any]:
     Validating it would take longer than all else on a page; a test validates every chart.
     """
     specification: dict[str, Any] = chart.to_dict(validate=False)
-    specification.pop("config", None)  # Altair's own theme
+    specification["config"] = INWARD  # and not Altair's own theme
     return specification
 
 

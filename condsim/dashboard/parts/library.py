@@ -13,7 +13,7 @@ import streamlit as st
 
 import condsim
 from condsim import files
-from condsim.catalogue.parts.answer import answer_about
+from condsim.catalogue.parts.answer import options_of, with_rivals
 from condsim.cli.browser import GIVEN
 from condsim.dashboard.parts.models import asked_model, drawn_trace
 from condsim.dashboard.parts.scenario import Scenario
@@ -180,23 +180,42 @@ def _own_profile(calibrations: tuple[tuple[str, int], ...]) -> str | None:
 
 
 def answer_to(scenario: Scenario) -> Answer:
-    """The answer to a scenario, computed once."""
+    """The answer to a scenario, with the dense rivals of a model by name; computed once."""
 
     def compute(trace: Trace, profile: HardwareProfile | None) -> Answer:
-        return answer_on(scenario, trace, profile)
+        return beside_rivals(scenario, answer_alone_to(scenario))
 
     return computed_once("answer", scenario, compute)
 
 
+def answer_alone_to(scenario: Scenario) -> Answer:
+    """The answer to a scenario without rivals, which take a while to record; computed once."""
+
+    def compute(trace: Trace, profile: HardwareProfile | None) -> Answer:
+        return answer_alone(scenario, trace, profile)
+
+    return computed_once("answer alone", scenario, compute)
+
+
 def answer_on(scenario: Scenario, trace: Trace, profile: HardwareProfile | None) -> Answer:
-    """The answer to a scenario on any device. trace: of the scenario."""
+    """The answer to a scenario on any device, with rivals. trace: of the scenario."""
+    return beside_rivals(scenario, answer_alone(scenario, trace, profile))
+
+
+def answer_alone(scenario: Scenario, trace: Trace, profile: HardwareProfile | None) -> Answer:
+    """The answer to a scenario on any device, without rivals. trace: of the scenario."""
     options = scenario.options()
     asked = asked_model(scenario.name)
-    if asked is None:
-        return answer(trace, profile, scenario.strategy, scenario.baseline, **options)
-    assert profile is not None
-    how = scenario.strategy, scenario.baseline
-    return answer_about(asked.model, asked.question, profile, *how, **options)
+    if asked is not None:
+        assert profile is not None
+        options = options_of(asked.model, asked.question, profile, options)
+    return answer(trace, profile, scenario.strategy, scenario.baseline, **options)
+
+
+def beside_rivals(scenario: Scenario, alone: Answer) -> Answer:
+    """An answer with the dense rivals of a model by name."""
+    asked = asked_model(scenario.name)
+    return alone if asked is None else with_rivals(alone, asked.model, asked.question)
 
 
 def computed_once(

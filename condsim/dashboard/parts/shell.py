@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from condsim.dashboard import ask
-from condsim.dashboard.parts import boxes, library, sidebar
+from condsim.dashboard.parts import boxes, library, sidebar, warm_up
 from condsim.errors import CondsimError
 from condsim.mechanisms import MECHANISMS
 from condsim.show.escape import markdown
@@ -45,6 +45,7 @@ def run(page: st.Page) -> None:
             title="condsim itself failed here",
         )
     boxes.forget_problems()  # not where the page is run again: they are still to be said
+    warm_up.begin()
 
 
 def _run_on_the_scenario(page: st.Page) -> None:

@@ -46,7 +46,8 @@ def sweep(
     profile: the device where none is swept.
     out: a Parquet file. What it holds already of the same content is not priced again; after
         Ctrl-C it holds what was priced, and the same call goes on.
-    workers: processes; None for a core each. dask: address of a Dask scheduler instead.
+    workers: processes; None for one a core, and for this one alone where there are few points.
+    dask: address of a Dask scheduler instead.
     details: memory and main loss of each point, which takes longer.
     scenario: of all points, as in `condsim.Scenario`; and skew, share and context.
     Returns a row a point, those of one trace and device beside each other, else in the order of the
@@ -131,6 +132,6 @@ def priced(
     if not chunks:
         return
     content = packed(subject)
-    with workers.running(content) as count:
+    with workers.running(content, sum(map(len, chunks))) as count:
         running = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1)
         yield from running(delayed(price)(content, chunk) for chunk in chunks)

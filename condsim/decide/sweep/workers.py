@@ -18,11 +18,14 @@ from condsim.errors import CondsimError
 
 DASK_TIMEOUT_S = 5
 MOST_WORKERS = 512
+FEW_POINTS = 200
+"""Up to so many are priced sooner than other processes have started."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Who prices chunks. count: processes; None for a core each. dask: address of a scheduler.
+    """Who prices chunks. count: processes; None for one a core, and for this one alone where there
+    are few points. dask: address of a scheduler.
 
     Raises CondsimError for a number of workers that cannot be.
     """
@@ -38,10 +41,12 @@ class Workers:
             raise CondsimError("workers and dask: a cluster has its own workers; name one of both")
 
     @contextlib.contextmanager
-    def running(self, content: Any) -> Iterator[int]:
-        """While it lasts, joblib uses them. content: is sent to each once. Gives their number."""
+    def running(self, content: Any, points: int) -> Iterator[int]:
+        """While it lasts, joblib uses them. content: is sent to each once. points: that are
+        priced. Gives their number."""
         if self.dask is None:
-            count = self.count or len(os.sched_getaffinity(0))
+            usual = 1 if points <= FEW_POINTS else len(os.sched_getaffinity(0))
+            count = self.count or usual
             with parallel_config(
                 "loky", inner_max_num_threads=1, initializer=end_with, initargs=(os.getpid(),)
             ):

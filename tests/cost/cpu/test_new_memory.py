@@ -1,4 +1,5 @@
-"""New memory: what a step writes that its process does not have yet, against the pages that fault."""
+"""New memory: what a step writes that its process does not have yet, against the pages that
+fault."""
 
 from __future__ import annotations
 

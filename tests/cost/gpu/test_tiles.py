@@ -88,7 +88,8 @@ def test_the_least_of_all_tiles_is_chosen(a: float, b: float) -> None:
 
 
 def test_narrow_weights_are_taken_in_as_they_are(h100: GpuRates) -> None:
-    """Where arithmetic costs nothing, a tile of half a byte a weight takes in m + n / 4 of m + n."""
+    """Where arithmetic costs nothing, a tile of half a byte a weight takes in m + n / 4 of m +
+    n."""
     fast = with_peak(h100, 1e24)
     narrow = replace(fast, weight_itemsize=0.5)
     wide_s, narrow_s = (float(tiles.tiled_seconds(1, 128, 1024, SQUARE, d)) for d in (fast, narrow))

@@ -1,4 +1,5 @@
-"""Prepared graphs on the traces that come with condsim: the engines agree, the effects are what their pages say, and each verdict flips with its figure."""
+"""Prepared graphs on the traces that come with condsim: the engines agree, the effects are what
+their pages say, and each verdict flips with its figure."""
 
 from __future__ import annotations
 
@@ -92,7 +93,8 @@ def test_select_runs_all_and_pays_nowhere(traces: dict[str, Trace], name: str) -
 def test_switched_pays_where_what_is_skipped_exceeds_floor_and_switch(
     traces: dict[str, Trace], device: str
 ) -> None:
-    """The break-even launch is a closed form: what is skipped, over the graphs that are started more than once."""
+    """The break-even launch is a closed form: what is skipped, over the graphs that are started
+    more than once."""
     trace, profile = traces["exit-fashion"], hardware(device)
     as_it_is = simulate(trace, profile, "switched", 1)
     assert as_it_is.speedup < 1
@@ -137,8 +139,11 @@ def test_padded_on_a_tpu_loses_most_to_executed_work(traces: dict[str, Trace]) -
 def test_padded_loses_most_to_executed_work_where_the_model_is_not_too_small(
     traces: dict[str, Trace], device: str
 ) -> None:
-    """At the usual capacity factor of 1.25 padding takes a tenth. This model hides it: 110 us to start a program against as long a step, matrices of 96 in
-    units of 128. With those at their limits it is what is left, on every generation."""
+    """At the usual capacity factor of 1.25 padding takes a tenth.
+
+    This model hides it: 110 us to start a program against as long a step, matrices of 96 in units
+    of 128. With those at their limits it is what is left, on every generation.
+    """
     profile = hardware(device)
     assert simulate(traces["moe-bytes"], profile, "padded").main_loss != "executed"
     idle = free(profile, "graphs.launch", "graphs.switch", "host.dispatch", "host.synchronise")
@@ -158,7 +163,7 @@ def test_a_tpu_branches_by_itself_where_sizes_are_fixed(traces: dict[str, Trace]
     assert by_itself.graphs == 1
     assert simulate(trace, profile, "bucketed", 1).graphs > 1
     by_the_host = simulate(trace, profile.replace(**{"graphs.branch": None}), "wait", 1)
-    assert by_the_host.latency_s > by_itself.latency_s + profile.graphs.launch.value  # type: ignore[union-attr]
+    assert by_the_host.latency_s > by_itself.latency_s + profile.graphs.launch.value
 
 
 def test_buckets_pay_where_starting_a_program_costs_nothing(traces: dict[str, Trace]) -> None:
@@ -169,7 +174,7 @@ def test_buckets_pay_where_starting_a_program_costs_nothing(traces: dict[str, Tr
     p = simulate(trace, profile, "bucketed", 32)
     sizes = {8, 16, 32}
     assert 1 + 3 + 3 <= p.graphs <= 1 + 3 + 3 * len(sizes)
-    assert p.prepare_s == pytest.approx(p.graphs * profile.graphs.prepare.value)  # type: ignore[union-attr]
+    assert p.prepare_s == pytest.approx(p.graphs * profile.graphs.prepare.value)
 
 
 def test_weights_are_free_where_a_cache_holds_them(traces: dict[str, Trace]) -> None:

@@ -28,6 +28,13 @@ def test_a_decade_or_more_has_a_power_of_ten(low: float, factor: float) -> None:
     assert any(math.isclose(math.log10(tick) % 1, 0, abs_tol=1e-9) for tick in ticks)
 
 
+@given(low=LOW, factor=st.floats(1.01, 1e4))
+def test_an_axis_has_two_labels_at_least(low: float, factor: float) -> None:
+    high = low * factor
+    between = [tick for tick in elements.ticks(low, high) if low <= tick <= high]
+    assert len(between) >= 2
+
+
 def test_a_level_is_one_value_of_y() -> None:
     chart = elements.level(1.0, elements.log_scale(0.5, 2.0)).to_dict()
     assert chart["encoding"]["y"]["scale"]["domain"] == [0.5, 2.0]

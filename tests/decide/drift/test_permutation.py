@@ -1,4 +1,5 @@
-"""The permutation test: right without drift, whatever tokens of a sequence do, and it finds drift."""
+"""The permutation test: right without drift, whatever tokens of a sequence do, and it finds
+drift."""
 
 from __future__ import annotations
 

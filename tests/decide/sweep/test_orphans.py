@@ -38,7 +38,10 @@ def test_a_worker_ends_with_its_parent() -> None:
 
 
 def test_a_worker_whose_parent_is_gone_already_ends_at_once() -> None:
-    code = "import time; from condsim.decide.sweep.orphans import end_with; end_with(1); time.sleep(60)"
+    code = (
+        "import time; from condsim.decide.sweep.orphans import end_with; "
+        "end_with(1); time.sleep(60)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 1
 
 

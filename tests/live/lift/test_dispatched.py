@@ -1,4 +1,5 @@
-"""Mixtures whose experts multiply as many rows whatever is decided, and the decision that is found."""
+"""Mixtures whose experts multiply as many rows whatever is decided, and the decision that is
+found."""
 
 from __future__ import annotations
 
