@@ -70,7 +70,11 @@ def _listed(names: list[str]) -> str:
 
 def _in_one_line(text: str) -> str:
     """Return a text that any terminal and file takes: what is not printable becomes an escape."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    shown_characters = []
+    for character in text:
+        escaped = ascii(character)[1:-1]
+        shown_characters.append(character if character.isprintable() else escaped)
+    return "".join(shown_characters)
 
 
 def shortened(message: str) -> str:

@@ -228,7 +228,10 @@ class _Guarded:
 
 def _split_regime(regime: int) -> tuple[int, int, int, bool]:
     """Return (regime of the rows that arrive, of those that run, turn as in `Loop.body`, last)."""
-    return regime // 18, regime // 6 % 3, regime // 2 % 3, bool(regime % 2)
+    arriving, within = divmod(regime, 18)
+    running, within = divmod(within, 6)
+    turn, last = divmod(within, 2)
+    return arriving, running, turn, bool(last)
 
 
 class _Served:

@@ -234,4 +234,5 @@ def rows_that_arrive(
 
 def _sites_without_guards(scope: Scope) -> dict[str, None]:
     """Sites whose experts a scope computes without a guard."""
-    return dict.fromkeys(node.site for node in scope.nodes if isinstance(node, Op) and node.site)
+    operators = [node for node in scope.nodes if isinstance(node, Op)]
+    return dict.fromkeys(op.site for op in operators if op.site)

@@ -6,9 +6,9 @@ FOLDER has requests.csv (a row a request: its arrival, lengths, and the engine's
 runs.csv (a row a run: limits of the scheduler, blocks of KV memory). No constant is taken from
 these runs: steps are priced from data sheets by the GPU model, with the runtime of serving engines.
 The scheduler is planned ahead, as the runs show: requests are scheduled microseconds after they are
-queued, while a step runs, and their first token comes a step later. Runs of several devices are
-predicted as replicas that hold the whole model, without what devices send to each other, which is
-said beside them.
+queued, while a step runs, and their first token comes a step later. Engines whose experts are
+spread over devices step together: they gather all tokens before the experts, and scatter the sums
+behind them.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ def predicted(run: Mapping[str, Any], requests: pd.DataFrame) -> tuple[np.ndarra
     }
     blocks = run["kv_blocks"]
     trace = served_model(CATALOGUE[MODELS[run["model"]]])
+    ranks = int(run["expert_parallel"])
+    parallel = condsim.Parallel(expert=ranks, exchange="all-gather") if ranks > 1 else None
     served = condsim.serve(
         trace,
         hardware(DEVICES[run["gpu"]]),
@@ -66,7 +68,8 @@ def predicted(run: Mapping[str, Any], requests: pd.DataFrame) -> tuple[np.ndarra
         kv_tokens=None if np.isnan(blocks) else int(blocks * run["kv_block_tokens"]),
         kv_block=int(run["kv_block_tokens"]),
         dispatch="least-loaded",
-        replicas=int(run["data_parallel"]),
+        replicas=int(run["data_parallel"]) // ranks,
+        parallel=parallel,
         runtime=SERVED.name,
         overhead_s=STEP_OVERHEAD_S,
     )
@@ -127,11 +130,6 @@ def main() -> None:
             pd.Series(rows[-1]).to_string(float_format=lambda value: f"{value:.4g}"),
             "\n",
             flush=True,
-        )
-    if any(row["devices"] > 1 for row in rows):
-        print(
-            "runs of several devices: without what these send to each other, "
-            "every replica holds all weights"
         )
 
 

@@ -50,8 +50,11 @@ class StepSize:
 
     def row(self) -> dict[str, Any]:
         """As a row of the trace's table of steps."""
-        row = {"phase": self.phase, "units": self.units, "seq": self.seq or 1, "past": self.past}
-        return row if self.source is None else {**row, SOURCE: self.source}
+        positions = self.seq or 1
+        row = {"phase": self.phase, "units": self.units, "seq": positions, "past": self.past}
+        if self.source is not None:
+            row[SOURCE] = self.source
+        return row
 
 
 @dataclass

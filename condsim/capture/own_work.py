@@ -51,7 +51,8 @@ def refuse_other_work(live: LiveModel, batches: Sequence[Batch], trace: Trace) -
         own = own_flops(live, alike[number])
         if abs(of_program - own) > MOST_OFF * own:
             if program.flagged:
-                raise CondsimError(_unfollowed(program.flagged, number, own, of_program))
+                unfollowed = _unfollowed(program.flagged, number, own, of_program)
+                raise CondsimError(f"{unfollowed}; {_way_to_mark(live)}")
             raise CondsimError(_refusal(live, number, own, of_program))
 
 
@@ -80,7 +81,8 @@ def _spread(count: int) -> list[int]:
     """At most `COMPARED` numbers below a count, the first and the last among them."""
     if count <= COMPARED:
         return list(range(count))
-    return [round(part * (count - 1) / (COMPARED - 1)) for part in range(COMPARED)]
+    distance = (count - 1) / (COMPARED - 1)
+    return [round(part * distance) for part in range(COMPARED)]
 
 
 def _unfollowed(flagged: Sequence[str], number: int, own: int, of_program: int) -> str:
@@ -89,8 +91,14 @@ def _unfollowed(flagged: Sequence[str], number: int, own: int, of_program: int) 
         f"inputs: batch {number} executes {own:,} FLOPs and {of_program:,} by the sizes that were "
         f"found: {flagged[0]} has sizes that follow neither units nor positions by whole steps, as "
         "behind a stride; capture batches of each length apart, with units of a fixed size "
-        "(sequence_axis=None)"
+        "(sequence_axis=None); or the sizes follow decisions that were not found"
     )
+
+
+def _way_to_mark(live: LiveModel) -> str:
+    """What to write into a model that has the mechanism of the first site."""
+    info = next(iter(live.infos.values()))
+    return MECHANISMS[info.mechanism].how_to_mark
 
 
 def _refusal(live: LiveModel, number: int, own: int, of_program: int) -> str:
@@ -99,5 +107,5 @@ def _refusal(live: LiveModel, number: int, own: int, of_program: int) -> str:
         f"site {info.name!r}: batch {number} executes {own:,} FLOPs when the model runs by itself, "
         f"and {of_program:,} by what was read of its decisions: its code does other work than they "
         "say (a loop that stops early, a layer that runs before it is known who needs it); "
-        f"{MECHANISMS[info.mechanism].how_to_mark}"
+        f"{_way_to_mark(live)}"
     )

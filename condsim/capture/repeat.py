@@ -141,10 +141,11 @@ class _Repeater:
         bodies = {}
         for key, body in node.bodies.items():
             nodes = tuple(self._node(inner, block, rename) for inner in body.nodes)
-            frees = tuple(
-                self._moved(free, block, self._owners(free, block)[0]) for free in body.frees
-            )
-            bodies[key] = Scope(nodes, frees)
+            frees = []
+            for free in body.frees:
+                owner = self._owners(free, block)[0]
+                frees.append(self._moved(free, block, owner))
+            bodies[key] = Scope(nodes, tuple(frees))
         return Loop(rename(node.site), node.choices, bodies)
 
     # Deaths of storages

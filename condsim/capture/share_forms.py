@@ -51,10 +51,12 @@ def _simplest(
 ) -> tuple[int, int, int] | None:
     """(times, plus, over) of the smallest denominator that gives every value."""
     pairs = []
+    small = 0
     for argument, value in sorted(set(zip(arguments, values, strict=True))):
-        if not (least and value == 1):
+        if least and value == 1:
+            small = max(small, argument)
+        else:
             pairs.append((argument, value))
-    small = max((a for a, v in zip(arguments, values, strict=True) if least and v == 1), default=0)
     if len(pairs) < FEWEST_VALUES:
         return None
     for over in range(2, MOST_OVER + 1):
@@ -67,6 +69,11 @@ def _simplest(
 
 def _times(pairs: Sequence[tuple[int, int]], over: int, plus: int) -> int:
     """The smallest factor with floor((factor * argument + plus) / over) = value; 0 for none."""
-    low = max(-(-(value * over - plus) // argument) for argument, value in pairs)
-    high = min(((value + 1) * over - 1 - plus) // argument for argument, value in pairs)
+    lows, highs = [], []
+    for argument, value in pairs:
+        least = value * over - plus
+        most = least + over - 1
+        lows.append(-(-least // argument))
+        highs.append(most // argument)
+    low, high = max(lows), min(highs)
     return low if 0 < low <= high else 0

@@ -72,6 +72,7 @@ def _size(size: Dim | Product, extent: str) -> Dim | Product:
 
 def _dim(dim: Dim, extent: str) -> Dim:
     terms = []
-    for coefficient, extents in dim.terms:
-        terms.append((coefficient, tuple(extent if one == TOTAL else one for one in extents)))
+    for coefficient, factors in dim.terms:
+        within = [extent if factor == TOTAL else factor for factor in factors]
+        terms.append((coefficient, tuple(within)))
     return Dim(dim.plus, tuple(terms))

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from condsim.cli.arguments import check_at_least_one, check_output_file, open_trace
 from condsim.cli.commands import cli_command
 from condsim.cli.output import out, print_json, say, suggest
-from condsim.cli.record import summary
+from condsim.cli.recorded import summary
 from condsim.errors import CondsimError
 
 if TYPE_CHECKING:

@@ -52,7 +52,8 @@ class ServedScenarioOptions(OneDeviceOptions):
         Share of the experts' weights that the device keeps, where the strategy is offloaded.
         Default: what its memory has room for.
     parallel
-        Devices that share a replica of a model by name: tensor=8.
+        Devices of a replica: expert=8 spreads the experts over them, each with requests of its
+        own; tensor=8, of a model by name, cuts every layer.
     """
 
     parallel: str | None = None

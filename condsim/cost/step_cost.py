@@ -20,7 +20,7 @@ from condsim.cost.cpu.evicted_code import (
 )
 from condsim.cost.cpu.new_shapes import NewShapes
 from condsim.cost.cpu.played_code import PlayedCalls, played_code_seconds
-from condsim.cost.weight_uses import read_again, visits_of
+from condsim.cost.weight_uses import bytes_of_visits, read_again
 from condsim.hardware import HardwareProfile
 from condsim.kernel_cost import PARTS
 from condsim.kernels import Kernels
@@ -205,11 +205,12 @@ class StepCost:
         for at_each_place in read_again(self.kernels.layout):
             seen = np.zeros(self.steps * choices, bool)
             for reads in at_each_place:
-                visits = visits_of(reads, self.kernels)
-                key = visits.step * choices + visits.choice + 1
+                visited = bytes_of_visits(reads, self.kernels)
+                key = visited.step * choices + visited.choice + 1
                 old = seen[key]
-                in_bytes = visits.bytes.sum(axis=0)[visits.size[old]]
-                again += np.bincount(visits.step[old], in_bytes, self.steps)
+                if old.any():
+                    in_bytes = visited.bytes[visited.size[old]]
+                    again += np.bincount(visited.step[old], in_bytes, self.steps)
                 seen[key] = True
         return again
 

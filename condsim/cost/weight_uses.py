@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -97,6 +98,32 @@ def visits_of(reads: list[WeightRead], kernels: Kernels) -> Visits:
         size = alike[size]
     sizes = in_bytes, rows, pieces, row_bytes
     return Visits(reads, *sizes, size, calls.step, calls.choice)
+
+
+class VisitedBytes(NamedTuple):
+    """Bytes of weights that the calls of a scope visit together.
+
+    bytes: of all of them at each size, float [sizes]. size: which of these each visit has. step,
+    choice: of each visit; int [visits] each.
+    """
+
+    bytes: np.ndarray
+    size: np.ndarray
+    step: np.ndarray
+    choice: np.ndarray
+
+
+def bytes_of_visits(reads: list[WeightRead], kernels: Kernels) -> VisitedBytes:
+    """Return the bytes of weights that are read together, all of them summed up."""
+    sized = [kernels.read(read) for read in reads]
+    if sized[0].experts is not None:
+        visits = visits_of(reads, kernels)
+        return VisitedBytes(visits.bytes.sum(axis=0), visits.size, visits.step, visits.choice)
+    in_bytes = sized[0].bytes
+    for more in sized[1:]:
+        in_bytes = in_bytes + more.bytes
+    calls = kernels.lowered.scopes[reads[0].reader.scope]
+    return VisitedBytes(in_bytes, kernels.size_of_calls(reads[0]), calls.step, calls.choice)
 
 
 def _alike(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

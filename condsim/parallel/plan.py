@@ -45,6 +45,32 @@ def placements_of(trace: Trace, parallel: Parallel, nodes: int = 1) -> dict[str,
 
 
 @dataclass(frozen=True)
+class RankRows:
+    """What one rank has of a site, in n steps.
+
+    rows: that each expert computes there, int [n, experts]. received: tokens that the rank holds
+    after dispatch, gathered: tokens of all ranks, int [n] each.
+    """
+
+    rows: np.ndarray
+    received: np.ndarray
+    gathered: np.ndarray
+
+
+def on_rank(steps: Steps, of_sites: Mapping[str, RankRows]) -> Steps:
+    """Return steps of a rank's own units with what its experts compute. of_sites: by name."""
+    extents = dict(steps.extents)
+    counts = dict(steps.counts)
+    for site, here in of_sites.items():
+        counts[site] = here.rows
+        extents[rows_extent(site)] = here.received
+        extents[received_extent(site)] = here.received
+        extents[routes_extent(site)] = here.rows.sum(1)
+        extents[gathered_extent(site)] = here.gathered
+    return replace(steps, extents=extents, counts=counts)
+
+
+@dataclass(frozen=True)
 class Plan:
     """Steps spread over ranks.
 
@@ -184,15 +210,10 @@ class RankCut(Cut):
         units = plan.units[places]
         own = units[:, plan.rank_of_unit == self.rank]
         steps = self.steps_of(numbers, own)
-        extents = dict(steps.extents)
-        counts = dict(steps.counts)
+        of_sites = {}
         for site, dealt in plan.dealt.items():
             rows = dealt.rows(self.rank)[places]
             received = dealt.received[places, self.rank]
             tokens_of_all = plan.own_tokens[site][places].sum(1)
-            counts[site] = rows
-            extents[rows_extent(site)] = received
-            extents[received_extent(site)] = received
-            extents[routes_extent(site)] = rows.sum(1)
-            extents[gathered_extent(site)] = tokens_of_all
-        return replace(steps, extents=extents, counts=counts)
+            of_sites[site] = RankRows(rows, received, tokens_of_all)
+        return on_rank(steps, of_sites)

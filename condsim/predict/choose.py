@@ -170,9 +170,12 @@ def _has_tables(trace: Trace, name: str, profile: HardwareProfile) -> bool:
     """Whether a profile has what the strategies of a name need to know."""
     if not trace.mechanisms:
         return True
-    needed = meant(choose_strategies(trace, name))
-    known = all(table in profile.matmuls for one in needed for table in one.tables)
-    return known and all(one.weights in ("", *profile.weight_dtypes) for one in needed)
+    weights = ("", *profile.weight_dtypes)
+    for strategy in meant(choose_strategies(trace, name)):
+        has_tables = all(table in profile.matmuls for table in strategy.tables)
+        if not has_tables or strategy.weights not in weights:
+            return False
+    return True
 
 
 def fit_device(strategies: Mapping[str, str], kind: str, static: bool) -> bool:

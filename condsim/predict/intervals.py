@@ -113,7 +113,8 @@ def _normal(seed: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _middle_90(draws: np.ndarray) -> Interval:
-    low, high = np.interp((0.05, 0.95), np.linspace(0, 1, len(draws)), np.sort(draws))
+    shares = np.linspace(0, 1, len(draws))
+    low, high = np.interp((0.05, 0.95), shares, np.sort(draws))
     return float(low), float(high)
 
 
@@ -141,7 +142,8 @@ def _drawn(side: SideSeconds, names: list[str], normal: np.ndarray, spread: Spre
 def at_least(interval: Interval, value: float, error: float) -> Interval:
     """Return an interval that reaches from value / (1 + error) to value * (1 + error) at least."""
     low, high = interval
-    return min(low, value / (1 + error)), max(high, value * (1 + error))
+    least, most = value / (1 + error), value * (1 + error)
+    return min(low, least), max(high, most)
 
 
 def around(interval: Interval, value: float) -> Interval:

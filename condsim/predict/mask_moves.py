@@ -140,7 +140,9 @@ def rigl_step_flops(sparse: float, dense: float, every: float) -> float:
     sparse, dense: of a forward. Source: Evci et al., "Rigging the lottery", 2020, section 3:
     (3 f_S Delta T + 2 f_S + f_D) / (Delta T + 1).
     """
-    return (PRODUCTS_OF_A_STEP * sparse * every + 2 * sparse + dense) / (every + 1)
+    of_steps = PRODUCTS_OF_A_STEP * sparse * every
+    of_move = 2 * sparse + dense
+    return (of_steps + of_move) / (every + 1)
 
 
 def counted_step_flops(trace: Trace, dense_step: float, units: int, every: float) -> float:

@@ -57,8 +57,8 @@ def outputs_of(simulation: Simulation) -> str:
     """Return how the outputs differ from the model's, in a few words."""
     chosen = _chosen(simulation)
     own = simulation.trace.header.captured.values()
-    changing = [strategy for strategy in chosen if strategy.changes and strategy.name not in own]
-    words = [f"changed by {strategy.name}" for strategy in changing]
+    others = [strategy for strategy in chosen if strategy.name not in own]
+    words = [f"changed by {strategy.name}" for strategy in others if strategy.changes]
     if any(strategy.drops for strategy in chosen):
         share = simulation.dropped_share
         words += [f"{share:.1%} of the assignments dropped"] if share else []

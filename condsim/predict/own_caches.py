@@ -11,7 +11,7 @@ import numpy as np
 
 from condsim.cost.device import Target
 from condsim.lowered import Lowered
-from condsim.program import Op, Program, Tensor, elements
+from condsim.program import Dim, Op, Program, Tensor, elements
 
 POSITIONS, NEW_POSITIONS, UNITS = "total", "seq", "batch"
 """Extents: all positions of a sequence, those of the step, sequences."""
@@ -37,7 +37,10 @@ def own_caches_bytes(lowered: Lowered, target: Target) -> int:
 
 def _caches(program: Program) -> Iterator[Cache]:
     """What a view cuts to the positions so far, and no operator has made."""
-    made = {output.dims for op in _operators(program) if op.allocs for output in op.outputs}
+    made: set[tuple[Dim, ...]] = set()
+    for op in _operators(program):
+        if op.allocs:
+            made.update(output.dims for output in op.outputs)
     for op in _operators(program):
         if not (op.view and op.inputs):
             continue
@@ -55,4 +58,7 @@ def _operators(program: Program) -> Iterator[Op]:
 
 
 def _follows_positions(tensor: Tensor) -> bool:
-    return any(POSITIONS in extents for dim in tensor.dims for _, extents in dim.terms)
+    followed: set[str] = set()
+    for dim in tensor.dims:
+        followed.update(*[extents for _, extents in dim.terms])
+    return POSITIONS in followed

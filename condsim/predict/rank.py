@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from condsim.cost.step_cost import StepCost
+from condsim.errors import CondsimError
 from condsim.parallel.plan import Plan, expert_sites
 from condsim.parallel.sharding import (
     DenseWidth,
@@ -22,13 +25,52 @@ from condsim.predict.choose import Strategies, program_of
 from condsim.predict.simulation import Simulation
 from condsim.predict.stage_seconds import clocked, summed
 from condsim.predict.timed import TimedSide
+from condsim.predict.token_flops import SAME_FLOPS
 from condsim.predict.walk import Blocks
 from condsim.program import Program
 from condsim.steps.extents import Steps
 from condsim.steps.rebatch import Cut, site_rules
 from condsim.strategies import name_of
+from condsim.trace import Trace
 
 DENSE = "same-params"
+
+
+def rank_program(
+    trace: Trace, strategies: Mapping[str, str], regime: str, width: DenseWidth
+) -> Program:
+    """Return what each rank runs. width: of dense baselines, in experts."""
+    name = name_of(strategies)
+
+    def make() -> Program:
+        program = program_of(trace, strategies, regime)
+        if name == SAME_FLOPS:
+            return program
+        if name == DENSE:
+            narrow = program_of(trace, dict.fromkeys(strategies, SAME_FLOPS), regime)
+            return dense_of_rank(program, narrow, width)
+        top_k = {site.name: site.top_k or 1 for site in expert_sites(trace)}
+        return of_rank(program, top_k)
+
+    key = ("program of a rank", name, regime, str(width.wanted))
+    return trace.results.remember(key, make)
+
+
+def dense_width(trace: Trace, ranks: int) -> DenseWidth:
+    """Return the width of dense baselines, of which each rank has an equal part.
+
+    Raises CondsimError for layers of unlike experts.
+    """
+    sites = expert_sites(trace)
+    wide, narrow = sites[0].branches, sites[0].top_k or 1
+    alike = all(site.branches == wide and (site.top_k or 1) == narrow for site in sites)
+    if wide == narrow or not alike:
+        raise CondsimError(
+            "parallel: every layer must have the same experts and top-k, and more experts than a "
+            "row takes"
+        )
+    names = tuple(site.name for site in sites)
+    return DenseWidth(names, wide, narrow, Fraction(wide, ranks))
 
 
 @dataclass(frozen=True)
@@ -60,20 +102,7 @@ class RankSimulation(Simulation):
         return (*self.plan.key, self.rank)
 
     def recorded(self, strategies: Strategies) -> Program:
-        regime, name = self.cut.regime, name_of(strategies)
-
-        def make() -> Program:
-            program = program_of(self.trace, strategies, regime)
-            if name == DENSE:
-                narrow = program_of(self.trace, self.same_for_all("same-flops"), regime)
-                return dense_of_rank(program, narrow, self.width)
-            if name == "same-flops":
-                return program
-            top_k = {site.name: site.top_k or 1 for site in expert_sites(self.trace)}
-            return of_rank(program, top_k)
-
-        key = ("program of a rank", name, regime, str(self.width.wanted))
-        return self.trace.results.remember(key, make)
+        return rank_program(self.trace, strategies, self.cut.regime, self.width)
 
     def logical(self, steps: Steps, dense: StepCost) -> np.ndarray:
         """As on one device, but a rank's dense share is a part of the width on all tokens."""
@@ -93,7 +122,7 @@ class RankSimulation(Simulation):
 
     def stages_of(self, strategies: Strategies) -> Stages:
         """Return where ranks wait for each other."""
-        sites = [] if name_of(strategies) == "same-flops" else list(self.plan.placements)
+        sites = [] if name_of(strategies) == SAME_FLOPS else list(self.plan.placements)
         program = self.side(strategies).lowered.program
         assert self.scenario.parallel is not None
         overlaps = bool(sites) and self.scenario.parallel.overlap is not None

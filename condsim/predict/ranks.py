@@ -3,8 +3,8 @@ for each other at every layer of experts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
@@ -22,7 +22,7 @@ from condsim.parallel.sharding import SHARED, DenseWidth, Stages, token_widths
 from condsim.predict.answer import Answer
 from condsim.predict.choose import Strategies, program_of
 from condsim.predict.intervals import SideSeconds
-from condsim.predict.rank import DENSE, RankSimulation
+from condsim.predict.rank import DENSE, RankSimulation, dense_width
 from condsim.predict.simulation import CLOCKED_STEPS, Simulation
 from condsim.predict.timed import TimedSide
 from condsim.program import Op
@@ -32,6 +32,16 @@ from condsim.trace import Trace
 
 LINKS = "links"
 """What seconds rest on that exchanges between ranks take."""
+
+
+def check_strategies(strategies: Mapping[str, str]) -> None:
+    """Raises CondsimError for what is known on one device only."""
+    for strategy in meant(strategies):
+        if strategy.drops or strategy.waits_for_weights:
+            raise CondsimError(
+                f"parallel: strategy {strategy.name!r} is known on one device only; "
+                "choose another one"
+            )
 
 
 @dataclass(frozen=True)
@@ -105,21 +115,13 @@ class SpreadSimulation:
     @cached_property
     def plan(self) -> Plan:
         """Who gets what. Raises CondsimError for what cannot be spread over ranks."""
-        self._check_strategies()
+        check_strategies(self.strategies)
         expert_sites(self.trace)
         self._check_overlap()
         fabric = fabric_of(self.target.profile, self.parallel.fabric)
         nodes = fabric.nodes(self.parallel.expert)
         placements = placements_of(self.trace, self.parallel, nodes)
         return Plan(self.trace, self.whole.cut, self._numbers(), fabric, placements)
-
-    def _check_strategies(self) -> None:
-        for strategy in meant(self.strategies):
-            if strategy.drops or strategy.waits_for_weights:
-                raise CondsimError(
-                    f"parallel: strategy {strategy.name!r} is known on one device only; "
-                    "choose another one"
-                )
 
     def _check_overlap(self) -> None:
         if self.parallel.overlap is None:
@@ -145,21 +147,13 @@ class SpreadSimulation:
     def ranks(self) -> tuple[RankSimulation, ...]:
         """The share of each rank."""
         asked = (self.trace, self.target, self.scenario, self.strategies, self.plan)
-        return tuple(RankSimulation(*asked, rank, self.width) for rank in range(self.plan.ranks))
+        shares = [RankSimulation(*asked, rank, self.width) for rank in range(self.plan.ranks)]
+        return tuple(shares)
 
     @cached_property
     def width(self) -> DenseWidth:
         """The width of dense baselines: a rank has an equal part of it."""
-        sites = expert_sites(self.trace)
-        wide, narrow = sites[0].branches, sites[0].top_k or 1
-        alike = all(site.branches == wide and (site.top_k or 1) == narrow for site in sites)
-        if wide == narrow or not alike:
-            raise CondsimError(
-                "parallel: every layer must have the same experts and top-k, and more experts than "
-                "a row takes"
-            )
-        names = tuple(site.name for site in sites)
-        return DenseWidth(names, wide, narrow, Fraction(wide, self.parallel.expert))
+        return dense_width(self.trace, self.parallel.expert)
 
     @cached_property
     def answers(self) -> tuple[Answer, ...]:

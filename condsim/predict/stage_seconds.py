@@ -16,11 +16,10 @@ from condsim.predict.side import Side
 
 def _stage_of_entries(side: Side, stages: Stages) -> np.ndarray:
     """The stage of each entry of a side's kernels, int [entries]."""
-    return np.array([_stage_of(side, entry.scope, entry.node, stages) for entry in _entries(side)])
-
-
-def _entries(side: Side) -> Any:
-    return side.cost.kernels.entries
+    found = []
+    for entry in side.cost.kernels.entries:
+        found.append(_stage_of(side, entry.scope, entry.node, stages))
+    return np.array(found)
 
 
 def _stage_of(side: Side, scope: int, node: int, stages: Stages) -> int:
@@ -43,8 +42,8 @@ def summed(side: Side, stages: Stages, seconds: np.ndarray) -> np.ndarray:
     read = kernels.by_label(labels, kernels.column("weight_bytes"))
     share = _by_stage(read, stages, len(seconds)) + 1e-9
     rest = seconds - of_kernels.sum(1)
-    found: np.ndarray = of_kernels + rest[:, None] * share / share.sum(1, keepdims=True)
-    above_zero: np.ndarray = np.maximum(found, 0.0)
+    of_rest = rest[:, None] * share / share.sum(1, keepdims=True)
+    above_zero: np.ndarray = np.maximum(of_kernels + of_rest, 0.0)
     return above_zero
 
 
@@ -70,7 +69,11 @@ def _finish_of_stages(
     side: Side, issued: Issued, calls: Sequence[Call], stages: Stages
 ) -> np.ndarray:
     """When host and device are done with each stage that begins at 0, float [..., stages]."""
-    of_call = np.array([_stage_of(side, call.scope, call.place[1], stages) for call in calls])
+    stage_of_calls = []
+    for call in calls:
+        _, node = call.place
+        stage_of_calls.append(_stage_of(side, call.scope, node, stages))
+    of_call = np.array(stage_of_calls)
     table = np.zeros((*issued.device_s.shape[:-1], stages.slots))
     for stage in range(stages.slots):
         here = np.flatnonzero(of_call == stage)

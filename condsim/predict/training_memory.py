@@ -157,7 +157,9 @@ def resident_bytes(program: Program, target: Target, extents: Mapping[str, int])
 
 def _lasts(dim: Dim) -> bool:
     """Whether a size is the same in all of a step: no number of rows, but that of weights."""
-    return all(OF_SITE in extent for _, extents in dim.terms for extent in extents)
+    followed: set[str] = set()
+    followed.update(*[extents for _, extents in dim.terms])
+    return all(OF_SITE in extent for extent in followed)
 
 
 def _named_tensors(program: Program) -> Iterator[tuple[Tensor, tuple[int, ...]]]:

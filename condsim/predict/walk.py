@@ -40,7 +40,8 @@ class Blocks:
         self, cut: Cut, selected: tuple[int, ...] | None, capacity_factor: float, in_one: bool
     ) -> None:
         self._cut, self._capacity_factor = cut, capacity_factor
-        self.numbers = np.arange(len(cut)) if selected is None else np.array(selected, int)
+        every = np.arange(len(cut))
+        self.numbers = every if selected is None else np.array(selected, int)
         self._most = len(self.numbers) if in_one else most_steps(cut)
         self._made: tuple[int, Steps] | None = None
 

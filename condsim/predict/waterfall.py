@@ -170,5 +170,5 @@ def _not_spared(side: Deltas, worlds: Set[str]) -> float:
     """The seconds that uneven rows spare a side, but not where there are only some worlds: what
     products do not lose there cannot be spared."""
     spared = max(-side.get(IMBALANCE, 0.0), 0.0)
-    absent = sum(side.get(world, 0.0) for world in SPARED if world not in worlds)
-    return min(spared, max(absent, 0.0))
+    absent = [side.get(world, 0.0) for world in SPARED if world not in worlds]
+    return min(spared, max(sum(absent), 0.0))

@@ -72,4 +72,5 @@ def _extents(dim: Dim) -> set[str]:
 
 
 def _may_fall(dim: Dim) -> bool:
-    return dim.plus < 0 or any(coefficient < 0 for coefficient, _ in dim.terms)
+    coefficients = [coefficient for coefficient, _ in dim.terms]
+    return min([dim.plus, *coefficients]) < 0

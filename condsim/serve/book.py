@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,13 @@ FORMING = "batch formation"
 MEMORY = "KV memory"
 REGROUPING = "regrouping"
 SLOWEST = "slowest of the batch"
+RANKS = "slower ranks"
+EXCHANGES = "exchanges"
 COMPUTE = "compute"
-WAITS = (QUEUE, FORMING, MEMORY, REGROUPING, SLOWEST, COMPUTE)
+WAITS = (QUEUE, FORMING, MEMORY, REGROUPING, SLOWEST, RANKS, EXCHANGES, COMPUTE)
 """What a request waits for; together, its latency."""
+
+NONE: Mapping[str, float] = MappingProxyType({})
 
 Numbers = Any
 """One of each request, as `condsim.serve.columns.packed` gives them."""
@@ -107,13 +112,18 @@ class Book:
         if self.first_s[request] != self.first_s[request]:  # NaN
             self.first_s[request] = now
 
-    def ran(self, step: RanStep, joules: float, computing: float) -> None:
-        """Note a step. computing: of its requests, those that are computed, as a number."""
+    def ran(
+        self, step: RanStep, joules: float, computing: float, waits: Mapping[str, float] = NONE
+    ) -> None:
+        """Note a step. computing: of its requests, those that are computed, as a number. waits:
+        reason → seconds of the step in which none is."""
         self.steps += 1
         self.rows += step.rows
         self.joules += joules
         self.busy_s[step.replica] += step.seconds
-        self.waited_s[COMPUTE] += step.seconds * computing
+        for reason, seconds in waits.items():
+            self.waited_s[reason] += seconds * computing
+        self.waited_s[COMPUTE] += (step.seconds - sum(waits.values())) * computing
         self.running.add(step.start_s, step.start_s + step.seconds, step.requests)
         if len(self.kept) < MOST_STEPS_KEPT:
             self.kept.append(step)

@@ -3,28 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from condsim.serve.book import Book, Queue
 from condsim.serve.dispatch import DISPATCHES
 from condsim.serve.replica import Replica
 
 MakeReplica = Callable[[int, Queue], Replica]
-"""(number, its queue) → a replica."""
+"""(number, its queue) → a replica, or a rank of one."""
+Join = Callable[[list[Any]], list[Any]]
+"""All ranks → the replicas that they make up."""
+
+
+def each_alone(ranks: list[Any]) -> list[Any]:
+    """Return the same: each rank is a replica."""
+    return ranks
 
 
 class Fleet:
     """Replicas, and the policy that sends requests to them. It lives in no time of its own:
-    `condsim.serve.loop` and `condsim.serve.reference` tell it what happens when."""
+    `condsim.serve.loop` and `condsim.serve.reference` tell it what happens when.
 
-    def __init__(self, book: Book, dispatch: str, replicas: int, make: MakeReplica) -> None:
+    members: that requests are sent to. replicas: that run a step at a time, of one member or more.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        dispatch: str,
+        members: int,
+        make: MakeReplica,
+        join: Join = each_alone,
+    ) -> None:
         self.book = book
         self._choose = DISPATCHES[dispatch].choose
         if self.shares_queue:
             queue = Queue(book)
-            queues = [queue] * replicas
+            queues = [queue] * members
         else:
-            queues = [Queue(book) for _ in range(replicas)]
-        self.replicas = [make(number, queue) for number, queue in enumerate(queues)]
+            queues = [Queue(book) for _ in range(members)]
+        self.members = [make(number, queue) for number, queue in enumerate(queues)]
+        self.replicas: list[Replica] = join(self.members)
+        self._replica_of: dict[int, Replica] = {}
+        for replica in self.replicas:
+            for member in replica.members:
+                self._replica_of[member.number] = replica
 
     @property
     def shares_queue(self) -> bool:
@@ -32,14 +55,13 @@ class Fleet:
         return self._choose is None
 
     def arrive(self, request: int, now: float) -> Replica:
-        """Let a request in; returns the replica whose queue it joins."""
-        if self._choose is None or len(self.replicas) == 1:
-            chosen = self.replicas[0]
-        else:
-            loads = [replica.load for replica in self.replicas]
-            chosen = self.replicas[self._choose(request, loads)]
+        """Let a request in; returns the replica whose queue, or a rank's of it, it joins."""
+        chosen = self.members[0]
+        if self._choose is not None and len(self.members) > 1:
+            loads = [member.load for member in self.members]
+            chosen = self.members[self._choose(request, loads)]
         chosen.queue.push(request, now)
-        return chosen
+        return self._replica_of[chosen.number]
 
     def may_start(self, touched: Sequence[Replica], closing: bool) -> list[Replica]:
         """Return the idle replicas that may have something to do, by number.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from math import inf
 
 from condsim.serve.book import Book, Queue
@@ -19,6 +20,11 @@ class Replica(ABC):
         self.number, self.queue, self.book = number, queue, book
         self.busy = False
         self.wakes_at = inf
+
+    @property
+    def members(self) -> Sequence[Replica]:
+        """Those that requests are sent to: the replica itself, or ranks that step together."""
+        return (self,)
 
     @property
     @abstractmethod

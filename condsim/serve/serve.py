@@ -15,14 +15,17 @@ from condsim.cost.device import Target
 from condsim.errors import CondsimError, shown
 from condsim.hardware import HardwareProfile
 from condsim.parallel import Parallel
+from condsim.parallel.plan import expert_sites
 from condsim.predict.choose import (
     choose_strategies,
     fit_device,
     refusal,
     strategies_of_runtime,
 )
+from condsim.predict.ranks import check_strategies
 from condsim.predict.simulate import resolve_profile, simulate
 from condsim.predict.tensor_answer import check_share
+from condsim.predict.token_flops import SAME_FLOPS
 from condsim.program.regime import DECODE, TRAIN
 from condsim.runtimes import choose_runtime
 from condsim.scenario import Scenario
@@ -30,10 +33,12 @@ from condsim.serve import loop, reference
 from condsim.serve.book import Book, Queue
 from condsim.serve.columns import largest, let_go
 from condsim.serve.fleet import Fleet, MakeReplica
+from condsim.serve.lock_step import LockStep
 from condsim.serve.outcome import Limits, Outcome, over_time
 from condsim.serve.prices import Prices, prices_of
 from condsim.serve.prices.copies import ExpertCopies
 from condsim.serve.prices.side import ServedSide, phases_of
+from condsim.serve.prices.spread import SpreadPrices
 from condsim.serve.replica import Replica
 from condsim.serve.request_table import checked_requests, read_requests
 from condsim.serve.requests import Requests
@@ -47,6 +52,8 @@ from condsim.strategies import BASELINES, name_of
 from condsim.trace import Trace
 from condsim.trace.model import check_trace
 
+SHARED, LEAST_LOADED = "shared", "least-loaded"
+"""Ranks that begin their steps together cannot take from one queue: the first would empty it."""
 SATURATING = 2000
 """Requests that are there from the beginning, where a side's largest load is looked for."""
 SERVICE = tuple(each.name for each in fields(Service) if each.name != "scheduler")
@@ -87,7 +94,8 @@ def serve(
     options: of `condsim.serve.service.Service` (max_batch, max_wait_s, token_budget, kv_tokens,
         kv_block, exits, regroup_s, overhead_s, cache, dispatch, replicas) and of `condsim.Scenario`
         (strategy, baseline, dtype, runtime, threshold, phase, capacity_factor, expert_cache;
-        engine: "events" for SimPy; parallel: tensor=..., the devices of a replica).
+        engine: "events" for SimPy; parallel: tensor=... or expert=..., the devices of a
+        replica).
     Raises CondsimError for what no server could do, naming the way out.
     """
     check_trace(trace)
@@ -141,10 +149,14 @@ class _Question:
     kind: Kind
 
     @property
-    def devices(self) -> int:
-        """That share a replica."""
-        parallel = self.scenario.parallel
-        return 1 if parallel is None else parallel.tensor
+    def parallel(self) -> Parallel:
+        """How many devices a replica has."""
+        return self.scenario.parallel or Parallel()
+
+    @property
+    def members(self) -> int:
+        """Those that requests are sent to: replicas, or the ranks of all replicas."""
+        return self.service.replicas * self.parallel.expert
 
     def outcome(self, name: str, limits: Limits, seed: int, progress: Progress) -> Outcome:
         """Serve one side. name: "conditional" or a baseline."""
@@ -152,7 +164,11 @@ class _Question:
         if name != "conditional":
             strategies = dict.fromkeys(self.strategies, name)
         side = ServedSide(self.trace, self.target, strategies, self.scenario.capacity_factor)
-        prices = prices_of(side, self.scenario, self.service, self.requests, self.kind, seed)
+        prices: Prices
+        if self.parallel.expert > 1 and name != SAME_FLOPS:
+            prices = SpreadPrices(side, self.parallel, self.service, self.requests, seed)
+        else:
+            prices = prices_of(side, self.scenario, self.service, self.requests, self.kind, seed)
         few = self.requests.first(SATURATING).all_at_once()
         saturated = Run(self, few, prices).run()
         run = Run(self, self.requests, prices)
@@ -163,13 +179,13 @@ class _Question:
     def _outcome(
         self, strategy: str, limits: Limits, book: Book, saturated: Book, prices: Prices
     ) -> Outcome:
-        count, replicas = len(self.requests), self.service.replicas
+        count = len(self.requests)
         finished_s = np.asarray(book.finished_s)
         duration_s = largest(finished_s) - book.arrival_s[0]
         busy_s = sum(book.busy_s)
-        replicas_s = replicas * duration_s
+        members_s = self.members * duration_s
         idle_w = self.target.profile.power.idle_w.value
-        idle_j = idle_w * (replicas_s - busy_s)
+        idle_j = idle_w * (members_s - busy_s)
         waited_s = {reason: total / count for reason, total in book.waited_s.items()}
         at_once_s = np.array(saturated.finished_s)
         return Outcome(
@@ -184,8 +200,8 @@ class _Question:
             steps=book.steps,
             kept_steps=tuple(book.kept),
             rows=book.rows,
-            utilisation=busy_s / replicas_s,
-            energy_j=(book.joules + idle_j) * self.devices,
+            utilisation=busy_s / members_s,
+            energy_j=(book.joules + idle_j) * self.parallel.tensor,
             over_time=over_time(book),
             waiting_mean=book.waiting.integral / duration_s,
             waiting_most=book.waiting.largest,
@@ -217,8 +233,15 @@ class _Question:
             notes.append("the model answers in one forward: lengths of requests mean nothing")
         if self.kind == TEXT and self.service.kv_tokens is None:
             notes.append("memory of keys and values is not limited (kv_tokens)")
-        if self.devices > 1:
-            notes.append(f"{self.devices} devices share each replica; energy is of all")
+        parallel = self.parallel
+        if parallel.tensor > 1:
+            notes.append(f"{parallel.tensor} devices share each replica; energy is of all")
+        if parallel.expert > 1:
+            notes.append(
+                f"the experts of a replica are spread over {parallel.expert} ranks, which step "
+                "together; limits of batches and memory are each rank's, and a model without "
+                "experts (same-flops) runs on each rank by itself"
+            )
         return notes
 
 
@@ -234,8 +257,9 @@ class Run:
     def run(self, progress: Callable[[int], None] = lambda _arrived: None) -> Book:
         """Serve all requests; returns the notes of the run."""
         service = self.question.service
-        book = Book(self.requests, service.replicas)
-        fleet = Fleet(book, service.dispatch, service.replicas, self._maker(book))
+        members = self.question.members
+        book = Book(self.requests, members)
+        fleet = Fleet(book, service.dispatch, members, self._maker(book), self._together)
 
         def told(arrived: int) -> None:
             book.let_go()
@@ -247,6 +271,16 @@ class Run:
         else:
             loop.run(fleet, book.arrival_s, told)
         return book
+
+    def _together(self, members: list[Any]) -> list[Any]:
+        """Members as replicas: those whose experts are spread step together."""
+        if not isinstance(self.prices, SpreadPrices):
+            return members
+        ranks = self.question.parallel.expert
+        replicas = []
+        for number, first in enumerate(range(0, len(members), ranks)):
+            replicas.append(LockStep(number, members[first : first + ranks], self.prices))
+        return replicas
 
     def _maker(self, book: Book) -> MakeReplica:
         service = self.question.service
@@ -305,6 +339,11 @@ def _question(
     if kind == TEXT:
         _check_memory(requests, service)
     target, strategies = _device_and_strategies(trace, device, asked)
+    if asked.parallel is not None and asked.parallel.expert > 1:
+        _check_spread(trace, asked.parallel, kind)
+        check_strategies(strategies)
+        if service.dispatch == SHARED:
+            service = replace(service, dispatch=LEAST_LOADED)
     return _Question(trace, target, strategies, asked, service, requests, kind)
 
 
@@ -374,13 +413,21 @@ def _device_and_strategies(
 
 
 def _check_parallel(trace: Trace, device: HardwareProfile, parallel: Parallel | None) -> None:
-    """Raises CondsimError for experts that are spread over devices, and for a trace of another
-    number of ranks."""
-    if parallel is None:
-        return
-    if parallel.expert > 1:
+    """Raises CondsimError for a trace of another number of ranks."""
+    if parallel is not None:
+        check_share(trace, device, parallel)
+
+
+def _check_spread(trace: Trace, parallel: Parallel, kind: Kind) -> None:
+    """Raises CondsimError for what is not known of ranks that step together."""
+    expert_sites(trace)
+    if kind != TEXT:
         raise CondsimError(
-            f"parallel: expert={parallel.expert} is not known while serving; tensor= is, and "
-            "condsim simulate knows both"
+            f"parallel: expert={parallel.expert} is known for texts that are generated token by "
+            "token: a model that decodes, and requests with prompt_tokens and output_tokens"
         )
-    check_share(trace, device, parallel)
+    if parallel.overlap is not None:
+        raise CondsimError(
+            f"parallel: overlap {parallel.overlap!r} is not known while serving; leave it out, or "
+            "ask condsim simulate"
+        )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
 
-from condsim.serve.book import FORMING, MEMORY, QUEUE, SLOWEST, Book, Queue, RanStep
+from condsim.serve.book import FORMING, MEMORY, NONE, QUEUE, SLOWEST, Book, Queue, RanStep
 from condsim.serve.memory import KvMemory
 from condsim.serve.replica import Replica
 from condsim.serve.schedulers import SCHEDULERS
@@ -233,6 +233,16 @@ class TextReplica(Replica):
     # Steps
 
     def start(self, now: float, closing: bool) -> float | None:
+        step = self.plan(now, closing)
+        if not step.rows:
+            return None
+        seconds, joules = self.prices.price(step)
+        seconds += self.service.overhead_s
+        self.run(seconds, joules)
+        return seconds
+
+    def plan(self, now: float, closing: bool) -> TextStep:
+        """Return what the next step computes, which is nothing where none can start."""
         self.now = now
         self.seen_s, self.seats_kept = inf, 0
         self.step = step = TextStep(self.turn, self.answering, self.kv)
@@ -240,16 +250,15 @@ class TextReplica(Replica):
         assert self.scheduler.plan is not None
         self.scheduler.plan(self, self._waiting(closing))
         step.kv = self.kv
-        if not step.rows:
-            if len(self.queue):
-                self.queue.because(FORMING, now)
-            return None
-        self.began_s = now
+        if not step.rows and len(self.queue):
+            self.queue.because(FORMING, now)
+        return step
+
+    def run(self, seconds: float, joules: float, waits: Mapping[str, float] = NONE) -> None:
+        """Begin the step that was planned. waits: of `Book.ran`."""
+        self.began_s = self.now
         self.memory.grow(self.turn)
-        seconds, joules = self.prices.price(step)
-        seconds += self.service.overhead_s
-        self._note(now, seconds, joules)
-        return seconds
+        self._note(seconds, joules, waits)
 
     def _waiting(self, closing: bool) -> Waiting:
         service = self.service
@@ -258,15 +267,15 @@ class TextReplica(Replica):
             len(self.queue), since_s, self.now, closing, service.max_batch, service.max_wait_s
         )
 
-    def _note(self, now: float, seconds: float, joules: float) -> None:
-        step, book = self.step, self.book
+    def _note(self, seconds: float, joules: float, waits: Mapping[str, float]) -> None:
+        now, step, book = self.now, self.step, self.book
         complete, scheduled = len(self.complete), len(self.answering) + len(step.chunks)
         name = "prompts and answers" if step.chunks and self.answering else "answers"
         if step.chunks and not self.answering:
             name = "prompts"
         admitted = len(self.admitted)
         ran = RanStep(self.number, now, seconds, name, step.rows, admitted, len(self.queue))
-        book.ran(ran, joules, scheduled - complete)
+        book.ran(ran, joules, scheduled - complete, waits)
         book.waited_s[SLOWEST] += seconds * complete
         book.waited_s[QUEUE] += seconds * (admitted - scheduled)
 

@@ -176,7 +176,7 @@ def unit_of(path: str) -> str:
 
 
 def trace_lines(about: Mapping[str, Any], folder: str) -> list[Text | Table]:
-    """What a trace holds, and what was measured. about: of `condsim.cli.record.summary`."""
+    """What a trace holds, and what was measured. about: of `condsim.cli.recorded.summary`."""
     title = Text(f"{about['name']} in {folder}", "bold")
     contents = Text(_contents(about))
     lines: list[Text | Table] = [title, contents]

@@ -38,8 +38,10 @@ def pattern_of(mask: np.ndarray) -> np.ndarray:
 def blocks_of(mask: np.ndarray) -> np.ndarray:
     """Return which blocks hold a weight, bool [ceil(out / BLOCK), ceil(in / BLOCK)]."""
     rows, columns = mask.shape
-    of_rows = np.add.reduceat(mask, np.arange(0, rows, BLOCK), axis=0, dtype=np.int64)
-    of_blocks = np.add.reduceat(of_rows, np.arange(0, columns, BLOCK), axis=1)
+    first_rows = np.arange(0, rows, BLOCK)
+    first_columns = np.arange(0, columns, BLOCK)
+    of_rows = np.add.reduceat(mask, first_rows, axis=0, dtype=np.int64)
+    of_blocks = np.add.reduceat(of_rows, first_columns, axis=1)
     holding: np.ndarray = of_blocks > 0
     return holding
 

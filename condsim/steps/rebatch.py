@@ -229,7 +229,7 @@ def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
             continue
         of_unit = _unit_counts(trace, site, threshold)
         shares = branch_shares(trace, site.name)
-        owed = _owed(trace, site, of_unit)
+        owed = _owed(trace, site, of_unit, threshold)
         sites[site.name] = CutSite(SiteRule.of(site), of_unit, shares, owed)
     units_a_step = "1" if batch == 1 else "n"
     all_units = units[0] if len(units) == 1 else np.concatenate(units)
@@ -247,12 +247,19 @@ def _cut(trace: Trace, batch: int, phase: str, threshold: float | None) -> Cut:
     )
 
 
-def _owed(trace: Trace, site: Site, of_unit: np.ndarray) -> np.ndarray | None:
-    """Return what `CutSite.owed` says. of_unit: rows that took each branch."""
+def _owed(
+    trace: Trace, site: Site, of_unit: np.ndarray, threshold: float | None
+) -> np.ndarray | None:
+    """Return what `CutSite.owed` says; it is the same in steps of any batch.
+
+    of_unit: rows that took each branch, under the threshold.
+    """
     if not site.routing.owes:
         return None
     of_step = trace.results.remember("sequences", lambda: sequence_of_units(trace)[0])
-    return tokens_behind(of_unit[:, GOES_ON] > 0, of_step)
+    goes_on = of_unit[:, GOES_ON] > 0
+    key = ("owed", site.name, threshold)
+    return trace.results.remember(key, lambda: tokens_behind(goes_on, of_step))
 
 
 def _refuse_batch_decisions(trace: Trace, batch: int, phase: str) -> None:

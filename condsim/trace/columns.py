@@ -82,7 +82,8 @@ def check_table(table: pd.DataFrame, columns: Mapping[str, Column], where: objec
 
     where: what the table is, for the error.
     """
-    missing = [name for name, c in columns.items() if not c.optional and name not in table]
+    required = [name for name, column in columns.items() if not column.optional]
+    missing = [name for name in required if name not in table]
     if missing:
         raise CondsimError(
             f"{where} has no column {', '.join(missing)}; the trace is damaged, capture it again"

@@ -102,7 +102,8 @@ def stored_columns(site: Site, present: Mapping[str, str], file: object) -> list
                 f"{file}: column {name} of site {site.name!r} must be one of "
                 f"{', '.join(types)}, is {found}; the trace is damaged, capture it again"
             )
-    extra = [name for name in present if name.startswith(("id_", "bits_")) and name not in needed]
+    of_decisions = [name for name in present if name.startswith(("id_", "bits_"))]
+    extra = [name for name in of_decisions if name not in needed]
     if extra:
         raise CondsimError(
             f"{file} has a column {extra[0]} that site {site.name!r} has no place for; "

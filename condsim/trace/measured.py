@@ -51,7 +51,9 @@ def _numbered_after(pairs: pd.DataFrame, older: pd.DataFrame) -> pd.DataFrame:
     if older.empty:
         return pairs
     first = int(older["process"].max()) + 1
-    return pairs.assign(process=pairs["process"] + max(0, first - int(pairs["process"].min())))
+    lowest = int(pairs["process"].min())
+    numbers = pairs["process"] + max(0, first - lowest)
+    return pairs.assign(process=numbers)
 
 
 def _rows(table: pd.DataFrame, columns: Iterable[str]) -> list[tuple[object, ...]]:

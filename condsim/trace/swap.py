@@ -56,7 +56,8 @@ STAGING = ".condsim-new-"
 
 def entries(folder: Path) -> list[str]:
     """Names in a folder that no save has left there."""
-    return sorted(n for n in os.listdir(folder) if n != JOURNAL and not n.startswith(STAGING))
+    names = {name for name in os.listdir(folder) if not name.startswith(STAGING)}
+    return sorted(names - {JOURNAL})
 
 
 def pending(folder: Path) -> bool:
@@ -217,7 +218,8 @@ def _unused(listed: Path) -> list[str]:
         names = json.loads(listed.read_text())
     except ValueError:
         return []
-    return [n for n in names if isinstance(n, str) and (n in OPTIONAL or _is_decisions(n))]
+    texts = [name for name in names if isinstance(name, str)]
+    return [name for name in texts if name in OPTIONAL or _is_decisions(name)]
 
 
 def _is_decisions(name: str) -> bool:

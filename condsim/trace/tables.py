@@ -103,7 +103,8 @@ def written_out(table: Any, file: Path) -> Any:
 def _written_bytes(chunk: Any, name: str, file: Path) -> int:
     """Bytes that a part of a column takes, written out. Raises CondsimError for too long a text."""
     texts = chunk.dictionary.to_pylist()
-    longest = max((len(text) for text in texts if text is not None), default=0)
+    lengths = [len(text) for text in texts if text is not None]
+    longest = max(lengths, default=0)
     if longest > MOST_OF_TEXT:
         raise CondsimError(
             f"{file}: column {name} must have at most {MOST_OF_TEXT} characters, got {longest}"

@@ -1,5 +1,7 @@
-"""Gates of gradient accumulation: a program of two recorded micro-batches gives the stream of three,
-and the bytes that lived at once, with zero tolerance."""
+"""Gates of gradient accumulation, with zero tolerance.
+
+A program of two recorded micro-batches gives the stream of three, and the bytes that lived at once.
+"""
 
 from __future__ import annotations
 

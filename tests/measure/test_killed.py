@@ -56,7 +56,7 @@ def measuring(leaving: Captured, tmp_path: Path) -> Iterator[tuple[subprocess.Po
     (tmp_path / "tmp").mkdir()
     start = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # as in a shell
-        "import condsim.cli.record as r; r.local_profile = lambda *_, **__: None; "  # calibrates
+        "import condsim.cli.measure as r; r.local_profile = lambda *_, **__: None; "  # calibrates
         f"{PROGRAM}"
     )
     command = [sys.executable, "-c", start, "measure", str(folder), "--pairs", "100000"]

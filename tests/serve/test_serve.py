@@ -239,3 +239,12 @@ def test_every_replica_has_a_cache_of_its_own() -> None:
 def test_the_bound_is_no_cache() -> None:
     with pytest.raises(CondsimError, match="'belady' knows the future"):
         offloaded(0.5, "belady")
+
+
+def test_what_cannot_be_spread_over_ranks_is_refused(talking: Trace) -> None:
+    texts = poisson(20.0, 4, Lengths(4, 4), Lengths(2, 2))
+    two = condsim.Parallel(expert=2, fabric="nvlink-4")
+    with pytest.raises(CondsimError, match="has no experts to spread over ranks"):
+        condsim.serve(talking, GPU, texts, parallel=two)
+    with pytest.raises(CondsimError, match="is known for texts that are generated"):
+        condsim.serve(shipped("moe-bytes"), GPU, at_once(4), parallel=two)

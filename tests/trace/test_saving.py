@@ -721,7 +721,7 @@ def test_two_measures_at_once_lose_nothing(
         return opened.with_measurements(pairs(2.0))
 
     monkeypatch.setattr(importlib.import_module("condsim.measure"), "measure", slow)
-    monkeypatch.setattr("condsim.cli.record.local_profile", lambda *_, **__: None)
+    monkeypatch.setattr("condsim.cli.measure.local_profile", lambda *_, **__: None)
     monkeypatch.setattr("condsim.predict.choose.probed_strategies", lambda _: ["looped"])
     assert main(["measure", str(folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -57,7 +57,8 @@ class StepBlocks:
         for of_call in self.calls:
             born = (*of_call.temporary, *of_call.new)
             made.update(born)
-            dead = [tensor for tensor in (*of_call.temporary, *of_call.freed) if tensor in made]
+            freed = (*of_call.temporary, *of_call.freed)
+            dead = [tensor for tensor in freed if tensor in made]
             tensors += [*born, *dead]
             changes += [1] * len(born) + [-1] * len(dead)
         return np.array(tensors, np.int64), np.array(changes, np.int64)

@@ -38,7 +38,8 @@ class Prices(Protocol):
     of_request: the unit or the sequence of the trace that each request decides as, int [n].
     """
 
-    of_request: np.ndarray
+    @property
+    def of_request(self) -> np.ndarray: ...
 
     @property
     def priced(self) -> int:

@@ -77,6 +77,25 @@ class Texts:
         units = self.answers[sequence]
         return units[(generated - 1) % len(units)]
 
+    def prompt_places(self, sequence: int, past: int, tokens: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return (unit-step, position there) of tokens of a prompt behind `past` others, int
+        [tokens] each; those of the answer where the prompt was not captured."""
+        turns = past + np.arange(tokens)
+        unit = self.prompt[sequence]
+        if unit < 0:
+            units = np.array(self.answers[sequence])
+            return units[turns % len(units)], np.zeros(tokens, int)
+        return np.full(tokens, unit), turns % self._seq[unit]
+
+    def ids(self, site: str, units: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Return what tokens decided at a site, int [tokens, top-k]."""
+        ids, ends = self._decisions(self.trace.site(site))
+        rows = np.diff(ends, prepend=0)
+        first = ends[units] - rows[units]
+        places = first + positions * rows[units] // self._seq[units]
+        chosen: np.ndarray = ids[places].reshape(len(units), -1)
+        return chosen
+
     def prompt_counts(self, sequence: int, past: int, tokens: int) -> np.ndarray:
         """Return what tokens of a prompt decide, behind `past` others; int [columns]."""
         if not self.sites.columns:

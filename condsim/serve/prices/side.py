@@ -84,6 +84,10 @@ class ServedSide:
             joules = with_idle_j(seconds, side.work_j, self.target.profile)
             return seconds, joules + side.cost.companion_j
 
+    def recorded(self, regime: str) -> Program:
+        """Return the operators of a regime, as they were recorded."""
+        return program_of(self.trace, self.strategies, regime)
+
     def program(self, regime: str) -> Program:
         """Return what is run in a regime."""
         return self._way(regime).program
@@ -99,8 +103,7 @@ class ServedSide:
 
     def _way(self, regime: str) -> Way:
         if regime not in self._ways:
-            program = program_of(self.trace, self.strategies, regime)
-            program = self.target.runtime.fused(program)
+            program = self.target.runtime.fused(self.recorded(regime))
             if self.unpacked:
                 program = with_unpacked_attention(program)
             rules = site_rules(self.trace)
