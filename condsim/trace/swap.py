@@ -216,7 +216,9 @@ def _unused(listed: Path) -> list[str]:
     """What may be removed; a name that no trace has is left alone, whoever wrote the list."""
     try:
         names = json.loads(listed.read_text())
-    except ValueError:
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(names, list):
         return []
     texts = [name for name in names if isinstance(name, str)]
     return [name for name in texts if name in OPTIONAL or _is_decisions(name)]

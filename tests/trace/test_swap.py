@@ -93,3 +93,13 @@ def test_a_folder_whose_places_are_taken_is_refused(tmp_path: Path, made: str, w
     target = folder_of(tmp_path / "trace", {made: ""})
     with pytest.raises(CondsimError, match=words):
         swap.check_places(target)
+
+
+@pytest.mark.parametrize("text", ["{", "7", "[" * 50_000, '{"trace.json": 1}'])
+def test_a_list_of_unused_files_that_is_none_removes_nothing(tmp_path: Path, text: str) -> None:
+    target = folder_of(tmp_path / "trace", OLD)
+    journal = folder_of(target / swap.JOURNAL, {})
+    journal.mkdir()
+    (journal / swap.UNUSED).write_text(text)
+    swap.settle(target)
+    assert files_of(target) == OLD

@@ -111,7 +111,7 @@ class Peek:
         for line in self.lines[:2]:
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
             if not isinstance(record, dict):
                 break

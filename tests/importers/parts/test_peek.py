@@ -50,3 +50,9 @@ def test_an_empty_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         Peek(empty)
     with pytest.raises(CondsimError, match="is a folder"):
         Peek(tmp_path)
+
+
+def test_a_line_of_too_many_brackets_is_no_record(tmp_path: Path) -> None:
+    lines = tmp_path / "a.jsonl"
+    lines.write_text("[" * 50_000 + "\n")
+    assert Peek(lines).records == ()
