@@ -31,6 +31,7 @@ from condsim.serve.service import Service
 from condsim.show.advice import answer_sentence, basis_lines_of, why_lines_of
 from condsim.show.decision_plots import against_figure
 from condsim.show.escape import markdown
+from condsim.show.notes import said_once
 from condsim.show.serving import sentence as serving_sentence
 from condsim.show.text import size, times
 from condsim.steps.rebatch import captured_batch
@@ -194,7 +195,7 @@ def show_answer(asked: Asked) -> None:
         st.markdown("**Why**")
         st.markdown(listed(why_lines_of(p, why(p))))
         st.markdown("**What it rests on**")
-        st.markdown(listed([*basis_lines_of(answer, said), *asked.notes, *p.notes]))
+        st.markdown(listed([*basis_lines_of(answer, said), *asked.notes, *said_once(p.notes)]))
     st.markdown("**Go on**")
     show_onward(scenario)
     st.code(simulate_command(scenario), language="bash", wrap_lines=True)

@@ -20,6 +20,7 @@ from condsim.predict.prediction import Prediction
 from condsim.predict.waterfall import bars, losses
 from condsim.protocols import PROTOCOLS
 from condsim.show.escape import code, markdown
+from condsim.show.notes import said_once
 from condsim.show.plots import waterfall_figure
 from condsim.show.text import number, percent, sentence, shares, si, times
 from condsim.study.answer import Answer
@@ -51,7 +52,7 @@ def page() -> None:
         else:
             st.markdown(DRAWN)
         st.markdown(what_it_answers(answer.prediction))
-        for note in answer.prediction.notes:
+        for note in said_once(answer.prediction.notes):
             st.caption(markdown(note))
         show_numbers(answer, scenario)
 

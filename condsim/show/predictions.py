@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from condsim.protocols import PROTOCOLS
+from condsim.show.notes import said_once
 from condsim.show.tables import Column, Row, cells_of, table_of, without_lines
 from condsim.show.text import interval, joules, number, percent, seconds, shares, size, times
 
@@ -54,7 +55,7 @@ def prediction_lines(
     _add_energy_and_memory(table, p)
     table.add_row("rests on", shares(p.estimated))
     table.add_row("answers", PROTOCOLS[p.protocol].says)
-    notes = [Text(f"note: {note}", "dim") for note in p.notes]
+    notes = [Text(f"note: {note}", "dim") for note in said_once(p.notes)]
     return [title, table, *notes]
 
 

@@ -20,6 +20,7 @@ from condsim.show.accuracy import accuracy_line, not_checked_line
 from condsim.show.accuracy_figures import accuracy_figure
 from condsim.show.html import Html, joined, tag
 from condsim.show.html_blocks import listed, picture, table_of
+from condsim.show.notes import said_once
 from condsim.show.plots import load_figure, waterfall_figure
 from condsim.show.report_advice import advice_sections, memory_section
 from condsim.show.text import (
@@ -254,7 +255,7 @@ def _basis(trace: Trace, p: Prediction, command: str) -> Iterator[Html]:
     yield tag("h2", "What it rests on")
     yield tag("p", f"The prediction: {shares(p.estimated)}. {device}")
     if p.notes:
-        yield listed(p.notes)
+        yield listed(said_once(p.notes))
     yield tag("p", f"{origin} ({', '.join(versions)}).")
     yield tag("pre", command)
     yield tag("p", f"condsim {__version__}", class_="small")

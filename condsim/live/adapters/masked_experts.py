@@ -78,8 +78,7 @@ class MaskedExperts(ExpertsBesideRouter):
         notes = []
         if self._drops:
             notes.append(
-                f"{self.name}: rows that their expert has no room for are dropped (id -1); another "
-                "batch drops as many as these inputs"
+                f"{self.name}: rows beyond an expert's room are dropped, as many in any batch"
             )
         if self._dense is not None and not self._dense.stacks:
             notes.append(unstacked(self.name))
