@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from condsim import checks
 from condsim.errors import CondsimError
 from condsim.mechanisms.early_exit import goes_on
 from condsim.mechanisms.token_exit import GOES_ON
@@ -194,7 +195,7 @@ def rebatch(
     never share a step; a partial last step is dropped. threshold: decide anew at sites that keep
     scores (early exits).
     Raises CondsimError for a batch below 1 or above the units there are, for a site that decides
-    over the whole batch, and for a threshold without scores.
+    over the whole batch, and for a threshold that is no number or has no scores.
     """
     trace.require_decisions()
     phase = choose_phase(trace, phase)
@@ -202,6 +203,8 @@ def rebatch(
         batch = captured_batch(trace, phase)
     if batch < 1:
         raise CondsimError(f"batch must be at least 1, got {batch}")
+    if threshold is not None:
+        checks.number("threshold", threshold)
     key = ("cut", batch, phase, threshold)
     return trace.results.remember(key, lambda: _cut(trace, batch, phase, threshold))
 

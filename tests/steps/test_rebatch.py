@@ -140,3 +140,10 @@ def test_a_threshold_is_a_live_capture_at_it(threshold: float) -> None:
     again, own = rebatch(of.trace, threshold=threshold), rebatch(live)
     for site in live.sites:
         np.testing.assert_array_equal(again.steps.counts[site.name], own.steps.counts[site.name])
+
+
+@pytest.mark.parametrize("threshold", [[1.5, 2], "high", float("nan"), True])
+def test_a_threshold_that_is_no_number_is_refused(threshold: object) -> None:
+    trace = case("exit-fashion").trace
+    with pytest.raises(CondsimError, match="threshold must be a number"):
+        rebatch(trace, threshold=threshold)  # type: ignore[arg-type]
