@@ -10,13 +10,16 @@ from condsim.dashboard.charts import elements
 GAIN, LOSS, PLAIN = "#55a868", "#c44e52", "#4c72b0"
 BAR = 22
 """Pixels of a bar."""
+LABEL = 150
+"""Pixels of the longest label beside a bar: half a narrow page has room for bars, too. What is cut
+off stands in the tooltip, and in the table below."""
 DOUBLES = ("batch", "context")
 MOST_LINES = 12
 
 
 def bars(table: pd.DataFrame, name: str, value: str, title: str) -> elements.Chart:
     """A bar a row. name, value: columns. title: of the values."""
-    places = alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260))
+    places = alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=LABEL))
     tooltip = [*elements.words(name), *elements.numbers([value], ".4g")]
     drawn = alt.Chart(table).mark_bar(color=PLAIN)
     chart: elements.Chart = drawn.encode(
@@ -28,7 +31,7 @@ def bars(table: pd.DataFrame, name: str, value: str, title: str) -> elements.Cha
 def signed_bars(table: pd.DataFrame, name: str, value: str, title: str) -> elements.Chart:
     """A bar a row, green above 0 and red below. name, value: columns. title: of the values."""
     colour = alt.condition(f"datum['{value}'] < 0", alt.value(LOSS), alt.value(GAIN))
-    places = alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260))
+    places = alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=LABEL))
     drawn = alt.Chart(table).mark_bar()
     tooltip = [*elements.words(name), *elements.numbers([value], ".4g")]
     chart: elements.Chart = drawn.encode(
@@ -70,7 +73,7 @@ def pairs(table: pd.DataFrame, name: str, value: str, beside: str, title: str) -
 
     name, value, beside: columns. title: of the values.
     """
-    places = alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260))
+    places = alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(labelLimit=LABEL))
     tooltip = [*elements.words(name), *elements.numbers([value, beside], ".3g")]
     base = alt.Chart(table).encode(y=places, tooltip=tooltip)
     x = alt.X(f"{value}:Q", title=title, axis=alt.Axis(format="%"))
