@@ -187,6 +187,8 @@ def _type(random: Random, table: pd.DataFrame, column: str) -> pd.DataFrame:
     old = table[column]
     try:
         new = old.map(lambda value: [value]) if kind == "list" else old.astype(kind)
+    except UnicodeEncodeError:  # no column of texts holds half of a character
+        return table
     except (ValueError, TypeError, OverflowError):
         new = old.astype(str)
     return table.assign(**{column: new})

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 alt.data_transformers.disable_max_rows()
 MIME = {"svg": "image/svg+xml", "pdf": "application/pdf"}
 """Kind of picture → its media type."""
-INWARD = {"axisX": {"labelFlushOffset": -8}}
-"""Keeps the last label of an axis inside of the picture."""
+INWARD = {"axisX": {"labelFlush": False}}
+"""Every label of an axis stands under its tick."""
+PADDING = {"left": 5, "top": 5, "right": 16, "bottom": 5}
+"""Pixels around a chart: half of the last label fits beside the axis."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def vega_lite(chart: Chart) -> dict[str, Any]:
     """
     specification: dict[str, Any] = chart.to_dict(validate=False)
     specification["config"] = INWARD  # and not Altair's own theme
+    specification["padding"] = PADDING
     return specification
 
 
