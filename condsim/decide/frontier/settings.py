@@ -140,7 +140,10 @@ def _at_setting(trace: Trace, other: Trace) -> Setting:
 
 
 def _from_scores(trace: Trace) -> list[Setting]:
-    """Thresholds of early exits that kept their scores, and the quality at every exit."""
+    """Thresholds of early exits that kept their scores, and the quality at every exit.
+
+    Raises CondsimError where quality and scores are of unlike units.
+    """
     exits = sorted(trace.sites, key=lambda site: site.level)
     columns = [f"{EXIT}{number}" for number in range(len(exits) + 1)]
     scored = all(site.routing.leaves and site.has_scores for site in exits)
@@ -151,6 +154,12 @@ def _from_scores(trace: Trace) -> list[Setting]:
     if len(known) < len(exits) or np.isnan(known).any():
         return []
     quality = trace.quality[columns].to_numpy(float)
+    rows = known.shape[1]
+    if len(quality) != rows:
+        raise CondsimError(
+            f"trace {trace.name!r} has the quality of {len(quality)} units and scores of {rows}, "
+            "so that other thresholds cannot be judged: capture the trace again"
+        )
     _, dense = _both(trace)
     found = []
     for threshold in _thresholds(known):

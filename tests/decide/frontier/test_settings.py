@@ -73,5 +73,11 @@ def test_what_is_no_setting_is_refused(exits: Trace, experts: Trace) -> None:
         settings_of(exits, [other])
 
 
+def test_quality_of_fewer_units_than_scores_is_refused(exits: Trace) -> None:
+    fewer = replace(exits, quality=exits.quality.iloc[:-1])
+    with pytest.raises(CondsimError, match="capture the trace again"):
+        settings_of(fewer)
+
+
 def test_a_folder_that_is_not_there_has_no_traces() -> None:
     assert traces_in(resource("traces") / "nowhere") == []
