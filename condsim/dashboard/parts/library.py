@@ -39,7 +39,7 @@ def traces() -> dict[str, Path]:
     """All traces by their names in a link.
 
     Those of `condsim demo` here, those that come with condsim, the one that the app was started
-    with, and what this session uploaded; of two with the same name the later one.
+    with, and what this browser tab uploaded; of two with the same name the later one.
     """
     return {**_in(Path("demo-out")), **shipped(), **given(), **uploaded()}
 
@@ -74,7 +74,7 @@ def uploads() -> Path:
 
 
 def uploaded() -> dict[str, Path]:
-    """What this session uploaded, by name, and what its address names: a link was passed on."""
+    """What this browser tab uploaded, by name, and what its address names: a link was passed on."""
     everything = _in(uploads())
     named = {word for key in st.query_params for word in st.query_params.get_all(key)}
     known = st.session_state.get(UPLOADED, frozenset()) | (named & everything.keys())
@@ -83,7 +83,7 @@ def uploaded() -> dict[str, Path]:
 
 
 def add_upload(name: str) -> None:
-    """Let this session see an upload."""
+    """Let this browser tab see an upload."""
     st.session_state[UPLOADED] = st.session_state.get(UPLOADED, frozenset()) | {name}
 
 
