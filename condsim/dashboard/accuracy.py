@@ -29,7 +29,7 @@ from condsim.trace import Trace
 BY = ("mechanism", "profile", "strategy", "batch", "baseline", "phase")
 """Columns that cases can be grouped by."""
 THIS_TRACE, ALL_TRACES = "this trace", "all traces"
-SUITE = "36 models of make accuracy"
+SUITE = "models of make accuracy"
 LAYERS = "GPU layers of others"
 NAME_OF_A_RUN = re.compile(r"[\d-]+(-[a-z])?")
 """Runs in other dtypes, threads and runtimes say so in their names."""

@@ -30,7 +30,7 @@ TRACES = sorted(p.parent.name for p in resource("traces").glob("*/trace.json"))
 MEASURED = [name for name in TRACES if (resource("traces") / name / "profile.yaml").exists()]
 """Traces that carry a machine, and what was measured on it."""
 GPU = "nvidia-h100-sxm"
-SUITE = "36 models of make accuracy"
+SUITE = "models of make accuracy"
 LAYERS = "GPU layers of others"
 TRAINED = "moe-bytes-train"
 SAME_NAME = (
